@@ -1,0 +1,79 @@
+# Needs Python 3.11 or newer, git and make; everything else goes into .venv beside this file.
+# PYTHON=… chooses another interpreter, EXTRAS=… what `make test` installs besides, ARGS=… goes to
+# pytest and to the demo.
+
+PYTHON ?=
+EXTRAS ?= all
+ARGS ?=
+
+# An activated environment, or a user's pip settings, must not decide where things are installed.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq -c constraints.txt
+# Stamps: the environment exists; it can run the program; it can run the checks.
+MADE := .venv/.made
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+CODE = $(wildcard vllm_watch tests scripts benchmarks)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check unit fix snapshots pictures clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME)  ## replay the packaged captures in the dashboard
+	@$(BIN)/vllm-watch demo $(ARGS)
+
+test: $(DEV)  ## everything that CI runs: format, lint, types, import rules, tests
+	@$(BIN)/ruff format --check --quiet $(CODE) \
+		|| { echo 'Not formatted as above: run `make fix`.' >&2; exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy --no-error-summary $(CODE)
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -n auto $(ARGS)
+
+check: test  ## the same as test
+
+unit: $(DEV)  ## the tests alone; ARGS="tests/test_config.py -k zone" chooses
+	@$(BIN)/pytest -n auto $(ARGS)
+
+fix: $(DEV)  ## mend what ruff can mend, and format
+	@$(BIN)/ruff check --fix --quiet $(CODE); $(BIN)/ruff format $(CODE)
+
+snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each before committing
+	@$(BIN)/pytest -n auto --snapshot-update $(ARGS)
+
+pictures: $(DEV)  ## redraw the pictures of the documentation from the real program
+	@$(BIN)/python -m scripts.pictures $(ARGS)
+
+clean:  ## remove the environment, caches and built files
+	@rm -rf .venv build dist snapshot_report.html .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each candidate is run, not only found: a shim can exist without its Python, and Debian splits venv off.
+$(MADE):
+	@for python in $(PYTHON) python3.11 python3; do \
+		if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			$$python -m venv --clear .venv && touch $@ && exit 0; exit 1; \
+		fi; \
+	done; \
+	echo 'No Python 3.11 or newer with venv found: install python3.11 (Debian: and python3.11-venv) or pass PYTHON=/path/to/python.' >&2; exit 1
+
+$(RUNTIME): pyproject.toml constraints.txt | $(MADE)
+	@echo 'Installing vllm-watch and its dependencies into .venv (about half a minute, once) …'
+	@$(PIP) -e .
+	@touch $@
+
+# The pip of Python 3.11 is too old for dependency groups.
+$(DEV): pyproject.toml constraints.txt | $(MADE)
+	@echo 'Installing vllm-watch and its development tools into .venv (about a minute, once) …'
+	@$(PIP) --upgrade pip
+	@$(PIP) -e '.[$(EXTRAS)]' --group dev
+	@touch $(RUNTIME) $@

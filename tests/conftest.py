@@ -1,0 +1,36 @@
+"""What every test stands on: nobody's own configuration, and a clock zone that is the same everywhere."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def config_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which every test has its own, empty configuration folder."""
+    return tmp_path_factory.mktemp("config")
+
+
+@pytest.fixture(autouse=True)
+def isolated_user(monkeypatch: pytest.MonkeyPatch, config_base: Path) -> Iterator[None]:
+    """Cut the test off from the developer's settings, zone and colours."""
+    for variable in list(os.environ):
+        if variable.startswith("VLLM_WATCH_"):
+            monkeypatch.delenv(variable)
+    # Not below tmp_path: tests use that as a folder of logs. It does not exist until a test makes it.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(config_base / str(next(_numbers))))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

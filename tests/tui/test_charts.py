@@ -1,0 +1,557 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import threading
+import time as clock
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from rich.cells import cell_len
+
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+from vllm_watch.tui.charts.thin import nearest, newest, thin
+from vllm_watch.tui.charts.ticks import (
+    axis_label,
+    clock_ticks,
+    decimals_for,
+    round_top,
+    value_text,
+    y_ticks,
+)
+
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
+"""A round hour, so that ticks are easy to name."""
+PALETTE = {
+    "primary": "#7dcfff",
+    "secondary": "#e0af68",
+    "limit": "#565f89",
+    "band": "#1f2a3a",
+    "axis": "#3b4261",
+    "text": "#c0caf5",
+    "muted": "#737aa2",
+    "warning": "#e0af68",
+    "critical": "#f7768e",
+    "cursor": "#ffffff",
+    "background": "#16161e",
+}
+NAN, INF = math.nan, math.inf
+
+
+def line(
+    values: list[float | None],
+    name: str = "generation",
+    role: str = "primary",
+    marker: str = "line",
+    step: float = 10.0,
+    gap_s: float = 35.0,
+) -> Line:
+    times = [START + index * step for index in range(len(values))]
+    return Line(name, times, values, role, marker, gap_s)
+
+
+def spec(*lines: Line, minutes: float = 15.0, **changes: object) -> ChartSpec:
+    chart = ChartSpec("Throughput", "tok/s", START, START + minutes * 60, lines)
+    return replace(chart, **changes)  # type: ignore[arg-type]
+
+
+def rows(chart: ChartSpec, width: int = 60, height: int = 12) -> list[str]:
+    return draw_chart(chart, width, height, PALETTE, UTC).plain.split("\n")
+
+
+def braille(text: str) -> int:
+    return sum(0x2800 < ord(glyph) < 0x2900 for glyph in text)
+
+
+RISING: list[float | None] = [50.0 * index for index in range(91)]
+FULL = spec(
+    line(RISING),
+    line([800.0 + index % 7 for index in range(91)], "prompt", "secondary", "dots"),
+    band=Band(1000, 2000),
+    limits=(Limit(4000, "max_num_seqs"),),
+    marks=(Mark(START + 450, "warning", "▲"), Mark(START + 900, "critical", "✖")),
+)
+
+
+# ---------------------------------------------------------------- ticks
+
+
+@pytest.mark.parametrize(
+    ("peak", "top"),
+    [
+        (0, 1), (-3, 1), (NAN, 1), (INF, 1), (0.04, 0.05), (0.9, 1), (1, 1.2), (7, 8),
+        (27, 30), (100, 120), (128, 150), (512, 600), (4620, 5000), (18_734, 20_000),
+        (9_900, 12_000), (1e300, 1.2e300),
+    ],
+)  # fmt: skip
+def test_the_top_is_round_and_above_the_data(peak: float, top: float) -> None:
+    assert round_top(peak) == pytest.approx(top)
+
+
+@pytest.mark.parametrize(
+    ("top", "row_count", "ticks"),
+    [
+        (100, 1, (0, 100)),
+        (100, 5, (0, 50, 100)),
+        (100, 8, (0, 25, 50, 75, 100)),
+        (100, 20, (0, 20, 40, 60, 80, 100)),
+        (6000, 6, (0, 2000, 4000, 6000)),
+        (20_000, 6, (0, 10_000, 20_000)),
+        (137, 6, (0, 137)),
+    ],
+)
+def test_value_ticks_begin_at_zero_and_are_round(
+    top: float, row_count: int, ticks: tuple[float, ...]
+) -> None:
+    assert y_ticks(top, row_count) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        (0, "0"), (0.5, "0.5"), (0.25, "0.25"), (0.005, ".005"), (2.5, "2.5"), (100, "100"),
+        (512, "512"), (1000, "1k"), (1024, "1024"), (1500, "1.5k"), (20_000, "20k"),
+        (150_000, "150k"), (2_500_000, "2.5M"), (12_345, "12k"), (1e300, "huge"),
+    ],
+)  # fmt: skip
+def test_axis_labels_are_short(value: float, label: str) -> None:
+    assert axis_label(value) == label
+
+
+@pytest.mark.parametrize("exponent", range(-12, 30))
+def test_axis_labels_fit_the_gutter(exponent: int) -> None:
+    for mantissa in (1, 1.2, 1.5, 2.5, 3.333333, 7.5, 9.99999):
+        assert len(axis_label(mantissa * 10.0**exponent)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals", "text"),
+    [
+        ([4620.4], 0, "4,620"),
+        ([27.04, 3.0], 1, "27.0"),
+        ([1.0, 128.0], 0, "1"),
+        ([0.123], 2, "0.12"),
+        ([-0.001, 5.5], 1, "0.0"),
+        ([], 0, ""),
+    ],
+)
+def test_values_have_thousands_and_steady_decimals(
+    values: list[float], decimals: int, text: str
+) -> None:
+    assert decimals_for(values) == decimals
+    assert not values or value_text(values[0], decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("minutes", "columns", "labels"),
+    [
+        (15, 60, ["09:00", "09:05", "09:10", "09:15"]),
+        (60, 55, ["09:00", "09:10", "09:20", "09:30", "09:40", "09:50", "10:00"]),
+        (2, 60, ["09:00:00", "09:00:30", "09:01:00", "09:01:30", "09:02:00"]),
+        (4, 120, ["09:00:00", "09:00:30", "09:01:00", "09:01:30", "09:02:00", "09:02:30",
+                  "09:03:00", "09:03:30", "09:04:00"]),
+        (36 * 60, 60, ["Nov 23 12:00", "Nov 24 00:00", "Nov 24 12:00"]),
+        (5 * 1440, 60, ["Nov 24", "Nov 25", "Nov 26", "Nov 27", "Nov 28"]),
+        (0, 60, []),
+        (NAN, 60, []),
+        (INF, 60, []),
+    ],
+)  # fmt: skip
+def test_clock_ticks_are_round_and_have_room(
+    minutes: float, columns: int, labels: list[str]
+) -> None:
+    ticks = clock_ticks(START, START + minutes * 60, columns, UTC)
+    assert [tick.label for tick in ticks] == labels
+
+
+def test_clock_ticks_follow_the_zone_and_its_changes() -> None:
+    kolkata = clock_ticks(START, START + 7200, 60, ZoneInfo("Asia/Kolkata"))
+    assert [tick.label for tick in kolkata] == [
+        "14:40",
+        "15:00",
+        "15:20",
+        "15:40",
+        "16:00",
+        "16:20",
+    ]
+    berlin = ZoneInfo("Europe/Berlin")
+    night = datetime(2026, 10, 25, 0, 0, tzinfo=berlin).timestamp()
+    ticks = clock_ticks(night, night + 10 * 3600, 60, berlin)
+    assert [tick.label for tick in ticks] == ["00:00", "02:00", "04:00", "06:00", "08:00"]
+    assert ticks[2].time - ticks[1].time in (2 * 3600, 3 * 3600)
+
+
+def test_a_time_beyond_the_calendar_has_no_ticks() -> None:
+    assert clock_ticks(1e17, 1e17 + 900, 60, UTC) == ()
+
+
+# ---------------------------------------------------------------- thinning
+
+
+def test_thinning_keeps_the_extremes_within_two_points_per_column() -> None:
+    times = [float(index) for index in range(10_000)]
+    values: list[float | None] = [math.sin(index / 300) for index in range(10_000)]
+    values[1234], values[7777] = 99.0, -99.0
+    (run,) = thin(times, values, 0, 10_000, 80, 5)
+    drawn = [value for _, value in run]
+    assert (max(drawn), min(drawn)) == (99.0, -99.0)
+    assert [time for time, _ in run] == sorted(time for time, _ in run)
+    for column in range(80):
+        assert sum(column * 125 <= time < (column + 1) * 125 for time, _ in run) <= 2
+
+
+GAPS: list[tuple[str, list[float], list[float | None], list[list[float]]]] = [
+    ("connected", [0, 10, 20], [1.0, 2.0, 3.0], [[1, 2, 3]]),
+    ("a gap in time", [0, 10, 60, 70], [1.0, 2.0, 3.0, 4.0], [[1, 2], [3, 4]]),
+    ("none", [0, 10, 20, 30], [1.0, None, 3.0, 4.0], [[1], [3, 4]]),
+    ("nan", [0, 10, 20], [1.0, NAN, 3.0], [[1], [3]]),
+    ("inf", [0, 10, 20], [1.0, INF, -INF], [[1]]),
+    ("none at both ends", [0, 10, 20], [None, 2.0, None], [[2]]),
+    ("nothing known", [0, 10], [None, NAN], []),
+    ("more times than values", [0, 10, 20], [1.0], [[1]]),
+    ("a time that is no time", [0, NAN, 20], [1.0, 2.0, 3.0], [[1, 3]]),
+    ("nothing", [], [], []),
+]
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "runs"), [case[1:] for case in GAPS], ids=[case[0] for case in GAPS]
+)
+@pytest.mark.parametrize("columns", [2, 100])
+def test_runs_break_at_gaps_and_unknown_values(
+    times: list[float], values: list[float | None], runs: list[list[float]], columns: int
+) -> None:
+    found = thin(times, values, 0, 100, columns, 25)
+    if columns == 100:
+        assert [[value for _, value in run] for run in found] == runs
+    assert all(math.isfinite(value) for run in found for _, value in run)
+
+
+def test_a_column_of_many_samples_breaks_at_an_unknown_one() -> None:
+    values: list[float | None] = [1.0, 5.0, None, 3.0, 9.0, 2.0]
+    found = thin([0, 1, 2, 3, 4, 5], values, 0, 100, 1, 25)
+    assert found == [[(0, 1.0)], [(4, 9.0)]]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (5, 15, [[(5, 5.0), (10, 10.0), (15, 15.0)]]),
+        (12, 18, [[(12, 12.0), (18, 18.0)]]),
+        (-50, -10, []),
+        (50, 60, []),
+        (60, 50, []),
+        (NAN, 10, []),
+        (-INF, 10, []),
+    ],
+)
+def test_a_line_is_cut_at_the_window(
+    start: float, end: float, expected: list[list[tuple[float, float]]]
+) -> None:
+    assert thin([0, 10, 20], [0.0, 10.0, 20.0], start, end, 10, 25) == expected
+
+
+def test_a_line_across_a_gap_is_not_cut_at_the_window() -> None:
+    assert thin([0, 100], [0.0, 10.0], 40, 60, 10, 25) == []
+
+
+@pytest.mark.parametrize(
+    ("cursor", "within", "expected"),
+    [(10, 5, (10, 2.0)), (12, 5, (10, 2.0)), (16, 5, None), (24, 5, None), (27, 5, (30, 4.0)),
+     (99, 5, None), (-3, 5, (0, 1.0)), (NAN, 5, None)],
+)  # fmt: skip
+def test_the_nearest_known_sample(
+    cursor: float, within: float, expected: tuple[float, float] | None
+) -> None:
+    assert nearest([0, 10, 20, 30], [1.0, 2.0, None, 4.0], cursor, within) == expected
+
+
+def test_the_newest_known_sample_lies_in_the_window() -> None:
+    times, values = [0.0, 10.0, 20.0, 30.0], [1.0, 2.0, None, 4.0]
+    assert newest(times, values, 0, 100) == (30, 4.0)
+    assert newest(times, values, 0, 29) == (10, 2.0)
+    assert newest(times, values, 15, 29) is None
+
+
+# ---------------------------------------------------------------- sizes
+
+SIZES = [(width, height) for width in (0, 1, 5, 19, 20, 33, 40, 60, 100, 260)
+         for height in (0, 1, 2, 3, 4, 5, 8, 12, 70)]  # fmt: skip
+
+
+@pytest.mark.parametrize("chart", [FULL, spec(), replace(FULL, cursor=START + 451)])
+def test_every_size_is_exact(chart: ChartSpec) -> None:
+    for width, height in SIZES:
+        text = draw_chart(chart, width, height, PALETTE, UTC)
+        lines = text.plain.split("\n")
+        assert len(lines) == max(1, height)
+        wanted = width if height else 0
+        assert {cell_len(each) for each in lines} == {wanted}, (width, height)
+        assert text.no_wrap
+
+
+def test_a_chart_may_be_larger_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "10")
+    plot = rows(spec(line([90.0] * 91), y_max=100), 200, 40)[1:-2]
+    assert max(braille(each) for each in plot) >= 190
+
+
+@pytest.mark.parametrize("height", [4, 5, 8])
+def test_the_smallest_charts_still_have_axis_and_clock(height: int) -> None:
+    lines = rows(FULL, 20, height)
+    assert lines[-2].startswith("   0┼")
+    assert "09:" in lines[-1]
+
+
+# ---------------------------------------------------------------- what is drawn
+
+
+def test_the_picture_has_labels_marks_and_clock_in_their_places() -> None:
+    lines = rows(FULL, 65, 12)
+    axis, labels = lines[-2], lines[-1]
+    assert axis.startswith("   0┼")
+    assert axis[5 + 30] == "▲"
+    assert axis[-1] == "✖"
+    for column, label in ((5, "09:00"), (25, "09:05"), (45, "09:10")):
+        assert axis[column] == "┬"
+        assert labels[column - 2 : column + 3] == label
+    assert [each[:4].strip() for each in lines[1:-2] if each[4] == "┤"] == ["5k", "4k", "2k", "1k"]
+    assert all(each[4] in "┤│" for each in lines[1:-2])
+
+
+@pytest.mark.parametrize("height", range(5, 40))
+def test_a_line_is_drawn_within_a_row_of_its_label(height: int) -> None:
+    for value in (1000.0, 2000.0, 3000.0):
+        plot = rows(spec(line([value] * 91), y_max=4000), 60, height)[1:-2]
+        label = [row for row, each in enumerate(plot) if each.startswith(f"  {value / 1000:.0f}k")]
+        drawn = [row for row, each in enumerate(plot) if braille(each)]
+        assert all(row - drawn[0] in (0, 1) for row in label)
+
+
+def test_the_worst_mark_is_seen_where_several_fall_together() -> None:
+    marks = tuple(
+        Mark(START + 450 + n, role, glyph)
+        for n, (role, glyph) in enumerate([("critical", "✖"), ("note", "↻"), ("warning", "▲")])
+    )
+    axis = rows(spec(line(RISING), marks=marks), 65, 12)[-2]
+    assert "✖" in axis
+    assert "▲" not in axis
+    outside = (Mark(START - 1, "critical", "✖"), Mark(NAN, "critical", "✖"))
+    assert "✖" not in rows(spec(line(RISING), marks=outside), 65, 12)[-2]
+
+
+def test_an_empty_chart_says_so_between_its_axes() -> None:
+    lines = rows(spec(line([])), 60, 9)
+    assert "no samples in this window" in "".join(lines)
+    assert "–" in lines[0]
+    assert lines[-2].startswith("   0┼")
+    assert braille("".join(lines)) == 0
+
+
+@pytest.mark.parametrize("values", [[500.0], [None, 500.0, None], [0.0]])
+def test_a_single_sample_can_be_seen(values: list[float | None]) -> None:
+    lines = rows(spec(line(values)), 60, 9)
+    assert braille("".join(lines[1:-2])) >= 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 100.0, 1e9, 1e200, 1e308, -5.0])
+def test_a_constant_is_one_flat_line(value: float) -> None:
+    plot = rows(spec(line([value] * 91)), 60, 12)[1:-2]
+    assert sum(braille(each) > 0 for each in plot) == 1
+    assert max(braille(each) for each in plot) == 55
+
+
+def test_a_fixed_top_holds_what_lies_above_it_at_the_rim() -> None:
+    lines = rows(spec(line([150.0] * 91), y_max=100), 60, 12)
+    assert lines[1].startswith(" 100┤")
+    assert braille(lines[1]) == 55
+
+
+@pytest.mark.parametrize("top", [NAN, INF, -1.0, 0.0])
+def test_a_senseless_top_is_ignored(top: float) -> None:
+    assert rows(spec(line(RISING), y_max=top)) == rows(spec(line(RISING)))
+
+
+def test_a_gap_is_empty() -> None:
+    values: list[float | None] = [100.0] * 30 + [None] * 30 + [100.0] * 31
+    silent = Line("x", [START + n * 10 for n in range(91) if not 30 <= n < 60],
+                  [100.0] * 61, "primary", "line", 35)  # fmt: skip
+    for series in (line(values), silent):
+        plot = rows(spec(series), 95, 12)[1:-2]
+        columns = {index - 5 for each in plot for index, glyph in enumerate(each) if braille(glyph)}
+        assert not columns & set(range(31, 59))
+        assert set(range(29)) | set(range(61, 89)) <= columns
+
+
+@pytest.mark.parametrize(
+    ("limit", "seen"), [(4500.0, True), (17_000.0, True), (19_000.0, False), (NAN, False)]
+)
+def test_a_limit_in_reach_stretches_the_scale(limit: float, seen: bool) -> None:
+    lines = rows(spec(line(RISING), limits=(Limit(limit, ""),)), 60, 12)
+    assert ("┈" in "".join(lines[1:])) == seen
+
+
+def test_limit_and_band_label_the_gutter_and_stay_behind_the_data() -> None:
+    chart = spec(
+        line([50.0] * 91, ""), y_max=100, band=Band(30, 70), limits=(Limit(80, ""),), title="KV"
+    )
+    lines = rows(chart, 60, 15)
+    labels = {each[:4].strip(): each[5:] for each in lines[1:-2] if each[4] == "┤"}
+    assert {"30", "70", "80"} <= labels.keys()
+    assert set(labels["80"]) == {"┈"}
+    assert set(labels["30"]) == set(labels["70"]) == {"·", " "}
+    assert any("healthy" in each for each in lines)
+    assert max(map(braille, lines)) == 55
+
+
+def test_series_differ_without_colour() -> None:
+    first, second = (
+        rows(spec(line([50.0] * 91, "x", "primary", marker)), 60, 12) for marker in ("line", "dots")
+    )
+    assert "─ x" in first[0]
+    assert "┄ x" in second[0]
+    assert "".join(first[1:]) != "".join(second[1:])
+    assert len({*"".join(second[1:-2])} & {chr(0x2800 + n) for n in (1, 2, 4, 64)}) == 1
+
+
+def test_a_dotted_line_stays_visible_on_every_slope() -> None:
+    for values in ([0.0, 1000.0] * 45, [1000.0 - n * 11 for n in range(91)], RISING):
+        plot = rows(spec(line(list(values), marker="dots")), 60, 12)[1:-2]
+        columns = {index for each in plot for index, glyph in enumerate(each) if braille(glyph)}
+        assert len(columns) >= 50
+
+
+def test_an_empty_palette_takes_the_terminals_colours() -> None:
+    text = draw_chart(replace(FULL, cursor=START + 60), 60, 12, {}, UTC)
+    assert all(span.style for span in text.spans)
+    assert all(getattr(span.style, "color", None) is None for span in text.spans)
+
+
+# ---------------------------------------------------------------- title
+
+
+def test_the_title_names_the_series_and_their_newest_values() -> None:
+    chart = spec(line([1.0, 4620.0]), line([1.0, 812.0], "prompt", "secondary", "dots"), minutes=1)
+    title = rows(chart, 80, 9)[0]
+    assert title.rstrip() == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"
+
+
+def test_a_nameless_series_shows_its_value_alone() -> None:
+    title = rows(spec(line([27.0] * 91, ""), title="KV cache", unit="%"), 60, 9)[0]
+    assert title.rstrip() == " KV cache %  27"
+
+
+def test_a_cursor_shows_its_values_and_its_clock() -> None:
+    chart = replace(FULL, cursor=START + 451)
+    lines = rows(chart, 95, 12)
+    assert "09:07:31" in lines[0]
+    assert "generation 2,250" in lines[0]
+    assert "prompt 803" in lines[0]
+    assert sum(each[50] == "│" for each in lines[1:-2]) >= 7
+    assert all(each[50] != " " for each in lines[1:-2])
+    late = rows(replace(FULL, cursor=START + 9000), 95, 12)[0]
+    assert "generation –" in late
+
+
+@pytest.mark.parametrize("cursor", [NAN, INF, -INF, 1e18])
+def test_a_senseless_cursor_shows_nothing(cursor: float) -> None:
+    assert "generation –" in rows(replace(FULL, cursor=cursor), 95, 12)[0]
+
+
+def test_a_narrow_title_drops_in_order() -> None:
+    chart = spec(line([4620.0], "generation|gen"), line([812.0], "prompt", "secondary", "dots"))
+    titles = [rows(chart, width, 4)[0] for width in range(80, 0, -1)]
+    forms = [forms for forms, _ in _changes(titles)]
+    assert forms[0] == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"
+    wanted = [" Throughput tok/s  ─ gen 4,620  ┄ prom 812", " Throughput  ─ gen 4,620  ┄ pro 812",
+              " Throughput  ─ gen 4,620", " Throughput"]  # fmt: skip
+    positions = [forms.index(each) for each in wanted]
+    assert positions == sorted(positions)
+
+
+def _changes(titles: list[str]) -> list[tuple[str, str]]:
+    stripped = [title.rstrip() for title in titles]
+    return [(stripped[0], ""), *((b, a) for a, b in pairwise(stripped) if a != b)]
+
+
+@pytest.mark.parametrize("title", ["", "x" * 300, "two\nlines", "宽字符标题" * 9, "e\u0301"])
+@pytest.mark.parametrize("cursor", [None, START + 60])
+def test_no_title_overflows(title: str, cursor: float | None) -> None:
+    chart = replace(FULL, title=title, unit=title, cursor=cursor)
+    for width in (*range(1, 80), 200):
+        lines = rows(chart, width, 5)
+        assert [cell_len(each) for each in lines] == [width] * 5
+
+
+# ---------------------------------------------------------------- safety and speed
+
+POISON = """
+import math
+from datetime import UTC
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+nan, inf = math.nan, math.inf
+bad = [1.0, nan, None, inf, -inf, 1e308, -1e308, 5.0, nan, 2.0]
+for values in (bad, [nan] * 10, [None] * 10, bad * 50):
+    times = [float(n) for n in range(len(values))]
+    for each in (times, [nan] * len(times), [inf] * len(times), times[::-1]):
+        lines = (Line("a", each, values, "primary", "line", 3.0),
+                 Line("b", each, values, "secondary", "dots", nan))
+        for odd in (nan, inf, -inf, 5.0):
+            for start, end in ((0.0, 10.0), (odd, 10.0), (0.0, odd), (10.0, 0.0), (1e300, 1e308)):
+                chart = ChartSpec("t", "u", start, end, lines, Band(odd, odd + 1),
+                    (Limit(odd, "l"),), (Mark(odd, "critical", "x"),), odd, odd)
+                for size in ((40, 8), (20, 4)):
+                    draw_chart(chart, *size, {}, UTC)
+print("alive")
+"""
+
+
+def test_nothing_non_finite_reaches_plotext() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", POISON],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "alive", done.stderr[-2000:]
+    assert done.returncode == 0
+
+
+def test_plotext_is_loaded_only_to_draw() -> None:
+    code = (
+        "import sys, vllm_watch.tui.charts as c; assert 'plotext' not in sys.modules;"
+        "from datetime import UTC; l = c.Line('a', [1.0], [1.0], 'primary', 'line', 9.0);"
+        "c.draw_chart(c.ChartSpec('t', '', 0.0, 9.0, (l,)), 40, 9, {}, UTC);"
+        "assert 'plotext' in sys.modules"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)
+
+
+def test_threads_draw_the_same_picture() -> None:
+    wanted = rows(FULL)
+    seen: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: seen.extend(rows(FULL) for _ in range(5))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 20
+    assert all(each == wanted for each in seen)
+
+
+@pytest.mark.parametrize(("samples", "budget_s"), [(360, 1.0), (100_000, 2.0)])
+def test_drawing_is_quick(samples: int, budget_s: float) -> None:
+    """Generous bounds: the machine may be busy; the benchmark measures."""
+    series = line([float(n * 37 % 1000) for n in range(samples)], step=900 / samples)
+    rows(spec(series))
+    began = clock.perf_counter()
+    for _ in range(4):
+        rows(spec(series))
+    assert clock.perf_counter() - began < budget_s

@@ -1,0 +1,8 @@
+"""`python -m vllm_watch`."""
+
+import sys
+
+from vllm_watch.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What all commands share: settings, formats, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import tzinfo
+from pathlib import Path
+
+from vllm_watch.config import Settings, load_settings
+from vllm_watch.core.zones import parse_zone
+from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.locations import builtin_formats_folder, user_formats_folder
+from vllm_watch.parsing.formats import Formats, load_formats
+from vllm_watch.sources.paths import STDIN, Found
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes (DESIGN §3)."""
+
+
+class CommandError(Exception):
+    """An end that the user can mend; the message is one line that says how."""
+
+    def __init__(self, message: str, code: int = USAGE) -> None:
+        """End with `message` on stderr and exit `code`."""
+        super().__init__(message)
+        self.code = code
+
+
+def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
+    """Return the settings: defaults < file < environment < options of this command."""
+    path = Path(arguments.config) if arguments.config else None
+    known = {"time.tz": arguments.tz}
+    known |= {name.replace("_", ".", 1): value for name, value in options.items()}
+    return load_settings(path, os.environ, known)
+
+
+def formats() -> Formats:
+    """Return the built-in formats and the user's own."""
+    paths = sorted(builtin_formats_folder().glob("*.toml"))
+    user = user_formats_folder()
+    if user.is_dir():
+        paths += sorted(user.glob("*.toml"))
+    return load_formats(paths)
+
+
+def zone_of(settings: Settings) -> tzinfo | None:
+    """Return the zone of the logs as set, None if it is to be found out."""
+    return parse_zone(settings.time.tz) if settings.time.tz else None
+
+
+def ingest_of(patterns: list[str], settings: Settings, *, live: bool) -> Ingest:
+    """Return the reader of what `patterns` mean."""
+    options = ReadOptions(
+        tz=zone_of(settings),
+        live=live,
+        poll_seconds=settings.watch.poll_seconds,
+        events=settings.watch.events,
+    )
+    return Ingest(patterns, formats(), options)
+
+
+def require_logs(patterns: list[str], found: Found) -> None:
+    """Refuse paths of which nothing can be read now (commands that do not wait).
+
+    Raises:
+        CommandError: nothing matched; names the path and the mend.
+    """
+    for trouble in found.troubles:
+        say(trouble.text)
+    if found.logs:
+        for pattern in found.missing:
+            say(f"{pattern}: matches no file; the rest is read")
+        return
+    if found.troubles:
+        raise CommandError("nothing could be read; see above")
+    raise CommandError(
+        f"{' '.join(patterns)}: matches no file; name a log, a folder or a quoted glob such as "
+        "'pbs_results/vllm_*_realtime.log'"
+    )
+
+
+def say(text: str) -> None:
+    """Tell the person something: narration goes to stderr, data to stdout."""
+    print(f"vllm-watch: {text}", file=sys.stderr)  # noqa: T201
+
+
+def reads_stdin(patterns: list[str]) -> bool:
+    """Tell whether standard input is one of the sources."""
+    return STDIN in patterns

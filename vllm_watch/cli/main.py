@@ -1,0 +1,35 @@
+"""Entry point: reads the command line, runs one command, turns errors into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from vllm_watch.cli.arguments import parse
+from vllm_watch.cli.common import FAILED, INTERRUPTED, USAGE, CommandError, say
+from vllm_watch.config import ConfigError
+from vllm_watch.parsing.errors import FormatError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run vllm-watch with the words of its command line and return the exit code."""
+    try:
+        arguments = parse(sys.argv[1:] if words is None else words)
+        if arguments.command == "export":
+            from vllm_watch.cli.export_command import run
+        else:
+            from vllm_watch.cli.screen_command import run
+        return run(arguments)
+    except CommandError as error:
+        say(str(error))
+        return error.code
+    except (ConfigError, FormatError, ValueError) as error:
+        say(str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough (`| head`); the interpreter must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED

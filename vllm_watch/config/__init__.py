@@ -1,0 +1,35 @@
+"""Settings: defaults, then the configuration file, then the environment, then options."""
+
+from __future__ import annotations
+
+from vllm_watch.config.kinds import Kind
+from vllm_watch.config.loading import ConfigError, load_settings
+from vllm_watch.config.registry import Setting, known_settings
+from vllm_watch.config.sections import (
+    AdviceSettings,
+    HealthSettings,
+    ReplaySettings,
+    ScreenSettings,
+    ServerSettings,
+    TimeSettings,
+    TrendSettings,
+    WatchSettings,
+)
+from vllm_watch.config.settings import Settings
+
+__all__ = [
+    "AdviceSettings",
+    "ConfigError",
+    "HealthSettings",
+    "Kind",
+    "ReplaySettings",
+    "ScreenSettings",
+    "ServerSettings",
+    "Setting",
+    "Settings",
+    "TimeSettings",
+    "TrendSettings",
+    "WatchSettings",
+    "known_settings",
+    "load_settings",
+]

@@ -1,0 +1,189 @@
+"""The kinds of value that a setting may hold: how each is read, checked and asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vllm_watch.core.zones import parse_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+METADATA_KEY = "kind"
+"""Where a field of a settings class keeps its kind."""
+
+_LONGEST_SHOWN = 60
+"""A value is quoted in an error up to here: the error is one line."""
+_TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
+_FALSE_WORDS = frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting may hold."""
+
+    expected: str
+    """What to write, to go behind "must be"."""
+    check: Callable[[object], object]
+    """Turns a value of a TOML file or an option into the setting's; ValueError if it cannot."""
+    parse: Callable[[str], object]
+    """Turns a text of the environment into a value for `check`; ValueError if it cannot."""
+
+    def accept(self, value: object) -> object:
+        """Check a typed value.
+
+        Raises:
+            ValueError: It is no such value; the message says what would be.
+        """
+        try:
+            return self.check(value)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(self._refusal(error, value)) from None
+
+    def accept_text(self, text: str) -> object:
+        """Check a value written as text.
+
+        Raises:
+            ValueError: It is no such value; the message says what would be.
+        """
+        try:
+            return self.check(self.parse(text))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(self._refusal(error, text)) from None
+
+    def _refusal(self, error: Exception, value: object) -> str:
+        """Say what was expected; a check that knows more than that has said so itself."""
+        if isinstance(error, _ExplainedError):
+            return str(error)
+        return f"must be {self.expected}, not {shown(value)}"
+
+
+class _ExplainedError(ValueError):
+    """A refusal whose message is already the one to show."""
+
+
+def shown(value: object) -> str:
+    """A value as the TOML file spells it, short enough for a line."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _check_number(value: object) -> float:
+    # A bool is an int to Python, and nobody who writes true means 1.
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _check_ratio(value: object) -> float:
+    number = _check_number(value)
+    if not 0 <= number <= 1:
+        raise ValueError
+    return number
+
+
+def _check_positive(value: object) -> float:
+    number = _check_number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _check_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _check_text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value.strip()
+
+
+def _check_zone(value: object) -> str:
+    name = _check_text(value)
+    try:
+        parse_zone(name)
+    except ValueError as error:
+        raise _ExplainedError(str(error)) from None
+    return name
+
+
+def _parse_flag(text: str) -> bool:
+    word = text.strip().lower()
+    if word in _TRUE_WORDS:
+        return True
+    if word in _FALSE_WORDS:
+        return False
+    raise ValueError
+
+
+RATIO = Kind("a ratio from 0 to 1 (0.3 is 30 %)", _check_ratio, float)
+POSITIVE = Kind("a number above 0", _check_positive, float)
+FLAG = Kind("true or false", _check_flag, _parse_flag)
+TEXT = Kind("a text in quotes", _check_text, str)
+ZONE = Kind("a time zone such as 'Europe/Berlin', 'UTC' or '+02:00'", _check_zone, str)
+
+
+def count_kind(least: int) -> Kind:
+    """The kind of a whole number with a lower end."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number, {least} or more", check, int)
+
+
+def _setting(default: Any, kind: Kind) -> Any:
+    """A dataclass field that carries its kind."""
+    return field(default=default, metadata={METADATA_KEY: kind})
+
+
+def ratio(default: float) -> float:
+    """A field for a share: 0 … 1."""
+    value: float = _setting(default, RATIO)
+    return value
+
+
+def positive(default: float) -> float:
+    """A field for a number above 0."""
+    value: float = _setting(default, POSITIVE)
+    return value
+
+
+def count(default: int, *, least: int = 1) -> int:
+    """A field for a whole number."""
+    value: int = _setting(default, count_kind(least))
+    return value
+
+
+def optional_count(*, least: int = 1) -> int | None:
+    """A field for a whole number that may stay unknown."""
+    value: int | None = _setting(None, count_kind(least))
+    return value
+
+
+def flag(*, default: bool) -> bool:
+    """A field for yes or no."""
+    value: bool = _setting(default, FLAG)
+    return value
+
+
+def text(default: str) -> str:
+    """A field for a text that is not empty."""
+    value: str = _setting(default, TEXT)
+    return value
+
+
+def optional_zone() -> str | None:
+    """A field for a time zone that may stay unsaid."""
+    value: str | None = _setting(None, ZONE)
+    return value

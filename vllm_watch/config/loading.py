@@ -1,0 +1,228 @@
+"""Puts the layers together: defaults < file < environment < options; refuses the unknown."""
+
+from __future__ import annotations
+
+import difflib
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from vllm_watch import locations
+from vllm_watch.config.kinds import shown
+from vllm_watch.config.registry import (
+    ENVIRONMENT_PREFIX,
+    SECTIONS,
+    SERVERS_SECTION,
+    known_settings,
+    server_kinds,
+)
+from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
+from vllm_watch.config.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+RESERVED_PREFIXES = ("VLLM_WATCH_HOOK_", "VLLM_WATCH_TEST_")
+"""Environment variables that are not settings: what hooks are told, and switches of the tests."""
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message is one line that says where, what and the mend."""
+
+    def __init__(self, message: str) -> None:
+        # Names of files and keys are the user's, and a line end in one would make it two lines.
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+
+
+def load_settings(
+    path: Path | None,
+    environ: Mapping[str, str],
+    options: Mapping[str, object],
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: The file that the user named; None for the default one, which may be missing.
+        environ: The environment variables.
+        options: What the command line gives, by key (`time.tz`); None stands for not given.
+
+    Raises:
+        ConfigError: A layer holds something that cannot be used.
+    """
+    loader = _Loader()
+    file = locations.config_file(environ) if path is None else path
+    text = _read_file(file, must_exist=path is not None)
+    if text is not None:
+        loader.add_file(file, text)
+    loader.add_environment(environ)
+    loader.add_options(options)
+    return loader.settings()
+
+
+def _read_file(path: Path, *, must_exist: bool) -> str | None:
+    """The text of the file; None if it is missing and may be."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        if not must_exist:
+            return None
+        raise ConfigError(
+            f"{path}: no such file; `vllm-watch config init` writes one to start from"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; mend that, or name another with --config"
+        ) from None
+
+
+class _Loader:
+    """Collects values layer by layer; a later one replaces an earlier one."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, object] = {}
+        self._origins: dict[str, str] = {}
+        self._places: dict[str, str] = {}
+        """By key, what an error calls the layer."""
+        self._servers: list[ServerSettings] = []
+
+    def add_file(self, path: Path, text: str) -> None:
+        """Take the values of a TOML file."""
+        import tomllib  # 18 ms, for those who have a file
+
+        try:
+            document = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            # A whole number of 5,000 digits is a plain ValueError, and brackets nest without end.
+            raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        origin = f"file {path}"
+        for section, table in document.items():
+            if section == SERVERS_SECTION:
+                self._add_servers(path, table)
+                continue
+            if section not in SECTIONS:
+                raise _unknown(str(path), section, _document_names())
+            if not isinstance(table, dict):
+                raise ConfigError(
+                    f"{path}: {section} must be a table, not {shown(table)}: write [{section}]"
+                )
+            for name, value in table.items():
+                key = f"{section}.{name}"
+                self._take(key, value, origin=origin, place=str(path))
+
+    def add_environment(self, environ: Mapping[str, str]) -> None:
+        """Take the values of VLLM_WATCH_… variables; an empty one counts as not set."""
+        by_variable = {setting.environment: setting for setting in known_settings().values()}
+        for variable in sorted(environ):
+            if not variable.startswith(ENVIRONMENT_PREFIX) or not environ[variable].strip():
+                continue
+            if variable.startswith(RESERVED_PREFIXES):
+                continue
+            setting = by_variable.get(variable)
+            if setting is None:
+                raise _unknown("environment", variable, by_variable, noun="variable")
+            try:
+                value = setting.kind.accept_text(environ[variable])
+            except ValueError as error:
+                raise ConfigError(f"environment {variable}: {setting.key} {error}") from None
+            origin = f"environment {variable}"
+            self._keep(setting.key, value, origin=origin, place=origin)
+
+    def add_options(self, options: Mapping[str, object]) -> None:
+        """Take what the command line gives."""
+        for key, value in options.items():
+            if value is not None:
+                self._take(key, value, origin="option", place="option")
+
+    def settings(self) -> Settings:
+        """Build the tree, once all layers are in.
+
+        Raises:
+            ConfigError: Two values contradict each other.
+        """
+        parts = {}
+        for section, cls in SECTIONS.items():
+            given = {
+                setting.name: self._values[key]
+                for key, setting in known_settings().items()
+                if setting.section == section and key in self._values
+            }
+            parts[section] = cls(**given)
+        settings = Settings(
+            **parts, servers=tuple(self._servers), origins=MappingProxyType(self._origins)
+        )
+        self._check_order(settings)
+        return settings
+
+    def _take(self, key: str, value: object, *, origin: str, place: str) -> None:
+        """Check a typed value and keep it."""
+        setting = known_settings().get(key)
+        if setting is None:
+            raise _unknown(place, key, known_settings())
+        try:
+            accepted = setting.kind.accept(value)
+        except ValueError as error:
+            raise ConfigError(f"{place}: {key} {error}") from None
+        self._keep(key, accepted, origin=origin, place=place)
+
+    def _keep(self, key: str, value: object, *, origin: str, place: str) -> None:
+        self._values[key] = value
+        self._origins[key] = origin
+        self._places[key] = place
+
+    def _add_servers(self, path: Path, tables: object) -> None:
+        """Take the [servers."PATTERN"] tables."""
+        mend = f'write [{SERVERS_SECTION}."PATTERN"] above it'
+        if not isinstance(tables, dict):
+            raise ConfigError(f"{path}: {SERVERS_SECTION} must hold tables by pattern: {mend}")
+        for pattern, table in tables.items():
+            prefix = f'{SERVERS_SECTION}."{pattern}"'
+            if not isinstance(table, dict):
+                raise ConfigError(f"{path}: {prefix} must be a table, not {shown(table)}: {mend}")
+            given = {
+                name: _accept_server_value(path, prefix, name, value)
+                for name, value in table.items()
+            }
+            self._servers.append(ServerSettings(pattern, **given))
+            self._origins |= {f"{prefix}.{name}": f"file {path}" for name in given}
+
+    def _check_order(self, settings: Settings) -> None:
+        """Refuse levels that stand in the wrong order, naming the one that the user gave."""
+        for lower, upper in NOT_ABOVE:
+            low, high = settings.value_of(lower), settings.value_of(upper)
+            if low > high:  # type: ignore[operator]  # both are numbers: the pairs name only such
+                place = self._places.get(lower) or self._places[upper]
+                raise ConfigError(
+                    f"{place}: {lower} ({low}) must not be above {upper} ({high}):"
+                    f" change one of the two"
+                )
+
+
+def _document_names() -> list[str]:
+    """What can stand at the top of the file, and what people put there by mistake."""
+    return [*SECTIONS, SERVERS_SECTION, *known_settings()]
+
+
+def _accept_server_value(path: Path, prefix: str, name: str, value: object) -> Any:
+    """Check one value of a [servers."PATTERN"] table."""
+    kind = server_kinds().get(name)
+    if kind is None:
+        raise _unknown(str(path), f"{prefix}.{name}", [f"{prefix}.{key}" for key in server_kinds()])
+    try:
+        return kind.accept(value)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {prefix}.{name} {error}") from None
+
+
+def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> ConfigError:
+    """The error for a name that means nothing, with the one that was probably meant."""
+    names = list(known)
+    same_end = [key for key in names if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    nearest = same_end or difflib.get_close_matches(name, names, n=1, cutoff=0)
+    return ConfigError(
+        f"{place}: unknown {noun} {name}: did you mean {nearest[0]}?"
+        f" `vllm-watch config show` lists them all"
+    )

@@ -1,0 +1,110 @@
+"""The list of all settings, made from the sections' fields: keys, kinds, names, documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from vllm_watch.config import sections
+from vllm_watch.config.kinds import METADATA_KEY, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "VLLM_WATCH_"
+"""What the names of our environment variables begin with."""
+
+SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "time": sections.TimeSettings,
+        "watch": sections.WatchSettings,
+        "screen": sections.ScreenSettings,
+        "replay": sections.ReplaySettings,
+        "health": sections.HealthSettings,
+        "advice": sections.AdviceSettings,
+        "trend": sections.TrendSettings,
+    }
+)
+"""The sections with fixed keys, in the order in which they are shown."""
+
+SERVERS_SECTION = "servers"
+"""The section whose tables are named by the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, as a list of them shows it."""
+
+    section: str
+    """The table in the file."""
+    name: str
+    """The key in that table."""
+    kind: Kind
+    """What it may hold."""
+    default: object
+    """Its value when nobody gives one; None where it stays unset."""
+
+    @property
+    def key(self) -> str:
+        """Section and name, joined by a dot."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def environment(self) -> str:
+        """The environment variable that gives it."""
+        return f"{ENVIRONMENT_PREFIX}{self.section}_{self.name}".upper()
+
+    @property
+    def documentation(self) -> str:
+        """The text under the field."""
+        return _documentation()[SECTIONS[self.section].__name__, self.name]
+
+
+@cache
+def known_settings() -> Mapping[str, Setting]:
+    """All settings with a fixed key, by key, in the order of the sections."""
+    return MappingProxyType(
+        {
+            f"{section}.{name}": Setting(section, name, kind, default)
+            for section, cls in SECTIONS.items()
+            for name, kind, default in _fields(cls)
+        }
+    )
+
+
+@cache
+def server_kinds() -> Mapping[str, Kind]:
+    """The keys of a [servers."PATTERN"] table."""
+    return MappingProxyType({name: kind for name, kind, _ in _fields(sections.ServerSettings)})
+
+
+def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
+    """Name, kind and default of the fields that a user can set."""
+    return [
+        (field.name, field.metadata[METADATA_KEY], field.default)
+        for field in dataclasses.fields(cls)
+        if METADATA_KEY in field.metadata
+    ]
+
+
+@cache
+def _documentation() -> Mapping[tuple[str, str], str]:
+    """The text under every field, which Python throws away: read from the source."""
+    import ast
+    import inspect  # both together 15 ms, for `vllm-watch config` alone
+
+    texts: dict[tuple[str, str], str] = {}
+    for cls in ast.parse(inspect.getsource(sections)).body:
+        if not isinstance(cls, ast.ClassDef):
+            continue
+        for field, below in zip(cls.body, cls.body[1:], strict=False):
+            match field, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    texts[cls.name, name] = inspect.cleandoc(text)
+    return texts

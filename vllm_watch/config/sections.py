@@ -1,0 +1,236 @@
+"""The sections of the configuration file: each a small frozen dataclass of documented fields.
+
+The text under a field is its documentation: `vllm-watch config` prints it. Numbers of the guides
+are quoted with the guide they come from, as the health rules quote them on the screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vllm_watch.config.kinds import (
+    count,
+    flag,
+    optional_count,
+    optional_zone,
+    positive,
+    ratio,
+    text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSettings:
+    """[time]: which clocks are read and shown."""
+
+    tz: str | None = optional_zone()
+    """Zone of the clock that wrote the logs, as an IANA name or +HH:MM. Unset: found out."""
+    display_tz: str | None = optional_zone()
+    """Zone of the times that are shown. Unset: this machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """[watch]: how logs are followed, and what their silence means."""
+
+    poll_seconds: float = positive(1.0)
+    """Seconds between two looks at every file, for file systems that send no events."""
+    events: bool = flag(default=True)
+    """Let the operating system's file events wake the follower between two looks."""
+    ended_after_seconds: float = positive(300.0)
+    """Seconds without any new line, after a stats line with work, until a server has ended."""
+    starting_limit_seconds: float = positive(900.0)
+    """Seconds that a start-up may take before `check` warns."""
+    saved_after_seconds: float = positive(300.0)
+    """Age in seconds of the newest stamp from which on a log that does not grow is a saved one."""
+    stalled_cadences: float = positive(3.0)
+    """Multiples of the usual distance between two stats lines after which silence is a stall."""
+    stalled_floor_seconds: float = positive(30.0)
+    """Seconds of silence that are never a stall, however short the usual distance is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSettings:
+    """[screen]: how it looks."""
+
+    theme: str = text("vllm-watch")
+    """Name of the colour theme; `t` on the screen shows them all."""
+    window_minutes: float = positive(15.0)
+    """Minutes that the charts show at first."""
+    refresh_seconds: float = positive(0.5)
+    """Seconds between two drawings of what has changed."""
+    animation: bool = flag(default=False)
+    """Let panes slide and bars glide; off is calmer, and cheaper over a slow connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """[replay]: how saved logs are played."""
+
+    speed: float = positive(20.0)
+    """Seconds of the log that pass in one second."""
+    loop: bool = flag(default=False)
+    """Begin again at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """[health]: from which value on something is wrong, and for how long it must be."""
+
+    kv_cache_low: float = ratio(0.30)
+    """KV cache usage (0 to 1) below which there is room to batch more. [README, PRESETS, SERVER]"""
+    kv_cache_healthy_high: float = ratio(0.70)
+    """KV cache usage (0 to 1) up to which it is healthy; above it is elevated. [README]"""
+    kv_cache_high: float = ratio(0.80)
+    """KV cache usage (0 to 1) above which memory may run out: warning. [PRESETS, SERVER]"""
+    kv_cache_critical: float = ratio(0.95)
+    """KV cache usage (0 to 1) from which on requests queue without end: critical. [LONG]"""
+    kv_clear_margin: float = ratio(0.05)
+    """KV cache usage (0 to 1) that it must come back past the level before the alert clears."""
+    preemption_kv_cache: float = ratio(0.90)
+    """KV cache usage (0 to 1) from which on running turning into waiting means preemptions."""
+
+    prefix_cache_low: float = ratio(0.20)
+    """Prefix cache hit rate (0 to 1) below which caching brings nothing: warning. [CHUNK]"""
+    prefix_cache_excellent: float = ratio(0.60)
+    """Prefix cache hit rate (0 to 1) from which on it is excellent. [README]"""
+    prefix_clear_margin: float = ratio(0.05)
+    """Hit rate (0 to 1) that it must come back past the level before the alert clears."""
+    prompt_flow_lines: int = count(6)
+    """Stats lines looked at to see whether prompts flow; without them hits are unknown."""
+    prompt_flow_needed: int = count(3)
+    """How many of those lines must show prompt throughput for prompts to flow."""
+
+    waiting_note: int = count(1)
+    """Waiting requests from which on there is a note."""
+    waiting_warning: int = count(10)
+    """Waiting requests from which on a queue builds up: warning. [LONG]"""
+    waiting_clear_below: int = count(5)
+    """Waiting requests below which that warning clears."""
+
+    hold_samples: int = count(3)
+    """Samples in a row past a level before an alert fires: a single odd one is none."""
+    clear_samples: int = count(2)
+    """Samples in a row back past the margin before an alert clears."""
+    recent_of: int = count(4)
+    """Samples that "most recent" looks at."""
+    recent_needed: int = count(3)
+    """How many of those samples are "most"."""
+
+    near_zero_share: float = ratio(0.05)
+    """Share (0 to 1) of the run's median rate per request below which throughput is near zero."""
+    near_zero_lines: int = count(3)
+    """Stats lines near zero, with requests running, before it is critical."""
+    far_below_share: float = ratio(0.50)
+    """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
+
+    imbalance_floor: int = count(4, least=0)
+    """Running requests by which engines of one server may always differ."""
+    imbalance_share: float = ratio(0.50)
+    """Share (0 to 1) of their mean by which running requests of engines may differ."""
+    imbalance_samples: int = count(3)
+    """Samples in a row in which engines must differ before it is imbalance."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceSettings:
+    """[advice]: the numbers behind what the findings tell you to change."""
+
+    kv_growth_limit: float = ratio(0.10)
+    """Rise (0 to 1) of KV usage per running request from which on no larger batch is advised."""
+    kv_growth_seconds: float = positive(180.0)
+    """Seconds over which that rise is measured."""
+    seen_capacity_kv: float = ratio(0.80)
+    """KV cache usage (0 to 1) at which the capacity seen in samples is reckoned."""
+    seen_capacity_seconds: float = positive(60.0)
+    """Seconds of samples that the capacity seen is the median of."""
+    batch_target_kv: float = ratio(0.60)
+    """KV cache usage (0 to 1) that an advised larger batch aims at. [PRESETS]"""
+    capacity_share: float = ratio(0.90)
+    """Share (0 to 1) of the start-up's capacity that is advised as `--max-num-seqs`. [LONG]"""
+    reduce_share: float = ratio(0.50)
+    """Share (0 to 1) of the present `--max-num-seqs` advised when it is too large. [LONG]"""
+    reduce_multiple: int = count(8)
+    """An advised smaller `--max-num-seqs` is a multiple of this."""
+    reduce_whole_below: int = count(16)
+    """Below this an advised smaller `--max-num-seqs` is any whole number."""
+
+    gpu_memory_low: float = ratio(0.90)
+    """`--gpu-memory-utilization` (0 to 1) below which to raise it comes first. [PRESETS, LONG]"""
+    gpu_memory_high: float = ratio(0.95)
+    """`--gpu-memory-utilization` (0 to 1) up to which it is advised. [PRESETS, LONG]"""
+    out_of_memory_gpu_memory: float = ratio(0.85)
+    """`--gpu-memory-utilization` (0 to 1) advised after the GPU ran out of memory. [PRESETS]"""
+    out_of_memory_batched_tokens: int = count(2048)
+    """`--max-num-batched-tokens` advised after the GPU ran out of memory. [PRESETS]"""
+
+    batched_tokens_low: int = count(2048)
+    """`--max-num-batched-tokens` up to which prefill of prompt-heavy work is slow. [PERF]"""
+    batched_tokens_advised: int = count(8192)
+    """`--max-num-batched-tokens` advised instead. [PERF]"""
+    batched_tokens_long: int = count(16384)
+    """`--max-num-batched-tokens` advised for long contexts. [PERF]"""
+
+    tensor_parallel_1_below: float = positive(7.0)
+    """Parameters in billions below which no tensor parallelism is advised. [PERF, PRESETS]"""
+    tensor_parallel_2_below: float = positive(20.0)
+    """Parameters in billions below which tensor parallelism of 2 is advised. [PERF, PRESETS]"""
+    tensor_parallel_4_below: float = positive(70.0)
+    """Parameters in billions below which it is 4, and from which on 8. [PERF, PRESETS]"""
+
+    job_overhead: float = ratio(0.20)
+    """Share (0 to 1) added to the time of a job for prefill and queueing. [LONG]"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrendSettings:
+    """[trend]: how far generation may slow down over a run as contexts grow [LONG]."""
+
+    fall_to_4k: float = ratio(0.10)
+    """Fall (0 to 1) expected at most with contexts under 4K tokens."""
+    fall_to_10k: float = ratio(0.20)
+    """Fall (0 to 1) expected at most with contexts of 4K to 10K tokens."""
+    fall_to_20k: float = ratio(0.40)
+    """Fall (0 to 1) expected at most with contexts of 10K to 20K tokens."""
+    fall_to_30k: float = ratio(0.60)
+    """Fall (0 to 1) expected at most with contexts of 20K to 30K tokens."""
+    fall_to_50k: float = ratio(0.80)
+    """Fall (0 to 1) expected at most with contexts of 30K to 50K tokens."""
+    busy_minutes: float = positive(3.0)
+    """Busy minutes at the start, and at the end, whose means are compared."""
+    running_tolerance: float = ratio(0.20)
+    """Share (0 to 1) by which running requests may differ for the two to be comparable."""
+    steady_after_minutes: float = positive(10.0)
+    """Busy minutes after which a run counts as steady."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """[servers."PATTERN"]: what the log does not say about the servers with such a name."""
+
+    pattern: str
+    """Shell pattern for the server's name, such as `*:8001`."""
+    max_num_seqs: int | None = optional_count()
+    """Requests that run at once at most, where the log does not say."""
+
+
+NOT_ABOVE = (
+    ("health.kv_cache_low", "health.kv_cache_healthy_high"),
+    ("health.kv_cache_healthy_high", "health.kv_cache_high"),
+    ("health.kv_cache_high", "health.kv_cache_critical"),
+    ("health.prefix_cache_low", "health.prefix_cache_excellent"),
+    ("health.prompt_flow_needed", "health.prompt_flow_lines"),
+    ("health.waiting_note", "health.waiting_warning"),
+    ("health.waiting_clear_below", "health.waiting_warning"),
+    ("health.recent_needed", "health.recent_of"),
+    ("advice.gpu_memory_low", "advice.gpu_memory_high"),
+    ("advice.batched_tokens_low", "advice.batched_tokens_advised"),
+    ("advice.batched_tokens_advised", "advice.batched_tokens_long"),
+    ("advice.tensor_parallel_1_below", "advice.tensor_parallel_2_below"),
+    ("advice.tensor_parallel_2_below", "advice.tensor_parallel_4_below"),
+    ("trend.fall_to_4k", "trend.fall_to_10k"),
+    ("trend.fall_to_10k", "trend.fall_to_20k"),
+    ("trend.fall_to_20k", "trend.fall_to_30k"),
+    ("trend.fall_to_30k", "trend.fall_to_50k"),
+)
+"""Pairs of settings of which the first must not be above the second: the rules rely on it."""

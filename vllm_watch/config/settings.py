@@ -1,0 +1,85 @@
+"""All settings as one frozen tree that knows where each value came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from vllm_watch.config.registry import known_settings
+from vllm_watch.config.sections import (
+    AdviceSettings,
+    HealthSettings,
+    ReplaySettings,
+    ScreenSettings,
+    ServerSettings,
+    TimeSettings,
+    TrendSettings,
+    WatchSettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_ORIGIN = "default"
+"""The origin of a value that nobody gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user can choose; `Settings()` is all defaults."""
+
+    time: TimeSettings = field(default_factory=TimeSettings)
+    """Which clocks are read and shown."""
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    """How logs are followed."""
+    screen: ScreenSettings = field(default_factory=ScreenSettings)
+    """How it looks."""
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    """How saved logs are played."""
+    health: HealthSettings = field(default_factory=HealthSettings)
+    """From which value on something is wrong."""
+    advice: AdviceSettings = field(default_factory=AdviceSettings)
+    """The numbers behind what to change."""
+    trend: TrendSettings = field(default_factory=TrendSettings)
+    """How far generation may slow down."""
+    servers: tuple[ServerSettings, ...] = ()
+    """What the logs do not say, by pattern, in the order of the file."""
+    origins: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+    """Where each value that is not a default came from, by key."""
+
+    def origin_of(self, key: str) -> str:
+        """Say where a value came from.
+
+        Args:
+            key: Section and name, such as `time.tz`; for a server `servers."PATTERN".max_num_seqs`.
+
+        Returns:
+            `default`, `file PATH`, `environment NAME` or `option`.
+
+        Raises:
+            KeyError: There is no such setting.
+        """
+        if key not in self.origins and key not in known_settings():
+            raise KeyError(key)
+        return self.origins.get(key, DEFAULT_ORIGIN)
+
+    def value_of(self, key: str) -> object:
+        """The value of a setting by its key, such as `time.tz`.
+
+        Raises:
+            KeyError: There is no such setting.
+        """
+        setting = known_settings()[key]
+        value: object = getattr(getattr(self, setting.section), setting.name)
+        return value
+
+    def max_num_seqs_of(self, server: str) -> int | None:
+        """The user's word on a server's batch limit: the first pattern that fits decides."""
+        for entry in self.servers:
+            if entry.max_num_seqs is not None and fnmatchcase(server, entry.pattern):
+                return entry.max_num_seqs
+        return None

@@ -1,0 +1,94 @@
+"""Names of servers: model and port, from the file name or from the log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+_REALTIME = re.compile(r"^vllm_(?P<model>.+)_port(?P<port>\d{1,5})(?:_realtime)?$")
+_PORT = re.compile(r":(\d{1,5})(?:/|$)")
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    """What a server is called."""
+
+    model: str | None
+    """Model as served, without folders."""
+    port: int | None
+    """Port of its API."""
+    stem: str
+    """The file's name without ending: the name where model and port are unknown."""
+
+    @property
+    def text(self) -> str:
+        """`<model>:<port>`, else what is known, else the file's stem."""
+        if self.model and self.port:
+            return f"{self.model}:{self.port}"
+        return self.stem
+
+
+def name_from_path(path: str) -> ServerName:
+    """Return what a file name `vllm_<model>_port<port>_realtime.log` tells.
+
+    The guide's batch scripts replace `/` in the model by `_` (HEALTH §7); that cannot be undone.
+    """
+    stem = printable(PurePath(path).stem) or "stdin"
+    found = _REALTIME.match(stem)
+    if found is None:
+        return ServerName(None, None, stem)
+    return ServerName(found.group("model"), int(found.group("port")), stem)
+
+
+def name_from_fields(base: ServerName, fields: Mapping[str, object]) -> ServerName:
+    """Complete a name by what the log says of its server; the file name goes first.
+
+    `fields` are those of one event: `served_model_name`, `model`, `address` or `args`.
+    """
+    args = fields.get("args")
+    known = {**fields, **args} if isinstance(args, dict) else fields
+    served = known.get("served_model_name")
+    if isinstance(served, list):
+        served = served[0] if served else None
+    model = served or known.get("model") or known.get("model_tag")
+    port = known.get("port")
+    if port is None and isinstance(known.get("address"), str):
+        found = _PORT.search(str(known["address"]))
+        port = int(found.group(1)) if found else None
+    return replace(
+        base,
+        model=base.model or (PurePath(str(model)).name if model else None),
+        port=base.port or (port if isinstance(port, int) else None),
+    )
+
+
+def printable(text: str) -> str:
+    """Return a file name that can be shown: control characters and broken bytes replaced."""
+    return _CONTROLS.sub("�", text)
+
+
+class Names:
+    """Gives each source its name; a second of the same gets ` (2)` behind it."""
+
+    def __init__(self) -> None:
+        """Start without names."""
+        self._taken: dict[str, str] = {}
+        self._bases: dict[str, str] = {}
+
+    def name(self, source: str, base: str) -> str:
+        """Return the name of `source`, whose own name is `base`; stable for each pair."""
+        if self._bases.get(source) == base:
+            return next(name for name, owner in self._taken.items() if owner == source)
+        self._taken = {name: owner for name, owner in self._taken.items() if owner != source}
+        name, number = base, 1
+        while name in self._taken:
+            number += 1
+            name = f"{base} ({number})"
+        self._taken[name] = source
+        self._bases[source] = base
+        return name

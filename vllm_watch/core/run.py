@@ -1,0 +1,155 @@
+"""One run of one server: its samples, its events, what the log told of its configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.records import Event, FieldValue, Requests, Sample
+from vllm_watch.core.series import DEFAULT_CADENCE, Series
+
+MOST_EVENTS = 2_000
+"""Events kept per run; of more, the oldest ordinary ones go."""
+MOST_ERROR_LINES = 200
+"""Lines kept of one error message."""
+
+_CONFIG_KINDS = frozenset({"config", "engine_config", "capacity", "args", "server_up", "version"})
+_READY_KINDS = frozenset({"server_up", "ready"})
+_ENDINGS = frozenset({"shutting_down", "process_finished"})
+
+
+@dataclass(slots=True)
+class Moment:
+    """An event in its place in time."""
+
+    event: Event
+    arrived: float | None
+    """Wall clock of its arrival, if it came while we watched."""
+    newest_stamp: float | None
+    """Newest stamp of the run when it was read: the best place for what has no stamp."""
+    lines: list[str] = field(default_factory=list)
+    """Further lines of the same message: a traceback."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Evidence of one run, in file order."""
+
+    number: int
+    series: dict[int, Series] = field(default_factory=dict)
+    seen: dict[int, float] = field(default_factory=dict)
+    """Engine to the wall clock at which its newest line arrived, while we watch."""
+    moments: list[Moment] = field(default_factory=list)
+    config: dict[str, FieldValue] = field(default_factory=dict)
+    first_stamp: float | None = None
+    newest_stamp: float | None = None
+    first_request: float | None = None
+    served: Counter[str] = field(default_factory=Counter)
+    polls: int = 0
+
+    def add_sample(self, sample: Sample, arrived: float | None) -> None:
+        """Put a sample into its engine's series."""
+        series = self.series.get(sample.engine)
+        if series is None:
+            series = self.series[sample.engine] = Series()
+            self.series = dict(sorted(self.series.items()))
+        series.append(sample.time, sample.values)
+        if arrived is not None:
+            self.seen[sample.engine] = max(arrived, self.seen.get(sample.engine, 0.0))
+        self.stamp(sample.time)
+
+    def add_event(self, event: Event, arrived: float | None) -> None:
+        """Keep an event; a line that continues the error before it joins that."""
+        if event.time is not None:
+            self.stamp(event.time)
+        if event.continues and self.moments:
+            lines = self.moments[-1].lines
+            if len(lines) < MOST_ERROR_LINES:
+                lines.append(event.text)
+            return
+        self.moments.append(Moment(event, arrived, self.newest_stamp))
+        if len(self.moments) > MOST_EVENTS:
+            self._forget()
+        if event.kind in _CONFIG_KINDS:
+            self._configure(event)
+
+    def add_requests(self, requests: Requests) -> None:
+        """Count requests."""
+        self.served.update(requests.served)
+        self.polls += requests.polls
+        if self.first_request is None and (requests.served or requests.polls):
+            self.first_request = requests.time if requests.time is not None else self.newest_stamp
+
+    def stamp(self, time: float) -> None:
+        """Take notice of a stamped line."""
+        if self.first_stamp is None or time < self.first_stamp:
+            self.first_stamp = time
+        if self.newest_stamp is None or time > self.newest_stamp:
+            self.newest_stamp = time
+
+    @property
+    def engines(self) -> list[int]:
+        """Engines with samples; the aggregated line only where no engine has its own."""
+        own = [engine for engine in self.series if engine != ALL_ENGINES]
+        return own or list(self.series)
+
+    @property
+    def cadence(self) -> float:
+        """Seconds between two lines of one engine."""
+        cadences = [self.series[engine].cadence for engine in self.engines]
+        return sorted(cadences)[len(cadences) // 2] if cadences else DEFAULT_CADENCE
+
+    def placed(self) -> Iterator[tuple[float | None, Moment]]:
+        """Yield the events with the time at which they count.
+
+        Unstamped lines lie between the stamped events that they confirm (DESIGN §3): readiness
+        at `Starting vLLM server`, an end at the newest stamp read before it; live, on arrival.
+        """
+        up = next((m.event.time for m in self.moments if m.event.kind == "server_up"), None)
+        for moment in self.moments:
+            event = moment.event
+            if event.time is not None:
+                yield event.time, moment
+            elif event.kind in ("ready", "process_started") and up is not None:
+                yield up, moment
+            elif moment.arrived is not None:
+                yield moment.arrived, moment
+            elif event.twin:
+                yield self.newest_stamp, moment
+            else:
+                yield moment.newest_stamp or self.newest_stamp, moment
+
+    def shift(self, seconds: float) -> None:
+        """Move everything that carries a stamp: the zone turned out to be another."""
+        for series in self.series.values():
+            series.shift(seconds)
+        for moment in self.moments:
+            event = moment.event
+            if event.time is not None:
+                moment.event = Event(
+                    event.kind, event.time + seconds, event.text, event.fields, event.level,
+                    event.run, event.twin, event.continues,
+                )  # fmt: skip
+            if moment.newest_stamp is not None:
+                moment.newest_stamp += seconds
+        for name in ("first_stamp", "newest_stamp", "first_request"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, value + seconds)
+
+    def _configure(self, event: Event) -> None:
+        args = event.fields.get("args")
+        fields = {**args} if isinstance(args, dict) else dict(event.fields)
+        for name, value in fields.items():
+            if name not in ("phase", "seconds") and value is not None:
+                self.config[str(name)] = value  # type: ignore[assignment]
+
+    def _forget(self) -> None:
+        """Drop the oldest event that says nothing about the state."""
+        for index, moment in enumerate(self.moments):
+            if moment.event.kind in ("error", "spike"):
+                del self.moments[index]
+                return
+        del self.moments[MOST_EVENTS // 2]

@@ -1,0 +1,205 @@
+"""The state of a server, from the evidence of its run and a clock (DESIGN §3, the table)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vllm_watch.core.run import Moment, Run
+
+State = Literal[
+    "dead", "stopped", "starting", "no-stats", "ended", "stalled", "ready", "idle", "busy"
+]
+
+STARTUP_TRACEBACK_SECONDS = 30.0
+"""A traceback without envelope ends the start-up if nothing stamped follows for this long."""
+_DEATHS = frozenset({"dead", "killed", "usage"})
+_LOOK_BACK = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class StateRules:
+    """The numbers behind the states; all are settings."""
+
+    stalled_cadences: float = 3.0
+    stalled_floor: float = 30.0
+    ended_after: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a server does, since when, and how we know."""
+
+    name: State
+    since: float | None
+    why: str = ""
+    """The line or the fact behind it."""
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """The events up to a moment, sorted into what they prove."""
+
+    ready: float | None = None
+    no_stats: bool = False
+    stop: float | None = None
+    stop_text: str = ""
+    death: float | None = None
+    death_text: str = ""
+    phase: str = ""
+
+
+def judge(
+    run: Run, now: float, *, live: bool, saved: bool, rules: StateRules | None = None
+) -> ServerState:
+    """Return the state of a run at `now`.
+
+    Args:
+        run: the evidence.
+        now: the clock that measures silence: the wall clock, the playhead or the log's own end.
+        live: lines that arrived while we watched count from their arrival, whatever their stamp.
+        saved: nothing more will be written to this log.
+        rules: limits of silence.
+    """
+    rules = rules or StateRules()
+    evidence = _evidence(run, now, saved=saved)
+    if evidence.death is not None:
+        return ServerState("dead", evidence.death, evidence.death_text)
+    if evidence.stop is not None:
+        return ServerState("stopped", evidence.stop, evidence.stop_text)
+    if evidence.ready is None:
+        if saved:
+            return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
+        return ServerState("starting", run.first_stamp, evidence.phase)
+    if evidence.no_stats:
+        return ServerState("no-stats", evidence.ready, "stats are disabled in this server")
+    return _working_state(run, now, evidence.ready, live=live, saved=saved, rules=rules)
+
+
+def _working_state(
+    run: Run, now: float, ready: float, *, live: bool, saved: bool, rules: StateRules
+) -> ServerState:
+    """Judge a server that is up by its stats lines and its silence."""
+    newest = {
+        engine: (index, written)
+        for engine in run.engines
+        if (index := run.series[engine].index_at(now)) is not None
+        and (written := _written(run, engine, index, live=live)) is not None
+    }
+    if not newest:
+        name: State = "ended" if saved else "ready"
+        return ServerState(name, ready, "no stats line yet")
+    working = {engine: at for engine, at in newest.items() if _work(run, engine, at[0])}
+    if not working:
+        return ServerState("idle", _since(run, now, busy=False))
+    quiet_since = max(written for _, written in newest.values())
+    if saved:
+        return ServerState("ended", quiet_since, "the log ends with requests running")
+    if live or run.newest_stamp is None or run.newest_stamp <= now:
+        quiet_since = max(quiet_since, run.newest_stamp or quiet_since)
+    if now - quiet_since > rules.ended_after:
+        return ServerState("ended", quiet_since, "nothing was written any more")
+    for engine, (_, written) in working.items():
+        limit = max(rules.stalled_cadences * run.series[engine].cadence, rules.stalled_floor)
+        if now - written > limit:
+            return ServerState("stalled", written, f"engine {engine} has fallen silent at work")
+    return ServerState("busy", _since(run, now, busy=True))
+
+
+def _written(run: Run, engine: int, index: int, *, live: bool) -> float:
+    """Return when a stats line was written, as far as is known."""
+    series = run.series[engine]
+    time = series.times[index]
+    if live and index == len(series) - 1:
+        return max(time, run.seen.get(engine, time))
+    return time
+
+
+def _work(run: Run, engine: int, index: int) -> bool:
+    """Tell whether a sample has requests running or waiting."""
+    series = run.series[engine]
+    return bool((series.value("running", index) or 0) + (series.value("waiting", index) or 0))
+
+
+def _since(run: Run, now: float, *, busy: bool) -> float | None:
+    """Return the first sample of the present stretch of work (or of idleness)."""
+    begins = []
+    for engine in run.engines:
+        series = run.series[engine]
+        index = series.index_at(now)
+        if index is None or _work(run, engine, index) != busy:
+            continue
+        first = index
+        while first > 0 and index - first < _LOOK_BACK and _work(run, engine, first - 1) == busy:
+            first -= 1
+        begins.append(series.times[first])
+    return (min if busy else max)(begins, default=None)
+
+
+def phase_at(run: Run, now: float) -> str:
+    """Return the start-up phase that a run is in at `now`, in words."""
+    return _evidence(run, now, saved=False).phase
+
+
+def _evidence(run: Run, now: float, *, saved: bool) -> _Evidence:
+    """Fold the events up to `now` into what they prove."""
+    found = _Evidence()
+    if run.first_request is not None and run.first_request <= now:
+        found.ready = run.first_request
+    for series in run.series.values():
+        if series.times and series.times[0] <= now:
+            found.ready = min(found.ready or series.times[0], series.times[0])
+    placed = [(at, moment) for at, moment in run.placed() if at is None or at <= now]
+    for at, moment in placed:
+        _weigh(found, at if at is not None else now, moment)
+    for at, moment in placed:
+        _weigh_end(found, at if at is not None else now, moment)
+    if found.ready is None and found.death is None and found.stop is None:
+        _weigh_traceback(found, run, now, placed, saved=saved)
+    return found
+
+
+def _weigh(found: _Evidence, at: float, moment: Moment) -> None:
+    event = moment.event
+    if event.kind in ("server_up", "ready"):
+        found.ready = at if found.ready is None else min(found.ready, at)
+    elif event.kind == "no_stats":
+        found.no_stats = True
+    elif event.kind == "stop" and found.stop is None and found.death is None:
+        found.stop, found.stop_text = at, event.text
+    elif event.kind == "shutting_down" and not event.twin and found.death is None:
+        if found.stop is None:
+            found.stop, found.stop_text = at, event.text
+    elif event.kind in _DEATHS and found.stop is None and found.death is None:
+        found.death, found.death_text = at, event.text
+    phase = event.fields.get("phase")
+    if isinstance(phase, str):
+        found.phase = phase
+
+
+def _weigh_end(found: _Evidence, at: float, moment: Moment) -> None:
+    """A `Shutting down` in the twin means stopped only if the run has no death line."""
+    event = moment.event
+    if event.kind == "shutting_down" and event.twin and found.death is None and found.stop is None:
+        found.stop, found.stop_text = at, event.text
+
+
+def _weigh_traceback(
+    found: _Evidence,
+    run: Run,
+    now: float,
+    placed: list[tuple[float | None, Moment]],
+    *,
+    saved: bool,
+) -> None:
+    """A bare traceback ends a start-up unless a stamped line follows it."""
+    for at, moment in placed:
+        if moment.event.kind != "traceback":
+            continue
+        time = at if at is not None else now
+        quiet = now - max(time, run.newest_stamp or time)
+        followed = run.newest_stamp is not None and run.newest_stamp > time
+        if not followed and (saved or quiet > STARTUP_TRACEBACK_SECONDS):
+            found.death = time
+            found.death_text = str(moment.event.fields.get("error", moment.event.text))
+            return

@@ -1,0 +1,143 @@
+"""All state: servers, their runs, what is known of their files. Owned by the event loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
+from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample
+from vllm_watch.core.run import Run
+
+
+@dataclass(slots=True)
+class Server:
+    """One log with its companions."""
+
+    source: str
+    name: str
+    known: ServerName
+    runs: list[Run] = field(default_factory=lambda: [Run(0)])
+    twin_runs: dict[int, list[tuple[Event, float | None]]] = field(default_factory=dict)
+    tz: tzinfo = UTC
+    zone_assumed: bool = False
+    trouble: str | None = None
+    last_arrival: float | None = None
+    stats_like: int = 0
+    lines: int = 0
+    records: int = 0
+    _newest_engine: int = 0
+
+    @property
+    def run(self) -> Run:
+        """The newest run: its figures are the server's figures."""
+        return self.runs[-1]
+
+    @property
+    def newest_stamp(self) -> float | None:
+        """Newest stamp of any line of any run."""
+        stamps = [run.newest_stamp for run in self.runs if run.newest_stamp is not None]
+        return max(stamps) if stamps else None
+
+    def run_at(self, time: float) -> Run:
+        """Return the run that was current at `time`."""
+        current = self.runs[0]
+        for run in self.runs[1:]:
+            if run.first_stamp is not None and run.first_stamp <= time:
+                current = run
+        return current
+
+    def saved(self, now: float, after: float) -> bool:
+        """Tell whether nothing more is expected: old, and nothing arrived since it was opened."""
+        newest = self.newest_stamp
+        return self.last_arrival is None and newest is not None and now - newest > after
+
+
+class Store:
+    """Every server, in the order in which their logs were found."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.servers: dict[str, Server] = {}
+        self.looked: Looked | None = None
+        self.revision = 0
+        """Grows with every change; two equal revisions need no redraw."""
+        self._names = Names()
+
+    def apply(self, batch: Batch) -> Server:
+        """Take in a batch and return its server."""
+        server = self.servers.get(batch.source)
+        if server is None:
+            known = name_from_path(batch.source)
+            name = self._names.name(batch.source, known.text)
+            server = self.servers[batch.source] = Server(batch.source, name, known)
+        self.revision += 1
+        if batch.twin:
+            self._apply_twin(server, batch)
+            return server
+        if batch.shift:
+            for run in server.runs:
+                run.shift(batch.shift)
+        server.tz, server.zone_assumed = batch.tz, batch.zone_assumed
+        server.trouble = batch.trouble
+        server.stats_like += batch.stats_like
+        server.lines += batch.lines
+        if batch.arrived is not None:
+            server.last_arrival = batch.arrived
+        for record in batch.records:
+            self._apply_record(server, record, batch.arrived)
+        if batch.newest_stamp is not None:
+            server.run.stamp(batch.newest_stamp)
+        return server
+
+    def look(self, looked: Looked) -> None:
+        """Take notice of a look at the paths."""
+        self.looked = looked
+
+    def _apply_record(
+        self, server: Server, record: Sample | Amendment | Event | Requests, arrived: float | None
+    ) -> None:
+        server.records += 1
+        if isinstance(record, Amendment):
+            engine = server._newest_engine if record.engine is None else record.engine
+            series = server.run.series.get(engine)
+            if series is not None:
+                series.amend(record.values)
+            return
+        while record.run >= len(server.runs):
+            server.runs.append(Run(len(server.runs)))
+        run = server.runs[record.run]
+        if isinstance(record, Sample):
+            server._newest_engine = record.engine
+            run.add_sample(record, arrived)
+        elif isinstance(record, Requests):
+            run.add_requests(record)
+        else:
+            run.add_event(record, arrived)
+            if record.fields:
+                self._rename(server, record)
+
+    def _rename(self, server: Server, event: Event) -> None:
+        known = name_from_fields(server.known, event.fields)
+        if known != server.known:
+            server.known = known
+            server.name = self._names.name(server.source, known.text)
+
+    def _apply_twin(self, server: Server, batch: Batch) -> None:
+        """Join a companion's events to the runs: the last of its starts is the newest run's."""
+        if batch.trouble:
+            server.trouble = batch.trouble
+        events = [record for record in batch.records if isinstance(record, Event)]
+        if not events:
+            return
+        if batch.arrived is not None:
+            server.last_arrival = batch.arrived
+        runs = server.runs
+        newest = max([*server.twin_runs, *(event.run for event in events)])
+        for event in events:
+            server.twin_runs.setdefault(event.run, []).append((event, batch.arrived))
+            behind = newest - event.run
+            if batch.arrived is not None or behind == 0:
+                runs[-1].add_event(event, batch.arrived)
+            elif behind < len(runs):
+                runs[-1 - behind].add_event(event, batch.arrived)

@@ -1,0 +1,87 @@
+"""Time zones as people write them: `Europe/Berlin`, `UTC`, `+05:30`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from datetime import UTC, timedelta, timezone, tzinfo
+
+_OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
+_UTC_NAMES = frozenset({"utc", "z"})
+_EAST_MOST = timedelta(hours=14)
+"""No clock on earth is further ahead of UTC."""
+_WEST_MOST = timedelta(hours=-12)
+"""No clock on earth is further behind UTC."""
+_SUGGESTIONS = 3
+"""More names than these are not read in an error of one line."""
+_SIMILARITY = 0.6
+"""difflib's own measure of what still looks like a slip of the fingers."""
+_LONGEST_NAME = 64
+"""No zone's name is half as long; what is longer is cut in messages and resembles nothing."""
+
+
+def parse_zone(text: str) -> tzinfo:
+    """Turn the name of a zone, or its offset, into a zone.
+
+    Args:
+        text: An IANA name (`Europe/Berlin`), `UTC`, `Z`, or an offset (`+02:00`, `-0530`, `+9`).
+
+    Raises:
+        ValueError: There is no such zone; the message names the nearest known ones.
+    """
+    name = text.strip()
+    if name.lower() in _UTC_NAMES:
+        return UTC
+    if name[:1] in ("+", "-"):
+        return _zone_from_offset(name)
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        # OSError: the name of a folder of the zone database, such as "Europe", or an endless one.
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+        raise ValueError(f"{shown!r} is no time zone: {_mend(name)}") from None
+
+
+def _zone_from_offset(text: str) -> tzinfo:
+    """Read `+HH:MM` and its short forms."""
+    match = _OFFSET.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no offset from UTC: write it as +02:00 or -05:30")
+    sign, hours, minutes = match.groups(default="0")
+    if int(minutes) > 59:
+        raise ValueError(f"{text!r} is no offset from UTC: an hour has 60 minutes")
+    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
+    if not _WEST_MOST <= offset <= _EAST_MOST:
+        raise ValueError(f"{text!r} is no offset from UTC: they reach from -12:00 to +14:00")
+    return timezone(offset) if offset else UTC
+
+
+def _mend(name: str) -> str:
+    """Say what could have been meant by a name that is none."""
+    known = zoneinfo.available_timezones()
+    if not known:
+        return "this machine has no zone database; write +02:00, or pip install tzdata"
+    nearest = _nearest_zones(name, known)
+    if not nearest:
+        return "write an IANA name such as Europe/Berlin, or an offset such as +02:00"
+    return f"did you mean {' or '.join(nearest)}?"
+
+
+def _nearest_zones(name: str, known: set[str]) -> list[str]:
+    """The zones whose name, or whose city, resembles what was written."""
+    if len(name) > _LONGEST_NAME:
+        return []
+    wanted = name.lower().replace(" ", "_")
+
+    def similarity(zone: str) -> float:
+        whole = zone.lower()
+        return max(
+            difflib.SequenceMatcher(None, wanted, candidate).ratio()
+            for candidate in (whole, whole.rpartition("/")[2])
+        )
+
+    # Equal ones in the order of their names: a set has none of its own.
+    ranked = sorted((-similarity(zone), zone) for zone in known)[:_SUGGESTIONS]
+    exact = [zone for score, zone in ranked if score == -1]
+    return exact or [zone for score, zone in ranked if -score >= _SIMILARITY]

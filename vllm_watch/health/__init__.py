@@ -1,0 +1,1 @@
+"""Is it well? Ranges and rules as data, the alert machine, findings for a person."""

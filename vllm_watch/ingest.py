@@ -1,0 +1,237 @@
+"""Files in, batches out: the one place that joins sources and parsing.
+
+Everything above it (the screen, exports, checks) sees only batches of records.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+
+from vllm_watch.core.records import Batch, Event, Looked, Record, Requests, Sample
+from vllm_watch.core.runs import RunCounter
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scanner import Scanner
+from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
+from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
+from vllm_watch.sources.capture import capture_of
+from vllm_watch.sources.follower import Chunk, Follower
+from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of, twins_of
+from vllm_watch.sources.standard_input import StandardInput
+from vllm_watch.sources.wakeups import StopEvent, wakeups
+
+PEEK = 64 * 1024
+"""Bytes at a log's end in which its newest stamp is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How logs are read."""
+
+    tz: tzinfo | None = None
+    """Zone of the stamps as the user gave it."""
+    live: bool = False
+    """Following growing files (True) or reading them once."""
+    poll_seconds: float = 1.0
+    """How often everything is looked at, events or not."""
+    events: bool = True
+    """Whether to watch folders for events."""
+    now: Callable[[], float] = time.time
+    """The wall clock."""
+
+
+class FileReader:
+    """One file followed and read into batches."""
+
+    def __init__(
+        self, path: str, source: str, formats: Formats, options: ReadOptions, *, twin: bool
+    ) -> None:
+        """Read `path` for the server whose log is `source`."""
+        self.path = path
+        self._source = source
+        self._formats = formats
+        self._options = options
+        self._twin = twin
+        self._follower = StandardInput() if path == STDIN else Follower(path)
+        self._runs = RunCounter()
+        self._scanner: Scanner | None = None
+        self._finder = ZoneFinder()
+        self._caught_up = False
+        self._said: str | None = None
+
+    def read(self) -> Iterator[Batch]:
+        """Yield what is new; `arrived` is set for what came after the first look."""
+        for chunk in self._follower.read():
+            yield self._batch(chunk)
+        self._caught_up = True
+        if self._follower.trouble != self._said:
+            self._said = self._follower.trouble
+            yield Batch(self._source, twin=self._twin, trouble=self._said, tz=self._zone().tz)
+
+    def finish(self) -> Iterator[Batch]:
+        """Yield a last line that lacks its newline."""
+        for chunk in self._follower.finish():
+            yield self._batch(chunk)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._follower.close()
+
+    def _batch(self, chunk: Chunk) -> Batch:
+        now = self._options.now()
+        scanner = self._ready_scanner(chunk.data, now)
+        scan = scanner.scan(chunk.data)
+        arrived = now if self._caught_up and self._options.live else None
+        shift = self._rezone(scanner, scan.newest_stamp, arrived)
+        records = tuple(self._numbered(record, shift) for record in scan.records)
+        newest = scan.newest_stamp
+        zone = self._zone()
+        return Batch(
+            self._source,
+            records,
+            twin=self._twin,
+            newest_stamp=newest if newest is None else newest + shift,
+            arrived=arrived,
+            tz=zone.tz,
+            zone_assumed=zone.assumed,
+            shift=shift,
+            trouble=self._said,
+            stats_like=scan.stats_like,
+            lines=scan.lines,
+            size=len(chunk.data),
+        )
+
+    def _numbered(self, record: Record, shift: float) -> Record:
+        """Return the record with its run and, in the block that told the zone, its right time."""
+        run = self._runs.feed(record)
+        if isinstance(record, Sample):
+            if shift or run:
+                return replace(record, time=record.time + shift, run=run)
+            return record
+        if isinstance(record, Event | Requests):
+            moved = record.time + shift if record.time is not None else None
+            return replace(record, time=moved, run=run) if shift or run else record
+        return record
+
+    def _zone(self) -> Zone:
+        return self._scanner.clock.zone if self._scanner else ASSUMED
+
+    def _ready_scanner(self, data: bytes, now: float) -> Scanner:
+        """Return the scanner; its clock is settled by the first block that holds a stamp."""
+        scanner = self._scanner
+        if scanner is None or scanner.clock.newest is None:
+            clock = self._clock(data, now)
+            if scanner is None:
+                clock = clock or StampClock(ASSUMED, time.gmtime(now).tm_year)
+                scanner = self._scanner = Scanner(self._formats, clock, twin=self._twin)
+            elif clock is not None:
+                scanner.clock = clock
+        return scanner
+
+    def _clock(self, head: bytes, now: float) -> StampClock | None:
+        if self.path == STDIN:
+            zone = Zone(self._options.tz, "given") if self._options.tz else None
+            return clock_for(head, head, now, now, zone, None)
+        capture = capture_of(self.path)
+        zone = Zone(capture.tz, "capture") if capture.tz else None
+        if self._options.tz:
+            zone = Zone(self._options.tz, "given")
+        tail, modified = _tail(self.path)
+        return clock_for(head, tail or head, modified or now, now, zone, capture.year)
+
+    def _rezone(self, scanner: Scanner, newest: float | None, arrived: float | None) -> float:
+        """Return the shift of all times if what arrived just now tells another zone."""
+        zone = scanner.clock.zone
+        if arrived is None or newest is None or zone.source in ("given", "capture", "arrival"):
+            return 0.0
+        stamped = datetime.fromtimestamp(newest, zone.tz).replace(tzinfo=UTC)
+        found = self._finder.feed(stamped.timestamp(), arrived)
+        return scanner.clock.rezone(found) if found else 0.0
+
+
+def _tail(path: str) -> tuple[bytes, float | None]:
+    """Return the last bytes of a file and its modification time."""
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            file.seek(max(0, status.st_size - PEEK))
+            return file.read(PEEK), status.st_mtime
+    except OSError:
+        return b"", None
+
+
+class Ingest:
+    """All logs that the given paths mean, read once or followed."""
+
+    def __init__(
+        self, patterns: Sequence[str], formats: Formats, options: ReadOptions | None = None
+    ) -> None:
+        """Read what `patterns` mean: files, globs, folders, `-`."""
+        self.patterns = tuple(patterns)
+        self.found = Found((), ())
+        self._formats = formats
+        self._options = options or ReadOptions()
+        self._readers: dict[str, FileReader] = {}
+
+    def read_once(self) -> Iterator[Batch]:
+        """Yield everything in the files as they are now, source by source, in file order."""
+        self.discover()
+        for reader in self._readers.values():
+            yield from reader.read()
+            yield from reader.finish()
+            reader.close()
+
+    def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
+        """Yield what exists, then what arrives, until `stop` is set; new files join by themselves."""
+        options = self._options
+        seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
+        for changed in wakeups(self._folders, stop, seconds, events=options.events):
+            if changed is None or any(path not in self._readers for path in changed):
+                self.discover()
+            for path, reader in list(self._readers.items()):
+                if changed is None or path in changed or path == STDIN or _linked(path, changed):
+                    for batch in reader.read():
+                        yield batch
+                        if stop.is_set():
+                            return
+            if changed is None:
+                yield self._looked()
+
+    def discover(self) -> Found:
+        """Look which logs the patterns mean now, and read the new ones from here on."""
+        self.found = find_logs(self.patterns)
+        for logs in self.found.logs:
+            self._add(logs)
+        return self.found
+
+    def close(self) -> None:
+        """Close all files."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def _add(self, logs: LogSet) -> None:
+        for path in (logs.source, *twins_of(logs.source)):
+            if path not in self._readers:
+                self._readers[path] = FileReader(
+                    path, logs.source, self._formats, self._options, twin=path != logs.source
+                )
+
+    def _folders(self) -> set[str]:
+        return folders_of(self.patterns)
+
+    def _looked(self) -> Looked:
+        return Looked(
+            self._options.now(),
+            len(self.found.logs),
+            self.found.missing,
+            tuple(trouble.text for trouble in self.found.troubles),
+        )
+
+
+def _linked(path: str, changed: set[str]) -> bool:
+    """Tell whether a changed path is where a symbolic link leads."""
+    return os.path.realpath(path) in changed

@@ -1,0 +1,1 @@
+"""Bytes in, records out: format files compiled, envelopes and bodies read, stamps resolved."""

@@ -1,0 +1,110 @@
+"""Event formats: messages about the life of a server, compiled from the format files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from vllm_watch.core.records import FieldValue
+from vllm_watch.parsing.errors import FormatError
+from vllm_watch.parsing.parts import DIGITS
+
+_LONGEST_DICT = 20_000
+
+
+def _dict(text: str) -> dict[str, object]:
+    """Read a Python dict literal; what is none gives an empty dict."""
+    if len(text) > _LONGEST_DICT:
+        return {}
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+CONVERTERS: dict[str, Callable[[str], FieldValue]] = {
+    "str": str,
+    "int": lambda text: int(text.replace(",", "")),
+    "float": float,
+    "bool": lambda text: text == "True",
+    "dict": _dict,
+}
+"""Types that a field of a format file may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventForm:
+    """One wording of one event."""
+
+    kind: str
+    """What it says; the rest of the program knows only this word."""
+    contains: bytes
+    """Literal that every such message holds: the cheap test before the pattern."""
+    gist: bytes
+    """The same without digits and dots: a message whose text without digits lacks it is none."""
+    pattern: re.Pattern[str]
+    """Matched in the message (bare lines: in the line without its process prefix)."""
+    bare: bool = False
+    """True for lines without an envelope."""
+    level: str = ""
+    """Level that the envelope must have, empty for any."""
+    types: Mapping[str, Callable[[str], FieldValue]] = field(default_factory=dict)
+    """Converter of each field; text where none is named."""
+    find: tuple[re.Pattern[str], ...] = ()
+    """Further patterns, each searched for by itself."""
+    constants: Mapping[str, FieldValue] = field(default_factory=dict)
+    """Fields that every such event has."""
+
+    def read(self, message: str) -> dict[str, FieldValue] | None:
+        """Return the fields of a message, or None if it is not this event."""
+        found = self.pattern.search(message)
+        if found is None:
+            return None
+        texts = found.groupdict()
+        for pattern in self.find:
+            more = pattern.search(message)
+            if more:
+                texts.update(more.groupdict())
+        fields = {
+            name: self.types.get(name, str)(text)
+            for name, text in texts.items()
+            if text is not None
+        }
+        return {**self.constants, **fields}
+
+
+def event_form(table: Mapping[str, object], where: str) -> EventForm:
+    """Compile one `[[event]]` table of a format file.
+
+    Raises:
+        FormatError: a key is missing, a type unknown or a pattern broken.
+    """
+    try:
+        kind, contains = str(table["kind"]), str(table["contains"]).encode()
+        pattern = re.compile(str(table["pattern"]))
+        find = tuple(re.compile(str(text)) for text in _strings(table, "find").values())
+        types = {name: CONVERTERS[text] for name, text in _strings(table, "fields").items()}
+    except KeyError as error:
+        raise FormatError(f"{where}: an event needs {error}") from error
+    except re.error as error:
+        raise FormatError(f"{where}: pattern does not compile: {error}") from error
+    constants = {**_strings(table, "set")}
+    return EventForm(
+        kind,
+        contains,
+        contains.translate(None, DIGITS),
+        pattern,
+        bare=bool(table.get("bare", False)),
+        level=str(table.get("level", "")),
+        types=types,
+        find=find,
+        constants=constants,
+    )
+
+
+def _strings(table: Mapping[str, object], key: str) -> dict[str, str]:
+    value = table.get(key, {})
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}

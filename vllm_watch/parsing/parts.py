@@ -1,0 +1,138 @@
+"""Stats bodies as a head and a list of named parts, compiled from templates.
+
+A body's *shape* is its text without digits and dots. The first body of a shape is taken apart
+part by part; the result is a plan that says which number belongs to which metric. Further bodies
+of that shape cost one `translate`, one `findall` and a few conversions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.parsing.errors import FormatError
+
+_NUMBER = re.compile(rb"\d+(?:\.\d+)?")
+DIGITS = b"0123456789."
+_HOLDER = re.compile(r"\{(\*|[a-z_]+)\}(%?)")
+_MOST_PARTS = 64
+MOST_SHAPES = 512
+_LONGEST_BODY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one body says."""
+
+    engine: int | None
+    """Engine number, `ALL_ENGINES`, or None where the head names none."""
+    values: dict[str, float]
+    """Metric name to value, ratios 0…1; what is absent or not finite is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the numbers of all bodies of one shape stand."""
+
+    count: int
+    engine: int
+    """Index of the engine's number, −1: all engines, −2: none named."""
+    picks: tuple[tuple[str, int, bytes], ...]
+    """Metric, index of its number, exponent (`e-2` for per cent: exact, where a division is not)."""
+
+
+class PartsReader:
+    """Reads bodies that are a head and parts, by the templates of a format file."""
+
+    def __init__(self, heads: list[str], parts: list[str], separator: str = ", ") -> None:
+        """Compile the templates.
+
+        Raises:
+            FormatError: a template names a metric that the catalogue does not have.
+        """
+        self._heads = [_compile(head) for head in heads]
+        self._parts = [_compile(part) for part in parts]
+        self._separator = separator.encode()
+        self._plans: dict[bytes, _Plan | None] = {}
+
+    def read(self, body: bytes) -> Parts | None:
+        """Return what a body says, or None if it is not one of this format."""
+        shape = body.translate(None, DIGITS)
+        plan = self._plans.get(shape, False)
+        numbers = _NUMBER.findall(body)
+        if plan is False or (plan is not None and plan.count != len(numbers)):
+            if len(body) > _LONGEST_BODY:
+                return None
+            plan = self._plan(body, len(numbers))
+            if len(self._plans) < MOST_SHAPES:
+                self._plans[shape] = plan
+        if plan is None:
+            return None
+        values = {name: float(numbers[at] + power) for name, at, power in plan.picks}
+        if plan.engine >= 0:
+            return Parts(int(numbers[plan.engine]), values)
+        return Parts(ALL_ENGINES if plan.engine == -1 else None, values)
+
+    def _plan(self, body: bytes, count: int) -> _Plan | None:
+        """Take one body apart; None if its head is unknown or no part of it is known."""
+        head = next((found for pattern in self._heads if (found := pattern.match(body))), None)
+        if head is None:
+            return None
+        order = {found.start(): index for index, found in enumerate(_NUMBER.finditer(body))}
+        groups = head.groupdict()
+        engine = -2
+        if "engine" in groups:
+            engine = order[head.start("engine")]
+        elif "engines" in groups:
+            engine = -1
+        picks = self._picks(body, head.end(), order)
+        return _Plan(count, engine, tuple(picks)) if picks else None
+
+    def _picks(
+        self, body: bytes, position: int, order: dict[int, int]
+    ) -> list[tuple[str, int, bytes]]:
+        picks: list[tuple[str, int, bytes]] = []
+        for _ in range(_MOST_PARTS):
+            for part in self._parts:
+                found = part.match(body, position)
+                if found:
+                    picks += _picks_of(found, body, order)
+                    position = found.end()
+                    break
+            at = body.find(self._separator, position)
+            if at < 0:
+                break
+            position = at + len(self._separator)
+        return picks
+
+
+def _picks_of(
+    found: re.Match[bytes], body: bytes, order: dict[int, int]
+) -> list[tuple[str, int, bytes]]:
+    picks = []
+    for name in found.groupdict():
+        start, end = found.span(name)
+        if start in order:  # nan and inf have no number: the metric is absent
+            percent = body[end : end + 1] == b"%"
+            picks.append((name, order[start], b"e-2" if percent else b""))
+    return picks
+
+
+def _compile(template: str) -> re.Pattern[bytes]:
+    """Return the pattern of a template: `{name}` a number, `{*}` a word, the rest literal."""
+    pattern, end = "", 0
+    for holder in _HOLDER.finditer(template):
+        pattern += re.escape(template[end : holder.start()])
+        name, percent = holder.groups()
+        if name == "*":
+            pattern += r"[A-Za-z0-9_]{1,40}"
+        elif name in ("engine", "engines"):
+            pattern += rf"(?P<{name}>\d{{1,6}})"
+        elif name in METRIC_BY_NAME:
+            pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
+        else:
+            raise FormatError(f"template {template!r} names {name!r}, which is no metric")
+        pattern += percent
+        end = holder.end()
+    return re.compile((pattern + re.escape(template[end:])).encode())

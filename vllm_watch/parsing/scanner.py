@@ -1,0 +1,182 @@
+"""Blocks of a log searched for literal anchors; messages read only where one stands.
+
+`Scanner.scan` takes a block of whole lines and yields records in file order. There is no loop
+over lines: the end of an envelope (`.py:123] `) and the literals of lines without one are looked
+for in the bytes, everything else is passed over by the search itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from vllm_watch.core.records import Amendment, Event, Record, Sample
+from vllm_watch.parsing.access import AccessCounter
+from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
+from vllm_watch.parsing.formats import PROCESS_PREFIX, Formats
+from vllm_watch.parsing.text import shown, without_escapes
+from vllm_watch.parsing.timestamps import StampClock
+from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader
+
+LONGEST_MESSAGE = 32_768
+"""Bytes of a message that are looked at; what follows in the same line is passed over."""
+
+STATS_LIKE = b"Avg generation throughput: "
+"""Words that a stats line of any version holds."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a block held."""
+
+    records: list[Record] = field(default_factory=list)
+    newest_stamp: float | None = None
+    stats_like: int = 0
+    lines: int = 0
+
+
+class Scanner:
+    """Reads the blocks of one file in order; remembers only what spans two blocks."""
+
+    def __init__(self, formats: Formats, clock: StampClock, *, twin: bool = False) -> None:
+        """Read with `formats`, resolve stamps with `clock`; `twin` marks a `.err` file."""
+        self._formats = formats
+        self.clock = clock
+        self._twin = twin
+        self._access = AccessCounter(formats.access)
+        self._traceback = TracebackReader(twin=twin)
+        self._error_site: tuple[str, str, bytes] | None = None
+        self._stamp: float | None = None
+
+    def scan(self, block: bytes) -> Scan:
+        """Return the records of a block of whole lines (the last may lack its newline)."""
+        scan = Scan(lines=block.count(b"\n"))
+        read_stats = counted = opaque_end = 0
+        opaque = False
+        for position, anchored in self._candidates(block):
+            if position < opaque_end:
+                continue
+            if not anchored:
+                self._bare(scan, block, position)
+                continue
+            end = ANCHOR.match(block, position).end()  # type: ignore[union-attr]
+            line_start = block.rfind(b"\n", 0, position) + 1
+            envelope = self._formats.envelope.read(block[max(line_start, end - LONGEST_HEAD) : end])
+            if envelope is None:
+                continue
+            line_end = _line_end(block, end)
+            body = block[end : min(line_end, end + LONGEST_MESSAGE)]
+            if self._formats.is_opaque(envelope.file, body):
+                opaque, opaque_end = True, line_end
+                read_stats += block.count(STATS_LIKE, end, line_end)
+                continue
+            stamp = self._stamp
+            record = self._message(scan, envelope, body)
+            if record is None:
+                continue
+            self._count_requests(scan, block, counted, line_start, stamp, opaque=opaque)
+            counted, opaque = line_start, False
+            _add(scan.records, record)
+            read_stats += isinstance(record, Sample)
+        stamp = self._stamp
+        self._count_requests(scan, block, counted, len(block), stamp, opaque=opaque)
+        scan.records += self._traceback.rest(block, self._stamp)
+        scan.stats_like = max(0, block.count(STATS_LIKE) - read_stats)
+        return scan
+
+    def _candidates(self, block: bytes) -> Iterator[tuple[int, bool]]:
+        """Yield positions worth a look in order: (anchor of an envelope, True) or (bare, False)."""
+        bare: list[int] = []
+        for literal in {form.contains for form in self._formats.bare_events} | {TRACEBACK}:
+            at = block.find(literal)
+            while at >= 0:
+                bare.append(at)
+                at = block.find(literal, at + len(literal))
+        bare.sort(reverse=True)
+        for anchor in ANCHOR.finditer(block):
+            while bare and bare[-1] < anchor.start():
+                yield bare.pop(), False
+            yield anchor.start(), True
+        while bare:
+            yield bare.pop(), False
+
+    def _message(self, scan: Scan, envelope: Envelope, body: bytes) -> Record | None:
+        """Read one message behind an envelope, None if it says nothing that we keep."""
+        time = self.clock.resolve(envelope.stamp)
+        if time is None:
+            return None
+        self._stamp = time
+        if scan.newest_stamp is None or time > scan.newest_stamp:
+            scan.newest_stamp = time
+        if b"\x1b" in body:
+            body = without_escapes(body)
+        body = body.rstrip(b"\r\n \x00")
+        stats = self._formats.stats_of(envelope.file, body)
+        if stats is not None:
+            return Sample(time, stats.engine or 0, stats.values)
+        companion = self._formats.companion_of(envelope.file, body)
+        if companion is not None:
+            return Amendment(companion.values, companion.engine)
+        event = self._formats.event_of(envelope, body, time)
+        return self._marked(self._error(envelope, body, time, event))
+
+    def _error(
+        self, envelope: Envelope, body: bytes, time: float, event: Event | None
+    ) -> Event | None:
+        """Keep what is logged as an error; further lines of one message continue it."""
+        if envelope.level not in ("ERROR", "CRITICAL"):
+            self._error_site = None
+            return event
+        site = (envelope.process, envelope.file, envelope.stamp)
+        continues = site == self._error_site
+        self._error_site = site
+        if event is not None:
+            return event
+        return Event("error", time, shown(body), {}, envelope.level, continues=continues)
+
+    def _bare(self, scan: Scan, block: bytes, position: int) -> None:
+        """Read a line without envelope in which a literal was found."""
+        line_start = block.rfind(b"\n", 0, position) + 1
+        if position - line_start > LONGEST_HEAD:
+            return
+        line_end = _line_end(block, position)
+        raw = without_escapes(block[line_start : min(line_end, line_start + LONGEST_MESSAGE)])
+        line = PROCESS_PREFIX.sub("", raw.decode("utf-8", "replace")).rstrip("\r\n ")
+        if raw.startswith(TRACEBACK):
+            scan.records += self._traceback.begin(block, line_start, self._stamp)
+            return
+        for form in self._formats.bare_events:
+            if form.contains in raw:
+                fields = form.read(line)
+                if fields is not None:
+                    event = Event(form.kind, None, shown(line.encode()), fields)
+                    scan.records.append(replace(event, twin=self._twin))
+                    return
+
+    def _count_requests(
+        self, scan: Scan, block: bytes, start: int, end: int, stamp: float | None, *, opaque: bool
+    ) -> None:
+        counted = self._access.count(block, start, end, stamp, by_line=opaque)
+        if counted is not None:
+            scan.records.append(counted)
+
+    def _marked(self, event: Event | None) -> Event | None:
+        return event if event is None or not self._twin else replace(event, twin=True)
+
+
+def _line_end(block: bytes, position: int) -> int:
+    end = block.find(b"\n", position)
+    return len(block) if end < 0 else end
+
+
+def _add(records: list[Record], record: Record) -> None:
+    """Append a record; a companion line goes into the stats line just before it."""
+    newest = records[-1] if records else None
+    if (
+        isinstance(record, Amendment)
+        and isinstance(newest, Sample)
+        and record.engine in (None, newest.engine)
+    ):
+        records[-1] = replace(newest, values={**newest.values, **record.values})
+    else:
+        records.append(record)

@@ -1,0 +1,27 @@
+"""Text of a log made safe to show: no escape codes, no control characters."""
+
+from __future__ import annotations
+
+import re
+
+ESCAPES = re.compile(
+    rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]?|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)?|[@-Z\\-_]?)"
+)
+"""Terminal escape sequences: CSI, OSC and two-character ones, bounded so that time is linear."""
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+"""Control characters and marks that change the direction of text."""
+
+SHOWN_CHARACTERS = 2_000
+"""Longest message that is kept for showing, in characters."""
+
+
+def without_escapes(raw: bytes) -> bytes:
+    """Return the bytes without terminal escape sequences."""
+    return ESCAPES.sub(b"", raw) if b"\x1b" in raw else raw
+
+
+def shown(raw: bytes, limit: int = SHOWN_CHARACTERS) -> str:
+    """Return text of a log as it may be shown: decoded, cut to `limit`, nothing that acts."""
+    text = without_escapes(raw[: limit * 4]).decode("utf-8", "replace").rstrip("\r\n ")
+    return _CONTROLS.sub("", text.replace("\t", "  "))[:limit]

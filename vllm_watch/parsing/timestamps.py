@@ -1,0 +1,158 @@
+"""Stamps without year or zone made into moments.
+
+vLLM writes `MM-DD HH:MM:SS` in the server's local time. The year comes from the file's
+modification time, New Year is counted as the lines pass, and the zone is given, found or assumed
+(FORMATS §1).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+_STAMP = re.compile(
+    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
+    rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
+)
+"""A vLLM stamp wherever it stands in a piece of a log."""
+
+NEWEST_AHEAD = timedelta(days=1)
+"""How far a newest stamp may lie after the file's modification time: clocks and zones differ."""
+FRESH_SECONDS = 300.0
+"""A modification time this recent may tell the zone."""
+QUARTER = 900.0
+"""Offsets from UTC are multiples of a quarter of an hour."""
+OFFSET_TOLERANCE = 120.0
+"""A measured offset counts if it lies this close to a quarter."""
+_LEAP_YEARS_BACK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The zone of a log's stamps, and how it is known."""
+
+    tz: tzinfo
+    """The zone itself."""
+    source: str
+    """`given`, `capture`, `arrival`, `modification time` or `assumed`."""
+
+    @property
+    def assumed(self) -> bool:
+        """True when nothing told the zone and UTC stands in for it."""
+        return self.source == "assumed"
+
+
+ASSUMED = Zone(UTC, "assumed")
+"""UTC, since nothing told the zone: containers usually write it."""
+
+
+def stamp_parts(stamp: bytes) -> tuple[int, int, int, int, int]:
+    """Return month, day, hour, minute, second of `MM-DD HH:MM:SS`."""
+    return int(stamp[0:2]), int(stamp[3:5]), int(stamp[6:8]), int(stamp[9:11]), int(stamp[12:14])
+
+
+def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | None]:
+    """Return the first stamp of a file's beginning and the last stamp of its end."""
+    first = _STAMP.search(head)
+    newest = None
+    for newest in _STAMP.finditer(tail):  # noqa: B007 - the last one is wanted
+        pass
+    return (first.group(1) if first else None), (newest.group(1) if newest else None)
+
+
+def moment(stamp: bytes, year: int, tz: tzinfo) -> datetime | None:
+    """Return the moment that a stamp names in a year, or None if there is no such day."""
+    month, day, hour, minute, second = stamp_parts(stamp)
+    try:
+        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=tz)
+    except ValueError:
+        return None
+
+
+def year_of_first(first: bytes, newest: bytes, modified: datetime, tz: tzinfo) -> int:
+    """Return the year of a log's first stamp.
+
+    The newest stamp gets the latest year that puts it at most a day after the modification
+    time; when the first one lies later in the calendar, New Year passed between the two.
+    """
+    limit = modified + NEWEST_AHEAD
+    year = limit.astimezone(tz).year
+    for candidate in range(year, year - _LEAP_YEARS_BACK, -1):
+        at = moment(newest, candidate, tz)
+        if at is not None and at <= limit:
+            year = candidate
+            break
+    wrapped = stamp_parts(first)[:2] > stamp_parts(newest)[:2]
+    crosses = stamp_parts(first)[0] - stamp_parts(newest)[0]
+    return year - 1 if wrapped and crosses > 0 else year
+
+
+def zone_from_offset(stamped: datetime, seen: datetime) -> tzinfo | None:
+    """Return the zone in which `stamped` (read as UTC) is the moment `seen`, or None.
+
+    The difference must lie within two minutes of a quarter of an hour, −12 … +14 h.
+    """
+    offset = (stamped - seen).total_seconds()
+    rounded = round(offset / QUARTER) * QUARTER
+    if abs(offset - rounded) > OFFSET_TOLERANCE or not -12 * 3600 <= rounded <= 14 * 3600:
+        return None
+    return UTC if rounded == 0 else timezone(timedelta(seconds=rounded))
+
+
+class StampClock:
+    """Turns the stamps of one log, in file order, into epoch seconds."""
+
+    def __init__(self, zone: Zone, year: int) -> None:
+        """Start with the zone and the year of the first stamp."""
+        self.zone = zone
+        self.year = year
+        self.newest: float | None = None
+        self._month = 0
+        self._hours: dict[bytes, tuple[float, float]] = {}
+
+    def resolve(self, stamp: bytes) -> float | None:
+        """Return epoch seconds of a stamp, or None if there is no such moment.
+
+        Counts New Year where the month jumps between 12 and 1; in the hour that summer time
+        repeats, order decides.
+        """
+        month = int(stamp[0:2])
+        if month != self._month:
+            if self._month == 12 and month == 1:
+                self.year += 1
+                self._hours.clear()
+            elif self._month == 1 and month == 12:
+                self.year -= 1
+                self._hours.clear()
+            self._month = month
+        hours = self._hours.get(stamp[:8])
+        if hours is None:
+            hours = self._hour(stamp)
+            if hours is None:
+                return None
+            self._hours[stamp[:8]] = hours
+        seconds = int(stamp[9:11]) * 60 + int(stamp[12:14])
+        time = hours[0] + seconds
+        if hours[1] != hours[0] and self.newest is not None and time < self.newest - QUARTER:
+            time = hours[1] + seconds
+        if self.newest is None or time > self.newest:
+            self.newest = time
+        return time
+
+    def rezone(self, zone: Zone) -> float:
+        """Read further stamps in another zone; return the seconds by which earlier ones move."""
+        newest = datetime.fromtimestamp(self.newest or 0.0, self.zone.tz)
+        shift = newest.replace(tzinfo=zone.tz).timestamp() - newest.timestamp()
+        self.zone = zone
+        self._hours.clear()
+        if self.newest is not None:
+            self.newest += shift
+        return shift
+
+    def _hour(self, stamp: bytes) -> tuple[float, float] | None:
+        """Return the beginning of a stamp's hour, before and after summer time ends."""
+        start = moment(stamp[:8] + b":00:00", self.year, self.zone.tz)
+        if start is None:
+            return None
+        return start.timestamp(), start.replace(fold=1).timestamp()

@@ -1,0 +1,72 @@
+"""The zone of a log's stamps found by comparing them with the clock that sees them arrive."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from vllm_watch.parsing.timestamps import (
+    ASSUMED,
+    FRESH_SECONDS,
+    StampClock,
+    Zone,
+    first_and_newest,
+    moment,
+    year_of_first,
+    zone_from_offset,
+)
+
+STEADY_SECONDS = 15.0
+"""Two measured offsets must agree this well: a copy that arrives in bulk does not."""
+APART_SECONDS = 8.0
+"""They must lie this far apart."""
+
+
+def clock_for(
+    head: bytes,
+    tail: bytes,
+    modified: float,
+    now: float,
+    zone: Zone | None,
+    year: int | None,
+) -> StampClock | None:
+    """Return the clock of a log from its beginning, its end and its modification time.
+
+    `zone` and `year` are what is known already. None if no line with a stamp is there yet.
+    """
+    first, newest = first_and_newest(head, tail)
+    if newest is None:
+        newest = first
+    if first is None or newest is None:
+        return None
+    at = datetime.fromtimestamp(modified, UTC)
+    if zone is None:
+        zone = ASSUMED
+        stamped = moment(newest, at.year, UTC)
+        if stamped is not None and 0 <= now - modified < FRESH_SECONDS:
+            found = zone_from_offset(stamped, at)
+            zone = Zone(found, "modification time") if found else ASSUMED
+    return StampClock(zone, year or year_of_first(first, newest, at, zone.tz))
+
+
+class ZoneFinder:
+    """Watches stamps arrive until two offsets a while apart agree."""
+
+    def __init__(self) -> None:
+        """Start without a measurement."""
+        self._first: tuple[float, float] | None = None
+
+    def feed(self, stamp_as_utc: float, arrived: float) -> Zone | None:
+        """Take the newest stamp (read as UTC) of what arrived just now; return the zone once known.
+
+        A log that is played faster than it was written drifts and is never taken for a zone.
+        """
+        offset = stamp_as_utc - arrived
+        if self._first is None or abs(self._first[1] - offset) > STEADY_SECONDS:
+            self._first = (arrived, offset)
+            return None
+        if arrived - self._first[0] < APART_SECONDS:
+            return None
+        found = zone_from_offset(
+            datetime.fromtimestamp(stamp_as_utc, UTC), datetime.fromtimestamp(arrived, UTC)
+        )
+        return Zone(found, "arrival") if found else None

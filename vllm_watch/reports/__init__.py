@@ -1,0 +1,1 @@
+"""The same knowledge without a screen: exports, summaries, comparisons."""

@@ -1,0 +1,1 @@
+"""Bytes from growing files, globs, folders and standard input."""

@@ -1,0 +1,35 @@
+"""`capture.toml` beside a saved log: the year and zone that its stamps lack."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+
+from vllm_watch.core.zones import parse_zone
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What a `capture.toml` states about the logs in its folder."""
+
+    year: int | None = None
+    """Year of the first stamp."""
+    tz: tzinfo | None = None
+    """Zone of the stamps."""
+
+
+def capture_of(log: str) -> Capture:
+    """Return what the `capture.toml` beside a log states; nothing if there is none or it is bad."""
+    path = Path(log).parent / "capture.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        zone = table.get("tz")
+        year = table.get("year")
+        return Capture(
+            year if isinstance(year, int) else None,
+            parse_zone(zone) if isinstance(zone, str) else None,
+        )
+    except (OSError, ValueError):
+        return Capture()

@@ -1,0 +1,142 @@
+"""Drawing a chart: plotext draws the lines, everything around them is put together here."""
+
+from __future__ import annotations
+
+from math import isfinite
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from vllm_watch.tui.charts.canvas import Canvas
+from vllm_watch.tui.charts.frame import DOTS, GUTTER, MIN_HEIGHT, MIN_WIDTH, Frame, frame_for
+from vllm_watch.tui.charts.layers import (
+    draw_area,
+    draw_axes,
+    draw_band,
+    draw_band_label,
+    draw_cursor,
+    draw_limits,
+    draw_lines,
+    draw_note,
+)
+from vllm_watch.tui.charts.raster import Raster, raster_from_lines
+from vllm_watch.tui.charts.thin import Run, thin
+from vllm_watch.tui.charts.title import draw_title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    from vllm_watch.tui.charts.spec import ChartSpec
+
+_FIGURE_LOCK = Lock()
+"""plotext has one figure for the whole process; two threads on it draw nonsense."""
+LONE_DOTS = 1.0
+"""Half the length, in dots, of the dash that stands for a single sample."""
+
+
+def draw_chart(
+    spec: ChartSpec, width: int, height: int, palette: Mapping[str, str], tz: tzinfo
+) -> Text:
+    """Return the chart as exactly ``height`` lines of exactly ``width`` cells.
+
+    ``palette`` maps roles to ``#rrggbb``; a missing role takes the terminal's own colour.
+    """
+    if width < 1 or height < 1:
+        return Text("\n" * max(0, height - 1), no_wrap=True, overflow="crop")
+    canvas = Canvas(width, height)
+    columns = max(1, width - GUTTER)
+    runs = [
+        thin(line.times, line.values, spec.start, spec.end, columns, line.gap_s)
+        for line in spec.lines
+    ]
+    draw_title(canvas, spec, runs, palette, tz)
+    if width >= MIN_WIDTH and height >= MIN_HEIGHT:
+        _draw_plot(canvas, spec, runs, palette, tz)
+    return canvas.text()
+
+
+def _draw_plot(
+    canvas: Canvas,
+    spec: ChartSpec,
+    runs: list[list[Run]],
+    palette: Mapping[str, str],
+    tz: tzinfo,
+) -> None:
+    """Draw the layers below the title, from back to front."""
+    frame = frame_for(spec, runs, canvas.width, canvas.height)
+    empty = not any(runs)
+    if spec.band is not None:
+        draw_band(canvas, frame, spec.band, spec.limits, palette)
+    draw_limits(canvas, frame, spec, palette)
+    if spec.cursor is not None:
+        draw_cursor(canvas, frame, spec.cursor, palette)
+    if empty:
+        draw_note(canvas, frame, spec.empty, palette)
+    else:
+        rasters = _rasters(frame, runs)
+        draw_area(canvas, frame, spec, rasters[0], palette)
+        draw_lines(canvas, frame, spec, rasters, palette)
+    if spec.band is not None and not empty:
+        draw_band_label(canvas, frame, spec.band, palette)
+    draw_axes(canvas, frame, spec, palette, tz, empty=empty)
+
+
+def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
+    """Return one raster per series; they are drawn in one go, one above the other."""
+    layers = len(runs)
+    xs: list[float] = []
+    ys: list[float] = []
+    breaks: list[int] = []
+    for index, line in enumerate(runs):
+        offset = (layers - 1 - index) * DOTS * frame.rows
+        for run in line:
+            points = _dots(frame, run)
+            breaks.append(len(xs))
+            xs += [x for x, _ in points]
+            ys += [y + offset for _, y in points]
+    picture = _plot(xs, ys, breaks, frame.columns, frame.rows * layers)
+    return [
+        raster_from_lines(picture[index * frame.rows : (index + 1) * frame.rows], frame.columns)
+        for index in range(layers)
+    ]
+
+
+def _dots(frame: Frame, run: Run) -> list[tuple[float, float]]:
+    """Return a run's points in dots; a lone sample becomes a dash that can be seen."""
+    right = 2 * frame.columns - 0.01
+    points = [(min(right, max(0.0, frame.dot_x(t))), frame.dot_y(v)) for t, v in run]
+    if len(points) == 1:
+        x, y = points[0]
+        return [(max(0.0, x - LONE_DOTS), y), (min(right, x + LONE_DOTS), y)]
+    return points
+
+
+def _plot(
+    xs: list[float], ys: list[float], breaks: list[int], columns: int, rows: int
+) -> list[str]:
+    """Return ``rows`` lines of braille; ``breaks`` are the points not joined to the one before.
+
+    Everything that reaches plotext 6 must be finite: a NaN aborts the process in its kernel.
+    """
+    if not xs or not all(map(isfinite, xs)) or not all(map(isfinite, ys)):
+        return [""] * rows
+    import plotext  # here because it takes 0.3 s
+
+    with _FIGURE_LOCK:
+        figure = plotext.figure
+        figure.clear()
+        plotext.terminal.limit(False, False)
+        figure.plot_size(columns, rows)
+        figure.axes(False)
+        figure.legend(False)
+        figure.ruler("x").ticks([]).lim(0, 2 * columns).alignment(lim="edge")
+        figure.ruler("y").ticks([]).lim(0, DOTS * rows).alignment(lim="edge")
+        signal = figure.signal(xs, ys, marker="braille").lines(True).density("simple")
+        for index in breaks:
+            signal.line(index, False)
+        figure.draw(signal)
+        picture: str = figure.build().string(colorless=True)
+        figure.clear()
+    return picture.split("\n")

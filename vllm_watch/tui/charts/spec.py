@@ -1,0 +1,80 @@
+"""What a chart shows: pure values, without a terminal, a colour or a library in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series of samples."""
+
+    name: str
+    """Word in the title, e.g. ``generation``; empty where the chart's title says it all.
+
+    ``generation|gen`` also gives the short form for a narrow title.
+    """
+    times: Sequence[float]
+    """Epoch seconds, ascending."""
+    values: Sequence[float | None]
+    """One value per time; ``None`` and non-finite values are unknown and break the line."""
+    role: str
+    """Palette key of the colour."""
+    marker: str
+    """``line`` is drawn solid, ``dots`` sparser, so that two series differ without colour."""
+    gap_s: float
+    """Two samples further apart than this are not connected: a gap is drawn as nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A faint horizontal line behind the data, e.g. ``max_num_seqs``."""
+
+    value: float
+    label: str
+    role: str = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A faint region behind the data, e.g. the healthy fill of the KV cache."""
+
+    low: float
+    high: float
+    label: str = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened, as a tick on the time axis."""
+
+    time: float
+    role: str
+    glyph: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSpec:
+    """Everything one chart shows; two equal specs of one size draw the same picture."""
+
+    title: str
+    unit: str
+    start: float
+    """Left edge of the window, epoch seconds."""
+    end: float
+    """Right edge of the window, epoch seconds."""
+    lines: tuple[Line, ...]
+    """The first line is the chart's subject: it lies on top and its area is filled."""
+    band: Band | None = None
+    limits: tuple[Limit, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    y_max: float | None = None
+    """Fixed top of the scale; ``None`` takes a round number above the data."""
+    cursor: float | None = None
+    """Time of the vertical cursor; the title then shows the values there."""
+    empty: str = "no samples in this window"
+    """Said in the middle of a chart without samples."""
