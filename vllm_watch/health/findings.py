@@ -18,6 +18,8 @@ class Finding:
     """Something that a person should know about a server."""
 
     id: str
+    word: str
+    """One or two words for it."""
     severity: Severity
     title: str
     """What is seen, with its number and unit."""
@@ -75,6 +77,7 @@ def _state_finding(rule: StateRule, run: Run, state: ServerState, time: float) -
     words = {"why": state.why or "no reason given", **_words(_latest(run, None, time))}
     return Finding(
         rule.id,
+        rule.word,
         rule.severity,
         rule.title.format_map(_Words(words)),
         rule.detail.format_map(_Words(words)),
@@ -93,6 +96,7 @@ def _alert_finding(span: Span, settings: HealthSettings, run: Run, time: float) 
     several = len(run.engines) > 1 and span.engine != ALL_ENGINES
     return Finding(
         rule.id,
+        rule.word,
         rule.severity,
         rule.title.format_map(_Words(words)),
         rule.detail.format_map(_Words(words)),

@@ -45,6 +45,8 @@ class Rule:
     """A finding that samples can give."""
 
     id: str
+    word: str
+    """What stands in the state's place on the screen."""
     severity: Severity
     metric: str
     """The metric whose value the title shows, and on whose chart it is marked."""
@@ -65,6 +67,7 @@ class StateRule:
     """A finding that a state is in itself."""
 
     id: str
+    word: str
     state: str
     severity: Severity
     title: str
@@ -119,6 +122,7 @@ def _rule(path: Path, entry: dict[str, Any]) -> Rule:
             raise RuleError(f"{where}: metric {entry['metric']!r} is none of the catalogue")
         return Rule(
             entry["id"],
+            entry["word"],
             _severity(where, entry["severity"]),
             entry["metric"],
             tuple(_test(where, test) for test in entry["when"]),
@@ -139,6 +143,7 @@ def _state_rule(path: Path, entry: dict[str, Any]) -> StateRule:
     try:
         return StateRule(
             entry["id"],
+            entry["word"],
             entry["state"],
             _severity(where, entry["severity"]),
             entry["title"],

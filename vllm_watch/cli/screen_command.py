@@ -1,0 +1,82 @@
+"""`vllm-watch watch | replay | demo`: the screen."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from vllm_watch.cli.common import (
+    DONE,
+    CommandError,
+    formats,
+    ingest_of,
+    reads_stdin,
+    require_logs,
+    settings_of,
+    zone_of,
+)
+from vllm_watch.config import Settings
+from vllm_watch.core.moments import TimeText, parse_time
+from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.locations import captures_folder
+from vllm_watch.sources.standard_input import StandardInput
+
+DEMO = (
+    "h100_optimised",
+    "h100_long_context",
+    "h100_saturated_then_killed",
+    "h100_baseline_eager",
+)
+"""Captures that the demo plays side by side."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the screen until the person leaves it."""
+    replay = arguments.command in ("replay", "demo")
+    start: TimeText | None = None
+    options: dict[str, object] = {}
+    if replay:
+        options = {"replay_speed": arguments.speed, "replay_loop": arguments.loop}
+        start = parse_time(arguments.start) if arguments.start else None
+    settings = settings_of(arguments, **options)
+    ingest = _ingest(arguments, settings, replay=replay)
+    if not sys.stdout.isatty():
+        raise CommandError(
+            "the screen needs a terminal; for scripts: vllm-watch export PATH -o -"
+        )
+    _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
+    from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
+
+    together = arguments.command == "demo"
+    app = VllmWatch(ingest, settings, replay=replay, start=start, together=together)
+    return app.run() or app.return_code or DONE
+
+
+def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) -> Ingest:
+    if arguments.command == "demo":
+        folder = captures_folder()
+        patterns = [str(folder / name / "*.log") for name in DEMO]
+        ingest = Ingest(patterns, formats(), ReadOptions(tz=zone_of(settings)))
+    else:
+        ingest = ingest_of(arguments.paths, settings, live=not replay)
+    if replay:
+        require_logs(list(ingest.patterns), ingest.discover())
+    return ingest
+
+
+def _prepare_terminal(arguments: argparse.Namespace, *, stdin: bool) -> None:
+    """Give Textual a terminal to read keys from, and no colours where none are wanted."""
+    if arguments.no_color:
+        os.environ["NO_COLOR"] = "1"
+    if stdin and not os.isatty(0):
+        # Textual reads keys from descriptor 0: the pipe moves away, the terminal takes its place.
+        StandardInput.descriptor = os.dup(0)
+        try:
+            terminal = os.open("/dev/tty", os.O_RDWR)
+        except OSError as error:
+            raise CommandError("there is no terminal to read keys from") from error
+        os.dup2(terminal, 0)
+        os.close(terminal)
+    elif not os.isatty(0):
+        raise CommandError("the screen needs a terminal to read keys from")

@@ -1,0 +1,127 @@
+"""The Textual app: joins the reading thread, the monitor, the timeline and the dashboard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import tzinfo
+
+from textual import on, work
+from textual.app import App
+from textual.binding import Binding
+from textual.worker import Worker, WorkerState, get_current_worker
+
+from vllm_watch.config import Settings
+from vllm_watch.core.moments import TimeText, place_time
+from vllm_watch.core.records import Batch
+from vllm_watch.core.zones import parse_zone
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.ingest import Ingest
+from vllm_watch.tui.feed import run_feed
+from vllm_watch.tui.messages import AllRead, BatchesRead
+from vllm_watch.tui.palette import DAY_THEME, THEME
+from vllm_watch.tui.screens.dashboard import Dashboard
+from vllm_watch.tui.timeline import Timeline
+
+
+class VllmWatch(App[int]):
+    """vllm-watch on a terminal."""
+
+    TITLE = "vllm-watch"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS = [
+        Binding("t", "change_theme", "theme"),
+        Binding("q", "quit", "quit"),
+        # Textual itself does not quit on ctrl+c.
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        settings: Settings,
+        *,
+        replay: bool = False,
+        start: TimeText | None = None,
+        together: bool = False,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Show what `ingest` reads: live, or as a replay from `start` on.
+
+        `together` moves saved logs of different hours to a common start.
+        """
+        super().__init__()
+        self.monitor = Monitor(settings)
+        self.timeline = Timeline(wall, speed=settings.replay.speed if replay else None)
+        self.timeline.loop = settings.replay.loop
+        self.timeline.span = settings.screen.window_minutes * 60.0
+        self.display_tz: tzinfo | None = None
+        """Zone of the times shown, None: this machine's."""
+        if settings.time.display_tz:
+            self.display_tz = parse_zone(settings.time.display_tz)
+        self._ingest = ingest
+        self._settings = settings
+        self._start = start
+        self._together = together
+
+    def on_mount(self) -> None:
+        """Show the dashboard and start reading."""
+        self.register_theme(THEME)
+        self.register_theme(DAY_THEME)
+        wanted = self._settings.screen.theme
+        self.theme = wanted if wanted in self.available_themes else THEME.name
+        if not self._settings.screen.animation:
+            self.animation_level = "none"
+        self.push_screen(Dashboard(self.monitor, self.timeline))
+        self._read()
+
+    @work(thread=True, group="ingest", exit_on_error=False)
+    def _read(self) -> None:
+        worker = get_current_worker()
+        run_feed(
+            self._ingest,
+            self.post_message,
+            lambda: self.message_queue_size,
+            worker.cancelled_event,
+            live=self.timeline.mode == "live",
+            together=self._together,
+        )
+
+    @on(BatchesRead)
+    def _take_in(self, message: BatchesRead) -> None:
+        """Apply what arrived; the event loop owns all state."""
+        for item in message.items:
+            if isinstance(item, Batch):
+                server = self.monitor.apply(item)
+                self.timeline.extend(server.runs[0].first_stamp, server.newest_stamp)
+            else:
+                self.monitor.look(item)
+        self._redraw()
+
+    @on(AllRead)
+    def _all_read(self) -> None:
+        """Start the playhead once everything is known: alerts are computed over the whole log."""
+        timeline = self.timeline
+        if timeline.mode == "replay" and not timeline.ready and timeline.first is not None:
+            start = timeline.first
+            if self._start is not None and timeline.last is not None:
+                tz = next(iter(self.monitor.store.servers.values())).tz
+                start = place_time(self._start, timeline.first, timeline.last, timeline.last, tz)
+            timeline.begin(max(timeline.first, start))
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if isinstance(self.screen, Dashboard):
+            self.screen.news()
+
+    @on(Worker.StateChanged)
+    def _reading_changed(self, message: Worker.StateChanged) -> None:
+        """Say so if the reading thread failed; what was read stays on the screen."""
+        if message.state is WorkerState.ERROR:
+            error = message.worker.error
+            self.notify(
+                f"reading stopped: {error!r}; start vllm-watch again",
+                severity="error",
+                timeout=3600,
+                markup=False,
+            )

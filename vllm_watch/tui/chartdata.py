@@ -1,0 +1,186 @@
+"""What the charts of a server show: series of its engines, bands, limits, marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+from vllm_watch.health.alerts import Span
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark
+
+GAP_CADENCES = 1.6
+"""Two samples further apart than this many cadences are not connected: silence is drawn empty."""
+
+_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Times and values of one metric."""
+
+    times: Sequence[float]
+    values: Sequence[float | None]
+    gap: float
+
+
+def curve(server: Server, engine: int | None, metric: str, start: float, end: float) -> Curve:
+    """Return a metric over time, of one engine or of all of them, runs one after another."""
+    times: list[float] = []
+    values: list[float | None] = []
+    gap = 15.0
+    for run in server.runs:
+        engines = run.engines if engine is None else [engine] if engine in run.series else []
+        if not engines:
+            continue
+        gap = max(1.0, GAP_CADENCES * run.cadence)
+        more_times, more_values = (
+            _single(run, engines[0], metric, start - gap, end)
+            if len(engines) == 1
+            else _together(run, engines, metric, start - gap, end)
+        )
+        if times and more_times:  # a restart is a gap, however short it was
+            times.append((times[-1] + more_times[0]) / 2)
+            values.append(None)
+        times += more_times
+        values += more_values
+    return Curve(times, values, gap)
+
+
+def _single(
+    run: Run, engine: int, metric: str, start: float, end: float
+) -> tuple[list[float], list[float | None]]:
+    series = run.series[engine]
+    low, high = series.span(start, end)
+    return list(series.times[low:high]), series.values(metric, low, high)
+
+
+def _together(
+    run: Run, engines: Sequence[int], metric: str, start: float, end: float
+) -> tuple[list[float], list[float | None]]:
+    """Add engines up: lines of the same round (within half a cadence) make one point."""
+    points: list[tuple[float, int, float | None]] = []
+    for engine in engines:
+        times, values = _single(run, engine, metric, start, end)
+        points += [(at, engine, value) for at, value in zip(times, values, strict=True)]
+    points.sort(key=lambda point: point[0])
+    whole = METRIC_BY_NAME[metric].total == "sum"
+    out_times: list[float] = []
+    out_values: list[float | None] = []
+    newest: dict[int, tuple[float, float | None]] = {}
+    for index, (at, engine, value) in enumerate(points):
+        newest[engine] = (at, value)
+        following = points[index + 1][0] if index + 1 < len(points) else None
+        if following is not None and following - at < run.cadence / 2:
+            continue
+        known = [
+            number
+            for seen, number in newest.values()
+            if number is not None and at - seen < GAP_CADENCES * run.cadence
+        ]
+        out_times.append(at)
+        out_values.append(sum(known) / (1 if whole else len(known)) if known else None)
+    return out_times, out_values
+
+
+def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
+    """Return alerts, restarts and the end of a server as ticks on the time axis."""
+    found = [_alert_mark(span) for span in monitor.spans(server) if span.rule.severity != "note"]
+    for run in server.runs:
+        if run.number and run.first_stamp is not None:
+            found.append(Mark(run.first_stamp, "note", "↻"))
+        for at, moment in run.placed():
+            if moment.event.kind in ("dead", "killed") and at is not None:
+                found.append(Mark(at, "critical", "✖"))
+                break
+    return tuple(mark for mark in found if start <= mark.time <= end)
+
+
+def _alert_mark(span: Span) -> Mark:
+    return Mark(span.fired, span.rule.severity, _GLYPHS[span.rule.severity])
+
+
+def chart_specs(
+    monitor: Monitor,
+    server: Server,
+    engine: int | None,
+    window: tuple[float, float],
+    cursor: float | None = None,
+) -> dict[str, ChartSpec]:
+    """Return the four charts of a server by name."""
+    start, end = window
+    signs = marks(monitor, server, start, end)
+    health = monitor.settings.health
+
+    def line(metric: str, name: str, role: str, marker: str = "line") -> Line:
+        drawn = curve(server, engine, metric, start, end)
+        return Line(name, drawn.times, drawn.values, role, marker, drawn.gap)
+
+    def percent(metric: str, role: str) -> Line:
+        drawn = curve(server, engine, metric, start, end)
+        values = [None if value is None else value * 100 for value in drawn.values]
+        return Line("", drawn.times, values, role, "line", drawn.gap)
+
+    limit = batch_limit(monitor, server, end)
+    return {
+        "throughput": ChartSpec(
+            "Throughput",
+            "tok/s",
+            start,
+            end,
+            (
+                line("generation_tps", "generation|gen", "primary"),
+                line("prompt_tps", "prompt", "secondary", "dots"),
+            ),
+            marks=signs,
+            cursor=cursor,
+        ),
+        "kv": ChartSpec(
+            "KV cache",
+            "%",
+            start,
+            end,
+            (percent("kv_cache_usage", "primary"),),
+            band=Band(health.kv_cache_low * 100, health.kv_cache_healthy_high * 100),
+            limits=(Limit(health.kv_cache_high * 100, ""),),
+            marks=signs,
+            y_max=100.0,
+            cursor=cursor,
+        ),
+        "requests": ChartSpec(
+            "Requests",
+            "reqs",
+            start,
+            end,
+            (
+                line("running", "running|run", "primary"),
+                line("waiting", "waiting|wait", "tertiary", "dots"),
+            ),
+            limits=(Limit(limit, "max_num_seqs"),) if limit else (),
+            marks=signs,
+            cursor=cursor,
+        ),
+        "prefix": ChartSpec(
+            "Prefix cache hits",
+            "%",
+            start,
+            end,
+            (percent("prefix_cache_hit_rate", "primary"),),
+            limits=(Limit(health.prefix_cache_excellent * 100, ""),),
+            marks=signs,
+            y_max=100.0,
+            cursor=cursor,
+        ),
+    }
+
+
+def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:
+    """Return `max_num_seqs` of a server's engines together, None where the log does not say."""
+    run = server.run_at(time)
+    value = run.config.get("max_num_seqs") or monitor.settings.max_num_seqs_of(server.name)
+    if not isinstance(value, int):
+        return None
+    return float(value * max(1, len(run.engines)))

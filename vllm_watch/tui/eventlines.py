@@ -1,0 +1,97 @@
+"""Events in words: what happened to the servers, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from vllm_watch.core.records import Event, FieldValue
+from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.figures import duration
+
+_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One event as a line."""
+
+    time: float
+    glyph: str
+    role: str
+    """Palette key: good, note, warning, critical, muted."""
+    server: str
+    text: str
+    about: bool = False
+    """True when the line carried no stamp: the time is about right."""
+
+
+def _number(value: FieldValue) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+_WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event], str]]] = {
+    "version": ("◐", "note", lambda f, _: f"vLLM {f.get('version', '')} starts"),
+    "phase": ("◐", "muted", lambda f, _: f"{f.get('phase', 'starting')} …"),
+    "server_up": ("●", "good", lambda f, _: f"up at {f.get('address', '')}"),
+    "no_stats": ("?", "note", lambda _f, e: "stats are disabled: no stats line will follow"),
+    "spike": ("•", "note", lambda f, _: f"latency spike: compiled {f.get('kernel', '')}"),
+    "stop": ("■", "muted", lambda _f, _e: "somebody stopped it"),
+    "dead": ("✖", "critical", lambda f, e: str(f.get("reason", e.text))),
+    "killed": ("✖", "critical", lambda f, e: f"ended from outside: {f.get('reason', e.text)}"),
+    "usage": ("✖", "critical", lambda f, e: f"bad flags: {f.get('reason', e.text)}"),
+    "traceback": ("✖", "critical", lambda f, e: str(f.get("error", e.text))),
+    "error": ("✖", "warning", lambda _f, e: e.text),
+    "http_errors": ("▲", "warning", lambda _f, e: e.text),
+}
+"""Kind of event to glyph, role and words; kinds that are not here say nothing to a person."""
+
+
+def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, ...]:
+    """Return the newest `limit` events of all servers up to `until`, the newest first."""
+    lines: list[EventLine] = []
+    for server in monitor.store.servers.values():
+        lines += _server_lines(monitor, server, until)
+    lines.sort(key=lambda line: -line.time)
+    return tuple(lines[:limit])
+
+
+def short_name(server: Server) -> str:
+    """Return the port with its colon, else the name."""
+    return f":{server.known.port}" if server.known.port else server.name
+
+
+def _server_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
+    name = short_name(server)
+    for run in server.runs:
+        said: set[str] = set()
+        for at, moment in run.placed():
+            line = _event_line(name, run, at, moment, said)
+            if line is not None and line.time <= until:
+                yield line
+    for span in monitor.spans(server):
+        severity = span.rule.severity
+        if severity != "note" and span.fired <= until:
+            yield EventLine(span.fired, _GLYPHS[severity], severity, name, f"{span.rule.word}")
+            if span.until is not None and span.until <= until:
+                yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: over")
+
+
+def _event_line(
+    name: str, run: Run, at: float | None, moment: Moment, said: set[str]
+) -> EventLine | None:
+    event = moment.event
+    words = _WORDS.get(event.kind)
+    if words is None or at is None:
+        return None
+    glyph, role, make = words
+    text = make(event.fields, event)
+    if event.kind == "server_up" and run.first_stamp is not None:
+        text = f"ready after {duration(at - run.first_stamp)}"
+    if event.kind in ("phase", "dead", "version"):
+        if text in said:
+            return None
+        said.add(text)
+    return EventLine(at, glyph, role, name, text, about=event.time is None)

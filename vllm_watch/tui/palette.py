@@ -1,0 +1,83 @@
+"""Colours: one theme of our own, and every theme made into the roles that panes draw with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.app import App
+from textual.color import Color
+from textual.theme import Theme
+
+THEME = Theme(
+    name="vllm-watch",
+    primary="#5fb3ff",
+    secondary="#c792ea",
+    accent="#7fdbca",
+    success="#6fd08c",
+    warning="#f2b33d",
+    error="#ff6b70",
+    foreground="#d6dde6",
+    background="#0e1318",
+    surface="#141b22",
+    panel="#1b242d",
+    dark=True,
+)
+"""The theme it starts with: dark, calm, red and amber only where something is wrong."""
+
+DAY_THEME = Theme(
+    name="vllm-watch-day",
+    primary="#0b63b5",
+    secondary="#7b3fa0",
+    accent="#0b7a75",
+    success="#1d7f3f",
+    warning="#9a6200",
+    error="#c01f2e",
+    foreground="#1e252c",
+    background="#fbfbf8",
+    surface="#f1f1ec",
+    panel="#e6e6df",
+    dark=False,
+)
+"""The same for bright rooms and projectors."""
+
+Palette = Mapping[str, str]
+"""Role to `#rrggbb`."""
+
+
+def palette_of(app: App[object]) -> dict[str, str]:
+    """Return the colours of the app's theme by role."""
+    theme = app.current_theme
+    colors = theme.to_color_system().generate()
+
+    def pick(name: str, fallback: str) -> Color:
+        text = colors.get(name, fallback)
+        try:
+            color = Color.parse(text)
+        except ValueError:
+            return Color.parse(fallback)
+        return color if color.ansi is None else Color.parse(fallback)
+
+    background = pick("background", "#0e1318" if theme.dark else "#fbfbf8")
+    text = pick("foreground", "#d6dde6" if theme.dark else "#1e252c")
+    good = pick("success", "#6fd08c")
+    roles = {
+        "background": background,
+        "text": text,
+        "muted": background.blend(text, 0.52),
+        "faint": background.blend(text, 0.30),
+        "axis": background.blend(text, 0.38),
+        "rule": background.blend(text, 0.18),
+        "panel": background.blend(text, 0.10),
+        "select": background.blend(pick("primary", "#5fb3ff"), 0.20),
+        "primary": pick("primary", "#5fb3ff"),
+        "secondary": pick("secondary", "#c792ea"),
+        "tertiary": pick("warning", "#f2b33d"),
+        "limit": background.blend(pick("warning", "#f2b33d"), 0.55),
+        "band": background.blend(good, 0.14),
+        "good": good,
+        "note": pick("accent", "#7fdbca"),
+        "warning": pick("warning", "#f2b33d"),
+        "critical": pick("error", "#ff6b70"),
+        "cursor": text,
+    }
+    return {name: color.hex6 for name, color in roles.items()}

@@ -1,0 +1,277 @@
+"""The dashboard: glance, fleet, charts, findings, events, keys."""
+
+from __future__ import annotations
+
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Input
+
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.layout import CHARTS, Layout, layout_for
+from vllm_watch.tui.screens.help import HelpScreen, key_name
+from vllm_watch.tui.screenview import Choices, ScreenView, make_view
+from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.widgets.chartpane import ChartPane
+from vllm_watch.tui.widgets.eventlist import EventList
+from vllm_watch.tui.widgets.findings import Findings
+from vllm_watch.tui.widgets.fleet import Fleet
+from vllm_watch.tui.widgets.glance import Glance
+from vllm_watch.tui.widgets.keyline import KeyLine
+from vllm_watch.tui.widgets.pane import Pane
+
+SOON = 0.06
+"""Seconds within which news reach the screen; what comes meanwhile is drawn with them."""
+
+
+class Dashboard(Screen[None]):
+    """Shows the view of one moment; keys move the moment and the cursor."""
+
+    CSS_PATH = "dashboard.tcss"
+    BINDINGS = [
+        Binding("question_mark", "help", "help"),
+        Binding("space", "pause", "pause"),
+        Binding("left", "move(-0.2)", "time"),
+        Binding("right", "move(0.2)", "time"),
+        Binding("plus,equals_sign", "zoom(-1)", "zoom", key_display="+"),
+        Binding("minus", "zoom(1)", "zoom", key_display="−"),
+        Binding("left_square_bracket", "alert(-1)", "alerts"),
+        Binding("right_square_bracket", "alert(1)", "alerts"),
+        Binding("less_than_sign,comma", "speed(-1)", "speed", key_display="<"),
+        Binding("greater_than_sign,full_stop", "speed(1)", "speed", key_display=">"),
+        Binding("home", "home", "beginning", show=False),
+        Binding("end", "end", "now, or the end", show=False),
+        Binding("tab", "page(1)", "pane"),
+        Binding("shift+tab", "page(-1)", "pane before", show=False),
+        Binding("slash", "filter", "filter"),
+        Binding("escape", "clear_filter", "show all", show=False),
+    ]
+
+    def __init__(self, monitor: Monitor, timeline: Timeline) -> None:
+        """Show what `monitor` knows at the moment of `timeline`."""
+        super().__init__()
+        self._monitor = monitor
+        self._timeline = timeline
+        self._choices = Choices()
+        self._opened: set[str] = set()
+        self._page = 0
+        self._layout: Layout | None = None
+        self._pending = False
+        self._drawn: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Lay out the panes."""
+        yield Glance(id="glance")
+        with Container(id="top"):
+            yield Fleet(self._monitor.settings.health, id="fleet")
+            with Container(id="charts"):
+                for name in CHARTS:
+                    yield ChartPane(name, id=f"chart-{name}")
+        with Container(id="bottom"):
+            yield Findings(id="findings")
+            yield EventList(id="events")
+        yield Input(placeholder="filter: part of a name or a state; enter keeps, esc shows all")
+        yield KeyLine(id="keys")
+
+    def on_mount(self) -> None:
+        """Start drawing."""
+        self.query_one(Input).display = False
+        self.query_one(Fleet).focus()
+        settings = self._monitor.settings.screen
+        seconds = settings.refresh_seconds
+        self.set_interval(min(seconds, 0.25) if self._timeline.mode == "replay" else seconds, self.draw)
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Divide the screen anew."""
+        self._drawn = ()
+        self.call_after_refresh(self.draw)
+
+    def news(self) -> None:
+        """Draw soon: something arrived."""
+        if not self._pending:
+            self._pending = True
+            self.set_timer(SOON, self.draw)
+
+    # --- drawing --------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Give all panes the view of this moment, if it can have changed."""
+        self._pending = False
+        timeline = self._timeline
+        moment = timeline.moment()
+        state = (
+            self._monitor.store.revision,
+            self._monitor.store.looked,
+            round(moment, 0 if timeline.mode == "live" else 2),
+            timeline.window(),
+            timeline.label(),
+            self._choices,
+            self._page,
+        )
+        if timeline.mode == "live":
+            state = (*state[:3], None, *state[4:])
+        if state == self._drawn or not self.is_mounted:
+            return
+        self._drawn = state
+        view = make_view(self._monitor, timeline, self._choices, self.app.display_tz)  # type: ignore[attr-defined]
+        self._arrange(view)
+        with self.app.batch_update():
+            for pane in self.query(Pane):
+                pane.view = view
+
+    def _arrange(self, view: ScreenView) -> None:
+        """Divide the screen for the number of rows; nothing moves while that stays."""
+        width, height = self.size
+        layout = layout_for(width, height, len(view.rows), self._page)
+        if layout == self._layout:
+            return
+        self._layout = layout
+        self.set_class(layout.fleet_columns is not None, "-side-by-side")
+        self.set_class(layout.ruled, "-ruled")
+        self.set_class(not layout.events, "-no-events")
+        fleet = self.query_one(Fleet)
+        beside = layout.fleet_columns is not None
+        fleet.styles.height = "1fr" if beside else layout.fleet_rows
+        fleet.styles.width = layout.fleet_columns if beside else "1fr"
+        charts = self.query_one("#charts")
+        charts.display = bool(layout.charts)
+        charts.styles.grid_size_columns = min(layout.chart_columns, max(1, len(layout.charts)))
+        for name in CHARTS:
+            self.query_one(f"#chart-{name}").display = name in layout.charts
+        bottom = self.query_one("#bottom")
+        single = layout.pages == 5 and bool(layout.charts)
+        bottom.display = not single
+        bottom.styles.height = layout.bottom_rows + layout.ruled if layout.bottom_rows else "1fr"
+        top = self.query_one("#top")
+        top.styles.height = "1fr" if layout.bottom_rows or single else layout.fleet_rows
+        self.refresh_bindings()
+
+    # --- the person's choices ---------------------------------------------------------------------
+
+    @on(Fleet.RowChosen)
+    def _choose(self, message: Fleet.RowChosen) -> None:
+        self._set(source=message.row.source, engine=message.row.engine, chosen=True)
+
+    @on(Fleet.RowToggled)
+    def _toggle(self, message: Fleet.RowToggled) -> None:
+        self._opened ^= {message.source}
+        self._set(source=message.source, engine=None, chosen=True)
+
+    @on(Input.Changed)
+    def _filter_changed(self, message: Input.Changed) -> None:
+        self._set(filter=message.value)
+
+    @on(Input.Submitted)
+    def _filter_done(self) -> None:
+        self.query_one(Input).display = False
+        self.query_one(Fleet).focus()
+
+    def _set(self, **changes: object) -> None:
+        old = self._choices
+        values = {
+            "source": old.source,
+            "engine": old.engine,
+            "filter": old.filter,
+            "chosen": old.chosen,
+            **changes,
+        }
+        self._choices = Choices(opened=frozenset(self._opened), **values)  # type: ignore[arg-type]
+        self.draw()
+
+    # --- keys ---------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide keys that would do nothing now."""
+        if action == "speed":
+            return self._timeline.mode == "replay"
+        if action == "page":
+            return self._layout is not None and self._layout.pages > 1
+        if action == "alert":
+            return bool(self._alert_times())
+        return True
+
+    def action_help(self) -> None:
+        """Show every key and sign."""
+        keys = [
+            (binding.key_display or key_name(binding.key), binding.description)
+            for binding in (*self.BINDINGS, *Fleet.BINDINGS, *self.app.BINDINGS)
+            if isinstance(binding, Binding)
+        ]
+        self.app.push_screen(HelpScreen(keys))
+
+    def action_pause(self) -> None:
+        """Hold the moment or go on; reading goes on all the while."""
+        self._timeline.toggle_pause()
+        self.draw()
+
+    def action_move(self, share: float) -> None:
+        """Look a fifth of the window earlier or later."""
+        self._timeline.move(share)
+        self.draw()
+
+    def action_zoom(self, step: int) -> None:
+        """Show less or more time."""
+        self._timeline.zoom(step)
+        self.draw()
+
+    def action_home(self) -> None:
+        """Go to the beginning."""
+        if self._timeline.first is not None:
+            self._timeline.seek(self._timeline.first)
+        self.draw()
+
+    def action_end(self) -> None:
+        """Go to the present, or to a replay's end."""
+        self._timeline.to_end()
+        self.draw()
+
+    def action_speed(self, step: int) -> None:
+        """Play faster or slower."""
+        self._timeline.change_speed(step)
+        self.draw()
+
+    def action_alert(self, step: int) -> None:
+        """Go to the next alert, or the one before."""
+        moment = self._timeline.moment()
+        times = self._alert_times()
+        later = [at for at in times if at > moment + 0.5]
+        sooner = [at for at in times if at < moment - 0.5]
+        found = later[:1] if step > 0 else sooner[-1:]
+        if found:
+            self._timeline.seek(found[0])
+            self.draw()
+
+    def _alert_times(self) -> list[float]:
+        monitor = self._monitor
+        times = {
+            span.fired
+            for server in monitor.store.servers.values()
+            for span in monitor.spans(server)
+            if span.rule.severity != "note"
+        }
+        return sorted(times)
+
+    def action_page(self, step: int) -> None:
+        """Turn to the next charts where not all fit."""
+        self._page += step
+        self._layout = None
+        self.draw()
+
+    def action_filter(self) -> None:
+        """Ask for a part of a server's name or state."""
+        field = self.query_one(Input)
+        field.display = True
+        field.focus()
+
+    def action_clear_filter(self) -> None:
+        """Show all servers again."""
+        field = self.query_one(Input)
+        field.value = ""
+        field.display = False
+        self.query_one(Fleet).focus()
+
+

@@ -1,0 +1,61 @@
+"""The help screen: every key that works, made from the bindings themselves."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from vllm_watch.tui.widgets.keyline import NAMES
+
+LEGEND = (
+    ("●", "busy: requests run or wait"),
+    ("○", "idle, or ready and waiting for the first request"),
+    ("◐", "starting"),
+    ("▲", "a warning is firing"),
+    ("✖", "dead, or something critical is firing"),
+    ("…", "the log ended, or an engine at work fell silent"),
+    ("■", "stopped by somebody"),
+    ("?", "no stats lines are written"),
+    ("┊ │", "in the KV bar: the healthy band 30–70 %, the upper limit 80 %"),
+    ("–", "unknown; never shown as 0"),
+)
+"""What the signs mean."""
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys and signs."""
+
+    BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss_help", "close")]
+
+    def __init__(self, keys: list[tuple[str, str]]) -> None:
+        """Show these keys and what they do."""
+        super().__init__()
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        """Lay out the help."""
+        text = Text()
+        text.append("KEYS\n", style="bold")
+        for key, words in self._keys:
+            text.append(f"  {key:<12}", style="bold")
+            text.append(f"{words}\n")
+        text.append("\nSIGNS\n", style="bold")
+        for sign, words in LEGEND:
+            text.append(f"  {sign:<12}", style="bold")
+            text.append(f"{words}\n")
+        text.append("\nesc closes this", style="dim")
+        with VerticalScroll(id="help"):
+            yield Static(text)
+
+    def action_dismiss_help(self) -> None:
+        """Go back to the dashboard."""
+        self.dismiss(None)
+
+
+def key_name(key: str) -> str:
+    """Return a key as people write it."""
+    return "/".join(NAMES.get(part, part) for part in key.split(","))

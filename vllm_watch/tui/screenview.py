@@ -1,0 +1,210 @@
+"""Everything that the screen shows at a moment, as one frozen value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from vllm_watch.core.store import Server
+from vllm_watch.health.findings import Finding
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.tui.chartdata import chart_specs
+from vllm_watch.tui.charts import ChartSpec
+from vllm_watch.tui.eventlines import EventLine, event_lines
+from vllm_watch.tui.rows import Row, engine_rows, make_row
+from vllm_watch.tui.timeline import Timeline
+
+MOST_EVENT_LINES = 200
+"""Events that are put on the screen; the pane shows the newest that fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A finding and the server that has it."""
+
+    row: Row
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenView:
+    """What all panes show."""
+
+    moment: float
+    tz: tzinfo | None
+    mode: str
+    """LIVE, PAUSED, REPLAY ×20 …"""
+    rows: tuple[Row, ...] = ()
+    """Servers in the order found; an opened one is followed by its engines."""
+    selected: int = 0
+    counts: tuple[tuple[str, str, int], ...] = ()
+    """Shape, word and number of servers."""
+    total_tps: float | None = None
+    newest: float | None = None
+    """Age in seconds of the newest sample of all."""
+    problems: tuple[Problem, ...] = ()
+    """Findings of all servers, worst first."""
+    events: tuple[EventLine, ...] = ()
+    charts: tuple[tuple[str, ChartSpec], ...] = ()
+    window: tuple[float, float] = (0.0, 1.0)
+    waiting: str = ""
+    """What is waited for while there is no server."""
+    notes: tuple[str, ...] = ()
+    """Lines about paths and logs that need a hand."""
+    filter: str = ""
+    hidden: int = 0
+    """Servers that the filter leaves out."""
+
+    @property
+    def worst(self) -> Problem | None:
+        """The one worst thing, None if nothing is wrong."""
+        for problem in self.problems:
+            if problem.finding.severity != "note":
+                return problem
+        return None
+
+    @property
+    def selected_row(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows[self.selected] if 0 <= self.selected < len(self.rows) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person has chosen."""
+
+    source: str | None = None
+    engine: int | None = None
+    opened: Collection[str] = frozenset()
+    filter: str = ""
+    chosen: bool = False
+    """True once the cursor was moved; until then it goes to the worst server."""
+    charts: bool = True
+    """False where there is no room for charts."""
+
+
+_ORDER = (
+    ("●", "busy"),
+    ("▲", "warning"),
+    ("✖", "dead"),
+    ("…", "silent"),
+    ("◐", "starting"),
+    ("○", "idle"),
+    ("■", "stopped"),
+    ("?", "no stats"),
+)
+
+
+def make_view(
+    monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo | None
+) -> ScreenView:
+    """Return what the screen shows at the timeline's moment."""
+    moment, window = timeline.moment(), timeline.window()
+    live = timeline.following
+    begun = [
+        server
+        for server in monitor.store.servers.values()
+        if timeline.mode == "live" or _begun(server, moment)
+    ]
+    servers = [make_row(monitor, server, moment, window, live=live) for server in begun]
+    shown = [row for row in servers if _matches(row, choices.filter)]
+    rows: list[Row] = []
+    for row in shown:
+        rows.append(row)
+        if row.source in choices.opened:
+            rows += engine_rows(row, monitor.store.servers[row.source], moment, window)
+    selected = _selected(rows, choices)
+    looked = monitor.store.looked
+    waiting = ""
+    if not servers and looked is not None:
+        waiting = " ".join(looked.missing)
+    rates = [row.values.generation_tps for row in servers if row.values.generation_tps is not None]
+    ages = [row.age for row in servers if row.age is not None]
+    charts: tuple[tuple[str, ChartSpec], ...] = ()
+    if choices.charts and rows:
+        at = rows[selected]
+        server = monitor.store.servers[at.source]
+        charts = tuple(chart_specs(monitor, server, at.engine, window).items())
+    return ScreenView(
+        moment,
+        tz,
+        timeline.label(),
+        tuple(rows),
+        selected,
+        _counts(servers),
+        sum(rates) if rates else None,
+        min(ages) if ages else None,
+        _problems(servers),
+        event_lines(monitor, moment, MOST_EVENT_LINES),
+        charts,
+        window,
+        waiting,
+        _notes(monitor),
+        choices.filter,
+        len(servers) - len(shown),
+    )
+
+
+def _begun(server: Server, moment: float) -> bool:
+    first = server.runs[0].first_stamp
+    return first is None or first <= moment
+
+
+def _matches(row: Row, text: str) -> bool:
+    words = text.lower().split()
+    hay = f"{row.name} {row.word} {row.state.name}".lower()
+    return all(word in hay for word in words)
+
+
+def _selected(rows: list[Row], choices: Choices) -> int:
+    """Return the row of the chosen server and engine; unchosen, the worst server's."""
+    if not choices.chosen:
+        ranks = [_rank(row) for row in rows]
+        return ranks.index(max(ranks)) if ranks else 0
+    for index, row in enumerate(rows):
+        if (row.source, row.engine) == (choices.source, choices.engine):
+            return index
+    return next((i for i, row in enumerate(rows) if row.source == choices.source), 0)
+
+
+def _rank(row: Row) -> int:
+    severity = row.severity
+    return 0 if severity in ("", "note") else 1 + SEVERITIES.index(severity)  # type: ignore[arg-type]
+
+
+def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
+    found = Counter(row.shape for row in rows)
+    dead = sum(row.state.name == "dead" for row in rows)
+    words = dict(_ORDER)
+    if found["✖"] and dead < found["✖"]:
+        words["✖"] = "critical"
+    return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
+
+
+def _problems(rows: list[Row]) -> tuple[Problem, ...]:
+    found = [Problem(row, finding) for row in rows for finding in row.findings]
+    found.sort(
+        key=lambda problem: (
+            -SEVERITIES.index(problem.finding.severity),
+            -(problem.finding.since or 0.0),
+        )
+    )
+    return tuple(found)
+
+
+def _notes(monitor: Monitor) -> tuple[str, ...]:
+    looked = monitor.store.looked
+    notes = list(looked.troubles) if looked else []
+    for server in monitor.store.servers.values():
+        if server.trouble:
+            notes.append(server.trouble)
+        if server.stats_like:
+            notes.append(
+                f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
+            )
+        elif server.lines > 20 and not server.records:
+            notes.append(f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?")
+    return tuple(notes)

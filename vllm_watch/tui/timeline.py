@@ -1,0 +1,177 @@
+"""Which moment the screen shows: now, a moment looked back at, or the playhead of a replay.
+
+The same keys move it live and in replay. Pure: the wall clock is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+Mode = Literal["live", "replay"]
+
+SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+"""Speeds that `faster` and `slower` step through."""
+
+SPANS = (300.0, 900.0, 3600.0, 21600.0, None)
+"""Widths of the window in seconds; None shows everything."""
+
+AFTER_END = 20.0
+"""Seconds that a replay goes on behind the newest stamp, so that the end can be seen."""
+
+
+class Timeline:
+    """The moment shown, moved by the clock and by keys."""
+
+    def __init__(self, wall: Callable[[], float], *, speed: float | None = None) -> None:
+        """Show the present, or with `speed` play a saved log that fast."""
+        self._wall = wall
+        self.mode: Mode = "live" if speed is None else "replay"
+        self.speed = speed or 1.0
+        self.loop = False
+        self.first: float | None = None
+        """Earliest stamp that there is."""
+        self.last: float | None = None
+        """Newest stamp that there is."""
+        self.paused = False
+        self._held: float | None = None
+        self._anchor: tuple[float, float] | None = None
+        self.span: float | None = 900.0
+        self.fitted = True
+        """True while the window fits itself to what there is."""
+
+    # --- the moment ---------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """True when there is a moment to show."""
+        return self.mode == "live" or self._anchor is not None
+
+    @property
+    def following(self) -> bool:
+        """True while a live screen shows the present."""
+        return self.mode == "live" and self._held is None
+
+    def moment(self) -> float:
+        """Return the moment shown, in epoch seconds of log time."""
+        if self._held is not None:
+            return self._held
+        if self.mode == "live":
+            return self._wall()
+        return self._playhead()
+
+    def begin(self, start: float) -> None:
+        """Put the playhead of a replay at `start` and let it run."""
+        self._anchor = (self._wall(), start)
+        if self.paused:
+            self._held = start
+
+    def extend(self, first: float | None, newest: float | None) -> None:
+        """Take notice of how far the logs reach."""
+        if first is not None:
+            self.first = first if self.first is None else min(self.first, first)
+        if newest is not None:
+            self.last = newest if self.last is None else max(self.last, newest)
+
+    def _playhead(self) -> float:
+        if self._anchor is None:
+            return self.first or 0.0
+        wall, start = self._anchor
+        at = start + (self._wall() - wall) * self.speed
+        end = self.end
+        if end is not None and at >= end:
+            if self.loop and self.first is not None:
+                self.begin(self.first)
+                return self.first
+            return end
+        return at
+
+    @property
+    def end(self) -> float | None:
+        """The last moment of a replay."""
+        return None if self.last is None else self.last + AFTER_END
+
+    @property
+    def at_end(self) -> bool:
+        """True when a replay has played to its end."""
+        return self.mode == "replay" and self.end is not None and self.moment() >= self.end
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def toggle_pause(self) -> None:
+        """Hold the moment, or go on from it (live: back to the present)."""
+        if self.paused:
+            held, self._held, self.paused = self._held, None, False
+            if self.mode == "replay" and held is not None:
+                self.begin(held)
+        else:
+            self._held, self.paused = self.moment(), True
+
+    def seek(self, time: float) -> None:
+        """Show another moment; within what there is."""
+        if self.first is not None:
+            time = max(time, self.first)
+        if self.mode == "live":
+            present = self._wall()
+            self._held, self.paused = (None, False) if time >= present else (time, True)
+            return
+        if self.end is not None:
+            time = min(time, self.end)
+        if self.paused:
+            self._held = time
+        self._anchor = (self._wall(), time)
+
+    def move(self, share: float) -> None:
+        """Move by a share of the window."""
+        start, end = self.window()
+        self.seek(self.moment() + (end - start) * share)
+
+    def to_end(self) -> None:
+        """Show the present, or the end of a replay."""
+        if self.mode == "live":
+            self._held, self.paused = None, False
+        elif self.end is not None:
+            self.seek(self.end)
+
+    def change_speed(self, step: int) -> None:
+        """Play one step faster (+1) or slower (−1)."""
+        at = self.moment()
+        nearest = min(range(len(SPEEDS)), key=lambda index: abs(SPEEDS[index] - self.speed))
+        self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + step))]
+        self._anchor = (self._wall(), at)
+
+    def zoom(self, step: int) -> None:
+        """Show less (−1) or more (+1) time in the charts."""
+        spans: list[float | None] = list(SPANS)
+        index = spans.index(self.fitted_span()) if self.fitted_span() in spans else 1
+        self.span = spans[max(0, min(len(spans) - 1, index + step))]
+        self.fitted = False
+
+    # --- the window ---------------------------------------------------------------------------
+
+    def fitted_span(self) -> float | None:
+        """Return the window's width: the smallest that holds what there is, up to `span`."""
+        if not self.fitted or self.span is None or self.first is None:
+            return self.span
+        history = self.moment() - self.first
+        return next(
+            (span for span in SPANS if span is not None and history <= span <= self.span),
+            self.span,
+        )
+
+    def window(self) -> tuple[float, float]:
+        """Return beginning and end of what the charts show."""
+        end = self.moment()
+        span = self.fitted_span()
+        if span is None:
+            first = self.first if self.first is not None else end - 300.0
+            return min(first, end - 60.0), end
+        return end - span, end
+
+    def label(self) -> str:
+        """Return the mode in a word."""
+        if self.mode == "replay":
+            if self.at_end:
+                return "REPLAY END"
+            return "REPLAY PAUSED" if self.paused else f"REPLAY ×{self.speed:g}"
+        return "PAUSED" if self.paused else "LIVE"

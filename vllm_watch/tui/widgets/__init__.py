@@ -1,0 +1,1 @@
+"""Panes of the screen: each draws one part of a frozen view."""

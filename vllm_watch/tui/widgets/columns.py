@@ -1,0 +1,176 @@
+"""The fleet's columns: which fit a width, and how each cell is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from vllm_watch.config import HealthSettings
+from vllm_watch.tui import figures
+from vllm_watch.tui.rows import Row
+from vllm_watch.tui.widgets.bars import kv_bar, sparkline
+from vllm_watch.tui.widgets.glance import SHAPE_ROLES
+from vllm_watch.tui.widgets.pane import fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column."""
+
+    key: str
+    header: str
+    width: int
+    right: bool = False
+    """Numbers stand at the right edge."""
+
+
+_WIDE = (
+    Column("name", "SERVER", 27),
+    Column("state", "STATE", 9),
+    Column("gen", "GEN tok/s", 9, right=True),
+    Column("spark", "", 12),
+    Column("load", "RUN/WAIT", 10, right=True),
+    Column("kv", "KV CACHE", 22),
+    Column("hits", "HITS", 6, right=True),
+    Column("each", "/REQ", 6, right=True),
+    Column("age", "AGE", 5, right=True),
+)
+_MIDDLE = (
+    Column("name", "SERVER", 13),
+    Column("state", "STATE", 9),
+    Column("gen", "GEN tok/s", 9, right=True),
+    Column("spark", "", 11),
+    Column("load", "RUN/WAIT", 9, right=True),
+    Column("kv", "KV", 15),
+    Column("age", "AGE", 4, right=True),
+)
+_NARROW = (
+    Column("port", "SERVER", 7),
+    Column("gen", "tok/s", 7, right=True),
+    Column("spark", "", 5),
+    Column("load", "RUN/WAIT", 8, right=True),
+    Column("pct", "KV", 5, right=True),
+)
+_LAYOUTS = ((116, _WIDE), (78, _MIDDLE), (0, _NARROW))
+_STRETCHED = {"name": 0.5, "spark": 0.5}
+"""Columns that take what room is left, and their shares of it."""
+LEFT = 3
+"""Cells for the cursor and the shape."""
+
+
+def columns_for(width: int) -> list[Column]:
+    """Return the columns for a width, stretched to fill it."""
+    columns = list(next(columns for least, columns in _LAYOUTS if width >= least))
+    used = LEFT + sum(column.width + 1 for column in columns)
+    spare = max(0, width - used)
+    for index, column in enumerate(columns):
+        share = _STRETCHED.get(column.key, 0.0)
+        if share:
+            more = min(int(spare * share), 34 if column.key == "name" else 60)
+            columns[index] = Column(column.key, column.header, column.width + more, column.right)
+    return columns
+
+
+def header(columns: list[Column], span: str, palette: dict[str, str]) -> Text:
+    """Return the head of the table; the sparkline is headed by the window it shows."""
+    line = Text(" " * LEFT)
+    for column in columns:
+        title = span if column.key == "spark" else column.header
+        if column.key == "kv" and column.width >= 20:
+            title = "KV CACHE  30┊ ┊70 │80"
+        line.append(fitted(title, column.width) if not column.right else title.rjust(column.width))
+        line.append(" ")
+    line.stylize(palette["muted"])
+    return line
+
+
+class CellDrawer:
+    """Draws the cells of rows."""
+
+    def __init__(self, palette: dict[str, str], health: HealthSettings) -> None:
+        """Draw with these colours, bars with these ranges."""
+        self._palette = palette
+        self._health = health
+        self._makers: Mapping[str, Callable[[Row, int], Text]] = {
+            "name": self._name,
+            "port": self._port,
+            "state": self._state,
+            "gen": lambda row, _: Text(figures.rate(row.values.generation_tps)),
+            "spark": lambda row, width: sparkline(row.spark, width, palette["primary"]),
+            "load": self._load,
+            "kv": self._kv,
+            "pct": lambda row, _: Text(figures.percent(row.values.kv_cache_usage)),
+            "hits": lambda row, _: Text(figures.percent(row.values.prefix_cache_hit_rate)),
+            "each": lambda row, _: Text(figures.rate(row.values.per_request)),
+            "age": self._age,
+        }
+
+    def draw(self, row: Row, columns: list[Column]) -> Text:
+        """Return the cells of a row behind its shape."""
+        line = Text()
+        for column in columns:
+            cell = self._makers[column.key](row, column.width)
+            cell.truncate(column.width, overflow="ellipsis")
+            blank = " " * (column.width - cell.cell_len)
+            if column.right:
+                line.append(blank)
+            line.append_text(cell)
+            line.append(" " if column.right else blank + " ")
+        return line
+
+    def shape(self, row: Row) -> Text:
+        """Return the sign of a row's state."""
+        if row.engine is not None:
+            return Text("└", style=self._palette["faint"])
+        return Text(row.shape, style=self._palette[SHAPE_ROLES[row.shape]])
+
+    def _name(self, row: Row, width: int) -> Text:
+        if row.engine is not None:
+            return Text(f" {row.name}", style=self._palette["muted"])
+        if not row.port:
+            return Text(row.name)
+        number = row.name.partition(" (")[2]  # a second server of the same name
+        tail = row.port + (f" ({number}" if number else "")
+        room = width - len(tail) - 1
+        model = Text(fitted(row.model, min(room, len(row.model))) if room > 1 else "")
+        model.append(f" {tail}" if room > 1 else tail, style=f"bold {self._palette['text']}")
+        return model
+
+    def _port(self, row: Row, width: int) -> Text:
+        return Text(row.name if row.engine is None and not row.port else row.port or row.name)
+
+    def _state(self, row: Row, _: int) -> Text:
+        role = row.severity if row.severity in ("warning", "critical") else "text"
+        if row.state.name in ("idle", "stopped", "ready"):
+            role = "muted"
+        return Text(row.word, style=self._palette[role])
+
+    def _load(self, row: Row, _: int) -> Text:
+        values = row.values
+        if values.running is None:
+            return Text(figures.UNKNOWN)
+        text = Text(f"{figures.count(values.running)}/")
+        waiting = values.waiting or 0
+        style = self._palette["warning"] if waiting >= self._health.waiting_warning else ""
+        text.append(figures.count(values.waiting), style=style)
+        return text
+
+    def _kv(self, row: Row, width: int) -> Text:
+        health = self._health
+        percent = figures.percent(row.values.kv_cache_usage)
+        bar = kv_bar(
+            row.values.kv_cache_usage,
+            width - 6,
+            self._palette,
+            (health.kv_cache_low, health.kv_cache_healthy_high),
+            health.kv_cache_high,
+            health.kv_cache_critical,
+        )
+        bar.append(percent.rjust(6))
+        return bar
+
+    def _age(self, row: Row, _: int) -> Text:
+        style = self._palette["warning"] if row.late else self._palette["muted"]
+        return Text(figures.age(row.age), style=style)

@@ -1,0 +1,72 @@
+"""What is wrong, since when, what to do, which guide says so."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from vllm_watch.tui.figures import age, clock
+from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.widgets.pane import Pane, beside
+
+_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+_WORDY = 52
+
+
+class Findings(Pane):
+    """Findings of all servers, worst first; `+n more` says what has no room."""
+
+    titled = True
+    """Whether the pane has a title line (it has none where room is short)."""
+
+    def lines(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the findings that fit."""
+        lines = [Text(" FINDINGS", style=f"bold {palette['muted']}")] if self._has_title(height) else []
+        blocks = [self._block(problem, view, width, height, palette) for problem in view.problems]
+        blocks += [[Text(f" ! {note}", style=palette["warning"])] for note in view.notes]
+        if not blocks:
+            text = " ✓ nothing is wrong" if view.rows else ""
+            return [*lines, Text(text, style=palette["good"])]
+        left = height - len(lines)
+        for index, block in enumerate(blocks):
+            rest = len(blocks) - index
+            if len(block) > left - (rest > 1):
+                lines = lines[: height - 1]
+                lines.append(Text(f"+{rest} more ".rjust(width), style=palette["muted"]))
+                break
+            lines += block
+            left -= len(block)
+        return lines
+
+    def _has_title(self, height: int) -> bool:
+        return height >= 6
+
+    def _block(
+        self, problem: Problem, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return a finding: what and since when; what to do; the reason where there is room."""
+        finding = problem.finding
+        color = palette[finding.severity]
+        head = Text(f" {_GLYPHS[finding.severity]} ", style=f"bold {color}")
+        head.append(f"{problem.row.short} ", style="bold")
+        if finding.engine is not None:
+            head.append(f"engine {finding.engine:03d} ")
+        head.append(finding.title, style=color if finding.severity != "note" else "")
+        past = max(0.0, view.moment - (finding.since or view.moment))
+        since = f"since {clock(finding.since, view.tz)} " if width >= _WORDY else ""
+        when = Text(f"{since}{age(past)} ", style=palette["muted"])
+        block = [beside(head, when, width)]
+        remedy = Text("   → ", style=palette["note"])
+        remedy.append(finding.remedy)
+        guide = Text(f"[{finding.guide}] ", style=palette["faint"])
+        fits = remedy.cell_len + guide.cell_len + 1 <= width
+        if height >= 10 and width >= _WORDY:
+            block.append(Text(f"   {finding.detail}", style=palette["muted"]))
+        block.append(beside(remedy, guide, width) if fits else _cut(remedy, width))
+        return block
+
+
+def _cut(text: Text, width: int) -> Text:
+    text.truncate(width, overflow="ellipsis")
+    return text

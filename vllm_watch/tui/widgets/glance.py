@@ -1,0 +1,74 @@
+"""The one line on top that says it all."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from vllm_watch.tui.figures import age, clock, duration, short_rate, zone_name
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.pane import Pane, beside
+
+SHAPE_ROLES = {
+    "●": "good",
+    "○": "muted",
+    "◐": "note",
+    "▲": "warning",
+    "✖": "critical",
+    "…": "critical",
+    "■": "muted",
+    "?": "note",
+}
+"""Shape of a state to the role of its colour: colour repeats the shape, it adds nothing."""
+
+_WORDY = 100
+_NAMED = 58
+
+
+class Glance(Pane):
+    """Counts by state, total rate, the worst thing, the mode and the clock."""
+
+    def lines(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the one line."""
+        right = self._right(view, width, palette)
+        left = Text()
+        if width >= _NAMED:
+            left.append(" vllm-watch ", style=f"bold {palette['primary']}")
+        left.append(" ")
+        for shape, word, number in view.counts:
+            text = f"{shape} {number} {word}  " if width >= _WORDY else f"{shape}{number} "
+            left.append(text, style=palette[SHAPE_ROLES[shape]])
+        if view.total_tps is not None:
+            left.append(f" {short_rate(view.total_tps)} tok/s", style="bold")
+        left.append("   ")
+        left.append_text(self._worst(view, width, palette))
+        return [beside(left, right, width)]
+
+    def _worst(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+        worst = view.worst
+        if worst is None:
+            well = view.counts and all(shape not in "◐?" for shape, _, _ in view.counts)
+            return Text("✓ all healthy" if well else "", style=palette["good"])
+        finding = worst.finding
+        glyph = "✖" if finding.severity == "critical" else "▲"
+        title = finding.title if width >= _WORDY else finding.word
+        text = f"{glyph} {worst.row.short} {title}"
+        if finding.since is not None:
+            past = max(0.0, view.moment - finding.since)
+            if width >= _WORDY:
+                text += f" since {clock(finding.since, view.tz)} ({duration(past)})"
+            else:
+                text += f" for {age(past)}"
+        return Text(text, style=f"bold {palette[finding.severity]}")
+
+    def _right(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+        right = Text()
+        role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
+        if width >= 140 and view.newest is not None:
+            right.append(f"newest sample {age(view.newest)} ago  ", style=palette["muted"])
+        right.append(view.mode, style=f"bold {palette[role]}")
+        right.append(f" {clock(view.moment, view.tz)}", style="bold")
+        if width >= _NAMED:
+            right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])
+        return right

@@ -1,0 +1,65 @@
+"""The footer: the keys that work now, as many as fit."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from rich.text import Text
+
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.pane import Pane
+
+NAMES = {
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "slash": "/",
+    "left": "←",
+    "right": "→",
+    "plus": "+",
+    "minus": "−",
+    "escape": "esc",
+    "comma": ",",
+    "full_stop": ".",
+}
+"""Keys as people write them."""
+
+
+class KeyLine(Pane):
+    """Keys and what they do, the most useful first; a click does the same."""
+
+    def lines(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the one line."""
+        line, kept = Text(), 0
+        last = _entry("q", "quit", "app.quit", palette)
+        for key, text, action in self._entries():
+            entry = _entry(key, text, action, palette)
+            if kept + entry.cell_len + last.cell_len > width:
+                continue
+            line.append_text(entry)
+            kept += entry.cell_len
+        line.append_text(last)
+        return [line]
+
+    def _entries(self) -> list[tuple[str, str, str]]:
+        """Return key, words and action of the bindings that work now, in their order."""
+        shown: dict[str, tuple[str, str, str]] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.action != "quit":
+                key = binding.key_display or NAMES.get(binding.key, binding.key)
+                known = shown.get(binding.description)
+                if known:
+                    key = known[0] if key in known[0] else known[0] + key
+                shown[binding.description] = (key, binding.description, binding.action)
+        order = ["help", "engines", "pause", "time", "zoom", "alerts", "speed", "pane", "filter"]
+        return sorted(shown.values(), key=lambda e: order.index(e[1]) if e[1] in order else 99)
+
+
+def _entry(key: str, text: str, action: str, palette: dict[str, str]) -> Text:
+    entry = Text(" ")
+    entry.append(key, style=f"bold {palette['primary']}")
+    entry.append(f" {text} ", style=palette["muted"])
+    entry.stylize(Style(meta={"@click": action}))
+    return entry
