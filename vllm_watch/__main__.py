@@ -1,5 +1,7 @@
 """`python -m vllm_watch`."""
 
+from __future__ import annotations
+
 import sys
 
 from vllm_watch.cli import main

@@ -186,7 +186,7 @@ class Ingest:
             reader.close()
 
     def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
-        """Yield what exists, then what arrives, until `stop` is set; new files join by themselves."""
+        """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options
         seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
         for changed in wakeups(self._folders, stop, seconds, events=options.events):

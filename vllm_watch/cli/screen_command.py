@@ -42,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments, **options)
     ingest = _ingest(arguments, settings, replay=replay)
     if not sys.stdout.isatty():
-        raise CommandError(
-            "the screen needs a terminal; for scripts: vllm-watch export PATH -o -"
-        )
+        raise CommandError("the screen needs a terminal; for scripts: vllm-watch export PATH -o -")
     _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 

@@ -1,1 +1,1 @@
-"""Vocabulary and state: samples, series, runs, the store, states. Pure: no files, no clock of its own."""
+"""Vocabulary and state: samples, series, runs, the store, states. No files, no own clock."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import TypeAlias
 
-FieldValue: TypeAlias = "str | int | float | bool | None | dict[str, object]"
+FieldValue: TypeAlias = "str | int | float | bool | dict[str, object] | None"
 
 
 @dataclass(frozen=True, slots=True)

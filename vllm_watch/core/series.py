@@ -6,6 +6,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
@@ -108,6 +109,6 @@ class Series:
 
 def median_distance(times: Sequence[float]) -> float:
     """Return the median distance of neighbours in seconds, 10 where there are none."""
-    gaps = sorted(later - sooner for sooner, later in zip(times, times[1:], strict=False))
+    gaps = sorted(later - sooner for sooner, later in pairwise(times))
     gaps = [gap for gap in gaps if gap > 0]
     return gaps[len(gaps) // 2] if gaps else DEFAULT_CADENCE

@@ -18,11 +18,14 @@ class Server:
     name: str
     known: ServerName
     runs: list[Run] = field(default_factory=lambda: [Run(0)])
-    twin_runs: dict[int, list[tuple[Event, float | None]]] = field(default_factory=dict)
+    twin_newest: int = 0
+    """Newest run that its companions tell of, counted by their own starts."""
     tz: tzinfo = UTC
     zone_assumed: bool = False
     trouble: str | None = None
     last_arrival: float | None = None
+    skew: float = 0.0
+    """Seconds by which the log's clock lies behind ours, 0 while they agree (`SKEW_TOLERATED`)."""
     stats_like: int = 0
     lines: int = 0
     records: int = 0
@@ -47,10 +50,19 @@ class Server:
                 current = run
         return current
 
+    def log_time(self, wall: float | None) -> float | None:
+        """Return a moment of our clock in the log's own clock."""
+        return None if wall is None else wall - self.skew
+
     def saved(self, now: float, after: float) -> bool:
         """Tell whether nothing more is expected: old, and nothing arrived since it was opened."""
         newest = self.newest_stamp
         return self.last_arrival is None and newest is not None and now - newest > after
+
+
+SKEW_TOLERATED = 90.0
+"""Seconds that a stamp may lie from its arrival: file systems tell of appended bytes late (NFS
+caches attributes up to 60 s). Beyond that the log has a clock of its own, and is shown in it."""
 
 
 class Store:
@@ -84,8 +96,11 @@ class Store:
         server.lines += batch.lines
         if batch.arrived is not None:
             server.last_arrival = batch.arrived
+            if batch.newest_stamp is not None:
+                behind = batch.arrived - batch.newest_stamp
+                server.skew = behind if abs(behind) > SKEW_TOLERATED else 0.0
         for record in batch.records:
-            self._apply_record(server, record, batch.arrived)
+            self._apply_record(server, record, server.log_time(batch.arrived))
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
         return server
@@ -133,11 +148,12 @@ class Store:
         if batch.arrived is not None:
             server.last_arrival = batch.arrived
         runs = server.runs
-        newest = max([*server.twin_runs, *(event.run for event in events)])
+        newest = max(server.twin_newest, *(event.run for event in events))
+        arrived = server.log_time(batch.arrived)
         for event in events:
-            server.twin_runs.setdefault(event.run, []).append((event, batch.arrived))
+            server.twin_newest = newest
             behind = newest - event.run
-            if batch.arrived is not None or behind == 0:
-                runs[-1].add_event(event, batch.arrived)
+            if arrived is not None or behind == 0:
+                runs[-1].add_event(event, arrived)
             elif behind < len(runs):
-                runs[-1 - behind].add_event(event, batch.arrived)
+                runs[-1 - behind].add_event(event, arrived)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
@@ -47,14 +47,27 @@ def findings_at(
     state_rule = book.states.get(state.name)
     if state_rule is not None:
         found.append(_state_finding(state_rule, run, state, time))
-    if state.name not in ("dead", "stopped", "ended"):
-        worst: dict[str, Span] = {}
-        for span in alerts.firing(time):
-            known = worst.get(span.rule.id)
-            if known is None or span.since < known.since:
-                worst[span.rule.id] = span
-        found += [_alert_finding(span, settings, run, time) for span in worst.values()]
+    over = state.name in ("dead", "ended")
+    if over and state.since is not None:
+        before = [span for span in alerts.firing(state.since) if span.rule.severity != "note"]
+        last_words = [
+            _alert_finding(span, settings, run, state.since) for span in _earliest(before)
+        ]
+        found += [replace(finding, title=f"before: {finding.title}") for finding in last_words]
+    elif state.name != "stopped":
+        firing = _earliest(alerts.firing(time))
+        found += [_alert_finding(span, settings, run, time) for span in firing]
     return tuple(sorted(_unhidden(book, found), key=_rank))
+
+
+def _earliest(spans: Iterable[Span]) -> list[Span]:
+    """Return one span per rule: the engine that has it longest speaks for the others."""
+    first: dict[str, Span] = {}
+    for span in spans:
+        known = first.get(span.rule.id)
+        if known is None or span.since < known.since:
+            first[span.rule.id] = span
+    return list(first.values())
 
 
 def _unhidden(book: RuleBook, found: Iterable[Finding]) -> list[Finding]:
@@ -74,7 +87,10 @@ def _rank(finding: Finding) -> tuple[int, float]:
 
 
 def _state_finding(rule: StateRule, run: Run, state: ServerState, time: float) -> Finding:
-    words = {"why": state.why or "no reason given", **_words(_latest(run, None, time))}
+    words = {
+        "why": state.why.removeprefix("[shutdown] ") or "no reason given",
+        **_words(_latest(run, None, time)),
+    }
     return Finding(
         rule.id,
         rule.word,
@@ -105,6 +121,11 @@ def _alert_finding(span: Span, settings: HealthSettings, run: Run, time: float) 
         span.since,
         span.engine if several else None,
     )
+
+
+def span_title(span: Span, settings: HealthSettings, run: Run, time: float) -> str:
+    """Return an alert's title with its value at `time`."""
+    return _alert_finding(span, settings, run, time).title
 
 
 def _limit_text(rule: Rule, settings: HealthSettings) -> str:

@@ -86,10 +86,8 @@ class RuleBook:
 
     def hides(self, finding: str) -> tuple[str, ...]:
         """Return the ids that a finding explains."""
-        for rule in (*self.rules, *self.states.values()):
-            if rule.id == finding:
-                return rule.hides
-        return ()
+        every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
+        return next((rule.hides for rule in every if rule.id == finding), ())
 
 
 @cache

@@ -39,7 +39,7 @@ class _Plan:
     engine: int
     """Index of the engine's number, −1: all engines, −2: none named."""
     picks: tuple[tuple[str, int, bytes], ...]
-    """Metric, index of its number, exponent (`e-2` for per cent: exact, where a division is not)."""
+    """Metric, index of its number, exponent (`e-2` for per cent: exact, unlike a division)."""
 
 
 class PartsReader:
@@ -59,9 +59,11 @@ class PartsReader:
     def read(self, body: bytes) -> Parts | None:
         """Return what a body says, or None if it is not one of this format."""
         shape = body.translate(None, DIGITS)
-        plan = self._plans.get(shape, False)
         numbers = _NUMBER.findall(body)
-        if plan is False or (plan is not None and plan.count != len(numbers)):
+        plan = self._plans.get(shape)
+        if plan is None and shape in self._plans:
+            return None
+        if plan is None or plan.count != len(numbers):
             if len(body) > _LONGEST_BODY:
                 return None
             plan = self._plan(body, len(numbers))

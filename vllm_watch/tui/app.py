@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import tzinfo
+from datetime import UTC, datetime
 
 from textual import on, work
 from textual.app import App
@@ -55,10 +55,8 @@ class VllmWatch(App[int]):
         self.timeline = Timeline(wall, speed=settings.replay.speed if replay else None)
         self.timeline.loop = settings.replay.loop
         self.timeline.span = settings.screen.window_minutes * 60.0
-        self.display_tz: tzinfo | None = None
-        """Zone of the times shown, None: this machine's."""
-        if settings.time.display_tz:
-            self.display_tz = parse_zone(settings.time.display_tz)
+        shown = settings.time.display_tz
+        self._tz = parse_zone(shown) if shown else datetime.now(UTC).astimezone().tzinfo or UTC
         self._ingest = ingest
         self._settings = settings
         self._start = start
@@ -72,7 +70,7 @@ class VllmWatch(App[int]):
         self.theme = wanted if wanted in self.available_themes else THEME.name
         if not self._settings.screen.animation:
             self.animation_level = "none"
-        self.push_screen(Dashboard(self.monitor, self.timeline))
+        self.push_screen(Dashboard(self.monitor, self.timeline, self._tz))
         self._read()
 
     @work(thread=True, group="ingest", exit_on_error=False)
@@ -93,7 +91,11 @@ class VllmWatch(App[int]):
         for item in message.items:
             if isinstance(item, Batch):
                 server = self.monitor.apply(item)
-                self.timeline.extend(server.runs[0].first_stamp, server.newest_stamp)
+                first, newest = server.runs[0].first_stamp, server.newest_stamp
+                self.timeline.extend(
+                    None if first is None else first + server.skew,
+                    None if newest is None else newest + server.skew,
+                )
             else:
                 self.monitor.look(item)
         self._redraw()

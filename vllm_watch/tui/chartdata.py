@@ -111,7 +111,7 @@ def chart_specs(
     cursor: float | None = None,
 ) -> dict[str, ChartSpec]:
     """Return the four charts of a server by name."""
-    start, end = window
+    start, end = window[0] - server.skew, window[1] - server.skew
     signs = marks(monitor, server, start, end)
     health = monitor.settings.health
 

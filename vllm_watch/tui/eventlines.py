@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
+from vllm_watch.health.alerts import Span
+from vllm_watch.health.findings import span_title
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.figures import duration
 
@@ -53,7 +55,7 @@ def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, 
     """Return the newest `limit` events of all servers up to `until`, the newest first."""
     lines: list[EventLine] = []
     for server in monitor.store.servers.values():
-        lines += _server_lines(monitor, server, until)
+        lines += _server_lines(monitor, server, until - server.skew)
     lines.sort(key=lambda line: -line.time)
     return tuple(lines[:limit])
 
@@ -71,12 +73,23 @@ def _server_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Ev
             line = _event_line(name, run, at, moment, said)
             if line is not None and line.time <= until:
                 yield line
-    for span in monitor.spans(server):
+    spans = monitor.spans(server)
+    for span in spans:
         severity = span.rule.severity
         if severity != "note" and span.fired <= until:
-            yield EventLine(span.fired, _GLYPHS[severity], severity, name, f"{span.rule.word}")
+            if any(hides(other, span) for other in spans):
+                continue
+            run = server.run_at(span.fired)
+            title = span_title(span, monitor.settings.health, run, span.fired)
+            yield EventLine(span.fired, _GLYPHS[severity], severity, name, title)
             if span.until is not None and span.until <= until:
                 yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: over")
+
+
+def hides(other: Span, span: Span) -> bool:
+    """Tell whether another alert that explains it fires at the moment at which this one does."""
+    explained = span.rule.id in other.rule.hides or "*" in other.rule.hides
+    return other is not span and explained and other.firing_at(span.fired)
 
 
 def _event_line(

@@ -10,8 +10,8 @@ from textual.message import Message
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest
 from vllm_watch.sources.wakeups import StopEvent
-from vllm_watch.tui.together import moved_together
 from vllm_watch.tui.messages import AllRead, BatchesRead
+from vllm_watch.tui.together import moved_together
 
 GROUP_SECONDS = 0.05
 """Batches that come closer together than this travel as one message."""
@@ -41,7 +41,7 @@ def run_feed(
     for item in items:
         group.append(item)
         late = time.monotonic() - began > GROUP_SECONDS
-        if late or isinstance(item, Looked) or (live and isinstance(item, Batch) and item.arrived):
+        if late or isinstance(item, Looked) or item.arrived is not None:
             post(BatchesRead(tuple(group)))
             group, began = [], time.monotonic()
             while pending() > MOST_PENDING and not stop.is_set():

@@ -62,13 +62,13 @@ def age(seconds: float | None) -> str:
     return f"{whole}s"
 
 
-def clock(time: float | None, tz: tzinfo | None, *, seconds: bool = True) -> str:
+def clock(time: float | None, tz: tzinfo, *, seconds: bool = True) -> str:
     """Return a moment as local clock time."""
     if time is None:
         return UNKNOWN
     return datetime.fromtimestamp(time, tz).strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
-def zone_name(time: float, tz: tzinfo | None) -> str:
+def zone_name(time: float, tz: tzinfo) -> str:
     """Return the short name of the zone in which times are shown."""
     return datetime.fromtimestamp(time, tz).astimezone(tz).tzname() or ""

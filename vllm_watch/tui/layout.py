@@ -7,23 +7,31 @@ from dataclasses import dataclass
 CHARTS = ("throughput", "kv", "requests", "prefix")
 """Charts in the order of their importance."""
 
+WIDE, WIDE_ROWS = 160, 36
+"""From this size on charts stand beside the fleet."""
+LARGE, LARGE_ROWS = 100, 32
+"""From this size on all four charts and the events have room."""
+STRIP, STRIP_ROWS = 58, 20
+"""Below this size there is no room for charts beside anything else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Rows and columns of the parts between the glance line and the key line."""
+    """A grid of fleet, charts, findings and events between the glance and the key line."""
 
-    fleet_rows: int
-    fleet_columns: int | None
-    """Width of the fleet when the charts stand beside it, None when below."""
-    charts: tuple[str, ...]
+    rows: str
+    """Heights of the grid's rows, as Textual writes them."""
+    columns: str = ""
+    """Widths of its two columns; empty: one column."""
+    charts: tuple[str, ...] = CHARTS
     """Charts shown."""
-    chart_columns: int
-    bottom_rows: int
-    """Rows of findings (and events); 0: all that is left."""
-    events: bool
-    ruled: bool
+    findings: bool = True
+    events: bool = True
+    ruled: bool = True
     """Whether thin lines divide the parts."""
-    pages: int
+    beside: bool = False
+    """Whether the charts stand beside the fleet."""
+    pages: int = 1
     """How many pages the tab key turns."""
 
 
@@ -33,28 +41,35 @@ def layout_for(width: int, height: int, rows: int, page: int = 0) -> Layout:
     Where not all four charts fit, the tab key turns pages: the next charts take the place of
     the first (or, on a strip without charts, of the findings).
     """
-    if width < 58 or height < 20:
-        return _strip(width, height, rows, page)
-    if width >= 160 and height >= 36:
-        bottom = max(10, height // 4)
-        return Layout(height - bottom - 4, 82, CHARTS, 2, bottom, True, True, 1)
-    if height >= 32:
-        bottom = 11 if height >= 38 else 9
-        fleet = min(max(rows, 1) + 1, max(5, height // 4))
-        return Layout(fleet, None, CHARTS, 2, bottom, width >= 100, True, 1)
-    bottom = 4 if height < 28 else 6
-    fleet = min(max(rows, 1) + 1, max(4, height // 4))
+    fleet = max(1, rows) + 1
+    if width < STRIP or height < STRIP_ROWS:
+        return _strip(width, height, fleet - 1, page)
+    if width >= WIDE and height >= WIDE_ROWS:
+        # Fleet and findings on the left, charts and events on the right.
+        left = max(82, int(width * 0.45))
+        below = max(10, height // 3)
+        return Layout(f"1fr {below}", f"{left} 1fr", beside=True)
+    if height >= LARGE_ROWS:
+        fleet = min(fleet, max(5, height // 4))
+        below = 12 if height >= 38 else 10
+        if width >= LARGE:
+            return Layout(f"{fleet} 1fr {below}", "1fr 1fr")
+        return Layout(f"{fleet} 1fr {below}", events=False)
+    fleet = min(fleet, max(4, height // 4))
     shown = (CHARTS[:2], CHARTS[2:])[page % 2]
-    return Layout(fleet, None, shown, 2, bottom, width >= 100, False, 2)
+    below = 4 if height < 28 else 7
+    if width >= LARGE:
+        return Layout(f"{fleet} 1fr {below}", "1fr 1fr", shown, ruled=False, pages=2)
+    return Layout(f"{fleet} 1fr {below}", charts=shown, events=False, ruled=False, pages=2)
 
 
 def _strip(width: int, height: int, rows: int, page: int) -> Layout:
     """Divide a strip: the fleet and the worst findings, charts one a page."""
-    headed = int(width >= 58 and height > 5)
-    page %= 5
-    least = 2 if height >= 8 else 0
-    if page:
-        least = max(least, min(6, height - 4))
-    fleet = max(1, min(max(rows, 1) + headed, height - 2 - least))
+    headed = int(width >= STRIP and height > 5)
+    page %= len(CHARTS) + 1
+    least = 6 if page else 2
+    fleet = max(1, min(max(rows, 1) + headed, height - 2 - min(least, height // 2)))
     shown = (CHARTS[page - 1],) if page else ()
-    return Layout(fleet, None, shown, 1, 0, False, False, 5)
+    return Layout(
+        f"{fleet} 1fr", charts=shown, findings=not page, events=False, ruled=False, pages=5
+    )

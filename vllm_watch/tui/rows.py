@@ -77,6 +77,8 @@ class Row:
     late: bool
     """True when that is more than three cadences of a server at work."""
     spark: tuple[float | None, ...]
+    moment: float = 0.0
+    """The moment shown, in the log's own clock."""
     progress: float | None = None
     """Share of the start-up that is done, None when it is over."""
     engines: int = 0
@@ -118,6 +120,8 @@ def make_row(
 ) -> Row:
     """Return the row of a server as of `time`, with a sparkline over `span`."""
     saved = live and server.saved(time, monitor.settings.watch.saved_after_seconds)
+    if server.skew:  # the log has a clock of its own: everything about it is shown in it
+        time, span = time - server.skew, (span[0] - server.skew, span[1] - server.skew)
     health = monitor.health(server, time, live=live, saved=saved)
     run = server.run_at(time)
     gone = health.state.name in ("dead", "stopped", "ended", "starting", "no-stats", "ready")
@@ -136,6 +140,7 @@ def make_row(
         since,
         late,
         sparkline(run, None, span),
+        time,
         _progress(health.state),
         len(run.engines),
         server.trouble or "",
@@ -144,6 +149,7 @@ def make_row(
 
 def engine_rows(row: Row, server: Server, time: float, span: tuple[float, float]) -> list[Row]:
     """Return the rows of a server's engines."""
+    time, span = time - server.skew, (span[0] - server.skew, span[1] - server.skew)
     run = server.run_at(time)
     rows = []
     for engine in run.engines:
@@ -163,6 +169,7 @@ def engine_rows(row: Row, server: Server, time: float, span: tuple[float, float]
                 None if index is None else time - run.series[engine].times[index],
                 row.late,
                 sparkline(run, engine, span),
+                time,
             )
         )
     return rows

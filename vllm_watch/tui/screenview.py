@@ -34,7 +34,7 @@ class ScreenView:
     """What all panes show."""
 
     moment: float
-    tz: tzinfo | None
+    tz: tzinfo
     mode: str
     """LIVE, PAUSED, REPLAY ×20 …"""
     rows: tuple[Row, ...] = ()
@@ -98,9 +98,7 @@ _ORDER = (
 )
 
 
-def make_view(
-    monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo | None
-) -> ScreenView:
+def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo) -> ScreenView:
     """Return what the screen shows at the timeline's moment."""
     moment, window = timeline.moment(), timeline.window()
     live = timeline.following
@@ -172,7 +170,7 @@ def _selected(rows: list[Row], choices: Choices) -> int:
 
 def _rank(row: Row) -> int:
     severity = row.severity
-    return 0 if severity in ("", "note") else 1 + SEVERITIES.index(severity)  # type: ignore[arg-type]
+    return 0 if severity in ("", "note") else 1 + SEVERITIES.index(severity)
 
 
 def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
@@ -206,5 +204,7 @@ def _notes(monitor: Monitor) -> tuple[str, ...]:
                 f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
             )
         elif server.lines > 20 and not server.records:
-            notes.append(f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?")
+            notes.append(
+                f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?"
+            )
     return tuple(notes)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -50,11 +52,12 @@ class Dashboard(Screen[None]):
         Binding("escape", "clear_filter", "show all", show=False),
     ]
 
-    def __init__(self, monitor: Monitor, timeline: Timeline) -> None:
-        """Show what `monitor` knows at the moment of `timeline`."""
+    def __init__(self, monitor: Monitor, timeline: Timeline, tz: tzinfo) -> None:
+        """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`."""
         super().__init__()
         self._monitor = monitor
         self._timeline = timeline
+        self._tz = tz
         self._choices = Choices()
         self._opened: set[str] = set()
         self._page = 0
@@ -65,12 +68,11 @@ class Dashboard(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
         yield Glance(id="glance")
-        with Container(id="top"):
+        with Container(id="body"):
             yield Fleet(self._monitor.settings.health, id="fleet")
             with Container(id="charts"):
                 for name in CHARTS:
                     yield ChartPane(name, id=f"chart-{name}")
-        with Container(id="bottom"):
             yield Findings(id="findings")
             yield EventList(id="events")
         yield Input(placeholder="filter: part of a name or a state; enter keeps, esc shows all")
@@ -82,7 +84,9 @@ class Dashboard(Screen[None]):
         self.query_one(Fleet).focus()
         settings = self._monitor.settings.screen
         seconds = settings.refresh_seconds
-        self.set_interval(min(seconds, 0.25) if self._timeline.mode == "replay" else seconds, self.draw)
+        self.set_interval(
+            min(seconds, 0.25) if self._timeline.mode == "replay" else seconds, self.draw
+        )
         self.draw()
 
     def on_resize(self) -> None:
@@ -103,7 +107,7 @@ class Dashboard(Screen[None]):
         self._pending = False
         timeline = self._timeline
         moment = timeline.moment()
-        state = (
+        state: tuple[object, ...] = (
             self._monitor.store.revision,
             self._monitor.store.looked,
             round(moment, 0 if timeline.mode == "live" else 2),
@@ -117,8 +121,12 @@ class Dashboard(Screen[None]):
         if state == self._drawn or not self.is_mounted:
             return
         self._drawn = state
-        view = make_view(self._monitor, timeline, self._choices, self.app.display_tz)  # type: ignore[attr-defined]
+        view = make_view(self._monitor, timeline, self._choices, self._tz)
         self._arrange(view)
+        row = view.selected_row
+        if row is not None:
+            engine = "" if row.engine is None else f" {row.name}"
+            self.query_one("#charts").border_title = Content(f"{row.model} {row.port}{engine}")
         with self.app.batch_update():
             for pane in self.query(Pane):
                 pane.view = view
@@ -130,27 +138,25 @@ class Dashboard(Screen[None]):
         if layout == self._layout:
             return
         self._layout = layout
-        self.set_class(layout.fleet_columns is not None, "-side-by-side")
+        self.set_class(layout.beside, "-beside")
         self.set_class(layout.ruled, "-ruled")
-        self.set_class(not layout.events, "-no-events")
-        fleet = self.query_one(Fleet)
-        beside = layout.fleet_columns is not None
-        fleet.styles.height = "1fr" if beside else layout.fleet_rows
-        fleet.styles.width = layout.fleet_columns if beside else "1fr"
+        body = self.query_one("#body")
+        body.styles.grid_size_columns = 2 if layout.columns else 1
+        body.styles.grid_columns = tuple(layout.columns.split()) or ("1fr",)
+        body.styles.grid_rows = tuple(layout.rows.split())
+        for name in ("fleet", "charts"):
+            whole = bool(layout.columns) and not layout.beside
+            self.query_one(f"#{name}").styles.column_span = 2 if whole else 1
+        for name, shown in (("charts", layout.charts), ("findings", layout.findings)):
+            self.query_one(f"#{name}").display = bool(shown)
+        self.query_one("#events").display = layout.events
         charts = self.query_one("#charts")
-        charts.display = bool(layout.charts)
-        charts.styles.grid_size_columns = min(layout.chart_columns, max(1, len(layout.charts)))
+        charts.styles.grid_size_columns = min(2, max(1, len(layout.charts)))
         for name in CHARTS:
             self.query_one(f"#chart-{name}").display = name in layout.charts
-        bottom = self.query_one("#bottom")
-        single = layout.pages == 5 and bool(layout.charts)
-        bottom.display = not single
-        bottom.styles.height = layout.bottom_rows + layout.ruled if layout.bottom_rows else "1fr"
-        top = self.query_one("#top")
-        top.styles.height = "1fr" if layout.bottom_rows or single else layout.fleet_rows
         self.refresh_bindings()
 
-    # --- the person's choices ---------------------------------------------------------------------
+    # --- the person's choices -----------------------------------------------------------------
 
     @on(Fleet.RowChosen)
     def _choose(self, message: Fleet.RowChosen) -> None:
@@ -182,7 +188,7 @@ class Dashboard(Screen[None]):
         self._choices = Choices(opened=frozenset(self._opened), **values)  # type: ignore[arg-type]
         self.draw()
 
-    # --- keys ---------------------------------------------------------------------------------------
+    # --- keys ---------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide keys that would do nothing now."""
@@ -273,5 +279,3 @@ class Dashboard(Screen[None]):
         field.value = ""
         field.display = False
         self.query_one(Fleet).focus()
-
-

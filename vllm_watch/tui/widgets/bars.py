@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.style import Style
 from rich.text import Text
 
-_STEPS = " ▁▂▃▄▅▆▇█"
+_STEPS = " ▁▂▃▄▅▆▇"
+_FILL = "▆"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -18,12 +19,12 @@ def sparkline(values: Sequence[float | None], width: int, style: str) -> Text:
     cells: list[float | None] = []
     for index in range(width):
         start = index * len(values) // width
-        part = [value for value in values[start : max(start + 1, (index + 1) * len(values) // width)]
-                if value is not None]  # fmt: skip
+        stop = max(start + 1, (index + 1) * len(values) // width)
+        part = [value for value in values[start:stop] if value is not None]
         cells.append(max(part) if part else None)
     top = max((value for value in cells if value is not None), default=0.0)
     text = "".join(
-        " " if value is None else "▁" if top <= 0 else _STEPS[1 + round(7 * value / top)]
+        " " if value is None else "▁" if top <= 0 else _STEPS[1 + round(6 * value / top)]
         for value in cells
     )
     return Text(text, style=style)
@@ -39,32 +40,35 @@ def kv_bar(
 ) -> Text:
     """Return the KV cache as a bar: fill, the band's edges ┊, the upper limit │.
 
-    The edges show on the fill as well, so that one sees whether the fill is inside the band.
+    The fill is lower than its row, so that bars below each other stay apart, and takes the colour
+    of the range that it ends in.
     """
     inside = max(1, width - 2)
-    bar = Text("▕", style=palette["faint"])
-    eighths = 0 if usage is None else round(min(1.0, usage) * inside * 8)
-    if usage and eighths == 0:
-        eighths = 1
+    bar = Text()
+    bar.append("▕", style=palette["faint"])
+    cells = 0 if usage is None else round(min(1.0, usage) * inside)
     color = _fill_role(usage, band, limit, critical)
-    edges = {_cell(band[0], inside): "┊", _cell(band[1], inside): "┊", _cell(limit, inside): "│"}
-    low, high = _cell(band[0], inside), _cell(band[1], inside)
+    edges = {
+        mark_cell(band[0], inside): "┊",
+        mark_cell(band[1], inside): "┊",
+        mark_cell(limit, inside): "│",
+    }
+    low, high = mark_cell(band[0], inside), mark_cell(band[1], inside)
     for cell in range(inside):
         ground = palette["band"] if low <= cell < high else palette["panel"]
-        filled = max(0, min(8, eighths - cell * 8))
-        edge = edges.get(cell)
-        if edge and filled == 8:
-            style = Style(color=palette["background"], bgcolor=palette[color])
-            bar.append(edge, style=style)
-        elif edge and filled == 0:
-            bar.append(edge, style=Style(color=palette["muted"], bgcolor=ground))
+        edge = edges.get(cell, " ")
+        if cell < cells:
+            bar.append(_FILL, style=Style(color=palette[color], bgcolor=ground))
+        elif cell == 0 and usage:
+            bar.append("▏", style=Style(color=palette[color], bgcolor=ground))
         else:
-            bar.append(_EIGHTHS[filled], style=Style(color=palette[color], bgcolor=ground))
+            bar.append(edge, style=Style(color=palette["muted"], bgcolor=ground))
     bar.append("▏", style=palette["faint"])
     return bar
 
 
-def _cell(share: float, width: int) -> int:
+def mark_cell(share: float, width: int) -> int:
+    """Return the cell of a bar in which a share of it ends."""
     return min(width - 1, int(share * width))
 
 
@@ -84,7 +88,8 @@ def progress_bar(share: float, width: int, palette: dict[str, str]) -> Text:
     """Return how far a start-up is."""
     inside = max(1, width - 2)
     eighths = round(min(1.0, max(0.0, share)) * inside * 8)
-    bar = Text("▕", style=palette["faint"])
+    bar = Text()
+    bar.append("▕", style=palette["faint"])
     for cell in range(inside):
         filled = max(0, min(8, eighths - cell * 8))
         bar.append(_EIGHTHS[filled], style=Style(color=palette["note"], bgcolor=palette["panel"]))

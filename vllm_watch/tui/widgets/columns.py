@@ -10,7 +10,7 @@ from rich.text import Text
 from vllm_watch.config import HealthSettings
 from vllm_watch.tui import figures
 from vllm_watch.tui.rows import Row
-from vllm_watch.tui.widgets.bars import kv_bar, sparkline
+from vllm_watch.tui.widgets.bars import kv_bar, mark_cell, sparkline
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import fitted
 
@@ -56,6 +56,8 @@ _NARROW = (
 _LAYOUTS = ((116, _WIDE), (78, _MIDDLE), (0, _NARROW))
 _STRETCHED = {"name": 0.5, "spark": 0.5}
 """Columns that take what room is left, and their shares of it."""
+KV_PERCENT = 6
+"""Cells of the figure behind the KV bar."""
 LEFT = 3
 """Cells for the cursor and the shape."""
 
@@ -73,17 +75,32 @@ def columns_for(width: int) -> list[Column]:
     return columns
 
 
-def header(columns: list[Column], span: str, palette: dict[str, str]) -> Text:
+def header(
+    columns: list[Column], span: str, palette: dict[str, str], health: HealthSettings
+) -> Text:
     """Return the head of the table; the sparkline is headed by the window it shows."""
     line = Text(" " * LEFT)
     for column in columns:
-        title = span if column.key == "spark" else column.header
-        if column.key == "kv" and column.width >= 20:
-            title = "KV CACHE  30┊ ┊70 │80"
+        title = f"last {span}" if column.key == "spark" else column.header
+        if column.key == "kv":
+            title = _kv_header(column, health)
         line.append(fitted(title, column.width) if not column.right else title.rjust(column.width))
         line.append(" ")
     line.stylize(palette["muted"])
     return line
+
+
+def _kv_header(column: Column, health: HealthSettings) -> str:
+    """Return the head of the KV column: the numbers of its marks stand above them."""
+    inside = column.width - KV_PERCENT - 2
+    cells = list("KV".ljust(column.width))
+    if inside < 10:
+        return "".join(cells)
+    for level in (health.kv_cache_low, health.kv_cache_healthy_high, health.kv_cache_high):
+        mark, number = mark_cell(level, inside) + 1, f"{level * 100:.0f}"
+        start = mark if level == health.kv_cache_high else mark + 1 - len(number)
+        cells[start : start + len(number)] = number
+    return "".join(cells)
 
 
 class CellDrawer:
@@ -162,13 +179,13 @@ class CellDrawer:
         percent = figures.percent(row.values.kv_cache_usage)
         bar = kv_bar(
             row.values.kv_cache_usage,
-            width - 6,
+            width - KV_PERCENT,
             self._palette,
             (health.kv_cache_low, health.kv_cache_healthy_high),
             health.kv_cache_high,
             health.kv_cache_critical,
         )
-        bar.append(percent.rjust(6))
+        bar.append(percent.rjust(KV_PERCENT))
         return bar
 
     def _age(self, row: Row, _: int) -> Text:

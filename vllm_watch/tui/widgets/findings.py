@@ -22,7 +22,9 @@ class Findings(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the findings that fit."""
-        lines = [Text(" FINDINGS", style=f"bold {palette['muted']}")] if self._has_title(height) else []
+        lines = (
+            [Text(" FINDINGS", style=f"bold {palette['muted']}")] if self._has_title(height) else []
+        )
         blocks = [self._block(problem, view, width, height, palette) for problem in view.problems]
         blocks += [[Text(f" ! {note}", style=palette["warning"])] for note in view.notes]
         if not blocks:
@@ -48,21 +50,24 @@ class Findings(Pane):
         """Return a finding: what and since when; what to do; the reason where there is room."""
         finding = problem.finding
         color = palette[finding.severity]
-        head = Text(f" {_GLYPHS[finding.severity]} ", style=f"bold {color}")
+        head = Text()
+        head.append(f" {_GLYPHS[finding.severity]} ", style=f"bold {color}")
         head.append(f"{problem.row.short} ", style="bold")
         if finding.engine is not None:
             head.append(f"engine {finding.engine:03d} ")
         head.append(finding.title, style=color if finding.severity != "note" else "")
-        past = max(0.0, view.moment - (finding.since or view.moment))
+        past = max(0.0, problem.row.moment - (finding.since or problem.row.moment))
         since = f"since {clock(finding.since, view.tz)} " if width >= _WORDY else ""
         when = Text(f"{since}{age(past)} ", style=palette["muted"])
         block = [beside(head, when, width)]
-        remedy = Text("   → ", style=palette["note"])
+        remedy = Text()
+        remedy.append("   → ", style=palette["note"])
         remedy.append(finding.remedy)
         guide = Text(f"[{finding.guide}] ", style=palette["faint"])
         fits = remedy.cell_len + guide.cell_len + 1 <= width
         if height >= 10 and width >= _WORDY:
-            block.append(Text(f"   {finding.detail}", style=palette["muted"]))
+            detail = Text(f"   {finding.detail}", style=palette["muted"])
+            block.append(_cut(detail, width))
         block.append(beside(remedy, guide, width) if fits else _cut(remedy, width))
         return block
 

@@ -57,7 +57,7 @@ class Fleet(Pane, can_focus=True):
         headed = height > 3 and width >= 58
         room = height - headed
         self._scroll(view, room)
-        lines = [header(columns, self._span(view), palette)] if headed else []
+        lines = [header(columns, self._span(view), palette, self._health)] if headed else []
         if not view.rows:
             return lines + self._empty(view, width, palette)
         drawer = CellDrawer(palette, self._health)
@@ -79,7 +79,8 @@ class Fleet(Pane, can_focus=True):
         palette: dict[str, str],
     ) -> Text:
         chosen = index == view.selected
-        line = Text("▌" if chosen else " ", style=palette["primary"])
+        line = Text()
+        line.append("▌" if chosen else " ", style=palette["primary"])
         line.append_text(drawer.shape(row))
         line.append(" ")
         if row.engine is None and row.state.name in ("starting", "dead", "no-stats", "ended"):
@@ -162,11 +163,12 @@ def _story(
     lead = [column for column in columns if column.key in ("name", "port", "state")]
     line = drawer.draw(row, lead)
     room = width - LEFT - line.cell_len
-    past = None if row.state.since is None else max(0.0, view.moment - row.state.since)
+    past = None if row.state.since is None else max(0.0, row.moment - row.state.since)
     ago = figures.duration(past)
     if row.state.name == "starting":
         bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 3)), palette)
-        text = Text(f"{row.state.why or 'starting'} ", style=palette["note"])
+        text = Text()
+        text.append(f"{row.state.why or 'starting'} ", style=palette["note"])
         if text.cell_len + bar.cell_len + len(ago) + 1 <= room:
             text.append_text(bar)
         text.append(f" {ago}", style=palette["muted"])
@@ -174,7 +176,8 @@ def _story(
         text = Text("no stats lines → --api-server-count 1", style=palette["note"])
     else:
         word = "died" if row.state.name == "dead" else "ended"
-        text = Text(f"{word} {ago} ago" if past is not None else word, style=palette["critical"])
+        text = Text()
+        text.append(f"{word} {ago} ago" if past is not None else word, style=palette["critical"])
         why = row.state.why.removeprefix("[shutdown] ")
         text.append(f"  {why}", style=palette["muted"])
     text.truncate(max(0, room), overflow="ellipsis")

@@ -55,7 +55,7 @@ class Glance(Pane):
         title = finding.title if width >= _WORDY else finding.word
         text = f"{glyph} {worst.row.short} {title}"
         if finding.since is not None:
-            past = max(0.0, view.moment - finding.since)
+            past = max(0.0, worst.row.moment - finding.since)
             if width >= _WORDY:
                 text += f" since {clock(finding.since, view.tz)} ({duration(past)})"
             else:

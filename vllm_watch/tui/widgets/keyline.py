@@ -27,6 +27,8 @@ NAMES = {
 class KeyLine(Pane):
     """Keys and what they do, the most useful first; a click does the same."""
 
+    auto_links = False
+
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
