@@ -105,6 +105,16 @@ class Store:
             server.run.stamp(batch.newest_stamp)
         return server
 
+    def reach(self) -> tuple[float | None, float | None]:
+        """Return the first and the newest stamp of all logs, in our clock; None without any."""
+        firsts, lasts = [], []
+        for server in self.servers.values():
+            first, last = server.runs[0].first_stamp, server.newest_stamp
+            if first is not None and last is not None:
+                firsts.append(first + server.skew)
+                lasts.append(last + server.skew)
+        return min(firsts, default=None), max(lasts, default=None)
+
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""
         self.looked = looked

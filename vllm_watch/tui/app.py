@@ -90,14 +90,10 @@ class VllmWatch(App[int]):
         """Apply what arrived; the event loop owns all state."""
         for item in message.items:
             if isinstance(item, Batch):
-                server = self.monitor.apply(item)
-                first, newest = server.runs[0].first_stamp, server.newest_stamp
-                self.timeline.extend(
-                    None if first is None else first + server.skew,
-                    None if newest is None else newest + server.skew,
-                )
+                self.monitor.apply(item)
             else:
                 self.monitor.look(item)
+        self.timeline.cover(*self.monitor.store.reach())
         self._redraw()
 
     @on(AllRead)

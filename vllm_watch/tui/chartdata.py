@@ -124,6 +124,9 @@ def chart_specs(
         values = [None if value is None else value * 100 for value in drawn.values]
         return Line("", drawn.times, values, role, "line", drawn.gap)
 
+    empty = "no samples in this window"
+    if not server.run_at(end).series:
+        empty = "no stats line yet"
     limit = batch_limit(monitor, server, end)
     return {
         "throughput": ChartSpec(
@@ -136,6 +139,7 @@ def chart_specs(
                 line("prompt_tps", "prompt", "secondary", "dots"),
             ),
             marks=signs,
+            empty=empty,
             cursor=cursor,
         ),
         "kv": ChartSpec(
@@ -147,6 +151,7 @@ def chart_specs(
             band=Band(health.kv_cache_low * 100, health.kv_cache_healthy_high * 100),
             limits=(Limit(health.kv_cache_high * 100, ""),),
             marks=signs,
+            empty=empty,
             y_max=100.0,
             cursor=cursor,
         ),
@@ -161,6 +166,7 @@ def chart_specs(
             ),
             limits=(Limit(limit, "max_num_seqs"),) if limit else (),
             marks=signs,
+            empty=empty,
             cursor=cursor,
         ),
         "prefix": ChartSpec(
@@ -171,6 +177,7 @@ def chart_specs(
             (percent("prefix_cache_hit_rate", "primary"),),
             limits=(Limit(health.prefix_cache_excellent * 100, ""),),
             marks=signs,
+            empty=empty,
             y_max=100.0,
             cursor=cursor,
         ),

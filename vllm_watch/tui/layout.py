@@ -45,10 +45,11 @@ def layout_for(width: int, height: int, rows: int, page: int = 0) -> Layout:
     if width < STRIP or height < STRIP_ROWS:
         return _strip(width, height, fleet - 1, page)
     if width >= WIDE and height >= WIDE_ROWS:
-        # Fleet and findings on the left, charts and events on the right.
+        # Fleet, card and findings on the left, charts and events on the right.
         left = max(82, int(width * 0.45))
         below = max(10, height // 3)
-        return Layout(f"1fr {below}", f"{left} 1fr", beside=True)
+        fleet = min(fleet, height - below - 12)
+        return Layout(f"{fleet} 1fr {below}", f"{left} 1fr", beside=True)
     if height >= LARGE_ROWS:
         fleet = min(fleet, max(5, height // 4))
         below = 12 if height >= 38 else 10

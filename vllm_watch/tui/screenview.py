@@ -14,6 +14,7 @@ from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartdata import chart_specs
 from vllm_watch.tui.charts import ChartSpec
 from vllm_watch.tui.eventlines import EventLine, event_lines
+from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.timeline import Timeline
 
@@ -49,6 +50,8 @@ class ScreenView:
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()
     charts: tuple[tuple[str, ChartSpec], ...] = ()
+    facts: Facts = ()
+    """The selected server's card."""
     window: tuple[float, float] = (0.0, 1.0)
     waiting: str = ""
     """What is waited for while there is no server."""
@@ -82,8 +85,6 @@ class Choices:
     filter: str = ""
     chosen: bool = False
     """True once the cursor was moved; until then it goes to the worst server."""
-    charts: bool = True
-    """False where there is no room for charts."""
 
 
 _ORDER = (
@@ -122,10 +123,12 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
     rates = [row.values.generation_tps for row in servers if row.values.generation_tps is not None]
     ages = [row.age for row in servers if row.age is not None]
     charts: tuple[tuple[str, ChartSpec], ...] = ()
-    if choices.charts and rows:
+    facts: Facts = ()
+    if rows:
         at = rows[selected]
         server = monitor.store.servers[at.source]
         charts = tuple(chart_specs(monitor, server, at.engine, window).items())
+        facts = facts_of(server, at.moment, tz)
     return ScreenView(
         moment,
         tz,
@@ -138,6 +141,7 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
         _problems(servers),
         event_lines(monitor, moment, MOST_EVENT_LINES),
         charts,
+        facts,
         window,
         waiting,
         _notes(monitor),

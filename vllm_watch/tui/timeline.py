@@ -66,12 +66,9 @@ class Timeline:
         if self.paused:
             self._held = start
 
-    def extend(self, first: float | None, newest: float | None) -> None:
+    def cover(self, first: float | None, last: float | None) -> None:
         """Take notice of how far the logs reach."""
-        if first is not None:
-            self.first = first if self.first is None else min(self.first, first)
-        if newest is not None:
-            self.last = newest if self.last is None else max(self.last, newest)
+        self.first, self.last = first, last
 
     def _playhead(self) -> float:
         if self._anchor is None:

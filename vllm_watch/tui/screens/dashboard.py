@@ -17,6 +17,7 @@ from vllm_watch.tui.layout import CHARTS, Layout, layout_for
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.findings import Findings
@@ -73,6 +74,7 @@ class Dashboard(Screen[None]):
             with Container(id="charts"):
                 for name in CHARTS:
                     yield ChartPane(name, id=f"chart-{name}")
+            yield Card(id="card")
             yield Findings(id="findings")
             yield EventList(id="events")
         yield Input(placeholder="filter: part of a name or a state; enter keeps, esc shows all")
@@ -150,6 +152,8 @@ class Dashboard(Screen[None]):
         for name, shown in (("charts", layout.charts), ("findings", layout.findings)):
             self.query_one(f"#{name}").display = bool(shown)
         self.query_one("#events").display = layout.events
+        self.query_one("#card").display = layout.beside
+        self.query_one("#charts").styles.row_span = 2 if layout.beside else 1
         charts = self.query_one("#charts")
         charts.styles.grid_size_columns = min(2, max(1, len(layout.charts)))
         for name in CHARTS:

@@ -15,16 +15,12 @@ _WORDY = 52
 class Findings(Pane):
     """Findings of all servers, worst first; `+n more` says what has no room."""
 
-    titled = True
-    """Whether the pane has a title line (it has none where room is short)."""
-
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the findings that fit."""
-        lines = (
-            [Text(" FINDINGS", style=f"bold {palette['muted']}")] if self._has_title(height) else []
-        )
+        titled = height >= 6 and width >= _WORDY
+        lines = [Text(" FINDINGS", style=f"bold {palette['muted']}")] if titled else []
         blocks = [self._block(problem, view, width, height, palette) for problem in view.problems]
         blocks += [[Text(f" ! {note}", style=palette["warning"])] for note in view.notes]
         if not blocks:
@@ -40,9 +36,6 @@ class Findings(Pane):
             lines += block
             left -= len(block)
         return lines
-
-    def _has_title(self, height: int) -> bool:
-        return height >= 6
 
     def _block(
         self, problem: Problem, view: ScreenView, width: int, height: int, palette: dict[str, str]

@@ -54,7 +54,7 @@ class Fleet(Pane, can_focus=True):
     ) -> list[Text]:
         """Return the head and the rows around the cursor."""
         columns = columns_for(width)
-        headed = height > 3 and width >= 58
+        headed = height > 1 and width >= 58
         room = height - headed
         self._scroll(view, room)
         lines = [header(columns, self._span(view), palette, self._health)] if headed else []
@@ -134,7 +134,7 @@ class Fleet(Pane, can_focus=True):
         view = self.view
         if view is None or not view.rows:
             return
-        headed = self.size.height > 3 and self.size.width >= 58
+        headed = self.size.height > 1 and self.size.width >= 58
         index = self._top + event.y - headed
         if 0 <= index < len(view.rows):
             if index == view.selected:

@@ -48,8 +48,9 @@ class Glance(Pane):
     def _worst(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
         worst = view.worst
         if worst is None:
-            well = view.counts and all(shape not in "◐?" for shape, _, _ in view.counts)
-            return Text("✓ all healthy" if well else "", style=palette["good"])
+            at_work = any(shape in "●○" for shape, _, _ in view.counts)
+            well = "✓ all healthy" if width >= _NAMED else "✓"
+            return Text(well if at_work else "", style=palette["good"])
         finding = worst.finding
         glyph = "✖" if finding.severity == "critical" else "▲"
         title = finding.title if width >= _WORDY else finding.word

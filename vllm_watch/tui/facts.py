@@ -1,0 +1,105 @@
+"""What is known of a server's configuration and past, in words for its card."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+from vllm_watch.tui.figures import clock, duration
+
+_FLAGS = (
+    ("max_num_seqs", "max_num_seqs"),
+    ("max_model_len", "max_model_len"),
+    ("max_num_batched_tokens", "max_num_batched_tokens"),
+    ("gpu_memory_utilization", "gpu_memory_utilization"),
+    ("tensor_parallel_size", "TP"),
+    ("pipeline_parallel_size", "PP"),
+    ("data_parallel_size", "DP"),
+    ("dtype", ""),
+)
+"""Flags of the configuration and what they are called on the card."""
+
+Facts = tuple[tuple[str, tuple[str, ...]], ...]
+"""Label and facts, one line each."""
+
+
+def facts_of(server: Server, time: float, tz: tzinfo) -> Facts:
+    """Return the card of a server as of `time`; what the log does not tell is not on it."""
+    run = server.run_at(time)
+    lines = [
+        ("NAME", _name(server, run)),
+        ("CONFIG", _config(run)),
+        ("CAPACITY", _capacity(run)),
+        ("START-UP", _startup(run, time, tz)),
+        ("REQUESTS", _requests(server, run)),
+        ("LOG", (server.source, _zone(server))),
+    ]
+    return tuple((label, facts) for label, facts in lines if facts)
+
+
+def _name(server: Server, run: Run) -> tuple[str, ...]:
+    version = run.config.get("version")
+    facts = [server.name]
+    if version:
+        facts.append(f"vLLM {version}")
+    if run.config.get("address"):
+        facts.append(str(run.config["address"]))
+    if len(server.runs) > 1:
+        facts.append(f"run {run.number + 1} of {len(server.runs)}")
+    return tuple(facts)
+
+
+def _config(run: Run) -> tuple[str, ...]:
+    facts = []
+    for key, label in _FLAGS:
+        value = run.config.get(key)
+        if value is not None:
+            number = f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+            facts.append(f"{label} {number}".strip())
+    if "enforce_eager" in run.config:
+        facts.append("eager: no CUDA graphs" if run.config["enforce_eager"] else "CUDA graphs")
+    return tuple(facts)
+
+
+def _capacity(run: Run) -> tuple[str, ...]:
+    facts = []
+    tokens, full = run.config.get("kv_cache_tokens"), run.config.get("max_concurrency")
+    if isinstance(tokens, int):
+        facts.append(f"{tokens:,} KV cache tokens")
+    if isinstance(full, float):
+        facts.append(f"{full:.1f} requests of full length")
+    return tuple(facts)
+
+
+def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
+    """Return the phases with how long each took, and when the server was ready."""
+    marks: list[tuple[float, str]] = []
+    ready = None
+    for at, moment in run.placed():
+        if at is None or at > time:
+            continue
+        phase = moment.event.fields.get("phase")
+        if isinstance(phase, str) and (not marks or marks[-1][1] != phase):
+            marks.append((at, phase))
+        elif moment.event.kind == "server_up" and ready is None:
+            ready = at
+    if run.first_stamp is None:
+        return ()
+    ends = [at for at, _ in marks[1:]] + [ready if ready is not None else time]
+    facts = [f"{phase} {duration(end - at)}" for (at, phase), end in zip(marks, ends, strict=False)]
+    if ready is not None:
+        facts.append(f"ready {clock(ready, tz)} after {duration(ready - run.first_stamp)}")
+    return tuple(facts)
+
+
+def _requests(server: Server, run: Run) -> tuple[str, ...]:
+    facts = [f"{number:,} answered {status}" for status, number in sorted(run.served.items())]
+    if run.polls:
+        facts.append(f"{run.polls:,} polls")
+    return tuple(facts)
+
+
+def _zone(server: Server) -> str:
+    name = str(server.tz)
+    return f"{name}, assumed" if server.zone_assumed else name

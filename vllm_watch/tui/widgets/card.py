@@ -1,0 +1,45 @@
+"""The selected server on a card: who it is, how it is configured, what it has done."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.pane import Pane
+
+
+class Card(Pane):
+    """Facts about the selected server, a line each; long ones go on below."""
+
+    def lines(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the card's lines."""
+        row = view.selected_row
+        if row is None:
+            return []
+        head = Text(" SERVER  ", style=f"bold {palette['muted']}")
+        lines = [head]
+        for label, facts in view.facts:
+            lines += _fact_lines(label, facts, width, palette)
+        return lines
+
+
+def _fact_lines(
+    label: str, facts: tuple[str, ...], width: int, palette: dict[str, str]
+) -> list[Text]:
+    """Return facts behind their label, filled into as many lines as they need."""
+    lines: list[Text] = []
+    line = Text()
+    line.append(f" {label:<10}", style=palette["muted"])
+    begun = line.cell_len
+    for fact in facts:
+        if line.cell_len > begun:
+            if line.cell_len + len(fact) + 3 > width:
+                lines.append(line)
+                line = Text(" " * begun)
+            else:
+                line.append(" · ", style=palette["faint"])
+        line.append(fact)
+    line.truncate(width, overflow="ellipsis")
+    return [*lines, line]
