@@ -14,6 +14,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.records import Batch
+from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
@@ -22,6 +23,7 @@ from vllm_watch.tui.messages import AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.together import BEFORE
 
 
 class VllmWatch(App[int]):
@@ -105,8 +107,15 @@ class VllmWatch(App[int]):
             if self._start is not None and timeline.last is not None:
                 tz = next(iter(self.monitor.store.servers.values())).tz
                 start = place_time(self._start, timeline.first, timeline.last, timeline.last, tz)
+            elif self._together:
+                firsts = (run.series for run in self._newest_runs() if run.series)
+                samples = [min(s.times[0] for s in series.values()) for series in firsts]
+                start = min(samples, default=start + BEFORE) - BEFORE
             timeline.begin(max(timeline.first, start))
         self._redraw()
+
+    def _newest_runs(self) -> list[Run]:
+        return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self) -> None:
         if isinstance(self.screen, Dashboard):

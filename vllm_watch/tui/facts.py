@@ -32,7 +32,7 @@ def facts_of(server: Server, time: float, tz: tzinfo) -> Facts:
         ("CONFIG", _config(run)),
         ("CAPACITY", _capacity(run)),
         ("START-UP", _startup(run, time, tz)),
-        ("REQUESTS", _requests(server, run)),
+        ("REQUESTS", _requests(run, time)),
         ("LOG", (server.source, _zone(server))),
     ]
     return tuple((label, facts) for label, facts in lines if facts)
@@ -93,7 +93,10 @@ def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _requests(server: Server, run: Run) -> tuple[str, ...]:
+def _requests(run: Run, time: float) -> tuple[str, ...]:
+    """Return the requests of the whole run; they carry no time, so only at its end."""
+    if run.newest_stamp is None or time < run.newest_stamp:
+        return ()
     facts = [f"{number:,} answered {status}" for status, number in sorted(run.served.items())]
     if run.polls:
         facts.append(f"{run.polls:,} polls")

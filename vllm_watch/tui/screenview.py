@@ -115,7 +115,8 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
         rows.append(row)
         if row.source in choices.opened:
             rows += engine_rows(row, monitor.store.servers[row.source], moment, window)
-    selected = _selected(rows, choices)
+    problems = _problems(servers)
+    selected = _selected(rows, problems, choices)
     looked = monitor.store.looked
     waiting = ""
     if not servers and looked is not None:
@@ -138,7 +139,7 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
         _counts(servers),
         sum(rates) if rates else None,
         min(ages) if ages else None,
-        _problems(servers),
+        problems,
         event_lines(monitor, moment, MOST_EVENT_LINES),
         charts,
         facts,
@@ -161,20 +162,17 @@ def _matches(row: Row, text: str) -> bool:
     return all(word in hay for word in words)
 
 
-def _selected(rows: list[Row], choices: Choices) -> int:
+def _selected(rows: list[Row], problems: tuple[Problem, ...], choices: Choices) -> int:
     """Return the row of the chosen server and engine; unchosen, the worst server's."""
     if not choices.chosen:
-        ranks = [_rank(row) for row in rows]
-        return ranks.index(max(ranks)) if ranks else 0
+        source = next(
+            (p.row.source for p in problems if p.finding.severity != "note"), choices.source
+        )
+        return next((i for i, row in enumerate(rows) if row.source == source), 0)
     for index, row in enumerate(rows):
         if (row.source, row.engine) == (choices.source, choices.engine):
             return index
     return next((i for i, row in enumerate(rows) if row.source == choices.source), 0)
-
-
-def _rank(row: Row) -> int:
-    severity = row.severity
-    return 0 if severity in ("", "note") else 1 + SEVERITIES.index(severity)
 
 
 def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from vllm_watch.core.records import Amendment, Batch, Record
+from vllm_watch.core.records import Amendment, Batch, Record, Sample
+
+BEFORE = 25.0
+"""Seconds of the start-up that the film shows before the first stats lines."""
 
 
 def moved_together(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield batches in which every source begins when the first one did."""
+    """Yield batches in which every source writes its first stats line when the first one did."""
     start: float | None = None
     shifts: dict[str, float] = {}
     for batch in batches:
         if batch.source not in shifts:
-            first = _first_time(batch)
+            first = first_sample_time(batch)
             if first is not None:
                 start = first if start is None else start
                 shifts[batch.source] = start - first
         yield _moved(batch, shifts.get(batch.source, 0.0))
 
 
-def _first_time(batch: Batch) -> float | None:
-    times = (getattr(record, "time", None) for record in batch.records)
-    return next((time for time in times if time is not None), None)
+def first_sample_time(batch: Batch) -> float | None:
+    """Return the time of a batch's first stats line, None if it has none."""
+    return next((record.time for record in batch.records if isinstance(record, Sample)), None)
 
 
 def _moved(batch: Batch, seconds: float) -> Batch:

@@ -9,7 +9,6 @@ from rich.text import Text
 
 _STEPS = " ▁▂▃▄▅▆▇"
 _FILL = "▆"
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def sparkline(values: Sequence[float | None], width: int, style: str) -> Text:
@@ -87,11 +86,11 @@ def _fill_role(
 def progress_bar(share: float, width: int, palette: dict[str, str]) -> Text:
     """Return how far a start-up is."""
     inside = max(1, width - 2)
-    eighths = round(min(1.0, max(0.0, share)) * inside * 8)
+    filled = round(min(1.0, max(0.0, share)) * inside)
     bar = Text()
     bar.append("▕", style=palette["faint"])
-    for cell in range(inside):
-        filled = max(0, min(8, eighths - cell * 8))
-        bar.append(_EIGHTHS[filled], style=Style(color=palette["note"], bgcolor=palette["panel"]))
+    ground = palette["panel"]
+    bar.append(_FILL * filled, style=Style(color=palette["note"], bgcolor=ground))
+    bar.append(" " * (inside - filled), style=Style(bgcolor=ground))
     bar.append("▏", style=palette["faint"])
     return bar

@@ -42,10 +42,12 @@ class Glance(Pane):
         if view.total_tps is not None:
             left.append(f" {short_rate(view.total_tps)} tok/s", style="bold")
         left.append("   ")
-        left.append_text(self._worst(view, width, palette))
+        room = width - left.cell_len - right.cell_len - 1
+        left.append_text(self._worst(view, width, room, palette))
         return [beside(left, right, width)]
 
-    def _worst(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+    def _worst(self, view: ScreenView, width: int, room: int, palette: dict[str, str]) -> Text:
+        """Return the worst thing in the longest form that has room."""
         worst = view.worst
         if worst is None:
             at_work = any(shape in "●○" for shape, _, _ in view.counts)
@@ -53,14 +55,18 @@ class Glance(Pane):
             return Text(well if at_work else "", style=palette["good"])
         finding = worst.finding
         glyph = "✖" if finding.severity == "critical" else "▲"
-        title = finding.title if width >= _WORDY else finding.word
-        text = f"{glyph} {worst.row.short} {title}"
+        since = past = ""
         if finding.since is not None:
-            past = max(0.0, worst.row.moment - finding.since)
-            if width >= _WORDY:
-                text += f" since {clock(finding.since, view.tz)} ({duration(past)})"
-            else:
-                text += f" for {age(past)}"
+            seconds = max(0.0, worst.row.moment - finding.since)
+            since = f" since {clock(finding.since, view.tz)} ({duration(seconds)})"
+            past = f" for {age(seconds)}"
+        forms = (
+            f"{glyph} {worst.row.short} {finding.title}{since}",
+            f"{glyph} {worst.row.short} {finding.title}{past}",
+            f"{glyph} {worst.row.short} {finding.word}{past}",
+            f"{glyph} {worst.row.short}",
+        )
+        text = next((form for form in forms if len(form) <= room), forms[-1])
         return Text(text, style=f"bold {palette[finding.severity]}")
 
     def _right(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
