@@ -65,9 +65,13 @@ class FileReader:
 
     def read(self) -> Iterator[Batch]:
         """Yield what is new; `arrived` is set for what came after the first look."""
+        empty = not self._caught_up and not self._twin
         for chunk in self._follower.read():
+            empty = False
             yield self._batch(chunk)
         self._caught_up = True
+        if empty and self._follower.trouble is None:
+            yield Batch(self._source)  # an empty log is a server, too: it is about to start
         if self._follower.trouble != self._said:
             self._said = self._follower.trouble
             yield Batch(self._source, twin=self._twin, trouble=self._said, tz=self._zone().tz)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vllm_watch.core.records import FieldValue
@@ -20,7 +21,7 @@ def _dict(text: str) -> dict[str, object]:
         return {}
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -68,12 +69,12 @@ class EventForm:
             more = pattern.search(message)
             if more:
                 texts.update(more.groupdict())
-        fields = {
-            name: self.types.get(name, str)(text)
-            for name, text in texts.items()
-            if text is not None
-        }
-        return {**self.constants, **fields}
+        fields = dict(self.constants)
+        for name, text in texts.items():
+            if text is not None:
+                with suppress(ValueError):  # `1.2.` fits a pattern and is no number: absent
+                    fields[name] = self.types.get(name, str)(text)
+        return fields
 
 
 def event_form(table: Mapping[str, object], where: str) -> EventForm:

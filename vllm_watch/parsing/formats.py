@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,17 +107,41 @@ def load_formats(paths: Iterable[Path]) -> Formats:
     """
     formats = Formats()
     tables = [(path, _table(path)) for path in paths]
-    envelopes = [
-        str(entry["pattern"])
-        for _, table in tables
-        if table.get("kind") == "envelope"
-        for entry in table["envelope"]
-    ]
+    envelopes: list[str] = []
+    for path, table in tables:
+        if table.get("kind") == "envelope":
+            with _naming(path):
+                envelopes += [_envelope_pattern(entry) for entry in table["envelope"]]
     formats.envelope = EnvelopeReader(envelopes)
     for path, table in tables:
         formats.origins[str(table.get("name", path.stem))] = path
-        _add(formats, path, table)
+        with _naming(path):
+            _add(formats, path, table)
     return formats
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Make a slip in a format file an error that names the file."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except KeyError as error:
+        raise FormatError(f"{path}: {error} is missing") from error
+    except re.error as error:
+        raise FormatError(f"{path}: pattern does not compile: {error}") from error
+    except (AttributeError, IndexError, TypeError) as error:
+        raise FormatError(f"{path}: has not the form of a format file: {error}") from error
+
+
+def _envelope_pattern(entry: Mapping[str, Any]) -> str:
+    """Return the pattern of one `[[envelope]]` once it compiles and names what must be named."""
+    pattern = str(entry["pattern"])
+    for name in ("process", "level", "stamp", "path", "line"):
+        if name not in re.compile(pattern).groupindex:
+            raise KeyError(f"(?P<{name}>…)")
+    return pattern
 
 
 def _table(path: Path) -> dict[str, Any]:
@@ -141,6 +166,7 @@ def _add(formats: Formats, path: Path, table: dict[str, Any]) -> None:
     elif kind == "opaque":
         formats.opaque_files |= frozenset(table["files"])
         formats.opaque_words += tuple(word.encode() for word in table["contains"])
+        _check_opaque(formats, path, table)
     else:
         raise FormatError(f"{path}: kind must be envelope, stats, companion, event or opaque")
 
@@ -189,6 +215,17 @@ def check_samples(path: Path, entry: Mapping[str, Any], values_of: Any) -> None:
             raise FormatError(
                 f"{path}: sample {line[:120]!r} gives {got!r}, it must give {expected!r}"
             )
+
+
+def _check_opaque(formats: Formats, path: Path, table: Mapping[str, Any]) -> None:
+    """Hold an opaque file to its samples: each must be a line that is not read."""
+    samples = table.get("sample", [])
+    if not samples:
+        raise FormatError(f"{path}: {table['contains']!r} has no sample")
+    for sample in samples:
+        envelope, body = split_sample(formats, sample["line"])
+        if envelope is None or not formats.is_opaque(envelope.file, body):
+            raise FormatError(f"{path}: sample {sample['line'][:120]!r} would be read")
 
 
 def split_sample(formats: Formats, line: str) -> tuple[Envelope | None, bytes]:

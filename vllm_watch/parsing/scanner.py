@@ -51,6 +51,7 @@ class Scanner:
     def scan(self, block: bytes) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline)."""
         scan = Scan(lines=block.count(b"\n"))
+        scan.records += self._traceback.rest(block, self._stamp)
         read_stats = counted = opaque_end = 0
         opaque = False
         for position, anchored in self._candidates(block):
@@ -80,7 +81,6 @@ class Scanner:
             read_stats += isinstance(record, Sample)
         stamp = self._stamp
         self._count_requests(scan, block, counted, len(block), stamp, opaque=opaque)
-        scan.records += self._traceback.rest(block, self._stamp)
         scan.stats_like = max(0, block.count(STATS_LIKE) - read_stats)
         return scan
 

@@ -23,6 +23,10 @@ FRESH_SECONDS = 300.0
 """A modification time this recent may tell the zone."""
 QUARTER = 900.0
 """Offsets from UTC are multiples of a quarter of an hour."""
+_HALVES = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
+REAL_OFFSETS = frozenset(3600.0 * hours for hours in (*range(-12, 15), *_HALVES))
+"""Offsets that some place on earth keeps (IANA zone database, 2026): a log that is a quarter of an
+hour old is no log from a place a quarter of an hour behind Greenwich."""
 OFFSET_TOLERANCE = 120.0
 """A measured offset counts if it lies this close to a quarter."""
 _LEAP_YEARS_BACK = 8
@@ -91,11 +95,11 @@ def year_of_first(first: bytes, newest: bytes, modified: datetime, tz: tzinfo) -
 def zone_from_offset(stamped: datetime, seen: datetime) -> tzinfo | None:
     """Return the zone in which `stamped` (read as UTC) is the moment `seen`, or None.
 
-    The difference must lie within two minutes of a quarter of an hour, −12 … +14 h.
+    The difference must lie within two minutes of an offset that is in use, −12 … +14 h.
     """
     offset = (stamped - seen).total_seconds()
     rounded = round(offset / QUARTER) * QUARTER
-    if abs(offset - rounded) > OFFSET_TOLERANCE or not -12 * 3600 <= rounded <= 14 * 3600:
+    if abs(offset - rounded) > OFFSET_TOLERANCE or rounded not in REAL_OFFSETS:
         return None
     return UTC if rounded == 0 else timezone(timedelta(seconds=rounded))
 
@@ -110,6 +114,7 @@ class StampClock:
         self.newest: float | None = None
         self._month = 0
         self._hours: dict[bytes, tuple[float, float]] = {}
+        self._repeated = b""
 
     def resolve(self, stamp: bytes) -> float | None:
         """Return epoch seconds of a stamp, or None if there is no such moment.
@@ -118,6 +123,8 @@ class StampClock:
         repeats, order decides.
         """
         month = int(stamp[0:2])
+        if not 1 <= month <= 12:
+            return None
         if month != self._month:
             if self._month == 12 and month == 1:
                 self.year += 1
@@ -134,8 +141,11 @@ class StampClock:
             self._hours[stamp[:8]] = hours
         seconds = int(stamp[9:11]) * 60 + int(stamp[12:14])
         time = hours[0] + seconds
-        if hours[1] != hours[0] and self.newest is not None and time < self.newest - QUARTER:
-            time = hours[1] + seconds
+        if hours[1] != hours[0] and self.newest is not None:
+            if time < self.newest - QUARTER:
+                self._repeated = stamp[:8]
+            if self._repeated == stamp[:8]:
+                time = hours[1] + seconds
         if self.newest is None or time > self.newest:
             self.newest = time
         return time

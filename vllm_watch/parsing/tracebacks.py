@@ -21,20 +21,15 @@ class TracebackReader:
         """Read the tracebacks of one file."""
         self._twin = twin
         self._open: list[bytes] | None = None
-        self._fresh = False
 
     def begin(self, block: bytes, start: int, stamp: float | None) -> list[Event]:
         """Start at the traceback whose first line begins at `start`; return what is complete."""
         self._open = []
-        self._fresh = True
         return self._collect(block, start, stamp)
 
     def rest(self, block: bytes, stamp: float | None) -> list[Event]:
-        """At a block's end: go on with a traceback that an earlier block began."""
-        if self._open is None or self._fresh:
-            self._fresh = False
-            return []
-        return self._collect(block, 0, stamp)
+        """At a block's beginning: go on with a traceback that an earlier block began."""
+        return [] if self._open is None else self._collect(block, 0, stamp)
 
     def _collect(self, block: bytes, start: int, stamp: float | None) -> list[Event]:
         lines = self._open

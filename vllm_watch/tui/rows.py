@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
@@ -127,6 +127,8 @@ def make_row(
     gone = health.state.name in ("dead", "stopped", "ended", "starting", "no-stats", "ready")
     values = Values() if gone else server_values(run, time)
     since = newest_age(run, time, live=live)
+    if health.state.name == "starting" and not run.moments:
+        health = replace(health, state=replace(health.state, why="no line of vLLM yet"))
     late = health.state.name in ("busy", "stalled") and (since or 0) > 3 * run.cadence
     return Row(
         server.source,
@@ -247,5 +249,5 @@ def _progress(state: ServerState) -> float | None:
     if state.name != "starting":
         return None
     if state.why not in PHASES:
-        return 0.05
+        return None if state.why else 0.05
     return (PHASES.index(state.why) + 1) / (len(PHASES) + 1)

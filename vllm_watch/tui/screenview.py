@@ -198,6 +198,10 @@ def _problems(rows: list[Row]) -> tuple[Problem, ...]:
 def _notes(monitor: Monitor) -> tuple[str, ...]:
     looked = monitor.store.looked
     notes = list(looked.troubles) if looked else []
+    if looked and monitor.store.servers:
+        notes += [
+            f"{path}: is not there yet; it is read when it appears" for path in looked.missing
+        ]
     for server in monitor.store.servers.values():
         if server.trouble:
             notes.append(server.trouble)

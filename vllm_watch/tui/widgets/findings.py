@@ -22,7 +22,7 @@ class Findings(Pane):
         titled = height >= 6 and width >= _WORDY
         lines = [Text(" FINDINGS", style=f"bold {palette['muted']}")] if titled else []
         blocks = [self._block(problem, view, width, height, palette) for problem in view.problems]
-        blocks += [[Text(f" ! {note}", style=palette["warning"])] for note in view.notes]
+        blocks += [_note(note, width, palette) for note in view.notes]
         if not blocks:
             text = " ✓ nothing is wrong" if view.rows else ""
             return [*lines, Text(text, style=palette["good"])]
@@ -63,6 +63,15 @@ class Findings(Pane):
             block.append(_cut(detail, width))
         block.append(beside(remedy, guide, width) if fits else _cut(remedy, width))
         return block
+
+
+def _note(note: str, width: int, palette: dict[str, str]) -> list[Text]:
+    """Return what needs a hand: the text, and below it the path that it is about."""
+    path, _, text = note.partition(": ")
+    head = Text(f" ! {text or path}", style=palette["warning"])
+    if not text:
+        return [_cut(head, width)]
+    return [_cut(head, width), _cut(Text(f"   {path}", style=palette["muted"]), width)]
 
 
 def _cut(text: Text, width: int) -> Text:

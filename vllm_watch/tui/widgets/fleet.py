@@ -169,9 +169,10 @@ def _story(
         bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 3)), palette)
         text = Text()
         text.append(f"{row.state.why or 'starting'} ", style=palette["note"])
-        if text.cell_len + bar.cell_len + len(ago) + 1 <= room:
+        if row.progress is not None and text.cell_len + bar.cell_len + len(ago) + 1 <= room:
             text.append_text(bar)
-        text.append(f" {ago}", style=palette["muted"])
+        if past is not None:
+            text.append(f" {ago}", style=palette["muted"])
     elif row.state.name == "no-stats":
         text = Text("no stats lines → --api-server-count 1", style=palette["note"])
     else:

@@ -1,0 +1,28 @@
+"""The pictures of the documentation, from the real program: `make pictures`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "pictures"
+DEMO = [sys.executable, "-m", "vllm_watch", "demo"]
+
+
+def shoot(name: str, size: str, seconds: float, command: list[str]) -> None:
+    """Take one picture of `command` after it ran for `seconds`."""
+    shot = f"{seconds}:{FOLDER / name}"
+    picture = [sys.executable, str(ROOT / "scripts" / "picture.py")]
+    subprocess.run([*picture, "--size", size, "--shot", shot, "--", *command], check=True, cwd=ROOT)
+
+
+def main() -> int:
+    """Draw every picture anew."""
+    shoot("demo.png", "120x40", 8.5, DEMO)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Every sample of every capture, against an independent reading of the files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.logs import log_of, read, stats_by_hand
+from vllm_watch.core.metrics import METRICS
+from vllm_watch.core.records import Requests
+from vllm_watch.reports.export import rows_of
+
+COUNTS = {
+    "cpu_clean_stop": 5,
+    "cpu_one_file": 4,
+    "cpu_port_in_use": 0,
+    "cpu_spec_decode_colour": 33,
+    "cpu_startup_failure": 0,
+    "cpu_two_engines": 18,
+    "h100_baseline_eager": 21,
+    "h100_long_context": 36,
+    "h100_optimised": 22,
+    "h100_saturated_then_killed": 11,
+}
+"""Stats lines per capture: `grep -c 'Engine 0'`."""
+
+
+@pytest.mark.parametrize("capture", COUNTS)
+def test_every_sample_has_the_values_that_stand_in_the_log(capture: str) -> None:
+    rows = list(rows_of(read(log_of(capture)).read_once()))
+    assert len(rows) == COUNTS[capture]
+    expected = stats_by_hand(capture)
+    assert len(expected) == COUNTS[capture]
+    for row, by_hand in zip(rows, expected, strict=True):
+        whole = {metric.name: by_hand.get(metric.name) for metric in METRICS}
+        got = {metric.name: row[metric.name] for metric in METRICS}
+        assert got == whole
+        assert (row["time"], row["engine"], row["run"]) == (by_hand["time"], by_hand["engine"], 0)
+
+
+def test_values_read_with_ones_own_eyes() -> None:
+    row = list(rows_of(read(log_of("h100_saturated_then_killed")).read_once()))[5]
+    assert row["time"] == "2026-11-23T08:50:51+00:00"
+    assert row["server"] == "Random-Qwen3-1.7B:8003"
+    assert (row["generation_tps"], row["running"], row["waiting"]) == (2005.8, 49, 351)
+    assert row["kv_cache_usage"] == 1.0
+    assert row["prefix_cache_hit_rate"] == 0.101
+    assert row["preemptions"] is None
+
+
+@pytest.mark.parametrize("capture", COUNTS)
+def test_requests_are_counted_by_status(capture: str) -> None:
+    text = log_of(capture).read_text(encoding="utf-8", errors="replace")
+    expected = Counter(re.findall(r'"POST /v1/completions HTTP/1\.1" (\d{3})', text))
+    polls = len(re.findall(r'"GET /(?:health|metrics|v1/models) HTTP/1\.1" ', text))
+    served: Counter[str] = Counter()
+    polled = 0
+    for batch in read(log_of(capture)).read_once():
+        for record in batch.records:
+            if isinstance(record, Requests):
+                served.update(record.served)
+                polled += record.polls
+    assert served == expected
+    assert polled == polls
+
+
+def test_the_killed_server_answered_500_to_all_that_waited() -> None:
+    served: Counter[str] = Counter()
+    for batch in read(log_of("h100_saturated_then_killed")).read_once():
+        for record in batch.records:
+            if isinstance(record, Requests):
+                served.update(record.served)
+    assert served == {"200": 119, "500": 497}
