@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alerts import Span
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark
 
@@ -88,7 +87,11 @@ def _together(
 
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
     """Return alerts, restarts and the end of a server as ticks on the time axis."""
-    found = [_alert_mark(span) for span in monitor.spans(server) if span.rule.severity != "note"]
+    found = [
+        Mark(span.fired, span.rule.severity, _GLYPHS[span.rule.severity])
+        for span in monitor.spans(server)
+        if span.rule.severity != "note" and start <= span.fired <= end
+    ]
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻"))
@@ -97,10 +100,6 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
                 found.append(Mark(at, "critical", "✖"))
                 break
     return tuple(mark for mark in found if start <= mark.time <= end)
-
-
-def _alert_mark(span: Span) -> Mark:
-    return Mark(span.fired, span.rule.severity, _GLYPHS[span.rule.severity])
 
 
 def chart_specs(

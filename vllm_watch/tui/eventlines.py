@@ -55,7 +55,9 @@ def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, 
     """Return the newest `limit` events of all servers up to `until`, the newest first."""
     lines: list[EventLine] = []
     for server in monitor.store.servers.values():
-        lines += _server_lines(monitor, server, until - server.skew)
+        time = until - server.skew
+        lines += _server_lines(server, time)
+        lines += _alert_lines(monitor, server, time, limit)
     lines.sort(key=lambda line: -line.time)
     return tuple(lines[:limit])
 
@@ -65,7 +67,8 @@ def short_name(server: Server) -> str:
     return f":{server.known.port}" if server.known.port else server.name
 
 
-def _server_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
+def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
+    """Yield what the log itself tells."""
     name = short_name(server)
     for run in server.runs:
         said: set[str] = set()
@@ -73,23 +76,27 @@ def _server_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Ev
             line = _event_line(name, run, at, moment, said)
             if line is not None and line.time <= until:
                 yield line
-    spans = monitor.spans(server)
+
+
+def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> Iterator[EventLine]:
+    """Yield the newest alerts, without those that another one explains."""
+    name = short_name(server)
+    spans = [span for span in monitor.spans(server) if span.fired <= until][-2 * limit :]
+    explaining = [span for span in spans if span.rule.hides]
     for span in spans:
         severity = span.rule.severity
-        if severity != "note" and span.fired <= until:
-            if any(hides(other, span) for other in spans):
-                continue
-            run = server.run_at(span.fired)
-            title = span_title(span, monitor.settings.health, run, span.fired)
-            yield EventLine(span.fired, _GLYPHS[severity], severity, name, title)
-            if span.until is not None and span.until <= until:
-                yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: over")
+        if severity == "note" or any(_explains(other, span) for other in explaining):
+            continue
+        run = server.run_at(span.fired)
+        title = span_title(span, monitor.settings.health, run, span.fired)
+        yield EventLine(span.fired, _GLYPHS[severity], severity, name, title)
+        if span.until is not None and span.until <= until:
+            yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: over")
 
 
-def hides(other: Span, span: Span) -> bool:
+def _explains(other: Span, span: Span) -> bool:
     """Tell whether another alert that explains it fires at the moment at which this one does."""
-    explained = span.rule.id in other.rule.hides or "*" in other.rule.hides
-    return other is not span and explained and other.firing_at(span.fired)
+    return span.rule.id in other.rule.hides and other.firing_at(span.fired)
 
 
 def _event_line(

@@ -18,7 +18,7 @@ from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.timeline import Timeline
 
-MOST_EVENT_LINES = 200
+MOST_EVENT_LINES = 60
 """Events that are put on the screen; the pane shows the newest that fit."""
 
 

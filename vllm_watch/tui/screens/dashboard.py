@@ -65,6 +65,7 @@ class Dashboard(Screen[None]):
         self._layout: Layout | None = None
         self._pending = False
         self._drawn: tuple[object, ...] = ()
+        self._alerts: tuple[int, list[float]] = (-1, [])
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -256,14 +257,18 @@ class Dashboard(Screen[None]):
             self.draw()
 
     def _alert_times(self) -> list[float]:
+        """Return when alerts fired, in our clock; remembered until something arrives."""
         monitor = self._monitor
+        if self._alerts[0] == monitor.store.revision:
+            return self._alerts[1]
         times = {
-            span.fired
+            span.fired + server.skew
             for server in monitor.store.servers.values()
             for span in monitor.spans(server)
             if span.rule.severity != "note"
         }
-        return sorted(times)
+        self._alerts = (monitor.store.revision, sorted(times))
+        return self._alerts[1]
 
     def action_page(self, step: int) -> None:
         """Turn to the next charts where not all fit."""
