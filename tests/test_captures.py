@@ -73,3 +73,53 @@ def test_the_killed_server_answered_500_to_all_that_waited() -> None:
             if isinstance(record, Requests):
                 served.update(record.served)
     assert served == {"200": 119, "500": 497}
+
+
+def test_spec_decode_companions_belong_to_the_line_before() -> None:
+    text = log_of("cpu_spec_decode_colour").read_text(encoding="utf-8", errors="replace")
+    rows = list(rows_of(read(log_of("cpu_spec_decode_colour")).read_once()))
+    assert text.count("SpecDecoding metrics: ") == 31
+    assert sum(row["spec_mean_acceptance_length"] is not None for row in rows) == 31
+    assert rows[0]["time"] == "2026-11-23T13:02:37+00:00"
+    assert (rows[0]["spec_mean_acceptance_length"], rows[0]["spec_acceptance_rate"]) == (3.97, 1.0)
+    assert (rows[0]["spec_accepted_tps"], rows[0]["spec_drafted_tps"]) == (155.14, 155.14)
+
+
+def test_two_engines_alternate() -> None:
+    rows = list(rows_of(read(log_of("cpu_two_engines")).read_once()))
+    assert [row["engine"] for row in rows] == [0, 1] * 9
+    first, second = rows[:2]
+    assert first["time"] == second["time"] == "2026-11-23T09:23:42+00:00"
+    assert (first["prompt_tps"], first["generation_tps"], first["running"]) == (186.8, 80.2, 7)
+    assert (second["prompt_tps"], second["generation_tps"], second["running"]) == (141.2, 74.9, 5)
+
+
+STATUSES = {
+    "cpu_clean_stop": {"200": 31},
+    "cpu_one_file": {"200": 76},
+    "cpu_spec_decode_colour": {"200": 432},
+    "cpu_two_engines": {"200": 87},
+    "h100_baseline_eager": {"200": 45},
+    "h100_long_context": {},
+    "h100_optimised": {"200": 2692},
+    "h100_saturated_then_killed": {"200": 119, "500": 497},
+}
+"""`grep -oE '"POST [^"]+" [0-9]{3}' | sort | uniq -c` of each capture."""
+
+
+@pytest.mark.parametrize("capture", STATUSES)
+def test_statuses_counted_with_grep(capture: str) -> None:
+    served: Counter[str] = Counter()
+    other = 0
+    for batch in read(log_of(capture)).read_once():
+        for record in batch.records:
+            if isinstance(record, Requests):
+                served.update(record.served)
+                other += record.other
+    assert served == STATUSES[capture]
+    assert other == 0
+
+
+@pytest.mark.parametrize("capture", COUNTS)
+def test_nothing_that_looks_like_a_stats_line_is_left_unread(capture: str) -> None:
+    assert sum(batch.stats_like for batch in read(log_of(capture)).read_once()) == 0

@@ -7,8 +7,7 @@ from collections import Counter
 from vllm_watch.core.records import Requests
 from vllm_watch.parsing.formats import Access
 
-_PROTOCOL = b' HTTP/1.1" '
-_LONGEST_PREFIX = 120
+_PROTOCOL = b" HTTP/1."
 
 
 class AccessCounter:
@@ -24,19 +23,14 @@ class AccessCounter:
         self._usual = b""
         self._usual_key = ("", "")
 
-    def count(
-        self, block: bytes, start: int, end: int, stamp: float | None, *, by_line: bool
-    ) -> Requests | None:
-        """Return the requests in `block[start:end]`, None if there are none.
-
-        `by_line` keeps text of users out: only lines that begin like an access line count.
-        """
+    def count(self, block: bytes, start: int, end: int, stamp: float | None) -> Requests | None:
+        """Return the requests in `block[start:end]`, None if there are none."""
         if self._access is None:
             return None
         total = block.count(_PROTOCOL, start, end)
         if total == 0:
             return None
-        if self._usual and not by_line and block.count(self._usual, start, end) == total:
+        if self._usual and block.count(self._usual, start, end) == total:
             counts = Counter({self._usual_key: total})
         else:
             counts = self._one_by_one(block, start, end)
@@ -50,10 +44,6 @@ class AccessCounter:
         access = self._access
         assert access is not None
         for found in access.pattern.finditer(block, start, end):
-            line_start = block.rfind(b"\n", max(0, found.start() - _LONGEST_PREFIX), found.start())
-            prefix = block[max(0, line_start + 1) : found.start()]
-            if len(prefix) >= _LONGEST_PREFIX or b'"' in prefix or b".py:" in prefix:
-                continue
             method, route, status = found.group("method", "route", "status")
             if method == b"POST" and route in access.inference:
                 key = ("served", status.decode())

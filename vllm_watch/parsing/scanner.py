@@ -52,35 +52,41 @@ class Scanner:
         """Return the records of a block of whole lines (the last may lack its newline)."""
         scan = Scan(lines=block.count(b"\n"))
         scan.records += self._traceback.rest(block, self._stamp)
-        read_stats = counted = opaque_end = 0
-        opaque = False
+        read_stats = counted = opaque_end = line_start = line_end = 0
         for position, anchored in self._candidates(block):
             if position < opaque_end:
                 continue
             if not anchored:
-                self._bare(scan, block, position)
+                found = self._bare(block, position)
+                if found:
+                    self._count_requests(scan, block, counted, position, self._stamp)
+                    counted = position
+                    scan.records += found
                 continue
             end = ANCHOR.match(block, position).end()  # type: ignore[union-attr]
-            line_start = block.rfind(b"\n", 0, position) + 1
+            if position >= line_end:
+                line_start = block.rfind(b"\n", line_end, position) + 1
+                line_end = _line_end(block, end)
             envelope = self._formats.envelope.read(block[max(line_start, end - LONGEST_HEAD) : end])
             if envelope is None:
                 continue
-            line_end = _line_end(block, end)
-            body = block[end : min(line_end, end + LONGEST_MESSAGE)]
-            if self._formats.is_opaque(envelope.file, body):
-                opaque, opaque_end = True, line_end
+            stamp, time = self._stamp, self._time(scan, envelope)
+            whole = block[end : min(line_end, end + LONGEST_MESSAGE)]
+            if self._formats.is_opaque(envelope.file, whole):
+                self._count_requests(scan, block, counted, position, stamp)
+                counted = opaque_end = line_end
                 read_stats += block.count(STATS_LIKE, end, line_end)
                 continue
-            stamp = self._stamp
-            record = self._message(scan, envelope, body)
-            if record is None:
+            if time is None:
                 continue
-            self._count_requests(scan, block, counted, line_start, stamp, opaque=opaque)
-            counted, opaque = line_start, False
-            _add(scan.records, record)
-            read_stats += isinstance(record, Sample)
-        stamp = self._stamp
-        self._count_requests(scan, block, counted, len(block), stamp, opaque=opaque)
+            record = self._message(envelope, self._up_to_next(whole), time)
+            if record is not None or time != stamp:
+                self._count_requests(scan, block, counted, line_start, stamp)
+                counted = line_start
+            if record is not None:
+                _add(scan.records, record)
+                read_stats += isinstance(record, Sample)
+        self._count_requests(scan, block, counted, len(block), self._stamp)
         scan.stats_like = max(0, block.count(STATS_LIKE) - read_stats)
         return scan
 
@@ -100,14 +106,29 @@ class Scanner:
         while bare:
             yield bare.pop(), False
 
-    def _message(self, scan: Scan, envelope: Envelope, body: bytes) -> Record | None:
-        """Read one message behind an envelope, None if it says nothing that we keep."""
+    def _time(self, scan: Scan, envelope: Envelope) -> float | None:
+        """Take notice of a line's stamp, None if there is no such moment."""
         time = self.clock.resolve(envelope.stamp)
-        if time is None:
-            return None
-        self._stamp = time
-        if scan.newest_stamp is None or time > scan.newest_stamp:
-            scan.newest_stamp = time
+        if time is not None:
+            self._stamp = time
+            if scan.newest_stamp is None or time > scan.newest_stamp:
+                scan.newest_stamp = time
+        return time
+
+    def _up_to_next(self, body: bytes) -> bytes:
+        """Return a message without the line of another process that runs into it."""
+        if b".py:" not in body:
+            return body
+        for anchor in ANCHOR.finditer(body):
+            start = max(0, anchor.end() - LONGEST_HEAD)
+            head = body[start : anchor.end()]
+            envelope = self._formats.envelope.read(head)
+            if envelope is not None:
+                return body[:start] + without_escapes(head)[: envelope.start]
+        return body
+
+    def _message(self, envelope: Envelope, body: bytes, time: float) -> Record | None:
+        """Read one message behind an envelope, None if it says nothing that we keep."""
         if b"\x1b" in body:
             body = without_escapes(body)
         body = body.rstrip(b"\r\n \x00")
@@ -134,29 +155,29 @@ class Scanner:
             return event
         return Event("error", time, shown(body), {}, envelope.level, continues=continues)
 
-    def _bare(self, scan: Scan, block: bytes, position: int) -> None:
-        """Read a line without envelope in which a literal was found."""
-        line_start = block.rfind(b"\n", 0, position) + 1
-        if position - line_start > LONGEST_HEAD:
-            return
+    def _bare(self, block: bytes, position: int) -> list[Event]:
+        """Return the event of a line without envelope in which a literal was found."""
+        floor = max(0, position - LONGEST_HEAD - 1)
+        line_start = block.rfind(b"\n", floor, position) + 1
+        if floor > 0 and line_start == 0:
+            return []
         line_end = _line_end(block, position)
         raw = without_escapes(block[line_start : min(line_end, line_start + LONGEST_MESSAGE)])
         line = PROCESS_PREFIX.sub("", raw.decode("utf-8", "replace")).rstrip("\r\n ")
-        if raw.startswith(TRACEBACK):
-            scan.records += self._traceback.begin(block, line_start, self._stamp)
-            return
+        if position == line_start and raw.startswith(TRACEBACK):
+            return self._traceback.begin(block, line_start, self._stamp)
         for form in self._formats.bare_events:
-            if form.contains in raw:
+            if block.find(form.contains, line_start, line_end) == position:
                 fields = form.read(line)
                 if fields is not None:
                     event = Event(form.kind, None, shown(line.encode()), fields)
-                    scan.records.append(replace(event, twin=self._twin))
-                    return
+                    return [replace(event, twin=self._twin)]
+        return []
 
     def _count_requests(
-        self, scan: Scan, block: bytes, start: int, end: int, stamp: float | None, *, opaque: bool
+        self, scan: Scan, block: bytes, start: int, end: int, stamp: float | None
     ) -> None:
-        counted = self._access.count(block, start, end, stamp, by_line=opaque)
+        counted = self._access.count(block, start, end, stamp)
         if counted is not None:
             scan.records.append(counted)
 

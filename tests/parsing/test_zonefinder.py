@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from vllm_watch.parsing.timestamps import Zone
+from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
+LINE = b"(APIServer pid=1) INFO 07-01 %s [x.py:1] y\n"
+HOUR = 3600.0
+
+
+def test_no_stamp_no_clock() -> None:
+    assert clock_for(b"no stamp\n", b"none here\n", NOON, NOON, None, None) is None
+
+
+def test_the_end_may_lack_a_stamp() -> None:
+    clock = clock_for(LINE % b"12:00:00", b"progress\r" * 10, NOON, NOON + 9e6, None, None)
+    assert clock is not None
+    assert clock.year == 2026
+
+
+def test_an_old_file_is_read_as_utc_and_says_that_it_is_assumed() -> None:
+    clock = clock_for(LINE % b"14:00:00", LINE % b"14:00:00", NOON, NOON + 301, None, None)
+    assert clock is not None
+    assert clock.zone.assumed
+    assert clock.resolve(b"07-01 14:00:00") == NOON + 2 * HOUR
+
+
+def test_a_file_written_just_now_tells_its_zone() -> None:
+    clock = clock_for(LINE % b"13:00:00", LINE % b"14:00:00", NOON + 3, NOON + 100, None, None)
+    assert clock is not None
+    assert clock.zone.source == "modification time"
+    assert clock.resolve(b"07-01 14:00:00") == NOON
+
+
+def test_a_file_written_just_now_whose_offset_is_no_zone_is_assumed() -> None:
+    clock = clock_for(LINE % b"14:07:00", LINE % b"14:07:00", NOON, NOON + 100, None, None)
+    assert clock is not None
+    assert clock.zone.assumed
+
+
+def test_a_zone_and_a_year_that_are_known_are_kept() -> None:
+    zone = Zone(ZoneInfo("Europe/Berlin"), "given")
+    clock = clock_for(LINE % b"12:00:00", LINE % b"12:00:00", NOON, NOON, zone, 2024)
+    assert clock is not None
+    assert clock.zone is zone
+    assert clock.resolve(b"07-01 12:00:00") == datetime(2024, 7, 1, 10, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("zone_hours", [0.0, 2.0, -7.0, 5.75, 14.0, -12.0])
+def test_two_offsets_that_agree_a_while_apart_are_a_zone(zone_hours: float) -> None:
+    finder = ZoneFinder()
+    shift = zone_hours * HOUR
+    assert finder.feed(NOON + shift, NOON + 1) is None
+    found = finder.feed(NOON + shift + 10, NOON + 11)
+    assert found is not None
+    assert found.source == "arrival"
+    assert found.tz.utcoffset(None) == timedelta(hours=zone_hours)
+
+
+def test_two_offsets_at_once_are_not_enough() -> None:
+    finder = ZoneFinder()
+    assert finder.feed(NOON, NOON + 1) is None
+    assert finder.feed(NOON + 1, NOON + 2) is None
+    assert finder.feed(NOON + 10, NOON + 11) is not None
+
+
+def test_a_log_played_faster_than_it_was_written_tells_nothing() -> None:
+    finder = ZoneFinder()
+    for tick in range(200):
+        assert finder.feed(NOON + tick * 20.0, NOON + 7 * HOUR + tick) is None
+
+
+def test_a_copy_that_arrives_in_bulk_tells_nothing() -> None:
+    finder = ZoneFinder()
+    for step in range(50):
+        assert finder.feed(NOON + step * 3000.0, NOON + 9e5 + step * 10.0) is None
+
+
+def test_an_offset_that_is_no_zone_tells_nothing() -> None:
+    finder = ZoneFinder()
+    for tick in range(0, 100, 10):
+        assert finder.feed(NOON + 400 + tick, NOON + tick) is None
