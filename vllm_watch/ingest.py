@@ -56,7 +56,7 @@ class FileReader:
         self._formats = formats
         self._options = options
         self._twin = twin
-        self._follower = StandardInput() if path == STDIN else Follower(path)
+        self._follower = StandardInput(wait=not options.live) if path == STDIN else Follower(path)
         self._runs = RunCounter()
         self._scanner: Scanner | None = None
         self._finder = ZoneFinder()
@@ -180,6 +180,10 @@ class Ingest:
         self._formats = formats
         self._options = options or ReadOptions()
         self._readers: dict[str, FileReader] = {}
+        self._places: dict[str, set[FileReader]] = {}
+        """The readers by where their files are: as absolute paths, and where links lead."""
+        self._strangers: set[str] = set()
+        """Files beside the logs that changed since the last poll: they are none of ours."""
 
     def read_once(self) -> Iterator[Batch]:
         """Yield everything in the files as they are now, source by source, in file order."""
@@ -194,16 +198,33 @@ class Ingest:
         options = self._options
         seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
         for changed in wakeups(self._folders, stop, seconds, events=options.events):
-            if changed is None or any(path not in self._readers for path in changed):
-                self.discover()
-            for path, reader in list(self._readers.items()):
-                if changed is None or path in changed or path == STDIN or _linked(path, changed):
-                    for batch in reader.read():
-                        yield batch
-                        if stop.is_set():
-                            return
+            for reader in self._concerned(changed):
+                for batch in reader.read():
+                    yield batch
+                    if stop.is_set():
+                        return
             if changed is None:
                 yield self._looked()
+
+    def _concerned(self, changed: set[str] | None) -> list[FileReader]:
+        """Return the readers of the files that changed, of all files if that is not known."""
+        # A folder that was given as "." or "logs/" is told of in just these words.
+        places = {os.path.abspath(path) for path in changed or ()}
+        if changed is None or not places <= self._places.keys() | self._strangers:
+            self.discover()
+            self._places = {}
+            self._strangers = places if changed is not None else set()
+            for path, reader in self._readers.items():
+                for place in {os.path.abspath(path), os.path.realpath(path)}:
+                    self._places.setdefault(place, set()).add(reader)
+        if changed is None:
+            return list(self._readers.values())
+        concerned = {reader for place in places for reader in self._places.get(place, ())}
+        return [
+            reader
+            for reader in self._readers.values()
+            if reader in concerned or reader.path == STDIN
+        ]
 
     def discover(self) -> Found:
         """Look which logs the patterns mean now, and read the new ones from here on."""
@@ -234,8 +255,3 @@ class Ingest:
             self.found.missing,
             tuple(trouble.text for trouble in self.found.troubles),
         )
-
-
-def _linked(path: str, changed: set[str]) -> bool:
-    """Tell whether a changed path is where a symbolic link leads."""
-    return os.path.realpath(path) in changed

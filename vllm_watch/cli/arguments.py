@@ -12,6 +12,9 @@ from vllm_watch.cli.common import CommandError
 COMMANDS = ("watch", "replay", "demo", "export")
 """Names of commands; anything else as the first word is a path to watch."""
 
+_VALUED = ("--config", "--tz")
+"""Options of every command that take a value: they may stand before the command, too."""
+
 _PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
 
 
@@ -46,13 +49,21 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         CommandError: it cannot be read.
     """
     listed = list(words)
-    first = next((index for index, word in enumerate(listed) if not word.startswith("-")), None)
+    first = _first_word(listed)
     plain = bool(listed) and listed[0] not in ("-h", "--help", "--version")
     if plain and (first is None or listed[first] not in COMMANDS):
         listed.insert(0, "watch")
     elif plain and first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
     return build_parser().parse_args(listed)
+
+
+def _first_word(words: list[str]) -> int | None:
+    """Return where the first word stands that is neither an option nor its value."""
+    for index, word in enumerate(words):
+        if not word.startswith("-") and (index == 0 or words[index - 1] not in _VALUED):
+            return index
+    return None
 
 
 def _command(

@@ -12,7 +12,8 @@ from vllm_watch.config import Settings, load_settings
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
-from vllm_watch.parsing.formats import Formats, load_formats
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.loading import load_formats
 from vllm_watch.sources.paths import STDIN, Found
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -82,8 +83,10 @@ def require_logs(patterns: list[str], found: Found) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person something: narration goes to stderr, data to stdout."""
-    print(f"vllm-watch: {text}", file=sys.stderr)  # noqa: T201
+    """Tell the person something in one line: narration goes to stderr, data to stdout."""
+    # Names of files are the user's, and a line end in one would make it two lines.
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(f"vllm-watch: {line}", file=sys.stderr)  # noqa: T201
 
 
 def reads_stdin(patterns: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -31,5 +32,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough (`| head`); the interpreter must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILED
+    except OSError as error:
+        what = str(error.filename or "standard output")
+        say(f"{what}: {(error.strerror or str(error)).lower()}; mend that and try again")
+        _drop_output()
+        return FAILED
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # stdout need not be a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ from pathlib import PurePath
 _REALTIME = re.compile(r"^vllm_(?P<model>.+)_port(?P<port>\d{1,5})(?:_realtime)?$")
 _PORT = re.compile(r":(\d{1,5})(?:/|$)")
 _CONTROLS = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 
@@ -62,7 +62,7 @@ def name_from_fields(base: ServerName, fields: Mapping[str, object]) -> ServerNa
         port = int(found.group(1)) if found else None
     return replace(
         base,
-        model=base.model or (PurePath(str(model)).name if model else None),
+        model=base.model or (printable(PurePath(str(model)).name) if model else None),
         port=base.port or (port if isinstance(port, int) else None),
     )
 

@@ -36,7 +36,13 @@ def sample_row(sample: Sample, server: str, source: str, tz: tzinfo) -> Row:
 
 def json_line(row: Row) -> str:
     """Return a record as one line of JSON."""
-    return _encode(row) + "\n"
+    line = _encode(row) + "\n"
+    if not line.isascii():
+        try:
+            line.encode()
+        except UnicodeEncodeError:  # a file name that is no UTF-8: escaped, it stays its name
+            return json.dumps(row, separators=(",", ":")) + "\n"
+    return line
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class RowMaker:
         if batch.twin:
             return
         state.tz = batch.tz
+        if batch.shift and state.held is not None:
+            state.held = replace(state.held, time=state.held.time + batch.shift)
         for record in batch.records:
             if isinstance(record, Sample):
                 yield from self._release(batch.source, state)

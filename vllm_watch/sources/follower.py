@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ BLOCK = 1 << 20
 
 LONGEST_LINE = 8 << 20
 """A line without end is handed on in pieces of this size: memory stays bounded."""
+
+TAIL = 64
+"""Bytes before the place reached that must still be there; else the file was begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Follower:
         self.identity: tuple[int, int] | None = None
         self._descriptor: int | None = None
         self._offset = 0
+        self._tail = b""
         self._rest = b""
 
     def read(self) -> Iterator[Chunk]:
@@ -72,6 +77,11 @@ class Follower:
 
     def _open(self) -> bool:
         try:
+            # Looked at before it is opened: opening a pipe would wake its writer and lose the data.
+            mode = os.stat(self.path).st_mode
+            if not stat.S_ISREG(mode):
+                self.trouble = _kind_trouble(self.path, mode)
+                return False
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             self.trouble = f"{self.path}: is not there; it is read when it appears"
@@ -80,36 +90,53 @@ class Follower:
             self.trouble = open_trouble(self.path, error)
             return False
         status = os.fstat(descriptor)
-        self._descriptor, self._offset, self._rest = descriptor, 0, b""
+        self._descriptor, self._offset, self._tail, self._rest = descriptor, 0, b"", b""
         self.identity = (status.st_dev, status.st_ino)
         self.trouble = None
         return True
 
     def _drain(self) -> Iterator[Chunk]:
-        """Yield whole lines up to the end of the open file."""
+        """Yield whole lines up to the end of the open file, from its beginning if truncated."""
         descriptor, identity = self._descriptor, self.identity
         if descriptor is None or identity is None:
             return
-        while True:
-            try:
-                data = os.pread(descriptor, BLOCK, self._offset)
-            except OSError as error:
-                self.trouble = f"{self.path}: cannot be read: {(error.strerror or '').lower()}"
-                return
-            if not data:
-                self.trouble = None
-                return
-            self._offset += len(data)
-            end = data.rfind(b"\n") + 1
-            if end == 0 and len(self._rest) + len(data) < LONGEST_LINE:
-                self._rest += data
-                continue
-            end = end or len(data)
-            whole, self._rest = self._rest + data[:end], data[end:]
-            yield Chunk(identity, self._offset - len(self._rest) - len(whole), whole)
+        try:
+            if self._truncated(descriptor):
+                yield from self.finish()
+                self._offset, self._tail = 0, b""
+            while data := os.pread(descriptor, BLOCK, self._offset):
+                yield from self._whole_lines(identity, data)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            self.trouble = f"{self.path}: {reason}; check its file system, it is tried again"
+        else:
+            self.trouble = None
+
+    def _whole_lines(self, identity: tuple[int, int], data: bytes) -> Iterator[Chunk]:
+        """Take in what was read; yield it up to its last newline."""
+        self._offset += len(data)
+        self._tail = (self._tail + data[-TAIL:])[-TAIL:]
+        end = data.rfind(b"\n") + 1
+        if end == 0 and len(self._rest) + len(data) < LONGEST_LINE:
+            self._rest += data
+            return
+        end = end or len(data)
+        whole, self._rest = self._rest + data[:end], data[end:]
+        yield Chunk(identity, self._offset - len(self._rest) - len(whole), whole)
+
+    def _truncated(self, descriptor: int) -> bool:
+        """Tell whether what was read last is gone, however large the file has become since."""
+        tail = os.pread(descriptor, len(self._tail), self._offset - len(self._tail))
+        if tail == self._tail:
+            return False
+        if len(tail) == len(self._tail) and not tail.strip(b"\0"):
+            # Its writer does not append: it goes on where it was, behind a hole.
+            self._tail = tail
+            return False
+        return True
 
     def _moved(self) -> bool:
-        """Tell whether the path now names another file; begin again if it was truncated."""
+        """Tell whether the path now names another file."""
         try:
             status = os.stat(self.path)
         except FileNotFoundError:
@@ -118,12 +145,7 @@ class Follower:
         except OSError as error:
             self.trouble = open_trouble(self.path, error)
             return False
-        if (status.st_dev, status.st_ino) != self.identity:
-            return True
-        if status.st_size < self._offset:
-            self._offset, self._rest = 0, b""
-            return True
-        return False
+        return (status.st_dev, status.st_ino) != self.identity
 
 
 def open_trouble(path: str, error: OSError) -> str:
@@ -131,3 +153,12 @@ def open_trouble(path: str, error: OSError) -> str:
     reason = (error.strerror or str(error)).lower()
     mend = "allow reading it (chmod u+r)" if isinstance(error, PermissionError) else "check it"
     return f"{path}: {reason}; {mend} and it is read"
+
+
+def _kind_trouble(path: str, mode: int) -> str:
+    """Return one line about a path that is no plain file, with the mend."""
+    if stat.S_ISDIR(mode):
+        return f"{path}: is a folder; name the logs in it"
+    if stat.S_ISFIFO(mode):
+        return f"{path}: is a pipe; read it as standard input: - < {path}"
+    return f"{path}: is a device, not a file; name a log"

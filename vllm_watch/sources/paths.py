@@ -47,6 +47,7 @@ class Found:
 def find_logs(patterns: Sequence[str]) -> Found:
     """Return the servers' files that the patterns match now, in the order given."""
     names: dict[str, None] = {}
+    places: set[str] = set()
     missing: list[str] = []
     troubles: list[PathTrouble] = []
     for pattern in patterns:
@@ -56,7 +57,12 @@ def find_logs(patterns: Sequence[str]) -> Found:
         matched = _matches(pattern, troubles)
         if not matched:
             missing.append(pattern)
-        names.update(dict.fromkeys(matched))
+        for name in matched:
+            # `a.log` and `./a.log` are one log, called as it was first.
+            place = os.path.abspath(name)
+            if place not in places:
+                places.add(place)
+                names[name] = None
     logs = dict.fromkeys(log_of_twin(name, names) for name in names)
     return Found(
         tuple(LogSet(name, twins_of(name)) for name in logs), tuple(missing), tuple(troubles)
@@ -120,9 +126,10 @@ def log_of_twin(path: str, known: Iterable[str] = ()) -> str:
         if path.endswith(ending) and (log in known or os.path.exists(log)):
             return log
     for ending in _PBS_ENDINGS:
-        log = path.removesuffix(ending) + "_realtime.log"
-        if path.endswith(ending) and (log in known or os.path.exists(log)):
-            return log
+        for log_ending in ("_realtime.log", ".log"):
+            log = path.removesuffix(ending) + log_ending
+            if path.endswith(ending) and (log in known or os.path.exists(log)):
+                return log
     return path
 
 
@@ -136,7 +143,7 @@ def folders_of(patterns: Sequence[str]) -> set[str]:
             folders.add(pattern)
             continue
         candidates = [os.path.dirname(pattern) or "."]
-        if glob.has_magic(candidates[0]):
+        if not os.path.isdir(candidates[0]):
             candidates = [name for name in glob.glob(candidates[0]) if os.path.isdir(name)]
         folders.update(name for name in candidates if os.path.isdir(name))
         folders.update(

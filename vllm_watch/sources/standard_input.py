@@ -1,4 +1,4 @@
-"""Standard input as a source: what a pipe brings, read without waiting."""
+"""Standard input as a source: what a pipe brings."""
 
 from __future__ import annotations
 
@@ -11,30 +11,40 @@ from vllm_watch.sources.follower import BLOCK, LONGEST_LINE, Chunk
 
 
 class StandardInput:
-    """Reads lines from a descriptor as they come; same face as a `Follower`."""
+    """Reads lines from a descriptor; same face as a `Follower`."""
 
     descriptor: int | None = None
     """Where the pipe is, if it was moved away from 0 (the screen reads keys there)."""
 
-    def __init__(self) -> None:
-        """Read the pipe; its descriptor is taken at the first read."""
+    def __init__(self, *, wait: bool = False) -> None:
+        """Read the pipe, whose descriptor is taken at the first read.
+
+        With `wait` one read goes on to the pipe's end; without, it takes what is there now.
+        """
         self.path = "-"
+        self._wait = wait
         self.trouble: str | None = None
         self.ended = False
         self._offset = 0
         self._rest = b""
 
     def read(self) -> Iterator[Chunk]:
-        """Yield the whole lines that are there now."""
-        descriptor = self.descriptor if self.descriptor is not None else sys.stdin.fileno()
+        """Yield the whole lines that are there now, or all of them."""
         while not self.ended:
-            ready, _, _ = select.select([descriptor], [], [], 0)
-            if not ready:
-                return
-            data = os.read(descriptor, BLOCK)
-            if not data:
+            try:
+                descriptor = self._open()
+                if not self._wait and not select.select([descriptor], [], [], 0)[0]:
+                    return
+                data = os.read(descriptor, BLOCK)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
                 self.ended = True
-                self.trouble = "standard input: has ended; what it brought stays"
+                self.trouble = f"standard input: {reason}; pipe a log into it"
+                data = b""
+            if not data:
+                if not self.ended and not self._wait:
+                    self.trouble = "standard input: has ended; what it brought stays"
+                self.ended = True
                 yield from self.finish()
                 return
             self._offset += len(data)
@@ -45,6 +55,14 @@ class StandardInput:
             end = end or len(data)
             whole, self._rest = self._rest + data[:end], data[end:]
             yield Chunk((0, 0), self._offset - len(self._rest) - len(whole), whole)
+
+    def _open(self) -> int:
+        if self.descriptor is not None:
+            return self.descriptor
+        # What started us may have closed it.
+        if sys.stdin is None:
+            raise OSError("is closed")
+        return sys.stdin.fileno()
 
     def finish(self) -> Iterator[Chunk]:
         """Yield a last line that lacks its newline."""

@@ -63,10 +63,13 @@ def _watched(
             debounce=DEBOUNCE_MS,
             rust_timeout=max(50, int(poll_seconds * 1000)),
             yield_on_timeout=True,
-            raise_interrupt=False,
+            raise_interrupt=True,
         ):
             if changes:
-                yield {path for _, path in changes}
+                paths = {path for _, path in changes}
+                yield paths
+                if not paths.isdisjoint(watched):
+                    return  # a folder itself changed: one that was made again is another
             if time.monotonic() - polled >= poll_seconds:
                 yield None
                 polled = time.monotonic()

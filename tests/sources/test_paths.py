@@ -1,0 +1,176 @@
+"""Paths as a user gives them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vllm_watch.sources import paths as module
+from vllm_watch.sources.paths import find_logs, folders_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (
+        "vllm_A_port1_realtime.log",
+        "vllm_A_port1_realtime.err",
+        "vllm_A_port1_pbs.out",
+        "vllm_A_port1_pbs.err",
+        "vllm_B_port2_realtime.log",
+        "notes.txt",
+    ):
+        (tmp_path / name).write_text("")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "c.log").write_text("")
+    return tmp_path
+
+
+def names(found: module.Found) -> list[str]:
+    return [os.path.basename(logs.source) for logs in found.logs]
+
+
+def test_a_folder_means_its_logs_not_deeper(folder: Path) -> None:
+    found = find_logs([str(folder)])
+    assert names(found) == ["vllm_A_port1_realtime.log", "vllm_B_port2_realtime.log"]
+    assert [os.path.basename(twin) for twin in found.logs[0].twins] == [
+        "vllm_A_port1_realtime.err",
+        "vllm_A_port1_pbs.out",
+        "vllm_A_port1_pbs.err",
+    ]
+    assert found.logs[1].twins == ()
+
+
+def test_a_quoted_glob(folder: Path) -> None:
+    assert names(find_logs([f"{folder}/vllm_*_realtime.log"])) == [
+        "vllm_A_port1_realtime.log",
+        "vllm_B_port2_realtime.log",
+    ]
+
+
+def test_a_twin_that_is_named_joins_its_log(folder: Path) -> None:
+    named = [str(folder / name) for name in os.listdir(folder) if "port1" in name]
+    assert names(find_logs(sorted(named))) == ["vllm_A_port1_realtime.log"]
+
+
+def test_a_twin_without_a_log_stands_for_itself(tmp_path: Path) -> None:
+    (tmp_path / "only.err").write_text("")
+    assert names(find_logs([str(tmp_path / "only.err")])) == ["only.err"]
+
+
+def test_what_is_missing_is_said(folder: Path) -> None:
+    found = find_logs([f"{folder}/nothing_*.log", str(folder / "vllm_B_port2_realtime.log")])
+    assert found.missing == (f"{folder}/nothing_*.log",)
+    assert len(found.logs) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_a_trouble(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    found = find_logs([str(folder)])
+    assert [trouble.text for trouble in found.troubles] == [
+        f"{folder}: permission denied; allow reading it (chmod u+rx) and it is read"
+    ]
+
+
+ODD = ["a[1] b.log", "-x.log", "new\nline.log", "caf\udce9.log", "*.log", "ümläut.log"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    path = os.path.join(str(tmp_path), name)
+    with open(os.fsencode(path), "w") as file:
+        file.write("")
+    assert [logs.source for logs in find_logs([path]).logs] == [path]
+    assert [logs.source for logs in find_logs([str(tmp_path)]).logs] == [path]
+    with open(os.fsencode(path.removesuffix(".log") + ".err"), "w") as file:
+        file.write("")
+    assert find_logs([path]).logs[0].twins == (path.removesuffix(".log") + ".err",)
+
+
+def test_folders_to_watch(folder: Path, tmp_path: Path) -> None:
+    assert folders_of([f"{folder}/*.log", str(folder / "x.log"), "-"]) == {str(folder)}
+    assert folders_of([f"{folder}/dee*/*.log"]) == {str(folder / "deeper")}
+    assert folders_of([f"{folder}/absent/*.log"]) == set()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_folder_with_an_odd_name_is_watched(tmp_path: Path, name: str) -> None:
+    folder = os.path.join(str(tmp_path), name)
+    os.mkdir(folder)
+    log = os.path.join(folder, "a.log")
+    assert folders_of([log]) == {folder}
+    with open(log, "w") as file:
+        file.write("")
+    assert [logs.source for logs in find_logs([folder]).logs] == [log]
+
+
+def test_a_leading_dash_in_the_present_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.log").write_text("")
+    assert names(find_logs(["-x.log"])) == ["-x.log"]
+    assert names(find_logs(["*.log"])) == ["-x.log"]
+    assert find_logs(["-"]).logs == (module.LogSet("-"),)
+
+
+def test_one_file_called_in_two_ways_is_one_log(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    log = "vllm_B_port2_realtime.log"
+    found = find_logs([f"./{log}", log, str(folder / log), f"{folder}/*_B_*.log"])
+    assert [logs.source for logs in found.logs] == [f"./{log}"]
+
+
+@pytest.mark.parametrize("ending", [".err", "_pbs.out", "_pbs.err"])
+@pytest.mark.parametrize("middle", ["", "_realtime"])
+def test_each_twin_joins_its_log(tmp_path: Path, ending: str, middle: str) -> None:
+    log = tmp_path / f"vllm_M_port1{middle}.log"
+    twin = tmp_path / f"vllm_M_port1{middle if ending == '.err' else ''}{ending}"
+    log.write_text("")
+    twin.write_text("")
+    found = find_logs([str(twin)])
+    assert found.logs == (module.LogSet(str(log), (str(twin),)),)
+    assert find_logs([str(twin), str(log)]).logs == found.logs
+    assert find_logs([f"{tmp_path}/*"]).logs == found.logs
+
+
+def test_a_glob_skips_folders_and_takes_links(folder: Path) -> None:
+    (folder / "deeper.log").mkdir()
+    (folder / "latest.log").symlink_to(folder / "vllm_B_port2_realtime.log")
+    (folder / "dangling.log").symlink_to(folder / "not there yet")
+    assert names(find_logs([f"{folder}/[dl]*.log"])) == ["dangling.log", "latest.log"]
+
+
+def test_the_folder_of_a_glob_that_cannot_be_read_is_a_trouble(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_logs([f"{folder}/nothing*.log"])
+    assert found.missing == (f"{folder}/nothing*.log",)
+    assert [trouble.text for trouble in found.troubles] == [
+        f"{folder}: permission denied; allow reading it (chmod u+rx) and it is read"
+    ]
+
+
+def test_an_empty_folder_is_missing_its_logs(tmp_path: Path) -> None:
+    found = find_logs([str(tmp_path)])
+    assert (found.logs, found.missing, found.troubles) == ((), (str(tmp_path),), ())
+
+
+def test_where_a_link_leads_is_watched(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "real.log").write_text("")
+    (folder / "link.log").symlink_to(elsewhere / "real.log")
+    assert folders_of([str(folder / "link.log")]) == {str(folder), str(elsewhere)}

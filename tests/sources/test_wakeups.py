@@ -1,0 +1,121 @@
+"""Wake-ups from the real file system, and from the poll alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vllm_watch.sources.wakeups import wakeups
+
+PATIENCE = 20.0
+
+
+def until(items: Iterator[set[str] | None], path: Path, stop: threading.Event) -> bool:
+    """Take wake-ups until one names `path`, or patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    for changed in items:
+        if changed is not None and str(path) in changed:
+            stop.set()
+            return True
+        if time.monotonic() > deadline:
+            stop.set()
+    return False
+
+
+def test_an_append_and_a_new_file_wake_us(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("")
+    for path in (log, tmp_path / "new.log"):
+        stop = threading.Event()
+        items = wakeups(lambda: {str(tmp_path)}, stop, 0.2, events=True)
+        assert next(items) is None
+        writer = threading.Timer(0.3, lambda path=path: path.write_text("x\n"))
+        writer.start()
+        assert until(items, path, stop)
+        writer.join()
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_the_poll_goes_on_without_events(tmp_path: Path, events: bool) -> None:
+    stop = threading.Event()
+    items = wakeups(lambda: set(), stop, 0.01, events=events)
+    assert [next(items) for _ in range(3)] == [None, None, None]
+    stop.set()
+    assert list(items) == []
+
+
+def test_a_folder_that_vanishes_ends_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    stop = threading.Event()
+    items = wakeups(lambda: {str(folder)} if folder.exists() else set(), stop, 0.05, events=True)
+    assert next(items) is None
+    folder.rmdir()
+    deadline = time.monotonic() + PATIENCE
+    polls = 0
+    for changed in items:
+        polls += changed is None
+        if polls > 3 or time.monotonic() > deadline:
+            stop.set()
+    assert polls > 3
+
+
+def test_a_folder_made_again_is_watched_again(tmp_path: Path) -> None:
+    """The watch died with the old folder; events come from the new one, not polls alone."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = folder / "a.log"
+    stop = threading.Event()
+    items = wakeups(lambda: {str(folder)} if folder.exists() else set(), stop, 0.3, events=True)
+    assert next(items) is None
+    folder.rmdir()
+    folder.mkdir()
+    deadline = time.monotonic() + PATIENCE
+    told = False
+    while not told and time.monotonic() < deadline:
+        with log.open("a") as file:
+            file.write("x\n")
+        told = str(log) in (next(items) or ())
+    stop.set()
+    assert told
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_it_ends_when_it_is_told_to(tmp_path: Path, events: bool) -> None:
+    stop = threading.Event()
+    items = wakeups(lambda: {str(tmp_path)}, stop, 30, events=events)
+    assert next(items) is None
+    threading.Timer(0.1, stop.set).start()
+    began = time.monotonic()
+    assert list(items) == []
+    assert time.monotonic() - began < 10
+
+
+def test_a_folder_that_cannot_be_watched_is_polled(tmp_path: Path) -> None:
+    stop = threading.Event()
+    items = wakeups(lambda: {str(tmp_path / "absent")}, stop, 0.01, events=True)
+    assert [next(items) for _ in range(4)] == [None] * 4
+    stop.set()
+    assert list(items) == []
+
+
+def test_a_poll_comes_between_events(tmp_path: Path) -> None:
+    """A log that never rests must not keep the others from being looked at."""
+    log = tmp_path / "a.log"
+    stop = threading.Event()
+    items = wakeups(lambda: {str(tmp_path)}, stop, 0.2, events=True)
+    assert next(items) is None
+    deadline = time.monotonic() + PATIENCE
+    polls = told = 0
+    while (polls < 2 or not told) and time.monotonic() < deadline:
+        log.write_text("x\n")
+        changed = next(items)
+        polls += changed is None
+        told += changed is not None
+    stop.set()
+    assert polls >= 2
+    assert told

@@ -1,0 +1,286 @@
+"""Files in, batches out: read once, and followed while they grow."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.logs import FIXTURES, formats, log_of, read, stats_by_hand
+from vllm_watch.core.records import Batch, Event, Looked, Sample
+from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.standard_input import StandardInput
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture(scope="module", name="known")
+def known_formats() -> Formats:
+    return formats()
+
+
+def line(clock: str, number: int) -> str:
+    """A stats line that is told from the others by its rate."""
+    return (
+        f"(APIServer pid=1) INFO 11-23 {clock} [loggers.py:335] Engine 000: "
+        f"Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: {number}.0 tokens/s, "
+        "Running: 1 reqs, Waiting: 0 reqs, GPU KV cache usage: 5.0%, Prefix cache hit rate: 0.0%\n"
+    )
+
+
+def lines(count: int) -> list[str]:
+    start = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    return [line(f"{start + timedelta(seconds=i):%H:%M:%S}", i) for i in range(count)]
+
+
+def samples(batches: list[Batch]) -> list[Sample]:
+    return [r for batch in batches for r in batch.records if isinstance(r, Sample)]
+
+
+def rates(batches: list[Batch]) -> list[int]:
+    return [round(sample.values["generation_tps"]) for sample in samples(batches)]
+
+
+class Following:
+    """A follower that is stepped by its looks: no waiting to be right."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self.ingest = ingest
+        self.stop = threading.Event()
+        self.items: Iterator[Batch | Looked] = ingest.follow(self.stop)
+        self.looked: Looked | None = None
+
+    def look(self) -> list[Batch]:
+        """Return the batches up to the end of the next look that began after this call."""
+        found: list[Batch] = []
+        for item in self.items:
+            if isinstance(item, Looked):
+                self.looked = item
+                break
+            found.append(item)
+        return found
+
+    def end(self) -> None:
+        self.stop.set()
+        assert not [item for item in self.items if isinstance(item, Batch) and item.records]
+        self.ingest.close()
+
+
+def polled(now: float = NOW, **options: object) -> ReadOptions:
+    return ReadOptions(live=True, poll_seconds=0.0, events=False, now=lambda: now, **options)  # type: ignore[arg-type]
+
+
+def test_captures_come_source_by_source() -> None:
+    folders = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
+    batches = list(read(*folders).read_once())
+    sources = [source for source, _ in itertools.groupby(batches, lambda batch: batch.source)]
+    assert sources == [str(log_of(folder.name)) for folder in folders]
+    for folder, source in zip(folders, sources, strict=True):
+        own = [batch for batch in batches if batch.source == source and not batch.twin]
+        assert len(samples(own)) == len(stats_by_hand(folder.name))
+        assert sum(batch.size for batch in own) == Path(source).stat().st_size
+        assert {batch.arrived for batch in own} == {None}
+
+
+@pytest.mark.parametrize("capture", ["cpu_port_in_use", "h100_saturated_then_killed"])
+def test_what_stands_in_the_twin_is_marked(capture: str) -> None:
+    batches = list(read(log_of(capture)).read_once())
+    for batch in batches:
+        for record in batch.records:
+            if isinstance(record, Event):
+                assert record.twin == batch.twin
+    twins = [record for batch in batches if batch.twin for record in batch.records]
+    assert twins
+    # The stats lines of all captures stand in the log, none in its twin.
+    assert not [record for record in twins if isinstance(record, Sample)]
+
+
+def test_the_killed_servers_twin_tells_of_its_end() -> None:
+    batches = read(log_of("h100_saturated_then_killed")).read_once()
+    kinds = [r.kind for b in batches if b.twin for r in b.records if isinstance(r, Event)]
+    assert kinds == ["process_started", "ready", "shutting_down", "process_finished"]
+
+
+def test_what_existed_has_no_arrival_and_what_was_appended_has(
+    tmp_path: Path, known: Formats
+) -> None:
+    log = tmp_path / "a.log"
+    one, two, three = lines(3)
+    log.write_text(one)
+    following = Following(Ingest([str(log)], known, polled()))
+    first = following.look()
+    assert [(batch.arrived, rates([batch])) for batch in first] == [(None, [0])]
+    with log.open("a") as file:
+        file.write(two)
+    second = following.look()
+    assert [(batch.arrived, rates([batch])) for batch in second] == [(NOW, [1])]
+    late = tmp_path / "b.log"
+    late.write_text(three)
+    assert following.look() == []  # it was not asked for
+    following.end()
+
+
+def test_a_log_that_appears_later_joins(tmp_path: Path, known: Formats) -> None:
+    following = Following(Ingest([f"{tmp_path}/*.log"], known, polled()))
+    assert following.look() == []
+    assert following.looked is not None
+    assert following.looked.missing == (f"{tmp_path}/*.log",)
+    (tmp_path / "a.log").write_text(lines(1)[0])
+    (tmp_path / "a.err").write_text("INFO:     Application startup complete.\n")
+    batches = following.look()
+    assert rates(batches) == [0]
+    assert [batch.twin for batch in batches] == [False, True]
+    assert not following.looked.missing
+    following.end()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_growing_log_is_read_whole_and_once(seed: int, tmp_path: Path, known: Formats) -> None:
+    rng = random.Random(seed)
+    log = tmp_path / "a.log"
+    written = lines(60)
+    rotate_at = rng.randrange(10, 50)
+    following = Following(Ingest([str(log)], known, polled()))
+    batches: list[Batch] = following.look()
+    for part, number in ((written[:rotate_at], 1), (written[rotate_at:], 2)):
+        data = "".join(part).encode()
+        while data:
+            cut = rng.randint(1, 400)
+            with log.open("ab") as file:
+                file.write(data[:cut])
+            data = data[cut:]
+            if rng.random() < 0.7:
+                batches += following.look()
+        if number == 1:
+            batches += following.look()
+            log.rename(tmp_path / "a.log.1")
+    batches += following.look()
+    following.end()
+    assert rates(batches) == list(range(60)), f"seed {seed}"
+    assert {sample.time for sample in samples(batches)} == {NOW + i for i in range(60)}
+
+
+@pytest.mark.parametrize("given", ["a.log", ".", "./a.log", "*.log", "absolute", "link"])
+def test_events_find_the_log_however_it_was_called(
+    given: str, tmp_path: Path, known: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a poll that comes too late, only the event of the file system can have told."""
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "a.log"
+    log.write_text(lines(1)[0])
+    pattern = {"absolute": str(log), "link": "links/l.log"}.get(given, given)
+    if given == "link":
+        (tmp_path / "links").mkdir()
+        (tmp_path / "links" / "l.log").symlink_to(log)
+    options = ReadOptions(live=True, poll_seconds=30)
+    following = Following(Ingest([pattern], known, options))
+    assert rates(following.look()) == [0]
+
+    def append() -> None:
+        with log.open("a") as file:
+            file.write(lines(2)[1])
+
+    writing = threading.Timer(0.2, append)
+    writing.start()
+    began = time.monotonic()
+    item = next(following.items)
+    assert isinstance(item, Batch)
+    assert rates([item]) == [1]
+    assert time.monotonic() - began < 20
+    writing.join()
+    following.end()
+
+
+def test_a_trouble_is_said_once_and_taken_back(tmp_path: Path, known: Formats) -> None:
+    log = tmp_path / "a.log"
+    os.mkfifo(log)
+    following = Following(Ingest([str(log)], known, polled()))
+    (said,) = following.look()
+    assert said.trouble is not None
+    assert str(log) in said.trouble
+    assert following.look() == []
+    log.unlink()
+    log.write_text(lines(1)[0])
+    batches = following.look()
+    assert rates(batches) == [0]
+    assert batches[-1].trouble is None
+    following.end()
+
+
+def test_the_zone_by_capture_file_and_by_option(tmp_path: Path, known: Formats) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(line("12:00:00", 1))
+    (tmp_path / "capture.toml").write_text('year = 2021\ntz = "Asia/Tokyo"\n')
+    (by_file,) = Ingest([str(log)], known).read_once()
+    tokyo = datetime(2021, 11, 23, 3, 0, tzinfo=UTC).timestamp()
+    assert samples([by_file])[0].time == tokyo
+    assert str(by_file.tz) == "Asia/Tokyo"
+    given = ReadOptions(tz=timezone(timedelta(hours=-5)))
+    (by_option,) = Ingest([str(log)], known, given).read_once()
+    assert samples([by_option])[0].time == datetime(2021, 11, 23, 17, 0, tzinfo=UTC).timestamp()
+    assert not by_option.zone_assumed
+
+
+def test_a_zone_found_by_arrival_moves_what_came_before(tmp_path: Path, known: Formats) -> None:
+    """The machine that writes is two hours ahead of UTC, and its old file told nothing of it."""
+    log = tmp_path / "a.log"
+    log.write_text(line("10:00:00", 0))
+    written_long_ago = NOW - 4000
+    os.utime(log, (written_long_ago, written_long_ago))
+    clock = [NOW]
+    options = ReadOptions(live=True, poll_seconds=0, events=False, now=lambda: clock[0])
+    following = Following(Ingest([str(log)], known, options))
+    (first,) = following.look()
+    assert (first.zone_assumed, samples([first])[0].time) == (True, NOW - 7200)
+    batches = []
+    for number, stamp in enumerate(("14:00:00", "14:00:10", "14:00:20"), 1):
+        clock[0] = NOW + 10 * (number - 1)
+        with log.open("a") as file:
+            file.write(line(stamp, number))
+        batches += following.look()
+    assert [batch.shift for batch in batches] == [0, -7200, 0]
+    assert [batch.zone_assumed for batch in batches] == [True, False, False]
+    # The block that told the zone is right already; `shift` is for what came before it.
+    assert [sample.time for sample in samples(batches)] == [NOW + 7200, NOW + 10, NOW + 20]
+    assert batches[-1].tz.utcoffset(None) == timedelta(hours=2)
+    following.end()
+
+
+def test_standard_input_read_once_waits_for_its_end(
+    known: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    monkeypatch.setattr(StandardInput, "descriptor", reader)
+
+    def write() -> None:
+        for text in lines(5):
+            for half in (text[:50], text[50:]):
+                os.write(writer, half.encode())
+                time.sleep(0.01)
+        os.close(writer)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    batches = list(Ingest(["-"], known).read_once())
+    writing.join()
+    os.close(reader)
+    assert rates(batches) == [0, 1, 2, 3, 4]
+    assert {batch.trouble for batch in batches} == {None}
+
+
+def test_a_last_line_without_newline_is_read_once(tmp_path: Path, known: Formats) -> None:
+    log = tmp_path / "a.log"
+    shutil.copy(log_of("cpu_clean_stop"), log)
+    log.write_text(log.read_text() + line("12:00:00", 77).rstrip("\n"))
+    batches = list(Ingest([str(log)], known).read_once())
+    assert len(rates(batches)) == 6
+    assert rates(batches)[-1] == 77
