@@ -8,7 +8,8 @@ from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.errors import FormatError
-from vllm_watch.parsing.formats import Formats, load_formats
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.loading import load_formats
 
 BUILT_IN = sorted(builtin_formats_folder().glob("*.toml"))
 
@@ -81,8 +82,8 @@ def refusal(folder: Path, **texts: str) -> str:
 
 @pytest.mark.parametrize("path", BUILT_IN, ids=[path.stem for path in BUILT_IN])
 def test_every_built_in_file_loads(path: Path) -> None:
-    envelope = builtin_formats_folder() / "vllm_envelope.toml"
-    load_formats(dict.fromkeys([envelope, path]))
+    around = [builtin_formats_folder() / f"{name}.toml" for name in ("vllm_envelope", "wrappers")]
+    load_formats(dict.fromkeys([*around, path]))
 
 
 def test_built_in_files_load_together_and_are_known_by_their_names() -> None:

@@ -114,7 +114,9 @@ def test_errors_of_one_message_belong_together() -> None:
     errors = [r for r in records if isinstance(r, Event) and r.kind == "error"]
     assert all(error.level == "ERROR" for error in errors)
     assert [error.continues for error in errors].count(False) <= 1
-    assert any("ValueError: To serve at least one request" in error.text for error in errors)
+    causes = [r for r in records if isinstance(r, Event) and r.kind == "cause"]
+    assert [cause.fields["cause"] for cause in causes] == ["KV cache too small"]
+    assert causes[0].text.startswith("ValueError: To serve at least one request")
 
 
 def test_a_traceback_may_arrive_in_two_blocks() -> None:

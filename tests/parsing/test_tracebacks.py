@@ -123,4 +123,4 @@ def test_carriage_returns_and_controls_are_not_kept() -> None:
 
 
 def test_a_reader_that_has_begun_nothing_has_no_rest() -> None:
-    assert TracebackReader(twin=False).rest(SHORT, None) == []
+    assert TracebackReader(str, twin=False).rest(SHORT) == []

@@ -88,7 +88,7 @@ class PartsReader:
             engine = order[head.start("engine")]
         elif "engines" in groups:
             engine = -1
-        picks = self._picks(body, head.end(), order)
+        picks = _picks_of(head, body, order) + self._picks(body, head.end(), order)
         return _Plan(count, engine, tuple(picks)) if picks else None
 
     def _picks(
@@ -115,7 +115,9 @@ def _picks_of(
     picks = []
     for name in found.groupdict():
         start, end = found.span(name)
-        if start in order:  # nan and inf have no number: the metric is absent
+        if (
+            name in METRIC_BY_NAME and start in order
+        ):  # nan and inf have no number: the metric is absent
             percent = body[end : end + 1] == b"%"
             picks.append((name, order[start], b"e-2" if percent else b""))
     return picks

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from vllm_watch.core.records import Amendment, Event, Record, Sample
 from vllm_watch.parsing.access import AccessCounter
+from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
-from vllm_watch.parsing.formats import PROCESS_PREFIX, Formats
+from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock
-from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader
 
 LONGEST_MESSAGE = 32_768
 """Bytes of a message that are looked at; what follows in the same line is passed over."""
@@ -44,24 +44,26 @@ class Scanner:
         self.clock = clock
         self._twin = twin
         self._access = AccessCounter(formats.access)
-        self._traceback = TracebackReader(twin=twin)
+        self._bare = BareLines(formats, twin=twin)
         self._error_site: tuple[str, str, bytes] | None = None
         self._stamp: float | None = None
 
     def scan(self, block: bytes) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline)."""
         scan = Scan(lines=block.count(b"\n"))
-        scan.records += self._traceback.rest(block, self._stamp)
+        block = self._formats.unwrapper.plain(block)
+        scan.records += self._bare.traceback.rest(block)
         read_stats = counted = opaque_end = line_start = line_end = 0
         for position, anchored in self._candidates(block):
             if position < opaque_end:
                 continue
             if not anchored:
-                found = self._bare(block, position)
+                found = self._bare.read(block, position, self.clock, self._stamp)
                 if found:
                     self._count_requests(scan, block, counted, position, self._stamp)
                     counted = position
                     scan.records += found
+                    read_stats += self._own_stats(scan, found, block, position)
                 continue
             end = ANCHOR.match(block, position).end()  # type: ignore[union-attr]
             if position >= line_end:
@@ -92,13 +94,7 @@ class Scanner:
 
     def _candidates(self, block: bytes) -> Iterator[tuple[int, bool]]:
         """Yield positions worth a look in order: (anchor of an envelope, True) or (bare, False)."""
-        bare: list[int] = []
-        for literal in {form.contains for form in self._formats.bare_events} | {TRACEBACK}:
-            at = block.find(literal)
-            while at >= 0:
-                bare.append(at)
-                at = block.find(literal, at + len(literal))
-        bare.sort(reverse=True)
+        bare = self._bare.positions(block)
         for anchor in ANCHOR.finditer(block):
             while bare and bare[-1] < anchor.start():
                 yield bare.pop(), False
@@ -155,24 +151,15 @@ class Scanner:
             return event
         return Event("error", time, shown(body), {}, envelope.level, continues=continues)
 
-    def _bare(self, block: bytes, position: int) -> list[Event]:
-        """Return the event of a line without envelope in which a literal was found."""
-        floor = max(0, position - LONGEST_HEAD - 1)
-        line_start = block.rfind(b"\n", floor, position) + 1
-        if floor > 0 and line_start == 0:
-            return []
-        line_end = _line_end(block, position)
-        raw = without_escapes(block[line_start : min(line_end, line_start + LONGEST_MESSAGE)])
-        line = PROCESS_PREFIX.sub("", raw.decode("utf-8", "replace")).rstrip("\r\n ")
-        if position == line_start and raw.startswith(TRACEBACK):
-            return self._traceback.begin(block, line_start, self._stamp)
-        for form in self._formats.bare_events:
-            if block.find(form.contains, line_start, line_end) == position:
-                fields = form.read(line)
-                if fields is not None:
-                    event = Event(form.kind, None, shown(line.encode()), fields)
-                    return [replace(event, twin=self._twin)]
-        return []
+    def _own_stats(self, scan: Scan, found: list[Record], block: bytes, position: int) -> int:
+        """Take notice of the samples of another server; count the words that look like ours."""
+        for record in found:
+            if isinstance(record, Sample):
+                self._stamp = record.time
+                if scan.newest_stamp is None or record.time > scan.newest_stamp:
+                    scan.newest_stamp = record.time
+                return block.count(STATS_LIKE, position, _line_end(block, position))
+        return 0
 
     def _count_requests(
         self, scan: Scan, block: bytes, start: int, end: int, stamp: float | None

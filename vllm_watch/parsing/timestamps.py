@@ -150,6 +150,15 @@ class StampClock:
             self.newest = time
         return time
 
+    def resolve_full(self, stamp: bytes) -> float | None:
+        """Return epoch seconds of `YYYY-MM-DD HH:MM:SS`: other servers write the year."""
+        if not stamp[:4].isdigit():
+            return None
+        if int(stamp[:4]) != self.year:
+            self.year, self._month = int(stamp[:4]), 0
+            self._hours.clear()
+        return self.resolve(stamp[5:])
+
     def rezone(self, zone: Zone) -> float:
         """Read further stamps in another zone; return the seconds by which earlier ones move."""
         newest = datetime.fromtimestamp(self.newest or 0.0, self.zone.tz)

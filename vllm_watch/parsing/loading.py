@@ -1,0 +1,162 @@
+"""Format files: `parsers/*.toml` read, compiled and held to their own samples.
+
+A file is one of: `envelope`, `stats`, `companion`, `event`, `wrapper`, `known`, `opaque` (its
+`kind`). Every entry carries samples with the values they must give; a file whose samples do not
+is refused at load.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vllm_watch.parsing.envelope import EnvelopeReader
+from vllm_watch.parsing.errors import FormatError
+from vllm_watch.parsing.eventforms import event_form
+from vllm_watch.parsing.formats import Access, Formats, LineForm
+from vllm_watch.parsing.parts import PartsReader
+from vllm_watch.parsing.samples import (
+    access_values,
+    check_opaque,
+    check_samples,
+    envelope_values,
+    event_values,
+    parts_values,
+)
+from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper
+
+
+def load_formats(paths: Iterable[Path]) -> Formats:
+    """Read format files, earlier ones first.
+
+    Raises:
+        FormatError: a file is broken, or one of its samples does not give what it must.
+    """
+    formats = Formats()
+    tables = [(path, _table(path)) for path in paths]
+    envelopes: list[str] = []
+    for path, table in tables:
+        if table.get("kind") == "envelope":
+            with _naming(path):
+                envelopes += [_envelope_pattern(entry) for entry in table["envelope"]]
+    formats.envelope = EnvelopeReader(envelopes)
+    # What stands around a line comes first: samples of all other kinds need it.
+    tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
+    for path, table in tables:
+        formats.origins[str(table.get("name", path.stem))] = path
+        with _naming(path):
+            _add(formats, path, table)
+    return formats
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Make a slip in a format file an error that names the file."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except KeyError as error:
+        raise FormatError(f"{path}: {error} is missing") from error
+    except re.error as error:
+        raise FormatError(f"{path}: pattern does not compile: {error}") from error
+    except (AttributeError, IndexError, TypeError) as error:
+        raise FormatError(f"{path}: has not the form of a format file: {error}") from error
+
+
+def _envelope_pattern(entry: Mapping[str, Any]) -> str:
+    """Return the pattern of one `[[envelope]]` once it compiles and names what must be named."""
+    pattern = str(entry["pattern"])
+    for name in ("process", "level", "stamp", "path", "line"):
+        if name not in re.compile(pattern).groupindex:
+            raise KeyError(f"(?P<{name}>…)")
+    return pattern
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FormatError(f"{path}: cannot be read as a format file: {error}") from error
+
+
+def _add(formats: Formats, path: Path, table: dict[str, Any]) -> None:
+    kind = table.get("kind")
+    if kind == "envelope":
+        for entry in table["envelope"]:
+            check_samples(path, entry, lambda line: envelope_values(formats, line))
+    elif kind == "stats":
+        formats.stats.append(_line_form(path, table, table, formats))
+    elif kind == "companion":
+        for entry in table["companion"]:
+            formats.companions.append(_line_form(path, table, entry, formats))
+    elif kind == "event":
+        _add_events(formats, path, table)
+    elif kind == "wrapper":
+        _add_wrappers(formats, path, table)
+    elif kind == "known":
+        for entry in table["known"]:
+            formats.known.append(_known_pattern(entry))
+            check_samples(path, entry, lambda line: {} if formats.is_known(line) else None)
+    elif kind == "opaque":
+        formats.opaque_files |= frozenset(table["files"])
+        formats.opaque_words += tuple(word.encode() for word in table["contains"])
+        check_opaque(formats, path, table)
+    else:
+        kinds = "envelope, stats, companion, event, wrapper, known or opaque"
+        raise FormatError(f"{path}: kind must be {kinds}")
+
+
+def _add_wrappers(formats: Formats, path: Path, table: dict[str, Any]) -> None:
+    formats.wrappers += [str(entry["pattern"]) for entry in table.get("wrapper", [])]
+    keys = {key: tuple(names) for key, names in table.get("json", {}).items() if key != "sample"}
+    if keys:
+        formats.json_keys = JsonKeys(**keys)
+    formats.unwrapper = Unwrapper(formats.wrappers, formats.json_keys)
+    for entry in table.get("wrapper", []):
+        check_samples(path, entry, formats.unwrapper.strip)
+    if keys:
+        plain = formats.unwrapper.plain
+        check_samples(path, table["json"], lambda line: plain(line.encode()).decode())
+
+
+def _known_pattern(entry: Mapping[str, Any]) -> re.Pattern[str]:
+    return re.compile(str(entry["pattern"]))
+
+
+def _line_form(
+    path: Path, table: dict[str, Any], entry: dict[str, Any], formats: Formats
+) -> LineForm:
+    try:
+        reader = PartsReader(entry["heads"], entry["parts"], entry.get("separator", ", "))
+        own = table.get("envelope")
+        form = LineForm(
+            frozenset(table.get("files", ())),
+            str(entry["contains"]).encode(),
+            reader,
+            re.compile(str(own).encode()) if own else None,
+        )
+    except (KeyError, FormatError) as error:
+        raise FormatError(f"{path}: {error}") from error
+    check_samples(path, entry, lambda line: parts_values(formats, form, line))
+    return form
+
+
+def _add_events(formats: Formats, path: Path, table: dict[str, Any]) -> None:
+    if "access" in table:
+        entry = table["access"]
+        pattern = re.compile(str(entry["pattern"]).encode())
+        formats.access = Access(
+            pattern,
+            frozenset(route.encode() for route in entry["inference"]),
+            frozenset(route.encode() for route in entry["polls"]),
+        )
+        check_samples(path, entry, lambda line: access_values(pattern, line))
+    for entry in table.get("event", []):
+        form = event_form(entry, f"{path}: {entry.get('contains', '')!r}")
+        check_samples(path, entry, lambda line, form=form: event_values(formats, form, line))
+        (formats.bare_events if form.bare else formats.events).append(form)

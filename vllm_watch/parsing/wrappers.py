@@ -1,0 +1,127 @@
+"""Wrappers taken off: prefixes of containers and batch systems, lines that are JSON objects.
+
+Lines with vLLM's own prefix need no unwrapping, since anything may stand before it. JSON lines
+are made into plain ones, the message directly behind an envelope, so that everything after this
+module sees one kind of log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MOST_LAYERS = 8
+"""Wrappers inside each other that are taken off one line."""
+LONGEST_JSON = 4 << 20
+"""A JSON line longer than this is left as it is."""
+_OBJECT = b'{"'
+_ANCHOR = re.compile(r"\.py:(\d{1,6})\]")
+_STAMP = re.compile(r"(?:\d{4}-)?(\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+_BREAKS = re.compile(r"[\r\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonKeys:
+    """Names of the fields that a JSON logger uses, the likeliest first."""
+
+    text: Sequence[str] = ()
+    whole: Sequence[str] = ()
+    time: Sequence[str] = ()
+    level: Sequence[str] = ()
+    logger: Sequence[str] = ()
+    process: Sequence[str] = ()
+
+
+class Unwrapper:
+    """Takes wrappers off, by the patterns of the format files."""
+
+    def __init__(self, patterns: Sequence[str] = (), keys: JsonKeys | None = None) -> None:
+        """Compile the patterns, each for the beginning of a line."""
+        self._patterns = [re.compile(pattern) for pattern in patterns]
+        self._keys = keys or JsonKeys()
+
+    def strip(self, line: str) -> str:
+        """Return a line without the wrappers before it."""
+        line = line.rpartition("\r")[2] if "\r" in line.rstrip("\r\n") else line
+        line = line.lstrip("\0")
+        for _ in range(MOST_LAYERS):
+            found = next((m for p in self._patterns if (m := p.match(line)) and m.end()), None)
+            if found is None:
+                return line
+            line = line[found.end() :]
+        return line
+
+    def plain(self, block: bytes) -> bytes:
+        """Return a block of whole lines with its JSON lines made plain."""
+        if _OBJECT not in block or not self._keys.text:
+            return block
+        pieces: list[bytes] = []
+        kept = 0
+        at = block.find(_OBJECT)
+        while at >= 0:
+            start = block.rfind(b"\n", 0, at) + 1
+            end = block.find(b"\n", at)
+            end = len(block) if end < 0 else end
+            line = self._plain_line(block[start:end], at - start)
+            if line is not None:
+                pieces += [block[kept:start], line]
+                kept = end
+            at = block.find(_OBJECT, end)
+        return b"".join([*pieces, block[kept:]]) if pieces else block
+
+    def _plain_line(self, line: bytes, brace: int) -> bytes | None:
+        """Return a JSON line as a plain one, None if it is none that we know."""
+        if len(line) > LONGEST_JSON:
+            return None
+        head = line[:brace].decode("utf-8", "replace")
+        if self.strip(head):
+            return None
+        try:
+            table = json.loads(line[brace:])
+        except (ValueError, RecursionError):
+            return None
+        text = self._text(table) if isinstance(table, dict) else None
+        if text is None:
+            return None
+        return (head + _BREAKS.sub(" ", text).rstrip()).encode("utf-8", "replace")
+
+    def _text(self, table: Mapping[str, Any], layers: int = 0) -> str | None:
+        keys = self._keys
+        key = next((key for key in keys.text if isinstance(table.get(key), str)), None)
+        if key is None:
+            return None
+        text = str(table[key])
+        if key in keys.whole:
+            inner = text.lstrip()
+            if inner.startswith("{") and layers < MOST_LAYERS:
+                try:
+                    nested = json.loads(inner)
+                except (ValueError, RecursionError):
+                    nested = None
+                if isinstance(nested, dict):
+                    return self._text(nested, layers + 1)
+            time = _first(table, keys.time)
+            return f"{time} {text}" if time else text
+        return self._enveloped(table, text)
+
+    def _enveloped(self, table: Mapping[str, Any], text: str) -> str | None:
+        """Return a JSON logger's message behind an envelope; nothing inside it is one."""
+        keys = self._keys
+        stamp = _STAMP.search(_first(table, keys.time))
+        logger = _first(table, keys.logger)
+        if stamp is None or not logger:
+            return None
+        names = (str(table.get(key, "")) for key in keys.process)
+        process = next((name for name in names if name not in ("", "MainProcess")), "")
+        file = logger.rpartition(".")[2]
+        level = (_first(table, keys.level) or "INFO").upper()
+        message = _ANCHOR.sub(r".py: \1]", text)
+        prefix = f"({process}) " if re.fullmatch(r"\w{1,60}", process) else ""
+        return f"{prefix}{level} {stamp[1]} {stamp[2]} [{file}.py:0] {message}"
+
+
+def _first(table: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return next((str(table[key]) for key in keys if isinstance(table.get(key), str)), "")
