@@ -15,7 +15,11 @@ def shoot(name: str, size: str, seconds: float, command: list[str]) -> None:
     """Take one picture of `command` after it ran for `seconds`."""
     shot = f"{seconds}:{FOLDER / name}"
     picture = [sys.executable, str(ROOT / "scripts" / "picture.py")]
-    subprocess.run([*picture, "--size", size, "--shot", shot, "--padding", "0", "--", *command], check=True, cwd=ROOT)
+    subprocess.run(
+        [*picture, "--size", size, "--shot", shot, "--padding", "0", "--", *command],
+        check=True,
+        cwd=ROOT,
+    )
 
 
 def main() -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.naming import printable
 from vllm_watch.core.records import Event, FieldValue, Requests, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
 
@@ -14,10 +15,14 @@ MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
 MOST_ERROR_LINES = 200
 """Lines kept of one error message."""
+BURST_SECONDS = 10.0
+"""HTTP errors closer together than this are one burst: one stats interval of vLLM."""
 
 _CONFIG_KINDS = frozenset({"config", "engine_config", "capacity", "args", "server_up", "version"})
 _READY_KINDS = frozenset({"server_up", "ready"})
-_ENDINGS = frozenset({"shutting_down", "process_finished"})
+HTTP_ERRORS = "http_errors"
+"""Kind of the event that stands for a burst of requests answered with an error."""
+_FORGETTABLE = frozenset({"error", "spike", HTTP_ERRORS})
 
 
 @dataclass(slots=True)
@@ -64,19 +69,20 @@ class Run:
         """Keep an event; a line that continues the error before it joins that."""
         if event.time is not None:
             self.stamp(event.time)
-        if event.continues and self.moments:
-            lines = self.moments[-1].lines
-            if len(lines) < MOST_ERROR_LINES:
-                lines.append(event.text)
+        begun = self._newest_of(own=True) if event.continues else None
+        if begun is not None:
+            if len(begun.lines) < MOST_ERROR_LINES:
+                begun.lines.append(event.text)
             return
-        self.moments.append(Moment(event, arrived, self.newest_stamp))
-        if len(self.moments) > MOST_EVENTS:
-            self._forget()
+        self._keep(event, arrived)
         if event.kind in _CONFIG_KINDS:
             self._configure(event)
 
-    def add_requests(self, requests: Requests) -> None:
-        """Count requests."""
+    def add_requests(self, requests: Requests, arrived: float | None = None) -> None:
+        """Count requests; those answered with an error are an event as well."""
+        errors = {status: n for status, n in requests.served.items() if status >= "400" and n}
+        if errors:
+            self._add_http_errors(requests, errors, arrived)
         self.served.update(requests.served)
         self.polls += requests.polls
         if self.first_request is None and (requests.served or requests.polls):
@@ -116,10 +122,9 @@ class Run:
                 yield up, moment
             elif moment.arrived is not None:
                 yield moment.arrived, moment
-            elif event.twin:
-                yield self.newest_stamp, moment
             else:
-                yield moment.newest_stamp or self.newest_stamp, moment
+                known = moment.newest_stamp
+                yield self.newest_stamp if known is None else known, moment
 
     def shift(self, seconds: float) -> None:
         """Move everything that carries a stamp: the zone turned out to be another."""
@@ -128,10 +133,7 @@ class Run:
         for moment in self.moments:
             event = moment.event
             if event.time is not None:
-                moment.event = Event(
-                    event.kind, event.time + seconds, event.text, event.fields, event.level,
-                    event.run, event.twin, event.continues,
-                )  # fmt: skip
+                moment.event = replace(event, time=event.time + seconds)
             if moment.newest_stamp is not None:
                 moment.newest_stamp += seconds
         for name in ("first_stamp", "newest_stamp", "first_request"):
@@ -139,17 +141,59 @@ class Run:
             if value is not None:
                 setattr(self, name, value + seconds)
 
+    def _keep(self, event: Event, arrived: float | None) -> None:
+        self.moments.append(Moment(event, arrived, self.newest_stamp))
+        if len(self.moments) > MOST_EVENTS:
+            self._forget()
+
+    def _newest_of(self, *, own: bool) -> Moment | None:
+        """Return the newest moment that a line of the log made itself, or that requests made."""
+        newest_first = reversed(self.moments)
+        return next((m for m in newest_first if (m.event.kind != HTTP_ERRORS) == own), None)
+
+    def _add_http_errors(
+        self, requests: Requests, errors: Mapping[str, int], arrived: float | None
+    ) -> None:
+        """Keep errors as an event; those of one burst are one event at the burst's beginning."""
+        time = requests.time
+        burst = self._newest_of(own=False)
+        if burst is None or not _near(burst.event.time, time):
+            self._keep(Event(HTTP_ERRORS, time, _answers(errors), dict(errors), "ERROR"), arrived)
+            return
+        known = {status: n for status, n in burst.event.fields.items() if isinstance(n, int)}
+        total = {
+            status: known.get(status, 0) + errors.get(status, 0) for status in {*known, *errors}
+        }
+        burst.event = replace(burst.event, text=_answers(total), fields=dict(total))
+
     def _configure(self, event: Event) -> None:
         args = event.fields.get("args")
         fields = {**args} if isinstance(args, dict) else dict(event.fields)
         for name, value in fields.items():
             if name not in ("phase", "seconds") and value is not None:
-                self.config[str(name)] = value  # type: ignore[assignment]
+                shown = printable(value) if isinstance(value, str) else value
+                self.config[str(name)] = shown  # type: ignore[assignment]
 
     def _forget(self) -> None:
         """Drop the oldest event that says nothing about the state."""
         for index, moment in enumerate(self.moments):
-            if moment.event.kind in ("error", "spike"):
+            if moment.event.kind in _FORGETTABLE:
                 del self.moments[index]
                 return
         del self.moments[MOST_EVENTS // 2]
+
+
+def _near(one: float | None, other: float | None) -> bool:
+    """Tell whether two times belong to one burst; unknown times do together."""
+    if one is None or other is None:
+        return one is other
+    return abs(other - one) <= BURST_SECONDS
+
+
+def _answers(errors: Mapping[str, int]) -> str:
+    """Return `12 requests answered 500, 1 answered 503`."""
+    parts = [f"{n:,} answered {status}" for status, n in sorted(errors.items())]
+    first, *rest = parts
+    number, _, answered = first.partition(" ")
+    noun = "request" if number == "1" else "requests"
+    return ", ".join([f"{number} {noun} {answered}", *rest])

@@ -19,7 +19,7 @@ class Series:
     never stored as a value.
     """
 
-    __slots__ = ("_cadence", "_cadence_at", "columns", "limit", "times")
+    __slots__ = ("_cadence", "_cadence_at", "_newest", "columns", "limit", "times")
 
     def __init__(self, limit: int = 300_000) -> None:
         """Make an empty series that keeps at most `limit` samples (the oldest go first)."""
@@ -28,6 +28,7 @@ class Series:
         self.limit = limit
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
+        self._newest = -1
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -45,18 +46,20 @@ class Series:
             value = values.get(name, math.nan)
             column.insert(index, value if math.isfinite(value) else math.nan)
         if len(times) > self.limit + self.limit // 10:
-            self._drop(len(times) - self.limit)
-            index = max(0, index - (self.limit // 10))
+            dropped = len(times) - self.limit
+            self._drop(dropped)
+            index = max(0, index - dropped)
+        self._newest = index
         return index
 
     def amend(self, values: Mapping[str, float]) -> None:
-        """Add the values of a companion line to the newest sample."""
+        """Add the values of a companion line to the sample that was put in last."""
         if not self.times:
             return
         for name, value in values.items():
             column = self.columns.setdefault(name, array("d", [math.nan]) * len(self.times))
             if math.isfinite(value):
-                column[-1] = value
+                column[self._newest] = value
 
     def shift(self, seconds: float) -> None:
         """Move every sample in time: the zone of the log turned out to be another."""
@@ -99,6 +102,10 @@ class Series:
             self._cadence = median_distance(self.times[-64:])
             self._cadence_at = count
         return self._cadence
+
+    def cadence_at(self, index: int) -> float:
+        """Return the cadence as it was known when the sample at `index` was the newest."""
+        return median_distance(self.times[max(0, index - 63) : index + 1])
 
     def _drop(self, count: int) -> None:
         del self.times[:count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,8 @@ STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if nothing stamped follows for this long."""
 _DEATHS = frozenset({"dead", "killed", "usage"})
 _LOOK_BACK = 4_000
+_LONG_AGO = -math.inf
+"""When something happened of which neither a stamp nor an arrival is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,15 @@ def judge(
     rules = rules or StateRules()
     evidence = _evidence(run, now, saved=saved)
     if evidence.death is not None:
-        return ServerState("dead", evidence.death, evidence.death_text)
+        return ServerState("dead", _known(evidence.death), evidence.death_text)
     if evidence.stop is not None:
-        return ServerState("stopped", evidence.stop, evidence.stop_text)
+        return ServerState("stopped", _known(evidence.stop), evidence.stop_text)
     if evidence.ready is None:
         if saved:
             return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
         return ServerState("starting", run.first_stamp, evidence.phase)
     if evidence.no_stats:
-        return ServerState("no-stats", evidence.ready, "stats are disabled in this server")
+        return ServerState("no-stats", _known(evidence.ready), "stats are disabled in this server")
     return _working_state(run, now, evidence.ready, live=live, saved=saved, rules=rules)
 
 
@@ -88,7 +91,7 @@ def _working_state(
     }
     if not newest:
         name: State = "ended" if saved else "ready"
-        return ServerState(name, ready, "no stats line yet")
+        return ServerState(name, _known(ready), "no stats line yet")
     working = {engine: at for engine, at in newest.items() if _work(run, engine, at[0])}
     if not working:
         return ServerState("idle", _since(run, now, busy=False))
@@ -99,11 +102,18 @@ def _working_state(
         quiet_since = max(quiet_since, run.newest_stamp or quiet_since)
     if now - quiet_since > rules.ended_after:
         return ServerState("ended", quiet_since, "nothing was written any more")
-    for engine, (_, written) in working.items():
-        limit = max(rules.stalled_cadences * run.series[engine].cadence, rules.stalled_floor)
-        if now - written > limit:
+    for engine, (index, written) in working.items():
+        silent = now - written
+        if silent <= rules.stalled_floor:
+            continue
+        if silent > rules.stalled_cadences * run.series[engine].cadence_at(index):
             return ServerState("stalled", written, f"engine {engine} has fallen silent at work")
     return ServerState("busy", _since(run, now, busy=True))
+
+
+def _known(time: float) -> float | None:
+    """Return a time that is known, else None."""
+    return time if math.isfinite(time) else None
 
 
 def _written(run: Run, engine: int, index: int, *, live: bool) -> float:
@@ -148,12 +158,14 @@ def _evidence(run: Run, now: float, *, saved: bool) -> _Evidence:
         found.ready = run.first_request
     for series in run.series.values():
         if series.times and series.times[0] <= now:
-            found.ready = min(found.ready or series.times[0], series.times[0])
-    placed = [(at, moment) for at, moment in run.placed() if at is None or at <= now]
+            first = series.times[0]
+            found.ready = first if found.ready is None else min(found.ready, first)
+    times = ((_LONG_AGO if at is None else at, moment) for at, moment in run.placed())
+    placed = [(at, moment) for at, moment in times if at <= now]
     for at, moment in placed:
-        _weigh(found, at if at is not None else now, moment)
+        _weigh(found, at, moment)
     for at, moment in placed:
-        _weigh_end(found, at if at is not None else now, moment)
+        _weigh_end(found, at, moment)
     if found.ready is None and found.death is None and found.stop is None:
         _weigh_traceback(found, run, now, placed, saved=saved)
     return found
@@ -188,7 +200,7 @@ def _weigh_traceback(
     found: _Evidence,
     run: Run,
     now: float,
-    placed: list[tuple[float | None, Moment]],
+    placed: list[tuple[float, Moment]],
     *,
     saved: bool,
 ) -> None:
@@ -196,10 +208,8 @@ def _weigh_traceback(
     for at, moment in placed:
         if moment.event.kind != "traceback":
             continue
-        time = at if at is not None else now
-        quiet = now - max(time, run.newest_stamp or time)
-        followed = run.newest_stamp is not None and run.newest_stamp > time
-        if not followed and (saved or quiet > STARTUP_TRACEBACK_SECONDS):
-            found.death = time
+        followed = run.newest_stamp is not None and run.newest_stamp > at
+        if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
+            found.death = at
             found.death_text = str(moment.event.fields.get("error", moment.event.text))
             return

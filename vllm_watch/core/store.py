@@ -136,7 +136,7 @@ class Store:
             server._newest_engine = record.engine
             run.add_sample(record, arrived)
         elif isinstance(record, Requests):
-            run.add_requests(record)
+            run.add_requests(record, arrived)
         else:
             run.add_event(record, arrived)
             if record.fields:

@@ -94,6 +94,9 @@ class AlertMachine:
     def shift(self, seconds: float) -> None:
         """Move every alert in time: the zone of the log turned out to be another."""
         for alerts in self._engines.values():
+            for watch in alerts.watches:
+                moved = ((time + seconds, past) for time, past in watch.recent)
+                watch.recent = deque(moved, maxlen=watch.of)
             for span in alerts.spans:
                 span.since += seconds
                 span.fired += seconds

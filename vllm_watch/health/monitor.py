@@ -44,7 +44,7 @@ class Monitor:
             for (source, _), machine in self._machines.items():
                 if source == batch.source:
                     machine.shift(batch.shift)
-        for record in batch.records:
+        for record in () if batch.twin else batch.records:
             if isinstance(record, Sample):
                 machine = self.alerts(server, server.runs[record.run])
                 machine.feed(record.engine, record.time, record.values)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.logs import at, log_of, read
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.health.findings import Finding, shown_value
+from vllm_watch.health.monitor import Health, Monitor
+
+LOG = "vllm_Tiny_port1_realtime.log"
+
+
+def monitor_of(capture: str) -> Monitor:
+    monitor = Monitor(Settings())
+    for batch in read(log_of(capture)).read_once():
+        monitor.apply(batch)
+    return monitor
+
+
+def health_at(monitor: Monitor, time: float, *, saved: bool = False) -> Health:
+    server = next(iter(monitor.store.servers.values()))
+    return monitor.health(server, time, live=False, saved=saved)
+
+
+def ids(found: tuple[Finding, ...]) -> list[str]:
+    return [finding.id for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        ("08:50:41", set()),
+        ("08:51:00", set()),
+        ("08:51:01", {"kv-cache-critical", "queue-long"}),
+        ("08:51:41", {"kv-cache-critical", "queue-long"}),
+    ],
+)
+def test_the_saturated_server_at_work(clock: str, expected: set[str]) -> None:
+    found = health_at(monitor_of("h100_saturated_then_killed"), at(clock)).findings
+    assert set(ids(found)) - {"prefix-hits-low"} == expected
+
+
+def test_the_worst_stands_first_with_its_number_and_its_beginning() -> None:
+    found = health_at(monitor_of("h100_saturated_then_killed"), at("08:51:05")).findings
+    worst = found[0]
+    assert (worst.id, worst.severity, worst.since) == (
+        "kv-cache-critical", "critical", at("08:50:41"),
+    )  # fmt: skip
+    assert worst.title == "KV cache full: 98 %"
+    assert worst.detail.startswith("361 requests wait for memory, 39 run")
+    assert worst.engine is None
+    assert [f.severity for f in found] == sorted(
+        (f.severity for f in found), key="critical warning note".index
+    )
+
+
+def test_a_dead_server_says_why_and_what_was_wrong_before() -> None:
+    found = health_at(monitor_of("h100_saturated_then_killed"), at("08:52:00")).findings
+    assert found[0].id == "server-dead"
+    assert found[0].since == at("08:51:43")
+    assert "engine core exited unexpectedly" in found[0].detail
+    assert "[shutdown]" not in found[0].detail
+    before = {finding.id: finding.title for finding in found[1:]}
+    assert before["kv-cache-critical"] == "before: KV cache full: 99 %"
+    assert all(title.startswith("before: ") for title in before.values())
+
+
+def test_a_stopped_server_has_nothing_wrong_with_it() -> None:
+    monitor = monitor_of("cpu_clean_stop")
+    assert health_at(monitor, at("09:21:42")).findings == ()
+    assert health_at(monitor, at("12:00:00"), saved=True).findings == ()
+
+
+@pytest.mark.parametrize("clock", ["08:56:00", "08:56:10", "08:56:29"])
+def test_the_optimised_server_rests_in_good_health(clock: str) -> None:
+    health = health_at(monitor_of("h100_optimised"), at(clock))
+    assert health.state.name == "idle"
+    assert {finding.severity for finding in health.findings} <= {"note"}
+
+
+@pytest.mark.parametrize("clock", ["09:00:20", "09:03:00", "09:05:58"])
+def test_long_contexts_are_at_most_a_note(clock: str) -> None:
+    health = health_at(monitor_of("h100_long_context"), at(clock))
+    assert {finding.severity for finding in health.findings} <= {"note"}
+
+
+def test_a_stall_hides_what_it_explains() -> None:
+    monitor = Monitor(Settings())
+    bad = {"running": 3.0, "waiting": 50.0, "kv_cache_usage": 0.85}
+    records = tuple(Sample(10.0 * n, 0, bad) for n in range(4))
+    monitor.apply(Batch(LOG, records))
+    assert "queue-long" in ids(health_at(monitor, 60.0).findings)
+    found = health_at(monitor, 60.5).findings
+    assert ids(found) == ["engine-stalled"]
+    assert found[0].title == "Stalled, 3 requests running"
+
+
+def test_full_hides_high() -> None:
+    monitor = Monitor(Settings())
+    full = {"running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.97}
+    monitor.apply(Batch(LOG, tuple(Sample(10.0 * n, 0, full) for n in range(4))))
+    assert ids(health_at(monitor, 31.0).findings) == ["kv-cache-critical"]
+
+
+def test_a_log_that_just_ends_is_a_finding() -> None:
+    monitor = Monitor(Settings())
+    monitor.apply(Batch(LOG, (Sample(10.0, 0, {"running": 3.0}),)))
+    found = health_at(monitor, 9999.0, saved=True).findings
+    assert (ids(found), found[0].since) == (["log-ended"], 10.0)
+
+
+def test_disabled_stats_are_a_note_with_the_remedy() -> None:
+    monitor = Monitor(Settings())
+    up, none = Event("server_up", 5.0, "up"), Event("no_stats", 6.0, "stats disabled")
+    monitor.apply(Batch(LOG, (up, none)))
+    (found,) = health_at(monitor, 60.0).findings
+    assert (found.id, found.severity) == ("stats-disabled", "note")
+    assert "--api-server-count 1" in found.remedy
+
+
+def test_the_engine_that_has_it_longest_speaks_for_the_others() -> None:
+    monitor = Monitor(Settings())
+    records = []
+    for n in range(6):
+        for engine in (0, 1):
+            waiting = 20.0 if n >= (2 - engine) else 0.0
+            values = {"running": 3.0, "waiting": waiting, "kv_cache_usage": 0.5}
+            records.append(Sample(10.0 * n, engine, values))
+    monitor.apply(Batch(LOG, tuple(records)))
+    (found,) = [f for f in health_at(monitor, 55.0).findings if f.id == "queue-long"]
+    assert (found.engine, found.since) == (1, 10.0)
+
+
+def test_words_of_a_log_are_no_template() -> None:
+    monitor = Monitor(Settings())
+    text = "engine core exited {running} {0.__class__} [red]"
+    monitor.apply(Batch(LOG, (Event("dead", 5.0, text),)))
+    (found,) = health_at(monitor, 60.0).findings
+    assert found.detail == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("kv_cache_usage", 0.984, "98 %"),
+        ("generation_tps", 18734.1, "18,734 tok/s"),
+        ("waiting", 1361.0, "1,361"),
+    ],
+)
+def test_values_as_a_person_reads_them(metric: str, value: float, text: str) -> None:
+    assert shown_value(metric, value) == text

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from vllm_watch.config import HealthSettings, Settings, WatchSettings
+from vllm_watch.core.records import Batch, Event, Looked, Sample
+from vllm_watch.health.monitor import Monitor
+
+LOG = "vllm_Tiny_port1_realtime.log"
+QUEUE = {"running": 3.0, "waiting": 20.0, "kv_cache_usage": 0.5}
+
+
+def queue(start: float, run: int = 0, lines: int = 3) -> tuple[Sample, ...]:
+    return tuple(Sample(start + 10.0 * n, 0, QUEUE, run) for n in range(lines))
+
+
+def test_samples_of_several_batches_are_one_history() -> None:
+    monitor = Monitor(Settings())
+    for sample in queue(0.0):
+        monitor.apply(Batch(LOG, (sample,)))
+    server = monitor.store.servers[LOG]
+    assert {(span.rule.id, span.fired) for span in monitor.spans(server)} == {
+        ("queue-long", 20.0),
+        ("queue-short", 20.0),
+    }
+
+
+def test_a_restart_begins_with_a_clean_sheet() -> None:
+    monitor = Monitor(Settings())
+    server = monitor.apply(Batch(LOG, (*queue(0.0), *queue(1000.0, run=1, lines=2))))
+    assert monitor.health(server, 25.0, live=False, saved=False).findings[0].id == "queue-long"
+    assert monitor.health(server, 1015.0, live=False, saved=False).findings == ()
+    assert [span.fired for span in monitor.spans(server)] == [20.0, 20.0]
+
+
+def test_a_shift_moves_the_alerts_with_the_samples() -> None:
+    monitor = Monitor(Settings())
+    server = monitor.apply(Batch(LOG, queue(0.0)))
+    other = monitor.apply(Batch("other.log", queue(0.0)))
+    monitor.apply(Batch(LOG, (), shift=3600.0))
+    assert {span.fired for span in monitor.spans(server)} == {3620.0}
+    assert {span.fired for span in monitor.spans(other)} == {20.0}
+    assert monitor.health(server, 3625.0, live=False, saved=False).findings[0].since == 3600.0
+
+
+def test_a_twin_has_no_samples_to_judge() -> None:
+    monitor = Monitor(Settings())
+    server = monitor.apply(Batch(LOG, queue(0.0, run=5), twin=True))
+    assert monitor.spans(server) == []
+    assert server.run.series == {}
+
+
+def test_settings_reach_rules_and_states() -> None:
+    settings = Settings(
+        watch=WatchSettings(ended_after_seconds=10.0, stalled_floor_seconds=1.0),
+        health=HealthSettings(waiting_warning=50),
+    )
+    monitor = Monitor(settings)
+    server = monitor.apply(Batch(LOG, queue(0.0)))
+    assert {span.rule.id for span in monitor.spans(server)} == {"queue-short"}
+    assert monitor.health(server, 30.5, live=False, saved=False).state.name == "ended"
+
+
+def test_a_look_is_kept_and_a_server_without_lines_is_starting() -> None:
+    monitor = Monitor(Settings())
+    monitor.look(Looked(5.0, 1, ("*.log",), ()))
+    server = monitor.apply(Batch(LOG))
+    assert monitor.store.looked == Looked(5.0, 1, ("*.log",), ())
+    health = monitor.health(server, 5.0, live=True, saved=False)
+    assert (health.state.name, health.findings) == ("starting", ())
+
+
+def test_the_past_is_judged_by_the_past() -> None:
+    monitor = Monitor(Settings())
+    death = Event("dead", 31.0, "engine core exited unexpectedly")
+    server = monitor.apply(Batch(LOG, (*queue(0.0), death)))
+    states = [
+        monitor.health(server, t, live=False, saved=False).state.name for t in (-1, 5, 30.9, 31)
+    ]
+    assert states == ["starting", "busy", "busy", "dead"]

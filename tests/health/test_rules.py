@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vllm_watch.config import HealthSettings
+from vllm_watch.health.rules import (
+    RULE_FILE,
+    Rule,
+    RuleError,
+    StateRule,
+    builtin_rules,
+    load_rules,
+)
+
+RULE = """
+[[rule]]
+id = "x"
+word = "x"
+severity = "note"
+metric = "running"
+when = [{ signal = "running", above = 3 }]
+clear = [{ signal = "running", below = 3 }]
+hold = "hold_samples"
+title = "t"
+detail = "d"
+remedy = "r"
+guide = "g"
+"""
+
+
+def levels() -> list[str]:
+    tests = [test for rule in builtin_rules().rules for test in (*rule.when, *rule.clear)]
+    names = [name for test in tests for name in (test.level, test.margin)]
+    names += [name for rule in builtin_rules().rules for name in rule.hold]
+    return [name for name in names if isinstance(name, str)]
+
+
+def test_every_level_is_a_setting() -> None:
+    assert levels()
+    settings = HealthSettings()
+    assert [name for name in levels() if not hasattr(settings, name)] == []
+
+
+def test_every_finding_says_what_to_do_and_who_says_so() -> None:
+    book = builtin_rules()
+    every: list[Rule | StateRule] = [*book.rules, *book.states.values()]
+    assert len({rule.id for rule in every}) == len(every)
+    for rule in every:
+        assert rule.remedy
+        assert rule.guide
+        assert 0 < len(rule.word) <= 9
+
+
+def test_severities_are_those_of_the_guides() -> None:
+    assert {rule.id: rule.severity for rule in builtin_rules().rules} == {
+        "kv-cache-critical": "critical",
+        "kv-cache-high": "warning",
+        "kv-cache-low": "note",
+        "prefix-hits-low": "warning",
+        "queue-long": "warning",
+        "queue-short": "note",
+        "throughput-near-zero": "critical",
+    }
+    assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
+        "dead": "critical",
+        "stalled": "critical",
+        "ended": "critical",
+        "no-stats": "note",
+    }
+
+
+def test_what_is_hidden_exists() -> None:
+    book = builtin_rules()
+    every: list[Rule | StateRule] = [*book.rules, *book.states.values()]
+    ids = {rule.id for rule in every}
+    for rule in every:
+        assert set(rule.hides) - {"*"} <= ids
+    assert book.hides("kv-cache-critical") == ("kv-cache-high",)
+    assert book.hides("no such finding") == ()
+
+
+def test_the_built_in_file_is_read_once() -> None:
+    assert builtin_rules() is builtin_rules()
+    assert load_rules(RULE_FILE) == builtin_rules()
+
+
+def test_a_rule_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULE + 'recent = { needed = "recent_needed", of = "recent_of" }\n')
+    (rule,) = load_rules(file).rules
+    assert rule.hold == ("recent_needed", "recent_of")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('guide = "g"', "", "key 'guide' is missing"),
+        ('hold = "hold_samples"', "", "key 'hold' is missing"),
+        ('"note"', '"fatal"', "severity 'fatal' is none of note, warning, critical"),
+        ('metric = "running"', 'metric = "runing"', "metric 'runing' is none of the catalogue"),
+        ('signal = "running", above', 'signal = "load", above', "signal 'load' is no metric"),
+        ("above = 3", "over = 3", "needs one of at_least, above, below"),
+        ("[[rule]]", "[[rule", "cannot be read as a rule file"),
+    ],
+)
+def test_a_bad_rule_is_refused_with_file_rule_and_key(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULE.replace(old, new, 1))
+    with pytest.raises(RuleError) as refused:
+        load_rules(file)
+    assert words in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match="cannot be read"):
+        load_rules(tmp_path / "none.toml")

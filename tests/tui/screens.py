@@ -1,0 +1,58 @@
+"""Views and apps of real captures at a chosen moment, for the tests of the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC
+from pathlib import Path
+
+from tests.logs import at, log_of, read
+from vllm_watch.config import ReplaySettings, Settings, TimeSettings
+from vllm_watch.core.moments import parse_time
+from vllm_watch.core.records import Batch
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.screenview import Choices, ScreenView, make_view
+from vllm_watch.tui.timeline import Timeline
+
+NOON = at("12:00:00")
+"""Where the wall clock of tests stands."""
+
+SETTINGS = Settings(time=TimeSettings(display_tz="UTC"), replay=ReplaySettings(speed=20.0))
+
+
+class Wall:
+    """A wall clock that goes only when told to."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def monitor_of(*captures: str) -> Monitor:
+    """Return a monitor that has read whole captures."""
+    return monitor_from(read(*(log_of(name) for name in captures)).read_once())
+
+
+def monitor_from(batches: Iterable[Batch]) -> Monitor:
+    """Return a monitor that has taken in `batches`."""
+    monitor = Monitor(SETTINGS)
+    for batch in batches:
+        monitor.apply(batch)
+    return monitor
+
+
+def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> ScreenView:
+    """Return what a replay shows at a time of the captures' day."""
+    timeline = Timeline(Wall(), speed=20.0)
+    timeline.cover(*monitor.store.reach())
+    timeline.begin(at(clock))
+    return make_view(monitor, timeline, choices or Choices(), UTC)
+
+
+def replay_app(*paths: Path | str, start: str, wall: Wall | None = None) -> VllmWatch:
+    """Return an app that replays logs and stands at `start` while the wall clock stands."""
+    begin = parse_time(start)
+    return VllmWatch(read(*paths), SETTINGS, replay=True, start=begin, wall=wall or Wall())

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.logs import at
+from tests.tui.screens import monitor_from, monitor_of
+from vllm_watch.config import ServerSettings, Settings
+from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.chartdata import batch_limit, chart_specs, curve, marks
+
+DAY = (at("00:00:00"), at("23:59:59"))
+
+
+def server_of(monitor: Monitor) -> Server:
+    return next(iter(monitor.store.servers.values()))
+
+
+def test_a_curve_holds_what_stands_in_the_log() -> None:
+    drawn = curve(server_of(monitor_of("h100_saturated_then_killed")), None, "waiting", *DAY)
+    assert list(drawn.values) == [0, 0, 0, 0, 337, 351, 361, 367, 359, 355, 363]
+    assert drawn.times[0] == at("08:50:01")
+    assert drawn.gap == 16.0
+
+
+def test_engines_of_one_round_are_one_point() -> None:
+    server = server_of(monitor_of("cpu_two_engines"))
+    running = curve(server, None, "running", *DAY)
+    assert list(running.values) == [12, 12, 12, 12, 7, 0, 0, 2, 3]
+    share = curve(server, None, "kv_cache_usage", *DAY)
+    assert share.values[4] == pytest.approx(0.0015)
+    assert list(curve(server, 1, "running", *DAY).values) == [5, 5, 6, 6, 5, 0, 0, 1, 2]
+    assert list(curve(server, 7, "running", *DAY).values) == []
+
+
+def test_a_window_shows_its_part_and_the_line_that_leads_into_it() -> None:
+    server = server_of(monitor_of("h100_saturated_then_killed"))
+    drawn = curve(server, None, "running", at("08:51:00"), at("08:51:20"))
+    assert list(drawn.times) == [at("08:50:51"), at("08:51:01"), at("08:51:11")]
+
+
+def test_a_restart_is_a_gap_however_short() -> None:
+    records = tuple(Sample(10.0 * n, 0, {"running": 1.0}, run=n // 2) for n in range(4))
+    server = server_of(monitor_from([Batch("a.log", records)]))
+    drawn = curve(server, None, "running", 0, 100)
+    assert list(drawn.values) == [1.0, 1.0, None, 1.0, 1.0]
+    assert list(drawn.times) == [0, 10, 15, 20, 30]
+
+
+def test_alerts_and_death_stand_on_the_axis() -> None:
+    monitor = monitor_of("h100_saturated_then_killed")
+    found = marks(monitor, server_of(monitor), *DAY)
+    assert (at("08:51:01"), "critical") in {(mark.time, mark.role) for mark in found}
+    assert (at("08:51:43"), "critical") in {(mark.time, mark.role) for mark in found}
+    assert marks(monitor, server_of(monitor), at("08:50:00"), at("08:50:30")) == ()
+
+
+def test_the_four_charts_and_their_lines() -> None:
+    monitor = monitor_of("h100_saturated_then_killed")
+    specs = chart_specs(monitor, server_of(monitor), None, (at("08:49:00"), at("08:52:00")))
+    assert list(specs) == ["throughput", "kv", "requests", "prefix"]
+    band = specs["kv"].band
+    assert band is not None
+    assert [band.low, band.high] == pytest.approx([30, 70])
+    assert [limit.value for limit in specs["kv"].limits] == [80]
+    assert [limit.value for limit in specs["requests"].limits] == [512]
+    assert [limit.value for limit in specs["prefix"].limits] == [60]
+    assert max(value or 0 for value in specs["kv"].lines[0].values) == 100
+
+
+def test_the_batch_limit_counts_all_engines_and_may_be_told() -> None:
+    monitor = monitor_of("cpu_two_engines")
+    server = server_of(monitor)
+    server.run.config.pop("max_num_seqs", None)
+    assert batch_limit(monitor, server, DAY[1]) is None
+    monitor.settings = Settings(servers=(ServerSettings("*:9102", 8),))
+    assert batch_limit(monitor, server, DAY[1]) == 16.0
+
+
+def test_a_server_without_stats_says_so() -> None:
+    monitor = monitor_of("cpu_port_in_use")
+    specs = chart_specs(monitor, server_of(monitor), None, DAY)
+    assert specs["throughput"].empty == "no stats line yet"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.logs import at
+from tests.tui.screens import monitor_from, monitor_of
+from vllm_watch.core.records import Batch, Event, Requests
+from vllm_watch.tui.eventlines import EventLine, event_lines, short_name
+
+
+def lines(capture: str, clock: str) -> list[EventLine]:
+    return list(event_lines(monitor_of(capture), at(clock), 60))
+
+
+def test_the_life_of_the_killed_server_newest_first() -> None:
+    told = lines("h100_saturated_then_killed", "08:53:00")
+    assert [line.time for line in told] == sorted((line.time for line in told), reverse=True)
+    assert {line.server for line in told} == {":8003"}
+    texts = {line.text: line for line in told}
+    assert texts["vLLM 0.26.0 starts"].time == at("08:49:13")
+    assert texts["ready after 38 s"].time == at("08:49:51")
+    assert texts["KV cache full: 98 %"].time == at("08:51:01")
+    assert any(line.role == "critical" and line.time == at("08:51:43") for line in told)
+
+
+def test_the_requests_that_failed_are_one_burst() -> None:
+    (burst,) = [
+        line for line in lines("h100_saturated_then_killed", "08:53:00") if "answered" in line.text
+    ]
+    assert burst.text == "497 requests answered 500"
+    assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "warning", False)
+
+
+def test_nothing_is_told_before_it_happened() -> None:
+    assert lines("h100_saturated_then_killed", "08:49:12") == []
+    told = lines("h100_saturated_then_killed", "08:51:00")
+    assert not any("KV cache full" in line.text or line.role == "critical" for line in told)
+
+
+def test_full_explains_high() -> None:
+    told = lines("h100_saturated_then_killed", "08:53:00")
+    assert not any(line.text.startswith("KV cache high") for line in told)
+
+
+def test_a_clean_stop_is_no_failure() -> None:
+    told = lines("cpu_clean_stop", "09:30:00")
+    assert any(line.text == "somebody stopped it" for line in told)
+
+
+@pytest.mark.xfail(reason="the echo of a stop is told as a death", strict=False)
+def test_death_words_after_a_stop_are_no_failure() -> None:
+    assert not any(line.role == "critical" for line in lines("cpu_clean_stop", "09:30:00"))
+
+
+def test_what_has_no_stamp_is_told_about_when() -> None:
+    told = lines("cpu_port_in_use", "12:40:00")
+    (line,) = [line for line in told if line.role == "critical"]
+    assert line.about
+    assert "Address already in use" in line.text
+
+
+def test_alerts_that_are_over_say_so() -> None:
+    told = lines("h100_optimised", "08:57:55")
+    assert {line.role for line in told} <= {"note", "good", "muted"}
+
+
+def test_only_the_newest_are_kept() -> None:
+    records = tuple(Event("error", float(n), f"error {n}") for n in range(100))
+    told = event_lines(monitor_from([Batch("a.log", records)]), 1000.0, 5)
+    assert [line.text for line in told] == [f"error {n}" for n in (99, 98, 97, 96, 95)]
+
+
+def test_a_server_without_a_port_is_told_by_its_name() -> None:
+    monitor = monitor_from([Batch("a.log", (Requests(5.0, {"500": 1}, 0),))])
+    assert short_name(monitor.store.servers["a.log"]) == "a"
+    (line,) = event_lines(monitor, 10.0, 5)
+    assert (line.server, line.text) == ("a", "1 request answered 500")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.logs import FIXTURES
+from tests.tui.screens import replay_app
+from vllm_watch.tui.screens.dashboard import Dashboard
+
+Compare = Callable[..., bool]
+
+
+@pytest.fixture(autouse=True)
+def relative_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in the folder of captures: the card shows paths, and these are the same everywhere."""
+    monkeypatch.chdir(FIXTURES)
+
+
+async def all_read(pilot: Pilot[Any]) -> None:
+    """Wait until everything is read, then draw what the standing clock shows."""
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+    screen = pilot.app.screen
+    assert isinstance(screen, Dashboard)
+    screen.draw()
+    await pilot.pause()
+
+
+def compare(
+    snap_compare: Compare, size: tuple[int, int], clock: str, press: tuple[str, ...] = ()
+) -> bool:
+    """Compare the screen of two captures, stopped at a time of their day."""
+    app = replay_app(
+        "h100_saturated_then_killed/*.log", "h100_optimised/*.log", start=f"2026-11-23 {clock}"
+    )
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await all_read(pilot)
+        await pilot.press(*press)
+        await pilot.pause()
+
+    return snap_compare(app, terminal_size=size, run_before=before)
+
+
+def test_tmux_corner(snap_compare: Compare) -> None:
+    """40×10: one row each for the dead :8003 and the busy :8001; nothing cut in mid-number."""
+    assert compare(snap_compare, (40, 10), "08:54:45")
+
+
+def test_plain_terminal(snap_compare: Compare) -> None:
+    """80×24: :8003 with a full KV cache in red, its bar to the end; throughput and KV charts."""
+    assert compare(snap_compare, (80, 24), "08:51:35")
+
+
+def test_window(snap_compare: Compare) -> None:
+    """120×40: :8003 died 3 minutes ago and says why; :8001 busy with 100 requests; four charts."""
+    assert compare(snap_compare, (120, 40), "08:54:45")
+
+
+def test_whole_screen(snap_compare: Compare) -> None:
+    """200×50: fleet, card and findings left, charts right; :8001 rests in a gap of its curves."""
+    assert compare(snap_compare, (200, 50), "08:56:20", ("up", "down"))
+
+
+def test_help(snap_compare: Compare) -> None:
+    """80×24: the help over the dashboard, keys in one column and what they do in another."""
+    assert compare(snap_compare, (80, 24), "08:51:35", ("question_mark",))
