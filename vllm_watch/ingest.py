@@ -24,6 +24,9 @@ from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
 from vllm_watch.sources.standard_input import StandardInput
 from vllm_watch.sources.wakeups import StopEvent, wakeups
 
+UNSURE = ("modification time", "assumed")
+"""Sources of a zone that lines which arrive may correct."""
+
 PEEK = 64 * 1024
 """Bytes at a log's end in which its newest stamp is looked for."""
 
@@ -150,7 +153,7 @@ class FileReader:
     def _rezone(self, scanner: Scanner, newest: float | None, arrived: float | None) -> float:
         """Return the shift of all times if what arrived just now tells another zone."""
         zone = scanner.clock.zone
-        if arrived is None or newest is None or zone.source in ("given", "capture", "arrival"):
+        if arrived is None or newest is None or zone.source not in UNSURE:
             return 0.0
         stamped = datetime.fromtimestamp(newest, zone.tz).replace(tzinfo=UTC)
         found = self._finder.feed(stamped.timestamp(), arrived)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -85,3 +85,16 @@ def test_an_offset_that_is_no_zone_tells_nothing() -> None:
     finder = ZoneFinder()
     for tick in range(0, 100, 10):
         assert finder.feed(NOON + 400 + tick, NOON + tick) is None
+
+
+def test_a_container_s_stamp_tells_zone_and_year() -> None:
+    line = (
+        b"2024-01-01T02:59:59.331095044Z (APIServer pid=7) INFO 12-31 21:59:59 [loggers.py:1] x\n"
+    )
+    modified = datetime(2026, 6, 1, tzinfo=UTC).timestamp()  # a copy's: it says nothing
+    clock = clock_for(line, line, modified, modified + 10, None, None)
+    assert clock is not None
+    assert clock.zone == Zone(timezone(timedelta(hours=-5)), "outer stamp")
+    assert (
+        clock.resolve(b"12-31 21:59:59") == datetime(2024, 1, 1, 2, 59, 59, tzinfo=UTC).timestamp()
+    )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.message import Message
 from textual.pilot import Pilot
 
 from tests.logs import FIXTURES, at, formats, log_of
@@ -13,10 +15,11 @@ from tests.tui.screens import SETTINGS, Wall, replay_app
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.feed import run_feed
+from vllm_watch.tui.messages import BatchesRead
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.help import HelpScreen
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import Glance
 from vllm_watch.tui.widgets.keyline import KeyLine
@@ -329,8 +332,20 @@ async def test_a_reading_thread_that_fails_is_a_notification_and_no_crash(speed:
         assert "the disk is gone" in notice.message
         assert notice.severity == "error"
         assert not notice.markup
-        await until(pilot, lambda: drawn(app))
-        await until(pilot, lambda: ":8003" in shown(app, Fleet))
-        assert "died" in shown(app, Fleet) or "starting" in shown(app, Fleet)
         assert app.is_running
-        assert shown(app, EventList)
+        assert isinstance(app.screen, Dashboard)
+
+
+def test_what_was_read_before_a_failure_reaches_the_screen() -> None:
+    posted: list[Message] = []
+
+    def post(message: Message) -> bool:
+        posted.append(message)
+        return True
+
+    with pytest.raises(RuntimeError):
+        run_feed(Broken([str(KILLED)], formats()), post, lambda: 0, threading.Event(), live=False)
+    read_batches = [
+        item for message in posted if isinstance(message, BatchesRead) for item in message.items
+    ]
+    assert len(read_batches) == len(list(Ingest([str(KILLED)], formats()).read_once()))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of
 from vllm_watch.core.records import Batch, Event, Requests
@@ -47,7 +45,6 @@ def test_a_clean_stop_is_no_failure() -> None:
     assert any(line.text == "somebody stopped it" for line in told)
 
 
-@pytest.mark.xfail(reason="the echo of a stop is told as a death", strict=False)
 def test_death_words_after_a_stop_are_no_failure() -> None:
     assert not any(line.role == "critical" for line in lines("cpu_clean_stop", "09:30:00"))
 

@@ -48,7 +48,7 @@ def test_rates_in_short(value: float | None, text: str) -> None:
         99_949,
         999_499,
         999_999,
-        pytest.param(99_951, marks=pytest.mark.xfail(reason="100.0k has six", strict=False)),
+        99_951,
     ],
 )
 def test_short_rates_stay_short_where_they_are_rounded_up(value: float) -> None:

@@ -222,13 +222,8 @@ def evil_log(folder: Path) -> Path:
     return path
 
 
-ACTING_PATH = pytest.mark.xfail(reason="the card shows a path's marks as they are", strict=False)
-
-
 @pytest.mark.parametrize("clock", ["09:00:03", "09:00:05", "09:00:30"])
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=ACTING_PATH) if name == "card" else name for name in PANES]
-)
+@pytest.mark.parametrize("name", list(PANES))
 def test_text_of_a_log_can_do_nothing_but_be_shown(
     draw: Draw, tmp_path: Path, name: str, clock: str
 ) -> None:

@@ -121,6 +121,7 @@ class AlertMachine:
     ) -> None:
         if watch.firing is not None:
             cleared = self._holds(watch.rule.clear, signals, unknown=True)
+            cleared = cleared or self._unknown(watch.rule, signals)
             watch.clear_run = watch.clear_run + 1 if cleared else 0
             if idle or watch.clear_run >= self._settings.clear_samples:
                 watch.firing.until = time
@@ -135,6 +136,13 @@ class AlertMachine:
             watch.clear_run = 0
             alerts.spans.append(watch.firing)
             del alerts.spans[:-MOST_SPANS]
+
+    def _unknown(self, rule: Rule, signals: Mapping[str, float]) -> bool:
+        """Tell whether a rule that needs prompts to flow has none to judge by (HEALTH §1)."""
+        return any(
+            test.signal == "prompt_flow" and not self._holds((test,), signals, unknown=False)
+            for test in rule.when
+        )
 
     def _holds(
         self, tests: tuple[Test, ...], signals: Mapping[str, float], *, unknown: bool

@@ -9,7 +9,9 @@ ESCAPES = re.compile(
 )
 """Terminal escape sequences: CSI, OSC and two-character ones, bounded so that time is linear."""
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 """Control characters and marks that change the direction of text."""
 
 SHOWN_CHARACTERS = 2_000

@@ -39,7 +39,7 @@ class Zone:
     tz: tzinfo
     """The zone itself."""
     source: str
-    """`given`, `capture`, `arrival`, `modification time` or `assumed`."""
+    """`given`, `capture`, `outer stamp`, `arrival`, `modification time` or `assumed`."""
 
     @property
     def assumed(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from vllm_watch.parsing.timestamps import (
@@ -34,6 +35,13 @@ def clock_for(
     `zone` and `year` are what is known already. None if no line with a stamp is there yet.
     """
     first, newest = first_and_newest(head, tail)
+    outer = outer_zone(tail) or outer_zone(head)
+    if outer is not None and first is not None and newest is not None:
+        outer_stamped, seen = outer
+        year = year or year_of_first(first, newest, seen, UTC)
+        found = zone_from_offset(outer_stamped, seen)
+        if zone is None and found is not None:
+            zone = Zone(found, "outer stamp")
     if newest is None:
         newest = first
     if first is None or newest is None:
@@ -46,6 +54,30 @@ def clock_for(
             found = zone_from_offset(stamped, at)
             zone = Zone(found, "modification time") if found else ASSUMED
     return StampClock(zone, year or year_of_first(first, newest, at, zone.tz))
+
+
+_OUTER = re.compile(
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d) [^\n]{0,300}?"
+    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
+    rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
+)
+"""A container's stamp with its zone before vLLM's own on the same line."""
+
+
+def outer_zone(piece: bytes) -> tuple[datetime, datetime] | None:
+    """Return a line's own stamp read as UTC, and the moment that the stamp before it tells."""
+    found = _OUTER.search(piece)
+    if found is None:
+        return None
+    text = found.group(1).decode() + found.group(2).decode().replace("Z", "+00:00")
+    try:
+        seen = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    candidates = (moment(found.group(3), seen.year + step, UTC) for step in (-1, 0, 1))
+    known = [at for at in candidates if at is not None]
+    nearest = min(known, key=lambda at: abs(at - seen), default=None)
+    return None if nearest is None else (nearest, seen)
 
 
 class ZoneFinder:

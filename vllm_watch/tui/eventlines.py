@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
@@ -42,6 +42,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
     "spike": ("•", "note", lambda f, _: f"latency spike: compiled {f.get('kernel', '')}"),
     "stop": ("■", "muted", lambda _f, _e: "somebody stopped it"),
     "dead": ("✖", "critical", lambda f, e: str(f.get("reason", e.text))),
+    "cause": ("✖", "critical", lambda f, e: f"{f.get('cause', '')}: {e.text}"),
     "killed": ("✖", "critical", lambda f, e: f"ended from outside: {f.get('reason', e.text)}"),
     "usage": ("✖", "critical", lambda f, e: f"bad flags: {f.get('reason', e.text)}"),
     "traceback": ("✖", "critical", lambda f, e: str(f.get("error", e.text))),
@@ -72,10 +73,13 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
     name = short_name(server)
     for run in server.runs:
         said: set[str] = set()
+        stopped = False
         for at, moment in run.placed():
             line = _event_line(name, run, at, moment, said)
             if line is not None and line.time <= until:
-                yield line
+                # Death words after a stop are its echo (FORMATS §3), not a failure.
+                yield replace(line, glyph="■", role="muted") if stopped else line
+            stopped = stopped or moment.event.kind == "stop"
 
 
 def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> Iterator[EventLine]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
+from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.tui.figures import clock, duration
@@ -33,7 +34,7 @@ def facts_of(server: Server, time: float, tz: tzinfo) -> Facts:
         ("CAPACITY", _capacity(run)),
         ("START-UP", _startup(run, time, tz)),
         ("REQUESTS", _requests(run, time)),
-        ("LOG", (server.source, _zone(server))),
+        ("LOG", (printable(server.source), _zone(server))),
     ]
     return tuple((label, facts) for label, facts in lines if facts)
 

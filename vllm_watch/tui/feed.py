@@ -38,17 +38,19 @@ def run_feed(
         items = ingest.read_once()
     group: list[Batch | Looked] = []
     began = time.monotonic()
-    for item in items:
-        group.append(item)
-        late = time.monotonic() - began > GROUP_SECONDS
-        if late or isinstance(item, Looked) or item.arrived is not None:
+    try:
+        for item in items:
+            group.append(item)
+            late = time.monotonic() - began > GROUP_SECONDS
+            if late or isinstance(item, Looked) or item.arrived is not None:
+                post(BatchesRead(tuple(group)))
+                group, began = [], time.monotonic()
+                while pending() > MOST_PENDING and not stop.is_set():
+                    stop.wait(0.02)
+            if stop.is_set():
+                break
+    finally:  # what was read before a failure reaches the screen
+        if group:
             post(BatchesRead(tuple(group)))
-            group, began = [], time.monotonic()
-            while pending() > MOST_PENDING and not stop.is_set():
-                stop.wait(0.02)
-        if stop.is_set():
-            break
-    if group:
-        post(BatchesRead(tuple(group)))
-    post(AllRead())
-    ingest.close()
+        post(AllRead())
+        ingest.close()

@@ -23,7 +23,7 @@ def short_rate(value: float | None) -> str:
         return f"{value:.0f}"
     if value < 1_000_000:
         thousands = value / 1_000
-        return f"{thousands:.1f}k" if thousands < 100 else f"{thousands:.0f}k"
+        return f"{thousands:.1f}k" if thousands < 99.95 else f"{thousands:.0f}k"
     return f"{value / 1_000_000:.1f}M"
 
 

@@ -207,12 +207,13 @@ class Dashboard(Screen[None]):
 
     def action_help(self) -> None:
         """Show every key and sign."""
-        keys = [
-            (binding.key_display or key_name(binding.key), binding.description)
-            for binding in (*self.BINDINGS, *Fleet.BINDINGS, *self.app.BINDINGS)
-            if isinstance(binding, Binding)
-        ]
-        self.app.push_screen(HelpScreen(keys))
+        keys: dict[str, str] = {}
+        for binding in (*self.BINDINGS, *Fleet.BINDINGS, *self.app.BINDINGS):
+            if isinstance(binding, Binding):
+                key = binding.key_display or key_name(binding.key)
+                known = keys.get(binding.description)
+                keys[binding.description] = f"{known} {key}" if known else key
+        self.app.push_screen(HelpScreen([(key, words) for words, key in keys.items()]))
 
     def action_pause(self) -> None:
         """Hold the moment or go on; reading goes on all the while."""

@@ -39,7 +39,8 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the help."""
         text = Text()
-        text.append("KEYS\n", style="bold")
+        text.append("KEYS", style="bold")
+        text.append("   esc closes this\n", style="dim")
         for key, words in self._keys:
             text.append(f"  {key:<12}", style="bold")
             text.append(f"{words}\n")
@@ -47,7 +48,6 @@ class HelpScreen(ModalScreen[None]):
         for sign, words in LEGEND:
             text.append(f"  {sign:<12}", style="bold")
             text.append(f"{words}\n")
-        text.append("\nesc closes this", style="dim")
         with VerticalScroll(id="help"):
             yield Static(text)
 
