@@ -22,7 +22,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures clean
+.PHONY: help demo test check unit fix snapshots pictures fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each b
 
 pictures: $(DEV)  ## redraw the pictures of the documentation from the real program
 	@$(BIN)/python -m scripts.pictures $(ARGS)
+
+fuzz: $(DEV)  ## damaged logs through the reading; ARGS="--seconds 600"
+	@$(BIN)/python scripts/fuzz.py $(ARGS)
 
 clean:  ## remove the environment, caches and built files
 	@rm -rf .venv build dist snapshot_report.html .hypothesis .import_linter_cache \

@@ -49,7 +49,7 @@ def test_the_help_of_all_names_every_command(capsys: Output) -> None:
 @pytest.mark.parametrize("command", [*COMMANDS, None])
 def test_an_unknown_option_is_one_line(command: str | None, capsys: Output) -> None:
     words = [command] if command else []
-    paths = [] if command == "demo" else ["a.log"]
+    paths = [] if command in ("demo", "formats") else ["a.log"]
     rest = ["-o", "-"] if command == "export" else []
     assert "--colour" in refusal(capsys, *words, *paths, *rest, "--colour")
 

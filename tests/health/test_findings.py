@@ -62,8 +62,8 @@ def test_a_dead_server_says_why_and_what_was_wrong_before() -> None:
     assert "engine core exited unexpectedly" in found[0].detail
     assert "[shutdown]" not in found[0].detail
     before = {finding.id: finding.title for finding in found[1:]}
-    assert before["kv-cache-critical"] == "before: KV cache full: 99 %"
-    assert all(title.startswith("before: ") for title in before.values())
+    assert before["kv-cache-critical"] == "before that: KV cache full: 99 %"
+    assert all(title.startswith("before that: ") for title in before.values())
 
 
 def test_a_stopped_server_has_nothing_wrong_with_it() -> None:

@@ -8,7 +8,7 @@ from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.errors import FormatError
-from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.formats import Formats, Origin
 from vllm_watch.parsing.loading import load_formats
 
 BUILT_IN = sorted(builtin_formats_folder().glob("*.toml"))
@@ -89,7 +89,7 @@ def test_every_built_in_file_loads(path: Path) -> None:
 def test_built_in_files_load_together_and_are_known_by_their_names() -> None:
     formats = load_formats(BUILT_IN)
     assert len(BUILT_IN) >= 7
-    assert set(formats.origins.values()) == set(BUILT_IN)
+    assert {origin.path for origin in formats.origins.values()} == set(BUILT_IN)
     assert len(formats.origins) == len(BUILT_IN)
 
 
@@ -230,3 +230,56 @@ def test_arguments_that_are_no_dict_do_not_end_the_reading(text: str) -> None:
     body = f"non-default args: {text}}}".encode()
     event = formats.event_of(envelope_of(), body, 5.0)
     assert event is None or event.fields["args"] == {}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+",
+        "(?:x*)*",
+        r"(\w+\s*)+",
+        r"^(?:(?:a|b+)c?){2,}$",
+        "(?P<n>(?=a*)b)+",
+        "(?:a{1,2000}b){0,}",
+        "(?:a+?)+?",
+        "(?>a+)*",
+        "(?:a|(?:b(?:c|d*)){1,3})*",
+    ],
+)
+def test_a_repeat_without_end_inside_another_is_refused(tmp_path: Path, pattern: str) -> None:
+    broken = EVENT.replace("^The answer is (?P<n>[0-9.]+)$", f"^The answer is {pattern}")
+    message = refusal(tmp_path, envelope=ENVELOPE, event=broken)
+    assert str(tmp_path / "event.toml") in message
+    assert repr(pattern)[1:-1] in message
+    assert "repeat" in message
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a+b+", "(?:a{1,200})+", "(?:a+){1,200}", "[a-z+*]+", "(a|b)*"]
+)
+def test_a_bounded_repeat_may_stand_in_another(tmp_path: Path, pattern: str) -> None:
+    text = EVENT.replace("(?P<n>[0-9.]+)$", f"(?P<n>[0-9.]+)(?:{pattern}|$)")
+    assert load(tmp_path, envelope=ENVELOPE, event=text).events
+
+
+@pytest.mark.parametrize("where", ["find", "envelope", "known", "access", "wrapper", "own"])
+def test_patterns_of_all_kinds_are_looked_through(tmp_path: Path, where: str) -> None:
+    texts = {
+        "find": EVENT.replace("fields =", "find = { more = '(?P<more>(?:x+)+)' }\nfields ="),
+        "envelope": ENVELOPE.replace(r"\]'''", r"\](?:x+)*'''"),
+        "known": 'kind = "known"\n[[known]]\npattern = "(?:x+)+"',
+        "access": 'kind = "event"\n[access]\npattern = "(?:x+)+"',
+        "wrapper": 'kind = "wrapper"\n[[wrapper]]\npattern = "(?:x+)+"',
+        "own": "envelope = '(?:x+)+'\n" + STATS,
+    }
+    message = refusal(tmp_path, odd=texts[where])
+    assert str(tmp_path / "odd.toml") in message
+    assert "(?:x+)" in message
+
+
+def test_a_file_says_what_it_is(tmp_path: Path) -> None:
+    about = 'name = "mine"\ntitle = "T"\nversions = "1 – 2"\n'
+    formats = load(tmp_path, envelope=ENVELOPE, stats=about + STATS, zstats=about + STATS)
+    assert list(formats.origins) == ["envelope", "mine", "mine (2)"]
+    path = tmp_path / "stats.toml"
+    assert formats.origins["mine"] == Origin(path, "stats", "T", "1 – 2", 1)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from vllm_watch.tui.layout import CHARTS, LARGE, Layout, layout_for
+from vllm_watch.tui.layout import CHARTS, LARGE, MORE_CHARTS, Layout, layout_for
 
 SIZES = [*itertools.product((1, 20, 40, 57, 58, 80, 99, 100, 120, 159, 160, 200, 250), (1, 5, 10, 12, 19, 20, 24, 28, 31, 32, 36, 38, 50, 70))]  # fmt: skip
 
@@ -22,12 +22,12 @@ def test_every_size_has_a_layout_with_room_for_the_fleet(servers: int) -> None:
         assert all(int(part) >= 1 for part in parts if part != "1fr"), (width, height, layout)
         if height >= 5:
             assert fixed_rows(layout) < height - 2, (width, height, layout)
-        assert set(layout.charts) <= set(CHARTS)
+        assert set(layout.charts) <= set(MORE_CHARTS)
 
 
 @pytest.mark.parametrize(
     ("width", "height", "charts", "pages"),
-    [(40, 10, 0, 5), (80, 12, 0, 5), (80, 24, 2, 2), (120, 24, 2, 2), (120, 40, 4, 1), (200, 50, 4, 1)],
+    [(40, 10, 0, 5), (80, 12, 0, 5), (80, 24, 2, 2), (120, 24, 2, 2), (120, 40, 4, 1), (200, 50, 6, 1)],
 )  # fmt: skip
 def test_what_the_usual_sizes_show(width: int, height: int, charts: int, pages: int) -> None:
     layout = layout_for(width, height, 4)

@@ -79,7 +79,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pane, ScreenView, tuple[i
         monkeypatch.setattr(kind, "app", SimpleNamespace(theme="test"))
         monkeypatch.setattr(kind, "screen", SimpleNamespace(active_bindings=bindings))
         monkeypatch.setattr(pane_module, "palette_of", lambda _app: PALETTE)
-        monkeypatch.setattr("vllm_watch.tui.palette.palette_of", lambda _app: PALETTE)
+        monkeypatch.setattr("vllm_watch.tui.widgets.chartpane.palette_of", lambda _app: PALETTE)
         pane.set_reactive(Pane.view, view)
         return pane.render()
 
@@ -167,7 +167,7 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     text = plain(draw, Findings(), views["critical"], (100, 12))
     assert ":8003 KV cache full: 99 %" in text
     assert "since 08:50:41 60s" in text
-    assert "→ stop new requests, let it drain, halve --max-num-seqs" in text
+    assert "→ raise --gpu-memory-utilization, else halve --max-num-seqs" in text
     assert "[long-context guide]" in text
     small = plain(draw, Findings(), views["critical"], (40, 2))
     assert "more" in small
@@ -306,6 +306,6 @@ def test_two_texts_on_a_line(width: int) -> None:
 
 def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -> None:
     assert views["critical"].moment == at("08:51:41")
-    assert "08:51:01 ✖ :8003 KV cache full: 98 %" in plain(
+    assert "08:50:41 ✖ :8003 KV cache full: 98 %" in plain(
         draw, EventList(), views["critical"], (80, 20)
     )

@@ -9,7 +9,7 @@ from typing import NoReturn
 from vllm_watch import __version__
 from vllm_watch.cli.common import CommandError
 
-COMMANDS = ("watch", "replay", "demo", "export")
+COMMANDS = ("watch", "replay", "demo", "export", "formats")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -39,6 +39,7 @@ def build_parser() -> Parser:
     _replay(commands)
     _demo(commands)
     _export(commands)
+    _formats(commands)
     return parser
 
 
@@ -72,12 +73,27 @@ def _command(
     command: Parser = commands.add_parser(
         name, help=text, description=text[:1].upper() + text[1:] + ".", epilog=f"example: {example}"
     )
-    command.add_argument("--config", metavar="FILE", help="settings file instead of the usual one")
-    command.add_argument(
-        "--tz", metavar="ZONE", help="zone of the clock that wrote the logs: Europe/Berlin, +02:00"
-    )
-    command.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR)")
+    _everywhere(command, None)
     return command
+
+
+def _everywhere(command: Parser, default: str | None) -> None:
+    """Add the options of every command; below a command, absent ones must not overwrite its own."""
+    command.add_argument(
+        "--config", metavar="FILE", default=default, help="settings file instead of the usual one"
+    )
+    command.add_argument(
+        "--tz",
+        metavar="ZONE",
+        default=default,
+        help="zone of the clock that wrote the logs: Europe/Berlin, +02:00",
+    )
+    command.add_argument(
+        "--no-color",
+        action="store_true",
+        default=default or False,
+        help="no colours (also: NO_COLOR)",
+    )
 
 
 def _watch(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -130,3 +146,25 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument(
         "--follow", action="store_true", help="then go on with what arrives, until interrupted"
     )
+
+
+def _formats(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "formats",
+        "list the dialects that are read; `formats check FILE...` tries them on logs",
+        "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'",
+    )
+    command.add_argument("--json", action="store_true", help="as JSON")
+    actions = command.add_subparsers(dest="action", metavar="check", required=False)
+    text = "say line by line what is read of logs, and what stays unread"
+    check: Parser = actions.add_parser(
+        "check",
+        help=text,
+        description=text[:1].upper() + text[1:] + ".",
+        epilog="example: vllm-watch formats check vllm_M_port8001_realtime.log --all",
+    )
+    _everywhere(check, argparse.SUPPRESS)
+    check.add_argument("paths", nargs="+", metavar="FILE", help=_PATHS)
+    check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+    check.add_argument("--all", action="store_true", help="every shape, not only the first 20")

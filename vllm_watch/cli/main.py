@@ -19,6 +19,8 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments = parse(sys.argv[1:] if words is None else words)
         if arguments.command == "export":
             from vllm_watch.cli.export_command import run
+        elif arguments.command == "formats":
+            from vllm_watch.cli.formats_command import run
         else:
             from vllm_watch.cli.screen_command import run
         return run(arguments)

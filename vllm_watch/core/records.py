@@ -22,6 +22,8 @@ class Sample:
     """Metric name to value, ratios 0…1; a metric that the line lacks is not in it."""
     run: int = 0
     """0, 1 … per restart in the same log."""
+    writer: str = ""
+    """The numbered API server that wrote it (`ApiServer_1`), empty where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.naming import printable
 from vllm_watch.core.records import Event, FieldValue, Requests, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
+from vllm_watch.core.traffic import Traffic
 
 MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
@@ -53,6 +55,11 @@ class Run:
     first_request: float | None = None
     served: Counter[str] = field(default_factory=Counter)
     polls: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    progress: tuple[Event, float | None] | None = None
+    """Newest state of a progress bar of the start-up, and when it arrived."""
+    writers: dict[int, set[str]] = field(default_factory=dict)
+    """Engine to the API servers that write lines for it."""
 
     def add_sample(self, sample: Sample, arrived: float | None) -> None:
         """Put a sample into its engine's series."""
@@ -61,12 +68,17 @@ class Run:
             series = self.series[sample.engine] = Series()
             self.series = dict(sorted(self.series.items()))
         series.append(sample.time, sample.values)
+        if sample.writer:
+            self.writers.setdefault(sample.engine, set()).add(sample.writer)
         if arrived is not None:
             self.seen[sample.engine] = max(arrived, self.seen.get(sample.engine, 0.0))
         self.stamp(sample.time)
 
     def add_event(self, event: Event, arrived: float | None) -> None:
         """Keep an event; a line that continues the error before it joins that."""
+        if event.kind == "progress":
+            self.progress = (event, arrived)
+            return
         if event.time is not None:
             self.stamp(event.time)
         begun = self._newest_of(own=True) if event.continues else None
@@ -78,12 +90,24 @@ class Run:
         if event.kind in _CONFIG_KINDS:
             self._configure(event)
 
+    @property
+    def doubled(self) -> int:
+        """How many API servers write lines for one engine, 0 if each has its own."""
+        most = max((len(writers) for writers in self.writers.values()), default=0)
+        return most if most > 1 else 0
+
+    def stamps(self) -> array[float]:
+        """Return the stamps of the engine with the most samples."""
+        empty = array("d")
+        return max((series.times for series in self.series.values()), key=len, default=empty)
+
     def add_requests(self, requests: Requests, arrived: float | None = None) -> None:
         """Count requests; those answered with an error are an event as well."""
         errors = {status: n for status, n in requests.served.items() if status >= "400" and n}
         if errors:
             self._add_http_errors(requests, errors, arrived)
         self.served.update(requests.served)
+        self.traffic.add(requests.served, requests.time, arrived)
         self.polls += requests.polls
         if self.first_request is None and (requests.served or requests.polls):
             self.first_request = requests.time if requests.time is not None else self.newest_stamp
@@ -128,6 +152,7 @@ class Run:
 
     def shift(self, seconds: float) -> None:
         """Move everything that carries a stamp: the zone turned out to be another."""
+        self.traffic.shift(seconds)
         for series in self.series.values():
             series.shift(seconds)
         for moment in self.moments:

@@ -37,6 +37,8 @@ class ServerState:
     since: float | None
     why: str = ""
     """The line or the fact behind it."""
+    cause: str = ""
+    """What killed it, as the format files name it: `out of memory`, `port in use` …"""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class _Evidence:
     stop_text: str = ""
     death: float | None = None
     death_text: str = ""
+    cause: str = ""
+    cause_text: str = ""
     phase: str = ""
 
 
@@ -67,7 +71,8 @@ def judge(
     rules = rules or StateRules()
     evidence = _evidence(run, now, saved=saved)
     if evidence.death is not None:
-        return ServerState("dead", _known(evidence.death), evidence.death_text)
+        why = evidence.cause_text or evidence.death_text
+        return ServerState("dead", _known(evidence.death), why, evidence.cause)
     if evidence.stop is not None:
         return ServerState("stopped", _known(evidence.stop), evidence.stop_text)
     if evidence.ready is None:
@@ -184,6 +189,10 @@ def _weigh(found: _Evidence, at: float, moment: Moment) -> None:
             found.stop, found.stop_text = at, event.text
     elif event.kind in _DEATHS and found.stop is None and found.death is None:
         found.death, found.death_text = at, event.text
+        if event.kind in ("killed", "usage"):
+            found.cause = {"killed": "batch system", "usage": "bad flags"}[event.kind]
+    elif event.kind == "cause" and not found.cause:
+        found.cause, found.cause_text = str(event.fields.get("cause", "")), event.text
     phase = event.fields.get("phase")
     if isinstance(phase, str):
         found.phase = phase
@@ -212,4 +221,5 @@ def _weigh_traceback(
         if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
             found.death = at
             found.death_text = str(moment.event.fields.get("error", moment.event.text))
+            found.cause = str(moment.event.fields.get("cause", ""))
             return

@@ -32,6 +32,8 @@ class Finding:
     """Epoch seconds of the first evidence."""
     engine: int | None = None
     """The engine it is about, None: the whole server."""
+    until: float | None = None
+    """When it ended, None while it lasts."""
 
 
 def findings_at(
@@ -53,7 +55,10 @@ def findings_at(
         last_words = [
             _alert_finding(span, settings, run, state.since) for span in _earliest(before)
         ]
-        found += [replace(finding, title=f"before: {finding.title}") for finding in last_words]
+        found += [
+            replace(finding, title=f"before that: {finding.title}", until=state.since)
+            for finding in last_words
+        ]
     elif state.name != "stopped":
         firing = _earliest(alerts.firing(time))
         found += [_alert_finding(span, settings, run, time) for span in firing]
@@ -97,7 +102,7 @@ def _state_finding(rule: StateRule, run: Run, state: ServerState, time: float) -
         rule.severity,
         rule.title.format_map(_Words(words)),
         rule.detail.format_map(_Words(words)),
-        rule.remedy,
+        rule.remedies.get(state.cause, rule.remedy),
         rule.guide,
         state.since,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +75,8 @@ class StateRule:
     remedy: str
     guide: str
     hides: tuple[str, ...] = ()
+    remedies: Mapping[str, str] = field(default_factory=dict)
+    """Cause of the state to what to do about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ def _state_rule(path: Path, entry: dict[str, Any]) -> StateRule:
             entry["remedy"],
             entry["guide"],
             tuple(entry.get("hides", ())),
+            dict(entry.get("remedies", {})),
         )
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error

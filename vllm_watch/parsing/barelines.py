@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.parsing.eventforms import EventForm
@@ -26,6 +27,7 @@ class BareLines:
         """Read with `formats`; `twin` marks a `.err` file."""
         self._formats = formats
         self._twin = twin
+        self._line = (0, 0)
         self._own = [form for form in formats.stats if form.envelope is not None]
         self._literals = (
             {form.contains for form in formats.bare_events}
@@ -35,37 +37,56 @@ class BareLines:
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
 
     def positions(self, block: bytes) -> list[int]:
-        """Return where a literal of such a line stands, the last first."""
+        """Return where each literal first stands in each line, the last first."""
+        self._line = (0, 0)
         found: set[int] = set()
         for literal in self._literals:
             at = block.find(literal)
             while at >= 0:
                 found.add(at)
-                at = block.find(literal, at + len(literal))
+                end = block.find(b"\n", at)  # only its first place in a line can count
+                at = block.find(literal, end) if end >= 0 else -1
         return sorted(found, reverse=True)
 
     def read(
         self, block: bytes, position: int, clock: StampClock, stamp: float | None
     ) -> list[Record]:
         """Return what the line with a literal at `position` says; nothing if it is not ours."""
-        start = block.rfind(b"\n", max(0, position - LONGEST_BAR), position) + 1
-        end = block.find(b"\n", position)
-        end = len(block) if end < 0 else end
+        if not self._line[0] <= position < self._line[1]:
+            self._line = _line_around(block, position)
+        start, end = self._line
         progress = self._progress(block, start, position, end)
         if progress is not None:
-            return [progress]
-        bar = block.rfind(b"\r", start, position) + 1
-        start = max(start, bar)
+            return list(progress)
+        near = max(start, position - LONGEST_PREFIX - 1)
+        start = max(start, block.rfind(b"\r", near, position) + 1)
         if position - start > LONGEST_PREFIX:
             return []
-        raw = without_escapes(block[start : min(end, start + LONGEST_LINE)])
+        segment = block.find(b"\r", position, end)
+        end = min(end, start + LONGEST_LINE) if segment < 0 else min(segment, start + LONGEST_LINE)
+        raw = without_escapes(block[start:end])
         sample = self._sample(raw, clock)
         if sample is not None:
             return [sample]
         line = self._formats.unwrapper.strip(raw.decode("utf-8", "replace")).rstrip("\r\n ")
         if line.startswith(TRACEBACK.decode()):
-            return list(self.traceback.begin(block, start, stamp))
+            begun = self.traceback.begin(block, start, stamp, self._line[1])
+            return [self.with_cause(event) for event in begun]
         return list(self._events(block, start, position, end, line))
+
+    def rest(self, block: bytes) -> list[Record]:
+        """At a block's beginning: go on with a traceback that an earlier block began."""
+        return [self.with_cause(event) for event in self.traceback.rest(block)]
+
+    def with_cause(self, event: Event) -> Event:
+        """Return a traceback with its cause, if its error is one that the formats know."""
+        error = str(event.fields.get("error", ""))
+        for form in self._formats.events:
+            if form.kind == "cause" and form.contains.decode() in error:
+                fields = form.read(error)
+                if fields is not None:
+                    return replace(event, fields={**event.fields, "cause": fields["cause"]})
+        return event
 
     def _events(
         self, block: bytes, start: int, position: int, end: int, line: str
@@ -77,14 +98,18 @@ class BareLines:
                     yield Event(form.kind, None, shown(line.encode()), fields, twin=self._twin)
                     return
 
-    def _progress(self, block: bytes, start: int, position: int, end: int) -> Event | None:
-        """Return the newest state of a progress bar; its first state stands at `position`."""
+    def _progress(self, block: bytes, start: int, position: int, end: int) -> list[Event] | None:
+        """Return the newest state of the progress bar at `position`, None if there is none.
+
+        The first state of a line speaks for all others.
+        """
         for form in self._formats.bare_events:
             if form.kind == "progress" and block.startswith(form.contains, position):
                 if block.find(form.contains, start, position) >= 0:
-                    return None  # an earlier state of the same bar has spoken for the line
+                    return []
                 newest = block.rfind(form.contains, position, end)
-                return self._bar_event(form, block[newest : min(end, newest + 400)])
+                event = self._bar_event(form, block[newest : min(end, newest + 400)])
+                return [] if event is None else [event]
         return None
 
     def _bar_event(self, form: EventForm, raw: bytes) -> Event | None:
@@ -96,6 +121,13 @@ class BareLines:
         """Return the sample of a server that writes an envelope of its own."""
         form = next((form for form in self._own if form.contains in raw), None)
         return None if form is None else _own_sample(form, raw, clock)
+
+
+def _line_around(block: bytes, position: int) -> tuple[int, int]:
+    """Return beginning and end of the line at `position`: looked for once, lines may be long."""
+    end = block.find(b"\n", position)
+    start = block.rfind(b"\n", max(0, position - LONGEST_BAR), position) + 1
+    return start, len(block) if end < 0 else end
 
 
 def _own_sample(form: LineForm, raw: bytes, clock: StampClock) -> Sample | None:

@@ -35,6 +35,18 @@ class Access:
     polls: frozenset[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a format file stands and what it says about itself."""
+
+    path: Path
+    kind: str
+    title: str
+    versions: str
+    samples: int
+    """Lines in it that hold it to what it must read."""
+
+
 @dataclass(slots=True)
 class Formats:
     """Everything that the format files know, compiled."""
@@ -52,7 +64,8 @@ class Formats:
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
     known: list[re.Pattern[str]] = field(default_factory=list)
     """Lines that are recognised and hold nothing to keep."""
-    origins: dict[str, Path] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    """The files by name, in the order given; ` (2)` behind a second of the same name."""
     _dull: set[bytes] = field(default_factory=set)
 
     def is_opaque(self, file: str, body: bytes) -> bool:

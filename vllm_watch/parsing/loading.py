@@ -17,8 +17,9 @@ from typing import Any
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
-from vllm_watch.parsing.formats import Access, Formats, LineForm
+from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
 from vllm_watch.parsing.parts import PartsReader
+from vllm_watch.parsing.patterns import refuse_slow_patterns
 from vllm_watch.parsing.samples import (
     access_values,
     check_opaque,
@@ -40,6 +41,8 @@ def load_formats(paths: Iterable[Path]) -> Formats:
     tables = [(path, _table(path)) for path in paths]
     envelopes: list[str] = []
     for path, table in tables:
+        refuse_slow_patterns(str(path), table)
+        formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":
             with _naming(path):
                 envelopes += [_envelope_pattern(entry) for entry in table["envelope"]]
@@ -47,10 +50,37 @@ def load_formats(paths: Iterable[Path]) -> Formats:
     # What stands around a line comes first: samples of all other kinds need it.
     tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
     for path, table in tables:
-        formats.origins[str(table.get("name", path.stem))] = path
         with _naming(path):
             _add(formats, path, table)
     return formats
+
+
+def _name(formats: Formats, path: Path, table: Mapping[str, Any]) -> str:
+    """Return the name of a format file, told apart from earlier ones of that name."""
+    name = unique = str(table.get("name", path.stem))
+    number = 1
+    while unique in formats.origins:
+        number += 1
+        unique = f"{name} ({number})"
+    return unique
+
+
+def _origin(path: Path, table: Mapping[str, Any]) -> Origin:
+    kind, title, versions = (str(table.get(key, "")) for key in ("kind", "title", "versions"))
+    return Origin(path, kind, title, versions, _samples(table))
+
+
+def _samples(value: object) -> int:
+    """Count the samples in a table and all tables in it."""
+    if isinstance(value, list):
+        return sum(_samples(item) for item in value)
+    if not isinstance(value, dict):
+        return 0
+    own = value.get("sample", [])
+    return sum(
+        len(own) if item is own and isinstance(own, list) else _samples(item)
+        for item in value.values()
+    )
 
 
 @contextmanager

@@ -52,8 +52,8 @@ class Scanner:
         """Return the records of a block of whole lines (the last may lack its newline)."""
         scan = Scan(lines=block.count(b"\n"))
         block = self._formats.unwrapper.plain(block)
-        scan.records += self._bare.traceback.rest(block)
-        read_stats = counted = opaque_end = line_start = line_end = 0
+        scan.records += self._bare.rest(block)
+        read_stats = counted = opaque_end = line_start = line_end = after = 0
         for position, anchored in self._candidates(block):
             if position < opaque_end:
                 continue
@@ -69,7 +69,9 @@ class Scanner:
             if position >= line_end:
                 line_start = block.rfind(b"\n", line_end, position) + 1
                 line_end = _line_end(block, end)
-            envelope = self._formats.envelope.read(block[max(line_start, end - LONGEST_HEAD) : end])
+            head = max(line_start, after, end - LONGEST_HEAD)
+            after = end  # an envelope holds no other's end: many anchors in a row are cheap
+            envelope = self._formats.envelope.read(block[head:end])
             if envelope is None:
                 continue
             stamp, time = self._stamp, self._time(scan, envelope)
@@ -130,7 +132,8 @@ class Scanner:
         body = body.rstrip(b"\r\n \x00")
         stats = self._formats.stats_of(envelope.file, body)
         if stats is not None:
-            return Sample(time, stats.engine or 0, stats.values)
+            writer = envelope.process if envelope.process[-1:].isdigit() else ""
+            return Sample(time, stats.engine or 0, stats.values, writer=writer)
         companion = self._formats.companion_of(envelope.file, body)
         if companion is not None:
             return Amendment(companion.values, companion.engine)
@@ -158,7 +161,7 @@ class Scanner:
                 self._stamp = record.time
                 if scan.newest_stamp is None or record.time > scan.newest_stamp:
                     scan.newest_stamp = record.time
-                return block.count(STATS_LIKE, position, _line_end(block, position))
+                return block.count(STATS_LIKE, position, _segment_end(block, position))
         return 0
 
     def _count_requests(
@@ -175,6 +178,13 @@ class Scanner:
 def _line_end(block: bytes, position: int) -> int:
     end = block.find(b"\n", position)
     return len(block) if end < 0 else end
+
+
+def _segment_end(block: bytes, position: int) -> int:
+    """Return where a line ends or is rewritten: one that is rewritten can be endless."""
+    most = min(len(block), position + LONGEST_MESSAGE)
+    ends = (block.find(mark, position, most) for mark in (b"\r", b"\n"))
+    return min((end for end in ends if end >= 0), default=most)
 
 
 def _add(records: list[Record], record: Record) -> None:

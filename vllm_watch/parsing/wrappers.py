@@ -13,13 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MOST_LAYERS = 8
+MOST_LAYERS = 16
 """Wrappers inside each other that are taken off one line."""
 LONGEST_JSON = 4 << 20
 """A JSON line longer than this is left as it is."""
+_LONGEST_HEAD = 400
 _OBJECT = b'{"'
 _ANCHOR = re.compile(r"\.py:(\d{1,6})\]")
+_QUOTED = re.compile(rb"\.py:(\d{1,6})\]")
 _STAMP = re.compile(r"(?:\d{4}-)?(\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
+_PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _BREAKS = re.compile(r"[\r\n]+")
 
 
@@ -77,15 +81,17 @@ class Unwrapper:
         if len(line) > LONGEST_JSON:
             return None
         head = line[:brace].decode("utf-8", "replace")
-        if self.strip(head):
+        if self.strip(_COLOUR.sub("", head)):
             return None
         try:
             table = json.loads(line[brace:])
         except (ValueError, RecursionError):
             return None
-        text = self._text(table) if isinstance(table, dict) else None
-        if text is None:
+        if not isinstance(table, dict):
             return None
+        text = self._text(table)
+        if text is None:  # no log line that we know: nothing that it quotes is one
+            return _QUOTED.sub(rb".py: \1]", line)
         return (head + _BREAKS.sub(" ", text).rstrip()).encode("utf-8", "replace")
 
     def _text(self, table: Mapping[str, Any], layers: int = 0) -> str | None:
@@ -95,17 +101,27 @@ class Unwrapper:
             return None
         text = str(table[key])
         if key in keys.whole:
-            inner = text.lstrip()
-            if inner.startswith("{") and layers < MOST_LAYERS:
-                try:
-                    nested = json.loads(inner)
-                except (ValueError, RecursionError):
-                    nested = None
-                if isinstance(nested, dict):
-                    return self._text(nested, layers + 1)
+            nested = self._nested(text) if layers < MOST_LAYERS else None
+            if nested is not None:
+                return self._text(nested, layers + 1)
             time = _first(table, keys.time)
             return f"{time} {text}" if time else text
         return self._enveloped(table, text)
+
+    def _nested(self, text: str) -> dict[str, Any] | None:
+        """Return the JSON object that a text is, wrappers before it aside."""
+        brace = text.find("{")
+        if brace < 0 or self.strip(_COLOUR.sub("", text[:brace])).strip():
+            return None
+        try:
+            nested = json.loads(text[brace:])
+        except (ValueError, RecursionError):
+            return None
+        return nested if isinstance(nested, dict) else None
+
+    def _begins_enveloped(self, text: str) -> bool:
+        """Tell whether a message is a whole line of vLLM's, only wrappers before its prefix."""
+        return _PREFIX.match(self.strip(_COLOUR.sub("", text[:_LONGEST_HEAD]).lstrip())) is not None
 
     def _enveloped(self, table: Mapping[str, Any], text: str) -> str | None:
         """Return a JSON logger's message behind an envelope; nothing inside it is one."""
@@ -113,7 +129,7 @@ class Unwrapper:
         stamp = _STAMP.search(_first(table, keys.time))
         logger = _first(table, keys.logger)
         if stamp is None or not logger:
-            return None
+            return text if self._begins_enveloped(text) else None
         names = (str(table.get(key, "")) for key in keys.process)
         process = next((name for name in names if name not in ("", "MainProcess")), "")
         file = logger.rpartition(".")[2]

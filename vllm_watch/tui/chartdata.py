@@ -88,9 +88,9 @@ def _together(
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
     """Return alerts, restarts and the end of a server as ticks on the time axis."""
     found = [
-        Mark(span.fired, span.rule.severity, _GLYPHS[span.rule.severity])
+        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity])
         for span in monitor.spans(server)
-        if span.rule.severity != "note" and start <= span.fired <= end
+        if span.rule.severity != "note" and start <= span.since and span.fired <= end
     ]
     for run in server.runs:
         if run.number and run.first_stamp is not None:
@@ -126,6 +126,31 @@ def chart_specs(
     empty = "no samples in this window"
     if not server.run_at(end).series:
         empty = "no stats line yet"
+    extra = {
+        "http": ChartSpec(
+            "HTTP",
+            "req/s",
+            start,
+            end,
+            (
+                http_line(server, "answered", "ok", "primary", "line", (start, end)),
+                http_line(server, "failed", "errors|err", "critical", "dots", (start, end)),
+            ),
+            marks=signs,
+            empty="no requests in this window",
+            cursor=cursor,
+        ),
+        "per_request": ChartSpec(
+            "Per request",
+            "tok/s",
+            start,
+            end,
+            (per_request_line(server, engine, (start, end)),),
+            marks=signs,
+            empty=empty,
+            cursor=cursor,
+        ),
+    }
     limit = batch_limit(monitor, server, end)
     return {
         "throughput": ChartSpec(
@@ -180,7 +205,33 @@ def chart_specs(
             y_max=100.0,
             cursor=cursor,
         ),
+        **extra,
     }
+
+
+def http_line(
+    server: Server, what: str, name: str, role: str, marker: str, window: tuple[float, float]
+) -> Line:
+    """Return requests per second over time: `answered`, or `failed` with those refused."""
+    times: list[float] = []
+    values: list[float | None] = []
+    for run in server.runs:
+        for stretch in run.traffic.stretches(window[0] - 60.0, window[1], run.stamps()):
+            times.append(min(stretch.end, window[1]))
+            errors = stretch.refused + stretch.failed
+            values.append(stretch.answered if what == "answered" else errors)
+    return Line(name, times, values, role, marker, GAP_CADENCES * max(10.0, server.run.cadence))
+
+
+def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
+    """Return tokens per second per running request over time (HEALTH §4: decode rate)."""
+    rate = curve(server, engine, "generation_tps", *window)
+    running = curve(server, engine, "running", *window)
+    values = [
+        None if value is None or not count else value / count
+        for value, count in zip(rate.values, running.values, strict=True)
+    ]
+    return Line("", rate.times, values, "primary", "line", rate.gap)
 
 
 def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:

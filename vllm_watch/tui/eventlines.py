@@ -93,7 +93,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
             continue
         run = server.run_at(span.fired)
         title = span_title(span, monitor.settings.health, run, span.fired)
-        yield EventLine(span.fired, _GLYPHS[severity], severity, name, title)
+        yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
         if span.until is not None and span.until <= until:
             yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: over")
 

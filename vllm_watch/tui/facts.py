@@ -87,6 +87,8 @@ def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
             ready = at
     if run.first_stamp is None:
         return ()
+    if marks and marks[0][0] > run.first_stamp:
+        marks.insert(0, (run.first_stamp, "launching"))
     ends = [at for at, _ in marks[1:]] + [ready if ready is not None else time]
     facts = [f"{phase} {duration(end - at)}" for (at, phase), end in zip(marks, ends, strict=False)]
     if ready is not None:
@@ -98,12 +100,12 @@ def _requests(run: Run, time: float) -> tuple[str, ...]:
     """Return the requests of the whole run; they carry no time, so only at its end."""
     if run.newest_stamp is None or time < run.newest_stamp:
         return ()
-    facts = [f"{number:,} answered {status}" for status, number in sorted(run.served.items())]
+    facts = [f"{number:,} × HTTP {status}" for status, number in sorted(run.served.items())]
     if run.polls:
-        facts.append(f"{run.polls:,} polls")
+        facts.append(f"{run.polls:,} polls of /metrics, /health")
     return tuple(facts)
 
 
 def _zone(server: Server) -> str:
     name = str(server.tz)
-    return f"{name}, assumed" if server.zone_assumed else name
+    return f"stamps in {name}, assumed" if server.zone_assumed else f"stamps in {name}"

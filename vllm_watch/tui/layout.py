@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 CHARTS = ("throughput", "kv", "requests", "prefix")
 """Charts in the order of their importance."""
+MORE_CHARTS = ("throughput", "kv", "requests", "prefix", "per_request", "http")
+"""Charts where there is room for all of them."""
 
 WIDE, WIDE_ROWS = 160, 36
 """From this size on charts stand beside the fleet."""
@@ -35,13 +37,20 @@ class Layout:
     """How many pages the tab key turns."""
 
 
-def layout_for(width: int, height: int, rows: int, page: int = 0) -> Layout:
+def layout_for(width: int, height: int, rows: int, page: int = 0, *, full: bool = False) -> Layout:
     """Divide a screen of `width` × `height` for a fleet of `rows` rows.
 
     Where not all four charts fit, the tab key turns pages: the next charts take the place of
-    the first (or, on a strip without charts, of the findings).
+    the first (or, on a strip without charts, of the findings). `full` gives the charts' room to
+    the findings.
     """
     fleet = max(1, rows) + 1
+    if full:
+        headed = int(width >= STRIP)
+        fleet = min(fleet - 1 + headed, max(2, height // 4))
+        if width >= LARGE:
+            return Layout(f"{fleet} 1fr", "6fr 5fr", ())
+        return Layout(f"{fleet} 1fr", charts=(), events=False, ruled=False)
     if width < STRIP or height < STRIP_ROWS:
         return _strip(width, height, fleet - 1, page)
     if width >= WIDE and height >= WIDE_ROWS:
@@ -49,18 +58,19 @@ def layout_for(width: int, height: int, rows: int, page: int = 0) -> Layout:
         left = max(82, int(width * 0.45))
         below = max(10, height // 3)
         fleet = min(fleet, height - below - 12)
-        return Layout(f"{fleet} 1fr {below}", f"{left} 1fr", beside=True)
+        more = MORE_CHARTS if height - below >= 33 else CHARTS
+        return Layout(f"{fleet} 1fr {below}", f"{left} 1fr", more, beside=True)
     if height >= LARGE_ROWS:
         fleet = min(fleet, max(5, height // 4))
         below = 12 if height >= 38 else 10
         if width >= LARGE:
-            return Layout(f"{fleet} 1fr {below}", "1fr 1fr")
+            return Layout(f"{fleet} 1fr {below}", "6fr 5fr")
         return Layout(f"{fleet} 1fr {below}", events=False)
     fleet = min(fleet, max(4, height // 4))
     shown = (CHARTS[:2], CHARTS[2:])[page % 2]
     below = 4 if height < 28 else 7
     if width >= LARGE:
-        return Layout(f"{fleet} 1fr {below}", "1fr 1fr", shown, ruled=False, pages=2)
+        return Layout(f"{fleet} 1fr {below}", "6fr 5fr", shown, ruled=False, pages=2)
     return Layout(f"{fleet} 1fr {below}", charts=shown, events=False, ruled=False, pages=2)
 
 

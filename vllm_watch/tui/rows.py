@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.records import Event
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.core.states import ServerState
@@ -85,6 +86,10 @@ class Row:
     """How many engines it has."""
     trouble: str = ""
     """Why its file cannot be read."""
+    requests: float | None = None
+    """Requests answered per second, where no stats line tells more."""
+    errors: float | None = None
+    """Requests per second that were answered with an error."""
 
     @property
     def short(self) -> str:
@@ -129,6 +134,9 @@ def make_row(
     since = newest_age(run, time, live=live)
     if health.state.name == "starting" and not run.moments:
         health = replace(health, state=replace(health.state, why="no line of vLLM yet"))
+    if live and run.progress is not None and health.state.name == "starting":
+        health = replace(health, state=_with_progress(health.state, run.progress[0]))
+    traffic = run.traffic.rate(time, run.stamps()) if health.state.name == "no-stats" else None
     late = health.state.name in ("busy", "stalled") and (since or 0) > 3 * run.cadence
     return Row(
         server.source,
@@ -143,9 +151,11 @@ def make_row(
         late,
         sparkline(run, None, span),
         time,
-        _progress(health.state),
+        _progress(health.state, run.progress[0] if live and run.progress else None),
         len(run.engines),
         server.trouble or "",
+        None if traffic is None else traffic.answered,
+        None if traffic is None else traffic.refused + traffic.failed,
     )
 
 
@@ -244,10 +254,22 @@ def _steps(series: Series, span: tuple[float, float]) -> list[float | None]:
     return steps
 
 
-def _progress(state: ServerState) -> float | None:
-    """Return how far a start-up is, by its phase."""
+def _with_progress(state: ServerState, bar: Event) -> ServerState:
+    """Return a starting state that says how far its phase is: `loading weights 3/4`."""
+    if bar.fields.get("phase") != state.why:
+        return state
+    return replace(state, why=f"{state.why} {bar.fields.get('done')}/{bar.fields.get('total')}")
+
+
+def _progress(state: ServerState, bar: Event | None) -> float | None:
+    """Return how far a start-up is, by its phase and the bar of that phase."""
     if state.name != "starting":
         return None
+    phase = next((name for name in PHASES if state.why.startswith(name)), "")
+    if phase and bar is not None and phase != state.why:
+        done, total = bar.fields.get("done"), bar.fields.get("total")
+        share = done / total if isinstance(done, int) and isinstance(total, int) and total else 0.0
+        return (PHASES.index(phase) + share) / (len(PHASES) + 1)
     if state.why not in PHASES:
         return None if state.why else 0.05
     return (PHASES.index(state.why) + 1) / (len(PHASES) + 1)

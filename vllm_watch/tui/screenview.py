@@ -209,7 +209,12 @@ def _notes(monitor: Monitor) -> tuple[str, ...]:
             notes.append(
                 f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
             )
-        elif server.lines > 20 and not server.records:
+        if server.run.doubled:
+            notes.append(
+                f"{server.source}: {server.run.doubled} API servers write lines for one engine; "
+                "each line counts only its own requests"
+            )
+        if server.lines > 20 and not server.records:
             notes.append(
                 f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?"
             )

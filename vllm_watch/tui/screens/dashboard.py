@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.layout import CHARTS, Layout, layout_for
+from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
 from vllm_watch.tui.timeline import Timeline
@@ -49,6 +49,7 @@ class Dashboard(Screen[None]):
         Binding("end", "end", "now, or the end", show=False),
         Binding("tab", "page(1)", "pane"),
         Binding("shift+tab", "page(-1)", "pane before", show=False),
+        Binding("f", "findings", "findings"),
         Binding("slash", "filter", "filter"),
         Binding("escape", "clear_filter", "show all", show=False),
     ]
@@ -62,6 +63,7 @@ class Dashboard(Screen[None]):
         self._choices = Choices()
         self._opened: set[str] = set()
         self._page = 0
+        self._full = False
         self._layout: Layout | None = None
         self._pending = False
         self._drawn: tuple[object, ...] = ()
@@ -73,7 +75,7 @@ class Dashboard(Screen[None]):
         with Container(id="body"):
             yield Fleet(self._monitor.settings.health, id="fleet")
             with Container(id="charts"):
-                for name in CHARTS:
+                for name in MORE_CHARTS:
                     yield ChartPane(name, id=f"chart-{name}")
             yield Card(id="card")
             yield Findings(id="findings")
@@ -118,6 +120,7 @@ class Dashboard(Screen[None]):
             timeline.label(),
             self._choices,
             self._page,
+            self._full,
         )
         if timeline.mode == "live":
             state = (*state[:3], None, *state[4:])
@@ -137,7 +140,7 @@ class Dashboard(Screen[None]):
     def _arrange(self, view: ScreenView) -> None:
         """Divide the screen for the number of rows; nothing moves while that stays."""
         width, height = self.size
-        layout = layout_for(width, height, len(view.rows), self._page)
+        layout = layout_for(width, height, len(view.rows), self._page, full=self._full)
         if layout == self._layout:
             return
         self._layout = layout
@@ -157,8 +160,9 @@ class Dashboard(Screen[None]):
         self.query_one("#charts").styles.row_span = 2 if layout.beside else 1
         charts = self.query_one("#charts")
         charts.styles.grid_size_columns = min(2, max(1, len(layout.charts)))
-        for name in CHARTS:
-            self.query_one(f"#chart-{name}").display = name in layout.charts
+        for name in MORE_CHARTS:
+            chart = self.query_one(f"#chart-{name}", ChartPane)
+            chart.display, chart.named = name in layout.charts, not layout.ruled
         self.refresh_bindings()
 
     # --- the person's choices -----------------------------------------------------------------
@@ -274,6 +278,12 @@ class Dashboard(Screen[None]):
     def action_page(self, step: int) -> None:
         """Turn to the next charts where not all fit."""
         self._page += step
+        self._layout = None
+        self.draw()
+
+    def action_findings(self) -> None:
+        """Give the charts' room to the findings, or give it back."""
+        self._full = not self._full
         self._layout = None
         self.draw()
 

@@ -40,6 +40,7 @@ def _fact_lines(
                 line = Text(" " * begun)
             else:
                 line.append(" · ", style=palette["faint"])
-        line.append(fact)
+        room = max(1, width - line.cell_len)
+        line.append(fact if len(fact) <= room else "…" + fact[1 - room :])
     line.truncate(width, overflow="ellipsis")
     return [*lines, line]

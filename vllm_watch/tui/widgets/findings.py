@@ -30,8 +30,10 @@ class Findings(Pane):
         for index, block in enumerate(blocks):
             rest = len(blocks) - index
             if len(block) > left - (rest > 1):
-                lines = lines[: height - 1]
-                lines.append(Text(f"+{rest} more ".rjust(width), style=palette["muted"]))
+                shown = block[: max(0, left - 1)]
+                lines = (lines + shown)[: height - 1]
+                more = f"+{rest - bool(shown)} more: f "
+                lines.append(Text(more.rjust(width), style=palette["muted"]))
                 break
             lines += block
             left -= len(block)
@@ -49,7 +51,8 @@ class Findings(Pane):
         if finding.engine is not None:
             head.append(f"engine {finding.engine:03d} ")
         head.append(finding.title, style=color if finding.severity != "note" else "")
-        past = max(0.0, problem.row.moment - (finding.since or problem.row.moment))
+        until = finding.until or problem.row.moment
+        past = max(0.0, until - (finding.since or until))
         since = f"since {clock(finding.since, view.tz)} " if width >= _WORDY else ""
         when = Text(f"{since}{age(past)} ", style=palette["muted"])
         block = [beside(head, when, width)]

@@ -174,7 +174,11 @@ def _story(
         if past is not None:
             text.append(f" {ago}", style=palette["muted"])
     elif row.state.name == "no-stats":
-        text = Text("no stats lines → --api-server-count 1", style=palette["note"])
+        text = Text()
+        if row.requests is not None:
+            text.append(f"{row.requests:.1f} req/s  ", style="bold")
+            text.append(f"{row.errors or 0:.1f} errors/s  ", style=palette["muted"])
+        text.append("writes no stats lines → --api-server-count 1", style=palette["note"])
     else:
         word = "died" if row.state.name == "dead" else "ended"
         text = Text()

@@ -58,12 +58,19 @@ class Glance(Pane):
         since = past = ""
         if finding.since is not None:
             seconds = max(0.0, worst.row.moment - finding.since)
-            since = f" since {clock(finding.since, view.tz)} ({duration(seconds)})"
-            past = f" for {age(seconds)}"
+            when = clock(finding.since, view.tz)
+            over = worst.row.state.name in ("dead", "ended")
+            since = (
+                f" at {when} ({duration(seconds)} ago)"
+                if over
+                else (f" since {when} ({duration(seconds)})")
+            )
+            past = f" {age(seconds)} ago" if over else f" for {age(seconds)}"
         forms = (
             f"{glyph} {worst.row.short} {finding.title}{since}",
             f"{glyph} {worst.row.short} {finding.title}{past}",
             f"{glyph} {worst.row.short} {finding.word}{past}",
+            f"{glyph} {worst.row.short} {finding.word}",
             f"{glyph} {worst.row.short}",
         )
         text = next((form for form in forms if len(form) <= room), forms[-1])

@@ -24,6 +24,10 @@ NAMES = {
 """Keys as people write them."""
 
 
+ORDER = ("help", "engines", "pause", "time", "zoom", "alerts", "speed", "pane", "findings")
+"""Keys in the order of their use; those that do not fit are left to the help."""
+
+
 class KeyLine(Pane):
     """Keys and what they do, the most useful first; a click does the same."""
 
@@ -55,8 +59,7 @@ class KeyLine(Pane):
                 if known:
                     key = known[0] if key in known[0] else known[0] + key
                 shown[binding.description] = (key, binding.description, binding.action)
-        order = ["help", "engines", "pause", "time", "zoom", "alerts", "speed", "pane", "filter"]
-        return sorted(shown.values(), key=lambda e: order.index(e[1]) if e[1] in order else 99)
+        return sorted(shown.values(), key=lambda e: ORDER.index(e[1]) if e[1] in ORDER else 99)
 
 
 def _entry(key: str, text: str, action: str, palette: dict[str, str]) -> Text:

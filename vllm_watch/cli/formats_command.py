@@ -1,0 +1,237 @@
+"""`vllm-watch formats`: the dialects that are read, and what they make of a log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from vllm_watch.cli.common import (
+    DONE,
+    FAILED,
+    formats,
+    require_logs,
+    say,
+    settings_of,
+    zone_of,
+)
+from vllm_watch.locations import builtin_formats_folder, user_formats_folder
+from vllm_watch.parsing.formats import Formats, Origin
+from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
+from vllm_watch.sources.paths import find_logs
+
+WIDEST = 100
+"""Columns of the list of formats, and of everything where there is no terminal."""
+MOST_ROWS = 20
+"""Shapes that are shown of a file without `--all`."""
+
+_SAID = {
+    "stats": "stats lines",
+    "companions": "companion lines",
+    "access": "access lines",
+    "envelope_only": "messages behind a known envelope that no format reads",
+    "opaque": "opaque: users' and models' text, never read",
+    "known": "known, nothing to keep",
+    "continuations": "continuations of tracebacks and errors",
+    "blank": "blank",
+    "unread": "unread",
+}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the formats, or try them on logs."""
+    settings = settings_of(arguments)
+    if arguments.action is None:
+        _list(formats(), as_json=arguments.json)
+        return DONE
+    found = find_logs(arguments.paths)
+    require_logs(arguments.paths, found)
+    known = formats()
+    checks: list[FileCheck] = []
+    failed = False
+    for logs in found.logs:
+        for path in (logs.source, *logs.twins):
+            check = check_file(path, known, twin=path != logs.source, tz=zone_of(settings))
+            if check.trouble:
+                say(check.trouble)
+                failed |= not check.twin
+            if check.lines or not check.trouble:
+                checks.append(check)
+                if not arguments.json:
+                    _show(check, every=arguments.all)
+    if arguments.json:
+        _write(json.dumps(_report(checks, every=arguments.all), indent=2))
+    return FAILED if failed or any(check.stats_unread for check in checks) else DONE
+
+
+def _list(known: Formats, *, as_json: bool) -> None:
+    if as_json:
+        _write(json.dumps({"formats": [_entry(*item) for item in known.origins.items()]}, indent=2))
+        return
+    rows = [["NAME", "KIND", "SAMPLES", "VERSIONS", "TITLE", "ORIGIN"]]
+    for name, origin in known.origins.items():
+        rows.append(
+            [
+                _printable(text)
+                for text in (
+                    name,
+                    origin.kind,
+                    str(origin.samples),
+                    origin.versions,
+                    origin.title,
+                    _place(origin),
+                )
+            ]
+        )
+    widths = _fitted([max(_cells(row[at]) for row in rows) for at in range(6)], _width(WIDEST))
+    for row in rows:
+        row[5] = _cut_left(row[5], widths[5])
+        cells = (_padded(_cut(text, width), width) for text, width in zip(row, widths, strict=True))
+        _write("  ".join(cells).rstrip())
+
+
+def _entry(name: str, origin: Origin) -> dict[str, str | int]:
+    return {
+        "name": name,
+        "kind": origin.kind,
+        "title": origin.title,
+        "versions": origin.versions,
+        "origin": _place(origin),
+        "samples": origin.samples,
+    }
+
+
+def _place(origin: Origin) -> str:
+    built_in = origin.path.parent == builtin_formats_folder()
+    return "built in" if built_in else str(Path(origin.path))
+
+
+def _show(check: FileCheck, *, every: bool) -> None:
+    """Write what one file held."""
+    _write(f"{_printable(check.path)}: {check.lines:,} lines")
+    for count, text in _counts(check):
+        _write(f"{count:>12,}  {text}")
+    hint = f": add their envelope to {user_formats_folder()}" if check.stats_unread else ""
+    _write(f"{check.stats_unread:>12,}  stats lines unread{_printable(hint)}")
+    _show_shapes("unread lines", check.ranked(envelope=False), every=every)
+    _show_shapes("messages that no format reads", check.ranked(envelope=True), every=every)
+    if check.beyond:
+        _write(f"  {check.beyond:,} further lines of too many shapes to be told apart")
+    _write("")
+
+
+def _counts(check: FileCheck) -> Iterator[tuple[int, str]]:
+    for name in CLASSES:
+        if name == "events":
+            for kind, count in sorted(check.kinds.items()):
+                yield count, f"event: {_printable(kind)}"
+        elif check.classes[name] or name in ("stats", "unread"):
+            yield check.classes[name], _SAID[name]
+
+
+def _show_shapes(title: str, shapes: list[Shape], *, every: bool) -> None:
+    if not shapes:
+        return
+    chosen = shapes if every else shapes[:MOST_ROWS]
+    total = sum(shape.count for shape in shapes)
+    more = "" if len(chosen) == len(shapes) else f"; the first {len(chosen)}, all with --all"
+    _write(f"  {title}: {total:,} in {len(shapes):,} shapes{more}")
+    _write(f"{'COUNT':>12}{'LINE':>10}  EXAMPLE")
+    width = _width()
+    for shape in chosen:
+        mark = "stats-like! " if shape.stats_like else ""
+        row = f"{shape.count:>12,}{shape.first:>10,}  {mark}{_printable(shape.example)}"
+        _write(_cut(row, width))
+
+
+def _report(checks: list[FileCheck], *, every: bool) -> dict[str, object]:
+    return {
+        "stats_unread": sum(check.stats_unread for check in checks),
+        "files": [_file_report(check, every=every) for check in checks],
+    }
+
+
+def _file_report(check: FileCheck, *, every: bool) -> dict[str, object]:
+    counts: dict[str, object] = {name: check.classes[name] for name in CLASSES}
+    counts["events"] = dict(sorted(check.kinds.items()))
+    unread, messages = check.ranked(envelope=False), check.ranked(envelope=True)
+    most = None if every else MOST_ROWS
+    return {
+        "file": check.path,
+        "twin": check.twin,
+        "lines": check.lines,
+        **counts,
+        "stats_unread": check.stats_unread,
+        "beyond": check.beyond,
+        "unread_shapes": [_shape_report(shape) for shape in unread[:most]],
+        "unread_shapes_total": len(unread),
+        "message_shapes": [_shape_report(shape) for shape in messages[:most]],
+        "message_shapes_total": len(messages),
+    }
+
+
+def _shape_report(shape: Shape) -> dict[str, object]:
+    return {
+        "count": shape.count,
+        "line": shape.first,
+        "shape": shape.text,
+        "example": shape.example,
+        "stats_like": shape.stats_like,
+    }
+
+
+def _write(text: str) -> None:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _width(most: int | None = None) -> int:
+    columns = max(40, shutil.get_terminal_size((WIDEST, 24)).columns)
+    return columns if most is None else min(columns, most)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _cells(text: str) -> int:
+    """Return the columns that text takes on a terminal."""
+    return len(text) if text.isascii() else sum(_cell(c) for c in text)
+
+
+def _cell(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, width: int) -> str:
+    """Return text in at most `width` columns, with … where it goes on."""
+    if _cells(text) <= width:
+        return text
+    used = end = 0
+    while used + _cell(text[end]) < width:
+        used += _cell(text[end])
+        end += 1
+    return text[:end].rstrip() + "…"
+
+
+def _cut_left(text: str, width: int) -> str:
+    """Cut a path at its beginning: its end says most."""
+    return text if _cells(text) <= width else _cut(text[::-1], width)[::-1]
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _cells(text))
+
+
+def _fitted(widths: list[int], total: int) -> list[int]:
+    """Return the widths of columns so that a row with two blanks between them fits."""
+    fitted = list(widths)
+    while sum(fitted) + 2 * (len(fitted) - 1) > total:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted

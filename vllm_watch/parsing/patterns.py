@@ -1,0 +1,63 @@
+"""Patterns of format files held to linear time: a repeat inside a repeat is refused."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from vllm_watch.parsing.errors import FormatError
+
+LARGE = 1000
+"""A repeat that may go on longer than this counts as one without end."""
+
+_parser: Any = importlib.import_module("re._parser")
+_REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
+
+
+def refuse_slow_patterns(where: str, table: object) -> None:
+    """Look through all patterns of a format file.
+
+    Raises:
+        FormatError: a repeat without end stands inside another: some line would take for ever.
+    """
+    for pattern in _patterns(table):
+        try:
+            slow = _nested(_parser.parse(pattern), inside=False)
+        except re.error:
+            continue  # refused with a better word where it is compiled
+        except RecursionError:
+            slow = True
+        if slow:
+            raise FormatError(
+                f"{where}: pattern {pattern!r} has a repeat without end inside another: "
+                f"bound one of them, such as {{1,200}}"
+            )
+
+
+def _patterns(table: object, key: str = "") -> Iterator[str]:
+    """Yield every pattern of a table: `pattern`, what stands in `find`, a format's `envelope`."""
+    if isinstance(table, dict):
+        for name, value in table.items():
+            yield from _patterns(value, "pattern" if key == "find" else str(name))
+    elif isinstance(table, list):
+        for value in table:
+            yield from _patterns(value, key)
+    elif isinstance(table, str) and key in ("pattern", "envelope"):
+        yield table
+
+
+def _nested(value: object, *, inside: bool) -> bool:
+    """Tell whether a parsed pattern holds a repeat without end inside another."""
+    if isinstance(value, _parser.SubPattern):
+        return any(_nested(node, inside=inside) for node in value)
+    if isinstance(value, list):
+        return any(_nested(node, inside=inside) for node in value)
+    if not isinstance(value, tuple):
+        return False
+    if value and str(value[0]) in _REPEATS:
+        _, (_, most, repeated) = value
+        endless = most > LARGE
+        return (inside and endless) or _nested(repeated, inside=inside or endless)
+    return any(_nested(node, inside=inside) for node in value)

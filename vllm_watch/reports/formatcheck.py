@@ -1,0 +1,260 @@
+"""`formats check`: which format takes each line of a log, and what stays unread.
+
+A tool for finding gaps, so it goes line by line; but every line passes through the same `Scanner`
+as in all other commands, so that it cannot say something else than what is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
+from vllm_watch.ingest import PEEK
+from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scanner import LONGEST_MESSAGE, Scan, Scanner
+from vllm_watch.parsing.text import shown
+from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
+from vllm_watch.parsing.tracebacks import TRACEBACK
+from vllm_watch.parsing.zonefinder import clock_for
+from vllm_watch.sources.capture import capture_of
+from vllm_watch.sources.follower import Follower
+from vllm_watch.sources.paths import STDIN
+from vllm_watch.sources.standard_input import StandardInput
+
+CLASSES = (
+    "stats",
+    "companions",
+    "access",
+    "events",
+    "envelope_only",
+    "opaque",
+    "known",
+    "continuations",
+    "blank",
+    "unread",
+)
+"""What a line can be; every line is one of these."""
+
+MOST_SHAPES = 20_000
+"""Shapes that are told apart in one file; lines of further ones are only counted."""
+
+_LONGEST_SHAPE = 300
+_NO_TEXT = b" \t\r\n\0"
+_SHAPES = (
+    (
+        re.compile(r"\bhttps?://[^\s'\"]{1,2000}|(?:~|\.{1,2})?(?:/[\w.@+%:=-]{1,255}){2,64}/?"),
+        "<path>",
+    ),
+    (re.compile(r"\b(?:0x[0-9a-fA-F]{1,64}|(?=[a-f]{0,64}\d)[0-9a-f]{8,64})\b"), "<hex>"),
+    (re.compile(r"\d+(?:[.,:]\d+){0,16}"), "#"),
+    (re.compile(r"[\u2580-\u259f][\u2580-\u259f ]{0,300}|(?<=\|) {1,300}(?=\|)"), "▒"),
+    (re.compile(r"([-=*_.~])\1{3,}"), r"\1\1\1"),
+    (re.compile(r"\s{1,300}"), " "),
+)
+
+
+@dataclass(slots=True)
+class Shape:
+    """Lines that are alike but for numbers and paths."""
+
+    text: str
+    """What they share."""
+    first: int
+    """Number of the first such line."""
+    example: str
+    """That line, safe to show."""
+    envelope: bool
+    """Whether it stands behind a known envelope: only its message is not read."""
+    stats_like: bool = False
+    """Whether it holds the words of a stats line."""
+    count: int = 1
+
+
+@dataclass(slots=True)
+class FileCheck:
+    """What one file held."""
+
+    path: str
+    twin: bool = False
+    lines: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Lines of class `events` by the kind of the event."""
+    stats_unread: int = 0
+    """Stats lines that gave no sample: must be 0."""
+    shapes: dict[tuple[bool, str], Shape] = field(default_factory=dict)
+    beyond: int = 0
+    """Lines without a row of their own, since there were too many shapes."""
+    trouble: str | None = None
+
+    def ranked(self, *, envelope: bool) -> list[Shape]:
+        """Return the shapes that stay unread: stats-like ones, then the most frequent first."""
+        chosen = [shape for shape in self.shapes.values() if shape.envelope == envelope]
+        return sorted(chosen, key=lambda shape: (not shape.stats_like, -shape.count, shape.first))
+
+
+def check_file(path: str, formats: Formats, *, twin: bool, tz: tzinfo | None) -> FileCheck:
+    """Read a file line by line."""
+    check = FileCheck(path, twin)
+    reader = StandardInput(wait=True) if path == STDIN else Follower(path)
+    liner: _Liner | None = None
+    for chunk in _chunks(reader):
+        clock = None
+        if liner is None or liner.scanner.clock.newest is None:
+            clock = _clock(path, chunk, tz)
+        if liner is None:
+            liner = _Liner(formats, clock or StampClock(ASSUMED, time.gmtime().tm_year), check)
+        elif clock is not None:
+            liner.scanner.clock = clock
+        start = 0
+        while start < len(chunk):
+            end = chunk.find(b"\n", start) + 1 or len(chunk)
+            liner.take(chunk[start:end])
+            start = end
+    check.trouble = reader.trouble
+    reader.close()
+    return check
+
+
+def _chunks(reader: Follower | StandardInput) -> Iterator[bytes]:
+    for chunk in reader.read():
+        yield chunk.data
+    for chunk in reader.finish():
+        yield chunk.data
+
+
+def _clock(path: str, head: bytes, tz: tzinfo | None) -> StampClock | None:
+    """Return the clock as it is made when the log is read: a leap day is none in every year."""
+    now = modified = time.time()
+    tail, capture = head, capture_of(path)
+    if path != STDIN:
+        with suppress(OSError), open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            file.seek(max(0, status.st_size - PEEK))
+            tail, modified = file.read(PEEK), status.st_mtime
+    zone = Zone(tz, "given") if tz else Zone(capture.tz, "capture") if capture.tz else None
+    return clock_for(head, tail or head, modified, now, zone, capture.year)
+
+
+class _Liner:
+    """Says of each line in order what it is."""
+
+    def __init__(self, formats: Formats, clock: StampClock, check: FileCheck) -> None:
+        self.scanner = Scanner(formats, clock, twin=check.twin)
+        self._formats = formats
+        self._check = check
+        self._in_traceback = False
+        self._traceback_site: tuple[str, str, bytes] | None = None
+        """Whose message, behind envelopes, is a traceback at the moment."""
+
+    def take(self, raw: bytes) -> None:
+        """Read one line and count it."""
+        check = self._check
+        check.lines += 1
+        scan = self.scanner.scan(raw)
+        check.stats_unread += scan.stats_like
+        plain = self._formats.unwrapper.plain(raw)
+        what = self._by_records(scan, plain) or self._by_text(plain)
+        if scan.stats_like and what != "stats":
+            what = "unread"
+        check.classes[what] += 1
+        if what in ("unread", "envelope_only") or scan.stats_like:
+            self._remember(plain, scan)
+
+    def _by_records(self, scan: Scan, plain: bytes) -> str | None:
+        """Return what a line is by what the scanner made of it, None if that is nothing."""
+        inside = self._in_traceback
+        records: list[Record] = []
+        for record in scan.records:
+            if isinstance(record, Event) and record.kind == "traceback":
+                self._in_traceback = False
+                inside = record.text.splitlines()[-1] == (self._bare(plain) or None)
+            else:
+                records.append(record)
+        for kind, name in ((Sample, "stats"), (Amendment, "companions")):
+            if any(isinstance(record, kind) for record in records):
+                return name
+        event = next((record for record in records if isinstance(record, Event)), None)
+        if event is not None:
+            return self._event(event)
+        if any(isinstance(record, Requests) for record in records):
+            return "access"
+        if TRACEBACK in plain and self._bare(plain).startswith(TRACEBACK.decode()):
+            self._in_traceback = True
+            self._check.kinds["traceback"] += 1
+            return "events"
+        return "continuations" if inside else None
+
+    def _event(self, event: Event) -> str:
+        if event.continues:
+            return "continuations"
+        self._check.kinds[event.kind] += 1
+        return "events"
+
+    def _by_text(self, plain: bytes) -> str:
+        """Return what a line is of which nothing was kept."""
+        if not plain.strip(_NO_TEXT) or not self._bare(plain).strip():
+            return "blank"
+        envelope, body = self._split(plain)
+        if envelope is not None and self._formats.is_opaque(envelope.file, body):
+            return "opaque"
+        if self._formats.is_known(shown(plain)):
+            return "known"
+        if envelope is None:
+            return "unread"
+        return self._message(envelope, shown(body))
+
+    def _message(self, envelope: Envelope, text: str) -> str:
+        """Return what a message is that no format reads: tracebacks repeat their envelope."""
+        site = (envelope.process, envelope.file, envelope.stamp)
+        if site == self._traceback_site and text:
+            return "continuations"
+        begins = text.startswith(TRACEBACK.decode())
+        self._traceback_site = site if begins or site == self._traceback_site else None
+        return "envelope_only" if text.strip() else "blank"
+
+    def _split(self, plain: bytes) -> tuple[Envelope | None, bytes]:
+        """Return the envelope of a line and what follows it, as the scanner looks for it."""
+        for anchor in ANCHOR.finditer(plain):
+            end = anchor.end()
+            envelope = self._formats.envelope.read(plain[max(0, end - LONGEST_HEAD) : end])
+            if envelope is not None:
+                return envelope, plain[end : end + LONGEST_MESSAGE]
+        return None, plain
+
+    def _bare(self, plain: bytes) -> str:
+        """Return a line without what wraps it; of a progress bar, its newest state."""
+        newest = plain.rstrip(b"\r\n").rpartition(b"\r")[2]
+        return self._formats.unwrapper.strip(shown(newest) + " ").rstrip()
+
+    def _remember(self, plain: bytes, scan: Scan) -> None:
+        check = self._check
+        envelope, body = self._split(plain)
+        behind = envelope is not None and not scan.stats_like
+        bare = f"{envelope.file}: {shown(body)}" if behind and envelope else self._bare(plain)
+        text = shape_of(bare)
+        shape = check.shapes.get((behind, text))
+        if shape is not None:
+            shape.count += 1
+        elif len(check.shapes) < MOST_SHAPES:
+            example = bare if behind else shown(plain.rstrip(b"\r\n").rpartition(b"\r")[2])
+            shape = Shape(text, check.lines, example, behind, scan.stats_like > 0)
+            check.shapes[behind, text] = shape
+        else:
+            check.beyond += 1
+
+
+def shape_of(text: str) -> str:
+    """Return a line with its numbers, hexadecimal words and paths made alike."""
+    text = text[: 2 * _LONGEST_SHAPE]
+    for pattern, instead in _SHAPES:
+        text = pattern.sub(instead, text)
+    return text.strip()[:_LONGEST_SHAPE]
