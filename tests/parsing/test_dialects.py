@@ -163,6 +163,16 @@ def test_an_odd_line_does_not_spoil_those_that_look_like_it(odd: str) -> None:
         assert sum(isinstance(record, Sample) for record in found) == count
 
 
+def test_a_zero_byte_in_the_place_of_a_number_is_no_number() -> None:
+    fresh = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
+    lines = f"{STATS}\n{STATS.replace('Running: 3', 'Running: ' + chr(0))}\n".encode()
+    first, second = fresh.scan(lines).records
+    assert isinstance(first, Sample)
+    assert isinstance(second, Sample)
+    assert first.values == V1_VALUES
+    assert second.values == {name: V1_VALUES[name] for name in V1_VALUES if name != "running"}
+
+
 @pytest.mark.parametrize("odd", ["Running: .3 reqs", "Running: 3. reqs", "Running: 3..1 reqs"])
 def test_a_damaged_part_is_missing_only_where_it_is_damaged(odd: str) -> None:
     fresh = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))

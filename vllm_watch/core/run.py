@@ -50,6 +50,8 @@ class Run:
     """Engine to the wall clock at which its newest line arrived, while we watch."""
     moments: list[Moment] = field(default_factory=list)
     config: dict[str, FieldValue] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
+    """Flags that the user gave: an engine's own view of them does not count."""
     first_stamp: float | None = None
     newest_stamp: float | None = None
     first_request: float | None = None
@@ -194,7 +196,12 @@ class Run:
     def _configure(self, event: Event) -> None:
         args = event.fields.get("args")
         fields = {**args} if isinstance(args, dict) else dict(event.fields)
+        if event.kind == "args":
+            self.asked = frozenset(str(name) for name in fields)
+        overruled = self.asked if event.kind == "engine_config" else frozenset()
         for name, value in fields.items():
+            if name in overruled:  # an engine of several knows only of itself: DP 1
+                continue
             if name not in ("phase", "seconds") and value is not None:
                 shown = printable(value) if isinstance(value, str) else value
                 self.config[str(name)] = shown  # type: ignore[assignment]

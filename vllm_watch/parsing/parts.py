@@ -21,6 +21,7 @@ _MOST_PARTS = 64
 MOST_SHAPES = 512
 _LONGEST_BODY = 4096
 _LONGEST_ENGINE = 6
+_FINITE_DIGITS = 308
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,14 @@ class PartsReader:
         self._heads = [_compile(head) for head in heads]
         self._parts = [_compile(part) for part in parts]
         self._separator = separator.encode()
-        self._plans: dict[bytes, _Plan | None] = {}
+        self._plans: dict[tuple[bytes, ...], _Plan | None] = {}
 
     def read(self, body: bytes) -> Parts | None:
         """Return what a body says, or None if it is not one of this format."""
         if len(body) > _LONGEST_BODY:
             return None
         pieces = _NUMBER.split(body)
-        numbers, shape = pieces[1::2], b"\0".join(pieces[::2])
+        numbers, shape = pieces[1::2], tuple(pieces[::2])
         plan = self._plans.get(shape)
         if plan is None:
             if shape in self._plans:
@@ -73,7 +74,7 @@ class PartsReader:
         if plan is None:
             return None
         values = {name: float(numbers[at] + power) for name, at, power in plan.picks}
-        if not math.isfinite(sum(values.values())):  # hundreds of digits
+        if len(body) > _FINITE_DIGITS:  # a number of hundreds of digits is infinite
             values = {name: value for name, value in values.items() if math.isfinite(value)}
         if plan.engine < 0:
             return Parts(ALL_ENGINES if plan.engine == -1 else None, values)
