@@ -228,7 +228,8 @@ def merged_in_place(records: list[Record]) -> list[object]:
         ):
             served = Counter(last.served) + Counter(record.served)
             polls, other = last.polls + record.polls, last.other + record.other
-            seen[-1] = Requests(last.time, dict(served), polls, other)
+            failing = dict(Counter(last.failing) + Counter(record.failing))
+            seen[-1] = Requests(last.time, dict(served), polls, other, failing)
         else:
             if isinstance(record, Sample):
                 newest = len(seen)
@@ -359,7 +360,9 @@ def test_requests_are_told_apart_by_route_method_and_status() -> None:
         b'GET /v1/completions HTTP/1.1" 405 Method Not Allowed',
     ]
     block = b"".join(b'INFO:     127.0.0.1:1 - "' + line + b"\n" for line in lines)
-    assert requests(block) == [Requests(None, {"200": 2, "400": 1}, polls=3, other=2)]
+    assert requests(block) == [
+        Requests(None, {"200": 2, "400": 1}, polls=3, other=2, failing={"/v1/embeddings": 1})
+    ]
     old = b'INFO:     127.0.0.1:1 - "POST /v1/completions HTTP/1.0" 200 OK\n'
     assert requests(old) == [Requests(None, {"200": 1}, polls=0, other=0)]
 

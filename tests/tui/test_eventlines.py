@@ -25,7 +25,7 @@ def test_the_requests_that_failed_are_one_burst() -> None:
     (burst,) = [
         line for line in lines("h100_saturated_then_killed", "08:53:00") if "answered" in line.text
     ]
-    assert burst.text == "497 requests answered 500"
+    assert burst.text == "497 requests answered 500 at /v1/completions"
     assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "warning", False)
 
 

@@ -70,6 +70,8 @@ class Requests:
     """Requests to `/metrics`, `/health` and the like."""
     other: int = 0
     """Requests to any other route."""
+    failing: Mapping[str, int] = field(default_factory=dict)
+    """Route to the inference requests there that were answered 400 or above."""
     run: int = 0
     """0, 1 … per restart in the same log."""
 

@@ -185,13 +185,19 @@ class Run:
         time = requests.time
         burst = self._newest_of(own=False)
         if burst is None or not _near(burst.event.time, time):
-            self._keep(Event(HTTP_ERRORS, time, _answers(errors), dict(errors), "ERROR"), arrived)
+            routes = ", ".join(sorted(requests.failing))
+            text = _answers(errors) + (f" at {routes}" if routes else "")
+            fields: dict[str, FieldValue] = {**errors, **_routes(routes)}
+            self._keep(Event(HTTP_ERRORS, time, text, fields, "ERROR"), arrived)
             return
         known = {status: n for status, n in burst.event.fields.items() if isinstance(n, int)}
         total = {
             status: known.get(status, 0) + errors.get(status, 0) for status in {*known, *errors}
         }
-        burst.event = replace(burst.event, text=_answers(total), fields=dict(total))
+        known_routes = str(burst.event.fields.get("routes", ""))
+        routes = ", ".join(sorted({*filter(None, known_routes.split(", ")), *requests.failing}))
+        text = _answers(total) + (f" at {routes}" if routes else "")
+        burst.event = replace(burst.event, text=text, fields={**total, **_routes(routes)})
 
     def _configure(self, event: Event) -> None:
         args = event.fields.get("args")
@@ -220,6 +226,10 @@ def _near(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(other - one) <= BURST_SECONDS
+
+
+def _routes(routes: str) -> dict[str, str]:
+    return {"routes": routes} if routes else {}
 
 
 def _answers(errors: Mapping[str, int]) -> str:

@@ -22,6 +22,7 @@ class AccessCounter:
         self._access = access
         self._usual = b""
         self._usual_key = ("", "")
+        self._usual_route = ""
 
     def count(self, block: bytes, start: int, end: int, stamp: float | None) -> Requests | None:
         """Return the requests in `block[start:end]`, None if there are none."""
@@ -32,15 +33,23 @@ class AccessCounter:
             return None
         if self._usual and block.count(self._usual, start, end) == total:
             counts = Counter({self._usual_key: total})
+            what, status = self._usual_key
+            failing = {self._usual_route: total} if what == "served" and status >= "400" else {}
         else:
-            counts = self._one_by_one(block, start, end)
+            counts, failing = self._one_by_one(block, start, end)
         served = {status: n for (what, status), n in counts.items() if what == "served"}
         polls = sum(n for (what, _), n in counts.items() if what == "polls")
         other = sum(n for (what, _), n in counts.items() if what == "other")
-        return Requests(stamp, served, polls, other) if served or polls or other else None
+        if not (served or polls or other):
+            return None
+        return Requests(stamp, served, polls, other, failing)
 
-    def _one_by_one(self, block: bytes, start: int, end: int) -> Counter[tuple[str, str]]:
+    def _one_by_one(
+        self, block: bytes, start: int, end: int
+    ) -> tuple[Counter[tuple[str, str]], dict[str, int]]:
+        """Return requests by what they were and status, and the routes of those that failed."""
         counts: Counter[tuple[str, str]] = Counter()
+        failing: Counter[str] = Counter()
         access = self._access
         assert access is not None
         for found in access.pattern.finditer(block, start, end):
@@ -52,6 +61,9 @@ class AccessCounter:
             else:
                 key = ("other", status.decode())
             counts[key] += 1
+            if key[0] == "served" and key[1] >= "400":
+                failing[route.decode()] += 1
             line = found.group()
             self._usual, self._usual_key = line[line.index(b' - "') :], key
-        return counts
+            self._usual_route = route.decode("utf-8", "replace")
+        return counts, dict(failing)

@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
+from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
 from vllm_watch.tui.timeline import Timeline
@@ -50,6 +51,7 @@ class Dashboard(Screen[None]):
         Binding("tab", "page(1)", "pane"),
         Binding("shift+tab", "page(-1)", "pane before", show=False),
         Binding("f", "findings", "findings"),
+        Binding("x", "errors", "errors"),
         Binding("slash", "filter", "filter"),
         Binding("escape", "clear_filter", "show all", show=False),
     ]
@@ -286,6 +288,15 @@ class Dashboard(Screen[None]):
         self._full = not self._full
         self._layout = None
         self.draw()
+
+    def action_errors(self) -> None:
+        """Show the selected server's errors with their tracebacks, the first one first."""
+        view = self.query_one(Fleet).view
+        row = view.selected_row if view else None
+        if row is not None:
+            run = self._monitor.store.servers[row.source].run_at(row.moment)
+            name = f"{row.model} {row.port}"
+            self.app.push_screen(ErrorScreen(name, error_text(run, row.moment, self._tz)))
 
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""

@@ -1,0 +1,57 @@
+"""The errors of a server with their tracebacks, the first one first: why it died."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from vllm_watch.core.run import Run
+from vllm_watch.tui.figures import clock
+
+KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
+"""Kinds of events that tell why a server failed."""
+MOST_LINES = 600
+"""Lines that are shown at most; the first ones matter."""
+
+
+def error_text(run: Run, until: float, tz: tzinfo) -> str:
+    """Return the errors of a run up to a moment, from both files, in the order of their times."""
+    lines: list[str] = []
+    for at, moment in sorted(run.placed(), key=lambda placed: placed[0] or 0.0):
+        event = moment.event
+        if event.kind in KINDS and (at is None or at <= until):
+            where = ".err" if event.twin else ".log"
+            about = "~" if event.time is None else " "
+            lines.append(f"{about}{clock(at, tz)}  {where}  {event.text}")
+            lines += [f"                 {line}" for line in moment.lines]
+    return "\n".join(lines[:MOST_LINES])
+
+
+class ErrorScreen(ModalScreen[None]):
+    """Errors and tracebacks of one server, as text that can do nothing."""
+
+    BINDINGS = [Binding("escape,x,q,enter", "dismiss_errors", "close")]
+
+    def __init__(self, name: str, text: str) -> None:
+        """Show the errors of the server `name`."""
+        super().__init__()
+        self._name_shown = name
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """Lay out the errors."""
+        whole = Text(f"ERRORS OF {self._name_shown}", style="bold")
+        whole.append("   esc closes this\n\n", style="dim not bold")
+        whole.append(self._text or "none in this log", style="not bold")
+        with VerticalScroll(id="help"):
+            yield Static(whole, markup=False)
+
+    def action_dismiss_errors(self) -> None:
+        """Go back to the dashboard."""
+        self.dismiss(None)
