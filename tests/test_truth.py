@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from scripts.truth_table import counters as page_counters
 from scripts.truth_table import table
 from tests.logs import FIXTURES, log_of, read
 from vllm_watch.config import load_settings
-from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import integrated, run_tokens
 from vllm_watch.health.monitor import Monitor
@@ -18,46 +20,112 @@ from vllm_watch.health.monitor import Monitor
 PAGES = sorted(path.parent.name for path in FIXTURES.glob("*/*.prom"))
 
 
-def server_of(capture: str) -> tuple[Monitor, Server]:
+def server_of_log(log: Path) -> tuple[Monitor, Server]:
     monitor = Monitor(load_settings(None, {}, {}))
-    for batch in read(log_of(capture)).read_once():
+    for batch in read(log).read_once():
         monitor.apply(batch)
     (server,) = monitor.store.servers.values()
     return monitor, server
 
 
-def counters(capture: str) -> dict[int, tuple[float, float]]:
+def server_of(capture: str) -> tuple[Monitor, Server]:
+    return server_of_log(log_of(capture))
+
+
+def state_at_the_end(monitor: Monitor, server: Server, *, saved: bool = True) -> str:
+    end = server.newest_stamp
+    assert end is not None
+    return monitor.health(server, end, live=False, saved=saved).state.name
+
+
+def counters(capture: str) -> dict[int, dict[str, float]]:
     """Read tokens generated and prompt tokens computed of each engine from the `.prom` page."""
-    page = next((FIXTURES / capture).glob("*.prom")).read_text()
+    page = next((FIXTURES / capture).glob("*.prom")).read_text(encoding="utf-8")
     number = r"(\d[\d.e+]*)"
     generated = dict(re.findall(rf'generation_tokens_total{{engine="(\d+)".*}} {number}', page))
     computed = dict(
         re.findall(rf'by_source_total{{engine="(\d+)",.*source="local_compute"}} {number}', page)
     )
-    return {int(e): (float(generated[e]), float(computed[e])) for e in generated}
+    return {
+        int(engine): {"generation_tps": float(made), "prompt_tps": float(computed[engine])}
+        for engine, made in generated.items()
+    }
 
 
-def check(run: Run, engine: int, metric: str, log: float, counter: float) -> None:
-    """DESIGN §7; the last two rates are those of work: an idle line's 0 says nothing of the tail.
+def bounds(series: Series, metric: str, counter: float) -> tuple[float, float]:
+    """Return the least and the most that DESIGN §7 allows, to the letter."""
+    last = max(rate or 0.0 for rate in series.values(metric, 0, len(series))[-2:])
+    return 0.97 * counter - series.cadence * last, 1.03 * counter + last
 
-    Read to the letter, with the 0, `cpu_clean_stop` falls 99 tokens short of 3,677: it was stopped
-    7 s after a line whose interval had held work for its last half only.
-    """
-    series = run.series[engine]
-    rates = [rate or 0.0 for rate in series.values(metric, 0, len(series))]
-    low = 0.97 * counter - series.cadence * max([rate for rate in rates if rate][-2:])
-    high = 1.03 * counter + max(rates)
-    assert low <= log <= high, (engine, metric, log, counter)
+
+CASES = [
+    (capture, engine, metric)
+    for capture in PAGES
+    for engine, truth in counters(capture).items()
+    for metric in truth
+]
+MISSES = pytest.mark.xfail(
+    raises=AssertionError,
+    reason="the rule of DESIGN §7 is missed: 7 s of work are unwritten after lines of 0 and 54.6",
+)
+
+
+def read_case(capture: str, engine: int, metric: str) -> tuple[float, float, float]:
+    """Return least, tokens by the log, and most."""
+    _, server = server_of(capture)
+    (run,) = server.runs
+    tokens, truth = run_tokens(run), counters(capture)
+    assert tokens.keys() == truth.keys()
+    log = tokens[engine].generated if metric == "generation_tps" else tokens[engine].prompt
+    low, high = bounds(run.series[engine], metric, truth[engine][metric])
+    return low, log, high
+
+
+@pytest.mark.parametrize(
+    ("capture", "engine", "metric"),
+    [pytest.param(*case, marks=[MISSES] if case[0] == "cpu_clean_stop" else []) for case in CASES],
+)
+def test_the_log_falls_short_of_the_counters_by_no_more_than_the_rule_allows(
+    capture: str, engine: int, metric: str
+) -> None:
+    low, log, _ = read_case(capture, engine, metric)
+    assert low <= log
+
+
+@pytest.mark.parametrize(("capture", "engine", "metric"), CASES)
+def test_the_log_never_tells_of_more_than_the_counters(
+    capture: str, engine: int, metric: str
+) -> None:
+    _, log, high = read_case(capture, engine, metric)
+    assert log <= high
+
+
+@pytest.mark.parametrize(("metric", "short"), [("generation_tps", 99.38), ("prompt_tps", 100.39)])
+def test_how_far_the_clean_stop_misses_the_rule(metric: str, short: float) -> None:
+    low, log, _ = read_case("cpu_clean_stop", 0, metric)
+    assert low - log == pytest.approx(short, abs=0.01)
 
 
 @pytest.mark.parametrize("capture", PAGES)
-def test_tokens_of_the_log_are_those_of_the_counters(capture: str) -> None:
-    _, server = server_of(capture)
-    tokens, truth = run_tokens(server.run), counters(capture)
-    assert tokens.keys() == truth.keys()
-    for engine, (generated, computed) in truth.items():
-        check(server.run, engine, "generation_tps", tokens[engine].generated, generated)
-        check(server.run, engine, "prompt_tps", tokens[engine].prompt, computed)
+def test_computed_prompt_tokens_are_all_but_the_cached(capture: str) -> None:
+    page = next((FIXTURES / capture).glob("*.prom")).read_text(encoding="utf-8")
+    for engine, truth in counters(capture).items():
+        asked, cached = (
+            float(re.findall(rf'^vllm:{name}{{engine="{engine}",.*}} (\S+)$', page, re.M)[0])
+            for name in ("prompt_tokens_total", "prompt_tokens_cached_total")
+        )
+        assert truth["prompt_tps"] == asked - cached
+
+
+def test_counters_of_a_page_without_sources_and_without_counters() -> None:
+    page = (
+        'vllm:prompt_tokens_total{engine="0",model_name="m"} 9.0\n'
+        'vllm:prompt_tokens_cached_total{engine="0",model_name="m"} 2.0\n'
+        'vllm:generation_tokens_total{engine="0",model_name="m"} 5.0\n'
+    )
+    assert page_counters(page, 0) == (5, 7)
+    with pytest.raises(ValueError, match="engine 1"):
+        page_counters(page, 1)
 
 
 def test_pages_stand_beside_most_captures() -> None:
@@ -69,40 +137,68 @@ def test_first_lines_and_silences_count_one_cadence() -> None:
     assert integrated([10, 20, 100, 110], [1.0, 0.0, 5.0, 5.0], 10) == 110
     assert integrated([10, 24, 34], [1.0, 2.0, None], 10) == 38
     assert integrated([], [], 10) == 0
+    assert integrated([10, 25, 41], [1.0, 1.0, 1.0], 10) == 35
+    assert integrated([10, 25], [1.0, 1.0], 10, end_of_silence=1.0) == 20
+    assert integrated([10, 20, 30], [None, None, 2.0], 10) == 20
+
+
+H100, CPU = "Random-Qwen3-1.7B", "Tiny-Qwen3"
 
 
 @pytest.mark.parametrize(
-    ("capture", "state", "version", "flags"),
+    ("capture", "state", "version", "model", "flags"),
     [
-        ("h100_baseline_eager", "stopped", "0.26.0",
+        ("h100_baseline_eager", "stopped", "0.26.0", H100,
          {"enforce_eager": True, "max_num_batched_tokens": 2048}),
-        ("h100_optimised", "stopped", "0.26.0",
+        ("h100_optimised", "stopped", "0.26.0", H100,
          {"max_num_seqs": 512, "max_num_batched_tokens": 8192, "gpu_memory_utilization": 0.95,
           "enforce_eager": False, "kv_cache_tokens": 672032, "max_concurrency": 16.41}),
-        ("h100_long_context", "stopped", "0.26.0", {"max_num_seqs": 24, "max_model_len": 40960}),
-        ("h100_saturated_then_killed", "dead", "0.26.0",
-         {"max_num_seqs": 512, "gpu_memory_utilization": 0.15, "enforce_eager": True}),
-        ("cpu_two_engines", "stopped", "0.32.0", {"data_parallel_size": 2}),
-        ("cpu_spec_decode_colour", "stopped", "0.32.0",
+        ("h100_long_context", "stopped", "0.26.0", H100,
+         {"max_num_seqs": 24, "max_model_len": 40960, "enforce_eager": False}),
+        ("h100_saturated_then_killed", "dead", "0.26.0", H100,
+         {"max_num_seqs": 512, "gpu_memory_utilization": 0.15, "enforce_eager": True,
+          "max_model_len": 16384}),
+        ("cpu_two_engines", "stopped", "0.32.0", CPU,
+         {"data_parallel_size": 2, "max_num_seqs": 32, "max_model_len": 2048}),
+        ("cpu_spec_decode_colour", "stopped", "0.32.0", CPU,
          {"speculative_config": {"method": "ngram", "num_speculative_tokens": 3,
                                  "prompt_lookup_max": 3, "prompt_lookup_min": 2}}),
-        ("cpu_one_file", "stopped", "0.32.0", {"max_model_len": 2048}),
-        ("cpu_clean_stop", "stopped", "0.32.0", {"max_num_seqs": 16}),
-        ("cpu_startup_failure", "dead", "0.32.0", {"num_gpu_blocks_override": 10}),
-        ("cpu_port_in_use", "dead", "0.32.0", {"port": 9120}),
+        ("cpu_one_file", "stopped", "0.32.0", CPU,
+         {"max_model_len": 2048, "max_num_seqs": 32, "enforce_eager": True}),
+        ("cpu_clean_stop", "stopped", "0.32.0", CPU,
+         {"max_num_seqs": 16, "max_model_len": 2048, "enforce_eager": False}),
+        ("cpu_startup_failure", "dead", "0.32.0", CPU,
+         {"num_gpu_blocks_override": 10, "max_model_len": 2048}),
+        ("cpu_port_in_use", "dead", "0.32.0", CPU, {"port": 9120, "max_model_len": 2048}),
     ],
 )  # fmt: skip
-def test_state_version_and_flags(
-    capture: str, state: str, version: str, flags: dict[str, object]
+def test_state_version_model_and_flags(
+    capture: str, state: str, version: str, model: str, flags: dict[str, object]
 ) -> None:
     monitor, server = server_of(capture)
-    end = server.newest_stamp
-    assert end is not None
-    assert monitor.health(server, end, live=False, saved=True).state.name == state
-    assert server.run.config["version"] == version
-    assert {name: server.run.config.get(name) for name in flags} == flags
+    assert state_at_the_end(monitor, server) == state
+    (run,) = server.runs
+    assert run.config["version"] == version
+    assert run.config["model"] == f"/models/{model}"
+    served: object = run.config["served_model_name"]
+    assert served == [model]
+    assert {name: run.config.get(name) for name in flags} == flags
+
+
+def test_a_taken_port_is_known_by_the_err_alone(tmp_path: Path) -> None:
+    alone = tmp_path / log_of("cpu_port_in_use").name
+    shutil.copy(log_of("cpu_port_in_use"), alone)
+    monitor, server = server_of_log(alone)
+    assert state_at_the_end(monitor, server, saved=False) == "starting"
+    assert state_at_the_end(monitor, server) == "ended"  # a saved log that ends while starting
+
+
+def test_every_capture_is_in_the_table_of_states() -> None:
+    readme = (FIXTURES / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \|", readme, re.M))
+    assert listed == {path.name for path in FIXTURES.iterdir() if path.is_dir()}
 
 
 def test_the_table_in_the_docs_is_true() -> None:
     page = Path(__file__).parents[1] / "docs" / "truth.md"
-    assert page.read_text() == table(), "run: python -m scripts.truth_table"
+    assert page.read_text(encoding="utf-8") == table(), "run: python -m scripts.truth_table"

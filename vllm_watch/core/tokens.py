@@ -20,17 +20,22 @@ class Tokens(NamedTuple):
     """Prompt tokens computed; those taken from the cache are not in the log's rate."""
 
 
-def integrated(times: Sequence[float], rates: Sequence[float | None], cadence: float) -> float:
+def integrated(
+    times: Sequence[float],
+    rates: Sequence[float | None],
+    cadence: float,
+    end_of_silence: float = SILENCE_CADENCES,
+) -> float:
     """Return rate × the time since the line before, added up.
 
-    The first line and the first after a silence count one cadence; an unknown rate counts
-    nothing.
+    The first line and the first after a silence (more than `end_of_silence` cadences) count one
+    cadence; an unknown rate counts nothing.
     """
     total = 0.0
     before: float | None = None
     for time, rate in zip(times, rates, strict=True):
         distance = cadence if before is None else time - before
-        if distance > SILENCE_CADENCES * cadence:
+        if distance > end_of_silence * cadence:
             distance = cadence
         if rate is not None:
             total += rate * distance
