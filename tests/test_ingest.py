@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import shutil
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+import vllm_watch.ingest as module
 from tests.logs import FIXTURES, formats, log_of, read, stats_by_hand
 from vllm_watch.core.records import Batch, Event, Looked, Sample
+from vllm_watch.core.states import judge
+from vllm_watch.core.store import Store
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.standard_input import StandardInput
@@ -284,3 +288,81 @@ def test_a_last_line_without_newline_is_read_once(tmp_path: Path, known: Formats
     batches = list(Ingest([str(log)], known).read_once())
     assert len(rates(batches)) == 6
     assert rates(batches)[-1] == 77
+
+
+def test_a_server_that_stalls_after_its_zone_was_found_is_seen_to(
+    tmp_path: Path, known: Formats
+) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(line("10:00:00", 0))
+    os.utime(log, (NOW - 4000, NOW - 4000))
+    clock = [NOW]
+    options = ReadOptions(live=True, poll_seconds=0, events=False, now=lambda: clock[0])
+    following = Following(Ingest([str(log)], known, options))
+    store = Store()
+    batches = following.look()
+    for number, stamp in enumerate(("14:00:00", "14:00:10", "14:00:20")):
+        clock[0] = NOW + 10 * number
+        with log.open("a") as file:
+            file.write(line(stamp, number))
+        batches += following.look()
+    for batch in batches:
+        store.apply(batch)
+    server = store.servers[str(log)]
+    assert judge(server.run, NOW + 50, live=True, saved=False).name == "busy"
+    assert judge(server.run, NOW + 51, live=True, saved=False).name == "stalled"
+    following.end()
+
+
+def test_a_twin_without_stamps_is_not_looked_through_again_and_again(
+    tmp_path: Path, known: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, twin = tmp_path / "a.log", tmp_path / "a.err"
+    log.write_text(line("12:00:00", 0))
+    twin.write_text("Loading\n" * 1000)
+    looked_at: list[str] = []
+    tail_of = module._tail
+
+    def tail(path: str) -> tuple[bytes, float | None]:
+        looked_at.append(os.path.basename(path))
+        return tail_of(path)
+
+    monkeypatch.setattr(module, "_tail", tail)
+    following = Following(Ingest([str(log)], known, polled()))
+    for _ in range(5):
+        with twin.open("a") as file:
+            file.write("more\n")
+        following.look()
+    assert looked_at == ["a.log"]
+    following.end()
+
+
+def test_a_json_log_tells_its_year(tmp_path: Path, known: Formats) -> None:
+    """Read in November 2026: without its own date it would be a log of this December."""
+    log = tmp_path / "a.log"
+    message = line("09:31:01", 7).partition("] ")[2].rstrip()
+    record = {"levelname": "INFO", "name": "vllm.v1.metrics.loggers", "message": message}
+    text = "".join(
+        json.dumps({"asctime": f"2025-12-{day} 09:31:01,925", **record}) + "\n"
+        for day in (28, 30, 31)
+    )
+    log.write_text(text)
+    batches = list(Ingest([str(log)], known, ReadOptions(now=lambda: NOW)).read_once())
+    expected = [datetime(2025, 12, day, 9, 31, 1, tzinfo=UTC).timestamp() for day in (28, 30, 31)]
+    assert [sample.time for sample in samples(batches)] == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "(APIServer pid=1) INFO 11-23 11:59:00 [logger.py:1] Received request cmpl-1: prompt: '",
+        '{"log":"',
+    ],
+)
+def test_a_stats_line_in_the_ninth_megabyte_of_a_prompt_is_no_sample(
+    tmp_path: Path, known: Formats, head: str
+) -> None:
+    log = tmp_path / "a.log"
+    prompt = head + "x" * (9 << 20) + line("12:00:00", 666).rstrip() + "'\n"
+    log.write_text(line("11:58:00", 1) + prompt + line("12:00:10", 2))
+    assert rates(list(Ingest([str(log)], known).read_once())) == [1, 2]

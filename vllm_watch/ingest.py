@@ -16,11 +16,11 @@ from vllm_watch.core.records import Batch, Event, Looked, Record, Requests, Samp
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
+from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.follower import Chunk, Follower
-from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of, twins_of
+from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
 from vllm_watch.sources.standard_input import StandardInput
 from vllm_watch.sources.wakeups import StopEvent, wakeups
 
@@ -65,6 +65,8 @@ class FileReader:
         self._finder = ZoneFinder()
         self._caught_up = False
         self._said: str | None = None
+        self._unended: tuple[tuple[int, int], int] | None = None
+        """Where the newest chunk ended, if that was within a line."""
 
     def read(self) -> Iterator[Batch]:
         """Yield what is new; `arrived` is set for what came after the first look."""
@@ -74,10 +76,19 @@ class FileReader:
             yield self._batch(chunk)
         self._caught_up = True
         if empty and self._follower.trouble is None:
-            yield Batch(self._source)  # an empty log is a server, too: it is about to start
+            # An empty log is a server, too: it is about to start.
+            yield Batch(self._source, file=self.path)
         if self._follower.trouble != self._said:
             self._said = self._follower.trouble
-            yield Batch(self._source, twin=self._twin, trouble=self._said, tz=self._zone().tz)
+            zone = self._zone()
+            yield Batch(
+                self._source,
+                twin=self._twin,
+                tz=zone.tz,
+                zone_assumed=zone.assumed,
+                trouble=self._said,
+                file=self.path,
+            )
 
     def finish(self) -> Iterator[Batch]:
         """Yield a last line that lacks its newline."""
@@ -91,7 +102,7 @@ class FileReader:
     def _batch(self, chunk: Chunk) -> Batch:
         now = self._options.now()
         scanner = self._ready_scanner(chunk.data, now)
-        scan = scanner.scan(chunk.data)
+        scan = scanner.scan(chunk.data, continued=self._continues(chunk))
         arrived = now if self._caught_up and self._options.live else None
         shift = self._rezone(scanner, scan.newest_stamp, arrived)
         records = tuple(self._numbered(record, shift) for record in scan.records)
@@ -110,7 +121,15 @@ class FileReader:
             stats_like=scan.stats_like,
             lines=scan.lines,
             size=len(chunk.data),
+            file=self.path,
         )
+
+    def _continues(self, chunk: Chunk) -> bool:
+        """Tell whether a chunk begins within the line that the chunk before it left open."""
+        continued = self._unended == (chunk.identity, chunk.offset)
+        end = (chunk.identity, chunk.offset + len(chunk.data))
+        self._unended = None if chunk.data.endswith(b"\n") else end
+        return continued
 
     def _numbered(self, record: Record, shift: float) -> Record:
         """Return the record with its run and, in the block that told the zone, its right time."""
@@ -140,6 +159,10 @@ class FileReader:
         return scanner
 
     def _clock(self, head: bytes, now: float) -> StampClock | None:
+        plain = self._formats.unwrapper.plain
+        head = plain(head, dated=True)
+        if not has_stamp(head):
+            return None  # most twins never have one: their ends need not be looked at
         if self.path == STDIN:
             zone = Zone(self._options.tz, "given") if self._options.tz else None
             return clock_for(head, head, now, now, zone, None)
@@ -148,7 +171,8 @@ class FileReader:
         if self._options.tz:
             zone = Zone(self._options.tz, "given")
         tail, modified = _tail(self.path)
-        return clock_for(head, tail or head, modified or now, now, zone, capture.year)
+        tail = plain(tail, dated=True) or head
+        return clock_for(head, tail, modified or now, now, zone, capture.year)
 
     def _rezone(self, scanner: Scanner, newest: float | None, arrived: float | None) -> float:
         """Return the shift of all times if what arrived just now tells another zone."""
@@ -169,6 +193,20 @@ def _tail(path: str) -> tuple[bytes, float | None]:
             return file.read(PEEK), status.st_mtime
     except OSError:
         return b"", None
+
+
+def _places_of(path: str, folders: dict[str, str]) -> set[str]:
+    """Return where a file is: its absolute path, and where links lead.
+
+    `folders` keeps where folders lead: there are far fewer of them than files.
+    """
+    place = os.path.abspath(path)
+    if os.path.islink(place):
+        return {place, os.path.realpath(place)}
+    folder, name = os.path.split(place)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return {place, os.path.join(folders[folder], name)}
 
 
 class Ingest:
@@ -217,8 +255,9 @@ class Ingest:
             self.discover()
             self._places = {}
             self._strangers = places if changed is not None else set()
+            folders: dict[str, str] = {}
             for path, reader in self._readers.items():
-                for place in {os.path.abspath(path), os.path.realpath(path)}:
+                for place in _places_of(path, folders):
                     self._places.setdefault(place, set()).add(reader)
         if changed is None:
             return list(self._readers.values())
@@ -242,7 +281,7 @@ class Ingest:
             reader.close()
 
     def _add(self, logs: LogSet) -> None:
-        for path in (logs.source, *twins_of(logs.source)):
+        for path in (logs.source, *logs.twins):
             if path not in self._readers:
                 self._readers[path] = FileReader(
                     path, logs.source, self._formats, self._options, twin=path != logs.source

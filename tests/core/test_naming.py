@@ -65,3 +65,13 @@ def test_a_server_that_learns_its_name_gives_the_old_one_back() -> None:
     assert names.name("one.log", "server") == "server"
     assert names.name("one.log", "a:1") == "a:1"
     assert names.name("two.log", "server") == "server"
+
+
+def test_a_name_given_back_is_the_next_one_s_and_nobody_else_s_changes() -> None:
+    names = Names()
+    given = [names.name(f"{number}.log", "a:1") for number in range(3)]
+    assert given == ["a:1", "a:1 (2)", "a:1 (3)"]
+    assert names.name("1.log", "b:1") == "b:1"
+    assert names.name("3.log", "a:1") == "a:1 (2)"
+    assert names.name("2.log", "a:1") == "a:1 (3)"
+    assert names.name("1.log", "a:1") == "a:1 (4)"

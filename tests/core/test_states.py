@@ -180,6 +180,27 @@ def test_live_silence_is_measured_from_the_arrival() -> None:
     assert judge(server.run, 131.0, live=False, saved=False).name == "stalled"
 
 
+def test_a_silent_engine_whose_server_still_answers_polls_is_stalled_and_not_ended() -> None:
+    store = Store()
+    server = store.apply(Batch(LOG, (stats(100.0),), arrived=100.0, newest_stamp=100.0, size=1))
+    for tick in range(1, 60):
+        poll = (Requests(100.0, {}, 1),)
+        store.apply(Batch(LOG, poll, arrived=100.0 + 10 * tick, size=1))
+    assert judge(server.run, 695.0, live=True, saved=False).name == "stalled"
+    state = judge(server.run, 990.0, live=True, saved=False)
+    assert (state.name, state.since) == ("stalled", 100.0)
+    state = judge(server.run, 990.1, live=True, saved=False)
+    assert (state.name, state.since) == ("ended", 690.0)
+
+
+def test_what_a_twin_writes_is_something_written() -> None:
+    store = Store()
+    server = store.apply(Batch(LOG, (stats(100.0),), arrived=100.0, newest_stamp=100.0, size=1))
+    store.apply(Batch(LOG, twin=True, arrived=390.0, size=1))
+    assert judge(server.run, 690.0, live=True, saved=False).name == "stalled"
+    assert judge(server.run, 690.1, live=True, saved=False).name == "ended"
+
+
 def test_the_limits_are_settings() -> None:
     server = Store().apply(Batch(LOG, (stats(100.0),)))
     rules = StateRules(stalled_cadences=5.0, stalled_floor=10.0, ended_after=60.0)

@@ -89,6 +89,20 @@ def test_a_shift_moves_everything_that_carries_a_stamp() -> None:
     assert server.tz is zone
 
 
+def test_a_shift_moves_what_arrived_in_the_clock_that_was_taken_for_the_log_s() -> None:
+    """A zone an hour ahead, found by arrival at 1010 (our clock), after a first line at 1000."""
+    store = Store()
+    bar = Event("progress", None, "25%")
+    first = (bar, sample(4600.0), Event("traceback", None, "E"))
+    server = applied(*first, store=store, arrived=1000.0, newest_stamp=4600.0, size=1)
+    applied(sample(1010.0), store=store, arrived=1010.0, newest_stamp=1010.0, shift=-3600.0, size=1)
+    run = server.run
+    assert run.seen == {0: 1010.0}
+    assert run.newest_arrival == 1010.0
+    assert [moment.arrived for moment in run.moments] == [1000.0]
+    assert run.progress == (bar, 1000.0)
+
+
 def test_readiness_without_a_stamp_lies_where_the_address_was_told() -> None:
     run = Run(0)
     run.add_event(Event("version", 1.0, "v"), None)
@@ -131,6 +145,20 @@ def test_a_twin_never_takes_the_place_of_the_log() -> None:
     server = store.apply(Batch(LOG, (sample(5.0),), twin=True, trouble="a.err: no permission"))
     assert server.run.series == {}
     assert server.trouble == "a.err: no permission"
+
+
+def test_a_twin_s_trouble_stays_until_that_twin_is_read_again() -> None:
+    store = Store()
+    server = store.apply(Batch(LOG, twin=True, trouble="a.err: no permission", file="a.err"))
+    applied(sample(5.0), store=store, file=LOG)
+    store.apply(Batch(LOG, twin=True, file="a_pbs.out"))
+    assert server.trouble == "a.err: no permission"
+    applied(store=store, trouble="a.log: no permission", file=LOG)
+    assert server.trouble == "a.log: no permission"
+    applied(sample(6.0), store=store, file=LOG)
+    assert server.trouble == "a.err: no permission"
+    store.apply(Batch(LOG, twin=True, file="a.err"))
+    assert server.trouble is None
 
 
 def test_a_log_with_another_clock_is_told_by_its_arrivals() -> None:
@@ -238,6 +266,12 @@ def test_requests_prove_that_the_server_is_up() -> None:
     run.add_requests(Requests(7.0, {}, 2))
     run.add_requests(Requests(9.0, {"200": 1}, 0))
     assert (run.first_request, run.polls, run.served) == (7.0, 2, {"200": 1})
+
+
+def test_requests_without_any_stamp_prove_it_from_their_arrival() -> None:
+    server = applied(Requests(None, {"200": 1}, 0), arrived=50.0)
+    assert server.run.first_request == 50.0
+    assert applied(Requests(None, {"200": 1}, 0)).run.first_request is None
 
 
 def test_what_a_log_says_of_its_configuration_can_be_shown() -> None:

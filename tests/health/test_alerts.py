@@ -196,6 +196,18 @@ def test_a_shift_moves_alerts_and_those_that_are_about_to_fire() -> None:
     assert spans(machine, "queue-long") == [(3600, 3620, 3640), (3650, 3670, None)]
 
 
+def test_a_clock_that_goes_back_turns_no_alert_round() -> None:
+    machine = AlertMachine(builtin_rules(), HealthSettings())
+    queue = {7200: 10, 7210: 10, 3600: 10, 3610: 10, 3620: 4, 3630: 4}
+    for time, waiting in queue.items():
+        machine.feed(0, float(time), {**CALM, "waiting": float(waiting)})
+    assert spans(machine, "queue-long") == [(3600, 3600, 3630)]
+    fires_late = AlertMachine(builtin_rules(), HealthSettings())
+    for time, waiting in ((7200, 10), (7210, 10), (7220, 10), (3600, 4), (3610, 4)):
+        fires_late.feed(0, float(time), {**CALM, "waiting": float(waiting)})
+    assert spans(fires_late, "queue-long") == [(7200, 7220, 7220)]
+
+
 # --- real captures: the exact samples, read by eye ------------------------------------------------
 
 

@@ -89,6 +89,31 @@ def test_a_prompt_with_a_whole_stats_line_gives_nothing() -> None:
     assert scan.stats_like == 0
 
 
+@pytest.mark.parametrize("broken_at", [200, 210, 260, 300, 400])
+def test_the_rest_of_a_prompt_that_was_cut_stays_opaque(broken_at: int) -> None:
+    """A line of more than 8 MB comes in pieces; what is quoted in a later one is quoted, too."""
+    head = (
+        b"(APIServer pid=7) INFO 11-23 09:00:00 [logger.py:40] Received request cmpl-1: prompt: '"
+    )
+    line = head + b"x" * 100 + ENVELOPE + STATS + b" y" + ENVELOPE + STATS + b"'\n"
+    one = scanner()
+    assert len(head) < broken_at < len(line)
+    first = one.scan(line[:broken_at])
+    second = one.scan(line[broken_at : broken_at + 50], continued=True)
+    third = one.scan(line[broken_at + 50 :] + ENVELOPE + STATS + b"\n", continued=True)
+    found = [*first.records, *second.records, *third.records]
+    assert [type(record) for record in found] == [Sample]
+    assert first.lines + second.lines + third.lines == 2
+    assert len(samples(line + ENVELOPE + STATS + b"\n")) == 1
+
+
+def test_a_line_behind_one_that_was_never_ended_is_read() -> None:
+    """After a truncation the next block does not continue the line that the last one ended in."""
+    one = scanner()
+    one.scan(b"INFO 11-23 09:00:00 [logger.py:40] Received request cmpl-1: prompt: 'a")
+    assert len(one.scan(ENVELOPE + STATS + b"\n").records) == 1
+
+
 def test_a_stats_line_without_its_envelope_is_counted_not_read() -> None:
     scan = scanner().scan(b"somebody said: " + STATS + b"\n" + ENVELOPE + STATS + b"\n")
     assert len([r for r in scan.records if isinstance(r, Sample)]) == 1

@@ -98,3 +98,30 @@ def test_a_container_s_stamp_tells_zone_and_year() -> None:
     assert (
         clock.resolve(b"12-31 21:59:59") == datetime(2024, 1, 1, 2, 59, 59, tzinfo=UTC).timestamp()
     )
+
+
+def test_the_year_counts_back_from_the_last_of_a_container_s_stamps() -> None:
+    """One line a day: the whole log is in its tail, and its newest stamp is days after its first."""
+    log = b"".join(
+        b"2024-%s 09:00:00.5Z (APIServer pid=7) INFO %s 09:00:00 [loggers.py:1] x\n".replace(
+            b" 09:00:00.5Z", b"T09:00:00.5Z"
+        )
+        % (day, day)
+        for day in (b"11-18", b"11-19", b"11-20", b"11-21")
+    )
+    modified = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+    clock = clock_for(log, log, modified, modified + 10, None, None)
+    assert clock is not None
+    assert clock.resolve(b"11-18 09:00:00") == datetime(2024, 11, 18, 9, tzinfo=UTC).timestamp()
+
+
+def test_a_logger_s_own_date_tells_the_year_but_no_zone() -> None:
+    log = (
+        b"2024-12-31 23:59:00,925 (APIServer) INFO 12-31 23:59:00 [loggers.py:0] x\n"
+        b"2025-01-01 00:01:00,925 (APIServer) INFO 01-01 00:01:00 [loggers.py:0] x\n"
+    )
+    modified = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+    clock = clock_for(log, log, modified, modified + 9e6, None, None)
+    assert clock is not None
+    assert clock.zone.assumed
+    assert clock.year == 2024

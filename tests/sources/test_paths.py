@@ -42,6 +42,16 @@ def test_a_folder_means_its_logs_not_deeper(folder: Path) -> None:
     assert found.logs[1].twins == ()
 
 
+def test_a_folder_in_it_that_is_called_like_a_log_is_none(folder: Path) -> None:
+    (folder / "c.log").mkdir()
+    (folder / "d.log").symlink_to(folder / "deeper")
+    (folder / "e.log").symlink_to(folder / "deeper" / "c.log")
+    (folder / "f.log").symlink_to(folder / "gone")
+    found = find_logs([str(folder)])
+    assert names(found)[:2] == ["e.log", "f.log"]
+    assert len(found.logs) == 4
+
+
 def test_a_quoted_glob(folder: Path) -> None:
     assert names(find_logs([f"{folder}/vllm_*_realtime.log"])) == [
         "vllm_A_port1_realtime.log",
@@ -71,7 +81,7 @@ def test_a_folder_that_cannot_be_read_is_a_trouble(
     def refuse(_: str) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     found = find_logs([str(folder)])
     assert [trouble.text for trouble in found.troubles] == [
         f"{folder}: permission denied; allow reading it (chmod u+rx) and it is read"

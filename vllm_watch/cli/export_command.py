@@ -72,7 +72,7 @@ def _follow(ingest: Ingest) -> int:
 def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
     """Pass on what following yields; say each trouble on stderr when it begins."""
     last: set[str] = set()
-    troubles: dict[tuple[str, bool], str | None] = {}
+    troubles: dict[tuple[str, str], str | None] = {}
     for item in items:
         if isinstance(item, Looked):
             missing = {f"{path}: matches no file yet; it waits for one" for path in item.missing}
@@ -81,7 +81,7 @@ def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
                 say(text)
             last = now
         else:
-            troubles[item.source, item.twin] = item.trouble
+            troubles[item.source, item.file] = item.trouble
         yield item
 
 

@@ -77,18 +77,19 @@ class Names:
 
     def __init__(self) -> None:
         """Start without names."""
-        self._taken: dict[str, str] = {}
-        self._bases: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._known: dict[str, tuple[str, str]] = {}
 
     def name(self, source: str, base: str) -> str:
         """Return the name of `source`, whose own name is `base`; stable for each pair."""
-        if self._bases.get(source) == base:
-            return next(name for name, owner in self._taken.items() if owner == source)
-        self._taken = {name: owner for name, owner in self._taken.items() if owner != source}
+        known_base, known_name = self._known.get(source, ("", ""))
+        if source in self._known and known_base == base:
+            return known_name
+        self._taken.discard(known_name)
         name, number = base, 1
         while name in self._taken:
             number += 1
             name = f"{base} ({number})"
-        self._taken[name] = source
-        self._bases[source] = base
+        self._taken.add(name)
+        self._known[source] = (base, name)
         return name

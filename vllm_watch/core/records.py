@@ -107,6 +107,8 @@ class Batch:
     """Lines read."""
     size: int = 0
     """Bytes read."""
+    file: str = ""
+    """Path of the file itself, the log or one of its companions; empty where it is not told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class Run:
     """Flags that the user gave: an engine's own view of them does not count."""
     first_stamp: float | None = None
     newest_stamp: float | None = None
+    newest_arrival: float | None = None
+    """When anything at all of this run arrived last, while we watch."""
     first_request: float | None = None
     served: Counter[str] = field(default_factory=Counter)
     polls: int = 0
@@ -112,7 +114,8 @@ class Run:
         self.traffic.add(requests.served, requests.time, arrived)
         self.polls += requests.polls
         if self.first_request is None and (requests.served or requests.polls):
-            self.first_request = requests.time if requests.time is not None else self.newest_stamp
+            known = (requests.time, self.newest_stamp, arrived)
+            self.first_request = next((time for time in known if time is not None), None)
 
     def stamp(self, time: float) -> None:
         """Take notice of a stamped line."""
@@ -152,9 +155,20 @@ class Run:
                 known = moment.newest_stamp
                 yield self.newest_stamp if known is None else known, moment
 
+    def arrive(self, time: float) -> None:
+        """Take notice that something was written, whether or not it carries a stamp."""
+        if self.newest_arrival is None or time > self.newest_arrival:
+            self.newest_arrival = time
+
     def shift(self, seconds: float) -> None:
-        """Move everything that carries a stamp: the zone turned out to be another."""
+        """Move everything: the zone turned out to be another.
+
+        Arrivals move as well, since they are kept in the log's own clock.
+        """
         self.traffic.shift(seconds)
+        self.seen = {engine: time + seconds for engine, time in self.seen.items()}
+        if self.progress is not None and self.progress[1] is not None:
+            self.progress = (self.progress[0], self.progress[1] + seconds)
         for series in self.series.values():
             series.shift(seconds)
         for moment in self.moments:
@@ -163,7 +177,9 @@ class Run:
                 moment.event = replace(event, time=event.time + seconds)
             if moment.newest_stamp is not None:
                 moment.newest_stamp += seconds
-        for name in ("first_stamp", "newest_stamp", "first_request"):
+            if moment.arrived is not None:
+                moment.arrived += seconds
+        for name in ("first_stamp", "newest_stamp", "newest_arrival", "first_request"):
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, value + seconds)

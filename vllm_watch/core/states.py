@@ -105,6 +105,8 @@ def _working_state(
         return ServerState("ended", quiet_since, "the log ends with requests running")
     if live or run.newest_stamp is None or run.newest_stamp <= now:
         quiet_since = max(quiet_since, run.newest_stamp or quiet_since)
+    if run.newest_arrival is not None and run.newest_arrival <= now:
+        quiet_since = max(quiet_since, run.newest_arrival)
     if now - quiet_since > rules.ended_after:
         return ServerState("ended", quiet_since, "nothing was written any more")
     for engine, (index, written) in working.items():

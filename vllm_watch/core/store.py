@@ -22,7 +22,8 @@ class Server:
     """Newest run that its companions tell of, counted by their own starts."""
     tz: tzinfo = UTC
     zone_assumed: bool = False
-    trouble: str | None = None
+    troubles: dict[tuple[bool, str], str] = field(default_factory=dict)
+    """Why a file of this server cannot be read now, by whether it is a companion, and its path."""
     last_arrival: float | None = None
     skew: float = 0.0
     """Seconds by which the log's clock lies behind ours, 0 while they agree (`SKEW_TOLERATED`)."""
@@ -35,6 +36,11 @@ class Server:
     def run(self) -> Run:
         """The newest run: its figures are the server's figures."""
         return self.runs[-1]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a file of this server cannot be read now, the log before its companions."""
+        return self.troubles[min(self.troubles)] if self.troubles else None
 
     @property
     def newest_stamp(self) -> float | None:
@@ -84,6 +90,11 @@ class Store:
             name = self._names.name(batch.source, known.text)
             server = self.servers[batch.source] = Server(batch.source, name, known)
         self.revision += 1
+        place = (batch.twin, batch.file)
+        if batch.trouble:
+            server.troubles[place] = batch.trouble
+        else:
+            server.troubles.pop(place, None)
         if batch.twin:
             self._apply_twin(server, batch)
             return server
@@ -91,7 +102,6 @@ class Store:
             for run in server.runs:
                 run.shift(batch.shift)
         server.tz, server.zone_assumed = batch.tz, batch.zone_assumed
-        server.trouble = batch.trouble
         server.stats_like += batch.stats_like
         server.lines += batch.lines
         if batch.arrived is not None:
@@ -103,7 +113,14 @@ class Store:
             self._apply_record(server, record, server.log_time(batch.arrived))
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
+        self._arrive(server, batch)
         return server
+
+    def _arrive(self, server: Server, batch: Batch) -> None:
+        """Take notice of bytes that came while we watch."""
+        arrived = server.log_time(batch.arrived)
+        if arrived is not None and batch.size:
+            server.run.arrive(arrived)
 
     def reach(self) -> tuple[float | None, float | None]:
         """Return the first and the newest stamp of all logs, in our clock; None without any."""
@@ -150,8 +167,7 @@ class Store:
 
     def _apply_twin(self, server: Server, batch: Batch) -> None:
         """Join a companion's events to the runs: the last of its starts is the newest run's."""
-        if batch.trouble:
-            server.trouble = batch.trouble
+        self._arrive(server, batch)
         events = [record for record in batch.records if isinstance(record, Event)]
         if not events:
             return

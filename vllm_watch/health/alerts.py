@@ -124,7 +124,7 @@ class AlertMachine:
             cleared = cleared or self._unknown(watch.rule, signals)
             watch.clear_run = watch.clear_run + 1 if cleared else 0
             if idle or watch.clear_run >= self._settings.clear_samples:
-                watch.firing.until = time
+                watch.firing.until = max(time, watch.firing.fired)
                 watch.firing = None
                 watch.recent.clear()
             return
@@ -132,7 +132,8 @@ class AlertMachine:
         watch.recent.append((time, past))
         hits = [at for at, hit in watch.recent if hit]
         if past and len(hits) >= watch.needed:
-            watch.firing = Span(watch.rule, alerts.engine, hits[0], time)
+            # A clock that goes back does not turn an alert round.
+            watch.firing = Span(watch.rule, alerts.engine, min(hits), time)
             watch.clear_run = 0
             alerts.spans.append(watch.firing)
             del alerts.spans[:-MOST_SPANS]

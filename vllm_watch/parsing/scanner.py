@@ -17,6 +17,7 @@ from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock
+from vllm_watch.parsing.wrappers import LONGEST_JSON
 
 LONGEST_MESSAGE = 32_768
 """Bytes of a message that are looked at; what follows in the same line is passed over."""
@@ -47,10 +48,15 @@ class Scanner:
         self._bare = BareLines(formats, twin=twin)
         self._error_site: tuple[str, str, bytes] | None = None
         self._stamp: float | None = None
+        self._opaque = False
 
-    def scan(self, block: bytes) -> Scan:
-        """Return the records of a block of whole lines (the last may lack its newline)."""
+    def scan(self, block: bytes, *, continued: bool = False) -> Scan:
+        """Return the records of a block of whole lines (the last may lack its newline).
+
+        `continued` tells that the block begins within the line that the last one ended in.
+        """
         scan = Scan(lines=block.count(b"\n"))
+        block = self._seen_of(block, continued=continued)
         block = self._formats.unwrapper.plain(block)
         scan.records += self._bare.rest(block)
         read_stats = counted = opaque_end = line_start = line_end = after = 0
@@ -92,7 +98,19 @@ class Scanner:
                 read_stats += isinstance(record, Sample)
         self._count_requests(scan, block, counted, len(block), self._stamp)
         scan.stats_like = max(0, block.count(STATS_LIKE) - read_stats)
+        self._opaque = self._opaque or (opaque_end >= len(block) > 0 and block[-1:] != b"\n")
         return scan
+
+    def _seen_of(self, block: bytes, *, continued: bool) -> bytes:
+        """Return a block without the rest of a line whose beginning made it opaque."""
+        if continued and self._opaque:
+            end = block.find(b"\n") + 1
+            if end == 0:
+                return b""
+            block = block[end:]
+        newest = block.rfind(b"\n") + 1
+        self._opaque = block.startswith(b'{"', newest) and len(block) - newest > LONGEST_JSON
+        return block
 
     def _candidates(self, block: bytes) -> Iterator[tuple[int, bool]]:
         """Yield positions worth a look in order: (anchor of an envelope, True) or (bare, False)."""

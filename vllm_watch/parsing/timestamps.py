@@ -65,6 +65,11 @@ def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | No
     return (first.group(1) if first else None), (newest.group(1) if newest else None)
 
 
+def has_stamp(piece: bytes) -> bool:
+    """Tell whether a vLLM stamp stands in a piece of a log."""
+    return _STAMP.search(piece) is not None
+
+
 def moment(stamp: bytes, year: int, tz: tzinfo) -> datetime | None:
     """Return the moment that a stamp names in a year, or None if there is no such day."""
     month, day, hour, minute, second = stamp_parts(stamp)

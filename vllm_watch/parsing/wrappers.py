@@ -16,12 +16,13 @@ from typing import Any
 MOST_LAYERS = 16
 """Wrappers inside each other that are taken off one line."""
 LONGEST_JSON = 4 << 20
-"""A JSON line longer than this is left as it is."""
+"""A JSON line longer than this is not looked into, and nothing that it quotes is a log line."""
 _LONGEST_HEAD = 400
 _OBJECT = b'{"'
 _ANCHOR = re.compile(r"\.py:(\d{1,6})\]")
 _QUOTED = re.compile(rb"\.py:(\d{1,6})\]")
 _STAMP = re.compile(r"(?:\d{4}-)?(\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+_DATED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
 _PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _BREAKS = re.compile(r"[\r\n]+")
@@ -58,8 +59,11 @@ class Unwrapper:
             line = line[found.end() :]
         return line
 
-    def plain(self, block: bytes) -> bytes:
-        """Return a block of whole lines with its JSON lines made plain."""
+    def plain(self, block: bytes, *, dated: bool = False) -> bytes:
+        """Return a block of whole lines with its JSON lines made plain.
+
+        With `dated` they keep their logger's own time in front: it tells the year.
+        """
         if _OBJECT not in block or not self._keys.text:
             return block
         pieces: list[bytes] = []
@@ -69,17 +73,17 @@ class Unwrapper:
             start = block.rfind(b"\n", 0, at) + 1
             end = block.find(b"\n", at)
             end = len(block) if end < 0 else end
-            line = self._plain_line(block[start:end], at - start)
+            line = self._plain_line(block[start:end], at - start, dated=dated)
             if line is not None:
                 pieces += [block[kept:start], line]
                 kept = end
             at = block.find(_OBJECT, end)
         return b"".join([*pieces, block[kept:]]) if pieces else block
 
-    def _plain_line(self, line: bytes, brace: int) -> bytes | None:
+    def _plain_line(self, line: bytes, brace: int, *, dated: bool) -> bytes | None:
         """Return a JSON line as a plain one, None if it is none that we know."""
         if len(line) > LONGEST_JSON:
-            return None
+            return _QUOTED.sub(rb".py: \1]", line) if brace == 0 else None
         head = line[:brace].decode("utf-8", "replace")
         if self.strip(_COLOUR.sub("", head)):
             return None
@@ -92,6 +96,8 @@ class Unwrapper:
         text = self._text(table)
         if text is None:  # no log line that we know: nothing that it quotes is one
             return _QUOTED.sub(rb".py: \1]", line)
+        time = _first(table, self._keys.time) if dated else ""
+        head += f"{time} " if _DATED.fullmatch(time) and not text.startswith(time) else ""
         return (head + _BREAKS.sub(" ", text).rstrip()).encode("utf-8", "replace")
 
     def _text(self, table: Mapping[str, Any], layers: int = 0) -> str | None:

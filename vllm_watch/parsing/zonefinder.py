@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from vllm_watch.parsing.timestamps import (
     ASSUMED,
@@ -35,11 +36,10 @@ def clock_for(
     `zone` and `year` are what is known already. None if no line with a stamp is there yet.
     """
     first, newest = first_and_newest(head, tail)
-    outer = outer_zone(tail) or outer_zone(head)
+    outer = outer_stamp(tail) or outer_stamp(head)
     if outer is not None and first is not None and newest is not None:
-        outer_stamped, seen = outer
-        year = year or year_of_first(first, newest, seen, UTC)
-        found = zone_from_offset(outer_stamped, seen)
+        year = year or year_of_first(first, newest, outer.seen, UTC)
+        found = zone_from_offset(outer.stamped, outer.seen) if outer.zoned else None
         if zone is None and found is not None:
             zone = Zone(found, "outer stamp")
     if newest is None:
@@ -57,19 +57,33 @@ def clock_for(
 
 
 _OUTER = re.compile(
-    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d) [^\n]{0,300}?"
+    rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)? [^\n]{0,300}?"
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
     rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 )
-"""A container's stamp with its zone before vLLM's own on the same line."""
+"""A container's or JSON logger's stamp, perhaps with a zone, before vLLM's own on a line."""
 
 
-def outer_zone(piece: bytes) -> tuple[datetime, datetime] | None:
-    """Return a line's own stamp read as UTC, and the moment that the stamp before it tells."""
-    found = _OUTER.search(piece)
+class OuterStamp(NamedTuple):
+    """Two stamps of one line."""
+
+    stamped: datetime
+    """The line's own stamp, read as UTC, in the year that brings it nearest to the other."""
+    seen: datetime
+    """The moment that the stamp before it tells, read as UTC where it tells no zone."""
+    zoned: bool
+    """Whether it tells one."""
+
+
+def outer_stamp(piece: bytes) -> OuterStamp | None:
+    """Return the stamps of the last line with two: the year counts back from the newest."""
+    found = None
+    for found in _OUTER.finditer(piece):  # noqa: B007 - the last one is wanted
+        pass
     if found is None:
         return None
-    text = found.group(1).decode() + found.group(2).decode().replace("Z", "+00:00")
+    zone = found.group(2)
+    text = found.group(1).decode() + (zone or b"Z").decode().replace("Z", "+00:00")
     try:
         seen = datetime.fromisoformat(text)
     except ValueError:
@@ -77,7 +91,7 @@ def outer_zone(piece: bytes) -> tuple[datetime, datetime] | None:
     candidates = (moment(found.group(3), seen.year + step, UTC) for step in (-1, 0, 1))
     known = [at for at in candidates if at is not None]
     nearest = min(known, key=lambda at: abs(at - seen), default=None)
-    return None if nearest is None else (nearest, seen)
+    return None if nearest is None else OuterStamp(nearest, seen, zone is not None)
 
 
 class ZoneFinder:

@@ -6,7 +6,6 @@ import glob
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 STDIN = "-"
 """The path that means standard input."""
@@ -72,11 +71,12 @@ def find_logs(patterns: Sequence[str]) -> Found:
 def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
     if os.path.isdir(pattern):
         try:
-            entries = sorted(os.listdir(pattern))
+            with os.scandir(pattern) as found:
+                names = [e.name for e in found if e.name.endswith(".log") and not e.is_dir()]
         except OSError as error:
             troubles.append(folder_trouble(pattern, error))
             return []
-        return [os.path.join(pattern, name) for name in entries if name.endswith(".log")]
+        return [os.path.join(pattern, name) for name in sorted(names)]
     if os.path.lexists(pattern):
         return [pattern]
     matched = sorted(glob.glob(pattern))
@@ -105,8 +105,7 @@ def folder_trouble(folder: str, error: OSError) -> PathTrouble:
 
 def _base(path: str) -> str:
     """Return the part of a log's path that its companions share."""
-    stem = str(Path(path).with_suffix(""))
-    return stem.removesuffix("_realtime")
+    return os.path.splitext(path)[0].removesuffix("_realtime")
 
 
 def twins_of(source: str) -> tuple[str, ...]:
