@@ -95,7 +95,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         title = span_title(span, monitor.settings.health, run, span.fired)
         yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
         if span.until is not None and span.until <= until:
-            yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: over")
+            yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: alert over")
 
 
 def _explains(other: Span, span: Span) -> bool:

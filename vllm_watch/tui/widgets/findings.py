@@ -53,8 +53,10 @@ class Findings(Pane):
         head.append(finding.title, style=color if finding.severity != "note" else "")
         until = finding.until or problem.row.moment
         past = max(0.0, until - (finding.since or until))
-        since = f"since {clock(finding.since, view.tz)} " if width >= _WORDY else ""
-        when = Text(f"{since}{age(past)} ", style=palette["muted"])
+        # What is over has a length; what lasts has an age.
+        word, link = ("from", "for ") if finding.until is not None else ("since", "")
+        since = f"{word} {clock(finding.since, view.tz)} " if width >= _WORDY else ""
+        when = Text(f"{since}{link}{age(past)} ", style=palette["muted"])
         block = [beside(head, when, width)]
         remedy = Text()
         remedy.append("   → ", style=palette["note"])

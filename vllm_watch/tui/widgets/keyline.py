@@ -24,7 +24,7 @@ NAMES = {
 """Keys as people write them."""
 
 
-ORDER = ("help", "engines", "pause", "time", "zoom", "alerts", "speed", "pane", "findings")
+ORDER = ("help", "findings", "engines", "pause", "time", "zoom", "alerts", "speed", "pane")
 """Keys in the order of their use; those that do not fit are left to the help."""
 
 
