@@ -9,7 +9,9 @@ from typing import NoReturn
 from vllm_watch import __version__
 from vllm_watch.cli.common import CommandError
 
-COMMANDS = ("watch", "replay", "demo", "export", "formats")
+SCREENS = ("watch", "replay", "demo")
+"""Commands that show the screen; every other one has a module `<name>_command`."""
+COMMANDS = (*SCREENS, "export", "formats")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")

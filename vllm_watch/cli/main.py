@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from vllm_watch.cli.arguments import parse
+from vllm_watch.cli.arguments import SCREENS, parse
 from vllm_watch.cli.common import FAILED, INTERRUPTED, USAGE, CommandError, say
 from vllm_watch.config import ConfigError
 from vllm_watch.parsing.errors import FormatError
@@ -17,13 +19,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run vllm-watch with the words of its command line and return the exit code."""
     try:
         arguments = parse(sys.argv[1:] if words is None else words)
-        if arguments.command == "export":
-            from vllm_watch.cli.export_command import run
-        elif arguments.command == "formats":
-            from vllm_watch.cli.formats_command import run
-        else:
-            from vllm_watch.cli.screen_command import run
-        return run(arguments)
+        return _runner(arguments.command)(arguments)
     except CommandError as error:
         say(str(error))
         return error.code
@@ -41,6 +37,14 @@ def main(words: Sequence[str] | None = None) -> int:
         say(f"{what}: {(error.strerror or str(error)).lower()}; mend that and try again")
         _drop_output()
         return FAILED
+
+
+def _runner(command: str) -> Callable[[argparse.Namespace], int]:
+    """Return what runs a command; a command imports only what it uses."""
+    name = "screen" if command in SCREENS else command
+    module = importlib.import_module(f"vllm_watch.cli.{name}_command")
+    run: Callable[[argparse.Namespace], int] = module.run
+    return run
 
 
 def _drop_output() -> None:

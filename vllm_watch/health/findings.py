@@ -34,6 +34,14 @@ class Finding:
     """The engine it is about, None: the whole server."""
     until: float | None = None
     """When it ended, None while it lasts."""
+    metric: str | None = None
+    """The metric that shows it best: whose chart is the evidence."""
+    flags: tuple[str, ...] = ()
+    """What to change, as complete words of vLLM's command line: `--max-num-seqs 256`."""
+    formula: str = ""
+    """The arithmetic behind the flags, with this server's own figures."""
+    expect: str = ""
+    """What to expect from the change."""
 
 
 def findings_at(
@@ -63,6 +71,32 @@ def findings_at(
         firing = _earliest(alerts.firing(time))
         found += [_alert_finding(span, settings, run, time) for span in firing]
     return tuple(sorted(_unhidden(book, found), key=_rank))
+
+
+def findings_of(
+    book: RuleBook,
+    settings: HealthSettings,
+    run: Run,
+    alerts: AlertMachine,
+    state: ServerState,
+    time: float,
+) -> tuple[Finding, ...]:
+    """Return every finding that fired in a run up to `time`, the oldest first.
+
+    Nothing is hidden by another finding here; `until` is None for what still fires.
+    """
+    found = [
+        replace(
+            _alert_finding(span, settings, run, span.fired),
+            until=None if span.until is None or span.until > time else span.until,
+        )
+        for span in alerts.spans()
+        if span.fired <= time
+    ]
+    state_rule = book.states.get(state.name)
+    if state_rule is not None:
+        found.append(_state_finding(state_rule, run, state, time))
+    return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
 
 
 def _earliest(spans: Iterable[Span]) -> list[Span]:
@@ -125,6 +159,7 @@ def _alert_finding(span: Span, settings: HealthSettings, run: Run, time: float) 
         rule.guide,
         span.since,
         span.engine if several else None,
+        metric=rule.metric,
     )
 
 

@@ -10,7 +10,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
-from vllm_watch.health.findings import Finding, findings_at
+from vllm_watch.health.findings import Finding, findings_at, findings_of
 from vllm_watch.health.rules import RuleBook, builtin_rules
 
 
@@ -69,6 +69,14 @@ class Monitor:
         machine = self.alerts(server, run)
         found = findings_at(self._book, self.settings.health, run, machine, state, time)
         return Health(state, found)
+
+    def findings(
+        self, server: Server, run: Run, *, now: float, live: bool, saved: bool
+    ) -> tuple[Finding, ...]:
+        """Return every finding that fired in a run up to `now`, the oldest first, none hidden."""
+        state = judge(run, now, live=live, saved=saved, rules=self._rules)
+        machine = self.alerts(server, run)
+        return findings_of(self._book, self.settings.health, run, machine, state, now)
 
     def spans(self, server: Server) -> list[Span]:
         """Return every alert of a server's runs."""

@@ -1,0 +1,89 @@
+"""Logs read once, to the end, without a screen: what summaries, checks and reports start from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Batch
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+from vllm_watch.core.zones import parse_zone
+from vllm_watch.health.findings import Finding
+from vllm_watch.health.monitor import Health, Monitor
+from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.paths import Found
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read, and how to judge it."""
+
+    monitor: Monitor
+    found: Found
+    """What the paths meant: logs, patterns without a match, folders that cannot be read."""
+    wall: float
+    """Epoch seconds of our clock when it was read."""
+    troubles: list[str] = field(default_factory=list)
+    """One line each about files that could not be read to their end."""
+
+    @property
+    def servers(self) -> list[Server]:
+        """Every server that was read, in the order found."""
+        return list(self.monitor.store.servers.values())
+
+    def saved(self, server: Server) -> bool:
+        """Tell whether a log is a saved one: its newest stamp is old (DESIGN §3)."""
+        return server.saved(self.wall, self.monitor.settings.watch.saved_after_seconds)
+
+    def end(self, run: Run) -> float:
+        """Return the moment at which a run is judged: its own end, now if it has no stamp."""
+        return self.wall if run.newest_stamp is None else run.newest_stamp
+
+    def health(self, server: Server) -> Health:
+        """Return state and findings of a server at its log's own end."""
+        return self.monitor.health(
+            server, self.end(server.run), live=False, saved=self.saved(server)
+        )
+
+    def findings(self, server: Server, run: Run) -> tuple[Finding, ...]:
+        """Return every finding that fired in a run, the oldest first."""
+        older = run is not server.run
+        return self.monitor.findings(
+            server, run, now=self.end(run), live=False, saved=older or self.saved(server)
+        )
+
+
+def read_saved(
+    patterns: Sequence[str],
+    formats: Formats,
+    settings: Settings,
+    *,
+    passed: Callable[[Batch], None] | None = None,
+    wall: Callable[[], float] = time.time,
+) -> Reading:
+    """Read everything in the logs as they are now.
+
+    `passed` sees each batch as it goes by: for progress, and for what rows are made of. A path
+    that matches nothing is in `found.missing`, no error.
+    """
+    tz = parse_zone(settings.time.tz) if settings.time.tz else None
+    ingest = Ingest(patterns, formats, ReadOptions(tz=tz, now=wall))
+    found = ingest.discover()
+    reading = Reading(Monitor(settings), found, wall())
+    for batch in _told(ingest.read_once(), reading.troubles):
+        reading.monitor.apply(batch)
+        if passed is not None:
+            passed(batch)
+    return reading
+
+
+def _told(batches: Iterator[Batch], troubles: list[str]) -> Iterator[Batch]:
+    """Pass batches on, keeping the lines about what could not be read."""
+    for batch in batches:
+        if batch.trouble and batch.trouble not in troubles:
+            troubles.append(batch.trouble)
+        yield batch
