@@ -11,7 +11,7 @@ from vllm_watch.cli.common import CommandError
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (*SCREENS, "export", "formats")
+COMMANDS = (*SCREENS, "export", "check", "formats")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -41,6 +41,7 @@ def build_parser() -> Parser:
     _replay(commands)
     _demo(commands)
     _export(commands)
+    _check(commands)
     _formats(commands)
     return parser
 
@@ -59,6 +60,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     elif plain and first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
     return build_parser().parse_args(listed)
+
+
+def command_of(words: Sequence[str]) -> str:
+    """Return the command that a command line names, `watch` if it names none."""
+    listed = list(words)
+    first = _first_word(listed)
+    return "watch" if first is None or listed[first] not in COMMANDS else listed[first]
 
 
 def _first_word(words: list[str]) -> int | None:
@@ -147,6 +155,20 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     command.add_argument(
         "--follow", action="store_true", help="then go on with what arrives, until interrupted"
+    )
+
+
+def _check(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "check",
+        "say for Nagios, Icinga or cron how servers are: exit 0, 1, 2 or 3",
+        "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
+    command.add_argument(
+        "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
     )
 
 

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from vllm_watch.config import Settings, load_settings
+from vllm_watch.core.moments import TimeText, parse_time
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
@@ -18,6 +19,8 @@ from vllm_watch.sources.paths import STDIN, Found
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes (DESIGN §3)."""
+UNKNOWN = 3
+"""Every error of `check`: to a monitoring system 1 and 2 say how a server is."""
 
 
 class CommandError(Exception):
@@ -44,6 +47,20 @@ def formats() -> Formats:
     if user.is_dir():
         paths += sorted(user.glob("*.toml"))
     return load_formats(paths)
+
+
+def time_of(option: str, text: str | None) -> TimeText | None:
+    """Return the time that an option gives, None where it is absent.
+
+    Raises:
+        CommandError: it is no time; the message shows the grammar.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise CommandError(f"{option} {error}") from None
 
 
 def zone_of(settings: Settings) -> tzinfo | None:
@@ -87,6 +104,12 @@ def say(text: str) -> None:
     # Names of files are the user's, and a line end in one would make it two lines.
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     print(f"vllm-watch: {line}", file=sys.stderr)  # noqa: T201
+
+
+def write(text: str) -> None:
+    """Write a line to stdout in whatever encoding it has: cron's may know ASCII only."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def reads_stdin(patterns: list[str]) -> bool:

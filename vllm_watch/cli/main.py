@@ -9,34 +9,52 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from vllm_watch.cli.arguments import SCREENS, parse
-from vllm_watch.cli.common import FAILED, INTERRUPTED, USAGE, CommandError, say
+from vllm_watch.cli.arguments import SCREENS, command_of, parse
+from vllm_watch.cli.common import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
 from vllm_watch.config import ConfigError
 from vllm_watch.parsing.errors import FormatError
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run vllm-watch with the words of its command line and return the exit code."""
+    listed = sys.argv[1:] if words is None else list(words)
     try:
-        arguments = parse(sys.argv[1:] if words is None else words)
+        arguments = parse(listed)
         return _runner(arguments.command)(arguments)
     except CommandError as error:
-        say(str(error))
-        return error.code
-    except (ConfigError, FormatError, ValueError) as error:
-        say(str(error))
-        return USAGE
+        return _failed(listed, str(error), error.code)
+    except (ConfigError, FormatError) as error:
+        return _failed(listed, str(error), USAGE)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough (`| head`); the interpreter must not complain at exit.
         _drop_output()
-        return FAILED
+        return _code(listed, FAILED)
     except OSError as error:
         what = str(error.filename or "standard output")
-        say(f"{what}: {(error.strerror or str(error)).lower()}; mend that and try again")
+        text = f"{what}: {(error.strerror or str(error)).lower()}; mend that and try again"
+        code = _failed(listed, text, FAILED)
         _drop_output()
-        return FAILED
+        return code
+
+
+def _failed(words: list[str], text: str, code: int) -> int:
+    """Say in one line why a command ended and return its exit code.
+
+    A monitoring system shows what a plug-in writes to stdout, so `check` says it there, too.
+    """
+    say(text)
+    if command_of(words) == "check" and "--json" not in words:
+        with contextlib.suppress(OSError):
+            write(f"VLLM UNKNOWN - {text.replace('|', '/')}")
+            sys.stdout.flush()
+    return _code(words, code)
+
+
+def _code(words: list[str], code: int) -> int:
+    """Return the code of an error: to a monitoring system 1 and 2 would be a server's state."""
+    return UNKNOWN if command_of(words) == "check" else code
 
 
 def _runner(command: str) -> Callable[[argparse.Namespace], int]:

@@ -14,10 +14,11 @@ from vllm_watch.cli.common import (
     reads_stdin,
     require_logs,
     settings_of,
+    time_of,
     zone_of,
 )
 from vllm_watch.config import Settings
-from vllm_watch.core.moments import TimeText, parse_time
+from vllm_watch.core.moments import TimeText
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import captures_folder
 from vllm_watch.sources.standard_input import StandardInput
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     options: dict[str, object] = {}
     if replay:
         options = {"replay_speed": arguments.speed, "replay_loop": arguments.loop}
-        start = parse_time(arguments.start) if arguments.start else None
+        start = time_of("--start", arguments.start)
     settings = settings_of(arguments, **options)
     ingest = _ingest(arguments, settings, replay=replay)
     if not sys.stdout.isatty():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.parsing.errors import FormatError
 
 Severity = Literal["note", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
@@ -23,7 +24,7 @@ RULE_FILE = Path(__file__).with_name("rules.toml")
 """The built-in rules."""
 
 
-class RuleError(ValueError):
+class RuleError(FormatError):
     """A rule file that cannot be used; the message names file, rule and key."""
 
 

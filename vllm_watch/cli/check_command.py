@@ -1,0 +1,49 @@
+"""`vllm-watch check`: a monitoring plug-in for Nagios, Icinga and cron."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from vllm_watch.cli.common import CommandError, formats, settings_of, time_of, write
+from vllm_watch.core.moments import GRAMMAR, TimeText, place_time
+from vllm_watch.core.store import Server
+from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
+from vllm_watch.reports.present import look
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the verdict; return 0 healthy, 1 warning, 2 critical, 3 unknown."""
+    since = time_of("--since", arguments.since)
+    settings = settings_of(arguments)
+    present = look(
+        arguments.paths, formats(), settings, since=None if since is None else _Since(since)
+    )
+    spanned = since is not None
+    verdicts = [verdict_of(now, settings, spanned=spanned) for now in present.servers]
+    if arguments.json:
+        write(json.dumps(report_of(present, verdicts), indent=2))
+    else:
+        for line in lines_of(present, verdicts, settings):
+            write(line)
+    return overall(present, verdicts)
+
+
+class _Since:
+    """Places the moment of `--since` in a log."""
+
+    def __init__(self, time: TimeText) -> None:
+        """Place `time`, which was read already."""
+        self._time = time
+
+    def __call__(self, server: Server, now: float) -> float:
+        """Return the moment in epoch seconds of the log's clock.
+
+        Raises:
+            CommandError: it lies ahead, where nothing can have fired.
+        """
+        first = server.runs[0].first_stamp
+        moment = place_time(self._time, now if first is None else first, now, now, server.tz)
+        if moment > now:
+            raise CommandError(f"{server.source}: --since lies ahead of now: {GRAMMAR}")
+        return moment

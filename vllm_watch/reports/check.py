@@ -1,0 +1,277 @@
+"""`check`: the verdict of a monitoring plug-in (DESIGN §3), its line, its figures, its JSON.
+
+The line and the figures follow the Monitoring Plugins guidelines: text, `|`, then
+`label=value[UOM];warn;crit;min;max`. Its punctuation is ASCII, whatever the locale of cron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from vllm_watch.config import Settings
+from vllm_watch.core.metrics import COUNTS, METRICS
+from vllm_watch.health.findings import Finding
+from vllm_watch.reports.present import Now, Present
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+"""Exit codes of monitoring plug-ins."""
+WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+"""The codes as words, by code."""
+VERSION = 1
+"""Of docs/schemas/check.json: it grows when a field changes or goes; new ones may appear."""
+LONGEST = 300
+"""Characters of a server's text: some causes of death are whole paragraphs."""
+
+_BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
+"""Which of several wins: what is known to be bad goes before what is not known."""
+_BY_STATE = {
+    "dead": CRITICAL,
+    "stopped": CRITICAL,
+    "ended": CRITICAL,
+    "stalled": CRITICAL,
+    "starting": OK,
+    "ready": OK,
+    "idle": OK,
+    "no-stats": UNKNOWN,
+}
+_BY_SEVERITY = {"note": OK, "warning": WARNING, "critical": CRITICAL}
+_PUNCTUATION = str.maketrans(
+    {"–": "-", "—": "-", "…": "...", "×": "x", "|": "/", "→": "->", "\u00a0": " ", "≤": "<="}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to say about one server."""
+
+    now: Now
+    code: int
+    text: str
+    """What is seen and what to change, in one line."""
+
+
+def verdict_of(now: Now, settings: Settings, *, spanned: bool = False) -> Verdict:
+    """Judge a server by DESIGN §3's table.
+
+    `spanned` judges an idle or a ready server, too, by what fired in the span asked for.
+    """
+    state = now.health.state
+    if now.trouble:
+        return Verdict(now, UNKNOWN, now.trouble)
+    code = _BY_STATE.get(state.name, OK)
+    if state.name == "busy" or spanned:
+        found = [_BY_SEVERITY[finding.severity] for finding in now.fired]
+        code = worst([code, *found])
+    limit = settings.watch.starting_limit_seconds
+    if state.name == "starting" and _starting_for(now) > limit:
+        text = f"starting for {_minutes(_starting_for(now))}, longer than {_minutes(limit)}"
+        return Verdict(now, worst([code, WARNING]), _joined(text, state.why))
+    return Verdict(now, code, _cut(_said(now)))
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the code of several servers; unknown without any."""
+    return min(codes, key=_BAD_FIRST.index, default=UNKNOWN)
+
+
+def lines_of(present: Present, verdicts: list[Verdict], settings: Settings) -> list[str]:
+    """Return the plug-in's output: one line, and one more for each of several servers."""
+    code = overall(present, verdicts)
+    several = len(verdicts) > 1
+    perfdata = " ".join(
+        figure for verdict in verdicts for figure in _perfdata(verdict, settings, several=several)
+    )
+    first = f"VLLM {WORDS[code]} - {_summary(present, verdicts, code)}"
+    lines = [_plain(first) + (f" | {perfdata}" if perfdata else "")]
+    if several:
+        lines += [
+            _plain(f"[{WORDS[v.code]}] {v.now.server.name}: {v.text}")
+            for v in sorted(verdicts, key=lambda v: _BAD_FIRST.index(v.code))
+        ]
+    lines += [_plain(f"[UNKNOWN] {text}") for text in _unread(present)]
+    return lines
+
+
+def overall(present: Present, verdicts: list[Verdict]) -> int:
+    """Return the exit code: the worst of all servers, and of what could not be read."""
+    return worst([*(v.code for v in verdicts), *(UNKNOWN for _ in _unread(present))])
+
+
+def report_of(present: Present, verdicts: list[Verdict]) -> dict[str, object]:
+    """Return the verdict as docs/schemas/check.json describes it."""
+    code = overall(present, verdicts)
+    return {
+        "version": VERSION,
+        "status": WORDS[code].lower(),
+        "code": code,
+        "text": _summary(present, verdicts, code),
+        "time": _iso(present.time, UTC),
+        "servers": [_server_report(verdict) for verdict in verdicts],
+        "unread": _unread(present),
+    }
+
+
+def _server_report(verdict: Verdict) -> dict[str, object]:
+    now = verdict.now
+    values = now.values("highest")
+    state = now.health.state
+    return {
+        "server": now.server.name,
+        "source": now.server.source,
+        "run": now.server.run_at(now.time).number,
+        "status": WORDS[verdict.code].lower(),
+        "code": verdict.code,
+        "text": verdict.text,
+        "state": state.name,
+        "state_since": _iso(state.since, now.server.tz),
+        "why": state.why,
+        "age_s": None if now.age is None else round(now.age, 1),
+        "values": {metric.name: _number(metric.name, values) for metric in METRICS},
+        "findings": [_finding_report(finding, now.server.tz) for finding in now.fired],
+    }
+
+
+def _finding_report(finding: Finding, tz: tzinfo) -> dict[str, object]:
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "title": finding.title,
+        "detail": finding.detail,
+        "remedy": finding.remedy,
+        "guide": finding.guide,
+        "engine": finding.engine,
+        "since": _iso(finding.since, tz),
+        "until": _iso(finding.until, tz),
+    }
+
+
+def _number(name: str, values: dict[str, float]) -> float | int | None:
+    value = values.get(name)
+    return int(value) if value is not None and name in COUNTS else value
+
+
+def _iso(time: float | None, tz: tzinfo) -> str | None:
+    return None if time is None else datetime.fromtimestamp(time, tz).isoformat(timespec="seconds")
+
+
+def _unread(present: Present) -> list[str]:
+    """Return one line for each thing asked for that no server stands for."""
+    told = {verdict.trouble for verdict in present.servers}
+    missing = [f"{pattern}: matches no file" for pattern in present.found.missing]
+    folders = [trouble.text for trouble in present.found.troubles]
+    return missing + folders + [text for text in present.troubles if text not in told]
+
+
+def _summary(present: Present, verdicts: list[Verdict], code: int) -> str:
+    """Return the one line that says it all: of several servers how many, and the worst."""
+    unread = _unread(present)
+    if not verdicts:
+        return "; ".join(unread) or "nothing was read"
+    chosen = [verdict for verdict in verdicts if verdict.code == code]
+    if len(verdicts) == 1 and (chosen or not unread):
+        return f"{verdicts[0].now.server.name}: {verdicts[0].text}"
+    counts = _counts([verdict.code for verdict in verdicts])
+    if not chosen:
+        return f"{counts}; {unread[0]}"
+    newest = max(chosen, key=lambda v: v.now.health.state.since or 0.0)
+    if code == OK:
+        return f"{counts}{_total(verdicts)}"
+    return f"{counts}; {newest.now.server.name}: {newest.text}"
+
+
+def _counts(codes: list[int]) -> str:
+    parts = [f"{codes.count(code)} {WORDS[code].lower()}" for code in _BAD_FIRST if code in codes]
+    return f"{len(codes)} servers: {', '.join(parts)}"
+
+
+def _total(verdicts: list[Verdict]) -> str:
+    rates = [v.now.values().get("generation_tps") for v in verdicts]
+    known = [rate for rate in rates if rate is not None]
+    return f"; {sum(known):,.0f} tok/s" if known else ""
+
+
+def _said(now: Now) -> str:
+    """Return what is seen of a server and what to change, the worst and newest first."""
+    state = now.health.state
+    if now.fired and (state.name != "idle" or now.fired[0].severity != "note"):
+        worst_one = now.fired[0]
+        more = len(now.fired) - 1
+        text = _joined(worst_one.title, worst_one.detail)
+        text = f"{text}; {worst_one.remedy}" if worst_one.remedy else text
+        return f"{text} (and {more} more)" if more > 0 else text
+    if state.name in ("busy", "idle"):
+        return _at_work(now)
+    return _joined(state.name, state.why)
+
+
+def _at_work(now: Now) -> str:
+    values = now.values()
+    parts: list[str] = [now.health.state.name]
+    if "generation_tps" in values:
+        parts.append(f"{values['generation_tps']:,.0f} tok/s")
+    if "running" in values:
+        waiting = values.get("waiting", 0)
+        parts.append(f"{values['running']:.0f} running, {waiting:.0f} waiting")
+    if "kv_cache_usage" in values:
+        parts.append(f"KV cache {values['kv_cache_usage'] * 100:.0f} %")
+    return ", ".join(parts)
+
+
+def _cut(text: str) -> str:
+    """Return text short enough for a monitoring system's page and a message on a phone."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+
+
+def _joined(title: str, detail: str) -> str:
+    return f"{title}: {detail}" if detail else title
+
+
+def _starting_for(now: Now) -> float:
+    since = now.health.state.since
+    return 0.0 if since is None else now.time - since
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def _perfdata(verdict: Verdict, settings: Settings, *, several: bool) -> list[str]:
+    """Return a server's figures; those of several have its name before the label."""
+    now, health = verdict.now, settings.health
+    values = now.values("highest")
+    limit = "" if now.limit is None else str(now.limit)
+    kv = f"{_percent(health.kv_cache_high)};{_percent(health.kv_cache_critical)}"
+    forms = (
+        ("kv", "kv_cache_usage", "%", kv),
+        ("gen", "generation_tps", "", ""),
+        ("prompt", "prompt_tps", "", ""),
+        ("running", "running", "", f";;0;{limit}" if limit else ""),
+        ("waiting", "waiting", "", str(health.waiting_warning)),
+        ("prefix", "prefix_cache_hit_rate", "%", ""),
+    )
+    figures = []
+    for label, metric, unit, ends in forms:
+        if metric in values:
+            value = values[metric]
+            shown = _percent(value) if unit == "%" else f"{value:.10g}"
+            named = _label(f"{now.server.name} {label}") if several else label
+            figures.append(f"{named}={shown}{unit}" + (f";{ends}" if ends else ""))
+    return figures
+
+
+def _label(text: str) -> str:
+    """Return a label of performance data: quoted, without `=`, `'` and `|`."""
+    clean = "".join("_" if c in "='|" or not c.isprintable() else c for c in text)
+    return f"'{clean}'"
+
+
+def _percent(ratio: float) -> str:
+    return f"{ratio * 100:.10g}"
+
+
+def _plain(text: str) -> str:
+    """Return text as one line without `|`, which begins the figures; its punctuation ASCII."""
+    text = text.translate(_PUNCTUATION)
+    return "".join(c if c.isprintable() else " " for c in text)
