@@ -1,31 +1,21 @@
-"""Logs read once and judged by the clock of now: what `check` and `status` start from.
-
-A reader that was not there when lines arrived knows one thing of their arrival: the file's
-modification time. It tells whether a silent log is still written to (requests and progress bars
-carry no stamp), and how far the log's clock lies from ours.
-"""
+"""Logs read once and judged by the clock of now: what `check` and `status` start from."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vllm_watch.config import Settings
 from vllm_watch.core.latest import Ratios, latest_values, newest_sample
-from vllm_watch.core.store import SKEW_TOLERATED, Server
+from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.timestamps import has_stamp
+from vllm_watch.reports.arrivals import nothing_more_expected, settle
 from vllm_watch.reports.reading import Reading, read_saved
-from vllm_watch.sources.paths import STDIN, Found
+from vllm_watch.sources.paths import Found
 
-BELIEVED_SECONDS = 3600.0
-"""A modification time further than this from the newest stamp is a copy's, and tells nothing."""
-_LAST_LINE = 64 * 1024
 _VALUED = frozenset({"idle", "busy", "stalled"})
 """States in which the newest sample still says something about now."""
 
@@ -96,15 +86,9 @@ def _judged(
     since: Callable[[Server, float], float] | None,
 ) -> Now:
     settings = reading.monitor.settings
-    modified = max((_modified(file) for file in files), default=0.0)
-    skew = _skew(server, formats)
-    now = reading.wall - skew
-    newest = server.newest_stamp
-    if newest is not None and abs(modified - skew - newest) <= BELIEVED_SECONDS:
-        server.run.arrive(min(modified - skew, now))
-    quiet_since = max(newest or 0.0, server.run.newest_arrival or 0.0)
-    after = settings.watch.saved_after_seconds
-    saved = newest is not None and now - quiet_since > after
+    settle(server, files, formats, reading.wall)
+    now = reading.wall - server.skew
+    saved = nothing_more_expected(server, reading.wall, settings.watch.saved_after_seconds)
     health = reading.monitor.health(server, now, live=True, saved=saved)
     run = server.run_at(now)
     newest_line = newest_sample(run, now)
@@ -119,7 +103,7 @@ def _judged(
         None if newest_line is None else max(0.0, now - newest_line),
         fired,
         limit if isinstance(limit, int) else None,
-        _trouble(server, modified),
+        _trouble(server),
     )
 
 
@@ -145,7 +129,7 @@ def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (order.index(f.severity), -(f.since or 0.0))))
 
 
-def _trouble(server: Server, modified: float) -> str:
+def _trouble(server: Server) -> str:
     """Return why a server cannot be judged by its log, or nothing."""
     if server.trouble and not server.lines:
         return server.trouble
@@ -153,36 +137,3 @@ def _trouble(server: Server, modified: float) -> str:
     if server.lines and not evidence:
         return f"{server.source}: holds no line of vLLM in {server.lines:,} lines"
     return ""
-
-
-def _skew(server: Server, formats: Formats) -> float:
-    """Return by how many seconds the log's clock lies behind ours, 0 while they agree.
-
-    Only where the file's last line carries a stamp does its modification time say when that
-    was written; a difference beyond an hour is a copy's, or a zone, which is found elsewhere.
-    """
-    newest = server.newest_stamp
-    if newest is None or server.source == STDIN:
-        return 0.0
-    skew = _modified(server.source) - newest
-    if not SKEW_TOLERATED < abs(skew) <= BELIEVED_SECONDS:
-        return 0.0
-    last = formats.unwrapper.plain(_last_line(server.source), dated=True)
-    return skew if has_stamp(last) else 0.0
-
-
-def _modified(file: str) -> float:
-    try:
-        return os.stat(file).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _last_line(file: str) -> bytes:
-    """Return the last line of a file that is not blank."""
-    try:
-        with Path(file).open("rb") as opened:
-            opened.seek(max(0, os.fstat(opened.fileno()).st_size - _LAST_LINE))
-            return opened.read(_LAST_LINE).rstrip().rpartition(b"\n")[2]
-    except OSError:
-        return b""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
-from vllm_watch.core.records import Event
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
+from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
@@ -15,17 +15,6 @@ from vllm_watch.health.monitor import Monitor
 
 SPARK_POINTS = 60
 """Values of a sparkline; drawn narrower where there is less room."""
-
-PHASES = (
-    "loading weights",
-    "compiling",
-    "preparing the KV cache",
-    "profiling memory",
-    "capturing graphs",
-    "warming up",
-    "starting the HTTP server",
-)
-"""Phases of a start-up in their usual order; a server goes through some of them."""
 
 _SHAPES = {
     "busy": "●",
@@ -135,7 +124,7 @@ def make_row(
     if health.state.name == "starting" and not run.moments:
         health = replace(health, state=replace(health.state, why="no line of vLLM yet"))
     if live and run.progress is not None and health.state.name == "starting":
-        health = replace(health, state=_with_progress(health.state, run.progress[0]))
+        health = replace(health, state=with_progress(health.state, run.progress[0]))
     traffic = run.traffic.rate(time, run.stamps()) if health.state.name == "no-stats" else None
     late = health.state.name in ("busy", "stalled") and (since or 0) > 3 * run.cadence
     return Row(
@@ -151,7 +140,7 @@ def make_row(
         late,
         sparkline(run, None, span),
         time,
-        _progress(health.state, run.progress[0] if live and run.progress else None),
+        startup_share(health.state, run.progress[0] if live and run.progress else None),
         len(run.engines),
         server.trouble or "",
         None if traffic is None else traffic.answered,
@@ -252,24 +241,3 @@ def _steps(series: Series, span: tuple[float, float]) -> list[float | None]:
         back = next((i for i in range(step, max(-1, step - reach), -1) if counts[i]), None)
         steps.append(None if back is None else sums[back] / counts[back])
     return steps
-
-
-def _with_progress(state: ServerState, bar: Event) -> ServerState:
-    """Return a starting state that says how far its phase is: `loading weights 3/4`."""
-    if bar.fields.get("phase") != state.why:
-        return state
-    return replace(state, why=f"{state.why} {bar.fields.get('done')}/{bar.fields.get('total')}")
-
-
-def _progress(state: ServerState, bar: Event | None) -> float | None:
-    """Return how far a start-up is, by its phase and the bar of that phase."""
-    if state.name != "starting":
-        return None
-    phase = next((name for name in PHASES if state.why.startswith(name)), "")
-    if phase and bar is not None and phase != state.why:
-        done, total = bar.fields.get("done"), bar.fields.get("total")
-        share = done / total if isinstance(done, int) and isinstance(total, int) and total else 0.0
-        return (PHASES.index(phase) + share) / (len(PHASES) + 1)
-    if state.why not in PHASES:
-        return None if state.why else 0.05
-    return (PHASES.index(state.why) + 1) / (len(PHASES) + 1)

@@ -1,0 +1,76 @@
+"""What a file's modification time tells of lines that arrived before anyone watched.
+
+Requests and progress bars carry no stamp, and a server's clock may be wrong: whoever was not
+there when lines arrived knows from the modification time alone whether a silent log is still
+written to, and how far the log's clock lies from ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vllm_watch.core.store import SKEW_TOLERATED, Server
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.timestamps import has_stamp
+from vllm_watch.sources.paths import STDIN
+
+BELIEVED_SECONDS = 3600.0
+"""A modification time further than this from the newest stamp is a copy's, and tells nothing."""
+_LAST_LINE = 64 * 1024
+
+
+def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) -> None:
+    """Give a server the skew and the newest arrival that its files' modification times tell.
+
+    `files` are its log and its companions; `wall` is now by our clock. What arrived while it was
+    watched tells more, so this is for servers of which nothing did.
+    """
+    newest = server.newest_stamp
+    if newest is None or server.source == STDIN:
+        return
+    server.skew = _skew(server.source, newest, formats)
+    modified = server.log_time(max((modified_at(file) or 0.0 for file in files), default=0.0))
+    if modified is not None and abs(modified - newest) <= BELIEVED_SECONDS:
+        server.run.arrive(min(modified, wall - server.skew))
+
+
+def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
+    """Tell whether a log is a saved one: nothing was written to it for `after` seconds."""
+    newest = server.newest_stamp
+    arrived = server.run.newest_arrival
+    if newest is None:
+        return False
+    quiet_since = newest if arrived is None else max(newest, arrived)
+    return wall - server.skew - quiet_since > after
+
+
+def _skew(log: str, newest: float, formats: Formats) -> float:
+    """Return by how many seconds the log's clock lies behind ours, 0 while they agree.
+
+    Only where the file's last line carries a stamp does its modification time say when that
+    was written; a difference beyond an hour is a copy's, or a zone, which is found elsewhere.
+    """
+    skew = (modified_at(log) or newest) - newest
+    if not SKEW_TOLERATED < abs(skew) <= BELIEVED_SECONDS:
+        return 0.0
+    return skew if has_stamp(formats.unwrapper.plain(_last_line(log), dated=True)) else 0.0
+
+
+def modified_at(file: str) -> float | None:
+    """Return the modification time of a file in epoch seconds, None if it is not there."""
+    try:
+        return os.stat(file).st_mtime
+    except OSError:
+        return None
+
+
+def _last_line(file: str) -> bytes:
+    """Return the last line of a file that is not blank."""
+    try:
+        with Path(file).open("rb") as opened:
+            opened.seek(max(0, os.fstat(opened.fileno()).st_size - _LAST_LINE))
+            return opened.read(_LAST_LINE).rstrip().rpartition(b"\n")[2]
+    except OSError:
+        return b""
