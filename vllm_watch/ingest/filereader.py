@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vllm_watch.core.records import Batch, Event, Record, Requests, Sample, Stage
+from vllm_watch.core.records import Amendment, Batch, Event, Record, Requests, Sample, Stage
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.parsing.formats import Formats
@@ -77,7 +77,10 @@ class FileReader:
         empty = not self._caught_up and not self.twin
         if self.stage == "newest" and not self._caught_up:
             for chunk in _head_of(self.path):
-                yield self._batch(chunk)
+                batch = self._batch(chunk)
+                # What lies between is not known yet: no chart or alert may reach across it.
+                kept = (r for r in batch.records if not isinstance(r, Sample | Amendment))
+                yield replace(batch, records=tuple(kept))
         for chunk in self._follower.read():
             empty = False
             yield self._batch(chunk)
