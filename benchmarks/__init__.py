@@ -1,3 +1,3 @@
-"""What DESIGN §6 promises, measured as ratios in one run. Run alone: `python -m benchmarks.NAME`."""
+"""What DESIGN §6 promises, as ratios measured in one run: `python -m benchmarks.NAME`, alone."""
 
 from __future__ import annotations
