@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import vllm_watch.ingest as module
+import vllm_watch.ingest.filereader as module
 from tests.logs import FIXTURES, formats, log_of, read, stats_by_hand
 from vllm_watch.core.records import Batch, Event, Looked, Sample
 from vllm_watch.core.states import judge

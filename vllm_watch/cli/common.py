@@ -68,13 +68,16 @@ def zone_of(settings: Settings) -> tzinfo | None:
     return parse_zone(settings.time.tz) if settings.time.tz else None
 
 
-def ingest_of(patterns: list[str], settings: Settings, *, live: bool) -> Ingest:
+def ingest_of(
+    patterns: list[str], settings: Settings, *, live: bool, newest_first: bool = False
+) -> Ingest:
     """Return the reader of what `patterns` mean."""
     options = ReadOptions(
         tz=zone_of(settings),
         live=live,
         poll_seconds=settings.watch.poll_seconds,
         events=settings.watch.events,
+        newest_first=newest_first,
     )
     return Ingest(patterns, formats(), options)
 

@@ -58,7 +58,7 @@ def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) 
         patterns = [str(folder / name / "*.log") for name in DEMO]
         ingest = Ingest(patterns, formats(), ReadOptions(tz=zone_of(settings)))
     else:
-        ingest = ingest_of(arguments.paths, settings, live=not replay)
+        ingest = ingest_of(arguments.paths, settings, live=not replay, newest_first=not replay)
     if replay:
         require_logs(list(ingest.patterns), ingest.discover())
     return ingest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 FieldValue: TypeAlias = "str | int | float | bool | dict[str, object] | None"
 
@@ -78,6 +78,10 @@ class Requests:
 
 Record: TypeAlias = "Sample | Amendment | Event | Requests"
 
+Stage: TypeAlias = Literal["whole", "newest", "past", "complete"]
+"""What a batch is a part of. A large log is shown by its `newest` part at once, while the whole
+of it is read from its beginning as its `past`, which takes its place when it is `complete`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -109,6 +113,9 @@ class Batch:
     """Bytes read."""
     file: str = ""
     """Path of the file itself, the log or one of its companions; empty where it is not told."""
+    stage: Stage = "whole"
+    past: tuple[int, int] | None = None
+    """Bytes read so far and in all, while the past of a log is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
-from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample
+from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample, Stage
 from vllm_watch.core.run import Run
 
 
@@ -30,6 +30,10 @@ class Server:
     stats_like: int = 0
     lines: int = 0
     records: int = 0
+    stage: Stage = "whole"
+    """`newest` while only the newest part of a large log is known."""
+    past: tuple[int, int] | None = None
+    """Bytes read so far and in all, while the past of a large log is read."""
     _newest_engine: int = 0
 
     @property
@@ -80,16 +84,21 @@ class Store:
         self.looked: Looked | None = None
         self.revision = 0
         """Grows with every change; two equal revisions need no redraw."""
+        self.expected: int | None = None
+        """Bytes that are to be read before a replay begins, None once they are."""
+        self.size = 0
+        """Bytes read."""
         self._names = Names()
+        self._pasts: dict[str, Server] = {}
+        """Large logs read from their beginning, while their newest part is what is shown."""
 
     def apply(self, batch: Batch) -> Server:
         """Take in a batch and return its server."""
-        server = self.servers.get(batch.source)
-        if server is None:
-            known = name_from_path(batch.source)
-            name = self._names.name(batch.source, known.text)
-            server = self.servers[batch.source] = Server(batch.source, name, known)
         self.revision += 1
+        if batch.stage == "complete":
+            self._complete(batch.source)
+        self.size += batch.size
+        server = self._server(batch)
         place = (batch.twin, batch.file)
         if batch.trouble:
             server.troubles[place] = batch.trouble
@@ -116,6 +125,32 @@ class Store:
         self._arrive(server, batch)
         return server
 
+    def _server(self, batch: Batch) -> Server:
+        """Return the server that a batch belongs to: while its past is read that is not shown."""
+        if batch.stage == "past" and batch.source in self.servers:
+            self.servers[batch.source].past = batch.past
+        servers = self._pasts if batch.stage == "past" else self.servers
+        server = servers.get(batch.source)
+        if server is None:
+            known = name_from_path(batch.source)
+            name = self._names.name(batch.source, known.text)
+            stage: Stage = "newest" if batch.stage == "newest" else "whole"
+            server = servers[batch.source] = Server(batch.source, name, known, stage=stage)
+        return server
+
+    def _complete(self, source: str) -> None:
+        """Show the whole of a log in place of its newest part."""
+        whole, newest = self._pasts.pop(source, None), self.servers.get(source)
+        if whole is None or newest is None:
+            return
+        whole.troubles, whole.skew = newest.troubles, newest.skew
+        whole.last_arrival = newest.last_arrival
+        whole.run.seen.update(newest.run.seen)
+        if newest.run.newest_arrival is not None:
+            whole.run.arrive(newest.run.newest_arrival)
+        self.servers[source] = whole
+        self._names.name(source, whole.known.text)
+
     def _arrive(self, server: Server, batch: Batch) -> None:
         """Take notice of bytes that came while we watch."""
         arrived = server.log_time(batch.arrived)
@@ -131,6 +166,13 @@ class Store:
                 firsts.append(first + server.skew)
                 lasts.append(last + server.skew)
         return min(firsts, default=None), max(lasts, default=None)
+
+    def reading(self) -> tuple[int, int] | None:
+        """Return bytes read and bytes in all while large logs are read, None when all is known."""
+        pasts = [server.past for server in self.servers.values() if server.past]
+        if pasts:
+            return sum(read for read, _ in pasts), sum(size for _, size in pasts)
+        return (self.size, self.expected) if self.expected else None
 
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""

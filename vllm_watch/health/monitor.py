@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Looked, Sample
+from vllm_watch.core.records import Batch, Looked, Sample, Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
@@ -31,7 +31,7 @@ class Monitor:
         self.store = Store()
         self.settings = settings
         self._book = book or builtin_rules()
-        self._machines: dict[tuple[str, int], AlertMachine] = {}
+        self._machines: dict[tuple[str, Stage, int], AlertMachine] = {}
         watch = settings.watch
         self._rules = StateRules(
             watch.stalled_cadences, watch.stalled_floor_seconds, watch.ended_after_seconds
@@ -40,9 +40,13 @@ class Monitor:
     def apply(self, batch: Batch) -> Server:
         """Take in a batch: state first, then alerts."""
         server = self.store.apply(batch)
+        if batch.stage == "complete":
+            newest = [k for k in self._machines if k[:2] == (batch.source, "newest")]
+            for key in newest:
+                del self._machines[key]
         if batch.shift:
-            for (source, _), machine in self._machines.items():
-                if source == batch.source:
+            for (source, stage, _), machine in self._machines.items():
+                if (source, stage) == (server.source, server.stage):
                     machine.shift(batch.shift)
         for record in () if batch.twin else batch.records:
             if isinstance(record, Sample):
@@ -56,7 +60,7 @@ class Monitor:
 
     def alerts(self, server: Server, run: Run) -> AlertMachine:
         """Return the alert machine of a run."""
-        key = (server.source, run.number)
+        key = (server.source, server.stage, run.number)
         machine = self._machines.get(key)
         if machine is None:
             machine = self._machines[key] = AlertMachine(self._book, self.settings.health)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.formats import Formats, LineForm
+from vllm_watch.parsing.literals import Literals
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock
 from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader
@@ -29,7 +30,7 @@ class BareLines:
         self._twin = twin
         self._line = (0, 0)
         self._own = [form for form in formats.stats if form.envelope is not None]
-        self._literals = (
+        self._literals = Literals(
             {form.contains for form in formats.bare_events}
             | {form.contains for form in self._own}
             | {TRACEBACK}
@@ -39,14 +40,7 @@ class BareLines:
     def positions(self, block: bytes) -> list[int]:
         """Return where each literal first stands in each line, the last first."""
         self._line = (0, 0)
-        found: set[int] = set()
-        for literal in self._literals:
-            at = block.find(literal)
-            while at >= 0:
-                found.add(at)
-                end = block.find(b"\n", at)  # only its first place in a line can count
-                at = block.find(literal, end) if end >= 0 else -1
-        return sorted(found, reverse=True)
+        return self._literals.positions(block)
 
     def read(
         self, block: bytes, position: int, clock: StampClock, stamp: float | None

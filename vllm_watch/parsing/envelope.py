@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from vllm_watch.parsing.text import without_escapes
 
@@ -12,6 +14,13 @@ ANCHOR = re.compile(rb"\.py:\d{1,6}\](?:\x1b\[[0-9;]{0,16}m)? ?")
 
 LONGEST_HEAD = 400
 """Bytes before the anchor in which an envelope must begin."""
+
+MOST_SHAPES = 4_096
+"""Shapes of heads that are remembered."""
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_Spans: TypeAlias = "tuple[int, slice, slice, slice, slice, slice]"
+"""Where an envelope begins, and where process, level, stamp, path and line stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +46,42 @@ class EnvelopeReader:
 
     def __init__(self, patterns: list[str]) -> None:
         """Compile the patterns; each must name process, level, stamp, path and line."""
+        self._spans: dict[bytes, _Spans] = {}
+        """Heads whose digits are all zero, with the places of their parts: digits move nothing."""
         self._patterns = [re.compile(pattern.encode() + rb"\Z") for pattern in patterns]
 
     def read(self, head: bytes) -> Envelope | None:
         """Return the envelope that ends exactly where `head` ends, or None."""
         head = without_escapes(head[-LONGEST_HEAD:]).rstrip(b" ")
+        shape = head.translate(_ZEROS)
+        spans = self._spans.get(shape)
+        if spans is None:
+            spans = self._search(head)
+            if spans is None:
+                return None
+            if len(self._spans) < MOST_SHAPES:
+                self._spans[shape] = spans
+        start, process, level, stamp, path, line = spans
+        return Envelope(
+            head[process].decode(),
+            head[level].decode(),
+            head[stamp],
+            head[path].decode(),
+            head[line].decode(),
+            start,
+        )
+
+    def _search(self, head: bytes) -> _Spans | None:
+        """Return where the parts of the envelope stand that ends where `head` ends."""
         for pattern in self._patterns:
             found = pattern.search(head)
             if found:
-                process, level, stamp, path, line = found.group(
-                    "process", "level", "stamp", "path", "line"
+                names = ("process", "level", "stamp", "path", "line")
+                process, level, stamp, path, line = (
+                    slice(*map(partial(max, 0), found.span(name))) for name in names
                 )
-                return Envelope(
-                    process.decode() if process else "",
-                    level.decode(),
-                    stamp,
-                    path.rpartition(b"/")[2].decode(),
-                    line.decode(),
-                    found.start(),
+                path = slice(
+                    max(path.start, head.rfind(b"/", path.start, path.stop) + 1), path.stop
                 )
+                return found.start(), process, level, stamp, path, line
         return None

@@ -102,6 +102,17 @@ class Formats:
             self._dull.add(shape)
         return None
 
+    def is_dull(self, body: bytes) -> bool:
+        """Tell whether a message was looked through and can be nothing that we know.
+
+        True for all messages that differ from this one only in their digits.
+        """
+        shape = body.rstrip(b"\r\n \x00").translate(None, DIGITS)
+        forms = (*self.stats, *self.companions)
+        known = any(form.contains.translate(None, DIGITS) in shape for form in forms)
+        opaque = any(word.translate(None, DIGITS) in shape for word in self.opaque_words)
+        return shape in self._dull and not known and not opaque
+
 
 def _read(forms: list[LineForm], file: str, body: bytes) -> Parts | None:
     for form in forms:

@@ -7,16 +7,16 @@ for in the bytes, everything else is passed over by the search itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from vllm_watch.core.records import Amendment, Event, Record, Sample
 from vllm_watch.parsing.access import AccessCounter
 from vllm_watch.parsing.barelines import BareLines
+from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.text import shown, without_escapes
-from vllm_watch.parsing.timestamps import StampClock
+from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
 
 LONGEST_MESSAGE = 32_768
@@ -36,6 +36,29 @@ class Scan:
     lines: int = 0
 
 
+@dataclass(slots=True)
+class _Walk:
+    """How far a block has been read."""
+
+    block: bytes
+    scan: Scan
+    line_start: int = 0
+    line_end: int = 0
+    after: int = 0
+    """Where the newest envelope ended."""
+    counted: int = 0
+    """Up to where requests have been counted."""
+    opaque_end: int = 0
+    """Up to where nothing is the server's own word."""
+    read_stats: int = 0
+
+    def enter(self, position: int) -> None:
+        """Go on to the line at `position`."""
+        self.line_start = self.block.rfind(b"\n", self.line_end, position) + 1
+        end = self.block.find(b"\n", position)
+        self.line_end = len(self.block) if end < 0 else end
+
+
 class Scanner:
     """Reads the blocks of one file in order; remembers only what spans two blocks."""
 
@@ -47,7 +70,10 @@ class Scanner:
         self._access = AccessCounter(formats.access)
         self._bare = BareLines(formats, twin=twin)
         self._error_site: tuple[str, str, bytes] | None = None
+        self._dull = DullLines(formats)
         self._stamp: float | None = None
+        self._stamped: tuple[bytes, Zone] = (b"", clock.zone)
+        """The newest stamp as written, and the zone in which it was read."""
         self._opaque = False
 
     def scan(self, block: bytes, *, continued: bool = False) -> Scan:
@@ -59,47 +85,81 @@ class Scanner:
         block = self._seen_of(block, continued=continued)
         block = self._formats.unwrapper.plain(block)
         scan.records += self._bare.rest(block)
-        read_stats = counted = opaque_end = line_start = line_end = after = 0
-        for position, anchored in self._candidates(block):
-            if position < opaque_end:
-                continue
-            if not anchored:
-                found = self._bare.read(block, position, self.clock, self._stamp)
-                if found:
-                    self._count_requests(scan, block, counted, position, self._stamp)
-                    counted = position
-                    scan.records += found
-                    read_stats += self._own_stats(scan, found, block, position)
-                continue
-            end = ANCHOR.match(block, position).end()  # type: ignore[union-attr]
-            if position >= line_end:
-                line_start = block.rfind(b"\n", line_end, position) + 1
-                line_end = _line_end(block, end)
-            head = max(line_start, after, end - LONGEST_HEAD)
-            after = end  # an envelope holds no other's end: many anchors in a row are cheap
-            envelope = self._formats.envelope.read(block[head:end])
-            if envelope is None:
-                continue
-            stamp, time = self._stamp, self._time(scan, envelope)
-            whole = block[end : min(line_end, end + LONGEST_MESSAGE)]
-            if self._formats.is_opaque(envelope.file, whole):
-                self._count_requests(scan, block, counted, position, stamp)
-                counted = opaque_end = line_end
-                read_stats += block.count(STATS_LIKE, end, line_end)
-                continue
-            if time is None:
-                continue
-            record = self._message(envelope, self._up_to_next(whole), time)
-            if record is not None or time != stamp:
-                self._count_requests(scan, block, counted, line_start, stamp)
-                counted = line_start
-            if record is not None:
-                _add(scan.records, record)
-                read_stats += isinstance(record, Sample)
-        self._count_requests(scan, block, counted, len(block), self._stamp)
-        scan.stats_like = max(0, block.count(STATS_LIKE) - read_stats)
-        self._opaque = self._opaque or (opaque_end >= len(block) > 0 and block[-1:] != b"\n")
+        walk = _Walk(block, scan)
+        bare = self._bare.positions(block)
+        at = block.find(b".py:")
+        while at >= 0:
+            while bare and bare[-1] < at:
+                self._read_bare(walk, bare.pop())
+            if at >= walk.line_end:
+                walk.enter(at)
+                stamp_at = self._dull.stamp_of(block, walk.line_start, walk.line_end)
+                if stamp_at is not None and at >= walk.opaque_end and self._pass(walk, stamp_at):
+                    at = block.find(b".py:", walk.line_end)
+                    continue
+            at = block.find(b".py:", self._read_anchor(walk, at))
+        while bare:
+            self._read_bare(walk, bare.pop())
+        self._count_requests(walk, len(block), self._stamp)
+        scan.stats_like = max(0, block.count(STATS_LIKE) - walk.read_stats)
+        opaque = walk.opaque_end >= len(block) > 0 and block[-1:] != b"\n"
+        self._opaque = self._opaque or opaque
         return scan
+
+    def _pass(self, walk: _Walk, stamp_at: int) -> bool:
+        """Pass over a line that says nothing to keep; only its stamp counts."""
+        stamp = walk.block[stamp_at : stamp_at + STAMP_LENGTH]
+        seen, zone = self._stamped
+        if stamp != seen or zone is not self.clock.zone or walk.scan.newest_stamp is None:
+            before, time = self._stamp, self._time(walk.scan, stamp)
+            if time is None:
+                return False
+            if time != before:
+                self._count_requests(walk, walk.line_start, before)
+        self._error_site = None
+        return True
+
+    def _read_bare(self, walk: _Walk, position: int) -> None:
+        """Read the line without an envelope that has a literal at `position`."""
+        if position < walk.opaque_end:
+            return
+        found = self._bare.read(walk.block, position, self.clock, self._stamp)
+        if found:
+            self._count_requests(walk, position, self._stamp)
+            walk.scan.records += found
+            walk.read_stats += self._own_stats(walk.scan, found, walk.block, position)
+
+    def _read_anchor(self, walk: _Walk, position: int) -> int:
+        """Read the message behind an anchor; return from where to look for the next one."""
+        block = walk.block
+        anchor = ANCHOR.match(block, position)
+        if anchor is None or position < walk.opaque_end:
+            return max(position + 1, walk.opaque_end)
+        end = anchor.end()
+        head = max(walk.line_start, walk.after, end - LONGEST_HEAD)
+        walk.after = end  # an envelope holds no other's end: many anchors in a row are cheap
+        envelope = self._formats.envelope.read(block[head:end])
+        if envelope is None:
+            return end
+        stamp, time = self._stamp, self._time(walk.scan, envelope.stamp)
+        whole = block[end : min(walk.line_end, end + LONGEST_MESSAGE)]
+        if self._formats.is_opaque(envelope.file, whole):
+            self._count_requests(walk, position, stamp)
+            walk.counted = walk.opaque_end = walk.line_end
+            walk.read_stats += block.count(STATS_LIKE, end, walk.line_end)
+            return end
+        if time is None:
+            return end
+        record = self._message(envelope, self._up_to_next(whole), time)
+        if record is not None or time != stamp:
+            self._count_requests(walk, walk.line_start, stamp)
+        if record is not None:
+            _add(walk.scan.records, record)
+            walk.read_stats += isinstance(record, Sample)
+        elif head == walk.line_start:
+            line, body = (head, walk.line_end), (end, walk.line_end)
+            self._dull.learn(block, line, body, envelope)
+        return end
 
     def _seen_of(self, block: bytes, *, continued: bool) -> bytes:
         """Return a block without the rest of a line whose beginning made it opaque."""
@@ -112,21 +172,11 @@ class Scanner:
         self._opaque = block.startswith(b'{"', newest) and len(block) - newest > LONGEST_JSON
         return block
 
-    def _candidates(self, block: bytes) -> Iterator[tuple[int, bool]]:
-        """Yield positions worth a look in order: (anchor of an envelope, True) or (bare, False)."""
-        bare = self._bare.positions(block)
-        for anchor in ANCHOR.finditer(block):
-            while bare and bare[-1] < anchor.start():
-                yield bare.pop(), False
-            yield anchor.start(), True
-        while bare:
-            yield bare.pop(), False
-
-    def _time(self, scan: Scan, envelope: Envelope) -> float | None:
+    def _time(self, scan: Scan, stamp: bytes) -> float | None:
         """Take notice of a line's stamp, None if there is no such moment."""
-        time = self.clock.resolve(envelope.stamp)
+        time = self.clock.resolve(stamp)
         if time is not None:
-            self._stamp = time
+            self._stamp, self._stamped = time, (stamp, self.clock.zone)
             if scan.newest_stamp is None or time > scan.newest_stamp:
                 scan.newest_stamp = time
         return time
@@ -176,26 +226,21 @@ class Scanner:
         """Take notice of the samples of another server; count the words that look like ours."""
         for record in found:
             if isinstance(record, Sample):
-                self._stamp = record.time
+                self._stamp, self._stamped = record.time, (b"", self.clock.zone)
                 if scan.newest_stamp is None or record.time > scan.newest_stamp:
                     scan.newest_stamp = record.time
                 return block.count(STATS_LIKE, position, _segment_end(block, position))
         return 0
 
-    def _count_requests(
-        self, scan: Scan, block: bytes, start: int, end: int, stamp: float | None
-    ) -> None:
-        counted = self._access.count(block, start, end, stamp)
+    def _count_requests(self, walk: _Walk, end: int, stamp: float | None) -> None:
+        """Count the requests since the last count, up to `end`."""
+        counted = self._access.count(walk.block, walk.counted, end, stamp)
+        walk.counted = end
         if counted is not None:
-            scan.records.append(counted)
+            walk.scan.records.append(counted)
 
     def _marked(self, event: Event | None) -> Event | None:
         return event if event is None or not self._twin else replace(event, twin=True)
-
-
-def _line_end(block: bytes, position: int) -> int:
-    end = block.find(b"\n", position)
-    return len(block) if end < 0 else end
 
 
 def _segment_end(block: bytes, position: int) -> int:

@@ -32,9 +32,13 @@ class Chunk:
 class Follower:
     """Reads what has been appended to a path since the last look."""
 
-    def __init__(self, path: str) -> None:
-        """Follow `path`, from its beginning; it need not exist yet."""
+    def __init__(self, path: str, start: int = 0) -> None:
+        """Follow `path`, from its beginning; it need not exist yet.
+
+        With `start` the file that is there now is read from the first line behind that offset.
+        """
         self.path = path
+        self._start = start
         self.trouble: str | None = None
         """One line about why it cannot be read now, None while it can."""
         self.identity: tuple[int, int] | None = None
@@ -91,9 +95,20 @@ class Follower:
             return False
         status = os.fstat(descriptor)
         self._descriptor, self._offset, self._tail, self._rest = descriptor, 0, b"", b""
+        if self._start:
+            self._skip(descriptor)
         self.identity = (status.st_dev, status.st_ino)
         self.trouble = None
         return True
+
+    def _skip(self, descriptor: int) -> None:
+        """Begin at the first line behind the wanted start; any other file from its beginning."""
+        piece = os.pread(descriptor, LONGEST_LINE, self._start)
+        end = piece.find(b"\n") + 1
+        if end:
+            self._offset = self._start + end
+            self._tail = os.pread(descriptor, TAIL, self._offset - TAIL)
+        self._start = 0
 
     def _drain(self) -> Iterator[Chunk]:
         """Yield whole lines up to the end of the open file, from its beginning if truncated."""

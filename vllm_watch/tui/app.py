@@ -72,6 +72,8 @@ class VllmWatch(App[int]):
         self.theme = wanted if wanted in self.available_themes else THEME.name
         if not self._settings.screen.animation:
             self.animation_level = "none"
+        if self.timeline.mode == "replay":
+            self.monitor.store.expected = self._ingest.size
         self.push_screen(Dashboard(self.monitor, self.timeline, self._tz))
         self._read()
 
@@ -102,6 +104,7 @@ class VllmWatch(App[int]):
     def _all_read(self) -> None:
         """Start the playhead once everything is known: alerts are computed over the whole log."""
         timeline = self.timeline
+        self.monitor.store.expected = None
         if timeline.mode == "replay" and not timeline.ready and timeline.first is not None:
             start = timeline.first
             if self._start is not None and timeline.last is not None:

@@ -10,6 +10,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark
+from vllm_watch.tui.figures import duration
 
 GAP_CADENCES = 1.6
 """Two samples further apart than this many cadences are not connected: silence is drawn empty."""
@@ -102,6 +103,16 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
     return tuple(mark for mark in found if start <= mark.time <= end)
 
 
+def _why_empty(server: Server, start: float, end: float) -> str:
+    """Return what an empty chart says: where the samples are, and the keys that lead there."""
+    stamps = [time for run in server.runs for time in run.stamps()[-1:] if time < start]
+    if stamps:
+        return f"the newest sample is {duration(end - max(stamps))} old: − or ← lead there"
+    if not server.run_at(end).series:
+        return "no stats line yet"
+    return "no samples in this window: → leads on"
+
+
 def chart_specs(
     monitor: Monitor,
     server: Server,
@@ -123,9 +134,7 @@ def chart_specs(
         values = [None if value is None else value * 100 for value in drawn.values]
         return Line("", drawn.times, values, role, "line", drawn.gap)
 
-    empty = "no samples in this window"
-    if not server.run_at(end).series:
-        empty = "no stats line yet"
+    empty = _why_empty(server, start, end)
     extra = {
         "http": ChartSpec(
             "HTTP",

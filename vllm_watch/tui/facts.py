@@ -7,7 +7,7 @@ from datetime import tzinfo
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.tui.figures import clock, duration
+from vllm_watch.tui.figures import clock, duration, percent
 
 _FLAGS = (
     ("max_num_seqs", "max_num_seqs"),
@@ -34,7 +34,7 @@ def facts_of(server: Server, time: float, tz: tzinfo) -> Facts:
         ("CAPACITY", _capacity(run)),
         ("START-UP", _startup(run, time, tz)),
         ("REQUESTS", _requests(run, time)),
-        ("LOG", (printable(server.source), _zone(server))),
+        ("LOG", (printable(server.source), _zone(server), *_past(server))),
     ]
     return tuple((label, facts) for label, facts in lines if facts)
 
@@ -104,6 +104,13 @@ def _requests(run: Run, time: float) -> tuple[str, ...]:
     if run.polls:
         facts.append(f"{run.polls:,} polls of /metrics, /health")
     return tuple(facts)
+
+
+def _past(server: Server) -> tuple[str, ...]:
+    if server.past is None:
+        return ()
+    read, size = server.past
+    return (f"its newest part is shown, {percent(read / max(1, size))} of its past is read",)
 
 
 def _zone(server: Server) -> str:

@@ -15,6 +15,7 @@ from vllm_watch.tui.chartdata import chart_specs
 from vllm_watch.tui.charts import ChartSpec
 from vllm_watch.tui.eventlines import EventLine, event_lines
 from vllm_watch.tui.facts import Facts, facts_of
+from vllm_watch.tui.figures import percent
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.timeline import Timeline
 
@@ -60,6 +61,8 @@ class ScreenView:
     filter: str = ""
     hidden: int = 0
     """Servers that the filter leaves out."""
+    reading: str = ""
+    """How much of what there is has been read, while that goes on."""
 
     @property
     def worst(self) -> Problem | None:
@@ -148,7 +151,17 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
         _notes(monitor),
         choices.filter,
         len(servers) - len(shown),
+        _reading(monitor, live=timeline.mode == "live"),
     )
+
+
+def _reading(monitor: Monitor, *, live: bool) -> str:
+    """Return how far large logs have been read; live, their newest part is shown meanwhile."""
+    progress = monitor.store.reading()
+    if progress is None:
+        return ""
+    read, size = progress
+    return f"reading {'the past ' if live else ''}{percent(min(1.0, read / max(1, size)))}"
 
 
 def _begun(server: Server, moment: float) -> bool:

@@ -81,6 +81,9 @@ class Glance(Pane):
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
         if width >= 140 and view.newest is not None:
             right.append(f"newest sample {age(view.newest)} ago  ", style=palette["muted"])
+        if view.reading:
+            words = view.reading if width >= _NAMED else view.reading.rpartition("past ")[2]
+            right.append(f"{words}  ", style=palette["note"])
         right.append(view.mode, style=f"bold {palette[role]}")
         right.append(f" {clock(view.moment, view.tz)}", style="bold")
         if width >= _NAMED:

@@ -1,28 +1,26 @@
-"""Files in, batches out: the one place that joins sources and parsing.
-
-Everything above it (the screen, exports, checks) sees only batches of records.
-"""
+"""One file read into batches: its bytes, its zone, its runs."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from vllm_watch.core.records import Batch, Event, Looked, Record, Requests, Sample
+from vllm_watch.core.records import Amendment, Batch, Event, Record, Requests, Sample, Stage
 from vllm_watch.core.runs import RunCounter
+from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.follower import Chunk, Follower
-from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
+from vllm_watch.sources.paths import STDIN
 from vllm_watch.sources.standard_input import StandardInput
-from vllm_watch.sources.wakeups import StopEvent, wakeups
 
 UNSURE = ("modification time", "assumed")
 """Sources of a zone that lines which arrive may correct."""
@@ -30,36 +28,42 @@ UNSURE = ("modification time", "assumed")
 PEEK = 64 * 1024
 """Bytes at a log's end in which its newest stamp is looked for."""
 
+HEAD = 256 * 1024
+"""Bytes at a large log's beginning that are read for its newest part: the start-up stands there."""
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How logs are read."""
-
-    tz: tzinfo | None = None
-    """Zone of the stamps as the user gave it."""
-    live: bool = False
-    """Following growing files (True) or reading them once."""
-    poll_seconds: float = 1.0
-    """How often everything is looked at, events or not."""
-    events: bool = True
-    """Whether to watch folders for events."""
-    now: Callable[[], float] = time.time
-    """The wall clock."""
+NEWEST = 1024 * 1024
+"""Bytes at a large log's end that are its newest part: some 15 minutes of a busy server."""
 
 
 class FileReader:
     """One file followed and read into batches."""
 
     def __init__(
-        self, path: str, source: str, formats: Formats, options: ReadOptions, *, twin: bool
+        self,
+        path: str,
+        source: str,
+        formats: Formats,
+        options: ReadOptions,
+        *,
+        twin: bool,
+        stage: Stage = "whole",
     ) -> None:
-        """Read `path` for the server whose log is `source`."""
+        """Read `path` for the server whose log is `source`.
+
+        At the stage `newest` only its beginning, its newest part and what is appended are read.
+        """
         self.path = path
-        self._source = source
+        self.stage: Stage = stage
+        self.size = size_of(path) if stage != "whole" else 0
+        """Bytes that it had when it was begun to be read in stages."""
+        self.source = source
         self._formats = formats
         self._options = options
-        self._twin = twin
-        self._follower = StandardInput(wait=not options.live) if path == STDIN else Follower(path)
+        self.twin = twin
+        start = max(0, self.size - NEWEST) if stage == "newest" else 0
+        self._follower = (
+            StandardInput(wait=not options.live) if path == STDIN else Follower(path, start)
+        )
         self._runs = RunCounter()
         self._scanner: Scanner | None = None
         self._finder = ZoneFinder()
@@ -70,25 +74,51 @@ class FileReader:
 
     def read(self) -> Iterator[Batch]:
         """Yield what is new; `arrived` is set for what came after the first look."""
-        empty = not self._caught_up and not self._twin
+        empty = not self._caught_up and not self.twin
+        if self.stage == "newest" and not self._caught_up:
+            for chunk in _head_of(self.path):
+                batch = self._batch(chunk)
+                # What lies between is not known yet: no chart or alert may reach across it.
+                kept = (r for r in batch.records if not isinstance(r, Sample | Amendment))
+                yield replace(batch, records=tuple(kept))
         for chunk in self._follower.read():
             empty = False
             yield self._batch(chunk)
         self._caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
-            yield Batch(self._source, file=self.path)
+            yield Batch(self.source, file=self.path)
         if self._follower.trouble != self._said:
             self._said = self._follower.trouble
             zone = self._zone()
             yield Batch(
-                self._source,
-                twin=self._twin,
+                self.source,
+                twin=self.twin,
                 tz=zone.tz,
                 zone_assumed=zone.assumed,
                 trouble=self._said,
                 file=self.path,
+                stage=self.stage,
             )
+
+    def completed(self, newest: FileReader) -> Batch:
+        """Return the word that the whole log has been read, and takes its newest part's place.
+
+        The zone that lines told while they arrived at `newest` holds for all of it.
+        """
+        self.stage = "whole"
+        shift = 0.0
+        if self._scanner and newest._zone().source == "arrival" and self._zone().source in UNSURE:
+            shift = self._scanner.clock.rezone(newest._zone())
+        zone = self._zone()
+        return Batch(
+            self.source,
+            tz=zone.tz,
+            zone_assumed=zone.assumed,
+            shift=shift,
+            file=self.path,
+            stage="complete",
+        )
 
     def finish(self) -> Iterator[Batch]:
         """Yield a last line that lacks its newline."""
@@ -109,9 +139,9 @@ class FileReader:
         newest = scan.newest_stamp
         zone = self._zone()
         return Batch(
-            self._source,
+            self.source,
             records,
-            twin=self._twin,
+            twin=self.twin,
             newest_stamp=newest if newest is None else newest + shift,
             arrived=arrived,
             tz=zone.tz,
@@ -122,6 +152,10 @@ class FileReader:
             lines=scan.lines,
             size=len(chunk.data),
             file=self.path,
+            stage=self.stage,
+            past=(min(chunk.offset + len(chunk.data), self.size), self.size)
+            if self.stage == "past"
+            else None,
         )
 
     def _continues(self, chunk: Chunk) -> bool:
@@ -153,7 +187,7 @@ class FileReader:
             clock = self._clock(data, now)
             if scanner is None:
                 clock = clock or StampClock(ASSUMED, time.gmtime(now).tm_year)
-                scanner = self._scanner = Scanner(self._formats, clock, twin=self._twin)
+                scanner = self._scanner = Scanner(self._formats, clock, twin=self.twin)
             elif clock is not None:
                 scanner.clock = clock
         return scanner
@@ -184,6 +218,28 @@ class FileReader:
         return scanner.clock.rezone(found) if found else 0.0
 
 
+def size_of(path: str) -> int:
+    """Return the size of a plain file in bytes, 0 for anything else."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _head_of(path: str) -> Iterator[Chunk]:
+    """Yield the whole lines of a file's beginning; what cannot be read is told by its follower."""
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(HEAD)
+    except OSError:
+        return
+    end = data.rfind(b"\n") + 1
+    if end:
+        yield Chunk((status.st_dev, status.st_ino), 0, data[:end])
+
+
 def _tail(path: str) -> tuple[bytes, float | None]:
     """Return the last bytes of a file and its modification time."""
     try:
@@ -193,107 +249,3 @@ def _tail(path: str) -> tuple[bytes, float | None]:
             return file.read(PEEK), status.st_mtime
     except OSError:
         return b"", None
-
-
-def _places_of(path: str, folders: dict[str, str]) -> set[str]:
-    """Return where a file is: its absolute path, and where links lead.
-
-    `folders` keeps where folders lead: there are far fewer of them than files.
-    """
-    place = os.path.abspath(path)
-    if os.path.islink(place):
-        return {place, os.path.realpath(place)}
-    folder, name = os.path.split(place)
-    if folder not in folders:
-        folders[folder] = os.path.realpath(folder)
-    return {place, os.path.join(folders[folder], name)}
-
-
-class Ingest:
-    """All logs that the given paths mean, read once or followed."""
-
-    def __init__(
-        self, patterns: Sequence[str], formats: Formats, options: ReadOptions | None = None
-    ) -> None:
-        """Read what `patterns` mean: files, globs, folders, `-`."""
-        self.patterns = tuple(patterns)
-        self.found = Found((), ())
-        self._formats = formats
-        self._options = options or ReadOptions()
-        self._readers: dict[str, FileReader] = {}
-        self._places: dict[str, set[FileReader]] = {}
-        """The readers by where their files are: as absolute paths, and where links lead."""
-        self._strangers: set[str] = set()
-        """Files beside the logs that changed since the last poll: they are none of ours."""
-
-    def read_once(self) -> Iterator[Batch]:
-        """Yield everything in the files as they are now, source by source, in file order."""
-        self.discover()
-        for reader in self._readers.values():
-            yield from reader.read()
-            yield from reader.finish()
-            reader.close()
-
-    def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
-        """Yield what exists, then what arrives, until `stop` is set; new files join."""
-        options = self._options
-        seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
-        for changed in wakeups(self._folders, stop, seconds, events=options.events):
-            for reader in self._concerned(changed):
-                for batch in reader.read():
-                    yield batch
-                    if stop.is_set():
-                        return
-            if changed is None:
-                yield self._looked()
-
-    def _concerned(self, changed: set[str] | None) -> list[FileReader]:
-        """Return the readers of the files that changed, of all files if that is not known."""
-        # A folder that was given as "." or "logs/" is told of in just these words.
-        places = {os.path.abspath(path) for path in changed or ()}
-        if changed is None or not places <= self._places.keys() | self._strangers:
-            self.discover()
-            self._places = {}
-            self._strangers = places if changed is not None else set()
-            folders: dict[str, str] = {}
-            for path, reader in self._readers.items():
-                for place in _places_of(path, folders):
-                    self._places.setdefault(place, set()).add(reader)
-        if changed is None:
-            return list(self._readers.values())
-        concerned = {reader for place in places for reader in self._places.get(place, ())}
-        return [
-            reader
-            for reader in self._readers.values()
-            if reader in concerned or reader.path == STDIN
-        ]
-
-    def discover(self) -> Found:
-        """Look which logs the patterns mean now, and read the new ones from here on."""
-        self.found = find_logs(self.patterns)
-        for logs in self.found.logs:
-            self._add(logs)
-        return self.found
-
-    def close(self) -> None:
-        """Close all files."""
-        for reader in self._readers.values():
-            reader.close()
-
-    def _add(self, logs: LogSet) -> None:
-        for path in (logs.source, *logs.twins):
-            if path not in self._readers:
-                self._readers[path] = FileReader(
-                    path, logs.source, self._formats, self._options, twin=path != logs.source
-                )
-
-    def _folders(self) -> set[str]:
-        return folders_of(self.patterns)
-
-    def _looked(self) -> Looked:
-        return Looked(
-            self._options.now(),
-            len(self.found.logs),
-            self.found.missing,
-            tuple(trouble.text for trouble in self.found.troubles),
-        )

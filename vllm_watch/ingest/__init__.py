@@ -1,0 +1,12 @@
+"""Files in, batches out: the one place that joins sources and parsing.
+
+Everything above it (the screen, exports, checks) sees only batches of records.
+"""
+
+from __future__ import annotations
+
+from vllm_watch.ingest.filereader import PEEK, FileReader
+from vllm_watch.ingest.logs import Ingest
+from vllm_watch.ingest.options import ReadOptions
+
+__all__ = ["PEEK", "FileReader", "Ingest", "ReadOptions"]

@@ -1,0 +1,89 @@
+"""Large logs: their newest part is shown at once, their past is read behind it.
+
+Such a log is read by two readers. The one of its newest part follows it and is what the screen
+shows; the other one reads the whole log from its beginning, slice by slice, into a server that is
+not shown. When that has reached the end it takes the place of the first, and follows the log.
+Nothing is joined, so nothing can be lost or doubled at a seam; the newest part is read twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vllm_watch.core.records import Batch
+from vllm_watch.ingest.filereader import FileReader, size_of
+
+LARGE = 24 << 20
+"""Bytes from which on a log is read newest first: reading it takes about a second."""
+
+SKIPPING = 3 << 20
+"""Bytes from which on a quick answer is looked for in a log's beginning and newest part only."""
+
+SLICE_SECONDS = 0.15
+"""How long the past is read before what arrives is looked at again."""
+
+
+def is_large(path: str, *, skipping: bool = False) -> bool:
+    """Tell whether a log is worth reading in two parts; a compressed one cannot be.
+
+    `skipping` asks whether it is worth leaving out what is between them.
+    """
+    limit = SKIPPING if skipping else LARGE
+    return not path.endswith((".gz", ".zst")) and size_of(path) > limit
+
+
+@dataclass(slots=True)
+class _Past:
+    """One log whose past is being read."""
+
+    reader: FileReader
+    batches: Iterator[Batch]
+    modified: float
+
+
+class Backlog:
+    """The pasts still to be read: the most recently written log first, companions last."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._pasts: list[_Past] = []
+
+    def __contains__(self, path: str) -> bool:
+        """Tell whether the past of a file is still to be read."""
+        return any(past.reader.path == path for past in self._pasts)
+
+    def __bool__(self) -> bool:
+        """Tell whether something is left to read."""
+        return bool(self._pasts)
+
+    def add(self, reader: FileReader) -> None:
+        """Read a log from its beginning when its turn comes."""
+        try:
+            modified = os.stat(reader.path).st_mtime
+        except OSError:
+            modified = 0.0
+        self._pasts.append(_Past(reader, reader.read(), modified))
+        self._pasts.sort(key=lambda past: (past.reader.twin, -past.modified))
+
+    def read(self) -> Iterator[Batch | FileReader]:
+        """Yield batches for one slice of time, and each reader that reached its log's end."""
+        until = time.monotonic() + SLICE_SECONDS
+        late = False
+        while self._pasts and not late:
+            late = time.monotonic() >= until
+            past = self._pasts[0]
+            batch = next(past.batches, None)
+            if batch is None:
+                self._pasts.pop(0)
+                yield past.reader
+            else:
+                yield batch
+
+    def close(self) -> None:
+        """Close all files."""
+        for past in self._pasts:
+            past.reader.close()
+        self._pasts.clear()

@@ -1,0 +1,179 @@
+"""All logs that the given paths mean: read once, or followed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from vllm_watch.core.records import Batch, Looked, Stage
+from vllm_watch.ingest.backlog import Backlog, is_large
+from vllm_watch.ingest.filereader import FileReader, size_of
+from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
+from vllm_watch.sources.wakeups import StopEvent, wakeups
+
+
+def _places_of(path: str, folders: dict[str, str]) -> set[str]:
+    """Return where a file is: its absolute path, and where links lead.
+
+    `folders` keeps where folders lead: there are far fewer of them than files.
+    """
+    place = os.path.abspath(path)
+    if os.path.islink(place):
+        return {place, os.path.realpath(place)}
+    folder, name = os.path.split(place)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return {place, os.path.join(folders[folder], name)}
+
+
+class Ingest:
+    """All logs that the given paths mean, read once or followed."""
+
+    def __init__(
+        self, patterns: Sequence[str], formats: Formats, options: ReadOptions | None = None
+    ) -> None:
+        """Read what `patterns` mean: files, globs, folders, `-`."""
+        self.patterns = tuple(patterns)
+        self.found = Found((), ())
+        self._formats = formats
+        self._options = options or ReadOptions()
+        self._readers: dict[str, FileReader] = {}
+        self._backlog = Backlog()
+        self._places: dict[str, set[FileReader]] = {}
+        """The readers by where their files are: as absolute paths, and where links lead."""
+        self._strangers: set[str] = set()
+        """Files beside the logs that changed since the last poll: they are none of ours."""
+
+    def read_once(self) -> Iterator[Batch]:
+        """Yield everything in the files as they are now, source by source, in file order."""
+        self.discover()
+        for reader in self._readers.values():
+            yield from reader.read()
+            yield from reader.finish()
+            reader.close()
+
+    def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
+        """Yield what exists, then what arrives, until `stop` is set; new files join."""
+        options = self._options
+        seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
+        while not stop.is_set():
+            for changed in wakeups(self._folders, stop, seconds, events=options.events):
+                yield from self._look(changed, stop)
+                if self._backlog or stop.is_set():
+                    break
+            yield from self._catch_up(stop)
+
+    def _look(self, changed: set[str] | None, stop: StopEvent) -> Iterator[Batch | Looked]:
+        """Yield what is new in the files that changed, in all files if that is not known."""
+        for reader in self._concerned(changed):
+            for batch in reader.read():
+                yield batch
+                if stop.is_set():
+                    return
+        if changed is None:
+            yield self._looked()
+
+    def _catch_up(self, stop: StopEvent) -> Iterator[Batch | Looked]:
+        """Read the past of large logs; between two slices of it look at what arrives."""
+        while self._backlog and not stop.is_set():
+            for item in self._backlog.read():
+                yield self._complete(item) if isinstance(item, FileReader) else item
+                if stop.is_set():
+                    return
+            yield from self._look(None, stop)
+
+    def _complete(self, reader: FileReader) -> Batch:
+        """Let the whole of a log take the place of its newest part.
+
+        Its companions are read again: what they told belongs to runs that were not known.
+        """
+        newest = self._readers.get(reader.path)
+        self._readers[reader.path] = reader
+        if newest is None:  # a large companion: nothing of it was shown
+            self._place()
+            return Batch(reader.source, twin=True, file=reader.path)
+        newest.close()
+        for twin in [r for r in self._readers.values() if r.source == reader.path and r.twin]:
+            twin.close()
+            self._readers[twin.path] = self._reader(twin.path, reader.path)
+        self._place()
+        return reader.completed(newest)
+
+    def _concerned(self, changed: set[str] | None) -> list[FileReader]:
+        """Return the readers of the files that changed, of all files if that is not known."""
+        # A folder that was given as "." or "logs/" is told of in just these words.
+        places = {os.path.abspath(path) for path in changed or ()}
+        if changed is None or not places <= self._places.keys() | self._strangers:
+            self.discover()
+            self._strangers = places if changed is not None else set()
+            self._place()
+        if changed is None:
+            return list(self._readers.values())
+        concerned = {reader for place in places for reader in self._places.get(place, ())}
+        return [
+            reader
+            for reader in self._readers.values()
+            if reader in concerned or reader.path == STDIN
+        ]
+
+    def _place(self) -> None:
+        """Note where the files of the readers are."""
+        self._places = {}
+        folders: dict[str, str] = {}
+        for path, reader in self._readers.items():
+            for place in _places_of(path, folders):
+                self._places.setdefault(place, set()).add(reader)
+
+    def discover(self) -> Found:
+        """Look which logs the patterns mean now, and read the new ones from here on."""
+        self.found = find_logs(self.patterns)
+        for logs in self.found.logs:
+            self._add(logs)
+        return self.found
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files as they are now."""
+        return sum(size_of(path) for path in self._readers)
+
+    def close(self) -> None:
+        """Close all files."""
+        self._backlog.close()
+        for reader in self._readers.values():
+            reader.close()
+
+    def _add(self, logs: LogSet) -> None:
+        for path in (logs.source, *logs.twins):
+            if path in self._readers or path in self._backlog:
+                continue
+            twin = path != logs.source
+            if twin and self._options.newest_first and is_large(path):
+                self._backlog.add(self._reader(path, logs.source))
+            else:
+                self._readers[path] = self._reader(path, logs.source)
+
+    def _reader(self, path: str, source: str) -> FileReader:
+        """Return what reads a file; of a large one the newest part first, where that is wanted."""
+        options, twin = self._options, path != source
+        if options.newest_only and is_large(path, skipping=True):
+            stage: Stage = "newest"
+        elif options.newest_first and not twin and is_large(path):
+            stage = "newest"
+            whole = FileReader(path, source, self._formats, options, twin=twin, stage="past")
+            self._backlog.add(whole)
+        else:
+            stage = "whole"
+        return FileReader(path, source, self._formats, options, twin=twin, stage=stage)
+
+    def _folders(self) -> set[str]:
+        return folders_of(self.patterns)
+
+    def _looked(self) -> Looked:
+        return Looked(
+            self._options.now(),
+            len(self.found.logs),
+            self.found.missing,
+            tuple(trouble.text for trouble in self.found.troubles),
+        )

@@ -1,0 +1,28 @@
+"""How logs are read: what the ingest is told by those who use it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How logs are read."""
+
+    tz: tzinfo | None = None
+    """Zone of the stamps as the user gave it."""
+    live: bool = False
+    """Following growing files (True) or reading them once."""
+    poll_seconds: float = 1.0
+    """How often everything is looked at, events or not."""
+    events: bool = True
+    """Whether to watch folders for events."""
+    newest_first: bool = False
+    """Show the newest part of large logs at once and read their past behind it (following only)."""
+    newest_only: bool = False
+    """Of large logs read only beginning and newest part (reading once): for a quick answer."""
+    now: Callable[[], float] = time.time
+    """The wall clock."""

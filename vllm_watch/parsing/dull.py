@@ -1,0 +1,52 @@
+"""Lines that say nothing to keep, known again by their shape: passed over without being read.
+
+A shape is a line whose digits are all zero. A line is learnt after it has been read in full and
+gave nothing; one of the same shape can differ only in digits, so it would give nothing either.
+What is read does not depend on this memory, only how long it takes.
+"""
+
+from __future__ import annotations
+
+from vllm_watch.parsing.envelope import Envelope
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.text import without_escapes
+
+STAMP_LENGTH = len(b"11-23 09:05:08")
+LONGEST = 512
+"""Bytes of a line that is remembered: the long ones are hardly ever alike."""
+MOST = 4_096
+"""Shapes that are remembered."""
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+
+
+class DullLines:
+    """Shapes of lines that give no record, with the place of their stamp."""
+
+    def __init__(self, formats: Formats) -> None:
+        """Remember what `formats` know nothing of."""
+        self._formats = formats
+        self._stamps: dict[bytes, int] = {}
+
+    def stamp_of(self, block: bytes, start: int, end: int) -> int | None:
+        """Return where the stamp of the line `block[start:end]` is, None if it must be read."""
+        if end - start > LONGEST:
+            return None
+        offset = self._stamps.get(block[start:end].translate(_ZEROS))
+        return None if offset is None else start + offset
+
+    def learn(
+        self, block: bytes, line: tuple[int, int], body: tuple[int, int], envelope: Envelope
+    ) -> None:
+        """Remember a line that gave no record: its span, its message's, and its envelope."""
+        start, end = line
+        if (
+            end - start > LONGEST
+            or len(self._stamps) >= MOST
+            or envelope.level in ("ERROR", "CRITICAL")
+            or block.find(b".py:", body[0], end) >= 0
+            or not self._formats.is_dull(without_escapes(block[body[0] : body[1]]))
+        ):
+            return
+        stamp = block.find(envelope.stamp, start, body[0])
+        if stamp >= 0:
+            self._stamps[block[start:end].translate(_ZEROS)] = stamp - start
