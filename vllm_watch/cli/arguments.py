@@ -11,7 +11,7 @@ from vllm_watch.cli.common import CommandError
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (*SCREENS, "export", "check", "formats")
+COMMANDS = (*SCREENS, "export", "check", "wait", "formats")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -42,6 +42,7 @@ def build_parser() -> Parser:
     _demo(commands)
     _export(commands)
     _check(commands)
+    _wait(commands)
     _formats(commands)
     return parser
 
@@ -169,6 +170,24 @@ def _check(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
     command.add_argument(
         "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
+    )
+
+
+def _wait(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "wait",
+        "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
+        "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument(
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="wait no longer (900)"
+    )
+    command.add_argument(
+        "--no-new-run",
+        action="store_true",
+        help="exit 1 if one is over already, instead of waiting for its next run",
     )
 
 

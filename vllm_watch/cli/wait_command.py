@@ -1,0 +1,178 @@
+"""`vllm-watch wait`: until servers are ready, one died, or time is up."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import threading
+import time
+
+from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of, say, settings_of
+from vllm_watch.core.records import Looked
+from vllm_watch.ingest import Ingest
+from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, reason
+
+TIMED_OUT = 124
+"""Exit code of timeout(1) for the same."""
+_CELLS = 20
+_NUMBERS = re.compile(r" \d+/\d+$")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Wait; return 0 when all are ready, 1 when one died, 124 when time is up."""
+    if not arguments.timeout >= 0:
+        raise CommandError("--timeout: must be seconds, 0 or more")
+    settings = settings_of(arguments)
+    ingest = ingest_of(arguments.paths, settings, live=True)
+    waiting = Waiting(settings, formats(), new_run=not arguments.no_new_run)
+    shown = _Bar() if sys.stderr.isatty() else _Lines()
+    stop = threading.Event()
+    try:
+        outcome = _wait(ingest, waiting, shown, stop, time.monotonic() + arguments.timeout)
+    finally:
+        stop.set()
+        ingest.close()
+        shown.end()
+    if outcome == "ready":
+        for standing in waiting.standings:
+            say(f"{standing.name}: {_ready(standing)}")
+        return DONE
+    if outcome == "died":
+        for standing in waiting.died:
+            _say_death(standing)
+        return FAILED
+    say(f"timed out after {arguments.timeout:g} s: {_unready(waiting)}")
+    return TIMED_OUT
+
+
+def _wait(
+    ingest: Ingest, waiting: Waiting, shown: _Bar | _Lines, stop: threading.Event, end: float
+) -> Outcome | None:
+    """Follow the logs until there is an outcome; None when time is up before.
+
+    `end` is a moment of the monotonic clock; however near, everything is looked at once.
+    """
+    timer: threading.Timer | None = None
+    for item in ingest.follow(stop):
+        outcome = waiting.feed(item, ingest.found.logs, time.time())
+        if outcome is not None:
+            return outcome
+        if isinstance(item, Looked):
+            shown.update(waiting, item)
+            left = end - time.monotonic()
+            if left <= 0:
+                return None
+            if timer is None:  # wakes what waits for file events
+                timer = threading.Timer(left, stop.set)
+                timer.daemon = True
+                timer.start()
+    return None
+
+
+class _Lines:
+    """Progress for a file: a line for each phase of each server."""
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        self._said: dict[str, str] = {}
+        self._began = time.monotonic()
+
+    def update(self, waiting: Waiting, looked: Looked) -> None:
+        """Say what is new since the last look."""
+        for path in looked.missing:
+            self._say(path, "matches no file yet; waiting for one")
+        for trouble in looked.troubles:
+            self._say(trouble, trouble, bare=True)
+        for standing in waiting.standings:
+            if standing.server.trouble:
+                trouble = standing.server.trouble
+                self._say(trouble, trouble, bare=True)
+            # Each number of a phase's bar would be a line of its own.
+            words = _NUMBERS.sub("", standing.words)
+            self._say(standing.server.source, words, name=standing.name)
+
+    def end(self) -> None:
+        """Leave the last line as it is."""
+
+    def _say(self, key: str, words: str, *, name: str = "", bare: bool = False) -> None:
+        if self._said.get(key) != words:
+            self._said[key] = words
+            seconds = time.monotonic() - self._began
+            say(words if bare else f"{name or key}: {words} ({seconds:.0f} s)")
+
+
+class _Bar:
+    """Progress for a terminal: one line that is drawn anew at each look."""
+
+    def __init__(self) -> None:
+        """Begin with nothing drawn."""
+        self._began = time.monotonic()
+        self._drawn = False
+
+    def update(self, waiting: Waiting, looked: Looked) -> None:
+        """Draw the line."""
+        parts = [_with_bar(standing) for standing in waiting.standings]
+        parts += [f"{path}: matches no file yet" for path in looked.missing]
+        seconds = time.monotonic() - self._began
+        text = f"{seconds:4.0f} s  " + "   ".join(parts)
+        self._draw(_cut(text, _columns() - 1))
+
+    def end(self) -> None:
+        """Clear the line: what comes of it is said in lines of their own."""
+        if self._drawn:
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        encoding = sys.stderr.encoding or "ascii"
+        shown = text.encode(encoding, "replace").decode(encoding)
+        sys.stderr.write(f"\r\x1b[2K{shown}")
+        sys.stderr.flush()
+        self._drawn = True
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _cut(text: str, width: int) -> str:
+    clean = "".join(c if c.isprintable() else "?" for c in text)
+    return clean if len(clean) <= width else clean[: width - 1] + "…"
+
+
+def _with_bar(standing: Standing) -> str:
+    if standing.share is None:
+        return f"{standing.name} {standing.words}"
+    full = round(standing.share * _CELLS)
+    return f"{standing.name} ▕{'█' * full}{'░' * (_CELLS - full)}▏ {standing.words}"
+
+
+def _ready(standing: Standing) -> str:
+    run = standing.server.run
+    up = next((m.event.time for m in run.moments if m.event.kind == "server_up"), None)
+    state = standing.health.state.name
+    if up is None or run.first_stamp is None:
+        return state
+    return f"{state}: was ready {up - run.first_stamp:.0f} s after its start"
+
+
+def _say_death(standing: Standing) -> None:
+    """Say why a server is over, what to change, and its last errors."""
+    health = standing.health
+    say(f"{standing.name}: {reason(health.state)}")
+    finding = next(iter(health.findings), None)
+    if finding is not None and finding.remedy:
+        say(f"{standing.name}: {finding.remedy}")
+    for text in error_lines(standing.server.run):
+        say(f"  {text}")
+
+
+def _unready(waiting: Waiting) -> str:
+    parts = [f"{path} matches no file" for path in waiting.missing]
+    parts += [f"{standing.name} {_still(standing)}" for standing in waiting.unready]
+    return "; ".join(parts) or "nothing was found"
+
+
+def _still(standing: Standing) -> str:
+    return standing.words if standing.before else f"is still {standing.words}"

@@ -1,0 +1,171 @@
+"""`wait`: what became of servers that somebody waits for (DESIGN §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import startup_share, with_progress
+from vllm_watch.core.states import ServerState
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Health, Monitor
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.reports.arrivals import nothing_more_expected, settle
+from vllm_watch.sources.paths import LogSet
+
+Outcome = Literal["ready", "died"]
+
+UP = frozenset({"ready", "idle", "busy", "no-stats"})
+"""States in which a server answers requests."""
+OVER = frozenset({"dead", "stopped", "ended"})
+"""States that only a new run gets out of."""
+GRACE_SECONDS = 5.0
+"""The HTTP server announces itself before it answers: so long its own word for that, which may
+stand in no file at all, is waited for."""
+ERROR_LINES = 8
+"""Lines of one error that are shown: its first, and the last ones, which say what was wrong."""
+MOST_ERRORS = 6
+"""Errors of a dead server that are shown: the first is the cause, the others come of it."""
+_ERROR_KINDS = frozenset({"dead", "cause", "killed", "usage", "traceback", "error"})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a server is."""
+
+    server: Server
+    health: Health
+    share: float | None
+    """How much of its start-up is done (0…1), None when it is over or not known."""
+    before: bool
+    """True when it was over before waiting began: a new run is waited for."""
+    announced: bool
+    """True when its HTTP server has announced itself and perhaps does not answer yet."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.server.name
+
+    @property
+    def words(self) -> str:
+        """Its state, or the phase of its start-up: `loading weights 3/4`."""
+        state = self.health.state
+        if self.before:
+            return f"was {state.name} already; waiting for a new run"
+        if self.announced:
+            return "starting the HTTP server"
+        if state.name != "starting":
+            return state.name
+        return state.why or "starting"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Takes in what following yields and tells when the wait is over."""
+
+    settings: Settings
+    formats: Formats
+    new_run: bool = True
+    """Wait for a new run of what was over before; else that counts as having died."""
+    standings: tuple[Standing, ...] = ()
+    """Every server as it was at the last look."""
+    missing: tuple[str, ...] = ()
+    """Paths that match nothing yet."""
+    _monitor: Monitor = field(init=False)
+    _saved: dict[str, bool] = field(default_factory=dict)
+    """By source, whether its log was a saved one when it was opened."""
+    _before: dict[str, int] = field(default_factory=dict)
+    """By source, the run that was over before waiting began."""
+    _began: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin without servers."""
+        self._monitor = Monitor(self.settings)
+
+    def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
+        """Take in an item that was read at `wall`; return the outcome once there is one.
+
+        `logs` are the files of the servers found so far. Only a look at all files can end the
+        wait: between two of them a companion may be unread.
+        """
+        if isinstance(item, Batch):
+            self._monitor.apply(item)
+            return None
+        files = {entry.source: (entry.source, *entry.twins) for entry in logs}
+        self.missing = item.missing
+        self.standings = tuple(self._standings(files, wall))
+        self._began = True
+        if self.died:
+            return "died"
+        if self.standings and not item.missing and not self.unready:
+            return "ready"
+        return None
+
+    @property
+    def died(self) -> tuple[Standing, ...]:
+        """The servers that ended the wait."""
+        return tuple(s for s in self.standings if s.health.state.name in OVER and not s.before)
+
+    @property
+    def unready(self) -> tuple[Standing, ...]:
+        """The servers that are not up."""
+        return tuple(s for s in self.standings if s.health.state.name not in UP or s.announced)
+
+    def _standings(self, files: dict[str, tuple[str, ...]], wall: float) -> Iterator[Standing]:
+        for server in self._monitor.store.servers.values():
+            source = server.source
+            if source not in self._saved:
+                settle(server, files.get(source, (source,)), self.formats, wall)
+                after = self.settings.watch.saved_after_seconds
+                self._saved[source] = nothing_more_expected(server, wall, after)
+            saved = self._saved[source] and server.last_arrival is None
+            now = wall - server.skew
+            health = self._monitor.health(server, now, live=True, saved=saved)
+            yield self._standing(server, health, now)
+
+    def _standing(self, server: Server, health: Health, now: float) -> Standing:
+        state, run = health.state, server.run
+        if state.name not in OVER:
+            self._before.pop(server.source, None)
+        elif not self._began and self.new_run:
+            self._before[server.source] = run.number
+        before = self._before.get(server.source) == run.number
+        bar = run.progress[0] if run.progress else None
+        if state.name == "starting" and bar is not None:
+            health = Health(with_progress(state, bar), health.findings)
+        share = startup_share(health.state, bar)
+        return Standing(server, health, share, before, _announced(run, state, now))
+
+
+def _announced(run: Run, state: ServerState, now: float) -> bool:
+    """Tell whether a server said just now that it starts to listen, and nothing since."""
+    kinds = {moment.event.kind for moment in run.moments}
+    if state.name != "ready" or "ready" in kinds or run.first_request is not None:
+        return False
+    ups = (m.arrived or m.event.time for m in run.moments if m.event.kind == "server_up")
+    newest = max((at for at in ups if at is not None), default=None)
+    return newest is not None and now - newest < GRACE_SECONDS
+
+
+def error_lines(run: Run) -> list[str]:
+    """Return the first errors of a run, oldest first; of a long one its beginning and its end."""
+    errors = [moment for moment in run.moments if moment.event.kind in _ERROR_KINDS]
+    shown: list[str] = []
+    for moment in errors[:MOST_ERRORS]:
+        lines = [*moment.event.text.splitlines(), *moment.lines]
+        if len(lines) > ERROR_LINES:
+            lines = [lines[0], "  …", *lines[-(ERROR_LINES - 2) :]]
+        shown += lines
+    left = len(errors) - MOST_ERRORS
+    return [*shown, f"… and {left} more errors"] if left > 0 else shown
+
+
+def reason(state: ServerState) -> str:
+    """Return why a server is over, in words."""
+    cause = f" ({state.cause})" if state.cause else ""
+    return f"{state.name}{cause}: {state.why}" if state.why else f"{state.name}{cause}"
