@@ -11,7 +11,7 @@ from vllm_watch.cli.common import CommandError
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (*SCREENS, "export", "check", "wait", "formats")
+COMMANDS = (*SCREENS, "export", "check", "wait", "status", "formats")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -43,6 +43,7 @@ def build_parser() -> Parser:
     _export(commands)
     _check(commands)
     _wait(commands)
+    _status(commands)
     _formats(commands)
     return parser
 
@@ -189,6 +190,22 @@ def _wait(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="exit 1 if one is over already, instead of waiting for its next run",
     )
+
+
+def _status(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "status",
+        "one line for tmux's status bar and for prompts",
+        "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument(
+        "--format",
+        metavar="TEXT",
+        help="fields in braces: server, state, finding, age, generation_tps … (docs/tmux.md)",
+    )
+    command.add_argument("--tmux", action="store_true", help="colours in tmux's syntax")
 
 
 def _formats(commands: argparse._SubParsersAction[Parser]) -> None:

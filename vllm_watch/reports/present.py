@@ -62,14 +62,17 @@ def look(
     settings: Settings,
     *,
     since: Callable[[Server, float], float] | None = None,
+    newest_only: bool = False,
     wall: Callable[[], float] = time.time,
 ) -> Present:
     """Read what `patterns` mean and judge it by the clock of now.
 
+    `newest_only` reads of large logs only the beginning and the newest part.
+
     `since` returns, for a server and its now, from which moment on findings count (epoch
     seconds in the log's clock).
     """
-    reading = read_saved(patterns, formats, settings, wall=wall)
+    reading = read_saved(patterns, formats, settings, newest_only=newest_only, wall=wall)
     files = {logs.source: (logs.source, *logs.twins) for logs in reading.found.logs}
     judged = [
         _judged(reading, server, files.get(server.source, ()), formats, since)

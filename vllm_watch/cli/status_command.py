@@ -1,0 +1,38 @@
+"""`vllm-watch status`: one line, fast enough for once a second."""
+
+from __future__ import annotations
+
+import argparse
+
+from vllm_watch.cli.common import (
+    DONE,
+    FAILED,
+    CommandError,
+    formats,
+    require_logs,
+    say,
+    settings_of,
+    write,
+)
+from vllm_watch.reports.present import look
+from vllm_watch.reports.status import FieldError, line_of
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the line."""
+    settings = settings_of(arguments)
+    present = look(arguments.paths, formats(), settings, newest_only=True)
+    require_logs(arguments.paths, present.found)
+    servers = [now for now in present.servers if not now.trouble]
+    troubles = dict.fromkeys(
+        [*present.troubles, *(n.trouble for n in present.servers if n.trouble)]
+    )
+    for trouble in troubles:
+        say(trouble)
+    if not servers:
+        return FAILED
+    try:
+        write(line_of(servers, settings, arguments.format, tmux=arguments.tmux))
+    except FieldError as error:
+        raise CommandError(f"--format: {error}") from None
+    return FAILED if troubles else DONE

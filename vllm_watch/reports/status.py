@@ -1,0 +1,177 @@
+"""`status`: one line for tmux's status bar and for prompts, made by a template of fields."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from vllm_watch.config import Settings
+from vllm_watch.core.latest import together
+from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
+from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
+from vllm_watch.reports.present import Now
+
+FIELDS: Mapping[str, str] = {
+    "servers": "how many servers there are",
+    "server": "name of the server; of several the worst one's, as in all that follow",
+    "source": "its log",
+    "model": "its model",
+    "port": "its port",
+    "state": "busy, idle, starting, dead … (docs/commands: states)",
+    "phase": "phase of its start-up",
+    "finding": "its worst finding in a word: KV full, queueing",
+    "finding_title": "its worst finding with the number",
+    "remedy": "what to change",
+    "age": "how old the newest stats line of any server is: 4s, 12m",
+    "time": "when that was written, ISO 8601",
+    "run": "0, 1 … per restart",
+    "engine": "its engine, `all` if it has several",
+    **{metric.name: f"{metric.label}, {metric.unit or 'number'}" for metric in METRICS},
+}
+"""Every field of a template, with what it says."""
+
+AT_WORK = "{server} {state} {generation_tps} tok/s {running}/{waiting} KV {kv_cache_usage}"
+"""The line of a server with figures: requests running / waiting."""
+WITHOUT = "{server} {state}"
+"""The line of a server without."""
+_WORST_FIRST = (CRITICAL, WARNING, 3, 0)
+_COLOURS = {CRITICAL: "red", WARNING: "yellow"}
+_ABSENT = "-"
+
+
+class FieldError(ValueError):
+    """A template that cannot be filled in; the message says what is wrong with it."""
+
+
+def line_of(
+    servers: Sequence[Now], settings: Settings, template: str | None = None, *, tmux: bool = False
+) -> str:
+    """Return the line for one or more servers.
+
+    Of several, rates and requests are summed and ratios the highest; the count stands in front.
+    `tmux` colours it in tmux's syntax and escapes `#` in values.
+
+    Raises:
+        FieldError: the template is broken or names an unknown field.
+    """
+    codes = {now.server.source: verdict_of(now, settings).code for now in servers}
+    ranked = sorted(servers, key=lambda now: _WORST_FIRST.index(codes[now.server.source]))
+    values = _values(ranked)
+    text = "".join(
+        literal + (_escaped(value) if tmux else value)
+        for literal, value in filled(_template(template, ranked[0], values), values)
+    )
+    several = len(ranked) > 1 and "{servers" not in (template or "")
+    text = f"{len(ranked)} servers: {text}" if several else text
+    colour = _COLOURS.get(worst(codes.values())) if tmux else None
+    return f"#[fg={colour}]{text}#[default]" if colour else text
+
+
+def filled(template: str, values: Mapping[str, str | float]) -> list[tuple[str, str]]:
+    """Return the parts of a template: the text before a field, and the field filled in.
+
+    A field may have a format of Python's for its number: `{generation_tps:.1f}`.
+
+    Raises:
+        FieldError: the template is broken or names an unknown field.
+    """
+    parts: list[tuple[str, str]] = []
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise FieldError(
+            f"{template!r}: {error}; write fields as {{state}}, a brace as {{{{"
+        ) from None
+    for literal, name, form, _ in parsed:
+        parts.append((literal, "" if name is None else _field(name, form or "", values)))
+    return parts
+
+
+def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
+    if name not in FIELDS:
+        import difflib
+
+        nearest = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.0)
+        raise FieldError(f"{{{name}}} is no field; did you mean {{{nearest[0]}}}?")
+    value = values.get(name, _ABSENT)
+    if not form:
+        return shown(name, value)
+    try:
+        return format(value, form) if value != _ABSENT else _ABSENT
+    except ValueError:
+        raise FieldError(f"{{{name}:{form}}}: {form!r} does not suit {value!r}") from None
+
+
+def shown(name: str, value: str | float) -> str:
+    """Return a field's value as a person reads it: ratios in per cent, thousands separated."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else "?" for c in value)
+    metric = METRIC_BY_NAME.get(name)
+    if name == "age":
+        return _age(value)
+    if metric is not None and metric.kind == "ratio":
+        return f"{value * 100:.0f}%"
+    if metric is not None and metric.kind == "length":
+        return f"{value:.1f}"
+    return f"{value:,.0f}"
+
+
+def _template(given: str | None, worst_one: Now, values: Mapping[str, str | float]) -> str:
+    """Return the template given, else one that suits what is known."""
+    if given is not None:
+        return given
+    finding = worst_one.fired[0] if worst_one.fired else None
+    told = finding is not None and finding.severity != "note"
+    template = AT_WORK if "generation_tps" in values else WITHOUT
+    if values.get("phase"):
+        template = template.replace("{state}", "{state}: {phase}")
+    elif told and worst_one.health.state.name in ("busy", "idle"):
+        template = template.replace("{state}", "{finding}")
+    return template
+
+
+def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
+    """Return every field that is known; names and states are those of the first server."""
+    first = ranked[0]
+    each = [now.values("mean" if len(ranked) == 1 else "highest") for now in ranked]
+    values: dict[str, str | float] = dict(together(each, ratios="highest"))
+    state, known = first.health.state, first.server.known
+    run = first.server.run_at(first.time)
+    finding = first.fired[0] if first.fired else None
+    values |= {
+        "servers": len(ranked),
+        "server": first.server.name,
+        "source": first.server.source,
+        "model": known.model or known.stem,
+        "port": "" if known.port is None else str(known.port),
+        "state": state.name,
+        "phase": state.why if state.name == "starting" else "",
+        "finding": finding.word if finding else "",
+        "finding_title": finding.title if finding else "",
+        "remedy": finding.remedy if finding else "",
+        "run": run.number,
+        "engine": _engine(run.engines),
+    }
+    ages = [(now.age, now) for now in ranked if now.age is not None]
+    if ages:
+        age, youngest = min(ages, key=lambda pair: pair[0])
+        written = datetime.fromtimestamp(youngest.time - age, youngest.server.tz)
+        values |= {"age": age, "time": written.isoformat(timespec="seconds")}
+    return values
+
+
+def _engine(engines: list[int]) -> str | int:
+    return engines[0] if len(engines) == 1 and engines[0] != ALL_ENGINES else "all"
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _escaped(value: str) -> str:
+    """Return a value in which tmux sees no style: `##` is its way to write `#`."""
+    return value.replace("#", "##")
