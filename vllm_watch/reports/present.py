@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vllm_watch.config import Settings
 from vllm_watch.core.latest import Ratios, latest_values, newest_sample
+from vllm_watch.core.records import Batch
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health
@@ -63,16 +64,20 @@ def look(
     *,
     since: Callable[[Server, float], float] | None = None,
     newest_only: bool = False,
+    passed: Callable[[Batch], None] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Present:
     """Read what `patterns` mean and judge it by the clock of now.
 
-    `newest_only` reads of large logs only the beginning and the newest part.
+    `newest_only` reads of large logs only the beginning and the newest part; `passed` sees each
+    batch as it goes by.
 
     `since` returns, for a server and its now, from which moment on findings count (epoch
     seconds in the log's clock).
     """
-    reading = read_saved(patterns, formats, settings, newest_only=newest_only, wall=wall)
+    reading = read_saved(
+        patterns, formats, settings, passed=passed, newest_only=newest_only, wall=wall
+    )
     files = {logs.source: (logs.source, *logs.twins) for logs in reading.found.logs}
     judged = [
         _judged(reading, server, files.get(server.source, ()), formats, since)

@@ -18,7 +18,7 @@ FIELDS: Mapping[str, str] = {
     "source": "its log",
     "model": "its model",
     "port": "its port",
-    "state": "busy, idle, starting, dead … (docs/commands: states)",
+    "state": "busy, idle, starting, dead …",
     "phase": "phase of its start-up",
     "finding": "its worst finding in a word: KV full, queueing",
     "finding_title": "its worst finding with the number",
