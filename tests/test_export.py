@@ -141,7 +141,7 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(
     assert os.listdir(tmp_path) == left
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x", "x.json", "jsonl"])
+@pytest.mark.parametrize("name", ["x.xlsx", "x", "x.json", "jsonl"])
 def test_a_wrong_ending_is_refused(name: str, tmp_path: Path, capsys: Output) -> None:
     out, err = export(capsys, LOG, "-o", tmp_path / name, code=2)
     assert out == []

@@ -148,16 +148,27 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     command = _command(
         commands,
         "export",
-        "write every sample as a JSON line",
-        "vllm-watch export 'pbs_results/*.log' -o samples.jsonl",
+        "write every sample, or every event, as CSV, JSON lines or Parquet",
+        "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min",
     )
     command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
     command.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="a name in .jsonl, or - for stdout"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a name in .csv, .jsonl or .parquet; - for JSON lines to stdout",
     )
     command.add_argument(
         "--follow", action="store_true", help="then go on with what arrives, until interrupted"
     )
+    command.add_argument(
+        "--resample", metavar="STEP", help="means over equal steps of time: 30s, 1min, 1h"
+    )
+    times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
+    command.add_argument("--since", metavar="TIME", help=f"from then on: {times}")
+    command.add_argument("--until", metavar="TIME", help="up to then")
+    command.add_argument("--events", action="store_true", help="events instead of samples")
 
 
 def _check(commands: argparse._SubParsersAction[Parser]) -> None:

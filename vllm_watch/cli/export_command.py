@@ -1,17 +1,19 @@
-"""`vllm-watch export`: samples as JSON lines, once or as they happen."""
+"""`vllm-watch export`: samples or events as CSV, JSON lines or Parquet, once or as they happen."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from vllm_watch.cli.common import (
     DONE,
@@ -22,40 +24,145 @@ from vllm_watch.cli.common import (
     require_logs,
     say,
     settings_of,
+    time_of,
 )
 from vllm_watch.core.records import Batch, Looked, Sample
 from vllm_watch.ingest import Ingest
-from vllm_watch.reports.export import json_line, rows_as_they_come, rows_of
+from vllm_watch.reports.eventrows import EVENT_FIELDS, event_rows, event_rows_as_they_come
+from vllm_watch.reports.export import Row, json_line, rows_as_they_come, rows_of
+from vllm_watch.reports.resample import parse_step, resampled
+from vllm_watch.reports.spans import Beginnings, Span
+from vllm_watch.reports.tabular import (
+    SAMPLE_FIELDS,
+    STEP_FIELDS,
+    MissingExtraError,
+    csv_lines,
+    write_parquet,
+)
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
+"""What a file's name may end in: it decides the format."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the samples of the given logs."""
+    """Write the samples, or the events, of the given logs."""
+    wanted = _wanted(arguments)
     settings = settings_of(arguments)
     ingest = ingest_of(arguments.paths, settings, live=arguments.follow)
-    if arguments.follow:
-        if arguments.output != "-":
-            raise CommandError("--follow writes to standard output: use -o -")
-        return _follow(ingest)
-    require_logs(arguments.paths, ingest.discover())
-    if arguments.output != "-" and not arguments.output.endswith(".jsonl"):
-        raise CommandError(f"{arguments.output}: write to a name that ends in .jsonl, or to -")
-    told = _Told()
-    lines = (json_line(row) for row in rows_of(told.passed_on(ingest.read_once())))
     if arguments.output == "-":
-        sys.stdout.writelines(lines)
+        _write_utf8()
+    if arguments.follow:
+        return _follow(ingest, wanted)
+    require_logs(arguments.paths, ingest.discover())
+    told = _Told()
+    beginnings = Beginnings()
+    batches = beginnings.passed_on(told.passed_on(ingest.read_once()))
+    counted = _Counted(_rows(wanted, batches, beginnings))
+    if arguments.output == "-":
+        sys.stdout.writelines(json_line(row) for row in counted)
         sys.stdout.flush()
+        told.say_what_is_missing([logs.source for logs in ingest.found.logs])
+        if wanted.span and not counted.rows:
+            raise _nothing_within(wanted, told)
     else:
         with _aside(Path(arguments.output)) as file:
-            file.writelines(lines)
-    told.say_what_is_missing([logs.source for logs in ingest.found.logs])
+            _write(file, arguments.output, counted, wanted)
+            told.say_what_is_missing([logs.source for logs in ingest.found.logs])
+            if wanted.span and not counted.rows:
+                raise _nothing_within(wanted, told)
     return FAILED if told.unreadable else DONE
 
 
-def _follow(ingest: Ingest) -> int:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the options ask for."""
+
+    events: bool
+    span: Span
+    step: float | None
+
+
+def _wanted(arguments: argparse.Namespace) -> _Wanted:
+    """Read the options.
+
+    Raises:
+        CommandError: one cannot be read, or two do not go together.
+    """
+    span = Span(time_of("--since", arguments.since), time_of("--until", arguments.until))
+    step = None
+    if arguments.resample is not None:
+        try:
+            step = parse_step(arguments.resample)
+        except ValueError as error:
+            raise CommandError(f"--resample: {error}") from None
+    output = arguments.output
+    if step is not None and (arguments.events or arguments.follow):
+        other = "--events" if arguments.events else "--follow"
+        raise CommandError(f"--resample gathers samples that are there: leave out it or {other}")
+    if arguments.follow and span.until is not None:
+        raise CommandError("--follow has no end: leave out it or --until")
+    if arguments.follow and output != "-":
+        raise CommandError("--follow writes to standard output: use -o -")
+    if output != "-" and not output.endswith(ENDINGS):
+        endings = ", ".join(ENDINGS)
+        raise CommandError(f"{output}: write to a name that ends in {endings}, or to -")
+    return _Wanted(arguments.events, span, step)
+
+
+def _rows(wanted: _Wanted, batches: Iterator[Batch], beginnings: Beginnings) -> Iterator[Row]:
+    """Return the rows that are wanted of logs that are read once."""
+    rows = event_rows(batches) if wanted.events else rows_of(batches)
+    rows = wanted.span.of(rows, beginnings)
+    return rows if wanted.step is None else resampled(rows, wanted.step)
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Rows, counted as they pass."""
+
+    source: Iterator[Row]
+    rows: int = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self.source:
+            self.rows += 1
+            yield row
+
+
+def _write(file: BinaryIO, name: str, rows: Iterable[Row], wanted: _Wanted) -> None:
+    """Write rows in the format that the name of the file asks for."""
+    fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
+    fields = fields if wanted.step is None else STEP_FIELDS
+    if name.endswith(".parquet"):
+        try:
+            write_parquet(rows, fields, file)
+        except MissingExtraError as error:
+            raise CommandError(f"{name}: {error}", FAILED) from None
+        return
+    lines = csv_lines(rows, fields) if name.endswith(".csv") else map(json_line, rows)
+    file.writelines(line.encode() for line in lines)
+
+
+def _nothing_within(wanted: _Wanted, told: _Told) -> CommandError:
+    """Return the error of a span in which nothing lies."""
+    what = "event" if wanted.events else "sample"
+    return CommandError(f"no {what} between --since and --until: {told.reach()}")
+
+
+def _write_utf8() -> None:
+    """Write JSON as UTF-8 whatever the locale: RFC 8259 knows nothing else."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _follow(ingest: Ingest, wanted: _Wanted) -> int:
     """Write what exists, then what arrives, line by line, until interrupted."""
     stop = threading.Event()
+    beginnings = Beginnings()
+    come = event_rows_as_they_come if wanted.events else rows_as_they_come
     try:
-        for row in rows_as_they_come(_said(ingest.follow(stop))):
+        rows = come(_begun(_said(ingest.follow(stop)), beginnings))
+        for row in _since(rows, wanted.span, beginnings):
             if row is None:
                 sys.stdout.flush()
             else:
@@ -67,6 +174,29 @@ def _follow(ingest: Ingest) -> int:
         stop.set()
         ingest.close()
     return DONE
+
+
+def _begun(items: Iterator[Batch | Looked], beginnings: Beginnings) -> Iterator[Batch | Looked]:
+    for item in items:
+        if isinstance(item, Batch):
+            beginnings.feed(item)
+        yield item
+
+
+def _since(rows: Iterator[Row | None], span: Span, beginnings: Beginnings) -> Iterator[Row | None]:
+    """Leave out what was there before the span when following began; what arrives is in it."""
+    held: list[Row] = []
+    for row in rows:
+        if not span:
+            yield row
+        elif row is not None:
+            held.append(row)
+        else:
+            by_source = sorted(held, key=lambda row: str(row["source"]))
+            yield from span.of(by_source, beginnings)
+            yield None
+            break
+    yield from rows
 
 
 def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
@@ -104,6 +234,9 @@ class _Told:
         self.unreadable: set[str] = set()
         """Logs that could not be read; that has been said."""
         self._tallies: dict[str, _Tally] = {}
+        self._first: float | None = None
+        self._newest: float | None = None
+        self._tz: tzinfo = UTC
 
     def passed_on(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on; say on stderr what could not be read."""
@@ -119,7 +252,22 @@ class _Told:
                 tally.samples += sum(isinstance(record, Sample) for record in batch.records)
                 tally.stats_like += batch.stats_like
                 tally.stamped |= batch.newest_stamp is not None
+                self._stretch(batch)
             yield batch
+
+    def _stretch(self, batch: Batch) -> None:
+        for record in batch.records:
+            if isinstance(record, Sample):
+                self._first = min(record.time, self._first or record.time)
+                self._newest = max(record.time, self._newest or record.time)
+                self._tz = batch.tz
+
+    def reach(self) -> str:
+        """Return from when to when the samples reach."""
+        if self._first is None or self._newest is None:
+            return "there is none at all"
+        ends = (datetime.fromtimestamp(at, self._tz) for at in (self._first, self._newest))
+        return "they reach from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends)
 
     def say_what_is_missing(self, sources: list[str]) -> None:
         """Say of each log that was read without yielding all its samples why that is so."""
@@ -139,7 +287,7 @@ class _Told:
 
 
 @contextlib.contextmanager
-def _aside(target: Path) -> Iterator[TextIO]:
+def _aside(target: Path) -> Iterator[BinaryIO]:
     """Open a file beside the target and rename it when all is written: no half file is left."""
     try:
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -147,7 +295,7 @@ def _aside(target: Path) -> Iterator[TextIO]:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"{target}: cannot be written: {reason}", FAILED) from error
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
         umask = os.umask(0)
         os.umask(umask)

@@ -30,6 +30,9 @@ class Metric:
     """What sort of number it is: it decides type, scale and formatting."""
     total: Total
     """How the values of several engines make the server's value."""
+    steps: Literal["mean", "sum"] = "mean"
+    """How the samples of a step of time make one value: what a line counts since the line before
+    is summed."""
 
 
 METRICS: tuple[Metric, ...] = (
@@ -45,8 +48,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("kv_fetch_completed", "KV fetches completed, waiting", "reqs", "count", "sum"),
     Metric("swapped", "swapped requests", "reqs", "count", "sum"),
     Metric("cpu_kv_cache_usage", "CPU swap space usage", "%", "ratio", "mean"),
-    Metric("preemptions", "preemptions", "", "count", "sum"),
-    Metric("corrupted", "corrupted requests", "reqs", "count", "sum"),
+    Metric("preemptions", "preemptions", "", "count", "sum", "sum"),
+    Metric("corrupted", "corrupted requests", "reqs", "count", "sum", "sum"),
     Metric(
         "external_prefix_cache_hit_rate", "external prefix cache hit rate", "%", "ratio", "mean"
     ),

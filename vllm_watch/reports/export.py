@@ -12,7 +12,7 @@ from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample
 
-Row: TypeAlias = "dict[str, str | int | float | None]"
+Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -1,0 +1,132 @@
+"""Rows as CSV and as Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import IO, Any
+
+from vllm_watch.core.metrics import COUNTS, METRICS
+from vllm_watch.reports.eventrows import EVENT_FIELDS
+from vllm_watch.reports.export import Row
+
+SAMPLE_FIELDS = ("time", "server", "source", "run", "engine", *(metric.name for metric in METRICS))
+"""Columns of a sample, in order."""
+STEP_FIELDS = (*SAMPLE_FIELDS, "samples")
+"""Columns of a step of `--resample`."""
+_CHUNK = 20_000
+
+
+class MissingExtraError(Exception):
+    """A package that only some need is not there; the message is the mend."""
+
+
+def csv_lines(rows: Iterable[Row], fields: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a CSV file with a header; what is absent is empty.
+
+    The fields of an event are JSON in one cell.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(fields)
+    for row in rows:
+        writer.writerow([_cell(row[name]) for name in fields])
+        if buffer.tell() > 1 << 16:
+            yield _taken(buffer)
+    yield _taken(buffer)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    # A file name that is no UTF-8 stays readable.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _taken(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text
+
+
+def write_parquet(rows: Iterable[Row], fields: Sequence[str], file: IO[bytes]) -> None:
+    """Write rows as Parquet.
+
+    `time` is a timestamp with zone: the logs' own offset, UTC where they have several. Requests
+    and other whole numbers are nullable integers, `engine` is a text (`0`, `1`, `all`): the type
+    of a column must not depend on what a log holds. The fields of an event are JSON as text.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError(
+            "Parquet needs pyarrow: pip install 'vllm-watch[parquet]'"
+        ) from None
+    schema = _schema(pa, fields)
+    zones: set[str] = set()
+    batches = [
+        pa.RecordBatch.from_pydict(_columns(chunk, fields, zones), schema=schema)
+        for chunk in _chunks(rows)
+    ]
+    table = pa.Table.from_batches(batches, schema=schema)
+    if len(zones) == 1:
+        zoned = pa.timestamp("us", tz=zones.pop())
+        at = table.schema.get_field_index("time")
+        table = table.set_column(at, "time", table.column("time").cast(zoned))
+    pq.write_table(table, file, compression="zstd")
+
+
+def _schema(pa: Any, fields: Sequence[str]) -> Any:
+    whole = COUNTS if "samples" not in fields else _SUMMED
+    types = {
+        "time": pa.timestamp("us", tz="UTC"),
+        "run": pa.int32(),
+        "samples": pa.int64(),
+        **{name: pa.string() for name in EVENT_FIELDS if name not in ("time", "run")},
+        "engine": pa.string(),
+        **{m.name: pa.int64() if m.name in whole else pa.float64() for m in METRICS},
+    }
+    return pa.schema([(name, types[name]) for name in fields])
+
+
+_SUMMED = frozenset(metric.name for metric in METRICS if metric.steps == "sum")
+
+
+def _columns(rows: list[Row], fields: Sequence[str], zones: set[str]) -> dict[str, list[object]]:
+    columns: dict[str, list[object]] = {name: [row[name] for row in rows] for name in fields}
+    moments = [None if t is None else datetime.fromisoformat(str(t)) for t in columns["time"]]
+    zones |= {_zone(moment) for moment in moments if moment is not None}
+    columns["time"] = list(moments)
+    for name in ("server", "source", "engine", "text", "fields"):
+        if name in columns:
+            cells = (_cell(value) for value in columns[name])
+            columns[name] = [None if cell is None else str(cell) for cell in cells]
+    return columns
+
+
+def _zone(moment: datetime) -> str:
+    """Return the offset of a moment as Arrow spells it."""
+    return (
+        "UTC"
+        if not moment.utcoffset()
+        else moment.strftime("%z")[:3] + ":" + moment.strftime("%z")[3:5]
+    )
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
