@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from vllm_watch.cli.common import (
     DONE,
@@ -23,6 +19,7 @@ from vllm_watch.cli.common import (
     say,
     settings_of,
 )
+from vllm_watch.cli.writing import text_aside
 from vllm_watch.core.records import Batch, Looked, Sample
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.export import json_line, rows_as_they_come, rows_of
@@ -45,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.writelines(lines)
         sys.stdout.flush()
     else:
-        with _aside(Path(arguments.output)) as file:
+        with text_aside(Path(arguments.output)) as file:
             file.writelines(lines)
     told.say_what_is_missing([logs.source for logs in ingest.found.logs])
     return FAILED if told.unreadable else DONE
@@ -136,27 +133,3 @@ class _Told:
                 say(f"{source}: holds no line of vLLM in {lines:,} lines; is it a vLLM log?")
             else:
                 say(f"{source}: holds no stats line; see whether its server became ready")
-
-
-@contextlib.contextmanager
-def _aside(target: Path) -> Iterator[TextIO]:
-    """Open a file beside the target and rename it when all is written: no half file is left."""
-    try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{target}: cannot be written: {reason}", FAILED) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{target}: cannot be written: {reason}", FAILED) from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
