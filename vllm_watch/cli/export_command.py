@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
-import os
 import sys
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -26,6 +23,8 @@ from vllm_watch.cli.common import (
     settings_of,
     time_of,
 )
+from vllm_watch.cli.progress import reading_shown
+from vllm_watch.cli.writing import path_aside
 from vllm_watch.core.records import Batch, Looked, Sample
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.eventrows import EVENT_FIELDS, event_rows, event_rows_as_they_come
@@ -55,22 +54,37 @@ def run(arguments: argparse.Namespace) -> int:
         return _follow(ingest, wanted)
     require_logs(arguments.paths, ingest.discover())
     told = _Told()
+    with reading_shown(ingest.found) as passed:
+        batches = _shown(told.passed_on(ingest.read_once()), passed)
+        _export(arguments.output, batches, wanted, told)
+    told.say_what_is_missing([logs.source for logs in ingest.found.logs])
+    return FAILED if told.unreadable else DONE
+
+
+def _export(output: str, batches: Iterator[Batch], wanted: _Wanted, told: _Told) -> None:
+    """Write what is wanted of logs that are read once.
+
+    Raises:
+        CommandError: it cannot be written, or nothing lies within the span.
+    """
     beginnings = Beginnings()
-    batches = beginnings.passed_on(told.passed_on(ingest.read_once()))
-    counted = _Counted(_rows(wanted, batches, beginnings))
-    if arguments.output == "-":
+    counted = _Counted(_rows(wanted, beginnings.passed_on(batches), beginnings))
+    if output == "-":
         sys.stdout.writelines(json_line(row) for row in counted)
         sys.stdout.flush()
-        told.say_what_is_missing([logs.source for logs in ingest.found.logs])
-        if wanted.span and not counted.rows:
-            raise _nothing_within(wanted, told)
-    else:
-        with _aside(Path(arguments.output)) as file:
-            _write(file, arguments.output, counted, wanted)
-            told.say_what_is_missing([logs.source for logs in ingest.found.logs])
-            if wanted.span and not counted.rows:
-                raise _nothing_within(wanted, told)
-    return FAILED if told.unreadable else DONE
+        counted.require(wanted, told)
+        return
+    with path_aside(Path(output)) as aside, aside.open("wb") as file:
+        _write(file, output, counted, wanted)
+        counted.require(wanted, told)
+
+
+def _shown(batches: Iterator[Batch], passed: Callable[[Batch], None] | None) -> Iterator[Batch]:
+    """Pass batches on, showing how far reading is."""
+    for batch in batches:
+        if passed is not None:
+            passed(batch)
+        yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +138,20 @@ class _Counted:
     rows: int = 0
 
     def __iter__(self) -> Iterator[Row]:
+        """Yield the rows."""
         for row in self.source:
             self.rows += 1
             yield row
+
+    def require(self, wanted: _Wanted, told: _Told) -> None:
+        """Refuse a span in which nothing lies.
+
+        Raises:
+            CommandError: there was no row; it tells from when to when they reach.
+        """
+        if wanted.span and not self.rows:
+            what = "event" if wanted.events else "sample"
+            raise CommandError(f"no {what} between --since and --until: {told.reach()}")
 
 
 def _write(file: BinaryIO, name: str, rows: Iterable[Row], wanted: _Wanted) -> None:
@@ -141,12 +166,6 @@ def _write(file: BinaryIO, name: str, rows: Iterable[Row], wanted: _Wanted) -> N
         return
     lines = csv_lines(rows, fields) if name.endswith(".csv") else map(json_line, rows)
     file.writelines(line.encode() for line in lines)
-
-
-def _nothing_within(wanted: _Wanted, told: _Told) -> CommandError:
-    """Return the error of a span in which nothing lies."""
-    what = "event" if wanted.events else "sample"
-    return CommandError(f"no {what} between --since and --until: {told.reach()}")
 
 
 def _write_utf8() -> None:
@@ -265,9 +284,9 @@ class _Told:
     def reach(self) -> str:
         """Return from when to when the samples reach."""
         if self._first is None or self._newest is None:
-            return "there is none at all"
+            return "there is no sample at all"
         ends = (datetime.fromtimestamp(at, self._tz) for at in (self._first, self._newest))
-        return "they reach from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends)
+        return "samples reach from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends)
 
     def say_what_is_missing(self, sources: list[str]) -> None:
         """Say of each log that was read without yielding all its samples why that is so."""
@@ -284,27 +303,3 @@ class _Told:
                 say(f"{source}: holds no line of vLLM in {lines:,} lines; is it a vLLM log?")
             else:
                 say(f"{source}: holds no stats line; see whether its server became ready")
-
-
-@contextlib.contextmanager
-def _aside(target: Path) -> Iterator[BinaryIO]:
-    """Open a file beside the target and rename it when all is written: no half file is left."""
-    try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{target}: cannot be written: {reason}", FAILED) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{target}: cannot be written: {reason}", FAILED) from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
