@@ -30,8 +30,16 @@ def config_folder(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     base = Path(environ.get("XDG_CONFIG_HOME", ""))
     if not base.is_absolute():  # The XDG specification: ignore relative ones, and an empty one.
-        base = Path(environ.get("HOME") or Path.home()) / ".config"
+        base = Path(environ.get("HOME") or _home()) / ".config"
     return base / "vllm-watch"
+
+
+def _home() -> Path:
+    """The home that the system knows of a user without HOME: from cron, in a container."""
+    try:
+        return Path.home()
+    except RuntimeError:  # a user id without an entry: there are no files of its own
+        return Path(os.devnull)
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:

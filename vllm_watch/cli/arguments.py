@@ -8,10 +8,11 @@ from typing import NoReturn
 
 from vllm_watch import __version__
 from vllm_watch.cli.common import CommandError
+from vllm_watch.cli.completion import SHELLS
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (*SCREENS, "export", "check", "wait", "status", "formats")
+COMMANDS = (*SCREENS, "export", "check", "wait", "status", "formats", "config", "completion")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -45,6 +46,8 @@ def build_parser() -> Parser:
     _wait(commands)
     _status(commands)
     _formats(commands)
+    _config(commands)
+    _completion(commands)
     return parser
 
 
@@ -239,3 +242,30 @@ def _formats(commands: argparse._SubParsersAction[Parser]) -> None:
     check.add_argument("paths", nargs="+", metavar="FILE", help=_PATHS)
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
     check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
+
+
+def _config(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "config",
+        "show the settings and where each came from, or write a file to start from",
+        "vllm-watch config init",
+    )
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "path", "init"),
+        default="show",
+        help="show the settings in force, the place of the file, or write it with every default",
+    )
+    command.add_argument("--force", action="store_true", help="init: replace a file that is there")
+
+
+def _completion(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "completion",
+        "print a script that lets a shell complete commands, options and files",
+        "vllm-watch completion bash > ~/.local/share/bash-completion/completions/vllm-watch",
+    )
+    command.add_argument("shell", choices=SHELLS, help="whose script")

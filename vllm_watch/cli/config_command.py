@@ -1,0 +1,44 @@
+"""`vllm-watch config`: what is set and where it came from, and a file to start from."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from vllm_watch.cli.common import DONE, FAILED, CommandError, say, settings_of, write
+from vllm_watch.cli.writing import text_aside
+from vllm_watch.config.template import shown_settings, template
+from vllm_watch.locations import config_file
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the settings, where their file is, or write one."""
+    path = Path(arguments.config) if arguments.config else config_file(os.environ)
+    if arguments.action == "path":
+        write(str(path))
+    elif arguments.action == "init":
+        _init(path, force=arguments.force)
+    else:
+        write(shown_settings(settings_of(arguments)).strip("\n"))
+    return DONE
+
+
+def _init(path: Path, *, force: bool) -> None:
+    """Write a file with every default.
+
+    Raises:
+        CommandError: there is one already, or it cannot be written.
+    """
+    if os.path.lexists(path) and not force:
+        raise CommandError(
+            f"{path}: is there already; `vllm-watch config init --force` replaces it", FAILED
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(f"{path.parent}: cannot be made: {reason}", FAILED) from error
+    with text_aside(path) as file:
+        file.write(template())
+    say(f"{path}: written; every line in it is a default that is commented out")

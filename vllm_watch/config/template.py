@@ -1,0 +1,107 @@
+"""The settings written as a commented TOML file: what each is, its default, where it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vllm_watch.config.registry import SECTIONS, Setting, known_settings, server_kinds
+from vllm_watch.config.settings import DEFAULT_ORIGIN, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WIDTH = 100
+_HEAD = """\
+# Settings of vllm-watch. Every line that is commented out holds its default: take the # away to
+# change it. Order of precedence: these < environment (VLLM_WATCH_SECTION_NAME) < options.
+"""
+_SERVERS = """\
+# What a log does not say of its server. The pattern is a shell pattern for the server's name,
+# <model>:<port>; the first that fits decides.
+# [servers."*:8001"]
+"""
+
+
+def template() -> str:
+    """Return a file that holds every setting with its default, commented out."""
+    return "".join(_file(Settings(), values=False))
+
+
+def shown_settings(settings: Settings) -> str:
+    """Return the settings in force as a TOML file that says of each where it came from.
+
+    Read back, it gives the same settings.
+    """
+    return "".join(_file(settings, values=True))
+
+
+def _file(settings: Settings, *, values: bool) -> Iterator[str]:
+    if not values:
+        yield _HEAD
+    for section in SECTIONS:
+        about = (SECTIONS[section].__doc__ or "").partition(": ")[2].partition("\n")[0]
+        yield f"\n# {about[:1].upper()}{about[1:]}\n[{section}]\n"
+        for setting in known_settings().values():
+            if setting.section == section:
+                yield from _setting(settings, setting, values=values)
+    yield "\n"
+    yield from _servers(settings, values=values)
+
+
+def _setting(settings: Settings, setting: Setting, *, values: bool) -> Iterator[str]:
+    value = settings.value_of(setting.key)
+    for line in _wrapped(setting.documentation):
+        yield f"# {line}\n"
+    assignment = f"{setting.name} = {toml_value('' if value is None else value)}"
+    if not values:
+        yield f"# {assignment}\n"
+        return
+    origin = settings.origin_of(setting.key)
+    unset = "# " if value is None else ""
+    yield f"{unset}{assignment}  # {_printable(origin)}\n"
+
+
+def _servers(settings: Settings, *, values: bool) -> Iterator[str]:
+    if not values:
+        yield _SERVERS
+        for name in server_kinds():
+            yield f"# {name} = 256\n"
+        return
+    for server in settings.servers:
+        yield f"[servers.{toml_value(server.pattern)}]\n"
+        for name in server_kinds():
+            value = getattr(server, name)
+            if value is not None:
+                origin = settings.origins.get(f'servers."{server.pattern}".{name}', DEFAULT_ORIGIN)
+                yield f"{name} = {toml_value(value)}  # {_printable(origin)}\n"
+
+
+def toml_value(value: object) -> str:
+    """Return a value as TOML spells it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _quoted(value)
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    plain = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
+    return f'"{"".join(plain)}"'
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Yield lines of a documentation that fit behind a comment sign."""
+    line = ""
+    for word in text.split():
+        if line and len(line) + len(word) + 3 > _WIDTH:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    yield line
