@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +41,8 @@ from vllm_watch.reports.tabular import (
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 """What a file's name may end in: it decides the format."""
+_MOST_REACHES = 3
+"""Logs of which an error tells from when to when they reach."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -253,9 +255,7 @@ class _Told:
         self.unreadable: set[str] = set()
         """Logs that could not be read; that has been said."""
         self._tallies: dict[str, _Tally] = {}
-        self._first: float | None = None
-        self._newest: float | None = None
-        self._tz: tzinfo = UTC
+        self._reach: dict[str, tuple[float, float, tzinfo]] = {}
 
     def passed_on(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on; say on stderr what could not be read."""
@@ -277,16 +277,21 @@ class _Told:
     def _stretch(self, batch: Batch) -> None:
         for record in batch.records:
             if isinstance(record, Sample):
-                self._first = min(record.time, self._first or record.time)
-                self._newest = max(record.time, self._newest or record.time)
-                self._tz = batch.tz
+                first, newest, _ = self._reach.get(batch.source, (record.time, record.time, None))
+                ends = min(first, record.time), max(newest, record.time)
+                self._reach[batch.source] = (*ends, batch.tz)
 
     def reach(self) -> str:
-        """Return from when to when the samples reach."""
-        if self._first is None or self._newest is None:
+        """Return from when to when the samples of each log reach, of the first few logs."""
+        parts = []
+        for first, newest, tz in list(self._reach.values())[:_MOST_REACHES]:
+            ends = (datetime.fromtimestamp(at, tz) for at in (first, newest))
+            parts.append("from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends))
+        if not parts:
             return "there is no sample at all"
-        ends = (datetime.fromtimestamp(at, self._tz) for at in (self._first, self._newest))
-        return "samples reach from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends)
+        more = len(self._reach) - len(parts)
+        rest = f" and those of {more} more logs" if more else ""
+        return f"samples reach {', '.join(parts)}{rest}"
 
     def say_what_is_missing(self, sources: list[str]) -> None:
         """Say of each log that was read without yielding all its samples why that is so."""

@@ -1,0 +1,124 @@
+"""What scripts meet: each command ends with one line, its exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import serverlog as log
+from tests.logs import log_of
+from vllm_watch.cli import main
+
+Output = pytest.CaptureFixture[str]
+LOG = log_of("h100_optimised")
+WRITERS = {
+    "export": (["export", str(LOG), "-o", "-"], 1),
+    "check": (["check", str(LOG)], 3),
+    "check --json": (["check", str(LOG), "--json"], 3),
+    "status": (["status", str(LOG)], 1),
+    "config": (["config", "show"], 1),
+    "completion": (["completion", "bash"], 1),
+    "formats": (["formats"], 1),
+}
+"""Commands that write to stdout, with their code when that fails."""
+
+
+def run(words: list[str], **streams: object) -> subprocess.CompletedProcess[bytes]:
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(
+        [sys.executable, "-m", "vllm_watch", *words],
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+        **streams,  # type: ignore[call-overload]
+    )
+    return done
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_full_disk(command: str) -> None:
+    words, code = WRITERS[command]
+    with open("/dev/full", "wb") as full:
+        done = run(words, stdout=full)
+    assert done.returncode == code
+    assert done.stderr.count(b"\n") == 1
+    assert b"no space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_reader_that_has_gone(command: str) -> None:
+    """`… | head -0`: nobody reads, nothing is said."""
+    words, code = WRITERS[command]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as gone:
+        done = run(words, stdout=gone)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["export", "gone*.log", "-o", "-"], 2),
+        (["export", "gone*.log", "-o", "x.csv"], 2),
+        (["check", "gone*.log"], 3),
+        (["status", "gone*.log"], 2),
+        (["wait", "gone*.log", "--timeout", "0"], 124),
+    ],
+)
+def test_nothing_matched(
+    words: list[str], code: int, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == code
+    out, err = capsys.readouterr()
+    assert "gone*.log" in out + err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["export", "-o", "-"], 1), (["check"], 3), (["status"], 1)]
+)
+def test_half_of_the_logs_cannot_be_read(
+    words: list[str], code: int, tmp_path: Path, capsys: Output
+) -> None:
+    now = time.time()
+    well = log.write(
+        tmp_path, log.begun(now - 90) + log.ready(now - 60) + log.busy(now - 3), modified=now - 3
+    )
+    pipe = tmp_path / "pipe.log"
+    os.mkfifo(pipe)
+    assert main([words[0], str(pipe), str(well), *words[1:]]) == code
+    out, err = capsys.readouterr()
+    assert "Tiny-Qwen3:9101" in out, "the other half is read"
+    assert "pipe.log: is a pipe" in out + err
+
+
+def test_a_pattern_that_is_hostile_is_no_crash(capsys: Output) -> None:
+    for words in (["status", "a\0b"], ["export", "a\0b", "-o", "-"], ["check", "[\0"]):
+        assert main(words) in (2, 3)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("name", ["", "x/", "no/such/folder/x.csv"])
+def test_a_target_that_is_none(name: str, tmp_path: Path, capsys: Output) -> None:
+    assert main(["export", str(LOG), "-o", f"{tmp_path}/{name}"]) in (1, 2)
+    assert capsys.readouterr().err.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_mistake_of_ours_is_not_called_one_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only errors that say what to mend are lines; a ValueError of the code is a traceback."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("a slip in the code")
+
+    monkeypatch.setattr("vllm_watch.cli.status_command.look", fail)
+    with pytest.raises(ValueError, match="a slip"):
+        main(["status", str(LOG)])

@@ -1,0 +1,43 @@
+"""docs/notebook.md: its commands and its code run, in the order in which they stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.logs import FIXTURES
+from vllm_watch.cli import main
+
+PAGE = Path(__file__).parents[1] / "docs" / "notebook.md"
+
+
+def test_the_page_loads_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = tmp_path / "pbs_results"
+    logs.mkdir()
+    for capture in ("cpu_two_engines", "h100_saturated_then_killed"):
+        for file in (FIXTURES / capture).glob("vllm_*"):
+            (logs / file.name).write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "svg")
+    text = PAGE.read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        if language == "python" and "Popen" not in block:
+            if "samples.csv" in block:
+                for name in ("samples.csv", "samples.jsonl"):
+                    assert main(["export", "pbs_results", "-o", name]) == 0
+            exec(compile(block, str(PAGE), "exec"), names)
+        elif not language:
+            for line in block.splitlines():
+                _, *words = shlex.split(line)
+                assert main(words) == 0
+    steps = names["by_server"]
+    assert len(steps) > 20  # type: ignore[arg-type]
+    assert set(steps.index.get_level_values("server")) == {  # type: ignore[attr-defined]
+        "Tiny-Qwen3:9102",
+        "Random-Qwen3-1.7B:8003",
+    }
+    assert "<svg" in (tmp_path / "run.svg").read_text(encoding="utf-8")
