@@ -198,7 +198,9 @@ def test_an_announced_server_is_waited_for_until_it_answers(tmp_path: Path) -> N
 def _outcome(path: Path, now: float, grace: float) -> str | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vllm_watch.reports.waiting.GRACE_SECONDS", grace)
-        ingest = Ingest([str(path)], formats(), ReadOptions(live=True, now=lambda: now))
+        ingest = Ingest(
+            [str(path)], formats(), ReadOptions(live=True, poll_seconds=0.05, now=lambda: now)
+        )
         waiting = Waiting(Settings(), formats())
         for item in ingest.follow(threading.Event()):
             outcome = waiting.feed(item, ingest.found.logs, now)
@@ -212,7 +214,9 @@ def test_silence_that_was_no_end_when_waiting_began_is_none_later(tmp_path: Path
     """Compiling may take minutes without a line: four of them before, five more while waiting."""
     now = time.time()
     path = log.write(tmp_path, log.begun(now - 240), modified=now - 240)
-    ingest = Ingest([str(path)], formats(), ReadOptions(live=True, now=lambda: now))
+    ingest = Ingest(
+        [str(path)], formats(), ReadOptions(live=True, poll_seconds=0.05, now=lambda: now)
+    )
     waiting = Waiting(Settings(), formats())
     looks = 0
     for item in ingest.follow(threading.Event()):
@@ -243,6 +247,22 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert "\r\x1b[2K" in shown
     assert "▕██" in shown
     assert "░▏ loading weights" in shown
+
+
+@pytest.mark.parametrize(
+    ("capture", "until", "code"),
+    [("h100_optimised", b"model.py", 1), ("h100_saturated_then_killed", b"", 1)],
+)
+def test_a_pipe_that_ends_is_not_waited_for(capture: str, until: bytes, code: int) -> None:
+    """`docker logs vllm | vllm-watch wait -`: nothing more can come."""
+    data = log_of(capture).read_bytes()
+    data = data[: data.index(until)] if until else data
+    command = [sys.executable, "-m", "vllm_watch", "wait", "-", "--timeout", "60"]
+    began = time.monotonic()
+    done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=60)
+    assert done.returncode == code
+    assert time.monotonic() - began < 30
+    assert b"ended" in done.stderr or b"dead" in done.stderr
 
 
 @pytest.mark.parametrize("timeout", ["-1", "soon", "nan"])

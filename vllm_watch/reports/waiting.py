@@ -15,7 +15,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import nothing_more_expected, settle
-from vllm_watch.sources.paths import LogSet
+from vllm_watch.sources.paths import STDIN, LogSet
 
 Outcome = Literal["ready", "died"]
 
@@ -129,8 +129,12 @@ class Waiting:
             yield self._standing(server, health, now)
 
     def _standing(self, server: Server, health: Health, now: float) -> Standing:
+        closed = server.source == STDIN and bool(server.trouble)
+        if closed and health.state.name not in UP | OVER:
+            why = "standard input has ended before it was ready"
+            health = Health(ServerState("ended", now, why), health.findings)
         state, run = health.state, server.run
-        if state.name not in OVER:
+        if state.name not in OVER or closed:  # no new run can come through a closed pipe
             self._before.pop(server.source, None)
         elif not self._began and self.new_run:
             self._before[server.source] = run.number
