@@ -162,6 +162,16 @@ def test_without_a_new_run_what_is_over_is_over(capture: str, capsys: Output) ->
     assert ("dead" if "killed" in capture else "stopped") in capsys.readouterr().err
 
 
+def test_a_server_that_fell_idle_long_ago_is_ready_and_its_silence_told(
+    tmp_path: Path, capsys: Output
+) -> None:
+    then = time.time() - 7200
+    text = log.begun(then - 90) + log.ready(then - 60) + log.idle(then)
+    path = log.write(tmp_path, text, modified=then)
+    assert main(["wait", str(path), "--timeout", "5"]) == 0
+    assert "silent for 2.0 h" in capsys.readouterr().err
+
+
 def test_all_of_several_must_be_ready(tmp_path: Path, said: queue.Queue[str]) -> None:
     now = time.time()
     log.write(tmp_path, log.begun(now - 90) + log.ready(now - 60), name="a.log")

@@ -17,6 +17,8 @@ from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, 
 TIMED_OUT = 124
 """Exit code of timeout(1) for the same."""
 _CELLS = 20
+_LONG_SILENT = 3600.0
+"""Seconds of silence of an idle server after which that is told: it may be gone."""
 _NUMBERS = re.compile(r" \d+/\d+$")
 
 
@@ -149,12 +151,17 @@ def _with_bar(standing: Standing) -> str:
 
 
 def _ready(standing: Standing) -> str:
-    run = standing.server.run
+    """Return since when a server is ready, and what speaks against it."""
+    server = standing.server
+    run, text = server.run, str(standing.health.state.name)
     up = next((m.event.time for m in run.moments if m.event.kind == "server_up"), None)
-    state = standing.health.state.name
-    if up is None or run.first_stamp is None:
-        return state
-    return f"{state}: was ready {up - run.first_stamp:.0f} s after its start"
+    if up is not None and run.first_stamp is not None:
+        text = f"{text}: was ready {up - run.first_stamp:.0f} s after its start"
+    newest = server.newest_stamp
+    silent = 0.0 if newest is None else time.time() - server.skew - newest
+    if server.last_arrival is None and silent > _LONG_SILENT:
+        text += f"; its log has been silent for {silent / 3600:.1f} h: see that it still runs"
+    return text
 
 
 def _say_death(standing: Standing) -> None:
