@@ -121,7 +121,8 @@ class VllmWatch(App[int]):
         return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self) -> None:
-        if isinstance(self.screen, Dashboard):
+        # What arrives while the app closes finds no screen any more.
+        if self.screen_stack and isinstance(self.screen, Dashboard):
             self.screen.news()
 
     @on(Worker.StateChanged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import tzinfo
 
 from textual import on
@@ -29,6 +30,8 @@ from vllm_watch.tui.widgets.pane import Pane
 
 SOON = 0.06
 """Seconds within which news reach the screen; what comes meanwhile is drawn with them."""
+RESTS = 4
+"""Times as long as the last drawing took that keys and reading have before the next one."""
 
 
 class Dashboard(Screen[None]):
@@ -68,6 +71,8 @@ class Dashboard(Screen[None]):
         self._full = False
         self._layout: Layout | None = None
         self._pending = False
+        self._took = 0.0
+        """Seconds that the last drawing took."""
         self._drawn: tuple[object, ...] = ()
         self._alerts: tuple[int, list[float]] = (-1, [])
 
@@ -105,7 +110,7 @@ class Dashboard(Screen[None]):
         """Draw soon: something arrived."""
         if not self._pending:
             self._pending = True
-            self.set_timer(SOON, self.draw)
+            self.set_timer(max(SOON, RESTS * self._took), self.draw)
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -129,6 +134,7 @@ class Dashboard(Screen[None]):
         if state == self._drawn or not self.is_mounted:
             return
         self._drawn = state
+        began = time.monotonic()
         view = make_view(self._monitor, timeline, self._choices, self._tz)
         self._arrange(view)
         row = view.selected_row
@@ -138,6 +144,7 @@ class Dashboard(Screen[None]):
         with self.app.batch_update():
             for pane in self.query(Pane):
                 pane.view = view
+        self._took = time.monotonic() - began
 
     def _arrange(self, view: ScreenView) -> None:
         """Divide the screen for the number of rows; nothing moves while that stays."""
