@@ -202,6 +202,14 @@ class TrendSettings:
     """Share (0 to 1) by which running requests may differ for the two to be comparable."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes after which a run counts as steady."""
+    sudden_drop_share: float = ratio(0.25)
+    """Share (0 to 1) of the last minutes' median throughput below which it fell suddenly."""
+    recovery_share: float = ratio(0.80)
+    """Share (0 to 1) of the throughput before a pause that has to come back with the load."""
+    outlier_deviations: float = positive(3.0)
+    """Robust standard deviations off the median from which on a value is no noise (Hampel)."""
+    swing_level: float = ratio(0.15)
+    """Swing of generation throughput, as a share (0 to 1) of its median, that is erratic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity, StateRule
 
+NEAR_ZERO = "throughput-near-zero"
+"""The rule that explains every trend."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -51,8 +54,12 @@ def findings_at(
     alerts: AlertMachine,
     state: ServerState,
     time: float,
+    trends: Iterable[Finding] = (),
 ) -> tuple[Finding, ...]:
-    """Return what is wrong with a run at `time`: the worst first, then the newest."""
+    """Return what is wrong with a run at `time`: the worst first, then the newest.
+
+    `trends` are those of that moment, of the end of a server that is over.
+    """
     found: list[Finding] = []
     state_rule = book.states.get(state.name)
     if state_rule is not None:
@@ -63,6 +70,7 @@ def findings_at(
         last_words = [
             _alert_finding(span, settings, run, state.since) for span in _earliest(before)
         ]
+        last_words += _unexplained((f for f in trends if f.severity != "note"), before)
         found += [
             replace(finding, title=f"before that: {finding.title}", until=state.since)
             for finding in last_words
@@ -70,6 +78,7 @@ def findings_at(
     elif state.name != "stopped":
         firing = _earliest(alerts.firing(time))
         found += [_alert_finding(span, settings, run, time) for span in firing]
+        found += _unexplained(trends, firing)
     return tuple(sorted(_unhidden(book, found), key=_rank))
 
 
@@ -80,6 +89,7 @@ def findings_of(
     alerts: AlertMachine,
     state: ServerState,
     time: float,
+    trends: Iterable[Finding] = (),
 ) -> tuple[Finding, ...]:
     """Return every finding that fired in a run up to `time`, the oldest first.
 
@@ -93,10 +103,16 @@ def findings_of(
         for span in alerts.spans()
         if span.fired <= time
     ]
+    found += trends
     state_rule = book.states.get(state.name)
     if state_rule is not None:
         found.append(_state_finding(state_rule, run, state, time))
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
+
+
+def _unexplained(trends: Iterable[Finding], firing: Iterable[Span]) -> list[Finding]:
+    """Leave trends out while hardly anything is generated at all: that says more."""
+    return [] if any(span.rule.id == NEAR_ZERO for span in firing) else list(trends)
 
 
 def _earliest(spans: Iterable[Span]) -> list[Span]:

@@ -46,9 +46,10 @@ def swing(values: Sequence[float]) -> float:
     """Return how far values swing from one to the next, as a share (0…) of their median.
 
     NORMAL × the median of |difference of neighbours − slope| ÷ √2 ÷ the median (von Neumann's mean
-    square successive difference, 1941, with a median in place of the square; the slope is Theil and
-    Sen's): a trend, however steep, cancels out. 0 with fewer than `FEWEST` finite values, for a median of 0, and where fewer than
-    a third of the values are turning points: what only goes one way does not swing.
+    square successive difference, 1941, with a median in place of the square; the slope is Theil's
+    and Sen's): a trend, however steep, cancels out. 0 with fewer than `FEWEST` finite values, for
+    a median of 0, and where fewer than a third of the values are turning points: what goes one way
+    does not swing.
     """
     known = [value for value in values if math.isfinite(value)]
     middle = median(known) if len(known) >= FEWEST else 0.0
