@@ -89,12 +89,13 @@ class SuddenDrop:
         if sample is None:
             self._forget()
             return
-        if self._base is None:
-            if len(window) < FEWEST:
+        base = self._base
+        if base is None:
+            share = self._trend.sudden_drop_share
+            # No median is above the highest: most samples are told without working it out.
+            if len(window) < FEWEST or sample.rate >= share * max(one.rate for one in window):
                 return
             base = usual(window)
-        else:
-            base = self._base
         if self.active is not None:
             self._follow(sample, base)
         elif self._is_low(sample, base):
@@ -155,7 +156,8 @@ class NoRecovery:
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
         """Judge with these settings."""
         self._health, self._trend = health, trend
-        self._reference: Usual | None = None
+        self._steady: tuple[Busy, ...] = ()
+        self._running: float | None = None
         self._pause: _Pause | None = None
         self._clear = 0
         self.active: Change | None = None
@@ -166,14 +168,13 @@ class NoRecovery:
 
         `window` is the last busy minutes, this sample among them; `full`: they are whole.
         """
-        reference = self._pause.before if self._pause else self._reference
-        if sample is None or (reference and sample.running < reference.running / 2):
-            self._pausing(reference)
+        if sample is None or (self._running and sample.running < self._running / 2):
+            self._pausing()
             return
         if self._pause is not None:
             self._returning(sample, self._pause)
-        if full and self._steady(window):
-            self._learn(usual(window))
+        if full:
+            self._learn(window)
 
     def shift(self, seconds: float) -> None:
         """Move it in time."""
@@ -182,10 +183,12 @@ class NoRecovery:
             after = (one._replace(time=one.time + seconds) for one in self._pause.after)
             self._pause.after = deque(after)
 
-    def _pausing(self, reference: Usual | None) -> None:
+    def _pausing(self) -> None:
         self.active, self._clear = None, 0
-        if reference is not None:
-            self._pause = _Pause(reference, deque())
+        if self._pause is not None:
+            self._pause.after.clear()
+        elif self._steady:
+            self._pause = _Pause(usual(self._steady), deque())
 
     def _returning(self, sample: Busy, pause: _Pause) -> None:
         trend = self._trend
@@ -221,23 +224,19 @@ class NoRecovery:
             and now.rate < before.rate - trend.outlier_deviations * before.noise
         )
 
-    def _steady(self, window: Sequence[Busy]) -> bool:
-        middle = median(sample.running for sample in window)
-        near = self._trend.running_tolerance * middle
-        return (
-            sum(abs(sample.running - middle) <= near for sample in window)
-            >= len(window) * _STEADY_SHARE
-        )
-
-    def _learn(self, level: Usual) -> None:
-        """Remember a steady level; one at another load ends the comparison with that before."""
-        before = self._pause.before if self._pause else None
-        if before is not None:
-            apart = abs(level.running - before.running)
-            if apart <= self._trend.running_tolerance * before.running:
+    def _learn(self, window: Sequence[Busy]) -> None:
+        """Remember steady minutes; such at another load end the comparison with those before."""
+        tolerance = self._trend.running_tolerance
+        running = median(sample.running for sample in window)
+        near = sum(abs(sample.running - running) <= tolerance * running for sample in window)
+        if near < len(window) * _STEADY_SHARE:
+            return
+        if self._pause is not None:
+            before = self._pause.before.running
+            if abs(running - before) <= tolerance * before:
                 return
             self._pause = self.active = None
-        self._reference = level
+        self._steady, self._running = tuple(window), running
 
 
 def _shifted(change: Change | None, seconds: float) -> Change | None:

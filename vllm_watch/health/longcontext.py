@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import Literal, NamedTuple
 
 from vllm_watch.config.sections import TrendSettings
@@ -102,11 +102,12 @@ def minutes_of(samples: Sequence[Busy]) -> Minutes:
     """Return the means of busy samples.
 
     Raises:
-        statistics.StatisticsError: there are none.
+        ZeroDivisionError: there are none.
     """
-    running = fmean(sample.running for sample in samples)
-    rate = fmean(sample.rate for sample in samples)
-    return Minutes(rate / running, running, median(sample.running for sample in samples))
+    ran = [sample.running for sample in samples]
+    running = sum(ran)
+    rate = sum([sample.rate for sample in samples])
+    return Minutes(rate / running, running / len(ran), median(ran))
 
 
 def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:

@@ -8,7 +8,7 @@ the busy minutes at both ends only, however long the run is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vllm_watch.config import Settings
@@ -75,6 +75,7 @@ class EngineTrend:
         self._fed = 0
         self._first: list[Busy] = []
         self._last: deque[Busy] = deque()
+        self._covered = 0.0
         self._first_minutes: Minutes | None = None
         self._busy = 0
         self._open: dict[str, TrendSpan] = {}
@@ -91,15 +92,15 @@ class EngineTrend:
             return
         sample = self._busy_sample(time, values)
         self._times.append(time)
-        before = list(self._last)
+        self._drop.feed(sample, self._last)
         if sample is not None:
             self._take(sample)
-        slow = self._slow_down(values, config) if sample is not None else None
-        self._drop.feed(sample, before)
+        last = self._last_minutes() if sample is not None else None
+        slow = self._slow_down(last, values, config) if sample is not None else None
         # What a drop left is not learnt as usual.
-        full = self._covered(self._last) >= self._needed and self._drop.active is None
+        full = self._covered >= self._needed and self._drop.active is None
         self._recovery.feed(sample, self._last, full=full)
-        self._note(time, slow, values)
+        self._note(time, slow, last, values)
         self._step_slow(time, slow)
         self._step_change("sudden-drop", time, self._drop.active)
         self._step_change("no-recovery", time, self._recovery.active)
@@ -157,23 +158,29 @@ class EngineTrend:
             None if fill is None else fill / running,
         )
 
-    def _covered(self, samples: Iterable[Busy]) -> float:
-        return sum(sample.covers for sample in samples)
-
     def _take(self, sample: Busy) -> None:
         """Put a busy sample into the first minutes, until they are whole, and the last ones."""
         self._busy += 1
         if self._first_minutes is None:
             self._first.append(sample)
-            if self._covered(self._first) >= self._needed:
+            if sum(one.covers for one in self._first) >= self._needed:
                 self._first_minutes = minutes_of(self._first)
         self._last.append(sample)
-        while self._covered(self._last) - self._last[0].covers >= self._needed:
-            self._last.popleft()
+        self._covered += sample.covers
+        while self._covered - self._last[0].covers >= self._needed:
+            self._covered -= self._last.popleft().covers
 
-    def _slow_down(self, values: Mapping[str, float], config: Mapping[str, FieldValue]) -> SlowDown:
+    def _last_minutes(self) -> Minutes | None:
+        """Return the last busy minutes, None while they overlap with the first."""
         apart = self._busy - len(self._last) >= len(self._first)
-        last = minutes_of(self._last) if self._first_minutes is not None and apart else None
+        return minutes_of(self._last) if self._first_minutes is not None and apart else None
+
+    def _slow_down(
+        self,
+        last: Minutes | None,
+        values: Mapping[str, float],
+        config: Mapping[str, FieldValue],
+    ) -> SlowDown:
         context = context_per_request(
             values.get("kv_cache_usage"),
             _cache_tokens(config, self.engine),
@@ -191,15 +198,18 @@ class EngineTrend:
         hits = values.get("prefix_cache_hit_rate")
         return hits is not None and hits >= self._settings.health.prefix_cache_excellent
 
-    def _note(self, time: float, slow: SlowDown | None, values: Mapping[str, float]) -> None:
+    def _note(
+        self,
+        time: float,
+        slow: SlowDown | None,
+        last: Minutes | None,
+        values: Mapping[str, float],
+    ) -> None:
         """Remember the figures of this sample."""
         row: dict[str, float] = {}
         first = self._first_minutes
-        if slow is not None and first is not None and slow.reason:
-            last = minutes_of(self._last)
-            row |= _row(first, "first")
-            if self._busy - len(self._last) >= len(self._first):
-                row |= _row(last, "last")
+        if first is not None and last is not None:
+            row |= _row(first, "first") | _row(last, "last")
         if slow is not None and slow.context is not None:
             row["context"] = slow.context
         if self._shared(values):
