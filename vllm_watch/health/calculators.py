@@ -131,7 +131,7 @@ def job_seconds(
 
 
 def _decode(known: Mapping[str, float]) -> Answer:
-    rate, running = known["generation_tps"], known["running"]
+    rate, running = known["generation_tps"], known["at_once"]
     value = decode_rate(rate, running)
     return Answer(
         f"{value:.1f} tok/s per request",
@@ -218,7 +218,7 @@ CALCULATORS: tuple[Calculator, ...] = (
     Calculator(
         "decode",
         "Decode rate per request",
-        (_RATE, Field("running", "running")),
+        (_RATE, Field("at_once", "running")),
         _decode,
         "chunked prefill guide",
     ),

@@ -16,6 +16,7 @@ from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.records import Batch
 from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
+from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
 from vllm_watch.tui.feed import run_feed
@@ -46,11 +47,13 @@ class VllmWatch(App[int]):
         replay: bool = False,
         start: TimeText | None = None,
         together: bool = False,
+        targets: Targets | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Show what `ingest` reads: live, or as a replay from `start` on.
 
-        `together` moves saved logs of different hours to a common start.
+        `together` moves saved logs of different hours to a common start. `targets` are those of
+        the job whose progress is shown.
         """
         super().__init__()
         self.monitor = Monitor(settings)
@@ -63,6 +66,7 @@ class VllmWatch(App[int]):
         self._settings = settings
         self._start = start
         self._together = together
+        self._job = JobWatch(targets or Targets())
 
     def on_mount(self) -> None:
         """Show the dashboard and start reading."""
@@ -74,7 +78,7 @@ class VllmWatch(App[int]):
             self.animation_level = "none"
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
-        self.push_screen(Dashboard(self.monitor, self.timeline, self._tz))
+        self.push_screen(Dashboard(self.monitor, self.timeline, self._tz, self._job))
         self._read()
 
     @work(thread=True, group="ingest", exit_on_error=False)

@@ -9,6 +9,7 @@ from datetime import tzinfo
 
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
+from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartdata import chart_specs
@@ -102,8 +103,14 @@ _ORDER = (
 )
 
 
-def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo) -> ScreenView:
-    """Return what the screen shows at the timeline's moment."""
+def make_view(
+    monitor: Monitor,
+    timeline: Timeline,
+    choices: Choices,
+    tz: tzinfo,
+    job: JobWatch | None = None,
+) -> ScreenView:
+    """Return what the screen shows at the timeline's moment; `job` tells how far it is."""
     moment, window = timeline.moment(), timeline.window()
     live = timeline.following
     begun = [
@@ -132,7 +139,7 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
         at = rows[selected]
         server = monitor.store.servers[at.source]
         charts = tuple(chart_specs(monitor, server, at.engine, window).items())
-        facts = facts_of(server, at.moment, tz)
+        facts = facts_of(server, at.moment, tz, job)
     return ScreenView(
         moment,
         tz,

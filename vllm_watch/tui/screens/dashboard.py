@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
+from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
@@ -59,9 +60,15 @@ class Dashboard(Screen[None]):
         Binding("escape", "clear_filter", "show all", show=False),
     ]
 
-    def __init__(self, monitor: Monitor, timeline: Timeline, tz: tzinfo) -> None:
-        """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`."""
+    def __init__(
+        self, monitor: Monitor, timeline: Timeline, tz: tzinfo, job: JobWatch | None = None
+    ) -> None:
+        """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`.
+
+        `job` watches how far a job is.
+        """
         super().__init__()
+        self._job = job or JobWatch(Targets())
         self._monitor = monitor
         self._timeline = timeline
         self._tz = tz
@@ -135,7 +142,7 @@ class Dashboard(Screen[None]):
             return
         self._drawn = state
         began = time.monotonic()
-        view = make_view(self._monitor, timeline, self._choices, self._tz)
+        view = make_view(self._monitor, timeline, self._choices, self._tz, self._job)
         self._arrange(view)
         row = view.selected_row
         if row is not None:
