@@ -41,6 +41,8 @@ class Field:
     most: float = math.inf
     or_zero: bool = False
     """True where 0 is an answer too."""
+    asked: bool = False
+    """True where only the person knows it."""
 
     @property
     def scale(self) -> float:
@@ -162,7 +164,7 @@ def _capacity(known: Mapping[str, float]) -> Answer:
     if engines > 1:
         each = f"; vLLM counts it per engine: {max(1, int(flag / engines))} each is as many"
     return Answer(
-        f"{whole:.0f} requests of full length; {flag} recommended{each}",
+        f"{whole:.0f} requests of full length; {flag} recommended if all are{each}",
         f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {flag}",
         f"--max-num-seqs {flag}",
         whole,
@@ -248,7 +250,7 @@ CALCULATORS: tuple[Calculator, ...] = (
         "job",
         "Time for a job of requests",
         (
-            Field("target_requests", "requests"),
+            Field("target_requests", "requests", asked=True),
             Field("answered", "answered so far", or_zero=True),
             Field("tokens_per_request", "tokens per request"),
             Field("at_once", "at once"),
@@ -262,7 +264,7 @@ CALCULATORS: tuple[Calculator, ...] = (
         "tokens",
         "Time for a job of tokens",
         (
-            Field("target_tokens", "tokens"),
+            Field("target_tokens", "tokens", asked=True),
             Field("generated", "generated so far", or_zero=True),
             _RATE,
         ),

@@ -15,7 +15,10 @@ from textual.widgets import Input
 
 from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.prefill import prefilled
+from vllm_watch.tui.figures import clock
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
+from vllm_watch.tui.screens.calculators import CalculatorScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
@@ -56,6 +59,7 @@ class Dashboard(Screen[None]):
         Binding("shift+tab", "page(-1)", "pane before", show=False),
         Binding("f", "findings", "findings"),
         Binding("x", "errors", "errors"),
+        Binding("n", "calculators", "calculators"),
         Binding("slash", "filter", "filter"),
         Binding("escape", "clear_filter", "show all", show=False),
     ]
@@ -311,6 +315,16 @@ class Dashboard(Screen[None]):
             run = self._monitor.store.servers[row.source].run_at(row.moment)
             name = f"{row.model} {row.port}"
             self.app.push_screen(ErrorScreen(name, error_text(run, row.moment, self._tz)))
+
+    def action_calculators(self) -> None:
+        """Work out batch size, capacity and times, starting from the selected server's figures."""
+        view = self.query_one(Fleet).view
+        row = view.selected_row if view else None
+        if view is not None and row is not None:
+            run = self._monitor.store.servers[row.source].run_at(row.moment)
+            figures = prefilled(row.source, run, row.moment, self._monitor.settings, self._job)
+            name = f"{row.model} {row.port}  {clock(view.moment, view.tz)}"
+            self.app.push_screen(CalculatorScreen(name, figures))
 
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""
