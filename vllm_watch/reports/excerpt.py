@@ -185,7 +185,7 @@ class _Kept:
         """End a row of requests."""
         hidden = self._requests - _REQUESTS_SHOWN
         if hidden > 0:
-            self._lines.append(LogLine("skipped", f"… {hidden:,} more requests"))
+            self._lines.append(LogLine("skipped", f"… {hidden:,} more request{'s' * (hidden > 1)}"))
         self._requests = 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from textual import on, work
 from textual.app import App
@@ -19,6 +19,7 @@ from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
+from vllm_watch.reports.excerpt import Excerpt, excerpt
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
@@ -78,8 +79,17 @@ class VllmWatch(App[int]):
             self.animation_level = "none"
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
-        self.push_screen(Dashboard(self.monitor, self.timeline, self._tz, self._job))
+        self.push_screen(self._dashboard())
         self._read()
+
+    def _dashboard(self) -> Dashboard:
+        """Return the dashboard; log lines are found again in the dialects that are read."""
+        formats = self._ingest.formats
+
+        def lines(path: str, since: float, until: float, tz: tzinfo) -> Excerpt:
+            return excerpt(path, since, until, tz, formats)
+
+        return Dashboard(self.monitor, self.timeline, self._tz, self._job, lines)
 
     @work(thread=True, group="ingest", exit_on_error=False)
     def _read(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import tzinfo
 
 from textual import on
@@ -13,13 +14,16 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
-from vllm_watch.health.jobs import JobWatch, Targets
+from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.prefill import prefilled
+from vllm_watch.reports.excerpt import Excerpt
+from vllm_watch.tui.evidencedata import evidence_chart
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
 from vllm_watch.tui.screens.calculators import CalculatorScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
+from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
 from vllm_watch.tui.timeline import Timeline
@@ -65,14 +69,21 @@ class Dashboard(Screen[None]):
     ]
 
     def __init__(
-        self, monitor: Monitor, timeline: Timeline, tz: tzinfo, job: JobWatch | None = None
+        self,
+        monitor: Monitor,
+        timeline: Timeline,
+        tz: tzinfo,
+        job: JobWatch,
+        excerpts: Callable[[str, float, float, tzinfo], Excerpt],
     ) -> None:
         """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`.
 
-        `job` watches how far a job is.
+        `job` watches how far a job is; `excerpts` finds the lines of a log from one moment to
+        another, its stamps being in a zone: it is called in a thread.
         """
         super().__init__()
-        self._job = job or JobWatch(Targets())
+        self._job = job
+        self._excerpts = excerpts
         self._monitor = monitor
         self._timeline = timeline
         self._tz = tz
@@ -196,6 +207,23 @@ class Dashboard(Screen[None]):
         self._opened ^= {message.source}
         self._set(source=message.source, engine=None, chosen=True)
 
+    @on(Findings.Opened)
+    def _open(self, message: Findings.Opened) -> None:
+        """Show the evidence of a finding, as it stands at this moment."""
+        row, finding = message.problem.row, message.problem.finding
+        server = self._monitor.store.servers[row.source]
+        chart = evidence_chart(self._monitor, server, finding.engine, finding, row.moment)
+        until = min(row.moment, finding.until) if finding.until is not None else row.moment
+        since = until if finding.since is None else finding.since
+
+        def lines() -> Excerpt:
+            return self._excerpts(server.source, since, until, server.tz)
+
+        engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
+        name = f"{row.model} {row.port}{engine}"
+        screen = EvidenceScreen(name, finding, row.moment, chart, self._tz, lines)
+        self.app.push_screen(screen)
+
     @on(Input.Changed)
     def _filter_changed(self, message: Input.Changed) -> None:
         self._set(filter=message.value)
@@ -232,7 +260,12 @@ class Dashboard(Screen[None]):
     def action_help(self) -> None:
         """Show every key and sign."""
         keys: dict[str, str] = {}
-        for binding in (*self.BINDINGS, *Fleet.BINDINGS, *self.app.BINDINGS):
+        for binding in (
+            *self.BINDINGS,
+            *Fleet.BINDINGS,
+            *Findings.BINDINGS,
+            *self.app.BINDINGS,
+        ):
             if isinstance(binding, Binding):
                 key = binding.key_display or key_name(binding.key)
                 known = keys.get(binding.description)
@@ -302,10 +335,13 @@ class Dashboard(Screen[None]):
         self.draw()
 
     def action_findings(self) -> None:
-        """Give the charts' room to the findings, or give it back."""
+        """Give the charts' room and the cursor to the findings, or give them back."""
         self._full = not self._full
         self._layout = None
         self.draw()
+        findings = self.query_one(Findings)
+        findings.can_focus = self._full
+        (findings if self._full else self.query_one(Fleet)).focus()
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""
