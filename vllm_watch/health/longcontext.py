@@ -5,7 +5,7 @@ Pure arithmetic on figures of one engine; `health/trends.py` feeds it with sampl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
@@ -157,6 +157,11 @@ def judged(
         words = "shared prefixes hide how long the contexts are"
         return SlowDown("unknown", words, *figures, band, *rates)
     return SlowDown("faulty", words, *figures, band, *rates)
+
+
+def worst_of(found: Iterable[SlowDown]) -> SlowDown | None:
+    """Return the one that tells most: a fault, then the deepest fall; None of none."""
+    return max(found, key=lambda slow: (slow.verdict == "faulty", slow.fall or -1.0), default=None)
 
 
 def thousands(tokens: float) -> str:

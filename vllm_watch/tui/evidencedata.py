@@ -48,9 +48,12 @@ def evidence_chart(
 ) -> ChartSpec:
     """Return the chart of a finding's metric over its time, its beginning marked."""
     start, end = evidence_window(finding, moment)
+    slower = finding.id in _SLOWER
+    if slower:  # what it is compared with are the first minutes
+        start = min(start, min(server.run_at(moment).stamps(), default=start))
     window = (start + server.skew, end + server.skew)
     charts = chart_specs(monitor, server, engine, window)
-    name = "per_request" if finding.id in _SLOWER else _CHART_OF.get(finding.metric or "")
+    name = "per_request" if slower else _CHART_OF.get(finding.metric or "")
     spec = charts[name or "throughput"]
     if finding.since is None:
         return spec

@@ -10,6 +10,7 @@ from datetime import tzinfo
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.jobs import JobWatch
+from vllm_watch.health.longcontext import worst_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartdata import chart_specs
@@ -139,7 +140,11 @@ def make_view(
         at = rows[selected]
         server = monitor.store.servers[at.source]
         charts = tuple(chart_specs(monitor, server, at.engine, window).items())
-        facts = facts_of(server, at.moment, tz, job)
+        run = server.run_at(at.moment)
+        slow = monitor.trends(server, run).slow_down(run, at.moment)
+        trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
+        over = at.state.name in ("dead", "ended", "stopped")
+        facts = facts_of(server, at.moment, tz, job, trend, over=over)
     return ScreenView(
         moment,
         tz,

@@ -21,6 +21,7 @@ from vllm_watch.tui.palette import palette_of
 NOT_KNOWN = "not in the log"
 """Stands in an input that the log does not fill; it can be typed in."""
 
+_DIGITS = "0123456789.,_% "
 ASKED = "a number"
 """Stands in an input that only the person knows."""
 
@@ -80,13 +81,18 @@ class FieldInput(Input):
         """Ask for `field`."""
         super().__init__(
             placeholder=ASKED if field.asked else NOT_KNOWN,
-            restrict=r"[0-9.,_%]*",
+            restrict=f"[{_DIGITS}]*",
             validators=[FieldValidator(field)],
             valid_empty=True,
             compact=True,
             select_on_focus=True,
         )
         self.field = field
+        self.cursor_blink = False  # nothing on the screen blinks
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Leave the letters to the screen's keys: no number has any."""
+        return character is not None and character in _DIGITS
 
     def fill(self, figures: Figures) -> None:
         """Put the server's figure in."""
@@ -151,7 +157,6 @@ class CalculatorScreen(ModalScreen[None]):
     """All calculators, prefilled from one server."""
 
     BINDINGS = [
-        # Inputs swallow printable keys, so these come first; no number has such letters.
         Binding("escape,q,n", "dismiss_calculators", "close", priority=True),
         Binding("y", "copy", "copy the flag line", priority=True),
         Binding("r", "refill", "figures of the server again", priority=True),

@@ -92,7 +92,8 @@ class Findings(Pane):
         self._chosen = keys[self._index]
         pointed = []
         for line in blocks[self._index]:
-            text = Text("▌", style=palette["primary"])
+            text = Text()
+            text.append("▌", style=palette["primary"])
             text.append_text(line[1:])
             text.append(" " * max(0, width - text.cell_len))
             text.stylize(f"on {palette['select']}", 1)
