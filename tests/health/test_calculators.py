@@ -30,10 +30,22 @@ def test_decode_rate_of_the_guide() -> None:
 def test_batch_size_of_the_guide() -> None:
     assert batch_estimate(8, 0.016, 0.60) == 300
     assert power_of_two(300) == 256
-    answer = calculator("batch").answer({"running": 8, "kv_cache_usage": 0.016, "target_kv": 0.60})
+    inputs = {"running": 8.0, "kv_cache_usage": 0.016, "target_kv": 0.60, "kv_growth": 0.0}
+    answer = calculator("batch").answer(inputs)
     assert answer.flag == "--max-num-seqs 256"
     assert answer.formula == "8 × 60 ÷ 1.6 = 300; the power of two below: 256"
     assert answer.text == "300 requests; 256 fill it to about 51 %"  # 256 × 1.6 ÷ 8 = 51.2
+
+
+def test_no_batch_is_advised_while_contexts_grow() -> None:
+    # h100_long_context early on: 20 running at 7.3 % would make 128, and ended at 81 % with 20.
+    inputs = {"running": 20.0, "kv_cache_usage": 0.073, "target_kv": 0.60, "kv_growth": 0.5}
+    answer = calculator("batch").answer(inputs)
+    assert (answer.flag, answer.value) == ("", 164.0)
+    assert "wait until they settle" in answer.text
+    unknown = calculator("batch").answer({**inputs, "kv_growth": None})
+    assert unknown.flag == "--max-num-seqs 128"
+    assert "is not known" in unknown.text
 
 
 def test_capacity_of_the_guide() -> None:
@@ -42,6 +54,7 @@ def test_capacity_of_the_guide() -> None:
     inputs = {"max_concurrency": 8.49, "engines": 4.0, "capacity_share": 0.9}
     answer = calculator("capacity").answer(inputs)
     assert answer.flag == "--max-num-seqs 30"
+    assert answer.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
     assert "vLLM counts it per engine: 7 each" in answer.text
 
 

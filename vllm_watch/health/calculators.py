@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+GROWTH_LIMIT = 0.10
+"""Rise (0…1) of KV usage per request from which on contexts grow ([advice] kv_growth_limit)."""
 Inputs = Mapping[str, float | None]
 """Name of an input to its value: ratios 0…1, None where it is not known."""
 
@@ -43,6 +45,8 @@ class Field:
     """True where 0 is an answer too."""
     asked: bool = False
     """True where only the person knows it."""
+    optional: bool = False
+    """True where there is an answer without it."""
 
     @property
     def scale(self) -> float:
@@ -62,11 +66,14 @@ class Calculator:
 
     def answer(self, inputs: Inputs) -> Answer:
         """Return the answer, or which inputs it lacks."""
-        missing = [field.label for field in self.fields if inputs.get(field.name) is None]
+        missing = [
+            field.label
+            for field in self.fields
+            if inputs.get(field.name) is None and not field.optional
+        ]
         if missing:
             return Answer(f"needs {', '.join(missing)}")
-        known = {field.name: inputs[field.name] or 0.0 for field in self.fields}
-        return self.work_out(known)
+        return self.work_out({name: value for name, value in inputs.items() if value is not None})
 
 
 # --- the arithmetic ---------------------------------------------------------------------------
@@ -147,13 +154,18 @@ def _batch(known: Mapping[str, float]) -> Answer:
     estimate = batch_estimate(running, usage, target)
     flag = power_of_two(estimate)
     filled = usage * flag / running
-    return Answer(
-        f"{estimate:,} requests; {flag:,} fill it to about {filled * 100:.0f} %",
+    formula = (
         f"{running:g} × {target * 100:g} ÷ {usage * 100:g} = {estimate:,}; "
-        f"the power of two below: {flag:,}",
-        f"--max-num-seqs {flag}",
-        float(estimate),
+        f"the power of two below: {flag:,}"
     )
+    growth = known.get("kv_growth")
+    if growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT):
+        # HEALTH §1: contexts that still grow will fill the cache, so no batch is advised by them.
+        words = f"{estimate:,} requests now, but their contexts grow: wait until they settle"
+        return Answer(words, formula, value=float(estimate))
+    doubt = "; whether contexts still grow is not known" if growth is None else ""
+    words = f"{estimate:,} requests; {flag:,} fill it to about {filled * 100:.0f} %{doubt}"
+    return Answer(words, formula, f"--max-num-seqs {flag}", float(estimate))
 
 
 def _capacity(known: Mapping[str, float]) -> Answer:
@@ -164,8 +176,8 @@ def _capacity(known: Mapping[str, float]) -> Answer:
     if engines > 1:
         each = f"; vLLM counts it per engine: {max(1, int(flag / engines))} each is as many"
     return Answer(
-        f"{whole:.0f} requests of full length; {flag} recommended if all are{each}",
-        f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {flag}",
+        f"{whole:.0f} requests of full length; {flag} recommended if all are that long{each}",
+        f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {whole * share:.2f} → {flag}",
         f"--max-num-seqs {flag}",
         whole,
     )
@@ -231,6 +243,7 @@ CALCULATORS: tuple[Calculator, ...] = (
             Field("running", "running, per engine"),
             Field("kv_cache_usage", "KV usage now", "%", most=1.0),
             Field("target_kv", "KV usage wanted", "%", most=1.0),
+            Field("kv_growth", "grew in 3 minutes", "%", or_zero=True, optional=True),
         ),
         _batch,
         "presets guide",

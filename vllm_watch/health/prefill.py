@@ -5,6 +5,7 @@ from __future__ import annotations
 from vllm_watch.config import Settings
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
 from vllm_watch.health.jobs import JobWatch, answered
 
 
@@ -28,6 +29,8 @@ def prefilled(
         **now,
         "running": None if running is None else running / engines,
         "target_kv": settings.advice.batch_target_kv,
+        "kv_growth": kv_growth(run, time, settings.advice.kv_growth_seconds),
+        "kv_growth_limit": settings.advice.kv_growth_limit,
         "max_concurrency": float(concurrency) if known else None,  # type: ignore[arg-type]
         "engines": float(size if isinstance(size, int) and size > 0 else engines),
         "capacity_share": settings.advice.capacity_share,
@@ -40,6 +43,29 @@ def prefilled(
         "target_tokens": _float(job.targets.tokens),
         "generated": generated,
     }
+
+
+def kv_growth(run: Run, time: float, seconds: float) -> float | None:
+    """Return by what share (0…) KV usage per running request rose in the last `seconds`.
+
+    The engine that grew most; 0 where it fell, None before that long with requests running.
+    """
+    grown = []
+    for engine in run.engines:
+        series = run.series[engine]
+        now, then = _fill(series, time), _fill(series, time - seconds)
+        if now is not None and then:
+            grown.append(max(0.0, now / then - 1))
+    return max(grown, default=None)
+
+
+def _fill(series: Series, time: float) -> float | None:
+    """Return KV usage ÷ requests running at a moment, None if nothing runs."""
+    index = series.index_at(time)
+    if index is None:
+        return None
+    usage, running = series.value("kv_cache_usage", index), series.value("running", index)
+    return usage / running if usage is not None and running else None
 
 
 def _float(number: int | None) -> float | None:

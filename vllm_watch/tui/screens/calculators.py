@@ -107,6 +107,7 @@ class CalculatorBlock(Vertical):
         super().__init__(id=f"calculator-{calculator.id}", classes="calculator")
         self.calculator = calculator
         self.answer = Answer("")
+        self._known: Figures = {}
 
     def compose(self) -> ComposeResult:
         """Lay out the calculator."""
@@ -125,6 +126,7 @@ class CalculatorBlock(Vertical):
 
     def fill(self, figures: Figures) -> None:
         """Put the server's figures into all inputs, and work it out."""
+        self._known = figures
         for one in self.query(FieldInput):
             one.fill(figures)
         self.work_out()
@@ -132,7 +134,7 @@ class CalculatorBlock(Vertical):
     @on(Input.Changed)
     def work_out(self) -> None:
         """Answer anew from what stands in the inputs."""
-        figures: dict[str, float | None] = {}
+        figures = dict(self._known)
         wrong = ""
         for one in self.query(FieldInput):
             try:

@@ -269,7 +269,8 @@ class Dashboard(Screen[None]):
             if isinstance(binding, Binding):
                 key = binding.key_display or key_name(binding.key)
                 known = keys.get(binding.description)
-                keys[binding.description] = f"{known} {key}" if known else key
+                if known != key:
+                    keys[binding.description] = f"{known} {key}" if known else key
         self.app.push_screen(HelpScreen([(key, words) for words, key in keys.items()]))
 
     def action_pause(self) -> None:
