@@ -11,13 +11,13 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.labels import Found, Verdict, read_label, score
+from scripts.labels import Found, Verdict, contradictions, read_label, score
 from scripts.scenarios import FOLDER, Scenario, load_scenarios, write
 from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
@@ -33,6 +33,9 @@ READ_AT = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
 """When the logs are read: long after they were written, so they are saved ones."""
 
 
+Reader = Callable[[Path], Reading]
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """The verdicts on one log."""
@@ -45,41 +48,53 @@ class Judged:
     """How long the log is."""
 
 
-def reader() -> Any:
+def reader() -> Reader:
     """Return a function that reads a log as a saved one."""
     formats = load_formats(sorted(builtin_formats_folder().glob("*.toml")))
     return lambda log: read_saved([str(log)], formats, Settings(), wall=lambda: READ_AT)
 
 
-def findings(reading: Reading, judged_at: float | None) -> list[tuple[Run, Finding]]:
+def findings(reading: Reading, judged_at: float | None) -> list[Found]:
     """Return every finding of every run of the one server, at its end or at `judged_at`."""
     (server,) = reading.servers
-    found: list[tuple[Run, Finding]] = []
+    found: list[Found] = []
     for run in server.runs:
-        if judged_at is not None and run is server.run:
+        newest = run is server.run
+        if judged_at is not None and newest:
+            end = judged_at
             every = reading.monitor.findings(server, run, now=judged_at, live=False, saved=False)
         else:
+            end = READ_AT if run.newest_stamp is None else run.newest_stamp
             every = reading.findings(server, run)
-        found += [(run, finding) for finding in every]
+        found += [_found(run, one, end) for one in every]
     return found
 
 
+def shown_at(reading: Reading, moments: Iterable[float]) -> Iterator[tuple[float, list[Found]]]:
+    """Yield what the screen shows of the one server at each moment, as a replay would."""
+    (server,) = reading.servers
+    for at in moments:
+        health = reading.monitor.health(server, at, live=False, saved=False)
+        yield at, [_found(server.run_at(at), one, at) for one in health.findings]
+
+
 def judge_log(
-    name: str, log: Path, table: Mapping[str, Any], read: Any, judged_at: float | None
+    name: str, reading: Reading, table: Mapping[str, Any], judged_at: float | None = None
 ) -> Judged:
     """Judge one log by its labels."""
-    reading: Reading = read(log)
     (server,) = reading.servers
     starts = [run.first_stamp for run in server.runs if run.first_stamp is not None]
     ends = [run.newest_stamp for run in server.runs if run.newest_stamp is not None]
     start, end = min(starts, default=READ_AT), max(ends, default=READ_AT)
-    end = max(end, judged_at or end)
-    found = [
-        _found(run, one, end if run is server.run else None)
-        for run, one in findings(reading, judged_at)
-    ]
+    end = end if judged_at is None else judged_at
+    found = findings(reading, judged_at)
     label = read_label(name, table, start, end, start // 86_400 * 86_400)
-    verdicts = tuple(score(label, found, server.run.cadence))
+    turns = {moment for one in found for moment in (one.start, one.end)}
+    turns |= {time + gap for time in turns for gap in (30.0, 90.0) if time + gap < end}
+    verdicts = (
+        *score(label, found, server.run.cadence),
+        *contradictions(label, shown_at(reading, sorted(turns))),
+    )
     numbers = {one: _numbers(reading, one.at) for one in verdicts if one.kind != "hit"}
     return Judged(name, verdicts, numbers, end - start)
 
@@ -94,18 +109,18 @@ def judge_all() -> Iterator[Judged]:
         raise ValueError("captures.toml does not label exactly the captures of fixtures/logs")
     for folder in folders:
         (log,) = folder.glob("*.log")
-        yield judge_log(folder.name, log, labelled[folder.name], read, None)
+        yield judge_log(folder.name, read(log), labelled[folder.name])
     with tempfile.TemporaryDirectory() as place:
         for scenario in load_scenarios():
             yield from judge_scenario(scenario, Path(place), read)
 
 
-def judge_scenario(scenario: Scenario, place: Path, read: Any) -> Iterator[Judged]:
+def judge_scenario(scenario: Scenario, place: Path, read: Reader) -> Iterator[Judged]:
     """Write a scenario with each of its seeds, and judge it."""
     for seed in scenario.seeds:
         name = scenario.name if len(scenario.seeds) == 1 else f"{scenario.name} #{seed}"
-        log = write(scenario, place, seed)
-        yield judge_log(name, log, scenario.labels, read, scenario.judged_at)
+        reading = read(write(scenario, place, seed))
+        yield judge_log(name, reading, scenario.labels, scenario.judged_at)
 
 
 def known_faults() -> dict[str, str]:
@@ -129,17 +144,12 @@ def faults(judged: list[Judged]) -> list[Verdict]:
 def rule_table(judged: list[Judged]) -> str:
     """Return hits, misses and false alarms per rule as markdown."""
     count = Counter((one.id, one.kind) for log in judged for one in log.verdicts)
+    every = Counter(one.kind for log in judged for one in log.verdicts)
     rows = ["| rule | stretches | hits | misses | false alarms |", "|---|---|---|---|---|"]
     for identity in sorted({identity for identity, _ in count}):
-        hits, misses = count[identity, "hit"], count[identity, "miss"]
-        alarms = count[identity, "false alarm"]
-        rows.append(f"| `{identity}` | {hits + misses} | {hits} | {misses} | {alarms} |")
-    hits, misses = (
-        sum(n for (_, kind), n in count.items() if kind == which) for which in ("hit", "miss")
-    )
-    alarms = sum(n for (_, kind), n in count.items() if kind == "false alarm")
-    rows.append(f"| all | {hits + misses} | {hits} | {misses} | {alarms} |")
-    return "\n".join(rows)
+        numbers = {kind: count[identity, kind] for kind in ("hit", "miss", "false alarm")}
+        rows.append(_row(f"`{identity}`", numbers))
+    return "\n".join([*rows, _row("all", every)])
 
 
 def report(judged: list[Judged], known: Mapping[str, str]) -> tuple[str, bool]:
@@ -162,11 +172,15 @@ def report(judged: list[Judged], known: Mapping[str, str]) -> tuple[str, bool]:
     return "\n".join(lines), not new and not cured
 
 
-def _found(run: Run, finding: Finding, end: float | None) -> Found:
+def _row(name: str, count: Mapping[str, int]) -> str:
+    hits, misses, alarms = (count.get(kind, 0) for kind in ("hit", "miss", "false alarm"))
+    return f"| {name} | {hits + misses} | {hits} | {misses} | {alarms} |"
+
+
+def _found(run: Run, finding: Finding, end: float) -> Found:
     """Return what is scored of a finding; one without end lasts to the end of its run."""
     start = finding.since if finding.since is not None else run.first_stamp or READ_AT
-    last = end if end is not None else run.newest_stamp or READ_AT
-    until = finding.until if finding.until is not None else max(last, start)
+    until = finding.until if finding.until is not None else max(end, start)
     return Found(
         finding.id, start, until, finding.severity, finding.engine, finding.flags, finding.title
     )

@@ -13,9 +13,9 @@ from typing import Any
 SEVERITIES = ("note", "warning", "critical")
 EDGE_CADENCES = 3.0
 """Stats lines by which a finding may begin or end beside its stretch: the hold times."""
-_KEYS = frozenset(
-    ["from", "to", "engine", "expect", "may", "severity", "flags", "never", "edge", "most", "why"]
-)
+_KEYS = frozenset((
+    "from", "to", "engine", "expect", "may", "severity", "flags", "never", "edge", "most", "why",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,24 @@ def score(label: Label, found: Sequence[Found], cadence: float) -> Iterator[Verd
             start, end = outside
             text = f"{one.severity} for {end - start:.0f} s: {one.title}"
             yield Verdict("false alarm", label.name, one.id, start, text)
+
+
+def contradictions(
+    label: Label, shown: Iterable[tuple[float, Sequence[Found]]]
+) -> Iterator[Verdict]:
+    """Yield advice that says two numbers for one flag at one moment, once per pair of findings."""
+    told: set[tuple[str, ...]] = set()
+    for at, found in shown:
+        by_flag: dict[str, tuple[str, str]] = {}
+        for one in found:
+            for flag in one.flags:
+                name = flag.split()[0]
+                other, word = by_flag.setdefault(name, (one.id, flag))
+                pair = (*sorted((one.id, other)), name)
+                if word != flag and pair not in told:
+                    told.add(pair)
+                    text = f"advises {flag} while {other} advises {word}"
+                    yield Verdict("false alarm", label.name, one.id, at, text)
 
 
 def _clock(text: str) -> float:

@@ -17,57 +17,21 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "judgement" / "scenarios"
+START_UP = FOLDER.parent / "start_up.toml"
 DAY = datetime(2026, 11, 23, tzinfo=UTC)
 READY = DAY.replace(hour=10)
 MODEL = "Random-Qwen3-1.7B"
 
-_SERVER_KEYS = frozenset(
-    [
-        "model",
-        "args",
-        "capacity",
-        "kv_tokens",
-        "seconds",
-        "engines",
-        "head",
-        "of",
-        "cadence",
-        "lines_before_ready",
-        "ready",
-    ]
-)
-_LOAD_KEYS = frozenset(
-    [
-        "lines",
-        "pause",
-        "restart",
-        "say",
-        "prompt",
-        "generation",
-        "per_request",
-        "running",
-        "waiting",
-        "kv",
-        "prefix",
-        "noise",
-        "jitter",
-        "preemptions",
-        "without",
-        "silent",
-        "only",
-        "engine",
-    ]
-)
-_NUMBERS = [
-    "prompt",
-    "generation",
-    "per_request",
-    "running",
-    "waiting",
-    "kv",
-    "prefix",
-    "preemptions",
-]
+_NUMBERS = frozenset((
+    "prompt", "generation", "per_request", "running", "waiting", "kv", "prefix", "preemptions",
+))  # fmt: skip
+_SERVER_KEYS = frozenset((
+    "model", "args", "capacity", "kv_tokens", "seconds", "ready", "lines_before_ready",
+    "engines", "head", "of", "cadence",
+))  # fmt: skip
+_LOAD_KEYS = _NUMBERS | frozenset((
+    "lines", "pause", "restart", "say", "noise", "jitter", "without", "silent", "only", "engine",
+))  # fmt: skip
 _ENDS = {
     "stop": ("APIServer", "INFO", "launcher.py:100", "[shutdown] API server: shutdown triggered"),
     "crash": (
@@ -109,10 +73,11 @@ class Scenario:
 
 def load_scenarios(folder: Path = FOLDER) -> list[Scenario]:
     """Return every scenario of the folder's files; raise ValueError for one that is not right."""
-    found: list[Scenario] = []
-    for file in sorted(folder.glob("*.toml")):
-        for table in tomllib.loads(file.read_text(encoding="utf-8"))["scenario"]:
-            found.append(_scenario(table, file.name))
+    found = [
+        _scenario(table, file.name)
+        for file in sorted(folder.glob("*.toml"))
+        for table in tomllib.loads(file.read_text(encoding="utf-8"))["scenario"]
+    ]
     names = [scenario.name for scenario in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -196,66 +161,46 @@ class _Composer:
 
     def _start_up(self) -> Iterator[str]:
         """Yield the lines of a start-up that ends at the present clock."""
-        ready, server = self.clock, self.server
-        seconds = float(server.get("seconds", 60))
-        model = server.get("model", MODEL)
-        args = {
-            "model_tag": f"/models/{model}",
-            "model": f"/models/{model}",
-            **server.get("args", {}),
-        }
-        length = args.setdefault("max_model_len", 4096)
-        concurrency = server.get("capacity", 150.0)
-        tokens = server.get("kv_tokens", int(concurrency * length))
-        eager = bool(args.get("enforce_eager", False))
-        engine_config = {
-            "model": f"/models/{model}", "dtype": "torch.bfloat16", "max_seq_len": length,
-            "tensor_parallel_size": args.get("tensor_parallel_size", 1),
-            "pipeline_parallel_size": 1, "data_parallel_size": args.get("data_parallel_size", 1),
-            "disable_custom_all_reduce": False, "enforce_eager": eager,
-        }  # fmt: skip
-        shown = ", ".join(
-            f"{key}={value!r}" if key == "model" else f"{key}={value}"
-            for key, value in engine_config.items()
-        )
-        memory = args.get("gpu_memory_utilization", 0.92)
-        lines: list[tuple[float, str, str, str, str]] = [
-            (0.0, "APIServer", "INFO", "api_utils.py:345", " ▄▄ ▄█ █     █     █ ▀▄▀ █  version 0.26.0"),
-            (0.0, "APIServer", "INFO", "api_utils.py:345", f"  █▄█▀ █     █     █     █  model   /models/{model}"),
-            (0.0, "APIServer", "INFO", "api_utils.py:273", f"non-default args: {args!r}"),
-            (0.3, "APIServer", "INFO", "model.py:1788", f"Using max model len {length}"),
-            (0.3, "APIServer", "INFO", "scheduler.py:252", "Chunked prefill is enabled with "
-             f"max_num_batched_tokens={args.get('max_num_batched_tokens', 8192)}."),
-            (0.5, "EngineCore", "INFO", "core.py:116",
-             f"Initializing a V1 LLM engine (v0.26.0) with config: {shown}"),
-            (0.6, "EngineCore", "INFO", "model_runner.py:284", "Loading model from scratch..."),
-        ]  # fmt: skip
-        if eager:
-            lines.insert(5, (0.3, "APIServer", "INFO", "vllm.py:1392",
-                             "Cudagraph is disabled under eager mode"))  # fmt: skip
-        lines += [(0.6, *row) for row in server.get("lines_before_ready", [])]
-        end: list[tuple[float, str, str, str, str]] = [
-            (0.7, "EngineCore", "INFO", "model_runner.py:305",
-             "Model loading took 2.76 GiB and 2.072864 seconds"),
-            (0.8, "EngineCore", "INFO", "gpu_worker.py:560", "Available KV cache memory: 69.73 GiB"),
-            (0.8, "EngineCore", "INFO", "kv_cache_utils.py:2177", f"GPU KV cache size: {tokens:,} tokens"),
-            (0.8, "EngineCore", "INFO", "kv_cache_utils.py:2178",
-             f"Maximum concurrency for {length:,} tokens per request: {concurrency:.2f}x"),
-            (0.9, "EngineCore", "INFO", "gpu_worker.py:857",
-             "Free memory on device (78.66/79.18 GiB) on startup. Desired GPU memory utilization "
-             f"is ({memory}, {79.18 * memory:.2f} GiB). Actual usage is 2.76 GiB for weight"),
-            (1.0, "EngineCore", "INFO", "core.py:347",
-             f"init engine (profile, create kv cache, warmup model) took {seconds * 0.4:.2f} s"),
-            (1.0, "APIServer", "INFO", "api_server.py:677",
-             "Starting vLLM server on http://127.0.0.1:8000"),
-        ]  # fmt: skip
-        begun = ready - timedelta(seconds=seconds)
-        if not tokens:
-            end = [row for row in end if "kv_cache_utils" not in row[3]]
-        for share, *rest in [*lines, *(end if server.get("ready", True) else ())]:
-            self.clock = begun + timedelta(seconds=round(seconds * share))
-            yield self._line(*rest)
+        ready, seconds = self.clock, float(self.server.get("seconds", 60))
+        words = self._start_up_words(seconds)
+        holds: set[str | None] = {None}
+        if words["eager"]:
+            holds.add("eager")
+        if self.server.get("ready", True):
+            holds |= {"ready", "ready with cache"} if words["tokens"] else {"ready"}
+        for row in tomllib.loads(START_UP.read_text(encoding="utf-8"))["line"]:
+            self.clock = ready - timedelta(seconds=round(seconds * (1 - row["at"])))
+            if row.get("where") == "own lines":
+                for own in self.server.get("lines_before_ready", ()):
+                    yield self._line(*own)
+            elif row.get("where") in holds:
+                process, level, file = row["from"]
+                yield self._line(process, level, file, row["body"].format_map(words))
         self.clock = ready
+
+    def _start_up_words(self, seconds: float) -> dict[str, Any]:
+        """Return what the start-up lines say of the server."""
+        server = self.server
+        model = server.get("model", MODEL)
+        path = f"/models/{model}"
+        args = {"model_tag": path, "model": path, "max_model_len": 4096, **server.get("args", {})}
+        length = args["max_model_len"]
+        capacity = float(server.get("capacity", 150))
+        memory = args.get("gpu_memory_utilization", 0.92)
+        return {
+            "model": model,
+            "args": repr(args),
+            "length": length,
+            "batched": args.get("max_num_batched_tokens", 8192),
+            "eager": bool(args.get("enforce_eager", False)),
+            "tensor_parallel": args.get("tensor_parallel_size", 1),
+            "data_parallel": args.get("data_parallel_size", 1),
+            "tokens": server.get("kv_tokens", int(capacity * length)),
+            "capacity": capacity,
+            "memory": memory,
+            "memory_gib": 79.18 * memory,
+            "engine_seconds": seconds * 0.4,
+        }
 
     def _part(self, part: Mapping[str, Any]) -> Iterator[str]:
         self.clock += timedelta(seconds=part.get("pause", 0))
