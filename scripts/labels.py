@@ -14,7 +14,8 @@ SEVERITIES = ("note", "warning", "critical")
 EDGE_CADENCES = 3.0
 """Stats lines by which a finding may begin or end beside its stretch: the hold times."""
 _KEYS = frozenset((
-    "from", "to", "engine", "expect", "may", "severity", "flags", "never", "edge", "most", "why",
+    "from", "to", "engine", "expect", "may", "severity", "flags", "never", "bounds",
+    "edge", "most", "why",
 ))  # fmt: skip
 
 
@@ -36,6 +37,8 @@ class Stretch:
     """Id to the flag lines of which it must advise one, and none but these."""
     never: tuple[str, ...] = ()
     """Beginnings of flag lines that no finding may advise here."""
+    bounds: Mapping[str, tuple[float, float]] | None = None
+    """Flag to the smallest and the largest number that may be advised for it here."""
     most: Mapping[str, int] | None = None
     """Id to the number of alerts it may be here: flapping is one alert."""
     edge: float | None = None
@@ -106,6 +109,7 @@ def read_label(name: str, table: Mapping[str, Any], start: float, end: float, da
             row.get("severity"),
             row.get("flags"),
             tuple(row.get("never", ())),
+            row.get("bounds"),
             row.get("most"),
             row.get("edge"),
         )
@@ -204,11 +208,22 @@ def _faults(stretch: Stretch, identity: str, found: Sequence[Found], edge: float
 
 def _forbidden(label: Label, stretch: Stretch, found: Sequence[Found]) -> Iterator[Verdict]:
     """Yield advice that would make it worse."""
-    for one in _overlapping(stretch, found, 0.0) if stretch.never else ():
+    if not (stretch.never or stretch.bounds):
+        return
+    for one in _overlapping(stretch, found, 0.0):
         for flag in one.flags:
-            if flag.startswith(stretch.never):
+            if flag.startswith(stretch.never) or not _within(flag, stretch.bounds or {}):
                 at = max(one.start, stretch.start)
                 yield Verdict("false alarm", label.name, one.id, at, f"advises {flag}")
+
+
+def _within(flag: str, bounds: Mapping[str, tuple[float, float]]) -> bool:
+    """Tell whether a flag's number lies within its bounds, if it has any."""
+    name, _, number = flag.partition(" ")
+    if name not in bounds:
+        return True
+    least, most = bounds[name]
+    return least <= float(number) <= most
 
 
 def _allowed(label: Label, one: Found, cadence: float) -> list[tuple[float, float]]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from scripts.advice_ledger import PAGE, page
 from scripts.judge import CAPTURES, Judged, judge_all, known_faults, reader, report, shown_at
 from scripts.labels import Found, Label, Stretch, contradictions, read_label, score
 from scripts.scenarios import FOLDER, Scenario, load_scenarios, moment, write
+from tests.logs import stats_by_hand
 from vllm_watch.health.rules import builtin_rules
 
 STATS = re.compile(
@@ -141,6 +144,47 @@ def test_advice_that_makes_it_worse_is_a_false_alarm() -> None:
     label = stretch(100.0, 200.0, may=("x",), never=("--a",))
     found = Found("x", 150.0, 200.0, "note", flags=("--a 2", "--b 1"))
     assert verdicts(label, found) == ["false alarm advises --a 2"]
+
+
+@pytest.mark.parametrize(("flag", "good"), [("--a 2", True), ("--a 9", False), ("--b 9", True)])
+def test_numbers_beyond_their_bounds_are_false_alarms(flag: str, good: bool) -> None:
+    label = stretch(100.0, 200.0, "x", bounds={"--a": (1, 8)})
+    found = Found("x", 100.0, 200.0, "note", flags=(flag,))
+    assert (verdicts(label, found) == ["hit"]) == good
+
+
+LEVELS: dict[str, Callable[[dict[str, float]], bool]] = {
+    "kv-cache-critical": lambda row: row["kv_cache_usage"] >= 0.95,
+    "kv-cache-high": lambda row: row["kv_cache_usage"] > 0.75,
+    "kv-cache-low": lambda row: row["kv_cache_usage"] < 0.35 and row["running"] > 0,
+    "kv-cache-binds": lambda row: row["kv_cache_usage"] > 0.75 and row["waiting"] > 0,
+    "queue-short": lambda row: row["waiting"] > 0,
+    "client-too-slow": lambda row: row["waiting"] == 0 and 0 < row["running"] < 256,
+    "prefix-hits-low": lambda row: row["prefix_cache_hit_rate"] < 0.25,
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CAPTURES.iterdir() if path.is_dir()))
+def test_the_labels_of_the_captures_are_what_their_lines_say(name: str) -> None:
+    """Read with another reader than the program's: a label past a level has lines past it."""
+    day = moment("00:00:00")
+    rows = [
+        {**{key: value for key, value in row.items() if isinstance(value, (int, float))},
+         "time": datetime.fromisoformat(str(row["time"])).timestamp()}
+        for row in stats_by_hand(name)
+    ]  # fmt: skip
+    captures = tomllib.loads((FOLDER.parent / "captures.toml").read_text(encoding="utf-8"))
+    (table,) = (table for table in captures["capture"] if table.pop("name") == name)
+    label = read_label(name, table, day, day + 86_400, day)
+    for one in label.stretches:
+        for identity in set(one.expect) & set(LEVELS):
+            inside = [
+                row
+                for row in rows
+                if one.start <= row["time"] < one.end and one.engine in (None, row["engine"])
+            ]
+            assert len(inside) >= 2, (identity, one.why)
+            assert all(LEVELS[identity](row) for row in inside), (identity, one.why)
 
 
 def test_one_flag_with_two_numbers_at_one_moment_is_a_false_alarm() -> None:
