@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,16 @@ right severity and flags, *false alarms* findings that stand where a person woul
 advise what would make it worse.
 
 """
+TEXTS = """
+## The full texts
+
+What is shown at a moment, word for word, with the arithmetic done by hand beside it.
+"""
+MOMENTS = {
+    "h100_baseline_eager": ("08:47:05",),
+    "h100_saturated_then_killed": ("08:49:51", "08:50:21", "08:51:41", "08:51:43"),
+}
+"""Captures whose texts are shown in full, and when."""
 ADVICE = """
 ## Advice, and what would have come of it
 
@@ -114,9 +124,45 @@ def page(judged: list[Judged]) -> tuple[str, list[Advice], set[tuple[str, str, s
             hand["outcome"],
         ]
         parts.append(_row(cells))
-    parts += ["\n## Findings of each capture\n\n", *_finding_tables(every)]
+    parts += [
+        *_full_texts(dict(every)),
+        "\n## Findings of each capture\n\n",
+        *_finding_tables(every),
+    ]
     missing = [advice for advice in given if advice.key not in worked_out]
     return "".join(parts), missing, set(worked_out) - {advice.key for advice in given}
+
+
+def _full_texts(readings: Mapping[str, Reading]) -> Iterator[str]:
+    """Yield every word that is shown at some moments, and what was reckoned by hand."""
+    yield TEXTS
+    by_hand = {
+        (row["capture"], row["at"], row["finding"]): row["text"]
+        for row in tomllib.loads(FOLLOWED.read_text(encoding="utf-8")).get("by_hand", [])
+    }
+    for name, clocks in MOMENTS.items():
+        monitor = readings[name].monitor
+        (server,) = readings[name].servers
+        for clock in clocks:
+            yield f"\n### {name} at {clock}\n\n"
+            at = _stamps(server.run)[0] // 86_400 * 86_400 + _seconds(clock)
+            for one in monitor.health(server, at, live=False, saved=False).findings:
+                yield f"- **{one.title}** (`{one.id}`, {one.severity}) {one.detail}\n"
+                for label, text in (
+                    ("to do", one.remedy),
+                    ("flags", ", ".join(f"`{flag}`" for flag in one.flags)),
+                    ("reckoned", one.formula),
+                    ("expect", one.expect),
+                    ("guide", one.guide),
+                    ("**by hand**", by_hand.get((name, clock, one.id), "")),
+                ):
+                    if text:
+                        yield f"  - {label}: {text}\n"
+
+
+def _seconds(clock: str) -> int:
+    hours, minutes, seconds = (int(part) for part in clock.split(":"))
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def _finding_tables(every: list[tuple[str, Reading]]) -> Iterator[str]:

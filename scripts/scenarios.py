@@ -20,6 +20,8 @@ FOLDER = Path(__file__).parents[1] / "fixtures" / "judgement" / "scenarios"
 START_UP = FOLDER.parent / "start_up.toml"
 DAY = datetime(2026, 11, 23, tzinfo=UTC)
 READY = DAY.replace(hour=10)
+_MEMORY = 0.97
+"""Share of a drift that is left after one line: it is forgotten in about five minutes."""
 MODEL = "Random-Qwen3-1.7B"
 
 _NUMBERS = frozenset((
@@ -30,7 +32,8 @@ _SERVER_KEYS = frozenset((
     "engines", "head", "of", "cadence",
 ))  # fmt: skip
 _LOAD_KEYS = _NUMBERS | frozenset((
-    "lines", "pause", "restart", "say", "noise", "jitter", "without", "silent", "only", "engine",
+    "lines", "pause", "restart", "say", "noise", "drift", "jitter", "without", "silent", "only",
+    "engine",
 ))  # fmt: skip
 _ENDS = {
     "stop": ("APIServer", "INFO", "launcher.py:100", "[shutdown] API server: shutdown triggered"),
@@ -136,9 +139,11 @@ class _Composer:
         self.server = scenario.server
         self.dice = dice
         self.clock = READY
+        self.drifted: dict[int, float] = {}
         self.cadence = float(self.server.get("cadence", 10))
         self.before: dict[str, Any] = {
-            "prompt": 100, "running": 0, "waiting": 0, "kv": 0, "prefix": 50, "noise": 0,
+            "prompt": 100, "running": 0, "waiting": 0, "kv": 0, "prefix": 50,
+            "noise": 0, "drift": 0,
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
@@ -219,7 +224,7 @@ class _Composer:
             yield from self._stats(values, index, count)
         kept = {"lines", "pause", "restart", "say", "engine", "silent", "only", "without", "jitter"}
         self.before = {
-            key: _at(value, count - 1, count) if key != "noise" else value
+            key: _at(value, count - 1, count) if key not in ("noise", "drift") else value
             for key, value in values.items()
             if key not in kept
         }
@@ -234,7 +239,7 @@ class _Composer:
             mine = {**values, **own}
             if "generation" in own:
                 mine.pop("per_request", None)
-            body = self._body(mine, index, count)
+            body = self._body(mine, index, count, self._drift(engine, mine))
             if head == "aggregated":
                 body = f"{self.server.get('of', 4)} Engines Aggregated: {body}"
             elif head == "v0":
@@ -245,14 +250,24 @@ class _Composer:
             file = "metrics.py:486" if head == "v0" else "loggers.py:310"
             yield self._line("APIServer", "INFO", file, body)
 
-    def _body(self, values: Mapping[str, Any], index: int, count: int) -> str:
+    def _drift(self, engine: int, values: Mapping[str, Any]) -> float:
+        """Return how far an engine's rate has wandered: a slow random walk back to 1."""
+        width = float(values.get("drift", 0))
+        if not width:
+            return 1.0
+        before = self.drifted.get(engine, 0.0)
+        step = width * math.sqrt(1 - _MEMORY**2) * self.dice.gauss(0, 1)
+        self.drifted[engine] = _MEMORY * before + step
+        return 1 + self.drifted[engine]
+
+    def _body(self, values: Mapping[str, Any], index: int, count: int, drift: float) -> str:
         now = {key: _at(values[key], index, count) for key in _NUMBERS if key in values}
         for key, width in values.get("jitter", {}).items():
             now[key] = _within(now[key] + self.dice.uniform(-width, width))
         noise = float(values.get("noise", 0))
         running = round(now["running"])
         rate = now["per_request"] * running if "per_request" in now else now.get("generation", 0.0)
-        rate = _within(rate * (1 + noise * self.dice.gauss(0, 1)))
+        rate = _within(rate * drift * (1 + noise * self.dice.gauss(0, 1)))
         prompt = _within(now["prompt"] * (1 + 2 * noise * self.dice.gauss(0, 1)))
         parts = {
             "prompt": f"Avg prompt throughput: {prompt:.1f} tokens/s",

@@ -43,6 +43,17 @@ def test_no_miss_and_no_false_alarm_but_the_known_ones(judged: list[Judged]) -> 
     assert sum(one.kind == "hit" for log in judged for one in log.verdicts) > 100
 
 
+@pytest.mark.parametrize("name", ["h100_optimised", "h100_long_context"])
+def test_a_healthy_capture_never_shows_more_than_notes(name: str) -> None:
+    (log,) = (CAPTURES / name).glob("*.log")
+    reading = reader()(log)
+    (server,) = reading.servers
+    moments = list(server.run.stamps())
+    assert len(moments) > 20
+    seen = [one for _, shown in shown_at(reading, moments) for one in shown]
+    assert [one for one in seen if one.severity != "note"] == []
+
+
 def test_every_rule_has_a_stretch_that_must_be_found(judged: list[Judged]) -> None:
     book = builtin_rules()
     wanted = {rule.id for rule in book.rules} | {rule.id for rule in book.states.values()}
