@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.labels import Found, Verdict, contradictions, read_label, score
+from scripts.labels import Found, Verdict, contradictions, read_label, score, unhidden
 from scripts.scenarios import FOLDER, Scenario, load_scenarios, write
 from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
@@ -91,9 +91,13 @@ def judge_log(
     label = read_label(name, table, start, end, start // 86_400 * 86_400)
     turns = {moment for one in found for moment in (one.start, one.end)}
     turns |= {time + gap for time in turns for gap in (30.0, 90.0) if time + gap < end}
+    turns |= {(one.start + one.end) / 2 for one in label.stretches if one.hidden}
+    shown = list(shown_at(reading, sorted(turns)))
+    cadence = server.run.cadence
     verdicts = (
-        *score(label, found, server.run.cadence),
-        *contradictions(label, shown_at(reading, sorted(turns))),
+        *score(label, found, cadence),
+        *contradictions(label, shown),
+        *unhidden(label, shown, cadence),
     )
     numbers = {one: _numbers(reading, one.at) for one in verdicts if one.kind != "hit"}
     return Judged(name, verdicts, numbers, end - start)

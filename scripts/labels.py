@@ -14,7 +14,7 @@ SEVERITIES = ("note", "warning", "critical")
 EDGE_CADENCES = 3.0
 """Stats lines by which a finding may begin or end beside its stretch: the hold times."""
 _KEYS = frozenset((
-    "from", "to", "engine", "expect", "may", "severity", "flags", "never", "bounds",
+    "from", "to", "engine", "expect", "may", "severity", "flags", "never", "bounds", "hidden",
     "edge", "most", "why",
 ))  # fmt: skip
 
@@ -39,6 +39,8 @@ class Stretch:
     """Beginnings of flag lines that no finding may advise here."""
     bounds: Mapping[str, tuple[float, float]] | None = None
     """Flag to the smallest and the largest number that may be advised for it here."""
+    hidden: tuple[str, ...] = ()
+    """Ids that the screen leaves out here because another finding explains them."""
     most: Mapping[str, int] | None = None
     """Id to the number of alerts it may be here: flapping is one alert."""
     edge: float | None = None
@@ -110,6 +112,7 @@ def read_label(name: str, table: Mapping[str, Any], start: float, end: float, da
             row.get("flags"),
             tuple(row.get("never", ())),
             row.get("bounds"),
+            tuple(row.get("hidden", ())),
             row.get("most"),
             row.get("edge"),
         )
@@ -153,6 +156,24 @@ def contradictions(
                 if word != flag and pair not in told:
                     told.add(pair)
                     text = f"advises {flag} while {other} advises {word}"
+                    yield Verdict("false alarm", label.name, one.id, at, text)
+
+
+def unhidden(
+    label: Label, shown: Sequence[tuple[float, Sequence[Found]]], cadence: float
+) -> Iterator[Verdict]:
+    """Yield what the screen shows though another finding explains it, once per stretch."""
+    settled = EDGE_CADENCES * cadence
+    for stretch in label.stretches:
+        told: set[str] = set()
+        for at, found in shown:
+            if not stretch.start + settled < at < stretch.end - settled:
+                continue
+            for one in found:
+                if one.id in stretch.hidden and one.id not in told:
+                    told.add(one.id)
+                    others = ", ".join(other.id for other in found if other.id != one.id)
+                    text = f"shown beside {others}, which explains it"
                     yield Verdict("false alarm", label.name, one.id, at, text)
 
 

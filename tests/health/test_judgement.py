@@ -10,7 +10,7 @@ import pytest
 
 from scripts.advice_ledger import PAGE, page
 from scripts.judge import CAPTURES, Judged, judge_all, known_faults, reader, report, shown_at
-from scripts.labels import Found, Label, Stretch, contradictions, read_label, score
+from scripts.labels import Found, Label, Stretch, contradictions, read_label, score, unhidden
 from scripts.scenarios import FOLDER, Scenario, load_scenarios, moment, write
 from tests.logs import stats_by_hand
 from vllm_watch.health.rules import builtin_rules
@@ -206,6 +206,16 @@ def test_one_flag_with_two_numbers_at_one_moment_is_a_false_alarm() -> None:
     assert not list(contradictions(label, [(1.0, [one, same]), (2.0, [other])]))
     (told,) = contradictions(label, [(1.0, [one, same, other]), (2.0, [one, other])])
     assert (told.id, told.at) == ("z", 1.0)
+
+
+def test_what_another_finding_explains_is_not_shown_beside_it() -> None:
+    label = stretch(100.0, 200.0, "x", hidden=("y",))
+    both = [Found("x", 100.0, 200.0, "note"), Found("y", 100.0, 200.0, "note")]
+    assert not list(unhidden(label, [(150.0, both[:1]), (110.0, both), (190.0, both)], 10.0))
+    (told,) = unhidden(label, [(150.0, both), (160.0, both)], 10.0)
+    assert (told.kind, told.id, told.text) == (
+        "false alarm", "y", "shown beside x, which explains it",
+    )  # fmt: skip
 
 
 def test_labels_are_checked() -> None:
