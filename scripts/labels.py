@@ -173,7 +173,7 @@ def unhidden(
                 if one.id in stretch.hidden and one.id not in told:
                     told.add(one.id)
                     others = ", ".join(other.id for other in found if other.id != one.id)
-                    text = f"shown beside {others}, which explains it"
+                    text = f"shown, though explained; beside it: {others or 'nothing'}"
                     yield Verdict("false alarm", label.name, one.id, at, text)
 
 

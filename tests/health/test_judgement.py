@@ -214,7 +214,7 @@ def test_what_another_finding_explains_is_not_shown_beside_it() -> None:
     assert not list(unhidden(label, [(150.0, both[:1]), (110.0, both), (190.0, both)], 10.0))
     (told,) = unhidden(label, [(150.0, both), (160.0, both)], 10.0)
     assert (told.kind, told.id, told.text) == (
-        "false alarm", "y", "shown beside x, which explains it",
+        "false alarm", "y", "shown, though explained; beside it: x",
     )  # fmt: skip
 
 
