@@ -128,16 +128,24 @@ def judge_scenario(scenario: Scenario, place: Path, read: Reader) -> Iterator[Ju
 
 
 def known_faults() -> dict[str, str]:
-    """Return the misses and false alarms that are known, each with its reason.
+    """Return the faults that are known, as their keys, each with its reason.
 
-    Raises ValueError for one without a reason.
+    A `rule` in known.toml stands for a rule that is not written yet: for all of its misses.
+    Raises ValueError for an entry without a reason.
     """
     table = tomllib.loads((JUDGEMENT / "known.toml").read_text(encoding="utf-8"))
-    known = {str(row["fault"]): str(row.get("why", "")) for row in table.get("known", ())}
-    for fault, why in known.items():
-        if not why:
-            raise ValueError(f"known.toml: no why for {fault}")
+    known: dict[str, str] = {}
+    for row in table.get("known", ()):
+        if not row.get("why"):
+            raise ValueError(f"known.toml: no why for {row}")
+        known[row["fault"] if "fault" in row else f"*: miss: {row['rule']}"] = row["why"]
     return known
+
+
+def known_key(one: Verdict, known: Mapping[str, str]) -> str | None:
+    """Return the key under which a fault is known, None for a new one."""
+    keys = (one.key, f"*: {one.kind}: {one.id}")
+    return next((key for key in keys if key in known), None)
 
 
 def faults(judged: list[Judged]) -> list[Verdict]:
@@ -160,18 +168,19 @@ def report(judged: list[Judged], known: Mapping[str, str]) -> tuple[str, bool]:
     """Return the whole report, and whether it holds no fault but known ones."""
     found = faults(judged)
     numbers = {one: text for log in judged for one, text in log.numbers.items()}
-    new = [one for one in found if one.key not in known]
+    keys = {one: known_key(one, known) for one in found}
+    new = [one for one in found if keys[one] is None]
     hours = sum(log.seconds for log in judged) / 3600
     lines = [rule_table(judged), "", f"{len(judged)} logs, {hours:.1f} hours"]
-    for title, some in (("new", new), ("known", [one for one in found if one.key in known])):
+    for title, some in (("new", new), ("known", [one for one in found if one not in new])):
         if some:
             lines += ["", f"{len(some)} {title}:"]
         for one in some:
             clock = datetime.fromtimestamp(one.at, UTC).strftime("%d %H:%M:%S")
             lines.append(f"- {one.key} at {clock}: {one.text} ({numbers[one]})")
-            if one.key in known:
-                lines.append(f"  known: {known[one.key]}")
-    cured = sorted(set(known) - {one.key for one in found})
+            why = known.get(keys[one] or "")
+            lines += [f"  known: {why}"] if why else []
+    cured = sorted(set(known) - set(keys.values()))
     lines += [f"no longer a fault, take it out of known.toml: {key}" for key in cured]
     return "\n".join(lines), not new and not cured
 
