@@ -40,7 +40,7 @@ def test_no_miss_and_no_false_alarm_but_the_known_ones(judged: list[Judged]) -> 
     text, good = report(judged, known_faults())
     assert good, f"make judge says:\n{text}"
     assert len(judged) > 100
-    assert sum(one.kind == "hit" for log in judged for one in log.verdicts) > 100
+    assert sum(one.kind == "hit" for log in judged for one in log.verdicts) > 80
 
 
 @pytest.mark.parametrize("name", ["h100_optimised", "h100_long_context"])
