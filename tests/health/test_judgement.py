@@ -74,7 +74,7 @@ def beginnings(log: Path, place: Path) -> Iterator[tuple[float, Path]]:
     text = log.read_text(encoding="utf-8")
     rows = re.finditer(r"^.*11-23 (\d\d:\d\d:\d\d).* Running: .*\n", text, re.M)
     ends = {found.group(1): found.end() for found in rows}  # engines share a stamp: the last
-    for clock in list(ends)[2 :: max(1, len(ends) // 14)]:
+    for clock in list(ends)[2 :: max(1, len(ends) // 8)]:
         cut = place / clock.replace(":", "") / log.name
         cut.parent.mkdir()
         cut.write_text(text[: ends[clock]], encoding="utf-8")
