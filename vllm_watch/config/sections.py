@@ -90,6 +90,19 @@ class HealthSettings:
     preemption_kv_cache: float = ratio(0.90)
     """KV cache usage (0 to 1) from which on running turning into waiting means preemptions."""
 
+    at_limit_share: float = ratio(0.95)
+    """Share (0 to 1) of `max_num_seqs` from which on running is at it: some end between lines."""
+    preemption_needed: int = count(2)
+    """How many of the most recent samples must show preemptions before there is a warning."""
+    swings_kv_cache: float = ratio(0.90)
+    """KV cache usage (0 to 1) from which on swinging throughput means over-capacity. [LONG]"""
+    swings_lines: int = count(12)
+    """Stats lines whose throughput is looked at for swings."""
+    swings_level: float = ratio(0.15)
+    """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
+    flap_seconds: float = positive(60.0)
+    """Seconds within which an alert that comes back is the same one, counted."""
+
     prefix_cache_low: float = ratio(0.20)
     """Prefix cache hit rate (0 to 1) below which caching brings nothing: warning. [CHUNK]"""
     prefix_cache_excellent: float = ratio(0.60)
@@ -163,6 +176,15 @@ class AdviceSettings:
     """`--gpu-memory-utilization` (0 to 1) advised after the GPU ran out of memory. [PRESETS]"""
     out_of_memory_batched_tokens: int = count(2048)
     """`--max-num-batched-tokens` advised after the GPU ran out of memory. [PRESETS]"""
+
+    prompt_heavy_share: float = ratio(0.50)
+    """Share (0 to 1) of prompt tokens among all tokens from which on work is prompt-heavy."""
+    model_len_large: int = count(131072)
+    """`--max-model-len` from which on it is looked at whether requests use it. [LONG]"""
+    model_len_used_low: float = ratio(0.05)
+    """Share (0 to 1) of `--max-model-len` that requests must use for it to be no waste."""
+    long_context: int = count(16384)
+    """Tokens of context per request from which on it is long. [PERF]"""
 
     batched_tokens_low: int = count(2048)
     """`--max-num-batched-tokens` up to which prefill of prompt-heavy work is slow. [PERF]"""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Looked, Sample, Stage
-from vllm_watch.core.run import Run
+from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
+from vllm_watch.core.run import CONFIG_KINDS, Run, configure
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
-from vllm_watch.health.findings import Finding, findings_at, findings_of
+from vllm_watch.health.facts import facts_of
+from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
 from vllm_watch.health.rules import RuleBook, builtin_rules
 from vllm_watch.health.trends import TrendMachine
 
@@ -26,15 +28,28 @@ class Health:
 
 @dataclass(slots=True)
 class _Judges:
-    """What watches the samples of one run."""
+    """What watches one run."""
 
     alerts: AlertMachine
     trends: TrendMachine
+    config: dict[str, FieldValue] = field(default_factory=dict)
+    """The configuration as far as it was told by now: alerts must not know what comes later."""
+    asked: frozenset[str] = frozenset()
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def feed(self, sample: Sample, run: Run) -> None:
         """Take the next sample."""
         self.alerts.feed(sample.engine, sample.time, sample.values)
         self.trends.feed(sample.engine, sample.time, sample.values, run.config)
+
+    def tell(self, event: Event, server: Server, settings: Settings) -> None:
+        """Take notice of what an event tells of the configuration."""
+        if event.kind not in CONFIG_KINDS:
+            return
+        self.asked = configure(self.config, self.asked, event)
+        limit = settings.max_num_seqs_of(server.name)
+        self.facts = facts_of(self.config, server.known.model, limit)
+        self.alerts.tell(event.time, self.facts)
 
     def shift(self, seconds: float) -> None:
         """Move everything in time: the zone of the log turned out to be another."""
@@ -67,8 +82,13 @@ class Monitor:
             for (source, stage, _), judges in self._judges.items():
                 if (source, stage) == (server.source, server.stage):
                     judges.shift(batch.shift)
-        for record in () if batch.twin else batch.records:
-            if isinstance(record, Sample):
+        for record in batch.records:
+            if isinstance(record, Event) and batch.twin:
+                self._judges_of(server, server.run).tell(record, server, self.settings)
+            elif isinstance(record, Event):
+                run = server.runs[record.run]
+                self._judges_of(server, run).tell(record, server, self.settings)
+            elif isinstance(record, Sample) and not batch.twin:
                 run = server.runs[record.run]
                 self._judges_of(server, run).feed(record, run)
         return server
@@ -89,30 +109,35 @@ class Monitor:
         key = (server.source, server.stage, run.number)
         judges = self._judges.get(key)
         if judges is None:
-            alerts = AlertMachine(self._book, self.settings.health)
+            alerts = AlertMachine(self._book, self.settings.health, self.settings.advice)
             judges = self._judges[key] = _Judges(alerts, TrendMachine(self.settings))
+            limit = self.settings.max_num_seqs_of(server.name)
+            judges.facts = facts_of({}, server.known.model, limit)
+            judges.alerts.tell(None, judges.facts)
         return judges
+
+    def case(self, server: Server, run: Run) -> Case:
+        """Return a run with all that it is judged by."""
+        judges = self._judges_of(server, run)
+        return Case(self._book, self.settings, run, judges.alerts, judges.facts)
 
     def health(self, server: Server, time: float, *, live: bool, saved: bool) -> Health:
         """Return the state and the findings of a server at `time`."""
         run = server.run_at(time)
         state = judge(run, time, live=live, saved=saved, rules=self._rules)
-        machine = self.alerts(server, run)
         over = state.name in ("dead", "ended") and state.since is not None
         moment = state.since if over and state.since is not None else time
         # A stall says it all: what its last line told of a trend is beside the point.
         trends = self.trends(server, run).findings(run, moment) if state.name != "stalled" else ()
-        found = findings_at(self._book, self.settings.health, run, machine, state, time, trends)
-        return Health(state, found)
+        return Health(state, findings_at(self.case(server, run), state, time, trends))
 
     def findings(
         self, server: Server, run: Run, *, now: float, live: bool, saved: bool
     ) -> tuple[Finding, ...]:
         """Return every finding that fired in a run up to `now`, the oldest first, none hidden."""
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
-        machine = self.alerts(server, run)
         trends = self.trends(server, run).history(run, now)
-        return findings_of(self._book, self.settings.health, run, machine, state, now, trends)
+        return findings_of(self.case(server, run), state, now, trends)
 
     def spans(self, server: Server) -> list[Span]:
         """Return every alert of a server's runs."""

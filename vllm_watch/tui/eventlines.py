@@ -92,7 +92,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         if severity == "note" or any(_explains(other, span) for other in explaining):
             continue
         run = server.run_at(span.fired)
-        title = span_title(span, monitor.settings.health, run, span.fired)
+        title = span_title(monitor.case(server, run), span, span.fired)
         yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
         if span.until is not None and span.until <= until:
             yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: alert over")
