@@ -140,6 +140,40 @@ def test_a_steady_hour_has_no_trend() -> None:
     assert trend_history(run_of((360, 20, 50, 3_000), noise=0.1), SETTINGS, 2e9) == ()
 
 
+def healthy_hour(seed: int) -> Run:
+    """Return an hour of 100 slots, refilled at once; requests of 200 to 6,000 tokens."""
+    dice = random.Random(seed)
+    run = Run(0, config={"kv_cache_tokens": 600_000})
+    slots = [(0.0, dice.uniform(200, 6_000)) for _ in range(100)]
+    for line in range(360):
+        mean = sum(context for context, _ in slots) / 100
+        rate = 60 / (1 + mean / 40_000) * dice.uniform(0.93, 1.07)
+        grown = [(context + 10 * rate, end) for context, end in slots]
+        slots = [one if one[0] < one[1] else (0.0, dice.uniform(200, 6_000)) for one in grown]
+        values = {
+            "generation_tps": 100 * rate,
+            "prompt_tps": 50.0,
+            "running": float(dice.randint(94, 100)),
+            "waiting": 0.0,
+            "kv_cache_usage": sum(context for context, _ in slots) / 600_000,
+        }
+        run.add_sample(Sample(1e9 + 10 * line, 0, values), None)
+    return run
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_healthy_busy_hour_raises_nothing(seed: int) -> None:
+    assert trend_history(healthy_hour(seed), SETTINGS, 2e9) == ()
+
+
+def test_a_fault_waits_for_the_steady_state() -> None:
+    run = run_of((30, 20, 50, 3_000), (40, 20, 35, 3_000), noise=0.0)
+    (found,) = trend_history(run, SETTINGS, 2e9)
+    # The tenth busy minute ends with line 60, the first of three.
+    assert found.since == 1e9 + 590
+    assert slow_down(run, SETTINGS, 1e9 + 500)[0].verdict == "faulty"
+
+
 def test_too_slow_for_its_contexts() -> None:
     run = run_of((30, 20, 50, 3_000), (40, 20, 35, 3_000), noise=0.0)
     found = trend_history(run, SETTINGS, 2e9)
@@ -211,7 +245,13 @@ def test_nothing_is_told_without_the_kv_usage() -> None:
 
 def test_seeking_equals_having_watched() -> None:
     """What a moment shows of the whole run is what a run that ends there shows."""
-    whole = run_of((30, 20, 50, 3_000), (9, 20, 4, 3_000), (6, 0, 0, 0), (40, 20, 30, 3_000))
+    whole = run_of(
+        (30, 20, 50, 3_000),
+        (40, 20, 38, 3_000),
+        (9, 20, 4, 3_000),
+        (6, 0, 0, 0),
+        (40, 20, 20, 3_000),
+    )
     machine = TrendMachine(SETTINGS)
     watched = Run(0, config=whole.config)
     seen = set()

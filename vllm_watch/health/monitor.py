@@ -11,6 +11,7 @@ from vllm_watch.core.run import CONFIG_KINDS, Run, configure
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
+from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
 from vllm_watch.health.rules import RuleBook, builtin_rules
@@ -138,6 +139,14 @@ class Monitor:
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
         return findings_of(self.case(server, run), state, now, trends)
+
+    def trend_warnings(self, server: Server, until: float) -> list[tuple[TrendSpan, Finding]]:
+        """Return the trends of a server's runs that were warnings up to `until`."""
+        return [
+            warning
+            for run in server.runs
+            for warning in self.trends(server, run).warnings(run, until)
+        ]
 
     def spans(self, server: Server) -> list[Span]:
         """Return every alert of a server's runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from datetime import tzinfo
@@ -325,6 +326,11 @@ class Dashboard(Screen[None]):
             for server in monitor.store.servers.values()
             for span in monitor.spans(server)
             if span.rule.severity != "note"
+        }
+        times |= {
+            span.fired + server.skew
+            for server in monitor.store.servers.values()
+            for span, _ in monitor.trend_warnings(server, math.inf)
         }
         self._alerts = (monitor.store.revision, sorted(times))
         return self._alerts[1]
