@@ -46,6 +46,9 @@ def test_no_batch_is_advised_while_contexts_grow() -> None:
     unknown = calculator("batch").answer({**inputs, "kv_growth": None})
     assert unknown.flag == "--max-num-seqs 128"
     assert "is not known" in unknown.text
+    # A smaller one is: 20 at 81.2 % make 14, and they grow.
+    smaller = calculator("batch").answer({**inputs, "kv_cache_usage": 0.812})
+    assert smaller.flag == "--max-num-seqs 8"
 
 
 def test_capacity_of_the_guide() -> None:

@@ -159,11 +159,13 @@ def _batch(known: Mapping[str, float]) -> Answer:
         f"the power of two below: {flag:,}"
     )
     growth = known.get("kv_growth")
-    if growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT):
-        # HEALTH §1: contexts that still grow will fill the cache, so no batch is advised by them.
+    grows = growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT)
+    if grows and flag > running:
+        # HEALTH §1: contexts that still grow will fill the cache: no larger batch is advised.
         words = f"{estimate:,} requests now, but their contexts grow: wait until they settle"
         return Answer(words, formula, value=float(estimate))
-    doubt = "; whether contexts still grow is not known" if growth is None else ""
+    unknown = growth is None and flag > running
+    doubt = "; whether contexts still grow is not known" if unknown else ""
     words = f"{estimate:,} requests; {flag:,} fill it to about {filled * 100:.0f} %{doubt}"
     return Answer(words, formula, f"--max-num-seqs {flag}", float(estimate))
 
