@@ -81,6 +81,9 @@ def test_the_long_context_run_slows_as_expected() -> None:
     assert (finding.id, finding.severity) == ("slows-as-expected", "note")
     assert finding.title == "48 % slower since the start: expected"
     assert "40–60 % is normal at 26.4K tokens" in finding.detail
+    assert finding.formula == (
+        "1 − 47.6 ÷ 90.8 = 48 % slower; 81.2 % × 649,792 ÷ 20 = 26.4K tokens of context"
+    )
     # A line earlier the six minutes are not over.
     assert monitor.trends(server, server.run).findings(server.run, last - 10) == ()
 

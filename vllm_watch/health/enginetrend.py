@@ -205,6 +205,7 @@ class EngineTrend:
             row |= _row(first, "first") | _row(last, "last")
         if slow is not None and slow.context is not None:
             row["context"] = slow.context
+            row |= {"fill": values["kv_cache_usage"], "runs": values["running"]}
         if self._shared(values):
             row["shared"] = 1.0
         for name, change in (("drop", self._drop.active), ("recovery", self._recovery.active)):

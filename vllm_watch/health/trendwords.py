@@ -39,13 +39,21 @@ def slow_finding(
         engine,
         until,
         "generation_tps",
-        formula=f"{formula}; context = KV usage × KV cache tokens ÷ running = {context} tokens",
+        formula=f"{formula}; {_context_formula(row)}{context} tokens of context",
         expect=(
             "gradual, then settled; sudden drops or swings would be faults"
             if expected
             else "a rate per request within what is normal for such contexts"
         ),
     )
+
+
+def _context_formula(row: Mapping[str, float]) -> str:
+    """Return KV usage × KV cache tokens ÷ running with their figures."""
+    context, fill, runs = row.get("context"), row.get("fill"), row.get("runs")
+    if not context or not fill or not runs:
+        return ""
+    return f"{fill * 100:.1f} % × {context * runs / fill:,.0f} ÷ {runs:.0f} = "
 
 
 def change_finding(
