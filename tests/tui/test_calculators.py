@@ -19,6 +19,7 @@ from vllm_watch.tui.screens.calculators import (
     shown,
     typed,
 )
+from vllm_watch.tui.screens.dashboard import Dashboard
 
 SIZES = [(120, 40), (80, 24), (40, 10)]
 
@@ -30,6 +31,10 @@ def app_of(capture: str, clock: str, targets: Targets | None = None) -> VllmWatc
 async def opened(pilot: Pilot[Any]) -> CalculatorScreen:
     """Wait until all is read, then open the calculators."""
     await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+    dashboard = pilot.app.screen
+    assert isinstance(dashboard, Dashboard)
+    dashboard.draw()  # its clock stands: nothing else draws what was read last
     await pilot.pause()
     await pilot.press("n")
     await pilot.pause()
