@@ -222,6 +222,8 @@ class TrendSettings:
     """Busy minutes at the start, and at the end, whose means are compared."""
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ for the two to be comparable."""
+    noise_errors: float = positive(2.0)
+    """Standard errors of the two means by which a fall must be larger than what is expected."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes after which a run counts as steady."""
     sudden_drop_share: float = ratio(0.25)

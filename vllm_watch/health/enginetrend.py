@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class EngineTrend:
         full = self._covered >= self._needed and self._drop.active is None
         self._recovery.feed(sample, self._last, full=full)
         self._note(time, slow, last, values)
-        self._step_slow(time, slow)
+        self._step_slow(time, slow, last)
         self._step_change("sudden-drop", time, self._drop.active)
         self._step_change("no-recovery", time, self._recovery.active)
 
@@ -220,16 +221,21 @@ class EngineTrend:
 
     # --- spans --------------------------------------------------------------------------------
 
-    def _step_slow(self, time: float, slow: SlowDown | None) -> None:
+    def _step_slow(self, time: float, slow: SlowDown | None, last: Minutes | None) -> None:
         """Begin and end the two trends of a slow run, as alerts do (HEALTH §1).
 
         A fault is one in the steady state only: the first minutes of a healthy server, when all
-        its requests are young, are faster than what follows.
+        its requests are young, are faster than what follows. What chance alone can do (two
+        standard errors of the two means, a textbook bound of 95 %) is no fall.
         """
         verdict = None
-        if slow is not None and slow.fall is not None:
-            seen = slow.fall > self._settings.trend.fall_to_4k or slow.verdict == "faulty"
-            verdict = slow.verdict if seen else None
+        if slow is not None and slow.fall is not None and last is not None:
+            first = self._first_minutes.error if self._first_minutes is not None else 0.0
+            noise = self._settings.trend.noise_errors * math.hypot(first, last.error)
+            level = self._settings.trend.fall_to_4k
+            if slow.verdict == "faulty" and slow.band is not None:
+                level = slow.band[1]
+            verdict = slow.verdict if slow.fall - noise > level else None
         hold = self._settings.health.hold_samples
         steady = self._worked >= self._settings.trend.steady_after_minutes * 60 - self._cadence / 2
         idle = slow is None

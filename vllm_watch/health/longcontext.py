@@ -5,9 +5,10 @@ Pure arithmetic on figures of one engine; `health/trends.py` feeds it with sampl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, stdev
 from typing import Literal, NamedTuple
 
 from vllm_watch.config.sections import TrendSettings
@@ -41,6 +42,8 @@ class Minutes(NamedTuple):
     """Mean number running."""
     usual: float
     """Median number running: the two differ where the load changed within."""
+    error: float = 0.0
+    """Standard error of the mean rate, as a share of it: how far chance alone moves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,10 @@ def minutes_of(samples: Sequence[Busy]) -> Minutes:
     ran = [sample.running for sample in samples]
     running = sum(ran)
     rate = sum([sample.rate for sample in samples])
-    return Minutes(rate / running, running / len(ran), median(ran))
+    usual = rate / len(ran)
+    error = stdev(sample.rate for sample in samples) / math.sqrt(len(ran)) if len(ran) > 1 else 0.0
+    share = error / usual if usual > 0 else 0.0
+    return Minutes(rate / running, running / len(ran), median(ran), share)
 
 
 def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:
