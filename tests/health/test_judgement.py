@@ -56,7 +56,8 @@ def test_a_healthy_capture_never_shows_more_than_notes(name: str) -> None:
 
 def test_every_rule_has_a_stretch_that_must_be_found(judged: list[Judged]) -> None:
     book = builtin_rules()
-    wanted = {rule.id for rule in book.rules} | {rule.id for rule in book.states.values()}
+    trends = {"slows-as-expected", "slows-too-much", "sudden-drop", "no-recovery"}
+    wanted = trends | {rule.id for rule in (*book.rules, *book.states.values())}
     seen = {one.id for log in judged for one in log.verdicts if one.kind != "false alarm"}
     assert wanted <= seen
 
