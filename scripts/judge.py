@@ -48,10 +48,10 @@ class Judged:
     """How long the log is."""
 
 
-def reader() -> Reader:
-    """Return a function that reads a log as a saved one."""
+def reader(settings: Settings | None = None) -> Reader:
+    """Return a function that reads a log as a saved one, with the default settings or others."""
     formats = load_formats(sorted(builtin_formats_folder().glob("*.toml")))
-    return lambda log: read_saved([str(log)], formats, Settings(), wall=lambda: READ_AT)
+    return lambda log: read_saved([str(log)], formats, settings or Settings(), wall=lambda: READ_AT)
 
 
 def findings(reading: Reading, judged_at: float | None) -> list[Found]:

@@ -3,16 +3,30 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.advice_ledger import PAGE, page
-from scripts.judge import CAPTURES, Judged, judge_all, known_faults, reader, report, shown_at
+from scripts.judge import (
+    CAPTURES,
+    Judged,
+    faults,
+    judge_all,
+    judge_scenario,
+    known_faults,
+    known_key,
+    reader,
+    report,
+    shown_at,
+)
 from scripts.labels import Found, Label, Stretch, contradictions, read_label, score, unhidden
 from scripts.scenarios import FOLDER, Scenario, load_scenarios, moment, write
 from tests.logs import stats_by_hand
+from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.health.rules import builtin_rules
 
 STATS = re.compile(
@@ -43,6 +57,37 @@ def test_no_miss_and_no_false_alarm_but_the_known_ones(judged: list[Judged]) -> 
     assert sum(one.kind == "hit" for log in judged for one in log.verdicts) > 80
 
 
+@pytest.mark.parametrize(
+    ("scenario", "setting", "value"),
+    [
+        ("single-odd-lines", "hold_samples", 1),
+        ("kv-critical", "hold_samples", 30),
+        ("kv-flaps-after", "kv_clear_margin", 0.0),
+        ("prefix-flaps", "prefix_clear_margin", 0.0),
+        ("queue-flaps", "waiting_clear_below", 10),
+        ("queue-comes-and-goes", "recent_needed", 2),
+        ("queue-long-mostly", "recent_needed", 4),
+        ("kv-not-quite-high", "kv_cache_high", 0.75),
+        ("kv-not-quite-low", "kv_cache_low", 0.33),
+        ("prefix-not-judged", "prompt_flow_needed", 0),
+        ("near-zero-not-quite", "near_zero_lines", 1),
+    ],
+)
+def test_the_measure_notices_a_rule_that_is_off(
+    scenario: str, setting: str, value: float, tmp_path: Path
+) -> None:
+    (table,) = (one for one in load_scenarios() if one.name == scenario)
+    known = known_faults()
+    changed: dict[str, Any] = {setting: value}
+
+    def new(health: HealthSettings) -> list[str]:
+        judged = list(judge_scenario(table, tmp_path, reader(Settings(health=health))))
+        return [one.text for one in faults(judged) if known_key(one, known) is None]
+
+    assert new(HealthSettings()) == []
+    assert new(replace(HealthSettings(), **changed)) != []
+
+
 @pytest.mark.parametrize("name", ["h100_optimised", "h100_long_context"])
 def test_a_healthy_capture_never_shows_more_than_notes(name: str) -> None:
     (log,) = (CAPTURES / name).glob("*.log")
@@ -57,7 +102,8 @@ def test_a_healthy_capture_never_shows_more_than_notes(name: str) -> None:
 def test_every_rule_has_a_stretch_that_must_be_found(judged: list[Judged]) -> None:
     book = builtin_rules()
     trends = {"slows-as-expected", "slows-too-much", "sudden-drop", "no-recovery"}
-    wanted = trends | {rule.id for rule in (*book.rules, *book.states.values())}
+    wanted = trends | {rule.id for rule in book.rules}
+    wanted |= {rule.id for rule in book.states.values()}
     seen = {one.id for log in judged for one in log.verdicts if one.kind != "false alarm"}
     assert wanted <= seen
 
