@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
 from vllm_watch.health.findings import Finding
 from vllm_watch.locations import builtin_formats_folder
+from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.loading import load_formats
 from vllm_watch.reports.reading import Reading, read_saved
 
@@ -183,6 +185,11 @@ def report(judged: list[Judged], known: Mapping[str, str]) -> tuple[str, bool]:
     cured = sorted(set(known) - set(keys.values()))
     lines += [f"no longer a fault, take it out of known.toml: {key}" for key in cured]
     return "\n".join(lines), not new and not cured
+
+
+@cache
+def _formats() -> Formats:
+    return load_formats(sorted(builtin_formats_folder().glob("*.toml")))
 
 
 def _row(name: str, count: Mapping[str, int]) -> str:
