@@ -111,6 +111,7 @@ def raise_batch(at: Situation) -> Advice | None:
             expect="growing contexts would fill the cache; a larger batch would fill it sooner",
         )
     running, usage = now
+    target = _percent(advice.batch_target_kv)
     whole = batch_estimate(running, usage, advice.batch_target_kv)
     number = power_of_two(whole)
     if number <= limit:
@@ -118,7 +119,7 @@ def raise_batch(at: Situation) -> Advice | None:
     return Advice(
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
-        f"{running:.0f} running × {_percent(advice.batch_target_kv)} ÷ {_percent(usage)} = {whole}"
+        f"{running:.0f} running × {target} ÷ {usage * 100:.1f} % = {whole}"
         f" → {number}, the largest power of two",
         f"KV cache would go from {_percent(usage)} to about "
         f"{_percent(usage * number / running)}, with as many more requests at once",
@@ -155,13 +156,14 @@ def smaller_batch(at: Situation) -> Advice | None:
     if limit is not None and seen >= limit:
         return None
     running, usage = now
-    shown = f"{_percent(advice.seen_capacity_kv)} × {running:.0f} running ÷ {_percent(usage)}"
+    level = _percent(advice.seen_capacity_kv)
+    shown = f"{level} × {running:.0f} running ÷ {usage * 100:.1f} %"
     halved = f"half of {limit:.0f} = {half:.0f}; " if limit is not None else ""
     multiple = f" → {number}" if number != round(min(seen, half or seen)) else ""
     return Advice(
         f"--max-num-seqs {f'{limit:.0f} → ' if limit is not None else ''}{number}",
         (f"--max-num-seqs {number}",),
-        f"{halved}{shown} = {seen:.0f}{'; the smaller' if halved else ''}{multiple}",
+        f"{halved}{shown} = {seen:.1f}{'; the smaller' if halved else ''}{multiple}",
         f"KV cache at about {_percent(advice.seen_capacity_kv * number / seen)}; "
         "requests wait instead of being put back",
     )
@@ -178,13 +180,31 @@ def fewer_than_start(at: Situation) -> Advice | None:
     if memory is not None or whole is None:
         return memory
     if at.seen_capacity() is not None:
-        return smaller_batch(at)
+        return _what_fits(at)
     fit = whole * at.facts.get("data_parallel_size", 1.0)
     share = at.settings.advice.capacity_share
     return Advice(
         "wait for samples: only they show what fits",
         formula=f"{_percent(share)} of {fit:.1f} = {recommended_batch(fit, share)} at full length",
         expect="if all requests use the full context, more than these wait or are put back",
+    )
+
+
+def _what_fits(at: Situation) -> Advice | None:
+    """Advise the capacity that samples show, but never less than what runs without waiting."""
+    limit, seen, now = at.facts.get("max_num_seqs"), at.seen_capacity(), at.now()
+    if limit is None or seen is None or now is None:
+        return None
+    number = math.floor(max(seen, *(running for running, _ in at.recent())))
+    if number >= limit:
+        return None
+    running, usage = now
+    level = _percent(at.settings.advice.seen_capacity_kv)
+    return Advice(
+        f"--max-num-seqs {limit:.0f} → {number}",
+        (f"--max-num-seqs {number}",),
+        f"{level} × {running:.0f} running ÷ {usage * 100:.1f} % = {seen:.1f} → {number}",
+        f"KV cache at {level} at most; what comes beyond waits instead of being put back",
     )
 
 

@@ -70,7 +70,7 @@ class SuddenDrop:
     A sample is low when its throughput is below `sudden_drop_share` of the median of the busy
     minutes before it and more than `outlier_deviations` robust deviations below it, although as
     much work (running + waiting, −20 %) is there and prompts do not explain it (their throughput
-    is not above the generated one). `hold_samples` low ones in a row are a drop; it is over after
+    is below what is lacking). `hold_samples` low ones in a row are a drop; it is over after
     `clear_samples` with twice that share, or with less work. What was usual is not learnt from
     low samples, so a drop does not become usual while it lasts.
     """
@@ -113,7 +113,7 @@ class SuddenDrop:
             sample.work >= (1 - trend.running_tolerance) * base.work
             and sample.rate < trend.sudden_drop_share * base.rate
             and sample.rate < base.rate - trend.outlier_deviations * base.noise
-            and sample.prompt <= sample.rate
+            and sample.prompt < base.rate - sample.rate
         )
 
     def _follow(self, sample: Busy, base: Usual) -> None:
@@ -173,7 +173,8 @@ class NoRecovery:
             return
         if self._pause is not None:
             self._returning(sample, self._pause)
-        if full:
+        # While the load is back the minutes of the pause are still among the last ones.
+        if full and not (self._pause is not None and self._pause.after):
             self._learn(window)
 
     def shift(self, seconds: float) -> None:

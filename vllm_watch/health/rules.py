@@ -19,7 +19,15 @@ SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
 
 DERIVED_SIGNALS = frozenset(
     {
-        *("work", "prompt_flow", "prompt_share", "rate_share", "running_share", "preempted"),
+        *(
+            "work",
+            "prompt_flow",
+            "prompt_share",
+            "rate_share",
+            "prefill",
+            "running_share",
+            "preempted",
+        ),
         *("swing", "length_used", "imbalance", "seen_share"),
     }
 )

@@ -41,9 +41,9 @@ class Signals:
 
         `work`: requests running or waiting. `prompt_flow`: how many of the most recent lines had
         prompts; `prompt_share`: prompt tokens ÷ all tokens in them. `rate_share`: tokens per second
-        per running request ÷ the run's median of it. `running_share`: running ÷ the batch limit.
-        `preempted`: requests that were put back. `swing`: of the most recent rates. And all of
-        `facts`, what the start-up told.
+        per running request ÷ the run's median of it; `prefill`: prompt throughput ÷ what is lacking
+        of that. `running_share`: running ÷ the batch limit. `preempted`: requests put back.
+        `swing`: of the most recent rates. And all of `facts`, what the start-up told.
         """
         signals = {**(facts or {}), **values}
         running, waiting = values.get("running"), values.get("waiting")
@@ -92,6 +92,9 @@ class Signals:
             middle = self._rates[len(self._rates) // 2]
             if middle > 0:
                 signals["rate_share"] = rate / middle
+                lacking = middle * running - generated
+                prompts = signals.get("prompt_tps", 0.0)
+                signals["prefill"] = prompts / lacking if lacking > 0 else 0.0
         insort(self._rates, rate)
         if len(self._rates) > _MOST_RATES:
             self._rates = self._rates[::2]

@@ -7,6 +7,7 @@ the busy minutes at both ends only, however long the run is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from vllm_watch.config import Settings
@@ -111,10 +112,13 @@ class TrendMachine:
         trend = self._engines[span.engine]
         engine = span.engine if len(run.engines) > 1 and span.engine != ALL_ENGINES else None
         place = (span.id, span.since, until, engine)
-        # At its end a trend holds no more: its figures are those of the sample before.
         at = trend.track.index_at(time)
-        if until is not None and at is not None and trend.track.times[at] >= until and at > 0:
-            at -= 1
+        if until is not None:
+            # What is over is told by the figures at its worst: at its end it held no more.
+            low, high = trend.track.span(span.fired, math.nextafter(until, -math.inf))
+            rates = trend.track.values("last_rate", low, high)
+            known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
+            at = min(known)[1] if known and span.id.startswith("slows") else max(low, high - 1)
         row = trend.track.sample(at) if at is not None else {}
         if span.id.startswith("slows"):
             return slow_finding(*place, trend.slow_down(trend.track.times[at or 0]), row)
