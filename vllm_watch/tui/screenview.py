@@ -32,6 +32,11 @@ class Problem:
     row: Row
     finding: Finding
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is told from the others by, for as long as it lasts: its log and its id."""
+        return self.row.source, self.finding.id
+
 
 @dataclass(frozen=True, slots=True)
 class ScreenView:

@@ -376,7 +376,10 @@ class Dashboard(Screen[None]):
         field.focus()
 
     def action_clear_filter(self) -> None:
-        """Show all servers again."""
+        """Leave the findings; show all servers again."""
+        if self._full:
+            self.action_findings()
+            return
         field = self.query_one(Input)
         field.value = ""
         field.display = False

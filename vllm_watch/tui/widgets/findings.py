@@ -73,7 +73,7 @@ class Findings(Pane):
                 shown = block[: max(0, left - 1)]
                 lines = (lines + shown)[: height - 1]
                 self._places += [self._top + index] * len(shown)
-                more = f"+{rest - bool(shown)} more: f "
+                more = f"+{rest - bool(shown)} more: {'↓' if self.has_focus else 'f'} "
                 lines.append(Text(more.rjust(width), style=palette["muted"]))
                 break
             lines += block
@@ -109,6 +109,16 @@ class Findings(Pane):
         ):
             self._top += 1
 
+    @property
+    def chosen(self) -> Problem | None:
+        """The finding under the cursor, None if there is none or the cursor is elsewhere."""
+        problems = self.view.problems if self.view else ()
+        if not problems or not self.has_focus:
+            return None
+        keys = [_key(problem) for problem in problems]
+        index = keys.index(self._chosen) if self._chosen in keys else self._index
+        return problems[max(0, min(index, len(problems) - 1))]
+
     # --- keys and mouse -------------------------------------------------------------------------
 
     def action_cursor(self, step: int) -> None:
@@ -124,6 +134,14 @@ class Findings(Pane):
         if self.view is not None and self.view.problems:
             index = min(self._index, len(self.view.problems) - 1)
             self.post_message(self.Opened(self.view.problems[index]))
+
+    def on_mouse_scroll_down(self) -> None:
+        """Move the cursor down."""
+        self.action_cursor(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Move the cursor up."""
+        self.action_cursor(-1)
 
     def on_click(self, event: events.Click) -> None:
         """Ask for the evidence of the clicked finding."""
