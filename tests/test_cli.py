@@ -96,6 +96,21 @@ def test_options_may_stand_before_the_command(options: list[str]) -> None:
     assert (arguments.command, arguments.paths, arguments.output) == ("export", ["a.log"], "-")
 
 
+@pytest.mark.parametrize("command", ["watch", "replay"])
+def test_targets_of_a_job(command: str, capsys: Output) -> None:
+    arguments = parse(
+        [command, "a.log", "--target-requests", "908", "--target-tokens", "2,000,000"]
+    )
+    assert (arguments.target_requests, arguments.target_tokens) == (908, 2_000_000)
+    assert parse([command, "a.log"]).target_tokens is None
+    for text in ("0", "-3", "1.5", "many"):
+        assert main([command, "a.log", f"--target-tokens={text}"]) == 2
+        said = capsys.readouterr().err
+        assert "--target-tokens" in said
+        assert "whole number of at least 1" in said
+        assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", [["watch", "LOG"], ["LOG"], ["replay", "LOG"], ["demo"]])
 def test_without_a_terminal_the_screen_is_refused(words: list[str], capsys: Output) -> None:
     log = str(log_of("cpu_clean_stop"))

@@ -140,7 +140,7 @@ def test_idleness_resolves_everything_at_once() -> None:
     bad: dict[str, float] = {"kv_cache_usage": 0.99, "waiting": 400.0}
     machine = fed([bad, bad, bad, IDLE | {"kv_cache_usage": 0.99}, bad, bad])
     assert {span.rule.id for span in machine.spans()} == {
-        "kv-cache-critical", "kv-cache-high", "queue-long", "queue-short",
+        "kv-cache-critical", "kv-cache-high", "kv-cache-binds", "queue-long", "queue-short",
     }  # fmt: skip
     assert {span.until for span in machine.spans()} == {30.0}
     assert machine.firing(29.9)

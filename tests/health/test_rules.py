@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from vllm_watch.config import HealthSettings
+from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.health.rules import (
+    AT_ONCE,
     RULE_FILE,
     Rule,
     RuleError,
@@ -33,14 +34,14 @@ guide = "g"
 def levels() -> list[str]:
     tests = [test for rule in builtin_rules().rules for test in (*rule.when, *rule.clear)]
     names = [name for test in tests for name in (test.level, test.margin)]
-    names += [name for rule in builtin_rules().rules for name in rule.hold]
-    return [name for name in names if isinstance(name, str)]
+    names += [str(name) for rule in builtin_rules().rules for name in rule.hold]
+    return [name for name in names if isinstance(name, str) and name != str(AT_ONCE)]
 
 
 def test_every_level_is_a_setting() -> None:
     assert levels()
-    settings = HealthSettings()
-    assert [name for name in levels() if not hasattr(settings, name)] == []
+    owners = (HealthSettings(), AdviceSettings())
+    assert [name for name in levels() if not any(hasattr(one, name) for one in owners)] == []
 
 
 def test_every_finding_says_what_to_do_and_who_says_so() -> None:
@@ -62,12 +63,29 @@ def test_severities_are_those_of_the_guides() -> None:
         "queue-long": "warning",
         "queue-short": "note",
         "throughput-near-zero": "critical",
+        # HEALTH §1, severity: §2 a binding limit is a warning, critical from KV 95 %; the client
+        # is a note; imbalance a warning; §5 are notes.
+        "batch-limit-binds": "warning",
+        "kv-cache-binds": "warning",
+        "preemptions": "warning",
+        "over-capacity-swings": "warning",
+        "engines-unbalanced": "warning",
+        "engine-silent": "critical",
+        "client-too-slow": "note",
+        "eager-mode": "note",
+        "tensor-parallel-small-model": "note",
+        "custom-allreduce-off": "note",
+        "over-capacity-start": "note",
+        "max-model-len-large": "note",
+        "batched-tokens-small": "note",
+        "vision-language": "note",
     }
     assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
         "dead": "critical",
         "stalled": "critical",
         "ended": "critical",
         "no-stats": "note",
+        "slow-start": "warning",
     }
 
 

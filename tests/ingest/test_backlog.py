@@ -180,7 +180,7 @@ def test_runs_are_those_of_the_whole_log_and_the_companion_is_joined_to_them(
     assert len(causes) == 1
     assert not [m for m in server.runs[0].moments if m.event.fields.get("cause")]
     # What the newest part had raised is forgotten with it.
-    assert {key[1] for key in screen.monitor._machines} == {"whole"}
+    assert {key[1] for key in screen.monitor._judges} == {"whole"}
     screen.end()
 
 

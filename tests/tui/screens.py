@@ -10,6 +10,7 @@ from tests.logs import at, log_of, read
 from vllm_watch.config import ReplaySettings, Settings, TimeSettings
 from vllm_watch.core.moments import parse_time
 from vllm_watch.core.records import Batch
+from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
@@ -52,7 +53,15 @@ def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> Scr
     return make_view(monitor, timeline, choices or Choices(), UTC)
 
 
-def replay_app(*paths: Path | str, start: str, wall: Wall | None = None) -> VllmWatch:
+def replay_app(
+    *paths: Path | str, start: str, wall: Wall | None = None, targets: Targets | None = None
+) -> VllmWatch:
     """Return an app that replays logs and stands at `start` while the wall clock stands."""
-    begin = parse_time(start)
-    return VllmWatch(read(*paths), SETTINGS, replay=True, start=begin, wall=wall or Wall())
+    return VllmWatch(
+        read(*paths),
+        SETTINGS,
+        replay=True,
+        start=parse_time(start),
+        wall=wall or Wall(),
+        targets=targets,
+    )

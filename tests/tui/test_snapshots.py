@@ -41,6 +41,8 @@ def compare(
         await all_read(pilot)
         await pilot.press(*press)
         await pilot.pause()
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
 
     return snap_compare(app, terminal_size=size, run_before=before)
 
@@ -68,3 +70,28 @@ def test_whole_screen(snap_compare: Compare) -> None:
 def test_help(snap_compare: Compare) -> None:
     """80×24: the help over the dashboard, keys in one column and what they do in another."""
     assert compare(snap_compare, (80, 24), "08:51:35", ("question_mark",))
+
+
+def test_calculators(snap_compare: Compare) -> None:
+    """120×40: five calculators with :8003's figures; what only a person knows is asked for."""
+    assert compare(snap_compare, (120, 40), "08:51:35", ("n",))
+
+
+def test_calculators_plain(snap_compare: Compare) -> None:
+    """80×24: the first calculators in two columns, the rest below the scroll bar."""
+    assert compare(snap_compare, (80, 24), "08:51:35", ("n",))
+
+
+def test_evidence(snap_compare: Compare) -> None:
+    """120×40: text left, the KV chart with the alert's beginning right, the log's lines below."""
+    assert compare(snap_compare, (120, 40), "08:51:35", ("f", "enter"))
+
+
+def test_evidence_plain(snap_compare: Compare) -> None:
+    """80×24: text, chart, and the first of the log's lines; the rest below the scroll bar."""
+    assert compare(snap_compare, (80, 24), "08:51:35", ("f", "enter"))
+
+
+def test_findings_list(snap_compare: Compare) -> None:
+    """120×40: the findings over the whole screen, the cursor on the second."""
+    assert compare(snap_compare, (120, 40), "08:51:35", ("f", "down"))

@@ -119,6 +119,28 @@ def _watch(commands: argparse._SubParsersAction[Parser]) -> None:
         "vllm-watch 'pbs_results/vllm_*_realtime.log'",
     )
     command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    _job_options(command)
+
+
+def _job_options(command: Parser) -> None:
+    for name, words in (("requests", "answered"), ("tokens", "generated")):
+        command.add_argument(
+            f"--target-{name}",
+            type=_positive,
+            metavar="N",
+            help=f"say when a job of so many {name} {words} will be done",
+        )
+
+
+def _positive(text: str) -> int:
+    """Read a whole number of at least 1; `_` and `,` may part thousands."""
+    number = int(text.replace(",", "_")) if text.isascii() else 0
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+_positive.__name__ = "whole number of at least 1"  # argparse names it when it refuses a text
 
 
 def _replay(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -138,6 +160,7 @@ def _replay_options(command: Parser) -> None:
         "--start", metavar="TIME", help="begin there: 09:05, 2026-11-23 09:05, +10m, 10m"
     )
     command.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
+    _job_options(command)
 
 
 def _demo(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -19,6 +19,7 @@ from vllm_watch.cli.common import (
 )
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText
+from vllm_watch.health.jobs import Targets
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import captures_folder
 from vllm_watch.sources.standard_input import StandardInput
@@ -48,7 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 
     together = arguments.command == "demo"
-    app = VllmWatch(ingest, settings, replay=replay, start=start, together=together)
+    app = VllmWatch(
+        ingest,
+        settings,
+        replay=replay,
+        start=start,
+        together=together,
+        targets=Targets(arguments.target_requests, arguments.target_tokens),
+    )
     return app.run() or app.return_code or DONE
 
 

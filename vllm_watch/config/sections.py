@@ -90,6 +90,19 @@ class HealthSettings:
     preemption_kv_cache: float = ratio(0.90)
     """KV cache usage (0 to 1) from which on running turning into waiting means preemptions."""
 
+    at_limit_share: float = ratio(0.95)
+    """Share (0 to 1) of `max_num_seqs` from which on running is at it: some end between lines."""
+    preemption_needed: int = count(2)
+    """How many of the most recent samples must show preemptions before there is a warning."""
+    swings_kv_cache: float = ratio(0.90)
+    """KV cache usage (0 to 1) from which on swinging throughput means over-capacity. [LONG]"""
+    swings_lines: int = count(12)
+    """Stats lines whose throughput is looked at for swings."""
+    swings_level: float = ratio(0.15)
+    """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
+    flap_seconds: float = positive(60.0)
+    """Seconds within which an alert that comes back is the same one, counted."""
+
     prefix_cache_low: float = ratio(0.20)
     """Prefix cache hit rate (0 to 1) below which caching brings nothing: warning. [CHUNK]"""
     prefix_cache_excellent: float = ratio(0.60)
@@ -164,6 +177,15 @@ class AdviceSettings:
     out_of_memory_batched_tokens: int = count(2048)
     """`--max-num-batched-tokens` advised after the GPU ran out of memory. [PRESETS]"""
 
+    prompt_heavy_share: float = ratio(0.50)
+    """Share (0 to 1) of prompt tokens among all tokens from which on work is prompt-heavy."""
+    model_len_large: int = count(131072)
+    """`--max-model-len` from which on it is looked at whether requests use it. [LONG]"""
+    model_len_used_low: float = ratio(0.05)
+    """Share (0 to 1) of `--max-model-len` that requests must use for it to be no waste."""
+    long_context: int = count(16384)
+    """Tokens of context per request from which on it is long. [PERF]"""
+
     batched_tokens_low: int = count(2048)
     """`--max-num-batched-tokens` up to which prefill of prompt-heavy work is slow. [PERF]"""
     batched_tokens_advised: int = count(8192)
@@ -200,8 +222,18 @@ class TrendSettings:
     """Busy minutes at the start, and at the end, whose means are compared."""
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ for the two to be comparable."""
+    noise_errors: float = positive(2.0)
+    """Standard errors of the two means by which a fall must be larger than what is expected."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes after which a run counts as steady."""
+    sudden_drop_share: float = ratio(0.25)
+    """Share (0 to 1) of the last minutes' median throughput below which it fell suddenly."""
+    recovery_share: float = ratio(0.80)
+    """Share (0 to 1) of the throughput before a pause that has to come back with the load."""
+    outlier_deviations: float = positive(3.0)
+    """Robust standard deviations off the median from which on a value is no noise (Hampel)."""
+    swing_level: float = ratio(0.15)
+    """Swing of generation throughput, as a share (0 to 1) of its median, that is erratic."""
 
 
 @dataclass(frozen=True, slots=True)

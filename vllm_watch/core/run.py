@@ -20,7 +20,8 @@ MOST_ERROR_LINES = 200
 BURST_SECONDS = 10.0
 """HTTP errors closer together than this are one burst: one stats interval of vLLM."""
 
-_CONFIG_KINDS = frozenset({"config", "engine_config", "capacity", "args", "server_up", "version"})
+CONFIG_KINDS = frozenset({"config", "engine_config", "capacity", "args", "server_up", "version"})
+"""Kinds of events that tell of the configuration."""
 _READY_KINDS = frozenset({"server_up", "ready"})
 HTTP_ERRORS = "http_errors"
 """Kind of the event that stands for a burst of requests answered with an error."""
@@ -91,8 +92,8 @@ class Run:
                 begun.lines.append(event.text)
             return
         self._keep(event, arrived)
-        if event.kind in _CONFIG_KINDS:
-            self._configure(event)
+        if event.kind in CONFIG_KINDS:
+            self.asked = configure(self.config, self.asked, event)
 
     @property
     def doubled(self) -> int:
@@ -215,19 +216,6 @@ class Run:
         text = _answers(total) + (f" at {routes}" if routes else "")
         burst.event = replace(burst.event, text=text, fields={**total, **_routes(routes)})
 
-    def _configure(self, event: Event) -> None:
-        args = event.fields.get("args")
-        fields = {**args} if isinstance(args, dict) else dict(event.fields)
-        if event.kind == "args":
-            self.asked = frozenset(str(name) for name in fields)
-        overruled = self.asked if event.kind == "engine_config" else frozenset()
-        for name, value in fields.items():
-            if name in overruled:  # an engine of several knows only of itself: DP 1
-                continue
-            if name not in ("phase", "seconds") and value is not None:
-                shown = printable(value) if isinstance(value, str) else value
-                self.config[str(name)] = shown  # type: ignore[assignment]
-
     def _forget(self) -> None:
         """Drop the oldest event that says nothing about the state."""
         for index, moment in enumerate(self.moments):
@@ -235,6 +223,22 @@ class Run:
                 del self.moments[index]
                 return
         del self.moments[MOST_EVENTS // 2]
+
+
+def configure(config: dict[str, FieldValue], asked: frozenset[str], event: Event) -> frozenset[str]:
+    """Take what an event tells into a configuration; return the flags that the user gave."""
+    args = event.fields.get("args")
+    fields = {**args} if isinstance(args, dict) else dict(event.fields)
+    if event.kind == "args":
+        asked = frozenset(str(name) for name in fields)
+    overruled = asked if event.kind == "engine_config" else frozenset()
+    for name, value in fields.items():
+        if name in overruled:  # an engine of several knows only of itself: DP 1
+            continue
+        if name not in ("phase", "seconds") and value is not None:
+            shown = printable(value) if isinstance(value, str) else value
+            config[str(name)] = shown  # type: ignore[assignment]
+    return asked
 
 
 def _near(one: float | None, other: float | None) -> bool:

@@ -94,7 +94,8 @@ class Store:
 
     def apply(self, batch: Batch) -> Server:
         """Take in a batch and return its server."""
-        self.revision += 1
+        if batch.stage != "past" or self._further(batch):
+            self.revision += 1
         if batch.stage == "complete":
             self._complete(batch.source)
         self.size += batch.size
@@ -124,6 +125,14 @@ class Store:
             server.run.stamp(batch.newest_stamp)
         self._arrive(server, batch)
         return server
+
+    def _further(self, batch: Batch) -> bool:
+        """Tell whether the reading of a past got on by a visible step: one in a hundred."""
+        shown = self.servers.get(batch.source)
+        if shown is None or shown.past is None or batch.past is None:
+            return True
+        (before, _), (now, size) = shown.past, batch.past
+        return before * 100 // max(1, size) != now * 100 // max(1, size)
 
     def _server(self, batch: Batch) -> Server:
         """Return the server that a batch belongs to: while its past is read that is not shown."""

@@ -7,15 +7,17 @@ replay and live show the same alerts, and seeking back is free.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vllm_watch.config import HealthSettings
+from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.health.rules import Rule, RuleBook, Test
-from vllm_watch.health.signals import Signals
+from vllm_watch.health.signals import ServerSignals, Signals
 
 MOST_SPANS = 1_000
 """Alerts kept per rule and engine."""
+WHOLE_SERVER = -2
+"""Stands for an engine in alerts about a whole server."""
 
 
 @dataclass(slots=True)
@@ -30,6 +32,13 @@ class Span:
     """The sample at which the hold was over."""
     until: float | None = None
     """The sample at which it resolved, None while it fires."""
+    before: Span | None = None
+    """The one of which it is the return: an alert that comes back at once is flapping."""
+
+    @property
+    def times(self) -> int:
+        """How often it has fired without a longer pause, this one included."""
+        return 1 + (self.before.times if self.before is not None else 0)
 
     def firing_at(self, time: float) -> bool:
         """Tell whether it fires at `time`."""
@@ -38,7 +47,7 @@ class Span:
 
 @dataclass(slots=True)
 class _Watch:
-    """One rule on one engine."""
+    """One rule on one engine, or on the whole server."""
 
     rule: Rule
     needed: int
@@ -53,7 +62,6 @@ class EngineAlerts:
     """All rules on one engine of one run."""
 
     engine: int
-    signals: Signals
     watches: list[_Watch]
     spans: list[Span] = field(default_factory=list)
 
@@ -61,21 +69,42 @@ class EngineAlerts:
 class AlertMachine:
     """Alerts of one run of one server."""
 
-    def __init__(self, book: RuleBook, settings: HealthSettings) -> None:
-        """Judge by `book`, with the levels of `settings`."""
+    def __init__(
+        self, book: RuleBook, settings: HealthSettings, advice: AdviceSettings | None = None
+    ) -> None:
+        """Judge by `book`, with the levels of `settings` (and of `advice`)."""
         self._book = book
         self._settings = settings
+        self._advice = advice or AdviceSettings()
         self._engines: dict[int, EngineAlerts] = {}
+        self._signals: dict[int, Signals] = {}
+        self._server_signals = ServerSignals(settings)
+        self._facts: Mapping[str, float] = {}
+        self._silent: dict[int, Span] = {}
+
+    def use(self, settings: HealthSettings, advice: AdviceSettings) -> None:
+        """Judge further samples with other levels: this model or server has its own."""
+        self._settings, self._advice = settings, advice
+
+    def tell(self, time: float | None, facts: Mapping[str, float]) -> None:
+        """Take notice of what the start-up told up to `time` (stamped or not)."""
+        if facts == self._facts:
+            return
+        self._facts = facts
+        if time is not None:
+            self._step_all(self._alerts_of(WHOLE_SERVER), time, facts, idle=False)
 
     def feed(self, engine: int, time: float, values: Mapping[str, float]) -> None:
         """Take the next sample of an engine."""
-        alerts = self._engines.get(engine)
-        if alerts is None:
-            alerts = self._engines[engine] = self._new_engine(engine)
-        signals = alerts.signals.feed(values)
-        idle = signals.get("work") == 0
-        for watch in alerts.watches:
-            self._step(alerts, watch, time, signals, idle=idle)
+        signals = self._signals.get(engine)
+        if signals is None:
+            signals = self._signals[engine] = Signals(self._settings, engine)
+        derived = signals.feed(values, self._facts)
+        self._step_all(self._alerts_of(engine), time, derived, idle=derived.get("work") == 0)
+        server = self._server_signals.feed(engine, time, values, self._facts)
+        self._step_all(self._alerts_of(WHOLE_SERVER), time, server, idle=False)
+        if len(self._signals) > 1:
+            self._watch_silence(engine, time, busy=bool(derived.get("work")))
 
     def spans(self) -> list[Span]:
         """Return every alert of the run, in the order in which they fired."""
@@ -93,6 +122,7 @@ class AlertMachine:
 
     def shift(self, seconds: float) -> None:
         """Move every alert in time: the zone of the log turned out to be another."""
+        self._server_signals.shift(seconds)
         for alerts in self._engines.values():
             for watch in alerts.watches:
                 moved = ((time + seconds, past) for time, past in watch.recent)
@@ -102,13 +132,37 @@ class AlertMachine:
                 span.fired += seconds
                 span.until = None if span.until is None else span.until + seconds
 
-    def _new_engine(self, engine: int) -> EngineAlerts:
-        settings = self._settings
-        watches = []
-        for rule in self._book.rules:
-            needed, of = (int(getattr(settings, name)) for name in rule.hold)
-            watches.append(_Watch(rule, needed, of, deque(maxlen=of)))
-        return EngineAlerts(engine, Signals(settings.prompt_flow_lines), watches)
+    def _alerts_of(self, engine: int) -> EngineAlerts:
+        alerts = self._engines.get(engine)
+        if alerts is None:
+            scope = "server" if engine == WHOLE_SERVER else "engine"
+            rules = (rule for rule in self._book.rules if rule.scope == scope)
+            watches = [self._new_watch(rule) for rule in rules]
+            alerts = self._engines[engine] = EngineAlerts(engine, watches)
+        return alerts
+
+    def _new_watch(self, rule: Rule) -> _Watch:
+        needed, of = (int(self._number(name)) for name in rule.hold)
+        return _Watch(rule, needed, of, deque(maxlen=of))
+
+    def _watch_silence(self, engine: int, time: float, *, busy: bool) -> None:
+        """Begin and end the alerts of engines that fall silent while others are busy."""
+        ended = self._silent.pop(engine, None)
+        if ended is not None:
+            ended.until = max(time, ended.fired)
+        rule = next((rule for rule in self._book.rules if rule.scope == "silence"), None)
+        if rule is None or not busy:
+            return
+        for other, since in self._server_signals.silent(time):
+            if other not in self._silent and other != engine:
+                span = self._silent[other] = Span(rule, other, since, time)
+                self._keep(self._alerts_of(other), span)
+
+    def _step_all(
+        self, alerts: EngineAlerts, time: float, signals: Mapping[str, float], *, idle: bool
+    ) -> None:
+        for watch in alerts.watches:
+            self._step(alerts, watch, time, signals, idle=idle)
 
     def _step(
         self,
@@ -119,47 +173,75 @@ class AlertMachine:
         *,
         idle: bool,
     ) -> None:
+        rule = watch.rule
+        if rule.each_round and not all(test.signal in signals for test in rule.when):
+            return  # within a round of engines nothing can be told
         if watch.firing is not None:
-            cleared = self._holds(watch.rule.clear, signals, unknown=True)
-            cleared = cleared or self._unknown(watch.rule, signals)
+            cleared = self._cleared(rule, signals) or self._unknown(rule, signals)
             watch.clear_run = watch.clear_run + 1 if cleared else 0
             if idle or watch.clear_run >= self._settings.clear_samples:
                 watch.firing.until = max(time, watch.firing.fired)
                 watch.firing = None
                 watch.recent.clear()
             return
-        past = not idle and self._holds(watch.rule.when, signals, unknown=False)
+        past = not idle and self._past(rule, signals)
         watch.recent.append((time, past))
         hits = [at for at, hit in watch.recent if hit]
         if past and len(hits) >= watch.needed:
             # A clock that goes back does not turn an alert round.
-            watch.firing = Span(watch.rule, alerts.engine, min(hits), time)
+            watch.firing = self._fire(alerts, rule, min(hits), time)
             watch.clear_run = 0
-            alerts.spans.append(watch.firing)
-            del alerts.spans[:-MOST_SPANS]
+
+    def _fire(self, alerts: EngineAlerts, rule: Rule, since: float, time: float) -> Span:
+        """Begin an alert; one that ended just now has come back."""
+        before = next((span for span in reversed(alerts.spans) if span.rule is rule), None)
+        if before is not None and before.until is not None:
+            pause = since - before.until
+            before = before if pause <= self._settings.flap_seconds else None
+        span = Span(rule, alerts.engine, since, time, before=before)
+        self._keep(alerts, span)
+        return span
+
+    @staticmethod
+    def _keep(alerts: EngineAlerts, span: Span) -> None:
+        alerts.spans.append(span)
+        del alerts.spans[:-MOST_SPANS]
+
+    def _past(self, rule: Rule, signals: Mapping[str, float]) -> bool:
+        """Tell whether a sample is past a rule's level; unknown is not past it."""
+        if not all(self._holds(test, signals, unknown=False) for test in rule.when):
+            return False
+        return not rule.unless or not all(
+            self._holds(test, signals, unknown=False) for test in rule.unless
+        )
+
+    def _cleared(self, rule: Rule, signals: Mapping[str, float]) -> bool:
+        """Tell whether a sample is back past a rule's margin; unknown is."""
+        held: Iterable[bool] = (self._holds(test, signals, unknown=True) for test in rule.clear)
+        return any(held) if rule.clear_any else all(held)
 
     def _unknown(self, rule: Rule, signals: Mapping[str, float]) -> bool:
         """Tell whether a rule that needs prompts to flow has none to judge by (HEALTH §1)."""
         return any(
-            test.signal == "prompt_flow" and not self._holds((test,), signals, unknown=False)
+            test.signal == "prompt_flow" and not self._holds(test, signals, unknown=False)
             for test in rule.when
         )
 
-    def _holds(
-        self, tests: tuple[Test, ...], signals: Mapping[str, float], *, unknown: bool
-    ) -> bool:
-        for test in tests:
-            value = signals.get(test.signal)
-            if value is None:
-                return unknown
-            level, margin = self._number(test.level), self._number(test.margin)
-            if test.comparison == "below" and not value < level - margin:
-                return False
-            if test.comparison == "above" and not value > level + margin:
-                return False
-            if test.comparison == "at_least" and not value >= level + margin:
-                return False
-        return True
+    def _holds(self, test: Test, signals: Mapping[str, float], *, unknown: bool) -> bool:
+        value = signals.get(test.signal)
+        if value is None:
+            return unknown
+        level, margin = self._number(test.level), self._number(test.margin)
+        if test.comparison == "below":
+            return value < level - margin
+        if test.comparison == "above":
+            return value > level + margin
+        if test.comparison == "at_most":
+            return value <= level - margin
+        return value >= level + margin
 
     def _number(self, level: str | float) -> float:
-        return float(getattr(self._settings, level)) if isinstance(level, str) else level
+        if not isinstance(level, str):
+            return level
+        owner = self._settings if hasattr(self._settings, level) else self._advice
+        return float(getattr(owner, level))

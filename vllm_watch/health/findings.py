@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from vllm_watch.config import HealthSettings
+from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
-from vllm_watch.health.alerts import AlertMachine, Span
-from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity, StateRule
+from vllm_watch.health.advice import ADVICE, Situation, one_per_flag
+from vllm_watch.health.alerts import WHOLE_SERVER, AlertMachine, Span
+from vllm_watch.health.longcontext import context_per_request, thousands
+from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity
+
+SLOW_START = "slow-start"
+"""What stands for a start-up that takes too long, which is no state of its own."""
+NEAR_ZERO = "throughput-near-zero"
+"""The rule that explains every trend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,59 +52,101 @@ class Finding:
     """What to expect from the change."""
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A run, and all that it is judged by."""
+
+    book: RuleBook
+    settings: Settings
+    run: Run
+    alerts: AlertMachine
+    facts: Mapping[str, float]
+    """What the start-up told, as numbers."""
+
+    def situation(self, engine: int | None, time: float) -> Situation:
+        """Return what advice starts from."""
+        known = None if engine == WHOLE_SERVER else engine
+        return Situation(self.run, known, time, self.settings, self.facts)
+
+
 def findings_at(
-    book: RuleBook,
-    settings: HealthSettings,
-    run: Run,
-    alerts: AlertMachine,
-    state: ServerState,
-    time: float,
+    case: Case, state: ServerState, time: float, trends: Iterable[Finding] = ()
 ) -> tuple[Finding, ...]:
-    """Return what is wrong with a run at `time`: the worst first, then the newest."""
-    found: list[Finding] = []
-    state_rule = book.states.get(state.name)
-    if state_rule is not None:
-        found.append(_state_finding(state_rule, run, state, time))
+    """Return what is wrong with a run at `time`: the worst first, then the newest.
+
+    `trends` are those of that moment, of the end of a server that is over.
+    """
+    found = _state_findings(case, state, time)
     over = state.name in ("dead", "ended")
     if over and state.since is not None:
-        before = [span for span in alerts.firing(state.since) if span.rule.severity != "note"]
-        last_words = [
-            _alert_finding(span, settings, run, state.since) for span in _earliest(before)
-        ]
+        at = state.since
+        before = [span for span in case.alerts.firing(at) if span.rule.severity != "note"]
+        last_words = [_alert_finding(case, span, at, before) for span in _earliest(before)]
+        last_words += _unexplained((f for f in trends if f.severity != "note"), before)
         found += [
             replace(finding, title=f"before that: {finding.title}", until=state.since)
             for finding in last_words
         ]
     elif state.name != "stopped":
-        firing = _earliest(alerts.firing(time))
-        found += [_alert_finding(span, settings, run, time) for span in firing]
-    return tuple(sorted(_unhidden(book, found), key=_rank))
+        firing = case.alerts.firing(time)
+        found += [_alert_finding(case, span, time, firing) for span in _earliest(firing)]
+        found += _unexplained(trends, firing)
+    ranked = sorted(_unhidden(case.book, found), key=_rank)
+    return tuple(one_per_flag(ranked, lambda finding: _plain(case.book, finding)))
 
 
 def findings_of(
-    book: RuleBook,
-    settings: HealthSettings,
-    run: Run,
-    alerts: AlertMachine,
-    state: ServerState,
-    time: float,
+    case: Case, state: ServerState, time: float, trends: Iterable[Finding] = ()
 ) -> tuple[Finding, ...]:
     """Return every finding that fired in a run up to `time`, the oldest first.
 
-    Nothing is hidden by another finding here; `until` is None for what still fires.
+    Nothing is hidden by another finding here; `until` is None for what still fires. The figures
+    of a title are those at which it fired, the advice is that of its end.
     """
-    found = [
-        replace(
-            _alert_finding(span, settings, run, span.fired),
-            until=None if span.until is None or span.until > time else span.until,
-        )
-        for span in alerts.spans()
-        if span.fired <= time
-    ]
-    state_rule = book.states.get(state.name)
-    if state_rule is not None:
-        found.append(_state_finding(state_rule, run, state, time))
+    spans = [span for span in case.alerts.spans() if span.fired <= time]
+    returned = {id(span.before) for span in spans if span.before is not None}
+    found = []
+    for span in spans:
+        if id(span) in returned:
+            continue  # it came back: one finding with a count
+        over = span.until is not None and span.until <= time
+        last = time if span.until is None or not over else _before(case, span, span.until)
+        finding = _alert_finding(case, span, span.fired, spans, advised=last)
+        until = span.until if over else None
+        found.append(replace(finding, since=_first(span).since, until=until))
+    found += trends
+    found += _state_findings(case, state, time)
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
+
+
+def _first(span: Span) -> Span:
+    """Return the first of an alert's returns."""
+    while span.before is not None:
+        span = span.before
+    return span
+
+
+def _before(case: Case, span: Span, time: float) -> float:
+    """Return the last sample before an alert ended: there it was still so."""
+    engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
+    times = []
+    for engine in engines:
+        series = case.run.series.get(engine)
+        index = series.span(span.since, time)[1] if series else 0
+        times += [
+            t for t in (series.times[max(0, index - 3) : index] if series else ()) if t < time
+        ]
+    return max(times, default=span.fired)
+
+
+def _plain(book: RuleBook, finding: Finding) -> str:
+    """Return the remedy of a finding without a number."""
+    return next((rule.remedy for rule in book.rules if rule.id == finding.id), finding.remedy)
+
+
+def _unexplained(trends: Iterable[Finding], firing: Iterable[Span]) -> list[Finding]:
+    """Leave trends out while hardly anything is generated at all: that says more."""
+    return [] if any(span.rule.id == NEAR_ZERO for span in firing) else list(trends)
 
 
 def _earliest(spans: Iterable[Span]) -> list[Span]:
@@ -125,52 +175,131 @@ def _rank(finding: Finding) -> tuple[int, float]:
     return -SEVERITIES.index(finding.severity), -(finding.since or 0.0)
 
 
-def _state_finding(rule: StateRule, run: Run, state: ServerState, time: float) -> Finding:
+def _state_findings(case: Case, state: ServerState, time: float) -> list[Finding]:
+    """Return the finding that a state is in itself, if it is one."""
+    name: str = state.name
+    limit = case.settings.watch.starting_limit_seconds
+    since = state.since
+    if name == "starting" and since is not None and time - since > limit:
+        name, since = SLOW_START, since + limit
+    rule = case.book.states.get(name)
+    if rule is None:
+        return []
     words = {
         "why": state.why.removeprefix("[shutdown] ") or "no reason given",
-        **_words(_latest(run, None, time)),
+        "limit": f"{limit / 60:.0f}",
+        **_words(_latest(case.run, None, time)),
     }
-    return Finding(
-        rule.id,
-        rule.word,
-        rule.severity,
-        rule.title.format_map(_Words(words)),
-        rule.detail.format_map(_Words(words)),
-        rule.remedies.get(state.cause, rule.remedy),
-        rule.guide,
-        state.since,
+    compute = ADVICE.get(rule.advices.get(state.cause, ""))
+    advice = compute(case.situation(None, time)) if compute else None
+    return [
+        Finding(
+            rule.id,
+            rule.word,
+            rule.severity,
+            rule.title.format_map(_Words(words)),
+            rule.detail.format_map(_Words(words)),
+            advice.remedy if advice else rule.remedies.get(state.cause, rule.remedy),
+            rule.guide,
+            since,
+            flags=advice.flags if advice else (),
+            formula=advice.formula if advice else "",
+            expect=advice.expect if advice else "",
+        )
+    ]
+
+
+def _alert_finding(
+    case: Case,
+    span: Span,
+    time: float,
+    beside: Iterable[Span] = (),
+    *,
+    advised: float | None = None,
+) -> Finding:
+    """Return what an alert says at `time`; its advice with the figures of `advised`."""
+    rule, run = span.rule, case.run
+    words = _Words(span_words(case, span, time))
+    critical = rule.critical_with and any(
+        other.rule.id == rule.critical_with
+        and other.engine == span.engine
+        and _overlap(other, span)
+        for other in beside
     )
-
-
-def _alert_finding(span: Span, settings: HealthSettings, run: Run, time: float) -> Finding:
-    rule = span.rule
-    words = _words(_latest(run, span.engine, time))
-    words["value"] = words.get(rule.metric, "–")
-    words["limit"] = _limit_text(rule, settings)
-    words["excellent"] = shown_value("prefix_cache_hit_rate", settings.prefix_cache_excellent)
-    several = len(run.engines) > 1 and span.engine != ALL_ENGINES
+    title = rule.critical_title if critical else rule.title
+    compute = ADVICE.get(rule.advice)
+    advice = compute(case.situation(span.engine, advised or time)) if compute else None
+    several = len(run.engines) > 1 and span.engine not in (ALL_ENGINES, WHOLE_SERVER)
+    flapping = f" ({span.times} times)" if span.times > 1 else ""
     return Finding(
         rule.id,
-        rule.word,
-        rule.severity,
-        rule.title.format_map(_Words(words)),
-        rule.detail.format_map(_Words(words)),
-        rule.remedy,
+        rule.critical_word if critical else rule.word,
+        "critical" if critical else rule.severity,
+        title.format_map(words) + flapping,
+        rule.detail.format_map(words),
+        advice.remedy if advice else rule.remedy,
         rule.guide,
         span.since,
         span.engine if several else None,
         metric=rule.metric,
+        flags=advice.flags if advice else (),
+        formula=advice.formula if advice else "",
+        expect=advice.expect if advice and advice.expect else rule.expect,
     )
 
 
-def span_title(span: Span, settings: HealthSettings, run: Run, time: float) -> str:
+def _overlap(one: Span, other: Span) -> bool:
+    """Tell whether two alerts fired at the same time."""
+    one_end = math.inf if one.until is None else one.until
+    other_end = math.inf if other.until is None else other.until
+    return one.fired < other_end and other.fired < one_end
+
+
+def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
+    """Return the words that a rule's texts may hold, with the figures of `time`."""
+    rule, run = span.rule, case.run
+    engine = None if span.engine == WHOLE_SERVER else span.engine
+    values = _latest(run, engine, time)
+    words = {name: f"{value:,.4g}" for name, value in case.facts.items()}
+    for name in ("max_num_seqs", "max_model_len", "max_num_batched_tokens"):
+        if name in case.facts:
+            words[name] = f"{case.facts[name]:,.0f}"
+    if "over_capacity" in case.facts:
+        words["capacity"] = f"{case.facts['max_num_seqs'] / case.facts['over_capacity']:.1f}"
+    words |= _words(values)
+    words["value"] = words.get(rule.metric, "–")
+    words["limit"] = _limit_text(rule, case.settings.health)
+    words["excellent"] = shown_value(
+        "prefix_cache_hit_rate", case.settings.health.prefix_cache_excellent
+    )
+    printed = "preemptions" in values
+    words["how"] = "the line counts them" if printed else "inferred: running fell, waiting rose"
+    context = context_per_request(
+        values.get("kv_cache_usage"), case.facts.get("kv_cache_tokens"), values.get("running")
+    )
+    if context is not None:
+        words["context"] = thousands(context)
+    ran = [_latest(run, one, time).get("running", 0.0) for one in run.engines]
+    if len(ran) > 1:
+        words |= {"least": f"{min(ran):.0f}", "most": f"{max(ran):.0f}"}
+        words["mean"] = f"{sum(ran) / len(ran):.0f}"
+    return words
+
+
+def span_title(case: Case, span: Span, time: float) -> str:
     """Return an alert's title with its value at `time`."""
-    return _alert_finding(span, settings, run, time).title
+    return span.rule.title.format_map(_Words(span_words(case, span, time)))
 
 
 def _limit_text(rule: Rule, settings: HealthSettings) -> str:
+    if not rule.when:
+        return "–"
     test = rule.when[-1]
-    level = float(getattr(settings, test.level)) if isinstance(test.level, str) else test.level
+    level = test.level
+    if isinstance(level, str):
+        if not hasattr(settings, level):
+            return "–"
+        level = float(getattr(settings, level))
     if test.signal in METRIC_BY_NAME:
         return shown_value(test.signal, level)
     return f"{level * 100:.0f} %"

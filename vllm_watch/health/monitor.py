@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Looked, Sample, Stage
-from vllm_watch.core.run import Run
+from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
+from vllm_watch.core.run import CONFIG_KINDS, Run, configure
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
-from vllm_watch.health.findings import Finding, findings_at, findings_of
+from vllm_watch.health.enginetrend import TrendSpan
+from vllm_watch.health.facts import facts_of
+from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
 from vllm_watch.health.rules import RuleBook, builtin_rules
+from vllm_watch.health.trends import TrendMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,37 @@ class Health:
     """Worst first."""
 
 
+@dataclass(slots=True)
+class _Judges:
+    """What watches one run."""
+
+    alerts: AlertMachine
+    trends: TrendMachine
+    config: dict[str, FieldValue] = field(default_factory=dict)
+    """The configuration as far as it was told by now: alerts must not know what comes later."""
+    asked: frozenset[str] = frozenset()
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+    def feed(self, sample: Sample, run: Run) -> None:
+        """Take the next sample."""
+        self.alerts.feed(sample.engine, sample.time, sample.values)
+        self.trends.feed(sample.engine, sample.time, sample.values, run.config)
+
+    def tell(self, event: Event, server: Server, settings: Settings) -> None:
+        """Take notice of what an event tells of the configuration."""
+        if event.kind not in CONFIG_KINDS:
+            return
+        self.asked = configure(self.config, self.asked, event)
+        limit = settings.max_num_seqs_of(server.name)
+        self.facts = facts_of(self.config, server.known.model, limit)
+        self.alerts.tell(event.time, self.facts)
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time: the zone of the log turned out to be another."""
+        self.alerts.shift(seconds)
+        self.trends.shift(seconds)
+
+
 class Monitor:
     """Everything known, and what to think of it. Owned by the event loop."""
 
@@ -31,7 +66,7 @@ class Monitor:
         self.store = Store()
         self.settings = settings
         self._book = book or builtin_rules()
-        self._machines: dict[tuple[str, Stage, int], AlertMachine] = {}
+        self._judges: dict[tuple[str, Stage, int], _Judges] = {}
         watch = settings.watch
         self._rules = StateRules(
             watch.stalled_cadences, watch.stalled_floor_seconds, watch.ended_after_seconds
@@ -41,17 +76,22 @@ class Monitor:
         """Take in a batch: state first, then alerts."""
         server = self.store.apply(batch)
         if batch.stage == "complete":
-            newest = [k for k in self._machines if k[:2] == (batch.source, "newest")]
+            newest = [key for key in self._judges if key[:2] == (batch.source, "newest")]
             for key in newest:
-                del self._machines[key]
+                del self._judges[key]
         if batch.shift:
-            for (source, stage, _), machine in self._machines.items():
+            for (source, stage, _), judges in self._judges.items():
                 if (source, stage) == (server.source, server.stage):
-                    machine.shift(batch.shift)
-        for record in () if batch.twin else batch.records:
-            if isinstance(record, Sample):
-                machine = self.alerts(server, server.runs[record.run])
-                machine.feed(record.engine, record.time, record.values)
+                    judges.shift(batch.shift)
+        for record in batch.records:
+            if isinstance(record, Event) and batch.twin:
+                self._judges_of(server, server.run).tell(record, server, self.settings)
+            elif isinstance(record, Event):
+                run = server.runs[record.run]
+                self._judges_of(server, run).tell(record, server, self.settings)
+            elif isinstance(record, Sample) and not batch.twin:
+                run = server.runs[record.run]
+                self._judges_of(server, run).feed(record, run)
         return server
 
     def look(self, looked: Looked) -> None:
@@ -60,27 +100,53 @@ class Monitor:
 
     def alerts(self, server: Server, run: Run) -> AlertMachine:
         """Return the alert machine of a run."""
+        return self._judges_of(server, run).alerts
+
+    def trends(self, server: Server, run: Run) -> TrendMachine:
+        """Return the trends of a run."""
+        return self._judges_of(server, run).trends
+
+    def _judges_of(self, server: Server, run: Run) -> _Judges:
         key = (server.source, server.stage, run.number)
-        machine = self._machines.get(key)
-        if machine is None:
-            machine = self._machines[key] = AlertMachine(self._book, self.settings.health)
-        return machine
+        judges = self._judges.get(key)
+        if judges is None:
+            alerts = AlertMachine(self._book, self.settings.health, self.settings.advice)
+            judges = self._judges[key] = _Judges(alerts, TrendMachine(self.settings))
+            limit = self.settings.max_num_seqs_of(server.name)
+            judges.facts = facts_of({}, server.known.model, limit)
+            judges.alerts.tell(None, judges.facts)
+        return judges
+
+    def case(self, server: Server, run: Run) -> Case:
+        """Return a run with all that it is judged by."""
+        judges = self._judges_of(server, run)
+        return Case(self._book, self.settings, run, judges.alerts, judges.facts)
 
     def health(self, server: Server, time: float, *, live: bool, saved: bool) -> Health:
         """Return the state and the findings of a server at `time`."""
         run = server.run_at(time)
         state = judge(run, time, live=live, saved=saved, rules=self._rules)
-        machine = self.alerts(server, run)
-        found = findings_at(self._book, self.settings.health, run, machine, state, time)
-        return Health(state, found)
+        over = state.name in ("dead", "ended") and state.since is not None
+        moment = state.since if over and state.since is not None else time
+        # A stall says it all: what its last line told of a trend is beside the point.
+        trends = self.trends(server, run).findings(run, moment) if state.name != "stalled" else ()
+        return Health(state, findings_at(self.case(server, run), state, time, trends))
 
     def findings(
         self, server: Server, run: Run, *, now: float, live: bool, saved: bool
     ) -> tuple[Finding, ...]:
         """Return every finding that fired in a run up to `now`, the oldest first, none hidden."""
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
-        machine = self.alerts(server, run)
-        return findings_of(self._book, self.settings.health, run, machine, state, now)
+        trends = self.trends(server, run).history(run, now)
+        return findings_of(self.case(server, run), state, now, trends)
+
+    def trend_warnings(self, server: Server, until: float) -> list[tuple[TrendSpan, Finding]]:
+        """Return the trends of a server's runs that were warnings up to `until`."""
+        return [
+            warning
+            for run in server.runs
+            for warning in self.trends(server, run).warnings(run, until)
+        ]
 
     def spans(self, server: Server) -> list[Span]:
         """Return every alert of a server's runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.parsing.errors import FormatError
 
@@ -16,9 +18,33 @@ Severity = Literal["note", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
 """From least to worst."""
 
-DERIVED_SIGNALS = frozenset({"work", "prompt_flow", "rate_share"})
-"""Signals that are computed from samples; all others are metrics of the catalogue."""
-_COMPARISONS = ("at_least", "above", "below")
+DERIVED_SIGNALS = frozenset(
+    {
+        *(
+            "work",
+            "prompt_flow",
+            "prompt_share",
+            "rate_share",
+            "prefill",
+            "running_share",
+            "preempted",
+        ),
+        *("swing", "length_used", "imbalance", "seen_share"),
+    }
+)
+"""Signals that are computed from samples (`signals.py`)."""
+FACTS = frozenset(
+    {
+        *("max_num_seqs", "max_model_len", "max_num_batched_tokens", "gpu_memory_utilization"),
+        *("tensor_parallel_size", "data_parallel_size", "kv_cache_tokens", "max_concurrency"),
+        *("eager", "custom_allreduce_off", "vision_language", "model_billions", "over_capacity"),
+    }
+)
+"""Signals that the start-up tells (`facts.py`); all others are metrics of the catalogue."""
+_COMPARISONS = ("at_least", "above", "below", "at_most")
+SCOPES = ("engine", "server", "silence")
+AT_ONCE = 1.0
+"""Samples that a rule with `hold = "at once"` needs."""
 
 RULE_FILE = Path(__file__).with_name("rules.toml")
 """The built-in rules."""
@@ -34,7 +60,7 @@ class Test:
 
     signal: str
     comparison: str
-    """`at_least`, `above` or `below`."""
+    """`at_least`, `above`, `below` or `at_most`."""
     level: str | float
     """Name of a setting, or a number."""
     margin: str | float = 0.0
@@ -53,7 +79,7 @@ class Rule:
     """The metric whose value the title shows, and on whose chart it is marked."""
     when: tuple[Test, ...]
     clear: tuple[Test, ...]
-    hold: tuple[str, str]
+    hold: tuple[str | float, str | float]
     """Settings that hold how many samples of how many most recent ones are needed."""
     title: str
     detail: str
@@ -61,6 +87,24 @@ class Rule:
     guide: str
     hides: tuple[str, ...] = ()
     """Findings that this one explains; `*` is all."""
+    scope: str = "engine"
+    """What it is about: each `engine`, the whole `server`, or the `silence` of one engine."""
+    unless: tuple[Test, ...] = ()
+    """Tests that together, if they are known to hold, keep it from being past."""
+    clear_any: bool = False
+    """One test of `clear` is enough."""
+    each_round: bool = False
+    """Judged only where its signals are known: once for each round of the engines."""
+    advice: str = ""
+    """Name of what computes its flags (`advice.py`)."""
+    expect: str = ""
+    """What to expect from the change, where no figure says more."""
+    critical_with: str = ""
+    """The finding beside which this one is critical."""
+    critical_word: str = ""
+    """Its word then."""
+    critical_title: str = ""
+    """Its title then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +122,8 @@ class StateRule:
     hides: tuple[str, ...] = ()
     remedies: Mapping[str, str] = field(default_factory=dict)
     """Cause of the state to what to do about that."""
+    advices: Mapping[str, str] = field(default_factory=dict)
+    """Cause of the state to the name of what computes its flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +137,15 @@ class RuleBook:
         """Return the ids that a finding explains."""
         every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
         return next((rule.hides for rule in every if rule.id == finding), ())
+
+
+_RULE_KEYS = frozenset(
+    {
+        *("id", "word", "severity", "metric", "when", "clear", "hold", "recent", "title", "detail"),
+        *("remedy", "guide", "hides", "scope", "unless", "clear_any", "each_round", "advice"),
+        *("expect", "critical_with", "critical_word", "critical_title"),
+    }
+)
 
 
 @cache
@@ -116,11 +171,16 @@ def load_rules(path: Path) -> RuleBook:
 
 def _rule(path: Path, entry: dict[str, Any]) -> Rule:
     where = f"{path}: rule {entry.get('id', '?')!r}"
-    recent = entry.get("recent")
+    unknown = sorted(entry.keys() - _RULE_KEYS)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], _RULE_KEYS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")
     try:
-        hold = (recent["needed"], recent["of"]) if recent else (entry["hold"], entry["hold"])
         if entry["metric"] not in METRIC_BY_NAME:
             raise RuleError(f"{where}: metric {entry['metric']!r} is none of the catalogue")
+        if entry.get("scope", "engine") not in SCOPES:
+            raise RuleError(f"{where}: scope {entry['scope']!r} is none of {', '.join(SCOPES)}")
         return Rule(
             entry["id"],
             entry["word"],
@@ -128,15 +188,38 @@ def _rule(path: Path, entry: dict[str, Any]) -> Rule:
             entry["metric"],
             tuple(_test(where, test) for test in entry["when"]),
             tuple(_test(where, test) for test in entry["clear"]),
-            hold,
+            _hold_of(where, entry),
             entry["title"],
             entry["detail"],
             entry["remedy"],
             entry["guide"],
             tuple(entry.get("hides", ())),
+            entry.get("scope", "engine"),
+            tuple(_test(where, test) for test in entry.get("unless", ())),
+            entry.get("clear_any", False),
+            entry.get("each_round", False),
+            entry.get("advice", ""),
+            entry.get("expect", ""),
+            entry.get("critical_with", ""),
+            entry.get("critical_word", entry["word"]),
+            entry.get("critical_title", entry["title"]),
         )
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error
+    except (TypeError, AttributeError) as error:
+        raise RuleError(f"{where}: has a value of the wrong kind: {error}") from error
+
+
+def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | float]:
+    """Return how many samples of how many most recent ones a rule needs."""
+    recent = entry.get("recent")
+    hold = (recent["needed"], recent["of"]) if recent else (entry["hold"], entry["hold"])
+    if hold[0] == "at once":
+        return AT_ONCE, AT_ONCE
+    for name in hold:
+        if not hasattr(HealthSettings(), name):
+            raise RuleError(f"{where}: hold {name!r} is no setting of [health]")
+    return hold
 
 
 def _state_rule(path: Path, entry: dict[str, Any]) -> StateRule:
@@ -153,6 +236,7 @@ def _state_rule(path: Path, entry: dict[str, Any]) -> StateRule:
             entry["guide"],
             tuple(entry.get("hides", ())),
             dict(entry.get("remedies", {})),
+            dict(entry.get("advices", {})),
         )
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error
@@ -167,9 +251,15 @@ def _severity(where: str, text: str) -> Severity:
 
 def _test(where: str, entry: dict[str, Any]) -> Test:
     signal = entry.get("signal", "")
-    if signal not in METRIC_BY_NAME and signal not in DERIVED_SIGNALS:
+    if signal not in METRIC_BY_NAME and signal not in DERIVED_SIGNALS | FACTS:
         raise RuleError(f"{where}: signal {signal!r} is no metric and no derived signal")
     for comparison in _COMPARISONS:
         if comparison in entry:
+            for level in (entry[comparison], entry.get("margin", 0.0)):
+                known = hasattr(HealthSettings(), str(level)) or hasattr(
+                    AdviceSettings(), str(level)
+                )
+                if isinstance(level, str) and not known:
+                    raise RuleError(f"{where}: level {level!r} is no setting")
             return Test(signal, comparison, entry[comparison], entry.get("margin", 0.0))
     raise RuleError(f"{where}: a test of {signal!r} needs one of {', '.join(_COMPARISONS)}")

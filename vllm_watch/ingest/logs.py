@@ -134,6 +134,11 @@ class Ingest:
         return self.found
 
     @property
+    def formats(self) -> Formats:
+        """The dialects that are read."""
+        return self._formats
+
+    @property
     def size(self) -> int:
         """Bytes of all files as they are now."""
         return sum(size_of(path) for path in self._readers)

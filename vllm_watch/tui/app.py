@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from textual import on, work
 from textual.app import App
@@ -16,8 +16,10 @@ from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.records import Batch
 from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
+from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
+from vllm_watch.reports.excerpt import Excerpt, excerpt
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
@@ -46,11 +48,13 @@ class VllmWatch(App[int]):
         replay: bool = False,
         start: TimeText | None = None,
         together: bool = False,
+        targets: Targets | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Show what `ingest` reads: live, or as a replay from `start` on.
 
-        `together` moves saved logs of different hours to a common start.
+        `together` moves saved logs of different hours to a common start. `targets` are those of
+        the job whose progress is shown.
         """
         super().__init__()
         self.monitor = Monitor(settings)
@@ -63,6 +67,7 @@ class VllmWatch(App[int]):
         self._settings = settings
         self._start = start
         self._together = together
+        self._job = JobWatch(targets or Targets())
 
     def on_mount(self) -> None:
         """Show the dashboard and start reading."""
@@ -74,8 +79,17 @@ class VllmWatch(App[int]):
             self.animation_level = "none"
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
-        self.push_screen(Dashboard(self.monitor, self.timeline, self._tz))
+        self.push_screen(self._dashboard())
         self._read()
+
+    def _dashboard(self) -> Dashboard:
+        """Return the dashboard; log lines are found again in the dialects that are read."""
+        formats = self._ingest.formats
+
+        def lines(path: str, since: float, until: float, tz: tzinfo) -> Excerpt:
+            return excerpt(path, since, until, tz, formats)
+
+        return Dashboard(self.monitor, self.timeline, self._tz, self._job, lines)
 
     @work(thread=True, group="ingest", exit_on_error=False)
     def _read(self) -> None:
@@ -121,7 +135,8 @@ class VllmWatch(App[int]):
         return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self) -> None:
-        if isinstance(self.screen, Dashboard):
+        # What arrives while the app closes finds no screen any more.
+        if self.screen_stack and isinstance(self.screen, Dashboard):
             self.screen.news()
 
     @on(Worker.StateChanged)

@@ -93,6 +93,10 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
         for span in monitor.spans(server)
         if span.rule.severity != "note" and start <= span.since and span.fired <= end
     ]
+    found += [
+        Mark(span.since, span.severity, _GLYPHS[span.severity])
+        for span, _ in monitor.trend_warnings(server, end)
+    ]
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻"))

@@ -59,6 +59,7 @@ def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, 
         time = until - server.skew
         lines += _server_lines(server, time)
         lines += _alert_lines(monitor, server, time, limit)
+        lines += _trend_lines(monitor, server, time)
     lines.sort(key=lambda line: -line.time)
     return tuple(lines[:limit])
 
@@ -92,10 +93,20 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         if severity == "note" or any(_explains(other, span) for other in explaining):
             continue
         run = server.run_at(span.fired)
-        title = span_title(span, monitor.settings.health, run, span.fired)
+        title = span_title(monitor.case(server, run), span, span.fired)
         yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
         if span.until is not None and span.until <= until:
             yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: alert over")
+
+
+def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
+    """Yield the trends that were warnings, and when each was over."""
+    name = short_name(server)
+    for span, finding in monitor.trend_warnings(server, until):
+        glyph = _GLYPHS[span.severity]
+        yield EventLine(span.since, glyph, span.severity, name, finding.title)
+        if span.until is not None and span.until <= until:
+            yield EventLine(span.until, "✓", "good", name, f"{finding.word}: alert over")
 
 
 def _explains(other: Span, span: Span) -> bool:

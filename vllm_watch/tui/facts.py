@@ -7,6 +7,9 @@ from datetime import tzinfo
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
+from vllm_watch.health.calculators import span
+from vllm_watch.health.jobs import JobWatch
+from vllm_watch.health.longcontext import SlowDown, thousands
 from vllm_watch.tui.figures import clock, duration, percent
 
 _FLAGS = (
@@ -25,14 +28,27 @@ Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
 
 
-def facts_of(server: Server, time: float, tz: tzinfo) -> Facts:
-    """Return the card of a server as of `time`; what the log does not tell is not on it."""
+def facts_of(
+    server: Server,
+    time: float,
+    tz: tzinfo,
+    job: JobWatch | None = None,
+    trend: SlowDown | None = None,
+    *,
+    over: bool = False,
+) -> Facts:
+    """Return the card of a server as of `time`; what the log does not tell is not on it.
+
+    `job` tells how far a job is, `trend` how much slower it has become; `over`: it works no more.
+    """
     run = server.run_at(time)
     lines = [
         ("NAME", _name(server, run)),
+        ("JOB", _job(server, run, time, tz, job, over=over)),
         ("CONFIG", _config(run)),
         ("CAPACITY", _capacity(run)),
         ("START-UP", _startup(run, time, tz)),
+        ("TREND", _trend(trend)),
         ("REQUESTS", _requests(run, time)),
         ("LOG", (printable(server.source), _zone(server), *_past(server))),
     ]
@@ -48,6 +64,46 @@ def _name(server: Server, run: Run) -> tuple[str, ...]:
         facts.append(str(run.config["address"]))
     if len(server.runs) > 1:
         facts.append(f"run {run.number + 1} of {len(server.runs)}")
+    return tuple(facts)
+
+
+def _trend(trend: SlowDown | None) -> tuple[str, ...]:
+    """Return the context of requests, and how much slower the run has become."""
+    facts = []
+    if trend is None:
+        return ()
+    if trend.context:
+        least = "at least" if trend.at_least else "about"
+        facts.append(f"{least} {thousands(trend.context)} tokens of context per request")
+    if trend.fall is not None:
+        change = "slower" if trend.fall >= 0 else "faster"
+        since = f"{abs(trend.fall) * 100:.0f} % {change} per request since the start"
+        facts.append(f"{since}: {trend.verdict}")
+        if trend.verdict != "expected" or trend.fall > 0:
+            facts.append(trend.reason)
+    return tuple(facts)
+
+
+def _job(
+    server: Server, run: Run, time: float, tz: tzinfo, job: JobWatch | None, *, over: bool
+) -> tuple[str, ...]:
+    """Return how far the job is and when it will be done, for each target of its own."""
+    found = job.progress(server.source, run, time) if job else ()
+    facts = []
+    for progress in found:
+        of = f" of {progress.target:,.0f} {progress.unit}" if len(found) > 1 else ""
+        if progress.reached is not None:
+            facts.append(f"done{of} at {clock(progress.reached + server.skew, tz, seconds=False)}")
+            continue
+        # Rounded down: 100 % is said when it is done, not before.
+        facts.append(f"{int(progress.share * 100)} % done{of}")
+        if over:
+            facts.append("then its server was over")
+        elif progress.seconds_left is None:
+            facts.append("nothing moves now" if progress.done else "none yet")
+        else:
+            at = clock(time + server.skew + progress.seconds_left, tz, seconds=False)
+            facts.append(f"about {span(progress.seconds_left)} left ({at})")
     return tuple(facts)
 
 

@@ -15,8 +15,8 @@ from vllm_watch.tui.together import moved_together
 
 GROUP_SECONDS = 0.05
 """Batches that come closer together than this travel as one message."""
-MOST_PENDING = 12
-"""Messages that the screen may have unread before reading waits for it."""
+MOST_PENDING = 2
+"""Messages that the screen may have unread before reading waits for it: keys wait behind them."""
 
 
 def run_feed(

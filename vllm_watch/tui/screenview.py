@@ -9,6 +9,8 @@ from datetime import tzinfo
 
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
+from vllm_watch.health.jobs import JobWatch
+from vllm_watch.health.longcontext import worst_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartdata import chart_specs
@@ -29,6 +31,11 @@ class Problem:
 
     row: Row
     finding: Finding
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is told from the others by, for as long as it lasts: its log and its id."""
+        return self.row.source, self.finding.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,14 @@ _ORDER = (
 )
 
 
-def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo) -> ScreenView:
-    """Return what the screen shows at the timeline's moment."""
+def make_view(
+    monitor: Monitor,
+    timeline: Timeline,
+    choices: Choices,
+    tz: tzinfo,
+    job: JobWatch | None = None,
+) -> ScreenView:
+    """Return what the screen shows at the timeline's moment; `job` tells how far it is."""
     moment, window = timeline.moment(), timeline.window()
     live = timeline.following
     begun = [
@@ -132,7 +145,11 @@ def make_view(monitor: Monitor, timeline: Timeline, choices: Choices, tz: tzinfo
         at = rows[selected]
         server = monitor.store.servers[at.source]
         charts = tuple(chart_specs(monitor, server, at.engine, window).items())
-        facts = facts_of(server, at.moment, tz)
+        run = server.run_at(at.moment)
+        slow = monitor.trends(server, run).slow_down(run, at.moment)
+        trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
+        over = at.state.name in ("dead", "ended", "stopped")
+        facts = facts_of(server, at.moment, tz, job, trend, over=over)
     return ScreenView(
         moment,
         tz,

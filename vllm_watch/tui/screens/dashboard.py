@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from datetime import tzinfo
 
 from textual import on
@@ -12,9 +15,16 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
+from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.prefill import prefilled
+from vllm_watch.reports.excerpt import Excerpt
+from vllm_watch.tui.evidencedata import evidence_chart
+from vllm_watch.tui.figures import clock
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
+from vllm_watch.tui.screens.calculators import CalculatorScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
+from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
 from vllm_watch.tui.timeline import Timeline
@@ -29,6 +39,8 @@ from vllm_watch.tui.widgets.pane import Pane
 
 SOON = 0.06
 """Seconds within which news reach the screen; what comes meanwhile is drawn with them."""
+RESTS = 4
+"""Times as long as the last drawing took that keys and reading have before the next one."""
 
 
 class Dashboard(Screen[None]):
@@ -52,13 +64,27 @@ class Dashboard(Screen[None]):
         Binding("shift+tab", "page(-1)", "pane before", show=False),
         Binding("f", "findings", "findings"),
         Binding("x", "errors", "errors"),
+        Binding("n", "calculators", "calculators"),
         Binding("slash", "filter", "filter"),
         Binding("escape", "clear_filter", "show all", show=False),
     ]
 
-    def __init__(self, monitor: Monitor, timeline: Timeline, tz: tzinfo) -> None:
-        """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`."""
+    def __init__(
+        self,
+        monitor: Monitor,
+        timeline: Timeline,
+        tz: tzinfo,
+        job: JobWatch,
+        excerpts: Callable[[str, float, float, tzinfo], Excerpt],
+    ) -> None:
+        """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`.
+
+        `job` watches how far a job is; `excerpts` finds the lines of a log from one moment to
+        another, its stamps being in a zone: it is called in a thread.
+        """
         super().__init__()
+        self._job = job
+        self._excerpts = excerpts
         self._monitor = monitor
         self._timeline = timeline
         self._tz = tz
@@ -68,6 +94,8 @@ class Dashboard(Screen[None]):
         self._full = False
         self._layout: Layout | None = None
         self._pending = False
+        self._took = 0.0
+        """Seconds that the last drawing took."""
         self._drawn: tuple[object, ...] = ()
         self._alerts: tuple[int, list[float]] = (-1, [])
 
@@ -105,7 +133,7 @@ class Dashboard(Screen[None]):
         """Draw soon: something arrived."""
         if not self._pending:
             self._pending = True
-            self.set_timer(SOON, self.draw)
+            self.set_timer(max(SOON, RESTS * self._took), self.draw)
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -129,7 +157,8 @@ class Dashboard(Screen[None]):
         if state == self._drawn or not self.is_mounted:
             return
         self._drawn = state
-        view = make_view(self._monitor, timeline, self._choices, self._tz)
+        began = time.monotonic()
+        view = make_view(self._monitor, timeline, self._choices, self._tz, self._job)
         self._arrange(view)
         row = view.selected_row
         if row is not None:
@@ -138,6 +167,7 @@ class Dashboard(Screen[None]):
         with self.app.batch_update():
             for pane in self.query(Pane):
                 pane.view = view
+        self._took = time.monotonic() - began
 
     def _arrange(self, view: ScreenView) -> None:
         """Divide the screen for the number of rows; nothing moves while that stays."""
@@ -178,6 +208,23 @@ class Dashboard(Screen[None]):
         self._opened ^= {message.source}
         self._set(source=message.source, engine=None, chosen=True)
 
+    @on(Findings.Opened)
+    def _open(self, message: Findings.Opened) -> None:
+        """Show the evidence of a finding, as it stands at this moment."""
+        row, finding = message.problem.row, message.problem.finding
+        server = self._monitor.store.servers[row.source]
+        chart = evidence_chart(self._monitor, server, finding.engine, finding, row.moment)
+        until = min(row.moment, finding.until) if finding.until is not None else row.moment
+        since = until if finding.since is None else finding.since
+
+        def lines() -> Excerpt:
+            return self._excerpts(server.source, since, until, server.tz)
+
+        engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
+        name = f"{row.model} {row.port}{engine}"
+        screen = EvidenceScreen(name, finding, row.moment, chart, self._tz, lines)
+        self.app.push_screen(screen)
+
     @on(Input.Changed)
     def _filter_changed(self, message: Input.Changed) -> None:
         self._set(filter=message.value)
@@ -214,11 +261,17 @@ class Dashboard(Screen[None]):
     def action_help(self) -> None:
         """Show every key and sign."""
         keys: dict[str, str] = {}
-        for binding in (*self.BINDINGS, *Fleet.BINDINGS, *self.app.BINDINGS):
+        for binding in (
+            *self.BINDINGS,
+            *Fleet.BINDINGS,
+            *Findings.BINDINGS,
+            *self.app.BINDINGS,
+        ):
             if isinstance(binding, Binding):
                 key = binding.key_display or key_name(binding.key)
                 known = keys.get(binding.description)
-                keys[binding.description] = f"{known} {key}" if known else key
+                if known != key:
+                    keys[binding.description] = f"{known} {key}" if known else key
         self.app.push_screen(HelpScreen([(key, words) for words, key in keys.items()]))
 
     def action_pause(self) -> None:
@@ -274,6 +327,11 @@ class Dashboard(Screen[None]):
             for span in monitor.spans(server)
             if span.rule.severity != "note"
         }
+        times |= {
+            span.fired + server.skew
+            for server in monitor.store.servers.values()
+            for span, _ in monitor.trend_warnings(server, math.inf)
+        }
         self._alerts = (monitor.store.revision, sorted(times))
         return self._alerts[1]
 
@@ -284,10 +342,13 @@ class Dashboard(Screen[None]):
         self.draw()
 
     def action_findings(self) -> None:
-        """Give the charts' room to the findings, or give it back."""
+        """Give the charts' room and the cursor to the findings, or give them back."""
         self._full = not self._full
         self._layout = None
         self.draw()
+        findings = self.query_one(Findings)
+        findings.can_focus = self._full
+        (findings if self._full else self.query_one(Fleet)).focus()
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""
@@ -298,6 +359,16 @@ class Dashboard(Screen[None]):
             name = f"{row.model} {row.port}"
             self.app.push_screen(ErrorScreen(name, error_text(run, row.moment, self._tz)))
 
+    def action_calculators(self) -> None:
+        """Work out batch size, capacity and times, starting from the selected server's figures."""
+        view = self.query_one(Fleet).view
+        row = view.selected_row if view else None
+        if view is not None and row is not None:
+            run = self._monitor.store.servers[row.source].run_at(row.moment)
+            figures = prefilled(row.source, run, row.moment, self._monitor.settings, self._job)
+            name = f"{row.model} {row.port}  {clock(view.moment, view.tz)}"
+            self.app.push_screen(CalculatorScreen(name, figures))
+
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""
         field = self.query_one(Input)
@@ -305,7 +376,10 @@ class Dashboard(Screen[None]):
         field.focus()
 
     def action_clear_filter(self) -> None:
-        """Show all servers again."""
+        """Leave the findings; show all servers again."""
+        if self._full:
+            self.action_findings()
+            return
         field = self.query_one(Input)
         field.value = ""
         field.display = False

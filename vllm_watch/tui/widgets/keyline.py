@@ -24,7 +24,18 @@ NAMES = {
 """Keys as people write them."""
 
 
-ORDER = ("help", "findings", "engines", "pause", "time", "zoom", "alerts", "speed", "pane")
+ORDER = (
+    "help",
+    "findings",
+    "evidence",
+    "engines",
+    "pause",
+    "time",
+    "zoom",
+    "alerts",
+    "speed",
+    "pane",
+)
 """Keys in the order of their use; those that do not fit are left to the help."""
 
 

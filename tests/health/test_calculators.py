@@ -1,0 +1,94 @@
+"""The guides' worked examples, by hand, and what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vllm_watch.health.calculators import (
+    CALCULATORS,
+    Calculator,
+    batch_estimate,
+    capacity,
+    decode_rate,
+    job_seconds,
+    power_of_two,
+    recommended_batch,
+    span,
+)
+
+
+def calculator(name: str) -> Calculator:
+    return next(one for one in CALCULATORS if one.id == name)
+
+
+def test_decode_rate_of_the_guide() -> None:
+    assert decode_rate(315.2, 8) == pytest.approx(39.4)
+
+
+def test_batch_size_of_the_guide() -> None:
+    assert batch_estimate(8, 0.016, 0.60) == 300
+    assert power_of_two(300) == 256
+    inputs = {"running": 8.0, "kv_cache_usage": 0.016, "target_kv": 0.60, "kv_growth": 0.0}
+    answer = calculator("batch").answer(inputs)
+    assert answer.flag == "--max-num-seqs 256"
+    assert answer.formula == "8 × 60 ÷ 1.6 = 300; the power of two below: 256"
+    assert answer.text == "300 requests; 256 fill it to about 51 %"  # 256 × 1.6 ÷ 8 = 51.2
+
+
+def test_no_batch_is_advised_while_contexts_grow() -> None:
+    # h100_long_context early on: 20 running at 7.3 % would make 128, and ended at 81 % with 20.
+    inputs = {"running": 20.0, "kv_cache_usage": 0.073, "target_kv": 0.60, "kv_growth": 0.5}
+    answer = calculator("batch").answer(inputs)
+    assert (answer.flag, answer.value) == ("", 164.0)
+    assert "wait until they settle" in answer.text
+    unknown = calculator("batch").answer({**inputs, "kv_growth": None})
+    assert unknown.flag == "--max-num-seqs 128"
+    assert "is not known" in unknown.text
+    # A smaller one is: 20 at 81.2 % make 14, and they grow.
+    smaller = calculator("batch").answer({**inputs, "kv_cache_usage": 0.812})
+    assert smaller.flag == "--max-num-seqs 8"
+
+
+def test_capacity_of_the_guide() -> None:
+    assert round(capacity(8.49, 4)) == 34
+    assert recommended_batch(capacity(8.49, 4), 0.90) == 30
+    inputs = {"max_concurrency": 8.49, "engines": 4.0, "capacity_share": 0.9}
+    answer = calculator("capacity").answer(inputs)
+    assert answer.flag == "--max-num-seqs 30"
+    assert answer.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
+    assert "vLLM counts it per engine: 7 each" in answer.text
+
+
+def test_job_of_the_guide() -> None:
+    seconds = job_seconds(908, 32_000, 24, 650, 0.20)
+    assert seconds == pytest.approx(2235.08, abs=0.01)  # 37.8333 × 49.2308 × 1.2
+    assert span(seconds) == "37 min"
+    # All tokens at 650 tok/s for the whole server: 908 × 32000 ÷ 650 × 1.2 s
+    assert span(job_seconds(908, 32_000, 24, 650 / 24, 0.20)) == "14 h 54 min"
+
+
+def test_what_is_left_of_a_job_of_tokens() -> None:
+    answer = calculator("tokens").answer(
+        {"target_tokens": 1_000_000, "generated": 610_000, "generation_tps": 464.0}
+    )
+    assert answer.text == "about 14 min left, 61 % done"  # 390,000 ÷ 464 = 840.5 s
+
+
+def test_missing_inputs_are_named() -> None:
+    answer = calculator("capacity").answer({"engines": 4.0, "capacity_share": 0.9})
+    assert (answer.text, answer.flag, answer.value) == ("needs maximum concurrency", "", None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5_399, "1 h 30 min"), (200_000, "2 d 7 h")],
+)
+def test_spans_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@given(st.integers(1, 10**6))
+def test_the_power_of_two_never_exceeds(number: int) -> None:
+    assert power_of_two(number) <= number < 2 * power_of_two(number)

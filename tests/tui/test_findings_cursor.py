@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from tests.tui.test_app import dashboard, replay, running, shown, until
+from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.widgets.findings import Findings
+from vllm_watch.tui.widgets.fleet import Fleet
+
+
+def findings(app: VllmWatch) -> Findings:
+    return dashboard(app).query_one(Findings)
+
+
+def chosen(app: VllmWatch) -> str | None:
+    problem = findings(app).chosen
+    return problem.finding.id if problem else None
+
+
+async def test_f_gives_the_findings_the_cursor_and_the_arrows_move_it() -> None:
+    app = replay("08:54:45")
+    async with running(app) as pilot:
+        assert chosen(app) is None
+        await pilot.press("f")
+        await until(pilot, lambda: chosen(app) is not None)
+        problems = findings(app).view.problems  # type: ignore[union-attr]
+        assert len(problems) >= 2
+        assert chosen(app) == problems[0].finding.id == "server-dead"
+        await pilot.press("down")
+        assert chosen(app) == problems[1].finding.id
+        await pilot.press("k", "up")
+        assert chosen(app) == "server-dead"
+        await pilot.press("f")
+        assert chosen(app) is None
+        assert isinstance(app.focused, Fleet)
+
+
+async def test_the_list_scrolls_with_its_cursor() -> None:
+    app = replay("08:54:45")
+    async with running(app, (60, 12)) as pilot:
+        await pilot.press("f")
+        await until(pilot, lambda: chosen(app) is not None)
+        await pilot.resize_terminal(60, 7)
+        problems = findings(app).view.problems  # type: ignore[union-attr]
+        await pilot.press("pagedown")
+        assert chosen(app) == problems[-1].finding.id
+        assert problems[-1].finding.title in shown(app, Findings)
+        assert problems[0].finding.title not in shown(app, Findings)
+
+
+async def test_escape_leaves_the_findings_and_keeps_the_filter() -> None:
+    app = replay("08:54:45")
+    async with running(app) as pilot:
+        await pilot.press("slash", *"8003", "enter", "f")
+        await until(pilot, lambda: chosen(app) is not None)
+        await pilot.press("escape")
+        assert isinstance(app.focused, Fleet)
+        assert dashboard(app).query_one(Fleet).view.filter == "8003"  # type: ignore[union-attr]

@@ -1,0 +1,290 @@
+"""Calculators (HEALTH §4): batch size, capacity, time for a job, decode rate. Pure arithmetic.
+
+Each is data: its inputs and one function from them to an answer. The screen draws them, and what
+is prefilled comes from `vllm_watch/health/prefill.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+GROWTH_LIMIT = 0.10
+"""Rise (0…1) of KV usage per request from which on contexts grow ([advice] kv_growth_limit)."""
+Inputs = Mapping[str, float | None]
+"""Name of an input to its value: ratios 0…1, None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a calculator says."""
+
+    text: str
+    """The result in words, or which inputs are missing."""
+    formula: str = ""
+    """The arithmetic, with the inputs' figures."""
+    flag: str = ""
+    """A complete word of vLLM's command line to copy, empty where the result is none."""
+    value: float | None = None
+    """The result itself, None while an input is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input."""
+
+    name: str
+    label: str
+    unit: str = ""
+    """`%` for ratios: shown and typed in per cent, 0…1 inside."""
+    least: float = 0.0
+    """Values have to be above this."""
+    most: float = math.inf
+    or_zero: bool = False
+    """True where 0 is an answer too."""
+    asked: bool = False
+    """True where only the person knows it."""
+    optional: bool = False
+    """True where there is an answer without it."""
+
+    @property
+    def scale(self) -> float:
+        """What the value is multiplied with to be shown."""
+        return 100.0 if self.unit == "%" else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calculator:
+    """One question that figures answer."""
+
+    id: str
+    title: str
+    fields: tuple[Field, ...]
+    work_out: Callable[[Mapping[str, float]], Answer]
+    guide: str
+
+    def answer(self, inputs: Inputs) -> Answer:
+        """Return the answer, or which inputs it lacks."""
+        missing = [
+            field.label
+            for field in self.fields
+            if inputs.get(field.name) is None and not field.optional
+        ]
+        if missing:
+            return Answer(f"needs {', '.join(missing)}")
+        return self.work_out({name: value for name, value in inputs.items() if value is not None})
+
+
+# --- the arithmetic ---------------------------------------------------------------------------
+
+
+def decode_rate(generation_tps: float, running: float) -> float:
+    """Return tokens per second per running request [CHUNK]: 315.2 ÷ 8 ≈ 39.4.
+
+    Raises:
+        ZeroDivisionError: nothing runs.
+    """
+    return generation_tps / running
+
+
+def batch_estimate(running: float, kv_cache_usage: float, target: float) -> int:
+    """Return how many requests fill the KV cache to `target` (0…1) [PRESETS].
+
+    8 running at 1.6 %, for 60 %: 8 × 60 ÷ 1.6 = 300.
+
+    Raises:
+        ZeroDivisionError: the cache is empty.
+    """
+    # Figures of a log have one decimal: what they come to is not cut for a rounding in binary.
+    return max(1, math.floor(round(running * target / kv_cache_usage, 6)))
+
+
+def power_of_two(number: int) -> int:
+    """Return the largest power of two that does not exceed a number of at least 1: 300 → 256."""
+    return 1 << (number.bit_length() - 1)
+
+
+def capacity(max_concurrency: float, engines: float) -> float:
+    """Return how many requests of full length fit into all engines [LONG]: 8.49 × 4 ≈ 34.
+
+    `max_concurrency` is the X of the start-up line `Maximum concurrency … per request: X.XXx`.
+    """
+    return max_concurrency * engines
+
+
+def recommended_batch(whole: float, share: float) -> int:
+    """Return the `--max-num-seqs` for a capacity [LONG]: 90 % of it, 33.96 → 30."""
+    return max(1, math.floor(round(whole * share, 6)))
+
+
+def job_seconds(
+    requests: float, tokens: float, at_once: float, per_request: float, overhead: float
+) -> float:
+    """Return how long a job takes, in seconds [LONG].
+
+    Batches = requests ÷ at once; time = batches × tokens ÷ rate, plus `overhead` (0…1) for prefill
+    and queueing. The guide's example, 908 rollouts × 32,000 tokens, 24 at once, 650 tok/s, comes
+    to 37.83 × 49.2 s = 1,863 s, and with 20 % to 2,235 s: 37 minutes and a quarter. So its 650
+    tok/s is the rate of *each* request; were it that of the server (as where the same guide falls
+    from 1,600 to 650 tok/s), the 29.1 million tokens would take 14.9 hours. `per_request` here is
+    the rate of each request, generation throughput ÷ running, so that live figures fit.
+
+    Raises:
+        ZeroDivisionError: nothing at once, or no rate.
+    """
+    return requests / at_once * tokens / per_request * (1 + overhead)
+
+
+# --- the calculators --------------------------------------------------------------------------
+
+
+def _decode(known: Mapping[str, float]) -> Answer:
+    rate, running = known["generation_tps"], known["at_once"]
+    value = decode_rate(rate, running)
+    return Answer(
+        f"{value:.1f} tok/s per request",
+        f"{rate:,.1f} ÷ {running:g} = {value:.1f}",
+        value=value,
+    )
+
+
+def _batch(known: Mapping[str, float]) -> Answer:
+    running, usage, target = known["running"], known["kv_cache_usage"], known["target_kv"]
+    estimate = batch_estimate(running, usage, target)
+    flag = power_of_two(estimate)
+    filled = usage * flag / running
+    formula = (
+        f"{running:g} × {target * 100:g} ÷ {usage * 100:g} = {estimate:,}; "
+        f"the power of two below: {flag:,}"
+    )
+    growth = known.get("kv_growth")
+    grows = growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT)
+    if grows and flag > running:
+        # HEALTH §1: contexts that still grow will fill the cache: no larger batch is advised.
+        words = f"{estimate:,} requests now, but their contexts grow: wait until they settle"
+        return Answer(words, formula, value=float(estimate))
+    unknown = growth is None and flag > running
+    doubt = "; whether contexts still grow is not known" if unknown else ""
+    words = f"{estimate:,} requests; {flag:,} fill it to about {filled * 100:.0f} %{doubt}"
+    return Answer(words, formula, f"--max-num-seqs {flag}", float(estimate))
+
+
+def _capacity(known: Mapping[str, float]) -> Answer:
+    one, engines, share = known["max_concurrency"], known["engines"], known["capacity_share"]
+    whole = capacity(one, engines)
+    flag = recommended_batch(whole, share)
+    each = ""
+    if engines > 1:
+        each = f"; vLLM counts it per engine: {max(1, int(flag / engines))} each is as many"
+    return Answer(
+        f"{whole:.0f} requests of full length; {flag} recommended if all are that long{each}",
+        f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {whole * share:.2f} → {flag}",
+        f"--max-num-seqs {flag}",
+        whole,
+    )
+
+
+def _job(known: Mapping[str, float]) -> Answer:
+    left = max(0.0, known["target_requests"] - known["answered"])
+    seconds = job_seconds(
+        left,
+        known["tokens_per_request"],
+        known["at_once"],
+        known["per_request_tps"],
+        known["job_overhead"],
+    )
+    batches = left / known["at_once"]
+    return Answer(
+        f"about {span(seconds)} for {left:,.0f} requests",
+        f"{left:,.0f} ÷ {known['at_once']:g} = {batches:.1f} batches; "
+        f"× {known['tokens_per_request']:,.0f} ÷ {known['per_request_tps']:.1f} tok/s "
+        f"+ {known['job_overhead'] * 100:g} %",
+        value=seconds,
+    )
+
+
+def _tokens(known: Mapping[str, float]) -> Answer:
+    left = max(0.0, known["target_tokens"] - known["generated"])
+    seconds = left / known["generation_tps"]
+    done = min(1.0, known["generated"] / known["target_tokens"])
+    return Answer(
+        f"about {span(seconds)} left, {done * 100:.0f} % done",
+        f"({known['target_tokens']:,.0f} − {known['generated']:,.0f}) "
+        f"÷ {known['generation_tps']:,.1f} tok/s",
+        value=seconds,
+    )
+
+
+def span(seconds: float) -> str:
+    """Return a span of time as a person says it: `45 s`, `37 min`, `2 h 05 min`, `3 d 4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest:02d} min"
+    return f"{hours // 24:,} d {hours % 24} h"
+
+
+_RATE = Field("generation_tps", "generation", "tok/s")
+CALCULATORS: tuple[Calculator, ...] = (
+    Calculator(
+        "decode",
+        "Decode rate per request",
+        (_RATE, Field("at_once", "running")),
+        _decode,
+        "chunked prefill guide",
+    ),
+    Calculator(
+        "batch",
+        "Batch size for a KV usage",
+        (
+            Field("running", "running, per engine"),
+            Field("kv_cache_usage", "KV usage now", "%", most=1.0),
+            Field("target_kv", "KV usage wanted", "%", most=1.0),
+            Field("kv_growth", "grew in 3 minutes", "%", or_zero=True, optional=True),
+        ),
+        _batch,
+        "presets guide",
+    ),
+    Calculator(
+        "capacity",
+        "Capacity, and --max-num-seqs",
+        (
+            Field("max_concurrency", "maximum concurrency"),
+            Field("engines", "engines"),
+            Field("capacity_share", "share to use", "%", most=1.0),
+        ),
+        _capacity,
+        "long-context guide",
+    ),
+    Calculator(
+        "job",
+        "Time for a job of requests",
+        (
+            Field("target_requests", "requests", asked=True),
+            Field("answered", "answered so far", or_zero=True),
+            Field("tokens_per_request", "tokens per request"),
+            Field("at_once", "at once"),
+            Field("per_request_tps", "each at", "tok/s"),
+            Field("job_overhead", "prefill and queue", "%", or_zero=True),
+        ),
+        _job,
+        "long-context guide",
+    ),
+    Calculator(
+        "tokens",
+        "Time for a job of tokens",
+        (
+            Field("target_tokens", "tokens", asked=True),
+            Field("generated", "generated so far", or_zero=True),
+            _RATE,
+        ),
+        _tokens,
+        "long-context guide",
+    ),
+)
+"""Every calculator, in the order of the screen."""

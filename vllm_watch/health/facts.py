@@ -1,0 +1,67 @@
+"""What the start-up lines tell of a server, as numbers that rules compare (HEALTH §5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from vllm_watch.core.records import FieldValue
+
+_SIZE = re.compile(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
+"""Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, which is a part of them."""
+_VISION = re.compile(r"(?i)(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
+"""Words of names of models that see."""
+_NUMBERS = (
+    "max_num_seqs",
+    "max_model_len",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "tensor_parallel_size",
+    "data_parallel_size",
+    "kv_cache_tokens",
+    "max_concurrency",
+)
+
+
+def facts_of(
+    config: Mapping[str, FieldValue], model: str | None, batch_limit: int | None = None
+) -> dict[str, float]:
+    """Return what is known of a server as numbers; what the log does not say is not in it.
+
+    Args:
+        config: what the start-up lines told.
+        model: the model's name: it tells its size, and whether it sees.
+        batch_limit: `max_num_seqs` as the user gave it, where the log does not say.
+    """
+    facts = {name: float(value) for name in _NUMBERS if (value := number(config, name)) is not None}
+    if batch_limit is not None:
+        facts.setdefault("max_num_seqs", float(batch_limit))
+    if isinstance(config.get("enforce_eager"), bool):
+        facts["eager"] = float(bool(config["enforce_eager"]))
+    facts["custom_allreduce_off"] = float("custom_allreduce" in config)
+    if model:
+        facts["vision_language"] = float(_VISION.search(model) is not None)
+        billions = model_billions(model)
+        if billions is not None:
+            facts["model_billions"] = billions
+    if "max_num_seqs" in facts and "max_concurrency" in facts:
+        whole = facts["max_concurrency"] * facts.get("data_parallel_size", 1.0)
+        if whole > 0:
+            facts["over_capacity"] = facts["max_num_seqs"] / whole
+    return facts
+
+
+def number(config: Mapping[str, FieldValue], name: str) -> float | None:
+    """Return a number of the configuration, None where it is none or not known."""
+    value = config.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def model_billions(name: str) -> float | None:
+    """Return a model's parameters in billions as its name says them, None where it does not.
+
+    The largest of several numbers: `Qwen3-30B-A3B` is 30, `Mixtral-8x7B` is 56 (47 in truth: its
+    experts share a part), `my-finetune-v2` says nothing.
+    """
+    sizes = [float(times or 1) * float(size) for times, size in _SIZE.findall(name)]
+    return max(sizes, default=None)

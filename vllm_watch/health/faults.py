@@ -1,0 +1,244 @@
+"""Sudden drops of throughput, and throughput that does not come back with the load (HEALTH §3).
+
+Fed with the samples of one engine in time order; each remembers some minutes, never the history.
+Medians and MADs (`health/robust.py`) stand for "usual" and "noise": the Hampel identifier, which
+calls a value an outlier more than 3 scaled MADs off the median of its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
+
+from vllm_watch.config.sections import HealthSettings, TrendSettings
+from vllm_watch.health.longcontext import Busy
+from vllm_watch.health.robust import FEWEST, spread
+
+_STEADY_SHARE = 0.75
+"""Share of some minutes' samples that must lie near their median number running to be steady."""
+
+
+class Usual(NamedTuple):
+    """What was usual in some minutes."""
+
+    rate: float
+    """Median generation throughput, tokens per second."""
+    noise: float
+    """Its robust standard deviation."""
+    running: float
+    """Median number running."""
+    work: float
+    """Median number running or waiting."""
+    per_request_kv: float | None
+    """Median KV cache usage per running request."""
+
+
+class Change(NamedTuple):
+    """What a fault was seen by."""
+
+    since: float
+    """Epoch seconds of the first sample of it."""
+    before: Usual
+    now: float
+    """Generation throughput, tokens per second."""
+    running: float
+
+
+def usual(samples: Sequence[Busy]) -> Usual:
+    """Return what was usual in samples.
+
+    Raises:
+        statistics.StatisticsError: there are none.
+    """
+    rates = [sample.rate for sample in samples]
+    fills = [sample.per_request_kv for sample in samples if sample.per_request_kv is not None]
+    return Usual(
+        median(rates),
+        spread(rates),
+        median(sample.running for sample in samples),
+        median(sample.work for sample in samples),
+        median(fills) if fills else None,
+    )
+
+
+class SuddenDrop:
+    """A drop to near zero within a line or two, while the load stays.
+
+    A sample is low when its throughput is below `sudden_drop_share` of the median of the busy
+    minutes before it and more than `outlier_deviations` robust deviations below it, although as
+    much work (running + waiting, −20 %) is there and prompts do not explain it (their throughput
+    is below what is lacking). `hold_samples` low ones in a row are a drop; it is over after
+    `clear_samples` with twice that share, or with less work. What was usual is not learnt from
+    low samples, so a drop does not become usual while it lasts.
+    """
+
+    def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
+        """Judge with these settings."""
+        self._health, self._trend = health, trend
+        self._base: Usual | None = None
+        self._low: list[float] = []
+        self._clear = 0
+        self.active: Change | None = None
+        """The drop that lasts."""
+
+    def feed(self, sample: Busy | None, window: Sequence[Busy]) -> None:
+        """Take the next sample, None for an idle one, and the busy minutes before it."""
+        if sample is None:
+            self._forget()
+            return
+        base = self._base
+        if base is None:
+            share = self._trend.sudden_drop_share
+            # No median is above the highest: most samples are told without working it out.
+            if len(window) < FEWEST or sample.rate >= share * max(one.rate for one in window):
+                return
+            base = usual(window)
+        if self.active is not None:
+            self._follow(sample, base)
+        elif self._is_low(sample, base):
+            self._base = base
+            self._low.append(sample.time)
+            if len(self._low) >= self._health.hold_samples:
+                self.active = Change(self._low[0], base, sample.rate, sample.running)
+                self._clear = 0
+        else:
+            self._forget()
+
+    def _is_low(self, sample: Busy, base: Usual) -> bool:
+        trend = self._trend
+        return (
+            sample.work >= (1 - trend.running_tolerance) * base.work
+            and sample.rate < trend.sudden_drop_share * base.rate
+            and sample.rate < base.rate - trend.outlier_deviations * base.noise
+            and sample.prompt < base.rate - sample.rate
+        )
+
+    def _follow(self, sample: Busy, base: Usual) -> None:
+        trend = self._trend
+        back = sample.rate >= 2 * trend.sudden_drop_share * base.rate
+        gone = sample.work < (1 - trend.running_tolerance) * base.work
+        self._clear = self._clear + 1 if back or gone else 0
+        if self._clear >= self._health.clear_samples:
+            self._forget()
+        elif self.active is not None:
+            self.active = self.active._replace(now=sample.rate, running=sample.running)
+
+    def shift(self, seconds: float) -> None:
+        """Move it in time."""
+        self._low = [time + seconds for time in self._low]
+        self.active = _shifted(self.active, seconds)
+
+    def _forget(self) -> None:
+        self._base, self._low, self.active = None, [], None
+
+
+@dataclass(slots=True)
+class _Pause:
+    """The busy minutes before a pause, and the samples since the load came back."""
+
+    before: Usual
+    after: deque[Busy]
+
+
+class NoRecovery:
+    """Throughput that stays away although the load came back: a leak looks like that.
+
+    Before a pause (nothing running, or under half of what was usual) the busy minutes are kept.
+    When for as many minutes about as many run again (±20 %) and their contexts are no longer than
+    before (KV usage per request, +20 %), the median throughput has to be at least
+    `recovery_share` of the median before, or within `outlier_deviations` robust deviations of it.
+    Unknown, so no fault, where the KV usage is unknown: longer contexts would explain it.
+    """
+
+    def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
+        """Judge with these settings."""
+        self._health, self._trend = health, trend
+        self._steady: tuple[Busy, ...] = ()
+        self._running: float | None = None
+        self._pause: _Pause | None = None
+        self._clear = 0
+        self.active: Change | None = None
+        """The lack of recovery that lasts."""
+
+    def feed(self, sample: Busy | None, window: Sequence[Busy], *, full: bool) -> None:
+        """Take the next sample, None for an idle one.
+
+        `window` is the last busy minutes, this sample among them; `full`: they are whole.
+        """
+        if sample is None or (self._running and sample.running < self._running / 2):
+            self._pausing()
+            return
+        if self._pause is not None:
+            self._returning(sample, self._pause)
+        # While the load is back the minutes of the pause are still among the last ones.
+        if full and not (self._pause is not None and self._pause.after):
+            self._learn(window)
+
+    def shift(self, seconds: float) -> None:
+        """Move it in time."""
+        self.active = _shifted(self.active, seconds)
+        if self._pause is not None:
+            after = (one._replace(time=one.time + seconds) for one in self._pause.after)
+            self._pause.after = deque(after)
+
+    def _pausing(self) -> None:
+        self.active, self._clear = None, 0
+        if self._pause is not None:
+            self._pause.after.clear()
+        elif self._steady:
+            self._pause = _Pause(usual(self._steady), deque())
+
+    def _returning(self, sample: Busy, pause: _Pause) -> None:
+        trend = self._trend
+        away = abs(sample.running - pause.before.running)
+        if away > trend.running_tolerance * pause.before.running:
+            pause.after.clear()
+            self.active = None
+            return
+        pause.after.append(sample)
+        minutes = trend.busy_minutes * 60 - sample.covers / 2
+        covered = sum(one.covers for one in pause.after)
+        while covered - pause.after[0].covers >= minutes:
+            covered -= pause.after.popleft().covers
+        if covered < minutes:
+            return
+        now = usual(pause.after)
+        if not self._short_of(now, pause.before):
+            self._clear += 1
+            if self.active is None or self._clear >= self._health.clear_samples:
+                self._pause = self.active = None
+            return
+        self._clear = 0
+        since = pause.after[0].time if self.active is None else self.active.since
+        self.active = Change(since, pause.before, now.rate, now.running)
+
+    def _short_of(self, now: Usual, before: Usual) -> bool:
+        trend = self._trend
+        if now.per_request_kv is None or before.per_request_kv is None:
+            return False
+        return (
+            now.per_request_kv <= (1 + trend.running_tolerance) * before.per_request_kv
+            and now.rate < trend.recovery_share * before.rate
+            and now.rate < before.rate - trend.outlier_deviations * before.noise
+        )
+
+    def _learn(self, window: Sequence[Busy]) -> None:
+        """Remember steady minutes; such at another load end the comparison with those before."""
+        tolerance = self._trend.running_tolerance
+        running = median(sample.running for sample in window)
+        near = sum(abs(sample.running - running) <= tolerance * running for sample in window)
+        if near < len(window) * _STEADY_SHARE:
+            return
+        if self._pause is not None:
+            before = self._pause.before.running
+            if abs(running - before) <= tolerance * before:
+                return
+            self._pause = self.active = None
+        self._steady, self._running = tuple(window), running
+
+
+def _shifted(change: Change | None, seconds: float) -> Change | None:
+    return None if change is None else change._replace(since=change.since + seconds)

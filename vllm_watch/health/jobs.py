@@ -1,0 +1,165 @@
+"""How far a job is, and when it will be done: tokens generated and requests answered so far.
+
+Generated tokens are integrated over the stats lines (`core/tokens.py`), not guessed from a formula;
+requests are counted from the access lines. A job begins with the run.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
+from vllm_watch.core.tokens import SILENCE_CADENCES
+
+RECENT_SECONDS = 180.0
+"""The rate of tokens is the mean of this long: contexts grow, so the start tells little."""
+RECENT_REQUESTS = 10
+"""Requests that must have been answered lately for their rate to be that of the last while …"""
+RECENT_REQUESTS_SECONDS = 600.0
+"""… which is this long; else it is the rate of the whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What a job is: set by `--target-requests` and `--target-tokens`."""
+
+    requests: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is at a moment."""
+
+    unit: str
+    """`requests` or `tokens`."""
+    done: float
+    target: float
+    seconds_left: float | None
+    """Seconds until the target is reached at the present rate, None if nothing moves."""
+    reached: float | None = None
+    """Epoch seconds at which the target was reached."""
+
+    @property
+    def share(self) -> float:
+        """Share (0…1) that is done; 1 only when the target is reached."""
+        return min(1.0, self.done / self.target)
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Tokens of one engine added up line by line; goes on where it stopped."""
+
+    cadence: float = 0.0
+    times: array[float] = field(default_factory=lambda: array("d"))
+    totals: array[float] = field(default_factory=lambda: array("d"))
+
+    def read(self, series: Series) -> None:
+        """Add the lines that are new; begin again if older ones have changed."""
+        if not self._goes_on_in(series):
+            self.times, self.totals = array("d"), array("d")
+        known = len(self.times)
+        self.cadence = series.cadence
+        rates = series.values("generation_tps", known, len(series))
+        total = self.totals[-1] if known else 0.0
+        for time, rate in zip(series.times[known:], rates, strict=True):
+            distance = time - self.times[-1] if self.times else self.cadence
+            if distance > SILENCE_CADENCES * self.cadence:
+                distance = self.cadence
+            total += (rate or 0.0) * distance
+            self.times.append(time)
+            self.totals.append(total)
+
+    def _goes_on_in(self, series: Series) -> bool:
+        known = len(self.times)
+        if known > len(series) or self.cadence != series.cadence:
+            return False
+        return not known or (
+            self.times[0] == series.times[0] and self.times[-1] == series.times[known - 1]
+        )
+
+    def at(self, time: float) -> float:
+        """Return the tokens up to a moment."""
+        index = bisect_left(self.times, time + 1e-6)
+        return self.totals[index - 1] if index else 0.0
+
+
+class JobWatch:
+    """Progress of jobs; remembers sums, so that a refresh adds what is new only."""
+
+    def __init__(self, targets: Targets) -> None:
+        """Watch a job with these targets."""
+        self.targets = targets
+        self._meters: dict[tuple[str, int, int], _Meter] = {}
+
+    def generated(self, source: str, run: Run, time: float) -> float:
+        """Return the tokens that a run of the log `source` generated up to `time`."""
+        return _total(self._read(source, run), time)
+
+    def progress(self, source: str, run: Run, time: float) -> tuple[Progress, ...]:
+        """Return how far the job is at `time`, for each target; nothing before the first line."""
+        found = []
+        first = min((one.times[0] for one in run.series.values() if len(one)), default=None)
+        if first is None or time < first:
+            return ()
+        if self.targets.requests:
+            found.append(_request_progress(run, self.targets.requests, first, time))
+        if self.targets.tokens:
+            found.append(self._token_progress(source, run, self.targets.tokens, first, time))
+        return tuple(found)
+
+    def _token_progress(
+        self, source: str, run: Run, target: int, first: float, time: float
+    ) -> Progress:
+        meters = self._read(source, run)
+        done = _total(meters, time)
+        if done >= target:
+            times = sorted({at for meter in meters for at in meter.times if at <= time})
+            reached = bisect_left(times, float(target), key=lambda at: _total(meters, at))
+            return Progress("tokens", done, target, 0.0, times[min(reached, len(times) - 1)])
+        span = min(RECENT_SECONDS, time - first + run.cadence)
+        lately = done - _total(meters, time - span)
+        left = (target - done) * span / lately if lately > 0 else None
+        return Progress("tokens", done, target, left)
+
+    def _read(self, source: str, run: Run) -> list[_Meter]:
+        meters = []
+        for engine in run.engines:
+            meter = self._meters.setdefault((source, run.number, engine), _Meter())
+            meter.read(run.series[engine])
+            meters.append(meter)
+        return meters
+
+
+def _total(meters: Iterable[_Meter], time: float) -> float:
+    return sum([meter.at(time) for meter in meters], start=0.0)
+
+
+def answered(run: Run, time: float) -> int:
+    """Return how many requests were answered well (status below 400) before `time`."""
+    whole = sum(number for status, number in run.served.items() if status < "400")
+    later = bisect_left(run.traffic.begins, time)
+    return round(whole - sum(run.traffic.counts[0][later:]))
+
+
+def _request_progress(run: Run, target: int, first: float, time: float) -> Progress:
+    done = answered(run, time)
+    if done >= target:
+        counts = run.traffic.counts[0]
+        # Of very many requests the oldest have no time any more.
+        totals = accumulate(counts, initial=answered(run, math.inf) - sum(counts))
+        index = next(index for index, total in enumerate(totals) if round(total) >= target)
+        reached = run.traffic.begins[index - 1] if index else first
+        return Progress("requests", done, target, 0.0, reached)
+    span = min(RECENT_REQUESTS_SECONDS, time - first + run.cadence)
+    lately = done - answered(run, time - span)
+    if lately < RECENT_REQUESTS:
+        span, lately = time - first + run.cadence, done
+    left = (target - done) * span / lately if lately > 0 else None
+    return Progress("requests", done, target, left)

@@ -1,0 +1,175 @@
+"""How much slower a run may become as its contexts grow (HEALTH §3, from [LONG]).
+
+Pure arithmetic on figures of one engine; `health/trends.py` feeds it with samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median, stdev
+from typing import Literal, NamedTuple
+
+from vllm_watch.config.sections import TrendSettings
+
+Verdict = Literal["expected", "faulty", "unknown"]
+
+
+class Busy(NamedTuple):
+    """One sample with requests running."""
+
+    time: float
+    covers: float
+    """Seconds that it stands for."""
+    rate: float
+    """Generation throughput, tokens per second of the whole engine."""
+    running: float
+    work: float
+    """Requests running or waiting."""
+    prompt: float
+    """Prompt throughput, tokens per second; 0 where the line has none."""
+    per_request_kv: float | None
+    """KV cache usage (0…1) ÷ requests running: grows with contexts."""
+
+
+class Minutes(NamedTuple):
+    """The means of some busy minutes."""
+
+    per_request: float
+    """Mean generation throughput ÷ mean number running, tokens per second."""
+    running: float
+    """Mean number running."""
+    usual: float
+    """Median number running: the two differ where the load changed within."""
+    error: float = 0.0
+    """Standard error of the mean rate, as a share of it: how far chance alone moves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDown:
+    """How much slower a run has become, and what to think of it."""
+
+    verdict: Verdict
+    reason: str
+    """Why it is so, in words; what is missing where it is unknown."""
+    fall: float | None = None
+    """1 − last ÷ first minutes' rate per request (0…1; negative: faster)."""
+    context: float | None = None
+    """Tokens of context per request at the newest sample."""
+    at_least: bool = False
+    """True when prefixes are shared so much that the context is a lower bound."""
+    band: tuple[float, float] | None = None
+    """Fall (0…1) that is expected at this context: from, to."""
+    before: float | None = None
+    """Tokens per second per request in the first busy minutes."""
+    now: float | None = None
+    """The same in the last busy minutes."""
+
+
+def bands(settings: TrendSettings) -> tuple[tuple[float, float, float], ...]:
+    """Return the documented bands: context below which each holds, and fall from … to [LONG]."""
+    falls = (
+        settings.fall_to_4k,
+        settings.fall_to_10k,
+        settings.fall_to_20k,
+        settings.fall_to_30k,
+        settings.fall_to_50k,
+    )
+    limits = (4_000.0, 10_000.0, 20_000.0, 30_000.0, 50_000.0)
+    return tuple(zip(limits, (0.0, *falls[:-1]), falls, strict=True))
+
+
+def band_at(context: float, settings: TrendSettings) -> tuple[float, float] | None:
+    """Return the fall (0…1) that is expected at a context in tokens, None beyond the table."""
+    for limit, low, high in bands(settings):
+        if context < limit:
+            return low, high
+    return None
+
+
+def context_per_request(
+    kv_cache_usage: float | None, cache_tokens: float | None, running: float | None
+) -> float | None:
+    """Return tokens of context per request: KV usage × KV cache tokens ÷ running (HEALTH §3).
+
+    A shared prefix is in the cache once, so this is a lower bound when prefixes are shared. None
+    when the cache size is not in the log, or nothing runs.
+    """
+    if kv_cache_usage is None or cache_tokens is None or not running:
+        return None
+    return kv_cache_usage * cache_tokens / running
+
+
+def minutes_of(samples: Sequence[Busy]) -> Minutes:
+    """Return the means of busy samples.
+
+    Raises:
+        ZeroDivisionError: there are none.
+    """
+    ran = [sample.running for sample in samples]
+    running = sum(ran)
+    rate = sum([sample.rate for sample in samples])
+    usual = rate / len(ran)
+    error = stdev(sample.rate for sample in samples) / math.sqrt(len(ran)) if len(ran) > 1 else 0.0
+    share = error / usual if usual > 0 else 0.0
+    return Minutes(rate / running, running / len(ran), median(ran), share)
+
+
+def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:
+    """Tell whether about the same number ran: mean and median within `tolerance` of the first's."""
+    return (
+        abs(last.running - first.running) <= tolerance * first.running
+        and abs(last.usual - first.usual) <= tolerance * first.usual
+    )
+
+
+def judged(
+    first: Minutes | None,
+    last: Minutes | None,
+    context: float | None,
+    settings: TrendSettings,
+    *,
+    shared: bool = False,
+) -> SlowDown:
+    """Return what to think of the last busy minutes against the first (HEALTH §3).
+
+    `first` and `last` are None until each is over and the two do not overlap; `shared`: prefixes
+    are shared so much that `context` is a lower bound.
+    """
+    if first is None or last is None:
+        needed = 2 * settings.busy_minutes
+        return SlowDown("unknown", f"fewer than {needed:g} busy minutes so far", context=context)
+    if first.per_request <= 0:
+        return SlowDown("unknown", "nothing was generated in the first minutes", context=context)
+    if not comparable(first, last, settings.running_tolerance):
+        words = f"{first.running:.0f} ran at first, {last.running:.0f} now: not comparable"
+        return SlowDown("unknown", words, context=context)
+    fall = 1 - last.per_request / first.per_request
+    figures = (fall, context, shared)
+    rates = (first.per_request, last.per_request)
+    if context is None:
+        words = "context lengths unknown: the KV cache size is not in the log"
+        return SlowDown("unknown", words, *figures, None, *rates)
+    band = band_at(context, settings)
+    if band is None:
+        words = "no fall is documented for contexts beyond 50K tokens"
+        return SlowDown("unknown", words, *figures, None, *rates)
+    low, high = band
+    words = f"{low * 100:.0f}–{high * 100:.0f} % is normal at {thousands(context)} tokens"
+    if fall <= high:
+        return SlowDown("expected", words, *figures, band, *rates)
+    if shared:
+        words = "shared prefixes hide how long the contexts are"
+        return SlowDown("unknown", words, *figures, band, *rates)
+    return SlowDown("faulty", words, *figures, band, *rates)
+
+
+def worst_of(found: Iterable[SlowDown]) -> SlowDown | None:
+    """Return the one that tells most: a fault, then the deepest fall; None of none."""
+    return max(found, key=lambda slow: (slow.verdict == "faulty", slow.fall or -1.0), default=None)
+
+
+def thousands(tokens: float) -> str:
+    """Return a number of tokens as the guides write it: `26.4K`, `850`."""
+    return f"{tokens / 1000:.1f}K" if tokens >= 1000 else f"{tokens:.0f}"

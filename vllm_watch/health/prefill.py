@@ -1,0 +1,87 @@
+"""What the calculators start from: the selected server's own figures (HEALTH §4)."""
+
+from __future__ import annotations
+
+from vllm_watch.config import Settings
+from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
+from vllm_watch.health.jobs import JobWatch, answered
+
+
+def prefilled(
+    source: str, run: Run, time: float, settings: Settings, job: JobWatch
+) -> dict[str, float | None]:
+    """Return the inputs of every calculator at `time`; None where the log does not say.
+
+    `at_once` and `per_request_tps` are what runs now; `tokens_per_request` is what was generated
+    ÷ requests answered, so it holds only once requests end.
+    """
+    engines = max(1, len(run.engines))
+    now = {name: _now(run, name, time) for name in ("generation_tps", "running", "kv_cache_usage")}
+    running, rate = now["running"], now["generation_tps"]
+    done = answered(run, time)
+    generated = job.generated(source, run, time)
+    concurrency = run.config.get("max_concurrency")
+    known = isinstance(concurrency, (int, float)) and not isinstance(concurrency, bool)
+    size = run.config.get("data_parallel_size")
+    return {
+        **now,
+        "running": None if running is None else running / engines,
+        "target_kv": settings.advice.batch_target_kv,
+        "kv_growth": kv_growth(run, time, settings.advice.kv_growth_seconds),
+        "kv_growth_limit": settings.advice.kv_growth_limit,
+        "max_concurrency": float(concurrency) if known else None,  # type: ignore[arg-type]
+        "engines": float(size if isinstance(size, int) and size > 0 else engines),
+        "capacity_share": settings.advice.capacity_share,
+        "target_requests": _float(job.targets.requests),
+        "answered": float(done),
+        "tokens_per_request": generated / done if done else None,
+        "at_once": running or None,
+        "per_request_tps": rate / running if rate and running else None,
+        "job_overhead": settings.advice.job_overhead,
+        "target_tokens": _float(job.targets.tokens),
+        "generated": generated,
+    }
+
+
+def kv_growth(run: Run, time: float, seconds: float) -> float | None:
+    """Return by what share (0…) KV usage per running request rose in the last `seconds`.
+
+    The engine that grew most; 0 where it fell, None before that long with requests running.
+    """
+    grown = []
+    for engine in run.engines:
+        series = run.series[engine]
+        now, then = _fill(series, time), _fill(series, time - seconds)
+        if now is not None and then:
+            grown.append(max(0.0, now / then - 1))
+    return max(grown, default=None)
+
+
+def _fill(series: Series, time: float) -> float | None:
+    """Return KV usage ÷ requests running at a moment, None if nothing runs."""
+    index = series.index_at(time)
+    if index is None:
+        return None
+    usage, running = series.value("kv_cache_usage", index), series.value("running", index)
+    return usage / running if usage is not None and running else None
+
+
+def _float(number: int | None) -> float | None:
+    return None if number is None else float(number)
+
+
+def _now(run: Run, metric: str, time: float) -> float | None:
+    """Return a metric's newest value at `time`, of all engines together."""
+    values = []
+    for engine in run.engines:
+        series = run.series[engine]
+        index = series.index_at(time)
+        value = None if index is None else series.value(metric, index)
+        if value is not None:
+            values.append(value)
+    if not values:
+        return None
+    total = sum(values)
+    return total if METRIC_BY_NAME[metric].total == "sum" else total / len(values)

@@ -1,0 +1,71 @@
+"""Robust statistics of a few minutes of samples: median, MAD, and how erratically they swing.
+
+Medians and median absolute deviations stand one odd sample in two (Huber, Robust Statistics, 1981;
+Hampel, 1974), so a single wild line neither raises nor hides anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from statistics import median
+
+NORMAL = 1.4826
+"""MAD × this estimates the standard deviation of normal noise: 1 ÷ Φ⁻¹(3/4), a textbook value."""
+FEWEST = 6
+"""Values that it takes to call a series erratic: one minute of lines."""
+TURNING = 1 / 3
+"""Share of turning points from which on a series goes up and down rather than somewhere. Pure noise
+turns at 2/3 of its points, a trend at none (turning point test: Bienaymé, 1874)."""
+ERRATIC = 0.15
+"""Swing from which on it is erratic; steady captures lie at 0.02 to 0.10."""
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the median absolute deviation, scaled to the standard deviation of normal noise.
+
+    Raises:
+        statistics.StatisticsError: there are no values.
+    """
+    middle = median(values)
+    return NORMAL * median(abs(value - middle) for value in values)
+
+
+def slope(values: Sequence[float]) -> float:
+    """Return the rise per value: the median over all pairs (Theil 1950, Sen 1968).
+
+    Raises:
+        statistics.StatisticsError: there are fewer than two values.
+    """
+    numbered = enumerate(values)
+    return median((y - x) / (j - i) for (i, x), (j, y) in combinations(numbered, 2))
+
+
+def swing(values: Sequence[float]) -> float:
+    """Return how far values swing from one to the next, as a share (0…) of their median.
+
+    NORMAL × the median of |difference of neighbours − slope| ÷ √2 ÷ the median (von Neumann's mean
+    square successive difference, 1941, with a median in place of the square; the slope is Theil's
+    and Sen's): a trend, however steep, cancels out. 0 with fewer than `FEWEST` finite values, for
+    a median of 0, and where fewer than a third of the values are turning points: what goes one way
+    does not swing.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    middle = median(known) if len(known) >= FEWEST else 0.0
+    if middle <= 0:
+        return 0.0
+    steps = [later - sooner for sooner, later in pairwise(known)]
+    turns = sum(one * other < 0 for one, other in pairwise(steps))
+    if turns < TURNING * (len(known) - 2):
+        return 0.0
+    trend = slope(known)
+    return NORMAL * median(abs(step - trend) for step in steps) / math.sqrt(2) / middle
+
+
+def erratic(values: Sequence[float], level: float = ERRATIC) -> bool:
+    """Tell whether values (generation throughput of the last minutes) swing erratically.
+
+    Over-capacity batching shows so when the KV cache is near its top [LONG]; alone it is no fault.
+    """
+    return swing(values) >= level

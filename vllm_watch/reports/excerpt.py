@@ -1,0 +1,209 @@
+"""The lines of a log around a moment, found again in the file: the evidence behind a finding.
+
+No offsets are kept while a log is read, so the place is searched by its stamps: bisection over the
+bytes, which reads some hundred kilobytes of a log of any size. Meant for a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
+from vllm_watch.parsing.access import AccessCounter
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scanner import Scanner
+from vllm_watch.parsing.text import shown
+from vllm_watch.parsing.timestamps import StampClock, Zone, first_and_newest, moment
+from vllm_watch.sources.follower import open_trouble
+from vllm_watch.sources.paths import STDIN
+
+LEAD = 10.0
+"""Seconds before the moment from which lines are shown: one stats interval of vLLM."""
+MOST_LINES = 200
+"""Lines that are shown at most."""
+BLOCK = 1 << 16
+"""Bytes read at a time, and the width at which the bisection ends."""
+_OVERLAP = 64
+"""Bytes by which two reads overlap, so that no stamp is cut."""
+_WITHOUT_STAMP = 4 << 20
+"""Bytes without any stamp that are looked through for the next one."""
+_MOST_READ = 32 << 20
+"""Bytes read from the place on: of very many request lines the rest is not counted."""
+_LONGEST = 1 << 16
+_REQUESTS_SHOWN = 2
+"""Request lines in a row that are shown; of more, their number."""
+
+Kind = Literal["stats", "error", "event", "request", "line", "skipped"]
+
+
+class LogLine(NamedTuple):
+    """One line of a log."""
+
+    kind: Kind
+    text: str
+    """Safe to show: nothing in it acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines of a log around a moment."""
+
+    lines: tuple[LogLine, ...] = ()
+    trouble: str = ""
+    """Why there are none, in one line."""
+    more: bool = False
+    """True when there are further lines of that time."""
+
+
+def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats) -> Excerpt:
+    """Return the lines of a log from `LEAD` seconds before `since` to `until` (epoch seconds).
+
+    Stamps are read in the zone `tz`, in the year that puts them nearest to `since`. Requests in a
+    row are told by their number, so that stats lines are not crowded out.
+    """
+    if path == STDIN:
+        return Excerpt(trouble="standard input cannot be read a second time")
+    start = since - LEAD
+    try:
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            offset = _place(file, size, start, tz)
+            return _lines(file, offset, (start, until), tz, formats)
+    except FileNotFoundError:
+        return Excerpt(trouble=f"{path}: is gone, so its lines cannot be shown")
+    except OSError as error:
+        return Excerpt(trouble=open_trouble(path, error))
+
+
+def stamp_time(stamp: bytes, near: float, tz: tzinfo) -> float | None:
+    """Return the moment of `MM-DD HH:MM:SS` in the year that puts it nearest to `near`."""
+    year = datetime.fromtimestamp(near, tz).year
+    found = (moment(stamp, candidate, tz) for candidate in (year - 1, year, year + 1))
+    times = [at.timestamp() for at in found if at is not None]
+    return min(times, key=lambda time: abs(time - near), default=None)
+
+
+def _place(file: BinaryIO, size: int, start: float, tz: tzinfo) -> int:
+    """Return an offset at most `BLOCK` before the first stamp from `start` on."""
+    low, high = 0, size
+    while high - low > BLOCK:
+        middle = (low + high) // 2
+        time = _next_stamp(file, middle, min(high, middle + _WITHOUT_STAMP), start, tz)
+        if time is None or time >= start:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _next_stamp(file: BinaryIO, begin: int, end: int, near: float, tz: tzinfo) -> float | None:
+    """Return the time of the first stamp between two offsets."""
+    while begin < end:
+        file.seek(begin)
+        data = file.read(min(BLOCK, end - begin) + _OVERLAP)
+        first, _ = first_and_newest(data, b"")
+        if first is not None:
+            return stamp_time(first, near, tz)
+        if not data:
+            return None
+        begin += BLOCK
+    return None
+
+
+def _lines(
+    file: BinaryIO, offset: int, window: tuple[float, float], tz: tzinfo, formats: Formats
+) -> Excerpt:
+    """Return the lines of a window, read from an offset at or before it."""
+    start, until = window
+    file.seek(offset)
+    if offset:
+        file.readline(_LONGEST)  # the rest of a line that stands before the window anyway
+    year = datetime.fromtimestamp(start, tz).year
+    scanner = Scanner(formats, StampClock(Zone(tz, "given"), year))
+    kept = _Kept()
+    first = None
+    counter = AccessCounter(formats.access)
+    for raw in _raw_lines(file):
+        # Most lines of a busy server: told without the search for a stamp, of which they have none.
+        requests = None if b".py:" in raw else counter.count(raw, 0, len(raw), None)
+        if requests is not None:
+            if kept.inside and not kept.take(raw, [requests]):
+                return Excerpt(kept.lines(), more=True)
+            continue
+        stamp, _ = first_and_newest(raw, b"")
+        time = None if stamp is None else stamp_time(stamp, start, tz)
+        if time is not None:
+            first = time if first is None else first
+            if time > until:
+                break
+            kept.inside = kept.inside or time >= start
+        if kept.inside and not kept.take(raw, scanner.scan(raw).records):
+            return Excerpt(kept.lines(), more=True)
+    lines = kept.lines()
+    if not lines:
+        begun = first is not None and first > until
+        why = "it was begun again after that time" if begun else "no line of that time is in it"
+        return Excerpt(trouble=f"{file.name}: {why}")
+    return Excerpt(lines)
+
+
+def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
+    left = _MOST_READ
+    while left > 0 and (raw := file.readline(_LONGEST)):
+        left -= len(raw)
+        yield raw
+
+
+class _Kept:
+    """Lines that are shown, requests in a row counted."""
+
+    def __init__(self) -> None:
+        self.inside = False
+        """True once the window has begun."""
+        self._lines: list[LogLine] = []
+        self._requests = 0
+
+    def take(self, raw: bytes, records: list[Record]) -> bool:
+        """Take a line in; False when there is no room for it."""
+        kind = _kind(records)
+        if kind == "request":
+            self._requests += 1
+            if self._requests > _REQUESTS_SHOWN:
+                return True
+        else:
+            self._close()
+        text = shown(raw)
+        if not text:
+            return True
+        if len(self._lines) >= MOST_LINES:
+            return False
+        self._lines.append(LogLine(kind, text))
+        return True
+
+    def lines(self) -> tuple[LogLine, ...]:
+        self._close()
+        return tuple(self._lines)
+
+    def _close(self) -> None:
+        """End a row of requests."""
+        hidden = self._requests - _REQUESTS_SHOWN
+        if hidden > 0:
+            self._lines.append(LogLine("skipped", f"… {hidden:,} more request{'s' * (hidden > 1)}"))
+        self._requests = 0
+
+
+def _kind(records: list[Record]) -> Kind:
+    """Return what a line is by what was read of it."""
+    for record in records:
+        if isinstance(record, Sample | Amendment):
+            return "stats"
+        if isinstance(record, Event):
+            return "error" if record.level in ("ERROR", "CRITICAL") else "event"
+        if isinstance(record, Requests):
+            return "request"
+    return "line"

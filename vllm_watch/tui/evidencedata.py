@@ -1,0 +1,83 @@
+"""What the evidence of a finding is made of: its words, its stretch of time, its chart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import tzinfo
+
+from vllm_watch.core.store import Server
+from vllm_watch.health.findings import Finding
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.chartdata import chart_specs
+from vllm_watch.tui.charts import ChartSpec, Mark
+from vllm_watch.tui.figures import clock, duration
+
+_CHART_OF = {
+    "prompt_tps": "throughput",
+    "generation_tps": "throughput",
+    "kv_cache_usage": "kv",
+    "running": "requests",
+    "waiting": "requests",
+    "preemptions": "requests",
+    "prefix_cache_hit_rate": "prefix",
+}
+"""The chart on which a metric is drawn."""
+_SLOWER = ("slows-as-expected", "slows-too-much")
+"""Findings about the rate of each request, not of the server."""
+_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+_SHORTEST = 120.0
+"""Seconds that the chart shows at least."""
+_AROUND = 0.25
+"""Share of the finding's own time that is shown around it, at least a minute."""
+
+
+def evidence_window(finding: Finding, moment: float) -> tuple[float, float]:
+    """Return the stretch of log time that shows a finding: a little before it to after its end.
+
+    Nothing behind the moment is in it: a replay does not show what is to come.
+    """
+    until = min(moment, finding.until) if finding.until is not None else moment
+    since = until if finding.since is None else min(finding.since, until)
+    around = max(60.0, _AROUND * (until - since))
+    end = min(moment, until + around)
+    return min(since - around, end - _SHORTEST), end
+
+
+def evidence_chart(
+    monitor: Monitor, server: Server, engine: int | None, finding: Finding, moment: float
+) -> ChartSpec:
+    """Return the chart of a finding's metric over its time, its beginning marked."""
+    start, end = evidence_window(finding, moment)
+    slower = finding.id in _SLOWER
+    if slower:  # what it is compared with are the first minutes
+        start = min(start, min(server.run_at(moment).stamps(), default=start))
+    window = (start + server.skew, end + server.skew)
+    charts = chart_specs(monitor, server, engine, window)
+    name = "per_request" if slower else _CHART_OF.get(finding.metric or "")
+    spec = charts[name or "throughput"]
+    if finding.since is None:
+        return spec
+    own = Mark(finding.since, finding.severity, _GLYPHS[finding.severity])
+    others = tuple(mark for mark in spec.marks if mark.time != finding.since)
+    return replace(spec, marks=(*others, own), cursor=finding.since)
+
+
+def evidence_words(finding: Finding, moment: float, tz: tzinfo) -> tuple[tuple[str, str], ...]:
+    """Return the full text of a finding as labels and words; what it lacks is left out."""
+    until = min(moment, finding.until) if finding.until is not None else moment
+    when = ""
+    if finding.since is not None:
+        past = duration(until - finding.since)
+        when = f"since {clock(finding.since, tz)}, for {past}"
+        if finding.until is not None:
+            when = f"from {clock(finding.since, tz)} to {clock(finding.until, tz)}, for {past}"
+    rows = (
+        ("SEEN", finding.title),
+        ("WHEN", when),
+        ("MEANS", finding.detail),
+        ("CHANGE", finding.remedy),
+        ("FORMULA", finding.formula),
+        ("EXPECT", finding.expect),
+        ("GUIDE", finding.guide),
+    )
+    return tuple((label, words) for label, words in rows if words)

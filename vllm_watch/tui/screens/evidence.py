@@ -1,0 +1,163 @@
+"""The evidence of a finding: its full text, the chart of its time, the log lines of its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from vllm_watch.health.findings import Finding
+from vllm_watch.reports.excerpt import Excerpt, LogLine
+from vllm_watch.tui.charts import ChartSpec, draw_chart
+from vllm_watch.tui.evidencedata import evidence_words
+from vllm_watch.tui.palette import palette_of
+
+_ROLES = {
+    "stats": "text",
+    "error": "critical",
+    "event": "note",
+    "request": "muted",
+    "line": "muted",
+    "skipped": "faint",
+}
+"""Kind of a log line to the role of its colour."""
+
+
+class EvidenceChart(Widget):
+    """One chart that does not change."""
+
+    def __init__(self, spec: ChartSpec, tz: tzinfo) -> None:
+        """Draw `spec`, its clock in the zone `tz`."""
+        super().__init__(id="evidence-chart")
+        self._spec = spec
+        self._tz = tz
+
+    def render(self) -> Text:
+        """Return the drawing."""
+        width, height = self.size
+        if width < 2 or height < 2:
+            return Text("")
+        return draw_chart(self._spec, width, height, palette_of(self.app), self._tz)
+
+
+class EvidenceScreen(ModalScreen[None]):
+    """Why a finding is one."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    BINDINGS = [
+        Binding("escape,enter,q", "dismiss_evidence", "close"),
+        Binding("y", "copy", "copy the flag line"),
+        Binding("up,k", "scroll(-1)", "up", show=False),
+        Binding("down,j", "scroll(1)", "down", show=False),
+        Binding("pageup", "scroll(-10)", "page up", show=False),
+        Binding("pagedown,space", "scroll(10)", "page down", show=False),
+    ]
+
+    def __init__(
+        self,
+        name: str,
+        finding: Finding,
+        moment: float,
+        chart: ChartSpec,
+        tz: tzinfo,
+        read: Callable[[], Excerpt],
+    ) -> None:
+        """Show a finding of the server `name` as it stood at `moment`.
+
+        `read` finds the log lines of its time; it is called in a thread.
+        """
+        super().__init__()
+        self._name_shown = name
+        self._finding = finding
+        self._moment = moment
+        self._chart = chart
+        self._tz = tz
+        self._find = read
+
+    def compose(self) -> ComposeResult:
+        """Lay out the evidence."""
+        with Vertical(id="evidence"):
+            head = Text(f"EVIDENCE  {self._name_shown}", style="bold", no_wrap=True)
+            yield Static(head, id="evidence-head")
+            with VerticalScroll(id="evidence-body"):
+                with Container(id="evidence-top"):
+                    with Vertical(id="evidence-words"):
+                        yield from self._words()
+                    yield EvidenceChart(self._chart, self._tz)
+                yield Static(id="evidence-lines-head", markup=False)
+                yield Static("looking for its lines …", id="evidence-lines", markup=False)
+            yield Static(id="evidence-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin to look for the log lines."""
+        palette = palette_of(self.app)
+        keys = Text(no_wrap=True, overflow="ellipsis")
+        for key, words in (("esc", "close"), ("↑↓", "scroll"), ("y", "copy the flag line")):
+            if key != "y" or self._finding.flags:
+                keys.append(f" {key}", style=f"bold {palette['primary']}")
+                keys.append(f" {words} ", style=palette["muted"])
+        self.query_one("#evidence-keys", Static).update(keys)
+        self._look()
+
+    def _words(self) -> ComposeResult:
+        """Yield a row per label; a flag line stands alone, so that a mouse selects just that."""
+        rows = evidence_words(self._finding, self._moment, self._tz)
+        for label, words in rows:
+            title = f" {self._finding.severity}" if label == "SEEN" else ""
+            with Horizontal(classes="row"):
+                yield Static(label, classes="label", markup=False)
+                yield Static(words, classes=f"words{title}", markup=False)
+            if label == "CHANGE":
+                for flag in self._finding.flags:
+                    with Horizontal(classes="row"):
+                        yield Static("", classes="label")
+                        yield Static(flag, classes="words flag", markup=False)
+
+    @work(thread=True, group="evidence", exit_on_error=False)
+    def _look(self) -> None:
+        found = self._find()
+        self.app.call_from_thread(self._show, found)
+
+    def _show(self, found: Excerpt) -> None:
+        """Put the log lines on the screen."""
+        if not self.is_mounted:
+            return
+        palette = palette_of(self.app)
+        head = self.query_one("#evidence-lines-head", Static)
+        head.update(Text("THE LOG AT THAT TIME", style=f"bold {palette['muted']}"))
+        whole = Text()
+        if found.trouble:
+            whole.append(found.trouble, style=palette["warning"])
+        for line in found.lines:
+            whole.append_text(_line(line, palette))
+        if found.more:
+            whole.append("… more lines follow in the log", style=palette["faint"])
+        self.query_one("#evidence-lines", Static).update(whole)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one("#evidence-body").scroll_relative(y=lines, animate=False)
+
+    def action_copy(self) -> None:
+        """Copy the flags that the finding advises."""
+        if self._finding.flags:
+            text = " ".join(self._finding.flags)
+            self.app.copy_to_clipboard(text)
+            self.notify(f"copied: {text}", timeout=3, markup=False)
+
+    def action_dismiss_evidence(self) -> None:
+        """Go back to the findings."""
+        self.dismiss(None)
+
+
+def _line(line: LogLine, palette: dict[str, str]) -> Text:
+    bold = "bold " if line.kind == "stats" else ""
+    return Text(f"{line.text}\n", style=f"{bold}{palette[_ROLES[line.kind]]}")
