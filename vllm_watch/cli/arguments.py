@@ -11,7 +11,7 @@ from vllm_watch.cli.common import CommandError
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (*SCREENS, "export", "formats")
+COMMANDS = (*SCREENS, "export", "formats", "summary", "compare", "report")
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -41,6 +41,9 @@ def build_parser() -> Parser:
     _replay(commands)
     _demo(commands)
     _export(commands)
+    _summary(commands)
+    _compare(commands)
+    _report(commands)
     _formats(commands)
     return parser
 
@@ -148,6 +151,51 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument(
         "--follow", action="store_true", help="then go on with what arrives, until interrupted"
     )
+
+
+def _summary(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "summary",
+        "say what each server was, how it was configured and how it fared",
+        "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    _forms(command)
+
+
+def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "compare",
+        "say what a change gained: runs against a baseline, at work against at work",
+        "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log",
+    )
+    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + _PATHS)
+    command.add_argument(
+        "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
+    )
+    _forms(command)
+
+
+def _report(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "report",
+        "write a page with tables, charts, findings and events that opens anywhere",
+        "vllm-watch report 'pbs_results/*.log' -o report.html",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument(
+        "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
+    )
+
+
+def _forms(command: Parser) -> None:
+    """Add the forms in which a result is written."""
+    forms = command.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
+    forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")
 
 
 def _formats(commands: argparse._SubParsersAction[Parser]) -> None:

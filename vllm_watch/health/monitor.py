@@ -70,6 +70,10 @@ class Monitor:
         found = findings_at(self._book, self.settings.health, run, machine, state, time)
         return Health(state, found)
 
+    def state(self, run: Run, time: float, *, live: bool, saved: bool) -> ServerState:
+        """Return the state of any run, also an earlier one, at `time`."""
+        return judge(run, time, live=live, saved=saved, rules=self._rules)
+
     def findings(
         self, server: Server, run: Run, *, now: float, live: bool, saved: bool
     ) -> tuple[Finding, ...]:
