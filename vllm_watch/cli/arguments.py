@@ -12,7 +12,19 @@ from vllm_watch.cli.completion import SHELLS
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (*SCREENS, "export", "check", "wait", "status", "formats", "config", "completion")
+COMMANDS = (
+    *SCREENS,
+    "export",
+    "summary",
+    "compare",
+    "report",
+    "check",
+    "wait",
+    "status",
+    "formats",
+    "config",
+    "completion",
+)
 """Names of commands; anything else as the first word is a path to watch."""
 
 _VALUED = ("--config", "--tz")
@@ -42,6 +54,9 @@ def build_parser() -> Parser:
     _replay(commands)
     _demo(commands)
     _export(commands)
+    _summary(commands)
+    _compare(commands)
+    _report(commands)
     _check(commands)
     _wait(commands)
     _status(commands)
@@ -243,6 +258,51 @@ def _status(commands: argparse._SubParsersAction[Parser]) -> None:
         help="fields in braces: server, state, finding, age, generation_tps … (docs/tmux.md)",
     )
     command.add_argument("--tmux", action="store_true", help="colours in tmux's syntax")
+
+
+def _summary(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "summary",
+        "say what each server was, how it was configured and how it fared",
+        "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    _forms(command)
+
+
+def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "compare",
+        "say what a change gained: runs against a baseline, at work against at work",
+        "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log",
+    )
+    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + _PATHS)
+    command.add_argument(
+        "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
+    )
+    _forms(command)
+
+
+def _report(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "report",
+        "write a page with tables, charts, findings and events that opens anywhere",
+        "vllm-watch report 'pbs_results/*.log' -o report.html",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument(
+        "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
+    )
+
+
+def _forms(command: Parser) -> None:
+    """Add the forms in which a result is written."""
+    forms = command.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
+    forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")
 
 
 def _formats(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -75,7 +75,7 @@ def _option(action: argparse.Action) -> Option:
         tuple(action.option_strings),
         (action.help or "").replace("%%", "%"),
         action.nargs != 0,
-        action.metavar in ("FILE", "DIR"),
+        str(action.metavar).startswith("FILE"),
         tuple(str(choice) for choice in action.choices or ()),
     )
 

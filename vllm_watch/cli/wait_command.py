@@ -11,7 +11,9 @@ import time
 
 from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of, say, settings_of
 from vllm_watch.core.records import Looked
+from vllm_watch.core.startup import ready_after
 from vllm_watch.ingest import Ingest
+from vllm_watch.reports.check import remedy_of
 from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, reason
 
 TIMED_OUT = 124
@@ -153,10 +155,9 @@ def _with_bar(standing: Standing) -> str:
 def _ready(standing: Standing) -> str:
     """Return since when a server is ready, and what speaks against it."""
     server = standing.server
-    run, text = server.run, str(standing.health.state.name)
-    up = next((m.event.time for m in run.moments if m.event.kind == "server_up"), None)
-    if up is not None and run.first_stamp is not None:
-        text = f"{text}: was ready {up - run.first_stamp:.0f} s after its start"
+    text, took = str(standing.health.state.name), ready_after(server.run)
+    if took is not None:
+        text = f"{text}: was ready {took:.0f} s after its start"
     newest = server.newest_stamp
     silent = 0.0 if newest is None else time.time() - server.skew - newest
     if server.last_arrival is None and silent > _LONG_SILENT:
@@ -170,7 +171,7 @@ def _say_death(standing: Standing) -> None:
     say(f"{standing.name}: {reason(health.state)}")
     finding = next(iter(health.findings), None)
     if finding is not None and finding.remedy:
-        say(f"{standing.name}: {finding.remedy}")
+        say(f"{standing.name}: {remedy_of(finding)}")
     for text in error_lines(standing.server.run):
         say(f"  {text}")
 

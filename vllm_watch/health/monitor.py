@@ -132,6 +132,10 @@ class Monitor:
         trends = self.trends(server, run).findings(run, moment) if state.name != "stalled" else ()
         return Health(state, findings_at(self.case(server, run), state, time, trends))
 
+    def state(self, run: Run, time: float, *, live: bool, saved: bool) -> ServerState:
+        """Return the state of any run, also an earlier one, at `time`."""
+        return judge(run, time, live=live, saved=saved, rules=self._rules)
+
     def findings(
         self, server: Server, run: Run, *, now: float, live: bool, saved: bool
     ) -> tuple[Finding, ...]:

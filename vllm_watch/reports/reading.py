@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from vllm_watch.config import Settings
 from vllm_watch.core.records import Batch
 from vllm_watch.core.run import Run
+from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.findings import Finding
@@ -35,6 +36,15 @@ class Reading:
         """Every server that was read, in the order found."""
         return list(self.monitor.store.servers.values())
 
+    @property
+    def unread(self) -> list[str]:
+        """Paths of the logs, not of their companions, that could not be read to their end."""
+        return [
+            server.source
+            for server in self.servers
+            if any(not companion for companion, _ in server.troubles)
+        ]
+
     def saved(self, server: Server) -> bool:
         """Tell whether a log is a saved one: its newest stamp is old (DESIGN §3)."""
         return server.saved(self.wall, self.monitor.settings.watch.saved_after_seconds)
@@ -48,6 +58,11 @@ class Reading:
         return self.monitor.health(
             server, self.end(server.run), live=False, saved=self.saved(server)
         )
+
+    def state(self, server: Server, run: Run) -> ServerState:
+        """Return the state of a run at its own end; an earlier run is over."""
+        saved = run is not server.run or self.saved(server)
+        return self.monitor.state(run, self.end(run), live=False, saved=saved)
 
     def findings(self, server: Server, run: Run) -> tuple[Finding, ...]:
         """Return every finding that fired in a run, the oldest first."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vllm_watch.config import Settings
+from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor

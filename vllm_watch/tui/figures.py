@@ -1,74 +1,27 @@
-"""Numbers as the screen shows them: units, thousands, three or four digits, – for unknown."""
+"""Numbers as the screen shows them: as everywhere else."""
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from vllm_watch.core.figures import (
+    UNKNOWN,
+    age,
+    clock,
+    count,
+    duration,
+    percent,
+    rate,
+    short_rate,
+    zone_name,
+)
 
-UNKNOWN = "–"
-"""What stands where nothing is known; never 0."""
-
-
-def rate(value: float | None) -> str:
-    """Return tokens per second in full: `18,734`, `73.5`."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.1f}"
-
-
-def short_rate(value: float | None) -> str:
-    """Return a rate in at most five characters: `18.7k`, `734`."""
-    if value is None:
-        return UNKNOWN
-    if value < 1_000:
-        return f"{value:.0f}"
-    if value < 1_000_000:
-        thousands = value / 1_000
-        return f"{thousands:.1f}k" if thousands < 99.95 else f"{thousands:.0f}k"
-    return f"{value / 1_000_000:.1f}M"
-
-
-def count(value: float | None) -> str:
-    """Return a whole number."""
-    return UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def percent(ratio: float | None) -> str:
-    """Return a ratio 0…1 as per cent."""
-    return UNKNOWN if ratio is None else f"{ratio * 100:.0f} %"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a span of time in two units at most: `4 s`, `3 m 05 s`, `2 h 10 m`, `3 d 4 h`."""
-    if seconds is None:
-        return UNKNOWN
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def age(seconds: float | None) -> str:
-    """Return an age in one unit: `4s`, `12m`, `3h`, `2d`."""
-    if seconds is None:
-        return UNKNOWN
-    whole = max(0, int(seconds))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if whole >= 2 * size or (whole >= size and unit != "m"):
-            return f"{whole // size}{unit}"
-    return f"{whole}s"
-
-
-def clock(time: float | None, tz: tzinfo, *, seconds: bool = True) -> str:
-    """Return a moment as local clock time."""
-    if time is None:
-        return UNKNOWN
-    return datetime.fromtimestamp(time, tz).strftime("%H:%M:%S" if seconds else "%H:%M")
-
-
-def zone_name(time: float, tz: tzinfo) -> str:
-    """Return the short name of the zone in which times are shown."""
-    return datetime.fromtimestamp(time, tz).astimezone(tz).tzname() or ""
+__all__ = [
+    "UNKNOWN",
+    "age",
+    "clock",
+    "count",
+    "duration",
+    "percent",
+    "rate",
+    "short_rate",
+    "zone_name",
+]

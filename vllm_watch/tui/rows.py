@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding

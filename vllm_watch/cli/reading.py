@@ -1,0 +1,56 @@
+"""Saved logs read by a command: progress meanwhile, and one line about each that tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+
+from vllm_watch.cli.common import FAILED, CommandError, formats, require_logs, say
+from vllm_watch.cli.progress import reading_shown
+from vllm_watch.config import Settings
+from vllm_watch.core.store import Server
+from vllm_watch.core.zones import parse_zone
+from vllm_watch.reports.reading import Reading, read_saved
+from vllm_watch.sources.paths import find_logs
+
+
+def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
+    """Read what the patterns mean; say on stderr what could not be read.
+
+    Raises:
+        CommandError: nothing matched (2), or nothing of vLLM is in what matched (1).
+    """
+    found = find_logs(patterns)
+    require_logs(list(patterns), found)
+    with reading_shown(found) as passed:
+        reading = read_saved(patterns, formats(), settings, passed=passed)
+    for trouble in reading.troubles:
+        say(trouble)
+    told = [server for server in reading.servers if _tells(server)]
+    if not told:
+        raise CommandError("nothing of vLLM could be read; see above", FAILED)
+    return reading
+
+
+def _tells(server: Server) -> bool:
+    """Tell whether anything of vLLM was in a log; say so if not, and if no sample was."""
+    stamped = server.newest_stamp is not None
+    if not stamped and not any(run.moments or run.series for run in server.runs):
+        if server.lines:
+            lines = f"{server.lines:,} lines" if server.lines > 1 else "its one line"
+            say(f"{server.source}: holds no line of vLLM in {lines}; is it a vLLM log?")
+        elif not server.trouble:
+            say(f"{server.source}: is empty")
+        return False
+    if not any(run.series for run in server.runs):
+        say(f"{server.source}: holds no stats line; see whether its server became ready")
+    return True
+
+
+def shown_zone(settings: Settings, reading: Reading) -> tzinfo:
+    """Return the zone of times that people read: as set, else this machine's when the logs end."""
+    if settings.time.display_tz:
+        return parse_zone(settings.time.display_tz)
+    stamps = [s.newest_stamp for s in reading.servers if s.newest_stamp is not None]
+    newest = max(stamps, default=reading.wall)
+    return datetime.fromtimestamp(newest, UTC).astimezone().tzinfo or UTC

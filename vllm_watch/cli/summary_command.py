@@ -1,0 +1,48 @@
+"""`vllm-watch summary`: what each server was, how it was configured and how it fared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+
+from vllm_watch.cli.colours import painter
+from vllm_watch.cli.common import DONE, FAILED, settings_of
+from vllm_watch.cli.reading import read_logs, shown_zone
+
+WIDTH = 100
+"""Columns where there is no terminal, and at most: longer lines do not read well."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the summary of the given logs."""
+    settings = settings_of(arguments)
+    reading = read_logs(arguments.paths, settings)
+    from vllm_watch.reports.summary import summarise
+    from vllm_watch.reports.summaryjson import summary_json
+    from vllm_watch.reports.summarytext import summary_markdown, summary_text
+
+    summaries = summarise(reading)
+    zone = shown_zone(settings, reading)
+    if arguments.json:
+        write(json.dumps(summary_json(summaries), indent=2, allow_nan=False))
+    elif arguments.markdown:
+        for line in summary_markdown(summaries, zone):
+            write(line)
+    else:
+        for line in summary_text(summaries, zone, width(), painter(arguments)):
+            write(line)
+    sys.stdout.flush()
+    return FAILED if reading.unread else DONE
+
+
+def width() -> int:
+    """Return the columns that text may take."""
+    return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
+def write(line: str) -> None:
+    """Write a line to stdout; what its encoding lacks becomes `?`."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")

@@ -1,0 +1,59 @@
+"""How a server was configured, as its log tells it."""
+
+from __future__ import annotations
+
+import re
+
+from vllm_watch.core.run import Run
+
+ALWAYS = (
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "max_num_seqs",
+    "max_model_len",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "enforce_eager",
+    "enable_prefix_caching",
+    "dtype",
+    "quantization",
+)
+"""Flags that every report names, null where the log does not tell them; others follow as told."""
+
+CAPACITY = ("kv_cache_tokens", "max_concurrency", "for_tokens", "kv_cache_gib")
+"""What fits: KV cache in tokens, requests of `for_tokens` tokens at once, KV cache in GiB."""
+
+_IDENTITY = frozenset(
+    {"version", "model", "model_tag", "served_model_name", "host", "port", "address"}
+)
+_OF_ONE_RANK = frozenset({"dp_rank", "world_size"})
+_SECRET = re.compile(r"api_key|secret|password|(?:^|_)token$")
+HIDDEN = "(hidden)"
+"""What stands for a secret: reports are sent to others."""
+
+
+def configuration_of(run: Run) -> dict[str, object]:
+    """Return the flags of a run: those of `ALWAYS` first, then what else was given."""
+    told = {
+        name: _value(name, value)
+        for name, value in run.config.items()
+        if name not in _IDENTITY and name not in CAPACITY and name not in _OF_ONE_RANK
+    }
+    rest = {name: told[name] for name in sorted(told) if name not in ALWAYS}
+    return {**{name: told.get(name) for name in ALWAYS}, **rest}
+
+
+def capacity_of(run: Run) -> dict[str, float | int | None]:
+    """Return what the engine found room for, null where the log does not tell."""
+    found: dict[str, float | int | None] = {}
+    for name in CAPACITY:
+        value = run.config.get(name)
+        found[name] = value if isinstance(value, int | float) else None
+    return found
+
+
+def _value(name: str, value: object) -> object:
+    if _SECRET.search(name):
+        return HIDDEN
+    return None if value == "None" else value

@@ -1,0 +1,254 @@
+"""`summary`: what each server was, how it was configured and how it fared (DESIGN §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+import pandas as pd
+
+from vllm_watch.core.metrics import METRICS
+from vllm_watch.core.naming import ServerName, name_from_fields
+from vllm_watch.core.run import HTTP_ERRORS, Run
+from vllm_watch.core.startup import Phase, phases_of, ready_after
+from vllm_watch.core.states import ServerState
+from vllm_watch.core.store import Server
+from vllm_watch.core.tokens import Tokens, run_tokens
+from vllm_watch.health.findings import Finding
+from vllm_watch.reports.configuration import capacity_of, configuration_of
+from vllm_watch.reports.frames import busy, engine_frame, engine_label, run_frame
+from vllm_watch.reports.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One metric over the samples of a run; percentiles are linear."""
+
+    last: float | None
+    mean: float
+    busy_mean: float | None
+    """Over the samples with requests running, None if there was none."""
+    p50: float
+    p95: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSummary:
+    """The samples of one engine, or of all engines of a run taken together."""
+
+    engine: int | str
+    """Its number; `all` for an aggregated line, and for engines taken together."""
+    samples: int
+    busy_samples: int
+    """Those with requests running."""
+    first: datetime | None
+    last: datetime | None
+    figures: Mapping[str, Figures | None]
+    """Every metric of the catalogue; None where no line has it."""
+    generated_tokens: int
+    prompt_tokens: int
+    """Prompt tokens computed; those taken from the prefix cache are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run of one server."""
+
+    server: str
+    source: str
+    model: str | None
+    port: int | None
+    version: str | None
+    state: ServerState
+    run: int
+    runs: int
+    tz: tzinfo
+    """Zone of the log's stamps."""
+    zone_assumed: bool
+    first: datetime | None
+    last: datetime | None
+    ready_after: float | None
+    """Seconds from the first stamp until `Starting vLLM server`."""
+    phases: tuple[Phase, ...]
+    config: Mapping[str, object]
+    capacity: Mapping[str, float | int | None]
+    engines: tuple[EngineSummary, ...]
+    together: EngineSummary
+    """All engines as one."""
+    served: Mapping[str, int]
+    requests: int | None
+    """Inference requests answered; None where the log does not show them."""
+    polls: int
+    errors: int
+    """Error messages and tracebacks in the log; answers with an error are in `served`."""
+    findings: tuple[Finding, ...]
+    """The oldest first."""
+    unrecognised: int | None
+    """Stats-like lines of the whole file that no format reads; None for an earlier run."""
+    warnings: tuple[str, ...]
+    """What makes the figures doubtful."""
+    earlier: tuple[RunSummary, ...] = ()
+
+
+def summarise(reading: Reading) -> list[RunSummary]:
+    """Return the newest run of each server in whose log there is something of vLLM."""
+    return [summary_of(reading, server) for server in reading.servers if tells(server)]
+
+
+def tells(server: Server) -> bool:
+    """Tell whether anything in a log is vLLM's."""
+    return any(run.moments or run.series or run.first_stamp is not None for run in server.runs)
+
+
+def summary_of(reading: Reading, server: Server) -> RunSummary:
+    """Return a server's newest run, with its earlier ones."""
+    earlier = tuple(_run_summary(reading, server, run) for run in server.runs[:-1])
+    return _run_summary(reading, server, server.run, earlier)
+
+
+def _run_summary(
+    reading: Reading, server: Server, run: Run, earlier: tuple[RunSummary, ...] = ()
+) -> RunSummary:
+    newest = run is server.run
+    tokens = run_tokens(run)
+    engines = tuple(
+        _engine_summary(
+            engine_label(engine), engine_frame(run.series[engine]), tokens[engine], server.tz
+        )
+        for engine in run.engines
+    )
+    known = name_from_fields(server.known, run.config)
+    return RunSummary(
+        server.name,
+        server.source,
+        known.model,
+        known.port,
+        _text(run.config.get("version")),
+        reading.state(server, run),
+        run.number,
+        len(server.runs),
+        server.tz,
+        server.zone_assumed,
+        _moment(run.first_stamp, server.tz),
+        _moment(run.newest_stamp, server.tz),
+        ready_after(run),
+        tuple(phases_of(run)),
+        configuration_of(run),
+        capacity_of(run),
+        engines,
+        _together(run, tokens, engines, server.tz),
+        dict(sorted(run.served.items())),
+        _requests(run, engines),
+        run.polls,
+        _errors(run),
+        reading.findings(server, run),
+        server.stats_like if newest else None,
+        tuple(_warnings(server, run)) if newest else (),
+        earlier,
+    )
+
+
+def _engine_summary(
+    engine: int | str, frame: pd.DataFrame, tokens: Tokens, tz: tzinfo
+) -> EngineSummary:
+    at_work = busy(frame)
+    return EngineSummary(
+        engine,
+        len(frame),
+        len(at_work),
+        _moment(float(frame["time"].iloc[0]), tz) if len(frame) else None,
+        _moment(float(frame["time"].iloc[-1]), tz) if len(frame) else None,
+        {metric.name: figures_of(frame[metric.name], at_work[metric.name]) for metric in METRICS},
+        round(tokens.generated),
+        round(tokens.prompt),
+    )
+
+
+def _together(
+    run: Run, tokens: Mapping[int, Tokens], engines: tuple[EngineSummary, ...], tz: tzinfo
+) -> EngineSummary:
+    if len(engines) == 1:
+        return engines[0]
+    every = Tokens(
+        sum(one.generated for one in tokens.values()), sum(one.prompt for one in tokens.values())
+    )
+    return _engine_summary("all", run_frame(run), every, tz)
+
+
+def figures_of(values: pd.Series[float], at_work: pd.Series[float]) -> Figures | None:
+    """Return the figures of one metric, None where no sample has it."""
+    known = values.dropna()
+    if known.empty:
+        return None
+    last, busy_values = values.iloc[-1], at_work.dropna()
+    return Figures(
+        None if pd.isna(last) else float(last),
+        float(known.mean()),
+        float(busy_values.mean()) if len(busy_values) else None,
+        float(known.quantile(0.5)),
+        float(known.quantile(0.95)),
+        float(known.max()),
+    )
+
+
+def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
+    """Return the requests answered; None where access lines are off although there was work."""
+    total = sum(run.served.values())
+    worked = any(engine.busy_samples for engine in engines)
+    return None if not total and not run.polls and worked else total
+
+
+def _errors(run: Run) -> int:
+    """Count the errors that the log tells of, each traceback once."""
+    return sum(
+        moment.event.level in ("ERROR", "CRITICAL") or moment.event.kind == "traceback"
+        for moment in run.moments
+        if moment.event.kind != HTTP_ERRORS
+    )
+
+
+def _warnings(server: Server, run: Run) -> list[str]:
+    found = []
+    names = dict.fromkeys(
+        name.text for each in server.runs if (name := _name_told_by(each)).model and name.port
+    )
+    addresses = {
+        str(moment.event.fields.get("address"))
+        for moment in run.moments
+        if moment.event.kind == "server_up" and moment.event.fields.get("address")
+    }
+    if len(names) > 1:
+        found.append(f"different servers wrote to this file: {', '.join(names)}; give each its own")
+    elif len(addresses) > 1:
+        found.append(
+            f"servers at {', '.join(sorted(addresses))} wrote to this file at once: "
+            "their figures are mixed; give each its own file"
+        )
+    if run.doubled:
+        found.append(
+            f"{run.doubled} API servers write lines for one engine: each line tells only of the "
+            "requests that went through its own"
+        )
+    if server.stats_like:
+        found.append(
+            f"{server.stats_like:,} stats-like lines behind no known envelope are missing here; "
+            "`vllm-watch formats check` shows them"
+        )
+    if server.trouble:
+        found.append(server.trouble)
+    return found
+
+
+def _name_told_by(run: Run) -> ServerName:
+    """Return what the log itself, not its file's name, calls the server of a run."""
+    return name_from_fields(ServerName(None, None, ""), run.config)
+
+
+def _moment(time: float | None, tz: tzinfo) -> datetime | None:
+    return None if time is None else datetime.fromtimestamp(time, tz)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

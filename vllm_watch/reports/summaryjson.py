@@ -1,0 +1,109 @@
+"""A summary as JSON (docs/schemas/summary.json): stable names, null for what is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, tzinfo
+
+from vllm_watch.core.metrics import METRICS
+from vllm_watch.health.findings import Finding
+from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
+
+SCHEMA = 1
+"""Version of the schema: it grows when something is renamed, removed or changes its meaning."""
+_DIGITS = 6
+
+Json = dict[str, object]
+
+
+def summary_json(summaries: Sequence[RunSummary]) -> Json:
+    """Return what `summary --json` writes."""
+    return {"schema": SCHEMA, "servers": [run_json(summary) for summary in summaries]}
+
+
+def run_json(summary: RunSummary) -> Json:
+    """Return one run; an earlier one has the same shape."""
+    return {
+        "server": summary.server,
+        "source": summary.source,
+        "model": summary.model,
+        "port": summary.port,
+        "version": summary.version,
+        "state": summary.state.name,
+        "state_since": _iso(summary.state.since, summary.tz),
+        "state_why": summary.state.why or None,
+        "ready_after_s": summary.ready_after,
+        "run": summary.run,
+        "runs": summary.runs,
+        "first": _moment(summary.first),
+        "last": _moment(summary.last),
+        "zone_assumed": summary.zone_assumed,
+        "startup": [
+            {"phase": phase.name, "seconds": phase.seconds, "begin": _iso(phase.begin, summary.tz)}
+            for phase in summary.phases
+        ],
+        "config": dict(summary.config),
+        "capacity": dict(summary.capacity),
+        "engines": [_engine(engine) for engine in summary.engines],
+        "together": _engine(summary.together),
+        "requests": {
+            "total": summary.requests,
+            "by_status": dict(summary.served),
+            "polls": summary.polls,
+        },
+        "errors": summary.errors,
+        "findings": [finding_json(finding, summary.tz) for finding in summary.findings],
+        "unrecognised_lines": summary.unrecognised,
+        "warnings": list(summary.warnings),
+        "earlier_runs": [run_json(run) for run in summary.earlier],
+    }
+
+
+def finding_json(finding: Finding, tz: tzinfo) -> Json:
+    """Return a finding with its times in the log's zone."""
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "title": finding.title,
+        "detail": finding.detail,
+        "remedy": finding.remedy,
+        "guide": finding.guide,
+        "since": _iso(finding.since, tz),
+        "until": _iso(finding.until, tz),
+        "engine": finding.engine,
+        "metric": finding.metric,
+        "flags": list(finding.flags),
+        "formula": finding.formula or None,
+        "expect": finding.expect or None,
+    }
+
+
+def _engine(engine: EngineSummary) -> Json:
+    return {
+        "engine": engine.engine,
+        "samples": engine.samples,
+        "busy_samples": engine.busy_samples,
+        "first": _moment(engine.first),
+        "last": _moment(engine.last),
+        **{metric.name: _figures(engine.figures[metric.name]) for metric in METRICS},
+        "generated_tokens": engine.generated_tokens,
+        "prompt_tokens": engine.prompt_tokens,
+    }
+
+
+def _figures(figures: Figures | None) -> Json | None:
+    if figures is None:
+        return None
+    return {
+        name: None if value is None else round(value, _DIGITS)
+        for name, value in asdict(figures).items()
+    }
+
+
+def _moment(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def _iso(time: float | None, tz: tzinfo) -> str | None:
+    return None if time is None else datetime.fromtimestamp(time, tz).isoformat()

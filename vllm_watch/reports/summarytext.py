@@ -1,0 +1,145 @@
+"""A summary for people: text for a terminal, Markdown for an issue or a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import tzinfo
+
+from vllm_watch.health.findings import Finding
+from vllm_watch.reports.summary import RunSummary
+from vllm_watch.reports.summarywords import (
+    ENGINE_HEADS,
+    FIGURE_HEADS,
+    FLEET_HEADS,
+    SHAPES,
+    engine_rows,
+    facts_of,
+    figure_rows,
+    finding_span,
+    finding_words,
+    findings_grouped,
+    fleet_rows,
+    headline,
+)
+from vllm_watch.reports.tabletext import (
+    cut,
+    markdown,
+    markdown_table,
+    printable,
+    text_table,
+    wrapped,
+)
+
+Paint = Callable[[str, str], str]
+"""Colours a text by its role: a state, a severity, `title`, `dim`."""
+_LABEL = 10
+_INDENT = " " * 2
+
+
+def summary_text(
+    summaries: Sequence[RunSummary], zone: tzinfo, width: int, paint: Paint
+) -> Iterator[str]:
+    """Yield the lines of a summary, none wider than `width` columns; times are in `zone`."""
+    if len(summaries) > 1:
+        heads, *rows = text_table(FLEET_HEADS, fleet_rows(summaries), width)
+        yield paint("dim", heads)
+        yield from map(printable, rows)
+        yield ""
+    for summary in summaries:
+        for earlier in summary.earlier:
+            yield from _run(earlier, zone, width, paint)
+        yield from _run(summary, zone, width, paint)
+
+
+def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterator[str]:
+    title = cut(printable(summary.server), width)
+    yield paint("title", title)
+    for line in wrapped(printable(headline(summary, zone)), width - 2):
+        yield _INDENT + paint(summary.state.name, line)
+    for warning in summary.warnings:
+        yield from _labelled("doubtful", warning, width, lambda text: paint("warning", text))
+    for label, words in facts_of(summary, zone):
+        yield from _labelled(label, words, width, str)
+    if summary.together.samples:
+        yield ""
+        yield from _table(FIGURE_HEADS, figure_rows(summary.together), width, paint)
+    rows = engine_rows(summary)
+    if rows:
+        yield ""
+        yield from _table(ENGINE_HEADS, rows, width, paint)
+    yield ""
+    if not summary.findings:
+        yield _INDENT + "no findings"
+    for finding, engines in findings_grouped(summary.findings):
+        yield from _finding(finding, engines, zone, width, paint)
+    yield ""
+
+
+def _labelled(label: str, words: str, width: int, paint: Callable[[str], str]) -> Iterator[str]:
+    for number, line in enumerate(wrapped(printable(words), width - _LABEL - 2)):
+        yield f"{_INDENT}{label if number == 0 else '':<{_LABEL}}{paint(line)}"
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, paint: Paint
+) -> Iterator[str]:
+    head, *lines = text_table(heads, rows, width - len(_INDENT))
+    yield _INDENT + paint("dim", head)
+    for line in lines:
+        yield _INDENT + line
+
+
+def _finding(
+    finding: Finding, engines: Sequence[int], zone: tzinfo, width: int, paint: Paint
+) -> Iterator[str]:
+    span = finding_span(finding, zone)
+    head = (
+        f"{SHAPES[finding.severity]} {finding.severity}: {finding_words(finding, engines)}, {span}"
+    )
+    for number, line in enumerate(wrapped(printable(head), width - 4)):
+        yield _INDENT + ("  " if number else "") + paint(finding.severity, line)
+    told = [finding.detail, finding.remedy, " ".join(finding.flags), finding.formula]
+    told += [f"expect: {finding.expect}" if finding.expect else ""]
+    for words in filter(None, told):
+        for line in wrapped(printable(words), width - 4):
+            yield "    " + line
+
+
+def summary_markdown(summaries: Sequence[RunSummary], zone: tzinfo) -> Iterator[str]:
+    """Yield the lines of a summary as Markdown."""
+    if len(summaries) > 1:
+        yield from markdown_table(FLEET_HEADS, fleet_rows(summaries))
+        yield ""
+    for summary in summaries:
+        for run in (*summary.earlier, summary):
+            yield from _run_markdown(run, zone)
+
+
+def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
+    yield f"## {markdown(summary.server)}"
+    yield ""
+    yield markdown(headline(summary, zone))
+    yield ""
+    for warning in summary.warnings:
+        yield f"> doubtful: {markdown(warning)}"
+        yield ""
+    yield from markdown_table(("what", "as the log tells"), facts_of(summary, zone))
+    yield ""
+    if summary.together.samples:
+        yield from markdown_table(FIGURE_HEADS, figure_rows(summary.together))
+        yield ""
+    rows = engine_rows(summary)
+    if rows:
+        yield from markdown_table(ENGINE_HEADS, rows)
+        yield ""
+    if not summary.findings:
+        yield "No findings."
+    for finding, engines in findings_grouped(summary.findings):
+        title = markdown(finding_words(finding, engines))
+        span = markdown(finding_span(finding, zone))
+        yield f"- {SHAPES[finding.severity]} **{finding.severity}: {title}**, {span}. " + " ".join(
+            markdown(words) for words in (finding.detail, finding.remedy) if words
+        )
+        for flag in finding.flags:
+            yield f"  - {markdown(flag)}"
+    yield ""

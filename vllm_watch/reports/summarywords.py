@@ -1,0 +1,221 @@
+"""A summary in words and cells: what its text, Markdown and HTML show alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
+from itertools import groupby
+
+from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate
+from vllm_watch.core.metrics import METRICS, Metric
+from vllm_watch.health.findings import Finding
+from vllm_watch.reports.configuration import ALWAYS
+from vllm_watch.reports.summary import EngineSummary, RunSummary
+
+FIGURE_HEADS = ("", "last", "mean", "busy mean", "p50", "p95", "max")
+"""Heads of the table of figures; the first column names the metric and its unit."""
+ENGINE_HEADS = (
+    "engine", "samples", "gen tok/s busy mean", "running busy mean", "KV max", "generated tokens",
+)  # fmt: skip
+FLEET_HEADS = ("server", "state", "ready", "gen tok/s busy mean", "peak", "KV max", "requests")
+SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
+"""A shape for each severity: colour is never the only sign."""
+
+_ALWAYS_SHOWN = METRICS[:6]
+Facts = list[tuple[str, str]]
+
+
+def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
+    """Return label and words of all that is known beside figures and findings."""
+    facts = [
+        ("log", summary.source),
+        ("time", _time(summary, zone)),
+        ("why", summary.state.why if summary.state.name not in ("idle", "busy") else ""),
+        ("config", " · ".join(_config(summary))),
+        ("capacity", " · ".join(_capacity(summary))),
+        ("start-up", _startup(summary)),
+        ("requests", _requests(summary)),
+        ("errors", f"{summary.errors:,} in the log" if summary.errors else "none in the log"),
+        ("tokens", _tokens(summary)),
+    ]
+    return [(label, words) for label, words in facts if words]
+
+
+def headline(summary: RunSummary, zone: tzinfo) -> str:
+    """Return the state and since when, and what it was."""
+    parts = [summary.state.name]
+    if summary.state.since is not None and math.isfinite(summary.state.since):
+        parts[0] += f" since {moment_words(summary.state.since, zone)}"
+    if summary.version:
+        parts.append(f"vLLM {summary.version}")
+    if summary.runs > 1:
+        parts.append(f"run {summary.run + 1} of {summary.runs}")
+    return " · ".join(parts)
+
+
+def figure_rows(engine: EngineSummary) -> list[tuple[str, ...]]:
+    """Return a row of cells per metric: the six of every stats line, and what else it has."""
+    rows = []
+    for metric in METRICS:
+        figures = engine.figures[metric.name]
+        label = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+        if figures is not None:
+            values = (
+                figures.last,
+                figures.mean,
+                figures.busy_mean,
+                figures.p50,
+                figures.p95,
+                figures.max,
+            )
+            rows.append((label, *(value_words(metric, value) for value in values)))
+        elif metric in _ALWAYS_SHOWN:
+            rows.append((label, *[UNKNOWN] * 6))
+    return rows
+
+
+def engine_rows(summary: RunSummary) -> list[tuple[str, ...]]:
+    """Return a row of cells per engine, nothing where there is only one."""
+    return [_engine_row(engine) for engine in summary.engines] if len(summary.engines) > 1 else []
+
+
+def fleet_rows(summaries: Sequence[RunSummary]) -> list[tuple[str, ...]]:
+    """Return a row of cells per server."""
+    rows = []
+    for summary in summaries:
+        generation = summary.together.figures["generation_tps"]
+        usage = summary.together.figures["kv_cache_usage"]
+        rows.append(
+            (
+                summary.server,
+                summary.state.name,
+                duration(summary.ready_after),
+                rate(generation.busy_mean if generation else None),
+                rate(generation.max if generation else None),
+                percent(usage.max if usage else None),
+                count(summary.requests),
+            )
+        )
+    return rows
+
+
+def findings_grouped(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[int]]]:
+    """Yield findings, those of several engines at the same time as one, with their engines."""
+
+    def key(finding: Finding) -> tuple[float, str, float]:
+        return finding.since or 0.0, finding.id, finding.until or math.inf
+
+    for _, alike in groupby(sorted(findings, key=key), key):
+        group = list(alike)
+        yield group[0], [finding.engine for finding in group if finding.engine is not None]
+
+
+def finding_span(finding: Finding, zone: tzinfo) -> str:
+    """Return since when and until when."""
+    if finding.since is None:
+        return "time unknown"
+    begin = moment_words(finding.since, zone)
+    if finding.until is None:
+        return f"since {begin}"
+    return f"{begin} – {moment_words(finding.until, zone)}"
+
+
+def finding_words(finding: Finding, engines: Sequence[int]) -> str:
+    """Return the title, and which engines it is about."""
+    if not engines:
+        return finding.title
+    noun = "engine" if len(engines) == 1 else "engines"
+    return f"{finding.title} ({noun} {', '.join(map(str, engines))})"
+
+
+def moment_words(time: float, zone: tzinfo) -> str:
+    """Return a moment as clock time; the date stands in the line of the whole time."""
+    return f"{datetime.fromtimestamp(time, zone):%H:%M:%S}"
+
+
+def value_words(metric: Metric, value: float | None) -> str:
+    """Return a value in its unit: per cent for ratios."""
+    if value is None:
+        return UNKNOWN
+    if metric.kind == "ratio":
+        return f"{value * 100:.1f}"
+    if metric.kind == "count":
+        return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+    return rate(value)
+
+
+def _engine_row(engine: EngineSummary) -> tuple[str, ...]:
+    generation, running = engine.figures["generation_tps"], engine.figures["running"]
+    usage = engine.figures["kv_cache_usage"]
+    return (
+        str(engine.engine),
+        f"{engine.samples:,}",
+        rate(generation.busy_mean if generation else None),
+        UNKNOWN if running is None or running.busy_mean is None else f"{running.busy_mean:,.1f}",
+        percent(usage.max if usage else None),
+        f"{engine.generated_tokens:,}",
+    )
+
+
+def _time(summary: RunSummary, zone: tzinfo) -> str:
+    if summary.first is None or summary.last is None:
+        return "no line has a stamp"
+    first, last = summary.first.astimezone(zone), summary.last.astimezone(zone)
+    long = duration((last - first).total_seconds())
+    day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
+    stamps = f"; stamps in {summary.tz}, assumed" if summary.zone_assumed else ""
+    return f"{first:%Y-%m-%d %H:%M:%S} – {day}{last:%H:%M:%S} {last:%Z} ({long}){stamps}"
+
+
+def _config(summary: RunSummary) -> Iterator[str]:
+    for name, value in summary.config.items():
+        if value is not None and (name in ALWAYS or not isinstance(value, dict | list)):
+            yield f"{name} {config_words(value)}"
+
+
+def config_words(value: object) -> str:
+    """Return the value of a flag as a person reads it."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+
+
+def _capacity(summary: RunSummary) -> Iterator[str]:
+    tokens, full = summary.capacity["kv_cache_tokens"], summary.capacity["max_concurrency"]
+    length = summary.capacity["for_tokens"]
+    if tokens is not None:
+        yield f"{tokens:,} KV cache tokens"
+    if full is not None:
+        yield f"{full:.2f} requests of {f'{length:,} tokens' if length else 'full length'} at once"
+
+
+def _startup(summary: RunSummary) -> str:
+    phases = ", ".join(
+        f"{phase.name} {duration(phase.seconds) if phase.end is not None else 'not finished'}"
+        for phase in summary.phases
+    )
+    if summary.ready_after is None:
+        return f"never ready: {phases}" if phases else ""
+    return f"ready after {duration(summary.ready_after)}" + (f": {phases}" if phases else "")
+
+
+def _requests(summary: RunSummary) -> str:
+    if summary.requests is None:
+        return "unknown: the log has no access lines"
+    parts = [f"{number:,} answered {status}" for status, number in summary.served.items()]
+    if summary.polls:
+        parts.append(f"{summary.polls:,} polls of /metrics, /health")
+    return " · ".join(parts) or "none"
+
+
+def _tokens(summary: RunSummary) -> str:
+    together = summary.together
+    if not together.samples:
+        return "unknown: no stats line"
+    return (
+        f"{together.generated_tokens:,} generated, {together.prompt_tokens:,} of prompts computed "
+        f"({together.samples:,} samples, {together.busy_samples:,} busy)"
+    )

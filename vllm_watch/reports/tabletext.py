@@ -1,0 +1,86 @@
+"""Tables as text and as Markdown, for terminals and issues."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+Row = Sequence[str]
+_ESCAPED = {c: f"\\{c}" for c in "\\`*_[]|#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
+
+def text_table(heads: Row, rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Yield the lines of a table: the first column left, the others right, cut to `width`."""
+    widths = [max(cells(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
+    widths[0] = max(8, min(widths[0], width - sum(widths[1:]) - 2 * (len(widths) - 1)))
+    for row in (heads, *rows):
+        first = padded(cut(row[0], widths[0]), widths[0])
+        rest = (
+            " " * (size - cells(cell)) + cell
+            for cell, size in zip(row[1:], widths[1:], strict=True)
+        )
+        yield "  ".join((first, *rest)).rstrip()
+
+
+def markdown_table(heads: Row, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of a table that GitHub and notebooks render, numbers to the right."""
+    yield "| " + " | ".join(markdown(head) or " " for head in heads) + " |"
+    yield "| --- |" + " ---: |" * (len(heads) - 1)
+    for row in rows:
+        yield "| " + " | ".join(markdown(cell) for cell in row) + " |"
+
+
+def markdown(text: str) -> str:
+    """Return text that Markdown shows as it is: names of models and files are anyone's."""
+    return "".join(_ESCAPED.get(character, character) for character in printable(text))
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey or cannot encode."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def cells(text: str) -> int:
+    """Return the columns that text takes on a terminal."""
+    return len(text) if text.isascii() else sum(_cell(c) for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Return text in at most `width` columns, with … where it goes on."""
+    if cells(text) <= width:
+        return text
+    used = end = 0
+    while used + _cell(text[end]) < width:
+        used += _cell(text[end])
+        end += 1
+    return text[:end].rstrip() + "…"
+
+
+def padded(text: str, width: int) -> str:
+    """Return text with blanks behind it to `width` columns."""
+    return text + " " * (width - cells(text))
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """Yield lines of at most `width` columns, broken between words; a longer word is cut in two."""
+    line = ""
+    for word in text.split():
+        while cells(word) > width:
+            if line:
+                yield line
+                line = ""
+            yield word[:width]
+            word = word[width:]
+        if line and cells(line) + 1 + cells(word) > width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    if line:
+        yield line
+
+
+def _cell(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
