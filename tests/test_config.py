@@ -304,7 +304,7 @@ def test_the_environment_is_checked(variable: str, text: str, message: str) -> N
 
 
 def test_an_empty_variable_and_those_of_hooks_count_as_not_set() -> None:
-    environ = {"VLLM_WATCH_TIME_TZ": "", "VLLM_WATCH_HOOK_SERVER": "m:8000"}
+    environ = {"VLLM_WATCH_TIME_TZ": "", "VLLM_WATCH_ALERT_SERVER": "m:8000"}
     assert load(environ=environ) == Settings()
 
 

@@ -115,8 +115,14 @@ def make_view(
     choices: Choices,
     tz: tzinfo,
     job: JobWatch | None = None,
+    *,
+    troubles: tuple[str, ...] = (),
 ) -> ScreenView:
-    """Return what the screen shows at the timeline's moment; `job` tells how far it is."""
+    """Return what the screen shows at the timeline's moment.
+
+    `job` tells how far it is; `troubles` are lines about what else needs a hand, after those
+    about paths and logs.
+    """
     moment, window = timeline.moment(), timeline.window()
     live = timeline.following
     begun = [
@@ -165,7 +171,7 @@ def make_view(
         facts,
         window,
         waiting,
-        _notes(monitor),
+        (*_notes(monitor), *troubles),
         choices.filter,
         len(servers) - len(shown),
         _reading(monitor, live=timeline.mode == "live"),

@@ -19,6 +19,7 @@ from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.prefill import prefilled
 from vllm_watch.reports.excerpt import Excerpt
+from vllm_watch.tui.alerting import Alerting
 from vllm_watch.tui.evidencedata import evidence_chart
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
@@ -76,11 +77,13 @@ class Dashboard(Screen[None]):
         tz: tzinfo,
         job: JobWatch,
         excerpts: Callable[[str, float, float, tzinfo], Excerpt],
+        alerting: Alerting,
     ) -> None:
         """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`.
 
         `job` watches how far a job is; `excerpts` finds the lines of a log from one moment to
         another, its stamps being in a zone: it is called in a thread.
+        `alerting` knows which alerts are silenced, and which actions failed.
         """
         super().__init__()
         self._job = job
@@ -88,6 +91,7 @@ class Dashboard(Screen[None]):
         self._monitor = monitor
         self._timeline = timeline
         self._tz = tz
+        self._alerting = alerting
         self._choices = Choices()
         self._opened: set[str] = set()
         self._page = 0
@@ -151,14 +155,18 @@ class Dashboard(Screen[None]):
             self._choices,
             self._page,
             self._full,
+            self._alerting.troubles,
         )
         if timeline.mode == "live":
             state = (*state[:3], None, *state[4:])
         if state == self._drawn or not self.is_mounted:
             return
         self._drawn = state
+        troubles = self._alerting.troubles
         began = time.monotonic()
-        view = make_view(self._monitor, timeline, self._choices, self._tz, self._job)
+        view = make_view(
+            self._monitor, timeline, self._choices, self._tz, self._job, troubles=troubles
+        )
         self._arrange(view)
         row = view.selected_row
         if row is not None:
