@@ -27,6 +27,15 @@ def alive(pid: int) -> bool:
         return False
 
 
+def ends(pid: int) -> bool:
+    """Tell whether a process that was killed is gone, or goes soon: others of its group lag."""
+    for _ in range(200):
+        if not alive(pid):
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def test_a_command_gets_the_alert_in_its_environment_and_on_standard_input(
     tmp_path: Path,
 ) -> None:
@@ -65,7 +74,7 @@ time.sleep(600)
     assert time.monotonic() - began < 20
     assert trouble is not None
     assert trouble.endswith("took longer than 2 s and was killed")
-    assert [alive(int(pid)) for pid in pids.read_text().split()] == [False, False]
+    assert all(ends(int(pid)) for pid in pids.read_text().split())
 
 
 def test_a_command_that_is_cancelled_ends_at_once_and_is_no_failure(tmp_path: Path) -> None:
@@ -87,10 +96,10 @@ def test_a_failure_is_one_line_with_the_reason(tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there_or_not_to_be_run_says_so(tmp_path: Path) -> None:
     missing = run_command(("/nowhere/notify-me",), ALERT, 5.0, Event())
-    assert missing == ("notify-me: cannot be run: No such file or directory; mend [alerts] command")
+    assert missing == ("notify-me: cannot be run: No such file or directory")
     (tmp_path / "data").write_text("")
     text = run_command((str(tmp_path / "data"),), ALERT, 5.0, Event())
-    assert text == "data: cannot be run: Permission denied; mend [alerts] command"
+    assert text == "data: cannot be run: Permission denied"
 
 
 def test_a_child_that_goes_on_with_the_pipe_in_its_hand_holds_up_nobody(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def run_command(
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            return f"{name}: cannot be run: {reason}; mend [alerts] command"
+            return f"{name}: cannot be run: {reason}"
     try:
         said, in_time = _wait(process, time.monotonic() + seconds, cancel)
     finally:

@@ -56,6 +56,11 @@ class Transitions:
             alert = _Alert(finding, watched_from, float("inf") if past else None)
             self._alerts[finding.id] = alert
 
+    @property
+    def lasting(self) -> Collection[str]:
+        """Ids of the alerts that are not over, hidden ones too."""
+        return self._alerts.keys()
+
     def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
         """Return what to tell at `now`; alerts whose ids are in `silenced` are told later."""
         lasting = {finding.id: finding for finding in _lasting(health)}

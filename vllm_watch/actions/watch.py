@@ -52,6 +52,11 @@ class AlertWatch:
             ]
         return told
 
+    def lasting(self) -> set[Key]:
+        """Return all alerts that are not over."""
+        every = self._servers.items()
+        return {(source, name) for source, alerts in every for name in alerts.lasting}
+
     def _health(self, server: Server, now: float) -> Health:
         """Return a server's health as the screen shows it live, its times in our clock."""
         saved = server.saved(now, self._monitor.settings.watch.saved_after_seconds)

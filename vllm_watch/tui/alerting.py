@@ -60,6 +60,7 @@ class Alerting:
     def look(self) -> None:
         """Tell of what has changed since the last look."""
         alerts = self._watch.look(self._wall(), self._silences.left())
+        self._silences.end(self._watch.lasting())
         if self._settings.bell and any(alert.status == "firing" for alert in alerts):
             self._ring()
         for alert in alerts:

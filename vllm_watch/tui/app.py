@@ -102,7 +102,15 @@ class VllmWatch(App[int]):
         def lines(path: str, since: float, until: float, tz: tzinfo) -> Excerpt:
             return excerpt(path, since, until, tz, formats)
 
-        return Dashboard(self.monitor, self.timeline, self._tz, self._job, lines, self.alerting)
+        return Dashboard(
+            self.monitor,
+            self.timeline,
+            self._tz,
+            self._job,
+            lines,
+            self.alerting,
+            self.silences,
+        )
 
     @work(thread=True, group="ingest", exit_on_error=False)
     def _read(self) -> None:
@@ -148,7 +156,11 @@ class VllmWatch(App[int]):
     @on(ActionDone)
     def _action_done(self, message: ActionDone) -> None:
         """Show that an action failed, or that it works again."""
+        before = self.alerting.troubles
         self.alerting.note(message.outcome)
+        for trouble in self.alerting.troubles:
+            if trouble not in before:
+                self.notify(trouble, severity="warning", timeout=20, markup=False)
         self._redraw()
 
     def _write(self, escapes: str) -> None:
