@@ -437,9 +437,18 @@ def test_an_empty_palette_takes_the_terminals_colours() -> None:
 
 
 def test_the_title_names_the_series_and_their_newest_values() -> None:
-    chart = spec(line([1.0, 4620.0]), line([1.0, 812.0], "prompt", "secondary", "dots"), minutes=1)
+    rates, prompts = [1.0, *[4620.0] * 6], [1.0, *[812.0] * 6]
+    chart = spec(line(rates), line(prompts, "prompt", "secondary", "dots"), minutes=1)
     title = rows(chart, 80, 9)[0]
     assert title.rstrip() == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"
+
+
+def test_values_after_which_nothing_came_are_called_the_last_ones() -> None:
+    old, new = line([4620.0]), line([812.0] * 91, "prompt", "secondary", "dots")
+    assert " Throughput tok/s  last  ─ generation 4,620" in rows(spec(old), 80, 9)[0]
+    assert "last" not in rows(spec(old, new), 80, 9)[0]
+    assert "last" not in rows(replace(spec(old), cursor=START + 1), 80, 9)[0]
+    assert rows(spec(old), 26, 9)[0].rstrip() == " Throughput  last  4,620"
 
 
 def test_a_nameless_series_shows_its_value_alone() -> None:
@@ -465,7 +474,8 @@ def test_a_senseless_cursor_shows_nothing(cursor: float) -> None:
 
 
 def test_a_narrow_title_drops_in_order() -> None:
-    chart = spec(line([4620.0], "generation|gen"), line([812.0], "prompt", "secondary", "dots"))
+    rates, prompts = [4620.0] * 91, [812.0] * 91
+    chart = spec(line(rates, "generation|gen"), line(prompts, "prompt", "secondary", "dots"))
     titles = [rows(chart, width, 4)[0] for width in range(80, 0, -1)]
     forms = [forms for forms, _ in _changes(titles)]
     assert forms[0] == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "┄"}
 """How a marker looks in the title."""
+LAST = "last"
+"""Said before values that are all older than their gaps: nothing newer was written."""
 FULL, SHORT, SHORTEST = 99, 4, 3
 """Names are cut to these lengths, one after the other, until the title fits."""
 
@@ -51,6 +53,8 @@ def draw_title(
         for line, line_runs in zip(spec.lines, runs, strict=True)
     ]
     clock = "" if spec.cursor is None else clock_text(spec.cursor, tz)
+    if spec.cursor is None and readings and all(reading.stale for reading in readings):
+        clock = LAST
     pieces: list[Piece] = []
     for pieces in _forms(spec, readings, clock, palette):
         if sum(cell_len(text) for text, _ in pieces) <= canvas.width:
@@ -69,7 +73,8 @@ def _forms(
     heading = (f" {spec.title}", f"bold {palette.get('text', '')}".strip())
     muted = palette.get("muted", "")
     unit = [(f" {spec.unit}", muted)] if spec.unit else []
-    time = [(f"  {clock}", palette.get("cursor", muted))] if clock else []
+    time = [(f"  {clock}", muted if clock == LAST else palette.get("cursor", muted))]
+    time = time if clock else []
     limits = [
         (f"  ┈ {limit.label}", palette.get(limit.role, muted))
         for limit in spec.limits
@@ -88,7 +93,8 @@ def _forms(
         [heading, *time, *_series(readings[:count], SHORTEST, only, muted)]
         for count in range(len(readings), 0, -1)
     ]
-    return [*forms, [heading, *_series(readings[:1], 0, True, muted)], [heading]]
+    alone = _series(readings[:1], 0, True, muted)
+    return [*forms, [heading, *time, *alone], [heading, *alone], [heading]]
 
 
 def _series(
