@@ -188,7 +188,7 @@ class Findings(Pane):
         remedy = Text()
         remedy.append("   → ", style=palette["note"])
         remedy.append(finding.remedy)
-        guide = Text(f"[{finding.guide}] ", style=palette["faint"])
+        guide = Text(f"[{finding.guide}] ", style=palette["muted"])
         fits = remedy.cell_len + guide.cell_len + 1 <= width
         if height >= 10 and width >= _WORDY:
             detail = Text(f"   {finding.detail}", style=palette["muted"])
