@@ -437,10 +437,24 @@ def test_an_empty_palette_takes_the_terminals_colours() -> None:
 
 
 def test_the_title_names_the_series_and_their_newest_values() -> None:
-    rates, prompts = [1.0, *[4620.0] * 6], [1.0, *[812.0] * 6]
+    rates: list[float | None] = [1.0, *[4620.0] * 6]
+    prompts: list[float | None] = [1.0, *[812.0] * 6]
     chart = spec(line(rates), line(prompts, "prompt", "secondary", "dots"), minutes=1)
     title = rows(chart, 80, 9)[0]
     assert title.rstrip() == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"
+
+
+def test_a_narrow_title_still_names_the_limit() -> None:
+    series = line([37.0] * 91, "running|run"), line([363.0] * 91, "waiting|wait", "tertiary")
+    chart = replace(
+        spec(*series, title="Requests", unit="reqs"), limits=(Limit(512.0, "max_num_seqs|limit"),)
+    )
+    titles = [rows(chart, width, 9)[0].rstrip() for width in (60, 53, 42)]
+    assert titles == [
+        " Requests reqs  ─ running 37  ─ waiting 363  ┈ max_num_seqs",
+        " Requests reqs  ─ running 37  ─ waiting 363  ┈ limit",
+        " Requests  ─ run 37  ─ wait 363  ┈ limit",
+    ]
 
 
 def test_values_after_which_nothing_came_are_called_the_last_ones() -> None:
@@ -474,7 +488,8 @@ def test_a_senseless_cursor_shows_nothing(cursor: float) -> None:
 
 
 def test_a_narrow_title_drops_in_order() -> None:
-    rates, prompts = [4620.0] * 91, [812.0] * 91
+    rates: list[float | None] = [4620.0] * 91
+    prompts: list[float | None] = [812.0] * 91
     chart = spec(line(rates, "generation|gen"), line(prompts, "prompt", "secondary", "dots"))
     titles = [rows(chart, width, 4)[0] for width in range(80, 0, -1)]
     forms = [forms for forms, _ in _changes(titles)]

@@ -75,16 +75,15 @@ def _forms(
     unit = [(f" {spec.unit}", muted)] if spec.unit else []
     time = [(f"  {clock}", muted if clock == LAST else palette.get("cursor", muted))]
     time = time if clock else []
-    limits = [
-        (f"  ┈ {limit.label}", palette.get(limit.role, muted))
-        for limit in spec.limits
-        if limit.label
-    ]
+    limits, short = _limits(spec, palette, short=False), _limits(spec, palette, short=True)
     only = len(readings) == 1
     forms = [
         [heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True), *limits],
-        [heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True)],
+        [heading, *unit, *time, *_series(readings, FULL, only, muted), *short],
     ]
+    if limits:  # a line that nobody names puzzles more than a short name does
+        forms.append([heading, *time, *_series(readings, SHORT, only, muted), *short])
+    forms.append([heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True)])
     forms += [
         [heading, *unit, *time, *_series(readings, cells, only, muted)]
         for cells in (FULL, SHORT, SHORTEST)
@@ -95,6 +94,15 @@ def _forms(
     ]
     alone = _series(readings[:1], 0, True, muted)
     return [*forms, [heading, *time, *alone], [heading, *alone], [heading]]
+
+
+def _limits(spec: ChartSpec, palette: Mapping[str, str], *, short: bool) -> list[Piece]:
+    """Return the names of the limits, in their short form if asked for."""
+    names = [(*limit.label.partition("|"), limit.role) for limit in spec.limits if limit.label]
+    return [
+        (f"  ┈ {brief if short and brief else name}", palette.get(role, palette.get("muted", "")))
+        for name, _, brief, role in names
+    ]
 
 
 def _series(
