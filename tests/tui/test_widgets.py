@@ -309,3 +309,15 @@ def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -
     assert "08:50:41 ✖ :8003 KV cache full: 98 %" in plain(
         draw, EventList(), views["critical"], (80, 20)
     )
+
+
+def test_names_take_the_room_of_the_sparkline_before_they_are_cut(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    view = views["dead and busy"]
+    fleet = Fleet(SETTINGS.health)
+    for width, whole in ((90, True), (116, True), (80, False)):
+        lines = draw(fleet, view, (width, 10)).plain.split("\n")
+        (optimised,) = [line for line in lines if ":8001" in line]
+        assert ("Random-Qwen3-1.7B :8001" in optimised) == whole, width
+        assert "Random-Qwe" in optimised
