@@ -444,6 +444,20 @@ def test_the_title_names_the_series_and_their_newest_values() -> None:
     assert title.rstrip() == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"
 
 
+@pytest.mark.parametrize("height", range(9, 40))
+def test_the_labels_of_the_kv_axis_are_as_far_apart_as_their_values(height: int) -> None:
+    chart = replace(
+        spec(line([99.0] * 91, ""), title="KV cache", unit="%"),
+        band=Band(30.0, 70.0), limits=(Limit(80.0, ""),), y_max=100.0,
+    )  # fmt: skip
+    drawn = rows(chart, 60, height)[1:-1]
+    places = {float(each[:4]): row for row, each in enumerate(drawn) if each[:4].strip().isdigit()}
+    assert {0.0, 30.0, 70.0, 80.0} <= places.keys()
+    plot = height - 3
+    for value, row in places.items():
+        assert abs(row - (1 - value / 100) * plot) <= (0.5 if value in (30, 70) else 1), value
+
+
 def test_a_narrow_title_still_names_the_limit() -> None:
     series = line([37.0] * 91, "running|run"), line([363.0] * 91, "waiting|wait", "tertiary")
     chart = replace(

@@ -98,7 +98,9 @@ def header(
     """Return the head of the table; the sparkline is headed by the window it shows."""
     line = Text(" " * LEFT)
     for column in columns:
-        title = f"last {span}" if column.key == "spark" else column.header
+        title = column.header
+        if column.key == "spark":
+            title = f"last {span}" if column.width >= len(span) + 5 else span
         if column.key == "kv":
             title = _kv_header(column, health)
         line.append(fitted(title, column.width) if not column.right else title.rjust(column.width))
