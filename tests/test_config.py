@@ -304,7 +304,7 @@ def test_the_environment_is_checked(variable: str, text: str, message: str) -> N
 
 
 def test_an_empty_variable_and_those_of_hooks_count_as_not_set() -> None:
-    environ = {"VLLM_WATCH_TIME_TZ": "", "VLLM_WATCH_HOOK_SERVER": "m:8000"}
+    environ = {"VLLM_WATCH_TIME_TZ": "", "VLLM_WATCH_ALERT_SERVER": "m:8000"}
     assert load(environ=environ) == Settings()
 
 
@@ -376,3 +376,47 @@ def test_no_text_breaks_the_reading_of_a_zone(text: str) -> None:
         outcome = str(error)
     assert outcome == text.strip() or outcome.startswith("option: time.tz ")
     assert outcome.isprintable()
+
+
+def test_what_alerts_run_is_a_list_of_words(tmp_path: Path) -> None:
+    path = write(tmp_path, '[alerts]\ncommand = ["notify-send", "a b; rm -rf"]\n')
+    assert load(path).alerts.command == ("notify-send", "a b; rm -rf")
+    environ = {"VLLM_WATCH_ALERTS_COMMAND": '["a", "b c"]', "VLLM_WATCH_ALERT_ID": "x"}
+    assert load(None, environ).alerts.command == ("a", "b c")
+    for text in ('"notify-send x"', '[""]', "[1]", '["a\\u0000"]'):
+        message = refusal(write(tmp_path, f"[alerts]\ncommand = {text}\n"))
+        assert "alerts.command must be a list of a program and its arguments" in message
+
+
+@pytest.mark.parametrize(
+    ("address", "fine"),
+    [
+        ("https://hooks.example.org/services/T0/B0", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://[::1]:8080/x", True),
+        ("http://localhost/x", True),
+        ("http://example.org/x", False),
+        ("http://127.0.0.1.example.org/x", False),
+        ("http://127.0.0.1@example.org/", False),
+        ("ftp://127.0.0.1/x", False),
+        ("file:///etc/passwd", False),
+        ("https://user:word@example.org/", False),
+        ("https://example.org:port/", False),
+        ("https:///x", False),
+        ("https://example.org/a b", False),
+    ],
+)
+def test_alerts_are_posted_by_https_or_to_this_machine(
+    tmp_path: Path, address: str, fine: bool
+) -> None:
+    path = write(tmp_path, f'[alerts]\nwebhook = "{address}"\n')
+    if fine:
+        assert load(path).alerts.webhook == address
+    else:
+        assert "alerts.webhook must be an https:// address" in refusal(path)
+
+
+def test_words_that_mean_nothing_to_alerts_are_refused(tmp_path: Path) -> None:
+    assert load(write(tmp_path, '[alerts]\nnotify = "both"\n')).alerts.notify == "both"
+    message = refusal(write(tmp_path, '[alerts]\nnotify = "osc99"\n'))
+    assert "alerts.notify must be 'off' or 'osc9' or 'osc777' or 'both', not 'osc99'" in message

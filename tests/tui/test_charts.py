@@ -437,9 +437,46 @@ def test_an_empty_palette_takes_the_terminals_colours() -> None:
 
 
 def test_the_title_names_the_series_and_their_newest_values() -> None:
-    chart = spec(line([1.0, 4620.0]), line([1.0, 812.0], "prompt", "secondary", "dots"), minutes=1)
+    rates: list[float | None] = [1.0, *[4620.0] * 6]
+    prompts: list[float | None] = [1.0, *[812.0] * 6]
+    chart = spec(line(rates), line(prompts, "prompt", "secondary", "dots"), minutes=1)
     title = rows(chart, 80, 9)[0]
     assert title.rstrip() == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"
+
+
+@pytest.mark.parametrize("height", range(9, 40))
+def test_the_labels_of_the_kv_axis_are_as_far_apart_as_their_values(height: int) -> None:
+    chart = replace(
+        spec(line([99.0] * 91, ""), title="KV cache", unit="%"),
+        band=Band(30.0, 70.0), limits=(Limit(80.0, ""),), y_max=100.0,
+    )  # fmt: skip
+    drawn = rows(chart, 60, height)[1:-1]
+    places = {float(each[:4]): row for row, each in enumerate(drawn) if each[:4].strip().isdigit()}
+    assert {0.0, 30.0, 70.0, 80.0} <= places.keys()
+    plot = height - 3
+    for value, row in places.items():
+        assert abs(row - (1 - value / 100) * plot) <= (0.5 if value in (30, 70) else 1), value
+
+
+def test_a_narrow_title_still_names_the_limit() -> None:
+    series = line([37.0] * 91, "running|run"), line([363.0] * 91, "waiting|wait", "tertiary")
+    chart = replace(
+        spec(*series, title="Requests", unit="reqs"), limits=(Limit(512.0, "max_num_seqs|limit"),)
+    )
+    titles = [rows(chart, width, 9)[0].rstrip() for width in (60, 53, 42)]
+    assert titles == [
+        " Requests reqs  ─ running 37  ─ waiting 363  ┈ max_num_seqs",
+        " Requests reqs  ─ running 37  ─ waiting 363  ┈ limit",
+        " Requests  ─ run 37  ─ wait 363  ┈ limit",
+    ]
+
+
+def test_values_after_which_nothing_came_are_called_the_last_ones() -> None:
+    old, new = line([4620.0]), line([812.0] * 91, "prompt", "secondary", "dots")
+    assert " Throughput tok/s  last  ─ generation 4,620" in rows(spec(old), 80, 9)[0]
+    assert "last" not in rows(spec(old, new), 80, 9)[0]
+    assert "last" not in rows(replace(spec(old), cursor=START + 1), 80, 9)[0]
+    assert rows(spec(old), 26, 9)[0].rstrip() == " Throughput  last  4,620"
 
 
 def test_a_nameless_series_shows_its_value_alone() -> None:
@@ -465,7 +502,9 @@ def test_a_senseless_cursor_shows_nothing(cursor: float) -> None:
 
 
 def test_a_narrow_title_drops_in_order() -> None:
-    chart = spec(line([4620.0], "generation|gen"), line([812.0], "prompt", "secondary", "dots"))
+    rates: list[float | None] = [4620.0] * 91
+    prompts: list[float | None] = [812.0] * 91
+    chart = spec(line(rates, "generation|gen"), line(prompts, "prompt", "secondary", "dots"))
     titles = [rows(chart, width, 4)[0] for width in range(80, 0, -1)]
     forms = [forms for forms, _ in _changes(titles)]
     assert forms[0] == " Throughput tok/s  ─ generation 4,620  ┄ prompt 812"

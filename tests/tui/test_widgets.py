@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -309,3 +310,24 @@ def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -
     assert "08:50:41 ✖ :8003 KV cache full: 98 %" in plain(
         draw, EventList(), views["critical"], (80, 20)
     )
+
+
+def test_names_take_the_room_of_the_sparkline_before_they_are_cut(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    view = views["dead and busy"]
+    fleet = Fleet(SETTINGS.health)
+    for width, whole in ((90, True), (116, True), (80, False)):
+        lines = draw(fleet, view, (width, 10)).plain.split("\n")
+        (optimised,) = [line for line in lines if ":8001" in line]
+        assert ("Random-Qwen3-1.7B :8001" in optimised) == whole, width
+        assert "Random-Qwe" in optimised
+
+
+def test_a_narrow_glance_keeps_its_figures_whole(draw: Draw, views: dict[str, ScreenView]) -> None:
+    view = replace(views["dead and busy"], mode="REPLAY ×20", total_tps=12_345.0)
+    text = draw(Glance(), view, (40, 1)).plain
+    assert "12.3k tok/s" in text
+    assert "…" not in text
+    assert text.endswith("×20 08:57:20")
+    assert "REPLAY ×20 08:57:20" in draw(Glance(), view, (58, 1)).plain

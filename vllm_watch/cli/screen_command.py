@@ -57,7 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         together=together,
         targets=Targets(arguments.target_requests, arguments.target_tokens),
     )
-    return app.run() or app.return_code or DONE
+    try:
+        return app.run() or app.return_code or DONE
+    finally:  # the terminal is the shell's again: commands of alerts may take a moment more
+        app.alerting.close()
 
 
 def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) -> Ingest:

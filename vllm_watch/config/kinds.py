@@ -124,10 +124,64 @@ def _parse_flag(text: str) -> bool:
     raise ValueError
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether a web address leads to this machine itself."""
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit  # 10 ms together, for those who set an address
+
+    host = urlsplit(address).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_arguments(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        raise ValueError
+    if value and (not value[0].strip() or any("\0" in one for one in value)):
+        raise ValueError
+    return tuple(value)
+
+
+def _parse_arguments(text: str) -> object:
+    import json  # only for those who set a list in the environment
+
+    value: object = json.loads(text)
+    return value
+
+
+def _check_address(value: object) -> str:
+    from urllib.parse import urlsplit
+
+    address = _check_text(value)
+    parts = urlsplit(address)
+    _ = parts.port  # a port that is none is a ValueError
+    if not parts.hostname or parts.username is not None or not address.isprintable():
+        raise ValueError
+    if " " in address or not address.isascii():
+        raise ValueError
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(address)):
+        raise ValueError
+    return address
+
+
 RATIO = Kind("a ratio from 0 to 1 (0.3 is 30 %)", _check_ratio, float)
 POSITIVE = Kind("a number above 0", _check_positive, float)
 FLAG = Kind("true or false", _check_flag, _parse_flag)
 TEXT = Kind("a text in quotes", _check_text, str)
+ARGUMENTS = Kind(
+    """a list of a program and its arguments, such as ["notify-send", "vLLM"]""",
+    _check_arguments,
+    _parse_arguments,
+)
+ADDRESS = Kind(
+    "an https:// address without a user's name (http:// only to this machine itself)",
+    _check_address,
+    str,
+)
 ZONE = Kind("a time zone such as 'Europe/Berlin', 'UTC' or '+02:00'", _check_zone, str)
 
 
@@ -180,6 +234,30 @@ def flag(*, default: bool) -> bool:
 def text(default: str) -> str:
     """A field for a text that is not empty."""
     value: str = _setting(default, TEXT)
+    return value
+
+
+def choice(default: Any, words: tuple[str, ...]) -> Any:
+    """A field for one word of a few."""
+
+    def check(word: object) -> str:
+        if word not in words:
+            raise ValueError
+        return str(word)
+
+    known = " or ".join(repr(word) for word in words)
+    return _setting(default, Kind(known, check, str))
+
+
+def arguments() -> tuple[str, ...]:
+    """A field for a program and its arguments; empty: none."""
+    value: tuple[str, ...] = _setting((), ARGUMENTS)
+    return value
+
+
+def optional_address() -> str | None:
+    """A field for a web address that may stay unset."""
+    value: str | None = _setting(None, ADDRESS)
     return value
 
 

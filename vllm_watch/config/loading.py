@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-RESERVED_PREFIXES = ("VLLM_WATCH_HOOK_", "VLLM_WATCH_TEST_")
-"""Environment variables that are not settings: what hooks are told, and switches of the tests."""
+RESERVED_PREFIXES = ("VLLM_WATCH_ALERT_", "VLLM_WATCH_TEST_")
+"""Environment variables that are no settings: what alerts tell commands, switches of the tests."""
 
 
 class ConfigError(Exception):

@@ -7,16 +7,23 @@ are quoted with the guide they come from, as the health rules quote them on the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from vllm_watch.config.kinds import (
+    arguments,
+    choice,
     count,
     flag,
+    optional_address,
     optional_count,
     optional_zone,
     positive,
     ratio,
     text,
 )
+
+Notify = Literal["off", "osc9", "osc777", "both"]
+Severity = Literal["note", "warning", "critical"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +241,32 @@ class TrendSettings:
     """Robust standard deviations off the median from which on a value is no noise (Hampel)."""
     swing_level: float = ratio(0.15)
     """Swing of generation throughput, as a share (0 to 1) of its median, that is erratic."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """[alerts]: what happens when an alert fires, or is over, while logs are watched live."""
+
+    bell: bool = flag(default=True)
+    """Ring the terminal's bell when alerts fire."""
+    notify: Notify = choice("off", get_args(Notify))  # noqa: RUF009  # a field
+    """Desktop notification by an escape sequence of the terminal: which one it understands."""
+    command: tuple[str, ...] = arguments()
+    """Program and arguments to run; no shell. Values are in VLLM_WATCH_ALERT_… and on its input."""
+    webhook: str | None = optional_address()
+    """Address that alerts are posted to as JSON; https, or http to this machine itself."""
+    min_severity: Severity = choice("warning", get_args(Severity))  # noqa: RUF009  # a field
+    """The least severity that is told."""
+    resolved: bool = flag(default=True)
+    """Tell when an alert is over, too (the bell stays silent then)."""
+    repeat_minutes: int = count(0, least=0)
+    """Minutes after which an alert that still fires is told again; 0: never."""
+    settle_minutes: int = count(5, least=0)
+    """Minutes for which an alert that comes back must wait until it is told anew."""
+    timeout_seconds: float = positive(10.0)
+    """Seconds that a command, or one try to post, may take."""
+    at_once: int = count(4)
+    """Commands and posts that run at the same time at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,10 @@ class Monitor:
             for warning in self.trends(server, run).warnings(run, until)
         ]
 
+    def hides(self, finding: str) -> tuple[str, ...]:
+        """Return the ids of the findings that a finding explains; `*` stands for all."""
+        return self._book.hides(finding)
+
     def spans(self, server: Server) -> list[Span]:
         """Return every alert of a server's runs."""
         return [span for run in server.runs for span in self.alerts(server, run).spans()]

@@ -11,6 +11,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.worker import Worker, WorkerState, get_current_worker
 
+from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.records import Batch
@@ -20,8 +21,9 @@ from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.excerpt import Excerpt, excerpt
+from vllm_watch.tui.alerting import LOOK_SECONDS, Alerting
 from vllm_watch.tui.feed import run_feed
-from vllm_watch.tui.messages import AllRead, BatchesRead
+from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.timeline import Timeline
@@ -63,6 +65,15 @@ class VllmWatch(App[int]):
         self.timeline.span = settings.screen.window_minutes * 60.0
         shown = settings.time.display_tz
         self._tz = parse_zone(shown) if shown else datetime.now(UTC).astimezone().tzinfo or UTC
+        self.silences = Silences(wall)
+        self.alerting = Alerting(
+            self.monitor,
+            self.silences,
+            wall=wall,
+            write=self._write,
+            ring=self.bell,
+            report=lambda outcome: self.post_message(ActionDone(outcome)),
+        )
         self._ingest = ingest
         self._settings = settings
         self._start = start
@@ -80,6 +91,8 @@ class VllmWatch(App[int]):
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
         self.push_screen(self._dashboard())
+        if self.timeline.mode == "live":  # what a replay shows is long past
+            self.set_interval(LOOK_SECONDS, self.alerting.look)
         self._read()
 
     def _dashboard(self) -> Dashboard:
@@ -89,7 +102,15 @@ class VllmWatch(App[int]):
         def lines(path: str, since: float, until: float, tz: tzinfo) -> Excerpt:
             return excerpt(path, since, until, tz, formats)
 
-        return Dashboard(self.monitor, self.timeline, self._tz, self._job, lines)
+        return Dashboard(
+            self.monitor,
+            self.timeline,
+            self._tz,
+            self._job,
+            lines,
+            self.alerting,
+            self.silences,
+        )
 
     @work(thread=True, group="ingest", exit_on_error=False)
     def _read(self) -> None:
@@ -111,6 +132,7 @@ class VllmWatch(App[int]):
                 self.monitor.apply(item)
             else:
                 self.monitor.look(item)
+                self.alerting.caught_up()
         self.timeline.cover(*self.monitor.store.reach())
         self._redraw()
 
@@ -130,6 +152,21 @@ class VllmWatch(App[int]):
                 start = min(samples, default=start + BEFORE) - BEFORE
             timeline.begin(max(timeline.first, start))
         self._redraw()
+
+    @on(ActionDone)
+    def _action_done(self, message: ActionDone) -> None:
+        """Show that an action failed, or that it works again."""
+        before = self.alerting.troubles
+        self.alerting.note(message.outcome)
+        for trouble in self.alerting.troubles:
+            if trouble not in before:
+                self.notify(trouble, severity="warning", timeout=20, markup=False)
+        self._redraw()
+
+    def _write(self, escapes: str) -> None:
+        """Write to the terminal between two drawings, as Textual's own bell does."""
+        if self._driver is not None:
+            self._driver.write(escapes)
 
     def _newest_runs(self) -> list[Run]:
         return [server.run for server in self.monitor.store.servers.values()]

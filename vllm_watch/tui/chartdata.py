@@ -201,7 +201,7 @@ def chart_specs(
                 line("running", "running|run", "primary"),
                 line("waiting", "waiting|wait", "tertiary", "dots"),
             ),
-            limits=(Limit(limit, "max_num_seqs"),) if limit else (),
+            limits=(Limit(limit, "max_num_seqs|limit"),) if limit else (),
             marks=signs,
             empty=empty,
             cursor=cursor,

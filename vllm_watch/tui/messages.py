@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual.message import Message
 
+from vllm_watch.actions.runner import Outcome
 from vllm_watch.core.records import Batch, Looked
 
 
@@ -20,6 +21,15 @@ class BatchesRead(Message, bubble=False):
 
 class AllRead(Message, bubble=False):
     """Everything that a replay plays has been read."""
+
+
+class ActionDone(Message, bubble=False):
+    """A command or a post for an alert ended."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        """Carry how it ended."""
+        super().__init__()
+        self.outcome = outcome
 
 
 class ReadingFailed(Message, bubble=False):

@@ -79,6 +79,8 @@ class Row:
     """Requests answered per second, where no stats line tells more."""
     errors: float | None = None
     """Requests per second that were answered with an error."""
+    silenced: frozenset[str] = frozenset()
+    """Ids of findings that nobody wants to hear of now: they do not colour the row."""
 
     @property
     def short(self) -> str:
@@ -88,7 +90,12 @@ class Row:
     @property
     def severity(self) -> str:
         """The worst finding's severity, empty where all is well."""
-        return self.findings[0].severity if self.findings else ""
+        return self.worst.severity if self.worst else ""
+
+    @property
+    def worst(self) -> Finding | None:
+        """The worst finding that is not silenced."""
+        return next((found for found in self.findings if found.id not in self.silenced), None)
 
     @property
     def shape(self) -> str:
@@ -104,8 +111,8 @@ class Row:
         """The worst finding in a word, else the state."""
         if self.state.name == "starting" and self.state.why:
             return "starting"
-        if self.severity in ("warning", "critical"):
-            return self.findings[0].word
+        if self.worst is not None and self.worst.severity != "note":
+            return self.worst.word
         return self.state.name
 
 
@@ -171,6 +178,7 @@ def engine_rows(row: Row, server: Server, time: float, span: tuple[float, float]
                 row.late,
                 sparkline(run, engine, span),
                 time,
+                silenced=row.silenced,
             )
         )
     return rows

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import tzinfo
+from types import MappingProxyType
 
+from vllm_watch.actions.silences import Key
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.jobs import JobWatch
@@ -31,9 +33,21 @@ class Problem:
 
     row: Row
     finding: Finding
+    left: float | None = None
+    """Seconds for which it stays silenced, None: until it is over, or not silenced at all."""
 
     @property
-    def key(self) -> tuple[str, str]:
+    def silenced(self) -> bool:
+        """True while nobody wants to hear of it."""
+        return self.finding.id in self.row.silenced
+
+    @property
+    def loud(self) -> bool:
+        """True for what the first glance should show."""
+        return self.finding.severity != "note" and not self.silenced
+
+    @property
+    def key(self) -> Key:
         """What it is told from the others by, for as long as it lasts: its log and its id."""
         return self.row.source, self.finding.id
 
@@ -75,7 +89,7 @@ class ScreenView:
     def worst(self) -> Problem | None:
         """The one worst thing, None if nothing is wrong."""
         for problem in self.problems:
-            if problem.finding.severity != "note":
+            if problem.loud:
                 return problem
         return None
 
@@ -115,8 +129,15 @@ def make_view(
     choices: Choices,
     tz: tzinfo,
     job: JobWatch | None = None,
+    *,
+    troubles: tuple[str, ...] = (),
+    silences: Mapping[Key, float | None] = MappingProxyType({}),
 ) -> ScreenView:
-    """Return what the screen shows at the timeline's moment; `job` tells how far it is."""
+    """Return what the screen shows at the timeline's moment.
+
+    `job` tells how far it is; `troubles` are lines about what else needs a hand, after those
+    about paths and logs; `silences` the findings that are silenced, with the seconds left.
+    """
     moment, window = timeline.moment(), timeline.window()
     live = timeline.following
     begun = [
@@ -124,14 +145,15 @@ def make_view(
         for server in monitor.store.servers.values()
         if timeline.mode == "live" or _begun(server, moment)
     ]
-    servers = [make_row(monitor, server, moment, window, live=live) for server in begun]
+    made = (make_row(monitor, server, moment, window, live=live) for server in begun)
+    servers = [_silenced(row, silences) for row in made]
     shown = [row for row in servers if _matches(row, choices.filter)]
     rows: list[Row] = []
     for row in shown:
         rows.append(row)
         if row.source in choices.opened:
             rows += engine_rows(row, monitor.store.servers[row.source], moment, window)
-    problems = _problems(servers)
+    problems = _problems(servers, silences)
     selected = _selected(rows, problems, choices)
     looked = monitor.store.looked
     waiting = ""
@@ -165,7 +187,7 @@ def make_view(
         facts,
         window,
         waiting,
-        _notes(monitor),
+        (*_notes(monitor), *troubles),
         choices.filter,
         len(servers) - len(shown),
         _reading(monitor, live=timeline.mode == "live"),
@@ -195,9 +217,7 @@ def _matches(row: Row, text: str) -> bool:
 def _selected(rows: list[Row], problems: tuple[Problem, ...], choices: Choices) -> int:
     """Return the row of the chosen server and engine; unchosen, the worst server's."""
     if not choices.chosen:
-        source = next(
-            (p.row.source for p in problems if p.finding.severity != "note"), choices.source
-        )
+        source = next((p.row.source for p in problems if p.loud), choices.source)
         return next((i for i, row in enumerate(rows) if row.source == source), 0)
     for index, row in enumerate(rows):
         if (row.source, row.engine) == (choices.source, choices.engine):
@@ -214,10 +234,21 @@ def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
     return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
 
 
-def _problems(rows: list[Row]) -> tuple[Problem, ...]:
-    found = [Problem(row, finding) for row in rows for finding in row.findings]
+def _silenced(row: Row, silences: Mapping[Key, float | None]) -> Row:
+    quiet = frozenset(found.id for found in row.findings if (row.source, found.id) in silences)
+    return replace(row, silenced=quiet) if quiet else row
+
+
+def _problems(rows: list[Row], silences: Mapping[Key, float | None]) -> tuple[Problem, ...]:
+    """Return all findings: the loud ones first, the worst of them before the others."""
+    found = [
+        Problem(row, finding, silences.get((row.source, finding.id)))
+        for row in rows
+        for finding in row.findings
+    ]
     found.sort(
         key=lambda problem: (
+            problem.silenced,
             -SEVERITIES.index(problem.finding.severity),
             -(problem.finding.since or 0.0),
         )

@@ -63,6 +63,15 @@ class Frame:
         """
         return math.floor(round((1 - value / self.top) * self.rows, 6))
 
+    def edge_row(self, value: float) -> int:
+        """Return the row whose upper rim is nearest to a band's edge.
+
+        Zero lies on the upper rim of the axis, so the labels of a band are as far apart as its
+        values. The rows that hold their dots are not: those may be a whole row off.
+        """
+        share = min(1.0, max(0.0, value / self.top))
+        return math.floor(round((1 - share) * self.rows, 6) + 0.5)
+
     def inside(self, time: float) -> bool:
         """Say whether a time lies in the window."""
         return self.start <= time <= self.end
@@ -83,8 +92,11 @@ def y_labels(frame: Frame, spec: ChartSpec, *, empty: bool) -> dict[int, str]:
     labels = {frame.rows: "0"}
     limits = [limit.value for limit in spec.limits if 0 < limit.value <= frame.top]
     edges = [] if spec.band is None else [spec.band.low, spec.band.high]
-    for value in limits + [edge for edge in edges if 0 < edge <= frame.top]:
+    for value in limits:
         labels.setdefault(frame.row(value), axis_label(value))
+    for value in edges:
+        if 0 < value <= frame.top:
+            labels.setdefault(frame.edge_row(value), axis_label(value))
     if empty and spec.y_max is None:
         return labels
     ticks = y_ticks(frame.top, frame.rows)

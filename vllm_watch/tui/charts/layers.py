@@ -43,13 +43,15 @@ def draw_band(
     tint = palette.get("band", "")
     ink = palette.get("limit", palette.get("muted", ""))
     taken = {frame.row(limit.value) for limit in limits if 0 < limit.value <= frame.top}
-    for row in range(frame.row(high), min(frame.rows - 1, frame.row(low)) + 1):
+    first = frame.edge_row(high)
+    for row in range(first, max(first + 1, frame.edge_row(low))):
         for column in range(frame.columns if row not in taken else 0):
             canvas.shade(TOP + row, GUTTER + column, tint)
     for edge in (band.low, band.high):
-        if 0 < edge < frame.top and frame.row(edge) not in taken:
+        row = frame.edge_row(edge)
+        if 0 < edge < frame.top and row < frame.rows and row not in taken:
             for column in range(0, frame.columns, 2):
-                canvas.put(TOP + frame.row(edge), GUTTER + column, "·", ink)
+                canvas.put(TOP + row, GUTTER + column, "·", ink)
 
 
 def draw_limits(canvas: Canvas, frame: Frame, spec: ChartSpec, palette: Palette) -> None:
@@ -146,7 +148,7 @@ def draw_note(canvas: Canvas, frame: Frame, text: str, palette: Palette) -> None
 
 def draw_band_label(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> None:
     """Write the band's name where the data leaves room for it."""
-    rows = range(frame.row(band.high) + 1, frame.row(band.low))
+    rows = range(frame.edge_row(band.high) + 1, frame.edge_row(band.low))
     word = f" {band.label} "
     middle = sorted(rows, key=lambda row: abs(row - (rows.start + rows.stop - 1) / 2))
     columns = [frame.columns // 2 - len(word) // 2, 1, frame.columns - len(word) - 1]

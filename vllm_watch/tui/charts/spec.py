@@ -36,6 +36,7 @@ class Limit:
 
     value: float
     label: str
+    """Its name; ``max_num_seqs|limit`` also gives the short form for a narrow title."""
     role: str = "limit"
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "┄"}
 """How a marker looks in the title."""
+LAST = "last"
+"""Said before values that are all older than their gaps: nothing newer was written."""
 FULL, SHORT, SHORTEST = 99, 4, 3
 """Names are cut to these lengths, one after the other, until the title fits."""
 
@@ -51,6 +53,8 @@ def draw_title(
         for line, line_runs in zip(spec.lines, runs, strict=True)
     ]
     clock = "" if spec.cursor is None else clock_text(spec.cursor, tz)
+    if spec.cursor is None and readings and all(reading.stale for reading in readings):
+        clock = LAST
     pieces: list[Piece] = []
     for pieces in _forms(spec, readings, clock, palette):
         if sum(cell_len(text) for text, _ in pieces) <= canvas.width:
@@ -69,17 +73,17 @@ def _forms(
     heading = (f" {spec.title}", f"bold {palette.get('text', '')}".strip())
     muted = palette.get("muted", "")
     unit = [(f" {spec.unit}", muted)] if spec.unit else []
-    time = [(f"  {clock}", palette.get("cursor", muted))] if clock else []
-    limits = [
-        (f"  ┈ {limit.label}", palette.get(limit.role, muted))
-        for limit in spec.limits
-        if limit.label
-    ]
+    time = [(f"  {clock}", muted if clock == LAST else palette.get("cursor", muted))]
+    time = time if clock else []
+    limits, short = _limits(spec, palette, short=False), _limits(spec, palette, short=True)
     only = len(readings) == 1
     forms = [
         [heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True), *limits],
-        [heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True)],
+        [heading, *unit, *time, *_series(readings, FULL, only, muted), *short],
     ]
+    if limits:  # a line that nobody names puzzles more than a short name does
+        forms.append([heading, *time, *_series(readings, SHORT, only, muted), *short])
+    forms.append([heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True)])
     forms += [
         [heading, *unit, *time, *_series(readings, cells, only, muted)]
         for cells in (FULL, SHORT, SHORTEST)
@@ -88,7 +92,17 @@ def _forms(
         [heading, *time, *_series(readings[:count], SHORTEST, only, muted)]
         for count in range(len(readings), 0, -1)
     ]
-    return [*forms, [heading, *_series(readings[:1], 0, True, muted)], [heading]]
+    alone = _series(readings[:1], 0, True, muted)
+    return [*forms, [heading, *time, *alone], [heading, *alone], [heading]]
+
+
+def _limits(spec: ChartSpec, palette: Mapping[str, str], *, short: bool) -> list[Piece]:
+    """Return the names of the limits, in their short form if asked for."""
+    names = [(*limit.label.partition("|"), limit.role) for limit in spec.limits if limit.label]
+    return [
+        (f"  ┈ {brief if short and brief else name}", palette.get(role, palette.get("muted", "")))
+        for name, _, brief, role in names
+    ]
 
 
 def _series(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 
 from textual import on
@@ -15,10 +15,12 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
+from vllm_watch.actions.silences import Key, Silences
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.prefill import prefilled
 from vllm_watch.reports.excerpt import Excerpt
+from vllm_watch.tui.alerting import Alerting
 from vllm_watch.tui.evidencedata import evidence_chart
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
@@ -26,6 +28,7 @@ from vllm_watch.tui.screens.calculators import CalculatorScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
+from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
 from vllm_watch.tui.screenview import Choices, ScreenView, make_view
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.widgets.card import Card
@@ -76,11 +79,14 @@ class Dashboard(Screen[None]):
         tz: tzinfo,
         job: JobWatch,
         excerpts: Callable[[str, float, float, tzinfo], Excerpt],
+        alerting: Alerting,
+        silences: Silences,
     ) -> None:
         """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`.
 
         `job` watches how far a job is; `excerpts` finds the lines of a log from one moment to
         another, its stamps being in a zone: it is called in a thread.
+        `alerting` knows which actions failed, `silences` which findings are to be silent.
         """
         super().__init__()
         self._job = job
@@ -88,6 +94,8 @@ class Dashboard(Screen[None]):
         self._monitor = monitor
         self._timeline = timeline
         self._tz = tz
+        self._alerting = alerting
+        self._silences = silences
         self._choices = Choices()
         self._opened: set[str] = set()
         self._page = 0
@@ -151,14 +159,27 @@ class Dashboard(Screen[None]):
             self._choices,
             self._page,
             self._full,
+            self._alerting.troubles,
+            _whole_minutes(self._silences.left()),
         )
         if timeline.mode == "live":
             state = (*state[:3], None, *state[4:])
         if state == self._drawn or not self.is_mounted:
             return
         self._drawn = state
+        troubles = self._alerting.troubles
         began = time.monotonic()
-        view = make_view(self._monitor, timeline, self._choices, self._tz, self._job)
+        view = make_view(
+            self._monitor,
+            timeline,
+            self._choices,
+            self._tz,
+            self._job,
+            troubles=troubles,
+            silences=self._silences.left(),
+        )
+        if timeline.mode == "replay":  # live, the watch over alerts knows what is over
+            self._silences.end({problem.key for problem in view.problems})
         self._arrange(view)
         row = view.selected_row
         if row is not None:
@@ -224,6 +245,23 @@ class Dashboard(Screen[None]):
         name = f"{row.model} {row.port}{engine}"
         screen = EvidenceScreen(name, finding, row.moment, chart, self._tz, lines)
         self.app.push_screen(screen)
+
+    @on(Findings.SilenceAsked)
+    def _silence(self, message: Findings.SilenceAsked) -> None:
+        """Take a silence back, or ask how long one shall be."""
+        problem = message.problem
+        if problem.silenced:
+            self._silences.lift(problem.key)
+            self.draw()
+            return
+
+        def answered(choice: int | None) -> None:
+            if choice is not None:
+                self._silences.silence(problem.key, CHOICES[choice][1])
+                self.draw()
+
+        title = f"{problem.row.short} {problem.finding.title}"
+        self.app.push_screen(SilenceScreen(title), answered)
 
     @on(Input.Changed)
     def _filter_changed(self, message: Input.Changed) -> None:
@@ -384,3 +422,8 @@ class Dashboard(Screen[None]):
         field.value = ""
         field.display = False
         self.query_one(Fleet).focus()
+
+
+def _whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:
+    """Return the time left as it is shown: a change of it is worth a drawing."""
+    return {key: None if left is None else int(left // 60) for key, left in silences.items()}

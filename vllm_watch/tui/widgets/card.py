@@ -1,10 +1,14 @@
-"""The selected server on a card: who it is, how it is configured, what it has done."""
+"""The selected server on a card: who it is, how it is configured, what it has done.
+
+What room is left below shows all servers side by side.
+"""
 
 from __future__ import annotations
 
 from rich.text import Text
 
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.multiples import small_charts
 from vllm_watch.tui.widgets.pane import Pane
 
 
@@ -22,7 +26,7 @@ class Card(Pane):
         lines = [head]
         for label, facts in view.facts:
             lines += _fact_lines(label, facts, width, palette)
-        return lines
+        return lines + small_charts(view, width, height - len(lines), palette)
 
 
 def _fact_lines(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.config import HealthSettings
@@ -54,25 +55,41 @@ _NARROW = (
     Column("pct", "KV", 5, right=True),
 )
 _LAYOUTS = ((116, _WIDE), (78, _MIDDLE), (0, _NARROW))
-_STRETCHED = {"name": 0.5, "spark": 0.5}
-"""Columns that take what room is left, and their shares of it."""
+_SPARK_LEAST = 6
+"""Cells that the sparkline keeps when names need its room."""
 KV_PERCENT = 6
 """Cells of the figure behind the KV bar."""
 LEFT = 3
 """Cells for the cursor and the shape."""
 
 
-def columns_for(width: int) -> list[Column]:
-    """Return the columns for a width, stretched to fill it."""
+def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
+    """Return the columns for a width, stretched to fill it.
+
+    Names go first: a server that cannot be told from its neighbour is worth less than the shape
+    of a curve. The sparkline takes what they leave.
+    """
     columns = list(next(columns for least, columns in _LAYOUTS if width >= least))
     used = LEFT + sum(column.width + 1 for column in columns)
     spare = max(0, width - used)
-    for index, column in enumerate(columns):
-        share = _STRETCHED.get(column.key, 0.0)
-        if share:
-            more = min(int(spare * share), 34 if column.key == "name" else 60)
-            columns[index] = Column(column.key, column.header, column.width + more, column.right)
-    return columns
+    cells = {column.key: column.width for column in columns}
+    if "name" not in cells:
+        cells["spark"] += min(spare // 2, 60)
+    else:
+        missing = max(0, max(map(_name_cells, rows), default=0) - cells["name"])
+        more = min(missing, spare + cells["spark"] - _SPARK_LEAST)
+        cells["name"] += more
+        cells["spark"] += min(spare - more, 60)
+    return [Column(each.key, each.header, cells[each.key], each.right) for each in columns]
+
+
+def _name_cells(row: Row) -> int:
+    """Return the cells of a row's whole name: model and port as they are drawn, or the name."""
+    if row.engine is not None:
+        return 0
+    number = row.name.partition(" (")[2]  # a second server of the same name
+    tail = f" {row.port} ({number}" if number else f" {row.port}"
+    return cell_len(row.model + tail if row.port else row.name)
 
 
 def header(
@@ -81,7 +98,9 @@ def header(
     """Return the head of the table; the sparkline is headed by the window it shows."""
     line = Text(" " * LEFT)
     for column in columns:
-        title = f"last {span}" if column.key == "spark" else column.header
+        title = column.header
+        if column.key == "spark":
+            title = f"last {span}" if column.width >= len(span) + 5 else span
         if column.key == "kv":
             title = _kv_header(column, health)
         line.append(fitted(title, column.width) if not column.right else title.rjust(column.width))

@@ -28,8 +28,17 @@ class Findings(Pane):
         Binding("pageup", "cursor(-10)", "page up", show=False),
         Binding("pagedown", "cursor(10)", "page down", show=False),
         Binding("enter", "open", "evidence"),
+        Binding("s", "silence", "silence"),
         Binding("escape", "screen.findings", "back", show=False),
     ]
+
+    class SilenceAsked(Message):
+        """The finding under the cursor shall be silent, or loud again."""
+
+        def __init__(self, problem: Problem) -> None:
+            """Ask about `problem`."""
+            super().__init__()
+            self.problem = problem
 
     class Opened(Message):
         """A finding's evidence is asked for."""
@@ -135,6 +144,12 @@ class Findings(Pane):
             index = min(self._index, len(self.view.problems) - 1)
             self.post_message(self.Opened(self.view.problems[index]))
 
+    def action_silence(self) -> None:
+        """Ask to silence the finding under the cursor, or to take that back."""
+        if self.chosen is not None:
+            self._chosen = _key(self.chosen)  # silenced, it goes to the end, the cursor with it
+            self.post_message(self.SilenceAsked(self.chosen))
+
     def on_mouse_scroll_down(self) -> None:
         """Move the cursor down."""
         self.action_cursor(1)
@@ -154,6 +169,8 @@ class Findings(Pane):
     ) -> list[Text]:
         """Return a finding: what and since when; what to do; the reason where there is room."""
         finding = problem.finding
+        if problem.silenced:
+            return [_silenced(problem, width, palette)]
         color = palette[finding.severity]
         head = Text()
         head.append(f" {_GLYPHS[finding.severity]} ", style=f"bold {color}")
@@ -171,7 +188,7 @@ class Findings(Pane):
         remedy = Text()
         remedy.append("   → ", style=palette["note"])
         remedy.append(finding.remedy)
-        guide = Text(f"[{finding.guide}] ", style=palette["faint"])
+        guide = Text(f"[{finding.guide}] ", style=palette["muted"])
         fits = remedy.cell_len + guide.cell_len + 1 <= width
         if height >= 10 and width >= _WORDY:
             detail = Text(f"   {finding.detail}", style=palette["muted"])
@@ -184,6 +201,14 @@ def _key(problem: Problem) -> tuple[object, ...]:
     """Return what tells a finding from the others while its figures change."""
     finding = problem.finding
     return problem.row.source, finding.id, finding.engine, finding.since
+
+
+def _silenced(problem: Problem, width: int, palette: dict[str, str]) -> Text:
+    """Return a silenced finding in one muted line, with the time left."""
+    finding, style = problem.finding, palette["muted"]
+    head = Text(f" {_GLYPHS[finding.severity]} {problem.row.short} {finding.title}", style=style)
+    how = "until over" if problem.left is None else f"for {age(max(1.0, problem.left))}"
+    return beside(head, Text(f"silenced {how} ", style=style), width)
 
 
 def _note(note: str, width: int, palette: dict[str, str]) -> list[Text]:

@@ -53,7 +53,7 @@ class Fleet(Pane, can_focus=True):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the head and the rows around the cursor."""
-        columns = columns_for(width)
+        columns = columns_for(width, view.rows)
         headed = height > 1 and width >= 58
         room = height - headed
         self._scroll(view, room)

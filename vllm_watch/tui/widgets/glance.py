@@ -31,7 +31,6 @@ class Glance(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
-        right = self._right(view, width, palette)
         left = Text()
         if width >= _NAMED:
             left.append(" vllm-watch ", style=f"bold {palette['primary']}")
@@ -41,10 +40,15 @@ class Glance(Pane):
             left.append(text, style=palette[SHAPE_ROLES[shape]])
         if view.total_tps is not None:
             left.append(f" {short_rate(view.total_tps)} tok/s", style="bold")
-        left.append("   ")
-        room = width - left.cell_len - right.cell_len - 1
-        left.append_text(self._worst(view, width, room, palette))
-        return [beside(left, right, width)]
+        whole = self._right(view, view.mode, width, palette)
+        short = self._right(view, view.mode.removeprefix("REPLAY "), width, palette)
+        for right in (whole, short):  # ×20 says that it is a replay, too
+            room = width - left.cell_len - right.cell_len - 4
+            worst = self._worst(view, width, room, palette)
+            if worst.cell_len <= room:
+                return [beside(left + Text("   ") + worst, right, width)]
+        fits = left.cell_len + whole.cell_len < width
+        return [beside(left, whole if fits else short, width)]
 
     def _worst(self, view: ScreenView, width: int, room: int, palette: dict[str, str]) -> Text:
         """Return the worst thing in the longest form that has room."""
@@ -76,7 +80,7 @@ class Glance(Pane):
         text = next((form for form in forms if len(form) <= room), forms[-1])
         return Text(text, style=f"bold {palette[finding.severity]}")
 
-    def _right(self, view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+    def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
         right = Text()
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
         if width >= 140 and view.newest is not None:
@@ -84,7 +88,7 @@ class Glance(Pane):
         if view.reading:
             words = view.reading if width >= _NAMED else view.reading.rpartition("past ")[2]
             right.append(f"{words}  ", style=palette["note"])
-        right.append(view.mode, style=f"bold {palette[role]}")
+        right.append(mode, style=f"bold {palette[role]}")
         right.append(f" {clock(view.moment, view.tz)}", style="bold")
         if width >= _NAMED:
             right.append(f" {zone_name(view.moment, view.tz)} ", style=palette["muted"])

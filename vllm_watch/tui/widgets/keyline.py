@@ -28,6 +28,7 @@ ORDER = (
     "help",
     "findings",
     "evidence",
+    "silence",
     "engines",
     "pause",
     "time",

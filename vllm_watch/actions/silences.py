@@ -1,0 +1,39 @@
+"""Alerts that a person does not want to hear of for a while. In memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+Key = tuple[str, str]
+"""A server's log and the id of a finding."""
+
+
+class Silences:
+    """Which alerts are silenced, and until when. Owned by the event loop."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        """Measure time by `wall`, in epoch seconds, whatever moment the screen shows."""
+        self._wall = wall
+        self._until: dict[Key, float | None] = {}
+
+    def silence(self, key: Key, seconds: float | None) -> None:
+        """Silence an alert for `seconds`; None: until it is over."""
+        self._until[key] = None if seconds is None else self._wall() + seconds
+
+    def lift(self, key: Key) -> None:
+        """Take a silence back."""
+        self._until.pop(key, None)
+
+    def left(self) -> Mapping[Key, float | None]:
+        """Return what is silenced now and the seconds left; None: until it is over."""
+        now = self._wall()
+        for key, until in list(self._until.items()):
+            if until is not None and until <= now:
+                del self._until[key]
+        return {key: None if at is None else at - now for key, at in self._until.items()}
+
+    def end(self, lasting: Collection[Key]) -> None:
+        """End the silences until it is over of all alerts that are not among `lasting`."""
+        for key, until in list(self._until.items()):
+            if until is None and key not in lasting:
+                del self._until[key]

@@ -1,0 +1,117 @@
+"""Which alerts fire and which are over, from one look at a server to the next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from vllm_watch.config.sections import AlertSettings
+from vllm_watch.health.findings import Finding
+from vllm_watch.health.monitor import Health
+from vllm_watch.health.rules import SEVERITIES
+
+ENDS = ("dead", "ended")
+"""States that end a run: what fired until then is neither told again nor called over."""
+
+Status = Literal["firing", "resolved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An alert to tell of."""
+
+    status: Status
+    finding: Finding
+    repeated: bool = False
+    """True when it was told before and fires still."""
+
+
+@dataclass(slots=True)
+class _Alert:
+    """One alert of one server, from its first look to the one at which it is over."""
+
+    finding: Finding
+    due: float
+    """When it is told at the earliest."""
+    told: float | None = None
+    """When it was told last, +∞ for one that is never told again, None: not yet."""
+
+
+class Transitions:
+    """The alerts of one server, and which of them were told."""
+
+    def __init__(self, settings: AlertSettings, hides: Callable[[str], Collection[str]]) -> None:
+        """Tell by `settings`; `hides` returns which findings a finding explains."""
+        self._settings = settings
+        self._hides = hides
+        self._alerts: dict[str, _Alert] = {}
+        self._over: dict[str, float] = {}
+        """By id, when an alert was over the last time."""
+
+    def begin(self, health: Health, *, watched_from: float) -> None:
+        """Take what a log tells when it is opened: alerts that began before are not told."""
+        for finding in _lasting(health):
+            past = finding.since is None or finding.since < watched_from
+            alert = _Alert(finding, watched_from, float("inf") if past else None)
+            self._alerts[finding.id] = alert
+
+    @property
+    def lasting(self) -> Collection[str]:
+        """Ids of the alerts that are not over, hidden ones too."""
+        return self._alerts.keys()
+
+    def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
+        """Return what to tell at `now`; alerts whose ids are in `silenced` are told later."""
+        lasting = {finding.id: finding for finding in _lasting(health)}
+        for name, finding in lasting.items():
+            known = self._alerts.get(name)
+            if known is None:
+                settle = self._settings.settle_minutes * 60.0
+                due = self._over[name] + settle if name in self._over else now
+                self._alerts[name] = _Alert(finding, due)
+            else:
+                known.finding = finding
+        told = self._ended(lasting, health.state.name in ENDS, now, silenced)
+        for name in lasting:
+            alert = self._alerts[name]
+            if name in silenced or not self._loud(alert.finding):
+                continue
+            if alert.told is None and now >= alert.due:
+                alert.told = now
+                told.append(Transition("firing", alert.finding))
+            elif alert.told is not None and self._repeats(now - alert.told):
+                alert.told = now
+                told.append(Transition("firing", alert.finding, repeated=True))
+        return told
+
+    def _ended(
+        self, lasting: Collection[str], ended: bool, now: float, silenced: Collection[str]
+    ) -> list[Transition]:
+        """Forget the alerts that are over, and return those to tell of."""
+        told = []
+        for name, alert in list(self._alerts.items()):
+            # What another finding explains, or the end of its server, is not over.
+            if name in lasting or ended or self._explained(name, lasting):
+                continue
+            del self._alerts[name]
+            self._over[name] = now
+            loud = self._loud(alert.finding) and name not in silenced
+            if alert.told is not None and loud and self._settings.resolved:
+                told.append(Transition("resolved", alert.finding))
+        return told
+
+    def _explained(self, name: str, lasting: Collection[str]) -> bool:
+        return any(hidden in ("*", name) for other in lasting for hidden in self._hides(other))
+
+    def _loud(self, finding: Finding) -> bool:
+        least = SEVERITIES.index(self._settings.min_severity)
+        return SEVERITIES.index(finding.severity) >= least
+
+    def _repeats(self, seconds: float) -> bool:
+        repeat = self._settings.repeat_minutes * 60.0
+        return bool(repeat) and seconds >= repeat
+
+
+def _lasting(health: Health) -> list[Finding]:
+    return [finding for finding in health.findings if finding.until is None]

@@ -1,0 +1,93 @@
+"""Looks at all servers and says which alerts to tell of. Owned by the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from vllm_watch.actions.payload import Alert
+from vllm_watch.actions.silences import Key
+from vllm_watch.actions.transitions import Transition, Transitions
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Health, Monitor
+
+
+class AlertWatch:
+    """The alerts of all servers as of now, whatever moment the screen shows."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        """Watch what `monitor` knows, by its settings."""
+        self._monitor = monitor
+        self._servers: dict[str, Transitions] = {}
+        self._from: float | None = None
+
+    def caught_up(self, now: float) -> None:
+        """Take notice that everything there is has been read: what fires already is no news.
+
+        Of a log that joins later only what began since then is news.
+        """
+        joined = [
+            server
+            for server in self._monitor.store.servers.values()
+            if server.source not in self._servers
+        ]
+        for server in joined:
+            settings = self._monitor.settings.alerts
+            alerts = self._servers[server.source] = Transitions(settings, self._monitor.hides)
+            watched_from = now if self._from is None else self._from
+            alerts.begin(self._health(server, now), watched_from=watched_from)
+        if self._from is None:
+            self._from = now
+
+    def look(self, now: float, silenced: Collection[Key]) -> list[Alert]:
+        """Return the alerts to tell of at `now`, in this machine's clock."""
+        told = []
+        for source, alerts in self._servers.items():
+            server = self._monitor.store.servers[source]
+            health = self._health(server, now)
+            quiet = {name for place, name in silenced if place == source}
+            told += [
+                _alert(server, health, transition, now)
+                for transition in alerts.update(health, now, quiet)
+            ]
+        return told
+
+    def lasting(self) -> set[Key]:
+        """Return all alerts that are not over."""
+        every = self._servers.items()
+        return {(source, name) for source, alerts in every for name in alerts.lasting}
+
+    def _health(self, server: Server, now: float) -> Health:
+        """Return a server's health as the screen shows it live, its times in our clock."""
+        saved = server.saved(now, self._monitor.settings.watch.saved_after_seconds)
+        health = self._monitor.health(server, now - server.skew, live=True, saved=saved)
+        if not server.skew:
+            return health
+        moved = (
+            replace(found, since=None if found.since is None else found.since + server.skew)
+            for found in health.findings
+        )
+        return replace(health, findings=tuple(moved))
+
+
+def _alert(server: Server, health: Health, transition: Transition, now: float) -> Alert:
+    finding = transition.finding
+    return Alert(
+        transition.status,
+        finding.id,
+        finding.severity,
+        finding.title,
+        finding.detail,
+        finding.remedy,
+        finding.flags,
+        finding.guide,
+        server.name,
+        server.known.model,
+        server.known.port,
+        finding.engine,
+        health.state.name,
+        server.source,
+        finding.since,
+        now,
+        transition.repeated,
+    )

@@ -1,0 +1,146 @@
+"""Posts an alert to a web address: JSON, https, bounded in time and in tries.
+
+Made with the standard library: one small POST needs no client with a pool, `httpx` is an extra
+that a plain installation lacks, and `urllib` knows the proxies of the environment, without which
+a compute node often reaches nothing.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from vllm_watch import __version__
+from vllm_watch.actions.payload import Alert, as_bytes, plain
+from vllm_watch.config.kinds import is_loopback
+
+PAUSES = (1.0, 4.0)
+"""Seconds before the second and the third try; there is no fourth."""
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """An alert goes to the address that was given, and to no other scheme, host or path."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: the answer is told as a failure."""
+
+
+class _Timed:
+    """Makes connections that are cut at a moment, however slowly an answer drips in."""
+
+    def __init__(self) -> None:
+        self._connections: list[http.client.HTTPConnection] = []
+
+    def plain(self, host: str, **known: Any) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(host, **known)
+        self._connections.append(connection)
+        return connection
+
+    def secure(self, host: str, **known: Any) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, context=context, **known)
+        self._connections.append(connection)
+        return connection
+
+    def cut(self) -> None:
+        """End all of them from another thread: what waits for them fails at once."""
+        for connection in self._connections:
+            with suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens both schemes with connections that can be cut."""
+
+    def __init__(self, timed: _Timed) -> None:
+        urllib.request.AbstractHTTPHandler.__init__(self)
+        self._timed = timed
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._timed.plain, request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._timed.secure, request)
+
+
+def post(
+    address: str,
+    alert: Alert,
+    seconds: float,
+    cancel: threading.Event,
+    pauses: tuple[float, ...] = PAUSES,
+) -> str | None:
+    """Post an alert, trying again after failures that may pass.
+
+    Args:
+        address: https, or http to this machine itself (the settings refuse anything else).
+        alert: what to tell.
+        seconds: time limit of one try. Looking up the host's name is not in it.
+        cancel: no further try when set.
+        pauses: seconds before each further try.
+
+    Returns:
+        Why it failed, in one line; None if it did not. The address's path is not in it: with many
+        services it is the password.
+    """
+    host = plain(urlsplit(address).netloc)
+    reason = ""
+    for pause in (0.0, *pauses):
+        if pause and cancel.wait(pause):
+            break
+        reason, passing = _try(address, as_bytes(alert), seconds)
+        if not reason or not passing:
+            break
+    return f"{host}: {reason}" if reason else None
+
+
+def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
+    """Post once; return why it failed, empty if it did not, and whether that may pass."""
+    request = urllib.request.Request(address, body, method="POST")
+    request.add_header("Content-Type", "application/json")
+    request.add_header("User-Agent", f"vllm-watch/{__version__}")
+    timed = _Timed()
+    handlers: list[urllib.request.BaseHandler] = [_Handler(timed), _NoRedirects()]
+    if is_loopback(address):
+        handlers.append(urllib.request.ProxyHandler({}))
+    cut = threading.Event()
+
+    def end() -> None:
+        cut.set()
+        timed.cut()
+
+    clock = threading.Timer(seconds, end)
+    clock.daemon = True
+    clock.start()
+    try:
+        urllib.request.build_opener(*handlers).open(request, timeout=seconds).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        if 300 <= error.code < 400:
+            return f"answers {error.code}: redirects are not followed; name the new address", False
+        return f"answers {error.code} {plain(str(error.reason))[:80]}", _passes(error.code)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if cut.is_set() or isinstance(error, TimeoutError):
+            return f"no answer within {seconds:g} s", True
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, TimeoutError):
+            return f"no answer within {seconds:g} s", True
+        certificate = isinstance(cause, ssl.SSLCertVerificationError)
+        text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        return f"cannot be reached: {plain(str(text))[:120]}", not certificate
+    finally:
+        clock.cancel()
+    # A connection that was cut within the head looks like an answer with a short head.
+    return (f"no answer within {seconds:g} s" if cut.is_set() else ""), True
+
+
+def _passes(status: int) -> bool:
+    return status in _WORTH_ANOTHER_TRY

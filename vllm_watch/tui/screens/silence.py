@@ -1,0 +1,50 @@
+"""The question for how long an alert shall be silent."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+CHOICES: tuple[tuple[str, float | None], ...] = (
+    ("for 10 minutes", 600.0),
+    ("for 1 hour", 3_600.0),
+    ("until it is over", None),
+)
+"""What can be chosen, and its seconds; None: until the alert is over."""
+
+
+class SilenceScreen(ModalScreen[int | None]):
+    """Asks for how long; ends with the place of the answer in `CHOICES`, None for not at all."""
+
+    BINDINGS = [
+        Binding("escape,s,q", "leave", "leave it as it is"),
+        *(Binding(str(n), f"take({n - 1})", words) for n, (words, _) in enumerate(CHOICES, 1)),
+    ]
+
+    def __init__(self, title: str) -> None:
+        """Ask about the alert that `title` names."""
+        super().__init__()
+        self._title_shown = title
+
+    def compose(self) -> ComposeResult:
+        """Lay out the question."""
+        with Vertical(id="silence"):
+            yield Static(Text(f"SILENCE {self._title_shown}", style="bold", overflow="ellipsis"))
+            yield OptionList(*(Option(f"{n}  {t}") for n, (t, _) in enumerate(CHOICES, 1)))
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        """Take the answer under the cursor."""
+        self.dismiss(message.option_index)
+
+    def action_take(self, index: int) -> None:
+        """Take the answer whose number was typed."""
+        self.dismiss(index)
+
+    def action_leave(self) -> None:
+        """Take none."""
+        self.dismiss(None)
