@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "health": sections.HealthSettings,
         "advice": sections.AdviceSettings,
         "trend": sections.TrendSettings,
+        "compare": sections.CompareSettings,
     }
 )
 """The sections with fixed keys, in the order in which they are shown."""

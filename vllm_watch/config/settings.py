@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vllm_watch.config.registry import known_settings
 from vllm_watch.config.sections import (
     AdviceSettings,
+    CompareSettings,
     HealthSettings,
     ReplaySettings,
     ScreenSettings,
@@ -44,6 +45,8 @@ class Settings:
     """The numbers behind what to change."""
     trend: TrendSettings = field(default_factory=TrendSettings)
     """How far generation may slow down."""
+    compare: CompareSettings = field(default_factory=CompareSettings)
+    """When two runs differ by more than noise, and when their loads do."""
     servers: tuple[ServerSettings, ...] = ()
     """What the logs do not say, by pattern, in the order of the file."""
     origins: Mapping[str, str] = field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -182,9 +183,9 @@ def figures_of(values: pd.Series[float], at_work: pd.Series[float]) -> Figures |
     known = values.dropna()
     if known.empty:
         return None
-    last, busy_values = values.iloc[-1], at_work.dropna()
+    last, busy_values = float(values.iloc[-1]), at_work.dropna()
     return Figures(
-        None if pd.isna(last) else float(last),
+        None if math.isnan(last) else last,
         float(known.mean()),
         float(busy_values.mean()) if len(busy_values) else None,
         float(known.quantile(0.5)),
@@ -197,7 +198,7 @@ def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
     """Return the requests answered; None where access lines are off although there was work."""
     total = sum(run.served.values())
     worked = any(engine.busy_samples for engine in engines)
-    return None if not total and not run.polls and worked else total
+    return None if not total and worked else total
 
 
 def _errors(run: Run) -> int:
