@@ -150,7 +150,7 @@ def _requests_per_second(run: Run, times: pd.Series[float]) -> NDArray[np.float6
     the log has no access lines.
     """
     ends = times.to_numpy()
-    if not run.served or run.first_stamp is None or run.newest_stamp is None:
+    if not (run.served or run.polls) or run.first_stamp is None or run.newest_stamp is None:
         return np.full(len(ends), np.nan)
     begins = ends - run.cadence
     rates = np.zeros(len(ends))

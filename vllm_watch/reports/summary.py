@@ -198,7 +198,7 @@ def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
     """Return the requests answered; None where access lines are off although there was work."""
     total = sum(run.served.values())
     worked = any(engine.busy_samples for engine in engines)
-    return None if not total and worked else total
+    return None if not total and not run.polls and worked else total
 
 
 def _errors(run: Run) -> int:
