@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import DONE, FAILED, CommandError, say, settings_of
+from vllm_watch.cli.common import DONE, FAILED, CommandError, require_logs, say, settings_of
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.sources.paths import find_logs
@@ -50,12 +50,14 @@ def _baseline(pattern: str) -> str:
     Raises:
         CommandError: it means several; which of them the others are compared with is not known.
     """
-    logs = find_logs([pattern]).logs
-    if len(logs) > 1:
+    found = find_logs([pattern])
+    require_logs([pattern], found)
+    if len(found.logs) > 1:
         raise CommandError(
-            f"{pattern}: means {len(logs)} logs; name one log as the baseline, the others after it"
+            f"{pattern}: means {len(found.logs)} logs; name one log as the baseline, the others "
+            "after it"
         )
-    return logs[0].source if logs else pattern
+    return found.logs[0].source
 
 
 def _sides(reading: Reading, baseline: str) -> list[Side]:
