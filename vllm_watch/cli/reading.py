@@ -13,6 +13,14 @@ from vllm_watch.core.zones import parse_zone
 from vllm_watch.reports.reading import Reading, read_saved
 from vllm_watch.sources.paths import find_logs
 
+_PACKED = {
+    b"\x1f\x8b": "gunzip",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+    b"\xfd7zXZ\x00": "unxz",
+    b"BZh": "bunzip2",
+}
+"""First bytes of compressed files, and what unpacks them."""
+
 
 def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
     """Read what the patterns mean; say on stderr what could not be read.
@@ -36,7 +44,9 @@ def _tells(server: Server) -> bool:
     """Tell whether anything of vLLM was in a log; say so if not, and if no sample was."""
     stamped = server.newest_stamp is not None
     if not stamped and not any(run.moments or run.series for run in server.runs):
-        if server.lines:
+        if unpack := _unpacker(server.source):
+            say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
+        elif server.lines:
             lines = f"{server.lines:,} lines" if server.lines > 1 else "its one line"
             say(f"{server.source}: holds no line of vLLM in {lines}; is it a vLLM log?")
         elif not server.trouble:
@@ -45,6 +55,16 @@ def _tells(server: Server) -> bool:
     if not any(run.series for run in server.runs):
         say(f"{server.source}: holds no stats line; see whether its server became ready")
     return True
+
+
+def _unpacker(path: str) -> str | None:
+    """Return the command that unpacks a compressed file, None if it is none."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(6)
+    except OSError:
+        return None
+    return next((unpack for magic, unpack in _PACKED.items() if head.startswith(magic)), None)
 
 
 def shown_zone(settings: Settings, reading: Reading) -> tzinfo:

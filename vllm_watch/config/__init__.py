@@ -7,6 +7,7 @@ from vllm_watch.config.loading import ConfigError, load_settings
 from vllm_watch.config.registry import Setting, known_settings
 from vllm_watch.config.sections import (
     AdviceSettings,
+    CompareSettings,
     HealthSettings,
     ReplaySettings,
     ScreenSettings,
@@ -19,6 +20,7 @@ from vllm_watch.config.settings import Settings
 
 __all__ = [
     "AdviceSettings",
+    "CompareSettings",
     "ConfigError",
     "HealthSettings",
     "Kind",

@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "advice": sections.AdviceSettings,
         "trend": sections.TrendSettings,
         "alerts": sections.AlertSettings,
+        "compare": sections.CompareSettings,
     }
 )
 """The sections with fixed keys, in the order in which they are shown."""

@@ -270,6 +270,18 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """[compare]: when two runs differ by more than noise, and when their loads do."""
+
+    confidence: float = ratio(0.95)
+    """Share (0 to 1) of such intervals that hold the true ratio."""
+    least_busy_samples: int = count(10, least=2)
+    """Samples with requests running below which nothing is told from noise."""
+    loads_differ: float = positive(2.0)
+    """Factor by which concurrency, prompts or answers may differ before that is warned of."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """[servers."PATTERN"]: what the log does not say about the servers with such a name."""
 

@@ -11,6 +11,7 @@ from vllm_watch.config.registry import known_settings
 from vllm_watch.config.sections import (
     AdviceSettings,
     AlertSettings,
+    CompareSettings,
     HealthSettings,
     ReplaySettings,
     ScreenSettings,
@@ -47,6 +48,8 @@ class Settings:
     """How far generation may slow down."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """What happens when an alert fires."""
+    compare: CompareSettings = field(default_factory=CompareSettings)
+    """When two runs differ by more than noise, and when their loads do."""
     servers: tuple[ServerSettings, ...] = ()
     """What the logs do not say, by pattern, in the order of the file."""
     origins: Mapping[str, str] = field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -182,9 +183,9 @@ def figures_of(values: pd.Series[float], at_work: pd.Series[float]) -> Figures |
     known = values.dropna()
     if known.empty:
         return None
-    last, busy_values = values.iloc[-1], at_work.dropna()
+    last, busy_values = float(values.iloc[-1]), at_work.dropna()
     return Figures(
-        None if pd.isna(last) else float(last),
+        None if math.isnan(last) else last,
         float(known.mean()),
         float(busy_values.mean()) if len(busy_values) else None,
         float(known.quantile(0.5)),

@@ -123,7 +123,7 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     for warning in summary.warnings:
         yield f"> doubtful: {markdown(warning)}"
         yield ""
-    yield from markdown_table(("what", "as the log tells"), facts_of(summary, zone))
+    yield from markdown_table(("what", "as the log tells"), facts_of(summary, zone), numbers=False)
     yield ""
     if summary.together.samples:
         yield from markdown_table(FIGURE_HEADS, figure_rows(summary.together))

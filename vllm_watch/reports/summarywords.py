@@ -44,7 +44,7 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
 
 def headline(summary: RunSummary, zone: tzinfo) -> str:
     """Return the state and since when, and what it was."""
-    parts = [summary.state.name]
+    parts: list[str] = [summary.state.name]
     if summary.state.since is not None and math.isfinite(summary.state.since):
         parts[0] += f" since {moment_words(summary.state.since, zone)}"
     if summary.version:
@@ -82,7 +82,7 @@ def engine_rows(summary: RunSummary) -> list[tuple[str, ...]]:
 
 def fleet_rows(summaries: Sequence[RunSummary]) -> list[tuple[str, ...]]:
     """Return a row of cells per server."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for summary in summaries:
         generation = summary.together.figures["generation_tps"]
         usage = summary.together.figures["kv_cache_usage"]

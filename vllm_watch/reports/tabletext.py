@@ -22,10 +22,10 @@ def text_table(heads: Row, rows: Sequence[Row], width: int) -> Iterator[str]:
         yield "  ".join((first, *rest)).rstrip()
 
 
-def markdown_table(heads: Row, rows: Sequence[Row]) -> Iterator[str]:
-    """Yield the lines of a table that GitHub and notebooks render, numbers to the right."""
+def markdown_table(heads: Row, rows: Sequence[Row], *, numbers: bool = True) -> Iterator[str]:
+    """Yield the lines of a table that GitHub and notebooks render, `numbers` to the right."""
     yield "| " + " | ".join(markdown(head) or " " for head in heads) + " |"
-    yield "| --- |" + " ---: |" * (len(heads) - 1)
+    yield "| --- |" + (" ---: |" if numbers else " --- |") * (len(heads) - 1)
     for row in rows:
         yield "| " + " | ".join(markdown(cell) for cell in row) + " |"
 

@@ -1,0 +1,84 @@
+"""`vllm-watch compare`: what a change gained against a baseline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from vllm_watch.cli.colours import painter
+from vllm_watch.cli.common import DONE, FAILED, CommandError, require_logs, say, settings_of
+from vllm_watch.cli.reading import read_logs
+from vllm_watch.cli.summary_command import width, write
+from vllm_watch.sources.paths import find_logs
+
+if TYPE_CHECKING:
+    from vllm_watch.reports.comparison import Comparison, Side
+    from vllm_watch.reports.reading import Reading
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write how each candidate differs from the baseline."""
+    settings = settings_of(arguments)
+    baseline = _baseline(arguments.baseline)
+    reading = read_logs([baseline, *arguments.candidates], settings)
+    from vllm_watch.reports.comparison import compare
+    from vllm_watch.reports.comparisonjson import comparison_json
+    from vllm_watch.reports.comparisontext import comparison_markdown, comparison_text
+
+    before, *candidates = _sides(reading, baseline)
+    comparisons: list[Comparison] = [compare(before, each, settings.compare) for each in candidates]
+    confidence = settings.compare.confidence
+    if arguments.json:
+        write(json.dumps(comparison_json(comparisons, confidence), indent=2, allow_nan=False))
+    else:
+        lines = (
+            comparison_markdown(comparisons, confidence)
+            if arguments.markdown
+            else comparison_text(comparisons, width(), painter(arguments), confidence)
+        )
+        for line in lines:
+            write(line)
+    sys.stdout.flush()
+    return FAILED if reading.unread else DONE
+
+
+def _baseline(pattern: str) -> str:
+    """Return the one log that the baseline means.
+
+    Raises:
+        CommandError: it means several; which of them the others are compared with is not known.
+    """
+    found = find_logs([pattern])
+    require_logs([pattern], found)
+    if len(found.logs) > 1:
+        raise CommandError(
+            f"{pattern}: means {len(found.logs)} logs; name one log as the baseline, the others "
+            "after it"
+        )
+    return found.logs[0].source
+
+
+def _sides(reading: Reading, baseline: str) -> list[Side]:
+    """Return the runs to compare, the baseline first.
+
+    Raises:
+        CommandError: the baseline tells nothing, or nothing else was given.
+    """
+    from vllm_watch.reports.comparison import side_of
+    from vllm_watch.reports.summary import summary_of, tells
+
+    sides = {}
+    for server in reading.servers:
+        if not tells(server):
+            continue
+        sides[server.source] = side_of(summary_of(reading, server), server.run)
+        if len(server.runs) > 1:
+            say(f"{server.source}: holds {len(server.runs)} runs; the newest is compared")
+    before = sides.pop(baseline, None)
+    if before is None:
+        raise CommandError(f"{baseline}: nothing to compare with; see above", FAILED)
+    if not sides:
+        raise CommandError(f"{baseline}: no other log was given or read to compare it with")
+    return [before, *sides.values()]

@@ -1,0 +1,30 @@
+"""`vllm-watch report`: one page with tables, charts, findings and events."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+
+from vllm_watch.cli.common import DONE, FAILED, CommandError, settings_of
+from vllm_watch.cli.reading import read_logs, shown_zone
+from vllm_watch.cli.writing import text_aside
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page about the given logs."""
+    settings = settings_of(arguments)
+    target = Path(arguments.output)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise CommandError(f"{target}: write to a name that ends in .html")
+    if find_spec("matplotlib") is None:
+        raise CommandError(
+            "report draws its charts with matplotlib: pip install 'vllm-watch[report]'", FAILED
+        )
+    reading = read_logs(arguments.paths, settings)
+    from vllm_watch.reports.htmlreport import page_of
+
+    page = page_of(reading, shown_zone(settings, reading))
+    with text_aside(target) as file:
+        file.write(page)
+    return FAILED if reading.unread else DONE

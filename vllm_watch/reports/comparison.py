@@ -1,0 +1,198 @@
+"""`compare`: what a change gained, at work against at work (the guides' table of gains)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vllm_watch.config import CompareSettings
+from vllm_watch.core.run import Run
+from vllm_watch.core.tokens import integrated
+from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
+from vllm_watch.reports.frames import busy, run_frame
+from vllm_watch.reports.loads import Load, load_of, load_warnings
+from vllm_watch.reports.summary import RunSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number of which two runs are compared."""
+
+    name: str
+    label: str
+    unit: str
+    """`%` for ratios, which are 0…1 inside."""
+
+
+SAMPLED = (
+    Quantity("prompt_tps", "prompt throughput", "tok/s"),
+    Quantity("generation_tps", "generation throughput", "tok/s"),
+    Quantity("running", "concurrent requests", "reqs"),
+    Quantity("generation_tps_per_request", "generation per request", "tok/s"),
+    Quantity("kv_cache_usage", "KV cache usage", "%"),
+    Quantity("prefix_cache_hit_rate", "prefix cache hit rate", "%"),
+    Quantity("requests_per_second", "requests answered", "per s"),
+)
+"""Means over the samples with requests running; their ratio has an interval."""
+SINGLE = (
+    Quantity("ready_after_s", "time to ready", "s"),
+    Quantity("failed_requests", "requests failed (5xx)", ""),
+    Quantity("errors", "errors in the log", ""),
+)
+"""One number of each run: whether their ratio is more than noise cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A run as it is compared."""
+
+    summary: RunSummary
+    samples: pd.DataFrame
+    """Its samples with requests running: metrics, and `requests_per_second`."""
+    busy_seconds: float
+    """How long requests were running, as the stats lines tell."""
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One quantity of two runs."""
+
+    quantity: Quantity
+    baseline: float | None
+    candidate: float | None
+    ratio: Ratio | None
+    """None where a side is unknown or the baseline is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A candidate against the baseline."""
+
+    baseline: Side
+    candidate: Side
+    quantities: tuple[Compared, ...]
+    configuration: Mapping[str, tuple[object, object]]
+    """Flags that differ, baseline's and candidate's value; None where a log does not tell."""
+    warnings: tuple[str, ...]
+    """Why the two may not be comparable."""
+
+
+def side_of(summary: RunSummary, run: Run) -> Side:
+    """Return a run as it is compared."""
+    frame = run_frame(run)
+    frame["requests_per_second"] = _requests_per_second(run, frame["time"])
+    at_work = busy(frame).reset_index(drop=True)
+    ones = [1.0 if running > 0 else None for running in frame["running"]]
+    seconds = integrated(list(frame["time"]), ones, run.cadence)
+    return Side(summary, at_work, seconds, load_of(summary))
+
+
+def compare(baseline: Side, candidate: Side, settings: CompareSettings) -> Comparison:
+    """Return how a candidate differs from the baseline, and whether that can be trusted."""
+    sampled = [_sampled(each, baseline, candidate, settings) for each in SAMPLED]
+    single = [_single(each, baseline.summary, candidate.summary) for each in SINGLE]
+    return Comparison(
+        baseline,
+        candidate,
+        (*sampled, *single),
+        _differences(baseline.summary, candidate.summary),
+        tuple(_warnings(baseline, candidate, settings)),
+    )
+
+
+def _sampled(
+    quantity: Quantity, baseline: Side, candidate: Side, settings: CompareSettings
+) -> Compared:
+    before, after = _measured(quantity, baseline), _measured(quantity, candidate)
+    ratio = ratio_of_means(before, after, settings.confidence, settings.least_busy_samples)
+    return Compared(quantity, before.mean, after.mean, ratio)
+
+
+def _measured(quantity: Quantity, side: Side) -> Measured:
+    """Return the samples of a quantity; per request is all tokens over all requests running."""
+    per = "running" if quantity.name.endswith("_per_request") else None
+    name = quantity.name.removesuffix("_per_request")
+    known = side.samples[side.samples[name].notna()]
+    return Measured(known[name].to_list(), known[per].to_list() if per else None)
+
+
+def _single(quantity: Quantity, baseline: RunSummary, candidate: RunSummary) -> Compared:
+    value = _SINGLE_VALUES[quantity.name]
+    before, after = value(baseline), value(candidate)
+    ratio = None
+    if before and after is not None:
+        ratio = Ratio(after / before, None, None, (1, 1))
+    return Compared(quantity, before, after, ratio)
+
+
+def _failed(summary: RunSummary) -> float | None:
+    if summary.requests is None:
+        return None
+    return float(sum(number for status, number in summary.served.items() if status >= "500"))
+
+
+_SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
+    "ready_after_s": lambda summary: summary.ready_after,
+    "failed_requests": _failed,
+    "errors": lambda summary: float(summary.errors),
+}
+
+
+def _requests_per_second(run: Run, times: pd.Series[float]) -> NDArray[np.float64]:
+    """Return the requests answered well per second in the interval that ends at each sample.
+
+    Access lines carry no time: those between two stamps are spread evenly between them. NaN where
+    the log has no access lines.
+    """
+    ends = times.to_numpy()
+    if not (run.served or run.polls) or run.first_stamp is None or run.newest_stamp is None:
+        return np.full(len(ends), np.nan)
+    begins = ends - run.cadence
+    rates = np.zeros(len(ends))
+    for stretch in run.traffic.stretches(run.first_stamp, run.newest_stamp, run.stamps()):
+        overlap = np.minimum(ends, stretch.end) - np.maximum(begins, stretch.begin)
+        rates += stretch.answered * np.clip(overlap, 0.0, None)
+    return rates / run.cadence
+
+
+def _differences(baseline: RunSummary, candidate: RunSummary) -> dict[str, tuple[object, object]]:
+    before, after = _told(baseline), _told(candidate)
+    names = dict.fromkeys((*before, *after))
+    return {
+        name: (before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    }
+
+
+def _told(summary: RunSummary) -> dict[str, object]:
+    return {
+        "version": summary.version,
+        "model": summary.model,
+        **summary.config,
+        **summary.capacity,
+    }
+
+
+def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> list[str]:
+    found = []
+    for name, side in (("baseline", baseline), ("candidate", candidate)):
+        if len(side.samples) < settings.least_busy_samples:
+            found.append(
+                f"the {name} has {_samples(len(side.samples))} with requests running: "
+                f"under {settings.least_busy_samples} nothing can be told from noise"
+            )
+        found += [f"the {name}: {warning}" for warning in side.summary.warnings]
+    models = {side.summary.model for side in (baseline, candidate)} - {None}
+    if len(models) > 1:
+        found.append(f"different models: {baseline.summary.model} and {candidate.summary.model}")
+    return found + load_warnings(baseline.load, candidate.load, settings.loads_differ)
+
+
+def _samples(count: int) -> str:
+    return "no sample" if not count else "1 sample" if count == 1 else f"{count:,} samples"

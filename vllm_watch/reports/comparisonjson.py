@@ -1,0 +1,69 @@
+"""A comparison as JSON (docs/schemas/compare.json): stable names, null for what is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vllm_watch.reports.bootstrap import REPLICATES, SEED, Ratio
+from vllm_watch.reports.comparison import Compared, Comparison, Side
+from vllm_watch.reports.summaryjson import SCHEMA, Json, run_json
+
+_DIGITS = 6
+
+
+def comparison_json(comparisons: Sequence[Comparison], confidence: float) -> Json:
+    """Return what `compare --json` writes."""
+    return {
+        "schema": SCHEMA,
+        "statistic": {
+            "name": "ratio of means, moving-block bootstrap",
+            "confidence": confidence,
+            "replicates": REPLICATES,
+            "seed": SEED,
+        },
+        "baseline": _side(comparisons[0].baseline),
+        "candidates": [_candidate(each) for each in comparisons],
+    }
+
+
+def _candidate(each: Comparison) -> Json:
+    return {
+        **_side(each.candidate),
+        "metrics": {compared.quantity.name: _metric(compared) for compared in each.quantities},
+        "configuration": {
+            name: {"baseline": before, "candidate": after}
+            for name, (before, after) in each.configuration.items()
+        },
+        "warnings": list(each.warnings),
+    }
+
+
+def _side(side: Side) -> Json:
+    return {
+        "server": side.summary.server,
+        "source": side.summary.source,
+        "busy_samples": len(side.samples),
+        "busy_seconds": side.busy_seconds,
+        "summary": run_json(side.summary),
+    }
+
+
+def _metric(compared: Compared) -> Json:
+    ratio = compared.ratio
+    return {
+        "baseline": _rounded(compared.baseline),
+        "candidate": _rounded(compared.candidate),
+        "ratio": _rounded(ratio.value if ratio else None),
+        "low": _rounded(ratio.low if ratio else None),
+        "high": _rounded(ratio.high if ratio else None),
+        "more_than_noise": ratio.more_than_noise if ratio else None,
+        "block_lengths": list(ratio.blocks) if _tested(ratio) and ratio else None,
+    }
+
+
+def _tested(ratio: Ratio | None) -> bool:
+    return ratio is not None and ratio.low is not None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)

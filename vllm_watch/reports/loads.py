@@ -1,0 +1,83 @@
+"""Whether two runs had comparable work to do: a faster run of easier work is no gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vllm_watch.reports.summary import RunSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the clients asked of a run."""
+
+    running: float | None
+    """Mean of the requests running, where some were."""
+    most_running: float | None
+    most_waiting: float | None
+    max_num_seqs: float | None
+    prompt_share: float | None
+    """Prompt tokens computed per generated token."""
+    generated_per_request: float | None
+    """Tokens generated per request answered well."""
+
+
+def load_of(summary: RunSummary) -> Load:
+    """Return the load of a run."""
+    together = summary.together
+    running, waiting = together.figures["running"], together.figures["waiting"]
+    answered = sum(number for status, number in summary.served.items() if status < "400")
+    generated = together.generated_tokens
+    limit = summary.config.get("max_num_seqs")
+    return Load(
+        running.busy_mean if running else None,
+        running.max if running else None,
+        waiting.max if waiting else None,
+        float(limit) if isinstance(limit, int) else None,
+        together.prompt_tokens / generated if generated else None,
+        generated / answered if answered and generated else None,
+    )
+
+
+def load_warnings(baseline: Load, candidate: Load, factor: float) -> list[str]:
+    """Return why two loads are not comparable; `factor` is how far they may differ."""
+    found = []
+    if pair := _differing(baseline.running, candidate.running, factor):
+        found.append(
+            f"concurrency differs: {pair[0]:.1f} and {pair[1]:.1f} requests ran at once in the "
+            "mean; throughput follows it, so see generation per request, too"
+        )
+    if pair := _differing(baseline.prompt_share, candidate.prompt_share, factor):
+        found.append(
+            f"the mix of prompts differs: {pair[0]:.2f} and {pair[1]:.2f} prompt tokens computed "
+            "per generated token"
+        )
+    if pair := _differing(baseline.generated_per_request, candidate.generated_per_request, factor):
+        found.append(
+            f"the answers differ in length: {pair[0]:,.0f} and {pair[1]:,.0f} tokens per request"
+        )
+    for name, load in (("baseline", baseline), ("candidate", candidate)):
+        if _held_by_client(load):
+            found.append(
+                f"nothing ever waited in the {name}: its client sent at most "
+                f"{load.most_running:.0f} requests at once, so its limit is not known"
+            )
+    return found
+
+
+def _held_by_client(load: Load) -> bool:
+    """Tell whether the client, not the server, set how many requests ran at once."""
+    if load.most_running is None or load.most_waiting is None or not load.most_running:
+        return False
+    full = load.max_num_seqs is not None and load.most_running >= load.max_num_seqs
+    return load.most_waiting == 0 and not full
+
+
+def _differing(
+    before: float | None, after: float | None, factor: float
+) -> tuple[float, float] | None:
+    """Return both where they differ by more than the factor."""
+    if before is None or after is None:
+        return None
+    low, high = sorted((before, after))
+    return (before, after) if high > low * factor else None
