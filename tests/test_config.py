@@ -63,6 +63,13 @@ def test_the_health_defaults_are_those_of_the_guides() -> None:
         "kv_cache_critical": 0.95,
         "kv_clear_margin": 0.05,
         "preemption_kv_cache": 0.90,
+        # Not in the guides: what is "at" the limit, "rising", "erratic" and flapping.
+        "at_limit_share": 0.95,
+        "preemption_needed": 2,
+        "swings_kv_cache": 0.90,
+        "swings_lines": 12,
+        "swings_level": 0.15,
+        "flap_seconds": 60.0,
         "prefix_cache_low": 0.20,
         "prefix_cache_excellent": 0.60,
         "prefix_clear_margin": 0.05,

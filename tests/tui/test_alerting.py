@@ -89,10 +89,12 @@ async def test_a_server_that_fills_up_while_watched_is_told_by_every_means(
         server = next(iter(app.monitor.store.servers.values()))
         await until(pilot, lambda: server.last_arrival is not None)
         app.alerting.look()
-        await until(pilot, lambda: ("firing", "kv-cache-critical") in told(tmp_path))
+        await until(pilot, lambda: ("firing", "kv-cache-binds") in told(tmp_path))
     app.alerting.close()
     assert terminal.rung == 1
-    assert "\x1b]9;vllm-watch: m:8003: critical: KV cache full: 98 %\x07" in terminal.written
+    assert (
+        "\x1b]9;vllm-watch: m:8003: critical: KV cache full: 98 %, 361 wait\x07" in terminal.written
+    )
 
 
 async def test_a_command_that_fails_is_told_on_the_screen_until_one_does_not(
@@ -223,7 +225,7 @@ async def test_a_silenced_alert_is_told_to_nobody(
     app = live_app(log, wall, notify="osc9")
     terminal = Terminal(app, monkeypatch)
     async with watching(app) as pilot:
-        for name in ("kv-cache-critical", "kv-cache-high"):
+        for name in ("kv-cache-binds", "kv-cache-critical", "kv-cache-high"):
             app.silences.silence((str(log), name), 600.0)
         with log.open("ab") as file:
             file.write(after.partition(b"INFO 11-23 08:51:11")[0].rpartition(b"\n")[0] + b"\n")
@@ -232,5 +234,5 @@ async def test_a_silenced_alert_is_told_to_nobody(
         await until(pilot, lambda: server.last_arrival is not None)
         app.alerting.look()
         assert not any("KV cache" in text for text in terminal.written)
-        assert ("kv-cache-critical" in {key[1] for key in app.alerting._watch.lasting()}) is True
+        assert ("kv-cache-binds" in {key[1] for key in app.alerting._watch.lasting()}) is True
     app.alerting.close()

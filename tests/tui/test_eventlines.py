@@ -17,7 +17,7 @@ def test_the_life_of_the_killed_server_newest_first() -> None:
     texts = {line.text: line for line in told}
     assert texts["vLLM 0.26.0 starts"].time == at("08:49:13")
     assert texts["ready after 38 s"].time == at("08:49:51")
-    assert texts["KV cache full: 98 %"].time == at("08:50:41")
+    assert texts["KV cache full: 98 %, 361 wait"].time == at("08:50:41")
     assert any(line.role == "critical" and line.time == at("08:51:43") for line in told)
 
 

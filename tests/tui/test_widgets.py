@@ -168,8 +168,8 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     text = plain(draw, Findings(), views["critical"], (100, 12))
     assert ":8003 KV cache full: 99 %" in text
     assert "since 08:50:41 60s" in text
-    assert "→ raise --gpu-memory-utilization, else halve --max-num-seqs" in text
-    assert "[long-context guide]" in text
+    assert "→ --gpu-memory-utilization 0.15 → 0.90" in text
+    assert "[presets guide]" in text
     small = plain(draw, Findings(), views["critical"], (40, 2))
     assert "more" in small
 

@@ -286,9 +286,9 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     return words
 
 
-def span_title(case: Case, span: Span, time: float) -> str:
-    """Return an alert's title with its value at `time`."""
-    return span.rule.title.format_map(_Words(span_words(case, span, time)))
+def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
+    """Return an alert as the finding that it was when it fired, `beside` the others."""
+    return _alert_finding(case, span, span.fired, beside)
 
 
 def _limit_text(rule: Rule, settings: HealthSettings) -> str:

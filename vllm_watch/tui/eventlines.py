@@ -9,7 +9,7 @@ from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alerts import Span
-from vllm_watch.health.findings import span_title
+from vllm_watch.health.findings import span_finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.figures import duration
 
@@ -89,12 +89,12 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
     spans = [span for span in monitor.spans(server) if span.fired <= until][-2 * limit :]
     explaining = [span for span in spans if span.rule.hides]
     for span in spans:
-        severity = span.rule.severity
-        if severity == "note" or any(_explains(other, span) for other in explaining):
+        if span.rule.severity == "note" or any(_explains(other, span) for other in explaining):
             continue
         run = server.run_at(span.fired)
-        title = span_title(monitor.case(server, run), span, span.fired)
-        yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
+        finding = span_finding(monitor.case(server, run), span, spans)
+        glyph = _GLYPHS[finding.severity]
+        yield EventLine(span.since, glyph, finding.severity, name, finding.title)
         if span.until is not None and span.until <= until:
             yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: alert over")
 
