@@ -19,7 +19,10 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
 from vllm_watch.sources.capture import capture_of
-from vllm_watch.sources.follower import Chunk, Follower
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.descriptors import DescriptorPool
+from vllm_watch.sources.filesystems import FileSystems
+from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
 from vllm_watch.sources.standard_input import StandardInput
 from vllm_watch.sources.wakeups import StopEvent, wakeups
@@ -45,13 +48,22 @@ class ReadOptions:
     """Whether to watch folders for events."""
     now: Callable[[], float] = time.time
     """The wall clock."""
+    rotated: bool = False
+    """Whether to begin with the rotated files beside each log."""
 
 
 class FileReader:
     """One file followed and read into batches."""
 
     def __init__(
-        self, path: str, source: str, formats: Formats, options: ReadOptions, *, twin: bool
+        self,
+        path: str,
+        source: str,
+        formats: Formats,
+        options: ReadOptions,
+        following: FollowOptions | None = None,
+        *,
+        twin: bool,
     ) -> None:
         """Read `path` for the server whose log is `source`."""
         self.path = path
@@ -59,12 +71,17 @@ class FileReader:
         self._formats = formats
         self._options = options
         self._twin = twin
-        self._follower = StandardInput(wait=not options.live) if path == STDIN else Follower(path)
+        self._follower = (
+            StandardInput(wait=not options.live)
+            if path == STDIN
+            else Follower(path, following, companion=twin)
+        )
         self._runs = RunCounter()
         self._scanner: Scanner | None = None
         self._finder = ZoneFinder()
         self._caught_up = False
         self._said: str | None = None
+        self._since: float | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
         """Where the newest chunk ended, if that was within a line."""
 
@@ -79,7 +96,7 @@ class FileReader:
             # An empty log is a server, too: it is about to start.
             yield Batch(self._source, file=self.path)
         if self._follower.trouble != self._said:
-            self._said = self._follower.trouble
+            self._said, self._since = self._follower.trouble, self._follower.trouble_since
             zone = self._zone()
             yield Batch(
                 self._source,
@@ -87,6 +104,7 @@ class FileReader:
                 tz=zone.tz,
                 zone_assumed=zone.assumed,
                 trouble=self._said,
+                trouble_since=self._follower.trouble_since,
                 file=self.path,
             )
 
@@ -118,6 +136,7 @@ class FileReader:
             zone_assumed=zone.assumed,
             shift=shift,
             trouble=self._said,
+            trouble_since=self._since,
             stats_like=scan.stats_like,
             lines=scan.lines,
             size=len(chunk.data),
@@ -220,6 +239,12 @@ class Ingest:
         self.found = Found((), ())
         self._formats = formats
         self._options = options or ReadOptions()
+        self._following = FollowOptions(
+            pool=DescriptorPool(),
+            now=self._options.now,
+            reopens=FileSystems().reopens,
+            rotated=self._options.rotated,
+        )
         self._readers: dict[str, FileReader] = {}
         self._places: dict[str, set[FileReader]] = {}
         """The readers by where their files are: as absolute paths, and where links lead."""
@@ -284,7 +309,12 @@ class Ingest:
         for path in (logs.source, *logs.twins):
             if path not in self._readers:
                 self._readers[path] = FileReader(
-                    path, logs.source, self._formats, self._options, twin=path != logs.source
+                    path,
+                    logs.source,
+                    self._formats,
+                    self._options,
+                    self._following,
+                    twin=path != logs.source,
                 )
 
     def _folders(self) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_watch.sources import follower as module
+from vllm_watch.sources import chunks as module
 from vllm_watch.sources.follower import Follower
 
 HISTORIES = 300

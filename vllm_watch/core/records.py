@@ -109,6 +109,8 @@ class Batch:
     """Bytes read."""
     file: str = ""
     """Path of the file itself, the log or one of its companions; empty where it is not told."""
+    trouble_since: float | None = None
+    """Wall clock at which `trouble` began, None without trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +127,5 @@ class Looked:
     """One line each about paths that cannot be used."""
     caught_up: bool = True
     """True when everything that was there has been read."""
+    troubles_since: tuple[float, ...] = ()
+    """Wall clock at which each of `troubles` began."""
