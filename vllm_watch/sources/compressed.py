@@ -165,6 +165,11 @@ class Archive:
         self.place = Place(self.identity, None, b"")
         self._cutter = LineCutter(self.identity)
         self._skip: Place | None = None
+        self._passed = b""
+
+    def goes_on_with(self, rest: bytes) -> bool:
+        """Tell whether this is where a line goes on that began elsewhere."""
+        return bool(rest) and self._cutter.rest == rest
 
     def resume(self, place: Place, rest: bytes = b"") -> None:
         """Hand on only what stands behind what was read before it was compressed."""
@@ -191,6 +196,15 @@ class Archive:
         """Close the file."""
         self._stream.close()
 
+    @classmethod
+    def holds(cls, path: str, place: Place) -> bool:
+        """Tell whether an archive holds what stood before the place reached."""
+        archive = cls(path)
+        try:
+            return archive._skipped(place) and archive._passed == place.tail
+        finally:
+            archive.close()
+
     def _skipped(self, place: Place) -> bool:
         """Go to the place reached; False if the archive ends before it."""
         if place.offset is None:
@@ -200,6 +214,7 @@ class Archive:
             if not data:
                 return False
             self._cutter.offset += len(data)
+            self._passed = (self._passed + data[-TAIL:])[-TAIL:]
         return True
 
 
@@ -249,5 +264,3 @@ def end_of(path: str, size: int) -> bytes:
         stream.close()
     return end
 
-
-__all__ = ["ENDINGS", "TAIL", "Archive", "ArchiveError", "ArchiveStream", "is_compressed"]

@@ -7,9 +7,9 @@ A truncated file begins again, after the rest of its copy, if it was copied away
 
 What nobody can see: bytes that were written and thrown away between two looks without a copy; and
 a file that was truncated and holds, when we look again, the same bytes at its beginning and before
-the place reached as before. A file that was cut shorter goes on at its new end if at least 256
-bytes of it are left and it has not outgrown the place reached; else it is read again, so that
-lines may be doubled but none is lost.
+the place reached as before. A file that was cut shorter, but not to nothing, goes on at its new
+end if what is left of it can be compared (256 to 4096 bytes); else it is read again: then lines
+are doubled, but none is lost.
 """
 
 from __future__ import annotations
@@ -70,9 +70,12 @@ class Follower:
         self._companion = companion
         self._file: OpenFile | None = None
         self._old: OpenFile | None = None
+        """The one before it, for as long as its writer may go on in it."""
+        self._gone: OpenFile | None = None
+        """A file that was closed to save descriptors and was not found again so far."""
         self._old_until = 0.0
         self._gone_until: float | None = None
-        self._past = Past(path, self._options.pool)
+        self._past = Past(path, self._options.pool, self._options.clock)
         self._begun = False
         self._problem: str | None = None
         self._signature: tuple[int, ...] = ()
@@ -92,9 +95,13 @@ class Follower:
                 self._past.note_all()
         self._problem = None
         try:
-            yield from self._look()
+            try:
+                yield from self._look()
+            except GoneError:
+                self._miss()
+                yield from self._look()
         except GoneError:
-            yield from self._let_go()
+            self._signature = ()
         except OSError as error:
             self._problem = read_trouble(self.path, error)
             self._signature = ()
@@ -106,7 +113,7 @@ class Follower:
 
     def finish(self) -> Iterator[Chunk]:
         """Yield the last line even if it lacks its newline: nothing more is expected."""
-        for file in (self._old, self._file):
+        for file in (self._gone, self._old, self._file):
             if file:
                 yield from file.finish()
 
@@ -115,10 +122,10 @@ class Follower:
         for file in (self._old, self._file):
             if file:
                 file.close()
-        self._old = self._file = None
+        self._gone = self._old = self._file = None
         self._begun = False
         self._signature = ()
-        self._past = Past(self.path, self._options.pool)
+        self._past = Past(self.path, self._options.pool, self._options.clock)
 
     def size(self) -> int:
         """Return the present size in bytes, 0 if it cannot be told."""
@@ -193,17 +200,21 @@ class Follower:
 
     def _drain(self, file: OpenFile) -> Iterator[Chunk]:
         """Yield what is new in a file; after a truncation what its copy holds, then all of it."""
+        if file.place.offset == 0 and not file.moved:
+            # Nothing that was read can tell of a truncation: a copy beside it does.
+            yield from self._read_all(self._unread(before=file))
         yield from file.drain()
         for _ in range(TRIES):
-            if not file.replaced:
+            if not file.replaced and file.lost is None:
                 return
             held = [one for one in (self._old, file) if one]
-            unread = self._past.unread(held, file.place, file.rest)
-            if any(isinstance(one, OpenFile) and one.rest == file.rest for one in unread):
-                pass  # its copy goes on with the line that was begun
-            else:
+            unread = self._past.unread(held, file.lost or file.place, file.rest, before=file)
+            if any(one.goes_on_with(file.rest) for one in unread):
+                file.take_rest()  # its copy goes on with the line that was begun
+            elif file.replaced:
                 yield from file.finish()
-            file.restart()
+            if file.replaced:
+                file.restart()
             yield from self._read_all(unread)
             yield from file.drain()
 
@@ -215,10 +226,13 @@ class Follower:
         written = self._file is not None and self._file.status().st_size > 0
         before = old.place.offset
         try:
+            if old.identity == self.identity:
+                raise GoneError(old.path)  # its inode is the new file's
             yield from self._drain(old)
         except GoneError:
             self._old = None
             yield from old.finish()
+            self._set_down(old)
             return
         if old.place.offset != before:
             self._old_until = now + LINGER_SECONDS
@@ -238,45 +252,54 @@ class Follower:
             if fresh.identity == self.identity:
                 fresh.close()
                 return
-            between = self._unread(fresh)
-            status = os.stat(self.path)
-            if fresh.identity == (status.st_dev, status.st_ino):
-                break
-            for file in (fresh, *between):
-                file.close()
+            between: list[Unread] = []
+            try:
+                between = self._unread(fresh)
+                status = os.stat(self.path)
+                if fresh.identity == (status.st_dev, status.st_ino):
+                    break
+            except OSError:
+                _close(fresh, *between)
+                raise
+            _close(fresh, *between)
         else:
             self._problem = f"{self.path}: changes faster than it can be opened; it is tried again"
             return
-        yield from self._hand_over(fresh, between)
+        try:
+            yield from self._hand_over(fresh, between)
+        finally:
+            if self._file is not fresh:  # a disk failed on the way: all of it is tried again
+                _close(*(file for file in (fresh, *between) if file is not self._old))
         yield from self._drain(fresh)
 
     def _hand_over(self, fresh: OpenFile, between: list[Unread]) -> Iterator[Chunk]:
         """Put the present file aside; its last line is whole if another file has data already."""
-        written = bool(between) or fresh.status().st_size > 0
+        written = fresh.status().st_size > 0
+        self._past.recall(fresh)
         before = self._file
         if before:
             yield from self._drain(before)
-        if self._old:
-            yield from self._old.finish()
-            self._set_down(self._old)
-            self._old = None
+            if _is_continued(before, fresh):
+                fresh.resume(before.place, before.rest)
+                before.close()
+                self._file = before = None
+        yield from self._set_aside(between)
         self._file = fresh
-        if before is None:
-            yield from self._read_all(between)
-        elif _is_continued(before, fresh):
-            fresh.resume(before.place, before.rest)
-            before.close()
-            yield from self._read_all(between)
-        else:
-            if written:
-                yield from before.finish()
-            self._old, self._old_until = before, self._options.clock() + LINGER_SECONDS
-            if between:
-                self._old = None
-                self._set_down(before)
-                yield from self._read_all(between, last_lingers=True)
-        if place := self._past.recall(fresh):
-            fresh.resume(place)
+        if written and self._old:
+            yield from self._old.finish()
+
+    def _set_aside(self, between: list[Unread]) -> Iterator[Chunk]:
+        """Read what came after the present file; the last one stays open for its writer."""
+        if self._gone:
+            gone, self._gone = self._gone, None
+            if not any(file.goes_on_with(gone.rest) for file in between):
+                yield from gone.finish()
+        files = [file for file in (self._old, self._file, *between) if file]
+        self._old = self._file = None
+        if between:
+            files.sort(key=self._past.place_of)
+        yield from self._read_all(files, last_lingers=True)
+        self._old_until = self._options.clock() + LINGER_SECONDS
 
     def _read_all(self, files: list[Unread], *, last_lingers: bool = False) -> Iterator[Chunk]:
         """Yield all of some rotated files, oldest first."""
@@ -288,22 +311,26 @@ class Follower:
                 except ArchiveError as error:
                     self._problem = f"{left[0].path}: {error}"
                 file = left.pop(0)
-                yield from file.finish()
                 if last_lingers and not left and isinstance(file, OpenFile):
-                    self._old, self._old_until = file, self._options.clock() + LINGER_SECONDS
+                    self._old = file
+                    file.moved = True
                 else:
+                    yield from file.finish()
                     self._set_down(file)
         finally:
             for file in left:  # one could not be read on: it is found again where it was left
                 if isinstance(file, OpenFile) and file.place.offset:
-                    self._past.remember(file.line_place)
+                    self._past.remember(file.place, file.rest)
                 file.close()
             if left:
                 self._unsure_until = self._options.clock() + LINGER_SECONDS
 
-    def _unread(self, fresh: OpenFile | None = None) -> list[Unread]:
+    def _unread(
+        self, fresh: OpenFile | None = None, *, before: OpenFile | None = None
+    ) -> list[Unread]:
         held = [file for file in (self._old, self._file, fresh) if file]
-        unread = self._past.unread(held)
+        lost, rest = (self._gone.place, self._gone.rest) if self._gone else (None, b"")
+        unread = self._past.unread(held, lost, rest, before=before)
         now = self._options.clock()
         if not self._past.unsure:
             self._unsure_until = None
@@ -319,17 +346,20 @@ class Follower:
         first = self._gone_until is None
         if first:
             self._gone_until = now + LINGER_SECONDS
-        yield from self._read_all(self._unread())
+        if between := self._unread():
+            yield from self._set_aside(between)
         if self._file and self._gone_until is not None and now > self._gone_until:
-            yield from self._let_go()
-
-    def _let_go(self) -> Iterator[Chunk]:
-        """Give a file up that is gone: its last line is as whole as it will ever be."""
-        if self._file:
+            # It is given up, its last line as whole as it will ever be.
             yield from self._file.finish()
             self._set_down(self._file)
-        self._file = None
-        self._signature = ()
+            self._file = None
+
+    def _miss(self) -> None:
+        """Note that a closed file is nowhere: it may come back, as an archive perhaps."""
+        if self._file:
+            self._past.remember(self._file.place, self._file.rest)
+            self._file.close()
+        self._gone, self._file, self._signature = self._file, None, ()
 
     def _set_down(self, file: Unread) -> None:
         self._past.remember(file.place)
@@ -343,6 +373,11 @@ class Follower:
         except OSError as error:
             self._problem = open_trouble(self.path, error)
             return None
+
+
+def _close(*files: Unread) -> None:
+    for file in files:
+        file.close()
 
 
 def _is_continued(before: OpenFile, fresh: OpenFile) -> bool:

@@ -15,7 +15,7 @@ from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
 from vllm_watch.sources.descriptors import DescriptorPool
 
-HEAD = 1024
+HEAD = 4096
 """Bytes of a file's beginning that are kept to know it again."""
 TAIL = 64
 """Bytes before the place reached that must still be there; else the file was begun again."""
@@ -76,6 +76,10 @@ class OpenFile:
         self.path = path
         self.replaced = False
         """What was read is not there any more: the file was begun again."""
+        self.moved = False
+        """It is known not to be at its path any more."""
+        self.lost: Place | None = None
+        """Where we were when a hole took the place of what was read."""
         self._pool = pool
         self._elsewhere = elsewhere
         self._descriptor: int | None = pool.open(path)
@@ -92,16 +96,13 @@ class OpenFile:
         return Place(self.identity, self._cutter.offset, self._head, self._tail)
 
     @property
-    def line_place(self) -> Place:
-        """How far it was handed on: to the end of its last whole line."""
-        kept = max(0, len(self._tail) - len(self.rest))
-        offset = self._cutter.offset - len(self.rest)
-        return Place(self.identity, offset, self._head[:offset], self._tail[:kept])
-
-    @property
     def rest(self) -> bytes:
         """The beginning of a line whose end has not been written yet."""
         return self._cutter.rest
+
+    def goes_on_with(self, rest: bytes) -> bool:
+        """Tell whether this is where a line goes on that began elsewhere."""
+        return bool(rest) and self.rest == rest
 
     def resume(self, place: Place, rest: bytes = b"") -> None:
         """Go on behind what was read of this file before, or of the one it is a copy of."""
@@ -115,14 +116,14 @@ class OpenFile:
             OSError: it cannot be read now; nothing is lost by trying again.
             GoneError: it had been closed to save descriptors and is not there any more.
         """
-        self.replaced = False
+        self.replaced, self.lost = False, None
         while True:
             descriptor = self.descriptor()
             data = os.pread(descriptor, chunks.BLOCK, self._cutter.offset)
             # Looked at after the read: what was read before a truncation is handed on, what was
             # read across one never is.
             if not self._unchanged(descriptor):
-                self.replaced = not self._shortened(descriptor)
+                self.replaced = not (self._hole(descriptor) or self._shortened(descriptor))
                 return
             if not data:
                 return
@@ -130,6 +131,10 @@ class OpenFile:
                 self._head += data[: HEAD - len(self._head)]
             self._tail = (self._tail + data[-TAIL:])[-TAIL:]
             yield from self._cutter.feed(data)
+
+    def take_rest(self) -> None:
+        """Forget the line that was begun: it goes on elsewhere."""
+        self._cutter.rest = b""
 
     def finish(self) -> Iterator[Chunk]:
         """Yield the last line even if it lacks its newline: nothing more is expected."""
@@ -140,6 +145,13 @@ class OpenFile:
         self._cutter = LineCutter(self.identity)
         self._head = self._tail = b""
         self.replaced = False
+
+    @property
+    def beginning(self) -> Place:
+        """How it begins, even if nothing of it has been read yet."""
+        if self._head:
+            return self.place
+        return Place(self.identity, 0, os.pread(self.descriptor(), HEAD, 0))
 
     def status(self) -> os.stat_result:
         """Return what the system says of the open file."""
@@ -174,14 +186,16 @@ class OpenFile:
         self._pool.released(self)
 
     def _found_again(self) -> int:
-        for path in (self.path, *self._elsewhere()):
+        for path in (*(() if self.moved else (self.path,)), *self._elsewhere()):
             try:
                 descriptor = self._pool.open(path)
             except FileNotFoundError:
                 continue
             status = os.fstat(descriptor)
+            # Other bytes mean that it was truncated, or its inode given to another file: either
+            # is seen when it is read. Of a file put aside there is nothing new to be read then.
             if (status.st_dev, status.st_ino) == self.identity and (
-                path == self.path or self._cutter.offset == 0 or self.place.fits(descriptor)
+                not self.moved or not self._head or self.place.fits(descriptor)
             ):
                 return descriptor
             os.close(descriptor)
@@ -191,25 +205,29 @@ class OpenFile:
         """Tell whether what was read still stands where it stood."""
         head = os.pread(descriptor, len(self._head), 0)
         tail = os.pread(descriptor, len(self._tail), self._cutter.offset - len(self._tail))
-        if head == self._head and tail == self._tail:
-            return True
-        if len(tail) == len(self._tail) and not tail.strip(b"\0") and not head.strip(b"\0"):
-            # Its writer does not append: it goes on where it was, behind a hole.
-            self._head, self._tail = head, tail
-            return True
-        return False
+        return head == self._head and tail == self._tail
+
+    def _hole(self, descriptor: int) -> bool:
+        """Go on where we are if all before it is a hole now: its writer does not append."""
+        place = self.place
+        head = os.pread(descriptor, len(self._head), 0)
+        tail = os.pread(descriptor, len(self._tail), self._cutter.offset - len(self._tail))
+        if len(tail) < len(self._tail) or head.strip(b"\0") or tail.strip(b"\0"):
+            return False
+        self._head, self._tail, self.lost = head, tail, place
+        return True
 
     def _shortened(self, descriptor: int) -> bool:
         """Go on at the end if the file is a shorter piece of what was read; else return False."""
         size = os.fstat(descriptor).st_size
         cutter = self._cutter
-        if not SAME <= size < cutter.offset:
+        # Of what stood behind the beginning nothing is kept to compare it with.
+        if not SAME <= size < cutter.offset or size > len(self._head):
             return False
-        head = self._head[:size]
-        tail = os.pread(descriptor, TAIL, max(0, size - TAIL))
-        if not head.strip(b"\0") or os.pread(descriptor, len(head), 0) != head:
+        head = os.pread(descriptor, size, 0)
+        if head != self._head[:size] or not head.strip(b"\0"):
             return False
         kept = max(0, size - (cutter.offset - len(cutter.rest)))
         self._cutter = LineCutter(self.identity, size, cutter.rest[:kept])
-        self._head, self._tail = head, tail
+        self._head, self._tail = head, head[-TAIL:]
         return True

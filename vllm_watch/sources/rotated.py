@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vllm_watch.sources.compressed import (
@@ -31,6 +32,8 @@ TRIES = 5
 """Looks at a folder that changes under our eyes before we leave it for the next time."""
 MISSED = 3
 """Scans for which a file that vanished is remembered: it may come back compressed."""
+PATIENCE_SECONDS = 10.0
+"""How long a file that cannot be read holds up those that are newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def _oldest_first(files: list[Rotated]) -> list[Rotated]:
 @dataclass(slots=True)
 class _Known:
     place: Place
+    rest: bytes = b""
+    """What was read of a line that had no end."""
     missed: int = 0
 
 
@@ -98,11 +103,14 @@ Unread = OpenFile | Archive
 class Past:
     """What is known of the rotated files of one log."""
 
-    def __init__(self, log: str, pool: DescriptorPool) -> None:
+    def __init__(self, log: str, pool: DescriptorPool, clock: Callable[[], float]) -> None:
         """Know nothing yet."""
+        self._clock = clock
+        self._patient_until: float | None = None
         self._log = log
         self._pool = pool
         self._known: dict[Identity, _Known] = {}
+        self._order: dict[Identity, int] = {}
         self.unsure = False
         """Something stood there that could not be judged yet: look again."""
 
@@ -117,39 +125,55 @@ class Past:
                 if head or is_compressed(file.path):
                     self._known[file.identity] = _Known(Place(file.identity, None, head))
 
-    def remember(self, place: Place) -> None:
-        """Keep how far a file was read that is let go of now."""
-        self._known[place.identity] = _Known(place)
+    def remember(self, place: Place, rest: bytes = b"") -> None:
+        """Keep how far a file was read that is let go of now, within the line begun by `rest`."""
+        self._known[place.identity] = _Known(place, rest)
 
-    def recall(self, file: OpenFile) -> Place | None:
-        """Return how far a file was read that has come back to its old name, None if it is new."""
+    def recall(self, file: OpenFile) -> None:
+        """Put a file that has come back to its old name to the place that was reached in it."""
         known = self._known.get(file.identity)
         if known is None or known.place.offset is None or not known.place.head:
-            return None
-        return known.place if known.place.fits(file.descriptor()) else None
+            return
+        if known.place.fits(file.descriptor()):
+            file.resume(known.place, known.rest)
+
+    def place_of(self, file: Unread) -> int:
+        """Return where a file stood in the newest list of rotated files, -1 if not in it."""
+        return self._order.get(file.identity, -1)
 
     def names(self) -> list[str]:
         """Return the paths under which a file of this log may be found now."""
         try:
-            return [file.path for file in rotated_files(self._log)]
+            files = rotated_files(self._log)
+            return [file.path for file in files if not is_compressed(file.path)]
         except OSError:
             return []
 
     def unread(
-        self, held: list[OpenFile], lost: Place | None = None, rest: bytes = b""
+        self,
+        held: list[OpenFile],
+        lost: Place | None = None,
+        rest: bytes = b"",
+        *,
+        before: OpenFile | None = None,
     ) -> list[Unread]:
         """Return the rotated files that hold what was not read, opened at that place.
 
         `held` are read anyway; `lost` is what stood in the log until it was truncated: where a
-        copy of that is found, it goes on behind `rest`.
+        copy of that is found, it goes on behind `rest`. Only what is older than `before`.
 
         Raises:
-            OSError: the folder cannot be listed.
+            OSError: the folder cannot be listed, or a file in it cannot be read for now.
         """
         self.unsure = False
         for _ in range(TRIES):
             files = rotated_files(self._log)
-            found = self._judged(files, held, lost, rest)
+            older = files
+            if before is not None:
+                names = [file.identity for file in files]
+                if before.identity in names:
+                    older = files[: names.index(before.identity)]
+            found = self._judged(older, held, lost, rest)
             if [f.identity for f in rotated_files(self._log)] == [f.identity for f in files]:
                 break
             for file in found:
@@ -157,7 +181,8 @@ class Past:
         else:
             self.unsure = True
             return []
-        self._forget({file.identity for file in files})
+        self._order = {file.identity: number for number, file in enumerate(files)}
+        self._forget(set(self._order))
         return found
 
     def _judged(
@@ -168,15 +193,24 @@ class Past:
         unread: dict[Identity, Unread] = {}
         # Plain files first: an archive that is being made of one must not be read as well.
         for file in sorted(files, key=lambda file: is_compressed(file.path)):
-            if file.identity in open_now or file.size == 0:
+            if file.identity in open_now:
                 continue
             try:
                 if is_compressed(file.path):
                     found: Unread | None = self._archive(file, files, held, heads)
                 else:
                     found = self._plain(file, held, lost, rest, heads)
-            except (OSError, ArchiveError):
+            except FileNotFoundError:
+                continue  # it moved on: the list is read again
+            except ArchiveError:
                 self.unsure = True
+                continue
+            except OSError:
+                self.unsure = True
+                if self._patient():
+                    for one in unread.values():
+                        one.close()
+                    raise
                 continue
             if found is not None:
                 unread[file.identity] = found
@@ -216,15 +250,23 @@ class Past:
             offset = known.place.offset
             if offset is None or size <= offset:
                 return False
-            found.resume(known.place)
+            found.resume(known.place, known.rest)
             return True
+        if size == 0:
+            return True  # whoever made it may still write to it
         head = os.pread(descriptor, HEAD, 0)
         if lost is not None and lost.head and lost.fits(descriptor):
             found.resume(lost, rest)
             return True
         if lost is not None and size <= (lost.offset or 0) and lost.head.startswith(head):
             return False  # a copy that was made before we read on
-        places = [file.place for file in held] + [item.place for item in self._known.values()]
+        for file in held:
+            begins = file.beginning.head
+            if head == begins[: len(head)] and head.strip(b"\0"):
+                if file.place.offset == 0:
+                    self.unsure = True  # nothing of the log was read: it may be truncated next
+                return False
+        places = [item.place for item in self._known.values()]
         if lost is not None:
             places.append(lost)
         for place in places:
@@ -240,6 +282,8 @@ class Past:
         if file.identity in self._known:
             return None
         head = head_of(file.path)
+        if not head:
+            return None
         present = {other.identity for other in files} | {one.identity for one in held}
         if head in heads or any(one.place.begins(head) and one.place.head for one in held):
             return None  # it is being made: its plain file is there still, and is read
@@ -247,15 +291,24 @@ class Past:
             place = known.place
             if not place.head or not place.begins(head):
                 continue
+            if not place.head.strip(b"\0") and not Archive.holds(file.path, place):
+                continue  # files that begin with a hole are alike
             if place.identity in present:
                 return None
             self._known[file.identity] = _Known(Place(file.identity, None, b""))
             if place.offset is None or plain_size_is(file.path, place.offset):
                 return None
             archive = Archive(file.path)
-            archive.resume(place)
+            archive.resume(place, known.rest)
             return archive
         return Archive(file.path)
+
+    def _patient(self) -> bool:
+        """Tell whether to wait for a file that cannot be read: what is newer comes after it."""
+        now = self._clock()
+        if self._patient_until is None or now > self._patient_until + 10 * PATIENCE_SECONDS:
+            self._patient_until = now + PATIENCE_SECONDS
+        return now < self._patient_until
 
     def _head(self, file: Rotated) -> bytes:
         descriptor = self._pool.open(file.path)
