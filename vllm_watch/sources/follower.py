@@ -103,7 +103,8 @@ class Follower:
         except GoneError:
             self._signature = ()
         except OSError as error:
-            self._problem = read_trouble(self.path, error)
+            if not (self._companion and isinstance(error, FileNotFoundError)):
+                self._problem = self._problem or read_trouble(self.path, error)
             self._signature = ()
             if error.errno == errno.ESTALE and self._file:
                 self._file.suspend()
@@ -141,6 +142,10 @@ class Follower:
         if self._old:
             yield from self._drain_old()
         if self._file:
+            at_home = status is not None and self.identity == (status.st_dev, status.st_ino)
+            if at_home and self._file.place.offset == 0:
+                # Nothing that was read can tell of a truncation: a copy beside it does.
+                yield from self._read_newer(self._unread())
             yield from self._drain(self._file)
         if status is None:
             yield from self._without_file()
@@ -200,9 +205,6 @@ class Follower:
 
     def _drain(self, file: OpenFile) -> Iterator[Chunk]:
         """Yield what is new in a file; after a truncation what its copy holds, then all of it."""
-        if file.place.offset == 0 and not file.moved:
-            # Nothing that was read can tell of a truncation: a copy beside it does.
-            yield from self._read_all(self._unread(before=file))
         yield from file.drain()
         for _ in range(TRIES):
             if not file.replaced and file.lost is None:
@@ -215,7 +217,8 @@ class Follower:
                 yield from file.finish()
             if file.replaced:
                 file.restart()
-            yield from self._read_all(unread)
+            file.lost = None
+            yield from self._read_newer(unread)
             yield from file.drain()
 
     def _drain_old(self) -> Iterator[Chunk]:
@@ -223,14 +226,15 @@ class Follower:
         old, now = self._old, self._options.clock()
         if old is None:
             return
-        written = self._file is not None and self._file.status().st_size > 0
+        file = self._file
+        written = file is not None and bool(file.place.offset or file.status().st_size)
         before = old.place.offset
         try:
             if old.identity == self.identity:
                 raise GoneError(old.path)  # its inode is the new file's
             yield from self._drain(old)
         except GoneError:
-            self._old = None
+            self._old, self._unsure_until = None, now + LINGER_SECONDS
             yield from old.finish()
             self._set_down(old)
             return
@@ -283,6 +287,8 @@ class Follower:
                 fresh.resume(before.place, before.rest)
                 before.close()
                 self._file = before = None
+        if self._gone and fresh.goes_on_with(self._gone.rest):
+            self._gone.take_rest()
         yield from self._set_aside(between)
         self._file = fresh
         if written and self._old:
@@ -300,6 +306,12 @@ class Follower:
             files.sort(key=self._past.place_of)
         yield from self._read_all(files, last_lingers=True)
         self._old_until = self._options.clock() + LINGER_SECONDS
+
+    def _read_newer(self, files: list[Unread]) -> Iterator[Chunk]:
+        """Yield copies of what the present file was: the file before it has got its last line."""
+        if self._old and files:
+            yield from self._old.finish()
+        yield from self._read_all(files)
 
     def _read_all(self, files: list[Unread], *, last_lingers: bool = False) -> Iterator[Chunk]:
         """Yield all of some rotated files, oldest first."""

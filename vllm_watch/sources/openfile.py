@@ -79,7 +79,7 @@ class OpenFile:
         self.moved = False
         """It is known not to be at its path any more."""
         self.lost: Place | None = None
-        """Where we were when a hole took the place of what was read."""
+        """Where we were when a hole took the place of what was read: until its copy was sought."""
         self._pool = pool
         self._elsewhere = elsewhere
         self._descriptor: int | None = pool.open(path)
@@ -116,8 +116,8 @@ class OpenFile:
             OSError: it cannot be read now; nothing is lost by trying again.
             GoneError: it had been closed to save descriptors and is not there any more.
         """
-        self.replaced, self.lost = False, None
-        while True:
+        self.replaced = False
+        while self.lost is None:
             descriptor = self.descriptor()
             data = os.pread(descriptor, chunks.BLOCK, self._cutter.offset)
             # Looked at after the read: what was read before a truncation is handed on, what was
@@ -146,12 +146,9 @@ class OpenFile:
         self._head = self._tail = b""
         self.replaced = False
 
-    @property
-    def beginning(self) -> Place:
-        """How it begins, even if nothing of it has been read yet."""
-        if self._head:
-            return self.place
-        return Place(self.identity, 0, os.pread(self.descriptor(), HEAD, 0))
+    def beginning(self) -> bytes:
+        """Return the first bytes as they are now, whether they have been read or not."""
+        return os.pread(self.descriptor(), HEAD, 0)
 
     def status(self) -> os.stat_result:
         """Return what the system says of the open file."""
@@ -186,7 +183,10 @@ class OpenFile:
         self._pool.released(self)
 
     def _found_again(self) -> int:
-        for path in (*(() if self.moved else (self.path,)), *self._elsewhere()):
+        at_home = [] if self.moved else [self.path]
+        # A file of which nothing was read is not known by its bytes: another one may have its
+        # inode by now, and is found like any file that was rotated away unseen.
+        for path in at_home + (self._elsewhere() if self._head else []):
             try:
                 descriptor = self._pool.open(path)
             except FileNotFoundError:
@@ -195,7 +195,7 @@ class OpenFile:
             # Other bytes mean that it was truncated, or its inode given to another file: either
             # is seen when it is read. Of a file put aside there is nothing new to be read then.
             if (status.st_dev, status.st_ino) == self.identity and (
-                not self.moved or not self._head or self.place.fits(descriptor)
+                not self.moved or self.place.fits(descriptor)
             ):
                 return descriptor
             os.close(descriptor)

@@ -65,10 +65,7 @@ def rotated_files(log: str) -> list[Rotated]:
     found: dict[Identity, Rotated] = {}
     for place in places:
         folder, base = os.path.split(place)
-        try:
-            names = [name for name in os.listdir(folder or ".") if is_rotated_name(name, base)]
-        except FileNotFoundError:
-            continue
+        names = [name for name in os.listdir(folder or ".") if is_rotated_name(name, base)]
         for name in names:
             path = os.path.join(folder, name)
             with contextlib.suppress(FileNotFoundError):
@@ -87,6 +84,12 @@ def _oldest_first(files: list[Rotated]) -> list[Rotated]:
     if not any(numbers) and not any(f.path.endswith(("old", "bak", "prev")) for f in files):
         return sorted(files, key=lambda f: [int(part) for part in re.findall(r"\d+", f.path)])
     return sorted(files, key=lambda f: (f.modified, f.path))
+
+
+def _alike(one: bytes, other: bytes) -> bool:
+    """Tell whether one beginning goes on like the other, as far as it goes."""
+    size = min(len(one), len(other))
+    return one[:size] == other[:size] and bool(one[:size].strip(b"\0"))
 
 
 @dataclass(slots=True)
@@ -110,6 +113,8 @@ class Past:
         self._log = log
         self._pool = pool
         self._known: dict[Identity, _Known] = {}
+        self._orphans: list[_Known] = []
+        """What was read and is under no inode now: it may be there still as copy or archive."""
         self._order: dict[Identity, int] = {}
         self.unsure = False
         """Something stood there that could not be judged yet: look again."""
@@ -127,6 +132,9 @@ class Past:
 
     def remember(self, place: Place, rest: bytes = b"") -> None:
         """Keep how far a file was read that is let go of now, within the line begun by `rest`."""
+        before = self._known.get(place.identity)
+        if before and not place.head.startswith(before.place.head):
+            self._orphans.append(before)
         self._known[place.identity] = _Known(place, rest)
 
     def recall(self, file: OpenFile) -> None:
@@ -142,12 +150,12 @@ class Past:
         return self._order.get(file.identity, -1)
 
     def names(self) -> list[str]:
-        """Return the paths under which a file of this log may be found now."""
-        try:
-            files = rotated_files(self._log)
-            return [file.path for file in files if not is_compressed(file.path)]
-        except OSError:
-            return []
+        """Return the paths under which a file of this log may be found now.
+
+        Raises:
+            OSError: the folder cannot be listed.
+        """
+        return [file.path for file in rotated_files(self._log) if not is_compressed(file.path)]
 
     def unread(
         self,
@@ -173,7 +181,10 @@ class Past:
                 names = [file.identity for file in files]
                 if before.identity in names:
                     older = files[: names.index(before.identity)]
-            found = self._judged(older, held, lost, rest)
+            if lost is not None and lost.head:
+                self._orphans = [one for one in self._orphans if one.place != lost]
+                self._orphans.insert(0, _Known(lost, rest))
+            found = self._judged(older, held)
             if [f.identity for f in rotated_files(self._log)] == [f.identity for f in files]:
                 break
             for file in found:
@@ -185,9 +196,7 @@ class Past:
         self._forget(set(self._order))
         return found
 
-    def _judged(
-        self, files: list[Rotated], held: list[OpenFile], lost: Place | None, rest: bytes
-    ) -> list[Unread]:
+    def _judged(self, files: list[Rotated], held: list[OpenFile]) -> list[Unread]:
         open_now = {file.identity for file in held}
         heads: set[bytes] = set()
         unread: dict[Identity, Unread] = {}
@@ -199,7 +208,7 @@ class Past:
                 if is_compressed(file.path):
                     found: Unread | None = self._archive(file, files, held, heads)
                 else:
-                    found = self._plain(file, held, lost, rest, heads)
+                    found = self._plain(file, held, heads)
             except FileNotFoundError:
                 continue  # it moved on: the list is read again
             except ArchiveError:
@@ -217,12 +226,7 @@ class Past:
         return [unread[file.identity] for file in files if file.identity in unread]
 
     def _plain(
-        self,
-        file: Rotated,
-        held: list[OpenFile],
-        lost: Place | None,
-        rest: bytes,
-        heads: set[bytes],
+        self, file: Rotated, held: list[OpenFile], heads: set[bytes]
     ) -> OpenFile | None:
         found = OpenFile(file.path, self._pool, elsewhere=self.names)
         if found.identity != file.identity:  # it moved on meanwhile: the list is read again
@@ -230,18 +234,15 @@ class Past:
             return None
         keep = False
         try:
-            keep = self._is_unread(found, held, lost, rest)
+            if self._is_unread(found, held):
+                heads.add(os.pread(found.descriptor(), HEAD, 0))
+                keep = True
         finally:
             if not keep:
                 found.close()
-        if keep:
-            heads.add(os.pread(found.descriptor(), HEAD, 0))
-            return found
-        return None
+        return found if keep else None
 
-    def _is_unread(
-        self, found: OpenFile, held: list[OpenFile], lost: Place | None, rest: bytes
-    ) -> bool:
+    def _is_unread(self, found: OpenFile, held: list[OpenFile]) -> bool:
         """Tell whether a plain file holds what was not read, and put it at that place."""
         descriptor = found.descriptor()
         size = os.fstat(descriptor).st_size
@@ -255,21 +256,20 @@ class Past:
         if size == 0:
             return True  # whoever made it may still write to it
         head = os.pread(descriptor, HEAD, 0)
-        if lost is not None and lost.head and lost.fits(descriptor):
-            found.resume(lost, rest)
-            return True
-        if lost is not None and size <= (lost.offset or 0) and lost.head.startswith(head):
-            return False  # a copy that was made before we read on
+        for orphan in self._orphans:
+            place = orphan.place
+            if place.fits(descriptor):
+                found.resume(place, orphan.rest)
+                return True
+            if size <= (place.offset or 0) and place.head.startswith(head):
+                return False  # a copy that was made before we read on
         for file in held:
-            begins = file.beginning.head
-            if head == begins[: len(head)] and head.strip(b"\0"):
+            if file.beginning().startswith(head) and head.strip(b"\0"):
                 if file.place.offset == 0:
                     self.unsure = True  # nothing of the log was read: it may be truncated next
                 return False
-        places = [item.place for item in self._known.values()]
-        if lost is not None:
-            places.append(lost)
-        for place in places:
+        for known in [*self._known.values(), *self._orphans]:
+            place = known.place
             if place.telling and (place.begins(head) or place.head.startswith(head)):
                 # A copy, perhaps still being made: of the log as it is, or of what was read.
                 return False
@@ -284,16 +284,15 @@ class Past:
         head = head_of(file.path)
         if not head:
             return None
-        present = {other.identity for other in files} | {one.identity for one in held}
-        if head in heads or any(one.place.begins(head) and one.place.head for one in held):
+        if head in heads or any(_alike(one.beginning(), head) for one in held):
             return None  # it is being made: its plain file is there still, and is read
-        for known in list(self._known.values()):
+        for known in [*self._known.values(), *self._orphans]:
             place = known.place
             if not place.head or not place.begins(head):
                 continue
             if not place.head.strip(b"\0") and not Archive.holds(file.path, place):
                 continue  # files that begin with a hole are alike
-            if place.identity in present:
+            if self._stands(place, files):
                 return None
             self._known[file.identity] = _Known(Place(file.identity, None, b""))
             if place.offset is None or plain_size_is(file.path, place.offset):
@@ -302,6 +301,13 @@ class Past:
             archive.resume(place, known.rest)
             return archive
         return Archive(file.path)
+
+    def _stands(self, place: Place, files: list[Rotated]) -> bool:
+        """Tell whether a file is there as it was read, under whatever name."""
+        for file in files:
+            if file.identity == place.identity:
+                return place.begins(self._head(file))
+        return False
 
     def _patient(self) -> bool:
         """Tell whether to wait for a file that cannot be read: what is newer comes after it."""
@@ -323,3 +329,6 @@ class Past:
             known.missed = 0 if identity in present else known.missed + 1
             if known.missed > MISSED:
                 del self._known[identity]
+        for known in self._orphans:
+            known.missed += 1
+        self._orphans = [known for known in self._orphans if known.missed <= MISSED]
