@@ -231,7 +231,7 @@ class Log:
                 self.line()
 
     def shorten(self) -> None:
-        if not (self.append and self.path.exists() and self.holds_path()):
+        if self.part or not (self.append and self.path.exists() and self.holds_path()):
             return
         self.look()
         data = self.path.read_bytes()

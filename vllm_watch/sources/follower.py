@@ -309,8 +309,9 @@ class Follower:
 
     def _read_newer(self, files: list[Unread]) -> Iterator[Chunk]:
         """Yield copies of what the present file was: the file before it has got its last line."""
-        if self._old and files:
-            yield from self._old.finish()
+        old, place = self._old, self._past.place_of
+        if old and any(place(file) > place(old) and _holds_data(file) for file in files):
+            yield from old.finish()
         yield from self._read_all(files)
 
     def _read_all(self, files: list[Unread], *, last_lingers: bool = False) -> Iterator[Chunk]:
@@ -385,6 +386,10 @@ class Follower:
         except OSError as error:
             self._problem = open_trouble(self.path, error)
             return None
+
+
+def _holds_data(file: Unread) -> bool:
+    return not isinstance(file, OpenFile) or file.status().st_size > 0
 
 
 def _close(*files: Unread) -> None:

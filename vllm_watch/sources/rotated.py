@@ -254,7 +254,7 @@ class Past:
             found.resume(known.place, known.rest)
             return True
         if size == 0:
-            return True  # whoever made it may still write to it
+            return known is None  # whoever made it may still write to it
         head = os.pread(descriptor, HEAD, 0)
         for orphan in self._orphans:
             place = orphan.place
