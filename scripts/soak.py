@@ -469,7 +469,9 @@ def compared(log: Log, figures: Figures) -> list[str]:
     lost, doubled = sum(missing.values()), sum(n for line, n in more.items() if line in known)
     broken = sum(n for line, n in more.items() if line not in known)
     numbers = [number_of(line) for line in seen]
-    disordered = 0 if lost or more else sum(a > b for a, b in zip(numbers, numbers[1:], strict=False))
+    disordered = (
+        0 if lost or more else sum(a > b for a, b in zip(numbers, numbers[1:], strict=False))
+    )
     figures.lost += lost
     figures.doubled += doubled
     figures.broken += broken

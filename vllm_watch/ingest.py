@@ -20,12 +20,13 @@ from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
 from vllm_watch.sources.standard_input import StandardInput
-from vllm_watch.sources.wakeups import StopEvent, wakeups
+from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
 UNSURE = ("modification time", "assumed")
 """Sources of a zone that lines which arrive may correct."""
@@ -48,6 +49,8 @@ class ReadOptions:
     """Whether to watch folders for events."""
     now: Callable[[], float] = time.time
     """The wall clock."""
+    ends: bool = False
+    """Whether following ends with standard input where that is all there is to follow."""
     rotated: bool = False
     """Whether to begin with the rotated files beside each log."""
 
@@ -71,15 +74,18 @@ class FileReader:
         self._formats = formats
         self._options = options
         self._twin = twin
-        self._follower = (
-            StandardInput(wait=not options.live)
-            if path == STDIN
-            else Follower(path, following, companion=twin)
-        )
+        self._follower: StandardInput | SavedArchive | Follower
+        if path == STDIN:
+            self._follower = StandardInput(wait=not options.live)
+        elif is_compressed(path):
+            self._follower = SavedArchive(path, options.now)
+        else:
+            self._follower = Follower(path, following, companion=twin)
         self._runs = RunCounter()
         self._scanner: Scanner | None = None
         self._finder = ZoneFinder()
-        self._caught_up = False
+        self.caught_up = False
+        """Whether it has been looked at to its end once."""
         self._said: str | None = None
         self._since: float | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
@@ -87,11 +93,11 @@ class FileReader:
 
     def read(self) -> Iterator[Batch]:
         """Yield what is new; `arrived` is set for what came after the first look."""
-        empty = not self._caught_up and not self._twin
+        empty = not self.caught_up and not self._twin
         for chunk in self._follower.read():
             empty = False
             yield self._batch(chunk)
-        self._caught_up = True
+        self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
             yield Batch(self._source, file=self.path)
@@ -113,6 +119,11 @@ class FileReader:
         for chunk in self._follower.finish():
             yield self._batch(chunk)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can come any more: a pipe that its writer closed."""
+        return isinstance(self._follower, StandardInput) and self._follower.ended
+
     def close(self) -> None:
         """Close the file."""
         self._follower.close()
@@ -121,7 +132,7 @@ class FileReader:
         now = self._options.now()
         scanner = self._ready_scanner(chunk.data, now)
         scan = scanner.scan(chunk.data, continued=self._continues(chunk))
-        arrived = now if self._caught_up and self._options.live else None
+        arrived = now if self.caught_up and self._options.live else None
         shift = self._rezone(scanner, scan.newest_stamp, arrived)
         records = tuple(self._numbered(record, shift) for record in scan.records)
         newest = scan.newest_stamp
@@ -206,6 +217,8 @@ class FileReader:
 def _tail(path: str) -> tuple[bytes, float | None]:
     """Return the last bytes of a file and its modification time."""
     try:
+        if is_compressed(path):
+            return end_of(path, PEEK), os.stat(path).st_mtime
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - PEEK))
@@ -263,14 +276,24 @@ class Ingest:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options
         seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
-        for changed in wakeups(self._folders, stop, seconds, events=options.events):
+        pace = Pace(seconds)
+        for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
             for reader in self._concerned(changed):
+                known = reader.caught_up
                 for batch in reader.read():
+                    if known and batch.size:
+                        pace.grew(os.path.abspath(reader.path))
                     yield batch
                     if stop.is_set():
                         return
             if changed is None:
                 yield self._looked()
+            if options.ends and self._ended():
+                return
+
+    def _ended(self) -> bool:
+        """Tell whether standard input was all there is, and is at its end."""
+        return set(self.patterns) == {STDIN} and all(r.ended for r in self._readers.values())
 
     def _concerned(self, changed: set[str] | None) -> list[FileReader]:
         """Return the readers of the files that changed, of all files if that is not known."""

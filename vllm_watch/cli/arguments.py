@@ -146,6 +146,11 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument(
         "--follow", action="store_true", help="then go on with what arrives, until interrupted"
     )
+    command.add_argument(
+        "--rotated",
+        action="store_true",
+        help="begin with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
+    )
 
 
 def _formats(commands: argparse._SubParsersAction[Parser]) -> None:

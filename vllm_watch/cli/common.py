@@ -51,13 +51,25 @@ def zone_of(settings: Settings) -> tzinfo | None:
     return parse_zone(settings.time.tz) if settings.time.tz else None
 
 
-def ingest_of(patterns: list[str], settings: Settings, *, live: bool) -> Ingest:
-    """Return the reader of what `patterns` mean."""
+def ingest_of(
+    patterns: list[str],
+    settings: Settings,
+    *,
+    live: bool,
+    ends: bool = False,
+    rotated: bool = False,
+) -> Ingest:
+    """Return the reader of what `patterns` mean.
+
+    With `ends` following stops with the pipe; with `rotated` it begins with the rotated files.
+    """
     options = ReadOptions(
         tz=zone_of(settings),
         live=live,
         poll_seconds=settings.watch.poll_seconds,
         events=settings.watch.events,
+        ends=ends,
+        rotated=rotated,
     )
     return Ingest(patterns, formats(), options)
 

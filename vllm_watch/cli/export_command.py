@@ -31,7 +31,9 @@ from vllm_watch.reports.export import json_line, rows_as_they_come, rows_of
 def run(arguments: argparse.Namespace) -> int:
     """Write the samples of the given logs."""
     settings = settings_of(arguments)
-    ingest = ingest_of(arguments.paths, settings, live=arguments.follow)
+    ingest = ingest_of(
+        arguments.paths, settings, live=arguments.follow, ends=True, rotated=arguments.rotated
+    )
     if arguments.follow:
         if arguments.output != "-":
             raise CommandError("--follow writes to standard output: use -o -")

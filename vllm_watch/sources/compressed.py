@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Protocol, cast
 
 from vllm_watch.sources import chunks
@@ -218,6 +219,51 @@ class Archive:
         return True
 
 
+class SavedArchive:
+    """A compressed log as a source of its own, read once; same face as a `Follower`."""
+
+    def __init__(self, path: str, now: Callable[[], float] = time.time) -> None:
+        """Read the archive at `path`, at the first look at which it can be opened."""
+        self.path = path
+        self.trouble: str | None = None
+        """One line about why it cannot be read, or not to its end."""
+        self.trouble_since: float | None = None
+        """Wall clock at which that trouble began."""
+        self._now = now
+        self._archive: Archive | None = None
+        self._done = False
+
+    def read(self) -> Iterator[Chunk]:
+        """Yield all of it, of a damaged archive what can be read; nothing at later looks."""
+        if self._done:
+            return
+        problem: str | None = None
+        try:
+            self._archive = Archive(self.path)
+            self._done = True
+            yield from self._archive.drain()
+        except ArchiveError as error:
+            problem, self._done = f"{self.path}: {error}", True
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            problem = f"{self.path}: {reason}; mend that and it is read"
+        yield from self.finish()
+        self.close()
+        if problem != self.trouble:
+            self.trouble, self.trouble_since = problem, self._now() if problem else None
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield a last line that lacks its newline."""
+        if self._archive:
+            yield from self._archive.finish()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._archive:
+            self._archive.close()
+        self._archive = None
+
+
 def head_of(path: str) -> bytes:
     """Return the first plain bytes of an archive, as many as tell files apart.
 
@@ -263,4 +309,3 @@ def end_of(path: str, size: int) -> bytes:
     finally:
         stream.close()
     return end
-

@@ -225,9 +225,7 @@ class Past:
                 unread[file.identity] = found
         return [unread[file.identity] for file in files if file.identity in unread]
 
-    def _plain(
-        self, file: Rotated, held: list[OpenFile], heads: set[bytes]
-    ) -> OpenFile | None:
+    def _plain(self, file: Rotated, held: list[OpenFile], heads: set[bytes]) -> OpenFile | None:
         found = OpenFile(file.path, self._pool, elsewhere=self.names)
         if found.identity != file.identity:  # it moved on meanwhile: the list is read again
             found.close()
