@@ -22,7 +22,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures fuzz clean
+.PHONY: help demo test check unit fix snapshots pictures fuzz soak clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ pictures: $(DEV)  ## redraw the pictures of the documentation from the real prog
 
 fuzz: $(DEV)  ## damaged logs through the reading; ARGS="--seconds 600"
 	@$(BIN)/python scripts/fuzz.py $(ARGS)
+
+soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
+	@PYTHONPATH=. $(BIN)/python scripts/soak.py $(ARGS)
 
 clean:  ## remove the environment, caches and built files
 	@rm -rf .venv build dist snapshot_report.html .hypothesis .import_linter_cache \

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from vllm_watch.sources import chunks
@@ -103,6 +104,7 @@ class Log:
     # What the writer does.
 
     def open_writer(self) -> int:
+        """Return the descriptor written through, opened if it is not."""
         if self.writer is None:
             flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if self.append else 0)
             self.writer = os.open(self.path, flags, 0o644)
@@ -111,6 +113,7 @@ class Log:
         return self.writer
 
     def reopen(self) -> None:
+        """Let the writer open its path again, as after a signal."""
         if self.writer is not None:
             if not self.holds_path():
                 self.end_line()
@@ -120,21 +123,25 @@ class Log:
             self.open_writer()
 
     def close_writer(self) -> None:
+        """Let the writer end."""
         if self.writer is not None:
             os.close(self.writer)
             self.writer = None
             self.end_line()
 
     def write(self, data: bytes) -> None:
+        """Write bytes through the writer's descriptor."""
         os.write(self.open_writer(), data)
 
     def text(self) -> bytes:
+        """Return what a line, or the rest of one, consists of."""
         if not self.part:
             self.number += 1
         pieces = ["é\x1b[31m".encode(), b";x", b"y" * self.rng.randint(0, 90)]
         return (b"" if self.part else b"%d|" % self.number) + self.rng.choice(pieces)
 
     def line(self) -> None:
+        """Write some whole lines."""
         for _ in range(self.rng.choice([1, 1, 2, 30])):
             text = self.text()
             self.write(text + b"\n")
@@ -150,6 +157,7 @@ class Log:
         self.part += text[:cut]
 
     def end_line(self) -> None:
+        """Note that nothing more is written behind what stands there."""
         if self.part:
             self.expected.append(self.part)
         self.part = b""
@@ -175,6 +183,7 @@ class Log:
         return self.folder / "x.log.1"
 
     def rename(self) -> None:
+        """Rotate by renaming; the writer reopens at once."""
         self.rename_held()
         self.reopen()
 
@@ -201,6 +210,7 @@ class Log:
             return False
 
     def copytruncate(self) -> None:
+        """Rotate by copying and truncating; perhaps outgrow the copy unseen."""
         if not self.path.exists() or not self.holds_path():
             return
         self.cut_off()
@@ -216,6 +226,7 @@ class Log:
                 self.line()
 
     def truncate(self) -> None:
+        """Throw away what was read."""
         if self.path.exists() and self.holds_path():
             self.cut_off()
             self.look()  # what is thrown away unseen is gone for every reader
@@ -231,6 +242,7 @@ class Log:
                 self.line()
 
     def shorten(self) -> None:
+        """Cut the file to a part of what was read."""
         if self.part or not (self.append and self.path.exists() and self.holds_path()):
             return
         self.look()
@@ -242,6 +254,7 @@ class Log:
             self.look()
 
     def delete(self) -> None:
+        """Delete the log; another is made when it is written to."""
         if self.path.exists() and self.holds_path():
             self.look()
             self.close_writer()
@@ -296,6 +309,7 @@ class Log:
         self.line()
 
     def away(self) -> None:
+        """Take the log away for one look."""
         if self.path.exists():
             other = self.path.with_name("other")
             self.path.rename(other)
@@ -307,6 +321,7 @@ class Log:
             other.rename(self.path)
 
     def hide_folder(self) -> None:
+        """Take the whole folder away for one look."""
         if self.holds_path():
             hidden = self.folder.with_name(self.folder.name + ".hidden")
             self.folder.rename(hidden)
@@ -316,6 +331,7 @@ class Log:
     # What the reader does.
 
     def look(self) -> None:
+        """Let the follower read."""
         for chunk in self.follower.read():
             self.seen.extend(chunk.data.removesuffix(b"\n").split(b"\n"))
 
@@ -353,6 +369,7 @@ class Log:
             self.expected.remove(self.part)
 
     def standing(self) -> Iterator[bytes]:
+        """Yield all lines that stand in the files now."""
         for path in self.folder.iterdir():
             if path.name.startswith("x.log") and path.exists():
                 data = path.read_bytes()
@@ -469,9 +486,7 @@ def compared(log: Log, figures: Figures) -> list[str]:
     lost, doubled = sum(missing.values()), sum(n for line, n in more.items() if line in known)
     broken = sum(n for line, n in more.items() if line not in known)
     numbers = [number_of(line) for line in seen]
-    disordered = (
-        0 if lost or more else sum(a > b for a, b in zip(numbers, numbers[1:], strict=False))
-    )
+    disordered = 0 if lost or more else sum(a > b for a, b in pairwise(numbers))
     figures.lost += lost
     figures.doubled += doubled
     figures.broken += broken
@@ -488,7 +503,7 @@ def soak(
     seeds: Iterator[int], figures: Figures, *, until: float = float("inf"), block: int = 37
 ) -> list[str]:
     """Play histories until the seeds or the time are at their end; return what was wrong."""
-    found = []
+    found: list[str] = []
     usual, chunks.BLOCK = chunks.BLOCK, block  # so that reads end anywhere
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     try:

@@ -154,7 +154,7 @@ class Follower:
         if self.identity != (status.st_dev, status.st_ino):
             yield from self._change_over()
         elif self._unsure_until is not None:
-            yield from self._read_all(self._unread())
+            yield from self._read_newer(self._unread())
 
     def _status(self) -> os.stat_result | None:
         """Return what the path names now, None if that is no file that can be read."""
@@ -187,7 +187,8 @@ class Follower:
 
     def _quiet(self, status: os.stat_result | None) -> bool:
         """Tell whether nothing happened for so long that there is nothing to look for."""
-        if status is None or self._old or self._unsure_until is not None or self.trouble:
+        unsettled = self._old is not None or self._unsure_until is not None
+        if status is None or unsettled or self.trouble:
             self._signature = ()
             return False
         now = self._options.clock()
@@ -312,7 +313,11 @@ class Follower:
         old, place = self._old, self._past.place_of
         if old and any(place(file) > place(old) and _holds_data(file) for file in files):
             yield from old.finish()
-        yield from self._read_all(files)
+        # As long as the present file is empty, the writer may still be in the one before it.
+        file = self._file
+        lingers = old is None and file is not None and not file.status().st_size
+        yield from self._read_all(files, last_lingers=lingers)
+        self._old_until = self._options.clock() + LINGER_SECONDS
 
     def _read_all(self, files: list[Unread], *, last_lingers: bool = False) -> Iterator[Chunk]:
         """Yield all of some rotated files, oldest first."""
