@@ -412,10 +412,10 @@ Step = tuple[int, str, int]
 """Which log, which action, and the seed of what is random in it."""
 
 
-def steps_of(seed: int) -> list[Step]:
+def steps_of(seed: int, weights: dict[str, int] = WEIGHTS) -> list[Step]:
     """Return the actions of one history."""
     rng = random.Random(seed)
-    names = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS)
+    names = rng.choices(list(weights), list(weights.values()), k=STEPS)
     return [(rng.randrange(FILES), name, rng.randrange(1 << 32)) for name in names]
 
 
@@ -459,9 +459,8 @@ def history(seed: int, steps: list[Step], folder: Path, figures: Figures) -> str
     return f"seed {seed}: {'; '.join(wrong)}" if wrong else None
 
 
-def shortest(seed: int, folder: Path) -> str:
+def shortest(seed: int, steps: list[Step], folder: Path) -> str:
     """Return the fewest actions of a history that still goes wrong, as text."""
-    steps = steps_of(seed)
     wrong = history(seed, steps, folder, Figures())
     size = len(steps) // 2
     while size:
@@ -500,7 +499,12 @@ def compared(log: Log, figures: Figures) -> list[str]:
 
 
 def soak(
-    seeds: Iterator[int], figures: Figures, *, until: float = float("inf"), block: int = 37
+    seeds: Iterator[int],
+    figures: Figures,
+    *,
+    until: float = float("inf"),
+    block: int = 37,
+    weights: dict[str, int] = WEIGHTS,
 ) -> list[str]:
     """Play histories until the seeds or the time are at their end; return what was wrong."""
     found: list[str] = []
@@ -510,8 +514,10 @@ def soak(
         for seed in seeds:
             if time.monotonic() > until:
                 break
-            if wrong := history(seed, steps_of(seed), folder, figures):
-                found.append(shortest(seed, folder) if len(found) < 10 else wrong)
+            if wrong := history(seed, steps_of(seed, weights), folder, figures):
+                found.append(
+                    shortest(seed, steps_of(seed, weights), folder) if len(found) < 10 else wrong
+                )
     finally:
         chunks.BLOCK = usual
         shutil.rmtree(folder, ignore_errors=True)

@@ -103,14 +103,22 @@ class Follower:
         except GoneError:
             self._signature = ()
         except OSError as error:
-            if not (self._companion and isinstance(error, FileNotFoundError)):
-                self._problem = self._problem or read_trouble(self.path, error)
+            self._fail(error)
             self._signature = ()
             if error.errno == errno.ESTALE and self._file:
                 self._file.suspend()
-        if self._problem != self.trouble:
-            self.trouble = self._problem
-            self.trouble_since = self._options.now() if self._problem else None
+        self._tell(self._problem)
+
+    def _tell(self, problem: str | None) -> None:
+        """Show what is wrong after a look, and since when."""
+        if problem != self.trouble:
+            self.trouble = problem
+            self.trouble_since = self._options.now() if problem else None
+
+    def _fail(self, error: OSError) -> None:
+        """Keep what went wrong, unless more is known already."""
+        if self._problem is None and not (self._companion and isinstance(error, FileNotFoundError)):
+            self._problem = read_trouble(self.path, error)
 
     def finish(self) -> Iterator[Chunk]:
         """Yield the last line even if it lacks its newline: nothing more is expected."""

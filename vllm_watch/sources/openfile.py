@@ -192,10 +192,10 @@ class OpenFile:
             except FileNotFoundError:
                 continue
             status = os.fstat(descriptor)
-            # Other bytes mean that it was truncated, or its inode given to another file: either
-            # is seen when it is read. Of a file put aside there is nothing new to be read then.
+            # Other bytes at its own path mean that it was truncated, which is seen when it is read;
+            # elsewhere, that its inode was given to another file.
             if (status.st_dev, status.st_ino) == self.identity and (
-                not self.moved or self.place.fits(descriptor)
+                path in at_home or self.place.fits(descriptor)
             ):
                 return descriptor
             os.close(descriptor)
