@@ -286,9 +286,10 @@ class Ingest:
                     yield batch
                     if stop.is_set():
                         return
-            if changed is None:
-                yield self._looked()
-            if options.ends and self._ended():
+            ended = options.ends and self._ended()
+            if changed is None or ended:
+                yield self._looked()  # what is held back until the next look comes out
+            if ended:
                 return
 
     def _ended(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
@@ -204,7 +204,11 @@ def _notes(monitor: Monitor) -> tuple[str, ...]:
         ]
     for server in monitor.store.servers.values():
         if server.trouble:
-            notes.append(server.trouble)
+            since = server.trouble_since
+            when = (
+                f" (since {datetime.fromtimestamp(since, UTC).astimezone():%H:%M})" if since else ""
+            )
+            notes.append(server.trouble + when)
         if server.stats_like:
             notes.append(
                 f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
