@@ -154,7 +154,10 @@ class Follower:
             if at_home and self._file.place.offset == 0:
                 # Nothing that was read can tell of a truncation: a copy beside it does.
                 yield from self._read_newer(self._unread())
+            before = self._file.place.offset
             yield from self._drain(self._file)
+            if self._file.place.offset != before:
+                self._gone_until = None  # its writer goes on in it, under whatever name
         if status is None:
             yield from self._without_file()
             return
