@@ -279,3 +279,11 @@ def test_what_a_log_says_of_its_configuration_can_be_shown() -> None:
     args: dict[str, object] = {"dtype": "\x1b[31mhalf\u202e", "port": 1}
     run.add_event(Event("args", 1.0, "non-default args", {"args": args}), None)
     assert run.config == {"dtype": "�[31mhalf�", "port": 1}
+
+
+def test_a_trouble_says_since_when_until_it_is_over() -> None:
+    store = Store()
+    server = store.apply(Batch("a.log", trouble="a.log: gone", trouble_since=5.0, file="a.log"))
+    assert (server.trouble, server.trouble_since) == ("a.log: gone", 5.0)
+    store.apply(Batch("a.log", file="a.log"))
+    assert (server.trouble, server.trouble_since) == (None, None)

@@ -34,7 +34,7 @@ def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(filereader, "HEAD", 4_000)
     monkeypatch.setattr(filereader, "NEWEST", 8_000)
-    monkeypatch.setattr("vllm_watch.sources.follower.BLOCK", 5_000)
+    monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", 5_000)
 
 
 def line(number: int) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from vllm_watch.sources import follower as module
-from vllm_watch.sources.follower import Follower
+from vllm_watch.sources import chunks as module
+from vllm_watch.sources.descriptors import DescriptorPool
+from vllm_watch.sources.filesystems import FileSystems
+from vllm_watch.sources.follower import Follower, FollowOptions
 
 
 def lines_of(follower: Follower) -> list[bytes]:
@@ -215,12 +219,12 @@ def test_a_file_replaced_by_a_folder_and_back(log: Path) -> None:
     assert lines_of(follower) == [b"one"]
     log.unlink()
     log.mkdir()
-    assert lines_of(follower) == [b"half"]
+    assert lines_of(follower) == []  # the file may come back, and its line be ended
     assert follower.trouble is not None
     assert str(log) in follower.trouble
     log.rmdir()
     append(log, b"two\n")
-    assert lines_of(follower) == [b"two"]
+    assert [chunk.data for chunk in follower.read()] == [b"half", b"two\n"]
     assert follower.trouble is None
 
 
@@ -292,3 +296,112 @@ def test_a_closed_follower_begins_again(log: Path) -> None:
     follower.close()
     assert list(follower.finish()) == []
     assert lines_of(follower) == [b"one"]
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("names", [("2", "1"), ("20261122", "20261123")])
+def test_what_was_made_and_rotated_away_unseen_is_read_oldest_first(
+    log: Path, names: tuple[str, str], ending: str
+) -> None:
+    (log.parent / "a.log.9").write_bytes(b"of the past\n")
+    follower = Follower(str(log))
+    append(log, b"one\n")
+    assert lines_of(follower) == [b"one"]
+    separator = "." if len(names[0]) == 1 else "-"
+    paths = [Path(f"{log}{separator}{name}{ending}") for name in names]
+    append(log, b"two\n")
+    log.rename(f"{log}.3")
+    for path, text in zip(paths, (b"three\n", b"four\n"), strict=True):
+        path.write_bytes(gzip.compress(text) if ending else text)
+    append(log, b"five\n")
+    assert lines_of(follower) == [b"two", b"three", b"four", b"five"]
+    assert lines_of(follower) == []
+
+
+def test_copied_and_truncated_the_rest_of_the_copy_is_read(log: Path) -> None:
+    follower = Follower(str(log))
+    append(log, b"one\ntw")
+    assert lines_of(follower) == [b"one"]
+    append(log, b"o\nthree\n")
+    shutil.copyfile(log, f"{log}.1")
+    os.truncate(log, 0)
+    append(log, b"four\n")
+    assert lines_of(follower) == [b"two", b"three", b"four"]
+    assert lines_of(follower) == []
+
+
+def test_a_writer_that_goes_on_in_the_renamed_file_is_heard(log: Path) -> None:
+    follower = Follower(str(log))
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"one\n")
+        assert lines_of(follower) == [b"one"]
+        log.rename(f"{log}.1")
+        log.touch()
+        for text in (b"two\n", b"three\n"):
+            writer.write(text)
+            assert lines_of(follower) == [text.strip()]
+    append(log, b"four\n")
+    assert lines_of(follower) == [b"four"]
+
+
+def test_a_companion_that_is_gone_is_no_trouble(log: Path) -> None:
+    follower = Follower(str(log), companion=True)
+    append(log, b"one\n")
+    assert lines_of(follower) == [b"one"]
+    log.unlink()
+    assert lines_of(follower) == []
+    assert follower.trouble is None
+    shutil.rmtree(log.parent)
+    assert lines_of(follower) == []
+    assert follower.trouble is None
+
+
+def test_a_trouble_keeps_the_time_at_which_it_began(log: Path) -> None:
+    now = [100.0]
+    follower = Follower(str(log), FollowOptions(now=lambda: now[0]))
+    assert lines_of(follower) == []
+    now[0] = 200.0
+    assert lines_of(follower) == []
+    assert follower.trouble_since == 100.0
+    append(log, b"one\n")
+    assert lines_of(follower) == [b"one"]
+    assert follower.trouble_since is None
+
+
+def test_few_descriptors_are_used_in_turn(tmp_path: Path) -> None:
+    pool = DescriptorPool(4)
+    logs = [tmp_path / f"{number}.log" for number in range(20)]
+    followers = [Follower(str(log), FollowOptions(pool=pool)) for log in logs]
+    for text in (b"one\n", b"two\n"):
+        for log, follower in zip(logs, followers, strict=True):
+            append(log, text)
+            assert lines_of(follower) == [text.strip()]
+            assert len(pool) <= 4
+    for follower in followers:
+        follower.close()
+    assert len(pool) == 0
+
+
+def test_what_has_to_be_opened_again_each_time_is(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = (
+        f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:2 / {log.parent} rw shared:1 - nfs4 h:/x rw\n"
+    )
+    systems = FileSystems(lambda: table)
+    assert (systems.kind(str(log)), systems.kind("/etc/hosts")) == ("nfs4", "ext4")
+    follower = Follower(str(log), FollowOptions(reopens=systems.reopens))
+    append(log, b"one\n")
+    assert lines_of(follower) == [b"one"]
+    opened: list[object] = []
+    real = os.open
+
+    def count(path: str, *rest: int) -> int:
+        opened.append(path)
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", count)
+    for _ in range(3):
+        assert lines_of(follower) == []
+    assert opened == [str(log)] * 3
+    follower.close()

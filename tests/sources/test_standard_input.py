@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_watch.sources.follower import Chunk
+from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.standard_input import StandardInput
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_watch.sources.wakeups import wakeups
+from vllm_watch.sources.wakeups import FASTER, HOT_SECONDS, Pace, wakeups
 
 PATIENCE = 20.0
 
@@ -119,3 +119,41 @@ def test_a_poll_comes_between_events(tmp_path: Path) -> None:
     stop.set()
     assert polls >= 2
     assert told
+
+
+def test_one_folder_that_cannot_be_watched_leaves_the_others_their_events(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    stop = threading.Event()
+    items = wakeups(lambda: {str(tmp_path), str(tmp_path / "absent")}, stop, 0.3, events=True)
+    assert next(items) is None
+    deadline = time.monotonic() + PATIENCE
+    told = False
+    while not told and time.monotonic() < deadline:
+        log.write_text("x\n")
+        told = str(log) in (next(items) or ())
+    stop.set()
+    assert told
+
+
+def test_what_grows_without_events_is_looked_at_sooner_for_a_while() -> None:
+    now = [0.0]
+    pace = Pace(1.0, clock=lambda: now[0])
+    assert (pace.seconds, pace.hot()) == (1.0, set())
+    pace.grew("a.log")
+    assert (pace.seconds, pace.hot()) == (1.0 / FASTER, {"a.log"})
+    now[0] = HOT_SECONDS + 0.1
+    assert (pace.seconds, pace.hot()) == (1.0, set())
+    pace.by_event = True  # what an event told of needs no other looks
+    pace.grew("b.log")
+    assert pace.hot() == set()
+
+
+def test_hot_files_come_between_two_polls() -> None:
+    stop = threading.Event()
+    pace = Pace(0.4)
+    items = wakeups(lambda: set(), stop, 0.4, events=False, pace=pace)
+    assert next(items) is None
+    pace.grew("a.log")
+    assert next(items) == {"a.log"}
+    stop.set()
+    assert list(items) == []

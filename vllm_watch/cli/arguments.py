@@ -204,6 +204,11 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
         "--follow", action="store_true", help="then go on with what arrives, until interrupted"
     )
     command.add_argument(
+        "--rotated",
+        action="store_true",
+        help="begin with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
+    )
+    command.add_argument(
         "--resample", metavar="STEP", help="means over equal steps of time: 30s, 1min, 1h"
     )
     times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"

@@ -69,15 +69,27 @@ def zone_of(settings: Settings) -> tzinfo | None:
 
 
 def ingest_of(
-    patterns: list[str], settings: Settings, *, live: bool, newest_first: bool = False
+    patterns: list[str],
+    settings: Settings,
+    *,
+    live: bool,
+    newest_first: bool = False,
+    ends: bool = False,
+    rotated: bool = False,
 ) -> Ingest:
-    """Return the reader of what `patterns` mean."""
+    """Return the reader of what `patterns` mean.
+
+    With `newest_first` the newest part of large logs is read at once, their past behind it; with
+    `ends` following stops with the pipe; with `rotated` it begins with the rotated files.
+    """
     options = ReadOptions(
         tz=zone_of(settings),
         live=live,
         poll_seconds=settings.watch.poll_seconds,
         events=settings.watch.events,
         newest_first=newest_first,
+        ends=ends,
+        rotated=rotated,
     )
     return Ingest(patterns, formats(), options)
 

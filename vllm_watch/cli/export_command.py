@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the samples, or the events, of the given logs."""
     wanted = _wanted(arguments)
     settings = settings_of(arguments)
-    ingest = ingest_of(arguments.paths, settings, live=arguments.follow)
+    ingest = ingest_of(
+        arguments.paths, settings, live=arguments.follow, ends=True, rotated=arguments.rotated
+    )
     if arguments.output == "-":
         _write_utf8()
     if arguments.follow:

@@ -13,6 +13,7 @@ from vllm_watch.cli.common import (
     ingest_of,
     reads_stdin,
     require_logs,
+    say,
     settings_of,
     time_of,
     zone_of,
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     ingest = _ingest(arguments, settings, replay=replay)
     if not sys.stdout.isatty():
         raise CommandError("the screen needs a terminal; for scripts: vllm-watch export PATH -o -")
+    if replay and reads_stdin(getattr(arguments, "paths", [])):
+        say("reading standard input to its end; it is played as far as it has come")
     _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 

@@ -38,7 +38,8 @@ def name_from_path(path: str) -> ServerName:
 
     The guide's batch scripts replace `/` in the model by `_` (HEALTH §7); that cannot be undone.
     """
-    stem = printable(PurePath(path).stem) or "stdin"
+    plain = path.removesuffix(".gz").removesuffix(".zst")
+    stem = printable(PurePath(plain).stem) or "stdin"
     found = _REALTIME.match(stem)
     if found is None:
         return ServerName(None, None, stem)

@@ -116,6 +116,8 @@ class Batch:
     stage: Stage = "whole"
     past: tuple[int, int] | None = None
     """Bytes read so far and in all, while the past of a log is read."""
+    trouble_since: float | None = None
+    """Wall clock at which `trouble` began, None without trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +134,5 @@ class Looked:
     """One line each about paths that cannot be used."""
     caught_up: bool = True
     """True when everything that was there has been read."""
+    troubles_since: tuple[float, ...] = ()
+    """Wall clock at which each of `troubles` began."""

@@ -24,6 +24,8 @@ class Server:
     zone_assumed: bool = False
     troubles: dict[tuple[bool, str], str] = field(default_factory=dict)
     """Why a file of this server cannot be read now, by whether it is a companion, and its path."""
+    troubles_since: dict[tuple[bool, str], float | None] = field(default_factory=dict)
+    """Wall clock at which each of `troubles` began, None where that is not known."""
     last_arrival: float | None = None
     skew: float = 0.0
     """Seconds by which the log's clock lies behind ours, 0 while they agree (`SKEW_TOLERATED`)."""
@@ -40,6 +42,11 @@ class Server:
     def run(self) -> Run:
         """The newest run: its figures are the server's figures."""
         return self.runs[-1]
+
+    @property
+    def trouble_since(self) -> float | None:
+        """Wall clock at which `trouble` began."""
+        return self.troubles_since.get(min(self.troubles)) if self.troubles else None
 
     @property
     def trouble(self) -> str | None:
@@ -103,6 +110,7 @@ class Store:
         place = (batch.twin, batch.file)
         if batch.trouble:
             server.troubles[place] = batch.trouble
+            server.troubles_since[place] = batch.trouble_since
         else:
             server.troubles.pop(place, None)
         if batch.twin:

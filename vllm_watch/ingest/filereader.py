@@ -18,7 +18,9 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
 from vllm_watch.sources.capture import capture_of
-from vllm_watch.sources.follower import Chunk, Follower
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
+from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN
 from vllm_watch.sources.standard_input import StandardInput
 
@@ -44,6 +46,7 @@ class FileReader:
         source: str,
         formats: Formats,
         options: ReadOptions,
+        following: FollowOptions | None = None,
         *,
         twin: bool,
         stage: Stage = "whole",
@@ -61,21 +64,27 @@ class FileReader:
         self._options = options
         self.twin = twin
         start = max(0, self.size - NEWEST) if stage == "newest" else 0
-        self._follower = (
-            StandardInput(wait=not options.live) if path == STDIN else Follower(path, start)
-        )
+        self._follower: StandardInput | SavedArchive | Follower
+        if path == STDIN:
+            self._follower = StandardInput(wait=not options.live)
+        elif is_compressed(path):
+            self._follower = SavedArchive(path, options.now)
+        else:
+            self._follower = Follower(path, following, companion=twin, start=start)
         self._runs = RunCounter()
         self._scanner: Scanner | None = None
         self._finder = ZoneFinder()
-        self._caught_up = False
+        self.caught_up = False
+        """Whether it has been looked at to its end once."""
         self._said: str | None = None
+        self._since: float | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
         """Where the newest chunk ended, if that was within a line."""
 
     def read(self) -> Iterator[Batch]:
         """Yield what is new; `arrived` is set for what came after the first look."""
-        empty = not self._caught_up and not self.twin
-        if self.stage == "newest" and not self._caught_up:
+        empty = not self.caught_up and not self.twin
+        if self.stage == "newest" and not self.caught_up:
             for chunk in _head_of(self.path):
                 batch = self._batch(chunk)
                 # What lies between is not known yet: no chart or alert may reach across it.
@@ -84,12 +93,12 @@ class FileReader:
         for chunk in self._follower.read():
             empty = False
             yield self._batch(chunk)
-        self._caught_up = True
+        self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
             yield Batch(self.source, file=self.path)
         if self._follower.trouble != self._said:
-            self._said = self._follower.trouble
+            self._said, self._since = self._follower.trouble, self._follower.trouble_since
             zone = self._zone()
             yield Batch(
                 self.source,
@@ -97,6 +106,7 @@ class FileReader:
                 tz=zone.tz,
                 zone_assumed=zone.assumed,
                 trouble=self._said,
+                trouble_since=self._follower.trouble_since,
                 file=self.path,
                 stage=self.stage,
             )
@@ -125,6 +135,11 @@ class FileReader:
         for chunk in self._follower.finish():
             yield self._batch(chunk)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can come any more: a pipe that its writer closed."""
+        return isinstance(self._follower, StandardInput) and self._follower.ended
+
     def close(self) -> None:
         """Close the file."""
         self._follower.close()
@@ -133,7 +148,7 @@ class FileReader:
         now = self._options.now()
         scanner = self._ready_scanner(chunk.data, now)
         scan = scanner.scan(chunk.data, continued=self._continues(chunk))
-        arrived = now if self._caught_up and self._options.live else None
+        arrived = now if self.caught_up and self._options.live else None
         shift = self._rezone(scanner, scan.newest_stamp, arrived)
         records = tuple(self._numbered(record, shift) for record in scan.records)
         newest = scan.newest_stamp
@@ -148,6 +163,7 @@ class FileReader:
             zone_assumed=zone.assumed,
             shift=shift,
             trouble=self._said,
+            trouble_since=self._since,
             stats_like=scan.stats_like,
             lines=scan.lines,
             size=len(chunk.data),
@@ -243,6 +259,8 @@ def _head_of(path: str) -> Iterator[Chunk]:
 def _tail(path: str) -> tuple[bytes, float | None]:
     """Return the last bytes of a file and its modification time."""
     try:
+        if is_compressed(path):
+            return end_of(path, PEEK), os.stat(path).st_mtime
         with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - PEEK))

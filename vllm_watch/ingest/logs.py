@@ -10,8 +10,11 @@ from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.descriptors import DescriptorPool
+from vllm_watch.sources.filesystems import FileSystems
+from vllm_watch.sources.follower import FollowOptions
 from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
-from vllm_watch.sources.wakeups import StopEvent, wakeups
+from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
 
 def _places_of(path: str, folders: dict[str, str]) -> set[str]:
@@ -39,6 +42,12 @@ class Ingest:
         self.found = Found((), ())
         self._formats = formats
         self._options = options or ReadOptions()
+        self._following = FollowOptions(
+            pool=DescriptorPool(),
+            now=self._options.now,
+            reopens=FileSystems().reopens,
+            rotated=self._options.rotated,
+        )
         self._readers: dict[str, FileReader] = {}
         self._backlog = Backlog()
         self._places: dict[str, set[FileReader]] = {}
@@ -58,17 +67,30 @@ class Ingest:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options
         seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
+        pace = Pace(seconds)
         while not stop.is_set():
-            for changed in wakeups(self._folders, stop, seconds, events=options.events):
-                yield from self._look(changed, stop)
+            for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
+                yield from self._look(changed, stop, pace)
+                if options.ends and self._ended():
+                    yield self._looked()  # what is held back until the next look comes out
+                    return
                 if self._backlog or stop.is_set():
                     break
             yield from self._catch_up(stop)
 
-    def _look(self, changed: set[str] | None, stop: StopEvent) -> Iterator[Batch | Looked]:
+    def _ended(self) -> bool:
+        """Tell whether standard input was all there is, and is at its end."""
+        return set(self.patterns) == {STDIN} and all(r.ended for r in self._readers.values())
+
+    def _look(
+        self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
+    ) -> Iterator[Batch | Looked]:
         """Yield what is new in the files that changed, in all files if that is not known."""
         for reader in self._concerned(changed):
+            known = reader.caught_up
             for batch in reader.read():
+                if pace is not None and known and batch.size:
+                    pace.grew(os.path.abspath(reader.path))
                 yield batch
                 if stop.is_set():
                     return
@@ -166,11 +188,15 @@ class Ingest:
             stage: Stage = "newest"
         elif options.newest_first and not twin and is_large(path):
             stage = "newest"
-            whole = FileReader(path, source, self._formats, options, twin=twin, stage="past")
+            whole = FileReader(
+                path, source, self._formats, options, self._following, twin=twin, stage="past"
+            )
             self._backlog.add(whole)
         else:
             stage = "whole"
-        return FileReader(path, source, self._formats, options, twin=twin, stage=stage)
+        return FileReader(
+            path, source, self._formats, options, self._following, twin=twin, stage=stage
+        )
 
     def _folders(self) -> set[str]:
         return folders_of(self.patterns)

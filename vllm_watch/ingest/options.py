@@ -24,5 +24,9 @@ class ReadOptions:
     """Show the newest part of large logs at once and read their past behind it (following only)."""
     newest_only: bool = False
     """Of large logs read only beginning and newest part (reading once): for a quick answer."""
+    ends: bool = False
+    """Whether following ends with standard input where that is all there is to follow."""
+    rotated: bool = False
+    """Whether to begin with the rotated files beside each log."""
     now: Callable[[], float] = time.time
     """The wall clock."""

@@ -25,6 +25,7 @@ from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.tracebacks import TRACEBACK
 from vllm_watch.parsing.zonefinder import clock_for
 from vllm_watch.sources.capture import capture_of
+from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower
 from vllm_watch.sources.paths import STDIN
 from vllm_watch.sources.standard_input import StandardInput
@@ -104,7 +105,11 @@ class FileCheck:
 def check_file(path: str, formats: Formats, *, twin: bool, tz: tzinfo | None) -> FileCheck:
     """Read a file line by line."""
     check = FileCheck(path, twin)
-    reader = StandardInput(wait=True) if path == STDIN else Follower(path)
+    reader: StandardInput | SavedArchive | Follower
+    if path == STDIN:
+        reader = StandardInput(wait=True)
+    else:
+        reader = SavedArchive(path) if is_compressed(path) else Follower(path)
     liner: _Liner | None = None
     for chunk in _chunks(reader):
         clock = None
@@ -124,7 +129,7 @@ def check_file(path: str, formats: Formats, *, twin: bool, tz: tzinfo | None) ->
     return check
 
 
-def _chunks(reader: Follower | StandardInput) -> Iterator[bytes]:
+def _chunks(reader: Follower | SavedArchive | StandardInput) -> Iterator[bytes]:
     for chunk in reader.read():
         yield chunk.data
     for chunk in reader.finish():
@@ -140,6 +145,8 @@ def _clock(path: str, head: bytes, tz: tzinfo | None) -> StampClock | None:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - PEEK))
             tail, modified = file.read(PEEK), status.st_mtime
+            if is_compressed(path):
+                tail = end_of(path, PEEK)
     zone = Zone(tz, "given") if tz else Zone(capture.tz, "capture") if capture.tz else None
     return clock_for(head, tail or head, modified, now, zone, capture.year)
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 STDIN = "-"
 """The path that means standard input."""
 
+_PACKED = ("", ".gz", ".zst")
+"""What may stand behind the name of a log, or of a companion, that was saved compressed."""
+_LOGS = tuple(".log" + packed for packed in _PACKED)
 _TWIN_ENDINGS = (".err",)
 _PBS_ENDINGS = ("_pbs.out", "_pbs.err")
 
@@ -72,7 +75,7 @@ def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
     if os.path.isdir(pattern):
         try:
             with os.scandir(pattern) as found:
-                names = [e.name for e in found if e.name.endswith(".log") and not e.is_dir()]
+                names = [e.name for e in found if e.name.endswith(_LOGS) and not e.is_dir()]
         except OSError as error:
             troubles.append(folder_trouble(pattern, error))
             return []
@@ -110,25 +113,50 @@ def _base(path: str) -> str:
 
 def twins_of(source: str) -> tuple[str, ...]:
     """Return the companions of a log that exist: what went to stderr stands there."""
-    if source == STDIN or not source.endswith(".log"):
+    plain, packed = _unpacked(source)
+    if source == STDIN or not plain.endswith(".log"):
         return ()
-    stem, base = source.removesuffix(".log"), _base(source)
+    stem, base = plain.removesuffix(".log"), _base(plain)
     names = [stem + ending for ending in _TWIN_ENDINGS]
     names += [base + ending for ending in _PBS_ENDINGS]
-    return tuple(name for name in names if os.path.exists(name))
+    found = []
+    for name in names:
+        # Saved ones only: beside a log that grows, an archive is the companion of an older one.
+        there = [name + end for end in (_PACKED if packed else ("",)) if os.path.exists(name + end)]
+        found += there[:1]
+    return tuple(found)
+
+
+def _unpacked(path: str) -> tuple[str, str]:
+    """Split a path into the name before it was compressed, and the ending that tells of that."""
+    for packed in _PACKED[1:]:
+        if path.endswith(packed):
+            return path.removesuffix(packed), packed
+    return path, ""
+
+
+def _log_there(log: str, packed: str, known: Iterable[str]) -> str | None:
+    """Return the log of that name, compressed or not."""
+    for end in dict.fromkeys((packed, "", *_PACKED)):
+        if log + end in known or os.path.exists(log + end):
+            return log + end
+    return None
 
 
 def log_of_twin(path: str, known: Iterable[str] = ()) -> str:
     """Return the log that a companion belongs to, the path itself if it is none."""
+    plain, packed = _unpacked(path)
     for ending in _TWIN_ENDINGS:
-        log = path.removesuffix(ending) + ".log"
-        if path.endswith(ending) and (log in known or os.path.exists(log)):
-            return log
+        if plain.endswith(ending):
+            log = _log_there(plain.removesuffix(ending) + ".log", packed, known)
+            if log and (packed or not _unpacked(log)[1] or path in twins_of(log)):
+                return log
     for ending in _PBS_ENDINGS:
         for log_ending in ("_realtime.log", ".log"):
-            log = path.removesuffix(ending) + log_ending
-            if path.endswith(ending) and (log in known or os.path.exists(log)):
-                return log
+            if plain.endswith(ending):
+                log = _log_there(plain.removesuffix(ending) + log_ending, packed, known)
+                if log:
+                    return log
     return path
 
 

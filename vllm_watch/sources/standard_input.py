@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from collections.abc import Iterator
 
-from vllm_watch.sources.follower import BLOCK, LONGEST_LINE, Chunk
+from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
 
 
 class StandardInput:
@@ -24,9 +25,9 @@ class StandardInput:
         self.path = "-"
         self._wait = wait
         self.trouble: str | None = None
+        self.trouble_since: float | None = None
         self.ended = False
-        self._offset = 0
-        self._rest = b""
+        self._cutter = LineCutter((0, 0))
 
     def read(self) -> Iterator[Chunk]:
         """Yield the whole lines that are there now, or all of them."""
@@ -44,17 +45,11 @@ class StandardInput:
             if not data:
                 if not self.ended and not self._wait:
                     self.trouble = "standard input: has ended; what it brought stays"
+                    self.trouble_since = time.time()
                 self.ended = True
                 yield from self.finish()
                 return
-            self._offset += len(data)
-            end = data.rfind(b"\n") + 1
-            if end == 0 and len(self._rest) + len(data) < LONGEST_LINE:
-                self._rest += data
-                continue
-            end = end or len(data)
-            whole, self._rest = self._rest + data[:end], data[end:]
-            yield Chunk((0, 0), self._offset - len(self._rest) - len(whole), whole)
+            yield from self._cutter.feed(data)
 
     def _open(self) -> int:
         if self.descriptor is not None:
@@ -66,9 +61,7 @@ class StandardInput:
 
     def finish(self) -> Iterator[Chunk]:
         """Yield a last line that lacks its newline."""
-        if self._rest:
-            yield Chunk((0, 0), self._offset - len(self._rest), self._rest)
-        self._rest = b""
+        return self._cutter.finish()
 
     def close(self) -> None:
         """Leave the descriptor to whoever opened it."""

@@ -6,14 +6,21 @@ FUSE no events come at all, so every file is looked at once in a while whatever 
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Protocol
 
 STEP_MS = 20
 """Milliseconds of quiet after which collected events are handed on."""
 DEBOUNCE_MS = 100
 """Longest time for which events are collected."""
+FASTER = 4
+"""Times as often as everything, what has just grown without an event is looked at."""
+HOT_SECONDS = 5.0
+"""For how long after a change that no event told of."""
+RETRY_SECONDS = 30.0
+"""After how long a folder that could not be watched is tried again."""
 
 
 class StopEvent(Protocol):
@@ -28,30 +35,86 @@ class StopEvent(Protocol):
         ...
 
 
+class Pace:
+    """How soon files that grow without events are looked at again: soon after a change."""
+
+    def __init__(self, poll_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Look at everything each `poll_seconds`, in between at what has just grown unannounced."""
+        self.slow = poll_seconds
+        self.by_event = False
+        """Whether the newest wake-up came from an event."""
+        self._clock = clock
+        self._hot: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until the next look."""
+        return self.slow / FASTER if self.hot() else self.slow
+
+    def hot(self) -> set[str]:
+        """Return the files that grew lately without an event that told of it."""
+        now = self._clock()
+        self._hot = {path: until for path, until in self._hot.items() if until > now}
+        return set(self._hot)
+
+    def grew(self, path: str) -> None:
+        """Note that a look found something new in a file."""
+        if self.by_event:
+            self._hot.pop(path, None)
+        else:
+            self._hot[path] = self._clock() + HOT_SECONDS
+
+
 def wakeups(
-    folders: Callable[[], set[str]], stop: StopEvent, poll_seconds: float, *, events: bool
+    folders: Callable[[], set[str]],
+    stop: StopEvent,
+    poll_seconds: float,
+    *,
+    events: bool,
+    pace: Pace | None = None,
 ) -> Iterator[set[str] | None]:
     """Yield paths that changed, or None when it is time to look at everything.
 
-    `folders` is asked again after each poll, so that folders that appear are watched too.
-    Ends when `stop` is set.
+    `folders` is asked again after each poll, so that folders that appear are watched too. A folder
+    that cannot be watched is left to the poll, the others keep their events. Between two polls the
+    files that `pace` calls hot are yielded. Ends when `stop` is set.
     """
+    pace = pace or Pace(poll_seconds)
+    unwatchable: dict[str, float] = {}
     while not stop.is_set():
-        watched = folders() if events else set()
+        now = time.monotonic()
+        unwatchable = {folder: until for folder, until in unwatchable.items() if until > now}
+        watched = (folders() if events else set()) - unwatchable.keys()
         if not watched:
+            pace.by_event = False
             yield None
-            stop.wait(poll_seconds)
+            yield from _polls(stop, pace)
             continue
-        yield from _watched(watched, folders, stop, poll_seconds)
+        failed = yield from _watched(watched, unwatchable.keys(), folders, stop, pace)
+        unwatchable.update(dict.fromkeys(failed, time.monotonic() + RETRY_SECONDS))
+
+
+def _polls(stop: StopEvent, pace: Pace) -> Iterator[set[str] | None]:
+    """Wait for one poll; what is hot is looked at meanwhile."""
+    end = time.monotonic() + pace.slow
+    while not stop.is_set() and (left := end - time.monotonic()) > 0:
+        stop.wait(min(left, pace.seconds))
+        if not stop.is_set() and time.monotonic() < end and (hot := pace.hot()):
+            yield hot
 
 
 def _watched(
-    watched: set[str], folders: Callable[[], set[str]], stop: StopEvent, poll_seconds: float
-) -> Iterator[set[str] | None]:
-    """Yield wake-ups until the set of folders changes or watching them fails."""
+    watched: set[str],
+    unwatchable: Collection[str],
+    folders: Callable[[], set[str]],
+    stop: StopEvent,
+    pace: Pace,
+) -> Generator[set[str] | None, None, set[str]]:
+    """Yield wake-ups until the set of folders changes; return those that cannot be watched."""
     from watchfiles import watch  # 57 ms, and only following needs it
 
     polled = time.monotonic()
+    pace.by_event = False
     yield None
     try:
         for changes in watch(
@@ -61,21 +124,41 @@ def _watched(
             stop_event=stop,
             step=STEP_MS,
             debounce=DEBOUNCE_MS,
-            rust_timeout=max(50, int(poll_seconds * 1000)),
+            rust_timeout=max(50, int(pace.slow * 1000 / FASTER)),
             yield_on_timeout=True,
             raise_interrupt=True,
         ):
             if changes:
                 paths = {path for _, path in changes}
+                pace.by_event = True
                 yield paths
                 if not paths.isdisjoint(watched):
-                    return  # a folder itself changed: one that was made again is another
-            if time.monotonic() - polled >= poll_seconds:
+                    return set()  # a folder itself changed: one that was made again is another
+            pace.by_event = False
+            if time.monotonic() - polled >= pace.slow:
                 yield None
                 polled = time.monotonic()
-                if folders() != watched:
-                    return
-    except (FileNotFoundError, OSError, RuntimeError):
-        # A folder vanished or the system has no watches left: polling goes on by itself.
-        yield None
-        stop.wait(poll_seconds)
+                if folders() - set(unwatchable) != watched:
+                    return set()
+            elif not changes and (hot := pace.hot()):
+                yield hot
+    except (OSError, RuntimeError):
+        # A folder vanished, or the system has no watches left: the poll sees to those.
+        return _unwatchable(watched)
+    return set()
+
+
+def _unwatchable(folders: set[str]) -> set[str]:
+    """Return the folders that cannot be watched; half of them if each could be, but not all."""
+    from watchfiles import watch
+
+    done = threading.Event()
+    done.set()
+    failed = set()
+    for folder in folders:
+        try:
+            for _ in watch(folder, recursive=False, stop_event=done, rust_timeout=1):
+                break
+        except (OSError, RuntimeError):
+            failed.add(folder)
+    return failed or set(sorted(folders)[len(folders) // 2 :])

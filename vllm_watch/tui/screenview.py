@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
@@ -265,7 +265,11 @@ def _notes(monitor: Monitor) -> tuple[str, ...]:
         ]
     for server in monitor.store.servers.values():
         if server.trouble:
-            notes.append(server.trouble)
+            since = server.trouble_since
+            when = (
+                f" (since {datetime.fromtimestamp(since, UTC).astimezone():%H:%M})" if since else ""
+            )
+            notes.append(server.trouble + when)
         if server.stats_like:
             notes.append(
                 f"{server.source}: {server.stats_like} stats-like lines without a known envelope"

@@ -1,0 +1,51 @@
+"""What every source hands on: whole lines, with the place where they stood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+BLOCK = 1 << 20
+"""Bytes per read: large enough that searching, not calling, takes the time."""
+
+LONGEST_LINE = 8 << 20
+"""A line without end is handed on in pieces of this size: memory stays bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of one file."""
+
+    identity: tuple[int, int]
+    """Device and inode of the file that it came from."""
+    offset: int
+    """Where it begins in that file."""
+    data: bytes
+    """Whole lines; only the last chunk of a finished file may lack the newline."""
+
+
+class LineCutter:
+    """Turns bytes, cut anywhere, into chunks of whole lines."""
+
+    def __init__(self, identity: tuple[int, int], offset: int = 0, rest: bytes = b"") -> None:
+        """Go on at `offset`, behind `rest`: the beginning of a line that has no end yet."""
+        self.identity = identity
+        self.offset = offset
+        self.rest = rest
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """Take in what was read; yield it up to its last newline."""
+        self.offset += len(data)
+        end = data.rfind(b"\n") + 1
+        if end == 0 and len(self.rest) + len(data) < LONGEST_LINE:
+            self.rest += data
+            return
+        end = end or len(data)
+        whole, self.rest = self.rest + data[:end], data[end:]
+        yield Chunk(self.identity, self.offset - len(self.rest) - len(whole), whole)
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield the last line even if it lacks its newline: nothing more is expected."""
+        rest, self.rest = self.rest, b""
+        if rest:
+            yield Chunk(self.identity, self.offset - len(rest), rest)

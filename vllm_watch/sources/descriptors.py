@@ -1,0 +1,72 @@
+"""The descriptors of all followed files: bounded, the least recently used is closed first."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from typing import Protocol
+
+SPARE = 64
+"""Descriptors that are left to everything else: the screen, events, exports, archives."""
+FEWEST = 4
+"""Files that may be open at the same time however low the limit is."""
+
+
+class Holder(Protocol):
+    """Whoever holds one descriptor and can do without it for a while."""
+
+    def suspend(self) -> None:
+        """Close the descriptor; it is opened again when it is needed."""
+
+
+class DescriptorPool:
+    """Counts who holds a descriptor, and takes it from those that have not used it longest."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        """Allow `limit` descriptors; by default what RLIMIT_NOFILE leaves."""
+        if limit is None:
+            soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            limit = 1 << 16 if soft == resource.RLIM_INFINITY else soft - SPARE
+        self.limit = max(FEWEST, limit)
+        self._holders: dict[Holder, None] = {}
+
+    def __len__(self) -> int:
+        """Return how many descriptors are held."""
+        return len(self._holders)
+
+    def open(self, path: str) -> int:
+        """Open a file for reading; where the system has no descriptor left, others are closed.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        while True:
+            try:
+                return os.open(path, flags)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._holders:
+                    raise
+                self.shrink()
+
+    def shrink(self) -> None:
+        """Get along with fewer descriptors from here on: the system has none left."""
+        self.limit = max(FEWEST, len(self._holders) * 3 // 4)
+        self._make_room(max(1, len(self._holders) // 4))
+
+    def held(self, holder: Holder) -> None:
+        """Note that `holder` uses its descriptor now."""
+        self._holders.pop(holder, None)
+        if len(self._holders) >= self.limit:
+            self._make_room(len(self._holders) - self.limit + 1)
+        self._holders[holder] = None
+
+    def released(self, holder: Holder) -> None:
+        """Note that `holder` has closed its descriptor."""
+        self._holders.pop(holder, None)
+
+    def _make_room(self, count: int) -> None:
+        for holder in list(self._holders)[:count]:
+            holder.suspend()
+            self._holders.pop(holder, None)

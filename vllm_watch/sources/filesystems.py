@@ -1,0 +1,73 @@
+"""Which file system a path is on: the longest mount point that leads to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+
+MOUNTS = "/proc/self/mountinfo"
+FRESH_SECONDS = 30.0
+"""How long the table of mounts is believed."""
+
+REOPENED = frozenset({"nfs", "nfs4"})
+"""Where `stat` answers from a cache: only opening a file asks the server."""
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class FileSystems:
+    """Answers by folder, from the system's table of mounts."""
+
+    def __init__(
+        self, table: Callable[[], str] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read the table of mounts from `table`, the system's own if it is not given."""
+        self._table = table or _system_table
+        self._clock = clock
+        self._read_at: float | None = None
+        self._mounts: list[tuple[str, str]] = []
+        self._kinds: dict[str, str] = {}
+
+    def kind(self, path: str) -> str:
+        """Return the type of the file system that a path is on (`ext4`, `nfs4`), "" if unknown."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > FRESH_SECONDS:
+            self._read_at, self._mounts, self._kinds = now, _parsed(self._table()), {}
+        folder = os.path.dirname(path)
+        kind = self._kinds.get(folder)
+        if kind is None or os.path.islink(path):
+            place = os.path.realpath(path)
+            kind = next((kind for point, kind in self._mounts if _leads(point, place)), "")
+            if not os.path.islink(path):
+                self._kinds[folder] = kind
+        return kind
+
+    def reopens(self, path: str) -> bool:
+        """Tell whether a file has to be opened again at each look."""
+        return self.kind(path) in REOPENED
+
+
+def _system_table() -> str:
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""  # no Linux: nothing is known
+
+
+def _parsed(table: str) -> list[tuple[str, str]]:
+    """Return mount points and types, the longest first; of two on one point the later counts."""
+    mounts: dict[str, str] = {}
+    for line in table.splitlines():
+        left, dash, right = line.partition(" - ")
+        fields = left.split(" ")
+        if dash and len(fields) > 4 and right:
+            point = _OCTAL.sub(lambda octal: chr(int(octal.group(1), 8)), fields[4])
+            mounts[point] = right.split(" ")[0]
+    return sorted(mounts.items(), key=lambda mount: -len(mount[0]))
+
+
+def _leads(point: str, place: str) -> bool:
+    return place == point or place.startswith(point.rstrip("/") + "/")
