@@ -15,6 +15,7 @@ __all__ = [
     "config_file",
     "config_folder",
     "user_formats_folder",
+    "user_rules_folder",
 ]
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -50,6 +51,11 @@ def config_file(environ: Mapping[str, str] | None = None) -> Path:
 def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of the user's own log formats, read after the built-in ones; need not exist."""
     return config_folder(environ) / "parsers"
+
+
+def user_rules_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of the user's own health rules, read after the built-in ones; need not exist."""
+    return config_folder(environ) / "rules"
 
 
 def builtin_formats_folder() -> Path:

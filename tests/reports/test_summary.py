@@ -161,7 +161,8 @@ def test_a_failed_start_up_has_nulls_where_nothing_is_known(capsys: Output) -> N
     assert (server["state"], server["ready_after_s"], server["engines"]) == ("dead", None, [])
     assert server["requests"]["total"] == 0
     assert server["startup"][-1]["seconds"] is None
-    assert [finding["id"] for finding in server["findings"]] == ["server-dead"]
+    # Its configuration says enforce_eager: true, and so is the note.
+    assert [finding["id"] for finding in server["findings"]] == ["eager-mode", "server-dead"]
     assert server["capacity"]["kv_cache_tokens"] is None
 
 

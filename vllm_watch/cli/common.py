@@ -12,7 +12,7 @@ from vllm_watch.config import Settings, load_settings
 from vllm_watch.core.moments import TimeText, parse_time
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.locations import builtin_formats_folder, user_formats_folder
+from vllm_watch.locations import builtin_formats_folder, user_formats_folder, user_rules_folder
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.loading import load_formats
 from vllm_watch.sources.paths import STDIN, Found
@@ -37,6 +37,11 @@ def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
     path = Path(arguments.config) if arguments.config else None
     known = {"time.tz": arguments.tz}
     known |= {name.replace("_", ".", 1): value for name, value in options.items()}
+    if user_rules_folder().is_dir():
+        from vllm_watch.health.rules import known_rules  # only where there are any
+
+        for refused in known_rules(user_rules_folder())[1]:
+            say(refused)
     return load_settings(path, os.environ, known)
 
 

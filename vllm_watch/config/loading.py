@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from vllm_watch import locations
 from vllm_watch.config.kinds import shown
+from vllm_watch.config.overrides import OVERRIDE, PATTERNS, SECTIONS_OF_JUDGEMENT, Override
 from vllm_watch.config.registry import (
     ENVIRONMENT_PREFIX,
     SECTIONS,
     SERVERS_SECTION,
+    Setting,
     known_settings,
     server_kinds,
 )
@@ -88,6 +90,9 @@ class _Loader:
         self._places: dict[str, str] = {}
         """By key, what an error calls the layer."""
         self._servers: list[ServerSettings] = []
+        self._overrides: list[Override] = []
+        self._file = ""
+        """The settings file, if there is one."""
 
     def add_file(self, path: Path, text: str) -> None:
         """Take the values of a TOML file."""
@@ -98,7 +103,7 @@ class _Loader:
         except (ValueError, RecursionError) as error:
             # A whole number of 5,000 digits is a plain ValueError, and brackets nest without end.
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
-        origin = f"file {path}"
+        origin, self._file = f"file {path}", str(path)
         for section, table in document.items():
             if section == SERVERS_SECTION:
                 self._add_servers(path, table)
@@ -111,6 +116,9 @@ class _Loader:
                 )
             for name, value in table.items():
                 key = f"{section}.{name}"
+                if key == f"health.{OVERRIDE}":
+                    self._add_overrides(path, value)
+                    continue
                 self._take(key, value, origin=origin, place=str(path))
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
@@ -152,9 +160,14 @@ class _Loader:
             }
             parts[section] = cls(**given)
         settings = Settings(
-            **parts, servers=tuple(self._servers), origins=MappingProxyType(self._origins)
+            **parts,
+            servers=tuple(self._servers),
+            overrides=tuple(self._overrides),
+            origins=MappingProxyType(self._origins),
         )
         self._check_order(settings)
+        for override in self._overrides:  # together with the rest they must make sense, too
+            self._check_order(settings.of_server(override.server or "", override.model))
         return settings
 
     def _take(self, key: str, value: object, *, origin: str, place: str) -> None:
@@ -189,12 +202,30 @@ class _Loader:
             self._servers.append(ServerSettings(pattern, **given))
             self._origins |= {f"{prefix}.{name}": f"file {path}" for name in given}
 
+    def _add_overrides(self, path: Path, tables: object) -> None:
+        """Take the [[health.override]] tables."""
+        prefix = f"health.{OVERRIDE}"
+        mend = f'write [[{prefix}]] and below it model = "PATTERN" or server = "PATTERN"'
+        if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+            raise ConfigError(f"{path}: {prefix} must be a list of tables: {mend}")
+        for table in tables:
+            patterns = {name: table[name] for name in PATTERNS if name in table}
+            if not patterns or not all(isinstance(text, str) for text in patterns.values()):
+                raise ConfigError(f"{path}: {prefix} says not for which servers: {mend}")
+            values = {}
+            for name, value in table.items():
+                if name not in PATTERNS:
+                    key = _judgement_key(path, prefix, name)
+                    values[key] = _accepted(path, f"{prefix}.{name}", known_settings()[key], value)
+            self._overrides.append(Override(**patterns, values=MappingProxyType(values)))
+
     def _check_order(self, settings: Settings) -> None:
         """Refuse levels that stand in the wrong order, naming the one that the user gave."""
         for lower, upper in NOT_ABOVE:
             low, high = settings.value_of(lower), settings.value_of(upper)
             if low > high:  # type: ignore[operator]  # both are numbers: the pairs name only such
-                place = self._places.get(lower) or self._places[upper]
+                known = self._places.get(lower) or self._places.get(upper)
+                place = known or f"{self._file}: in health.{OVERRIDE}"
                 raise ConfigError(
                     f"{place}: {lower} ({low}) must not be above {upper} ({high}):"
                     f" change one of the two"
@@ -215,6 +246,25 @@ def _accept_server_value(path: Path, prefix: str, name: str, value: object) -> A
         return kind.accept(value)
     except ValueError as error:
         raise ConfigError(f"{path}: {prefix}.{name} {error}") from None
+
+
+def _judgement_key(path: Path, prefix: str, name: str) -> str:
+    """Return the key of a setting that an override may hold."""
+    known = {
+        setting.name: key
+        for key, setting in known_settings().items()
+        if setting.section in SECTIONS_OF_JUDGEMENT
+    }
+    if name not in known:
+        raise _unknown(str(path), f"{prefix}.{name}", [*known, *PATTERNS])
+    return known[name]
+
+
+def _accepted(path: Path, shown_key: str, setting: Setting, value: object) -> object:
+    try:
+        return setting.kind.accept(value)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {shown_key} {error}") from None
 
 
 def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> ConfigError:

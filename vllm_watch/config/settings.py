@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from vllm_watch.config.overrides import Override
 from vllm_watch.config.registry import known_settings
 from vllm_watch.config.sections import (
     AdviceSettings,
@@ -52,6 +53,8 @@ class Settings:
     """When two runs differ by more than noise, and when their loads do."""
     servers: tuple[ServerSettings, ...] = ()
     """What the logs do not say, by pattern, in the order of the file."""
+    overrides: tuple[Override, ...] = ()
+    """Thresholds of their own for some models or servers, in the order of the file."""
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
@@ -82,6 +85,19 @@ class Settings:
         setting = known_settings()[key]
         value: object = getattr(getattr(self, setting.section), setting.name)
         return value
+
+    def of_server(self, server: str, model: str | None) -> Settings:
+        """Return the settings for one server: those that fit it, a later one over an earlier."""
+        fitting = [override for override in self.overrides if override.fits(server, model)]
+        if not fitting:
+            return self
+        sections: dict[str, dict[str, object]] = {}
+        for override in fitting:
+            for key, value in override.values.items():
+                section, _, name = key.partition(".")
+                sections.setdefault(section, {})[name] = value
+        parts = {name: replace(getattr(self, name), **given) for name, given in sections.items()}
+        return replace(self, **parts)
 
     def max_num_seqs_of(self, server: str) -> int | None:
         """The user's word on a server's batch limit: the first pattern that fits decides."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vllm_watch.config.overrides import OVERRIDE
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings, server_kinds
 from vllm_watch.config.settings import DEFAULT_ORIGIN, Settings
 
@@ -19,6 +20,12 @@ _SERVERS = """\
 # What a log does not say of its server. The pattern is a shell pattern for the server's name,
 # <model>:<port>; the first that fits decides.
 # [servers."*:8001"]
+"""
+_OVERRIDES = """
+# Other thresholds for some models or servers: any setting of [health], [advice] and [trend].
+# [[health.override]]
+# model = "*VL*"
+# kv_cache_high = 0.75
 """
 
 
@@ -46,6 +53,7 @@ def _file(settings: Settings, *, values: bool) -> Iterator[str]:
                 yield from _setting(settings, setting, values=values)
     yield "\n"
     yield from _servers(settings, values=values)
+    yield from _overrides(settings, values=values)
 
 
 def _setting(settings: Settings, setting: Setting, *, values: bool) -> Iterator[str]:
@@ -74,6 +82,18 @@ def _servers(settings: Settings, *, values: bool) -> Iterator[str]:
             if value is not None:
                 origin = settings.origins.get(f'servers."{server.pattern}".{name}', DEFAULT_ORIGIN)
                 yield f"{name} = {toml_value(value)}  # {_printable(origin)}\n"
+
+
+def _overrides(settings: Settings, *, values: bool) -> Iterator[str]:
+    if not values:
+        yield _OVERRIDES
+        return
+    for override in settings.overrides:
+        patterns = {"model": override.model, "server": override.server}
+        given = {name: text for name, text in patterns.items() if text is not None}
+        yield f"[[health.{OVERRIDE}]]\n"
+        for key, value in {**given, **override.values}.items():
+            yield f"{key.rpartition('.')[2]} = {toml_value(value)}\n"
 
 
 def toml_value(value: object) -> str:

@@ -14,8 +14,9 @@ from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
-from vllm_watch.health.rules import RuleBook, builtin_rules
+from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.trends import TrendMachine
+from vllm_watch.locations import user_rules_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class _Judges:
 
     alerts: AlertMachine
     trends: TrendMachine
+    settings: Settings
+    """With what the user set for this model or server."""
+    named: tuple[str, str | None] = ("", None)
+    """The names by which those settings were found."""
     config: dict[str, FieldValue] = field(default_factory=dict)
     """The configuration as far as it was told by now: alerts must not know what comes later."""
     asked: frozenset[str] = frozenset()
@@ -52,6 +57,12 @@ class _Judges:
         self.facts = facts_of(self.config, server.known.model, limit)
         self.alerts.tell(event.time, self.facts)
 
+    def use(self, settings: Settings) -> None:
+        """Judge further samples by other settings: the server's name turned out to be another."""
+        self.settings = settings
+        self.alerts.use(settings.health, settings.advice)
+        self.trends.use(settings)
+
     def shift(self, seconds: float) -> None:
         """Move everything in time: the zone of the log turned out to be another."""
         self.alerts.shift(seconds)
@@ -65,7 +76,11 @@ class Monitor:
         """Judge with `settings` and the rules of `book` (the built-in ones)."""
         self.store = Store()
         self.settings = settings
-        self._book = book or builtin_rules()
+        self.notes: tuple[str, ...] = ()
+        """One line for each of the user's rule files that is not used."""
+        if book is None:
+            book, self.notes = known_rules(user_rules_folder())
+        self._book = book
         self._judges: dict[tuple[str, Stage, int], _Judges] = {}
         watch = settings.watch
         self._rules = StateRules(
@@ -110,17 +125,21 @@ class Monitor:
         key = (server.source, server.stage, run.number)
         judges = self._judges.get(key)
         if judges is None:
-            alerts = AlertMachine(self._book, self.settings.health, self.settings.advice)
-            judges = self._judges[key] = _Judges(alerts, TrendMachine(self.settings))
-            limit = self.settings.max_num_seqs_of(server.name)
+            settings = self.settings.of_server(server.name, server.known.model)
+            alerts = AlertMachine(self._book, settings.health, settings.advice)
+            judges = self._judges[key] = _Judges(alerts, TrendMachine(settings), settings)
+            limit = settings.max_num_seqs_of(server.name)
             judges.facts = facts_of({}, server.known.model, limit)
             judges.alerts.tell(None, judges.facts)
+        elif judges.named != (server.name, server.known.model):
+            judges.use(self.settings.of_server(server.name, server.known.model))
+        judges.named = (server.name, server.known.model)
         return judges
 
     def case(self, server: Server, run: Run) -> Case:
         """Return a run with all that it is judged by."""
         judges = self._judges_of(server, run)
-        return Case(self._book, self.settings, run, judges.alerts, judges.facts)
+        return Case(self._book, judges.settings, run, judges.alerts, judges.facts)
 
     def health(self, server: Server, time: float, *, live: bool, saved: bool) -> Health:
         """Return the state and the findings of a server at `time`."""

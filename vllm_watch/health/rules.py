@@ -154,6 +154,25 @@ def builtin_rules() -> RuleBook:
     return load_rules(RULE_FILE)
 
 
+def known_rules(folder: Path) -> tuple[RuleBook, tuple[str, ...]]:
+    """Return the built-in rules with the user's own, and one line for each file refused.
+
+    The user's files are `folder`'s `*.toml` in the order of their names; a rule or state of the
+    same id takes the place of the one before. A broken file is refused whole: the rest stays in
+    force.
+    """
+    book, refused = builtin_rules(), []
+    for path in sorted(folder.glob("*.toml")) if folder.is_dir() else ():
+        try:
+            own = load_rules(path)
+        except RuleError as error:
+            refused.append(f"{error}; it is not used, the other rules stay in force")
+            continue
+        rules = {rule.id: rule for rule in (*book.rules, *own.rules)}
+        book = RuleBook(tuple(rules.values()), {**book.states, **own.states})
+    return book, tuple(refused)
+
+
 def load_rules(path: Path) -> RuleBook:
     """Read a rule file.
 
@@ -164,6 +183,11 @@ def load_rules(path: Path) -> RuleBook:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RuleError(f"{path}: cannot be read as a rule file: {error}") from error
+    for name, entries in table.items():
+        if name not in ("rule", "state"):
+            raise RuleError(f"{path}: key {name!r} is unknown: write [[rule]] or [[state]]")
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise RuleError(f"{path}: {name} must be a list of tables: write [[{name}]]")
     rules = tuple(_rule(path, entry) for entry in table.get("rule", []))
     states = [_state_rule(path, entry) for entry in table.get("state", [])]
     return RuleBook(rules, {rule.state: rule for rule in states})

@@ -37,6 +37,10 @@ class TrendMachine:
         self._settings = settings
         self._engines: dict[int, EngineTrend] = {}
 
+    def use(self, settings: Settings) -> None:
+        """Judge engines that come from here on by other settings."""
+        self._settings = settings
+
     def feed(
         self,
         engine: int,

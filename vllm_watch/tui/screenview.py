@@ -258,7 +258,7 @@ def _problems(rows: list[Row], silences: Mapping[Key, float | None]) -> tuple[Pr
 
 def _notes(monitor: Monitor) -> tuple[str, ...]:
     looked = monitor.store.looked
-    notes = list(looked.troubles) if looked else []
+    notes = [*monitor.notes, *(looked.troubles if looked else ())]
     if looked and monitor.store.servers:
         notes += [
             f"{path}: is not there yet; it is read when it appears" for path in looked.missing

@@ -1,0 +1,32 @@
+"""Thresholds for some models or servers alone: `[[health.override]]` in the settings file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+OVERRIDE = "override"
+"""The key under [health] that holds the tables."""
+PATTERNS = ("model", "server")
+"""Keys of such a table that say for whom it is; all others are settings."""
+SECTIONS_OF_JUDGEMENT = ("health", "advice", "trend")
+"""Sections whose settings such a table may hold; no name is in two of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Settings for servers whose model and name fit."""
+
+    model: str | None = None
+    """Shell pattern for the model's name, such as `*VL*`; None fits every model."""
+    server: str | None = None
+    """Shell pattern for the server's name, such as `*:8001`; None fits every server."""
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Value by key, such as `health.kv_cache_high`."""
+
+    def fits(self, server: str, model: str | None) -> bool:
+        """Tell whether it is meant for a server; a model that is not known fits no pattern."""
+        if self.server is not None and not fnmatchcase(server, self.server):
+            return False
+        return self.model is None or (model is not None and fnmatchcase(model, self.model))
