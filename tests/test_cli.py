@@ -50,7 +50,9 @@ def test_the_help_of_all_names_every_command(capsys: Output) -> None:
 def test_an_unknown_option_is_one_line(command: str | None, capsys: Output) -> None:
     words = [command] if command else []
     paths = [] if command in ("demo", "formats") else ["a.log"]
-    rest = ["-o", "-"] if command == "export" else []
+    rest = {"export": ["-o", "-"], "report": ["-o", "r.html"], "compare": ["b.log"]}.get(
+        command or "", []
+    )
     assert "--colour" in refusal(capsys, *words, *paths, *rest, "--colour")
 
 
