@@ -86,6 +86,7 @@ def _section(
         if rows := engine_rows(summary):
             yield from _table(ENGINE_HEADS, rows)
         yield "<h3>Over time</h3>"
+        yield '<p class="quiet">shaded: while a finding fired; dotted: when it was ready</p>'
     health = reading.monitor.settings.health
     for title, svg in charts_of(run, summary.findings, health, zone, name):
         yield f"<figure><figcaption>{_text(title)}</figcaption>{svg}</figure>"
