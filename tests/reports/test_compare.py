@@ -173,6 +173,8 @@ def test_a_baseline_that_is_no_log(tmp_path: Path, capsys: Output) -> None:
     err = capsys.readouterr().err.splitlines()
     assert f"{junk}: holds no line of vLLM in" in err[0]
     assert err[-1] == f"vllm-watch: {junk}: nothing to compare with; see above"
+    assert main(["compare", str(OPTIMISED), str(junk)]) == 1
+    assert f"{OPTIMISED}: no other log was given or read" in capsys.readouterr().err
 
 
 def test_student_t_as_in_the_tables() -> None:

@@ -160,7 +160,7 @@ def _value(quantity: Quantity, value: float | None) -> str:
     if value is None:
         return UNKNOWN
     if quantity.unit == "%":
-        return f"{value * 100:.1f}"
+        value *= 100
     if value == int(value) or value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
