@@ -48,7 +48,7 @@ def _one(each: Comparison, width: int, paint: Paint, confidence: float) -> Itera
     for line, compared in zip(lines, each.quantities, strict=True):
         ratio = compared.ratio
         certain = ratio is not None and ratio.more_than_noise
-        yield paint("good", line) if certain else line
+        yield paint("title", line) if certain else line
     yield ""
     for warning in each.warnings:
         for number, line in enumerate(wrapped(printable(warning), width - 2)):
