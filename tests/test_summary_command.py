@@ -179,6 +179,7 @@ def test_progress_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_times_are_shown_in_the_zone_that_is_set(
     monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     out, _ = summary(capsys, log_of("h100_optimised"))
     assert "stopped since 08:57:54" in out
     monkeypatch.setenv("VLLM_WATCH_TIME_DISPLAY_TZ", "Asia/Tokyo")

@@ -21,6 +21,11 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/compare.json").re
 BASELINE, OPTIMISED = log_of("h100_baseline_eager"), log_of("h100_optimised")
 
 
+@pytest.fixture(autouse=True)
+def a_hundred_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def compared(capsys: Output, *words: Path | str, code: int = 0) -> dict[str, Any]:
     assert main(["compare", *map(str, words), "--json"]) == code
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -168,6 +173,8 @@ def test_a_baseline_that_is_no_log(tmp_path: Path, capsys: Output) -> None:
     err = capsys.readouterr().err.splitlines()
     assert f"{junk}: holds no line of vLLM in" in err[0]
     assert err[-1] == f"vllm-watch: {junk}: nothing to compare with; see above"
+    assert main(["compare", str(OPTIMISED), str(junk)]) == 1
+    assert f"{OPTIMISED}: no other log was given or read" in capsys.readouterr().err
 
 
 def test_student_t_as_in_the_tables() -> None:
@@ -204,6 +211,19 @@ def test_the_interval_of_independent_samples_is_the_textbook_one() -> None:
     )
     assert math.log(found.high / found.value) == pytest.approx(1.98 * error, rel=0.35)
     assert found.value / found.low == pytest.approx(found.high / found.value)
+
+
+def test_weeks_of_samples_are_folded_without_moving_the_mean() -> None:
+    random = np.random.default_rng(5)
+    many = random.normal(100, 10, 30_001)
+    whole = Measured(list(many))
+    assert whole.count <= 2_000
+    assert whole.mean == pytest.approx(many.mean())
+    expected = 10 / 100 / math.sqrt(len(many))
+    assert whole.relative_error(np.random.default_rng(1)) == pytest.approx(expected, rel=0.15)
+    found = ratio_of_means(whole, Measured(list(many * 1.01)), 0.95, 10)
+    assert found is not None
+    assert found.more_than_noise is True
 
 
 def test_equal_runs_are_seldom_called_different() -> None:

@@ -29,6 +29,11 @@ LINE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def a_hundred_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def summarised(*paths: Path | str) -> list[RunSummary]:
     return summarise(read_saved([str(path) for path in paths], formats(), Settings()))
 
@@ -303,3 +308,34 @@ def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("NO_COLOR", "1")
     assert main(words) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_what_comes_often_is_told_once_with_how_often(tmp_path: Path, capsys: Output) -> None:
+    log = tmp_path / "a.log"
+    # KV cache at 85 % for 40 s and at 50 % for 40 s, five times over from 09:00:00 on.
+    lines = []
+    for number in range(40):
+        minute, second = divmod(number * 10, 60)
+        line = LINE.format(minute=minute, second=second, prompt=3, generation=70, running=2)
+        lines.append(line.replace("10.0%", "85.0%" if number % 8 < 4 else "50.0%"))
+    log.write_text("".join(lines))
+    (server,) = as_json(capsys, log)["servers"]
+    high = [finding for finding in server["findings"] if finding["id"] == "kv-cache-high"]
+    assert len(high) == 5
+    assert main(["summary", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("KV cache high") == 1
+    assert "KV cache high: 85 %, 5 times since 09:00:00, at last 09:05:20 – " in out
+
+
+def test_a_run_too_long_to_be_kept_is_doubtful() -> None:
+    reading = read_saved([str(log_of("h100_optimised"))], formats(), Settings())
+    series = reading.servers[0].run.series[0]
+    series.limit = 10
+    series.append(series.times[-1] + 10, {"running": 1.0})
+    assert len(series) == 10
+    (summary,) = summarise(reading)
+    assert summary.warnings == (
+        "the run is too long to be kept whole: its oldest 13 samples are not in the figures; "
+        "cut the log in two",
+    )

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import DONE, FAILED, CommandError, require_logs, say, settings_of
+from vllm_watch.cli.common import DONE, FAILED, USAGE, CommandError, require_logs, say, settings_of
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.sources.paths import find_logs
@@ -80,5 +80,6 @@ def _sides(reading: Reading, baseline: str) -> list[Side]:
     if before is None:
         raise CommandError(f"{baseline}: nothing to compare with; see above", FAILED)
     if not sides:
-        raise CommandError(f"{baseline}: no other log was given or read to compare it with")
+        code = FAILED if len(reading.found.logs) > 1 else USAGE
+        raise CommandError(f"{baseline}: no other log was given or read to compare it with", code)
     return [before, *sides.values()]

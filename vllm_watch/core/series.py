@@ -19,13 +19,15 @@ class Series:
     never stored as a value.
     """
 
-    __slots__ = ("_cadence", "_cadence_at", "_newest", "columns", "limit", "times")
+    __slots__ = ("_cadence", "_cadence_at", "_newest", "columns", "dropped", "limit", "times")
 
     def __init__(self, limit: int = 300_000) -> None:
         """Make an empty series that keeps at most `limit` samples (the oldest go first)."""
         self.times: array[float] = array("d")
         self.columns: dict[str, array[float]] = {}
         self.limit = limit
+        self.dropped = 0
+        """Samples that went, the oldest first, since there were more than `limit`."""
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
         self._newest = -1
@@ -108,6 +110,7 @@ class Series:
         return median_distance(self.times[max(0, index - 63) : index + 1])
 
     def _drop(self, count: int) -> None:
+        self.dropped += count
         del self.times[:count]
         for column in self.columns.values():
             del column[:count]

@@ -48,7 +48,7 @@ def _one(each: Comparison, width: int, paint: Paint, confidence: float) -> Itera
     for line, compared in zip(lines, each.quantities, strict=True):
         ratio = compared.ratio
         certain = ratio is not None and ratio.more_than_noise
-        yield paint("good", line) if certain else line
+        yield paint("title", line) if certain else line
     yield ""
     for warning in each.warnings:
         for number, line in enumerate(wrapped(printable(warning), width - 2)):
@@ -160,7 +160,7 @@ def _value(quantity: Quantity, value: float | None) -> str:
     if value is None:
         return UNKNOWN
     if quantity.unit == "%":
-        return f"{value * 100:.1f}"
+        value *= 100
     if value == int(value) or value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -28,9 +28,7 @@ from vllm_watch.reports.summarywords import (
     engine_rows,
     facts_of,
     figure_rows,
-    finding_span,
-    finding_words,
-    findings_grouped,
+    findings_in_words,
     fleet_rows,
     headline,
 )
@@ -88,6 +86,7 @@ def _section(
         if rows := engine_rows(summary):
             yield from _table(ENGINE_HEADS, rows)
         yield "<h3>Over time</h3>"
+        yield '<p class="quiet">shaded: while a finding fired; dotted: when it was ready</p>'
     health = reading.monitor.settings.health
     for title, svg in charts_of(run, summary.findings, health, zone, name):
         yield f"<figure><figcaption>{_text(title)}</figcaption>{svg}</figure>"
@@ -102,11 +101,12 @@ def _section(
 def _findings(findings: Sequence[Finding], zone: tzinfo) -> Iterator[str]:
     if not findings:
         yield '<p class="healthy">none: healthy as far as the log tells</p>'
-    for finding, engines in findings_grouped(findings):
-        head = f"{SHAPES[finding.severity]} {finding.severity}: {finding_words(finding, engines)}"
+    for told in findings_in_words(findings, zone):
+        finding = told.finding
+        head = f"{SHAPES[finding.severity]} {finding.severity}: {told.title}"
         yield f'<div class="finding {_text(finding.severity)}">'
         yield f'<p class="head">{_text(head)}</p>'
-        yield f'<p class="quiet">{_text(finding_span(finding, zone))}</p>'
+        yield f'<p class="quiet">{_text(told.span)}</p>'
         for words in (finding.detail, finding.remedy, finding.formula):
             if words:
                 yield f"<p>{_text(words)}</p>"

@@ -33,6 +33,7 @@ SILENCE_CADENCES, SILENCE_FLOOR = 3.0, 30.0
 """A line has a gap where nothing was written for this many cadences, and these seconds."""
 _SIZE = (8.6, 2.5)
 _DAY, _SHORT = 86_400.0, 900.0
+_MARGIN = 0.01
 
 Numbers = NDArray[np.float64]
 
@@ -123,13 +124,13 @@ def _draw(axes: Axes, chart: Chart, frame: pd.DataFrame, zone: tzinfo) -> None:
         )
     axes.set_ylabel("per cent" if chart.percent else chart.unit)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    axes.set_ylim(bottom=0, top=100 if chart.percent else None)
+    axes.set_ylim(bottom=0, top=102 if chart.percent else None)
     axes.grid(visible=True, axis="y")
     locator = AutoDateLocator(tz=zone, minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     seconds = float(frame["time"].iloc[-1] - frame["time"].iloc[0])
     axes.xaxis.set_major_formatter(DateFormatter(_clock_form(seconds), tz=zone))  # type: ignore[no-untyped-call]
-    axes.margins(x=0.01)
+    axes.margins(x=_MARGIN)
 
 
 def _bands(axes: Axes, chart: Chart, run: Run, health: HealthSettings) -> None:
@@ -170,7 +171,8 @@ def _marks(axes: Axes, chart: Chart, run: Run, findings: Sequence[Finding]) -> N
     ready = ready_at(run)
     left, right = axes.get_xlim()
     days = [time / _DAY for time in (ready, newest) if time is not None]
-    axes.set_xlim(min(left, *days, right), max(right, *days, left))
+    left, right = min(left, *days, right), max(right, *days, left)
+    axes.set_xlim(left - _MARGIN * (right - left), right)
     if ready is not None:
         axes.axvline(ready / _DAY, color=_INKS["faint"], linewidth=1, linestyle="dotted")
 

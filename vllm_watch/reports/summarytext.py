@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 
-from vllm_watch.health.findings import Finding
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
     ENGINE_HEADS,
     FIGURE_HEADS,
     FLEET_HEADS,
     SHAPES,
+    FindingWords,
     engine_rows,
     facts_of,
     figure_rows,
-    finding_span,
-    finding_words,
-    findings_grouped,
+    findings_in_words,
     fleet_rows,
     headline,
 )
@@ -70,8 +68,8 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     yield ""
     if not summary.findings:
         yield _INDENT + "no findings"
-    for finding, engines in findings_grouped(summary.findings):
-        yield from _finding(finding, engines, zone, width, paint)
+    for told in findings_in_words(summary.findings, zone):
+        yield from _finding(told, width, paint)
     yield ""
 
 
@@ -89,19 +87,15 @@ def _table(
         yield _INDENT + line
 
 
-def _finding(
-    finding: Finding, engines: Sequence[int], zone: tzinfo, width: int, paint: Paint
-) -> Iterator[str]:
-    span = finding_span(finding, zone)
-    head = (
-        f"{SHAPES[finding.severity]} {finding.severity}: {finding_words(finding, engines)}, {span}"
-    )
+def _finding(words: FindingWords, width: int, paint: Paint) -> Iterator[str]:
+    finding = words.finding
+    head = f"{SHAPES[finding.severity]} {finding.severity}: {words.title}, {words.span}"
     for number, line in enumerate(wrapped(printable(head), width - 4)):
         yield _INDENT + ("  " if number else "") + paint(finding.severity, line)
     told = [finding.detail, finding.remedy, " ".join(finding.flags), finding.formula]
     told += [f"expect: {finding.expect}" if finding.expect else ""]
-    for words in filter(None, told):
-        for line in wrapped(printable(words), width - 4):
+    for text in filter(None, told):
+        for line in wrapped(printable(text), width - 4):
             yield "    " + line
 
 
@@ -134,12 +128,11 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
         yield ""
     if not summary.findings:
         yield "No findings."
-    for finding, engines in findings_grouped(summary.findings):
-        title = markdown(finding_words(finding, engines))
-        span = markdown(finding_span(finding, zone))
-        yield f"- {SHAPES[finding.severity]} **{finding.severity}: {title}**, {span}. " + " ".join(
-            markdown(words) for words in (finding.detail, finding.remedy) if words
-        )
+    for words in findings_in_words(summary.findings, zone):
+        finding = words.finding
+        head = f"**{finding.severity}: {markdown(words.title)}**, {markdown(words.span)}"
+        told = [head, *(markdown(text) for text in (finding.detail, finding.remedy) if text)]
+        yield f"- {SHAPES[finding.severity]} {'. '.join(told)}"
         for flag in finding.flags:
             yield f"  - {markdown(flag)}"
     yield ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
 
@@ -22,6 +23,8 @@ FLEET_HEADS = ("server", "state", "ready", "gen tok/s busy mean", "peak", "KV ma
 SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
 """A shape for each severity: colour is never the only sign."""
 
+MOST_ALIKE = 3
+"""Findings of one kind in a run that are told one by one."""
 _ALWAYS_SHOWN = METRICS[:6]
 Facts = list[tuple[str, str]]
 
@@ -100,7 +103,39 @@ def fleet_rows(summaries: Sequence[RunSummary]) -> list[tuple[str, ...]]:
     return rows
 
 
-def findings_grouped(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[int]]]:
+@dataclass(frozen=True, slots=True)
+class FindingWords:
+    """One finding, or all that are alike, in words."""
+
+    finding: Finding
+    """The newest of those that are alike."""
+    title: str
+    """With the engines it is about."""
+    span: str
+    """Since when and until when, and how often where that is often."""
+
+
+def findings_in_words(findings: Sequence[Finding], zone: tzinfo) -> list[FindingWords]:
+    """Return findings, the oldest first; those of several engines at the same time are one.
+
+    What came more than `MOST_ALIKE` times in a run is one, too: its newest, with how often it came.
+    """
+    by_id: dict[str, list[tuple[Finding, list[int]]]] = {}
+    for finding, engines in _of_all_engines(findings):
+        by_id.setdefault(finding.id, []).append((finding, engines))
+    told: list[FindingWords] = []
+    for alike in by_id.values():
+        if len(alike) <= MOST_ALIKE:
+            told += [_in_words(one, engines, _span(one, zone)) for one, engines in alike]
+        else:
+            first, newest = alike[0][0], alike[-1][0]
+            begin = _moment_words(first.since, newest.since, zone)
+            often = f"{len(alike):,} times since {begin}, at last {_span(newest, zone)}"
+            told.append(_in_words(newest, alike[-1][1], often))
+    return sorted(told, key=lambda words: words.finding.since or 0.0)
+
+
+def _of_all_engines(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[int]]]:
     """Yield findings, those of several engines at the same time as one, with their engines."""
 
     def key(finding: Finding) -> tuple[float, str, float]:
@@ -111,7 +146,15 @@ def findings_grouped(findings: Sequence[Finding]) -> Iterator[tuple[Finding, lis
         yield group[0], [finding.engine for finding in group if finding.engine is not None]
 
 
-def finding_span(finding: Finding, zone: tzinfo) -> str:
+def _in_words(finding: Finding, engines: Sequence[int], span: str) -> FindingWords:
+    title = finding.title
+    if engines:
+        noun = "engine" if len(engines) == 1 else "engines"
+        title += f" ({noun} {', '.join(map(str, engines))})"
+    return FindingWords(finding, title, span)
+
+
+def _span(finding: Finding, zone: tzinfo) -> str:
     """Return since when and until when."""
     if finding.since is None:
         return "time unknown"
@@ -121,12 +164,12 @@ def finding_span(finding: Finding, zone: tzinfo) -> str:
     return f"{begin} – {moment_words(finding.until, zone)}"
 
 
-def finding_words(finding: Finding, engines: Sequence[int]) -> str:
-    """Return the title, and which engines it is about."""
-    if not engines:
-        return finding.title
-    noun = "engine" if len(engines) == 1 else "engines"
-    return f"{finding.title} ({noun} {', '.join(map(str, engines))})"
+def _moment_words(time: float | None, near: float | None, zone: tzinfo) -> str:
+    """Return a moment as clock time, with its date where `near` is of another day."""
+    if time is None or near is None:
+        return "an unknown time"
+    day, other = (datetime.fromtimestamp(moment, zone).date() for moment in (time, near))
+    return moment_words(time, zone) if day == other else f"{day} {moment_words(time, zone)}"
 
 
 def moment_words(time: float, zone: tzinfo) -> str:

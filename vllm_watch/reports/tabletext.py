@@ -49,11 +49,8 @@ def cut(text: str, width: int) -> str:
     """Return text in at most `width` columns, with … where it goes on."""
     if cells(text) <= width:
         return text
-    used = end = 0
-    while used + _cell(text[end]) < width:
-        used += _cell(text[end])
-        end += 1
-    return text[:end].rstrip() + "…"
+    end = _fitting(text, width - 1)
+    return ("" if cells(text[:end]) >= width else text[:end].rstrip()) + "…"
 
 
 def padded(text: str, width: int) -> str:
@@ -69,8 +66,9 @@ def wrapped(text: str, width: int) -> Iterator[str]:
             if line:
                 yield line
                 line = ""
-            yield word[:width]
-            word = word[width:]
+            end = _fitting(word, width)
+            yield word[:end]
+            word = word[end:]
         if line and cells(line) + 1 + cells(word) > width:
             yield line
             line = word
@@ -78,6 +76,15 @@ def wrapped(text: str, width: int) -> Iterator[str]:
             line = f"{line} {word}" if line else word
     if line:
         yield line
+
+
+def _fitting(text: str, width: int) -> int:
+    """Return how many characters of a text fit, at least one."""
+    used = end = 0
+    while end < len(text) and used + _cell(text[end]) <= width:
+        used += _cell(text[end])
+        end += 1
+    return max(1, end)
 
 
 def _cell(character: str) -> int:
