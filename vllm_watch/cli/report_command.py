@@ -24,7 +24,6 @@ def run(arguments: argparse.Namespace) -> int:
     reading = read_logs(arguments.paths, settings)
     from vllm_watch.reports.htmlreport import page_of
 
-    page = page_of(reading, shown_zone(settings, reading))
-    with text_aside(target) as file:
-        file.write(page)
+    with text_aside(target) as file:  # before drawing: a folder that is not there is said at once
+        file.write(page_of(reading, shown_zone(settings, reading)))
     return FAILED if reading.unread else DONE
