@@ -10,6 +10,7 @@ from vllm_watch.core.records import Event
 from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader
+from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper
 
@@ -97,7 +98,8 @@ class Formats:
             if form.contains in body and form.level in ("", envelope.level):
                 fields = form.read(body.decode("utf-8", "replace"))
                 if fields is not None:
-                    return Event(form.kind, time, shown(body), fields, envelope.level)
+                    text, fields = shown(body), fields_without_secrets(fields)
+                    return Event(form.kind, time, without_secrets(text), fields, envelope.level)
         if len(self._dull) < MOST_SHAPES and not any(form.gist in shape for form in self.events):
             self._dull.add(shape)
         return None

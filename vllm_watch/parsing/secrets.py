@@ -1,0 +1,34 @@
+"""Secrets in what a server says of its flags: hidden before anything else sees them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from vllm_watch.core.records import FieldValue
+
+HIDDEN = "***"
+"""What stands for a secret."""
+_NAMES = re.compile(r"api_?key|secret|password|(?:^|_)token$")
+_QUOTED = r"""(?:'[^'\n]{0,4000}+'|"[^"\n]{0,4000}+")"""
+_IN_TEXT = re.compile(
+    rf"(['\"]?\b(?:[a-z_]{{0,40}}(?:api_?key|secret|password)|(?:[a-z_]{{0,40}}_)?token)['\"]?\s?[:=]\s?)"
+    rf"(\[{_QUOTED}(?:, {_QUOTED}){{0,99}}+\]|{_QUOTED})"
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return a message with the values of keys, tokens and passwords hidden."""
+    return _IN_TEXT.sub(rf"\1'{HIDDEN}'", text)
+
+
+def fields_without_secrets(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    """Return the fields of an event, and of its arguments, with secrets hidden."""
+    hidden: dict[str, FieldValue] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            inner = {k: HIDDEN if v and _NAMES.search(str(k)) else v for k, v in value.items()}
+            hidden[name] = inner
+        else:
+            hidden[name] = HIDDEN if value and _NAMES.search(name) else value
+    return hidden
