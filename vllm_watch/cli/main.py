@@ -20,7 +20,10 @@ def main(words: Sequence[str] | None = None) -> int:
     listed = sys.argv[1:] if words is None else list(words)
     try:
         arguments = parse(listed)
-        return _runner(arguments.command)(arguments)
+        code = _runner(arguments.command)(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk or a closed pipe must be met here, not at exit
+        return code
     except CommandError as error:
         return _failed(listed, str(error), error.code)
     except (ConfigError, FormatError) as error:
