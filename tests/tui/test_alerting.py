@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,12 @@ async def test_a_command_that_fails_is_told_on_the_screen_until_one_does_not(
     app.alerting.close()
 
 
+def _drawn(app: VllmWatch) -> bool:
+    """Tell whether findings are on the screen: what was read is drawn a moment later."""
+    view = dashboard(app).query_one(Findings).view
+    return view is not None and bool(view.problems)
+
+
 async def test_opening_a_log_full_of_alerts_tells_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,9 +150,8 @@ async def test_opening_a_log_full_of_alerts_tells_nothing(
         )  # fmt: skip
         terminal = Terminal(app, monkeypatch)
         async with watching(app) as pilot:
-            await pilot.pause()
+            await until(pilot, partial(_drawn, app))
             app.alerting.look()
-            assert dashboard(app).query_one(Findings).view.problems  # type: ignore[union-attr]
         app.alerting.close()
         assert (terminal.rung, terminal.written, told(folder)) == (0, [], [])
 
