@@ -116,7 +116,7 @@ def test_a_hole_read_from_its_beginning(log: Path) -> None:
         os.truncate(log, 0)
         assert lines_of(follower) == []
         writer.write(b"two\n")
-        assert lines_of(follower) == [b"\0" * 4 + b"two"]
+        assert lines_of(follower) == [b"two"]  # the hole is no part of the line
 
 
 def test_deletion_and_another_file(log: Path) -> None:
@@ -405,3 +405,136 @@ def test_what_has_to_be_opened_again_each_time_is(
         assert lines_of(follower) == []
     assert opened == [str(log)] * 3
     follower.close()
+
+
+def half_written(log: Path, follower: Follower) -> int:
+    """Let a writer begin a line in a log that is then renamed; return its descriptor."""
+    writer = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(writer, b"one\nha")
+    assert lines_of(follower) == [b"one"]
+    log.rename(f"{log}.1")
+    return writer
+
+
+def test_half_a_line_in_a_renamed_file_waits_for_its_end_however_long(log: Path) -> None:
+    now = [0.0]
+    follower = Follower(str(log), FollowOptions(clock=lambda: now[0]))
+    writer = half_written(log, follower)
+    for _ in range(5):
+        now[0] += 1000.0
+        assert lines_of(follower) == []
+    os.write(writer, b"lf\ntwo\nrest")
+    assert lines_of(follower) == [b"half", b"two"]
+    append(log, b"three\n")
+    assert [chunk.data for chunk in follower.read()] == [b"rest", b"three\n"]
+    os.close(writer)
+
+
+def test_a_writer_of_an_empty_renamed_file_is_heard_after_a_long_rest(log: Path) -> None:
+    now = [0.0]
+    follower = Follower(str(log), FollowOptions(clock=lambda: now[0]))
+    with log.open("ab", buffering=0) as writer:
+        assert lines_of(follower) == []
+        log.rename(f"{log}.1")
+        log.touch()
+        for _ in range(3):
+            now[0] += 1000.0
+            assert lines_of(follower) == []
+        writer.write(b"one\n")
+        assert lines_of(follower) == [b"one"]
+
+
+def test_what_cannot_be_opened_holds_up_what_is_newer_until_it_is_compressed(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(str(log))
+    assert lines_of(follower) == []
+    append(log, b"one\n")
+    log.rename(f"{log}.1")
+    append(log, b"two\n")
+    with monkeypatch.context() as patch:
+        refuse(patch, f"{log}.1")
+        assert lines_of(follower) == []
+        assert follower.trouble == (
+            f"{log}.1: permission denied; allow reading it (chmod u+r) and it is read"
+        )
+    Path(f"{log}.1.gz").write_bytes(gzip.compress(b"one\n"))
+    Path(f"{log}.1").unlink()
+    assert lines_of(follower) == [b"one", b"two"]
+    assert follower.trouble is None
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_what_is_newer_does_not_wait_for_ever(
+    log: Path, monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    now = [0.0]
+    options = FollowOptions(clock=lambda: now[0], rotated=True, patient=patient)
+    follower = Follower(str(log), options)
+    append(Path(f"{log}.1"), b"one\n")
+    append(log, b"two\n")
+    seen = []
+    with monkeypatch.context() as patch:
+        refuse(patch, f"{log}.1")
+        for _ in range(6):
+            seen.append(lines_of(follower))
+            now[0] += 3.0
+        assert follower.trouble is not None
+        assert follower.trouble.startswith(f"{log}.1: permission denied")
+    assert seen == ([[]] * 4 + [[b"two"], []] if patient else [[b"two"]] + [[]] * 5)
+    assert lines_of(follower) == [b"one"]  # late, but not lost
+    assert follower.trouble is None
+
+
+def refuse(patch: pytest.MonkeyPatch, name: str) -> None:
+    """Let one file be unreadable, also for the superuser."""
+    real = os.open
+
+    def refused(path: str, *rest: int) -> int:
+        if path == name:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest)
+
+    patch.setattr(os, "open", refused)
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_copied_before_anything_was_read(log: Path, looks: int) -> None:
+    """Between copy and truncation the same line stands twice."""
+    follower, seen = Follower(str(log)), []
+    seen += lines_of(follower)
+    append(log, b"one\n")
+    shutil.copyfile(log, f"{log}.1")
+    for _ in range(looks):
+        seen += lines_of(follower)
+    os.truncate(log, 0)
+    append(log, b"two\n")
+    log.rename(f"{log}.0")  # and rotated away once more
+    append(log, b"three\n")
+    assert seen + lines_of(follower) == [b"one", b"two", b"three"]
+
+
+def test_a_folder_that_may_be_entered_but_not_listed(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_list(*_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse_list)
+    follower = Follower(str(log))
+    append(log, b"one\n")
+    assert lines_of(follower) == [b"one"]
+    append(log, b"two\n")
+    assert lines_of(follower) == [b"two"]
+    assert follower.trouble is None
+
+
+def test_a_rotated_file_of_the_past_that_is_written_to_is_read_on(log: Path) -> None:
+    append(Path(f"{log}.1"), b"of the past\n")
+    follower = Follower(str(log))
+    append(log, b"one\n")
+    assert lines_of(follower) == [b"one"]
+    log.rename(f"{log}.2")
+    append(Path(f"{log}.1"), b"late\n")
+    append(log, b"two\n")
+    assert lines_of(follower) == [b"late", b"two"]

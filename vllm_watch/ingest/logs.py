@@ -47,6 +47,7 @@ class Ingest:
             now=self._options.now,
             reopens=FileSystems().reopens,
             rotated=self._options.rotated,
+            patient=self._options.live,
         )
         self._readers: dict[str, FileReader] = {}
         self._backlog = Backlog()

@@ -19,8 +19,8 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.timestamps import StampClock, Zone, first_and_newest, moment
-from vllm_watch.sources.follower import open_trouble
 from vllm_watch.sources.paths import STDIN
+from vllm_watch.sources.troubles import open_trouble
 
 LEAD = 10.0
 """Seconds before the moment from which lines are shown: one stats interval of vLLM."""

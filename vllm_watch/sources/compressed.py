@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import IO, Protocol, cast
 
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
-from vllm_watch.sources.openfile import HEAD, TAIL, Identity, Place
+from vllm_watch.sources.document import Identity
 
 ENDINGS = (".gz", ".zst")
 """Endings of the names of compressed logs."""
@@ -41,9 +40,12 @@ class ArchiveStream:
             OSError: it cannot be opened.
             ArchiveError: it is `.zst` and the library for that is missing.
         """
+        self._path = path
         self._raw: IO[bytes] = open(path, "rb")  # noqa: SIM115
         status = os.fstat(self._raw.fileno())
         self.identity: Identity = (status.st_dev, status.st_ino)
+        self.offset = 0
+        """Plain bytes that were read."""
         try:
             self._plain = _plain(path, self._raw)
         except BaseException:
@@ -58,7 +60,9 @@ class ArchiveStream:
             ArchiveError: the archive is broken or cut off here.
         """
         try:
-            return self._plain.read(size)
+            data = self._plain.read(size)
+            self.offset += len(data)
+            return data
         except EOFError as error:
             raise ArchiveError("is cut off; what stands before the cut is read") from error
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -70,6 +74,50 @@ class ArchiveStream:
             if type(error).__module__.partition(".")[0] not in ("zstandard", "_cffi_backend"):
                 raise
             raise ArchiveError("is damaged; what stands before the damage is read") from error
+
+    def beginning(self, size: int) -> tuple[int, bytes]:
+        """Return where the plain bytes begin, behind a hole if there is one, and the first `size`.
+
+        Raises:
+            OSError: the disk fails.
+            ArchiveError: the archive is broken or cut off here.
+        """
+        start, head = 0, b""
+        while len(head) < size and (data := self.read(chunks.BLOCK if not head else size)):
+            if not head:
+                data = data.lstrip(b"\0")
+                start = self.offset - len(data)
+            head += data
+        return start, head[:size]
+
+    def before(self, offset: int, size: int) -> bytes | None:
+        """Return the `size` bytes before `offset` and stand there; None if it ends before that.
+
+        Raises:
+            OSError: the disk fails.
+            ArchiveError: the archive is broken or cut off here.
+        """
+        self.rewind(max(0, offset - size))
+        data = b""
+        while self.offset < offset:
+            piece = self.read(offset - self.offset)
+            if not piece:
+                return None
+            data += piece
+        return data
+
+    def rewind(self, offset: int) -> None:
+        """Stand at a plain offset, or at the end if that comes before.
+
+        Raises:
+            OSError: the disk fails.
+            ArchiveError: the archive is broken or cut off here.
+        """
+        if self.offset > offset:
+            self._raw.seek(0)
+            self._plain, self.offset = _plain(self._path, self._raw), 0
+        while self.offset < offset and self.read(min(chunks.BLOCK, offset - self.offset)):
+            pass
 
     def close(self) -> None:
         """Close the file."""
@@ -150,75 +198,6 @@ def _zstd_cut(raw: IO[bytes]) -> bool:
     return not ended
 
 
-class Archive:
-    """A compressed log read once; it does not grow."""
-
-    def __init__(self, path: str) -> None:
-        """Open the archive.
-
-        Raises:
-            OSError: it cannot be opened.
-            ArchiveError: the library for it is missing.
-        """
-        self.path = path
-        self._stream = ArchiveStream(path)
-        self.identity = self._stream.identity
-        self.place = Place(self.identity, None, b"")
-        self._cutter = LineCutter(self.identity)
-        self._skip: Place | None = None
-        self._passed = b""
-
-    def goes_on_with(self, rest: bytes) -> bool:
-        """Tell whether this is where a line goes on that began elsewhere."""
-        return bool(rest) and self._cutter.rest == rest
-
-    def resume(self, place: Place, rest: bytes = b"") -> None:
-        """Hand on only what stands behind what was read before it was compressed."""
-        self._skip = place
-        self._cutter.rest = rest
-
-    def drain(self) -> Iterator[Chunk]:
-        """Yield all of it, line by line.
-
-        Raises:
-            OSError: the disk fails.
-            ArchiveError: the archive is broken or cut off.
-        """
-        if self._skip and not self._skipped(self._skip):
-            return
-        while data := self._stream.read(chunks.BLOCK):
-            yield from self._cutter.feed(data)
-
-    def finish(self) -> Iterator[Chunk]:
-        """Yield a last line that lacks its newline."""
-        return self._cutter.finish()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-
-    @classmethod
-    def holds(cls, path: str, place: Place) -> bool:
-        """Tell whether an archive holds what stood before the place reached."""
-        archive = cls(path)
-        try:
-            return archive._skipped(place) and archive._passed == place.tail
-        finally:
-            archive.close()
-
-    def _skipped(self, place: Place) -> bool:
-        """Go to the place reached; False if the archive ends before it."""
-        if place.offset is None:
-            return False
-        while self._cutter.offset < place.offset:
-            data = self._stream.read(min(chunks.BLOCK, place.offset - self._cutter.offset))
-            if not data:
-                return False
-            self._cutter.offset += len(data)
-            self._passed = (self._passed + data[-TAIL:])[-TAIL:]
-        return True
-
-
 class SavedArchive:
     """A compressed log as a source of its own, read once; same face as a `Follower`."""
 
@@ -230,7 +209,8 @@ class SavedArchive:
         self.trouble_since: float | None = None
         """Wall clock at which that trouble began."""
         self._now = now
-        self._archive: Archive | None = None
+        self._stream: ArchiveStream | None = None
+        self._cutter: LineCutter | None = None
         self._done = False
 
     def read(self) -> Iterator[Chunk]:
@@ -239,9 +219,11 @@ class SavedArchive:
             return
         problem: str | None = None
         try:
-            self._archive = Archive(self.path)
+            self._stream = ArchiveStream(self.path)
+            self._cutter = LineCutter(self._stream.identity)
             self._done = True
-            yield from self._archive.drain()
+            while data := self._stream.read(chunks.BLOCK):
+                yield from self._cutter.feed(data)
         except ArchiveError as error:
             problem, self._done = f"{self.path}: {error}", True
         except OSError as error:
@@ -254,44 +236,14 @@ class SavedArchive:
 
     def finish(self) -> Iterator[Chunk]:
         """Yield a last line that lacks its newline."""
-        if self._archive:
-            yield from self._archive.finish()
+        if self._cutter:
+            yield from self._cutter.finish()
 
     def close(self) -> None:
         """Close the file."""
-        if self._archive:
-            self._archive.close()
-        self._archive = None
-
-
-def head_of(path: str) -> bytes:
-    """Return the first plain bytes of an archive, as many as tell files apart.
-
-    Raises:
-        OSError: it cannot be read.
-        ArchiveError: it is damaged before that.
-    """
-    stream = ArchiveStream(path)
-    try:
-        head = b""
-        while len(head) < HEAD and (data := stream.read(HEAD - len(head))):
-            head += data
-        return head
-    finally:
-        stream.close()
-
-
-def plain_size_is(path: str, size: int) -> bool:
-    """Tell cheaply whether a gzip file holds `size` plain bytes (modulo 4 GiB)."""
-    if not path.endswith(".gz"):
-        return False
-    try:
-        with open(path, "rb") as file:
-            file.seek(-4, os.SEEK_END)
-            (told,) = struct.unpack("<I", file.read(4))
-            return bool(told == size & 0xFFFFFFFF)
-    except OSError:
-        return False
+        if self._stream:
+            self._stream.close()
+        self._stream = None
 
 
 def end_of(path: str, size: int) -> bytes:

@@ -1,9 +1,10 @@
 """One log followed: whole lines out, in order, whatever happens to its files.
 
-The file that the path names now is read on. When the path names another one, the old file is read
-to its end first, then what was made and rotated away unseen (`rotated.py`), then the new one; the
-old descriptor stays open for a while, because a writer goes on in the old file until it reopens.
-A truncated file begins again, after the rest of its copy, if it was copied away.
+The file that the path names is read on through an open descriptor, and so is, for a while, the one
+that it named before: a writer goes on in a renamed file until it reopens. As long as the path
+names the same file and what was read still stands in it, that is all. Whenever something else is
+seen, everything of the log's family (`rotated.py`) is held to what was read of it
+(`documents.py`), and what was not read is read, the oldest first (`unread.py`).
 
 What nobody can see: bytes that were written and thrown away between two looks without a copy; and
 a file that was truncated and holds, when we look again, the same bytes at its beginning and before
@@ -18,21 +19,25 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
+from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.compressed import ArchiveError
 from vllm_watch.sources.descriptors import DescriptorPool
-from vllm_watch.sources.openfile import GoneError, Identity, OpenFile
-from vllm_watch.sources.rotated import Past, Unread
+from vllm_watch.sources.document import Document, ReplacedError
+from vllm_watch.sources.documents import Documents
+from vllm_watch.sources.openfile import GoneError, OpenFile
+from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
+from vllm_watch.sources.unread import BlockedError, Finder, Unread
 
 LINGER_SECONDS = 60.0
 """How long an old file must be quiet before nothing more is expected of its writer."""
 SETTLED_SECONDS = 2.0
 """How long a file must look the same before one `stat` is enough to pass it over."""
-TRIES = 5
-"""Changes of the file within one look before the rest is left to the next look."""
+HELD = 4
+"""Old files that are held open at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,18 @@ class FollowOptions:
     """Whether only opening a file again tells its true size: NFS."""
     rotated: bool = False
     """Begin with the rotated files that are there already."""
+    patient: bool = True
+    """Whether there will be more looks: what is newer waits for what cannot be read just now."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A file that is held open, and what is read of it."""
+
+    file: OpenFile
+    document: Document | None
+    until: float = 0.0
+    """When nothing more is expected of its writer."""
 
 
 class Follower:
@@ -68,80 +85,69 @@ class Follower:
         from the first line behind that offset.
         """
         self.path = path
-        self._start = start
         self.trouble: str | None = None
         """One line about why it cannot be read now, None while it can."""
         self.trouble_since: float | None = None
         """Wall clock at which that trouble began."""
+        self._start = start
         self._options = options or FollowOptions()
         self._companion = companion
-        self._file: OpenFile | None = None
-        self._old: OpenFile | None = None
-        """The one before it, for as long as its writer may go on in it."""
-        self._gone: OpenFile | None = None
-        """A file that was closed to save descriptors and was not found again so far."""
-        self._old_until = 0.0
-        self._gone_until: float | None = None
-        self._past = Past(path, self._options.pool, self._options.clock)
-        self._begun = False
-        self._problem: str | None = None
-        self._signature: tuple[int, ...] = ()
-        self._settled_at = 0.0
-        self._unsure_until: float | None = None
+        self._begin()
 
-    @property
-    def identity(self) -> Identity | None:
-        """Device and inode of the file that is read now."""
-        return self._file.identity if self._file else None
+    def _begin(self) -> None:
+        """Know nothing yet."""
+        self._current: _Held | None = None
+        """What the path names."""
+        self._old: list[_Held] = []
+        """What it named before, the oldest first."""
+        self._documents = Documents()
+        self._finder = Finder(
+            self.path,
+            self._documents,
+            self._options.pool,
+            self._options.clock,
+            lambda: [held.file for held in self._held()],
+            patient=self._options.patient,
+        )
+        self._begun = False
+        self._unsure = True
+        """The family has to be looked through again."""
+        self._problem: str | None = None
+        self._missing_since: float | None = None
+        self._signature: tuple[object, ...] = ()
+        self._settled_at = 0.0
 
     def read(self) -> Iterator[Chunk]:
         """Yield what is new, up to the present end; the old file first after a rotation."""
         if not self._begun:
             self._begun = True
             if not self._options.rotated:
-                self._past.note_all()
+                self._finder.pass_over_all()
+            if self._start:
+                self._skip_to(self._start)
         self._problem = None
         try:
-            try:
-                yield from self._look()
-            except GoneError:
-                self._miss()
-                yield from self._look()
-        except GoneError:
-            self._signature = ()
+            yield from self._look()
+        except BlockedError as error:
+            self._say(str(error))
+            self._unsure = True
         except OSError as error:
             self._fail(error)
-            self._signature = ()
-            if error.errno == errno.ESTALE and self._file:
-                self._file.suspend()
+            self._unsure = True
+            if error.errno == errno.ESTALE:
+                for held in self._held():
+                    held.file.suspend()
         self._tell(self._problem)
-
-    def _tell(self, problem: str | None) -> None:
-        """Show what is wrong after a look, and since when."""
-        if problem != self.trouble:
-            self.trouble = problem
-            self.trouble_since = self._options.now() if problem else None
-
-    def _fail(self, error: OSError) -> None:
-        """Keep what went wrong, unless more is known already."""
-        if self._problem is None and not (self._companion and isinstance(error, FileNotFoundError)):
-            self._problem = read_trouble(self.path, error)
 
     def finish(self) -> Iterator[Chunk]:
         """Yield the last line even if it lacks its newline: nothing more is expected."""
-        for file in (self._gone, self._old, self._file):
-            if file:
-                yield from file.finish()
+        yield from self._documents.finish()
 
     def close(self) -> None:
         """Let go of the files; what is not yet handed on of a last line is dropped."""
-        for file in (self._old, self._file):
-            if file:
-                file.close()
-        self._gone = self._old = self._file = None
-        self._begun = False
-        self._signature = ()
-        self._past = Past(self.path, self._options.pool, self._options.clock)
+        for held in self._held():
+            held.file.close()
+        self._begin()
 
     def size(self) -> int:
         """Return the present size in bytes, 0 if it cannot be told."""
@@ -150,29 +156,42 @@ class Follower:
         except OSError:
             return 0
 
+    def _tell(self, problem: str | None) -> None:
+        """Show what is wrong after a look, and since when."""
+        if problem != self.trouble:
+            self.trouble = problem
+            self.trouble_since = self._options.now() if problem else None
+
+    def _say(self, problem: str) -> None:
+        """Keep what is wrong, unless more is known already."""
+        self._problem = self._problem or problem
+
+    def _fail(self, error: OSError) -> None:
+        """Keep what went wrong, unless more is known already."""
+        if self._problem or (self._companion and isinstance(error, FileNotFoundError)):
+            return
+        if isinstance(error, InterruptedError):
+            self._problem = f"{error}; it is tried again"
+        else:
+            self._problem = read_trouble(self.path, error)
+
+    def _held(self) -> list[_Held]:
+        return self._old + ([self._current] if self._current else [])
+
     def _look(self) -> Iterator[Chunk]:
         status = self._status()
-        if self._quiet(status):
+        if self._is_quiet(status):
             return
-        if self._old:
-            yield from self._drain_old()
-        if self._file:
-            at_home = status is not None and self.identity == (status.st_dev, status.st_ino)
-            if at_home and self._file.place.offset == 0:
-                # Nothing that was read can tell of a truncation: a copy beside it does.
-                yield from self._read_newer(self._unread())
-            before = self._file.place.offset
-            yield from self._drain(self._file)
-            if self._file.place.offset != before:
-                self._gone_until = None  # its writer goes on in it, under whatever name
-        if status is None:
-            yield from self._without_file()
-            return
-        self._gone_until = None
-        if self.identity != (status.st_dev, status.st_ino):
-            yield from self._change_over()
-        elif self._unsure_until is not None:
-            yield from self._read_newer(self._unread())
+        intact = yield from self._read_on()
+        current = self._current
+        at_home = (
+            status is not None
+            and current is not None
+            and current.file.identity == (status.st_dev, status.st_ino)
+        )
+        if not (intact and at_home) or self._unsure:
+            yield from self._search()
+        yield from self._let_go(missing=status is None)
 
     def _status(self) -> os.stat_result | None:
         """Return what the path names now, None if that is no file that can be read."""
@@ -181,277 +200,187 @@ class Follower:
             # Looked at before it is opened: opening a pipe would wake its writer and lose the data.
             status = os.stat(self.path)
             if not stat.S_ISREG(status.st_mode):
-                self._problem = _kind_trouble(self.path, status.st_mode)
+                self._problem = kind_trouble(self.path, status.st_mode)
                 return None
             return self._reopened() if reopens else status
         except FileNotFoundError:
             if not self._companion:
                 again = "was removed; it is read again when it is back"
                 never = "is not there; it is read when it appears"
-                self._problem = f"{self.path}: {again if self._file else never}"
+                self._problem = f"{self.path}: {again if any(self._documents) else never}"
         except OSError as error:
             self._problem = open_trouble(self.path, error)
         return None
 
     def _reopened(self) -> os.stat_result:
-        """Open the path again: on NFS only that asks the server; an old file is drained later."""
+        """Open the path again: on NFS only that asks the server; an old file is read on later."""
         descriptor = self._options.pool.open(self.path)
         status = os.fstat(descriptor)
-        if self._file and self._file.identity == (status.st_dev, status.st_ino):
-            self._file.adopt(descriptor)
+        current = self._current
+        if current and current.file.identity == (status.st_dev, status.st_ino):
+            current.file.adopt(descriptor)
         else:
             os.close(descriptor)
         return status
 
-    def _quiet(self, status: os.stat_result | None) -> bool:
+    def _is_quiet(self, status: os.stat_result | None) -> bool:
         """Tell whether nothing happened for so long that there is nothing to look for."""
-        unsettled = self._old is not None or self._unsure_until is not None
-        if status is None or unsettled or self.trouble:
-            self._signature = ()
-            return False
         now = self._options.clock()
-        signature = (
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        )
-        if signature != self._signature:
+        signature = self._signature_of(status)
+        if self._unsure or not signature or signature != self._signature:
             self._signature, self._settled_at = signature, now + SETTLED_SECONDS
             return False
-        return now > self._settled_at
+        return now > self._settled_at and not any(self._is_over(held) for held in self._old)
 
-    def _drain(self, file: OpenFile) -> Iterator[Chunk]:
-        """Yield what is new in a file; after a truncation what its copy holds, then all of it."""
-        yield from file.drain()
-        for _ in range(TRIES):
-            if not file.replaced and file.lost is None:
-                return
-            held = [one for one in (self._old, file) if one]
-            unread = self._past.unread(held, file.lost or file.place, file.rest, before=file)
-            if any(one.goes_on_with(file.rest) for one in unread):
-                file.take_rest()  # its copy goes on with the line that was begun
-            elif file.replaced:
-                yield from file.finish()
-            if file.replaced:
-                file.restart()
-            file.lost = None
-            yield from self._read_newer(unread)
-            yield from file.drain()
-
-    def _drain_old(self) -> Iterator[Chunk]:
-        """Yield what a writer still puts into the file that was renamed."""
-        old, now = self._old, self._options.clock()
-        if old is None:
-            return
-        file = self._file
-        written = file is not None and bool(file.place.offset or file.status().st_size)
-        before = old.place.offset
+    def _signature_of(self, status: os.stat_result | None) -> tuple[object, ...]:
+        """Return what changes when anything happens; nothing if that cannot be told."""
         try:
-            if old.identity == self.identity:
-                raise GoneError(old.path)  # its inode is the new file's
-            yield from self._drain(old)
-        except GoneError:
-            self._old, self._unsure_until = None, now + LINGER_SECONDS
-            yield from old.finish()
-            self._set_down(old)
-            return
-        if old.place.offset != before:
-            self._old_until = now + LINGER_SECONDS
-        if written:
-            # Whoever wrote it writes elsewhere now: half a line stays half a line.
-            yield from old.finish()
-            if now >= self._old_until:
-                self._set_down(old)
-                self._old = None
+            # Of a log that is not there the folder tells what comes; a new one changes it.
+            seen = [status or os.stat(os.path.dirname(self.path) or ".")]
+            seen += [held.file.status() for held in self._old]
+            if status is None and self._current:
+                seen.append(self._current.file.status())
+            if self._finder.newest and not (self._current and self._current.document):
+                seen.append(os.stat(self._finder.newest))  # its writer may not have reopened yet
+        except (OSError, GoneError):
+            return ()
+        return tuple(
+            (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in seen
+        )
 
-    def _change_over(self) -> Iterator[Chunk]:
-        """Read the old file to its end, then what came between, then the new one."""
-        for _ in range(TRIES):
-            fresh = self._open()
-            if fresh is None:
-                return
-            if fresh.identity == self.identity:
-                fresh.close()
-                return
-            between: list[Unread] = []
+    def _read_on(self) -> Generator[Chunk, None, bool]:
+        """Yield what was appended to the open files; return whether that is all there is to do."""
+        intact = True
+        for held in self._held():
+            document = held.document
+            if document is None or not document.head:
+                intact = False  # by nothing could be told whether it is still the same
+                continue
             try:
-                between = self._unread(fresh)
-                status = os.stat(self.path)
-                if fresh.identity == (status.st_dev, status.st_ino):
-                    break
-            except OSError:
-                _close(fresh, *between)
-                raise
-            _close(fresh, *between)
-        else:
-            self._problem = f"{self.path}: changes faster than it can be opened; it is tried again"
+                while data := document.new_in(held.file.descriptor()):
+                    yield from self._documents.finish_before(document)
+                    yield from document.take(data)
+                    held.until = self._linger()
+            except ReplacedError:
+                held.document, intact = None, False
+            except GoneError:
+                intact = False
+        return intact
+
+    def _search(self) -> Iterator[Chunk]:
+        """Yield all that was not read of the log's family, the oldest first."""
+        self._unsure = False
+        self._finder.begin()
+        while found := self._finder.find():
+            try:
+                yield from self._read_found(found)
+            except ArchiveError as error:
+                self._finder.give_up(found, f"{found.entry.path}: {error}")
+                continue
+            except OSError as error:
+                if found.entry.is_log:
+                    raise
+                self._finder.give_up(found, read_trouble(found.entry.path, error))
+                continue
+            if found.entry.is_log:
+                break
+            self._finder.settled(found)
+            if isinstance(found.file, OpenFile) and self._finder.held(found.file.identity) is None:
+                # Its writer may not have opened another yet.
+                self._old.append(_Held(found.file, found.document, self._linger()))
+                self._trim()
+            else:
+                self._finder.release(found)
+        self._finder.unblocked()
+        if self._finder.problem:
+            self._problem, self._unsure = self._problem or self._finder.problem, True
+
+    def _read_found(self, found: Unread) -> Iterator[Chunk]:
+        if found.entry.is_log and isinstance(found.file, OpenFile):
+            self._change_over(found.file)
+        for held in self._held():
+            if held.file is found.file:
+                held.document, held.until = found.document, self._linger()
+        yield from found.read(self._documents)
+
+    def _change_over(self, file: OpenFile) -> None:
+        """Follow `file` from here on; what the path named before stays open for its writer."""
+        current = self._current
+        if current and current.file is file:
             return
-        try:
-            yield from self._hand_over(fresh, between)
-        finally:
-            if self._file is not fresh:  # a disk failed on the way: all of it is tried again
-                _close(*(file for file in (fresh, *between) if file is not self._old))
-        yield from self._drain(fresh)
+        self._old = [held for held in self._old if held.file is not file]  # it came back
+        if current:
+            current.until = self._linger()
+            self._old.append(current)
+        self._current = _Held(file, None, self._linger())
+        self._trim()
 
-    def _hand_over(self, fresh: OpenFile, between: list[Unread]) -> Iterator[Chunk]:
-        """Put the present file aside; its last line is whole if another file has data already."""
-        written = fresh.status().st_size > 0
-        self._past.recall(fresh)
-        before = self._file
-        if before:
-            yield from self._drain(before)
-            if _is_continued(before, fresh):
-                fresh.resume(before.place, before.rest)
-                before.close()
-                self._file = before = None
-        if self._gone and fresh.goes_on_with(self._gone.rest):
-            self._gone.take_rest()
-        yield from self._set_aside(between)
-        self._file = fresh
-        if written and self._old:
-            yield from self._old.finish()
+    def _linger(self) -> float:
+        return self._options.clock() + LINGER_SECONDS
 
-    def _set_aside(self, between: list[Unread]) -> Iterator[Chunk]:
-        """Read what came after the present file; the last one stays open for its writer."""
-        if self._gone:
-            gone, self._gone = self._gone, None
-            if not any(file.goes_on_with(gone.rest) for file in between):
-                yield from gone.finish()
-        files = [file for file in (self._old, self._file, *between) if file]
-        self._old = self._file = None
-        if between:
-            files.sort(key=self._past.place_of)
-        yield from self._read_all(files, last_lingers=True)
-        self._old_until = self._options.clock() + LINGER_SECONDS
+    def _trim(self) -> None:
+        for held in self._old[:-HELD]:
+            held.file.close()
+        self._old = self._old[-HELD:]
 
-    def _read_newer(self, files: list[Unread]) -> Iterator[Chunk]:
-        """Yield copies of what the present file was: the file before it has got its last line."""
-        old, place = self._old, self._past.place_of
-        if old and any(place(file) > place(old) and _holds_data(file) for file in files):
-            yield from old.finish()
-        # As long as the present file is empty, the writer may still be in the one before it.
-        file = self._file
-        lingers = old is None and file is not None and not file.status().st_size
-        yield from self._read_all(files, last_lingers=lingers)
-        self._old_until = self._options.clock() + LINGER_SECONDS
-
-    def _read_all(self, files: list[Unread], *, last_lingers: bool = False) -> Iterator[Chunk]:
-        """Yield all of some rotated files, oldest first."""
-        left = list(files)
-        try:
-            while left:
-                try:
-                    yield from left[0].drain()
-                except ArchiveError as error:
-                    self._problem = f"{left[0].path}: {error}"
-                file = left.pop(0)
-                if last_lingers and not left and isinstance(file, OpenFile):
-                    self._old = file
-                    file.moved = True
-                else:
-                    yield from file.finish()
-                    self._set_down(file)
-        finally:
-            for file in left:  # one could not be read on: it is found again where it was left
-                if isinstance(file, OpenFile) and file.place.offset:
-                    self._past.remember(file.place, file.rest)
-                file.close()
-            if left:
-                self._unsure_until = self._options.clock() + LINGER_SECONDS
-
-    def _unread(
-        self, fresh: OpenFile | None = None, *, before: OpenFile | None = None
-    ) -> list[Unread]:
-        held = [file for file in (self._old, self._file, fresh) if file]
-        lost, rest = (self._gone.place, self._gone.rest) if self._gone else (None, b"")
-        unread = self._past.unread(held, lost, rest, before=before)
+    def _let_go(self, *, missing: bool) -> Iterator[Chunk]:
+        """Close old files of which nothing more is expected; their last lines are whole then."""
         now = self._options.clock()
-        if not self._past.unsure:
-            self._unsure_until = None
-        elif self._unsure_until is None or fresh:
-            self._unsure_until = now + LINGER_SECONDS
-        elif now > self._unsure_until:
-            self._unsure_until = None
-        return unread
+        for held in [held for held in self._old if self._is_over(held)]:
+            self._old.remove(held)
+            yield from self._given_up(held)
+        if not missing:
+            self._missing_since = None
+            return
+        if self._missing_since is None:
+            self._missing_since = now
+        current = self._current
+        if current and now > self._missing_since + LINGER_SECONDS and self._is_over(current):
+            self._current = None
+            yield from self._given_up(current)
 
-    def _without_file(self) -> Iterator[Chunk]:
-        """See to a path that names nothing that can be read: look for what was rotated away."""
-        now = self._options.clock()
-        first = self._gone_until is None
-        if first:
-            self._gone_until = now + LINGER_SECONDS
-        if between := self._unread():
-            yield from self._set_aside(between)
-        if self._file and self._gone_until is not None and now > self._gone_until:
-            # It is given up, its last line as whole as it will ever be.
-            yield from self._file.finish()
-            self._set_down(self._file)
-            self._file = None
-
-    def _miss(self) -> None:
-        """Note that a closed file is nowhere: it may come back, as an archive perhaps."""
-        if self._file:
-            self._past.remember(self._file.place, self._file.rest)
-            self._file.close()
-        self._gone, self._file, self._signature = self._file, None, ()
-
-    def _set_down(self, file: Unread) -> None:
-        self._past.remember(file.place)
-        file.close()
-
-    def _open(self) -> OpenFile | None:
-        start, self._start = self._start, 0
+    def _given_up(self, held: _Held) -> Iterator[Chunk]:
+        """Close a file; if that is not only because we lost sight of it, its last line is whole."""
         try:
-            file = OpenFile(self.path, self._options.pool, elsewhere=self._past.names)
-            if start:
-                file.skip(start)
-            return file
-        except FileNotFoundError:
-            return None  # between two names: the next look finds it
-        except OSError as error:
-            self._problem = open_trouble(self.path, error)
-            return None
+            held.file.descriptor()
+        except (GoneError, OSError):
+            self._unsure = True
+        else:
+            if held.document:
+                yield from self._documents.finish_before(held.document)
+                yield from held.document.finish()
+        held.file.close()
 
+    def _is_over(self, held: _Held) -> bool:
+        """Tell whether nothing more is expected of a file's writer, or it cannot be held.
 
-def _holds_data(file: Unread) -> bool:
-    return not isinstance(file, OpenFile) or file.status().st_size > 0
+        As long as there is nothing newer, a file that still has a name may be written to: the
+        log may be renamed without its writer ever opening another.
+        """
+        if self._options.clock() <= held.until:
+            return False
+        if held.document and self._documents.newest is not held.document:
+            return True
+        try:
+            return held.file.status().st_nlink == 0
+        except GoneError:
+            return True
+        except OSError:
+            return False
 
-
-def _close(*files: Unread) -> None:
-    for file in files:
-        file.close()
-
-
-def _is_continued(before: OpenFile, fresh: OpenFile) -> bool:
-    """Tell whether a file was replaced by a copy of itself (`rsync`, `sed -i`), perhaps longer."""
-    place = before.place
-    return before.status().st_nlink == 0 and place.telling and place.fits(fresh.descriptor())
-
-
-def open_trouble(path: str, error: OSError) -> str:
-    """Return one line about a file that cannot be opened, with the mend."""
-    reason = (error.strerror or str(error)).lower()
-    if isinstance(error, PermissionError):
-        return f"{path}: {reason}; allow reading it (chmod u+r) and it is read"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{path}: {reason}; raise the limit (ulimit -n), it is tried again"
-    return f"{path}: {reason}; check it and it is read"
-
-
-def read_trouble(path: str, error: OSError) -> str:
-    """Return one line about a file that cannot be read on, with the mend."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return open_trouble(path, error)
-    reason = (error.strerror or str(error)).lower()
-    return f"{path}: {reason}; check its file system, it is tried again"
-
-
-def _kind_trouble(path: str, mode: int) -> str:
-    """Return one line about a path that is no plain file, with the mend."""
-    if stat.S_ISDIR(mode):
-        return f"{path}: is a folder; name the logs in it"
-    if stat.S_ISFIFO(mode):
-        return f"{path}: is a pipe; read it as standard input: - < {path}"
-    return f"{path}: is a device, not a file; name a log"
+    def _skip_to(self, start: int) -> None:
+        """Take the log for read up to the first line behind `start`."""
+        try:
+            file = OpenFile(self.path, self._options.pool)
+        except OSError:
+            return  # it is not there, or told as a trouble in a moment
+        try:
+            descriptor = file.descriptor()
+            end = os.pread(descriptor, chunks.LONGEST_LINE, start).find(b"\n") + 1
+            if end:
+                past = Document.passed(file.identity, descriptor, start + end)
+                self._documents.add(past)
+        except (OSError, GoneError):
+            return
+        finally:
+            file.close()

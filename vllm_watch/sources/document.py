@@ -1,0 +1,156 @@
+"""What is read of a log: a run of bytes with a beginning, a place reached, and a rest of a line.
+
+A document is known by its bytes, not by a name or an inode: names move at a rotation, inodes are
+used again, and a copy or an archive holds the same bytes elsewhere. Its fingerprint is its
+beginning and the bytes just before the place reached. A file at whose beginning NUL bytes stand (a
+hole: it was truncated, and its writer went on where it was) begins behind them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from vllm_watch.sources import chunks
+from vllm_watch.sources.chunks import Chunk, LineCutter
+
+HEAD = 4096
+"""Bytes of a beginning that are kept to know it again."""
+TAIL = 64
+"""Bytes before the place reached that must still be there; else the file was begun again."""
+SAME = 256
+"""Bytes of beginning from which on two files that begin alike are one: they hold stamps."""
+
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
+class ReplacedError(Exception):
+    """What was read of a document does not stand in the file any more."""
+
+
+class Document:
+    """Bytes of a log in the order in which they were written, and how far they were read."""
+
+    def __init__(self, identity: Identity, start: int = 0) -> None:
+        """Begin with nothing read of the file `identity`, whose bytes begin at `start`."""
+        self.identity: Identity | None = identity
+        """The file that it was last read from; None if that file holds something else now."""
+        self.left: Identity | None = None
+        """The file that holds something else now."""
+        self.start = start
+        self.was_log = False
+        """It was read from the path that is followed, not from a rotated file alone."""
+        self.head = b""
+        self.tail = b""
+        self._cutter = LineCutter(identity, start)
+
+    @classmethod
+    def passed(cls, identity: Identity, descriptor: int, end: int) -> Document:
+        """Return an open file as if it had been read up to `end`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        document = cls(identity, beginning(descriptor, end))
+        start = document.start
+        document.head = os.pread(descriptor, min(HEAD, end - start), start)
+        size = min(TAIL, end - start)
+        document.tail = os.pread(descriptor, size, end - size)
+        document._cutter.offset = end
+        return document
+
+    @property
+    def offset(self) -> int:
+        """Where it is read on."""
+        return self._cutter.offset
+
+    @property
+    def rest(self) -> bytes:
+        """The beginning of a line whose end has not been written yet."""
+        return self._cutter.rest
+
+    @property
+    def telling(self) -> bool:
+        """Tell whether its beginning is long enough to know a copy by it alone."""
+        return len(self.head) >= SAME
+
+    def fits(self, descriptor: int) -> bool:
+        """Tell whether an open file holds at both places what was read there.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return (
+            os.pread(descriptor, len(self.head), self.start) == self.head
+            and os.pread(descriptor, len(self.tail), self.offset - len(self.tail)) == self.tail
+        )
+
+    def new_in(self, descriptor: int) -> bytes:
+        """Return what stands in an open file behind the place reached, at most a block.
+
+        Raises:
+            OSError: it cannot be read now; nothing is lost by trying again.
+            ReplacedError: it holds something else.
+        """
+        data = os.pread(descriptor, chunks.BLOCK, self.offset)
+        # Looked at after the read: what was read before a truncation is handed on, what was
+        # read across one never is.
+        if not self.fits(descriptor):
+            raise ReplacedError
+        return data
+
+    def take(self, data: bytes) -> Iterator[Chunk]:
+        """Take in what stands behind the place reached; yield it up to its last newline."""
+        if len(self.head) == self.offset - self.start < HEAD:
+            self.head += data[: HEAD - len(self.head)]
+        self.tail = (self.tail + data[-TAIL:])[-TAIL:]
+        yield from self._cutter.feed(data)
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield the last line even if it lacks its newline: nothing more is expected."""
+        return self._cutter.finish()
+
+    def inherit(self, other: Document) -> None:
+        """Go on with the line that another document left open."""
+        self._cutter.rest, other._cutter.rest = other._cutter.rest, b""
+
+    def cut_to(self, descriptor: int, size: int) -> bool:
+        """Go on at the end of a file that is a shorter piece of what was read, if it is one.
+
+        Of what stood behind the beginning nothing is kept to compare it with.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        length = size - self.start
+        if not SAME <= length <= len(self.head) or size >= self.offset:
+            return False
+        head = os.pread(descriptor, length, self.start)
+        if head != self.head[:length]:
+            return False
+        kept = max(0, size - (self.offset - len(self.rest)))
+        self._cutter = LineCutter(self._cutter.identity, size, self.rest[:kept])
+        self.head, self.tail = head, head[-TAIL:]
+        return True
+
+
+def beginning(descriptor: int, size: int) -> int:
+    """Return where the bytes of an open file of `size` bytes begin: behind a hole, if it has one.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    at = 0
+    while at < size:
+        data = os.pread(descriptor, HEAD if at == 0 else chunks.BLOCK, at)
+        if left := data.lstrip(b"\0"):
+            return at + len(data) - len(left)
+        if not data:
+            break
+        at += len(data)
+        # No data behind, or a file system that cannot tell: it is read through.
+        with contextlib.suppress(OSError):
+            at = max(at, os.lseek(descriptor, at, os.SEEK_DATA))
+    return size

@@ -1,0 +1,160 @@
+"""The documents of one log, oldest first, and which of them a file holds.
+
+A file is first held to the document that was last read from its inode, then to all others by its
+bytes: a copy, an archive, a file that came back. Where a beginning is too short to be sure, a
+document whose own file stands is not given to another one, unless that is a piece of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.compressed import ArchiveStream
+from vllm_watch.sources.document import HEAD, Document, Identity, beginning
+from vllm_watch.sources.rotated import Entry
+
+REMEMBERED = 16
+"""Documents whose files are gone that are kept: they may come back as copies or archives."""
+
+Standing = Callable[[Document], bytes | None]
+"""Returns the first bytes of the file that a document was read from, None if it is not there."""
+
+
+class Verdict(Enum):
+    """What a file is that holds no known document."""
+
+    NEW = "nothing of it was read"
+    EMPTY = "it holds nothing"
+    COPY = "a piece of what was or will be read elsewhere"
+
+
+class Documents:
+    """All that was read of a log, in the order in which it was written."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._all: list[Document] = []
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield the documents, the oldest first."""
+        return iter(self._all)
+
+    @property
+    def newest(self) -> Document | None:
+        """The newest document of which something was read."""
+        return next((one for one in reversed(self._all) if one.head), None)
+
+    def of(self, identity: Identity) -> Document | None:
+        """Return the document that was last read from a file."""
+        return next((one for one in reversed(self._all) if one.identity == identity), None)
+
+    def replaced_in(self, identity: Identity) -> Document | None:
+        """Return the document whose place in a file something else took."""
+        return next((one for one in reversed(self._all) if one.left == identity), None)
+
+    def add(
+        self, document: Document, is_newer: Callable[[Document], bool] = lambda _: False
+    ) -> None:
+        """Put a document behind all others, but before those that are known to be newer."""
+        if document in self._all:
+            return
+        # One that was found before but could not be read has no bytes to be known by.
+        self._all = [one for one in self._all if one.head or one.identity != document.identity]
+        places = [at for at, one in enumerate(self._all) if is_newer(one)]
+        self._all.insert(min(places, default=len(self._all)), document)
+
+    def finish_before(self, document: Document) -> Iterator[Chunk]:
+        """Yield the half lines of all that is older: their writer writes in a newer file now."""
+        for one in self._all:
+            if one is document:
+                return
+            yield from one.finish()
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield all half lines: nothing more is expected."""
+        for one in self._all:
+            yield from one.finish()
+
+    def forget(self, present: set[Identity]) -> None:
+        """Drop what is long gone."""
+        gone = [one for one in self._all if one.identity not in present]
+        for one in gone[:-REMEMBERED]:
+            self._all.remove(one)
+
+    def match(self, entry: Entry, descriptor: int, standing: Standing) -> Document | Verdict:
+        """Return which document an open file holds and may go on with.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        size = os.fstat(descriptor).st_size
+        own = self.of(entry.identity)
+        if own and own.head:
+            if own.fits(descriptor) or own.cut_to(descriptor, size):
+                return own
+            own.identity, own.left = None, own.identity  # truncated, or its inode is another file's
+        start = beginning(descriptor, size)
+        if start == size:
+            return Verdict.EMPTY
+        head = os.pread(descriptor, HEAD, start)
+        fitting = [one for one in self._all if one.head and one.fits(descriptor)]
+        fitting = [one for one in fitting if _may_hold(entry, head, one, standing)]
+        if fitting:
+            found = max(fitting, key=lambda one: one.offset)
+            if entry.is_log or standing(found) is None:  # a copy does not take the log's place
+                found.identity = entry.identity
+            return found
+        older = not entry.is_log and any(
+            one.start == start and size <= one.offset and one.head.startswith(head)
+            for one in self._all
+        )
+        return Verdict.COPY if older else Verdict.NEW
+
+    def match_archive(
+        self, entry: Entry, standing: Standing
+    ) -> tuple[Document | Verdict, ArchiveStream]:
+        """Return which document an archive holds, and its bytes behind the place reached.
+
+        Raises:
+            OSError: it cannot be read.
+            ArchiveError: it is damaged before that place.
+        """
+        stream = ArchiveStream(entry.path)
+        try:
+            start, head = stream.beginning(HEAD)
+            if not head:
+                return Verdict.EMPTY, stream
+            for one in sorted(self._all, key=lambda one: -one.offset):
+                if one.start != start or not one.head:
+                    continue
+                if not head.startswith(one.head) and not one.head.startswith(head):
+                    continue
+                first = standing(one)
+                if first is not None:
+                    if first.startswith(head):
+                        return Verdict.COPY, stream
+                    continue
+                tail = stream.before(one.offset, len(one.tail))
+                if tail is None:
+                    return Verdict.COPY, stream  # it was made before we read on
+                if tail == one.tail:
+                    return one, stream
+            stream.rewind(start)
+        except BaseException:
+            stream.close()
+            raise
+        return Verdict.NEW, stream
+
+
+def _may_hold(entry: Entry, head: bytes, document: Document, standing: Standing) -> bool:
+    """Tell whether a file that fits a document by its bytes is another place of it."""
+    if document.telling:
+        return True
+    first = standing(document)
+    if entry.is_log:
+        # A copy of the log was read before the log itself; what was the log once has no copy here.
+        return first is not None and not document.was_log
+    return first is None or first.startswith(head)

@@ -1,0 +1,43 @@
+"""One line about a file that cannot be read: its name, why, and the mend."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+
+def open_trouble(path: str, error: OSError) -> str:
+    """Return one line about a file that cannot be opened, with the mend."""
+    reason = (error.strerror or str(error)).lower()
+    if isinstance(error, PermissionError):
+        return f"{path}: {reason}; allow reading it (chmod u+r) and it is read"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{path}: {reason}; raise the limit (ulimit -n), it is tried again"
+    return f"{path}: {reason}; check it and it is read"
+
+
+def list_trouble(path: str, error: OSError) -> str:
+    """Return one line about a log whose folder cannot be listed, with the mend."""
+    folder = os.path.dirname(path) or "."
+    if isinstance(error, PermissionError):
+        reason = (error.strerror or str(error)).lower()
+        return f"{folder}: {reason}; allow listing it (chmod u+rx) and rotated logs are found"
+    return read_trouble(folder, error)
+
+
+def read_trouble(path: str, error: OSError) -> str:
+    """Return one line about a file that cannot be read on, with the mend."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return open_trouble(path, error)
+    reason = (error.strerror or str(error)).lower()
+    return f"{path}: {reason}; check its file system, it is tried again"
+
+
+def kind_trouble(path: str, mode: int) -> str:
+    """Return one line about a path that is no plain file, with the mend."""
+    if stat.S_ISDIR(mode):
+        return f"{path}: is a folder; name the logs in it"
+    if stat.S_ISFIFO(mode):
+        return f"{path}: is a pipe; read it as standard input: - < {path}"
+    return f"{path}: is a device, not a file; name a log"

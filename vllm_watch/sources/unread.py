@@ -1,0 +1,354 @@
+"""Finds, in the family of a log, the oldest file that holds what was not read.
+
+One file at a time: it is read before the next one is sought, in a folder that is listed anew. What
+cannot be opened holds up what is newer, for a while; what changes under our eyes is listed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vllm_watch.sources import chunks
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.compressed import ArchiveError, ArchiveStream, is_compressed
+from vllm_watch.sources.descriptors import DescriptorPool
+from vllm_watch.sources.document import HEAD, Document, Identity, ReplacedError, beginning
+from vllm_watch.sources.documents import Documents, Verdict
+from vllm_watch.sources.openfile import GoneError, OpenFile
+from vllm_watch.sources.rotated import TRIES, Entry, family, is_rotated_name, rotated_files
+from vllm_watch.sources.troubles import list_trouble, open_trouble
+
+PATIENCE_SECONDS = 10.0
+"""How long a file that cannot be read holds up those that are newer."""
+PATIENCE_LOOKS = 5
+"""How many looks it holds them up at least."""
+
+
+class BlockedError(Exception):
+    """A file cannot be read now, and what is newer waits for it; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that holds what was not read, or the log itself whatever it holds."""
+
+    entry: Entry
+    document: Document | None
+    """What it goes on with; None if there is nothing in it."""
+    file: OpenFile | ArchiveStream
+
+    def read(self, documents: Documents) -> Iterator[Chunk]:
+        """Yield what was not read of it.
+
+        Raises:
+            OSError: it cannot be read on.
+            ArchiveError: it is broken or cut off; what stands before that has been yielded.
+        """
+        document = self.document
+        if document is None:
+            return
+        while data := self._more(document):
+            yield from documents.finish_before(document)
+            yield from document.take(data)
+        if isinstance(self.file, ArchiveStream):
+            document.identity = None
+
+    def _more(self, document: Document) -> bytes:
+        if isinstance(self.file, ArchiveStream):
+            return self.file.read(chunks.BLOCK)
+        with contextlib.suppress(ReplacedError, GoneError):  # judged again at the next turn
+            return document.new_in(self.file.descriptor())
+        return b""
+
+
+class Finder:
+    """Goes through the family of one log."""
+
+    def __init__(
+        self,
+        log: str,
+        documents: Documents,
+        pool: DescriptorPool,
+        clock: Callable[[], float],
+        held: Callable[[], list[OpenFile]],
+        *,
+        patient: bool = True,
+    ) -> None:
+        """Look for what is not in `documents`; files that are `held` open are not opened again.
+
+        Without patience, what is newer does not wait for what cannot be read.
+        """
+        self.problem: str | None = None
+        """What could not be read at this look though nothing waits for it any more."""
+        self.newest: str | None = None
+        """The newest rotated file that may still be written to, at the last look."""
+        self._log = log
+        self._documents = documents
+        self._pool = pool
+        self._clock = clock
+        self._held = held
+        self._done: dict[Identity, tuple[int, int]] = {}
+        """Size and modification time of the rotated files that are read to their ends."""
+        self._skipped: set[Identity] = set()
+        """Files that could not be read at this look, and for which nothing waits any more."""
+        self._patience = patient
+        self._blocked_since: float | None = None
+        self._blocked_looks = 0
+        self._counted = False
+
+    def pass_over_all(self) -> None:
+        """Take all rotated files that are there now for the past, which is not read."""
+        with contextlib.suppress(OSError):
+            for entry in rotated_files(self._log):
+                self._done[entry.identity] = (entry.size, entry.modified)
+                if is_compressed(entry.path):
+                    continue
+                with contextlib.suppress(OSError):
+                    descriptor = self._pool.open(entry.path)
+                    try:
+                        past = Document.passed(entry.identity, descriptor, entry.size)
+                    finally:
+                        os.close(descriptor)
+                    if past.head:
+                        self._documents.add(past)
+
+    def held(self, identity: Identity) -> OpenFile | None:
+        """Return the file that is held open under an identity."""
+        return next((file for file in self._held() if file.identity == identity), None)
+
+    def begin(self) -> None:
+        """Begin a look."""
+        self.problem = None
+        self._skipped = set()
+        self._counted = False
+
+    def find(self) -> Unread | None:
+        """Return the oldest file with something unread, the log itself if there is nothing else.
+
+        None if there is no log, and nothing unread.
+
+        Raises:
+            OSError: the folder cannot be listed.
+            BlockedError: a file cannot be read now, and everything newer waits for it.
+            InterruptedError: the folder changes faster than it can be looked through.
+        """
+        for _ in range(TRIES):
+            entries = self._family()
+            try:
+                found = self._oldest(entries)
+            except (FileNotFoundError, GoneError):
+                continue  # between two names
+            same = False
+            try:
+                same = [e.identity for e in self._family()] == [e.identity for e in entries]
+                if same:
+                    self._enter(found, entries)
+            except BaseException:
+                self.release(found)
+                raise
+            if same:
+                return found
+            self.release(found)
+        raise InterruptedError(f"{self._log}: changes faster than it can be read")
+
+    def settled(self, found: Unread) -> None:
+        """Note that a rotated file was read to its end."""
+        entry = found.entry
+        self._done[entry.identity] = (entry.size, entry.modified)
+
+    def release(self, found: Unread | None) -> None:
+        """Close a file that nobody holds."""
+        if found and (
+            isinstance(found.file, ArchiveStream) or self.held(found.file.identity) is None
+        ):
+            found.file.close()
+
+    def give_up(self, found: Unread, problem: str) -> None:
+        """Pass over a file that cannot be read to its end, or have everything wait for it.
+
+        Raises:
+            BlockedError: it is not time yet to go on without it.
+        """
+        if self._patient():
+            self.release(found)
+            raise BlockedError(problem)
+        self.problem = problem
+        self._skipped.add(found.entry.identity)
+        self.release(found)
+
+    def unblocked(self) -> None:
+        """Note that everything could be read."""
+        if self.problem is None:
+            self._blocked_since, self._blocked_looks = None, 0
+
+    def _family(self) -> list[Entry]:
+        entries = self._listed()
+        listed = {entry.identity for entry in entries}
+        return [e for e in map(_nameless, self._held()) if e and e.identity not in listed] + entries
+
+    def _listed(self) -> list[Entry]:
+        try:
+            return family(self._log)
+        except FileNotFoundError:
+            raise
+        except PermissionError as error:
+            # A log in a folder that may be entered but not listed is a log all the same.
+            if any(self._documents) and self._patient():
+                raise BlockedError(list_trouble(self._log, error)) from error
+            status = os.stat(self._log)
+            identity = (status.st_dev, status.st_ino)
+            return [Entry(self._log, identity, status.st_size, status.st_mtime_ns, is_log=True)]
+
+    def _oldest(self, entries: list[Entry]) -> Unread | None:
+        paths = {entry.path for entry in entries}
+        for at, entry in enumerate(entries):
+            if entry.identity in self._skipped or self._is_done(entry):
+                continue
+            packed = is_compressed(entry.path)
+            if packed and os.path.splitext(entry.path)[0] in paths:
+                continue  # it is being made of a file that is read
+            try:
+                found = (self._judged_archive if packed else self._judged)(entries, at)
+            except FileNotFoundError:
+                raise
+            except ArchiveError as error:
+                self._excuse(entry, f"{entry.path}: {error}")
+                self._done[entry.identity] = (entry.size, entry.modified)
+                continue
+            except OSError as error:
+                if entry.is_log:
+                    raise BlockedError(open_trouble(entry.path, error)) from error
+                self._excuse(entry, open_trouble(entry.path, error))
+                continue
+            if found:
+                return found
+        return None
+
+    def _is_done(self, entry: Entry) -> bool:
+        return not entry.is_log and self._done.get(entry.identity) == (entry.size, entry.modified)
+
+    def _enter(self, found: Unread | None, entries: list[Entry]) -> None:
+        """Put what is found among the documents, in its place; forget what is long gone."""
+        plain = [e.path for e in entries if is_rotated_name(e.path, self._log)]
+        plain = [path for path in plain if not is_compressed(path)]
+        self.newest = plain[-1] if plain else None
+        self._documents.forget({entry.identity for entry in entries})
+        present = {entry.identity for entry in entries}
+        for gone in [identity for identity in self._done if identity not in present]:
+            del self._done[gone]
+        if found and found.document:
+            newer = [entry.identity for entry in entries[entries.index(found.entry) + 1 :]]
+            standing = self._standing(entries)
+            self._documents.add(
+                found.document,
+                lambda one: one.identity in newer and standing(one) is not None,
+            )
+
+    def _judged(self, entries: list[Entry], at: int) -> Unread | None:
+        entry = entries[at]
+        file = self.held(entry.identity) or OpenFile(entry.path, self._pool)
+        file.path = entry.path  # where it is opened again
+        found = Unread(entry, None, file)
+        keep = False
+        try:
+            if file.identity != entry.identity:
+                raise FileNotFoundError(entry.path)  # it moved on meanwhile
+            verdict = self._documents.match(entry, file.descriptor(), self._standing(entries))
+            document = self._document(verdict, entry, file.descriptor)
+            if entry.is_log:
+                keep = True
+                if document:
+                    document.was_log = True
+            elif document:
+                keep = document.offset < file.status().st_size
+            if keep:
+                return Unread(entry, document, file)
+            self._done[entry.identity] = (entry.size, entry.modified)
+            return None
+        finally:
+            if not keep:
+                self.release(found)
+
+    def _judged_archive(self, entries: list[Entry], at: int) -> Unread | None:
+        entry = entries[at]
+        verdict, stream = self._documents.match_archive(entry, self._standing(entries))
+        found = Unread(entry, None, stream)
+        try:
+            if verdict in (Verdict.COPY, Verdict.EMPTY):
+                self.release(found)
+                return None
+            document = self._document(verdict, entry, lambda: stream)
+        except BaseException:
+            self.release(found)
+            raise
+        return Unread(entry, document, stream)
+
+    def _document(
+        self,
+        verdict: Document | Verdict,
+        entry: Entry,
+        opened: Callable[[], int | ArchiveStream],
+    ) -> Document | None:
+        if isinstance(verdict, Document):
+            return verdict
+        if verdict is not Verdict.NEW:
+            return None
+        source = opened()
+        start = (
+            source.offset if isinstance(source, ArchiveStream) else beginning(source, entry.size)
+        )
+        document = Document(entry.identity, start)
+        before = self._documents.replaced_in(entry.identity)
+        if start and before and before.offset == start:
+            document.inherit(before)  # a hole up to where we were: its writer goes on there
+        return document
+
+    def _standing(self, entries: list[Entry]) -> Callable[[Document], bytes | None]:
+        paths = {entry.identity: entry.path for entry in entries}
+
+        def first_bytes(document: Document) -> bytes | None:
+            path = paths.get(document.identity) if document.identity else None
+            if path is None or is_compressed(path):
+                return None
+            descriptor = self._pool.open(path)
+            try:
+                status = os.fstat(descriptor)
+                if (status.st_dev, status.st_ino) != document.identity:
+                    return None  # its path names another file by now
+                if not document.fits(descriptor):
+                    return None
+                return os.pread(descriptor, HEAD, document.start)
+            finally:
+                os.close(descriptor)
+
+        return first_bytes
+
+    def _excuse(self, entry: Entry, problem: str) -> None:
+        """Let everything newer wait for a file that cannot be read, but not for ever."""
+        if self._patient():
+            raise BlockedError(problem)
+        self.problem = problem
+        self._skipped.add(entry.identity)
+
+    def _patient(self) -> bool:
+        if not self._patience:
+            return False
+        now = self._clock()
+        if self._blocked_since is None:
+            self._blocked_since = now
+        if not self._counted:
+            self._counted = True
+            self._blocked_looks += 1
+        return now < self._blocked_since + PATIENCE_SECONDS or self._blocked_looks < PATIENCE_LOOKS
+
+
+def _nameless(file: OpenFile) -> Entry | None:
+    """Return an open file that was deleted or moved away as if it were listed; older than all."""
+    try:
+        status = file.status()
+    except (OSError, GoneError):
+        return None
+    return Entry(file.path, file.identity, status.st_size, status.st_mtime_ns)
