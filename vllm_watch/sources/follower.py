@@ -29,8 +29,9 @@ from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import Document, ReplacedError
 from vllm_watch.sources.documents import Documents
 from vllm_watch.sources.openfile import GoneError, OpenFile
+from vllm_watch.sources.rotated import Folders
 from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
-from vllm_watch.sources.unread import BlockedError, Finder, Unread
+from vllm_watch.sources.unread import BlockedError, Finder, Held, Unread
 
 LINGER_SECONDS = 60.0
 """How long an old file must be quiet before nothing more is expected of its writer."""
@@ -46,6 +47,8 @@ class FollowOptions:
 
     pool: DescriptorPool = field(default_factory=DescriptorPool)
     """The descriptors of all files together."""
+    folders: Folders = field(default_factory=Folders)
+    """The lists of all folders."""
     clock: Callable[[], float] = time.monotonic
     """Seconds that only grow."""
     now: Callable[[], float] = time.time
@@ -56,16 +59,6 @@ class FollowOptions:
     """Begin with the rotated files that are there already."""
     patient: bool = True
     """Whether there will be more looks: what is newer waits for what cannot be read just now."""
-
-
-@dataclass(slots=True)
-class _Held:
-    """A file that is held open, and what is read of it."""
-
-    file: OpenFile
-    document: Document | None
-    until: float = 0.0
-    """When nothing more is expected of its writer."""
 
 
 class Follower:
@@ -96,17 +89,18 @@ class Follower:
 
     def _begin(self) -> None:
         """Know nothing yet."""
-        self._current: _Held | None = None
+        self._current: Held | None = None
         """What the path names."""
-        self._old: list[_Held] = []
+        self._old: list[Held] = []
         """What it named before, the oldest first."""
         self._documents = Documents()
         self._finder = Finder(
             self.path,
             self._documents,
             self._options.pool,
+            self._options.folders,
             self._options.clock,
-            lambda: [held.file for held in self._held()],
+            self._held,
             patient=self._options.patient,
         )
         self._begun = False
@@ -175,7 +169,7 @@ class Follower:
         else:
             self._problem = read_trouble(self.path, error)
 
-    def _held(self) -> list[_Held]:
+    def _held(self) -> list[Held]:
         return self._old + ([self._current] if self._current else [])
 
     def _look(self) -> Iterator[Chunk]:
@@ -287,7 +281,7 @@ class Follower:
             self._finder.settled(found)
             if isinstance(found.file, OpenFile) and self._finder.held(found.file.identity) is None:
                 # Its writer may not have opened another yet.
-                self._old.append(_Held(found.file, found.document, self._linger()))
+                self._old.append(Held(found.file, found.document, self._linger()))
                 self._trim()
             else:
                 self._finder.release(found)
@@ -312,7 +306,7 @@ class Follower:
         if current:
             current.until = self._linger()
             self._old.append(current)
-        self._current = _Held(file, None, self._linger())
+        self._current = Held(file, None, self._linger())
         self._trim()
 
     def _linger(self) -> float:
@@ -339,7 +333,7 @@ class Follower:
             self._current = None
             yield from self._given_up(current)
 
-    def _given_up(self, held: _Held) -> Iterator[Chunk]:
+    def _given_up(self, held: Held) -> Iterator[Chunk]:
         """Close a file; if that is not only because we lost sight of it, its last line is whole."""
         try:
             held.file.descriptor()
@@ -351,7 +345,7 @@ class Follower:
                 yield from held.document.finish()
         held.file.close()
 
-    def _is_over(self, held: _Held) -> bool:
+    def _is_over(self, held: Held) -> bool:
         """Tell whether nothing more is expected of a file's writer, or it cannot be held.
 
         As long as there is nothing newer, a file that still has a name may be written to: the

@@ -18,7 +18,7 @@ from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import HEAD, Document, Identity, ReplacedError, beginning
 from vllm_watch.sources.documents import Documents, Verdict
 from vllm_watch.sources.openfile import GoneError, OpenFile
-from vllm_watch.sources.rotated import TRIES, Entry, family, is_rotated_name, rotated_files
+from vllm_watch.sources.rotated import TRIES, Entry, Folders, family, is_rotated_name, rotated_files
 from vllm_watch.sources.troubles import list_trouble, open_trouble
 
 PATIENCE_SECONDS = 10.0
@@ -29,6 +29,17 @@ PATIENCE_LOOKS = 5
 
 class BlockedError(Exception):
     """A file cannot be read now, and what is newer waits for it; the message says which."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A file that is held open, whatever it is called now."""
+
+    file: OpenFile
+    document: Document | None
+    """What is read of it; None if that is not known any more, or nothing was read."""
+    until: float
+    """When nothing more is expected of its writer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,9 @@ class Finder:
         log: str,
         documents: Documents,
         pool: DescriptorPool,
+        folders: Folders,
         clock: Callable[[], float],
-        held: Callable[[], list[OpenFile]],
+        held: Callable[[], list[Held]],
         *,
         patient: bool = True,
     ) -> None:
@@ -88,6 +100,7 @@ class Finder:
         self._log = log
         self._documents = documents
         self._pool = pool
+        self._folders = folders
         self._clock = clock
         self._held = held
         self._done: dict[Identity, tuple[int, int]] = {}
@@ -102,7 +115,7 @@ class Finder:
     def pass_over_all(self) -> None:
         """Take all rotated files that are there now for the past, which is not read."""
         with contextlib.suppress(OSError):
-            for entry in rotated_files(self._log):
+            for entry in rotated_files(self._log, self._folders):
                 self._done[entry.identity] = (entry.size, entry.modified)
                 if is_compressed(entry.path):
                     continue
@@ -117,7 +130,7 @@ class Finder:
 
     def held(self, identity: Identity) -> OpenFile | None:
         """Return the file that is held open under an identity."""
-        return next((file for file in self._held() if file.identity == identity), None)
+        return next((one.file for one in self._held() if one.file.identity == identity), None)
 
     def begin(self) -> None:
         """Begin a look."""
@@ -136,14 +149,15 @@ class Finder:
             InterruptedError: the folder changes faster than it can be looked through.
         """
         for _ in range(TRIES):
-            entries = self._family()
+            listed = self._listed()
+            entries = self._with_nameless(listed)
             try:
                 found = self._oldest(entries)
             except (FileNotFoundError, GoneError):
                 continue  # between two names
             same = False
             try:
-                same = [e.identity for e in self._family()] == [e.identity for e in entries]
+                same = [e.identity for e in self._listed()] == [e.identity for e in listed]
                 if same:
                     self._enter(found, entries)
             except BaseException:
@@ -184,14 +198,19 @@ class Finder:
         if self.problem is None:
             self._blocked_since, self._blocked_looks = None, 0
 
-    def _family(self) -> list[Entry]:
-        entries = self._listed()
+    def _with_nameless(self, entries: list[Entry]) -> list[Entry]:
+        """Return the listed files and, in their place, those that are held open but not listed."""
         listed = {entry.identity for entry in entries}
-        return [e for e in map(_nameless, self._held()) if e and e.identity not in listed] + entries
+        # Of the others all that is new has been read; they are older than what is listed, too.
+        unknown = [one.file for one in self._held() if not (one.document and one.document.head)]
+        nameless = [_nameless(file) for file in unknown if file.identity not in listed]
+        # What was rotated is older: copies of what stood in them, if anything.
+        at = len(entries) - (1 if entries and entries[-1].is_log else 0)
+        return entries[:at] + [entry for entry in nameless if entry] + entries[at:]
 
     def _listed(self) -> list[Entry]:
         try:
-            return family(self._log)
+            return family(self._log, self._folders)
         except FileNotFoundError:
             raise
         except PermissionError as error:
@@ -249,8 +268,7 @@ class Finder:
 
     def _judged(self, entries: list[Entry], at: int) -> Unread | None:
         entry = entries[at]
-        file = self.held(entry.identity) or OpenFile(entry.path, self._pool)
-        file.path = entry.path  # where it is opened again
+        file = self._opened(entry)
         found = Unread(entry, None, file)
         keep = False
         try:
@@ -307,24 +325,28 @@ class Finder:
         return document
 
     def _standing(self, entries: list[Entry]) -> Callable[[Document], bytes | None]:
-        paths = {entry.identity: entry.path for entry in entries}
+        by_identity = {entry.identity: entry for entry in entries}
 
         def first_bytes(document: Document) -> bytes | None:
-            path = paths.get(document.identity) if document.identity else None
-            if path is None or is_compressed(path):
+            entry = by_identity.get(document.identity) if document.identity else None
+            if entry is None or is_compressed(entry.path):
                 return None
-            descriptor = self._pool.open(path)
+            file = self._opened(entry)
             try:
-                status = os.fstat(descriptor)
-                if (status.st_dev, status.st_ino) != document.identity:
-                    return None  # its path names another file by now
-                if not document.fits(descriptor):
+                descriptor = file.descriptor()
+                if file.identity != document.identity or not document.fits(descriptor):
                     return None
                 return os.pread(descriptor, HEAD, document.start)
             finally:
-                os.close(descriptor)
+                if self.held(file.identity) is not file:
+                    file.close()
 
         return first_bytes
+
+    def _opened(self, entry: Entry) -> OpenFile:
+        file = self.held(entry.identity) or OpenFile(entry.path, self._pool)
+        file.path = entry.path  # where it is opened again
+        return file
 
     def _excuse(self, entry: Entry, problem: str) -> None:
         """Let everything newer wait for a file that cannot be read, but not for ever."""
@@ -346,7 +368,7 @@ class Finder:
 
 
 def _nameless(file: OpenFile) -> Entry | None:
-    """Return an open file that was deleted or moved away as if it were listed; older than all."""
+    """Return an open file that was deleted or moved away as if it were listed."""
     try:
         status = file.status()
     except (OSError, GoneError):
