@@ -166,11 +166,11 @@ def make_view(
     if rows:
         at = rows[selected]
         server = monitor.store.servers[at.source]
-        charts = tuple(chart_specs(monitor, server, at.engine, window).items())
+        over = at.state.name in ("dead", "ended", "stopped")
+        charts = tuple(chart_specs(monitor, server, at.engine, window, over=over).items())
         run = server.run_at(at.moment)
         slow = monitor.trends(server, run).slow_down(run, at.moment)
         trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
-        over = at.state.name in ("dead", "ended", "stopped")
         facts = facts_of(server, at.moment, tz, job, trend, over=over)
     return ScreenView(
         moment,
