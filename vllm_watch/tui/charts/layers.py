@@ -130,16 +130,24 @@ def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> Non
         _label(canvas, frame, words, middle, palette.get("muted", ""))
     for row, (foot, head) in rows.items():
         for column in range(GUTTER, GUTTER + frame.columns if tint and foot < head else 0):
-            if head - foot == EIGHTHS:
-                canvas.shade(TOP + row, column, tint)
-            elif canvas.free(TOP + row, column, 1):
-                if foot == 0:
-                    canvas.put(TOP + row, column, _LOWER[head], tint)
-                elif ground:
-                    canvas.put(TOP + row, column, _LOWER[foot], ground)
-                    canvas.shade(TOP + row, column, tint)
-            elif head - foot > EIGHTHS // 2:
-                canvas.shade(TOP + row, column, tint)
+            _tint(canvas, TOP + row, column, (foot, head), tint, ground)
+
+
+def _tint(
+    canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: str, ground: str
+) -> None:
+    """Tint a cell from one eighth to another; where a line runs, all or nothing of it."""
+    foot, head = part
+    if head - foot == EIGHTHS:
+        canvas.shade(row, column, tint)
+    elif canvas.free(row, column, 1):
+        if foot == 0:
+            canvas.put(row, column, _LOWER[head], tint)
+        elif ground:
+            canvas.put(row, column, _LOWER[foot], ground)
+            canvas.shade(row, column, tint)
+    elif head - foot > EIGHTHS // 2:
+        canvas.shade(row, column, tint)
 
 
 def draw_note(canvas: Canvas, frame: Frame, text: str, palette: Palette) -> None:

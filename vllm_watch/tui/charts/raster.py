@@ -9,8 +9,6 @@ Raster = list[int]
 
 DASH = 6
 """Columns of dots from one dash to the next; the last two stay empty."""
-STEEP = 3
-"""More dots than this in one column are a steep part, which a gap would hide."""
 
 _LEFT = (0x01, 0x02, 0x04, 0x40)
 _RIGHT = (0x08, 0x10, 0x20, 0x80)
@@ -53,10 +51,12 @@ def raster_from_lines(lines: list[str], columns: int) -> Raster:
 
 def dashed(raster: Raster) -> Raster:
     """Return a raster with gaps of one cell after every two, except where the line is steep."""
-    return [
-        dots if column % DASH < DASH - 2 or dots.bit_count() > STEEP else 0
-        for column, dots in enumerate(raster)
-    ]
+    sparse = list(raster)
+    for column in range(DASH - 2, len(raster) - 1, DASH):
+        gap = raster[column : column + 2]
+        if all(dots.bit_count() <= 1 for dots in gap):
+            sparse[column : column + 2] = [0, 0]
+    return sparse
 
 
 def glyph_at(raster: Raster, row: int, column: int) -> str:

@@ -21,12 +21,14 @@ _ROUND_STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
 _SUFFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _CLOCK_STEPS = (
     *(1, 2, 5, 10, 15, 20, 30),
-    *(60 * n for n in (1, 2, 5, 10, 15, 20, 30)),
+    *(60 * n for n in (1, 2, 3, 5, 10, 15, 20, 30)),
     *(3600 * n for n in (1, 2, 3, 4, 6, 12)),
     *(DAY_S * n for n in (1, 2, 7, 14, 28, 91, 364)),
 )
-_LABEL_GAP = 4
-"""Empty cells between two clock labels."""
+_LABEL_GAPS = (4, 2, 1)
+"""Empty cells between two clock labels; fewer where there would be no two labels."""
+LEAST_CLOCKS = 2
+"""One clock time alone does not say how long the axis is."""
 
 
 class ClockTick(NamedTuple):
@@ -108,18 +110,27 @@ def clock_ticks(start: float, end: float, columns: int, tz: tzinfo) -> tuple[Clo
     span = end - start
     if not (math.isfinite(span) and span > 0 and columns > 0):
         return ()
+    best: tuple[ClockTick, ...] = ()
     try:
-        for step in _CLOCK_STEPS:
-            layout = _clock_layout(span, step)
-            room = len(datetime(2000, 11, 23, 10, 10, 10, tzinfo=tz).strftime(layout))
-            if step * columns / span >= room + _LABEL_GAP:
-                return tuple(
+        for gap in _LABEL_GAPS:
+            for step in _CLOCK_STEPS:
+                layout = _clock_layout(span, step)
+                room = len(datetime(2000, 11, 23, 10, 10, 10, tzinfo=tz).strftime(layout))
+                if step * columns / span >= room + gap:
+                    times = _round_times(start, end, step, tz)
+                    break
+            else:
+                continue
+            if len(times) > len(best):
+                best = tuple(
                     ClockTick(time, datetime.fromtimestamp(time, tz).strftime(layout))
-                    for time in _round_times(start, end, step, tz)
+                    for time in times
                 )
+            if len(best) >= LEAST_CLOCKS:
+                break
     except (ValueError, OverflowError, OSError):
         pass
-    return ()
+    return best
 
 
 def _clock_layout(span: float, step: int) -> str:

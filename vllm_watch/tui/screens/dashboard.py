@@ -324,7 +324,10 @@ class Dashboard(Screen[None]):
 
     def action_zoom(self, step: int) -> None:
         """Show less or more time."""
-        self._timeline.zoom(step)
+        view = self.query_one(Fleet).view
+        charts = view.charts if view else ()
+        shown = next((spec.end - spec.start for _, spec in charts), None)
+        self._timeline.zoom(step, shown)
         self.draw()
 
     def action_home(self) -> None:
