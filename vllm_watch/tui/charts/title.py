@@ -109,9 +109,10 @@ def draw_title(
         if _cells(pieces) <= canvas.width:
             break
     else:
-        heading = pieces[:1]
-        alone = [*heading, (f"  {readings[0].value}", readings[0].value_ink)] if readings else []
-        pieces = alone if alone and _cells(alone) <= canvas.width else heading
+        pieces = pieces[:1]
+        value = [("  ", ""), *((each.value, each.value_ink) for each in readings)]
+        if len(readings) == 1 and _cells(pieces + value) <= canvas.width:
+            pieces += value
     used = _write(canvas, 0, pieces)
     key = _key(spec, canvas.width - used - KEY_GAP - 1, palette)
     _write(canvas, canvas.width - _cells(key) - 1, key)
@@ -161,6 +162,8 @@ def _title(
     pieces += [(form.gap + text, ink) for text, ink in clocks[form.clock : form.clock + 1]]
     for reading in readings:
         name = reading.name if form.names == FULL else reading.short[: form.names]
+        if len(readings) == 1 and form.names < SHORT:
+            name = ""  # a line alone needs none
         if name or len(readings) > 1:
             pieces.append((f"{form.gap}{reading.marker}", reading.ink))
         if name:
