@@ -126,7 +126,16 @@ def test_a_scale_holds_its_peak_and_wastes_less_than_half(peak: float, row_count
     assert 3 <= len(ticks) <= 6
     assert [rows for rows, _ in ticks] == [scale.step_rows * n for n in range(len(ticks))]
     mantissa = float(f"{scale.step:.6e}".partition("e")[0])
-    assert mantissa in (1, 2, 2.5, 5)
+    assert mantissa in ((1, 2, 2.5, 5) if len(ticks) > 3 else (1, 1.5, 2, 2.5, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("row_count", "ticks"), [(1, [0, 600]), (2, [0, 600]), (3, [0, 400]), (4, [0, 300, 600])]
+)
+def test_the_lowest_charts_have_one_tick_not_far_above_the_data(
+    row_count: int, ticks: list[float]
+) -> None:
+    assert [value for _, value in scale_above(512, row_count).ticks()][: len(ticks)] == ticks
 
 
 @given(st.floats(min_value=0.5, max_value=9e8), st.integers(min_value=4, max_value=60))
@@ -411,16 +420,16 @@ def test_the_kv_chart_holds_together(height: int) -> None:
 
 def tinted(text: Text, width: int, column: int) -> tuple[float, float]:
     """Return where the band begins and ends in one column, in rows from the top."""
-    tint, ground = "on #1f2a3a", "#16161e"
     top, bottom = math.inf, -math.inf
     for row, each in enumerate(text.plain.split("\n")):
         at = row * (width + 1) + column
         style = " ".join(str(span.style) for span in text.spans if span.start <= at < span.end)
-        eighths = " ▁▂▃▄▅▆▇█".find(each[column])
-        if tint in style:
-            filled = 1 - eighths / 8 if eighths > 0 and ground in style else 1.0
-            top, bottom = min(top, row), max(bottom, row + filled)
-        elif "#1f2a3a" in style and eighths > 0:
+        eighths = max(0, " ▁▂▃▄▅▆▇█".find(each[column]))
+        if "on #1f2a3a" in style:
+            top, bottom = min(top, row), max(bottom, row + 1)
+        elif "reverse #1f2a3a" in style:
+            top, bottom = min(top, row), max(bottom, row + 1 - eighths / 8)
+        elif "#1f2a3a" in style:
             top, bottom = min(top, row + 1 - eighths / 8), max(bottom, row + 1)
     return top, bottom
 
@@ -629,6 +638,17 @@ def test_every_line_is_named_at_every_width(width: int) -> None:
             head = rows(chart, width, 9)[0]
             assert "─ gen" in head
             assert "╌ pro" in head
+
+
+def test_the_last_thing_that_goes_from_a_title_is_the_value_of_a_lone_line() -> None:
+    ended = replace(spec(line([9.25] * 61, ""), minutes=10.1), title="Prefix cache hits", over=True)
+    titles = [rows(ended, width, 9)[0].rstrip() for width in (40, 30, 24, 20)]
+    assert titles == [
+        " Prefix cache hits last at 09:10:00 9.2",
+        " Prefix cache hits  last  9.2",
+        " Prefix cache hits  9.2",
+        " Prefix cache hits",
+    ]
 
 
 def test_a_nameless_series_shows_its_value_alone() -> None:

@@ -118,7 +118,7 @@ def draw_limit(canvas: Canvas, frame: Frame, limit: Limit, palette: Palette) -> 
 def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> None:
     """Tint what lies between the band's edges, to an eighth of a row, and write its name there."""
     high, low = min(band.high, frame.scale.top), max(0.0, band.low)
-    tint, ground = palette.get("band", ""), palette.get("background", "")
+    tint = palette.get("band", "")
     if not low < high:
         return
     edges = frame.eighths(low), frame.eighths(high)
@@ -130,12 +130,10 @@ def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> Non
         _label(canvas, frame, words, middle, palette.get("muted", ""))
     for row, (foot, head) in rows.items():
         for column in range(GUTTER, GUTTER + frame.columns if tint and foot < head else 0):
-            _tint(canvas, TOP + row, column, (foot, head), tint, ground)
+            _tint(canvas, TOP + row, column, (foot, head), tint)
 
 
-def _tint(
-    canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: str, ground: str
-) -> None:
+def _tint(canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: str) -> None:
     """Tint a cell from one eighth to another; where a line runs, all or nothing of it."""
     foot, head = part
     if head - foot == EIGHTHS:
@@ -143,9 +141,8 @@ def _tint(
     elif canvas.free(row, column, 1):
         if foot == 0:
             canvas.put(row, column, _LOWER[head], tint)
-        elif ground:
-            canvas.put(row, column, _LOWER[foot], ground)
-            canvas.shade(row, column, tint)
+        else:
+            canvas.put(row, column, _LOWER[foot], f"reverse {tint}")
     elif head - foot > EIGHTHS // 2:
         canvas.shade(row, column, tint)
 

@@ -13,6 +13,10 @@ SPARE = 1 / 6
 """Share of the rows that may stay empty above a fixed top for the sake of more ticks."""
 
 _STEPS = (1.0, 2.0, 2.5, 5.0)
+_PAIRS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+_TOPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+"""Steps of a scale so low that only two ticks above zero have room, or one."""
+_NO_QUARTERS = (1.0, 2.0, 5.0)
 _QUARTERS_UP_TO = 4
 """Five quarters (12.5k) have no label that is both short and exact."""
 _TINY = 1e-300
@@ -61,22 +65,22 @@ def scale_above(peak: float, rows: int) -> Scale:
         peak = 1.0
     peak = min(max(peak, _TINY), HUGE)
     fewest = min(rows, max(2, math.ceil(rows / MOST_TICKS)))
-    most = max(fewest, rows // 2 if rows >= 4 else rows)
+    most = max(fewest, rows // 3 if rows >= 9 else rows // 2 if rows >= 4 else rows)
     best = Scale(math.inf, 1, math.inf)
     for step_rows in range(fewest, most + 1):
-        quarters = rows // step_rows <= _QUARTERS_UP_TO
-        step = _step_from(peak * step_rows / rows, quarters=quarters)
+        ticks = rows // step_rows
+        steps = {1: _TOPS, 2: _PAIRS}.get(ticks, _STEPS)
+        steps = steps if ticks <= _QUARTERS_UP_TO else _NO_QUARTERS
+        step = _step_from(peak * step_rows / rows, steps)
         if step / step_rows < best.step / best.step_rows * (1 - 1e-9):
             best = Scale(step, step_rows, step / step_rows * rows)
     return best
 
 
-def _step_from(least: float, *, quarters: bool) -> float:
-    """Return the smallest round step that is no smaller than `least`."""
+def _step_from(least: float, steps: tuple[float, ...]) -> float:
+    """Return the smallest of the steps, times a power of ten, that is no smaller than `least`."""
     power = math.floor(math.log10(least))
-    for mantissa in _STEPS:
-        if mantissa == 2.5 and not quarters:
-            continue
+    for mantissa in steps:
         if scaled(mantissa, power) >= least * (1 - 1e-12):
             return scaled(mantissa, power)
     return scaled(1.0, power + 1)

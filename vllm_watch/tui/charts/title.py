@@ -92,6 +92,8 @@ FORMS = (
     Form(unit=False, names=3, values="", clock=2, gap=" "),
 )
 """Titles from the fullest to the one that only says which line is which."""
+FORMS_ALONE = tuple(form for form in FORMS if form.values)
+"""The same where there is but one line: that its value is not said would leave nothing."""
 
 
 def draw_title(
@@ -104,7 +106,7 @@ def draw_title(
     ]
     clocks = _clocks(spec, readings, palette, tz)
     pieces: list[Piece] = []
-    for form in FORMS:
+    for form in FORMS if len(readings) != 1 else FORMS_ALONE:
         pieces = _title(form, spec, readings, clocks, palette)
         if _cells(pieces) <= canvas.width:
             break
@@ -200,13 +202,17 @@ def _reading(spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str,
     else:
         point = nearest(line.times, line.values, spec.cursor, line.gap_s)
         stale = False
+    value = brief = UNKNOWN
+    if point is not None:
+        value = value_text(point[1], decimals)
+        brief = min(value, axis_label(point[1]), key=len)
     name, _, short = line.name.partition("|")
     return Reading(
         name,
         short or name,
         SAMPLES.get(line.marker, SAMPLES["line"]),
-        UNKNOWN if point is None else value_text(point[1], decimals),
-        UNKNOWN if point is None else axis_label(point[1]),
+        value,
+        brief,
         max((len(value_text(number, decimals)) for number in drawn), default=1),
         palette.get(line.role, ""),
         palette.get("muted", ""),
