@@ -5,7 +5,7 @@ from datetime import UTC
 import pytest
 
 from tests.logs import at
-from tests.tui.screens import monitor_from, monitor_of
+from tests.tui.screens import monitor_from, monitor_of, view_at
 from vllm_watch.config import ServerSettings, Settings
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
@@ -98,7 +98,7 @@ def test_http_ends_with_what_the_log_ends_with() -> None:
     assert list(answered.values())[-1] == 0.0
     assert list(failed.values())[-1] == 49.7
     assert set(list(failed.values())[:-1]) == {0.0}
-    lines = draw_chart(spec, 80, 12, {}, UTC).plain.split("\n")
+    lines = draw_chart(spec, 80, 11, {}, UTC).plain.split("\n")
     assert "─ ok 0.0  ╌ errors 49.7" in lines[0]
     top = next(row for row, each in enumerate(lines) if each.startswith("  50┤"))
     zero = next(row for row, each in enumerate(lines) if each.startswith("   0┼"))
@@ -106,3 +106,14 @@ def test_http_ends_with_what_the_log_ends_with() -> None:
     assert lines[top][column] != " "
     assert 0x2800 < ord(lines[zero][column]) < 0x2900
     assert lines[zero - 1][column] == " "
+
+
+def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
+    monitor = monitor_of("h100_saturated_then_killed")
+    alive, dead = (dict(view_at(monitor, clock).charts) for clock in ("08:51:41", "08:52:20"))
+    assert {spec.over for spec in alive.values()} == {False}
+    assert {spec.over for spec in dead.values()} == {True}
+    title = draw_chart(dead["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
+    assert title.rstrip() == " Requests reqs  last at 08:51:41  ─ run 37  ╌ wait 363"
+    title = draw_chart(alive["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
+    assert title.rstrip() == " Requests reqs  ─ running 37  ╌ waiting 363"
