@@ -67,7 +67,7 @@ def test_a_log_with_a_clock_of_its_own_is_fitted_in_the_screens_time() -> None:
 def test_the_screen_shows_the_fitted_window_and_a_chosen_one_unfitted() -> None:
     """The capture's log begins at 08:49:13, its first stats line stands at 08:50:01."""
     monitor = monitor_of("h100_saturated_then_killed")
-    for clock, width in (("08:50:30", 30), ("08:50:40", 60), ("08:51:35", 120), ("08:52:00", 180)):
+    for clock, width in (("08:50:30", 30), ("08:50:40", 60), ("08:51:35", 120), ("08:52:00", 150)):
         specs = dict(view_at(monitor, clock).charts)
         assert {spec.end - spec.start for spec in specs.values()} == {width}
         assert specs["kv"].end == at(clock)

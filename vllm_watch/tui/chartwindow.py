@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.core.store import Server
 
-_MINUTES = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)
+_MINUTES = (2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)
 SPANS_S = (30.0, 60.0, 80.0, *(60.0 * minutes for minutes in _MINUTES))
 """Widths that a fitted window grows through: few, so that a curve moves steadily between them,
 and close together, so that it always fills most of the chart."""
