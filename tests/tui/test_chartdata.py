@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
 
 from tests.logs import at
-from tests.tui.screens import monitor_from, monitor_of
+from tests.tui.screens import monitor_from, monitor_of, view_at
 from vllm_watch.config import ServerSettings, Settings
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartdata import batch_limit, chart_specs, curve, marks
+from vllm_watch.tui.charts import draw_chart
 
 DAY = (at("00:00:00"), at("23:59:59"))
 
@@ -82,3 +85,35 @@ def test_a_server_without_stats_says_so() -> None:
     monitor = monitor_of("cpu_port_in_use")
     specs = chart_specs(monitor, server_of(monitor), None, DAY)
     assert specs["throughput"].empty == "no stats line yet"
+
+
+def test_http_ends_with_what_the_log_ends_with() -> None:
+    """After 08:51:43 the log has 497 answers of 500 and not one of 200 any more."""
+    monitor = monitor_of("h100_saturated_then_killed")
+    window = (at("08:49:00"), at("08:52:40"))
+    spec = chart_specs(monitor, server_of(monitor), None, window, over=True)["http"]
+    answered, failed = (dict(zip(each.times, each.values, strict=True)) for each in spec.lines)
+    assert answered[at("08:50:11")] == 3.1
+    assert answered[at("08:51:21")] == 2.1
+    assert list(answered.values())[-1] == 0.0
+    assert list(failed.values())[-1] == 49.7
+    assert set(list(failed.values())[:-1]) == {0.0}
+    lines = draw_chart(spec, 80, 11, {}, UTC).plain.split("\n")
+    assert "─ ok 0.0  ╌ errors 49.7" in lines[0]
+    top = next(row for row, each in enumerate(lines) if each.startswith("  50┤"))
+    zero = next(row for row, each in enumerate(lines) if each.startswith("   0┼"))
+    column = max(len(each.rstrip()) for each in lines[1:zero]) - 1
+    assert lines[top][column] != " "
+    assert 0x2800 < ord(lines[zero][column]) < 0x2900
+    assert lines[zero - 1][column] == " "
+
+
+def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
+    monitor = monitor_of("h100_saturated_then_killed")
+    alive, dead = (dict(view_at(monitor, clock).charts) for clock in ("08:51:41", "08:52:20"))
+    assert {spec.over for spec in alive.values()} == {False}
+    assert {spec.over for spec in dead.values()} == {True}
+    title = draw_chart(dead["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
+    assert title.rstrip() == " Requests reqs  last at 08:51:41  ─ run 37  ╌ wait 363"
+    title = draw_chart(alive["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
+    assert title.rstrip() == " Requests reqs  ─ running 37  ╌ waiting 363"

@@ -159,9 +159,27 @@ def test_zoom_goes_through_the_windows_to_everything() -> None:
         widths.append(end - start)
         timeline.zoom(1)
     assert widths == [900, 3600, 21600, 600, 600, 600]
-    for _ in range(9):
+    widths = []
+    for _ in range(7):
         timeline.zoom(-1)
-    assert timeline.window() == (LAST - 300, LAST)
+        start, end = timeline.window()
+        widths.append(end - start)
+    assert widths == [21600, 3600, 900, 300, 120, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("shown", "step", "width"),
+    [(180.0, -1, 120), (180.0, 1, 300), (60.0, -1, 60), (720.0, 1, 900), (None, 1, 3600)],
+)
+def test_zoom_begins_at_the_width_that_is_seen(
+    shown: float | None, step: int, width: float
+) -> None:
+    timeline = living(Wall(LAST))
+    timeline.zoom(step, shown)
+    start, end = timeline.window()
+    assert end - start == width
+    timeline.zoom(1, shown)
+    assert timeline.window()[0] < start
 
 
 def test_the_window_fits_itself_to_a_short_log() -> None:

@@ -15,6 +15,9 @@ from vllm_watch.tui.figures import duration
 GAP_CADENCES = 1.6
 """Two samples further apart than this many cadences are not connected: silence is drawn empty."""
 
+BEGINS = "alert begins"
+"""What the marks of alerts are called; the end of a server is one."""
+
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
 
@@ -89,20 +92,20 @@ def _together(
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
     """Return alerts, restarts and the end of a server as ticks on the time axis."""
     found = [
-        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity])
+        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity], BEGINS)
         for span in monitor.spans(server)
         if span.rule.severity != "note" and start <= span.since and span.fired <= end
     ]
     found += [
-        Mark(span.since, span.severity, _GLYPHS[span.severity])
+        Mark(span.since, span.severity, _GLYPHS[span.severity], BEGINS)
         for span, _ in monitor.trend_warnings(server, end)
     ]
     for run in server.runs:
         if run.number and run.first_stamp is not None:
-            found.append(Mark(run.first_stamp, "note", "↻"))
+            found.append(Mark(run.first_stamp, "note", "↻", "restart"))
         for at, moment in run.placed():
             if moment.event.kind in ("dead", "killed") and at is not None:
-                found.append(Mark(at, "critical", "✖"))
+                found.append(Mark(at, "critical", "✖", BEGINS))
                 break
     return tuple(mark for mark in found if start <= mark.time <= end)
 
@@ -123,8 +126,10 @@ def chart_specs(
     engine: int | None,
     window: tuple[float, float],
     cursor: float | None = None,
+    *,
+    over: bool = False,
 ) -> dict[str, ChartSpec]:
-    """Return the four charts of a server by name."""
+    """Return the charts of a server by name; `over` if it has ended."""
     start, end = window[0] - server.skew, window[1] - server.skew
     signs = marks(monitor, server, start, end)
     health = monitor.settings.health
@@ -152,6 +157,7 @@ def chart_specs(
             marks=signs,
             empty="no requests in this window",
             cursor=cursor,
+            over=over,
         ),
         "per_request": ChartSpec(
             "Per request",
@@ -162,6 +168,7 @@ def chart_specs(
             marks=signs,
             empty=empty,
             cursor=cursor,
+            over=over,
         ),
     }
     limit = batch_limit(monitor, server, end)
@@ -178,6 +185,7 @@ def chart_specs(
             marks=signs,
             empty=empty,
             cursor=cursor,
+            over=over,
         ),
         "kv": ChartSpec(
             "KV cache",
@@ -186,11 +194,13 @@ def chart_specs(
             end,
             (percent("kv_cache_usage", "primary"),),
             band=Band(health.kv_cache_low * 100, health.kv_cache_healthy_high * 100),
-            limits=(Limit(health.kv_cache_high * 100, ""),),
+            limits=(Limit(health.kv_cache_high * 100, "high from|high"),),
             marks=signs,
             empty=empty,
             y_max=100.0,
             cursor=cursor,
+            over=over,
+            key=True,
         ),
         "requests": ChartSpec(
             "Requests",
@@ -205,6 +215,7 @@ def chart_specs(
             marks=signs,
             empty=empty,
             cursor=cursor,
+            over=over,
         ),
         "prefix": ChartSpec(
             "Prefix cache hits",
@@ -212,11 +223,12 @@ def chart_specs(
             start,
             end,
             (percent("prefix_cache_hit_rate", "primary"),),
-            limits=(Limit(health.prefix_cache_excellent * 100, ""),),
+            limits=(Limit(health.prefix_cache_excellent * 100, "excellent from"),),
             marks=signs,
             empty=empty,
             y_max=100.0,
             cursor=cursor,
+            over=over,
         ),
         **extra,
     }

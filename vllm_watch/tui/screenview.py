@@ -17,6 +17,7 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartdata import chart_specs
 from vllm_watch.tui.charts import ChartSpec
+from vllm_watch.tui.chartwindow import fitted_window
 from vllm_watch.tui.eventlines import EventLine, event_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
@@ -166,11 +167,13 @@ def make_view(
     if rows:
         at = rows[selected]
         server = monitor.store.servers[at.source]
-        charts = tuple(chart_specs(monitor, server, at.engine, window).items())
+        over = at.state.name in ("dead", "ended", "stopped")
+        fits = timeline.fitted and timeline.span is not None
+        span = fitted_window(server, window) if fits else window
+        charts = tuple(chart_specs(monitor, server, at.engine, span, over=over).items())
         run = server.run_at(at.moment)
         slow = monitor.trends(server, run).slow_down(run, at.moment)
         trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
-        over = at.state.name in ("dead", "ended", "stopped")
         facts = facts_of(server, at.moment, tz, job, trend, over=over)
     return ScreenView(
         moment,

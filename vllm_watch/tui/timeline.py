@@ -16,6 +16,9 @@ SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 SPANS = (300.0, 900.0, 3600.0, 21600.0, None)
 """Widths of the window in seconds; None shows everything."""
 
+ZOOMS = (60.0, 120.0, *SPANS)
+"""Widths that the zoom keys go through: closer than a window ever is of itself."""
+
 AFTER_END = 20.0
 """Seconds that a replay goes on behind the newest stamp, so that the end can be seen."""
 
@@ -137,11 +140,21 @@ class Timeline:
         self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + step))]
         self._anchor = (self._wall(), at)
 
-    def zoom(self, step: int) -> None:
-        """Show less (−1) or more (+1) time in the charts."""
-        spans: list[float | None] = list(SPANS)
-        index = spans.index(self.fitted_span()) if self.fitted_span() in spans else 1
-        self.span = spans[max(0, min(len(spans) - 1, index + step))]
+    def zoom(self, step: int, shown: float | None = None) -> None:
+        """Show less (−1) or more (+1) time in the charts than the `shown` seconds.
+
+        Unsaid, these are the window's; a chart of a young server shows less than that.
+        """
+        span = self.fitted_span()
+        if shown is not None and self.fitted and span is not None:
+            span = min(span, shown)
+        if span is None:
+            self.span = ZOOMS[-2] if step < 0 else None
+        elif step < 0:
+            less = [width for width in ZOOMS if width is not None and width < span]
+            self.span = less[-1] if less else ZOOMS[0]
+        else:
+            self.span = next((width for width in ZOOMS if width is None or width > span), None)
         self.fitted = False
 
     # --- the window ---------------------------------------------------------------------------

@@ -8,6 +8,9 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Span, Text
 
+HOLD = "\u00a0"
+"""A blank that is not free: nothing is filled in there."""
+
 
 class Canvas:
     """Cells to write on; what does not fit is cut."""
@@ -30,6 +33,11 @@ class Canvas:
         for offset, glyph in enumerate(text):
             self.put(row, column + offset, glyph, ink)
 
+    def fill(self, row: int, column: int, glyph: str, ink: str = "") -> None:
+        """Set one cell if nothing stands there yet."""
+        if self.free(row, column, 1):
+            self.put(row, column, glyph, ink)
+
     def shade(self, row: int, column: int, colour: str) -> None:
         """Set one cell's background."""
         if colour and 0 <= row < self.height and 0 <= column < self.width:
@@ -38,7 +46,7 @@ class Canvas:
     def free(self, row: int, column: int, cells: int) -> bool:
         """Say whether that many cells are inside and still empty."""
         inside = 0 <= row < self.height and column >= 0 and column + cells <= self.width
-        return inside and not "".join(self._glyphs[row][column : column + cells]).strip()
+        return inside and self._glyphs[row][column : column + cells] == [" "] * cells
 
     def text(self) -> Text:
         """Return the cells as lines joined by newlines, one span for each run of equal style."""
@@ -52,7 +60,7 @@ class Canvas:
                         spans.append(Span(offset + begin, offset + column, style_of(*current)))
                     begin, current = column, pair
             offset += self.width + 1
-        plain = "\n".join("".join(line) for line in self._glyphs)
+        plain = "\n".join("".join(line) for line in self._glyphs).replace(HOLD, " ")
         return Text(plain, spans=spans, no_wrap=True, overflow="crop")
 
 
@@ -60,15 +68,3 @@ class Canvas:
 def style_of(ink: str, ground: str = "") -> Style:
     """Return the style of an ink on a background; both may be empty."""
     return Style.parse(f"{ink} on {ground}" if ground else ink)
-
-
-@lru_cache(maxsize=1024)
-def mixed(colour: str, other: str, share: float) -> str:
-    """Return ``colour`` with ``share`` of ``other`` in it; both as ``#rrggbb``."""
-    pairs = zip(_channels(colour), _channels(other), strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
-
-
-def _channels(colour: str) -> tuple[int, ...]:
-    digits = colour.removeprefix("#")
-    return tuple(int(digits[index : index + 2], 16) for index in (0, 2, 4))

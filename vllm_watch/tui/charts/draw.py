@@ -11,13 +11,12 @@ from rich.text import Text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.frame import DOTS, GUTTER, MIN_HEIGHT, MIN_WIDTH, Frame, frame_for
 from vllm_watch.tui.charts.layers import (
-    draw_area,
     draw_axes,
     draw_band,
-    draw_band_label,
     draw_cursor,
-    draw_limits,
+    draw_limit,
     draw_lines,
+    draw_marks,
     draw_note,
 )
 from vllm_watch.tui.charts.raster import Raster, raster_from_lines
@@ -64,41 +63,39 @@ def _draw_plot(
     palette: Mapping[str, str],
     tz: tzinfo,
 ) -> None:
-    """Draw the layers below the title, from back to front."""
+    """Draw the layers below the title, from front to back: each takes what the others left."""
     frame = frame_for(spec, runs, canvas.width, canvas.height)
     empty = not any(runs)
-    if spec.band is not None:
-        draw_band(canvas, frame, spec.band, spec.limits, palette)
-    draw_limits(canvas, frame, spec, palette)
-    if spec.cursor is not None:
-        draw_cursor(canvas, frame, spec.cursor, palette)
     if empty:
         draw_note(canvas, frame, spec.empty, palette)
     else:
-        rasters = _rasters(frame, runs)
-        draw_area(canvas, frame, spec, rasters[0], palette)
-        draw_lines(canvas, frame, spec, rasters, palette)
-    if spec.band is not None and not empty:
-        draw_band_label(canvas, frame, spec.band, palette)
+        draw_lines(canvas, frame, spec, _rasters(frame, runs), palette)
     draw_axes(canvas, frame, spec, palette, tz, empty=empty)
+    draw_marks(canvas, frame, spec, palette)
+    if spec.cursor is not None:
+        draw_cursor(canvas, frame, spec.cursor, palette)
+    for limit in spec.limits:
+        draw_limit(canvas, frame, limit, palette)
+    if spec.band is not None:
+        draw_band(canvas, frame, spec.band, palette)
 
 
 def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
-    """Return one raster per series; they are drawn in one go, one above the other."""
-    layers = len(runs)
+    """Return one raster per series, the axis' row its last; they are drawn in one go, stacked."""
+    layers, height = len(runs), frame.rows + 1
     xs: list[float] = []
     ys: list[float] = []
     breaks: list[int] = []
     for index, line in enumerate(runs):
-        offset = (layers - 1 - index) * DOTS * frame.rows
+        offset = (layers - 1 - index) * DOTS * height
         for run in line:
             points = _dots(frame, run)
             breaks.append(len(xs))
             xs += [x for x, _ in points]
             ys += [y + offset for _, y in points]
-    picture = _plot(xs, ys, breaks, frame.columns, frame.rows * layers)
+    picture = _plot(xs, ys, breaks, frame.columns, height * layers)
     return [
-        raster_from_lines(picture[index * frame.rows : (index + 1) * frame.rows], frame.columns)
+        raster_from_lines(picture[index * height : (index + 1) * height], frame.columns)
         for index in range(layers)
     ]
 

@@ -7,6 +7,9 @@ from vllm_watch.tui.charts.frame import DOTS
 Raster = list[int]
 """One integer per column of dots; bit ``n`` is the dot ``n`` below the top."""
 
+DASH = 6
+"""Columns of dots from one dash to the next; the last two stay empty."""
+
 _LEFT = (0x01, 0x02, 0x04, 0x40)
 _RIGHT = (0x08, 0x10, 0x20, 0x80)
 _BRAILLE = 0x2800
@@ -46,22 +49,14 @@ def raster_from_lines(lines: list[str], columns: int) -> Raster:
     return raster
 
 
-def dotted(raster: Raster) -> Raster:
-    """Return a sparser raster: every other dot along flat parts and along steep ones."""
-    every_other = int("01" * 512, 2)
-    sparse: Raster = []
-    for column, dots in enumerate(raster):
-        if dots.bit_count() > 2:
-            sparse.append(dots & every_other)
-        else:
-            sparse.append(dots if column % 2 == 0 else 0)
+def dashed(raster: Raster) -> Raster:
+    """Return a raster with gaps of one cell after every two, except where the line is steep."""
+    sparse = list(raster)
+    for column in range(DASH - 2, len(raster) - 1, DASH):
+        gap = raster[column : column + 2]
+        if all(dots.bit_count() <= 1 for dots in gap):
+            sparse[column : column + 2] = [0, 0]
     return sparse
-
-
-def area_under(raster: Raster, rows: int) -> Raster:
-    """Return all dots from each column's highest one down to the axis."""
-    everything = (1 << rows * DOTS) - 1
-    return [everything & -(dots & -dots) if dots else 0 for dots in raster]
 
 
 def glyph_at(raster: Raster, row: int, column: int) -> str:
@@ -69,10 +64,3 @@ def glyph_at(raster: Raster, row: int, column: int) -> str:
     shift = row * DOTS
     left, right = raster[2 * column] >> shift & 15, raster[2 * column + 1] >> shift & 15
     return _GLYPHS[left][right] if left or right else ""
-
-
-def dots_in(raster: Raster, row: int, column: int) -> int:
-    """Return how many of a cell's eight dots are set."""
-    shift = row * DOTS
-    left, right = raster[2 * column] >> shift & 15, raster[2 * column + 1] >> shift & 15
-    return left.bit_count() + right.bit_count()

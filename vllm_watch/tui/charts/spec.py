@@ -25,7 +25,7 @@ class Line:
     role: str
     """Palette key of the colour."""
     marker: str
-    """``line`` is drawn solid, ``dots`` sparser, so that two series differ without colour."""
+    """``line`` is drawn solid, ``dots`` in dashes, so that two series differ without colour."""
     gap_s: float
     """Two samples further apart than this are not connected: a gap is drawn as nothing."""
 
@@ -36,7 +36,7 @@ class Limit:
 
     value: float
     label: str
-    """Its name; ``max_num_seqs|limit`` also gives the short form for a narrow title."""
+    """Its name, written on it with its value; ``max_num_seqs|limit`` also gives a short form."""
     role: str = "limit"
 
 
@@ -56,6 +56,8 @@ class Mark:
     time: float
     role: str
     glyph: str
+    word: str = ""
+    """What it means, for the key in the title row, e.g. ``restart``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class ChartSpec:
     end: float
     """Right edge of the window, epoch seconds."""
     lines: tuple[Line, ...]
-    """The first line is the chart's subject: it lies on top and its area is filled."""
+    """The first line is the chart's subject: it lies on top."""
     band: Band | None = None
     limits: tuple[Limit, ...] = ()
     marks: tuple[Mark, ...] = ()
@@ -77,5 +79,9 @@ class ChartSpec:
     """Fixed top of the scale; ``None`` takes a round number above the data."""
     cursor: float | None = None
     """Time of the vertical cursor; the title then shows the values there."""
+    over: bool = False
+    """The server has ended: its newest values are its last ones, and are called so."""
+    key: bool = False
+    """Whether the title row says what the marks mean, where there is room."""
     empty: str = "no samples in this window"
     """Said in the middle of a chart without samples."""

@@ -12,15 +12,12 @@ HEADROOM = 1.02
 """The top lies this much above the data, so that a line at its maximum is not the chart's rim."""
 HUGE = 1e300
 """Nothing is scaled beyond this, so that no product of it overflows."""
-MAX_Y_STEPS = 5
-"""More labels than this are clutter, however high the chart is."""
 DAY_S = 86_400
 SECONDS_BELOW_S = 180
 """Windows shorter than this get seconds in their clock labels."""
 
 _TOPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-_PRETTY_STEPS = (1.0, 2.0, 2.5, 5.0)
-_FAIR_STEPS = (3.0, 4.0, 1.5, 6.0, 7.5)
+_ROUND_STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
 _SUFFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _CLOCK_STEPS = (
     *(1, 2, 5, 10, 15, 20, 30),
@@ -28,8 +25,10 @@ _CLOCK_STEPS = (
     *(3600 * n for n in (1, 2, 3, 4, 6, 12)),
     *(DAY_S * n for n in (1, 2, 7, 14, 28, 91, 364)),
 )
-_LABEL_GAP = 4
-"""Empty cells between two clock labels."""
+_LABEL_GAPS = (4, 2, 1)
+"""Empty cells between two clock labels; fewer where there would be no two labels."""
+LEAST_CLOCKS = 2
+"""One clock time alone does not say how long the axis is."""
 
 
 class ClockTick(NamedTuple):
@@ -46,20 +45,20 @@ def round_top(peak: float) -> float:
     wanted = min(peak, HUGE) * HEADROOM
     power = math.floor(math.log10(wanted))
     for mantissa in _TOPS:
-        top = _scaled(mantissa, power)
+        top = scaled(mantissa, power)
         if top >= wanted:
             return top
-    return _scaled(1.0, power + 1)
+    return scaled(1.0, power + 1)
 
 
-def y_ticks(top: float, rows: int) -> tuple[float, ...]:
-    """Return round values from zero up to ``top``, at least two rows apart."""
-    most = max(1, min(MAX_Y_STEPS, rows // 2))
-    for steps in (_PRETTY_STEPS, _FAIR_STEPS):
-        for count in range(most, 1, -1):
-            if _mantissa(top / count) in steps:
-                return tuple(top * n / count for n in range(count + 1))
-    return (0.0, top)
+def scaled(mantissa: float, power: int) -> float:
+    """Return ``mantissa`` × 10^``power`` without the dust of a binary fraction."""
+    return float(f"{mantissa}e{power}")
+
+
+def is_round(step: float) -> bool:
+    """Say whether multiples of a step are read easily."""
+    return _mantissa(step) in _ROUND_STEPS
 
 
 def axis_label(value: float) -> str:
@@ -111,18 +110,27 @@ def clock_ticks(start: float, end: float, columns: int, tz: tzinfo) -> tuple[Clo
     span = end - start
     if not (math.isfinite(span) and span > 0 and columns > 0):
         return ()
+    best: tuple[ClockTick, ...] = ()
     try:
-        for step in _CLOCK_STEPS:
-            layout = _clock_layout(span, step)
-            room = len(datetime(2000, 11, 23, 10, 10, 10, tzinfo=tz).strftime(layout))
-            if step * columns / span >= room + _LABEL_GAP:
-                return tuple(
+        for gap in _LABEL_GAPS:
+            for step in _CLOCK_STEPS:
+                layout = _clock_layout(span, step)
+                room = len(datetime(2000, 11, 23, 10, 10, 10, tzinfo=tz).strftime(layout))
+                if step * columns / span >= room + gap:
+                    times = _round_times(start, end, step, tz)
+                    break
+            else:
+                continue
+            if len(times) > len(best):
+                best = tuple(
                     ClockTick(time, datetime.fromtimestamp(time, tz).strftime(layout))
-                    for time in _round_times(start, end, step, tz)
+                    for time in times
                 )
+            if len(best) >= LEAST_CLOCKS:
+                break
     except (ValueError, OverflowError, OSError):
         pass
-    return ()
+    return best
 
 
 def _clock_layout(span: float, step: int) -> str:
@@ -151,11 +159,6 @@ def _round_times(start: float, end: float, step: int, tz: tzinfo) -> list[float]
 def _offset(time: float, tz: tzinfo) -> float:
     offset = datetime.fromtimestamp(time, tz).utcoffset() or timedelta(0)
     return offset.total_seconds()
-
-
-def _scaled(mantissa: float, power: int) -> float:
-    """Return ``mantissa`` × 10^``power`` without the dust of a binary fraction."""
-    return float(f"{mantissa}e{power}")
 
 
 def _mantissa(value: float) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
 from vllm_watch.tui.charts.thin import Run, nearest, newest
-from vllm_watch.tui.charts.ticks import clock_text, decimals_for, value_text
+from vllm_watch.tui.charts.ticks import axis_label, clock_text, decimals_for, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec, Line
 
 UNKNOWN = "–"
-SAMPLES = {"line": "─", "dots": "┄"}
+SAMPLES = {"line": "─", "dots": "╌"}
 """How a marker looks in the title."""
 LAST = "last"
 """Said before values that are all older than their gaps: nothing newer was written."""
-FULL, SHORT, SHORTEST = 99, 4, 3
-"""Names are cut to these lengths, one after the other, until the title fits."""
+FULL, SHORT = 99, 98
+"""Names in full, and in their short form; anything less is a length to which that is cut."""
+KEY_GAP = 3
+"""Cells between the values and the key to the marks."""
 
 Piece = tuple[str, str]
 """A text and its ink."""
@@ -37,102 +40,182 @@ class Reading:
     short: str
     marker: str
     value: str
+    brief: str
+    """The value in at most four cells."""
     slot: int
     """Cells the widest value of the window needs, so that the title holds still."""
     ink: str
+    old_ink: str
     stale: bool
-    """The value is older than the series' gap."""
+    """The value is older than the series' gap, or nothing newer can come."""
+    time: float
+    """Time of the value; before everything if there is none."""
+
+    @property
+    def value_ink(self) -> str:
+        """The ink of the value: an old one is no more than an ordinary word."""
+        return self.old_ink if self.stale else f"bold {self.ink}".strip()
+
+    def text(self, form: str) -> str:
+        """Return the value in one of the forms of `Form.values`."""
+        if form == "padded":
+            return self.value.ljust(self.slot)
+        return {"plain": self.value, "brief": self.brief}.get(form, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How much a title says; the narrower it is, the less."""
+
+    unit: bool = True
+    names: int = FULL
+    values: str = "padded"
+    """``padded`` to hold still, ``plain``, ``brief`` in four cells, or empty: none."""
+    clock: int = 0
+    """Which of the clock's forms; beyond the last one there is none."""
+    gap: str = "  "
+
+
+FORMS = (
+    Form(),
+    Form(values="plain"),
+    Form(names=SHORT, values="plain"),
+    Form(unit=False, names=SHORT, values="plain"),
+    Form(unit=False, names=SHORT, values="plain", gap=" "),
+    Form(unit=False, names=SHORT, values="brief", gap=" "),
+    Form(unit=False, names=SHORT, values="plain", clock=1),
+    Form(unit=False, names=SHORT, values="brief", clock=1),
+    Form(unit=False, names=4, values="brief", clock=1, gap=" "),
+    Form(unit=False, names=3, values="brief", clock=1, gap=" "),
+    Form(unit=False, names=SHORT, values="", clock=1, gap=" "),
+    Form(unit=False, names=3, values="", clock=1, gap=" "),
+    Form(unit=False, names=3, values="", clock=2, gap=" "),
+)
+"""Titles from the fullest to the one that only says which line is which."""
+FORMS_ALONE = tuple(form for form in FORMS if form.values)
+"""The same where there is but one line: that its value is not said would leave nothing."""
 
 
 def draw_title(
     canvas: Canvas, spec: ChartSpec, runs: list[list[Run]], palette: Mapping[str, str], tz: tzinfo
 ) -> None:
-    """Write the fullest form of the title that fits into row 0."""
+    """Write the fullest form of the title that fits into row 0, and what the marks mean."""
     readings = [
-        _reading(spec, line, line_runs, palette.get(line.role, ""))
+        _reading(spec, line, line_runs, palette)
         for line, line_runs in zip(spec.lines, runs, strict=True)
     ]
-    clock = "" if spec.cursor is None else clock_text(spec.cursor, tz)
-    if spec.cursor is None and readings and all(reading.stale for reading in readings):
-        clock = LAST
+    clocks = _clocks(spec, readings, palette, tz)
     pieces: list[Piece] = []
-    for pieces in _forms(spec, readings, clock, palette):
-        if sum(cell_len(text) for text, _ in pieces) <= canvas.width:
+    for form in FORMS if len(readings) != 1 else FORMS_ALONE:
+        pieces = _title(form, spec, readings, clocks, palette)
+        if _cells(pieces) <= canvas.width:
             break
-    column = 0
+    else:
+        pieces = pieces[:1]
+        value = [("  ", ""), *((each.value, each.value_ink) for each in readings)]
+        if len(readings) == 1 and _cells(pieces + value) <= canvas.width:
+            pieces += value
+    used = _write(canvas, 0, pieces)
+    key = _key(spec, canvas.width - used - KEY_GAP - 1, palette)
+    _write(canvas, canvas.width - _cells(key) - 1, key)
+
+
+def _write(canvas: Canvas, column: int, pieces: list[Piece]) -> int:
+    """Write pieces into row 0 and return the column behind them; what does not fit is cut."""
     for text, ink in pieces:
         cells = min(cell_len(text), canvas.width - column)
         canvas.write(0, column, set_cell_size(text, cells), ink)
         column += cells
+    return column
 
 
-def _forms(
-    spec: ChartSpec, readings: list[Reading], clock: str, palette: Mapping[str, str]
-) -> list[list[Piece]]:
-    """Return the title in ever shorter forms: names shorten, then the unit goes, then series."""
-    heading = (f" {spec.title}", f"bold {palette.get('text', '')}".strip())
-    muted = palette.get("muted", "")
-    unit = [(f" {spec.unit}", muted)] if spec.unit else []
-    time = [(f"  {clock}", muted if clock == LAST else palette.get("cursor", muted))]
-    time = time if clock else []
-    limits, short = _limits(spec, palette, short=False), _limits(spec, palette, short=True)
-    only = len(readings) == 1
-    forms = [
-        [heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True), *limits],
-        [heading, *unit, *time, *_series(readings, FULL, only, muted), *short],
-    ]
-    if limits:  # a line that nobody names puzzles more than a short name does
-        forms.append([heading, *time, *_series(readings, SHORT, only, muted), *short])
-    forms.append([heading, *unit, *time, *_series(readings, FULL, only, muted, pad=True)])
-    forms += [
-        [heading, *unit, *time, *_series(readings, cells, only, muted)]
-        for cells in (FULL, SHORT, SHORTEST)
-    ]
-    forms += [
-        [heading, *time, *_series(readings[:count], SHORTEST, only, muted)]
-        for count in range(len(readings), 0, -1)
-    ]
-    alone = _series(readings[:1], 0, True, muted)
-    return [*forms, [heading, *time, *alone], [heading, *alone], [heading]]
+def _cells(pieces: list[Piece]) -> int:
+    return sum(cell_len(text) for text, _ in pieces)
 
 
-def _limits(spec: ChartSpec, palette: Mapping[str, str], *, short: bool) -> list[Piece]:
-    """Return the names of the limits, in their short form if asked for."""
-    names = [(*limit.label.partition("|"), limit.role) for limit in spec.limits if limit.label]
-    return [
-        (f"  ┈ {brief if short and brief else name}", palette.get(role, palette.get("muted", "")))
-        for name, _, brief, role in names
-    ]
-
-
-def _series(
-    readings: list[Reading], cells: int, only: bool, muted: str, pad: bool = False
+def _clocks(
+    spec: ChartSpec, readings: list[Reading], palette: Mapping[str, str], tz: tzinfo
 ) -> list[Piece]:
-    """Return the pieces of the series, with their names cut to ``cells``."""
-    pieces: list[Piece] = []
+    """Return of what time the values are, in ever shorter forms: none for the present."""
+    muted = palette.get("muted", "")
+    if spec.cursor is not None:
+        clock = clock_text(spec.cursor, tz)
+        return [(clock, palette.get("cursor", muted))] * 2 if clock else []
+    if not readings or not all(reading.stale for reading in readings):
+        return []
+    newest_time = max(reading.time for reading in readings)
+    clock = clock_text(newest_time, tz)
+    long = f"{LAST} at {clock}" if spec.over and clock else LAST
+    return [(long, muted), (LAST, muted)]
+
+
+def _title(
+    form: Form,
+    spec: ChartSpec,
+    readings: list[Reading],
+    clocks: list[Piece],
+    palette: Mapping[str, str],
+) -> list[Piece]:
+    """Return the title's pieces, the heading first."""
+    muted = palette.get("muted", "")
+    pieces = [(f" {spec.title}", f"bold {palette.get('text', '')}".strip())]
+    if form.unit and spec.unit:
+        pieces.append((f" {spec.unit}", muted))
+    pieces += [(form.gap + text, ink) for text, ink in clocks[form.clock : form.clock + 1]]
     for reading in readings:
-        name = reading.name if cells == FULL else reading.short[:cells]
-        sample = "" if only and not name else f"{reading.marker} "
-        value = reading.value.ljust(reading.slot) if pad else reading.value
-        pieces.append((f"  {sample}", reading.ink))
+        name = reading.name if form.names == FULL else reading.short[: form.names]
+        if len(readings) == 1 and form.names < SHORT:
+            name = ""  # a line alone needs none
+        if name or len(readings) > 1:
+            pieces.append((f"{form.gap}{reading.marker}", reading.ink))
         if name:
-            pieces.append((f"{name} ", muted))
-        pieces.append((value, muted if reading.stale else f"bold {reading.ink}".strip()))
+            pieces.append((f" {name}", muted))
+        if value := reading.text(form.values):
+            pieces.append((" " if name else form.gap, muted))
+            pieces.append((value, reading.value_ink))
     return pieces
 
 
-def _reading(spec: ChartSpec, line: Line, runs: list[Run], ink: str) -> Reading:
+def _key(spec: ChartSpec, room: int, palette: Mapping[str, str]) -> list[Piece]:
+    """Return what the marks in the window mean, as much of it as there is room for."""
+    glyphs: dict[str, dict[str, str]] = {}
+    for mark in spec.marks if spec.key else ():
+        if mark.word and spec.start <= mark.time <= spec.end:
+            glyphs.setdefault(mark.word, {})[mark.glyph] = palette.get(mark.role, "")
+    pieces: list[Piece] = []
+    for word, inks in glyphs.items():
+        more = [*sorted(inks.items()), (f" {word}", palette.get("muted", ""))]
+        if pieces:
+            more.insert(0, ("  ", ""))
+        if _cells(pieces) + _cells(more) <= room:
+            pieces += more
+    return pieces
+
+
+def _reading(spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str, str]) -> Reading:
     """Return a series' newest value, or the one at the cursor."""
     drawn = [value for run in runs for _, value in run]
     decimals = decimals_for(drawn)
     if spec.cursor is None:
         point = newest(line.times, line.values, spec.start, spec.end)
-        stale = point is not None and spec.end - point[0] > line.gap_s
+        stale = point is not None and (spec.over or spec.end - point[0] > line.gap_s)
     else:
         point = nearest(line.times, line.values, spec.cursor, line.gap_s)
         stale = False
-    value = UNKNOWN if point is None else value_text(point[1], decimals)
-    slot = max((len(value_text(number, decimals)) for number in drawn), default=1)
-    marker = SAMPLES.get(line.marker, SAMPLES["line"])
+    value = brief = UNKNOWN
+    if point is not None:
+        value = value_text(point[1], decimals)
+        brief = min(value, axis_label(point[1]), key=len)
     name, _, short = line.name.partition("|")
-    return Reading(name, short or name, marker, value, slot, ink, stale)
+    return Reading(
+        name,
+        short or name,
+        SAMPLES.get(line.marker, SAMPLES["line"]),
+        value,
+        brief,
+        max((len(value_text(number, decimals)) for number in drawn), default=1),
+        palette.get(line.role, ""),
+        palette.get("muted", ""),
+        stale,
+        -math.inf if point is None else point[0],
+    )

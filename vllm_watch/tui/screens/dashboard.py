@@ -155,7 +155,7 @@ class Dashboard(Screen[None]):
             self._monitor.store.looked,
             round(moment, 0 if timeline.mode == "live" else 2),
             timeline.window(),
-            timeline.label(),
+            (timeline.fitted, timeline.label()),
             self._choices,
             self._page,
             self._full,
@@ -163,7 +163,7 @@ class Dashboard(Screen[None]):
             _whole_minutes(self._silences.left()),
         )
         if timeline.mode == "live":
-            state = (*state[:3], None, *state[4:])
+            state = (*state[:3], timeline.fitted_span(), *state[4:])
         if state == self._drawn or not self.is_mounted:
             return
         self._drawn = state
@@ -324,7 +324,10 @@ class Dashboard(Screen[None]):
 
     def action_zoom(self, step: int) -> None:
         """Show less or more time."""
-        self._timeline.zoom(step)
+        view = self.query_one(Fleet).view
+        charts = view.charts if view else ()
+        shown = next((spec.end - spec.start for _, spec in charts), None)
+        self._timeline.zoom(step, shown)
         self.draw()
 
     def action_home(self) -> None:

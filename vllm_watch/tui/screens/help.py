@@ -21,6 +21,9 @@ LEGEND = (
     ("■", "stopped by somebody"),
     ("?", "no stats lines are written"),
     ("┊ │", "in the KV bar: the healthy band 30–70 %, the upper limit 80 %"),
+    ("▲ ✖", "below a chart: an alert begins; ✖ also where the server died"),
+    ("↻", "below a chart: the server started again"),
+    ("─ ╌", "in a chart's title: which line is whose; last at: nothing came after"),
     ("–", "unknown; never shown as 0"),
 )
 """What the signs mean."""
