@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from benchmarks.follow import ROOT, Reader
 from benchmarks.logwriter import copied, line_of, renamed
+from vllm_watch.sources.wakeups import wakeups
 
 LOG = "w0.log"
 PATIENCE = 30.0
@@ -195,3 +198,23 @@ def test_another_file_system_in_its_place_is_read_from_its_beginning(
         following.has(0, 1, 2)
         write(point / LOG, 3)
         following.has(0, 1, 2, 3)
+
+
+def test_events_come_again_from_a_folder_that_was_mounted_again(
+    mount: Mount, tmp_path: Path
+) -> None:
+    """The watch is on the file system that went; without a new one there would be polls alone."""
+    point = tmp_path / "point"
+    point.mkdir()
+    mount("-t", "tmpfs", "none", point)
+    stop = threading.Event()
+    items = wakeups(lambda: {str(point)}, stop, 0.3, events=True)
+    deadline = time.monotonic() + PATIENCE
+    for _ in range(2):
+        told = False
+        while not told and time.monotonic() < deadline:
+            write(point / LOG, 0)
+            told = str(point / LOG) in (next(items) or ())
+        assert told
+        mount("-t", "tmpfs", "none", point)  # over it: nothing is told of that
+    stop.set()

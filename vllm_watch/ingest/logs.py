@@ -44,6 +44,7 @@ class Ingest:
         self._options = options or ReadOptions()
         self._following = FollowOptions(
             pool=DescriptorPool(),
+            clock=self._options.clock,
             now=self._options.now,
             reopens=FileSystems().reopens,
             rotated=self._options.rotated,
@@ -67,7 +68,7 @@ class Ingest:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options
         seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
-        pace = Pace(seconds)
+        pace = Pace(seconds, options.clock)
         while not stop.is_set():
             for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
                 yield from self._look(changed, stop, pace)
