@@ -9,11 +9,12 @@ from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.resting import Resting
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import FollowOptions
-from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
+from vllm_watch.sources.paths import STDIN, Found, LogFinder, LogSet, folders_of
 from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
 
@@ -40,19 +41,24 @@ class Ingest:
         """Read what `patterns` mean: files, globs, folders, `-`."""
         self.patterns = tuple(patterns)
         self.found = Found((), ())
+        self._finder = LogFinder(self.patterns)
         self._formats = formats
         self._options = options or ReadOptions()
+        systems = FileSystems()
         self._following = FollowOptions(
             pool=DescriptorPool(),
             clock=self._options.clock,
             now=self._options.now,
-            reopens=FileSystems().reopens,
+            reopens=systems.reopens,
             rotated=self._options.rotated,
         )
+        self._resting = Resting(systems.kind, self._options.clock)
         self._readers: dict[str, FileReader] = {}
         self._backlog = Backlog()
         self._places: dict[str, set[FileReader]] = {}
         """The readers by where their files are: as absolute paths, and where links lead."""
+        self._linked = False
+        """Whether a file is a link: where it leads may change without a word."""
         self._strangers: set[str] = set()
         """Files beside the logs that changed since the last poll: they are none of ours."""
 
@@ -87,11 +93,12 @@ class Ingest:
         self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
     ) -> Iterator[Batch | Looked]:
         """Yield what is new in the files that changed, in all files if that is not known."""
-        for reader in self._concerned(changed):
+        for reader in self._concerned(changed, pace):
             known = reader.caught_up
             for batch in reader.read():
                 if pace is not None and known and batch.size:
                     pace.grew(os.path.abspath(reader.path))
+                    self._resting.grew(reader.path, by_event=pace.by_event)
                 yield batch
                 if stop.is_set():
                     return
@@ -124,16 +131,19 @@ class Ingest:
         self._place()
         return reader.completed(newest)
 
-    def _concerned(self, changed: set[str] | None) -> list[FileReader]:
-        """Return the readers of the files that changed, of all files if that is not known."""
+    def _concerned(self, changed: set[str] | None, pace: Pace | None) -> list[FileReader]:
+        """Return the readers of the files that changed, of all that are due if it is not known."""
         # A folder that was given as "." or "logs/" is told of in just these words.
         places = {os.path.abspath(path) for path in changed or ()}
         if changed is None or not places <= self._places.keys() | self._strangers:
+            known = len(self._readers)
             self.discover()
             self._strangers = places if changed is not None else set()
-            self._place()
+            if places or self._linked or len(self._readers) != known:
+                self._place()
         if changed is None:
-            return list(self._readers.values())
+            due = self._resting.due(self._readers, pace.watched if pace else ())
+            return [reader for path, reader in self._readers.items() if path in due]
         concerned = {reader for place in places for reader in self._places.get(place, ())}
         return [
             reader
@@ -148,10 +158,11 @@ class Ingest:
         for path, reader in self._readers.items():
             for place in _places_of(path, folders):
                 self._places.setdefault(place, set()).add(reader)
+        self._linked = any(os.path.islink(path) for path in self._readers)
 
     def discover(self) -> Found:
         """Look which logs the patterns mean now, and read the new ones from here on."""
-        self.found = find_logs(self.patterns)
+        self.found = self._finder.find()
         for logs in self.found.logs:
             self._add(logs)
         return self.found

@@ -44,6 +44,8 @@ class Pace:
         self.slow = poll_seconds
         self.by_event = False
         """Whether the newest wake-up came from an event."""
+        self.watched: frozenset[str] = frozenset()
+        """The folders, as absolute paths, from which events are expected now."""
         self.clock = clock
         self._hot: dict[str, float] = {}
 
@@ -87,7 +89,7 @@ def wakeups(
         unwatchable = {folder: until for folder, until in unwatchable.items() if until > now}
         watched = (folders() if events else set()) - unwatchable.keys()
         if not watched:
-            pace.by_event = False
+            pace.by_event, pace.watched = False, frozenset()
             yield None
             yield from _polls(stop, pace)
             continue
@@ -116,8 +118,9 @@ def _watched(
 
     polled = pace.clock()
     identities = _identities(watched)
-    pace.by_event = False
+    pace.by_event, pace.watched = False, frozenset()
     yield None
+    pace.watched = frozenset(map(os.path.abspath, watched))
     try:
         for changes in watch(
             *watched,
