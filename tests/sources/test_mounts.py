@@ -6,6 +6,7 @@ They need root, and a kernel that allows mounting; elsewhere they are skipped, w
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -175,6 +176,7 @@ def test_a_folder_mounted_again_goes_on_where_it_was(mount: Mount, tmp_path: Pat
         unmount(point)
         said = following.hears("was removed; it is read again when it is back")
         assert str(point / LOG) in said
+        assert re.search(r" \(since \d\d:\d\d\)$", said)
         write(disk / LOG, 2, 3)
         mount("--bind", disk, point)
         following.has(0, 1, 2, 3)

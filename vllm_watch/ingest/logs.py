@@ -57,6 +57,8 @@ class Ingest:
         self._backlog = Backlog()
         self._places: dict[str, set[FileReader]] = {}
         """The readers by where their files are: as absolute paths, and where links lead."""
+        self._troubles_since: dict[str, float] = {}
+        """Wall clock at which each trouble with a folder was seen first."""
         self._linked = False
         """Whether a file is a link: where it leads may change without a word."""
         self._strangers: set[str] = set()
@@ -214,9 +216,13 @@ class Ingest:
         return folders_of(self.patterns)
 
     def _looked(self) -> Looked:
+        now = self._options.now()
+        texts = tuple(trouble.text for trouble in self.found.troubles)
+        self._troubles_since = {text: self._troubles_since.get(text, now) for text in texts}
         return Looked(
-            self._options.now(),
+            now,
             len(self.found.logs),
             self.found.missing,
-            tuple(trouble.text for trouble in self.found.troubles),
+            texts,
+            troubles_since=tuple(self._troubles_since[text] for text in texts),
         )
