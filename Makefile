@@ -22,7 +22,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures fuzz judge soak clean
+.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ fuzz: $(DEV)  ## damaged logs through the reading; ARGS="--seconds 600"
 
 judge: $(DEV)  ## findings against what a person would say: hits, misses, false alarms per rule
 	@$(BIN)/python -m scripts.judge $(ARGS)
+
+follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; ARGS="--files 10"
+	@$(BIN)/python -m benchmarks.follow $(ARGS)
 
 soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
 	@PYTHONPATH=. $(BIN)/python scripts/soak.py $(ARGS)

@@ -1,129 +1,216 @@
-"""Real writers at full speed, rotation every second, one reader that is killed and started again.
+"""Real writers at full speed, rotation on the way, one reader that is killed and started again.
 
-    python -m benchmarks.follow [--files 50] [--rate 1000] [--seconds 10]
+    python -m benchmarks.follow [--files 50] [--rate 1000] [--seconds 10] [--every 1.0]
 
-Half of the files are rotated by renaming, half by copying and truncating. The reader is
-`vllm-watch export --follow -o -`; halfway it is killed, and a second one begins with the rotated
-files (`--rotated`), so that it must hand on every line that the writers say they wrote. Of what
-is copied and truncated, the writer itself does both between two writes: nothing is thrown away.
+The writers are processes of their own (`logwriter`), which rotate by renaming, by copying and
+truncating, and by names with dates. The reader is `vllm-watch export --follow -o -`; halfway it is
+killed, and a second one begins with the rotated files (`--rotated`), so that it must hand on every
+line that the writers say they wrote, once and in order. The first one must have handed on a
+beginning of each log without a gap.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
-LINE = (
-    "(APIServer pid=1) INFO 11-23 12:00:00 [loggers.py:335] Engine 000: Avg prompt throughput: "
-    "{}.0 tokens/s, Avg generation throughput: 1.0 tokens/s, Running: 1 reqs, Waiting: 0 reqs, "
-    "GPU KV cache usage: 5.0%, Prefix cache hit rate: 0.0%\n"
-)
+from benchmarks.logwriter import line_of
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 300.0
+"""Seconds after which what is waited for will not come."""
+ORDER = ("rename", "copy", "date")
+"""How the first file is rotated, the second, and so on in turn."""
 
 
-def write(path: Path, rate: int, seconds: float, rotate: float, *, copies: bool) -> None:
-    """Write numbered stats lines at a rate, rotating; say in the end how many it were."""
-    number, rotations = 0, 0
-    began = time.monotonic()
-    file = path.open("ab", buffering=0)
-    while (now := time.monotonic() - began) < seconds:
-        due = int(now * rate)
-        if due > number:
-            file.write("".join(LINE.format(n) for n in range(number, due)).encode())
-            number = due
-        if now > (rotations + 1) * rotate:
-            rotations += 1
-            for old in range(rotations, 0, -1):
-                source = path.with_name(f"{path.name}.{old}")
-                if source.exists():
-                    source.rename(path.with_name(f"{path.name}.{old + 1}"))
-            first = path.with_name(f"{path.name}.1")
-            if copies:
-                shutil.copyfile(path, first)
-                os.truncate(path, 0)
-            else:
-                path.rename(first)
-                file.close()
-                file = path.open("ab", buffering=0)
-        time.sleep(0.02)
-    file.close()
-    path.with_suffix(".written").write_text(str(number))
+class Reader:
+    """One `vllm-watch export --follow` over a folder, and what it has handed on."""
 
-
-def reader(folder: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Start a reader of all logs of a folder."""
-    with output.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "vllm_watch", "export", "--follow", *options, "-o", "-", folder],
-            stdout=file,
-        )
-
-
-def read_lines(output: Path) -> Counter[tuple[str, int]]:
-    """Return how often each numbered line of each log was handed on."""
-    seen: Counter[tuple[str, int]] = Counter()
-    with output.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):  # the last one may have been cut by the kill
-                row = json.loads(line)
-                seen[os.path.basename(row["source"]), int(row["prompt_tps"])] += 1
-    return seen
-
-
-def measure(files: int, rate: int, seconds: float, rotate: float = 1.0) -> dict[str, float]:
-    """Run the experiment; return lines written and read, lost and doubled, and seconds."""
-    folder = Path(tempfile.mkdtemp(prefix="follow-"))
-    try:
-        outputs = [folder / "one.jsonl", folder / "two.jsonl"]
-        first = reader(folder, outputs[0])
-        writers = [
-            multiprocessing.Process(
-                target=write,
-                args=(folder / f"w{n}.log", rate, seconds, rotate),
-                kwargs={"copies": n % 2 == 1},
+    def __init__(self, folder: Path, output: Path, *options: str) -> None:
+        """Start it; its rows go to a file, what it says to another beside it."""
+        self.handed: dict[str, list[int]] = {}
+        """Serial numbers by log, in the order in which they came."""
+        self.foreign = 0
+        """Rows that name another writer than their log's."""
+        self._left = b""
+        command = [sys.executable, "-m", "vllm_watch", "export", "--follow", *options]
+        self.said = output.with_suffix(".said")
+        with output.open("wb") as rows, self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [*command, "-o", "-", str(folder)], stdout=rows, stderr=said, cwd=ROOT
             )
-            for n in range(files)
-        ]
-        for writer in writers:
-            writer.start()
-        time.sleep(seconds / 2)
-        first.kill()
-        first.wait()
-        second = reader(folder, outputs[1], "--rotated")
-        for writer in writers:
-            writer.join()
-        ended = time.monotonic()
-        size, quiet = -1, 0
-        while quiet < 6 and time.monotonic() - ended < 300:  # until it has caught up
-            time.sleep(0.5)
-            now = outputs[1].stat().st_size
-            quiet = quiet + 1 if now == size else 0
-            size = now
-        behind = time.monotonic() - ended - 3.0
-        second.terminate()
-        second.wait()
-        told = {p.stem: int(p.read_text()) for p in folder.glob("*.written")}
-        written = Counter({(f"{n}.log", i): 1 for n, count in told.items() for i in range(count)})
-        one, two = read_lines(outputs[0]), read_lines(outputs[1])
-        return {
-            "written": written.total(),
-            "read": two.total(),
-            "lost": (written - two).total(),
-            "doubled": (two - written).total(),
-            "before_the_kill": one.total(),
-            "doubled_before_the_kill": (one - written).total(),
-            "seconds_behind": round(max(0.0, behind), 1),
+        self._output = output.open("rb")
+
+    def catch_up(self) -> None:
+        """Take in what it has written since; a row that a kill cut off is none."""
+        *rows, self._left = (self._left + self._output.read()).split(b"\n")
+        for text in rows:
+            row = json.loads(text)
+            name = Path(row["source"]).name
+            self.foreign += name != f"w{int(row['generation_tps'])}.log"
+            self.handed.setdefault(name, []).append(int(row["prompt_tps"]))
+
+    def wait(self, enough: Callable[[Reader], bool], patience: float) -> bool:
+        """Take in rows until there are enough; False if patience or the process ends before."""
+        until = time.monotonic() + patience
+        while True:
+            self.catch_up()
+            if enough(self):
+                return True
+            if self.process.poll() is not None or time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+
+    def reached(self, last: dict[str, int]) -> bool:
+        """Tell whether it has handed on these serial numbers."""
+        return all(name in self.handed and self.handed[name][-1] >= n for name, n in last.items())
+
+    def kill(self) -> None:
+        """Kill it as a power failure would, and take in what it had written."""
+        self.process.kill()
+        self.process.wait()
+        self.catch_up()
+        self._output.close()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the writers wrote, and what came of it."""
+
+    written: int = 0
+    read: int = 0
+    lost: int = 0
+    doubled: int = 0
+    out_of_order: int = 0
+    before_the_kill: int = 0
+    gaps_before_the_kill: int = 0
+    doubled_before_the_kill: int = 0
+    seconds_writing: float = 0.0
+    seconds_behind: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+    """What went wrong, by log."""
+
+
+def ranges(serials: Iterable[int]) -> str:
+    """Return serial numbers as ranges: `0-999 1500`."""
+    parts: list[list[int]] = []
+    for serial in sorted(serials):
+        if parts and serial == parts[-1][1] + 1:
+            parts[-1][1] = serial
+        else:
+            parts.append([serial, serial])
+    return " ".join(f"{a}-{b}" if a != b else f"{a}" for a, b in parts)
+
+
+def compare(counts: dict[str, int], first: Reader, second: Reader) -> Outcome:
+    """Hold what both readers handed on against what the writers say."""
+    outcome = Outcome(written=sum(counts.values()))
+    for name, count in counts.items():
+        written = Counter(range(count))
+        before, after = (Counter(reader.handed.get(name, ())) for reader in (first, second))
+        reach = Counter(range(max(before, default=-1) + 1))
+        differences = {
+            "lost": written - after,
+            "doubled": after - written,
+            "gaps_before_the_kill": reach - before,
+            "doubled_before_the_kill": before - reach,
         }
+        for what, serials in differences.items():
+            setattr(outcome, what, getattr(outcome, what) + serials.total())
+            if serials:
+                outcome.wrong.append(f"{name}: {what}: {ranges(serials)} of {count}")
+        for reader in (first, second):
+            handed = reader.handed.get(name, [])
+            back = [f"{a}→{b}" for a, b in pairwise(handed) if a > b]
+            outcome.out_of_order += len(back)
+            if back:
+                outcome.wrong.append(f"{name}: out of order: {' '.join(back)}")
+        outcome.before_the_kill += before.total()
+        outcome.read += after.total()
+    outcome.wrong += [f"{r.foreign} rows of another log" for r in (first, second) if r.foreign]
+    return outcome
+
+
+def experiment(
+    folder: Path,
+    files: int,
+    lines: int,
+    rate: int,
+    every: int,
+    manners: tuple[str, ...] = ORDER,
+    patience: float = PATIENCE,
+) -> Outcome:
+    """Run it in `folder`: `files` writers of `lines` lines each, `rate` a second.
+
+    Every log is rotated after each `every` lines, in the `manners` by turns. Waits on what was
+    handed on, at most `patience` seconds each time.
+    """
+    logs = folder / "logs"
+    logs.mkdir()
+    names = [f"w{n}.log" for n in range(files)]
+    for number, name in enumerate(names):
+        (logs / name).write_bytes(line_of(number, 0))
+    first = Reader(logs, folder / "one.jsonl")
+    writers: list[subprocess.Popen[str]] = []
+    try:
+        # What is rotated away before it began is none of its lines.
+        first.wait(lambda reader: len(reader.handed) == files, patience)
+        began = time.monotonic()
+        writers += [_writer(logs, n, lines, rate, every, manners) for n in range(files)]
+        for writer in writers:
+            assert writer.stdout is not None
+            writer.stdout.readline()  # half of it is written
+        first.wait(lambda reader: reader.reached(dict.fromkeys(names, 1)), patience)
+        first.kill()
+        second = Reader(logs, folder / "two.jsonl", "--rotated")
+        counts = {n: int(w.communicate()[0]) for n, w in zip(names, writers, strict=True)}
+        ended = time.monotonic()
+        try:
+            last = {name: count - 1 for name, count in counts.items()}
+            second.wait(lambda reader: reader.reached(last), patience)
+            behind = time.monotonic() - ended
+            # One look more: what is handed on twice would be by then.
+            for number, name in enumerate(names):
+                with (logs / name).open("ab") as file:
+                    file.write(line_of(number, counts[name]))
+                counts[name] += 1
+            second.wait(lambda reader: reader.reached({n: c - 1 for n, c in counts.items()}), 30)
+        finally:
+            second.kill()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        first.process.kill()
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    outcome = compare(counts, first, second)
+    outcome.seconds_writing, outcome.seconds_behind = ended - began, behind
+    said = (first.said.read_text() + second.said.read_text()).splitlines()
+    outcome.wrong += [f"it said: {text}" for text in said]
+    return outcome
+
+
+def _writer(
+    logs: Path, number: int, lines: int, rate: int, every: int, manners: tuple[str, ...]
+) -> subprocess.Popen[str]:
+    manner = manners[number % len(manners)]
+    options = {"number": number, "lines": lines, "rate": rate, "every": every, "manner": manner}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.logwriter", str(logs / f"w{number}.log"), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
 
 
 def main() -> int:
@@ -132,11 +219,21 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=50)
     parser.add_argument("--rate", type=int, default=1000, help="lines per second and file")
     parser.add_argument("--seconds", type=float, default=10.0)
-    arguments = parser.parse_args()
-    figures = measure(arguments.files, arguments.rate, arguments.seconds)
-    for name, value in figures.items():
-        print(f"{name.replace('_', ' '):<26}{value:>14,}")
-    return 1 if figures["lost"] or figures["doubled"] else 0
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two rotations")
+    parser.add_argument("--manners", nargs="+", default=ORDER, help="rename copy date pack")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="follow-"))
+    try:
+        lines, every = int(given.rate * given.seconds), int(given.rate * given.every)
+        manners = tuple(given.manners)
+        outcome = experiment(folder, given.files, lines, given.rate, every, manners)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in outcome.__slots__:
+        if name != "wrong":
+            print(f"{name.replace('_', ' '):<26}{getattr(outcome, name):>14,.10g}")
+    print("\n".join(outcome.wrong))
+    return 1 if outcome.wrong else 0
 
 
 if __name__ == "__main__":

@@ -220,6 +220,38 @@ def test_a_trouble_is_said_once_and_taken_back(tmp_path: Path, known: Formats) -
     following.end()
 
 
+def test_a_trouble_with_a_folder_tells_since_when(
+    tmp_path: Path, known: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir, refused = os.scandir, [False]
+
+    def scan(folder: str) -> object:
+        if refused[0]:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    (tmp_path / "a.log").write_text(lines(1)[0])
+    clock = [NOW]
+    options = ReadOptions(live=True, poll_seconds=0.0, events=False, now=lambda: clock[0])
+    following = Following(Ingest([str(tmp_path)], known, options))
+    said = []
+    for refuse in (False, True, True, False, True):
+        refused[0] = refuse
+        following.look()
+        assert following.looked is not None
+        said.append((len(following.looked.troubles), following.looked.troubles_since))
+        clock[0] += 60
+    assert said == [
+        (0, ()),
+        (1, (NOW + 60,)),
+        (1, (NOW + 60,)),
+        (0, ()),
+        (1, (NOW + 240,)),
+    ]
+    following.end()
+
+
 def test_the_zone_by_capture_file_and_by_option(tmp_path: Path, known: Formats) -> None:
     log = tmp_path / "a.log"
     log.write_text(line("12:00:00", 1))

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vllm_watch.core.moments import GRAMMAR, parse_time, place_time
+from vllm_watch.core.moments import GRAMMAR, parse_time, place_time, since_words
 
 
 def when(text: str) -> float:
@@ -61,3 +61,13 @@ def test_what_is_no_time_is_refused_with_the_grammar(text: str) -> None:
     with pytest.raises(ValueError, match="is no time") as refused:
         parse_time(text)
     assert GRAMMAR in str(refused.value)
+
+
+def test_since_when_a_trouble_is_there() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    began, now = when("2026-11-22T22:58:30+00:00"), when("2026-11-22T22:59:59+00:00")
+    assert since_words(began, now, UTC) == " (since 22:58)"
+    assert since_words(began, now, berlin) == " (since 23:58)"
+    # A minute later it is another day there.
+    assert since_words(began, now + 60, berlin) == " (since 11-22 23:58)"
+    assert since_words(None, now, UTC) == ""

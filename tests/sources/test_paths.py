@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,46 @@ def test_where_a_link_leads_is_watched(folder: Path, tmp_path: Path) -> None:
     (elsewhere / "real.log").write_text("")
     (folder / "link.log").symlink_to(elsewhere / "real.log")
     assert folders_of([str(folder / "link.log")]) == {str(folder), str(elsewhere)}
+
+
+def test_many_logs_are_found_out_anew_only_when_a_name_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(module.MANY):
+        (tmp_path / f"{number:03}.log").touch()
+    (tmp_path / "000.err").touch()
+    asked: list[object] = []
+    real = module.find_logs
+
+    def find(patterns: Sequence[str]) -> module.Found:
+        asked.append(patterns)
+        return real(patterns)
+
+    monkeypatch.setattr(module, "find_logs", find)
+    for pattern in (str(tmp_path), f"{tmp_path}/*.log"):
+        asked.clear()
+        finder = module.LogFinder([pattern])
+        founds = [finder.find() for _ in range(5)]
+        assert len(asked) == 2  # the first time it is not known that there are many
+        assert all(found == real([pattern]) for found in founds)
+        twin = tmp_path / "001.err"
+        twin.touch()
+        assert finder.find().logs[1].twins == (str(twin),)
+        twin.unlink()
+        assert finder.find().logs[1].twins == ()
+        (tmp_path / "999.log").touch()
+        assert len(finder.find().logs) == module.MANY + 1
+        (tmp_path / "999.log").unlink()
+        assert len(finder.find().logs) == module.MANY
+
+
+def test_the_companions_of_many_logs_are_those_of_each(folder: Path) -> None:
+    before = {logs.source: logs.twins for logs in find_logs([str(folder)]).logs}
+    for number in range(module.MANY):
+        (folder / f"{number}.log").touch()
+    (folder / "3.err").symlink_to(folder / "nowhere")
+    (folder / "4.err").symlink_to(folder / "3.log")
+    found = {logs.source: logs.twins for logs in find_logs([str(folder)]).logs}
+    assert {source: found[source] for source in before} == before
+    assert found[str(folder / "3.log")] == ()
+    assert found[str(folder / "4.log")] == (str(folder / "4.err"),)

@@ -25,6 +25,7 @@ from vllm_watch.cli.common import (
 )
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.writing import path_aside
+from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.eventrows import EVENT_FIELDS, event_rows, event_rows_as_they_come
@@ -225,16 +226,19 @@ def _since(rows: Iterator[Row | None], span: Span, beginnings: Beginnings) -> It
 def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
     """Pass on what following yields; say each trouble on stderr when it begins."""
     last: set[str] = set()
-    troubles: dict[tuple[str, str], str | None] = {}
+    troubles: dict[tuple[str, str], tuple[str | None, float | None]] = {}
     for item in items:
         if isinstance(item, Looked):
-            missing = {f"{path}: matches no file yet; it waits for one" for path in item.missing}
-            now = missing.union(item.troubles, filter(None, troubles.values()))
-            for text in sorted(now - last):
-                say(text)
-            last = now
+            now: dict[str, float | None] = {
+                f"{path}: matches no file yet; it waits for one": None for path in item.missing
+            }
+            now.update(zip(item.troubles, item.troubles_since, strict=True))
+            now.update((text, since) for text, since in troubles.values() if text)
+            for text in sorted(now.keys() - last):
+                say(text + since_words(now[text], item.time))
+            last = set(now)
         else:
-            troubles[item.source, item.file] = item.trouble
+            troubles[item.source, item.file] = item.trouble, item.trouble_since
         yield item
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
@@ -67,3 +67,15 @@ def place_time(time: TimeText, first: float, newest: float, reference: float, tz
     return (
         moment if moment <= newest else (day + timedelta(days=-1, seconds=time.seconds)).timestamp()
     )
+
+
+def since_words(since: float | None, now: float, tz: tzinfo | None = None) -> str:
+    """Return ` (since 12:03)` to stand behind a trouble, "" if its beginning is not known.
+
+    A day other than today is told too. Times are of `tz`, by default this machine's zone.
+    """
+    if since is None:
+        return ""
+    began, today = (datetime.fromtimestamp(at, UTC).astimezone(tz) for at in (since, now))
+    day = "" if began.date() == today.date() else "%m-%d "
+    return f" (since {began:{day}%H:%M})"

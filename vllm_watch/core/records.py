@@ -135,4 +135,4 @@ class Looked:
     caught_up: bool = True
     """True when everything that was there has been read."""
     troubles_since: tuple[float, ...] = ()
-    """Wall clock at which each of `troubles` began."""
+    """Wall clock at which each of `troubles` began, in their order."""

@@ -9,11 +9,12 @@ from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.resting import Resting
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import FollowOptions
-from vllm_watch.sources.paths import STDIN, Found, LogSet, find_logs, folders_of
+from vllm_watch.sources.paths import STDIN, Found, LogFinder, LogSet, folders_of
 from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
 
@@ -40,19 +41,27 @@ class Ingest:
         """Read what `patterns` mean: files, globs, folders, `-`."""
         self.patterns = tuple(patterns)
         self.found = Found((), ())
+        self._finder = LogFinder(self.patterns)
         self._formats = formats
         self._options = options or ReadOptions()
+        systems = FileSystems()
         self._following = FollowOptions(
             pool=DescriptorPool(),
+            clock=self._options.clock,
             now=self._options.now,
-            reopens=FileSystems().reopens,
+            reopens=systems.reopens,
             rotated=self._options.rotated,
             patient=self._options.live,
         )
+        self._resting = Resting(systems.kind, self._options.clock)
         self._readers: dict[str, FileReader] = {}
         self._backlog = Backlog()
         self._places: dict[str, set[FileReader]] = {}
         """The readers by where their files are: as absolute paths, and where links lead."""
+        self._troubles_since: dict[str, float] = {}
+        """Wall clock at which each trouble with a folder was seen first."""
+        self._linked = False
+        """Whether a file is a link: where it leads may change without a word."""
         self._strangers: set[str] = set()
         """Files beside the logs that changed since the last poll: they are none of ours."""
 
@@ -68,7 +77,7 @@ class Ingest:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options
         seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
-        pace = Pace(seconds)
+        pace = Pace(seconds, options.clock)
         while not stop.is_set():
             for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
                 yield from self._look(changed, stop, pace)
@@ -87,11 +96,12 @@ class Ingest:
         self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
     ) -> Iterator[Batch | Looked]:
         """Yield what is new in the files that changed, in all files if that is not known."""
-        for reader in self._concerned(changed):
+        for reader in self._concerned(changed, pace):
             known = reader.caught_up
             for batch in reader.read():
                 if pace is not None and known and batch.size:
                     pace.grew(os.path.abspath(reader.path))
+                    self._resting.grew(reader.path, by_event=pace.by_event)
                 yield batch
                 if stop.is_set():
                     return
@@ -124,16 +134,19 @@ class Ingest:
         self._place()
         return reader.completed(newest)
 
-    def _concerned(self, changed: set[str] | None) -> list[FileReader]:
-        """Return the readers of the files that changed, of all files if that is not known."""
+    def _concerned(self, changed: set[str] | None, pace: Pace | None) -> list[FileReader]:
+        """Return the readers of the files that changed, of all that are due if it is not known."""
         # A folder that was given as "." or "logs/" is told of in just these words.
         places = {os.path.abspath(path) for path in changed or ()}
         if changed is None or not places <= self._places.keys() | self._strangers:
+            known = len(self._readers)
             self.discover()
             self._strangers = places if changed is not None else set()
-            self._place()
+            if places or self._linked or len(self._readers) != known:
+                self._place()
         if changed is None:
-            return list(self._readers.values())
+            due = self._resting.due(self._readers, pace.watched if pace else ())
+            return [reader for path, reader in self._readers.items() if path in due]
         concerned = {reader for place in places for reader in self._places.get(place, ())}
         return [
             reader
@@ -148,10 +161,11 @@ class Ingest:
         for path, reader in self._readers.items():
             for place in _places_of(path, folders):
                 self._places.setdefault(place, set()).add(reader)
+        self._linked = any(os.path.islink(path) for path in self._readers)
 
     def discover(self) -> Found:
         """Look which logs the patterns mean now, and read the new ones from here on."""
-        self.found = find_logs(self.patterns)
+        self.found = self._finder.find()
         for logs in self.found.logs:
             self._add(logs)
         return self.found
@@ -203,9 +217,13 @@ class Ingest:
         return folders_of(self.patterns)
 
     def _looked(self) -> Looked:
+        now = self._options.now()
+        texts = tuple(trouble.text for trouble in self.found.troubles)
+        self._troubles_since = {text: self._troubles_since.get(text, now) for text in texts}
         return Looked(
-            self._options.now(),
+            now,
             len(self.found.logs),
             self.found.missing,
-            tuple(trouble.text for trouble in self.found.troubles),
+            texts,
+            troubles_since=tuple(self._troubles_since[text] for text in texts),
         )

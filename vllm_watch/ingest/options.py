@@ -30,3 +30,5 @@ class ReadOptions:
     """Whether to begin with the rotated files beside each log."""
     now: Callable[[], float] = time.time
     """The wall clock."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds that only grow: when what is looked at again."""

@@ -13,6 +13,8 @@ FRESH_SECONDS = 30.0
 
 REOPENED = frozenset({"nfs", "nfs4"})
 """Where `stat` answers from a cache: only opening a file asks the server."""
+LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
+"""Where every change is made on this machine: told of by events, and seen in a folder's times."""
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -29,12 +31,12 @@ class FileSystems:
         self._read_at: float | None = None
         self._mounts: list[tuple[str, str]] = []
         self._kinds: dict[str, str] = {}
+        self._reopened = False
+        """Whether there is any mount whose files are opened again."""
 
     def kind(self, path: str) -> str:
         """Return the type of the file system that a path is on (`ext4`, `nfs4`), "" if unknown."""
-        now = self._clock()
-        if self._read_at is None or now - self._read_at > FRESH_SECONDS:
-            self._read_at, self._mounts, self._kinds = now, _parsed(self._table()), {}
+        self._refresh()
         folder = os.path.dirname(path)
         kind = self._kinds.get(folder)
         if kind is None or os.path.islink(path):
@@ -46,7 +48,16 @@ class FileSystems:
 
     def reopens(self, path: str) -> bool:
         """Tell whether a file has to be opened again at each look."""
-        return self.kind(path) in REOPENED
+        self._refresh()
+        # Thousands of files are asked for at each look, and few machines have such a mount.
+        return self._reopened and self.kind(path) in REOPENED
+
+    def _refresh(self) -> None:
+        """Read the table of mounts, unless it is fresh."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > FRESH_SECONDS:
+            self._read_at, self._mounts, self._kinds = now, _parsed(self._table()), {}
+            self._reopened = any(kind in REOPENED for _, kind in self._mounts)
 
 
 def _system_table() -> str:

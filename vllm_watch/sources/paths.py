@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 STDIN = "-"
@@ -12,6 +13,8 @@ STDIN = "-"
 
 _PACKED = ("", ".gz", ".zst")
 """What may stand behind the name of a log, or of a companion, that was saved compressed."""
+MANY = 16
+"""Logs in one folder from which on it is listed once, not asked for each companion's name."""
 _LOGS = tuple(".log" + packed for packed in _PACKED)
 _TWIN_ENDINGS = (".err",)
 _PBS_ENDINGS = ("_pbs.out", "_pbs.err")
@@ -59,6 +62,9 @@ def find_logs(patterns: Sequence[str]) -> Found:
         matched = _matches(pattern, troubles)
         if not matched:
             missing.append(pattern)
+        if len(patterns) == 1:
+            names = dict.fromkeys(matched)
+            break
         for name in matched:
             # `a.log` and `./a.log` are one log, called as it was first.
             place = os.path.abspath(name)
@@ -66,9 +72,66 @@ def find_logs(patterns: Sequence[str]) -> Found:
                 places.add(place)
                 names[name] = None
     logs = dict.fromkeys(log_of_twin(name, names) for name in names)
+    exists = _Names(logs).exists
     return Found(
-        tuple(LogSet(name, twins_of(name)) for name in logs), tuple(missing), tuple(troubles)
+        tuple(LogSet(name, twins_of(name, exists)) for name in logs),
+        tuple(missing),
+        tuple(troubles),
     )
+
+
+class LogFinder:
+    """Looks again and again which logs the same patterns mean."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """Look for what `patterns` mean."""
+        self._patterns = tuple(patterns)
+        self._names: dict[str, set[str]] | None = None
+        """All names in the folders when it was last found out."""
+        self._found = Found((), ())
+
+    def find(self) -> Found:
+        """Return what they mean now; of many logs that is found out only if a name changed."""
+        known = self._found
+        certain = len(known.logs) >= MANY and not known.missing and not known.troubles
+        names = self._present_names() if certain else None
+        if names is None or names != self._names:
+            self._names, self._found = names, find_logs(self._patterns)
+        return self._found
+
+    def _present_names(self) -> dict[str, set[str]] | None:
+        """Return all names in the folders that count; None if these are not certain."""
+        names: dict[str, set[str]] = {}
+        for pattern in self._patterns:
+            folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
+            if pattern == STDIN or glob.has_magic(folder):
+                return None
+            try:
+                names[folder] = set(os.listdir(folder or "."))
+            except OSError:
+                return None
+        return names
+
+
+class _Names:
+    """Tells which files exist; where there are many logs, from one list of their folder."""
+
+    def __init__(self, logs: Iterable[str]) -> None:
+        """List the folders that hold many of `logs`."""
+        counts = Counter(os.path.dirname(log) for log in logs)
+        self._listed: dict[str, set[str]] = {}
+        for folder, count in counts.items():
+            if count >= MANY:
+                try:
+                    self._listed[folder] = set(os.listdir(folder or "."))
+                except OSError:
+                    continue  # its files may be known though it cannot be listed
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a path names something that is there."""
+        folder, name = os.path.split(path)
+        listed = self._listed.get(folder)
+        return (listed is None or name in listed) and os.path.exists(path)
 
 
 def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
@@ -111,7 +174,7 @@ def _base(path: str) -> str:
     return os.path.splitext(path)[0].removesuffix("_realtime")
 
 
-def twins_of(source: str) -> tuple[str, ...]:
+def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
     """Return the companions of a log that exist: what went to stderr stands there."""
     plain, packed = _unpacked(source)
     if source == STDIN or not plain.endswith(".log"):
@@ -122,7 +185,7 @@ def twins_of(source: str) -> tuple[str, ...]:
     found = []
     for name in names:
         # Saved ones only: beside a log that grows, an archive is the companion of an older one.
-        there = [name + end for end in (_PACKED if packed else ("",)) if os.path.exists(name + end)]
+        there = [name + end for end in (_PACKED if packed else ("",)) if exists(name + end)]
         found += there[:1]
     return tuple(found)
 

@@ -6,6 +6,7 @@ FUSE no events come at all, so every file is looked at once in a while whatever 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -43,7 +44,9 @@ class Pace:
         self.slow = poll_seconds
         self.by_event = False
         """Whether the newest wake-up came from an event."""
-        self._clock = clock
+        self.watched: frozenset[str] = frozenset()
+        """The folders, as absolute paths, from which events are expected now."""
+        self.clock = clock
         self._hot: dict[str, float] = {}
 
     @property
@@ -53,7 +56,7 @@ class Pace:
 
     def hot(self) -> set[str]:
         """Return the files that grew lately without an event that told of it."""
-        now = self._clock()
+        now = self.clock()
         self._hot = {path: until for path, until in self._hot.items() if until > now}
         return set(self._hot)
 
@@ -62,7 +65,7 @@ class Pace:
         if self.by_event:
             self._hot.pop(path, None)
         else:
-            self._hot[path] = self._clock() + HOT_SECONDS
+            self._hot[path] = self.clock() + HOT_SECONDS
 
 
 def wakeups(
@@ -82,24 +85,24 @@ def wakeups(
     pace = pace or Pace(poll_seconds)
     unwatchable: dict[str, float] = {}
     while not stop.is_set():
-        now = time.monotonic()
+        now = pace.clock()
         unwatchable = {folder: until for folder, until in unwatchable.items() if until > now}
         watched = (folders() if events else set()) - unwatchable.keys()
         if not watched:
-            pace.by_event = False
+            pace.by_event, pace.watched = False, frozenset()
             yield None
             yield from _polls(stop, pace)
             continue
         failed = yield from _watched(watched, unwatchable.keys(), folders, stop, pace)
-        unwatchable.update(dict.fromkeys(failed, time.monotonic() + RETRY_SECONDS))
+        unwatchable.update(dict.fromkeys(failed, pace.clock() + RETRY_SECONDS))
 
 
 def _polls(stop: StopEvent, pace: Pace) -> Iterator[set[str] | None]:
     """Wait for one poll; what is hot is looked at meanwhile."""
-    end = time.monotonic() + pace.slow
-    while not stop.is_set() and (left := end - time.monotonic()) > 0:
+    end = pace.clock() + pace.slow
+    while not stop.is_set() and (left := end - pace.clock()) > 0:
         stop.wait(min(left, pace.seconds))
-        if not stop.is_set() and time.monotonic() < end and (hot := pace.hot()):
+        if not stop.is_set() and pace.clock() < end and (hot := pace.hot()):
             yield hot
 
 
@@ -113,9 +116,11 @@ def _watched(
     """Yield wake-ups until the set of folders changes; return those that cannot be watched."""
     from watchfiles import watch  # 57 ms, and only following needs it
 
-    polled = time.monotonic()
-    pace.by_event = False
+    polled = pace.clock()
+    identities = _identities(watched)
+    pace.by_event, pace.watched = False, frozenset()
     yield None
+    pace.watched = frozenset(map(os.path.abspath, watched))
     try:
         for changes in watch(
             *watched,
@@ -135,17 +140,30 @@ def _watched(
                 if not paths.isdisjoint(watched):
                     return set()  # a folder itself changed: one that was made again is another
             pace.by_event = False
-            if time.monotonic() - polled >= pace.slow:
+            if pace.clock() - polled >= pace.slow:
                 yield None
-                polled = time.monotonic()
-                if folders() - set(unwatchable) != watched:
-                    return set()
+                polled = pace.clock()
+                if folders() - set(unwatchable) != watched or _identities(watched) != identities:
+                    return set()  # another folder, or another one under that name: a new mount
             elif not changes and (hot := pace.hot()):
                 yield hot
     except (OSError, RuntimeError):
         # A folder vanished, or the system has no watches left: the poll sees to those.
         return _unwatchable(watched)
     return set()
+
+
+def _identities(folders: Collection[str]) -> dict[str, tuple[int, int] | None]:
+    """Return device and inode of each folder, None where it cannot be told."""
+    found: dict[str, tuple[int, int] | None] = {}
+    for folder in folders:
+        try:
+            status = os.stat(folder)
+        except OSError:
+            found[folder] = None
+        else:
+            found[folder] = (status.st_dev, status.st_ino)
+    return found
 
 
 def _unwatchable(folders: set[str]) -> set[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
+from vllm_watch.core.moments import since_words
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.jobs import JobWatch
@@ -190,7 +191,7 @@ def make_view(
         facts,
         window,
         waiting,
-        (*_notes(monitor), *troubles),
+        (*_notes(monitor, tz), *troubles),
         choices.filter,
         len(servers) - len(shown),
         _reading(monitor, live=timeline.mode == "live"),
@@ -259,9 +260,13 @@ def _problems(rows: list[Row], silences: Mapping[Key, float | None]) -> tuple[Pr
     return tuple(found)
 
 
-def _notes(monitor: Monitor) -> tuple[str, ...]:
+def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
     looked = monitor.store.looked
-    notes = [*monitor.notes, *(looked.troubles if looked else ())]
+    notes = [*monitor.notes]
+    now = looked.time if looked else 0.0
+    if looked:
+        each = zip(looked.troubles, looked.troubles_since, strict=True)
+        notes += [text + since_words(since, now, tz) for text, since in each]
     if looked and monitor.store.servers:
         notes += [
             f"{path}: is not there yet; it is read when it appears" for path in looked.missing
@@ -269,10 +274,7 @@ def _notes(monitor: Monitor) -> tuple[str, ...]:
     for server in monitor.store.servers.values():
         if server.trouble:
             since = server.trouble_since
-            when = (
-                f" (since {datetime.fromtimestamp(since, UTC).astimezone():%H:%M})" if since else ""
-            )
-            notes.append(server.trouble + when)
+            notes.append(server.trouble + since_words(since, now or since or 0.0, tz))
         if server.stats_like:
             notes.append(
                 f"{server.source}: {server.stats_like} stats-like lines without a known envelope"

@@ -1,0 +1,75 @@
+"""Which of many files need not be looked at with each poll: those that rest where events tell.
+
+A look at a file costs some 20 µs, so a poll of 5,000 each second would keep a tenth of a core busy.
+Files that have not grown for a while, in a watched folder of a local file system, are looked at
+with every tenth poll only. Should one of these have grown without an event, its folder's events
+are believed no more: then each poll looks at all of its files again.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Collection
+
+from vllm_watch.sources.filesystems import LOCAL
+
+MANY = 200
+"""Files from which on some may rest: fewer cost next to nothing."""
+QUIET_SECONDS = 60.0
+"""For how long a file must not have grown to rest."""
+RARELY = 10
+"""A file that rests is looked at with one of this many polls."""
+
+
+class Resting:
+    """Tells which files are due in a poll."""
+
+    def __init__(self, kind: Callable[[str], str], clock: Callable[[], float]) -> None:
+        """`kind` tells the type of the file system of a path; `clock` only grows."""
+        self._kind = kind
+        self._clock = clock
+        self._polls = 0
+        self._quiet_from: dict[str, float] = {}
+        """When each file grew, or was first asked for."""
+        self._untold: set[str] = set()
+        """Folders in which a file grew without an event while it rested."""
+
+    def due(self, paths: Collection[str], watched: Collection[str]) -> set[str]:
+        """Return which of all files to look at in this poll.
+
+        `watched` are the folders, as absolute paths, from which events are expected now.
+        """
+        self._polls += 1
+        if len(paths) < MANY or not watched:
+            return set(paths)
+        now = self._clock()
+        folders: dict[str, bool] = {}
+        due = set()
+        for path in paths:
+            quiet_from = self._quiet_from.setdefault(path, now)
+            folder = os.path.dirname(path)
+            if folder not in folders:
+                folders[folder] = self._tells(folder, path, watched)
+            if not folders[folder] or now - quiet_from < QUIET_SECONDS or self._turn(path):
+                due.add(path)
+        return due
+
+    def grew(self, path: str, *, by_event: bool) -> None:
+        """Note that a file had grown when it was looked at, for an event or in a poll."""
+        now = self._clock()
+        rested = now - self._quiet_from.get(path, now) >= QUIET_SECONDS
+        if rested and not by_event:
+            self._untold.add(os.path.dirname(path))
+        self._quiet_from[path] = now
+
+    def _tells(self, folder: str, path: str, watched: Collection[str]) -> bool:
+        return (
+            os.path.abspath(folder) in watched
+            and folder not in self._untold
+            and self._kind(path) in LOCAL
+        )
+
+    def _turn(self, path: str) -> bool:
+        """Spread the files that rest over the polls."""
+        return (zlib.crc32(os.fsencode(path)) + self._polls) % RARELY == 0
