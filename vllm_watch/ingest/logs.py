@@ -14,6 +14,7 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import FollowOptions
+from vllm_watch.sources.listing import Listings
 from vllm_watch.sources.paths import STDIN, Found, LogFinder, LogSet, folders_of
 from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
@@ -52,6 +53,7 @@ class Ingest:
             reopens=systems.reopens,
             rotated=self._options.rotated,
             patient=self._options.live,
+            listings=Listings(systems.kind),
         )
         self._resting = Resting(systems.kind, self._options.clock)
         self._readers: dict[str, FileReader] = {}

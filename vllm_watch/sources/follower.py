@@ -28,8 +28,8 @@ from vllm_watch.sources.compressed import ArchiveError
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import Document, ReplacedError
 from vllm_watch.sources.documents import Documents
+from vllm_watch.sources.listing import Listings
 from vllm_watch.sources.openfile import GoneError, OpenFile
-from vllm_watch.sources.rotated import Folders
 from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
 from vllm_watch.sources.unread import BlockedError, Finder, Held, Unread
 
@@ -47,8 +47,8 @@ class FollowOptions:
 
     pool: DescriptorPool = field(default_factory=DescriptorPool)
     """The descriptors of all files together."""
-    folders: Folders = field(default_factory=Folders)
-    """The lists of all folders."""
+    listings: Listings = field(default_factory=Listings)
+    """The names in all folders."""
     clock: Callable[[], float] = time.monotonic
     """Seconds that only grow."""
     now: Callable[[], float] = time.time
@@ -98,7 +98,7 @@ class Follower:
             self.path,
             self._documents,
             self._options.pool,
-            self._options.folders,
+            self._options.listings,
             self._options.clock,
             self._held,
             patient=self._options.patient,
@@ -234,13 +234,17 @@ class Follower:
             seen += [held.file.status() for held in self._old]
             if status is None and self._current:
                 seen.append(self._current.file.status())
-            if self._finder.newest and not (self._current and self._current.document):
+            if self._finder.newest and (status is None or not self._has_data()):
                 seen.append(os.stat(self._finder.newest))  # its writer may not have reopened yet
         except (OSError, GoneError):
             return ()
         return tuple(
             (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in seen
         )
+
+    def _has_data(self) -> bool:
+        """Tell whether something was read of what the path names."""
+        return self._current is not None and self._current.document is not None
 
     def _read_on(self) -> Generator[Chunk, None, bool]:
         """Yield what was appended to the open files; return whether that is all there is to do."""

@@ -5,52 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
-import time
-from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice, takewhile
 
 from vllm_watch.sources.document import Identity
+from vllm_watch.sources.listing import Listings
 
 _ROTATED = re.compile(r"[.\-_](?:\d[\dTZ:@+.\-_]*|old|bak|prev)(?:\.(?:gz|zst))?\Z")
 _NUMBER = re.compile(r"\.(\d{1,4})(?:\.(?:gz|zst))?\Z")
 
 TRIES = 5
 """Looks at a folder that changes under our eyes before we leave it for the next time."""
-
-
-SETTLED_SECONDS = 0.1
-"""Age of a folder's modification time from which on a later change gives it another one: the
-kernel's clock of files ticks every few milliseconds."""
-
-
-class Folders:
-    """Lists folders, not again as long as they are the same: thousands of logs may share one."""
-
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        """Begin with nothing listed; `now` is the clock of the modification times."""
-        self._now = now
-        self._listed: dict[str, tuple[tuple[int, ...], list[str]]] = {}
-
-    def names(self, folder: str, prefix: str) -> list[str]:
-        """Return the names in a folder that begin with `prefix`.
-
-        Raises:
-            OSError: the folder cannot be listed.
-        """
-        folder = folder or "."
-        status = os.stat(folder)
-        stamp = (status.st_dev, status.st_ino, status.st_mtime_ns)
-        known, names = self._listed.get(folder, ((), []))
-        if known != stamp:
-            settled = self._now() - status.st_mtime > SETTLED_SECONDS
-            names = sorted(os.listdir(folder))
-            self._listed.pop(folder, None)
-            if settled:
-                self._listed[folder] = (stamp, names)
-        at = bisect_left(names, prefix)
-        return list(takewhile(lambda name: name.startswith(prefix), islice(names, at, None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +37,7 @@ def is_rotated_name(name: str, log: str) -> bool:
     )
 
 
-def rotated_files(log: str, folders: Folders) -> list[Entry]:
+def rotated_files(log: str, listings: Listings) -> list[Entry]:
     """Return the rotated files beside a log, oldest first; beside where it leads, if it is a link.
 
     Raises:
@@ -81,14 +45,14 @@ def rotated_files(log: str, folders: Folders) -> list[Entry]:
     """
     for _ in range(TRIES):
         try:
-            return _oldest_first(_rotated_now(log, folders))
+            return _oldest_first(_rotated_now(log, listings))
         except FileNotFoundError:
             if not os.path.isdir(os.path.dirname(log) or "."):
                 raise
     raise InterruptedError(f"{log}: its folder changes faster than it can be listed")
 
 
-def _rotated_now(log: str, folders: Folders) -> list[Entry]:
+def _rotated_now(log: str, listings: Listings) -> list[Entry]:
     places = [log]
     if os.path.islink(log):
         places.append(os.path.realpath(log))
@@ -97,7 +61,7 @@ def _rotated_now(log: str, folders: Folders) -> list[Entry]:
         folder, base = os.path.split(place)
         if place != log and not os.path.isdir(folder):
             continue  # the link leads nowhere
-        for name in folders.names(folder, base):
+        for name in listings.beginning(folder, base):
             path = os.path.join(folder, name)
             if is_rotated_name(name, base) and not _leads_nowhere(path):
                 entry = entry_of(path)
@@ -123,13 +87,13 @@ def entry_of(path: str, *, is_log: bool = False) -> Entry | None:
     return Entry(path, identity, status.st_size, status.st_mtime_ns, is_log)
 
 
-def family(log: str, folders: Folders) -> list[Entry]:
+def family(log: str, listings: Listings) -> list[Entry]:
     """Return the rotated files of a log and, last, what its path names now.
 
     Raises:
         OSError: the folder cannot be listed, or a file in it cannot be asked about.
     """
-    files = rotated_files(log, folders)
+    files = rotated_files(log, listings)
     try:
         newest = entry_of(log, is_log=True)
     except FileNotFoundError:

@@ -17,8 +17,9 @@ from vllm_watch.sources.compressed import ArchiveError, ArchiveStream, is_compre
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import HEAD, Document, Identity, ReplacedError, beginning
 from vllm_watch.sources.documents import Documents, Verdict
+from vllm_watch.sources.listing import Listings
 from vllm_watch.sources.openfile import GoneError, OpenFile
-from vllm_watch.sources.rotated import TRIES, Entry, Folders, family, is_rotated_name, rotated_files
+from vllm_watch.sources.rotated import TRIES, Entry, family, is_rotated_name, rotated_files
 from vllm_watch.sources.troubles import list_trouble, open_trouble
 
 PATIENCE_SECONDS = 10.0
@@ -83,7 +84,7 @@ class Finder:
         log: str,
         documents: Documents,
         pool: DescriptorPool,
-        folders: Folders,
+        listings: Listings,
         clock: Callable[[], float],
         held: Callable[[], list[Held]],
         *,
@@ -100,7 +101,7 @@ class Finder:
         self._log = log
         self._documents = documents
         self._pool = pool
-        self._folders = folders
+        self._listings = listings
         self._clock = clock
         self._held = held
         self._done: dict[Identity, tuple[int, int]] = {}
@@ -115,7 +116,7 @@ class Finder:
     def pass_over_all(self) -> None:
         """Take all rotated files that are there now for the past, which is not read."""
         with contextlib.suppress(OSError):
-            for entry in rotated_files(self._log, self._folders):
+            for entry in rotated_files(self._log, self._listings):
                 self._done[entry.identity] = (entry.size, entry.modified)
                 if is_compressed(entry.path):
                     continue
@@ -210,7 +211,7 @@ class Finder:
 
     def _listed(self) -> list[Entry]:
         try:
-            return family(self._log, self._folders)
+            return family(self._log, self._listings)
         except FileNotFoundError:
             raise
         except PermissionError as error:
@@ -276,6 +277,9 @@ class Finder:
                 raise FileNotFoundError(entry.path)  # it moved on meanwhile
             verdict = self._documents.match(entry, file.descriptor(), self._standing(entries))
             document = self._document(verdict, entry, file.descriptor)
+            for held in self._held():
+                if held.file is file:
+                    held.document = document
             if entry.is_log:
                 keep = True
                 if document:
