@@ -157,3 +157,23 @@ def test_hot_files_come_between_two_polls() -> None:
     assert next(items) == {"a.log"}
     stop.set()
     assert list(items) == []
+
+
+def test_it_is_told_when_it_gets_quiet_after_events(tmp_path: Path) -> None:
+    """Long before the next poll: what is held back for a companion line comes out."""
+    log = tmp_path / "a.log"
+    stop = threading.Event()
+    items = wakeups(lambda: {str(tmp_path)}, stop, 2.0, events=True)
+    assert next(items) is None
+    deadline = time.monotonic() + PATIENCE
+    since_poll: list[set[str]] = []
+    while set() not in since_poll and time.monotonic() < deadline:
+        changed = next(items)
+        if changed is None:
+            since_poll.clear()
+            log.write_text("x\n")
+        else:
+            since_poll.append(changed)
+    stop.set()
+    assert since_poll[-1] == set()
+    assert {str(log)} in since_poll

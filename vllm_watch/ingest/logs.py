@@ -97,17 +97,23 @@ class Ingest:
     def _look(
         self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
     ) -> Iterator[Batch | Looked]:
-        """Yield what is new in the files that changed, in all files if that is not known."""
+        """Yield what is new in the files that changed, in all files if that is not known.
+
+        At the end of all files comes the word that it is so, and between two polls when nothing
+        was new: then nothing belongs to what came last.
+        """
+        quiet = pace is not None and not pace.by_event
         for reader in self._concerned(changed, pace):
             known = reader.caught_up
             for batch in reader.read():
+                quiet = quiet and not batch.size
                 if pace is not None and known and batch.size:
                     pace.grew(os.path.abspath(reader.path))
                     self._resting.grew(reader.path, by_event=pace.by_event)
                 yield batch
                 if stop.is_set():
                     return
-        if changed is None:
+        if changed is None or quiet:
             yield self._looked()
 
     def _catch_up(self, stop: StopEvent) -> Iterator[Batch | Looked]:

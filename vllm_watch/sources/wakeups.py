@@ -80,7 +80,9 @@ def wakeups(
 
     `folders` is asked again after each poll, so that folders that appear are watched too. A folder
     that cannot be watched is left to the poll, the others keep their events. Between two polls the
-    files that `pace` calls hot are yielded. Ends when `stop` is set.
+    files that `pace` calls hot are yielded, and once when it gets quiet after events these alone,
+    if any: what is held back for a line just behind it need not wait for the poll. Ends when `stop`
+    is set.
     """
     pace = pace or Pace(poll_seconds)
     unwatchable: dict[str, float] = {}
@@ -121,6 +123,7 @@ def _watched(
     pace.by_event, pace.watched = False, frozenset()
     yield None
     pace.watched = frozenset(map(os.path.abspath, watched))
+    told = False
     try:
         for changes in watch(
             *watched,
@@ -134,6 +137,7 @@ def _watched(
             raise_interrupt=True,
         ):
             if changes:
+                told = True
                 paths = {path for _, path in changes}
                 pace.by_event = True
                 yield paths
@@ -145,8 +149,11 @@ def _watched(
                 polled = pace.clock()
                 if folders() - set(unwatchable) != watched or _identities(watched) != identities:
                     return set()  # another folder, or another one under that name: a new mount
-            elif not changes and (hot := pace.hot()):
-                yield hot
+            elif not changes:
+                hot = pace.hot()
+                if hot or told:
+                    yield hot
+                told = False
     except (OSError, RuntimeError):
         # A folder vanished, or the system has no watches left: the poll sees to those.
         return _unwatchable(watched)
