@@ -171,7 +171,8 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     assert "→ --gpu-memory-utilization 0.15 → 0.90" in text
     assert "[presets guide]" in text
     small = plain(draw, Findings(), views["critical"], (40, 2))
-    assert "more" in small
+    assert "--gpu-memory-utilization 0.15 → 0.90" in small
+    assert len(small.split("\n")) == 2
 
 
 def test_the_card_tells_who_it_is(draw: Draw, views: dict[str, ScreenView]) -> None:

@@ -17,6 +17,8 @@ from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity
 
 SLOW_START = "slow-start"
 """What stands for a start-up that takes too long, which is no state of its own."""
+UNPROVED = "cause not proved"
+"""What is said of a fault that a server had when it died of something that its log does not name."""
 NEAR_ZERO = "throughput-near-zero"
 """The rule that explains every trend."""
 
@@ -83,16 +85,21 @@ def findings_at(
         before = [span for span in case.alerts.firing(at) if span.rule.severity != "note"]
         last_words = [_alert_finding(case, span, at, before) for span in _earliest(before)]
         last_words += _unexplained((f for f in trends if f.severity != "note"), before)
-        found += [
-            replace(finding, title=f"before that: {finding.title}", until=state.since)
-            for finding in last_words
-        ]
+        found += [_before_the_end(finding, state) for finding in last_words]
     elif state.name != "stopped":
         firing = case.alerts.firing(time)
         found += [_alert_finding(case, span, time, firing) for span in _earliest(firing)]
         found += _unexplained(trends, firing)
     ranked = sorted(_unhidden(case.book, found), key=_rank)
     return tuple(one_per_flag(ranked, lambda finding: _plain(case.book, finding)))
+
+
+def _before_the_end(finding: Finding, state: ServerState) -> Finding:
+    """Return what was wrong when a server died, as that: what came before is no proof."""
+    seen = finding.detail.partition(";")[0]  # what follows tells how to go on
+    detail = seen if state.cause else f"{UNPROVED}: {seen}"
+    title = f"before that: {finding.title}"
+    return replace(finding, title=title, detail=detail, until=state.since)
 
 
 def findings_of(
