@@ -18,7 +18,7 @@ from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity
 SLOW_START = "slow-start"
 """What stands for a start-up that takes too long, which is no state of its own."""
 UNPROVED = "cause not proved"
-"""What is said of a fault that a server had when it died of something that its log does not name."""
+"""Said of a fault that a server had when it died of something that its log does not name."""
 NEAR_ZERO = "throughput-near-zero"
 """The rule that explains every trend."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
@@ -14,6 +15,8 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import progress_bar
 from vllm_watch.tui.widgets.columns import LEFT, CellDrawer, Column, columns_for, header
 from vllm_watch.tui.widgets.pane import Pane, fitted
+
+_DAY = 86_400.0
 
 
 class Fleet(Pane, can_focus=True):
@@ -180,11 +183,31 @@ def _story(
             text.append(f"{row.errors or 0:.1f} errors/s  ", style=palette["muted"])
         text.append("writes no stats lines → --api-server-count 1", style=palette["note"])
     else:
-        word = "died" if row.state.name == "dead" else "ended"
-        text = Text()
-        text.append(f"{word} {ago} ago" if past is not None else word, style=palette["critical"])
-        why = row.state.why.removeprefix("[shutdown] ")
-        text.append(f"  {why}", style=palette["muted"])
+        text = _ending(view, row, past, room, palette)
     text.truncate(max(0, room), overflow="ellipsis")
     line.append_text(text)
     return line
+
+
+def _ending(
+    view: ScreenView, row: Row, past: float | None, room: int, palette: dict[str, str]
+) -> Text:
+    """Return when and why a server ended, in the most words that need not be cut."""
+    when = "died" if row.state.name == "dead" else "ended"
+    ago = "" if past is None else f"{figures.duration(past)} ago"
+    if past is not None and row.state.since is not None:
+        if past >= _DAY:  # a time of day would not tell which
+            when, ago = f"{when} {ago}", ""
+        else:
+            when = f"{when} {figures.clock(row.state.since, view.tz)}"
+    text = Text(when, style=palette["critical"])
+    gap = 2
+    for words in row.ending:
+        if text.cell_len + 1 + cell_len(words) > room:
+            continue
+        gap = min(2, room - text.cell_len - cell_len(words))
+        text.append(" " * gap + words, style=palette["muted"])
+        break
+    if ago and text.cell_len + 3 + len(ago) <= room:
+        text.append(f" · {ago}", style=palette["muted"])
+    return text
