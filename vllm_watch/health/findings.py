@@ -293,6 +293,34 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     return words
 
 
+def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
+    """Return what to say of an alert that has ended, and whether that is good news.
+
+    It is none where nothing was left to judge it by, or where something critical goes on.
+    """
+    time = span.fired if span.until is None else span.until
+    words = _Words(span_words(case, span, time))
+    texts = {
+        "cleared": span.rule.over.format_map(words),
+        "no prompts": f"{span.rule.word}: no prompts to judge by",
+        "idle": f"{span.rule.word}: over, nothing runs",
+    }
+    goes_on = next(
+        (
+            other.rule.word
+            for other in beside
+            if other.rule.severity == "critical"
+            and other.firing_at(time)
+            and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
+        ),
+        None,
+    )
+    text = texts[span.ending]
+    if goes_on is not None:
+        return f"{text}; {goes_on} goes on", False
+    return text, span.ending != "no prompts"
+
+
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
     """Return an alert as the finding that it was when it fired, `beside` the others."""
     return _alert_finding(case, span, span.fired, beside)

@@ -21,6 +21,7 @@ LEGEND = (
     ("■", "stopped by somebody"),
     ("?", "no stats lines are written"),
     ("┊ │", "in the KV bar: the healthy band 30–70 %, the upper limit 80 %"),
+    ("▂▅▇", "in the table: generation over the window, each row on a scale of its own"),
     ("–", "unknown; never shown as 0"),
 )
 """What the signs mean."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -47,6 +47,16 @@ _MIDDLE = (
     Column("kv", "KV", 15),
     Column("age", "AGE", 4, right=True),
 )
+_SAME_MODEL = (
+    Column("port", "SERVER", 9),
+    Column("state", "STATE", 9),
+    *_MIDDLE[2:3],
+    Column("spark", "", 10),
+    _MIDDLE[4],
+    Column("kv", "KV", 18),
+    _MIDDLE[6],
+)
+"""The same where all servers have one model: the head names it, the rows their ports."""
 _NARROW = (
     Column("port", "SERVER", 7),
     Column("gen", "tok/s", 7, right=True),
@@ -67,20 +77,33 @@ def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
     """Return the columns for a width, stretched to fill it.
 
     Names go first: a server that cannot be told from its neighbour is worth less than the shape
-    of a curve. The sparkline takes what they leave.
+    of a curve. The sparkline takes what they leave. A model that all have is named once.
     """
     columns = list(next(columns for least, columns in _LAYOUTS if width >= least))
+    model = _same_model(rows)
+    if model and tuple(columns) == _MIDDLE:
+        columns = list(_SAME_MODEL)
+        both = columns[0].width + 1 + columns[1].width
+        if cell_len(model) <= both:  # states are words, and need no head
+            columns[0] = replace(columns[0], header=model)
+            columns[1] = replace(columns[1], header="")
     used = LEFT + sum(column.width + 1 for column in columns)
     spare = max(0, width - used)
     cells = {column.key: column.width for column in columns}
     if "name" not in cells:
-        cells["spark"] += min(spare // 2, 60)
+        cells["spark"] += min(spare // 2 if "state" not in cells else spare, 60)
     else:
         missing = max(0, max(map(_name_cells, rows), default=0) - cells["name"])
         more = min(missing, spare + cells["spark"] - _SPARK_LEAST)
         cells["name"] += more
         cells["spark"] += min(spare - more, 60)
     return [Column(each.key, each.header, cells[each.key], each.right) for each in columns]
+
+
+def _same_model(rows: Sequence[Row]) -> str:
+    """Return the model that all servers have, empty where they differ or one has no port."""
+    models = {row.model for row in rows}
+    return models.pop() if len(models) == 1 and all(row.port for row in rows) else ""
 
 
 def _name_cells(row: Row) -> int:
@@ -96,15 +119,19 @@ def header(
     columns: list[Column], span: str, palette: dict[str, str], health: HealthSettings
 ) -> Text:
     """Return the head of the table; the sparkline is headed by the window it shows."""
-    line = Text(" " * LEFT)
+    line, place = Text(" " * LEFT), LEFT
     for column in columns:
         title = column.header
         if column.key == "spark":
-            title = f"last {span}" if column.width >= len(span) + 5 else span
+            forms = (f"last {span}, own scale", f"{span}, own scale", "own scale")
+            title = next((form for form in forms if len(form) <= column.width), span)
         if column.key == "kv":
             title = _kv_header(column, health)
-        line.append(fitted(title, column.width) if not column.right else title.rjust(column.width))
-        line.append(" ")
+        over = line.cell_len - place  # a head before it went on into this column
+        place += column.width + 1
+        if column.right:
+            title = title.rjust(column.width)
+        line.append(title[over:].ljust(column.width - over) + " ")
     line.stylize(palette["muted"])
     return line
 
@@ -118,6 +145,9 @@ def _kv_header(column: Column, health: HealthSettings) -> str:
     for level in (health.kv_cache_low, health.kv_cache_healthy_high, health.kv_cache_high):
         mark, number = mark_cell(level, inside) + 1, f"{level * 100:.0f}"
         start = mark if level == health.kv_cache_high else mark + 1 - len(number)
+        beyond = mark_cell(health.kv_cache_high, inside) + 1
+        if level == health.kv_cache_healthy_high and start + len(number) >= beyond:
+            continue  # the upper limit needs the cell
         cells[start : start + len(number)] = number
     return "".join(cells)
 
@@ -175,7 +205,14 @@ class CellDrawer:
         return model
 
     def _port(self, row: Row, width: int) -> Text:
-        return Text(row.name if row.engine is None and not row.port else row.port or row.name)
+        if row.engine is not None:
+            return Text(
+                "all" if row.engine < 0 else f"eng {row.engine:03d}", self._palette["muted"]
+            )
+        if not row.port:
+            return Text(row.name)
+        number = row.name.partition(" (")[2]  # a second server of the same name
+        return Text(row.port + (f" ({number}" if number else ""), style="bold")
 
     def _state(self, row: Row, _: int) -> Text:
         role = row.severity if row.severity in ("warning", "critical") else "text"

@@ -7,6 +7,7 @@ from rich.text import Text
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.wording import shortened
 
 
 class EventList(Pane):
@@ -22,8 +23,8 @@ class EventList(Pane):
             line.stylize(palette["muted"])
             line.append(f"{event.glyph} ", style=palette[event.role])
             line.append(f"{event.server} ", style="bold")
-            line.append(event.text, style=palette["muted"] if event.role == "muted" else "")
-            line.truncate(width, overflow="ellipsis")
+            text = shortened(event.text, width - line.cell_len)
+            line.append(text, style=palette["muted"] if event.role == "muted" else "")
             lines.append(line)
         if len(lines) == 1:
             lines.append(Text(" nothing has happened yet", style=palette["muted"]))

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from rich.text import Text
 
 from vllm_watch.health.findings import UNPROVED
-from vllm_watch.tui.figures import age, clock
+from vllm_watch.tui.figures import DAY, age, clock
 from vllm_watch.tui.screenview import Problem
 from vllm_watch.tui.widgets.pane import beside
 from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
@@ -19,7 +19,6 @@ WORDY = 52
 """From this width on there is room for reasons and for whole times."""
 MOST_LINES = 4
 """Lines of one reason or remedy at most."""
-_DAY = 86_400.0
 
 
 @dataclass(slots=True, eq=False)
@@ -178,7 +177,7 @@ def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
     at = clock(finding.since, tz)
     if finding.until is not None:
         return [f"from {at} for {age(past)}", f"for {age(past)}"]
-    if problem.row.state.name in ("dead", "ended") and past < _DAY:
+    if problem.row.state.name in ("dead", "ended") and past < DAY:
         return [f"at {at}, {age(past)} ago", f"at {at}", at]
     return [f"since {at} {age(past)}", age(past)]
 

@@ -16,8 +16,6 @@ from vllm_watch.tui.widgets.bars import progress_bar
 from vllm_watch.tui.widgets.columns import LEFT, CellDrawer, Column, columns_for, header
 from vllm_watch.tui.widgets.pane import Pane, fitted
 
-_DAY = 86_400.0
-
 
 class Fleet(Pane, can_focus=True):
     """The table of servers. Rows keep their order; the cursor stays on its server."""
@@ -196,7 +194,7 @@ def _ending(
     when = "died" if row.state.name == "dead" else "ended"
     ago = "" if past is None else f"{figures.duration(past)} ago"
     if past is not None and row.state.since is not None:
-        if past >= _DAY:  # a time of day would not tell which
+        if past >= figures.DAY:
             when, ago = f"{when} {ago}", ""
         else:
             when = f"{when} {figures.clock(row.state.since, view.tz)}"
