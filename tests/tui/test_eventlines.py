@@ -23,7 +23,7 @@ def test_the_life_of_the_killed_server_newest_first() -> None:
 
 def test_the_requests_that_failed_are_one_burst() -> None:
     (burst,) = [
-        line for line in lines("h100_saturated_then_killed", "08:53:00") if "HTTP" in line.text
+        line for line in lines("h100_saturated_then_killed", "08:53:00") if "HTTP 500" in line.text
     ]
     assert burst.text == "497 × HTTP 500 at /v1/completions"
     assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "warning", False)

@@ -15,7 +15,7 @@ from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.health.rules import Rule, RuleBook, Test
 from vllm_watch.health.signals import ServerSignals, Signals
 
-Ending = Literal["cleared", "no prompts", "idle"]
+Ending = Literal["cleared", "few prompts", "idle"]
 """Why an alert ended: its level was left, there was nothing to judge it by, or no work at all."""
 MOST_SPANS = 1_000
 """Alerts kept per rule and engine."""
@@ -187,7 +187,7 @@ class AlertMachine:
             watch.clear_run = watch.clear_run + 1 if cleared else 0
             if idle or watch.clear_run >= self._settings.clear_samples:
                 watch.firing.until = max(time, watch.firing.fired)
-                watch.firing.ending = "idle" if idle else "cleared" if better else "no prompts"
+                watch.firing.ending = "idle" if idle else "cleared" if better else "few prompts"
                 watch.firing = None
                 watch.recent.clear()
             return

@@ -302,7 +302,7 @@ def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool
     words = _Words(span_words(case, span, time))
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "no prompts": f"{span.rule.word}: no prompts to judge by",
+        "few prompts": f"{span.rule.word}: too few prompts to judge",
         "idle": f"{span.rule.word}: over, nothing runs",
     }
     goes_on = next(
@@ -318,7 +318,7 @@ def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool
     text = texts[span.ending]
     if goes_on is not None:
         return f"{text}; {goes_on} goes on", False
-    return text, span.ending != "no prompts"
+    return text, span.ending != "few prompts"
 
 
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:

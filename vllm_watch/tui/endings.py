@@ -32,6 +32,7 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     if state.name != "dead":
         return ()
     words = [state.cause, state.why] if state.cause else []
+    kind = ""
     for at, moment in run.placed():
         event = moment.event
         if event.kind not in ERROR_KINDS or (at is not None and at > time):
@@ -39,9 +40,8 @@ def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
         said = str(event.fields.get("error") or event.fields.get("reason") or event.text)
         found = _TYPE.search(said)
         if found:
-            words.append(found[1])
+            kind = kind or found[1]  # later errors follow from the first
         elif not state.cause and not any(" " in known for known in words):
             words.append(said)
-    if not words:
-        words.append(state.why)
-    return tuple(sorted(dict.fromkeys(words), key=lambda each: -len(each)))
+    words = [*words, kind] if words or kind else [state.why]
+    return tuple(sorted(dict.fromkeys(filter(None, words)), key=len, reverse=True))

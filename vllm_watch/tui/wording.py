@@ -52,7 +52,8 @@ def wrapped(text: str, width: int, most: int) -> list[str]:
 def flag_lines(remedy: str, flags: tuple[str, ...], width: int) -> list[str]:
     """Return advice that names flags on as many lines as it takes: a flag is never cut.
 
-    Where a line has no room for the old value (`--flag old → new`), the new one stands alone.
+    Where a line has no room for the old value (`--flag old → new`), the new one stands alone;
+    where it has none even for that, the value goes on below.
     """
     lines: list[str] = []
     for piece in _FLAG.split(remedy):
@@ -60,4 +61,6 @@ def flag_lines(remedy: str, flags: tuple[str, ...], width: int) -> list[str]:
             lines[-1] = f"{lines[-1]} {piece}"
         else:
             lines.append(piece)
-    return lines if all(cell_len(line) <= width for line in lines) else list(flags)
+    if all(cell_len(line) <= width for line in lines):
+        return lines
+    return [line for flag in flags for line in wrapped(flag, width, flag.count(" ") + 1)]

@@ -42,7 +42,7 @@ _MIDDLE = (
     Column("name", "SERVER", 13),
     Column("state", "STATE", 9),
     Column("gen", "GEN tok/s", 9, right=True),
-    Column("spark", "", 11),
+    Column("spark", "", 9),
     Column("load", "RUN/WAIT", 9, right=True),
     Column("kv", "KV", 15),
     Column("age", "AGE", 4, right=True),
@@ -64,7 +64,7 @@ _NARROW = (
     Column("load", "RUN/WAIT", 8, right=True),
     Column("pct", "KV", 5, right=True),
 )
-_LAYOUTS = ((116, _WIDE), (78, _MIDDLE), (0, _NARROW))
+_LAYOUTS = ((118, _WIDE), (78, _MIDDLE), (0, _NARROW))
 _SPARK_LEAST = 6
 """Cells that the sparkline keeps when names need its room."""
 KV_PERCENT = 6

@@ -80,7 +80,11 @@ class Block:
                 return [head, *reason, *remedy[:-1], told]
         if more:
             number = more.partition(" ")[0]
-            head = self._timed([*(f"{time}  {more}" for time in self.times), more, number])
+            rights = [*(f"{time}  {more}" for time in self.times), more, number]
+            if self._beside(self.head, rights) is None:
+                right = Text(f"{number} ", style=self.palette["muted"])
+                return [beside(self.head, right, self.width), *reason, *remedy]
+            head = self._timed(rights)
         return [head, *reason, *remedy]
 
     def _timed(self, rights: Sequence[str]) -> Text:

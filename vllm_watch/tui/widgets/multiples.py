@@ -48,9 +48,7 @@ def small_charts(view: ScreenView, width: int, height: int, palette: dict[str, s
     return lines
 
 
-def _chart(
-    row: Row, selected: bool, top: float, width: int, palette: dict[str, str]
-) -> list[Text]:
+def _chart(row: Row, selected: bool, top: float, width: int, palette: dict[str, str]) -> list[Text]:
     """Return one server's lines, the last of them with its name and figures."""
     columns = width - _LABEL - _FIGURES
     cells = _stretched(row.spark, columns)
