@@ -184,6 +184,16 @@ def test_a_model_that_all_have_is_named_once(dead: ScreenView) -> None:
     assert "SERVER" in table(replace(dead, rows=other), 80)[0]
 
 
+def test_names_that_are_too_long_show_what_differs(dead: ScreenView) -> None:
+    models = ("Qwen3-30B-A3B-Instruct-2507", "Qwen3-235B-A22B-Instruct-2507")
+    rows = tuple(replace(row, model=model) for row, model in zip(dead.rows, models, strict=True))
+    first, second = table(replace(dead, rows=rows), 80)[1:]
+    assert "…30B-A3B-" in first
+    assert "…235B-A22" in second
+    assert ":8003" in first
+    assert ":8001" in second
+
+
 @pytest.mark.parametrize("width", [78, 80, 90, 115, 116, 120, 160])
 def test_heads_stand_over_their_columns(dead: ScreenView, width: int) -> None:
     columns = columns_for(width, dead.rows)

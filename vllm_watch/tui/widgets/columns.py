@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -67,6 +68,10 @@ _NARROW = (
 _LAYOUTS = ((118, _WIDE), (78, _MIDDLE), (0, _NARROW))
 _SPARK_LEAST = 6
 """Cells that the sparkline keeps when names need its room."""
+_SPARK_HEADED = 9
+"""Cells in which its head says that each has a scale of its own."""
+_KV_SCALED = 18
+"""Cells in which the head of the KV bar has room for its numbers."""
 KV_PERCENT = 6
 """Cells of the figure behind the KV bar."""
 LEFT = 3
@@ -97,6 +102,10 @@ def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
         more = min(missing, spare + cells["spark"] - _SPARK_LEAST)
         cells["name"] += more
         cells["spark"] += min(spare - more, 60)
+        marks = min(_KV_SCALED - cells["kv"], cells["spark"] - _SPARK_HEADED)
+        if marks > 0:
+            cells["kv"] += marks
+            cells["spark"] -= marks
     return [Column(each.key, each.header, cells[each.key], each.right) for each in columns]
 
 
@@ -104,6 +113,16 @@ def _same_model(rows: Sequence[Row]) -> str:
     """Return the model that all servers have, empty where they differ or one has no port."""
     models = {row.model for row in rows}
     return models.pop() if len(models) == 1 and all(row.port for row in rows) else ""
+
+
+def _common_start(models: Collection[str]) -> str:
+    """Return whole words with which all models begin, so that the rest tells them apart."""
+    if len(models) < 2:
+        return ""
+    first, last = min(models), max(models)  # what these share, all between them share
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    ends = [n for n, (sign, _) in enumerate(alike, 1) if sign in "-_/. "]
+    return first[: ends[-1]] if ends else ""
 
 
 def _name_cells(row: Row) -> int:
@@ -155,9 +174,12 @@ def _kv_header(column: Column, health: HealthSettings) -> str:
 class CellDrawer:
     """Draws the cells of rows."""
 
-    def __init__(self, palette: dict[str, str], health: HealthSettings) -> None:
-        """Draw with these colours, bars with these ranges."""
+    def __init__(
+        self, palette: dict[str, str], health: HealthSettings, rows: Sequence[Row] = ()
+    ) -> None:
+        """Draw with these colours, bars with these ranges; names that differ among `rows`."""
         self._palette = palette
+        self._common = _common_start({row.model for row in rows})
         self._health = health
         self._makers: Mapping[str, Callable[[Row, int], Text]] = {
             "name": self._name,
@@ -200,7 +222,10 @@ class CellDrawer:
         number = row.name.partition(" (")[2]  # a second server of the same name
         tail = row.port + (f" ({number}" if number else "")
         room = width - len(tail) - 1
-        model = Text(fitted(row.model, min(room, len(row.model))) if room > 1 else "")
+        name = row.model
+        if cell_len(name) > room and name.startswith(self._common):
+            name = "…" + name[len(self._common) :] if self._common else name
+        model = Text(fitted(name, min(room, cell_len(name))) if room > 1 else "")
         model.append(f" {tail}" if room > 1 else tail, style=f"bold {self._palette['text']}")
         return model
 

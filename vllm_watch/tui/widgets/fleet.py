@@ -61,7 +61,7 @@ class Fleet(Pane, can_focus=True):
         lines = [header(columns, self._span(view), palette, self._health)] if headed else []
         if not view.rows:
             return lines + self._empty(view, width, palette)
-        drawer = CellDrawer(palette, self._health)
+        drawer = CellDrawer(palette, self._health, view.rows)
         for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
             lines.append(self._line(view, index, row, columns, drawer, width, palette))
         below = len(view.rows) - self._top - room
