@@ -313,6 +313,23 @@ def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -
     )
 
 
+def test_long_events_go_on_below_where_rows_are_free(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    view = views["critical"]
+    long = replace(view.events[0], text="what was said is longer than a line can be")
+    few = replace(view, events=(long, *view.events[1:3]))
+    first, second, third, *_ = plain(draw, EventList(), few, (40, 9)).split("\n")[1:]
+    assert (first.split(maxsplit=3)[3], second.strip()) == (
+        "what was said is",
+        "longer than a line can",
+    )
+    assert third.strip() == "be"
+    full = plain(draw, EventList(), few, (40, 4)).split("\n")
+    assert len(full) == 4
+    assert full[1].endswith("…")
+
+
 def test_names_take_the_room_of_the_sparkline_before_they_are_cut(
     draw: Draw, views: dict[str, ScreenView]
 ) -> None:
