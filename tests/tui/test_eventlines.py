@@ -23,9 +23,9 @@ def test_the_life_of_the_killed_server_newest_first() -> None:
 
 def test_the_requests_that_failed_are_one_burst() -> None:
     (burst,) = [
-        line for line in lines("h100_saturated_then_killed", "08:53:00") if "answered" in line.text
+        line for line in lines("h100_saturated_then_killed", "08:53:00") if "HTTP 500" in line.text
     ]
-    assert burst.text == "497 requests answered 500 at /v1/completions"
+    assert burst.text == "497 × HTTP 500 at /v1/completions"
     assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "warning", False)
 
 
@@ -71,4 +71,4 @@ def test_a_server_without_a_port_is_told_by_its_name() -> None:
     monitor = monitor_from([Batch("a.log", (Requests(5.0, {"500": 1}, 0),))])
     assert short_name(monitor.store.servers["a.log"]) == "a"
     (line,) = event_lines(monitor, 10.0, 5)
-    assert (line.server, line.text) == ("a", "1 request answered 500")
+    assert (line.server, line.text) == ("a", "1 × HTTP 500")

@@ -171,7 +171,8 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     assert "→ --gpu-memory-utilization 0.15 → 0.90" in text
     assert "[presets guide]" in text
     small = plain(draw, Findings(), views["critical"], (40, 2))
-    assert "more" in small
+    assert "--gpu-memory-utilization 0.15 → 0.90" in small
+    assert len(small.split("\n")) == 2
 
 
 def test_the_card_tells_who_it_is(draw: Draw, views: dict[str, ScreenView]) -> None:
@@ -312,10 +313,29 @@ def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -
     )
 
 
+def test_long_events_go_on_below_where_rows_are_free(
+    draw: Draw, views: dict[str, ScreenView]
+) -> None:
+    view = views["critical"]
+    long = replace(view.events[0], text="what was said is longer than a line can be")
+    few = replace(view, events=(long, *view.events[1:3]))
+    first, second, third, *_ = plain(draw, EventList(), few, (40, 9)).split("\n")[1:]
+    assert (first.split(maxsplit=3)[3], second.strip()) == (
+        "what was said is",
+        "longer than a line can",
+    )
+    assert third.strip() == "be"
+    full = plain(draw, EventList(), few, (40, 4)).split("\n")
+    assert len(full) == 4
+    assert full[1].endswith("…")
+
+
 def test_names_take_the_room_of_the_sparkline_before_they_are_cut(
     draw: Draw, views: dict[str, ScreenView]
 ) -> None:
     view = views["dead and busy"]
+    other = [replace(row, model="Another") for row in view.rows[:1]]
+    view = replace(view, rows=(*other, *view.rows[1:]))
     fleet = Fleet(SETTINGS.health)
     for width, whole in ((90, True), (116, True), (80, False)):
         lines = draw(fleet, view, (width, 10)).plain.split("\n")

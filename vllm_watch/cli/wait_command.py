@@ -13,7 +13,6 @@ from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of
 from vllm_watch.core.records import Looked
 from vllm_watch.core.startup import ready_after
 from vllm_watch.ingest import Ingest
-from vllm_watch.reports.check import remedy_of
 from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, reason
 
 TIMED_OUT = 124
@@ -171,7 +170,7 @@ def _say_death(standing: Standing) -> None:
     say(f"{standing.name}: {reason(health.state)}")
     finding = next(iter(health.findings), None)
     if finding is not None and finding.remedy:
-        say(f"{standing.name}: {remedy_of(finding)}")
+        say(f"{standing.name}: {finding.remedy}")
     for text in error_lines(standing.server.run):
         say(f"  {text}")
 

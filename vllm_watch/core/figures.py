@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
+DAY = 86_400.0
+"""Seconds of a day: of what is older a time of day would not tell which."""
 UNKNOWN = "–"
 """What stands where nothing is known; never 0."""
 

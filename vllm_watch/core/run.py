@@ -22,6 +22,12 @@ BURST_SECONDS = 10.0
 
 CONFIG_KINDS = frozenset({"config", "engine_config", "capacity", "args", "server_up", "version"})
 """Kinds of events that tell of the configuration."""
+EAGER_PHASES = {"compiling": "profiling memory", "capturing graphs": "warming up"}
+"""Phases by the lines before them, and what follows those lines with `--enforce-eager`.
+
+vLLM says so itself: `Enforce eager set, disabling torch.compile and CUDAGraphs`; what it then does
+is `init engine (profile, create kv cache, warmup model)`.
+"""
 _READY_KINDS = frozenset({"server_up", "ready"})
 HTTP_ERRORS = "http_errors"
 """Kind of the event that stands for a burst of requests answered with an error."""
@@ -84,6 +90,8 @@ class Run:
         if event.kind == "progress":
             self.progress = (event, arrived)
             return
+        if self.config.get("enforce_eager") is True:
+            event = _eager(event)
         if event.time is not None:
             self.stamp(event.time)
         begun = self._newest_of(own=True) if event.continues else None
@@ -239,6 +247,12 @@ def configure(config: dict[str, FieldValue], asked: frozenset[str], event: Event
             shown = printable(value) if isinstance(value, str) else value
             config[str(name)] = shown  # type: ignore[assignment]
     return asked
+
+
+def _eager(event: Event) -> Event:
+    """Return an event of an eager server with the phase that follows there."""
+    phase = EAGER_PHASES.get(str(event.fields.get("phase")))
+    return event if phase is None else replace(event, fields={**event.fields, "phase": phase})
 
 
 def _near(one: float | None, other: float | None) -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.health.rules import Rule, RuleBook, Test
 from vllm_watch.health.signals import ServerSignals, Signals
 
+Ending = Literal["cleared", "few prompts", "idle"]
+"""Why an alert ended: its level was left, there was nothing to judge it by, or no work at all."""
 MOST_SPANS = 1_000
 """Alerts kept per rule and engine."""
 WHOLE_SERVER = -2
@@ -32,6 +35,8 @@ class Span:
     """The sample at which the hold was over."""
     until: float | None = None
     """The sample at which it resolved, None while it fires."""
+    ending: Ending = "cleared"
+    """Why it resolved, once it has."""
     before: Span | None = None
     """The one of which it is the return: an alert that comes back at once is flapping."""
 
@@ -177,10 +182,12 @@ class AlertMachine:
         if rule.each_round and not all(test.signal in signals for test in rule.when):
             return  # within a round of engines nothing can be told
         if watch.firing is not None:
-            cleared = self._cleared(rule, signals) or self._unknown(rule, signals)
+            better = self._cleared(rule, signals)
+            cleared = better or self._unknown(rule, signals)
             watch.clear_run = watch.clear_run + 1 if cleared else 0
             if idle or watch.clear_run >= self._settings.clear_samples:
                 watch.firing.until = max(time, watch.firing.fired)
+                watch.firing.ending = "idle" if idle else "cleared" if better else "few prompts"
                 watch.firing = None
                 watch.recent.clear()
             return

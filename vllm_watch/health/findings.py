@@ -17,6 +17,8 @@ from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity
 
 SLOW_START = "slow-start"
 """What stands for a start-up that takes too long, which is no state of its own."""
+UNPROVED = "cause not proved"
+"""Said of a fault that a server had when it died of something that its log does not name."""
 NEAR_ZERO = "throughput-near-zero"
 """The rule that explains every trend."""
 
@@ -83,16 +85,21 @@ def findings_at(
         before = [span for span in case.alerts.firing(at) if span.rule.severity != "note"]
         last_words = [_alert_finding(case, span, at, before) for span in _earliest(before)]
         last_words += _unexplained((f for f in trends if f.severity != "note"), before)
-        found += [
-            replace(finding, title=f"before that: {finding.title}", until=state.since)
-            for finding in last_words
-        ]
+        found += [_before_the_end(finding, state) for finding in last_words]
     elif state.name != "stopped":
         firing = case.alerts.firing(time)
         found += [_alert_finding(case, span, time, firing) for span in _earliest(firing)]
         found += _unexplained(trends, firing)
     ranked = sorted(_unhidden(case.book, found), key=_rank)
     return tuple(one_per_flag(ranked, lambda finding: _plain(case.book, finding)))
+
+
+def _before_the_end(finding: Finding, state: ServerState) -> Finding:
+    """Return what was wrong when a server died, as that: what came before is no proof."""
+    seen = finding.detail.partition(";")[0]  # what follows tells how to go on
+    detail = seen if state.cause else f"{UNPROVED}: {seen}"
+    title = f"before that: {finding.title}"
+    return replace(finding, title=title, detail=detail, until=state.since)
 
 
 def findings_of(
@@ -284,6 +291,34 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
         words |= {"least": f"{min(ran):.0f}", "most": f"{max(ran):.0f}"}
         words["mean"] = f"{sum(ran) / len(ran):.0f}"
     return words
+
+
+def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
+    """Return what to say of an alert that has ended, and whether that is good news.
+
+    It is none where nothing was left to judge it by, or where something critical goes on.
+    """
+    time = span.fired if span.until is None else span.until
+    words = _Words(span_words(case, span, time))
+    texts = {
+        "cleared": span.rule.over.format_map(words),
+        "few prompts": f"{span.rule.word}: too few prompts to judge",
+        "idle": f"{span.rule.word}: over, nothing runs",
+    }
+    goes_on = next(
+        (
+            other.rule.word
+            for other in beside
+            if other.rule.severity == "critical"
+            and other.firing_at(time)
+            and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
+        ),
+        None,
+    )
+    text = texts[span.ending]
+    if goes_on is not None:
+        return f"{text}; {goes_on} goes on", False
+    return text, span.ending != "few prompts"
 
 
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:

@@ -105,6 +105,8 @@ class Rule:
     """Its word then."""
     critical_title: str = ""
     """Its title then."""
+    over: str = ""
+    """What is said when it is over because its level was left; may hold what a title may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ _RULE_KEYS = frozenset(
     {
         *("id", "word", "severity", "metric", "when", "clear", "hold", "recent", "title", "detail"),
         *("remedy", "guide", "hides", "scope", "unless", "clear_any", "each_round", "advice"),
-        *("expect", "critical_with", "critical_word", "critical_title"),
+        *("expect", "critical_with", "critical_word", "critical_title", "over"),
     }
 )
 
@@ -227,6 +229,7 @@ def _rule(path: Path, entry: dict[str, Any]) -> Rule:
             entry.get("critical_with", ""),
             entry.get("critical_word", entry["word"]),
             entry.get("critical_title", entry["title"]),
+            entry.get("over", f"{entry['word']}: over"),
         )
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error

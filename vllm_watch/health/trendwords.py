@@ -8,7 +8,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.health.longcontext import SlowDown, thousands
 
 GUIDE = "long-context guide"
-_LOOK = "look for out-of-memory errors (key x); if it stays so, restart the server"
+_LOOK = "look for out-of-memory errors; if it stays so, restart the server"
 
 
 def slow_finding(

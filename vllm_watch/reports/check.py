@@ -139,7 +139,7 @@ def _finding_report(finding: Finding, tz: tzinfo) -> dict[str, object]:
         "severity": finding.severity,
         "title": finding.title,
         "detail": finding.detail,
-        "remedy": remedy_of(finding),
+        "remedy": finding.remedy,
         "flags": list(finding.flags),
         "formula": finding.formula,
         "expect": finding.expect,
@@ -148,11 +148,6 @@ def _finding_report(finding: Finding, tz: tzinfo) -> dict[str, object]:
         "since": _iso(finding.since, tz),
         "until": _iso(finding.until, tz),
     }
-
-
-def remedy_of(finding: Finding) -> str:
-    """Return what to change, in words for where there is no screen whose keys could be named."""
-    return finding.remedy.removesuffix(": key x")
 
 
 def _number(name: str, values: dict[str, float]) -> float | int | None:
@@ -207,7 +202,7 @@ def _said(now: Now) -> str:
         worst_one = now.fired[0]
         more = len(now.fired) - 1
         text = _joined(worst_one.title, worst_one.detail)
-        text = f"{text}; {remedy_of(worst_one)}" if worst_one.remedy else text
+        text = f"{text}; {worst_one.remedy}" if worst_one.remedy else text
         return f"{text} (and {more} more)" if more > 0 else text
     if state.name in ("busy", "idle"):
         return _at_work(now)

@@ -9,7 +9,7 @@ from datetime import datetime
 from vllm_watch.config import Settings
 from vllm_watch.core.latest import together
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
-from vllm_watch.reports.check import CRITICAL, WARNING, remedy_of, verdict_of, worst
+from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
 from vllm_watch.reports.present import Now
 
 FIELDS: Mapping[str, str] = {
@@ -149,7 +149,7 @@ def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
         "phase": state.why if state.name == "starting" else "",
         "finding": finding.word if finding else "",
         "finding_title": finding.title if finding else "",
-        "remedy": remedy_of(finding) if finding else "",
+        "remedy": finding.remedy if finding else "",
         "run": run.number,
         "engine": _engine(run.engines),
     }

@@ -9,7 +9,7 @@ from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alerts import Span
-from vllm_watch.health.findings import span_finding
+from vllm_watch.health.findings import span_finding, span_over
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.figures import duration
 
@@ -34,12 +34,21 @@ def _number(value: FieldValue) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _answers(fields: Mapping[str, FieldValue]) -> str:
+    """Return `497 × HTTP 500 at /v1/completions`."""
+    numbers = [
+        f"{n:,} × HTTP {status}" for status, n in sorted(fields.items()) if isinstance(n, int)
+    ]
+    routes = fields.get("routes")
+    return ", ".join(numbers) + (f" at {routes}" if routes else "")
+
+
 _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event], str]]] = {
     "version": ("◐", "note", lambda f, _: f"vLLM {f.get('version', '')} starts"),
     "phase": ("◐", "muted", lambda f, _: f"{f.get('phase', 'starting')} …"),
     "server_up": ("●", "good", lambda f, _: f"up at {f.get('address', '')}"),
     "no_stats": ("?", "note", lambda _f, e: "stats are disabled: no stats line will follow"),
-    "spike": ("•", "note", lambda f, _: f"latency spike: compiled {f.get('kernel', '')}"),
+    "spike": ("•", "note", lambda f, _: f"latency spike: {f.get('kernel', '')}"),
     "stop": ("■", "muted", lambda _f, _e: "somebody stopped it"),
     "dead": ("✖", "critical", lambda f, e: str(f.get("reason", e.text))),
     "cause": ("✖", "critical", lambda f, e: f"{f.get('cause', '')}: {e.text}"),
@@ -47,7 +56,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
     "usage": ("✖", "critical", lambda f, e: f"bad flags: {f.get('reason', e.text)}"),
     "traceback": ("✖", "critical", lambda f, e: str(f.get("error", e.text))),
     "error": ("✖", "warning", lambda _f, e: e.text),
-    "http_errors": ("▲", "warning", lambda _f, e: e.text),
+    "http_errors": ("▲", "warning", lambda f, _: _answers(f)),
 }
 """Kind of event to glyph, role and words; kinds that are not here say nothing to a person."""
 
@@ -96,7 +105,9 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         glyph = _GLYPHS[finding.severity]
         yield EventLine(span.since, glyph, finding.severity, name, finding.title)
         if span.until is not None and span.until <= until:
-            yield EventLine(span.until, "✓", "good", name, f"{span.rule.word}: alert over")
+            text, good = span_over(monitor.case(server, run), span, spans)
+            glyph, role = ("✓", "good") if good else ("·", "muted")
+            yield EventLine(span.until, glyph, role, name, text)
 
 
 def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
@@ -106,7 +117,7 @@ def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Eve
         glyph = _GLYPHS[span.severity]
         yield EventLine(span.since, glyph, span.severity, name, finding.title)
         if span.until is not None and span.until <= until:
-            yield EventLine(span.until, "✓", "good", name, f"{finding.word}: alert over")
+            yield EventLine(span.until, "✓", "good", name, f"{finding.word}: over")
 
 
 def _explains(other: Span, span: Span) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.core.figures import (
+    DAY,
     UNKNOWN,
     age,
     clock,
@@ -15,6 +16,7 @@ from vllm_watch.core.figures import (
 )
 
 __all__ = [
+    "DAY",
     "UNKNOWN",
     "age",
     "clock",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from textual.app import App
 from textual.color import Color
@@ -40,6 +40,8 @@ DAY_THEME = Theme(
 )
 """The same for bright rooms and projectors."""
 
+LEAST_CONTRAST = 4.5
+"""Of text that is not large, against what it stands on (WCAG 2, level AA)."""
 Palette = Mapping[str, str]
 """Role to `#rrggbb`."""
 
@@ -60,15 +62,18 @@ def palette_of(app: App[object]) -> dict[str, str]:
     background = pick("background", "#0e1318" if theme.dark else "#fbfbf8")
     text = pick("foreground", "#d6dde6" if theme.dark else "#1e252c")
     good = pick("success", "#6fd08c")
+    panel = background.blend(text, 0.10)
+    select = background.blend(pick("primary", "#5fb3ff"), 0.20)
+    css_panel = pick("panel", panel.hex)
     roles = {
         "background": background,
         "text": text,
-        "muted": background.blend(text, 0.52),
+        "muted": readable(text, (background, panel, css_panel, select)),
         "faint": background.blend(text, 0.30),
         "axis": background.blend(text, 0.38),
         "rule": background.blend(text, 0.18),
-        "panel": background.blend(text, 0.10),
-        "select": background.blend(pick("primary", "#5fb3ff"), 0.20),
+        "panel": panel,
+        "select": select,
         "primary": pick("primary", "#5fb3ff"),
         "secondary": pick("secondary", "#c792ea"),
         "tertiary": pick("warning", "#f2b33d"),
@@ -81,3 +86,30 @@ def palette_of(app: App[object]) -> dict[str, str]:
         "cursor": text,
     }
     return {name: color.hex6 for name, color in roles.items()}
+
+
+def readable(text: Color, grounds: Sequence[Color]) -> Color:
+    """Return the text's colour as far into the first ground as it can still be read on each.
+
+    Grounds on which even the whole colour cannot be read do not count.
+    """
+    grounds = [ground for ground in grounds if contrast(text, ground) >= LEAST_CONTRAST] or grounds
+    for share in range(50, 100, 2):
+        color = grounds[0].blend(text, share / 100)
+        if all(contrast(color, ground) >= LEAST_CONTRAST for ground in grounds):
+            return color
+    return text
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return how much two colours differ, 1 to 21 (WCAG 2: relative luminances)."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    parts = (part / 255 for part in color.rgb)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -12,6 +12,7 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.endings import ending_words
 
 SPARK_POINTS = 60
 """Values of a sparkline; drawn narrower where there is less room."""
@@ -79,6 +80,8 @@ class Row:
     """Requests answered per second, where no stats line tells more."""
     errors: float | None = None
     """Requests per second that were answered with an error."""
+    ending: tuple[str, ...] = ()
+    """Why it ended, in words that become fewer."""
     silenced: frozenset[str] = frozenset()
     """Ids of findings that nobody wants to hear of now: they do not colour the row."""
 
@@ -152,6 +155,7 @@ def make_row(
         server.trouble or "",
         None if traffic is None else traffic.answered,
         None if traffic is None else traffic.refused + traffic.failed,
+        ending_words(health.state, run, time),
     )
 
 

@@ -19,6 +19,7 @@ from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartdata import chart_specs
 from vllm_watch.tui.charts import ChartSpec
 from vllm_watch.tui.chartwindow import fitted_window
+from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, event_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
@@ -86,6 +87,9 @@ class ScreenView:
     """Servers that the filter leaves out."""
     reading: str = ""
     """How much of what there is has been read, while that goes on."""
+
+    failed: bool = False
+    """True where the selected server has errors to be read."""
 
     @property
     def worst(self) -> Problem | None:
@@ -165,6 +169,7 @@ def make_view(
     ages = [row.age for row in servers if row.age is not None]
     charts: tuple[tuple[str, ChartSpec], ...] = ()
     facts: Facts = ()
+    errors = False
     if rows:
         at = rows[selected]
         server = monitor.store.servers[at.source]
@@ -176,6 +181,7 @@ def make_view(
         slow = monitor.trends(server, run).slow_down(run, at.moment)
         trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
         facts = facts_of(server, at.moment, tz, job, trend, over=over)
+        errors = failed(run, at.moment)
     return ScreenView(
         moment,
         tz,
@@ -195,6 +201,7 @@ def make_view(
         choices.filter,
         len(servers) - len(shown),
         _reading(monitor, live=timeline.mode == "live"),
+        errors,
     )
 
 

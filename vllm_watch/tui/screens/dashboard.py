@@ -389,7 +389,7 @@ class Dashboard(Screen[None]):
         self.draw()
         findings = self.query_one(Findings)
         findings.can_focus = self._full
-        (findings if self._full else self.query_one(Fleet)).focus()
+        self.set_focus(findings if self._full else self.query_one(Fleet))
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""

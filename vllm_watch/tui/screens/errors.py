@@ -12,10 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from vllm_watch.core.run import Run
+from vllm_watch.tui.endings import ERROR_KINDS
 from vllm_watch.tui.figures import clock
 
-KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
-"""Kinds of events that tell why a server failed."""
 MOST_LINES = 600
 """Lines that are shown at most; the first ones matter."""
 
@@ -25,7 +24,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     lines: list[str] = []
     for at, moment in sorted(run.placed(), key=lambda placed: placed[0] or 0.0):
         event = moment.event
-        if event.kind in KINDS and (at is None or at <= until):
+        if event.kind in ERROR_KINDS and (at is None or at <= until):
             where = ".err" if event.twin else ".log"
             about = "~" if event.time is None else " "
             lines.append(f"{about}{clock(at, tz)}  {where}  {event.text}")

@@ -24,6 +24,7 @@ LEGEND = (
     ("▲ ✖", "below a chart: an alert begins; ✖ also where the server died"),
     ("↻", "below a chart: the server started again"),
     ("─ ╌", "in a chart's title: which line is whose; last at: nothing came after"),
+    ("▂▅▇", "in the table: generation over the window, each row on a scale of its own"),
     ("–", "unknown; never shown as 0"),
 )
 """What the signs mean."""

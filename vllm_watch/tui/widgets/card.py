@@ -5,6 +5,7 @@ What room is left below shows all servers side by side.
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.tui.screenview import ScreenView
@@ -44,7 +45,23 @@ def _fact_lines(
                 line = Text(" " * begun)
             else:
                 line.append(" · ", style=palette["faint"])
-        room = max(1, width - line.cell_len)
-        line.append(fact if len(fact) <= room else "…" + fact[1 - room :])
+        pieces = _pieces(fact, max(1, width - begun - 1))
+        for piece in pieces[:-1]:
+            line.append(piece)
+            lines.append(line)
+            line = Text(" " * begun)
+        line.append(pieces[-1])
     line.truncate(width, overflow="ellipsis")
     return [*lines, line]
+
+
+def _pieces(fact: str, room: int) -> list[str]:
+    """Return a fact in pieces of `room` cells at most; a path goes on below after a slash."""
+    pieces = []
+    while cell_len(fact) > room:
+        end = max(1, next((n for n in range(room, 0, -1) if cell_len(fact[:n]) <= room), 1))
+        slash = max(fact.rfind("/", 0, end), fact.rfind(" ", 0, end))
+        end = slash + 1 if slash >= end // 3 else end
+        pieces.append(fact[:end])
+        fact = fact[end:]
+    return [*pieces, fact]

@@ -7,6 +7,7 @@ from rich.text import Text
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.wording import wrapped
 
 
 class EventList(Pane):
@@ -17,14 +18,17 @@ class EventList(Pane):
     ) -> list[Text]:
         """Return the newest events that fit."""
         lines = [Text(" EVENTS", style=f"bold {palette['muted']}")]
+        free = max(0, height - 1 - len(view.events))
         for event in view.events[: height - 1]:
             line = Text(f" {'~' if event.about else ''}{clock(event.time, view.tz)} ")
             line.stylize(palette["muted"])
             line.append(f"{event.glyph} ", style=palette[event.role])
             line.append(f"{event.server} ", style="bold")
-            line.append(event.text, style=palette["muted"] if event.role == "muted" else "")
-            line.truncate(width, overflow="ellipsis")
-            lines.append(line)
+            begun, style = line.cell_len, palette["muted"] if event.role == "muted" else ""
+            text, *rest = wrapped(event.text, width - begun, 1 + min(free, 2))
+            free -= len(rest)
+            line.append(text, style=style)
+            lines += [line, *(Text(" " * begun + more, style=style) for more in rest)]
         if len(lines) == 1:
             lines.append(Text(" nothing has happened yet", style=palette["muted"]))
         return lines

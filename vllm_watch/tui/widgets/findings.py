@@ -7,12 +7,9 @@ from textual import events
 from textual.binding import Binding
 from textual.message import Message
 
-from vllm_watch.tui.figures import age, clock
 from vllm_watch.tui.screenview import Problem, ScreenView
-from vllm_watch.tui.widgets.pane import Pane, beside
-
-_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
-_WORDY = 52
+from vllm_watch.tui.widgets.findingblock import WORDY, Block, finding_block, note_block
+from vllm_watch.tui.widgets.pane import Pane
 
 
 class Findings(Pane):
@@ -61,68 +58,79 @@ class Findings(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the findings that fit."""
-        titled = height >= 6 and width >= _WORDY
+        titled = height >= 6 and width >= WORDY
         lines = [Text(" FINDINGS", style=f"bold {palette['muted']}")] if titled else []
-        blocks = [self._block(problem, view, width, height, palette) for problem in view.problems]
-        blocks += [_note(note, width, palette) for note in view.notes]
         self._places = [None] * len(lines)
-        if self.has_focus and view.problems:
-            self._point(view, blocks, width, palette)
-            self._scroll(blocks, height - len(lines))
-            blocks = blocks[self._top :]
-        else:
-            self._top = 0
-        if not blocks:
+        if not view.problems and not view.notes:
             text = " ✓ nothing is wrong" if view.rows else ""
             return [*lines, Text(text, style=palette["good"])]
-        left = height - len(lines)
-        for index, block in enumerate(blocks):
-            rest = len(blocks) - index
-            if len(block) > left - (rest > 1):
-                shown = block[: max(0, left - 1)]
-                lines = (lines + shown)[: height - 1]
-                self._places += [self._top + index] * len(shown)
-                more = f"+{rest - bool(shown)} more: {'↓' if self.has_focus else 'f'} "
-                lines.append(Text(more.rjust(width), style=palette["muted"]))
-                break
-            lines += block
-            self._places += [self._top + index] * len(block)
-            left -= len(block)
+        room = height - len(lines)
+        if self._listed and view.problems:
+            shown, missing, key = *self._list(view, width, room, palette), "↓"
+        else:
+            self._top = 0
+            shown, missing, key = *_glance(view, width, room, palette), "f"
+        for index, block in enumerate(shown):
+            last = index == len(shown) - 1
+            drawn = block.lines(f"+{missing} more: {key}" if last and missing else "")
+            lines += drawn
+            self._places += [block.place] * len(drawn)
+        if self._listed:
+            self._point(view, lines, width, palette)
         return lines
 
-    def _point(
-        self, view: ScreenView, blocks: list[list[Text]], width: int, palette: dict[str, str]
-    ) -> None:
-        """Put the cursor on the chosen finding wherever it is now; if it is over, on its place."""
+    @property
+    def _listed(self) -> bool:
+        """True while it is the list on the whole screen, with a cursor."""
+        return self.is_mounted and self.screen.focused is self
+
+    def _list(
+        self, view: ScreenView, width: int, room: int, palette: dict[str, str]
+    ) -> tuple[list[Block], int]:
+        """Return whole findings around the cursor, and the number of those below them."""
         keys = [_key(problem) for problem in view.problems]
-        if self._chosen in keys:
+        if self._chosen in keys:  # wherever it is now; if it is over, the one in its place
             self._index = keys.index(self._chosen)
         self._index = max(0, min(self._index, len(keys) - 1))
         self._chosen = keys[self._index]
-        pointed = []
-        for line in blocks[self._index]:
-            text = Text()
-            text.append("▌", style=palette["primary"])
-            text.append_text(line[1:])
-            text.append(" " * max(0, width - text.cell_len))
-            text.stylize(f"on {palette['select']}", 1)
-            pointed.append(text)
-        blocks[self._index] = pointed
-
-    def _scroll(self, blocks: list[list[Text]], height: int) -> None:
-        """Begin with the block that lets the cursor's one be seen whole."""
+        blocks = _blocks(view, width, palette)
+        for block in blocks:
+            block.grow(room)
         self._top = min(self._top, self._index)
         while (
             self._top < self._index
-            and sum(len(block) for block in blocks[self._top : self._index + 1]) > height - 1
+            and sum(block.height for block in blocks[self._top : self._index + 1]) > room
         ):
             self._top += 1
+        shown: list[Block] = []
+        for block in blocks[self._top :]:
+            left = room - sum(each.height for each in shown)
+            if left < 1:
+                break
+            if block.height > left:
+                block.cut(left)
+            shown.append(block)
+        return shown, len(blocks) - self._top - len(shown)
+
+    def _point(
+        self, view: ScreenView, lines: list[Text], width: int, palette: dict[str, str]
+    ) -> None:
+        """Draw the cursor beside the lines of the chosen finding."""
+        for index, place in enumerate(self._places):
+            if place != self._index or index >= len(lines):
+                continue
+            text = Text()
+            text.append("▌", style=palette["primary"])
+            text.append_text(lines[index][1:])
+            text.append(" " * max(0, width - text.cell_len))
+            text.stylize(f"on {palette['select']}", 1)
+            lines[index] = text
 
     @property
     def chosen(self) -> Problem | None:
         """The finding under the cursor, None if there is none or the cursor is elsewhere."""
         problems = self.view.problems if self.view else ()
-        if not problems or not self.has_focus:
+        if not problems or not self._listed:
             return None
         keys = [_key(problem) for problem in problems]
         index = keys.index(self._chosen) if self._chosen in keys else self._index
@@ -164,62 +172,78 @@ class Findings(Pane):
         if self.view is not None and place is not None and place < len(self.view.problems):
             self.post_message(self.Opened(self.view.problems[place]))
 
-    def _block(
-        self, problem: Problem, view: ScreenView, width: int, height: int, palette: dict[str, str]
-    ) -> list[Text]:
-        """Return a finding: what and since when; what to do; the reason where there is room."""
-        finding = problem.finding
-        if problem.silenced:
-            return [_silenced(problem, width, palette)]
-        color = palette[finding.severity]
-        head = Text()
-        head.append(f" {_GLYPHS[finding.severity]} ", style=f"bold {color}")
-        head.append(f"{problem.row.short} ", style="bold")
-        if finding.engine is not None:
-            head.append(f"engine {finding.engine:03d} ")
-        head.append(finding.title, style=color if finding.severity != "note" else "")
-        until = finding.until or problem.row.moment
-        past = max(0.0, until - (finding.since or until))
-        # What is over has a length; what lasts has an age.
-        word, link = ("from", "for ") if finding.until is not None else ("since", "")
-        since = f"{word} {clock(finding.since, view.tz)} " if width >= _WORDY else ""
-        when = Text(f"{since}{link}{age(past)} ", style=palette["muted"])
-        block = [beside(head, when, width)]
-        remedy = Text()
-        remedy.append("   → ", style=palette["note"])
-        remedy.append(finding.remedy)
-        guide = Text(f"[{finding.guide}] ", style=palette["muted"])
-        fits = remedy.cell_len + guide.cell_len + 1 <= width
-        if height >= 10 and width >= _WORDY:
-            detail = Text(f"   {finding.detail}", style=palette["muted"])
-            block.append(_cut(detail, width))
-        block.append(beside(remedy, guide, width) if fits else _cut(remedy, width))
-        return block
+
+def _glance(
+    view: ScreenView, width: int, room: int, palette: dict[str, str]
+) -> tuple[list[Block], int]:
+    """Return what a pane that does not scroll shows, and the number of findings left out."""
+    blocks = _blocks(view, width, palette)
+    if sum(block.height for block in blocks if block.loud) > room:
+        # A death and what was wrong before it are told together: the change must be seen.
+        blocks = _blocks(view, width, palette, together=True)
+    shown = fill(blocks, room)
+    return shown, len(blocks) - len(shown)
+
+
+def _blocks(
+    view: ScreenView, width: int, palette: dict[str, str], *, together: bool = False
+) -> list[Block]:
+    """Return all findings as blocks, then the notes; `together`: a death and what was before."""
+    blocks: list[Block] = []
+    told: set[int] = set()
+    for index, problem in enumerate(view.problems):
+        if index in told:
+            continue
+        before = _before(view, index) if together else None
+        told |= set() if before is None else {before}
+        earlier = None if before is None else view.problems[before]
+        block = finding_block(problem, view.tz, width, palette, earlier)
+        block.place = index
+        blocks.append(block)
+    return blocks + [note_block(note, width, palette) for note in view.notes]
+
+
+def _before(view: ScreenView, index: int) -> int | None:
+    """Return the finding whose flags are the best advice after a death that has no cause known."""
+    dead = view.problems[index]
+    if dead.row.state.name not in ("dead", "ended") or dead.row.state.cause or dead.silenced:
+        return None
+    if dead.finding.until is not None:
+        return None
+    for place, problem in enumerate(view.problems):
+        same = problem.row.source == dead.row.source and not problem.silenced
+        if same and problem.finding.until is not None and problem.finding.flags:
+            return place
+    return None
+
+
+def fill(blocks: list[Block], room: int) -> list[Block]:
+    """Return the blocks for which there is room, in their order.
+
+    What is loud comes first and gives its reason in a line, before what is only worth a note;
+    what is left then goes to whole sentences.
+    """
+    taken: list[Block] = []
+    left = room
+    for loud in (True, False):
+        group = [block for block in blocks if block.loud == loud]
+        for block in group:
+            if left < 1:
+                break
+            if block.height > left:
+                block.cut(left)
+            taken.append(block)
+            left -= block.height
+        for block in group:
+            if loud and block in taken:
+                left -= block.grow(left, 1)
+    for block in blocks:
+        if block in taken:
+            left -= block.grow(left, 2)
+    return [block for block in blocks if block in taken]
 
 
 def _key(problem: Problem) -> tuple[object, ...]:
     """Return what tells a finding from the others while its figures change."""
     finding = problem.finding
     return problem.row.source, finding.id, finding.engine, finding.since
-
-
-def _silenced(problem: Problem, width: int, palette: dict[str, str]) -> Text:
-    """Return a silenced finding in one muted line, with the time left."""
-    finding, style = problem.finding, palette["muted"]
-    head = Text(f" {_GLYPHS[finding.severity]} {problem.row.short} {finding.title}", style=style)
-    how = "until over" if problem.left is None else f"for {age(max(1.0, problem.left))}"
-    return beside(head, Text(f"silenced {how} ", style=style), width)
-
-
-def _note(note: str, width: int, palette: dict[str, str]) -> list[Text]:
-    """Return what needs a hand: the text, and below it the path that it is about."""
-    path, _, text = note.partition(": ")
-    head = Text(f" ! {text or path}", style=palette["warning"])
-    if not text:
-        return [_cut(head, width)]
-    return [_cut(head, width), _cut(Text(f"   {path}", style=palette["muted"]), width)]
-
-
-def _cut(text: Text, width: int) -> Text:
-    text.truncate(width, overflow="ellipsis")
-    return text

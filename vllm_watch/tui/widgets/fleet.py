@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
@@ -60,7 +61,7 @@ class Fleet(Pane, can_focus=True):
         lines = [header(columns, self._span(view), palette, self._health)] if headed else []
         if not view.rows:
             return lines + self._empty(view, width, palette)
-        drawer = CellDrawer(palette, self._health)
+        drawer = CellDrawer(palette, self._health, view.rows)
         for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
             lines.append(self._line(view, index, row, columns, drawer, width, palette))
         below = len(view.rows) - self._top - room
@@ -180,11 +181,31 @@ def _story(
             text.append(f"{row.errors or 0:.1f} errors/s  ", style=palette["muted"])
         text.append("writes no stats lines → --api-server-count 1", style=palette["note"])
     else:
-        word = "died" if row.state.name == "dead" else "ended"
-        text = Text()
-        text.append(f"{word} {ago} ago" if past is not None else word, style=palette["critical"])
-        why = row.state.why.removeprefix("[shutdown] ")
-        text.append(f"  {why}", style=palette["muted"])
+        text = _ending(view, row, past, room, palette)
     text.truncate(max(0, room), overflow="ellipsis")
     line.append_text(text)
     return line
+
+
+def _ending(
+    view: ScreenView, row: Row, past: float | None, room: int, palette: dict[str, str]
+) -> Text:
+    """Return when and why a server ended, in the most words that need not be cut."""
+    when = "died" if row.state.name == "dead" else "ended"
+    ago = "" if past is None else f"{figures.duration(past)} ago"
+    if past is not None and row.state.since is not None:
+        if past >= figures.DAY:
+            when, ago = f"{when} {ago}", ""
+        else:
+            when = f"{when} {figures.clock(row.state.since, view.tz)}"
+    text = Text(when, style=palette["critical"])
+    gap = 2
+    for words in row.ending:
+        if text.cell_len + 1 + cell_len(words) > room:
+            continue
+        gap = min(2, room - text.cell_len - cell_len(words))
+        text.append(" " * gap + words, style=palette["muted"])
+        break
+    if ago and text.cell_len + 3 + len(ago) <= room:
+        text.append(f" · {ago}", style=palette["muted"])
+    return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from vllm_watch.tui.figures import age, clock, duration, short_rate, zone_name
+from vllm_watch.tui.figures import DAY, age, clock, duration, short_rate, zone_name
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane, beside
 
@@ -59,7 +59,7 @@ class Glance(Pane):
             return Text(well if at_work else "", style=palette["good"])
         finding = worst.finding
         glyph = "✖" if finding.severity == "critical" else "▲"
-        since = past = ""
+        since = past = at = ""
         if finding.since is not None:
             seconds = max(0.0, worst.row.moment - finding.since)
             when = clock(finding.since, view.tz)
@@ -69,10 +69,11 @@ class Glance(Pane):
                 if over
                 else (f" since {when} ({duration(seconds)})")
             )
+            at = f" at {when}" if over and seconds < DAY else ""
             past = f" {age(seconds)} ago" if over else f" for {age(seconds)}"
         forms = (
             f"{glyph} {worst.row.short} {finding.title}{since}",
-            f"{glyph} {worst.row.short} {finding.title}{past}",
+            f"{glyph} {worst.row.short} {finding.title}{at or past}",
             f"{glyph} {worst.row.short} {finding.word}{past}",
             f"{glyph} {worst.row.short} {finding.word}",
             f"{glyph} {worst.row.short}",

@@ -38,6 +38,8 @@ ORDER = (
     "pane",
 )
 """Keys in the order of their use; those that do not fit are left to the help."""
+FAILED = ("help", "findings", "errors")
+"""Keys that come first where the selected server has errors to be read."""
 
 
 class KeyLine(Pane):
@@ -51,7 +53,7 @@ class KeyLine(Pane):
         """Return the one line."""
         line, kept = Text(), 0
         last = _entry("q", "quit", "app.quit", palette)
-        for key, text, action in self._entries():
+        for key, text, action in self._entries(FAILED if view.failed else ()):
             entry = _entry(key, text, action, palette)
             if kept + entry.cell_len + last.cell_len > width:
                 continue
@@ -60,8 +62,9 @@ class KeyLine(Pane):
         line.append_text(last)
         return [line]
 
-    def _entries(self) -> list[tuple[str, str, str]]:
-        """Return key, words and action of the bindings that work now, in their order."""
+    def _entries(self, first: tuple[str, ...]) -> list[tuple[str, str, str]]:
+        """Return key, words and action of the bindings that work now: `first`, then by use."""
+        order = (*first, *ORDER)
         shown: dict[str, tuple[str, str, str]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
@@ -71,7 +74,7 @@ class KeyLine(Pane):
                 if known:
                     key = known[0] if key in known[0] else known[0] + key
                 shown[binding.description] = (key, binding.description, binding.action)
-        return sorted(shown.values(), key=lambda e: ORDER.index(e[1]) if e[1] in ORDER else 99)
+        return sorted(shown.values(), key=lambda e: order.index(e[1]) if e[1] in order else 99)
 
 
 def _entry(key: str, text: str, action: str, palette: dict[str, str]) -> Text:

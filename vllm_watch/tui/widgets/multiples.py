@@ -14,8 +14,8 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import beside
 
-LEAST_ROWS, MOST_ROWS = 2, 5
-"""Rows of one small chart."""
+ROWS = 2
+"""Rows of one small chart: on the scale of all, most of what is higher would be empty."""
 LEAST_WIDTH = 40
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABEL = 10
@@ -31,10 +31,9 @@ def small_charts(view: ScreenView, width: int, height: int, palette: dict[str, s
     """
     rows = [row for row in view.rows if row.engine is None]
     room = height - 2
-    if width < LEAST_WIDTH or len(rows) < 2 or room < LEAST_ROWS * 2:
+    if width < LEAST_WIDTH or len(rows) < 2 or room < 2 * ROWS:
         return []
-    each = max(LEAST_ROWS, min(MOST_ROWS, room // len(rows)))
-    shown = rows[: room // each]
+    shown = rows[: room // ROWS]
     top = round_top(max((v for row in rows for v in row.spark if v is not None), default=0.0))
     head = Text(" ALL SERVERS", style=f"bold {palette['muted']}")
     head.append("  generation tok/s, each up to ", style=f"not bold {palette['muted']}")
@@ -42,24 +41,22 @@ def small_charts(view: ScreenView, width: int, height: int, palette: dict[str, s
     figures = Text("now  top mean ", style=palette["muted"])
     lines = [Text(""), beside(head, figures, width)]
     for row in shown:
-        lines += _chart(row, row is view.selected_row, top, each, width, palette)
+        lines += _chart(row, row is view.selected_row, top, width, palette)
     if len(shown) < len(rows):
         more = f"+{len(rows) - len(shown)} more"
         lines[0] = Text(more.rjust(width - 1), style=palette["muted"])
     return lines
 
 
-def _chart(
-    row: Row, selected: bool, top: float, height: int, width: int, palette: dict[str, str]
-) -> list[Text]:
+def _chart(row: Row, selected: bool, top: float, width: int, palette: dict[str, str]) -> list[Text]:
     """Return one server's lines, the last of them with its name and figures."""
     columns = width - _LABEL - _FIGURES
     cells = _stretched(row.spark, columns)
     ink = palette["primary"] if selected else palette["muted"]
     lines = []
-    for level in range(height - 1, -1, -1):
+    for level in range(ROWS - 1, -1, -1):
         line = Text(" " * _LABEL)
-        eighths = [None if v is None else round(v / top * height * 8) - level * 8 for v in cells]
+        eighths = [None if v is None else round(v / top * ROWS * 8) - level * 8 for v in cells]
         line.append("".join(_block(value, level == 0) for value in eighths), style=ink)
         lines.append(line)
     known = [value for value in row.spark if value is not None]

@@ -1,0 +1,228 @@
+"""A dead server on the screen: when, why, what to press, and no false comfort beforehand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from textual import events
+
+from tests.logs import at, log_of
+from tests.tui.screens import SETTINGS, monitor_of, replay_app, view_at
+from tests.tui.test_app import running, until
+from tests.tui.test_widgets import PALETTE
+from vllm_watch.core.startup import phases_of
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.eventlines import event_lines
+from vllm_watch.tui.screens.silence import SilenceScreen
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.card import Card
+from vllm_watch.tui.widgets.columns import columns_for, header
+from vllm_watch.tui.widgets.fleet import Fleet
+from vllm_watch.tui.widgets.glance import Glance
+from vllm_watch.tui.widgets.keyline import KeyLine
+
+KILLED = "h100_saturated_then_killed"
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Monitor:
+    return monitor_of(KILLED, "h100_optimised")
+
+
+@pytest.fixture(scope="module")
+def dead(fleet: Monitor) -> ScreenView:
+    return view_at(fleet, "08:52:40")
+
+
+def table(view: ScreenView, width: int) -> list[str]:
+    return [line.plain for line in Fleet(SETTINGS.health).lines(view, width, 8, PALETTE)]
+
+
+# --- when and why -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (40, "died 08:51:43 EngineDeadError"),
+        (80, "died 08:51:43  engine core exited unexpectedly · 57 s ago"),
+        (120, "died 08:51:43  engine core exited unexpectedly · 57 s ago"),
+    ],
+)
+def test_the_row_says_when_and_why_in_whole_words(dead: ScreenView, width: int, said: str) -> None:
+    (row,) = [line for line in table(dead, width) if ":8003" in line]
+    assert said in row
+    assert "…" not in row
+    assert len(row.rstrip()) <= width
+
+
+@pytest.mark.parametrize(
+    ("capture", "clock", "narrow", "wide"),
+    [
+        ("cpu_port_in_use", "12:40:00", "port in use", "OSError: [Errno 98] Address already in use"),
+        ("cpu_startup_failure", "12:27:30", "ValueError", "KV cache too small"),
+    ],
+)  # fmt: skip
+def test_a_known_cause_is_called_by_its_name(
+    capture: str, clock: str, narrow: str, wide: str
+) -> None:
+    view = view_at(monitor_of(capture, "cpu_spec_decode_colour"), clock)
+    assert table(view, 40)[0].rstrip().endswith(f" {narrow}")
+    assert wide in table(view, 120)[1]
+
+
+def test_a_death_of_another_day_is_told_by_its_age(dead: ScreenView) -> None:
+    old = [replace(row, moment=row.moment + 3 * 86_400) for row in dead.rows]
+    (row,) = [line for line in table(replace(dead, rows=tuple(old)), 80) if ":8003" in line]
+    assert "died 3 d 0 h ago" in row
+    assert "08:51:43" not in row
+
+
+def test_the_glance_keeps_the_clock_when_it_loses_the_age(dead: ScreenView) -> None:
+    said = {width: Glance().lines(dead, width, 1, PALETTE)[0].plain for width in range(100, 150)}
+    assert all("The server died at 08:51:43" in line for line in said.values() if "server" in line)
+    assert any("(57 s ago)" in line for line in said.values())
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+def footer(app: VllmWatch, view: ScreenView, width: int) -> str:
+    (line,) = app.screen.query_one(KeyLine).lines(view, width, 1, PALETTE)
+    assert line.cell_len <= width
+    return line.plain
+
+
+async def test_the_key_to_the_errors_stands_in_every_footer_of_a_failed_server() -> None:
+    app = replay_app(log_of(KILLED), start="2026-11-23 08:52:40")
+    async with running(app, (80, 24)):
+        view = app.screen.query_one(KeyLine).view
+        assert view is not None
+        for width in (40, 80, 120):
+            assert " x errors " in footer(app, view, width)
+            assert footer(app, view, width).endswith(" q quit ")
+        healthy = replace(view, failed=False)
+        assert "errors" not in footer(app, healthy, 40)
+        assert "←→ time" in footer(app, healthy, 40)
+
+
+def test_only_a_server_with_errors_is_failed(fleet: Monitor) -> None:
+    assert not view_at(fleet, "08:51:41").failed, "its first error is written two seconds later"
+    assert view_at(fleet, "08:51:43").failed
+
+
+async def test_keys_typed_at_once_reach_what_the_first_one_opens() -> None:
+    app = replay_app(log_of(KILLED), start="2026-11-23 08:52:40")
+    async with running(app) as pilot:
+        for key in "fs":
+            app.post_message(events.Key(key, key))
+        await until(pilot, lambda: isinstance(app.screen, SilenceScreen))
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor) -> None:
+    """By the log: no prompts from 08:50:51 to 08:51:11, hits 10.1 to 10.0 %, KV cache 98 to 100 %.
+
+    At 08:51:31 running had not fallen for two lines; at 08:51:41 it fell again.
+    """
+    told = {line.text: line for line in event_lines(fleet, at("08:52:00"), 60)}
+    over = told["few hits: too few prompts to judge; KV full goes on"]
+    assert (over.time, over.role) == (at("08:51:21"), "muted")
+    assert told["no preemption now; KV full goes on"].time == at("08:51:31")
+    ends = [line for line in told.values() if line.server == ":8003" and line.glyph == "✓"]
+    assert ends == []
+
+
+def test_an_alert_whose_level_was_left_says_how_it_is_now() -> None:
+    """The spec-decode server's prefix hits never come back: its alert ends as it falls idle."""
+    told = event_lines(monitor_of("cpu_spec_decode_colour"), at("13:05:00"), 60)
+    assert [line.text for line in told if line.text.startswith("few hits")] == [
+        "few hits: over, nothing runs",
+        "few hits: over, nothing runs",
+    ]
+
+
+# --- start-up --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("capture", [KILLED, "h100_baseline_eager", "cpu_one_file"])
+def test_an_eager_server_neither_compiles_nor_captures_graphs(capture: str) -> None:
+    text = log_of(capture).read_text(encoding="utf-8")
+    assert "Enforce eager set, disabling torch.compile" in text
+    (server,) = monitor_of(capture).store.servers.values()
+    names = [phase.name for phase in phases_of(server.run)]
+    assert "loading weights" in names
+    assert not {"compiling", "capturing graphs"} & set(names)
+
+
+def test_a_server_with_graphs_still_says_that_it_captures_them() -> None:
+    (server,) = monitor_of("h100_optimised").store.servers.values()
+    assert {"compiling", "capturing graphs"} <= {phase.name for phase in phases_of(server.run)}
+
+
+def test_the_phases_of_the_eager_server_by_hand(dead: ScreenView) -> None:
+    """49:45 loading, 49:47 loaded, 49:49 cache memory known, 49:51 the HTTP server starts."""
+    (facts,) = [facts for label, facts in dead.facts if label == "START-UP"]
+    assert facts[1:4] == ("loading weights 2 s", "profiling memory 2 s", "warming up 1 s")
+
+
+# --- names, heads and paths -------------------------------------------------------------------------
+
+
+def test_a_model_that_all_have_is_named_once(dead: ScreenView) -> None:
+    for width in (80, 90):
+        head, *rows = table(dead, width)
+        assert head.startswith("   Random-Qwen3-1.7B ")
+        assert not any("Random" in row for row in rows)
+        assert len(head) == len(rows[0]) or len(head.rstrip()) <= width
+    other = (replace(dead.rows[0], model="Another"), *dead.rows[1:])
+    assert "SERVER" in table(replace(dead, rows=other), 80)[0]
+
+
+def test_names_that_are_too_long_show_what_differs(dead: ScreenView) -> None:
+    models = ("Qwen3-30B-A3B-Instruct-2507", "Qwen3-235B-A22B-Instruct-2507")
+    rows = tuple(replace(row, model=model) for row, model in zip(dead.rows, models, strict=True))
+    first, second = table(replace(dead, rows=rows), 80)[1:]
+    assert "…30B-A3B-" in first
+    assert "…235B-A22" in second
+    assert ":8003" in first
+    assert ":8001" in second
+
+
+@pytest.mark.parametrize("width", [78, 80, 90, 115, 116, 120, 160])
+def test_heads_stand_over_their_columns(dead: ScreenView, width: int) -> None:
+    columns = columns_for(width, dead.rows)
+    line = header(columns, "5 m", PALETTE, SETTINGS.health).plain
+    assert len(line) <= width + 1
+    place = 3
+    for column in columns:
+        if column.right:
+            assert line[place : place + column.width].endswith(column.header)
+        if column.key == "kv" and column.width >= 18:
+            cells = line[place : place + column.width]
+            assert re.match(r"KV +30 .*80", cells), "the bar has its scale"
+            assert cells.index("80") == 1 + int(0.8 * (column.width - 8))
+        if column.key == "spark":
+            assert "own scale" in line[place : place + column.width]
+        place += column.width + 1
+
+
+def test_no_head_is_wider_than_the_screen(dead: ScreenView) -> None:
+    other = (replace(dead.rows[0], model="Another"), *dead.rows[1:])
+    for width in range(58, 200):
+        for rows in (dead.rows, other):
+            head = header(columns_for(width, rows), "5 m", PALETTE, SETTINGS.health).plain
+            assert len(head.rstrip()) <= width
+
+
+def test_a_long_path_is_whole_on_the_card(dead: ScreenView) -> None:
+    path = f"/logs/{'a' * 30}/{'b' * 30}/{'c' * 30}/vllm_m_port8003_realtime.log"
+    view = replace(dead, facts=(("LOG", (path, "stamps in UTC")),))
+    drawn = [line.plain for line in Card().lines(view, 60, 20, PALETTE)][1:]
+    assert path in "".join(line[11:] for line in drawn)
+    assert all(len(line) <= 60 for line in drawn)

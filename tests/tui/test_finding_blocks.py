@@ -1,0 +1,178 @@
+"""What to change is read in the smallest pane, and a flag is never cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tests.tui.screens import monitor_of, view_at
+from tests.tui.test_widgets import PALETTE
+from vllm_watch.health.rules import builtin_rules
+from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.widgets.findings import Findings
+from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
+
+MEMORY = "--gpu-memory-utilization 0.15 → 0.90"
+"""The server was given 0.15 of its GPU's memory; the guide's usual value is 0.90."""
+
+
+@pytest.fixture(scope="module")
+def dead() -> ScreenView:
+    return view_at(monitor_of("h100_saturated_then_killed"), "08:52:40")
+
+
+@pytest.fixture(scope="module")
+def warned() -> ScreenView:
+    """An engine whose prompts find little in the prefix cache: a warning, and two notes."""
+    return view_at(monitor_of("cpu_spec_decode_colour"), "13:03:10")
+
+
+def lines(view: ScreenView, width: int, height: int) -> list[str]:
+    return [line.plain for line in Findings().lines(view, width, height, PALETTE)]
+
+
+def of_port(view: ScreenView, port: str) -> tuple[Problem, ...]:
+    """Return the same findings on another server."""
+    return tuple(
+        replace(problem, row=replace(problem.row, source=f"{port}.log", port=port))
+        for problem in view.problems
+    )
+
+
+def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: ScreenView) -> None:
+    first, second, third, fourth = lines(dead, 40, 4)
+    assert first.startswith(" ✖ :8003 The server died ")
+    assert first.rstrip().endswith("at 08:51:43")
+    assert second == "  → read its first error (x), fix it"
+    assert third.startswith(" ✖ :8003 before that: KV cache full")
+    assert fourth == f"  → {MEMORY}"
+
+
+@pytest.mark.parametrize("height", [2, 3])
+def test_with_less_room_a_death_and_what_was_before_are_one(dead: ScreenView, height: int) -> None:
+    first, second = lines(dead, 40, height)[:2]
+    assert first.startswith(" ✖ :8003 died, KV full before")
+    assert second == f"  → {MEMORY}"
+
+
+def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
+    both = replace(dead, problems=(*dead.problems, *of_port(dead, ":8004")))
+    drawn = lines(both, 40, 4)
+    assert [line.split()[1] for line in drawn[::2]] == [":8003", ":8004"]
+    assert drawn[1] == drawn[3] == f"  → {MEMORY}"
+
+
+def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) -> None:
+    drawn = lines(dead, 80, 4)
+    assert "→ read its first error (key x), fix it, restart" in drawn[1]
+    assert MEMORY in drawn[3]
+    assert "cause not proved" in drawn[3]
+    wide = "\n".join(lines(dead, 90, 12))
+    assert wide.count("cause not proved") == 1, "the reason says it, the edge need not"
+
+
+def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -> None:
+    """512 ÷ 2 = 256; then less memory, as the guide orders it."""
+    death, before = dead.problems[:2]
+    row = replace(death.row, state=replace(death.row.state, cause="out of memory"))
+    flags = ("--max-num-seqs 256", "--gpu-memory-utilization 0.85")
+    oom = replace(death.finding, remedy=", then ".join(flags), flags=flags)
+    problems = (Problem(row, oom), replace(before, row=row))
+    drawn = lines(replace(dead, problems=problems), 40, 4)
+    assert drawn[1:3] == ["  → --max-num-seqs 256, then", "    --gpu-memory-utilization 0.85"]
+    assert "before that: KV cache full" in drawn[3]
+    assert lines(replace(dead, problems=problems), 40, 2)[1].startswith("  → --max-num-seqs 256")
+
+
+def test_a_warning_gives_its_reason_where_there_is_room(warned: ScreenView) -> None:
+    corner = lines(warned, 40, 4)
+    assert corner[0].startswith(" ▲ :9104 Few prefix cache hits: 0 %")
+    assert corner[1:3] == ["  → share system prompts, put what", "    varies last"]
+    plain = lines(warned, 80, 4)
+    assert plain[1].startswith("   prompts flow, but below 20 %")
+    assert "→ share system prompts, put what varies last" in plain[2]
+
+
+@pytest.mark.parametrize("width", [36, 40, 51, 52, 65, 80, 120])
+@pytest.mark.parametrize("height", range(1, 14))
+def test_no_line_is_cut_in_mid_word_and_what_is_left_out_is_counted(
+    dead: ScreenView, warned: ScreenView, width: int, height: int
+) -> None:
+    for view in (dead, warned):
+        drawn = lines(view, width, height)
+        assert len(drawn) <= height
+        assert all(cell_len(line) <= width for line in drawn)
+        heads = [line for line in drawn if line[1:2] in "✖▲•"]
+        before = sum("died" in line and "The server died" not in line for line in heads)
+        missing = len(view.problems) - len(heads) - before
+        assert any(f"+{missing}" in line for line in drawn) == bool(missing), drawn
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+FLAGS = st.lists(
+    st.from_regex(r"--[a-z]{2,12}(-[a-z]{2,8}){0,2} [0-9]{1,5}", fullmatch=True),
+    min_size=1, max_size=4, unique_by=lambda flag: flag.split()[0],
+)  # fmt: skip
+
+
+@given(FLAGS, st.integers(42, 120))
+def test_every_flag_stands_whole_on_a_line(flags: list[str], width: int) -> None:
+    drawn = flag_lines(", then ".join(flags), tuple(flags), width)
+    assert all(cell_len(line) <= width for line in drawn)
+    for flag in flags:
+        assert sum(flag in line for line in drawn) >= 1
+
+
+def test_the_old_value_goes_before_the_flag_is_cut() -> None:
+    flags = ("--gpu-memory-utilization 0.90",)
+    assert flag_lines(MEMORY, flags, 36) == [MEMORY]
+    assert flag_lines(MEMORY, flags, 35) == list(flags)
+    assert flag_lines(MEMORY, flags, 26) == ["--gpu-memory-utilization", "0.90"]
+
+
+WORDS = st.text(alphabet="abc ,;:(…é漢", max_size=60)
+
+
+@given(WORDS, st.integers(0, 70))
+def test_a_shortened_text_fits_and_begins_like_the_whole(text: str, width: int) -> None:
+    short = shortened(text, width)
+    assert cell_len(short) <= max(0, width)
+    assert text.startswith(short.removesuffix("…").rstrip()) or not short
+    assert short == text or cell_len(text) > width
+
+
+@given(WORDS, st.integers(1, 30), st.integers(1, 5))
+def test_wrapped_text_keeps_its_words(text: str, width: int, most: int) -> None:
+    drawn = wrapped(text, width, most)
+    assert len(drawn) <= most
+    if most > len(text):
+        assert " ".join(drawn) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [
+        ("before that: KV cache full: 99 %, 363 wait", 42, "before that: KV cache full: 99 %, 363 wait"),
+        ("before that: KV cache full: 99 %, 363 wait", 41, "before that: KV cache full: 99 %"),
+        ("Room for more: KV cache 28 % (2 times)", 30, "Room for more: KV cache 28 %"),
+        ("prompts flow, but below 20 % nothing helps", 36, "prompts flow, but below 20 %…"),
+    ],
+)  # fmt: skip
+def test_clauses_go_from_the_end(text: str, width: int, short: str) -> None:
+    assert shortened(text, width) == short
+
+
+def test_only_the_screen_names_keys() -> None:
+    assert with_key("read its first error, fix it") == "read its first error (key x), fix it"
+    assert (
+        with_key("look for its out-of-memory errors") == "look for its out-of-memory errors (key x)"
+    )
+    assert with_key("halve --max-num-seqs") == "halve --max-num-seqs"
+    book = builtin_rules()
+    said = [rule.remedy for rule in book.rules] + [rule.remedy for rule in book.states.values()]
+    assert not [remedy for remedy in said if "key " in remedy]

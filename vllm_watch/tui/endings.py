@@ -1,0 +1,47 @@
+"""Why a server ended, in words that become fewer: for a line that has no room for an error."""
+
+from __future__ import annotations
+
+import re
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.states import ServerState
+
+ERROR_KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
+"""Kinds of events that tell why a server failed."""
+_TYPE = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
+_LOG_ENDS = ("the log just ends", "log ends")
+
+
+def failed(run: Run, time: float) -> bool:
+    """Tell whether there is an error to be read in a run up to `time`."""
+    return any(
+        moment.event.kind in ERROR_KINDS and (at is None or at <= time)
+        for at, moment in run.placed()
+    )
+
+
+def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
+    """Return why a dead or ended server is that, the longest words first; else nothing.
+
+    The error as it is written, what the format files call it (`out of memory`), the first reason
+    of the log and the type of its error (`EngineDeadError`).
+    """
+    if state.name == "ended":
+        return (state.why, *_LOG_ENDS)
+    if state.name != "dead":
+        return ()
+    words = [state.cause, state.why] if state.cause else []
+    kind = ""
+    for at, moment in run.placed():
+        event = moment.event
+        if event.kind not in ERROR_KINDS or (at is not None and at > time):
+            continue
+        said = str(event.fields.get("error") or event.fields.get("reason") or event.text)
+        found = _TYPE.search(said)
+        if found:
+            kind = kind or found[1]  # later errors follow from the first
+        elif not state.cause and not any(" " in known for known in words):
+            words.append(said)
+    words = [*words, kind] if words or kind else [state.why]
+    return tuple(sorted(dict.fromkeys(filter(None, words)), key=len, reverse=True))

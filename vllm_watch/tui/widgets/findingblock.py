@@ -1,0 +1,208 @@
+"""One finding as lines: what and since when, why, what to do; in the room there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from rich.text import Text
+
+from vllm_watch.health.findings import UNPROVED
+from vllm_watch.tui.figures import DAY, age, clock
+from vllm_watch.tui.screenview import Problem
+from vllm_watch.tui.widgets.pane import beside
+from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
+
+GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+WORDY = 52
+"""From this width on there is room for reasons and for whole times."""
+MOST_LINES = 4
+"""Lines of one reason or remedy at most."""
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A finding's lines at a width; what there is room for is added to it."""
+
+    head: Text
+    width: int
+    palette: dict[str, str]
+    times: Sequence[str] = ()
+    """Since when, in words that become fewer."""
+    remedy: list[str] = field(default_factory=list)
+    """What to do, in as few lines as it can be said."""
+    whole: list[str] = field(default_factory=list)
+    """All of what to do."""
+    reason: str = ""
+    """Why; empty where lines are too short for it."""
+    hints: Sequence[str] = ()
+    """What stands at the right edge of the last line where there is room, the best first."""
+    style: str = ""
+    arrow: str = "→ "
+    loud: bool = True
+    place: int | None = None
+    """Its finding in the view, None for what is none."""
+    rows: int = 0
+    """Lines for the reason."""
+
+    @property
+    def height(self) -> int:
+        """Lines that it has now."""
+        return 1 + self.rows + len(self.remedy)
+
+    def grow(self, room: int, reasons: int = MOST_LINES) -> int:
+        """Say more in up to `room` more lines, of why in `reasons` lines; return those used."""
+        before = self.height
+        if len(self.whole) - len(self.remedy) <= room:
+            self.remedy = self.whole
+            room -= self.height - before
+            self.rows = min(self.rows + room, reasons, len(self._reason(MOST_LINES)))
+        return self.height - before
+
+    def cut(self, height: int) -> None:
+        """Have at most `height` lines."""
+        self.remedy = self.remedy[: max(0, height - 1)]
+
+    def lines(self, more: str = "") -> list[Text]:
+        """Return its lines; `more` tells how many findings have no room, in the last of them."""
+        reason = [Text(_lead(self.width) + text) for text in self._reason(self.rows)]
+        for line in reason:
+            line.stylize(self.palette["muted"])
+        remedy = self._remedy()
+        head = self._timed(self.times)
+        if remedy:
+            mores = [more, more.partition(":")[0]] if more else []
+            hints = self.hints[-1:] if self.rows else self.hints
+            rights = [f"{hint}  {each}" for hint in hints[:1] for each in mores]
+            told = self._beside(remedy[-1], [*rights, *mores, *([] if more else hints)])
+            if told is not None:
+                return [head, *reason, *remedy[:-1], told]
+        if more:
+            number = more.partition(" ")[0]
+            rights = [*(f"{time}  {more}" for time in self.times), more, number]
+            if self._beside(self.head, rights) is None:
+                right = Text(f"{number} ", style=self.palette["muted"])
+                return [beside(self.head, right, self.width), *reason, *remedy]
+            head = self._timed(rights)
+        return [head, *reason, *remedy]
+
+    def _timed(self, rights: Sequence[str]) -> Text:
+        """Return the head with the longest of `rights` that leaves it whole."""
+        told = self._beside(self.head, rights)
+        if told is not None:
+            return told
+        head = self.head.copy()
+        head.truncate(self.width, overflow="ellipsis")
+        return head
+
+    def _beside(self, left: Text, rights: Sequence[str]) -> Text | None:
+        """Return a line with the first of `rights` for which there is room, None without any."""
+        for right in rights:
+            if left.cell_len + len(right) + 3 <= self.width:
+                return beside(left, Text(f"{right} ", style=self.palette["muted"]), self.width)
+        return None
+
+    def _reason(self, most: int) -> list[str]:
+        if not self.reason or most < 1:
+            return []
+        return wrapped(self.reason, self.width - len(_lead(self.width)), most)
+
+    def _remedy(self) -> list[Text]:
+        drawn = []
+        for index, words in enumerate(self.remedy):
+            line = Text(_lead(self.width), style=self.style)
+            line.append(" " * len(self.arrow) if index else self.arrow, style=self.palette["note"])
+            line.append(words)
+            drawn.append(line)
+        return drawn
+
+
+def finding_block(
+    problem: Problem, tz: tzinfo, width: int, palette: dict[str, str], before: Problem | None = None
+) -> Block:
+    """Return a finding as a block.
+
+    `before` is what was wrong before a death: it is told in the same lines where there is no room
+    for a block of its own, and its flags are the advice.
+    """
+    finding = problem.finding
+    if problem.silenced:
+        return _silenced(problem, width, palette)
+    color = palette[finding.severity]
+    head = Text()
+    head.append(f" {GLYPHS[finding.severity]} ", style=f"bold {color}")
+    head.append(f"{problem.row.short} ", style="bold")
+    if finding.engine is not None:
+        head.append(f"engine {finding.engine:03d} ")
+    title = finding.title if before is None else f"died, {before.finding.word} before"
+    least = 2 if finding.until is not None else 1  # not just `before that`
+    title = shortened(title, width - head.cell_len - 1, least)
+    head.append(title, style=color if finding.severity != "note" else "")
+    said = finding if before is None else before.finding
+    remedy, whole = _remedies(said.remedy, said.flags, width - len(_lead(width)) - 2)
+    guide = f"[{said.guide}]"
+    unproved = said.until is not None and not problem.row.state.cause and width < 2 * WORDY
+    return Block(
+        head,
+        width,
+        palette,
+        _times(problem, tz, width),
+        remedy,
+        whole,
+        finding.detail if width >= WORDY else "",
+        [UNPROVED, guide] if unproved else [guide],
+        loud=problem.loud,
+    )
+
+
+def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
+    """Return what needs a hand: the text, and below it the path that it is about."""
+    path, _, text = note.partition(": ")
+    below = [shortened(path, width - len(_lead(width)))] if text else []
+    head = Text(f" ! {text or path}", style=palette["warning"])
+    return Block(head, width, palette, remedy=below, whole=below, style=palette["muted"], arrow="")
+
+
+def _lead(width: int) -> str:
+    return "   " if width >= WORDY else "  "
+
+
+def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
+    """Return since when it is so, in words that become fewer.
+
+    What is over has a length; what lasts has an age. A death is a moment, which stays.
+    """
+    finding = problem.finding
+    if finding.since is None:
+        return []
+    until = finding.until or problem.row.moment
+    past = max(0.0, until - finding.since)
+    at = clock(finding.since, tz)
+    if finding.until is not None:
+        return [f"from {at} for {age(past)}", f"for {age(past)}"]
+    if problem.row.state.name in ("dead", "ended") and past < DAY:
+        return [f"at {at}, {age(past)} ago", f"at {at}", at]
+    return [f"since {at} {age(past)}", age(past)]
+
+
+def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str], list[str]]:
+    """Return what to do in few lines, and all of it: a flag is never cut."""
+    if flags:
+        lines = flag_lines(remedy, flags, room)
+        return lines, lines
+    words = with_key(remedy)
+    whole = wrapped(words, room, MOST_LINES)
+    if len(whole) == 1:
+        return whole, whole
+    return [shortened(words.replace(" (key x)", " (x)"), room)], whole
+
+
+def _silenced(problem: Problem, width: int, palette: dict[str, str]) -> Block:
+    """Return a silenced finding in one muted line, with the time left."""
+    finding, style = problem.finding, palette["muted"]
+    how = "until over" if problem.left is None else f"for {age(max(1.0, problem.left))}"
+    right = f"silenced {how}"
+    head = Text(f" {GLYPHS[finding.severity]} {problem.row.short} ", style=style)
+    head.append(shortened(finding.title, width - head.cell_len - len(right) - 3))
+    return Block(head, width, palette, [right], loud=False)

@@ -1,0 +1,66 @@
+"""Words made for the room there is: keys named, clauses dropped, long texts on several lines."""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+
+_ERRORS = re.compile(r"\b(?:errors|first error)\b")
+_CLAUSE = re.compile(r"[,;:] | \(")
+_FLAG = re.compile(r" (?=--)")
+
+
+def with_key(remedy: str) -> str:
+    """Return a remedy with the key that shows what it speaks of.
+
+    The words themselves name no key: scripts and reports, which have none, say them too.
+    """
+    return _ERRORS.sub(r"\g<0> (key x)", remedy, count=1)
+
+
+def shortened(text: str, width: int, least: int = 1) -> str:
+    """Return text without as many clauses at its end as it takes to fit `width` cells.
+
+    `least` clauses stay. Where whole clauses would leave less than half of the room filled, the
+    text is cut after a word with an ellipsis.
+    """
+    ends = [found.start() for found in _CLAUSE.finditer(text)][least - 1 :]
+    for end in [len(text), *reversed(ends)]:
+        if cell_len(text[:end]) <= width and (end == len(text) or end >= width / 2):
+            return text[:end]
+    kept = text
+    while " " in kept and cell_len(kept) > width - 1:
+        kept = kept.rpartition(" ")[0]
+    while kept and cell_len(kept) > width - 1:
+        kept = kept[:-1]
+    return f"{kept.rstrip()}…" if width > 0 else ""
+
+
+def wrapped(text: str, width: int, most: int) -> list[str]:
+    """Return text on at most `most` lines of `width` cells; only the last one can be cut."""
+    lines: list[str] = []
+    words = text.split(" ")
+    while words and len(lines) < most - 1:
+        line = words.pop(0)
+        while words and cell_len(f"{line} {words[0]}") <= width:
+            line = f"{line} {words.pop(0)}"
+        lines.append(line)
+    return [*lines, shortened(" ".join(words), width)] if words else lines
+
+
+def flag_lines(remedy: str, flags: tuple[str, ...], width: int) -> list[str]:
+    """Return advice that names flags on as many lines as it takes: a flag is never cut.
+
+    Where a line has no room for the old value (`--flag old → new`), the new one stands alone;
+    where it has none even for that, the value goes on below.
+    """
+    lines: list[str] = []
+    for piece in _FLAG.split(remedy):
+        if lines and cell_len(f"{lines[-1]} {piece}") <= width:
+            lines[-1] = f"{lines[-1]} {piece}"
+        else:
+            lines.append(piece)
+    if all(cell_len(line) <= width for line in lines):
+        return lines
+    return [line for flag in flags for line in wrapped(flag, width, flag.count(" ") + 1)]
