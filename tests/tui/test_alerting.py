@@ -92,7 +92,8 @@ async def test_a_server_that_fills_up_while_watched_is_told_by_every_means(
         app.alerting.look()
         await until(pilot, lambda: ("firing", "kv-cache-binds") in told(tmp_path))
     app.alerting.close()
-    assert terminal.rung == 1
+    # Once for each look at which something was told: a slow machine may look in between.
+    assert 1 <= terminal.rung <= len(told(tmp_path))
     assert (
         "\x1b]9;vllm-watch: m:8003: critical: KV cache full: 98 %, 361 wait\x07" in terminal.written
     )

@@ -137,6 +137,11 @@ class Dashboard(Screen[None]):
         self._drawn = ()
         self.call_after_refresh(self.draw)
 
+    def on_descendant_focus(self) -> None:
+        """Show the keys of what has the focus now: nothing else need have changed."""
+        for keys in self.query(KeyLine):
+            keys.refresh()
+
     def news(self) -> None:
         """Draw soon: something arrived."""
         if not self._pending:
