@@ -28,6 +28,8 @@ class Entry:
     """Nanoseconds."""
     is_log: bool = False
     """It is what the followed path names now."""
+    listed: bool = True
+    """It is found under its path; else only an open descriptor leads to it."""
 
 
 def is_rotated_name(name: str, log: str) -> bool:

@@ -223,7 +223,7 @@ class Finder:
             return [Entry(self._log, identity, status.st_size, status.st_mtime_ns, is_log=True)]
 
     def _oldest(self, entries: list[Entry]) -> Unread | None:
-        paths = {entry.path for entry in entries}
+        paths = {entry.path for entry in entries if entry.listed}
         for at, entry in enumerate(entries):
             if entry.identity in self._skipped or self._is_done(entry):
                 continue
@@ -377,4 +377,4 @@ def _nameless(file: OpenFile) -> Entry | None:
         status = file.status()
     except (OSError, GoneError):
         return None
-    return Entry(file.path, file.identity, status.st_size, status.st_mtime_ns)
+    return Entry(file.path, file.identity, status.st_size, status.st_mtime_ns, listed=False)
