@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.naming import printable
 from vllm_watch.core.records import Event, FieldValue, Requests, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
-from vllm_watch.core.traffic import Traffic
+from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
@@ -46,6 +47,8 @@ class Run:
     """Evidence of one run, in file order."""
 
     number: int
+    keep: Keep | None = None
+    """How much of its samples is kept, None: all of them."""
     series: dict[int, Series] = field(default_factory=dict)
     seen: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
@@ -66,11 +69,16 @@ class Run:
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
 
+    def __post_init__(self) -> None:
+        """Bound the requests, too, where samples are."""
+        if self.keep is not None:
+            self.traffic = Traffic(MOST_STRETCHES)
+
     def add_sample(self, sample: Sample, arrived: float | None) -> None:
         """Put a sample into its engine's series."""
         series = self.series.get(sample.engine)
         if series is None:
-            series = self.series[sample.engine] = Series()
+            series = self.series[sample.engine] = Series(self.keep)
             self.series = dict(sorted(self.series.items()))
         series.append(sample.time, sample.values)
         if sample.writer:
@@ -216,13 +224,20 @@ class Run:
         text = _answers(total) + (f" at {routes}" if routes else "")
         burst.event = replace(burst.event, text=text, fields={**total, **_routes(routes)})
 
+    def forget(self, count: int, fewest: int) -> int:
+        """Drop `count` events, the ordinary ones first, but keep `fewest`; return how many went."""
+        count = max(0, min(count, len(self.moments) - fewest))
+        for _ in range(count):
+            self._forget()
+        return count
+
     def _forget(self) -> None:
-        """Drop the oldest event that says nothing about the state."""
+        """Drop the oldest event that says nothing about the state, or else one in the middle."""
         for index, moment in enumerate(self.moments):
             if moment.event.kind in _FORGETTABLE:
                 del self.moments[index]
                 return
-        del self.moments[MOST_EVENTS // 2]
+        del self.moments[len(self.moments) // 2]
 
 
 def configure(config: dict[str, FieldValue], asked: frozenset[str], event: Event) -> frozenset[str]:

@@ -92,7 +92,7 @@ def _working_state(
         engine: (index, written)
         for engine in run.engines
         if (index := run.series[engine].index_at(now)) is not None
-        and (written := _written(run, engine, index, live=live)) is not None
+        and (written := _written(run, engine, index, now, live=live)) is not None
     }
     if not newest:
         name: State = "ended" if saved else "ready"
@@ -123,10 +123,10 @@ def _known(time: float) -> float | None:
     return time if math.isfinite(time) else None
 
 
-def _written(run: Run, engine: int, index: int, *, live: bool) -> float:
+def _written(run: Run, engine: int, index: int, now: float, *, live: bool) -> float:
     """Return when a stats line was written, as far as is known."""
     series = run.series[engine]
-    time = series.times[index]
+    time = series.written(index, now)
     if live and index == len(series) - 1:
         return max(time, run.seen.get(engine, time))
     return time

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
+from vllm_watch.core.olderruns import make_room
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample, Stage
 from vllm_watch.core.run import Run
 
@@ -17,7 +19,10 @@ class Server:
     source: str
     name: str
     known: ServerName
-    runs: list[Run] = field(default_factory=lambda: [Run(0)])
+    keep: Keep | None = None
+    """How much of its runs is kept, None: everything."""
+    runs: list[Run] = field(default_factory=list)
+    """The runs that are known, the oldest first."""
     twin_newest: int = 0
     """Newest run that its companions tell of, counted by their own starts."""
     tz: tzinfo = UTC
@@ -38,10 +43,25 @@ class Server:
     """Bytes read so far and in all, while the past of a large log is read."""
     _newest_engine: int = 0
 
+    def __post_init__(self) -> None:
+        """Begin with a run without evidence."""
+        self.runs = self.runs or [Run(0, self.keep)]
+
     @property
     def run(self) -> Run:
         """The newest run: its figures are the server's figures."""
         return self.runs[-1]
+
+    def numbered(self, number: int) -> Run:
+        """Return a run by its number; it begins if there was none. The oldest if it is forgotten.
+
+        When a run begins, those before it must make do with less (`core/olderruns.py`).
+        """
+        while number > self.run.number:
+            self.runs.append(Run(self.run.number + 1, self.keep))
+            if self.keep is not None:
+                make_room(self.runs, self.keep)
+        return self.runs[max(0, number - self.runs[0].number)]
 
     @property
     def trouble_since(self) -> float | None:
@@ -85,8 +105,9 @@ caches attributes up to 60 s). Beyond that the log has a clock of its own, and i
 class Store:
     """Every server, in the order in which their logs were found."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, keep: Keep | None = None) -> None:
+        """Start empty; `keep` bounds what is kept of each server, None keeps everything."""
+        self._keep = keep
         self.servers: dict[str, Server] = {}
         self.looked: Looked | None = None
         self.revision = 0
@@ -152,7 +173,9 @@ class Store:
             known = name_from_path(batch.source)
             name = self._names.name(batch.source, known.text)
             stage: Stage = "newest" if batch.stage == "newest" else "whole"
-            server = servers[batch.source] = Server(batch.source, name, known, stage=stage)
+            server = servers[batch.source] = Server(
+                batch.source, name, known, keep=self._keep, stage=stage
+            )
         return server
 
     def _complete(self, source: str) -> None:
@@ -205,9 +228,7 @@ class Store:
             if series is not None:
                 series.amend(record.values)
             return
-        while record.run >= len(server.runs):
-            server.runs.append(Run(len(server.runs)))
-        run = server.runs[record.run]
+        run = server.numbered(record.run)
         if isinstance(record, Sample):
             server._newest_engine = record.engine
             run.add_sample(record, arrived)

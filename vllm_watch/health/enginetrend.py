@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_watch.config import Settings
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
-from vllm_watch.core.series import DEFAULT_CADENCE, Series, median_distance
-from vllm_watch.core.tokens import SILENCE_CADENCES
+from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop
 from vllm_watch.health.longcontext import (
     Busy,
@@ -55,11 +55,11 @@ class TrendSpan:
 class EngineTrend:
     """Trends of one engine in one run."""
 
-    def __init__(self, engine: int, settings: Settings) -> None:
-        """Judge with `settings`."""
+    def __init__(self, engine: int, settings: Settings, keep: Keep | None = None) -> None:
+        """Judge with `settings`; `keep` bounds the track."""
         self.engine = engine
         self.spans: list[TrendSpan] = []
-        self.track = Series()
+        self.track = Series(replace(keep, extremes=False) if keep is not None else None)
         """What was computed at each sample: the figures behind `slow_down` and the faults."""
         self._settings = settings
         self._times: deque[float] = deque(maxlen=_CADENCE_OF)

@@ -15,7 +15,7 @@ from itertools import accumulate
 
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.core.tokens import SILENCE_CADENCES
+from vllm_watch.core.tokens import token_steps
 
 RECENT_SECONDS = 180.0
 """The rate of tokens is the mean of this long: contexts grow, so the start tells little."""
@@ -57,6 +57,7 @@ class _Meter:
     """Tokens of one engine added up line by line; goes on where it stopped."""
 
     cadence: float = 0.0
+    thinned: int = 0
     times: array[float] = field(default_factory=lambda: array("d"))
     totals: array[float] = field(default_factory=lambda: array("d"))
 
@@ -65,24 +66,19 @@ class _Meter:
         if not self._goes_on_in(series):
             self.times, self.totals = array("d"), array("d")
         known = len(self.times)
-        self.cadence = series.cadence
-        rates = series.values("generation_tps", known, len(series))
+        self.cadence, self.thinned = series.cadence, series.thinned
         total = self.totals[-1] if known else 0.0
-        for time, rate in zip(series.times[known:], rates, strict=True):
-            distance = time - self.times[-1] if self.times else self.cadence
-            if distance > SILENCE_CADENCES * self.cadence:
-                distance = self.cadence
-            total += (rate or 0.0) * distance
+        for time, made in token_steps(series, "generation_tps", known):
+            total += made
             self.times.append(time)
             self.totals.append(total)
 
     def _goes_on_in(self, series: Series) -> bool:
         known = len(self.times)
-        if known > len(series) or self.cadence != series.cadence:
+        same = self.cadence == series.cadence and self.thinned == series.thinned
+        if known > len(series) or not same:
             return False
-        return not known or (
-            self.times[0] == series.times[0] and self.times[-1] == series.times[known - 1]
-        )
+        return not known or self.times[-1] == series.written(known - 1, math.inf)
 
     def at(self, time: float) -> float:
         """Return the tokens up to a moment."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vllm_watch.config import Settings
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
 from vllm_watch.core.run import CONFIG_KINDS, Run, configure
 from vllm_watch.core.states import ServerState, StateRules, judge
@@ -72,9 +73,16 @@ class _Judges:
 class Monitor:
     """Everything known, and what to think of it. Owned by the event loop."""
 
-    def __init__(self, settings: Settings, book: RuleBook | None = None) -> None:
-        """Judge with `settings` and the rules of `book` (the built-in ones)."""
-        self.store = Store()
+    def __init__(
+        self, settings: Settings, book: RuleBook | None = None, *, bounded: bool = False
+    ) -> None:
+        """Judge with `settings` and the rules of `book` (the built-in ones).
+
+        `bounded` is for what runs for weeks: older samples are thinned (docs/memory.md). What
+        reads logs once keeps everything, so that its figures are exact.
+        """
+        self._keep = Keep(settings.watch.full_hours * 3600.0) if bounded else None
+        self.store = Store(self._keep)
         self.settings = settings
         self.notes: tuple[str, ...] = ()
         """One line for each of the user's rule files that is not used."""
@@ -102,10 +110,10 @@ class Monitor:
             if isinstance(record, Event) and batch.twin:
                 self._judges_of(server, server.run).tell(record, server, self.settings)
             elif isinstance(record, Event):
-                run = server.runs[record.run]
+                run = server.numbered(record.run)
                 self._judges_of(server, run).tell(record, server, self.settings)
             elif isinstance(record, Sample) and not batch.twin:
-                run = server.runs[record.run]
+                run = server.numbered(record.run)
                 self._judges_of(server, run).feed(record, run)
         return server
 
@@ -127,7 +135,10 @@ class Monitor:
         if judges is None:
             settings = self.settings.of_server(server.name, server.known.model)
             alerts = AlertMachine(self._book, settings.health, settings.advice)
-            judges = self._judges[key] = _Judges(alerts, TrendMachine(settings), settings)
+            judges = self._judges[key] = _Judges(
+                alerts, TrendMachine(settings, self._keep), settings
+            )
+            self._forget(server)
             limit = settings.max_num_seqs_of(server.name)
             judges.facts = facts_of({}, server.known.model, limit)
             judges.alerts.tell(None, judges.facts)
@@ -135,6 +146,13 @@ class Monitor:
             judges.use(self.settings.of_server(server.name, server.known.model))
         judges.named = (server.name, server.known.model)
         return judges
+
+    def _forget(self, server: Server) -> None:
+        """Let go of the judges of runs that the store has forgotten."""
+        oldest = server.runs[0].number
+        place = (server.source, server.stage)
+        for key in [key for key in self._judges if key[:2] == place and key[2] < oldest]:
+            del self._judges[key]
 
     def case(self, server: Server, run: Run) -> Case:
         """Return a run with all that it is judged by."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 
 from vllm_watch.config import Settings
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
@@ -32,8 +33,9 @@ _EXPLAINS = {
 class TrendMachine:
     """Trends of one run of one server."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Judge with `settings` ([trend], and [health] for holds)."""
+    def __init__(self, settings: Settings, keep: Keep | None = None) -> None:
+        """Judge with `settings` ([trend], and [health] for holds); `keep` bounds what is kept."""
+        self._keep = keep
         self._settings = settings
         self._engines: dict[int, EngineTrend] = {}
 
@@ -51,7 +53,7 @@ class TrendMachine:
         """Take the next sample of an engine; `config` is what the log told of it so far."""
         trend = self._engines.get(engine)
         if trend is None:
-            trend = self._engines[engine] = EngineTrend(engine, self._settings)
+            trend = self._engines[engine] = EngineTrend(engine, self._settings, self._keep)
         trend.feed(time, values, config)
 
     def shift(self, seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.records import Batch, Event, Looked
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server, Store
@@ -53,7 +54,7 @@ def event_rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | N
 
     An event is told at the next look at the files, so that the lines that continue it are in it.
     """
-    store = Store()
+    store = Store(Keep())
     told: dict[int, Moment] = {}
     for item in items:
         if isinstance(item, Batch):
