@@ -13,6 +13,7 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop
+from vllm_watch.health.findings import Finding
 from vllm_watch.health.longcontext import (
     Busy,
     Minutes,
@@ -41,6 +42,10 @@ class TrendSpan:
     """The sample at which it was certain."""
     until: float | None = None
     """The sample at which it was over, None while it lasts."""
+    worst: tuple[SlowDown, Mapping[str, float]] | None = None
+    """Of one that is over, how slow it was at its worst (of a change, at last), and the figures."""
+    told: tuple[Finding, ...] | None = None
+    """What it was told as when it was certain, once that cannot change any more."""
 
     @property
     def severity(self) -> Severity:
@@ -106,6 +111,7 @@ class EngineTrend:
             span.since += seconds
             span.fired += seconds
             span.until = None if span.until is None else span.until + seconds
+            span.told = None
         self._held = {
             name: [time + seconds for time in times] for name, times in self._held.items()
         }
@@ -275,6 +281,13 @@ class EngineTrend:
     def _end(self, name: str, time: float) -> None:
         span = self._open.pop(name)
         span.until = max(time, span.fired)
+        # What is over is told by the figures at its worst: at its end it held no more.
+        low, high = self.track.span(span.fired, math.nextafter(span.until, -math.inf))
+        rates = self.track.values("last_rate", low, high)
+        known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
+        at = min(known)[1] if known and name.startswith("slows") else max(low, high - 1)
+        at = min(at, len(self.track) - 1)
+        span.worst = self.slow_down(self.track.times[at]), self.track.sample(at)
 
 
 def _cache_tokens(config: Mapping[str, FieldValue], engine: int) -> float | None:

@@ -14,7 +14,7 @@ from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
-from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
+from vllm_watch.health.findings import Case, Finding, findings_at, findings_of, remember
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.trends import TrendMachine
 from vllm_watch.locations import user_rules_folder
@@ -115,7 +115,15 @@ class Monitor:
             elif isinstance(record, Sample) and not batch.twin:
                 run = server.numbered(record.run)
                 self._judges_of(server, run).feed(record, run)
+        self._remember(server)
         return server
+
+    def _remember(self, server: Server) -> None:
+        """Keep the figures of alerts that have just fired, where samples are thinned."""
+        if self._keep is not None:
+            for run in server.runs[-2:]:
+                judges = self._judges.get((server.source, server.stage, run.number))
+                remember(run, judges.alerts.fresh() if judges else ())
 
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""

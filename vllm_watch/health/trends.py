@@ -7,7 +7,6 @@ the busy minutes at both ends only, however long the run is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from vllm_watch.config import Settings
@@ -28,6 +27,8 @@ _EXPLAINS = {
     "no-recovery": ("slows-too-much", "slows-as-expected"),
 }
 """Trends that explain others."""
+_SETTLED_SECONDS = 600.0
+"""So long after a moment all engines have told of it."""
 
 
 class TrendMachine:
@@ -108,8 +109,12 @@ class TrendMachine:
         found = []
         for span in self.spans(run):
             if span.severity != "note" and span.fired <= until:
-                shown = self.findings(run, span.fired)
-                found += [(span, one) for one in shown if one.id == span.id]
+                shown = span.told
+                if shown is None:
+                    shown = tuple(f for f in self.findings(run, span.fired) if f.id == span.id)
+                    if until - span.fired > _SETTLED_SECONDS:
+                        span.told = shown
+                found += [(span, one) for one in shown]
         return found
 
     def _finding(
@@ -118,16 +123,13 @@ class TrendMachine:
         trend = self._engines[span.engine]
         engine = span.engine if len(run.engines) > 1 and span.engine != ALL_ENGINES else None
         place = (span.id, span.since, until, engine)
-        at = trend.track.index_at(time)
-        if until is not None:
-            # What is over is told by the figures at its worst: at its end it held no more.
-            low, high = trend.track.span(span.fired, math.nextafter(until, -math.inf))
-            rates = trend.track.values("last_rate", low, high)
-            known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
-            at = min(known)[1] if known and span.id.startswith("slows") else max(low, high - 1)
-        row = trend.track.sample(at) if at is not None else {}
+        if until is not None and span.worst is not None:
+            slow, row = span.worst
+        else:
+            at = trend.track.index_at(time) or 0
+            slow, row = trend.slow_down(trend.track.times[at]), trend.track.sample(at)
         if span.id.startswith("slows"):
-            return slow_finding(*place, trend.slow_down(trend.track.times[at or 0]), row)
+            return slow_finding(*place, slow, row)
         return change_finding(*place, row)
 
 
