@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from vllm_watch.core.buckets import Buckets, Figures, Keep
 from vllm_watch.core.metrics import METRICS
@@ -254,6 +255,27 @@ class Series:
         self.times[index] = self._buckets.begins[index]
         self.amend(values)
         return index
+
+
+class Piece(NamedTuple):
+    """A bucket of thinned samples as it is drawn; None for what none of its samples has."""
+
+    begin: float
+    """Time of its first sample."""
+    end: float
+    """Time of its last sample."""
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+def envelope(series: Series, metric: str, start: int, stop: int) -> Iterator[Piece]:
+    """Yield the buckets among the points `start` … `stop` − 1."""
+    stop = min(stop, series.thinned)
+    means = series.values(metric, start, stop)
+    for index, mean in zip(range(start, stop), means, strict=True):
+        low, high = series.extremes(metric, index) or (None, None)
+        yield Piece(series.times[index], series.written(index, math.inf), mean, low, high)
 
 
 def median_distance(times: Sequence[float]) -> float:
