@@ -169,7 +169,9 @@ def _told(capture: str, lines: slice, second: int) -> list[tuple[int, str]]:
     for line in log.read_text(encoding="utf-8").splitlines(keepends=True)[lines]:
         found = _STAMP.search(line)
         if found is not None:
-            written = datetime.strptime(f"2026-{found.group()}", "%Y-%m-%d %H:%M:%S")
+            written = datetime.strptime(f"2026-{found.group()}", "%Y-%m-%d %H:%M:%S").replace(
+                tzinfo=UTC
+            )
             first = first or written
             at = second + round((written - first).total_seconds())
             line = line.replace(found.group(), stamp(at), 1)

@@ -108,7 +108,7 @@ class Simulation:
                 yield self.second // 3_600
 
     def draw(self, span: float | None) -> float:
-        """Make the view and draw its charts as a screen would; return the processor time it took."""
+        """Make the view and draw its charts as a screen would; return its processor time."""
         began = time.process_time()
         self.timeline.span = span
         self.timeline.cover(*self.monitor.store.reach())

@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -42,6 +43,17 @@ class Moment:
     """Further lines of the same message: a traceback."""
 
 
+class Stretch(NamedTuple):
+    """Samples in a row that are all at work, or all idle."""
+
+    begin: float
+    seen: float
+    """Up to where that was looked at."""
+    busy: bool
+    revision: int
+    """Of the series, then."""
+
+
 @dataclass(slots=True)
 class Run:
     """Evidence of one run, in file order."""
@@ -68,6 +80,8 @@ class Run:
     """Newest state of a progress bar of the start-up, and when it arrived."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
+    stretches: dict[int, Stretch] = field(default_factory=dict)
+    """Engine to its newest stretch, as far as somebody asked (`core/states.py`)."""
 
     def __post_init__(self) -> None:
         """Bound the requests, too, where samples are."""

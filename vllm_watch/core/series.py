@@ -40,6 +40,7 @@ class Series:
         "_keep",
         "_newest",
         "columns",
+        "revision",
         "times",
     )
 
@@ -52,6 +53,8 @@ class Series:
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
         self._newest = -1
+        self.revision = 0
+        """Grows when samples move or come late: what was known of those before may be wrong."""
 
     def __len__(self) -> int:
         """Return the number of points: samples, and buckets of older ones."""
@@ -75,6 +78,7 @@ class Series:
             index = len(times)
         else:
             index = bisect_right(times, time)
+            self.revision += 1
             if self._is_thinned(index, time):
                 return self._append_late(time, values)
         times.insert(index, time)
@@ -103,6 +107,7 @@ class Series:
     def shift(self, seconds: float) -> None:
         """Move every sample in time: the zone of the log turned out to be another."""
         self.times = array("d", (time + seconds for time in self.times))
+        self.revision += 1
         if self._buckets is not None:
             self._buckets.shift(seconds)
 
