@@ -61,11 +61,19 @@ class Simulation:
     """A fleet, and a live screen that watches it."""
 
     def __init__(
-        self, folder: Path, engines: int, seconds: int, settings: Settings, *, every: int
+        self,
+        folder: Path,
+        engines: int,
+        seconds: int,
+        settings: Settings,
+        *,
+        every: int,
+        draw: int = 60,
     ) -> None:
         """Simulate `seconds` of a fleet whose servers are sick once in `every` seconds."""
         self.second = 0
         self.seconds = seconds
+        self._draw_every = draw
         self.engines = fleet(folder, engines, seconds, every)
         self.monitor = Monitor(settings, bounded=True)
         self.watch = AlertWatch(self.monitor)
@@ -98,7 +106,7 @@ class Simulation:
                 engine.write(self.second)
             self._read()
             self.told += self.watch.look(self.wall(), ())
-            if self.second % 60 == 0:
+            if self.second % self._draw_every == 0:
                 self.drawing.append(self.draw(900.0))
             if self.second % 86_400 == 0:
                 for engine in self.engines:
@@ -179,12 +187,18 @@ def main() -> None:
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--full-hours", type=float, default=24.0)
     parser.add_argument("--every", type=int, default=10_800, help="seconds between sicknesses")
+    parser.add_argument("--draw", type=int, default=60, help="seconds between two drawings")
     options = parser.parse_args()
     settings = Settings(watch=WatchSettings(full_hours=options.full_hours))
     began, processor = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         simulation = Simulation(
-            Path(folder), options.engines, options.hours * 3600, settings, every=options.every
+            Path(folder),
+            options.engines,
+            options.hours * 3600,
+            settings,
+            every=options.every,
+            draw=options.draw,
         )
         print(f"{options.engines} engines; at the beginning {resident() / 1e6:,.1f} MB", flush=True)
         for hour in simulation.run():

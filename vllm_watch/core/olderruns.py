@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.run import MOST_EVENTS, Run
+from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
 from vllm_watch.core.traffic import MOST_STRETCHES
 
 MOST_RUNS = 100
@@ -34,6 +34,12 @@ def make_room(runs: list[Run], keep: Keep) -> None:
     for run in older:
         if over > 0:
             over -= run.forget(over, FEWEST_EVENTS)
+    over = sum(run.text for run in older) - MOST_TEXT
+    for run in older:
+        while over > 0 and len(run.moments) > FEWEST_EVENTS:
+            before = run.text
+            run.forget(1, FEWEST_EVENTS)
+            over -= before - run.text
     over = sum(len(run.traffic) for run in older) - MOST_STRETCHES
     for run in older:
         while over > 0 and len(run.traffic) > FEWEST_POINTS:

@@ -17,6 +17,8 @@ from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
+MOST_TEXT = 2_000_000
+"""Characters of events kept per run that is watched: some 200 long tracebacks."""
 MOST_ERROR_LINES = 200
 """Lines kept of one error message."""
 BURST_SECONDS = 10.0
@@ -41,6 +43,11 @@ class Moment:
     """Newest stamp of the run when it was read: the best place for what has no stamp."""
     lines: list[str] = field(default_factory=list)
     """Further lines of the same message: a traceback."""
+
+    @property
+    def size(self) -> int:
+        """Characters of text."""
+        return len(self.event.text) + sum(map(len, self.lines))
 
 
 class Stretch(NamedTuple):
@@ -80,6 +87,8 @@ class Run:
     """Newest state of a progress bar of the start-up, and when it arrived."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
+    text: int = 0
+    """Characters of its events."""
     stretches: dict[int, Stretch] = field(default_factory=dict)
     """Engine to its newest stretch, as far as somebody asked (`core/states.py`)."""
 
@@ -112,6 +121,7 @@ class Run:
         if begun is not None:
             if len(begun.lines) < MOST_ERROR_LINES:
                 begun.lines.append(event.text)
+                self._count_text(len(event.text))
             return
         self._keep(event, arrived)
         if event.kind in CONFIG_KINDS:
@@ -209,7 +219,14 @@ class Run:
 
     def _keep(self, event: Event, arrived: float | None) -> None:
         self.moments.append(Moment(event, arrived, self.newest_stamp))
+        self._count_text(len(event.text))
         if len(self.moments) > MOST_EVENTS:
+            self._forget()
+
+    def _count_text(self, characters: int) -> None:
+        """Take notice of text, and forget events where it becomes too much to watch for weeks."""
+        self.text += characters
+        while self.keep is not None and self.text > MOST_TEXT and len(self.moments) > 1:
             self._forget()
 
     def _newest_of(self, *, own: bool) -> Moment | None:
@@ -249,9 +266,10 @@ class Run:
         """Drop the oldest event that says nothing about the state, or else one in the middle."""
         for index, moment in enumerate(self.moments):
             if moment.event.kind in _FORGETTABLE:
-                del self.moments[index]
-                return
-        del self.moments[len(self.moments) // 2]
+                break
+        else:
+            index = len(self.moments) // 2
+        self.text -= self.moments.pop(index).size
 
 
 def configure(config: dict[str, FieldValue], asked: frozenset[str], event: Event) -> frozenset[str]:

@@ -77,11 +77,20 @@ class Traffic:
         """
         stop = len(self) - len(self) % 2 if stop is None else stop
         pairs = [(at, at + 1) for at in range(0, stop, 2)]
+        ends = array("d", (self._closed(b) for _, b in pairs))
         self.begins[:stop] = array("d", (min(self.begins[a], self.begins[b]) for a, b in pairs))
-        self.ends[:stop] = array("d", (self.ends[b] for _, b in pairs))
+        self.ends[:stop] = ends
         for column in self.counts:
             column[:stop] = array("d", (column[a] + column[b] for a, b in pairs))
         return stop - len(pairs)
+
+    def _closed(self, index: int) -> float:
+        """Return where a stretch ends, an open one at the next or after a stats interval."""
+        if not math.isnan(self.ends[index]):
+            return self.ends[index]
+        end = self.begins[index] + OPEN_SECONDS
+        later = self.begins[index + 1] if index + 1 < len(self) else end
+        return min(end, later) if later >= self.begins[index] else end
 
     def stretches(self, start: float, end: float, stamps: array[float]) -> list[Stretch]:
         """Return the stretches that begin in a window; `stamps` tell where open ones end."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vllm_watch.config import Settings
-from vllm_watch.core.buckets import Keep
+from vllm_watch.core.buckets import Keep, Tier
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
@@ -26,6 +26,10 @@ from vllm_watch.health.rules import Severity
 
 MOST_SPANS = 1_000
 """Trends kept per engine."""
+TRACK_FULL_SECONDS = 3_600.0
+"""Seconds for which the figures of each sample are kept, where memory is bounded."""
+TRACK_TIER = Tier(120.0, 720)
+"""How those of the last day are kept."""
 _CADENCE_OF = 64
 """Newest lines whose distances tell the cadence."""
 
@@ -64,7 +68,7 @@ class EngineTrend:
         """Judge with `settings`; `keep` bounds the track."""
         self.engine = engine
         self.spans: list[TrendSpan] = []
-        self.track = Series(replace(keep, extremes=False) if keep is not None else None)
+        self.track = Series(_track_of(keep))
         """What was computed at each sample: the figures behind `slow_down` and the faults."""
         self._settings = settings
         self._times: deque[float] = deque(maxlen=_CADENCE_OF)
@@ -288,6 +292,18 @@ class EngineTrend:
         at = min(known)[1] if known and name.startswith("slows") else max(low, high - 1)
         at = min(at, len(self.track) - 1)
         span.worst = self.slow_down(self.track.times[at]), self.track.sample(at)
+
+
+def _track_of(keep: Keep | None) -> Keep | None:
+    """Return how much of the figures is kept: they are means of minutes, and thinned sooner."""
+    if keep is None:
+        return None
+    return replace(
+        keep,
+        full_seconds=min(keep.full_seconds, TRACK_FULL_SECONDS),
+        tiers=(TRACK_TIER, *keep.tiers[1:]),
+        extremes=False,
+    )
 
 
 def _cache_tokens(config: Mapping[str, FieldValue], engine: int) -> float | None:

@@ -23,6 +23,8 @@ RECENT_REQUESTS = 10
 """Requests that must have been answered lately for their rate to be that of the last while …"""
 RECENT_REQUESTS_SECONDS = 600.0
 """… which is this long; else it is the rate of the whole run."""
+MOST_METERED = 64
+"""Runs whose sums are remembered; others are added up anew when somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class JobWatch:
     def __init__(self, targets: Targets) -> None:
         """Watch a job with these targets."""
         self.targets = targets
-        self._meters: dict[tuple[str, int, int], _Meter] = {}
+        self._meters: dict[tuple[str, int], dict[int, _Meter]] = {}
+        """By log and run, the one that was asked for last at the end."""
 
     def generated(self, source: str, run: Run, time: float) -> float:
         """Return the tokens that a run of the log `source` generated up to `time`."""
@@ -125,12 +128,13 @@ class JobWatch:
         return Progress("tokens", done, target, left)
 
     def _read(self, source: str, run: Run) -> list[_Meter]:
-        meters = []
+        meters = self._meters.pop((source, run.number), {})
+        self._meters[source, run.number] = meters
+        while len(self._meters) > MOST_METERED:
+            del self._meters[next(iter(self._meters))]
         for engine in run.engines:
-            meter = self._meters.setdefault((source, run.number, engine), _Meter())
-            meter.read(run.series[engine])
-            meters.append(meter)
-        return meters
+            meters.setdefault(engine, _Meter()).read(run.series[engine])
+        return [meters[engine] for engine in run.engines]
 
 
 def _total(meters: Iterable[_Meter], time: float) -> float:

@@ -1,0 +1,114 @@
+"""A server in a crash loop, watched for weeks: its runs, events and requests stay bounded."""
+
+from __future__ import annotations
+
+from vllm_watch.core.buckets import Keep, Tier
+from vllm_watch.core.olderruns import FEWEST_EVENTS, MOST_RUNS
+from vllm_watch.core.records import Batch, Event, Requests, Sample
+from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
+from vllm_watch.core.store import Server, Store
+from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
+
+SMALL = Keep(600.0, 100, (Tier(60.0, 20), Tier(600.0, 20)))
+LOG = "a.log"
+
+
+def crash_loop(runs: int, samples: int, keep: Keep | None = SMALL) -> Server:
+    """Return a server that began `runs` times and wrote `samples` lines in each."""
+    store, time = Store(keep), 0.0
+    for run in range(runs):
+        records: list[Event | Sample] = [Event("version", time, f"version {run}", run=run)]
+        for number in range(samples):
+            time += 10.0
+            records.append(Sample(time, 0, {"running": float(number)}, run=run))
+            records.append(Event("error", time, f"error {number}", level="ERROR", run=run))
+        server = store.apply(Batch(LOG, tuple(records)))
+    return server
+
+
+def points(server: Server) -> list[int]:
+    return [sum(len(series) for series in run.series.values()) for run in server.runs]
+
+
+def test_earlier_runs_together_keep_no_more_than_one() -> None:
+    keep = Keep(10_000.0, 1_000, (Tier(60.0, 50), Tier(600.0, 50)))
+    server = crash_loop(12, 300, keep)
+    kept = points(server)
+    assert len(kept) == 12
+    assert kept[-2:] == [300, 300]
+    assert max(kept[:3]) <= 64
+    assert sum(kept[:-1]) <= keep.most_points == 1_000 + 41 + 100
+    for run in server.runs:  # what is left of one still tells how high it went
+        assert run.series[0].figures("running").high == 299
+        assert run.series[0].figures("running").count == 300
+
+
+def test_runs_beyond_a_hundred_are_forgotten_and_numbers_stay() -> None:
+    server = crash_loop(MOST_RUNS + 50, 2)
+    assert len(server.runs) == MOST_RUNS
+    assert server.runs[0].number == 50
+    assert server.run.number == MOST_RUNS + 49
+    assert server.numbered(MOST_RUNS + 49) is server.run
+    assert server.numbered(3) is server.runs[0]
+
+
+def test_what_reads_a_log_once_keeps_every_run_and_sample() -> None:
+    server = crash_loop(MOST_RUNS + 50, 3, keep=None)
+    assert points(server) == [3] * (MOST_RUNS + 50)
+
+
+def test_events_of_earlier_runs_are_bounded_together() -> None:
+    server = crash_loop(60, 300)
+    older = [len(run.moments) for run in server.runs[:-1]]
+    assert sum(older) <= max(MOST_EVENTS, 59 * FEWEST_EVENTS)
+    assert min(older) >= FEWEST_EVENTS
+    # The banner says what happened and stays; errors go, the oldest first.
+    assert all(run.moments[0].event.kind == "version" for run in server.runs)
+
+
+def test_the_text_of_errors_is_bounded() -> None:
+    run = Run(0, SMALL)
+    for number in range(3_000):
+        run.add_event(Event("error", float(number), "x" * 2_000, level="ERROR"), None)
+        run.add_event(
+            Event("error", float(number), "y" * 2_000, level="ERROR", continues=True), None
+        )
+        assert run.text == sum(moment.size for moment in run.moments) <= MOST_TEXT
+    assert run.moments[-1].event.time == 2_999
+    assert run.moments[-1].lines == ["y" * 2_000]
+    assert len(run.moments) == MOST_TEXT // 4_000
+
+
+def test_requests_of_weeks_stay_countable() -> None:
+    traffic, number = Traffic(MOST_STRETCHES), MOST_STRETCHES * 5
+    for at in range(number):
+        traffic.add({"200": 3, "500": at % 2}, at * 10.0, None)
+        assert len(traffic) <= MOST_STRETCHES
+    assert sum(traffic.counts[0]) == 3 * number
+    assert sum(traffic.counts[2]) == number / 2
+    assert list(traffic.begins) == sorted(traffic.begins)
+    stamps = Run(0).stamps()
+    # The newest are as they were, the oldest are the mean of many.
+    newest = traffic.stretches((number - 100) * 10.0, (number - 90) * 10.0, stamps)
+    assert [stretch.answered for stretch in newest] == [0.3] * 11
+    (oldest, *_) = traffic.stretches(0.0, 100.0, stamps)
+    assert 0.29 < oldest.answered < 0.31
+    assert 0.04 < oldest.failed < 0.06
+
+
+def test_requests_of_a_clock_that_went_back_are_found() -> None:
+    traffic = Traffic()
+    for time in (100.0, 110.0, 50.0, 60.0, 120.0):
+        traffic.add({"200": 10}, time, None)
+    found = traffic.stretches(45.0, 65.0, Run(0).stamps())
+    assert [stretch.begin for stretch in found] == [50.0, 60.0]
+
+
+def test_a_watched_run_bounds_its_requests_and_a_read_one_does_not() -> None:
+    watched, read = Run(0, SMALL), Run(0)
+    for at in range(MOST_STRETCHES + 10):
+        for run in (watched, read):
+            run.add_requests(Requests(at * 10.0, {"200": 1}, 0))
+    assert len(read.traffic) == MOST_STRETCHES + 10
+    assert len(watched.traffic) < MOST_STRETCHES
+    assert watched.served == read.served
