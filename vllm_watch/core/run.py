@@ -264,11 +264,8 @@ class Run:
 
     def _forget(self) -> None:
         """Drop the oldest event that says nothing about the state, or else one in the middle."""
-        for index, moment in enumerate(self.moments):
-            if moment.event.kind in _FORGETTABLE:
-                break
-        else:
-            index = len(self.moments) // 2
+        ordinary = (i for i, m in enumerate(self.moments) if m.event.kind in _FORGETTABLE)
+        index = next(ordinary, len(self.moments) // 2)
         self.text -= self.moments.pop(index).size
 
 
