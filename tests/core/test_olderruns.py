@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.buckets import Keep, Tier
-from vllm_watch.core.olderruns import FEWEST_EVENTS, MOST_RUNS
-from vllm_watch.core.records import Batch, Event, Requests, Sample
+from vllm_watch.core.olderruns import FEWEST_EVENTS, MOST_QUIET, MOST_RUNS, make_room_of_quiet
+from vllm_watch.core.records import Batch, Event, Looked, Requests, Sample
 from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
 from vllm_watch.core.store import Server, Store
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.trends import REST_POINTS
 
 SMALL = Keep(600.0, 100, (Tier(60.0, 20), Tier(600.0, 20)))
 LOG = "a.log"
@@ -112,3 +115,39 @@ def test_a_watched_run_bounds_its_requests_and_a_read_one_does_not() -> None:
     assert len(read.traffic) == MOST_STRETCHES + 10
     assert len(watched.traffic) < MOST_STRETCHES
     assert watched.served == read.served
+
+
+def test_servers_that_write_no_more_keep_less_and_less() -> None:
+    monitor = Monitor(Settings(watch=WatchSettings(full_hours=1.0)), bounded=True)
+    monitor.apply(Batch("new.log", tuple(Sample(10.0 * n, 0, {"running": 1.0}) for n in range(9))))
+    keep = Keep(3_600.0, 300, (Tier(60.0, 20), Tier(600.0, 20)))
+    limit = MOST_QUIET * keep.most_points
+    for number in range(20):
+        log = f"job{number}.log"
+        server = monitor.apply(Batch(log, (Sample(0.0, 0, {"running": 7.0}),)))
+        for at in range(1, 300):
+            server.run.add_sample(Sample(10.0 * at + number, 0, {"running": 1.0}), None)
+    make_room_of_quiet([[server.run] for server in monitor.store.servers.values()][1:], keep)
+    kept = [len(server.run.series[0]) for server in monitor.store.servers.values()][1:]
+    assert sum(kept) <= limit == 8 * (300 + 12 + 40)
+    assert kept[0] <= 64
+    assert kept[-1] == 300
+    assert all(s.run.series[0].figures("running").total > 8 for s in monitor.store.servers.values())
+
+
+def test_only_servers_that_are_silent_for_long_rest() -> None:
+    monitor = Monitor(Settings(watch=WatchSettings(full_hours=1.0)), bounded=True)
+    for log, end in (("old.log", 10_000.0), ("new.log", 90_000.0)):
+        spans = (Sample(end - 10.0 * n, 0, {"running": 1.0}) for n in reversed(range(400)))
+        monitor.apply(Batch(log, tuple(spans)))
+    tracks = [
+        monitor.trends(server, server.run)._engines[0].track
+        for server in monitor.store.servers.values()
+    ]
+    assert [len(track) for track in tracks] == [400, 400]
+    monitor.look(Looked(90_100.0, 2, (), ()))
+    assert len(tracks[0]) <= REST_POINTS
+    assert len(tracks[1]) == 400
+    unbounded = Monitor(Settings())
+    unbounded.apply(Batch("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
+    unbounded.look(Looked(1e9, 1, (), ()))

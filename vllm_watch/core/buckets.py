@@ -44,6 +44,8 @@ class Keep:
     """Coarseness of what is older, the finest first. The last one doubles its width when full."""
     extremes: bool = True
     """Keep the lowest and the highest value of each bucket."""
+    forgets: bool = True
+    """Forget events and earlier runs at once where they are too many, not only when told to."""
 
     @property
     def slack(self) -> int:

@@ -1,4 +1,4 @@
-"""How earlier runs of a server make room: a server in a crash loop begins thousands of them."""
+"""How what is over makes room: a server in a crash loop begins thousands of runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from vllm_watch.core.traffic import MOST_STRETCHES
 
 MOST_RUNS = 100
 """Runs kept per server; of more, the oldest are forgotten."""
+MOST_QUIET = 8
+"""Series' worth of points that all servers keep together that write no more."""
 FEWEST_POINTS = 64
 """Points that a run of the past keeps of each engine, when others need room."""
 FEWEST_EVENTS = 20
@@ -23,13 +25,7 @@ def make_room(runs: list[Run], keep: Keep) -> None:
     del runs[:-MOST_RUNS]
     older = runs[:-1]
     engines = max((len(run.series) for run in older), default=0)
-    over = sum(_points(run) for run in older) - keep.most_points * engines
-    for run in older:
-        for series in run.series.values():
-            while over > 0 and len(series) > FEWEST_POINTS:
-                before = len(series)
-                series.coarsen()
-                over -= before - len(series)
+    coarsen(older, keep.most_points * engines)
     over = sum(len(run.moments) for run in older) - MOST_EVENTS
     for run in older:
         if over > 0:
@@ -46,5 +42,20 @@ def make_room(runs: list[Run], keep: Keep) -> None:
             over -= run.traffic.coarsen()
 
 
-def _points(run: Run) -> int:
-    return sum(len(series) for series in run.series.values())
+def make_room_of_quiet(quiet: list[list[Run]], keep: Keep) -> None:
+    """Bound what servers keep together that write no more, those first that fell silent first.
+
+    In a folder in which each job has a log of its own they become more and more.
+    """
+    coarsen([run for runs in quiet for run in runs], MOST_QUIET * keep.most_points)
+
+
+def coarsen(runs: list[Run], most: int) -> None:
+    """Thin the first of these runs until all have at most so many points, or 64 each."""
+    over = sum(len(series) for run in runs for series in run.series.values()) - most
+    for run in runs:
+        for series in run.series.values():
+            while over > 0 and len(series) > FEWEST_POINTS:
+                before = len(series)
+                series.coarsen()
+                over -= before - len(series)

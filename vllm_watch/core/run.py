@@ -226,7 +226,12 @@ class Run:
     def _count_text(self, characters: int) -> None:
         """Take notice of text, and forget events where it becomes too much to watch for weeks."""
         self.text += characters
-        while self.keep is not None and self.text > MOST_TEXT and len(self.moments) > 1:
+        if self.keep is not None and self.keep.forgets:
+            self.forget_text()
+
+    def forget_text(self) -> None:
+        """Forget events until their text is no longer than `MOST_TEXT`."""
+        while self.text > MOST_TEXT and len(self.moments) > 1:
             self._forget()
 
     def _newest_of(self, *, own: bool) -> Moment | None:

@@ -59,7 +59,7 @@ class Server:
         """
         while number > self.run.number:
             self.runs.append(Run(self.run.number + 1, self.keep))
-            if self.keep is not None:
+            if self.keep is not None and self.keep.forgets:
                 make_room(self.runs, self.keep)
         return self.runs[max(0, number - self.runs[0].number)]
 
@@ -78,6 +78,13 @@ class Server:
         """Newest stamp of any line of any run."""
         stamps = [run.newest_stamp for run in self.runs if run.newest_stamp is not None]
         return max(stamps) if stamps else None
+
+    @property
+    def written(self) -> float | None:
+        """When anything was written last, in our clock, as far as is known."""
+        newest = self.newest_stamp
+        known = (self.last_arrival, None if newest is None else newest + self.skew)
+        return max((time for time in known if time is not None), default=None)
 
     def run_at(self, time: float) -> Run:
         """Return the run that was current at `time`."""

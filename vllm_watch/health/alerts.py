@@ -16,6 +16,8 @@ from vllm_watch.health.signals import ServerSignals, Signals
 
 MOST_SPANS = 1_000
 """Alerts kept per engine; of more, the oldest go."""
+REST_SPANS = 100
+"""Alerts kept per engine when its run is over."""
 WHOLE_SERVER = -2
 """Stands for an engine in alerts about a whole server."""
 
@@ -123,6 +125,11 @@ class AlertMachine:
             for span in alerts.spans
             if span.firing_at(time)
         ]
+
+    def rest(self) -> None:
+        """Keep fewer alerts: the run is over."""
+        for alerts in self._engines.values():
+            del alerts.spans[:-REST_SPANS]
 
     def shift(self, seconds: float) -> None:
         """Move every alert in time: the zone of the log turned out to be another."""

@@ -27,6 +27,8 @@ _EXPLAINS = {
     "no-recovery": ("slows-too-much", "slows-as-expected"),
 }
 """Trends that explain others."""
+REST_POINTS = 240
+"""Figures that are kept of each engine when its run is over."""
 _SETTLED_SECONDS = 600.0
 """So long after a moment all engines have told of it."""
 
@@ -56,6 +58,12 @@ class TrendMachine:
         if trend is None:
             trend = self._engines[engine] = EngineTrend(engine, self._settings, self._keep)
         trend.feed(time, values, config)
+
+    def rest(self) -> None:
+        """Keep fewer figures: the run is over."""
+        for trend in self._engines.values():
+            while len(trend.track) > REST_POINTS:
+                trend.track.coarsen()
 
     def shift(self, seconds: float) -> None:
         """Move every trend in time."""
