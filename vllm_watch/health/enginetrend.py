@@ -15,6 +15,7 @@ from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, me
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.longcontext import (
+    MOST_BUSY,
     Busy,
     Minutes,
     SlowDown,
@@ -167,11 +168,12 @@ class EngineTrend:
         self._worked += sample.covers
         if self._first_minutes is None:
             self._first.append(sample)
-            if sum(one.covers for one in self._first) >= self._needed:
+            covered = sum(one.covers for one in self._first)
+            if covered >= self._needed or len(self._first) >= MOST_BUSY:
                 self._first_minutes = minutes_of(self._first)
         self._last.append(sample)
         self._covered += sample.covers
-        while self._covered - self._last[0].covers >= self._needed:
+        while self._covered - self._last[0].covers >= self._needed or len(self._last) > MOST_BUSY:
             self._covered -= self._last.popleft().covers
 
     def _last_minutes(self) -> Minutes | None:
