@@ -151,3 +151,16 @@ def test_only_servers_that_are_silent_for_long_rest() -> None:
     unbounded = Monitor(Settings())
     unbounded.apply(Batch("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
     unbounded.look(Looked(1e9, 1, (), ()))
+
+
+def test_what_is_old_is_thinned_in_earlier_runs_too() -> None:
+    store = Store(Keep(600.0, 1_000, (Tier(60.0, 50), Tier(600.0, 50))))
+    runs = ((0, 0, 100), (1, 100, 400))  # 1,000 s, then 3,000 s
+    for run, first, last in runs:
+        for n in range(first, last):
+            store.apply(Batch(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
+    first_run, second = (run.series[0] for run in store.servers[LOG].runs)
+    assert len(first_run) == first_run.thinned == 17  # minutes begun in 1,000 s
+    assert first_run.figures("running").high == 99
+    assert first_run.cadence == 10.0
+    assert second.thinned

@@ -42,6 +42,16 @@ def make_room(runs: list[Run], keep: Keep) -> None:
             over -= run.traffic.coarsen()
 
 
+def age(runs: list[Run], keep: Keep) -> None:
+    """Thin what is old in all runs but the newest, by the clock of that one."""
+    stamps = (series.present for series in runs[-1].series.values())
+    present = max((stamp for stamp in stamps if stamp is not None), default=None)
+    if present is not None:
+        for run in runs[:-1]:
+            for series in run.series.values():
+                series.age(present - keep.full_seconds)
+
+
 def make_room_of_quiet(quiet: list[list[Run]], keep: Keep) -> None:
     """Bound what servers keep together that write no more, those first that fell silent first.
 

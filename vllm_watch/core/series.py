@@ -195,6 +195,22 @@ class Series:
         first = max(self.thinned, index + 1 - _CADENCE_OF)
         return median_distance(self.times[first : index + 1])
 
+    @property
+    def present(self) -> float | None:
+        """Stamp that counts as now: one stray one from the future makes nothing old."""
+        if not self.times:
+            return None
+        return self.times[-_STEADY] if len(self.times) >= _STEADY else self.times[0]
+
+    def age(self, before: float) -> None:
+        """Merge the samples before a moment, when they are all or many: this run is over."""
+        if self._keep is None:
+            return
+        fine = len(self.times) - self.thinned
+        old = bisect_left(self.times, before, self.thinned) - self.thinned
+        if old and (old == fine or old >= self._keep.slack):
+            self._fold(old)
+
     def coarsen(self) -> None:
         """Make do with half of the points at most, or with a minute each: this run is long over."""
         if self._keep is None or not self.times:
@@ -211,8 +227,7 @@ class Series:
         spare = len(self.times) - self.thinned - _CADENCE_OF
         if keep is None or spare < keep.slack:
             return
-        # One stray stamp from the future must not make everything else old.
-        present = self.times[-_STEADY] if len(self.times) >= _STEADY else self.times[0]
+        present = self.present or 0.0
         waiting = self.thinned + keep.slack
         if self.times[waiting - 1] < present - keep.full_seconds:
             old = bisect_left(self.times, present - keep.full_seconds, waiting) - self.thinned

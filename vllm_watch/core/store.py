@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
-from vllm_watch.core.olderruns import make_room
+from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample, Stage
 from vllm_watch.core.run import Run
 
@@ -41,6 +41,8 @@ class Server:
     """`newest` while only the newest part of a large log is known."""
     past: tuple[int, int] | None = None
     """Bytes read so far and in all, while the past of a large log is read."""
+    aged: float = 0.0
+    """Stamp at which its earlier runs were thinned last."""
     _newest_engine: int = 0
 
     def __post_init__(self) -> None:
@@ -160,7 +162,17 @@ class Store:
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
         self._arrive(server, batch)
+        self._age(server)
         return server
+
+    def _age(self, server: Server) -> None:
+        """Thin the earlier runs of a server now and then, as the newest thins itself."""
+        newest, keep = server.run.newest_stamp, self._keep
+        if keep is None or newest is None or len(server.runs) == 1:
+            return
+        if newest - server.aged >= keep.full_seconds / 24:
+            server.aged = newest
+            age(server.runs, keep)
 
     def _further(self, batch: Batch) -> bool:
         """Tell whether the reading of a past got on by a visible step: one in a hundred."""
