@@ -164,3 +164,17 @@ def test_what_is_old_is_thinned_in_earlier_runs_too() -> None:
     assert first_run.figures("running").high == 99
     assert first_run.cadence == 10.0
     assert second.thinned
+
+
+def test_buckets_of_many_earlier_runs_are_bounded() -> None:
+    keep = Keep(600.0, 10_000, (Tier(60.0, 100), Tier(600.0, 100)))
+    store = Store(keep)
+    for n in range(9_000):
+        run = n // 300  # 3,000 s each: 50 minutes
+        store.apply(Batch(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
+    server = store.servers[LOG]
+    kept = points(server)
+    assert len(kept) == 30
+    assert sum(kept[:-2]) <= 28 * 64
+    assert [run.series[0].figures("running").count for run in server.runs] == [300] * 30
+    assert server.runs[0].series[0].figures("running").high == 299

@@ -55,7 +55,12 @@ class Keep:
     @property
     def most_points(self) -> int:
         """Samples and buckets of one series, at most."""
-        return self.full_samples + self.slack + sum(tier.most for tier in self.tiers)
+        return self.full_samples + self.slack + self.most_buckets
+
+    @property
+    def most_buckets(self) -> int:
+        """Buckets of one series, at most."""
+        return sum(tier.most for tier in self.tiers)
 
 
 @dataclass(frozen=True, slots=True)

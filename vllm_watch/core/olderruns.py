@@ -43,13 +43,21 @@ def make_room(runs: list[Run], keep: Keep) -> None:
 
 
 def age(runs: list[Run], keep: Keep) -> None:
-    """Thin what is old in all runs but the newest, by the clock of that one."""
+    """Thin what is old in all runs but the newest, by the clock of that one.
+
+    Runs of which nothing is left in full have as many buckets together as one run may have.
+    """
     stamps = (series.present for series in runs[-1].series.values())
     present = max((stamp for stamp in stamps if stamp is not None), default=None)
     if present is not None:
         for run in runs[:-1]:
             for series in run.series.values():
                 series.age(present - keep.full_seconds)
+        thinned = [
+            run for run in runs[:-1] if all(s.thinned == len(s) for s in run.series.values())
+        ]
+        engines = max((len(run.series) for run in thinned), default=0)
+        coarsen(thinned, keep.most_buckets * engines)
 
 
 def make_room_of_quiet(quiet: list[list[Run]], keep: Keep) -> None:

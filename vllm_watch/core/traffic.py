@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MOST_STRETCHES = 20_000
+MOST_STRETCHES = 10_000
 """Stretches kept of a run that is watched; of more, neighbours of the older half become one."""
 OPEN_SECONDS = 10.0
 """What the newest stretch lasts if no stamp follows: one stats interval of vLLM."""
