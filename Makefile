@@ -64,6 +64,9 @@ follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; A
 soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
 	@PYTHONPATH=. $(BIN)/python scripts/soak.py $(ARGS)
 
+memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what happened; ARGS="--hours 24"
+	@$(BIN)/python -m benchmarks.memory $(ARGS)
+
 clean:  ## remove the environment, caches and built files
 	@rm -rf .venv build dist snapshot_report.html .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache

@@ -7,8 +7,8 @@ import pytest
 from vllm_watch.core.series import DEFAULT_CADENCE, Series, median_distance
 
 
-def series_of(*samples: tuple[float, float], limit: int = 300_000) -> Series:
-    series = Series(limit)
+def series_of(*samples: tuple[float, float]) -> Series:
+    series = Series()
     for time, running in samples:
         series.append(time, {"running": running})
     return series
@@ -56,16 +56,6 @@ def test_a_companion_line_without_a_stats_line_is_nothing() -> None:
     series.amend({"spec_acceptance_rate": 0.5})
     assert len(series) == 0
     assert series.columns == {}
-
-
-def test_the_oldest_samples_go_first_and_the_index_stays_true() -> None:
-    series = Series(limit=20)
-    for time in range(100):
-        index = series.append(float(time), {"running": float(time)})
-        assert series.value("running", index) == time
-    assert 20 <= len(series) <= 22
-    assert series.times[-1] == 99
-    assert series.values("running", 0, len(series)) == list(series.times)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.logs import at, log_of, read
 from vllm_watch.core.records import Batch, Event, Record, Requests, Sample
+from vllm_watch.core.run import Run
 from vllm_watch.core.states import StateRules, judge, phase_at
 from vllm_watch.core.store import Server, Store
 
@@ -306,3 +309,42 @@ def test_the_phases_of_a_start_up() -> None:
     run = capture("h100_saturated_then_killed").run
     assert phase_at(run, at("08:49:13")) == ""
     assert phase_at(run, at("08:49:46")) == "loading weights"
+
+
+_ROUNDS = st.lists(
+    st.tuples(st.integers(0, 400), st.booleans(), st.lists(st.integers(0, 400), max_size=3)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(_ROUNDS)
+def test_since_when_it_works_does_not_depend_on_what_was_asked_before(
+    rounds: list[tuple[int, bool, list[int]]],
+) -> None:
+    run, known = Run(0), dict[int, bool]()
+    for time, busy, moments in rounds:
+        if time not in known:  # in any order: clocks go back
+            known[time] = busy
+            run.add_sample(stats(float(time), float(busy)), None)
+        for moment in moments:
+            before = sorted(at for at in known if at <= moment)
+            if not before:
+                continue
+            since = before[-1]
+            for earlier in reversed(before):
+                if known[earlier] != known[before[-1]]:
+                    break
+                since = earlier
+            state = judge(run, float(moment), live=False, saved=False, rules=PATIENT)
+            assert (state.name, state.since) == ("busy" if known[before[-1]] else "idle", since)
+
+
+PATIENT = StateRules(1e6, 1e6, 1e6)
+
+
+def test_work_of_days_began_when_it_began() -> None:
+    run = Run(0)
+    for index in range(9_000):  # a day and an hour
+        run.add_sample(stats(index * 10.0, 1.0), None)
+    assert judge(run, 90_000.0, live=False, saved=False).since == 0.0

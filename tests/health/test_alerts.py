@@ -245,3 +245,15 @@ def test_the_optimised_server_rests_without_an_alert() -> None:
         (at("08:56:30"), at("08:56:50"), None),
     ]
     assert machine.firing(at("08:56:15")) == []
+
+
+def test_an_alert_may_come_back_thousands_of_times() -> None:
+    machine = AlertMachine(builtin_rules(), HealthSettings())
+    for index in range(5 * 1_500):  # three samples past the level, two back: an alert each
+        usage = 0.85 if index % 5 < 3 else 0.5
+        machine.feed(0, index * 10.0, {**CALM, "kv_cache_usage": usage})
+    high = [span for span in machine.spans() if span.rule.id == "kv-cache-high"]
+    assert high[-1].times == 1_500
+    assert high[-1].begun == 0.0
+    assert len(machine.spans()) <= 1_000
+    assert high[-2].returned == high[-1].fired

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 
 import pytest
 
 from tests.logs import log_of
 from tests.tui.screens import SETTINGS, monitor_of
+from vllm_watch.core.buckets import Keep
+from vllm_watch.core.figures import clock
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import run_tokens
-from vllm_watch.health.jobs import JobWatch, Targets, answered
+from vllm_watch.health.jobs import MOST_METERED, JobWatch, Targets, answered
 from vllm_watch.health.prefill import prefilled
 
 
@@ -114,3 +117,32 @@ def test_calculators_start_from_the_server() -> None:
     assert (known["target_tokens"], known["target_requests"]) == (7.0, None)
     early = prefilled("", run, run.series[0].times[0] - 5, SETTINGS, JobWatch(Targets()))
     assert early["running"] is None
+
+
+def test_tokens_stay_exact_while_samples_are_thinned() -> None:
+    run, watch = Run(0, Keep(1_800.0)), JobWatch(Targets())
+    total = 0.0
+    for index in range(1_500):
+        run.add_sample(Sample(index * 10.0, 0, {"generation_tps": float(index % 97)}), None)
+        total += 10 * (index % 97)
+        if index % 100 == 0:
+            assert watch.generated("a.log", run, 1e9) == pytest.approx(total)
+    assert run.series[0].thinned
+    assert watch.generated("a.log", run, 1e9) == pytest.approx(total)
+    # An hour is 360 lines, and a bucket tells its tokens at its end.
+    hour = sum(10 * (index % 97) for index in range(360))
+    assert watch.generated("a.log", run, 3_595.0) == pytest.approx(hour)
+
+
+def test_an_end_beyond_the_calendar_is_unknown() -> None:
+    assert clock(1e15, UTC) == "–"
+    assert clock(1e300, UTC) == "–"
+
+
+def test_sums_of_runs_that_nobody_asks_for_are_forgotten() -> None:
+    watch = JobWatch(Targets())
+    for number in range(MOST_METERED + 9):
+        run = Run(number)
+        run.add_sample(Sample(0.0, 0, {"generation_tps": 5.0}), None)
+        assert watch.generated("a.log", run, 1.0) == 50
+    assert len(watch._meters) == MOST_METERED

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from vllm_watch.config import HealthSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Event, Looked, Sample
+from vllm_watch.health.findings import span_finding
 from vllm_watch.health.monitor import Monitor
 
 LOG = "vllm_Tiny_port1_realtime.log"
@@ -76,3 +79,44 @@ def test_the_past_is_judged_by_the_past() -> None:
         monitor.health(server, t, live=False, saved=False).state.name for t in (-1, 5, 30.9, 31)
     ]
     assert states == ["starting", "busy", "busy", "dead"]
+
+
+def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
+    settings = Settings(watch=WatchSettings(full_hours=0.5))
+    monitor = Monitor(settings, bounded=True)
+    for first in range(0, 2_000, 100):
+        monitor.apply(
+            Batch(
+                "a.log",
+                tuple(
+                    # 85, 87, 89 … 95 % in one minute, that is 90 % in the mean.
+                    Sample(
+                        10.0 * n,
+                        0,
+                        {"running": 5.0, "kv_cache_usage": (85 + 2 * (n % 6)) / 100}
+                        if 60 <= n < 66
+                        else {"running": 5.0, "kv_cache_usage": 0.5},
+                    )
+                    for n in range(first, first + 100)
+                ),
+            )
+        )
+    (server,) = monitor.store.servers.values()
+    index = server.run.series[0].index_at(620.0)
+    assert index is not None
+    assert index < server.run.series[0].thinned
+    assert server.run.series[0].value("kv_cache_usage", index) == pytest.approx(0.9)
+    (span,) = [span for span in monitor.spans(server) if span.rule.id == "kv-cache-high"]
+    assert span.fired == 620.0
+    found = span_finding(monitor.case(server, server.run), span, [span])
+    assert found.title == "KV cache high: 89 %"
+
+
+def test_a_forgotten_run_is_judged_no_more() -> None:
+    monitor = Monitor(Settings(), bounded=True)
+    for run in range(130):
+        monitor.apply(Batch("a.log", (Sample(100.0 * run, 0, {"running": 1.0}, run=run),)))
+    (server,) = monitor.store.servers.values()
+    assert [run.number for run in server.runs] == list(range(30, 130))
+    assert len(monitor._judges) == 100
+    assert len(monitor.spans(server)) == 0

@@ -14,8 +14,15 @@ from tests.tui.screens import monitor_of
 from vllm_watch.config import Settings, TrendSettings
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
+from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.findings import Finding
-from vllm_watch.health.longcontext import Minutes, band_at, context_per_request, judged
+from vllm_watch.health.longcontext import (
+    MOST_BUSY,
+    Minutes,
+    band_at,
+    context_per_request,
+    judged,
+)
 from vllm_watch.health.trends import TrendMachine, slow_down, trend_findings, trend_history
 
 TREND = TrendSettings()
@@ -278,3 +285,11 @@ def test_a_zone_found_out_later_moves_every_trend() -> None:
         machine.feed(0, time + shift, run.series[0].sample(index), run.config)
     (found,) = machine.history(run, 2e9)
     assert (found.since, found.until) == (1e9 + 3800, 1e9 + 3860)
+
+
+def test_a_clock_that_stands_still_fills_no_memory() -> None:
+    trend = EngineTrend(0, Settings())
+    for _ in range(MOST_BUSY + 500):
+        trend.feed(1_000.0, {"running": 3.0, "generation_tps": 300.0}, {})
+    assert len(trend._last) == MOST_BUSY
+    assert len(trend._first) <= MOST_BUSY

@@ -327,16 +327,3 @@ def test_what_comes_often_is_told_once_with_how_often(tmp_path: Path, capsys: Ou
     out = capsys.readouterr().out
     assert out.count("KV cache high") == 1
     assert "KV cache high: 85 %, 5 times since 09:00:00, at last 09:08:00 – " in out
-
-
-def test_a_run_too_long_to_be_kept_is_doubtful() -> None:
-    reading = read_saved([str(log_of("h100_optimised"))], formats(), Settings())
-    series = reading.servers[0].run.series[0]
-    series.limit = 10
-    series.append(series.times[-1] + 10, {"running": 1.0})
-    assert len(series) == 10
-    (summary,) = summarise(reading)
-    assert summary.warnings == (
-        "the run is too long to be kept whole: its oldest 13 samples are not in the figures; "
-        "cut the log in two",
-    )

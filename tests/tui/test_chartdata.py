@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC
+from itertools import pairwise
 
 import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
-from vllm_watch.config import ServerSettings, Settings
+from vllm_watch.config import ServerSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
@@ -117,3 +118,52 @@ def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
     assert title.rstrip() == " Requests reqs  last at 08:51:41  ─ run 37  ╌ wait 363"
     title = draw_chart(alive["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
     assert title.rstrip() == " Requests reqs  ─ running 37  ╌ waiting 363"
+
+
+LONG = 3_000
+"""Samples of eight hours."""
+ONE_HOUR = Settings(watch=WatchSettings(full_hours=1.0))
+
+
+def thinned_of(*engines: int) -> Monitor:
+    """Return a monitor that keeps an hour in full: 5 run, but 90 in one sample of the first."""
+    monitor = Monitor(ONE_HOUR, bounded=True)
+    records = tuple(
+        Sample(10.0 * n + engine, engine, {"running": 90.0 if n == 400 else 5.0})
+        for n in range(LONG)
+        for engine in engines
+    )
+    monitor.apply(Batch("a.log", records))
+    return monitor
+
+
+def test_a_peak_of_days_ago_is_seen_from_afar() -> None:
+    server = server_of(thinned_of(0))
+    drawn = curve(server, 0, "running", 0.0, 10.0 * LONG)
+    assert len(drawn.times) < 4 * LONG / 6 + 4 * 360
+    assert list(drawn.times) == sorted(drawn.times)
+    known = [value for value in drawn.values if value is not None]
+    assert (min(known), max(known)) == (5.0, 90.0)
+    assert None not in drawn.values
+    at_peak = drawn.times[drawn.values.index(90.0)]
+    assert abs(at_peak - 4_000.0) < 60.0  # it is known to its minute
+    assert max(b - a for a, b in pairwise(drawn.times)) <= drawn.gap
+    means = curve(server, 0, "running", 0.0, 10.0 * LONG, extremes=False)
+    assert max(value for value in means.values if value is not None) == (5 * 5 + 90) / 6
+
+
+def test_peaks_of_several_engines_add_up() -> None:
+    drawn = curve(server_of(thinned_of(0, 1)), None, "running", 0.0, 10.0 * LONG)
+    known = [value for value in drawn.values if value is not None]
+    assert (min(known), max(known)) == (10.0, 180.0)
+
+
+def test_a_silence_among_thinned_samples_stays_a_gap() -> None:
+    monitor = Monitor(ONE_HOUR, bounded=True)
+    times = [n * 10.0 for n in range(LONG) if not 500 <= n < 520]
+    monitor.apply(Batch("a.log", tuple(Sample(at, 0, {"running": 5.0}) for at in times)))
+    server = server_of(monitor)
+    assert server.run.series[0].thinned > 0
+    drawn = curve(server, 0, "running", 4_000.0, 6_000.0)
+    (gap,) = [at for at, value in zip(drawn.times, drawn.values, strict=True) if value is None]
+    assert 5_000.0 <= gap <= 5_200.0

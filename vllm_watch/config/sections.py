@@ -54,6 +54,9 @@ class WatchSettings:
     """Multiples of the usual distance between two stats lines after which silence is a stall."""
     stalled_floor_seconds: float = positive(30.0)
     """Seconds of silence that are never a stall, however short the usual distance is."""
+    full_hours: float = positive(24.0)
+    """Hours of a log's own time whose samples a live screen keeps in full (at most 20,000 of an
+    engine); older ones are thinned: minutes, tens of minutes, hours. docs/memory.md has bounds."""
 
 
 @dataclass(frozen=True, slots=True)

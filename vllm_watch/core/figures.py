@@ -65,10 +65,14 @@ def age(seconds: float | None) -> str:
 
 
 def clock(time: float | None, tz: tzinfo, *, seconds: bool = True) -> str:
-    """Return a moment as local clock time."""
+    """Return a moment as local clock time; one beyond the calendar is as good as unknown."""
     if time is None:
         return UNKNOWN
-    return datetime.fromtimestamp(time, tz).strftime("%H:%M:%S" if seconds else "%H:%M")
+    try:
+        moment = datetime.fromtimestamp(time, tz)
+    except (ValueError, OverflowError, OSError):
+        return UNKNOWN
+    return moment.strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
 def zone_name(time: float, tz: tzinfo) -> str:

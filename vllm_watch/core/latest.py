@@ -52,5 +52,5 @@ def newest_sample(run: Run, time: float) -> float | None:
     for engine in run.engines:
         index = run.series[engine].index_at(time)
         if index is not None:
-            newest.append(run.series[engine].times[index])
+            newest.append(run.series[engine].written(index, time))
     return max(newest, default=None)

@@ -6,15 +6,19 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.naming import printable
 from vllm_watch.core.records import Event, FieldValue, Requests, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
-from vllm_watch.core.traffic import Traffic
+from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
+MOST_TEXT = 2_000_000
+"""Characters of events kept per run that is watched: some 200 long tracebacks."""
 MOST_ERROR_LINES = 200
 """Lines kept of one error message."""
 BURST_SECONDS = 10.0
@@ -46,12 +50,30 @@ class Moment:
     lines: list[str] = field(default_factory=list)
     """Further lines of the same message: a traceback."""
 
+    @property
+    def size(self) -> int:
+        """Characters of text."""
+        return len(self.event.text) + sum(map(len, self.lines))
+
+
+class Stretch(NamedTuple):
+    """Samples in a row that are all at work, or all idle."""
+
+    begin: float
+    seen: float
+    """Up to where that was looked at."""
+    busy: bool
+    revision: int
+    """Of the series, then."""
+
 
 @dataclass(slots=True)
 class Run:
     """Evidence of one run, in file order."""
 
     number: int
+    keep: Keep | None = None
+    """How much of its samples is kept, None: all of them."""
     series: dict[int, Series] = field(default_factory=dict)
     seen: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
@@ -71,12 +93,21 @@ class Run:
     """Newest state of a progress bar of the start-up, and when it arrived."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
+    text: int = 0
+    """Characters of its events."""
+    stretches: dict[int, Stretch] = field(default_factory=dict)
+    """Engine to its newest stretch, as far as somebody asked (`core/states.py`)."""
+
+    def __post_init__(self) -> None:
+        """Bound the requests, too, where samples are."""
+        if self.keep is not None:
+            self.traffic = Traffic(MOST_STRETCHES)
 
     def add_sample(self, sample: Sample, arrived: float | None) -> None:
         """Put a sample into its engine's series."""
         series = self.series.get(sample.engine)
         if series is None:
-            series = self.series[sample.engine] = Series()
+            series = self.series[sample.engine] = Series(self.keep)
             self.series = dict(sorted(self.series.items()))
         series.append(sample.time, sample.values)
         if sample.writer:
@@ -98,6 +129,7 @@ class Run:
         if begun is not None:
             if len(begun.lines) < MOST_ERROR_LINES:
                 begun.lines.append(event.text)
+                self._count_text(len(event.text))
             return
         self._keep(event, arrived)
         if event.kind in CONFIG_KINDS:
@@ -195,7 +227,19 @@ class Run:
 
     def _keep(self, event: Event, arrived: float | None) -> None:
         self.moments.append(Moment(event, arrived, self.newest_stamp))
+        self._count_text(len(event.text))
         if len(self.moments) > MOST_EVENTS:
+            self._forget()
+
+    def _count_text(self, characters: int) -> None:
+        """Take notice of text, and forget events where it becomes too much to watch for weeks."""
+        self.text += characters
+        if self.keep is not None and self.keep.forgets:
+            self.forget_text()
+
+    def forget_text(self) -> None:
+        """Forget events until their text is no longer than `MOST_TEXT`."""
+        while self.text > MOST_TEXT and len(self.moments) > 1:
             self._forget()
 
     def _newest_of(self, *, own: bool) -> Moment | None:
@@ -224,13 +268,18 @@ class Run:
         text = _answers(total) + (f" at {routes}" if routes else "")
         burst.event = replace(burst.event, text=text, fields={**total, **_routes(routes)})
 
+    def forget(self, count: int, fewest: int) -> int:
+        """Drop `count` events, the ordinary ones first, but keep `fewest`; return how many went."""
+        count = max(0, min(count, len(self.moments) - fewest))
+        for _ in range(count):
+            self._forget()
+        return count
+
     def _forget(self) -> None:
-        """Drop the oldest event that says nothing about the state."""
-        for index, moment in enumerate(self.moments):
-            if moment.event.kind in _FORGETTABLE:
-                del self.moments[index]
-                return
-        del self.moments[MOST_EVENTS // 2]
+        """Drop the oldest event that says nothing about the state, or else one in the middle."""
+        ordinary = (i for i, m in enumerate(self.moments) if m.event.kind in _FORGETTABLE)
+        index = next(ordinary, len(self.moments) // 2)
+        self.text -= self.moments.pop(index).size
 
 
 def configure(config: dict[str, FieldValue], asked: frozenset[str], event: Event) -> frozenset[str]:

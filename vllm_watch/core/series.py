@@ -1,45 +1,86 @@
-"""Samples of one engine as columns in time order."""
+"""Samples of one engine as columns in time order, older ones thinned where memory is bounded."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
+
+from vllm_watch.core.buckets import Buckets, Figures, Keep
+from vllm_watch.core.metrics import METRICS
 
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
+SILENCE_CADENCES = 1.5
+"""A distance of more cadences than this is a silence, over which no rate holds."""
+RATES = frozenset(m.name for m in METRICS if m.kind == "rate" and m.total == "sum")
+"""Metrics that are tokens when added up over time."""
+_CADENCE_OF = 64
+"""Newest samples whose distances tell the cadence; they are never thinned while a run lasts."""
+_STEADY = 8
+"""The present is the stamp of this newest sample."""
 
 
 class Series:
     """Columns of numbers of one engine: one array of times, one array per metric.
 
     A missing value is NaN inside the arrays and None everywhere outside; a non-finite number is
-    never stored as a value.
+    never stored as a value. With `keep` the series is bounded: its first `thinned` points are not
+    samples but buckets of time (`core/buckets.py`), whose time is that of their first sample and
+    whose values are means. Without, every sample is kept: about 8 bytes per metric and line.
     """
 
-    __slots__ = ("_cadence", "_cadence_at", "_newest", "columns", "dropped", "limit", "times")
+    __slots__ = (
+        "_buckets",
+        "_cadence",
+        "_cadence_at",
+        "_keep",
+        "_newest",
+        "columns",
+        "revision",
+        "times",
+    )
 
-    def __init__(self, limit: int = 300_000) -> None:
-        """Make an empty series that keeps at most `limit` samples (the oldest go first)."""
+    def __init__(self, keep: Keep | None = None) -> None:
+        """Make an empty series, bounded by `keep`."""
         self.times: array[float] = array("d")
         self.columns: dict[str, array[float]] = {}
-        self.limit = limit
-        self.dropped = 0
-        """Samples that went, the oldest first, since there were more than `limit`."""
+        self._keep = keep
+        self._buckets: Buckets | None = None
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
         self._newest = -1
+        self.revision = 0
+        """Grows when samples move or come late: what was known of those before may be wrong."""
 
     def __len__(self) -> int:
-        """Return the number of samples."""
+        """Return the number of points: samples, and buckets of older ones."""
         return len(self.times)
 
+    @property
+    def thinned(self) -> int:
+        """How many points, the oldest, are buckets of samples."""
+        return len(self._buckets) if self._buckets is not None else 0
+
+    @property
+    def samples(self) -> int:
+        """How many samples were put in."""
+        buckets = self._buckets
+        return len(self) if buckets is None else len(self) - len(buckets) + sum(buckets.samples)
+
     def append(self, time: float, values: Mapping[str, float]) -> int:
-        """Put a sample in its place in time order and return its index."""
+        """Put a sample in its place in time order and return the index of its point."""
         times = self.times
-        index = len(times) if not times or time >= times[-1] else bisect_right(times, time)
+        if not times or time >= times[-1]:
+            index = len(times)
+        else:
+            index = bisect_right(times, time)
+            self.revision += 1
+            if self._is_thinned(index, time):
+                return self._append_late(time, values)
         times.insert(index, time)
         for name in values:
             if name not in self.columns:
@@ -47,12 +88,9 @@ class Series:
         for name, column in self.columns.items():
             value = values.get(name, math.nan)
             column.insert(index, value if math.isfinite(value) else math.nan)
-        if len(times) > self.limit + self.limit // 10:
-            dropped = len(times) - self.limit
-            self._drop(dropped)
-            index = max(0, index - dropped)
         self._newest = index
-        return index
+        self._thin()
+        return self._newest
 
     def amend(self, values: Mapping[str, float]) -> None:
         """Add the values of a companion line to the sample that was put in last."""
@@ -61,14 +99,20 @@ class Series:
         for name, value in values.items():
             column = self.columns.setdefault(name, array("d", [math.nan]) * len(self.times))
             if math.isfinite(value):
+                if self._buckets is not None and self._newest < len(self._buckets):
+                    self._buckets.add_value(name, self._newest, value)
+                    value = self._buckets.metrics[name].mean(self._newest)
                 column[self._newest] = value
 
     def shift(self, seconds: float) -> None:
         """Move every sample in time: the zone of the log turned out to be another."""
         self.times = array("d", (time + seconds for time in self.times))
+        self.revision += 1
+        if self._buckets is not None:
+            self._buckets.shift(seconds)
 
     def value(self, metric: str, index: int) -> float | None:
-        """Return one value, or None where the sample lacks the metric."""
+        """Return one value (a bucket's mean), or None where the sample lacks the metric."""
         column = self.columns.get(metric)
         if column is None or not -len(column) <= index < len(column):
             return None
@@ -76,45 +120,182 @@ class Series:
         return None if math.isnan(value) else value
 
     def values(self, metric: str, start: int, stop: int) -> list[float | None]:
-        """Return the values of samples `start` … `stop` − 1, None where one is missing."""
+        """Return the values of points `start` … `stop` − 1, None where one is missing."""
         column = self.columns.get(metric)
         if column is None:
             return [None] * max(0, min(stop, len(self.times)) - start)
         return [None if math.isnan(value) else value for value in column[start:stop]]
 
     def sample(self, index: int) -> dict[str, float]:
-        """Return the values that the sample at `index` has."""
+        """Return the values that the sample at `index` has; the means of a bucket."""
         found = ((name, self.value(name, index)) for name in self.columns)
         return {name: value for name, value in found if value is not None}
 
     def index_at(self, time: float) -> int | None:
-        """Return the index of the newest sample at or before `time`, or None."""
+        """Return the index of the newest point at or before `time`, or None."""
         index = bisect_right(self.times, time) - 1
         return index if index >= 0 else None
 
     def span(self, start: float, end: float) -> tuple[int, int]:
-        """Return the slice of samples with `start` ≤ time ≤ `end`."""
+        """Return the slice of points with `start` ≤ time ≤ `end`."""
         return bisect_left(self.times, start), bisect_right(self.times, end)
+
+    def written(self, index: int, now: float) -> float:
+        """Return when the newest sample of the point at `index` was written, as known at `now`.
+
+        Within a bucket lines came all the time: at `now` there was one just before.
+        """
+        if self._buckets is None or index >= len(self._buckets):
+            return self.times[index]
+        return max(self.times[index], min(now, self._buckets.ends[index]))
+
+    def extremes(self, metric: str, index: int) -> tuple[float, float] | None:
+        """Return the lowest and the highest value of a point, exact also for a bucket."""
+        value = self.value(metric, index)
+        if value is None:
+            return None
+        if self._buckets is None or index >= len(self._buckets):
+            return value, value
+        of = self._buckets.metrics[metric]
+        return (of.lows[index], of.highs[index]) if of.lows else (value, value)
+
+    def over_time(self, metric: str, index: int) -> float:
+        """Return a rate × seconds over a bucket (`index` < `thinned`); 0 for what is no rate."""
+        of = self._buckets.metrics.get(metric) if self._buckets is not None else None
+        return of.over_time[index] if of is not None and of.over_time else 0.0
+
+    def figures(self, metric: str) -> Figures:
+        """Return how many samples had a metric, their sum and extremes: exact over everything."""
+        rest = [v for v in self.values(metric, self.thinned, len(self)) if v is not None]
+        count, total = len(rest), math.fsum(rest)
+        of = self._buckets.metrics.get(metric) if self._buckets is not None else None
+        if of is not None:
+            count, total = count + sum(of.counts), total + math.fsum(of.sums)
+            rest += [low for low in of.lows if low < math.inf]
+            rest += [high for high in of.highs if high > -math.inf]
+        return Figures(count, total, min(rest, default=None), max(rest, default=None))
 
     @property
     def cadence(self) -> float:
         """Median seconds between two samples, 10 until it is known."""
         count = len(self.times)
-        if count - self._cadence_at >= 8 or count < 16:
-            self._cadence = median_distance(self.times[-64:])
+        if not 0 <= count - self._cadence_at < 8 or count < 16:
+            newest = self.times[max(self.thinned, count - _CADENCE_OF) :]
+            self._cadence = median_distance(newest) if len(newest) > 1 else self._cadence
             self._cadence_at = count
         return self._cadence
 
     def cadence_at(self, index: int) -> float:
-        """Return the cadence as it was known when the sample at `index` was the newest."""
-        return median_distance(self.times[max(0, index - 63) : index + 1])
+        """Return the cadence as it was known when the sample at `index` was the newest.
 
-    def _drop(self, count: int) -> None:
-        self.dropped += count
-        del self.times[:count]
-        for column in self.columns.values():
-            del column[:count]
+        That of thinned samples is not kept: the present one stands for it.
+        """
+        if index < self.thinned:
+            return self.cadence
+        first = max(self.thinned, index + 1 - _CADENCE_OF)
+        return median_distance(self.times[first : index + 1])
+
+    @property
+    def present(self) -> float | None:
+        """Stamp that counts as now: one stray one from the future makes nothing old."""
+        if not self.times:
+            return None
+        return self.times[-_STEADY] if len(self.times) >= _STEADY else self.times[0]
+
+    def age(self, before: float) -> None:
+        """Merge the samples before a moment, when they are all or many: this run is over."""
+        if self._keep is None:
+            return
+        fine = len(self.times) - self.thinned
+        old = bisect_left(self.times, before, self.thinned) - self.thinned
+        if old and (old == fine or old >= self._keep.slack):
+            self._fold(old)
+
+    def coarsen(self) -> None:
+        """Make do with half of the points at most, or with a minute each: this run is long over."""
+        if self._keep is None or not self.times:
+            return
+        if self._buckets is None or len(self.times) > len(self._buckets):
+            self._fold(len(self.times) - self.thinned)
+            return
+        self._buckets.coarsen()
+        self._replace_front(len(self.times))
+
+    def _thin(self) -> None:
+        """Merge samples into buckets once enough of them are old, or there are too many."""
+        keep = self._keep
+        spare = len(self.times) - self.thinned - _CADENCE_OF
+        if keep is None or spare < keep.slack:
+            return
+        present = self.present or 0.0
+        waiting = self.thinned + keep.slack
+        if self.times[waiting - 1] < present - keep.full_seconds:
+            old = bisect_left(self.times, present - keep.full_seconds, waiting) - self.thinned
+            self._fold(min(old, spare))
+        over = len(self.times) - self.thinned - keep.full_samples
+        if over >= keep.slack:
+            self._fold(min(over, spare))
+
+    def _fold(self, count: int) -> None:
+        """Merge the oldest `count` samples into buckets."""
+        assert self._keep is not None
+        first = self.thinned
+        if self._buckets is None:
+            self._buckets = Buckets(self._keep, RATES)
+        stop = first + count
+        times = self.times[first:stop]
+        ends = self._buckets.ends
+        held = held_seconds(times, self.cadence, before=ends[-1] if ends else None)
+        columns = [(name, column[first:stop]) for name, column in self.columns.items()]
+        self._buckets.add(times, columns, held)
+        self._replace_front(stop)
+
+    def _replace_front(self, stop: int) -> None:
+        """Put the means of all buckets in place of the points up to `stop`."""
+        buckets = self._buckets
+        assert buckets is not None
+        self.times[:stop] = buckets.begins
+        for name, column in self.columns.items():
+            metric = buckets.metrics.get(name)  # none yet for what came after the last merging
+            means = [metric.mean(i) if metric else math.nan for i in range(len(buckets))]
+            column[:stop] = array("d", means)
+        self._newest = max(0, self._newest - stop + len(buckets))
         self._cadence_at = 0
+
+    def _is_thinned(self, index: int, time: float) -> bool:
+        """Tell whether a late sample belongs to a time of which only buckets are left."""
+        buckets = self._buckets
+        if buckets is None or index > len(buckets):
+            return False
+        return index < len(buckets) or time < buckets.ends[-1]
+
+    def _append_late(self, time: float, values: Mapping[str, float]) -> int:
+        assert self._buckets is not None
+        self._newest = index = self._buckets.add_late(time)
+        self.times[index] = self._buckets.begins[index]
+        self.amend(values)
+        return index
+
+
+class Piece(NamedTuple):
+    """A bucket of thinned samples as it is drawn; None for what none of its samples has."""
+
+    begin: float
+    """Time of its first sample."""
+    end: float
+    """Time of its last sample."""
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+def envelope(series: Series, metric: str, start: int, stop: int) -> Iterator[Piece]:
+    """Yield the buckets among the points `start` … `stop` − 1."""
+    stop = min(stop, series.thinned)
+    means = series.values(metric, start, stop)
+    for index, mean in zip(range(start, stop), means, strict=True):
+        low, high = series.extremes(metric, index) or (None, None)
+        yield Piece(series.times[index], series.written(index, math.inf), mean, low, high)
 
 
 def median_distance(times: Sequence[float]) -> float:
@@ -122,3 +303,23 @@ def median_distance(times: Sequence[float]) -> float:
     gaps = sorted(later - sooner for sooner, later in pairwise(times))
     gaps = [gap for gap in gaps if gap > 0]
     return gaps[len(gaps) // 2] if gaps else DEFAULT_CADENCE
+
+
+def held_seconds(
+    times: Sequence[float],
+    cadence: float,
+    end_of_silence: float = SILENCE_CADENCES,
+    *,
+    before: float | None = None,
+) -> list[float]:
+    """Return how long the rate of each line held: the time since the line before it.
+
+    The first line (unless `before` is the time of one) and the first after a silence (more than
+    `end_of_silence` cadences) count one cadence.
+    """
+    held = []
+    for time in times:
+        distance = cadence if before is None else time - before
+        held.append(cadence if distance > end_of_silence * cadence else distance)
+        before = time
+    return held

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from vllm_watch.core.run import Moment, Run
+from vllm_watch.core.run import Moment, Run, Stretch
 
 State = Literal[
     "dead", "stopped", "starting", "no-stats", "ended", "stalled", "ready", "idle", "busy"
@@ -15,7 +15,6 @@ State = Literal[
 STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if nothing stamped follows for this long."""
 _DEATHS = frozenset({"dead", "killed", "usage"})
-_LOOK_BACK = 4_000
 _LONG_AGO = -math.inf
 """When something happened of which neither a stamp nor an arrival is known."""
 
@@ -92,7 +91,7 @@ def _working_state(
         engine: (index, written)
         for engine in run.engines
         if (index := run.series[engine].index_at(now)) is not None
-        and (written := _written(run, engine, index, live=live)) is not None
+        and (written := _written(run, engine, index, now, live=live)) is not None
     }
     if not newest:
         name: State = "ended" if saved else "ready"
@@ -123,10 +122,10 @@ def _known(time: float) -> float | None:
     return time if math.isfinite(time) else None
 
 
-def _written(run: Run, engine: int, index: int, *, live: bool) -> float:
+def _written(run: Run, engine: int, index: int, now: float, *, live: bool) -> float:
     """Return when a stats line was written, as far as is known."""
     series = run.series[engine]
-    time = series.times[index]
+    time = series.written(index, now)
     if live and index == len(series) - 1:
         return max(time, run.seen.get(engine, time))
     return time
@@ -146,11 +145,34 @@ def _since(run: Run, now: float, *, busy: bool) -> float | None:
         index = series.index_at(now)
         if index is None or _work(run, engine, index) != busy:
             continue
-        first = index
-        while first > 0 and index - first < _LOOK_BACK and _work(run, engine, first - 1) == busy:
-            first -= 1
-        begins.append(series.times[first])
+        begins.append(_stretch_began(run, engine, index, busy=busy))
     return (min if busy else max)(begins, default=None)
+
+
+def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
+    """Return the time of the first of the samples up to `index` that are all at work, or idle.
+
+    The run remembers the newest answer: asked again later, only what is new is looked at.
+    """
+    series = run.series[engine]
+    known = run.stretches.get(engine)
+    if known is None or known.revision != series.revision or known.busy != busy:
+        known = None
+    running, waiting = series.columns.get("running"), series.columns.get("waiting")
+    times, first = series.times, index
+    while first > 0 and not (known and known.begin <= times[first] <= known.seen):
+        before = first - 1
+        at_work = (running is not None and running[before] > 0) or (
+            waiting is not None and waiting[before] > 0
+        )
+        if at_work != busy:
+            break
+        first = before
+    began = times[first]
+    if known and known.begin <= began <= known.seen:
+        began = known.begin
+    run.stretches[engine] = Stretch(began, times[index], busy, series.revision)
+    return began
 
 
 def phase_at(run: Run, now: float) -> str:

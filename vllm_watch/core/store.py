@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
+from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample, Stage
 from vllm_watch.core.run import Run
 
@@ -17,7 +19,10 @@ class Server:
     source: str
     name: str
     known: ServerName
-    runs: list[Run] = field(default_factory=lambda: [Run(0)])
+    keep: Keep | None = None
+    """How much of its runs is kept, None: everything."""
+    runs: list[Run] = field(default_factory=list)
+    """The runs that are known, the oldest first."""
     twin_newest: int = 0
     """Newest run that its companions tell of, counted by their own starts."""
     tz: tzinfo = UTC
@@ -36,12 +41,29 @@ class Server:
     """`newest` while only the newest part of a large log is known."""
     past: tuple[int, int] | None = None
     """Bytes read so far and in all, while the past of a large log is read."""
+    aged: float = 0.0
+    """Stamp at which its earlier runs were thinned last."""
     _newest_engine: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin with a run without evidence."""
+        self.runs = self.runs or [Run(0, self.keep)]
 
     @property
     def run(self) -> Run:
         """The newest run: its figures are the server's figures."""
         return self.runs[-1]
+
+    def numbered(self, number: int) -> Run:
+        """Return a run by its number; it begins if there was none. The oldest if it is forgotten.
+
+        When a run begins, those before it must make do with less (`core/olderruns.py`).
+        """
+        while number > self.run.number:
+            self.runs.append(Run(self.run.number + 1, self.keep))
+            if self.keep is not None and self.keep.forgets:
+                make_room(self.runs, self.keep)
+        return self.runs[max(0, number - self.runs[0].number)]
 
     @property
     def trouble_since(self) -> float | None:
@@ -58,6 +80,13 @@ class Server:
         """Newest stamp of any line of any run."""
         stamps = [run.newest_stamp for run in self.runs if run.newest_stamp is not None]
         return max(stamps) if stamps else None
+
+    @property
+    def written(self) -> float | None:
+        """When anything was written last, in our clock, as far as is known."""
+        newest = self.newest_stamp
+        known = (self.last_arrival, None if newest is None else newest + self.skew)
+        return max((time for time in known if time is not None), default=None)
 
     def run_at(self, time: float) -> Run:
         """Return the run that was current at `time`."""
@@ -85,8 +114,9 @@ caches attributes up to 60 s). Beyond that the log has a clock of its own, and i
 class Store:
     """Every server, in the order in which their logs were found."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, keep: Keep | None = None) -> None:
+        """Start empty; `keep` bounds what is kept of each server, None keeps everything."""
+        self._keep = keep
         self.servers: dict[str, Server] = {}
         self.looked: Looked | None = None
         self.revision = 0
@@ -132,7 +162,17 @@ class Store:
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
         self._arrive(server, batch)
+        self._age(server)
         return server
+
+    def _age(self, server: Server) -> None:
+        """Thin the earlier runs of a server now and then, as the newest thins itself."""
+        newest, keep = server.run.newest_stamp, self._keep
+        if keep is None or newest is None or len(server.runs) == 1:
+            return
+        if newest - server.aged >= keep.full_seconds / 24:
+            server.aged = newest
+            age(server.runs, keep)
 
     def _further(self, batch: Batch) -> bool:
         """Tell whether the reading of a past got on by a visible step: one in a hundred."""
@@ -152,7 +192,9 @@ class Store:
             known = name_from_path(batch.source)
             name = self._names.name(batch.source, known.text)
             stage: Stage = "newest" if batch.stage == "newest" else "whole"
-            server = servers[batch.source] = Server(batch.source, name, known, stage=stage)
+            server = servers[batch.source] = Server(
+                batch.source, name, known, keep=self._keep, stage=stage
+            )
         return server
 
     def _complete(self, source: str) -> None:
@@ -205,9 +247,7 @@ class Store:
             if series is not None:
                 series.amend(record.values)
             return
-        while record.run >= len(server.runs):
-            server.runs.append(Run(len(server.runs)))
-        run = server.runs[record.run]
+        run = server.numbered(record.run)
         if isinstance(record, Sample):
             server._newest_engine = record.engine
             run.add_sample(record, arrived)

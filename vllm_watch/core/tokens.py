@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vllm_watch.core.run import Run
-
-SILENCE_CADENCES = 1.5
-"""A distance of more cadences than this is a silence, over which no rate holds."""
+from vllm_watch.core.series import SILENCE_CADENCES, Series, held_seconds
 
 
 class Tokens(NamedTuple):
@@ -26,30 +25,37 @@ def integrated(
     cadence: float,
     end_of_silence: float = SILENCE_CADENCES,
 ) -> float:
-    """Return rate × the time since the line before, added up.
+    """Return rate × the time since the line before, added up (`core/series.py`, held_seconds).
 
-    The first line and the first after a silence (more than `end_of_silence` cadences) count one
-    cadence; an unknown rate counts nothing.
+    An unknown rate counts nothing.
     """
-    total = 0.0
-    before: float | None = None
-    for time, rate in zip(times, rates, strict=True):
-        distance = cadence if before is None else time - before
-        if distance > end_of_silence * cadence:
-            distance = cadence
-        if rate is not None:
-            total += rate * distance
-        before = time
-    return total
+    held = held_seconds(times, cadence, end_of_silence)
+    return sum((rate or 0.0) * seconds for rate, seconds in zip(rates, held, strict=True))
+
+
+def token_steps(series: Series, metric: str, start: int = 0) -> Iterator[tuple[float, float]]:
+    """Yield the time and the tokens of each point from `start` on, exact also for thinned ones.
+
+    A thinned point's tokens are told at its last sample.
+    """
+    thinned = series.thinned
+    for index in range(start, thinned):
+        yield series.written(index, math.inf), series.over_time(metric, index)
+    begin = max(start, thinned)
+    before = series.written(begin - 1, math.inf) if begin else None
+    times = series.times[begin:]
+    held = held_seconds(times, series.cadence, before=before)
+    rates = series.values(metric, begin, len(series))
+    for time, rate, seconds in zip(times, rates, held, strict=True):
+        yield time, (rate or 0.0) * seconds
 
 
 def run_tokens(run: Run) -> dict[int, Tokens]:
     """Return the tokens of each engine of a run."""
     tokens = {}
     for engine in run.engines:
-        series = run.series[engine]
         generated, prompt = (
-            integrated(series.times, series.values(name, 0, len(series)), series.cadence)
+            sum((made for _, made in token_steps(run.series[engine], name)), start=0.0)
             for name in ("generation_tps", "prompt_tps")
         )
         tokens[engine] = Tokens(generated, prompt)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MOST_STRETCHES = 100_000
-"""Stretches kept; of more, the oldest go."""
+MOST_STRETCHES = 10_000
+"""Stretches kept of a run that is watched; of more, neighbours of the older half become one."""
 OPEN_SECONDS = 10.0
 """What the newest stretch lasts if no stamp follows: one stats interval of vLLM."""
 SHORTEST = 1.0
@@ -36,11 +36,17 @@ class Stretch(NamedTuple):
 class Traffic:
     """Requests of one run by class of status, stretch by stretch."""
 
-    def __init__(self) -> None:
-        """Start without requests."""
+    def __init__(self, most: int | None = None) -> None:
+        """Start without requests; of more than `most` stretches, neighbours become one."""
+        self._most = most
         self.begins: array[float] = array("d")
         self.ends: array[float] = array("d")
         self.counts: tuple[array[float], ...] = (array("d"), array("d"), array("d"))
+        self._ordered = True
+
+    def __len__(self) -> int:
+        """Return the number of stretches."""
+        return len(self.begins)
 
     def add(self, served: Mapping[str, int], time: float | None, arrived: float | None) -> None:
         """Count requests after the stamp `time`; `arrived` is when they were seen, live."""
@@ -52,6 +58,7 @@ class Traffic:
         if begin is None or not served:
             return
         if not (self.begins and self.begins[-1] == begin and math.isnan(self.ends[-1])):
+            self._ordered = self._ordered and (not self.begins or self.begins[-1] <= begin)
             self.begins.append(begin)
             self.ends.append(math.nan)
             for column in self.counts:
@@ -60,14 +67,39 @@ class Traffic:
         for status, number in served.items():
             column = self.counts[0 if status < "400" else 1 if status < "500" else 2]
             column[-1] += number
-        if len(self.begins) > MOST_STRETCHES:
-            for column in (self.begins, self.ends, *self.counts):
-                del column[: MOST_STRETCHES // 10]
+        if self._most is not None and len(self) > self._most:
+            self.coarsen(self._most // 4 * 2)
+
+    def coarsen(self, stop: int | None = None) -> int:
+        """Merge stretches before the one at `stop` (all) two by two; return how many went.
+
+        What was answered stays exact; its rate is the mean over both and what lies between them.
+        """
+        stop = len(self) - len(self) % 2 if stop is None else stop
+        pairs = [(at, at + 1) for at in range(0, stop, 2)]
+        ends = array("d", (self._closed(b) for _, b in pairs))
+        self.begins[:stop] = array("d", (min(self.begins[a], self.begins[b]) for a, b in pairs))
+        self.ends[:stop] = ends
+        for column in self.counts:
+            column[:stop] = array("d", (column[a] + column[b] for a, b in pairs))
+        return stop - len(pairs)
+
+    def _closed(self, index: int) -> float:
+        """Return where a stretch ends, an open one at the next or after a stats interval."""
+        if not math.isnan(self.ends[index]):
+            return self.ends[index]
+        end = self.begins[index] + OPEN_SECONDS
+        later = self.begins[index + 1] if index + 1 < len(self) else end
+        return min(end, later) if later >= self.begins[index] else end
 
     def stretches(self, start: float, end: float, stamps: array[float]) -> list[Stretch]:
         """Return the stretches that begin in a window; `stamps` tell where open ones end."""
         found = []
-        for index, begin in enumerate(self.begins):
+        first, last = 0, len(self)
+        if self._ordered:
+            first, last = bisect_left(self.begins, start), bisect_right(self.begins, end)
+        for index in range(first, last):
+            begin = self.begins[index]
             if not start <= begin <= end:
                 continue
             until = self.ends[index]

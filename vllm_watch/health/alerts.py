@@ -18,7 +18,9 @@ from vllm_watch.health.signals import ServerSignals, Signals
 Ending = Literal["cleared", "few prompts", "idle"]
 """Why an alert ended: its level was left, there was nothing to judge it by, or no work at all."""
 MOST_SPANS = 1_000
-"""Alerts kept per rule and engine."""
+"""Alerts kept per engine; of more, the oldest go."""
+REST_SPANS = 100
+"""Alerts kept per engine when its run is over."""
 WHOLE_SERVER = -2
 """Stands for an engine in alerts about a whole server."""
 
@@ -37,13 +39,16 @@ class Span:
     """The sample at which it resolved, None while it fires."""
     ending: Ending = "cleared"
     """Why it resolved, once it has."""
-    before: Span | None = None
-    """The one of which it is the return: an alert that comes back at once is flapping."""
-
-    @property
-    def times(self) -> int:
-        """How often it has fired without a longer pause, this one included."""
-        return 1 + (self.before.times if self.before is not None else 0)
+    times: int = 1
+    """How often it has fired without a longer pause, this one included: flapping."""
+    begun: float | None = None
+    """`since` of the first of those, None: of its own."""
+    returned: float | None = None
+    """When it fired again as another span without a longer pause, None: it did not."""
+    figures: Mapping[str, float] | None = None
+    """The values of the moment at which it fired: its sample is thinned one day."""
+    ran: tuple[float, ...] = ()
+    """And the running requests of each engine."""
 
     def firing_at(self, time: float) -> bool:
         """Tell whether it fires at `time`."""
@@ -86,6 +91,7 @@ class AlertMachine:
         self._server_signals = ServerSignals(settings)
         self._facts: Mapping[str, float] = {}
         self._silent: dict[int, Span] = {}
+        self._fresh: list[Span] = []
 
     def use(self, settings: HealthSettings, advice: AdviceSettings) -> None:
         """Judge further samples with other levels: this model or server has its own."""
@@ -125,6 +131,11 @@ class AlertMachine:
             if span.firing_at(time)
         ]
 
+    def rest(self) -> None:
+        """Keep fewer alerts: the run is over."""
+        for alerts in self._engines.values():
+            del alerts.spans[:-REST_SPANS]
+
     def shift(self, seconds: float) -> None:
         """Move every alert in time: the zone of the log turned out to be another."""
         self._server_signals.shift(seconds)
@@ -136,6 +147,8 @@ class AlertMachine:
                 span.since += seconds
                 span.fired += seconds
                 span.until = None if span.until is None else span.until + seconds
+                span.begun = None if span.begun is None else span.begun + seconds
+                span.returned = None if span.returned is None else span.returned + seconds
 
     def _alerts_of(self, engine: int) -> EngineAlerts:
         alerts = self._engines.get(engine)
@@ -201,16 +214,23 @@ class AlertMachine:
 
     def _fire(self, alerts: EngineAlerts, rule: Rule, since: float, time: float) -> Span:
         """Begin an alert; one that ended just now has come back."""
+        span = Span(rule, alerts.engine, since, time)
         before = next((span for span in reversed(alerts.spans) if span.rule is rule), None)
-        if before is not None and before.until is not None:
-            pause = since - before.until
-            before = before if pause <= self._settings.flap_seconds else None
-        span = Span(rule, alerts.engine, since, time, before=before)
+        if before is not None and (
+            before.until is None or since - before.until <= self._settings.flap_seconds
+        ):
+            before.returned, span.times = time, before.times + 1
+            span.begun = before.since if before.begun is None else before.begun
         self._keep(alerts, span)
         return span
 
-    @staticmethod
-    def _keep(alerts: EngineAlerts, span: Span) -> None:
+    def fresh(self) -> list[Span]:
+        """Return the alerts that have fired since this was asked last."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def _keep(self, alerts: EngineAlerts, span: Span) -> None:
+        self._fresh = [*self._fresh[-MOST_SPANS:], span]
         alerts.spans.append(span)
         del alerts.spans[:-MOST_SPANS]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vllm_watch.config import Settings
+from vllm_watch.core.buckets import Keep, Tier
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
-from vllm_watch.core.series import DEFAULT_CADENCE, Series, median_distance
-from vllm_watch.core.tokens import SILENCE_CADENCES
+from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop
+from vllm_watch.health.findings import Finding
 from vllm_watch.health.longcontext import (
+    MOST_BUSY,
     Busy,
     Minutes,
     SlowDown,
@@ -25,6 +27,10 @@ from vllm_watch.health.rules import Severity
 
 MOST_SPANS = 1_000
 """Trends kept per engine."""
+TRACK_FULL_SECONDS = 3_600.0
+"""Seconds for which the figures of each sample are kept, where memory is bounded."""
+TRACK_TIER = Tier(120.0, 720)
+"""How those of the last day are kept."""
 _CADENCE_OF = 64
 """Newest lines whose distances tell the cadence."""
 
@@ -41,6 +47,10 @@ class TrendSpan:
     """The sample at which it was certain."""
     until: float | None = None
     """The sample at which it was over, None while it lasts."""
+    worst: tuple[SlowDown, Mapping[str, float]] | None = None
+    """Of one that is over, how slow it was at its worst (of a change, at last), and the figures."""
+    told: tuple[Finding, ...] | None = None
+    """What it was told as when it was certain, once that cannot change any more."""
 
     @property
     def severity(self) -> Severity:
@@ -55,11 +65,11 @@ class TrendSpan:
 class EngineTrend:
     """Trends of one engine in one run."""
 
-    def __init__(self, engine: int, settings: Settings) -> None:
-        """Judge with `settings`."""
+    def __init__(self, engine: int, settings: Settings, keep: Keep | None = None) -> None:
+        """Judge with `settings`; `keep` bounds the track."""
         self.engine = engine
         self.spans: list[TrendSpan] = []
-        self.track = Series()
+        self.track = Series(_track_of(keep))
         """What was computed at each sample: the figures behind `slow_down` and the faults."""
         self._settings = settings
         self._times: deque[float] = deque(maxlen=_CADENCE_OF)
@@ -106,6 +116,7 @@ class EngineTrend:
             span.since += seconds
             span.fired += seconds
             span.until = None if span.until is None else span.until + seconds
+            span.told = None
         self._held = {
             name: [time + seconds for time in times] for name, times in self._held.items()
         }
@@ -157,11 +168,12 @@ class EngineTrend:
         self._worked += sample.covers
         if self._first_minutes is None:
             self._first.append(sample)
-            if sum(one.covers for one in self._first) >= self._needed:
+            covered = sum(one.covers for one in self._first)
+            if covered >= self._needed or len(self._first) >= MOST_BUSY:
                 self._first_minutes = minutes_of(self._first)
         self._last.append(sample)
         self._covered += sample.covers
-        while self._covered - self._last[0].covers >= self._needed:
+        while self._covered - self._last[0].covers >= self._needed or len(self._last) > MOST_BUSY:
             self._covered -= self._last.popleft().covers
 
     def _last_minutes(self) -> Minutes | None:
@@ -275,6 +287,25 @@ class EngineTrend:
     def _end(self, name: str, time: float) -> None:
         span = self._open.pop(name)
         span.until = max(time, span.fired)
+        # What is over is told by the figures at its worst: at its end it held no more.
+        low, high = self.track.span(span.fired, math.nextafter(span.until, -math.inf))
+        rates = self.track.values("last_rate", low, high)
+        known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
+        at = min(known)[1] if known and name.startswith("slows") else max(low, high - 1)
+        at = min(at, len(self.track) - 1)
+        span.worst = self.slow_down(self.track.times[at]), self.track.sample(at)
+
+
+def _track_of(keep: Keep | None) -> Keep | None:
+    """Return how much of the figures is kept: they are means of minutes, and thinned sooner."""
+    if keep is None:
+        return None
+    return replace(
+        keep,
+        full_seconds=min(keep.full_seconds, TRACK_FULL_SECONDS),
+        tiers=(TRACK_TIER, *keep.tiers[1:]),
+        extremes=False,
+    )
 
 
 def _cache_tokens(config: Mapping[str, FieldValue], engine: int) -> float | None:

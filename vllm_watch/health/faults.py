@@ -14,7 +14,7 @@ from statistics import median
 from typing import NamedTuple
 
 from vllm_watch.config.sections import HealthSettings, TrendSettings
-from vllm_watch.health.longcontext import Busy
+from vllm_watch.health.longcontext import MOST_BUSY, Busy
 from vllm_watch.health.robust import FEWEST, spread
 
 _STEADY_SHARE = 0.75
@@ -201,7 +201,7 @@ class NoRecovery:
         pause.after.append(sample)
         minutes = trend.busy_minutes * 60 - sample.covers / 2
         covered = sum(one.covers for one in pause.after)
-        while covered - pause.after[0].covers >= minutes:
+        while covered - pause.after[0].covers >= minutes or len(pause.after) > MOST_BUSY:
             covered -= pause.after.popleft().covers
         if covered < minutes:
             return

@@ -111,26 +111,20 @@ def findings_of(
     of a title are those at which it fired, the advice is that of its end.
     """
     spans = [span for span in case.alerts.spans() if span.fired <= time]
-    returned = {id(span.before) for span in spans if span.before is not None}
     found = []
     for span in spans:
-        if id(span) in returned:
+        if span.returned is not None and span.returned <= time:
             continue  # it came back: one finding with a count
         over = span.until is not None and span.until <= time
         last = time if span.until is None or not over else _before(case, span, span.until)
         finding = _alert_finding(case, span, span.fired, spans, advised=last)
         until = span.until if over else None
-        found.append(replace(finding, since=_first(span).since, until=until))
+        found.append(
+            replace(finding, since=span.since if span.begun is None else span.begun, until=until)
+        )
     found += trends
     found += _state_findings(case, state, time)
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
-
-
-def _first(span: Span) -> Span:
-    """Return the first of an alert's returns."""
-    while span.before is not None:
-        span = span.before
-    return span
 
 
 def _before(case: Case, span: Span, time: float) -> float:
@@ -265,8 +259,7 @@ def _overlap(one: Span, other: Span) -> bool:
 def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     """Return the words that a rule's texts may hold, with the figures of `time`."""
     rule, run = span.rule, case.run
-    engine = None if span.engine == WHOLE_SERVER else span.engine
-    values = _latest(run, engine, time)
+    values, ran = _figures(run, span, time)
     words = {name: f"{value:,.4g}" for name, value in case.facts.items()}
     for name in ("max_num_seqs", "max_model_len", "max_num_batched_tokens"):
         if name in case.facts:
@@ -286,7 +279,6 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     )
     if context is not None:
         words["context"] = thousands(context)
-    ran = [_latest(run, one, time).get("running", 0.0) for one in run.engines]
     if len(ran) > 1:
         words |= {"least": f"{min(ran):.0f}", "most": f"{max(ran):.0f}"}
         words["mean"] = f"{sum(ran) / len(ran):.0f}"
@@ -319,6 +311,20 @@ def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool
     if goes_on is not None:
         return f"{text}; {goes_on} goes on", False
     return text, span.ending != "few prompts"
+
+
+def remember(run: Run, spans: Iterable[Span]) -> None:
+    """Keep the figures at which alerts fired: their samples are thinned one day."""
+    for span in spans:
+        span.figures, span.ran = _figures(run, span, span.fired)
+
+
+def _figures(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], tuple[float, ...]]:
+    """Return the values behind an alert at `time`, and the running requests of each engine."""
+    if time == span.fired and span.figures is not None:
+        return span.figures, span.ran
+    values = _latest(run, None if span.engine == WHOLE_SERVER else span.engine, time)
+    return values, tuple(_latest(run, one, time).get("running", 0.0) for one in run.engines)
 
 
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:

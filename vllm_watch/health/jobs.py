@@ -15,7 +15,7 @@ from itertools import accumulate
 
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.core.tokens import SILENCE_CADENCES
+from vllm_watch.core.tokens import token_steps
 
 RECENT_SECONDS = 180.0
 """The rate of tokens is the mean of this long: contexts grow, so the start tells little."""
@@ -23,6 +23,8 @@ RECENT_REQUESTS = 10
 """Requests that must have been answered lately for their rate to be that of the last while …"""
 RECENT_REQUESTS_SECONDS = 600.0
 """… which is this long; else it is the rate of the whole run."""
+MOST_METERED = 64
+"""Runs whose sums are remembered; others are added up anew when somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class _Meter:
     """Tokens of one engine added up line by line; goes on where it stopped."""
 
     cadence: float = 0.0
+    thinned: int = 0
     times: array[float] = field(default_factory=lambda: array("d"))
     totals: array[float] = field(default_factory=lambda: array("d"))
 
@@ -65,24 +68,19 @@ class _Meter:
         if not self._goes_on_in(series):
             self.times, self.totals = array("d"), array("d")
         known = len(self.times)
-        self.cadence = series.cadence
-        rates = series.values("generation_tps", known, len(series))
+        self.cadence, self.thinned = series.cadence, series.thinned
         total = self.totals[-1] if known else 0.0
-        for time, rate in zip(series.times[known:], rates, strict=True):
-            distance = time - self.times[-1] if self.times else self.cadence
-            if distance > SILENCE_CADENCES * self.cadence:
-                distance = self.cadence
-            total += (rate or 0.0) * distance
+        for time, made in token_steps(series, "generation_tps", known):
+            total += made
             self.times.append(time)
             self.totals.append(total)
 
     def _goes_on_in(self, series: Series) -> bool:
         known = len(self.times)
-        if known > len(series) or self.cadence != series.cadence:
+        same = self.cadence == series.cadence and self.thinned == series.thinned
+        if known > len(series) or not same:
             return False
-        return not known or (
-            self.times[0] == series.times[0] and self.times[-1] == series.times[known - 1]
-        )
+        return not known or self.times[-1] == series.written(known - 1, math.inf)
 
     def at(self, time: float) -> float:
         """Return the tokens up to a moment."""
@@ -96,7 +94,8 @@ class JobWatch:
     def __init__(self, targets: Targets) -> None:
         """Watch a job with these targets."""
         self.targets = targets
-        self._meters: dict[tuple[str, int, int], _Meter] = {}
+        self._meters: dict[tuple[str, int], dict[int, _Meter]] = {}
+        """By log and run, the one that was asked for last at the end."""
 
     def generated(self, source: str, run: Run, time: float) -> float:
         """Return the tokens that a run of the log `source` generated up to `time`."""
@@ -129,12 +128,13 @@ class JobWatch:
         return Progress("tokens", done, target, left)
 
     def _read(self, source: str, run: Run) -> list[_Meter]:
-        meters = []
+        meters = self._meters.pop((source, run.number), {})
+        self._meters[source, run.number] = meters
+        while len(self._meters) > MOST_METERED:
+            del self._meters[next(iter(self._meters))]
         for engine in run.engines:
-            meter = self._meters.setdefault((source, run.number, engine), _Meter())
-            meter.read(run.series[engine])
-            meters.append(meter)
-        return meters
+            meters.setdefault(engine, _Meter()).read(run.series[engine])
+        return [meters[engine] for engine in run.engines]
 
 
 def _total(meters: Iterable[_Meter], time: float) -> float:

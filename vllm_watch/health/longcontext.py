@@ -15,6 +15,9 @@ from vllm_watch.config.sections import TrendSettings
 
 Verdict = Literal["expected", "faulty", "unknown"]
 
+MOST_BUSY = 2_000
+"""Samples that are looked at as the busy minutes: a clock that stands still makes no minute."""
+
 
 class Busy(NamedTuple):
     """One sample with requests running."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vllm_watch.config import Settings
+from vllm_watch.core.buckets import Keep
+from vllm_watch.core.olderruns import make_room_of_quiet
 from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
 from vllm_watch.core.run import CONFIG_KINDS, Run, configure
 from vllm_watch.core.states import ServerState, StateRules, judge
@@ -13,10 +15,13 @@ from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
-from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
+from vllm_watch.health.findings import Case, Finding, findings_at, findings_of, remember
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.trends import TrendMachine
 from vllm_watch.locations import user_rules_folder
+
+_AGE_SECONDS = 3_600.0
+"""Seconds between two looks for servers that write no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,11 @@ class _Judges:
         self.alerts.use(settings.health, settings.advice)
         self.trends.use(settings)
 
+    def rest(self) -> None:
+        """Keep less: this run is over."""
+        self.alerts.rest()
+        self.trends.rest()
+
     def shift(self, seconds: float) -> None:
         """Move everything in time: the zone of the log turned out to be another."""
         self.alerts.shift(seconds)
@@ -72,9 +82,16 @@ class _Judges:
 class Monitor:
     """Everything known, and what to think of it. Owned by the event loop."""
 
-    def __init__(self, settings: Settings, book: RuleBook | None = None) -> None:
-        """Judge with `settings` and the rules of `book` (the built-in ones)."""
-        self.store = Store()
+    def __init__(
+        self, settings: Settings, book: RuleBook | None = None, *, bounded: bool = False
+    ) -> None:
+        """Judge with `settings` and the rules of `book` (the built-in ones).
+
+        `bounded` is for what runs for weeks: older samples are thinned (docs/memory.md). What
+        reads logs once keeps everything, so that its figures are exact.
+        """
+        self._keep = Keep(settings.watch.full_hours * 3600.0) if bounded else None
+        self.store = Store(self._keep)
         self.settings = settings
         self.notes: tuple[str, ...] = ()
         """One line for each of the user's rule files that is not used."""
@@ -82,6 +99,7 @@ class Monitor:
             book, self.notes = known_rules(user_rules_folder())
         self._book = book
         self._judges: dict[tuple[str, Stage, int], _Judges] = {}
+        self._aged = 0.0
         watch = settings.watch
         self._rules = StateRules(
             watch.stalled_cadences, watch.stalled_floor_seconds, watch.ended_after_seconds
@@ -102,16 +120,39 @@ class Monitor:
             if isinstance(record, Event) and batch.twin:
                 self._judges_of(server, server.run).tell(record, server, self.settings)
             elif isinstance(record, Event):
-                run = server.runs[record.run]
+                run = server.numbered(record.run)
                 self._judges_of(server, run).tell(record, server, self.settings)
             elif isinstance(record, Sample) and not batch.twin:
-                run = server.runs[record.run]
+                run = server.numbered(record.run)
                 self._judges_of(server, run).feed(record, run)
+        self._remember(server)
         return server
+
+    def _remember(self, server: Server) -> None:
+        """Keep the figures of alerts that have just fired, where samples are thinned."""
+        if self._keep is not None:
+            for run in server.runs[-2:]:
+                judges = self._judges.get((server.source, server.stage, run.number))
+                remember(run, judges.alerts.fresh() if judges else ())
 
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""
         self.store.look(looked)
+        if self._keep is not None and looked.time - self._aged >= _AGE_SECONDS:
+            self._aged = looked.time
+            self._age(looked.time, self._keep)
+
+    def _age(self, now: float, keep: Keep) -> None:
+        """Let servers that have written nothing for as long as samples are kept in full rest."""
+        written = [(server.written, server) for server in self.store.servers.values()]
+        known = [(at, server) for at, server in written if at is not None]
+        old = [(at, server) for at, server in known if now - at > keep.full_seconds]
+        quiet = [server for _, server in sorted(old, key=lambda entry: entry[0])]
+        make_room_of_quiet([server.runs for server in quiet], keep)
+        sources = {server.source for server in quiet}
+        for (source, _, _), judges in self._judges.items():
+            if source in sources:
+                judges.rest()
 
     def alerts(self, server: Server, run: Run) -> AlertMachine:
         """Return the alert machine of a run."""
@@ -127,7 +168,10 @@ class Monitor:
         if judges is None:
             settings = self.settings.of_server(server.name, server.known.model)
             alerts = AlertMachine(self._book, settings.health, settings.advice)
-            judges = self._judges[key] = _Judges(alerts, TrendMachine(settings), settings)
+            judges = self._judges[key] = _Judges(
+                alerts, TrendMachine(settings, self._keep), settings
+            )
+            self._rest(server)
             limit = settings.max_num_seqs_of(server.name)
             judges.facts = facts_of({}, server.known.model, limit)
             judges.alerts.tell(None, judges.facts)
@@ -135,6 +179,17 @@ class Monitor:
             judges.use(self.settings.of_server(server.name, server.known.model))
         judges.named = (server.name, server.known.model)
         return judges
+
+    def _rest(self, server: Server) -> None:
+        """Let go of the judges of runs that are forgotten; those of earlier runs keep less."""
+        if self._keep is None:
+            return
+        place = (server.source, server.stage)
+        for key in [key for key in self._judges if key[:2] == place]:
+            if key[2] < server.runs[0].number:
+                del self._judges[key]
+            elif key[2] < server.run.number:
+                self._judges[key].rest()
 
     def case(self, server: Server, run: Run) -> Case:
         """Return a run with all that it is judged by."""

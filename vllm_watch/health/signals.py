@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ class Signals:
         self._settings = settings
         self._engine = engine
         self._prompts: deque[tuple[float, float]] = deque(maxlen=settings.prompt_flow_lines)
-        self._rates: list[float] = []
+        self._rates: array[float] = array("d")
         self._newest: deque[float] = deque(maxlen=settings.swings_lines)
         self._before: Values = {}
 

@@ -7,10 +7,10 @@ the busy minutes at both ends only, however long the run is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from vllm_watch.config import Settings
+from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
@@ -27,13 +27,18 @@ _EXPLAINS = {
     "no-recovery": ("slows-too-much", "slows-as-expected"),
 }
 """Trends that explain others."""
+REST_POINTS = 240
+"""Figures that are kept of each engine when its run is over."""
+_SETTLED_SECONDS = 600.0
+"""So long after a moment all engines have told of it."""
 
 
 class TrendMachine:
     """Trends of one run of one server."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Judge with `settings` ([trend], and [health] for holds)."""
+    def __init__(self, settings: Settings, keep: Keep | None = None) -> None:
+        """Judge with `settings` ([trend], and [health] for holds); `keep` bounds what is kept."""
+        self._keep = keep
         self._settings = settings
         self._engines: dict[int, EngineTrend] = {}
 
@@ -51,8 +56,14 @@ class TrendMachine:
         """Take the next sample of an engine; `config` is what the log told of it so far."""
         trend = self._engines.get(engine)
         if trend is None:
-            trend = self._engines[engine] = EngineTrend(engine, self._settings)
+            trend = self._engines[engine] = EngineTrend(engine, self._settings, self._keep)
         trend.feed(time, values, config)
+
+    def rest(self) -> None:
+        """Keep fewer figures: the run is over."""
+        for trend in self._engines.values():
+            while len(trend.track) > REST_POINTS:
+                trend.track.coarsen()
 
     def shift(self, seconds: float) -> None:
         """Move every trend in time."""
@@ -106,8 +117,12 @@ class TrendMachine:
         found = []
         for span in self.spans(run):
             if span.severity != "note" and span.fired <= until:
-                shown = self.findings(run, span.fired)
-                found += [(span, one) for one in shown if one.id == span.id]
+                shown = span.told
+                if shown is None:
+                    shown = tuple(f for f in self.findings(run, span.fired) if f.id == span.id)
+                    if until - span.fired > _SETTLED_SECONDS:
+                        span.told = shown
+                found += [(span, one) for one in shown]
         return found
 
     def _finding(
@@ -116,16 +131,13 @@ class TrendMachine:
         trend = self._engines[span.engine]
         engine = span.engine if len(run.engines) > 1 and span.engine != ALL_ENGINES else None
         place = (span.id, span.since, until, engine)
-        at = trend.track.index_at(time)
-        if until is not None:
-            # What is over is told by the figures at its worst: at its end it held no more.
-            low, high = trend.track.span(span.fired, math.nextafter(until, -math.inf))
-            rates = trend.track.values("last_rate", low, high)
-            known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
-            at = min(known)[1] if known and span.id.startswith("slows") else max(low, high - 1)
-        row = trend.track.sample(at) if at is not None else {}
+        if until is not None and span.worst is not None:
+            slow, row = span.worst
+        else:
+            at = trend.track.index_at(time) or 0
+            slow, row = trend.slow_down(trend.track.times[at]), trend.track.sample(at)
         if span.id.startswith("slows"):
-            return slow_finding(*place, trend.slow_down(trend.track.times[at or 0]), row)
+            return slow_finding(*place, slow, row)
         return change_finding(*place, row)
 
 

@@ -30,6 +30,8 @@ hour old is no log from a place a quarter of an hour behind Greenwich."""
 OFFSET_TOLERANCE = 120.0
 """A measured offset counts if it lies this close to a quarter."""
 _LEAP_YEARS_BACK = 8
+MOST_HOURS = 64
+"""Hours whose beginnings are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class StampClock:
             hours = self._hour(stamp)
             if hours is None:
                 return None
+            if len(self._hours) >= MOST_HOURS:
+                self._hours.clear()
             self._hours[stamp[:8]] = hours
         seconds = int(stamp[9:11]) * 60 + int(stamp[12:14])
         time = hours[0] + seconds

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.buckets import Keep
+from vllm_watch.core.olderruns import make_room
 from vllm_watch.core.records import Batch, Event, Looked
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server, Store
@@ -53,7 +55,8 @@ def event_rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | N
 
     An event is told at the next look at the files, so that the lines that continue it are in it.
     """
-    store = Store()
+    keep = Keep(forgets=False)  # nothing may be forgotten before it is told
+    store = Store(keep)
     told: dict[int, Moment] = {}
     for item in items:
         if isinstance(item, Batch):
@@ -66,6 +69,8 @@ def event_rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | N
                     kept[id(moment)] = moment
                     if id(moment) not in told:
                         yield event_row(server, run, at, moment)
+            make_room(server.runs, keep)
+            server.run.forget_text()
         told = kept
         yield None
 

@@ -232,12 +232,6 @@ def _warnings(server: Server, run: Run) -> list[str]:
             f"{run.doubled} API servers write lines for one engine: each line tells only of the "
             "requests that went through its own"
         )
-    dropped = sum(run.series[engine].dropped for engine in run.engines)
-    if dropped:
-        found.append(
-            f"the run is too long to be kept whole: its oldest {dropped:,} samples are not in the "
-            "figures; cut the log in two"
-        )
     if server.stats_like:
         found.append(
             f"{server.stats_like:,} stats-like lines behind no known envelope are missing here; "

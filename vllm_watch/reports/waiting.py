@@ -85,7 +85,7 @@ class Waiting:
 
     def __post_init__(self) -> None:
         """Begin without servers."""
-        self._monitor = Monitor(self.settings)
+        self._monitor = Monitor(self.settings, bounded=True)
 
     def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
         """Take in an item that was read at `wall`; return the outcome once there is one.

@@ -59,7 +59,7 @@ class VllmWatch(App[int]):
         the job whose progress is shown.
         """
         super().__init__()
-        self.monitor = Monitor(settings)
+        self.monitor = Monitor(settings, bounded=not replay)
         self.timeline = Timeline(wall, speed=settings.replay.speed if replay else None)
         self.timeline.loop = settings.replay.loop
         self.timeline.span = settings.screen.window_minutes * 60.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
+from vllm_watch.core.series import envelope
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark
@@ -30,8 +31,21 @@ class Curve:
     gap: float
 
 
-def curve(server: Server, engine: int | None, metric: str, start: float, end: float) -> Curve:
-    """Return a metric over time, of one engine or of all of them, runs one after another."""
+def curve(
+    server: Server,
+    engine: int | None,
+    metric: str,
+    start: float,
+    end: float,
+    *,
+    extremes: bool = True,
+) -> Curve:
+    """Return a metric over time, of one engine or of all of them, runs one after another.
+
+    A time whose samples are thinned is its lowest and its highest value, so that peaks stay seen
+    from afar; without `extremes` its mean. Of several engines the extremes are added up as if
+    they had been reached together, which bounds their sum.
+    """
     times: list[float] = []
     values: list[float | None] = []
     gap = 15.0
@@ -39,12 +53,13 @@ def curve(server: Server, engine: int | None, metric: str, start: float, end: fl
         engines = run.engines if engine is None else [engine] if engine in run.series else []
         if not engines:
             continue
-        gap = max(1.0, GAP_CADENCES * run.cadence)
-        more_times, more_values = (
-            _single(run, engines[0], metric, start - gap, end)
-            if len(engines) == 1
-            else _together(run, engines, metric, start - gap, end)
-        )
+        near = max(1.0, GAP_CADENCES * run.cadence)
+        if len(engines) == 1:
+            drawn = _single(run, engines[0], metric, (start - near, end), extremes=extremes)
+        else:
+            drawn = _together(run, engines, metric, (start - near, end), extremes=extremes)
+        more_times, more_values, widest = drawn
+        gap = max(near, gap if times else 0.0, widest)
         if times and more_times:  # a restart is a gap, however short it was
             times.append((times[-1] + more_times[0]) / 2)
             values.append(None)
@@ -53,23 +68,73 @@ def curve(server: Server, engine: int | None, metric: str, start: float, end: fl
     return Curve(times, values, gap)
 
 
+Drawn = tuple[list[float], list[float | None], float]
+"""Times, values, and the longest distance that is no gap."""
+
+
 def _single(
-    run: Run, engine: int, metric: str, start: float, end: float
-) -> tuple[list[float], list[float | None]]:
+    run: Run, engine: int, metric: str, window: tuple[float, float], *, extremes: bool
+) -> Drawn:
     series = run.series[engine]
-    low, high = series.span(start, end)
-    return list(series.times[low:high]), series.values(metric, low, high)
+    low, high = series.span(*window)
+    if low >= series.thinned:
+        return list(series.times[low:high]), series.values(metric, low, high), 0.0
+    low = max(0, low - 1)  # it begins before the window and may reach into it
+    silence = GAP_CADENCES * series.cadence
+    times: list[float] = []
+    values: list[float | None] = []
+    widest = 0.0
+
+    def lead_to(begin: float) -> None:
+        """Break the line where nothing was written, and remember the longest way without."""
+        nonlocal widest
+        distance = begin - times[-1] if times else 0.0
+        if distance > silence:
+            times.append(begin - distance / 2)
+            values.append(None)
+        else:
+            widest = max(widest, distance)
+
+    for begin, end, mean, lowest, highest in envelope(series, metric, low, high):
+        lead_to(begin)
+        widest = max(widest, end - begin)
+        if end - begin < 3 * series.cadence:
+            times += [begin, end]
+            values += [lowest, highest] if extremes else [mean, mean]
+        elif not extremes:
+            times += [begin, end]
+            values += [mean, mean]
+        else:
+            third = (end - begin) / 3
+            times += [begin, begin + third, end - third, end]
+            values += [mean, lowest, highest, mean]
+    for time, value in zip(
+        series.times[series.thinned : high],
+        series.values(metric, series.thinned, high),
+        strict=True,
+    ):
+        if time - times[-1] > silence:
+            lead_to(time)
+        times.append(time)
+        values.append(value)
+    return times, values, widest
 
 
 def _together(
-    run: Run, engines: Sequence[int], metric: str, start: float, end: float
-) -> tuple[list[float], list[float | None]]:
+    run: Run, engines: Sequence[int], metric: str, window: tuple[float, float], *, extremes: bool
+) -> Drawn:
     """Add engines up: lines of the same round (within half a cadence) make one point."""
-    points: list[tuple[float, int, float | None]] = []
-    for engine in engines:
-        times, values = _single(run, engine, metric, start, end)
-        points += [(at, engine, value) for at, value in zip(times, values, strict=True)]
-    points.sort(key=lambda point: point[0])
+    each = [_single(run, engine, metric, window, extremes=extremes) for engine in engines]
+    widest = max(gap for _, _, gap in each)
+    points = sorted(
+        (
+            (at, engine, value)
+            for engine, (times, values, _) in zip(engines, each, strict=True)
+            for at, value in zip(times, values, strict=True)
+        ),
+        key=lambda point: point[0],
+    )
+    near = max(widest, GAP_CADENCES * run.cadence)
     whole = METRIC_BY_NAME[metric].total == "sum"
     out_times: list[float] = []
     out_values: list[float | None] = []
@@ -80,13 +145,11 @@ def _together(
         if following is not None and following - at < run.cadence / 2:
             continue
         known = [
-            number
-            for seen, number in newest.values()
-            if number is not None and at - seen < GAP_CADENCES * run.cadence
+            number for seen, number in newest.values() if number is not None and at - seen < near
         ]
         out_times.append(at)
         out_values.append(sum(known) / (1 if whole else len(known)) if known else None)
-    return out_times, out_values
+    return out_times, out_values, widest
 
 
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
@@ -250,8 +313,8 @@ def http_line(
 
 def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
     """Return tokens per second per running request over time (HEALTH §4: decode rate)."""
-    rate = curve(server, engine, "generation_tps", *window)
-    running = curve(server, engine, "running", *window)
+    rate = curve(server, engine, "generation_tps", *window, extremes=False)
+    running = curve(server, engine, "running", *window, extremes=False)
     values = [
         None if value is None or not count else value / count
         for value, count in zip(rate.values, running.values, strict=True)

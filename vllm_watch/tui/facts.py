@@ -63,7 +63,7 @@ def _name(server: Server, run: Run) -> tuple[str, ...]:
     if run.config.get("address"):
         facts.append(str(run.config["address"]))
     if len(server.runs) > 1:
-        facts.append(f"run {run.number + 1} of {len(server.runs)}")
+        facts.append(f"run {run.number + 1} of {server.run.number + 1}")
     return tuple(facts)
 
 

@@ -178,7 +178,7 @@ def engine_rows(row: Row, server: Server, time: float, span: tuple[float, float]
                 row.state,
                 own,
                 Values() if unknown else engine_values(run, engine, time),
-                None if index is None else time - run.series[engine].times[index],
+                None if index is None else time - run.series[engine].written(index, time),
                 row.late,
                 sparkline(run, engine, span),
                 time,
@@ -216,7 +216,7 @@ def newest_age(run: Run, time: float, *, live: bool) -> float | None:
     for engine in run.engines:
         index = run.series[engine].index_at(time)
         if index is not None:
-            written = run.series[engine].times[index]
+            written = run.series[engine].written(index, time)
             if live and index == len(run.series[engine]) - 1:
                 written = max(written, run.seen.get(engine, written))
             newest.append(written)

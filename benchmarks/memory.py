@@ -1,0 +1,240 @@
+"""Memory and alerts of a fleet watched for hours, days or weeks of its own time.
+
+    python -m benchmarks.memory [--engines 16] [--hours 24] [--full-hours 24]
+
+Servers on paper (`benchmarks/fleet.py`) append to real files; the followers, scanners, the monitor
+and the watch over alerts of a live screen take it in under a clock that the simulation turns, ten
+seconds at a time. Once a simulated minute the screen's view is made and its charts are drawn, once
+an hour over everything there is. Prints the resident memory after certain hours, what it took to
+draw, and the alerts that were told against what was wrong with the servers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+
+from benchmarks.fleet import CADENCE, EXPECTED, START, Engine, Sickness, fleet
+from vllm_watch.actions.payload import Alert
+from vllm_watch.actions.watch import AlertWatch
+from vllm_watch.cli.common import formats
+from vllm_watch.config import Settings, WatchSettings
+from vllm_watch.health.jobs import JobWatch, Targets
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.ingest import FileReader, ReadOptions
+from vllm_watch.sources.follower import FollowOptions
+from vllm_watch.tui.charts import draw_chart
+from vllm_watch.tui.screenview import Choices, make_view
+from vllm_watch.tui.timeline import Timeline
+
+HOURS_TOLD = (1, 10, 24, 48, 72, 96, 120, 144, 168, 336, 504, 672)
+"""After these hours the memory is told."""
+GRACE = 90
+"""Seconds after a sickness in which its alerts may still be told: they clear by two samples."""
+PALETTE: dict[str, str] = {}
+
+
+@dataclass(slots=True)
+class Judged:
+    """The alerts that were told against what was wrong."""
+
+    hits: int = 0
+    missed: list[tuple[int, Sickness]] = field(default_factory=list)
+    false: list[Alert] = field(default_factory=list)
+    """Told while nothing was wrong."""
+    besides: int = 0
+    """Others that were told during a sickness: what it brings with it."""
+    delays: list[float] = field(default_factory=list)
+    """Seconds from the beginning of each sickness to its alert."""
+    open: list[str] = field(default_factory=list)
+    """Told and never called over, although the server was well again."""
+
+
+class Simulation:
+    """A fleet, and a live screen that watches it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        engines: int,
+        seconds: int,
+        settings: Settings,
+        *,
+        every: int,
+        draw: int = 60,
+    ) -> None:
+        """Simulate `seconds` of a fleet whose servers are sick once in `every` seconds."""
+        self.second = 0
+        self.seconds = seconds
+        self._draw_every = draw
+        self.engines = fleet(folder, engines, seconds, every)
+        self.monitor = Monitor(settings, bounded=True)
+        self.watch = AlertWatch(self.monitor)
+        self.told: list[Alert] = []
+        self.timeline = Timeline(self.wall)
+        self.drawing: list[float] = []
+        """Seconds of processor time that each drawing of a minute took."""
+        self.drawing_all: list[float] = []
+        """And of those that showed everything there is."""
+        options = ReadOptions(live=True, tz=UTC, now=self.wall)
+        following = FollowOptions(now=self.wall)
+        known = formats()
+        self._job = JobWatch(Targets(tokens=10**12))
+        self._readers = [
+            FileReader(str(one.path), str(one.path), known, options, following, twin=False)
+            for one in self.engines
+        ]
+
+    def wall(self) -> float:
+        """Return the clock of the simulation."""
+        return START + self.second
+
+    def run(self) -> Iterator[int]:
+        """Go on step by step; yield each full hour."""
+        self._read()
+        self.watch.caught_up(self.wall())
+        while self.second < self.seconds:
+            self.second += CADENCE
+            for engine in self.engines:
+                engine.write(self.second)
+            self._read()
+            self.told += self.watch.look(self.wall(), ())
+            if self.second % self._draw_every == 0:
+                self.drawing.append(self.draw(900.0))
+            if self.second % 86_400 == 0:
+                for engine in self.engines:
+                    engine.rotate()
+            if self.second % 3_600 == 0:
+                self.drawing_all.append(self.draw(None))
+                yield self.second // 3_600
+
+    def draw(self, span: float | None) -> float:
+        """Make the view and draw its charts as a screen would; return its processor time."""
+        began = time.process_time()
+        self.timeline.span = span
+        self.timeline.cover(*self.monitor.store.reach())
+        view = make_view(self.monitor, self.timeline, Choices(), UTC, self._job)
+        for _, spec in view.charts[:4]:
+            draw_chart(spec, 100, 14, PALETTE, UTC)
+        return time.process_time() - began
+
+    def close(self) -> None:
+        """Close all files."""
+        for reader in self._readers:
+            reader.close()
+
+    def _read(self) -> None:
+        for reader in self._readers:
+            for batch in reader.read():
+                self.monitor.apply(batch)
+
+    def points(self) -> int:
+        """Return the samples and buckets that are kept."""
+        runs = (run for server in self.monitor.store.servers.values() for run in server.runs)
+        return sum(len(series) for run in runs for series in run.series.values())
+
+    def judged(self) -> Judged:
+        """Hold the alerts that were told to what was wrong."""
+        found = Judged()
+        for engine in self.engines:
+            told = [alert for alert in self.told if alert.log == str(engine.path)]
+            _judge(found, engine, told)
+        return found
+
+
+def _judge(found: Judged, engine: Engine, told: Sequence[Alert]) -> None:
+    fired = [alert for alert in told if alert.status == "firing" and not alert.repeated]
+    explained: set[int] = set()
+    for ill in engine.ills:
+        begin, end = START + ill.begin, START + ill.end
+        during = [alert for alert in fired if begin <= alert.time <= end + GRACE]
+        explained |= {id(alert) for alert in during}
+        known = [a for a in during if a.id in EXPECTED[ill.kind] and a.time <= end]
+        if known:
+            found.hits += 1
+            found.delays.append(known[0].time - begin)
+        else:
+            found.missed.append((engine.number, ill))
+        found.besides += len(during) - bool(known)
+    found.false += [alert for alert in fired if id(alert) not in explained]
+    lasting: dict[str, str] = {}
+    for alert in told:
+        if alert.status == "firing":
+            lasting[alert.id] = f"{alert.server}: {alert.id}"
+        else:
+            lasting.pop(alert.id, None)
+    found.open += lasting.values()
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds now."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    """Simulate, and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engines", type=int, default=16)
+    parser.add_argument("--hours", type=int, default=24)
+    parser.add_argument("--full-hours", type=float, default=24.0)
+    parser.add_argument("--every", type=int, default=10_800, help="seconds between sicknesses")
+    parser.add_argument("--draw", type=int, default=60, help="seconds between two drawings")
+    options = parser.parse_args()
+    settings = Settings(watch=WatchSettings(full_hours=options.full_hours))
+    began, processor = time.monotonic(), time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        simulation = Simulation(
+            Path(folder),
+            options.engines,
+            options.hours * 3600,
+            settings,
+            every=options.every,
+            draw=options.draw,
+        )
+        print(f"{options.engines} engines; at the beginning {resident() / 1e6:,.1f} MB", flush=True)
+        for hour in simulation.run():
+            if hour in HOURS_TOLD or hour == options.hours:
+                last = simulation.drawing[-60:]
+                print(
+                    f"after {hour:>4} h: {resident() / 1e6:7,.1f} MB, "
+                    f"{simulation.points():>9,} points, a drawing {_ms(last)}, "
+                    f"of everything {simulation.drawing_all[-1] * 1e3:.0f} ms, "
+                    f"{time.process_time() - processor:,.0f} s of processor time so far",
+                    flush=True,
+                )
+        simulation.close()
+    _print(simulation.judged())
+    print(f"{time.monotonic() - began:,.0f} s")
+
+
+def _ms(drawings: Sequence[float]) -> str:
+    ordered = sorted(drawings)
+    return f"{ordered[len(ordered) // 2] * 1e3:.0f} ms (most {ordered[-1] * 1e3:.0f})"
+
+
+def _print(judged: Judged) -> None:
+    delays = sorted(judged.delays)
+    print(f"sicknesses: {judged.hits} told, {len(judged.missed)} missed")
+    if delays:
+        print(f"told after {delays[len(delays) // 2]:.0f} s (median), {delays[-1]:.0f} s at most")
+    print(f"other alerts during sicknesses: {judged.besides}")
+    print(f"false alarms: {len(judged.false)}; never called over: {len(judged.open)}")
+    for number, ill in judged.missed:
+        print(f"  missed: engine {number}, {ill}")
+    for alert in judged.false[:20]:
+        print(f"  false: {alert.server} {alert.id} at {alert.time - START:.0f} s: {alert.title}")
+    for text in judged.open:
+        print(f"  open: {text}")
+
+
+if __name__ == "__main__":
+    main()

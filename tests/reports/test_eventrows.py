@@ -1,0 +1,25 @@
+"""Events told while logs grow: nothing is forgotten before it is told."""
+
+from __future__ import annotations
+
+from vllm_watch.core.records import Batch, Event, Looked
+from vllm_watch.reports.eventrows import event_rows_as_they_come
+
+
+def test_all_events_of_many_runs_are_told_once() -> None:
+    def events(first: int) -> Batch:
+        texts = [(run, n) for run in range(first, first + 150) for n in range(20)]
+        return Batch(
+            "a.log",
+            tuple(
+                Event("error", 1_000.0 * run + n, f"{run} {n} " + "x" * 900, run=run)
+                for run, n in texts
+            ),
+        )
+
+    look = Looked(1.0, 1, (), ())
+    items: list[Batch | Looked] = [events(0), look, events(150), look, look]
+    told = [
+        str(row["text"]).split()[:2] for row in event_rows_as_they_come(items) if row is not None
+    ]
+    assert told == [[str(run), str(n)] for run in range(300) for n in range(20)]

@@ -1,0 +1,134 @@
+"""A fleet on paper watched for hours: what is kept stays bounded and exact, alerts come in time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fleet import CADENCE, START, Sickness
+from benchmarks.memory import Simulation
+from vllm_watch.config import Settings, WatchSettings
+from vllm_watch.core.latest import latest_values
+from vllm_watch.core.records import Batch, Sample
+from vllm_watch.health.monitor import Monitor
+
+HOURS = 3
+HALF_AN_HOUR = Settings(watch=WatchSettings(full_hours=0.5))
+_GENERATED = re.compile(r"Avg generation throughput: ([\d.]+) tokens/s, Running: (\d+)")
+
+
+@pytest.fixture(scope="module")
+def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    """Return two servers that were watched for three hours, each sick in all six ways."""
+    folder = tmp_path_factory.mktemp("fleet")
+    done = Simulation(folder, 2, HOURS * 3_600, HALF_AN_HOUR, every=1_800, draw=900)
+    assert list(done.run()) == [1, 2, 3]
+    yield done
+    done.close()
+
+
+def told_at(ill: Sickness) -> int:
+    """Return the second at which an alert is due, by the lines that the server wrote."""
+    if ill.kind == "stall":  # the line before it is 10 s old; more than 30 s are too long
+        return ill.begin + 30
+    if ill.kind == "death":
+        return ill.begin
+    if ill.kind == "preempts":  # seen at every second line, and two are needed
+        sooner = ill.begin // CADENCE % 2 == 0
+        return ill.begin + (30 if sooner else 40)
+    return ill.begin + 20  # the third line of it
+
+
+def test_every_sickness_is_told_in_time_and_nothing_else(simulation: Simulation) -> None:
+    judged = simulation.judged()
+    assert judged.hits == 12
+    assert judged.missed == []
+    assert judged.false == []
+    assert judged.open == []
+    for engine in simulation.engines:
+        assert {ill.kind for ill in engine.ills} == {
+            "queue", "kv-full", "preempts", "no-tokens", "stall", "death",
+        }  # fmt: skip
+        due = [(ill.kind, START + told_at(ill)) for ill in engine.ills]
+        first = []
+        for ill in engine.ills:
+            fired = (
+                alert.time
+                for alert in simulation.told
+                if alert.log == str(engine.path)
+                and alert.status == "firing"
+                and START + ill.begin <= alert.time <= START + ill.end
+                and alert.id in _MAIN[ill.kind]
+            )
+            first.append((ill.kind, min(fired)))
+        assert first == due
+
+
+_MAIN = {
+    "queue": {"queue-long"},
+    "kv-full": {"kv-cache-binds"},
+    "preempts": {"preemptions"},
+    "no-tokens": {"throughput-near-zero"},
+    "stall": {"engine-stalled"},
+    "death": {"server-dead"},
+}
+
+
+def test_alerts_are_over_when_the_server_is_well(simulation: Simulation) -> None:
+    after = {"queue": 10, "kv-full": 10, "stall": 0, "death": 0}  # two lines, or any line at all
+    for engine in simulation.engines:
+        for ill in engine.ills:
+            if ill.kind in after:
+                over = START + ill.end + after[ill.kind]
+                assert over in {
+                    alert.time
+                    for alert in simulation.told
+                    if alert.log == str(engine.path)
+                    and alert.status == "resolved"
+                    and alert.id in _MAIN[ill.kind]
+                }
+
+
+def test_samples_are_thinned_and_their_sums_stay_those_of_the_log(simulation: Simulation) -> None:
+    in_full = 1_800 // CADENCE
+    minutes = HOURS * 60
+    slack = 360 + 64  # thinned together, and what the cadence is told by
+    for engine in simulation.engines:
+        server = simulation.monitor.store.servers[str(engine.path)]
+        lines = _GENERATED.findall(Path(engine.path).read_text())
+        series = [run.series[0] for run in server.runs]
+        assert len(series) == 2  # it died once
+        assert sum(one.samples for one in series) == len(lines)
+        assert sum(map(len, series)) < len(lines)
+        assert any(one.thinned for one in series)
+        assert sum(len(one) - one.thinned for one in series[-1:]) <= in_full + slack
+        assert sum(one.thinned for one in series) <= minutes + len(series)
+        figures = [one.figures("generation_tps") for one in series]
+        assert sum(one.total for one in figures) == pytest.approx(sum(float(g) for g, _ in lines))
+        assert min(one.low or 0.0 for one in figures) == min(float(g) for g, _ in lines)
+        ran = [one.figures("running").high for one in series]
+        assert max(r or 0 for r in ran) == max(int(running) for _, running in lines)
+        served = sum(run.served["200"] for run in server.runs)
+        assert served == Path(engine.path).read_text().count('" 200 OK')
+
+
+def test_thinned_hours_can_be_returned_to() -> None:
+    monitor = Monitor(HALF_AN_HOUR, bounded=True)
+    times = [10.0 * n for n in range(2_000) if not 300 < n < 325]  # silent from 3,000 to 3,250
+    records = tuple(Sample(at, 0, {"running": 5.0, "generation_tps": 300.0}) for at in times)
+    server = monitor.apply(Batch("a.log", records))
+    series = server.run.series[0]
+    assert series.times[series.thinned] > 10_000.0
+
+    def state(time: float) -> tuple[str, float | None]:
+        found = monitor.health(server, time, live=False, saved=False).state
+        return found.name, found.since
+
+    assert state(1_234.0) == ("busy", 0.0)
+    assert state(3_025.0) == ("busy", 0.0)
+    assert state(3_100.0) == ("stalled", 3_000.0)
+    assert state(3_260.0) == ("busy", 0.0)
+    assert latest_values(server.run, 1_234.0, ratios="highest")["generation_tps"] == 300.0

@@ -1,0 +1,237 @@
+"""The thinned past of a series: samples merged into buckets of time that keep what matters.
+
+A bucket knows its first and last time, how many samples it holds and, for each metric, how many of
+them had a value, their sum, the lowest and the highest, and for rates what they make over time.
+Sums, counts and extremes of a whole series are therefore exact however often it was thinned;
+percentiles are not kept, and what is computed of a bucket's mean is approximate.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
+
+Group = tuple[int, int]
+"""First index and the one behind the last of what becomes one bucket."""
+
+
+class Tier(NamedTuple):
+    """One step of coarseness."""
+
+    seconds: float
+    """Width of a bucket; they begin at multiples of it since the epoch."""
+    most: int
+    """Buckets of this width; of more, the oldest go to the next tier."""
+
+
+TIERS = (Tier(60.0, 1_440), Tier(600.0, 1_008), Tier(3_600.0, 1_008))
+"""A day of minutes, a week of tens of minutes, six weeks of hours; then the hours double."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of a series is kept, and how."""
+
+    full_seconds: float = 86_400.0
+    """Samples younger than this, by the log's own time, stay as they are …"""
+    full_samples: int = 20_000
+    """… unless they are more than this: a day at one sample in 4.3 s."""
+    tiers: tuple[Tier, ...] = TIERS
+    """Coarseness of what is older, the finest first. The last one doubles its width when full."""
+    extremes: bool = True
+    """Keep the lowest and the highest value of each bucket."""
+    forgets: bool = True
+    """Forget events and earlier runs at once where they are too many, not only when told to."""
+
+    @property
+    def slack(self) -> int:
+        """Samples by which there may be more: they are thinned together, which is cheap."""
+        return max(1, min(self.full_samples // 24, 360))
+
+    @property
+    def most_points(self) -> int:
+        """Samples and buckets of one series, at most."""
+        return self.full_samples + self.slack + self.most_buckets
+
+    @property
+    def most_buckets(self) -> int:
+        """Buckets of one series, at most."""
+        return sum(tier.most for tier in self.tiers)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is exact of a metric, however its series was thinned."""
+
+    count: int
+    """Samples that had a value."""
+    total: float
+    low: float | None
+    """None without any value."""
+    high: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the values, None without any."""
+        return self.total / self.count if self.count else None
+
+
+@dataclass(slots=True)
+class _Metric:
+    """One metric's values in the buckets; ±inf where a bucket has none."""
+
+    counts: array[int] = field(default_factory=lambda: array("I"))
+    sums: array[float] = field(default_factory=lambda: array("d"))
+    lows: array[float] = field(default_factory=lambda: array("d"))
+    highs: array[float] = field(default_factory=lambda: array("d"))
+    over_time: array[float] = field(default_factory=lambda: array("d"))
+    """Rate × seconds; empty for what is no rate."""
+
+    def merge(self, groups: Sequence[Group], start: int, stop: int) -> None:
+        """Replace the buckets from `start` to `stop` by one for each group."""
+        self.counts[start:stop] = array("I", (sum(self.counts[a:b]) for a, b in groups))
+        for column in (self.sums, self.over_time):
+            if column:
+                column[start:stop] = array("d", (math.fsum(column[a:b]) for a, b in groups))
+        if self.lows:
+            self.lows[start:stop] = array("d", (min(self.lows[a:b]) for a, b in groups))
+            self.highs[start:stop] = array("d", (max(self.highs[a:b]) for a, b in groups))
+
+    def mean(self, index: int) -> float:
+        """Return the mean of a bucket, NaN where it has no value."""
+        count = self.counts[index]
+        return self.sums[index] / count if count else math.nan
+
+
+class Buckets:
+    """The buckets of one series, the oldest first: the coarsest tier before the finer ones."""
+
+    def __init__(self, keep: Keep, rates: frozenset[str]) -> None:
+        """Start empty; metrics named in `rates` are also added up over time."""
+        self._keep = keep
+        self._rates = rates
+        self.begins: array[float] = array("d")
+        self.ends: array[float] = array("d")
+        self.samples: array[int] = array("I")
+        self.metrics: dict[str, _Metric] = {}
+        self._sizes = [0] * len(keep.tiers)
+        self._last_width = keep.tiers[-1].seconds
+
+    def __len__(self) -> int:
+        """Return the number of buckets."""
+        return len(self.begins)
+
+    def add(
+        self,
+        times: Sequence[float],
+        columns: Iterable[tuple[str, Sequence[float]]],
+        seconds: Sequence[float],
+    ) -> None:
+        """Merge samples, later than all buckets, into the finest tier; NaN is an absent value.
+
+        `seconds` is how long the rates of each sample held.
+        """
+        before = len(self)
+        self.begins.extend(times)
+        self.ends.extend(times)
+        self.samples.extend([1] * len(times))
+        for name, values in columns:
+            self._add_values(name, values, seconds, before)
+        self._sizes[0] += len(times)
+        self._settle(len(times))
+
+    def add_late(self, time: float) -> int:
+        """Count a sample into the bucket to whose time it belongs, and return that one's index.
+
+        It adds nothing over time: that time is covered by the samples that came before it.
+        """
+        index = next((i for i in range(len(self) - 1, 0, -1) if self.begins[i] <= time), 0)
+        self.begins[index] = min(self.begins[index], time)
+        self.ends[index] = max(self.ends[index], time)
+        self.samples[index] += 1
+        return index
+
+    def add_value(self, name: str, index: int, value: float) -> None:
+        """Add one value of a late sample to its bucket."""
+        metric = self._metric(name, len(self))
+        metric.counts[index] += 1
+        metric.sums[index] += value
+        if self._keep.extremes:
+            metric.lows[index] = min(metric.lows[index], value)
+            metric.highs[index] = max(metric.highs[index], value)
+
+    def shift(self, seconds: float) -> None:
+        """Move every bucket in time."""
+        self.begins = array("d", (time + seconds for time in self.begins))
+        self.ends = array("d", (time + seconds for time in self.ends))
+
+    def coarsen(self) -> None:
+        """Merge neighbours two by two, all of them into the last tier."""
+        groups = [(at, min(at + 2, len(self))) for at in range(0, len(self), 2)]
+        self._merge(groups, 0, len(self))
+        self._sizes = [0] * len(self._sizes)
+        self._sizes[-1] = len(self)
+
+    def _metric(self, name: str, known: int) -> _Metric:
+        """Return the arrays of a metric; the `known` buckets before it came have no value."""
+        metric = self.metrics.get(name)
+        if metric is None:
+            metric = self.metrics[name] = _Metric(
+                array("I", [0]) * known, array("d", [0.0]) * known
+            )
+            if self._keep.extremes:
+                metric.lows = array("d", [math.inf]) * known
+                metric.highs = array("d", [-math.inf]) * known
+            if name in self._rates:
+                metric.over_time = array("d", [0.0]) * known
+        return metric
+
+    def _add_values(
+        self, name: str, values: Sequence[float], seconds: Sequence[float], known: int
+    ) -> None:
+        metric = self._metric(name, known)
+        metric.counts.extend(value == value for value in values)
+        metric.sums.extend(value if value == value else 0.0 for value in values)
+        if self._keep.extremes:
+            metric.lows.extend(value if value == value else math.inf for value in values)
+            metric.highs.extend(value if value == value else -math.inf for value in values)
+        if name in self._rates:
+            each = zip(values, seconds, strict=True)
+            metric.over_time.extend(value * held if value == value else 0.0 for value, held in each)
+
+    def _settle(self, added: int) -> None:
+        """Merge what lies in one bucket of its tier, and let the oldest go to coarser tiers.
+
+        `added` are the newest of the finest tier, which are not merged yet.
+        """
+        for number, tier in enumerate(self._keep.tiers[:-1]):
+            self._merge_tier(number, tier.seconds, added)
+            added = max(0, self._sizes[number] - tier.most)
+            self._sizes[number] -= added
+            self._sizes[number + 1] += added
+        last = len(self._sizes) - 1
+        self._merge_tier(last, self._last_width, added)
+        while self._sizes[last] > self._keep.tiers[last].most:
+            self._last_width *= 2
+            self._merge_tier(last, self._last_width, self._sizes[last])
+
+    def _merge_tier(self, number: int, width: float, added: int) -> None:
+        """Merge the newest `added` buckets of a tier among them and with the one before them."""
+        stop = sum(self._sizes[number:])
+        start = max(stop - self._sizes[number], stop - added - 1)
+        keys = groupby(range(start, stop), key=lambda index: self.begins[index] // width)
+        groups = [(found[0], found[-1] + 1) for found in (list(group) for _, group in keys)]
+        if len(groups) < stop - start:
+            self._sizes[number] -= stop - start - len(groups)
+            self._merge(groups, start, stop)
+
+    def _merge(self, groups: Sequence[Group], start: int, stop: int) -> None:
+        for metric in self.metrics.values():
+            metric.merge(groups, start, stop)
+        self.samples[start:stop] = array("I", (sum(self.samples[a:b]) for a, b in groups))
+        self.ends[start:stop] = array("d", (max(self.ends[a:b]) for a, b in groups))
+        self.begins[start:stop] = array("d", (self.begins[a] for a, _ in groups))
