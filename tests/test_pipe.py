@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
+import zstandard
 
 from tests.logs import log_of
+from tests.terminals import in_terminal
+from vllm_watch.cli import main
 
 PATIENCE = 40.0
 
@@ -71,3 +79,60 @@ def test_following_a_pipe_ends_with_it() -> None:
     assert found.returncode == 0
     written = log_of("h100_optimised").read_bytes().count(b"Avg generation throughput")
     assert found.stdout.count(b"\n") == written
+
+
+@pytest.mark.parametrize("words", [["-"], ["replay", "-"]], ids=" ".join)
+def test_a_pipe_that_stays_open_keeps_nobody(words: list[str]) -> None:
+    """`kubectl logs -f` of a silent server, and somebody wants to go."""
+    source, sink = os.pipe()
+    os.write(sink, log_of("h100_optimised").read_bytes()[:50_000] + b"\nq\n\x03\n")
+    with in_terminal(*words, stdin=source) as terminal:
+        os.close(source)
+        terminal.until("8001" if words == ["-"] else "vllm-watch")
+        assert terminal.process.poll() is None
+        terminal.press("q")
+        assert terminal.ended() == 0
+    os.close(sink)
+
+
+COMMANDS = [
+    ["summary"],
+    ["summary", "--json"],
+    ["compare", "{}"],
+    ["check"],
+    ["status"],
+    ["wait", "--no-new-run", "--timeout", "1"],
+    ["export", "-o", "-"],
+    ["export", "--events", "-o", "-"],
+]
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_compressed_log_says_what_the_plain_one_says(
+    tmp_path: Path,
+    command: list[str],
+    ending: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """But for its name, in all commands."""
+    data = log_of("h100_saturated_then_killed").read_bytes()
+    told: list[tuple[int, str, str]] = []
+    for name, packed in (
+        ("plain", data),
+        ("packed", gzip.compress(data) if ending == ".gz" else zstandard.compress(data)),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = folder / ("vllm_m_port1_realtime.log" + (ending if name == "packed" else ""))
+        path.write_bytes(packed)
+        os.utime(path, (1_800_000_000, 1_800_000_000))
+        words = [word.replace("{}", str(path)) for word in command]
+        code = main([words[0], str(path), *words[1:]])
+        out, err = capfd.readouterr()
+        # A path is wrapped where the column ends.
+        said = [re.sub(r"\s+", "", each).replace(str(path), "PATH") for each in (out, err)]
+        told.append((code, said[0], said[1]))
+    plain, packed_said = told
+    assert plain[1] + plain[2]
+    assert packed_said == plain

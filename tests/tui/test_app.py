@@ -14,6 +14,7 @@ from tests.logs import FIXTURES, at, formats, log_of
 from tests.tui.screens import SETTINGS, Wall, replay_app
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import BatchesRead
@@ -320,8 +321,8 @@ async def test_a_growing_file_appears_by_itself(tmp_path: Path) -> None:
 class Broken(Ingest):
     """An ingest that reads one file and then fails."""
 
-    def read_once(self) -> Iterator[Batch]:
-        yield from super().read_once()
+    def read_once(self, stop: StopEvent | None = None) -> Iterator[Batch]:
+        yield from super().read_once(stop)
         raise RuntimeError("[/var/x] the disk is gone [red]")
 
     def follow(self, stop: object) -> Iterator[Batch | Looked]:

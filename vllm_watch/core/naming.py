@@ -73,6 +73,11 @@ def printable(text: str) -> str:
     return _CONTROLS.sub("�", text)
 
 
+def escaped(text: str) -> str:
+    r"""Return text in which what acts on a terminal is written `\u202e`; valid within JSON."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
 class Names:
     """Gives each source its name; a second of the same gets ` (2)` behind it."""
 

@@ -66,7 +66,7 @@ class FileReader:
         start = max(0, self.size - NEWEST) if stage == "newest" else 0
         self._follower: StandardInput | SavedArchive | Follower
         if path == STDIN:
-            self._follower = StandardInput(wait=not options.live)
+            self._follower = StandardInput(wait=not options.live, stopped=options.stopped)
         elif is_compressed(path):
             self._follower = SavedArchive(path, options.now)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
@@ -44,7 +45,8 @@ class Ingest:
         self.found = Found((), ())
         self._finder = LogFinder(self.patterns)
         self._formats = formats
-        self._options = options or ReadOptions()
+        self._stop: StopEvent | None = None
+        self._options = replace(options or ReadOptions(), stopped=self._is_stopped)
         systems = FileSystems()
         self._following = FollowOptions(
             pool=DescriptorPool(),
@@ -67,8 +69,15 @@ class Ingest:
         self._strangers: set[str] = set()
         """Files beside the logs that changed since the last poll: they are none of ours."""
 
-    def read_once(self) -> Iterator[Batch]:
-        """Yield everything in the files as they are now, source by source, in file order."""
+    def _is_stopped(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
+
+    def read_once(self, stop: StopEvent | None = None) -> Iterator[Batch]:
+        """Yield everything in the files as they are now, source by source, in file order.
+
+        A pipe is read to its end, or until `stop` is set.
+        """
+        self._stop = stop
         self.discover()
         for reader in self._readers.values():
             yield from reader.read()

@@ -32,3 +32,5 @@ class ReadOptions:
     """The wall clock."""
     clock: Callable[[], float] = time.monotonic
     """Seconds that only grow: when what is looked at again."""
+    stopped: Callable[[], bool] = lambda: False
+    """Whether nobody wants the rest any more: a pipe that is read to its end may never end."""

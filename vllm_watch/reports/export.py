@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TypeAlias
 
 from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
-from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
+from vllm_watch.core.naming import Names, ServerName, escaped, name_from_fields, name_from_path
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample
 
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
@@ -35,14 +35,11 @@ def sample_row(sample: Sample, server: str, source: str, tz: tzinfo) -> Row:
 
 
 def json_line(row: Row) -> str:
-    """Return a record as one line of JSON."""
-    line = _encode(row) + "\n"
-    if not line.isascii():
-        try:
-            line.encode()
-        except UnicodeEncodeError:  # a file name that is no UTF-8: escaped, it stays its name
-            return json.dumps(row, separators=(",", ":")) + "\n"
-    return line
+    """Return a record as one line of JSON; nothing in it acts on a terminal."""
+    # A file name that is no UTF-8 stays its name, too.
+    line = _encode(row)
+    harmless = line.isascii() and "\x7f" not in line
+    return (line if harmless else escaped(line)) + "\n"
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from vllm_watch.core.metrics import COUNTS, METRICS
+from vllm_watch.core.naming import escaped
 from vllm_watch.reports.eventrows import EVENT_FIELDS
 from vllm_watch.reports.export import Row
 
@@ -41,9 +42,12 @@ def csv_lines(rows: Iterable[Row], fields: Sequence[str]) -> Iterator[str]:
 
 def _cell(value: object) -> object:
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    # A file name that is no UTF-8 stays readable.
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        return escaped(json.dumps(value, ensure_ascii=False))
+    if not isinstance(value, str):
+        return value
+    # Spreadsheets take what begins so for a formula. A file name that is no UTF-8 stays readable.
+    guard = "'" if value.startswith(("=", "+", "-", "@")) else ""
+    return guard + "\n".join(escaped(line) for line in value.split("\n"))
 
 
 def _taken(buffer: io.StringIO) -> str:

@@ -82,6 +82,8 @@ class Document:
         Raises:
             OSError: it cannot be read.
         """
+        if self.start and os.pread(descriptor, 1, self.start - 1) != b"\0":
+            return False  # no hole: that these bytes stand there is chance
         return (
             os.pread(descriptor, len(self.head), self.start) == self.head
             and os.pread(descriptor, len(self.tail), self.offset - len(self.tail)) == self.tail

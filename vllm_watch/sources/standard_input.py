@@ -6,9 +6,12 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
+
+STEP = 0.2
+"""Seconds after which a silent pipe is left for a moment, to ask whether anyone still waits."""
 
 
 class StandardInput:
@@ -17,13 +20,15 @@ class StandardInput:
     descriptor: int | None = None
     """Where the pipe is, if it was moved away from 0 (the screen reads keys there)."""
 
-    def __init__(self, *, wait: bool = False) -> None:
+    def __init__(self, *, wait: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the pipe, whose descriptor is taken at the first read.
 
-        With `wait` one read goes on to the pipe's end; without, it takes what is there now.
+        With `wait` one read goes on to the pipe's end, or until `stopped` says that nobody wants
+        the rest; without, it takes what is there now.
         """
         self.path = "-"
         self._wait = wait
+        self._stopped = stopped
         self.trouble: str | None = None
         self.trouble_since: float | None = None
         self.ended = False
@@ -34,8 +39,9 @@ class StandardInput:
         while not self.ended:
             try:
                 descriptor = self._open()
-                if not self._wait and not select.select([descriptor], [], [], 0)[0]:
-                    return
+                while not select.select([descriptor], [], [], STEP if self._wait else 0)[0]:
+                    if not self._wait or self._stopped():
+                        return
                 data = os.read(descriptor, BLOCK)
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()

@@ -33,9 +33,9 @@ def run_feed(
     if live:
         items = ingest.follow(stop)
     elif together:
-        items = moved_together(ingest.read_once())
+        items = moved_together(ingest.read_once(stop))
     else:
-        items = ingest.read_once()
+        items = ingest.read_once(stop)
     group: list[Batch | Looked] = []
     began = time.monotonic()
     try:
