@@ -189,7 +189,10 @@ class Dashboard(Screen[None]):
         row = view.selected_row
         if row is not None:
             engine = "" if row.engine is None else f" {row.name}"
-            self.query_one("#charts").border_title = Content(f"{row.model} {row.port}{engine}")
+            title = Content(f"{row.model} {row.port}{engine}")
+            # A rule without a corner begins with its title: a piece of the rule goes before it.
+            piece = Content("" if self.has_class("-beside") else "─ ").stylize("$panel-lighten-1")
+            self.query_one("#charts").border_title = piece + title
         with self.app.batch_update():
             for pane in self.query(Pane):
                 pane.view = view
