@@ -86,7 +86,7 @@ class Terminal:
         size = -1
         while len(self.shown) != size and time.monotonic() < end:
             size = len(self.shown)
-            if not self.read(0.08):
+            if not self.read(0.15):
                 return
 
     def ended(self) -> int:
