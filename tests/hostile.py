@@ -96,7 +96,8 @@ def acting_on_screen(data: bytes) -> tuple[set[str], list[str]]:
     """
     text = data.decode("utf-8", errors="surrogateescape")
     sequences = SEQUENCE.findall(text)
-    rest = SEQUENCE.sub("", text)
+    # A bell alone is ours, for a key that an input does not take; those of payloads have the mark.
+    rest = re.sub(rf"(?<!{MARK})\x07(?!.{{0,8}}{MARK})", "", SEQUENCE.sub("", text))
     marked = [one for one in sequences if MARK in one or "777" in one or "7;77;177" in one]
     wild = ACTING.findall(rest) + re.findall(r"\x1b|[\udc80-\udcff]", rest) + marked
     return {one for one in sequences if not HARMLESS.fullmatch(one)}, wild
