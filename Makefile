@@ -62,7 +62,7 @@ follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; A
 	@$(BIN)/python -m benchmarks.follow $(ARGS)
 
 soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
-	@PYTHONPATH=. $(BIN)/python scripts/soak.py $(ARGS)
+	@$(BIN)/python -m scripts.soak $(ARGS)
 
 memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what happened; ARGS="--hours 24"
 	@$(BIN)/python -m benchmarks.memory $(ARGS)
