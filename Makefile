@@ -22,7 +22,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak clean
+.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak memory clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
