@@ -264,7 +264,7 @@ class Finder:
             standing = self._standing(entries)
             self._documents.add(
                 found.document,
-                lambda one: one.identity in newer and standing(one) is not None,
+                lambda one: bool(one.head) and one.identity in newer and standing(one) is not None,
             )
 
     def _judged(self, entries: list[Entry], at: int) -> Unread | None:
