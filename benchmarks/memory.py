@@ -218,6 +218,8 @@ def main() -> None:
 
 def _ms(drawings: Sequence[float]) -> str:
     ordered = sorted(drawings)
+    if not ordered:
+        return "none"
     return f"{ordered[len(ordered) // 2] * 1e3:.0f} ms (most {ordered[-1] * 1e3:.0f})"
 
 
