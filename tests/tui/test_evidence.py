@@ -13,10 +13,13 @@ from textual.widgets import Static
 
 from tests.logs import at, log_of
 from tests.tui.screens import monitor_of, replay_app
+from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.store import Store
 from vllm_watch.health.findings import Finding
 from vllm_watch.tui.evidencedata import evidence_chart, evidence_window, evidence_words
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.evidence import EvidenceScreen
+from vllm_watch.tui.together import moved_together
 from vllm_watch.tui.widgets.findings import Findings
 
 SATURATED = "h100_saturated_then_killed"
@@ -145,3 +148,18 @@ def test_words_of_a_finding_that_is_over() -> None:
     assert (words["FORMULA"], words["EXPECT"]) == ("1 + 1", "two")
     plain = dict(evidence_words(finding(None), at("10:00:00"), UTC))
     assert not {"WHEN", "FORMULA", "EXPECT"} & plain.keys()
+
+
+def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
+    """The lines of a finding are sought at the times that the log itself tells."""
+    batches = [
+        Batch("a.log", (Sample(1000.0, 0, {"running": 1.0}),)),
+        Batch("b.log", (Sample(4000.0, 0, {"running": 1.0}),)),
+    ]
+    store = Store()
+    for batch in moved_together(batches):
+        store.apply(batch)
+    assert {source: server.moved for source, server in store.servers.items()} == {
+        "a.log": 0.0,
+        "b.log": -3000.0,
+    }

@@ -118,6 +118,8 @@ class Batch:
     """Bytes read so far and in all, while the past of a log is read."""
     trouble_since: float | None = None
     """Wall clock at which `trouble` began, None without trouble."""
+    moved: float = 0.0
+    """Seconds by which all times differ from the log's own: films of several logs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class Server:
     last_arrival: float | None = None
     skew: float = 0.0
     """Seconds by which the log's clock lies behind ours, 0 while they agree (`SKEW_TOLERATED`)."""
+    moved: float = 0.0
+    """Seconds by which its times differ from the log's own: films of several logs."""
     stats_like: int = 0
     lines: int = 0
     records: int = 0
@@ -150,6 +152,7 @@ class Store:
             for run in server.runs:
                 run.shift(batch.shift)
         server.tz, server.zone_assumed = batch.tz, batch.zone_assumed
+        server.moved = batch.moved or server.moved
         server.stats_like += batch.stats_like
         server.lines += batch.lines
         if batch.arrived is not None:

@@ -247,7 +247,8 @@ class Dashboard(Screen[None]):
         since = until if finding.since is None else finding.since
 
         def lines() -> Excerpt:
-            return self._excerpts(server.source, since, until, server.tz)
+            moved = server.moved  # a film of several logs tells other times than they do
+            return self._excerpts(server.source, since - moved, until - moved, server.tz)
 
         engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
         name = f"{row.model} {row.port}{engine}"
