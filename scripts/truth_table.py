@@ -1,4 +1,4 @@
-"""The table of docs/truth.md: tokens by the log against the server's own counters."""
+"""The tables of docs/truth.md: tokens and times by the log against the server's own counters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from vllm_watch.core.meantimes import run_times
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Store
 from vllm_watch.core.tokens import run_tokens
@@ -34,6 +35,17 @@ anew somewhere within that interval); 7 s of work followed, 8 of the 31 requests
 no line tells of it. The log lacks 776 tokens, 111 for each of these seconds, where lines full of
 work say up to 117; of prompts 674, 96 a second. So what is missing fits into that tail, but the
 rule allows for the rate of the last two lines only, and neither foretells it.
+"""
+
+TIMES_HEAD = """
+## Mean times
+
+Mean times of requests by Little's law (`core/meantimes.py`) against the means of the server's own
+histograms: time in the queue, of a request, and time of inference per generated token. *Off* is how
+far the log's figure is from the page's. Where the log holds too little, the program says why.
+
+| capture | queue s | page | request s | page | off | per token ms | page | off |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -78,9 +90,38 @@ def verdict(run: Run, engine: int, metric: str, log: float, truth: float) -> str
     return f"**{low - log:,.1f} short**" if log < low else f"**{log - high:,.1f} over**"
 
 
+def page_times(page: str) -> tuple[float, float, float]:
+    """Return the mean seconds in the queue, of a request and per token that a page tells."""
+
+    def total(name: str) -> float:
+        found = re.findall(rf"^vllm:{name}{{[^\n]*}} (\S+)$", page, re.M)
+        return sum(float(value) for value in found)
+
+    queue, request = (
+        total(f"{name}_sum") / total(f"{name}_count")
+        for name in ("request_queue_time_seconds", "e2e_request_latency_seconds")
+    )
+    inference = total("request_inference_time_seconds_sum")
+    return queue, request, inference / total("generation_tokens_total")
+
+
+def times_row(capture: str, run: Run, page: str) -> str:
+    """Return a row of the table of mean times."""
+    times, why = run_times(run)
+    queue, request, token = page_times(page)
+    if times is None or times.per_token is None:
+        cells = [capture, "–", f"{queue:.2f}", "–", f"{request:.2f}", why, "–"]
+        return f"| {' | '.join(cells)} | {token * 1000:.2f} | |\n"
+    cells = [capture, f"{times.queue:.2f}", f"{queue:.2f}", f"{times.request:.2f}"]
+    cells += [f"{request:.2f}", f"{times.request / request - 1:+.0%}"]
+    cells += [f"{times.per_token * 1000:.2f}", f"{token * 1000:.2f}"]
+    cells.append(f"{times.per_token / token - 1:+.0%}")
+    return f"| {' | '.join(cells)} |\n"
+
+
 def table() -> str:
     """Return the whole page."""
-    rows = []
+    rows, times = [], []
     for prom in sorted((ROOT / "fixtures" / "logs").glob("*/*.prom")):
         run, page = only_run(prom.with_suffix(".log")), prom.read_text(encoding="utf-8")
         for engine, tokens in run_tokens(run).items():
@@ -90,7 +131,8 @@ def table() -> str:
                 cells += [f"{log:,.0f}", f"{truth:,.0f}", f"{log / truth:.3f}"]
                 cells.append(verdict(run, engine, metric, log, truth))
             rows.append(f"| {' | '.join(cells)} |\n")
-    return HEAD + "".join(rows) + FOOT
+        times.append(times_row(prom.parent.name, run, page))
+    return HEAD + "".join(rows) + FOOT + TIMES_HEAD + "".join(times)
 
 
 def main() -> int:

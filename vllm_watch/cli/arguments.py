@@ -158,6 +158,17 @@ def _positive(text: str) -> int:
 _positive.__name__ = "whole number of at least 1"  # argparse names it when it refuses a text
 
 
+def _price_of(text: str) -> float:
+    """Read a price above 0."""
+    price = float(text)
+    if not 0 < price < float("inf"):
+        raise ValueError(text)
+    return price
+
+
+_price_of.__name__ = "price above 0 (such as 3.89)"
+
+
 def _replay(commands: argparse._SubParsersAction[Parser]) -> None:
     command = _command(
         commands,
@@ -273,6 +284,7 @@ def _summary(commands: argparse._SubParsersAction[Parser]) -> None:
         "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
     )
     command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    _price(command)
     _forms(command)
 
 
@@ -287,6 +299,7 @@ def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument(
         "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
     )
+    _price(command)
     _forms(command)
 
 
@@ -300,6 +313,15 @@ def _report(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
     command.add_argument(
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
+    )
+
+
+def _price(command: Parser) -> None:
+    command.add_argument(
+        "--gpu-hourly",
+        type=_price_of,
+        metavar="PRICE",
+        help="price of one GPU for one hour: shows what runs and tokens cost",
     )
 
 

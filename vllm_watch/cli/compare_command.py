@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write how each candidate differs from the baseline."""
-    settings = settings_of(arguments)
+    settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     baseline = _baseline(arguments.baseline)
     reading = read_logs([baseline, *arguments.candidates], settings)
     from vllm_watch.reports.comparison import compare

@@ -17,7 +17,7 @@ WIDTH = 100
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the summary of the given logs."""
-    settings = settings_of(arguments)
+    settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     reading = read_logs(arguments.paths, settings)
     from vllm_watch.reports.summary import summarise
     from vllm_watch.reports.summaryjson import summary_json

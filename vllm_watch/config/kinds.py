@@ -213,6 +213,12 @@ def positive(default: float) -> float:
     return value
 
 
+def optional_positive() -> float | None:
+    """A field for a number above 0 that may stay unknown."""
+    value: float | None = _setting(None, POSITIVE)
+    return value
+
+
 def count(default: int, *, least: int = 1) -> int:
     """A field for a whole number."""
     value: int = _setting(default, count_kind(least))

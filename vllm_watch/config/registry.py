@@ -28,6 +28,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "trend": sections.TrendSettings,
         "alerts": sections.AlertSettings,
         "compare": sections.CompareSettings,
+        "times": sections.RequestTimesSettings,
+        "cost": sections.CostSettings,
     }
 )
 """The sections with fixed keys, in the order in which they are shown."""

@@ -16,6 +16,7 @@ from vllm_watch.config.kinds import (
     flag,
     optional_address,
     optional_count,
+    optional_positive,
     optional_zone,
     positive,
     ratio,
@@ -282,6 +283,28 @@ class CompareSettings:
     """Samples with requests running below which nothing is told from noise."""
     loads_differ: float = positive(2.0)
     """Factor by which concurrency, prompts or answers may differ before that is warned of."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTimesSettings:
+    """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
+
+    least_answered: int = count(30)
+    """Answered requests, beyond those still in flight, below which the times are unknown."""
+    least_lines: int = count(10, least=2)
+    """Stats lines of all engines together below which the times are unknown."""
+    window_minutes: float = positive(5.0)
+    """Minutes of log behind each point of the times on the screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostSettings:
+    """[cost]: what the GPUs cost; without a price no cost is shown."""
+
+    gpu_hourly: float | None = optional_positive()
+    """Price of one GPU for one hour, in any currency."""
+    gpus: int | None = optional_count()
+    """GPUs of one server. Unset: tensor x pipeline x data parallel size, as the log tells them."""
 
 
 @dataclass(frozen=True, slots=True)

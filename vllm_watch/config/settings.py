@@ -13,8 +13,10 @@ from vllm_watch.config.sections import (
     AdviceSettings,
     AlertSettings,
     CompareSettings,
+    CostSettings,
     HealthSettings,
     ReplaySettings,
+    RequestTimesSettings,
     ScreenSettings,
     ServerSettings,
     TimeSettings,
@@ -51,6 +53,10 @@ class Settings:
     """What happens when an alert fires."""
     compare: CompareSettings = field(default_factory=CompareSettings)
     """When two runs differ by more than noise, and when their loads do."""
+    times: RequestTimesSettings = field(default_factory=RequestTimesSettings)
+    """When mean times of requests are known."""
+    cost: CostSettings = field(default_factory=CostSettings)
+    """What the GPUs cost."""
     servers: tuple[ServerSettings, ...] = ()
     """What the logs do not say, by pattern, in the order of the file."""
     overrides: tuple[Override, ...] = ()

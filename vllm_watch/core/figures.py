@@ -53,6 +53,18 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def short_time(seconds: float | None) -> str:
+    """Return an estimated time with two or three digits: `7.7 ms`, `340 ms`, `2.3 s`, `19 s`."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds >= 60:
+        return duration(seconds)
+    value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1000, "ms")
+    if value == 0:
+        return "0 s"
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+
+
 def age(seconds: float | None) -> str:
     """Return an age in one unit: `4s`, `12m`, `3h`, `2d`."""
     if seconds is None:

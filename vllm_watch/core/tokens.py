@@ -60,3 +60,24 @@ def run_tokens(run: Run) -> dict[int, Tokens]:
         )
         tokens[engine] = Tokens(generated, prompt)
     return tokens
+
+
+def busy_seconds(run: Run) -> float | None:
+    """Return how long requests were running on any engine of a run, None without stats lines."""
+    stretches = []
+    for engine in run.engines:
+        series = run.series[engine]
+        held = held_seconds(series.times, series.cadence)
+        running = series.values("running", 0, len(series))
+        stretches += [
+            (time - seconds, time)
+            for time, seconds, requests in zip(series.times, held, running, strict=True)
+            if requests
+        ]
+    if not any(len(series) for series in run.series.values()):
+        return None
+    total, reached = 0.0, -math.inf
+    for begin, end in sorted(stretches):
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total

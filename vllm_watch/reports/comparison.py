@@ -1,4 +1,4 @@
-"""`compare`: what a change gained, at work against at work (the guides' table of gains)."""
+"""`compare`: what a change gained, comparing busy periods only (the guides' table of gains)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ SAMPLED = (
 """Means over the samples with requests running; their ratio has an interval."""
 SINGLE = (
     Quantity("ready_after_s", "time to ready", "s"),
+    Quantity("queue_s", "time in the queue, about", "s"),
+    Quantity("request_s", "time per request, about", "s"),
+    Quantity("per_token_ms", "time per token, about", "ms"),
+    Quantity("cost_per_million_tokens", "cost per million tokens", ""),
     Quantity("failed_requests", "requests failed (5xx)", ""),
     Quantity("errors", "errors in the log", ""),
 )
@@ -136,8 +140,28 @@ def _failed(summary: RunSummary) -> float | None:
     return float(sum(number for status, number in summary.served.items() if status >= "500"))
 
 
+def _time(name: str) -> Callable[[RunSummary], float | None]:
+    """Return what takes one of the mean times out of a summary, None where it is unknown."""
+
+    def value(summary: RunSummary) -> float | None:
+        return getattr(summary.times, name) if summary.times is not None else None
+
+    return value
+
+
+def _per_token_ms(summary: RunSummary) -> float | None:
+    seconds = _time("per_token")(summary)
+    return None if seconds is None else seconds * 1000
+
+
 _SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
     "ready_after_s": lambda summary: summary.ready_after,
+    "queue_s": _time("queue"),
+    "request_s": _time("request"),
+    "per_token_ms": _per_token_ms,
+    "cost_per_million_tokens": lambda summary: (
+        summary.cost.per_million_tokens if summary.cost else None
+    ),
     "failed_requests": _failed,
     "errors": lambda summary: float(summary.errors),
 }

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from vllm_watch.config import Settings
+from vllm_watch.core.figures import short_time
 from vllm_watch.core.latest import together
+from vllm_watch.core.meantimes import TimesGate, evidence_of, mean_times
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
 from vllm_watch.reports.present import Now
@@ -27,6 +29,9 @@ FIELDS: Mapping[str, str] = {
     "time": "when that was written, ISO 8601",
     "run": "0, 1 … per restart",
     "engine": "its engine, `all` if it has several",
+    "queue_s": "mean time in the queue over the last minutes, estimated from the log",
+    "request_s": "mean time of a request, likewise",
+    "per_token_s": "mean time per output token, likewise",
     **{metric.name: f"{metric.label}, {metric.unit or 'number'}" for metric in METRICS},
 }
 """Every field of a template, with what it says."""
@@ -38,6 +43,7 @@ WITHOUT = "{server} {state}"
 _WORST_FIRST = (CRITICAL, WARNING, 3, 0)
 _COLOURS = {CRITICAL: "red", WARNING: "yellow"}
 _ABSENT = "-"
+_TIMES = ("queue_s", "request_s", "per_token_s")
 
 
 class FieldError(ValueError):
@@ -57,7 +63,7 @@ def line_of(
     """
     codes = {now.server.source: verdict_of(now, settings).code for now in servers}
     ranked = sorted(servers, key=lambda now: _WORST_FIRST.index(codes[now.server.source]))
-    values = _values(ranked)
+    values = _values(ranked, settings)
     text = "".join(
         literal + (_escaped(value) if tmux else value)
         for literal, value in filled(_template(template, ranked[0], values), values)
@@ -110,6 +116,8 @@ def shown(name: str, value: str | float) -> str:
     metric = METRIC_BY_NAME.get(name)
     if name == "age":
         return _age(value)
+    if name in _TIMES:
+        return short_time(value)
     if metric is not None and metric.kind == "ratio":
         return f"{value * 100:.0f}%"
     if metric is not None and metric.kind == "length":
@@ -131,7 +139,7 @@ def _template(given: str | None, worst_one: Now, values: Mapping[str, str | floa
     return template
 
 
-def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
+def _values(ranked: Sequence[Now], settings: Settings) -> dict[str, str | float]:
     """Return every field that is known; names and states are those of the first server."""
     first = ranked[0]
     each = [now.values("mean" if len(ranked) == 1 else "highest") for now in ranked]
@@ -153,12 +161,26 @@ def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
         "run": run.number,
         "engine": _engine(run.engines),
     }
+    values |= _times(first, settings)
     ages = [(now.age, now) for now in ranked if now.age is not None]
     if ages:
         age, youngest = min(ages, key=lambda pair: pair[0])
         written = datetime.fromtimestamp(youngest.time - age, youngest.server.tz)
         values |= {"age": age, "time": written.isoformat(timespec="seconds")}
     return values
+
+
+def _times(now: Now, settings: Settings) -> dict[str, float]:
+    """Return the mean times of a server's last minutes, nothing where they are unknown."""
+    limits = settings.times
+    gate = TimesGate(limits.least_answered, limits.least_lines)
+    evidence = evidence_of(now.server.run_at(now.time))
+    start = now.time - limits.window_minutes * 60
+    times, _ = mean_times(evidence, start, now.time, gate)
+    if times is None:
+        return {}
+    told = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)
+    return {name: value for name, value in told if value is not None}
 
 
 def _engine(engines: list[int]) -> str | int:

@@ -9,15 +9,17 @@ from datetime import datetime, tzinfo
 
 import pandas as pd
 
+from vllm_watch.core.meantimes import MeanTimes, TimesGate, run_times
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import ServerName, name_from_fields
 from vllm_watch.core.run import HTTP_ERRORS, Run
 from vllm_watch.core.startup import Phase, phases_of, ready_after
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
-from vllm_watch.core.tokens import Tokens, run_tokens
+from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.configuration import capacity_of, configuration_of
+from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import busy, engine_frame, engine_label, run_frame
 from vllm_watch.reports.reading import Reading
 
@@ -90,6 +92,12 @@ class RunSummary:
     """Stats-like lines of the whole file that no format reads; None for an earlier run."""
     warnings: tuple[str, ...]
     """What makes the figures doubtful."""
+    times: MeanTimes | None
+    """Mean times of requests, estimated; None where the log holds too little for that."""
+    times_unknown: str
+    """Why `times` is None."""
+    cost: Cost | None
+    """None without a price, a duration or a number of GPUs."""
     earlier: tuple[RunSummary, ...] = ()
 
 
@@ -121,6 +129,10 @@ def _run_summary(
         for engine in run.engines
     )
     known = name_from_fields(server.known, run.config)
+    settings = reading.monitor.settings
+    gate = TimesGate(settings.times.least_answered, settings.times.least_lines)
+    times, times_unknown = run_times(run, gate)
+    config = configuration_of(run)
     return RunSummary(
         server.name,
         server.source,
@@ -136,7 +148,7 @@ def _run_summary(
         _moment(run.newest_stamp, server.tz),
         ready_after(run),
         tuple(phases_of(run)),
-        configuration_of(run),
+        config,
         capacity_of(run),
         engines,
         _together(run, tokens, engines, server.tz),
@@ -147,8 +159,21 @@ def _run_summary(
         reading.findings(server, run),
         server.stats_like if newest else None,
         tuple(_warnings(server, run)) if newest else (),
+        times,
+        times_unknown,
+        cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), settings.cost),
         earlier,
     )
+
+
+def _lasted(run: Run) -> float | None:
+    if run.first_stamp is None or run.newest_stamp is None:
+        return None
+    return run.newest_stamp - run.first_stamp
+
+
+def _generated(tokens: Mapping[int, Tokens]) -> float:
+    return sum(one.generated for one in tokens.values())
 
 
 def _engine_summary(

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.health.findings import Finding
+from vllm_watch.reports.cost import Cost
 from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
 
 SCHEMA = 1
@@ -52,6 +54,8 @@ def run_json(summary: RunSummary) -> Json:
             "by_status": dict(summary.served),
             "polls": summary.polls,
         },
+        "times": _times(summary.times),
+        "cost": _cost(summary.cost),
         "errors": summary.errors,
         "findings": [finding_json(finding, summary.tz) for finding in summary.findings],
         "unrecognised_lines": summary.unrecognised,
@@ -76,6 +80,28 @@ def finding_json(finding: Finding, tz: tzinfo) -> Json:
         "flags": list(finding.flags),
         "formula": finding.formula or None,
         "expect": finding.expect or None,
+    }
+
+
+def _times(times: MeanTimes | None) -> Json | None:
+    if times is None:
+        return None
+    per_token = times.per_token
+    return {
+        "queue_s": round(times.queue, _DIGITS),
+        "request_s": round(times.request, _DIGITS),
+        "per_token_s": None if per_token is None else round(per_token, _DIGITS),
+        "answered": times.answered,
+        "source": "log",
+    }
+
+
+def _cost(cost: Cost | None) -> Json | None:
+    if cost is None:
+        return None
+    return {
+        name: round(value, _DIGITS) if isinstance(value, float) else value
+        for name, value in asdict(cost).items()
     }
 
 

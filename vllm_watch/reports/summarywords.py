@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
 
-from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate
+from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, short_time
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.configuration import ALWAYS
@@ -40,7 +40,9 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("start-up", _startup(summary)),
         ("requests", _requests(summary)),
         ("errors", f"{summary.errors:,} in the log" if summary.errors else "none in the log"),
+        ("times", _times(summary)),
         ("tokens", _tokens(summary)),
+        ("cost", _cost(summary)),
     ]
     return [(label, words) for label, words in facts if words]
 
@@ -262,3 +264,27 @@ def _tokens(summary: RunSummary) -> str:
         f"{together.generated_tokens:,} generated, {together.prompt_tokens:,} of prompts computed "
         f"({together.samples:,} samples, {together.busy_samples:,} busy)"
     )
+
+
+def _times(summary: RunSummary) -> str:
+    """Return mean times of requests, or why they are unknown where there were any."""
+    times = summary.times
+    if times is None:
+        worked = summary.together.samples and summary.requests
+        return f"unknown: {summary.times_unknown}" if worked else ""
+    return (
+        f"about {short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
+        f"{short_time(times.per_token)} per output token (means, estimated from the log)"
+    )
+
+
+def _cost(summary: RunSummary) -> str:
+    cost = summary.cost
+    if cost is None:
+        return ""
+    parts = [f"{cost.total:,.2f} for {cost.gpus} GPU x {cost.hours:.2f} h at {cost.gpu_hourly:g}"]
+    if cost.per_million_tokens is not None:
+        parts.append(f"{cost.per_million_tokens:,.2f} per million generated tokens")
+    if cost.idle_share is not None:
+        parts.append(f"idle {percent(cost.idle_share)} of the time")
+    return " · ".join(parts)

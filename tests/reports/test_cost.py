@@ -1,0 +1,57 @@
+"""Cost of a run: worked by hand from a capture, and where it is unknown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.logs import log_of
+from vllm_watch.cli import main
+from vllm_watch.config import CostSettings
+from vllm_watch.reports.cost import cost_of, gpus_of
+
+Output = pytest.CaptureFixture[str]
+
+
+def test_worked_by_hand() -> None:
+    config = {"tensor_parallel_size": 2, "pipeline_parallel_size": 1, "data_parallel_size": 4}
+    cost = cost_of(config, 1800.0, 450.0, 2_000_000, CostSettings(gpu_hourly=3.5))
+    assert cost is not None
+    assert (cost.gpus, cost.hours, cost.total) == (8, 0.5, 14.0)
+    assert cost.per_million_tokens == pytest.approx(7.0)
+    assert cost.idle_share == pytest.approx(0.75)
+
+
+def test_no_price_no_figure() -> None:
+    assert cost_of({"tensor_parallel_size": 1}, 60.0, 60.0, 1, CostSettings()) is None
+    priced = CostSettings(gpu_hourly=1.0)
+    assert cost_of({}, 60.0, 60.0, 1, priced) is None
+    assert cost_of({"tensor_parallel_size": 1}, None, None, 0, priced) is None
+
+
+def test_the_users_number_of_gpus_comes_first() -> None:
+    assert gpus_of({"tensor_parallel_size": 4}, CostSettings(gpus=3)) == 3
+    assert gpus_of({"data_parallel_size": 2}, CostSettings()) == 2
+    assert gpus_of({"tensor_parallel_size": None}, CostSettings()) is None
+
+
+def test_a_capture(capsys: Output) -> None:
+    # 324 s from the first stamp to the last, 2,488,665 tokens, 20 busy lines of 10 s.
+    log = str(log_of("h100_optimised"))
+    assert main(["summary", log, "--json", "--gpu-hourly", "3.89"]) == 0
+    cost = json.loads(capsys.readouterr().out)["servers"][0]["cost"]
+    assert cost["gpus"] == 1
+    assert cost["total"] == pytest.approx(3.89 * 324 / 3600, abs=1e-5)
+    assert cost["per_million_tokens"] == pytest.approx(cost["total"] / 2.488665, rel=1e-4)
+    assert cost["idle_share"] == pytest.approx(1 - 200 / 324, abs=1e-4)
+    assert main(["summary", log, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["servers"][0]["cost"] is None
+
+
+@pytest.mark.parametrize("price", ["0", "-1", "free", "nan", "inf"])
+def test_a_price_that_is_none_is_refused(price: str, capsys: Output) -> None:
+    assert main(["summary", str(log_of("h100_optimised")), f"--gpu-hourly={price}"]) == 2
+    told = capsys.readouterr().err
+    assert "price above 0" in told
+    assert told.count("\n") == 1

@@ -1,0 +1,201 @@
+"""Mean times of requests by Little's law, from a log that states no times.
+
+Requests in the system, summed over time, divided by the requests that left it, is the mean time
+that each spent there (J. D. C. Little, 1961). The stats lines say how many wait and run; the
+access lines say how many were answered. Only means follow from that, never percentiles.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.series import SILENCE_CADENCES, Series
+from vllm_watch.core.tokens import token_steps
+
+
+@dataclass(frozen=True, slots=True)
+class TimesGate:
+    """How much a stretch of log must hold before its mean times are worth a number."""
+
+    answered: int = 30
+    """Requests answered, beyond those that are still in flight at the end."""
+    lines: int = 10
+    """Stats lines, of all engines together."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeanTimes:
+    """Mean times over a stretch of log, in seconds: "about", a few per cent off at best."""
+
+    queue: float
+    """Mean time that a request waited before it ran."""
+    request: float
+    """Mean time from a request's arrival to its last token."""
+    per_token: float | None
+    """Mean time between two tokens of one request, None where nothing was generated.
+
+    With speculative decoding it is per token, not per step.
+    """
+    answered: int
+    """Requests answered in the stretch."""
+    lines: int
+    """Stats lines in the stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Sums over time up to each stats line of all engines: any window is a difference of two."""
+
+    times: tuple[float, ...]
+    """Epoch seconds of each stats line, sorted."""
+    waiting: tuple[float, ...]
+    """Request seconds spent waiting, up to and including each line."""
+    running: tuple[float, ...]
+    """Request seconds spent running."""
+    generated: tuple[float, ...]
+    """Tokens generated."""
+    in_flight: tuple[float, ...]
+    """Requests of all engines that run or wait at each line."""
+    answer_times: tuple[float, ...]
+    """Epoch seconds at which each batch of answers was seen, sorted."""
+    answers: tuple[float, ...]
+    """Requests answered without an error, up to and including each batch."""
+
+    def over(self, start: float, end: float) -> tuple[MeanTimes | None, int, float]:
+        """Return the times of the lines in (start, end], the number of lines and the answers.
+
+        The times are None where no request was answered.
+        """
+        first, last = bisect_right(self.times, start), bisect_right(self.times, end)
+        lines = last - first
+        answered = self._answers_between(start, end, last)
+        if lines < 1 or answered < 1:
+            return None, lines, answered
+        waited = _difference(self.waiting, first, last)
+        ran = _difference(self.running, first, last)
+        made = _difference(self.generated, first, last)
+        times = MeanTimes(
+            waited / answered,
+            (waited + ran) / answered,
+            ran / made if made > 0 else None,
+            round(answered),
+            lines,
+        )
+        return times, lines, answered
+
+    def _answers_between(self, start: float, end: float, last: int) -> float:
+        """Return the answers in a window; those after the newest line belong to its work."""
+        begin = bisect_left(self.answer_times, start)
+        newest = last == len(self.times)
+        stop = len(self.answers) if newest else bisect_left(self.answer_times, end)
+        return _difference(self.answers, begin, stop) if stop > begin else 0.0
+
+    def in_flight_at(self, time: float) -> float:
+        """Return the requests that run or wait at a time, 0 before the first line."""
+        index = bisect_right(self.times, time) - 1
+        return self.in_flight[index] if index >= 0 else 0.0
+
+
+def evidence_of(run: Run) -> Evidence:
+    """Return the sums of a run, over the samples that are kept one by one."""
+    rows = sorted(row for engine in run.engines for row in _engine_rows(engine, run.series[engine]))
+    newest: dict[int, float] = {}
+    in_flight = []
+    for row in rows:
+        newest[row[1]] = row[5]
+        in_flight.append(sum(newest.values()))
+    traffic = run.traffic
+    answers = sorted(
+        (begin, answered)
+        for begin, answered in zip(traffic.begins, traffic.counts[0], strict=True)
+        if answered
+    )
+    waiting, running, generated = (
+        tuple(accumulate(row[column] for row in rows)) for column in (2, 3, 4)
+    )
+    return Evidence(
+        tuple(row[0] for row in rows),
+        waiting,
+        running,
+        generated,
+        tuple(in_flight),
+        tuple(time for time, _ in answers),
+        tuple(accumulate(answered for _, answered in answers)),
+    )
+
+
+def mean_times(
+    evidence: Evidence, start: float, end: float, gate: TimesGate | None = None
+) -> tuple[MeanTimes | None, str]:
+    """Return the mean times over a window, or None and why they are unknown.
+
+    Args:
+        evidence: sums of a run.
+        start: epoch seconds after which lines count; `-inf` for the whole run.
+        end: epoch seconds up to which they count; `inf` for the whole run.
+        gate: what the window must hold.
+    """
+    gate = gate or TimesGate()
+    times, lines, answered = evidence.over(start, end)
+    if lines < gate.lines:
+        return None, f"{lines} of the {gate.lines} stats lines needed"
+    # A stream's access line is written at its start: what is in flight may be counted already.
+    finished = answered - evidence.in_flight_at(end)
+    if times is None or finished < gate.answered:
+        return None, f"{max(0, round(finished))} of the {gate.answered} answered requests needed"
+    return times, ""
+
+
+def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None, str]:
+    """Return the mean times over a whole run, or None and why they are unknown."""
+    return mean_times(evidence_of(run), -math.inf, math.inf, gate)
+
+
+def times_at_lines(
+    evidence: Evidence, seconds: float, gate: TimesGate | None = None
+) -> list[tuple[float, MeanTimes | None]]:
+    """Return each stats line's time with the mean times over the `seconds` before it."""
+    return [
+        (time, mean_times(evidence, time - seconds, time, gate)[0])
+        for time in dict.fromkeys(evidence.times)
+    ]
+
+
+_Row = tuple[float, int, float, float, float, float]
+"""Time, engine, request seconds waiting and running, tokens generated, requests in flight."""
+
+
+def _engine_rows(engine: int, series: Series) -> list[_Row]:
+    """Return what each line of an engine adds; between lines requests change in a straight line.
+
+    The first line, and the first after a silence, hold for one cadence (`core/tokens.py`).
+    """
+    first = series.thinned
+    times = series.times[first:]
+    waiting = [value or 0.0 for value in series.values("waiting", first, len(series))]
+    running = [value or 0.0 for value in series.values("running", first, len(series))]
+    made = [tokens for _, tokens in token_steps(series, "generation_tps", first)]
+    cadence = series.cadence
+    rows: list[_Row] = []
+    for index, time in enumerate(times):
+        seconds = time - times[index - 1] if index else math.inf
+        silent = seconds > SILENCE_CADENCES * cadence
+        seconds = cadence if silent else seconds
+        sums = []
+        for values in (waiting, running):
+            before = values[index] if silent else values[index - 1]
+            sums.append(seconds * (before + values[index]) / 2)
+        in_flight = waiting[index] + running[index]
+        rows.append((time, engine, sums[0], sums[1], made[index], in_flight))
+    return rows
+
+
+def _difference(sums: tuple[float, ...], first: int, last: int) -> float:
+    """Return what the entries `first` … `last` − 1 add up to."""
+    if last <= first:
+        return 0.0
+    return sums[last - 1] - (sums[first - 1] if first else 0.0)

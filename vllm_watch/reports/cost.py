@@ -1,0 +1,72 @@
+"""What a run cost: GPUs x hours x price, and that per million generated tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vllm_watch.config import CostSettings
+
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+_SECONDS_PER_HOUR = 3600.0
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cost of a run, in the currency of the price."""
+
+    gpu_hourly: float
+    """Price of one GPU for one hour."""
+    gpus: int
+    hours: float
+    """From the run's first stamp to its newest."""
+    total: float
+    per_million_tokens: float | None
+    """Per million generated tokens, None where none was generated."""
+    idle_share: float | None
+    """Share (0…1) of that time without a request running, None without stats lines."""
+
+
+def gpus_of(config: Mapping[str, object], settings: CostSettings) -> int | None:
+    """Return the GPUs of a server: as set, else from its parallel sizes; None if none is known."""
+    if settings.gpus is not None:
+        return settings.gpus
+    sizes = [config.get(name) for name in _PARALLEL]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    if not known:
+        return None
+    gpus = 1
+    for size in known:
+        gpus *= size
+    return gpus
+
+
+def cost_of(
+    config: Mapping[str, object],
+    seconds: float | None,
+    busy_seconds: float | None,
+    generated_tokens: float,
+    settings: CostSettings,
+) -> Cost | None:
+    """Return what a run cost, None without a price, a duration or a number of GPUs.
+
+    Args:
+        config: flags of the run.
+        seconds: how long it lasted, None where no line is stamped.
+        busy_seconds: how long requests were running, None without stats lines.
+        generated_tokens: tokens generated, by the log.
+        settings: price and number of GPUs.
+    """
+    gpus = gpus_of(config, settings)
+    if settings.gpu_hourly is None or gpus is None or not seconds:
+        return None
+    total = settings.gpu_hourly * gpus * seconds / _SECONDS_PER_HOUR
+    return Cost(
+        settings.gpu_hourly,
+        gpus,
+        seconds / _SECONDS_PER_HOUR,
+        total,
+        total / generated_tokens * _MILLION if generated_tokens > 0 else None,
+        None if busy_seconds is None else max(0.0, 1.0 - busy_seconds / seconds),
+    )
