@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from vllm_watch import __version__
+from vllm_watch.cli import besidearguments
 from vllm_watch.cli.common import CommandError
 from vllm_watch.cli.completion import SHELLS
 
@@ -24,6 +25,7 @@ COMMANDS = (
     "formats",
     "config",
     "completion",
+    *besidearguments.NAMES,
 )
 """Names of commands; anything else as the first word is a path to watch."""
 
@@ -63,6 +65,7 @@ def build_parser() -> Parser:
     _formats(commands)
     _config(commands)
     _completion(commands)
+    besidearguments.add_beside(commands, _command)
     return parser
 
 

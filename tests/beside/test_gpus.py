@@ -1,0 +1,100 @@
+"""GPUs by NVML, whose library is replaced by one that answers as it does on an H100."""
+
+# ruff: noqa: N802
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from vllm_watch.beside.gpus import GpuError, Gpus
+
+MIB = 1 << 20
+
+
+class NVMLError(Exception):
+    """As pynvml's."""
+
+
+class Nvml:
+    """Two H100s; a number in `lost` has fallen off the bus."""
+
+    NVMLError = NVMLError
+    NVML_CLOCK_SM = 1
+    NVML_TEMPERATURE_GPU = 0
+
+    def __init__(self, count: int = 2) -> None:
+        self.count, self.lost, self.bits = count, set[int](), 0x1
+
+    def nvmlInit(self) -> None: ...
+    def nvmlShutdown(self) -> None: ...
+    def nvmlDeviceGetCount(self) -> int:
+        return self.count
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        if index in self.lost:
+            raise NVMLError("GPU is lost")
+        return index
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}a5b"
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:
+        return b"NVIDIA H100 80GB HBM3"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+        return SimpleNamespace(used=70_000 * MIB, total=81_559 * MIB)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
+        return SimpleNamespace(gpu=95, memory=26)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        return 264_120
+
+    def nvmlDeviceGetClockInfo(self, handle: int, which: int) -> int:
+        return 1980
+
+    def nvmlDeviceGetTemperature(self, handle: int, which: int) -> int:
+        raise NVMLError("Not Supported")
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: int) -> int:
+        return self.bits
+
+
+def test_a_row_is_in_plain_units() -> None:
+    nvml = Nvml()
+    nvml.bits = 0x4 | 0x40 | 0x1
+    (row, _), troubles = Gpus("", nvml).rows(5.0)
+    assert (row.gpu, row.name, row.uuid) == (0, "NVIDIA H100 80GB HBM3", "GPU-0a5b")
+    assert (row.utilization, row.power_w, row.sm_clock_hz) == (0.95, 264.12, 1.98e9)
+    assert (row.memory_used, row.memory_total) == (70_000 * MIB, 81_559 * MIB)
+    assert row.temperature_c is None
+    assert row.throttle == ("sw_power_cap", "hw_thermal_slowdown")
+    assert troubles == []
+
+
+def test_a_gpu_that_falls_off_the_bus_is_said_once() -> None:
+    nvml = Nvml()
+    gpus = Gpus("", nvml)
+    nvml.lost.add(1)
+    said = []
+    for _ in range(3):
+        rows, troubles = gpus.rows(0.0)
+        assert [row.gpu for row in rows] == [0]
+        said += troubles
+    nvml.lost.clear()
+    said += gpus.rows(0.0)[1]
+    assert said == ["GPU 1 cannot be asked any more: GPU is lost", "GPU 1 can be asked again"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "chosen"),
+    [("", [0, 1]), ("1", [1]), ("GPU-0a", [0]), ("0,1", [0, 1]), ("7", [0, 1])],
+)
+def test_the_gpus_that_the_server_may_use(visible: str, chosen: list[int]) -> None:
+    assert [row.gpu for row in Gpus(visible, Nvml()).rows(0.0)[0]] == chosen
+
+
+def test_no_gpu_is_one_line() -> None:
+    with pytest.raises(GpuError, match="knows none"):
+        Gpus("", Nvml(0))

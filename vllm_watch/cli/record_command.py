@@ -1,0 +1,85 @@
+"""`vllm-watch record`: what only the server's node knows, written beside its log."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from threading import Event
+from types import FrameType
+
+from vllm_watch.beside.fetching import Fetcher
+from vllm_watch.beside.gpus import GpuError, Gpus
+from vllm_watch.beside.recorder import LONGEST_FETCH, Recorder
+from vllm_watch.beside.recordfile import RecordError, SecondRecorderError
+from vllm_watch.cli.common import DONE, FAILED, INTERRUPTED, CommandError, say
+from vllm_watch.core.naming import name_from_path
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record until interrupted; TERM is a clean end."""
+    url = _url(arguments)
+    fetcher = _fetcher(url, arguments.every) if url else None
+    gpus = _gpus(alone=fetcher is None) if arguments.gpu else None
+    recorder = Recorder(arguments.log, arguments.every, say, page=fetcher, url=url or "", gpus=gpus)
+    stop = Event()
+    signalled: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signalled.append(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        recorder.run(stop)
+    except SecondRecorderError as error:
+        raise CommandError(
+            f"{error}: another recorder writes it already; one is enough", FAILED
+        ) from error
+    except RecordError as error:
+        raise CommandError(str(error), FAILED) from error
+    return INTERRUPTED if signal.SIGINT in signalled else DONE
+
+
+def _url(arguments: argparse.Namespace) -> str | None:
+    """Return the address of the page, None where only GPUs are recorded."""
+    url: str | None = arguments.metrics
+    if url is None:
+        if arguments.gpu:
+            return None
+        port = name_from_path(arguments.log).port
+        if port is None:
+            raise CommandError(
+                f"{arguments.log}: its name tells no port; "
+                "add --metrics http://127.0.0.1:8000/metrics, or --gpu"
+            )
+        return f"http://127.0.0.1:{port}/metrics"
+    if "://" not in url:
+        url = f"http://{url}"
+    if not url.startswith(("http://", "https://")):
+        raise CommandError(
+            f"--metrics {url}: give an http address such as http://127.0.0.1:8000/metrics"
+        )
+    return url if url.partition("://")[2].strip("/").count("/") else url.rstrip("/") + "/metrics"
+
+
+def _fetcher(url: str, every: float) -> Fetcher:
+    try:
+        import prometheus_client.parser  # noqa: F401  # missed now, not with the first page
+
+        return Fetcher(url, min(LONGEST_FETCH, every))
+    except ImportError as error:
+        raise CommandError("--metrics needs more: pip install 'vllm-watch[metrics]'") from error
+
+
+def _gpus(*, alone: bool) -> Gpus | None:
+    """Return the node's GPUs; None if there are none, but something else to record."""
+    try:
+        return Gpus()
+    except ImportError as error:
+        raise CommandError("--gpu needs more: pip install 'vllm-watch[gpu]'") from error
+    except GpuError as error:
+        if alone:
+            raise CommandError(f"--gpu: {error}", FAILED) from error
+        say(f"--gpu: {error}; only the page is recorded")
+        return None

@@ -1,0 +1,234 @@
+"""What the server's node writes beside a log: rows of `X.metrics.jsonl` and `X_gpu.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import TypeAlias
+
+VERSION = 1
+"""The version of the rows that this program writes and reads."""
+
+RECORDING = ".metrics.jsonl"
+"""What stands in place of `.log` in the name of a recording."""
+GPU_TABLE = "_gpu.csv"
+"""What stands in place of `.log` in the name of a table that `nvidia-smi` writes."""
+
+LATENCIES = ("ttft_s", "itl_s", "queue_s", "prefill_s", "decode_s", "request_s")
+"""Latencies of an engine row, in seconds: to the first token, between tokens, in the queue, …"""
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+"""The percentiles of each latency."""
+THROTTLES = (
+    "applications_clocks_setting",
+    "sw_power_cap",
+    "hw_slowdown",
+    "sync_boost",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+    "display_clock_setting",
+)
+"""Why a GPU's clock is held down, as `nvidia-smi --query-gpu` names it."""
+TOTALS = (
+    "generated_tokens_total",
+    "prompt_tokens_total",
+    "cached_prompt_tokens_total",
+    "preemptions_total",
+    "prefix_queries_total",
+    "prefix_hits_total",
+)
+"""Counters of an engine row, since the start of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long something took in one interval, in seconds; None where nothing was measured."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    mean: float | None = None
+    count: int = 0
+    """Measurements in the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """One engine as the server's `/metrics` page showed it; None for what the page lacks."""
+
+    time: float
+    """Epoch seconds."""
+    engine: int
+    running: int | None = None
+    waiting: int | None = None
+    kv_cache_usage: float | None = None
+    """0 … 1."""
+    totals: Mapping[str, int] = field(default_factory=dict)
+    """Counters since the server's start, by their names in `TOTALS`."""
+    finished: Mapping[str, int] = field(default_factory=dict)
+    """Finished requests since the server's start, by reason."""
+    latencies: Mapping[str, Latency] = field(default_factory=dict)
+    """Latencies of the interval before `time`, by their names in `LATENCIES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRow:
+    """One GPU at a moment; None for what was not asked for or is not supported."""
+
+    time: float
+    """Epoch seconds."""
+    gpu: int
+    """Its index on the node."""
+    name: str | None = None
+    uuid: str | None = None
+    utilization: float | None = None
+    """Share of the time (0 … 1) in which some kernel ran: it does not tell how much."""
+    memory_used: float | None = None
+    """Bytes."""
+    memory_total: float | None = None
+    """Bytes."""
+    power_w: float | None = None
+    temperature_c: float | None = None
+    sm_clock_hz: float | None = None
+    throttle: tuple[str, ...] = ()
+    """Why the clock is held down, in NVML's words; empty where it is not."""
+
+
+Recorded: TypeAlias = "EngineRow | GpuRow"
+
+
+class RowError(ValueError):
+    """A row that cannot be read."""
+
+
+class NewerRowError(RowError):
+    """A row of a version that this program does not know."""
+
+
+def recording_of(log: str) -> str:
+    """Return the path of a log's recording: `X.log` has `X.metrics.jsonl`."""
+    return log.removesuffix(".log") + RECORDING
+
+
+def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
+    """Return a row as the object that stands on a line of `X.metrics.jsonl` (DESIGN §9).
+
+    `tz` is the zone in which its time is written, None: this machine's.
+    """
+    time = datetime.fromtimestamp(row.time).astimezone(tz).isoformat(timespec="milliseconds")
+    head: dict[str, object] = {"v": VERSION, "time": time}
+    if isinstance(row, GpuRow):
+        values = {
+            name: getattr(row, name) for name in GpuRow.__slots__ if name not in ("time", "gpu")
+        }
+        return head | {"kind": "gpu", "gpu": row.gpu, **values, "throttle": list(row.throttle)}
+    return head | {
+        "kind": "engine",
+        "engine": row.engine,
+        "running": row.running,
+        "waiting": row.waiting,
+        "kv_cache_usage": row.kv_cache_usage,
+        **{name: row.totals.get(name) for name in TOTALS},
+        "finished": dict(row.finished),
+        **{name: _latency_json(row.latencies.get(name)) for name in LATENCIES},
+    }
+
+
+def row_of(found: object) -> Recorded | None:
+    """Return the row that an object of `X.metrics.jsonl` stands for, None for an unknown kind.
+
+    Raises:
+        NewerRowError: it is of another version than ours.
+        RowError: it is no row.
+    """
+    if not isinstance(found, Mapping):
+        raise RowError("no object")
+    version = found.get("v")
+    if version != VERSION:
+        newer = isinstance(version, int) and not isinstance(version, bool) and version > VERSION
+        raise NewerRowError(str(version)) if newer else RowError("no version")
+    time = _time(found.get("time"))
+    if found.get("kind") == "engine":
+        return _engine_row(time, found)
+    return _gpu_row(time, found) if found.get("kind") == "gpu" else None
+
+
+def _engine_row(time: float, found: Mapping[str, object]) -> EngineRow:
+    finished = found.get("finished")
+    counts = finished if isinstance(finished, Mapping) else {}
+    totals = {name: _whole(found.get(name)) for name in TOTALS}
+    latencies = {name: _latency(found.get(name)) for name in LATENCIES}
+    return EngineRow(
+        time,
+        _index(found.get("engine")),
+        _whole(found.get("running")),
+        _whole(found.get("waiting")),
+        _number(found.get("kv_cache_usage")),
+        {name: value for name, value in totals.items() if value is not None},
+        {str(why): n for why, count in counts.items() if (n := _whole(count)) is not None},
+        {name: latency for name, latency in latencies.items() if latency is not None},
+    )
+
+
+def _gpu_row(time: float, found: Mapping[str, object]) -> GpuRow:
+    throttle = found.get("throttle")
+    return GpuRow(
+        time,
+        _index(found.get("gpu")),
+        _text(found.get("name")),
+        _text(found.get("uuid")),
+        _number(found.get("utilization")),
+        _number(found.get("memory_used")),
+        _number(found.get("memory_total")),
+        _number(found.get("power_w")),
+        _number(found.get("temperature_c")),
+        _number(found.get("sm_clock_hz")),
+        tuple(str(why) for why in throttle) if isinstance(throttle, list) else (),
+    )
+
+
+def _latency(found: object) -> Latency | None:
+    if not isinstance(found, Mapping):
+        return None
+    values = {name: _number(found.get(name)) for name in (*QUANTILES, "mean")}
+    return Latency(**values, count=_whole(found.get("count")) or 0)
+
+
+def _latency_json(latency: Latency | None) -> dict[str, object] | None:
+    if latency is None:
+        return None
+    return {name: getattr(latency, name) for name in Latency.__slots__}
+
+
+def _time(value: object) -> float:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise RowError("no time") from error
+    if moment.tzinfo is None:
+        raise RowError("no zone in its time")
+    return moment.timestamp()
+
+
+def _index(value: object) -> int:
+    number = _whole(value)
+    if number is None or number < 0:
+        raise RowError("no number of an engine or a GPU")
+    return number
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _number(value: object) -> float | None:
+    """Return a finite number, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e300 else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
