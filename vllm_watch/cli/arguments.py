@@ -22,6 +22,7 @@ COMMANDS = (
     "check",
     "wait",
     "status",
+    "exporter",
     "formats",
     "config",
     "completion",
@@ -62,6 +63,7 @@ def build_parser() -> Parser:
     _check(commands)
     _wait(commands)
     _status(commands)
+    _exporter(commands)
     _formats(commands)
     _config(commands)
     _completion(commands)
@@ -316,6 +318,28 @@ def _report(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
     command.add_argument(
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
+    )
+
+
+def _exporter(commands: argparse._SubParsersAction[Parser]) -> None:
+    command = _command(
+        commands,
+        "exporter",
+        "follow logs as a /metrics page for Prometheus, with vLLM's names",
+        "vllm-watch exporter 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:9835",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        default="127.0.0.1:9835",
+        help="answer there (127.0.0.1:9835)",
+    )
+    where.add_argument(
+        "--textfile",
+        metavar="FILE.prom",
+        help="write a file for node-exporter's textfile collector instead",
     )
 
 

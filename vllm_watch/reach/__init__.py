@@ -1,0 +1,1 @@
+"""The same knowledge beyond the terminal: Prometheus, agents, archives."""

@@ -1,0 +1,75 @@
+"""Logs followed without a screen, judged by the clock of now whenever somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vllm_watch.config import Settings
+from vllm_watch.core.latest import newest_sample
+from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.reports.arrivals import nothing_more_expected, settle
+from vllm_watch.reports.present import Now
+from vllm_watch.sources.paths import LogSet
+
+
+class FollowedServers:
+    """Takes in what following yields; not thread-safe: one thread at a time may use it."""
+
+    def __init__(self, settings: Settings, formats: Formats) -> None:
+        """Begin without servers."""
+        self._settings = settings
+        self._formats = formats
+        self._monitor = Monitor(settings, bounded=True)
+        self._saved: dict[str, bool] = {}
+        """By source, whether its log was a saved one when it was opened."""
+        self.missing: tuple[str, ...] = ()
+        """Paths that match nothing yet."""
+        self.caught_up = False
+        """True once everything that was there at the beginning has been read."""
+
+    def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Server | None:
+        """Take in an item read at `wall`; `logs` are the files of the servers found so far.
+
+        Returns the server that a batch is about, None for a look.
+        """
+        if isinstance(item, Batch):
+            return self._monitor.apply(item)
+        self._monitor.look(item)
+        self.missing = item.missing
+        self.caught_up = self.caught_up or item.caught_up
+        after = self._settings.watch.saved_after_seconds
+        for entry in logs:
+            server = self._monitor.store.servers.get(entry.source)
+            if server is not None and entry.source not in self._saved:
+                settle(server, (entry.source, *entry.twins), self._formats, wall)
+                self._saved[entry.source] = nothing_more_expected(server, wall, after)
+        return None
+
+    @property
+    def servers(self) -> list[Server]:
+        """Every server seen so far, in the order found."""
+        return list(self._monitor.store.servers.values())
+
+    def now(self, wall: float) -> list[Now]:
+        """Return every server as it is at `wall`."""
+        return [self._now(server, wall) for server in self.servers]
+
+    def _now(self, server: Server, wall: float) -> Now:
+        now = wall - server.skew
+        saved = self._saved.get(server.source, False) and server.last_arrival is None
+        health = self._monitor.health(server, now, live=True, saved=saved)
+        run = server.run_at(now)
+        newest = newest_sample(run, now)
+        limit = self._settings.max_num_seqs_of(server.name) or run.config.get("max_num_seqs")
+        return Now(
+            server,
+            health,
+            now,
+            None if newest is None else max(0.0, now - newest),
+            health.findings,
+            limit if isinstance(limit, int) else None,
+            server.trouble or "",
+        )
