@@ -120,7 +120,10 @@ def test_over_http_on_loopback(followed: type[Followed]) -> None:
     httpd = one.exporter.serve("127.0.0.1", 0)
     try:
         url = f"http://127.0.0.1:{httpd.server_port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        # What Prometheus asks for: the names must keep their colons.
+        accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+        request = urllib.request.Request(url, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as answer:
             page = page_of(answer.read().decode())
         assert page["vllm:request_success_total", "", ""] == 2692
         with pytest.raises(OSError, match="in use"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile
+from prometheus_client import CollectorRegistry, make_wsgi_app, write_to_textfile
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
@@ -18,8 +21,9 @@ from vllm_watch.reach.totals import Totals
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.sources.paths import LogSet
 
-if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
+PLAIN_TEXT = "text/plain;version=0.0.4"
+"""The format that is always answered: in the newer ones prometheus-client writes the colon in
+vLLM's names as an underscore, and vLLM's own board would find nothing."""
 
 
 class Exporter(Collector):
@@ -62,7 +66,14 @@ class Exporter(Collector):
         Raises:
             OSError: the address cannot be listened on.
         """
-        httpd, _ = start_http_server(port, address, registry=self.registry)
+        page = make_wsgi_app(self.registry)
+
+        def application(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+            return page({**environ, "HTTP_ACCEPT": PLAIN_TEXT}, start)
+
+        server_class = _ServerV6 if ":" in address else _Server
+        httpd = make_server(address, port, application, server_class, _QuietHandler)
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
         return httpd
 
     def write(self, path: Path) -> None:
@@ -72,3 +83,22 @@ class Exporter(Collector):
             OSError: the file cannot be written.
         """
         write_to_textfile(str(path), self.registry)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each scrape in a thread of its own: one that hangs holds up no other."""
+
+    daemon_threads = True
+
+
+class _ServerV6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Says nothing about each scrape; drops whoever sends nothing."""
+
+    timeout = 30
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
+        """Log nothing."""
