@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
 
@@ -78,6 +80,87 @@ class Requests:
 
 Record: TypeAlias = "Sample | Amendment | Event | Requests"
 
+
+@dataclass(frozen=True, slots=True)
+class SampleTable:
+    """Stats lines in file order, of any engines, with no event between them.
+
+    All columns have the length of `times`.
+    """
+
+    times: array[float]
+    """Epoch seconds, from each line's own stamp; they need not be in order."""
+    engines: array[int]
+    """Data-parallel rank of each line, or `ALL_ENGINES`."""
+    columns: Mapping[str, array[float]]
+    """Metric name to values, ratios 0…1; NaN where a line lacks the metric."""
+    run: int = 0
+    """0, 1 … per restart in the same log."""
+    writers: tuple[str, ...] = ()
+    """The numbered API server that wrote each line; empty where there is only one."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.times)
+
+    def singles(self) -> Iterator[Sample]:
+        """Yield each line as a sample of its own."""
+        named = list(self.columns.items())
+        for at, (time, engine) in enumerate(zip(self.times, self.engines, strict=True)):
+            found = ((name, column[at]) for name, column in named)
+            values = {name: value for name, value in found if not math.isnan(value)}
+            writer = self.writers[at] if self.writers else ""
+            yield Sample(time, engine, values, self.run, writer)
+
+    def moved(self, seconds: float, run: int) -> SampleTable:
+        """Return the table in another run, its times moved."""
+        return replace(self, times=_moved(self.times, seconds), run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTable:
+    """Requests counted between stamped lines, many stretches of a log, with no event between.
+
+    All columns have the length of `times`; a request is in one of the columns only, and a failing
+    one in `failing` as well.
+    """
+
+    times: array[float]
+    """Stamp of the newest stamped line before each stretch; NaN if there was none."""
+    served: Mapping[str, array[int]]
+    """Status to requests to inference routes."""
+    polls: array[int]
+    """Requests to `/metrics`, `/health` and the like."""
+    other: array[int]
+    """Requests to any other route."""
+    failing: Mapping[str, array[int]] = field(default_factory=dict)
+    """Route to the inference requests there that were answered 400 or above."""
+    run: int = 0
+    """0, 1 … per restart in the same log."""
+
+    def __len__(self) -> int:
+        """Return the number of stretches."""
+        return len(self.times)
+
+    def singles(self) -> Iterator[Requests]:
+        """Yield each stretch as a count of its own."""
+        for at, time in enumerate(self.times):
+            yield Requests(
+                None if math.isnan(time) else time,
+                {status: column[at] for status, column in self.served.items() if column[at]},
+                self.polls[at],
+                self.other[at],
+                {route: column[at] for route, column in self.failing.items() if column[at]},
+                self.run,
+            )
+
+    def moved(self, seconds: float, run: int) -> RequestTable:
+        """Return the table in another run, its times moved."""
+        return replace(self, times=_moved(self.times, seconds), run=run)
+
+
+Item: TypeAlias = "Record | SampleTable | RequestTable"
+
 Stage: TypeAlias = Literal["whole", "newest", "past", "complete"]
 """What a batch is a part of. A large log is shown by its `newest` part at once, while the whole
 of it is read from its beginning as its `past`, which takes its place when it is `complete`."""
@@ -89,8 +172,8 @@ class Batch:
 
     source: str
     """Path of the server's `.log` (also for its twins): the key of the server."""
-    records: tuple[Record, ...] = ()
-    """In file order."""
+    items: tuple[Item, ...] = ()
+    """Records in file order; of a large block many samples, or counts of requests, as a table."""
     twin: bool = False
     """True for the `.err` twin."""
     newest_stamp: float | None = None
@@ -121,6 +204,17 @@ class Batch:
     moved: float = 0.0
     """Seconds by which all times differ from the log's own: films of several logs."""
 
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Return the items with each line of a table as a record of its own."""
+        found: list[Record] = []
+        for item in self.items:
+            if isinstance(item, SampleTable | RequestTable):
+                found += item.singles()
+            else:
+                found.append(item)
+        return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -138,3 +232,7 @@ class Looked:
     """True when everything that was there has been read."""
     troubles_since: tuple[float, ...] = ()
     """Wall clock at which each of `troubles` began, in their order."""
+
+
+def _moved(times: array[float], seconds: float) -> array[float]:
+    return array("d", (time + seconds for time in times)) if seconds else times

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vllm_watch.core.records import Event, Record
+from vllm_watch.core.records import Event, Item
 
 _OPENING = frozenset({"version", "args"})
 """Kinds of events that a server writes once, at the very start."""
@@ -23,7 +23,7 @@ class RunCounter:
         self.run = 0
         self._seen: set[str] = set()
 
-    def feed(self, record: Record) -> int:
+    def feed(self, record: Item) -> int:
         """Return the run of a record, taking notice if it begins a new one."""
         if not isinstance(record, Event):
             self._seen.add(_AT_WORK)

@@ -10,7 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vllm_watch.core.records import Amendment, Batch, Event, Record, Requests, Sample, Stage
+from vllm_watch.core.records import (
+    Amendment,
+    Batch,
+    Event,
+    Item,
+    Requests,
+    RequestTable,
+    Sample,
+    SampleTable,
+    Stage,
+)
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.parsing.formats import Formats
@@ -88,8 +98,10 @@ class FileReader:
             for chunk in _head_of(self.path):
                 batch = self._batch(chunk)
                 # What lies between is not known yet: no chart or alert may reach across it.
-                kept = (r for r in batch.records if not isinstance(r, Sample | Amendment))
-                yield replace(batch, records=tuple(kept))
+                kept = (
+                    r for r in batch.items if not isinstance(r, Sample | Amendment | SampleTable)
+                )
+                yield replace(batch, items=tuple(kept))
         for chunk in self._follower.read():
             empty = False
             yield self._batch(chunk)
@@ -150,12 +162,12 @@ class FileReader:
         scan = scanner.scan(chunk.data, continued=self._continues(chunk))
         arrived = now if self.caught_up and self._options.live else None
         shift = self._rezone(scanner, scan.newest_stamp, arrived)
-        records = tuple(self._numbered(record, shift) for record in scan.records)
+        items = tuple(self._numbered(item, shift) for item in scan.records)
         newest = scan.newest_stamp
         zone = self._zone()
         return Batch(
             self.source,
-            records,
+            items,
             twin=self.twin,
             newest_stamp=newest if newest is None else newest + shift,
             arrived=arrived,
@@ -181,9 +193,11 @@ class FileReader:
         self._unended = None if chunk.data.endswith(b"\n") else end
         return continued
 
-    def _numbered(self, record: Record, shift: float) -> Record:
+    def _numbered(self, record: Item, shift: float) -> Item:
         """Return the record with its run and, in the block that told the zone, its right time."""
         run = self._runs.feed(record)
+        if isinstance(record, SampleTable | RequestTable):
+            return record.moved(shift, run) if shift or run else record
         if isinstance(record, Sample):
             if shift or run:
                 return replace(record, time=record.time + shift, run=run)

@@ -34,7 +34,7 @@ def _moved(batch: Batch, seconds: float) -> Batch:
         return batch
     newest = None if batch.newest_stamp is None else batch.newest_stamp + seconds
     records = tuple(_moved_record(record, seconds) for record in batch.records)
-    return replace(batch, records=records, newest_stamp=newest, moved=seconds)
+    return replace(batch, items=records, newest_stamp=newest, moved=seconds)
 
 
 def _moved_record(record: Record, seconds: float) -> Record:

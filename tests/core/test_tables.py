@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+from array import array
+
+from vllm_watch.core.records import Batch, Event, Requests, RequestTable, Sample, SampleTable
+
+SAMPLES = SampleTable(
+    array("d", [10.0, 20.0]),
+    array("q", [0, 1]),
+    {"running": array("d", [3.0, math.nan]), "kv_cache_usage": array("d", [0.5, 0.25])},
+    run=2,
+)
+REQUESTS = RequestTable(
+    array("d", [math.nan, 10.0]),
+    {"200": array("q", [7, 0]), "500": array("q", [0, 2])},
+    array("q", [0, 4]),
+    array("q", [1, 0]),
+    {"/v1/completions": array("q", [0, 2])},
+)
+
+
+def test_a_batch_gives_each_line_of_a_table_as_a_record_in_file_order() -> None:
+    event = Event("ready", 5.0, "up")
+
+    records = Batch("x.log", (event, SAMPLES, REQUESTS)).records
+
+    assert records == (
+        event,
+        Sample(10.0, 0, {"running": 3.0, "kv_cache_usage": 0.5}, run=2),
+        Sample(20.0, 1, {"kv_cache_usage": 0.25}, run=2),
+        Requests(None, {"200": 7}, 0, 1),
+        Requests(10.0, {"500": 2}, 4, 0, {"/v1/completions": 2}),
+    )
+
+
+def test_a_moved_table_has_other_times_and_another_run_and_leaves_the_first_as_it_was() -> None:
+    moved = SAMPLES.moved(3600.0, 3)
+
+    assert list(moved.times) == [3610.0, 3620.0]
+    assert {sample.run for sample in moved.singles()} == {3}
+    assert list(SAMPLES.times) == [10.0, 20.0]
+    assert REQUESTS.moved(5.0, 1).times[1] == 15.0
