@@ -112,6 +112,7 @@ def test_what_it_was_and_how_it_was_configured(capsys: Output) -> None:
         "enable_prefix_caching": True,
         "dtype": "bfloat16",
         "quantization": None,
+        "kv_cache_dtype": "auto",
         "load_format": "dummy",
     }
     assert server["capacity"] == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
@@ -59,6 +60,8 @@ def _tells(server: Server) -> bool:
 
 def _unpacker(path: str) -> str | None:
     """Return the command that unpacks a compressed file, None if it is none."""
+    if not os.path.isfile(path):
+        return None  # opening a pipe waits for whoever writes into it
     try:
         with open(path, "rb") as file:
             head = file.read(6)

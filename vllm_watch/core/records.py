@@ -190,6 +190,8 @@ class Batch:
     """One line about why a file of this server cannot be read now."""
     stats_like: int = 0
     """Lines that look like stats lines but stand behind no known envelope."""
+    damaged: int = 0
+    """Stats lines that were cut off and gave no sample."""
     lines: int = 0
     """Lines read."""
     size: int = 0

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from vllm_watch.core.buckets import Keep
+from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.naming import printable
 from vllm_watch.core.records import Event, FieldValue, Requests, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
@@ -24,8 +24,6 @@ MOST_ERROR_LINES = 200
 BURST_SECONDS = 10.0
 """HTTP errors closer together than this are one burst: one stats interval of vLLM."""
 
-CONFIG_KINDS = frozenset({"config", "engine_config", "capacity", "args", "server_up", "version"})
-"""Kinds of events that tell of the configuration."""
 EAGER_PHASES = {"compiling": "profiling memory", "capturing graphs": "warming up"}
 """Phases by the lines before them, and what follows those lines with `--enforce-eager`.
 
@@ -79,8 +77,8 @@ class Run:
     """Engine to the wall clock at which its newest line arrived, while we watch."""
     moments: list[Moment] = field(default_factory=list)
     config: dict[str, FieldValue] = field(default_factory=dict)
-    asked: frozenset[str] = frozenset()
-    """Flags that the user gave: an engine's own view of them does not count."""
+    told: Configuration = field(default_factory=Configuration)
+    """Which line told each flag of `config`."""
     first_stamp: float | None = None
     newest_stamp: float | None = None
     newest_arrival: float | None = None
@@ -133,7 +131,7 @@ class Run:
             return
         self._keep(event, arrived)
         if event.kind in CONFIG_KINDS:
-            self.asked = configure(self.config, self.asked, event)
+            self.told.take(self.config, event)
 
     @property
     def doubled(self) -> int:
@@ -280,22 +278,6 @@ class Run:
         ordinary = (i for i, m in enumerate(self.moments) if m.event.kind in _FORGETTABLE)
         index = next(ordinary, len(self.moments) // 2)
         self.text -= self.moments.pop(index).size
-
-
-def configure(config: dict[str, FieldValue], asked: frozenset[str], event: Event) -> frozenset[str]:
-    """Take what an event tells into a configuration; return the flags that the user gave."""
-    args = event.fields.get("args")
-    fields = {**args} if isinstance(args, dict) else dict(event.fields)
-    if event.kind == "args":
-        asked = frozenset(str(name) for name in fields)
-    overruled = asked if event.kind == "engine_config" else frozenset()
-    for name, value in fields.items():
-        if name in overruled:  # an engine of several knows only of itself: DP 1
-            continue
-        if name not in ("phase", "seconds") and value is not None:
-            shown = printable(value) if isinstance(value, str) else value
-            config[str(name)] = shown  # type: ignore[assignment]
-    return asked
 
 
 def _eager(event: Event) -> Event:

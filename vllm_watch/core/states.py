@@ -15,6 +15,8 @@ State = Literal[
 STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if nothing stamped follows for this long."""
 _DEATHS = frozenset({"dead", "killed", "usage"})
+STATS_ARE_OFF = "stats are disabled in this server"
+"""Why a server writes no stats lines."""
 _LONG_AGO = -math.inf
 """When something happened of which neither a stamp nor an arrival is known."""
 
@@ -79,7 +81,7 @@ def judge(
             return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
         return ServerState("starting", run.first_stamp, evidence.phase)
     if evidence.no_stats:
-        return ServerState("no-stats", _known(evidence.ready), "stats are disabled in this server")
+        return ServerState("no-stats", _known(evidence.ready), STATS_ARE_OFF)
     return _working_state(run, now, evidence.ready, live=live, saved=saved, rules=rules)
 
 

@@ -37,6 +37,7 @@ class Server:
     moved: float = 0.0
     """Seconds by which its times differ from the log's own: films of several logs."""
     stats_like: int = 0
+    damaged: int = 0
     lines: int = 0
     records: int = 0
     stage: Stage = "whole"
@@ -154,6 +155,7 @@ class Store:
         server.tz, server.zone_assumed = batch.tz, batch.zone_assumed
         server.moved = batch.moved or server.moved
         server.stats_like += batch.stats_like
+        server.damaged += batch.damaged
         server.lines += batch.lines
         if batch.arrived is not None:
             server.last_arrival = batch.arrived

@@ -228,7 +228,7 @@ def batched_tokens(at: Situation) -> Advice | None:
     if given is None:
         return None
     now = at.now()
-    context = context_per_request(now[1], at.facts.get("kv_cache_tokens"), now[0]) if now else None
+    context = context_per_request(now[1], at.facts.get("context_tokens"), now[0]) if now else None
     long = context is not None and context >= advice.long_context
     number = advice.batched_tokens_long if long else advice.batched_tokens_advised
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"

@@ -12,9 +12,11 @@ from vllm_watch.core.buckets import Keep, Tier
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
+from vllm_watch.health.facts import context_tokens
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.longcontext import (
+    FEWEST_LINES,
     MOST_BUSY,
     Busy,
     Minutes,
@@ -138,8 +140,12 @@ class EngineTrend:
 
     @property
     def _needed(self) -> float:
-        """Seconds of busy minutes, half a line less: intervals are never quite a whole number."""
-        return self._settings.trend.busy_minutes * 60 - self._cadence / 2
+        """Seconds of busy minutes, half a line less: intervals are never quite a whole number.
+
+        A server that writes rarely needs at least `FEWEST_LINES`, however long they take.
+        """
+        minutes = self._settings.trend.busy_minutes * 60
+        return max(minutes, FEWEST_LINES * self._cadence) - self._cadence / 2
 
     def _busy_sample(self, time: float, values: Mapping[str, float]) -> Busy | None:
         distance = time - self._times[-1] if self._times else None
@@ -173,7 +179,9 @@ class EngineTrend:
                 self._first_minutes = minutes_of(self._first)
         self._last.append(sample)
         self._covered += sample.covers
-        while self._covered - self._last[0].covers >= self._needed or len(self._last) > MOST_BUSY:
+        while len(self._last) > 1 and (
+            self._covered - self._last[0].covers >= self._needed or len(self._last) > MOST_BUSY
+        ):
             self._covered -= self._last.popleft().covers
 
     def _last_minutes(self) -> Minutes | None:
@@ -309,12 +317,12 @@ def _track_of(keep: Keep | None) -> Keep | None:
 
 
 def _cache_tokens(config: Mapping[str, FieldValue], engine: int) -> float | None:
-    """Return the KV cache tokens behind a line: those of every engine for an aggregated one."""
-    tokens = config.get("kv_cache_tokens")
-    if not isinstance(tokens, int) or isinstance(tokens, bool):
+    """Return the tokens that fit behind a line: those of all engines for an aggregated one."""
+    tokens = context_tokens(config)
+    if tokens is None:
         return None
     engines = config.get("data_parallel_size") if engine == ALL_ENGINES else 1
-    return float(tokens) * (engines if isinstance(engines, int) and engines > 0 else 1)
+    return tokens * (engines if isinstance(engines, int) and engines > 0 else 1)
 
 
 def _row(minutes: Minutes, name: str) -> dict[str, float]:

@@ -11,6 +11,8 @@ _SIZE = re.compile(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB]
 """Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, which is a part of them."""
 _VISION = re.compile(r"(?i)(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
 """Words of names of models that see."""
+SAME_SHARE = 0.05
+"""Two sizes of a cache that differ by no more are one: concurrency is written with two digits."""
 _NUMBERS = (
     "max_num_seqs",
     "max_model_len",
@@ -34,6 +36,8 @@ def facts_of(
         batch_limit: `max_num_seqs` as the user gave it, where the log does not say.
     """
     facts = {name: float(value) for name in _NUMBERS if (value := number(config, name)) is not None}
+    if (held := context_tokens(config)) is not None:
+        facts["context_tokens"] = held
     if batch_limit is not None:
         facts.setdefault("max_num_seqs", float(batch_limit))
     if isinstance(config.get("enforce_eager"), bool):
@@ -49,6 +53,21 @@ def facts_of(
         if whole > 0:
             facts["over_capacity"] = facts["max_num_seqs"] / whole
     return facts
+
+
+def context_tokens(config: Mapping[str, FieldValue]) -> float | None:
+    """Return how many tokens of context one engine's KV cache holds (HEALTH §8).
+
+    Usually the cache's size in tokens. A hybrid model keeps little of most layers, so its cache
+    holds more: "1.74x for 256,000 tokens per request" is 445,440 tokens, whatever the size says.
+    None where the log tells neither.
+    """
+    size = number(config, "kv_cache_tokens")
+    requests, each = number(config, "max_concurrency"), number(config, "for_tokens")
+    if requests is None or each is None:
+        return size
+    held = requests * each
+    return size if size is not None and abs(held - size) <= SAME_SHARE * size else held
 
 
 def number(config: Mapping[str, FieldValue], name: str) -> float | None:

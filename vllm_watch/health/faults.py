@@ -14,7 +14,7 @@ from statistics import median
 from typing import NamedTuple
 
 from vllm_watch.config.sections import HealthSettings, TrendSettings
-from vllm_watch.health.longcontext import MOST_BUSY, Busy
+from vllm_watch.health.longcontext import FEWEST_LINES, MOST_BUSY, Busy
 from vllm_watch.health.robust import FEWEST, spread
 
 _STEADY_SHARE = 0.75
@@ -199,9 +199,11 @@ class NoRecovery:
             self.active = None
             return
         pause.after.append(sample)
-        minutes = trend.busy_minutes * 60 - sample.covers / 2
+        minutes = max(trend.busy_minutes * 60, FEWEST_LINES * sample.covers) - sample.covers / 2
         covered = sum(one.covers for one in pause.after)
-        while covered - pause.after[0].covers >= minutes or len(pause.after) > MOST_BUSY:
+        while len(pause.after) > 1 and (
+            covered - pause.after[0].covers >= minutes or len(pause.after) > MOST_BUSY
+        ):
             covered -= pause.after.popleft().covers
         if covered < minutes:
             return

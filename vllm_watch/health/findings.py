@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import STATS_ARE_OFF, ServerState
 from vllm_watch.health.advice import ADVICE, Situation, one_per_flag
 from vllm_watch.health.alerts import WHOLE_SERVER, AlertMachine, Span
 from vllm_watch.health.longcontext import context_per_request, thousands
@@ -17,6 +18,8 @@ from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity
 
 SLOW_START = "slow-start"
 """What stands for a start-up that takes too long, which is no state of its own."""
+NO_STATS: Literal["no-stats"] = "no-stats"
+"""The state of a server whose stats lines are switched off."""
 UNPROVED = "cause not proved"
 """Said of a fault that a server had when it died of something that its log does not name."""
 NEAR_ZERO = "throughput-near-zero"
@@ -124,7 +127,21 @@ def findings_of(
         )
     found += trends
     found += _state_findings(case, state, time)
+    if state.name not in (NO_STATS, "starting"):
+        found += _stats_were_off(case, state, time)
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
+
+
+def _stats_were_off(case: Case, state: ServerState, time: float) -> list[Finding]:
+    """Return the finding of a run that wrote no stats lines and is over now (DESIGN §3)."""
+    off = next(
+        (at for at, one in case.run.placed() if one.event.kind == "no_stats" and at is not None),
+        None,
+    )
+    if off is None or off > time or case.run.series:
+        return []
+    was = ServerState(NO_STATS, off, STATS_ARE_OFF)
+    return [replace(found, until=state.since) for found in _state_findings(case, was, time)]
 
 
 def _before(case: Case, span: Span, time: float) -> float:
@@ -275,7 +292,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     printed = "preemptions" in values
     words["how"] = "the line counts them" if printed else "inferred: running fell, waiting rose"
     context = context_per_request(
-        values.get("kv_cache_usage"), case.facts.get("kv_cache_tokens"), values.get("running")
+        values.get("kv_cache_usage"), case.facts.get("context_tokens"), values.get("running")
     )
     if context is not None:
         words["context"] = thousands(context)

@@ -18,6 +18,9 @@ Verdict = Literal["expected", "faulty", "unknown"]
 MOST_BUSY = 2_000
 """Samples that are looked at as the busy minutes: a clock that stands still makes no minute."""
 
+FEWEST_LINES = 3
+"""Lines that the busy minutes are made of at least, however rarely a server writes one."""
+
 
 class Busy(NamedTuple):
     """One sample with requests running."""
@@ -94,7 +97,7 @@ def band_at(context: float, settings: TrendSettings) -> tuple[float, float] | No
 def context_per_request(
     kv_cache_usage: float | None, cache_tokens: float | None, running: float | None
 ) -> float | None:
-    """Return tokens of context per request: KV usage × KV cache tokens ÷ running (HEALTH §3).
+    """Return tokens of context per request: KV usage × tokens that fit ÷ running (HEALTH §3, §8).
 
     A shared prefix is in the cache once, so this is a lower bound when prefixes are shared. None
     when the cache size is not in the log, or nothing runs.

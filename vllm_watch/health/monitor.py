@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
+from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.olderruns import make_room_of_quiet
 from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
-from vllm_watch.core.run import CONFIG_KINDS, Run, configure
+from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alerts import AlertMachine, Span
@@ -45,7 +46,7 @@ class _Judges:
     """The names by which those settings were found."""
     config: dict[str, FieldValue] = field(default_factory=dict)
     """The configuration as far as it was told by now: alerts must not know what comes later."""
-    asked: frozenset[str] = frozenset()
+    told: Configuration = field(default_factory=Configuration)
     facts: Mapping[str, float] = field(default_factory=dict)
 
     def feed(self, sample: Sample, run: Run) -> None:
@@ -57,7 +58,7 @@ class _Judges:
         """Take notice of what an event tells of the configuration."""
         if event.kind not in CONFIG_KINDS:
             return
-        self.asked = configure(self.config, self.asked, event)
+        self.told.take(self.config, event)
         limit = settings.max_num_seqs_of(server.name)
         self.facts = facts_of(self.config, server.known.model, limit)
         self.alerts.tell(event.time, self.facts)

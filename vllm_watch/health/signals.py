@@ -60,7 +60,7 @@ class Signals:
         if preempted is not None:
             signals["preempted"] = preempted
         context = context_per_request(
-            values.get("kv_cache_usage"), self._of_all(signals, "kv_cache_tokens"), running
+            values.get("kv_cache_usage"), self._of_all(signals, "context_tokens"), running
         )
         if context is not None and signals.get("max_model_len"):
             signals["length_used"] = context / signals["max_model_len"]

@@ -177,6 +177,7 @@ class FileReader:
             trouble=self._said,
             trouble_since=self._since,
             stats_like=scan.stats_like,
+            damaged=scan.damaged,
             lines=scan.lines,
             size=len(chunk.data),
             file=self.path,

@@ -130,7 +130,7 @@ def _own_sample(form: LineForm, raw: bytes, clock: StampClock) -> Sample | None:
         return None
     parts = form.reader.read(raw[found.end() :].rstrip(b"\r\n "))
     time = clock.resolve_full(found.group("time"))
-    if parts is None or time is None:
+    if parts is None or time is None or not form.is_whole(parts):
         return None
     engine = found.groupdict().get("engine")
     return Sample(time, int(engine) if engine else 0, parts.values)

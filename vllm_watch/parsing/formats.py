@@ -23,8 +23,14 @@ class LineForm:
     """Source files of vLLM whose envelope must stand before it."""
     contains: bytes
     reader: PartsReader
+    whole_from: frozenset[str] = frozenset()
+    """Metrics of which one at least stands in every line that was not cut off; empty: no matter."""
     envelope: re.Pattern[bytes] | None = None
     """The envelope of another server: year, stamp and perhaps engine, directly before the body."""
+
+    def is_whole(self, parts: Parts) -> bool:
+        """Tell whether a line goes on far enough to be one."""
+        return not self.whole_from or not self.whole_from.isdisjoint(parts.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,16 @@ class Formats:
         """Return what a stats line says, or None if the message is none."""
         return _read(self.stats, file, body)
 
+    def is_cut(self, file: str, body: bytes) -> bool:
+        """Tell whether a message is the beginning of a stats line, its rest cut off."""
+        return any(
+            form.whole_from
+            and file in form.files
+            and form.contains in body
+            and form.reader.read(body)
+            for form in self.stats
+        )
+
     def companion_of(self, file: str, body: bytes) -> Parts | None:
         """Return what a companion line adds, or None if the message is none."""
         return _read(self.companions, file, body)
@@ -120,6 +136,6 @@ def _read(forms: list[LineForm], file: str, body: bytes) -> Parts | None:
     for form in forms:
         if file in form.files and form.contains in body:
             parts = form.reader.read(body)
-            if parts:
+            if parts and form.is_whole(parts):
                 return parts
     return None

@@ -168,6 +168,7 @@ def _line_form(
             frozenset(table.get("files", ())),
             str(entry["contains"]).encode(),
             reader,
+            reader.metrics_from(str(entry["whole_from"])) if "whole_from" in entry else frozenset(),
             re.compile(str(own).encode()) if own else None,
         )
     except (KeyError, FormatError) as error:

@@ -58,6 +58,18 @@ class PartsReader:
         self._separator = separator.encode()
         self._plans: dict[tuple[bytes, ...], _Plan | None] = {}
 
+    def metrics_from(self, first: str) -> frozenset[str]:
+        """Return the metrics of the part that holds `first` and of all parts behind it.
+
+        Raises:
+            FormatError: no part holds it.
+        """
+        names = [pattern.groupindex.keys() for pattern in self._parts]
+        for at, held in enumerate(names):
+            if first in held:
+                return frozenset().union(*names[at:])
+        raise FormatError(f"no part holds {first!r}")
+
     def read(self, body: bytes) -> Parts | None:
         """Return what a body says, or None if it is not one of this format."""
         if len(body) > _LONGEST_BODY:

@@ -33,6 +33,9 @@ class Scan:
     records: list[Record] = field(default_factory=list)
     newest_stamp: float | None = None
     stats_like: int = 0
+    """Lines with a stats line's words behind no known envelope."""
+    damaged: int = 0
+    """Stats lines that were cut off: no samples."""
     lines: int = 0
 
 
@@ -156,6 +159,9 @@ class Scanner:
         if record is not None:
             _add(walk.scan.records, record)
             walk.read_stats += isinstance(record, Sample)
+        elif STATS_LIKE in whole and self._formats.is_cut(envelope.file, whole):
+            walk.scan.damaged += 1
+            walk.read_stats += 1
         elif head == walk.line_start:
             line, body = (head, walk.line_end), (end, walk.line_end)
             self._dull.learn(block, line, body, envelope)

@@ -262,6 +262,11 @@ def _warnings(server: Server, run: Run) -> list[str]:
             f"{server.stats_like:,} stats-like lines behind no known envelope are missing here; "
             "`vllm-watch formats check` shows them"
         )
+    if server.damaged:
+        lines = (
+            "1 stats line was" if server.damaged == 1 else f"{server.damaged:,} stats lines were"
+        )
+        found.append(f"{lines} cut off and gave no sample")
     if server.trouble:
         found.append(server.trouble)
     return found

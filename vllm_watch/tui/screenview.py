@@ -286,6 +286,8 @@ def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
             notes.append(
                 f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
             )
+        if server.damaged:
+            notes.append(f"{server.source}: {server.damaged} stats lines were cut off")
         if server.run.doubled:
             notes.append(
                 f"{server.source}: {server.run.doubled} API servers write lines for one engine; "

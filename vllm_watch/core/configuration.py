@@ -1,0 +1,81 @@
+"""Which of several lines is the configuration: who knows best (FORMATS §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vllm_watch.core.naming import printable
+from vllm_watch.core.records import Event, FieldValue
+
+NO_CONFIG = "no_config"
+"""Kind of `Current vLLM config is not set.`: what follows at once are defaults, not this server."""
+CONFIG_KINDS = frozenset(
+    {"config", "engine_config", "capacity", "args", "phase", "server_up", "version", NO_CONFIG}
+)
+"""Kinds of events that tell of the configuration."""
+DEFAULTS_SECONDS = 2.0
+"""For so long after `NO_CONFIG` a line of the start-up speaks of defaults."""
+V0_BLOCK = 16
+"""Tokens in a block of V0's cache, where its arguments do not say."""
+
+_RANKS = {"config": 1, "args": 2, "engine_config": 3}
+"""The engine knows best, then what the user asked for, then the lines of the start-up."""
+_IMPLIED = 0
+_ASKED_FOR_ALL = 4
+_OF_ALL_ENGINES = frozenset({"data_parallel_size", "model", "served_model_name"})
+"""Flags about all engines: one of several engines knows only of itself, the user knows."""
+_NO_FLAGS = frozenset({"phase", "seconds"})
+
+
+class Configuration:
+    """Takes events into a table of flags, each flag from the line that knows it best."""
+
+    def __init__(self) -> None:
+        """Start without a line."""
+        self._ranks: dict[str, int] = {}
+        self._defaults_from: float | None = None
+
+    def take(self, config: dict[str, FieldValue], event: Event) -> None:
+        """Put what an event tells into `config`.
+
+        Of two lines of the start-up the first stands: a second one is the draft model's.
+        """
+        if event.kind == NO_CONFIG:
+            self._defaults_from = event.time
+            return
+        if event.kind == "config" and self._is_default(event):
+            return
+        rank = _RANKS.get(event.kind, 1)
+        args = event.fields.get("args")
+        fields = {**args} if isinstance(args, dict) else dict(event.fields)
+        for name, value in fields.items():
+            if name not in _NO_FLAGS and value is not None:
+                self._put(config, str(name), value, rank, event.kind)  # type: ignore[arg-type]
+        self._imply(config, fields)
+
+    def _put(
+        self, config: dict[str, FieldValue], name: str, value: FieldValue, rank: int, kind: str
+    ) -> None:
+        if kind == "args" and name in _OF_ALL_ENGINES:
+            rank = _ASKED_FOR_ALL
+        known = self._ranks.get(name, -1)
+        if known > rank or (known == rank and kind == "config"):
+            return
+        self._ranks[name] = rank
+        config[name] = printable(value) if isinstance(value, str) else value
+
+    def _imply(self, config: dict[str, FieldValue], fields: Mapping[str, object]) -> None:
+        """Put what follows from the capacity: the length it is told for, V0's blocks as tokens."""
+        length, blocks = fields.get("for_tokens"), fields.get("gpu_blocks")
+        if isinstance(length, int):
+            self._put(config, "max_model_len", length, _IMPLIED, "capacity")
+        if isinstance(blocks, int):
+            size = config.get("block_size")
+            tokens = blocks * (size if isinstance(size, int) else V0_BLOCK)
+            self._put(config, "kv_cache_tokens", tokens, _IMPLIED, "capacity")
+
+    def _is_default(self, event: Event) -> bool:
+        begun = self._defaults_from
+        if begun is None or event.time is None:
+            return False
+        return 0 <= event.time - begun <= DEFAULTS_SECONDS
