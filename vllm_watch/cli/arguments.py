@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
 
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
-from vllm_watch.cli.common import CommandError
 from vllm_watch.cli.completion import SHELLS
+from vllm_watch.cli.parser import PATHS, Commands, Parser, add_command, everywhere
+from vllm_watch.cli.reacharguments import add_exporter, add_mcp
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
@@ -23,6 +23,7 @@ COMMANDS = (
     "wait",
     "status",
     "exporter",
+    "mcp",
     "formats",
     "config",
     "completion",
@@ -32,16 +33,6 @@ COMMANDS = (
 
 _VALUED = ("--config", "--tz")
 """Options of every command that take a value: they may stand before the command, too."""
-
-_PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse the command line."""
-        raise CommandError(f"{message}; see {self.prog} --help")
 
 
 def build_parser() -> Parser:
@@ -63,11 +54,12 @@ def build_parser() -> Parser:
     _check(commands)
     _wait(commands)
     _status(commands)
-    _exporter(commands)
+    add_exporter(commands)
+    add_mcp(commands)
     _formats(commands)
     _config(commands)
     _completion(commands)
-    besidearguments.add_beside(commands, _command)
+    besidearguments.add_beside(commands)
     return parser
 
 
@@ -102,43 +94,14 @@ def _first_word(words: list[str]) -> int | None:
     return None
 
 
-def _command(
-    commands: argparse._SubParsersAction[Parser], name: str, text: str, example: str
-) -> Parser:
-    command: Parser = commands.add_parser(
-        name, help=text, description=text[:1].upper() + text[1:] + ".", epilog=f"example: {example}"
-    )
-    _everywhere(command, None)
-    return command
-
-
-def _everywhere(command: Parser, default: str | None) -> None:
-    """Add the options of every command; below a command, absent ones must not overwrite its own."""
-    command.add_argument(
-        "--config", metavar="FILE", default=default, help="settings file instead of the usual one"
-    )
-    command.add_argument(
-        "--tz",
-        metavar="ZONE",
-        default=default,
-        help="zone of the clock that wrote the logs: Europe/Berlin, +02:00",
-    )
-    command.add_argument(
-        "--no-color",
-        action="store_true",
-        default=default or False,
-        help="no colours (also: NO_COLOR)",
-    )
-
-
-def _watch(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _watch(commands: Commands) -> None:
+    command = add_command(
         commands,
         "watch",
         "live dashboard (the command if none is named)",
         "vllm-watch 'pbs_results/vllm_*_realtime.log'",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     _job_options(command)
 
 
@@ -174,14 +137,14 @@ def _price_of(text: str) -> float:
 _price_of.__name__ = "price above 0 (such as 3.89)"
 
 
-def _replay(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _replay(commands: Commands) -> None:
+    command = add_command(
         commands,
         "replay",
         "play saved logs as a film",
         "vllm-watch replay vllm_M_port8001_realtime.log --speed 20 --start +5m",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     _replay_options(command)
 
 
@@ -194,21 +157,21 @@ def _replay_options(command: Parser) -> None:
     _job_options(command)
 
 
-def _demo(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _demo(commands: Commands) -> None:
+    command = add_command(
         commands, "demo", "the film of the packaged real captures, side by side", "vllm-watch demo"
     )
     _replay_options(command)
 
 
-def _export(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _export(commands: Commands) -> None:
+    command = add_command(
         commands,
         "export",
         "write every sample, or every event, as CSV, JSON lines or Parquet",
         "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     command.add_argument(
         "-o",
         "--output",
@@ -233,28 +196,28 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument("--events", action="store_true", help="events instead of samples")
 
 
-def _check(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _check(commands: Commands) -> None:
+    command = add_command(
         commands,
         "check",
         "say for Nagios, Icinga or cron how servers are: exit 0, 1, 2 or 3",
         "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
     command.add_argument(
         "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
     )
 
 
-def _wait(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _wait(commands: Commands) -> None:
+    command = add_command(
         commands,
         "wait",
         "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
         "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     command.add_argument(
         "--timeout", type=float, default=900.0, metavar="SECONDS", help="wait no longer (900)"
     )
@@ -265,14 +228,14 @@ def _wait(commands: argparse._SubParsersAction[Parser]) -> None:
     )
 
 
-def _status(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _status(commands: Commands) -> None:
+    command = add_command(
         commands,
         "status",
         "one line for tmux's status bar and for prompts",
         "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     command.add_argument(
         "--format",
         metavar="TEXT",
@@ -281,26 +244,26 @@ def _status(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument("--tmux", action="store_true", help="colours in tmux's syntax")
 
 
-def _summary(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _summary(commands: Commands) -> None:
+    command = add_command(
         commands,
         "summary",
         "say what each server was, how it was configured and how it fared",
         "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     _price(command)
     _forms(command)
 
 
-def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _compare(commands: Commands) -> None:
+    command = add_command(
         commands,
         "compare",
         "say what a change gained: runs against a baseline, at work against at work",
         "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log",
     )
-    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + _PATHS)
+    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + PATHS)
     command.add_argument(
         "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
     )
@@ -308,38 +271,16 @@ def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
     _forms(command)
 
 
-def _report(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _report(commands: Commands) -> None:
+    command = add_command(
         commands,
         "report",
         "write a page with tables, charts, findings and events that opens anywhere",
         "vllm-watch report 'pbs_results/*.log' -o report.html",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     command.add_argument(
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
-    )
-
-
-def _exporter(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
-        commands,
-        "exporter",
-        "follow logs as a /metrics page for Prometheus, with vLLM's names",
-        "vllm-watch exporter 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:9835",
-    )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
-    where = command.add_mutually_exclusive_group()
-    where.add_argument(
-        "--listen",
-        metavar="ADDRESS:PORT",
-        default="127.0.0.1:9835",
-        help="answer there (127.0.0.1:9835)",
-    )
-    where.add_argument(
-        "--textfile",
-        metavar="FILE.prom",
-        help="write a file for node-exporter's textfile collector instead",
     )
 
 
@@ -359,8 +300,8 @@ def _forms(command: Parser) -> None:
     forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")
 
 
-def _formats(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _formats(commands: Commands) -> None:
+    command = add_command(
         commands,
         "formats",
         "list the dialects that are read; `formats check FILE...` tries them on logs",
@@ -375,14 +316,14 @@ def _formats(commands: argparse._SubParsersAction[Parser]) -> None:
         description=text[:1].upper() + text[1:] + ".",
         epilog="example: vllm-watch formats check vllm_M_port8001_realtime.log --all",
     )
-    _everywhere(check, argparse.SUPPRESS)
-    check.add_argument("paths", nargs="+", metavar="FILE", help=_PATHS)
+    everywhere(check, argparse.SUPPRESS)
+    check.add_argument("paths", nargs="+", metavar="FILE", help=PATHS)
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
     check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
 
 
-def _config(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _config(commands: Commands) -> None:
+    command = add_command(
         commands,
         "config",
         "show the settings and where each came from, or write a file to start from",
@@ -398,8 +339,8 @@ def _config(commands: argparse._SubParsersAction[Parser]) -> None:
     command.add_argument("--force", action="store_true", help="init: replace a file that is there")
 
 
-def _completion(commands: argparse._SubParsersAction[Parser]) -> None:
-    command = _command(
+def _completion(commands: Commands) -> None:
+    command = add_command(
         commands,
         "completion",
         "print a script that lets a shell complete commands, options and files",

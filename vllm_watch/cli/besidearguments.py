@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any, Protocol
-
+from vllm_watch.cli.parser import Commands, add_command
 from vllm_watch.core.moments import parse_time
 
 NAMES = ("record",)
 """These commands."""
 
 
-class Maker(Protocol):
-    """Makes the parser of a command."""
-
-    def __call__(
-        self,
-        commands: argparse._SubParsersAction[Any],
-        name: str,
-        text: str,
-        example: str,
-    ) -> argparse.ArgumentParser:
-        """Return it, with the options that every command has."""
-
-
-def add_beside(commands: argparse._SubParsersAction[Any], make: Maker) -> None:
+def add_beside(commands: Commands) -> None:
     """Add the commands that run on the server's node."""
-    _record(commands, make)
+    _record(commands)
 
 
-def _record(commands: argparse._SubParsersAction[Any], make: Maker) -> None:
-    command = make(
+def _record(commands: Commands) -> None:
+    command = add_command(
         commands,
         "record",
         "on the server's node: write what the log lacks (latencies, counters, GPUs) beside it",

@@ -12,7 +12,8 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import nothing_more_expected, settle
 from vllm_watch.reports.present import Now
-from vllm_watch.sources.paths import LogSet
+from vllm_watch.reports.reading import Reading
+from vllm_watch.sources.paths import Found, LogSet
 
 
 class FollowedServers:
@@ -56,6 +57,10 @@ class FollowedServers:
     def now(self, wall: float) -> list[Now]:
         """Return every server as it is at `wall`."""
         return [self._now(server, wall) for server in self.servers]
+
+    def reading(self, wall: float) -> Reading:
+        """Return what has been read so far, for summaries of it as of `wall`."""
+        return Reading(self._monitor, Found((), self.missing), wall)
 
     def _now(self, server: Server, wall: float) -> Now:
         now = wall - server.skew

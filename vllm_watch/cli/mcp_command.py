@@ -1,0 +1,57 @@
+"""`vllm-watch mcp`: the same knowledge for agents, on standard input and output."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of, settings_of
+from vllm_watch.reports.following import FollowedServers
+from vllm_watch.sources.paths import STDIN
+
+if TYPE_CHECKING:
+    from vllm_watch.ingest import Ingest
+    from vllm_watch.reach.answers import Answers
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer until the client closes standard input."""
+    if STDIN in arguments.paths:
+        raise CommandError("mcp: standard input is the client's; name a log, a folder or a glob")
+    try:
+        from vllm_watch.reach.agents import agent_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("mcp", "pydantic"):
+            raise
+        raise CommandError("mcp needs the MCP SDK: pip install 'vllm-watch[mcp]'", FAILED) from None
+    from vllm_watch.reach.answers import Answers
+
+    settings, known = settings_of(arguments), formats()
+    answers = Answers(FollowedServers(settings, known), known, time.time)
+    ingest = ingest_of(arguments.paths, settings, live=True)
+    stop = threading.Event()
+    ready = threading.Event()
+    reader = threading.Thread(target=_read, args=(ingest, answers, stop, ready), daemon=True)
+    reader.start()
+    ready.wait()
+    try:
+        agent_server(answers).run("stdio")
+    finally:
+        stop.set()
+        ingest.close()
+        reader.join(timeout=5)
+    return DONE
+
+
+def _read(ingest: Ingest, answers: Answers, stop: threading.Event, ready: threading.Event) -> None:
+    """Feed what arrives; `ready` is set once everything that was there has been read."""
+    try:
+        for item in ingest.follow(stop):
+            with answers.lock:
+                answers.followed.feed(item, ingest.found.logs, time.time())
+            if answers.followed.caught_up:
+                ready.set()
+    finally:
+        ready.set()

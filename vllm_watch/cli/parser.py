@@ -1,0 +1,51 @@
+"""The parser of the command line, and what every command's declaration begins with."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn, TypeAlias
+
+from vllm_watch.cli.common import CommandError
+
+PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
+"""Help of the argument that names logs."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise CommandError(f"{message}; see {self.prog} --help")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+"""Where a command adds itself."""
+
+
+def add_command(commands: Commands, name: str, text: str, example: str) -> Parser:
+    """Add a command that begins with the options of every command."""
+    command: Parser = commands.add_parser(
+        name, help=text, description=text[:1].upper() + text[1:] + ".", epilog=f"example: {example}"
+    )
+    everywhere(command, None)
+    return command
+
+
+def everywhere(command: Parser, default: str | None) -> None:
+    """Add the options of every command; below a command, absent ones must not overwrite its own."""
+    command.add_argument(
+        "--config", metavar="FILE", default=default, help="settings file instead of the usual one"
+    )
+    command.add_argument(
+        "--tz",
+        metavar="ZONE",
+        default=default,
+        help="zone of the clock that wrote the logs: Europe/Berlin, +02:00",
+    )
+    command.add_argument(
+        "--no-color",
+        action="store_true",
+        default=default or False,
+        help="no colours (also: NO_COLOR)",
+    )
