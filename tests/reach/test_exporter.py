@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests import serverlog as log
 from tests.logs import formats, log_of
 from vllm_watch.cli import main
-from vllm_watch.cli.exporter_command import listen_address
+from vllm_watch.cli.listening import listen_address
 from vllm_watch.config import Settings
 from vllm_watch.core.records import Looked
 from vllm_watch.ingest import Ingest, ReadOptions

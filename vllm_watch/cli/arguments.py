@@ -9,7 +9,7 @@ from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
 from vllm_watch.cli.completion import SHELLS
 from vllm_watch.cli.parser import PATHS, Commands, Parser, add_command, everywhere
-from vllm_watch.cli.reacharguments import add_exporter, add_mcp
+from vllm_watch.cli.reacharguments import add_exporter, add_mcp, add_web
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
@@ -24,6 +24,7 @@ COMMANDS = (
     "status",
     "exporter",
     "mcp",
+    "web",
     "formats",
     "config",
     "completion",
@@ -56,6 +57,7 @@ def build_parser() -> Parser:
     _status(commands)
     add_exporter(commands)
     add_mcp(commands)
+    add_web(commands)
     _formats(commands)
     _config(commands)
     _completion(commands)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ipaddress
 import threading
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from vllm_watch.cli.common import (
     say,
     settings_of,
 )
+from vllm_watch.cli.listening import listen_address
 from vllm_watch.core.records import Looked
 
 if TYPE_CHECKING:
@@ -73,24 +72,6 @@ def _export(
         if textfile is not None and due and isinstance(item, Looked) and item.caught_up:
             exporter.write(textfile)
             written = time.monotonic()
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """Return the address and the port of `127.0.0.1:9835` or `[::1]:9835`; warn if it is public.
-
-    Raises:
-        CommandError: it is no such address.
-    """
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]")
-    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise CommandError(f"--listen {text}: must be an address and a port: 127.0.0.1:9835")
-    loopback = host == "localhost"
-    with contextlib.suppress(ValueError):
-        loopback = loopback or ipaddress.ip_address(host).is_loopback
-    if not loopback:
-        say(f"--listen {text}: anybody who reaches this address can read the page")
-    return host, int(port)
 
 
 def _classes() -> tuple[type[Exporter], type]:

@@ -37,3 +37,20 @@ def add_mcp(commands: Commands) -> None:
         "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'",
     )
     command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+
+
+def add_web(commands: Commands) -> None:
+    """Declare `web`."""
+    command = add_command(
+        commands,
+        "web",
+        "the same screen in a browser",
+        "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090",
+    )
+    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    command.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        default="127.0.0.1:8090",
+        help="answer there (127.0.0.1:8090)",
+    )

@@ -34,6 +34,10 @@ DEMO = (
 """Captures that the demo plays side by side."""
 
 
+BROWSER_DRIVER = "TEXTUAL_DRIVER"
+"""What textual-serve sets for the program behind a page: a driver that needs no terminal."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Show the screen until the person leaves it."""
     replay = arguments.command in ("replay", "demo")
@@ -44,11 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
         start = time_of("--start", arguments.start)
     settings = settings_of(arguments, **options)
     ingest = _ingest(arguments, settings, replay=replay)
-    if not sys.stdout.isatty():
+    browser = bool(os.environ.get(BROWSER_DRIVER))
+    if not (browser or sys.stdout.isatty()):
         raise CommandError("the screen needs a terminal; for scripts: vllm-watch export PATH -o -")
     if replay and reads_stdin(getattr(arguments, "paths", [])):
         say("reading standard input to its end; it is played as far as it has come")
-    _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
+    if not browser:
+        _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 
     together = arguments.command == "demo"

@@ -1,0 +1,26 @@
+"""Addresses that a command listens on."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+
+from vllm_watch.cli.common import CommandError, say
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Return the address and the port of `127.0.0.1:9835` or `[::1]:9835`; warn if it is public.
+
+    Raises:
+        CommandError: it is no such address.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise CommandError(f"--listen {text}: must be an address and a port: 127.0.0.1:9835")
+    loopback = host == "localhost"
+    with contextlib.suppress(ValueError):
+        loopback = loopback or ipaddress.ip_address(host).is_loopback
+    if not loopback:
+        say(f"--listen {text}: anybody who reaches this address can read what it shows")
+    return host, int(port)

@@ -1,0 +1,58 @@
+"""`vllm-watch web`: the screen in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import socket
+import sys
+
+from vllm_watch.cli.common import FAILED, INTERRUPTED, CommandError, say, settings_of
+from vllm_watch.cli.listening import listen_address
+from vllm_watch.sources.paths import STDIN
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve the screen until interrupted."""
+    if STDIN in arguments.paths:
+        raise CommandError("web: each page reads for itself; name a log, a folder or a glob, not -")
+    settings_of(arguments)  # what is wrong with them is said here, not in each page
+    try:
+        from vllm_watch.reach.browser import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
+            raise
+        raise CommandError(
+            "web needs textual-serve: pip install 'vllm-watch[web]'", FAILED
+        ) from None
+    address, port = listen_address(arguments.listen)
+    _require_free(arguments.listen, address, port)
+    say(f"http://{arguments.listen} (ctrl+c ends it)")
+    serve(command_line(arguments), address, port)
+    return INTERRUPTED
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """Return the command that each page runs, quoted for a shell."""
+    words = [sys.executable, "-m", "vllm_watch", "watch"]
+    for option in ("config", "tz"):
+        value = getattr(arguments, option)
+        if value:
+            words += [f"--{option}", value]
+    return shlex.join([*words, "--", *arguments.paths])
+
+
+def _require_free(text: str, address: str, port: int) -> None:
+    """Refuse an address that cannot be listened on; the library would end with a traceback.
+
+    Raises:
+        CommandError: it is taken, or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CommandError(f"--listen {text}: {why}; choose another port", FAILED) from None
