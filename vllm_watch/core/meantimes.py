@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
@@ -44,6 +45,8 @@ class MeanTimes:
     """Requests answered in the stretch."""
     lines: int
     """Stats lines in the stretch."""
+    source: Literal["log", "metrics"] = "log"
+    """Estimated from the log, or told by the server's metrics page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 VERSION = 1
 """The version of the rows that this program writes and reads."""
@@ -19,6 +19,15 @@ LATENCIES = ("ttft_s", "itl_s", "queue_s", "prefill_s", "decode_s", "request_s")
 """Latencies of an engine row, in seconds: to the first token, between tokens, in the queue, …"""
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 """The percentiles of each latency."""
+FINISHED = ("stop", "length", "abort", "error", "repetition")
+"""Why a request ends, as vLLM names it."""
+LINE_NAMES = frozenset(
+    {
+        *(f"{name}_{part}" for name in LATENCIES for part in QUANTILES),
+        *(f"finished_{reason}" for reason in FINISHED),
+    }
+)
+"""Values of a latency line in the log, as format files name them; seconds, counts."""
 THROTTLES = (
     "applications_clocks_setting",
     "sw_power_cap",
@@ -70,6 +79,10 @@ class EngineRow:
     """Finished requests since the server's start, by reason."""
     latencies: Mapping[str, Latency] = field(default_factory=dict)
     """Latencies of the interval before `time`, by their names in `LATENCIES`."""
+    preemptions: int | None = None
+    """Preemptions in the interval, as a latency line tells them."""
+    origin: Literal["page", "line"] = "page"
+    """The metrics page, or a latency line in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,14 @@ class GpuRow:
     sm_clock_hz: float | None = None
     throttle: tuple[str, ...] = ()
     """Why the clock is held down, in NVML's words; empty where it is not."""
+    origin: Literal["nvml", "table"] = "nvml"
+    """NVML, or a table of `nvidia-smi`."""
 
+
+_GPU_VALUES = (
+    *("name", "uuid", "utilization", "memory_used", "memory_total"),
+    *("power_w", "temperature_c", "sm_clock_hz"),
+)
 
 Recorded: TypeAlias = "EngineRow | GpuRow"
 
@@ -119,9 +139,7 @@ def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
     time = datetime.fromtimestamp(row.time).astimezone(tz).isoformat(timespec="milliseconds")
     head: dict[str, object] = {"v": VERSION, "time": time}
     if isinstance(row, GpuRow):
-        values = {
-            name: getattr(row, name) for name in GpuRow.__slots__ if name not in ("time", "gpu")
-        }
+        values = {name: getattr(row, name) for name in _GPU_VALUES}
         return head | {"kind": "gpu", "gpu": row.gpu, **values, "throttle": list(row.throttle)}
     return head | {
         "kind": "engine",

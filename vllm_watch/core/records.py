@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
 
+from vllm_watch.core.recorded import EngineRow, GpuRow
+
 FieldValue: TypeAlias = "str | int | float | bool | dict[str, object] | None"
 
 
@@ -78,7 +80,7 @@ class Requests:
     """0, 1 … per restart in the same log."""
 
 
-Record: TypeAlias = "Sample | Amendment | Event | Requests"
+Record: TypeAlias = "Sample | Amendment | Event | Requests | EngineRow | GpuRow"
 
 
 @dataclass(frozen=True, slots=True)

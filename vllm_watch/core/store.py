@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
 from vllm_watch.core.olderruns import age, make_room
-from vllm_watch.core.records import Amendment, Batch, Event, Looked, Requests, Sample, Stage
+from vllm_watch.core.recorded import EngineRow, GpuRow
+from vllm_watch.core.recordings import Recording
+from vllm_watch.core.records import Amendment, Batch, Event, Looked, Record, Requests, Sample, Stage
 from vllm_watch.core.run import Run
 
 
@@ -44,6 +47,8 @@ class Server:
     """`newest` while only the newest part of a large log is known."""
     past: tuple[int, int] | None = None
     """Bytes read so far and in all, while the past of a large log is read."""
+    recording: Recording = field(default_factory=Recording)
+    """What was written beside the log, of all runs."""
     aged: float = 0.0
     """Stamp at which its earlier runs were thinned last."""
     _newest_engine: int = 0
@@ -51,6 +56,7 @@ class Server:
     def __post_init__(self) -> None:
         """Begin with a run without evidence."""
         self.runs = self.runs or [Run(0, self.keep)]
+        self.recording.bounded = self.keep is not None
 
     @property
     def run(self) -> Run:
@@ -90,6 +96,14 @@ class Server:
         newest = self.newest_stamp
         known = (self.last_arrival, None if newest is None else newest + self.skew)
         return max((time for time in known if time is not None), default=None)
+
+    def recorded_span(self, run: Run) -> tuple[float, float]:
+        """Return from when to when rows beside the log belong to a run, in epoch seconds."""
+        later = (other for other in self.runs if other.number > run.number)
+        end = next((one.first_stamp for one in later if one.first_stamp is not None), math.inf)
+        first = run is self.runs[0] or run.first_stamp is None
+        begin = -math.inf if first or run.first_stamp is None else run.first_stamp
+        return begin, end
 
     def run_at(self, time: float) -> Run:
         """Return the run that was current at `time`."""
@@ -152,6 +166,7 @@ class Store:
         if batch.shift:
             for run in server.runs:
                 run.shift(batch.shift)
+            server.recording.shift(batch.shift)
         server.tz, server.zone_assumed = batch.tz, batch.zone_assumed
         server.moved = batch.moved or server.moved
         server.stats_like += batch.stats_like
@@ -208,6 +223,7 @@ class Store:
         if whole is None or newest is None:
             return
         whole.troubles, whole.skew = newest.troubles, newest.skew
+        whole.recording = newest.recording
         whole.last_arrival = newest.last_arrival
         whole.run.seen.update(newest.run.seen)
         if newest.run.newest_arrival is not None:
@@ -242,10 +258,11 @@ class Store:
         """Take notice of a look at the paths."""
         self.looked = looked
 
-    def _apply_record(
-        self, server: Server, record: Sample | Amendment | Event | Requests, arrived: float | None
-    ) -> None:
+    def _apply_record(self, server: Server, record: Record, arrived: float | None) -> None:
         server.records += 1
+        if isinstance(record, EngineRow | GpuRow):
+            server.recording.add(record)
+            return
         if isinstance(record, Amendment):
             engine = server._newest_engine if record.engine is None else record.engine
             series = server.run.series.get(engine)
@@ -272,6 +289,9 @@ class Store:
     def _apply_twin(self, server: Server, batch: Batch) -> None:
         """Join a companion's events to the runs: the last of its starts is the newest run's."""
         self._arrive(server, batch)
+        for record in batch.records:
+            if isinstance(record, EngineRow | GpuRow):
+                server.recording.add(record)
         events = [record for record in batch.records if isinstance(record, Event)]
         if not events:
             return

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import (
     Amendment,
     Batch,
@@ -23,6 +24,7 @@ from vllm_watch.core.records import (
 )
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
@@ -82,6 +84,8 @@ class FileReader:
         else:
             self._follower = Follower(path, following, companion=twin, start=start)
         self._runs = RunCounter()
+        self.runs = Runs()
+        """What it told of its runs, for what is recorded beside it."""
         self._scanner: Scanner | None = None
         self._finder = ZoneFinder()
         self.caught_up = False
@@ -148,6 +152,21 @@ class FileReader:
             yield self._batch(chunk)
 
     @property
+    def zone(self) -> Zone:
+        """The zone of its stamps as known now."""
+        return self._zone()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot be read now."""
+        return self._said
+
+    @property
+    def trouble_since(self) -> float | None:
+        """Wall clock at which that began."""
+        return self._since
+
+    @property
     def ended(self) -> bool:
         """Whether nothing can come any more: a pipe that its writer closed."""
         return isinstance(self._follower, StandardInput) and self._follower.ended
@@ -162,6 +181,8 @@ class FileReader:
         scan = scanner.scan(chunk.data, continued=self._continues(chunk))
         arrived = now if self.caught_up and self._options.live else None
         shift = self._rezone(scanner, scan.newest_stamp, arrived)
+        if shift:
+            self.runs.shift(shift)
         items = tuple(self._numbered(item, shift) for item in scan.records)
         newest = scan.newest_stamp
         zone = self._zone()
@@ -203,7 +224,10 @@ class FileReader:
             if shift or run:
                 return replace(record, time=record.time + shift, run=run)
             return record
+        if isinstance(record, EngineRow):
+            return replace(record, time=record.time + shift) if shift else record
         if isinstance(record, Event | Requests):
+            self.runs.feed(record, run)
             moved = record.time + shift if record.time is not None else None
             return replace(record, time=moved, run=run) if shift or run else record
         return record

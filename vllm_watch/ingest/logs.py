@@ -10,13 +10,21 @@ from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.recordingreader import RecordingReader
 from vllm_watch.ingest.resting import Resting
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import FollowOptions
 from vllm_watch.sources.listing import Listings
-from vllm_watch.sources.paths import STDIN, Found, LogFinder, LogSet, folders_of
+from vllm_watch.sources.paths import (
+    STDIN,
+    Found,
+    LogFinder,
+    LogSet,
+    folders_of,
+    is_recording,
+)
 from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
 
@@ -204,11 +212,11 @@ class Ingest:
             reader.close()
 
     def _add(self, logs: LogSet) -> None:
-        for path in (logs.source, *logs.twins):
+        for path in (logs.source, *logs.twins, *logs.recordings):
             if path in self._readers or path in self._backlog:
                 continue
             twin = path != logs.source
-            if twin and self._options.newest_first and is_large(path):
+            if self._options.newest_first and is_large(path) and twin and not is_recording(path):
                 self._backlog.add(self._reader(path, logs.source))
             else:
                 self._readers[path] = self._reader(path, logs.source)
@@ -216,6 +224,15 @@ class Ingest:
     def _reader(self, path: str, source: str) -> FileReader:
         """Return what reads a file; of a large one the newest part first, where that is wanted."""
         options, twin = self._options, path != source
+        if is_recording(path) and twin:
+            return RecordingReader(
+                path,
+                source,
+                self._formats,
+                options,
+                self._following,
+                log=lambda: self._readers.get(source),
+            )
         if options.newest_only and is_large(path, skipping=True):
             stage: Stage = "newest"
         elif options.newest_first and not twin and is_large(path):

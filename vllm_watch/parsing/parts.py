@@ -12,11 +12,14 @@ import re
 from dataclasses import dataclass
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.recorded import LINE_NAMES
 from vllm_watch.parsing.errors import FormatError
 
 _NUMBER = re.compile(rb"(\d+(?:\.\d+)?)")
 DIGITS = b"0123456789."
-_HOLDER = re.compile(r"\{(\*|[a-z_]+)\}(%?)")
+_HOLDER = re.compile(r"\{(\*|[a-z][a-z0-9_]*)\}(%?)")
+_NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
+"""What a template may name: metrics of a stats line, values of a latency line."""
 _MOST_PARTS = 64
 MOST_SHAPES = 512
 _LONGEST_BODY = 4096
@@ -134,12 +137,16 @@ def _picks_of(
     picks = []
     for name in found.groupdict():
         start, end = found.span(name)
-        if (
-            name in METRIC_BY_NAME and start in order
-        ):  # nan and inf have no number: the metric is absent
-            percent = body[end : end + 1] == b"%"
-            picks.append((name, order[start], b"e-2" if percent else b""))
+        if name in _NAMES and start in order:  # nan and inf have no number: the metric is absent
+            picks.append((name, order[start], _exponent(body, end)))
     return picks
+
+
+def _exponent(body: bytes, end: int) -> bytes:
+    """Return the power of ten of the unit behind a number: per cent, milliseconds."""
+    if body[end : end + 1] == b"%":
+        return b"e-2"
+    return b"e-3" if body[end : end + 3] == b" ms" else b""
 
 
 def _compile(template: str) -> re.Pattern[bytes]:
@@ -152,7 +159,7 @@ def _compile(template: str) -> re.Pattern[bytes]:
             pattern += r"[A-Za-z0-9_]{1,40}"
         elif name in ("engine", "engines"):
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `read` looks at it: bodies share a plan
-        elif name in METRIC_BY_NAME:
+        elif name in _NAMES:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         else:
             raise FormatError(f"template {template!r} names {name!r}, which is no metric")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Amendment, Event, Record, Sample
 from vllm_watch.parsing.access import AccessCounter
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.latencyline import companion_record
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
@@ -210,7 +212,7 @@ class Scanner:
             return Sample(time, stats.engine or 0, stats.values, writer=writer)
         companion = self._formats.companion_of(envelope.file, body)
         if companion is not None:
-            return Amendment(companion.values, companion.engine)
+            return companion_record(companion, time)
         event = self._formats.event_of(envelope, body, time)
         return self._marked(self._error(envelope, body, time, event))
 
@@ -258,12 +260,16 @@ def _segment_end(block: bytes, position: int) -> int:
 
 def _add(records: list[Record], record: Record) -> None:
     """Append a record; a companion line goes into the stats line just before it."""
-    newest = records[-1] if records else None
-    if (
-        isinstance(record, Amendment)
-        and isinstance(newest, Sample)
-        and record.engine in (None, newest.engine)
-    ):
-        records[-1] = replace(newest, values={**newest.values, **record.values})
-    else:
-        records.append(record)
+    at = len(records) - 1
+    if at > 0 and isinstance(records[at], EngineRow):
+        at -= 1  # a latency line between the two
+    newest = records[at] if at >= 0 else None
+    if isinstance(record, Amendment | EngineRow) and isinstance(newest, Sample):
+        added = record.values if isinstance(record, Amendment) else {}
+        if isinstance(record, EngineRow) and record.preemptions is not None:
+            added = {"preemptions": float(record.preemptions)}
+        if added and record.engine in (None, newest.engine):
+            records[at] = replace(newest, values={**newest.values, **added})
+            if isinstance(record, Amendment):
+                return
+    records.append(record)

@@ -48,6 +48,17 @@ SINGLE = (
     Quantity("errors", "errors in the log", ""),
 )
 """One number of each run: whether their ratio is more than noise cannot be told."""
+RECORDED = (
+    Quantity("ttft_p50_s", "time to first token, median", "s"),
+    Quantity("ttft_p95_s", "time to first token, p95", "s"),
+    Quantity("itl_p50_ms", "time between tokens, median", "ms"),
+    Quantity("itl_p95_ms", "time between tokens, p95", "ms"),
+    Quantity("queue_p95_s", "time in the queue, p95", "s"),
+    Quantity("request_p95_s", "time per request, p95", "s"),
+    Quantity("gpu_power_w", "power per GPU", "W"),
+    Quantity("gpu_utilization", "GPU utilisation", "%"),
+)
+"""The same, where it was recorded beside one of the logs at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,8 @@ def compare(baseline: Side, candidate: Side, settings: CompareSettings) -> Compa
     """Return how a candidate differs from the baseline, and whether that can be trusted."""
     sampled = [_sampled(each, baseline, candidate, settings) for each in SAMPLED]
     single = [_single(each, baseline.summary, candidate.summary) for each in SINGLE]
+    recorded = [_single(each, baseline.summary, candidate.summary) for each in RECORDED]
+    single += [each for each in recorded if (each.baseline, each.candidate) != (None, None)]
     return Comparison(
         baseline,
         candidate,
@@ -154,6 +167,28 @@ def _per_token_ms(summary: RunSummary) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
+def _latency(name: str, part: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
+    """Return what takes a recorded percentile out of a summary, None where it is unknown."""
+
+    def value(summary: RunSummary) -> float | None:
+        latency = summary.recorded.latency.get(name)
+        seconds = getattr(latency, part) if latency is not None else None
+        return None if seconds is None else seconds * scale
+
+    return value
+
+
+def _gpu_mean(name: str) -> Callable[[RunSummary], float | None]:
+    """Return what takes a mean over all recorded GPUs out of a summary."""
+
+    def value(summary: RunSummary) -> float | None:
+        spreads = (gpu.figures[name] for gpu in summary.recorded.gpus)
+        means = [spread.mean for spread in spreads if spread is not None]
+        return sum(means) / len(means) if means else None
+
+    return value
+
+
 _SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
     "ready_after_s": lambda summary: summary.ready_after,
     "queue_s": _time("queue"),
@@ -163,6 +198,14 @@ _SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
         summary.cost.per_million_tokens if summary.cost else None
     ),
     "failed_requests": _failed,
+    "ttft_p50_s": _latency("ttft_s", "p50"),
+    "ttft_p95_s": _latency("ttft_s", "p95"),
+    "itl_p50_ms": _latency("itl_s", "p50", 1000.0),
+    "itl_p95_ms": _latency("itl_s", "p95", 1000.0),
+    "queue_p95_s": _latency("queue_s", "p95"),
+    "request_p95_s": _latency("request_s", "p95"),
+    "gpu_power_w": _gpu_mean("power_w"),
+    "gpu_utilization": _gpu_mean("utilization"),
     "errors": lambda summary: float(summary.errors),
 }
 

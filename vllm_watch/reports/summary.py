@@ -22,6 +22,7 @@ from vllm_watch.reports.configuration import capacity_of, configuration_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import busy, engine_frame, engine_label, run_frame
 from vllm_watch.reports.reading import Reading
+from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class RunSummary:
     """Why `times` is None."""
     cost: Cost | None
     """None without a price, a duration or a number of GPUs."""
+    recorded: RecordedSummary
+    """What was written beside the log."""
     earlier: tuple[RunSummary, ...] = ()
 
 
@@ -131,6 +134,7 @@ def _run_summary(
     known = name_from_fields(server.known, run.config)
     settings = reading.monitor.settings
     gate = TimesGate(settings.times.least_answered, settings.times.least_lines)
+    recorded = recorded_summary(server, run)
     times, times_unknown = run_times(run, gate)
     config = configuration_of(run)
     return RunSummary(
@@ -159,9 +163,10 @@ def _run_summary(
         reading.findings(server, run),
         server.stats_like if newest else None,
         tuple(_warnings(server, run)) if newest else (),
-        times,
+        recorded_times(recorded) or times,
         times_unknown,
         cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), settings.cost),
+        recorded,
         earlier,
     )
 

@@ -8,8 +8,10 @@ from datetime import datetime, tzinfo
 
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.metrics import METRICS
+from vllm_watch.core.recorded import LATENCIES
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.cost import Cost
+from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
 from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
 
 SCHEMA = 1
@@ -55,6 +57,8 @@ def run_json(summary: RunSummary) -> Json:
             "polls": summary.polls,
         },
         "times": _times(summary.times),
+        "latency": _latency(summary.recorded),
+        "gpus": [_gpu(gpu) for gpu in summary.recorded.gpus] or None,
         "cost": _cost(summary.cost),
         "errors": summary.errors,
         "findings": [finding_json(finding, summary.tz) for finding in summary.findings],
@@ -92,7 +96,34 @@ def _times(times: MeanTimes | None) -> Json | None:
         "request_s": round(times.request, _DIGITS),
         "per_token_s": None if per_token is None else round(per_token, _DIGITS),
         "answered": times.answered,
-        "source": "log",
+        "source": times.source,
+    }
+
+
+def _latency(recorded: RecordedSummary) -> Json | None:
+    """Return the latencies by name, null where that one was not measured."""
+    if not recorded.latency:
+        return None
+    return {
+        name: asdict(recorded.latency[name]) if name in recorded.latency else None
+        for name in LATENCIES
+    }
+
+
+def _gpu(gpu: GpuSummary) -> Json:
+    return {
+        "gpu": gpu.gpu,
+        "name": gpu.name,
+        "uuid": gpu.uuid,
+        "samples": gpu.samples,
+        "memory_total": gpu.memory_total,
+        **{
+            name: None
+            if spread is None
+            else {part: round(value, _DIGITS) for part, value in asdict(spread).items()}
+            for name, spread in gpu.figures.items()
+        },
+        "throttled": {why: round(share, _DIGITS) for why, share in gpu.throttled.items()},
     }
 
 

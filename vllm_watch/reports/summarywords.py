@@ -12,6 +12,7 @@ from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, sho
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.configuration import ALWAYS
+from vllm_watch.reports.recordedwords import gpu_words, latency_words
 from vllm_watch.reports.summary import EngineSummary, RunSummary
 
 FIGURE_HEADS = ("", "last", "mean", "busy mean", "p50", "p95", "max")
@@ -41,6 +42,8 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("requests", _requests(summary)),
         ("errors", f"{summary.errors:,} in the log" if summary.errors else "none in the log"),
         ("times", _times(summary)),
+        ("latency", latency_words(summary.recorded)),
+        ("GPUs", " · ".join(gpu_words(gpu) for gpu in summary.recorded.gpus)),
         ("tokens", _tokens(summary)),
         ("cost", _cost(summary)),
     ]
@@ -272,6 +275,11 @@ def _times(summary: RunSummary) -> str:
     if times is None:
         worked = summary.together.samples and summary.requests
         return f"unknown: {summary.times_unknown}" if worked else ""
+    if times.source == "metrics":
+        return (
+            f"{short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
+            f"{short_time(times.per_token)} per output token (means, recorded)"
+        )
     return (
         f"about {short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
         f"{short_time(times.per_token)} per output token (means, estimated from the log)"

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from vllm_watch.core.recorded import GPU_TABLE, RECORDING
+
 STDIN = "-"
 """The path that means standard input."""
 
@@ -18,6 +20,7 @@ MANY = 16
 _LOGS = tuple(".log" + packed for packed in _PACKED)
 _TWIN_ENDINGS = (".err",)
 _PBS_ENDINGS = ("_pbs.out", "_pbs.err")
+_RECORDINGS = (RECORDING, GPU_TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class LogSet:
     """Path of its log as found: the key of the server everywhere."""
     twins: tuple[str, ...] = ()
     """Companions that exist now: `.err`, `_pbs.out`, `_pbs.err`."""
+    recordings: tuple[str, ...] = ()
+    """What was recorded beside it: `.metrics.jsonl`, `_gpu.csv`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def find_logs(patterns: Sequence[str]) -> Found:
     logs = dict.fromkeys(log_of_twin(name, names) for name in names)
     exists = _Names(logs).exists
     return Found(
-        tuple(LogSet(name, twins_of(name, exists)) for name in logs),
+        tuple(LogSet(name, twins_of(name, exists), recordings_of(name, exists)) for name in logs),
         tuple(missing),
         tuple(troubles),
     )
@@ -174,6 +179,24 @@ def _base(path: str) -> str:
     return os.path.splitext(path)[0].removesuffix("_realtime")
 
 
+def is_recording(path: str) -> bool:
+    """Tell whether a path is named like something recorded beside a log."""
+    return _unpacked(path)[0].endswith(_RECORDINGS)
+
+
+def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
+    """Return what was recorded beside a log: of each kind the first that exists."""
+    plain, _ = _unpacked(source)
+    if source == STDIN or not plain.endswith(".log"):
+        return ()
+    stems = dict.fromkeys((plain.removesuffix(".log"), _base(plain)))
+    found = []
+    for ending in _RECORDINGS:
+        names = (stem + ending + packed for stem in stems for packed in _PACKED)
+        found += [name for name in names if exists(name)][:1]
+    return tuple(found)
+
+
 def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
     """Return the companions of a log that exist: what went to stderr stands there."""
     plain, packed = _unpacked(source)
@@ -214,7 +237,7 @@ def log_of_twin(path: str, known: Iterable[str] = ()) -> str:
             log = _log_there(plain.removesuffix(ending) + ".log", packed, known)
             if log and (packed or not _unpacked(log)[1] or path in twins_of(log)):
                 return log
-    for ending in _PBS_ENDINGS:
+    for ending in (*_PBS_ENDINGS, *_RECORDINGS):
         for log_ending in ("_realtime.log", ".log"):
             if plain.endswith(ending):
                 log = _log_there(plain.removesuffix(ending) + log_ending, packed, known)

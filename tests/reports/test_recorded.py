@@ -1,0 +1,109 @@
+"""Latencies and GPUs from beside the log, held to the server's own histograms and to the table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from vllm_watch.beside.histogram import latency_of
+from vllm_watch.beside.page import read_page
+from vllm_watch.cli import main
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "fixtures/recordings/h100x2_tp2"
+LOG = next(FOLDER.glob("*.log"))
+SCHEMA = json.loads((ROOT / "docs/schemas/summary.json").read_text())
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(name="summary", scope="module")
+def made_summary() -> dict[str, Any]:
+    import contextlib
+    import io
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["summary", str(LOG), "--json"]) == 0
+    document = json.loads(out.getvalue())
+    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+    found: dict[str, Any] = document["servers"][0]
+    return found
+
+
+@pytest.mark.parametrize("name", ["ttft_s", "itl_s", "queue_s", "request_s"])
+def test_latencies_are_those_of_the_servers_own_histograms(
+    summary: dict[str, Any], name: str
+) -> None:
+    """Means and counts are exact; percentiles of intervals together within 12 %."""
+    page = read_page(next(FOLDER.glob("*.prom")).read_text())
+    whole = latency_of(page.engines[0].histograms[name])
+    found = summary["latency"][name]
+    assert found["count"] == whole.count == (2_053_815 if name == "itl_s" else 4_813)
+    assert found["mean"] == pytest.approx(whole.mean, abs=1e-6)
+    for part in ("p50", "p95", "p99"):
+        assert found[part] == pytest.approx(getattr(whole, part), rel=0.15)
+
+
+def test_mean_times_are_the_recorded_ones(summary: dict[str, Any]) -> None:
+    """The estimate from the log is 0 and 3.29 s: the page knows better."""
+    times = summary["times"]
+    assert times["source"] == "metrics"
+    assert times["request_s"] == pytest.approx(3.3805, abs=1e-4)
+    assert times["per_token_s"] == pytest.approx(0.007783, abs=1e-6)
+    assert times["answered"] == 4813
+
+
+def test_gpus_are_those_of_the_table(summary: dict[str, Any]) -> None:
+    with next(FOLDER.glob("*_gpu.csv")).open() as file:
+        rows = list(csv.reader(file, skipinitialspace=True))[1:]
+    for gpu in summary["gpus"]:
+        own = [row for row in rows if row[1] == str(gpu["gpu"])]
+        assert gpu["samples"] == len(own) == 59
+        assert gpu["name"] == "NVIDIA H100 80GB HBM3"
+        watts = [float(row[7].removesuffix(" W")) for row in own]
+        assert gpu["power_w"]["mean"] == pytest.approx(statistics.fmean(watts), abs=1e-4)
+        assert gpu["power_w"]["max"] == max(watts)
+        used = [float(row[5].removesuffix(" MiB")) * 2**20 for row in own]
+        assert gpu["memory_used"]["max"] == max(used)
+        assert gpu["memory_total"] == 81_559 * 2**20
+        assert gpu["sm_clock_hz"]["max"] == 1.98e9
+        busy = [float(row[3].removesuffix(" %")) / 100 for row in own]
+        assert gpu["utilization"]["p50"] == pytest.approx(statistics.median(busy))
+
+
+def test_they_are_told_in_words(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert main(["summary", str(LOG)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "first token p50 28 ms p95 69 ms p99 1.4 s" in text
+    # All lie in the first bucket, up to 0.3 s: its middle would be told, were there no mean.
+    assert "queue p50 ≤ 2.1 ms" in text
+    assert "GPU 1 NVIDIA H100 80GB HBM3, 243 W (at most 538), 75 of 80 GiB" in text
+
+
+def compared(capsys: Output, baseline: Path, candidate: Path) -> dict[str, Any]:
+    assert main(["compare", str(baseline), str(candidate), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["candidates"][0]["metrics"]
+    return found
+
+
+def capture(name: str) -> Path:
+    return next((ROOT / "fixtures/logs" / name).glob("*.log"))
+
+
+def test_compare_has_them(capsys: Output) -> None:
+    metrics = compared(capsys, capture("h100_optimised"), LOG)
+    assert metrics["ttft_p95_s"]["candidate"] == pytest.approx(0.0691, abs=1e-4)
+    assert metrics["itl_p50_ms"]["candidate"] == pytest.approx(6.31, abs=0.01)
+    assert metrics["gpu_power_w"]["baseline"] is None
+
+
+def test_compare_has_nothing_where_nothing_was_recorded(capsys: Output) -> None:
+    metrics = compared(capsys, capture("h100_baseline_eager"), capture("h100_optimised"))
+    assert not [name for name in metrics if name.startswith(("ttft", "gpu"))]

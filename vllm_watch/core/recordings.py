@@ -1,0 +1,237 @@
+"""All rows that were written beside one log, as columns in time order."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, Latency, Recorded
+
+MOST_ROWS = 20_000
+"""Rows of one engine or GPU that are kept where memory is bounded: some two days."""
+
+
+class Table:
+    """Columns of numbers in time order; a value that a row lacks is None outside, NaN inside."""
+
+    __slots__ = ("columns", "revision", "times")
+
+    def __init__(self) -> None:
+        """Make an empty table."""
+        self.times: array[float] = array("d")
+        """Epoch seconds of each row."""
+        self.columns: dict[str, array[float]] = {}
+        self.revision = 0
+        """Grows with every change."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.times)
+
+    def append(self, time: float, values: Mapping[str, float | None]) -> None:
+        """Put a row in its place in time."""
+        self.revision += 1
+        at = len(self.times)
+        if self.times and time < self.times[-1]:
+            at = bisect_right(self.times, time)
+        self.times.insert(at, time)
+        for name in values:
+            if name not in self.columns:
+                self.columns[name] = array("d", [math.nan]) * (len(self.times) - 1)
+        for name, column in self.columns.items():
+            value = values.get(name)
+            column.insert(at, math.nan if value is None else value)
+
+    def value(self, name: str, index: int) -> float | None:
+        """Return one value, None where the row lacks it."""
+        column = self.columns.get(name)
+        if column is None or math.isnan(column[index]):
+            return None
+        return column[index]
+
+    def values(self, name: str, start: int = 0, stop: int | None = None) -> list[float | None]:
+        """Return the values of rows `start` … `stop` − 1, None where one is missing."""
+        stop = len(self) if stop is None else stop
+        column = self.columns.get(name)
+        if column is None:
+            return [None] * max(0, stop - start)
+        return [None if math.isnan(value) else value for value in column[start:stop]]
+
+    def row(self, index: int) -> dict[str, float]:
+        """Return the values that a row has."""
+        found = ((name, self.value(name, index)) for name in self.columns)
+        return {name: value for name, value in found if value is not None}
+
+    def span(self, start: float, end: float) -> tuple[int, int]:
+        """Return the slice of rows with `start` ≤ time ≤ `end`."""
+        return bisect_left(self.times, start), bisect_right(self.times, end)
+
+    def index_at(self, time: float) -> int | None:
+        """Return the newest row at or before a time, None before the first."""
+        index = bisect_right(self.times, time) - 1
+        return index if index >= 0 else None
+
+    def shift(self, seconds: float) -> None:
+        """Move every row in time."""
+        self.revision += 1
+        self.times = array("d", (time + seconds for time in self.times))
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest rows."""
+        self.revision += 1
+        del self.times[:count]
+        for column in self.columns.values():
+            del column[:count]
+
+
+@dataclass(slots=True)
+class Recording:
+    """Everything that stands beside one log, and the latency lines in it.
+
+    Times are epoch seconds. Those of latency lines and of `nvidia-smi`'s tables are read in the
+    log's zone and move with it; those of a recording have a zone of their own.
+    """
+
+    bounded: bool = False
+    """Whether old rows are forgotten."""
+    engines: dict[int, Table] = field(default_factory=dict)
+    """By data-parallel rank: what the metrics page told."""
+    lines: dict[int, Table] = field(default_factory=dict)
+    """By data-parallel rank: what the plug-in's lines in the log told."""
+    nvml: dict[int, Table] = field(default_factory=dict)
+    smi: dict[int, Table] = field(default_factory=dict)
+    names: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
+    """GPU to its name and UUID."""
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything."""
+        return bool(self.engines or self.lines or self.nvml or self.smi)
+
+    @property
+    def gpus(self) -> dict[int, Table]:
+        """The GPUs by index: by `record --gpu`, else by a table of `nvidia-smi`."""
+        return self.nvml or self.smi
+
+    @property
+    def latencies(self) -> dict[int, Table]:
+        """Latencies by engine: exact ones of the log's lines, else those of the metrics page."""
+        return self.lines or self.engines
+
+    def add(self, row: Recorded) -> None:
+        """Take in a row."""
+        if isinstance(row, EngineRow):
+            tables = self.lines if row.origin == "line" else self.engines
+            table = tables.setdefault(row.engine, Table())
+            table.append(row.time, engine_values(row))
+        else:
+            tables = self.smi if row.origin == "table" else self.nvml
+            table = tables.setdefault(row.gpu, Table())
+            table.append(row.time, gpu_values(row))
+            name, uuid = self.names.get(row.gpu, (None, None))
+            self.names[row.gpu] = (row.name or name, row.uuid or uuid)
+        if self.bounded and len(table) > MOST_ROWS:
+            table.drop(MOST_ROWS // 4)
+
+    def shift(self, seconds: float) -> None:
+        """Move what is in the log's zone."""
+        for table in (*self.lines.values(), *self.smi.values()):
+            table.shift(seconds)
+
+
+def engine_values(row: EngineRow) -> dict[str, float | None]:
+    """Return a row of an engine as numbers by name, such as `ttft_s_p95` and `finished_stop`."""
+    values: dict[str, float | None] = {**row.totals}
+    for name in ("running", "waiting", "kv_cache_usage"):
+        value = getattr(row, name)
+        if value is not None:
+            values[name] = value
+    values |= {f"finished_{reason}": count for reason, count in row.finished.items()}
+    for name, latency in row.latencies.items():
+        for part in Latency.__slots__:
+            values[f"{name}_{part}"] = getattr(latency, part)
+    return values
+
+
+def gpu_values(row: GpuRow) -> dict[str, float | None]:
+    """Return a row of a GPU as numbers by name; `throttle_<reason>` is 1 where it holds."""
+    names = ("utilization", "memory_used", "memory_total", "power_w", "temperature_c")
+    values = {name: getattr(row, name) for name in (*names, "sm_clock_hz")}
+    return values | {f"throttle_{reason}": 1.0 for reason in row.throttle}
+
+
+def latency_at(table: Table, index: int) -> dict[str, Latency]:
+    """Return the latencies of a row by name; those of an interval without requests are left out."""
+    found = {}
+    for name in LATENCIES:
+        count = table.value(f"{name}_count", index)
+        if count:
+            parts = ("p50", "p95", "p99", "mean")
+            values = {part: table.value(f"{name}_{part}", index) for part in parts}
+            found[name] = Latency(**values, count=round(count))
+    return found
+
+
+def bound_of(latency: Latency, part: str) -> float | None:
+    """Return the most that a percentile can be, by the mean: seconds, None without a mean.
+
+    At most a share 1 − q of measurements is mean ÷ (1 − q) or longer (Markov's inequality). That
+    is far below the estimate where all of them lie in a histogram's first, wide bucket.
+    """
+    return None if latency.mean is None else latency.mean / (1 - QUANTILES[part])
+
+
+def mixed(latencies: Iterable[Latency]) -> Latency | None:
+    """Return the latency of several intervals together, None where nothing was measured.
+
+    Mean and count are exact. A percentile is that of the mixture of the intervals' distributions,
+    each taken as straight lines through its known percentiles: about, but never outside of them.
+    """
+    known = [latency for latency in latencies if latency.count and latency.p50 is not None]
+    count = sum(latency.count for latency in known)
+    if not count:
+        return None
+    means = [latency.mean * latency.count for latency in known if latency.mean is not None]
+    exact = len(means) == len(known)
+    return Latency(
+        **{part: _mixed_quantile(known, share) for part, share in QUANTILES.items()},
+        mean=math.fsum(means) / count if exact else None,
+        count=count,
+    )
+
+
+def _mixed_quantile(latencies: list[Latency], share: float) -> float | None:
+    """Return where the mixture reaches a share, by halving."""
+    curves = [(latency.count, points) for latency in latencies if (points := _curve(latency))]
+    every = sum(count for count, _ in curves)
+    highest = max((points[-1][0] for _, points in curves), default=0.0)
+    if share > min((points[-1][1] for _, points in curves), default=0.0):
+        return None  # some interval does not tell so high a percentile
+    low, high = 0.0, highest
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = sum(count * _share_below(points, middle) for count, points in curves)
+        if below >= share * every:
+            high = middle
+        else:
+            low = middle
+    return round(high, 6)
+
+
+def _curve(latency: Latency) -> list[tuple[float, float]]:
+    """Return seconds and the share below them, rising."""
+    known = ((getattr(latency, part), share) for part, share in QUANTILES.items())
+    return [(seconds, share) for seconds, share in known if seconds is not None]
+
+
+def _share_below(points: list[tuple[float, float]], seconds: float) -> float:
+    """Return the share of an interval's measurements below some seconds."""
+    before = (0.0, 0.0)
+    for point in points:
+        if seconds < point[0]:
+            width = point[0] - before[0]
+            return before[1] + (point[1] - before[1]) * (seconds - before[0]) / width
+        before = point
+    return before[1] if seconds == before[0] else 1.0

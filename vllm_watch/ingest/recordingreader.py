@@ -1,0 +1,130 @@
+"""What stands beside a log read into batches: `X.metrics.jsonl` and `X_gpu.csv`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, tzinfo
+
+from vllm_watch.core.recorded import (
+    GPU_TABLE,
+    EngineRow,
+    NewerRowError,
+    Recorded,
+    RowError,
+    row_of,
+)
+from vllm_watch.core.records import Batch
+from vllm_watch.ingest.filereader import FileReader
+from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.substitutes import Substitutes
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.gputable import GpuTable
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.follower import FollowOptions
+
+LONGEST_ROW = 65_536
+"""Bytes of a line that are read: a row has about 1,000."""
+
+
+class RecordingReader(FileReader):
+    """One file beside a log, followed and read into batches of rows.
+
+    Rows of engines whose log is without stats lines become samples, too.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        source: str,
+        formats: Formats,
+        options: ReadOptions,
+        following: FollowOptions | None,
+        log: Callable[[], FileReader | None],
+    ) -> None:
+        """Read `path` for the server whose log is `source`, and is read by what `log` returns."""
+        super().__init__(path, source, formats, options, following, twin=True)
+        self._log = log
+        self._table = GpuTable() if GPU_TABLE in path else None
+        self._newer = 0
+        self._read_any = False
+        self._broken = 0
+        self._substitutes = Substitutes()
+
+    def read(self) -> Iterator[Batch]:
+        """Yield the rows that are new, each batch followed by the samples that they stand for."""
+        for batch in super().read():
+            yield batch
+            yield from self._samples(batch)
+
+    def finish(self) -> Iterator[Batch]:
+        """Yield a last row that lacks its newline."""
+        for batch in super().finish():
+            yield batch
+            yield from self._samples(batch)
+
+    def _batch(self, chunk: Chunk) -> Batch:
+        rows = [row for line in chunk.data.split(b"\n") if (row := self._row(line)) is not None]
+        trouble = self._trouble()
+        return Batch(
+            self.source,
+            tuple(rows),
+            twin=True,
+            trouble=trouble,
+            trouble_since=self._options.now() if trouble else None,
+            lines=chunk.data.count(b"\n"),
+            size=len(chunk.data),
+            file=self.path,
+        )
+
+    def _row(self, line: bytes) -> Recorded | None:
+        if not line.strip(b" \r\x00") or len(line) > LONGEST_ROW:
+            return None
+        if self._table is not None:
+            return self._table.read(line.decode("utf-8", "replace"), self._tz())
+        try:
+            row = row_of(json.loads(line))
+        except NewerRowError:
+            self._newer += 1
+        except (RowError, ValueError, RecursionError):
+            self._broken += 1  # cut in the middle: its recorder was killed
+        else:
+            self._read_any = True
+            return row
+        return None
+
+    def _trouble(self) -> str | None:
+        """Return what keeps rows from being read, None if nothing does."""
+        if self._table is not None:
+            trouble = self._table.trouble
+            return None if trouble is None else f"{self.path}: {trouble}"
+        if self._newer:
+            rows = "a row" if self._newer == 1 else f"{self._newer:,} rows"
+            return (
+                f"{self.path}: {rows} of a later version left out; update vllm-watch to read them"
+            )
+        if self._broken > 1 and not self._read_any:
+            return f"{self.path}: holds no row of a recording; write it with vllm-watch record"
+        return None
+
+    def _tz(self) -> tzinfo:
+        log = self._log()
+        return UTC if log is None else log.zone.tz
+
+    def _samples(self, batch: Batch) -> Iterator[Batch]:
+        log = self._log()
+        rows = [row for row in batch.records if isinstance(row, EngineRow)]
+        if log is None or not rows:
+            return
+        samples = self._substitutes.samples(rows, log.runs)
+        if samples:
+            zone = log.zone
+            yield Batch(
+                self.source,
+                tuple(samples),
+                tz=zone.tz,
+                zone_assumed=zone.assumed,
+                file=self.source,
+                trouble=log.trouble,
+                trouble_since=log.trouble_since,
+            )

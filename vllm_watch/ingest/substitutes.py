@@ -1,0 +1,93 @@
+"""Samples of a server whose log has no stats lines, from the recording beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vllm_watch.core.recorded import EngineRow
+from vllm_watch.core.records import Event, Record, Sample
+
+NO_STATS = "no_stats"
+"""Kind of the event that says that a run will write no stats lines."""
+
+
+@dataclass(slots=True)
+class Runs:
+    """What a log told of its runs: when they began, and which of them write no stats."""
+
+    begins: dict[int, float] = field(default_factory=dict)
+    """Run to its first stamp in epoch seconds."""
+    without: set[int] = field(default_factory=set)
+
+    def feed(self, record: Record, run: int) -> None:
+        """Take notice of a record of a run."""
+        if isinstance(record, Event):
+            if record.kind == NO_STATS:
+                self.without.add(run)
+            if record.time is not None and run not in self.begins:
+                self.begins[run] = record.time
+
+    def shift(self, seconds: float) -> None:
+        """Move all times: the zone of the log turned out to be another."""
+        self.begins = {run: time + seconds for run, time in self.begins.items()}
+
+    def at(self, time: float) -> int | None:
+        """Return the run that was under way at a time, None before the first."""
+        return max((run for run, begin in self.begins.items() if begin <= time), default=None)
+
+
+class Substitutes:
+    """Makes samples of the rows of engines, where the run writes none itself."""
+
+    def __init__(self) -> None:
+        """Start without rows."""
+        self._before: dict[int, EngineRow] = {}
+
+    def samples(self, rows: Iterable[EngineRow], runs: Runs) -> list[Sample]:
+        """Return the samples that stand for rows, in their order."""
+        found = []
+        for row in rows:
+            before = self._before.get(row.engine)
+            self._before[row.engine] = row
+            run = runs.at(row.time) if runs.without else None
+            if run is not None and run in runs.without:
+                values = sample_values(row, before)
+                if values:
+                    found.append(Sample(row.time, row.engine, values, run))
+        return found
+
+
+def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
+    """Return what a stats line would tell of an engine: rates over the interval since `before`.
+
+    Prompt tokens are those computed, as in the log: cached ones are not counted (FORMATS §4).
+    What a counter that fell would tell is left out: the server began anew in between.
+    """
+    now: dict[str, float | None] = {
+        "running": row.running,
+        "waiting": row.waiting,
+        "kv_cache_usage": row.kv_cache_usage,
+    }
+    if before is not None and row.time > before.time and not _restarted(row, before):
+        seconds = row.time - before.time
+        grown = {name: row.totals[name] - before.totals[name] for name in _both(row, before)}
+        prompts = grown.get("prompt_tokens_total")
+        if prompts is not None:
+            computed = max(0, prompts - grown.get("cached_prompt_tokens_total", 0))
+            now["prompt_tps"] = computed / seconds
+        generated = grown.get("generated_tokens_total")
+        now["generation_tps"] = None if generated is None else generated / seconds
+        now["preemptions"] = grown.get("preemptions_total")
+        asked, hits = grown.get("prefix_queries_total"), grown.get("prefix_hits_total")
+        if asked and hits is not None:
+            now["prefix_cache_hit_rate"] = min(1.0, hits / asked)
+    return {name: float(value) for name, value in now.items() if value is not None}
+
+
+def _both(row: EngineRow, before: EngineRow) -> list[str]:
+    return [name for name in row.totals if name in before.totals]
+
+
+def _restarted(row: EngineRow, before: EngineRow) -> bool:
+    return any(row.totals[name] < before.totals[name] for name in _both(row, before))

@@ -1,0 +1,147 @@
+"""What was recorded beside a log, over one run: latencies and GPUs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vllm_watch.core.meantimes import MeanTimes
+from vllm_watch.core.recorded import LATENCIES, THROTTLES, Latency
+from vllm_watch.core.recordings import Table, latency_at, mixed
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+
+GPU_FIGURES = ("utilization", "memory_used", "power_w", "temperature_c", "sm_clock_hz")
+"""What is told of a GPU: a ratio, bytes, watt, degrees, hertz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One number of a GPU over a run; percentiles are linear."""
+
+    last: float
+    mean: float
+    p50: float
+    p95: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSummary:
+    """One GPU over a run."""
+
+    gpu: int
+    name: str | None
+    uuid: str | None
+    samples: int
+    memory_total: float | None
+    """Bytes."""
+    figures: Mapping[str, Spread | None]
+    """By the names of `GPU_FIGURES`; None where no row has it."""
+    throttled: Mapping[str, float]
+    """Reason to the share of rows (0…1) in which it held the clock down; only those seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSummary:
+    """What was recorded of a run."""
+
+    latency: Mapping[str, Latency] = field(default_factory=dict)
+    """By the names of `LATENCIES`, in seconds, all engines together; empty without a recording."""
+    exact: bool = False
+    """Whether a plug-in's lines in the log tell them, not a metrics page's histograms."""
+    gpus: tuple[GpuSummary, ...] = ()
+
+
+def recorded_summary(server: Server, run: Run) -> RecordedSummary:
+    """Return what was recorded while a run lasted."""
+    begin, end = server.recorded_span(run)
+    recording = server.recording
+    gpus = (
+        _gpu(number, table, begin, end, recording.names.get(number, (None, None)))
+        for number, table in sorted(recording.gpus.items())
+    )
+    return RecordedSummary(
+        latencies_between(recording.latencies.values(), begin, end),
+        bool(recording.lines),
+        tuple(gpu for gpu in gpus if gpu is not None),
+    )
+
+
+def latencies_between(tables: Iterable[Table], begin: float, end: float) -> dict[str, Latency]:
+    """Return the latencies of all intervals that ended in a span, taken together, by name."""
+    found: dict[str, list[Latency]] = {name: [] for name in LATENCIES}
+    for table in tables:
+        start, stop = table.span(begin, end)
+        for index in range(start, stop):
+            for name, latency in latency_at(table, index).items():
+                found[name].append(latency)
+    together = {name: mixed(latencies) for name, latencies in found.items()}
+    return {name: latency for name, latency in together.items() if latency is not None}
+
+
+def recorded_times(recorded: RecordedSummary) -> MeanTimes | None:
+    """Return exact mean times of requests from a metrics page, None where it was not recorded."""
+    queue, request = recorded.latency.get("queue_s"), recorded.latency.get("request_s")
+    per_token = recorded.latency.get("itl_s")
+    if queue is None or request is None or queue.mean is None or request.mean is None:
+        return None
+    return MeanTimes(
+        queue.mean,
+        request.mean,
+        per_token.mean if per_token is not None else None,
+        request.count,
+        0,
+        source="metrics",
+    )
+
+
+def _gpu(
+    number: int,
+    table: Table,
+    begin: float,
+    end: float,
+    named: tuple[str | None, str | None],
+) -> GpuSummary | None:
+    start, stop = table.span(begin, end)
+    if start == stop:
+        return None
+    name, uuid = named
+    totals = [value for value in table.values("memory_total", start, stop) if value is not None]
+    shares = {
+        reason: sum(1.0 for held in table.values(f"throttle_{reason}", start, stop) if held)
+        / (stop - start)
+        for reason in THROTTLES
+    }
+    return GpuSummary(
+        number,
+        name,
+        uuid,
+        stop - start,
+        totals[-1] if totals else None,
+        {figure: _spread(table.values(figure, start, stop)) for figure in GPU_FIGURES},
+        {reason: share for reason, share in shares.items() if share},
+    )
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    ordered = sorted(known)
+    return Spread(
+        known[-1],
+        math.fsum(known) / len(known),
+        _percentile(ordered, 0.5),
+        _percentile(ordered, 0.95),
+        ordered[-1],
+    )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    """Return a linear percentile of sorted values."""
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

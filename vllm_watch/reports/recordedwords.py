@@ -1,0 +1,58 @@
+"""Latencies and GPUs of a run in words."""
+
+from __future__ import annotations
+
+from vllm_watch.core.figures import percent, short_time
+from vllm_watch.core.recorded import QUANTILES, Latency
+from vllm_watch.core.recordings import bound_of
+from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
+
+_NAMES = {
+    "ttft_s": "first token",
+    "itl_s": "between tokens",
+    "queue_s": "queue",
+    "request_s": "request",
+}
+"""The latencies that are told in words; the others are parts of a request."""
+_GIB = 1 << 30
+
+
+def latency_words(recorded: RecordedSummary) -> str:
+    """Return percentiles of the latencies, and where they come from; nothing without any."""
+    parts = [
+        f"{label} {_percentiles(recorded.latency[name])}"
+        for name, label in _NAMES.items()
+        if name in recorded.latency
+    ]
+    if not parts:
+        return ""
+    source = "by the plug-in's lines" if recorded.exact else "recorded"
+    return f"{' · '.join(parts)} ({source})"
+
+
+def gpu_words(gpu: GpuSummary) -> str:
+    """Return how a GPU fared: its power first, which tells load better than utilisation."""
+    figures = gpu.figures
+    parts = [f"GPU {gpu.gpu}" + (f" {gpu.name}" if gpu.name else "")]
+    power, used, ran = figures["power_w"], figures["memory_used"], figures["utilization"]
+    if power is not None:
+        parts.append(f"{power.mean:.0f} W (at most {power.max:.0f})")
+    if used is not None:
+        total = f" of {gpu.memory_total / _GIB:.0f}" if gpu.memory_total else ""
+        parts.append(f"{used.max / _GIB:.0f}{total} GiB")
+    if ran is not None:
+        parts.append(f"{percent(ran.mean)} utilised")
+    if (heat := figures["temperature_c"]) is not None:
+        parts.append(f"at most {heat.max:.0f} °C")
+    parts += [f"{why} {percent(share)} of the time" for why, share in gpu.throttled.items()]
+    return ", ".join(parts)
+
+
+def _percentiles(latency: Latency) -> str:
+    parts = []
+    for name in QUANTILES:
+        value, most = getattr(latency, name), bound_of(latency, name)
+        if value is not None:
+            over = most is not None and most < value
+            parts.append(f"{name} {'≤ ' if over else ''}{short_time(most if over else value)}")
+    return " ".join(parts) if parts else f"mean {short_time(latency.mean)}"
