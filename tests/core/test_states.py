@@ -105,7 +105,8 @@ CASES = [
     Case("other lines are not nothing", [BANNER, UP, *every_ten(190), event("error", 480.0)], 500, "stalled", 190),
     Case("a saved log at work", [BANNER, UP, *every_ten(190)], 9999, "ended", 190, saved=True),
     Case("a saved log during the start-up", [BANNER], 9999, "ended", 0, saved=True),
-    Case("a saved log that was ready", [BANNER, UP], 9999, "ended", 60, saved=True),
+    Case("a start-up that nobody has written to for a day", [BANNER], 86_400.1, "ended", 0, live=True, saved=True),
+    Case("not before a day", [BANNER], 86_399.0, "starting", 0, live=True, saved=True),
     # stalled: max(3 cadences, 30 s)
     Case("one line at work, 30 s", [UP, stats(100)], 130, "busy", 100),
     Case("one line at work, more", [UP, stats(100)], 130.1, "stalled", 100),
@@ -129,6 +130,7 @@ CASES = [
     Case("requests and polls do not count", [UP, stats(100), Requests(100.0, {"200": 9}, 9)], 140, "stalled", 100),
     # ready
     Case("ready", [BANNER, UP], 9999, "ready", 60),
+    Case("a saved log that was ready", [BANNER, UP], 9999, "ready", 60, saved=True),
     Case("ready by the twin alone", [BANNER], 30, "ready", 0, twin=[event("ready", None, twin=True)]),
     Case("ready by a request", [BANNER, Requests(0.0, {}, 1)], 30, "ready", 0),
     # idle

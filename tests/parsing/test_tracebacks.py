@@ -74,7 +74,7 @@ def test_it_may_arrive_in_any_number_of_blocks(capture: str) -> None:
 def test_it_stands_where_it_stood_however_it_arrives(cut: int) -> None:
     lines = (STAMPED % 1 + SHORT + STAMPED % 9).splitlines(keepends=True)
     (event,) = read(b"".join(lines[:cut]), b"".join(lines[cut:]), twin=False)
-    assert event.fields["after"] == at(1)
+    assert event.after == at(1)
 
 
 def test_the_event_of_a_cut_traceback_comes_before_what_follows() -> None:
@@ -84,7 +84,7 @@ def test_the_event_of_a_cut_traceback_comes_before_what_follows() -> None:
 
 
 def test_nothing_stamped_before_it_is_none() -> None:
-    assert read(SHORT)[0].fields["after"] is None
+    assert read(SHORT)[0].after is None
 
 
 def test_two_of_them_are_two_events() -> None:

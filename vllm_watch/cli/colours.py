@@ -16,6 +16,7 @@ _CODES = {
     "stopped": "33",
     "starting": "36",
     "no-stats": "36",
+    "finished": "32",
     "ready": "32",
     "idle": "32",
     "busy": "32",

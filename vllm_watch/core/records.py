@@ -60,6 +60,10 @@ class Event:
     """True when the line stood in the `.err` twin (or another companion file) of the log."""
     continues: bool = False
     """True when the line belongs to the error event just before."""
+    process: str = ""
+    """The process that wrote an error, empty where the line does not name it."""
+    after: float | None = None
+    """Epoch seconds of the newest stamp before a line without one, in its own file."""
 
 
 @dataclass(frozen=True, slots=True)

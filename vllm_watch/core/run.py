@@ -31,6 +31,8 @@ vLLM says so itself: `Enforce eager set, disabling torch.compile and CUDAGraphs`
 is `init engine (profile, create kv cache, warmup model)`.
 """
 _READY_KINDS = frozenset({"server_up", "ready"})
+PROCESSING = "processing prompts"
+"""Phase of the progress bar of a run of the class `LLM`, without a server."""
 HTTP_ERRORS = "http_errors"
 """Kind of the event that stands for a burst of requests answered with an error."""
 _FORGETTABLE = frozenset({"error", "spike", HTTP_ERRORS})
@@ -89,6 +91,8 @@ class Run:
     traffic: Traffic = field(default_factory=Traffic)
     progress: tuple[Event, float | None] | None = None
     """Newest state of a progress bar of the start-up, and when it arrived."""
+    prompts: Moment | None = None
+    """Newest state of the progress bar of a run without a server."""
     writers: dict[int, set[str]] = field(default_factory=dict)
     """Engine to the API servers that write lines for it."""
     text: int = 0
@@ -117,14 +121,17 @@ class Run:
     def add_event(self, event: Event, arrived: float | None) -> None:
         """Keep an event; a line that continues the error before it joins that."""
         if event.kind == "progress":
-            self.progress = (event, arrived)
+            if event.fields.get("phase") == PROCESSING:
+                self.prompts = self._moment(event, arrived)
+            else:
+                self.progress = (event, arrived)
             return
         if self.config.get("enforce_eager") is True:
             event = _eager(event)
         if event.time is not None:
             self.stamp(event.time)
         begun = self._newest_of(own=True) if event.continues else None
-        if begun is not None:
+        if begun is not None and begun.event.twin == event.twin:
             if len(begun.lines) < MOST_ERROR_LINES:
                 begun.lines.append(event.text)
                 self._count_text(len(event.text))
@@ -210,7 +217,7 @@ class Run:
             self.progress = (self.progress[0], self.progress[1] + seconds)
         for series in self.series.values():
             series.shift(seconds)
-        for moment in self.moments:
+        for moment in (*self.moments, *([self.prompts] if self.prompts else ())):
             event = moment.event
             if event.time is not None:
                 moment.event = replace(event, time=event.time + seconds)
@@ -224,10 +231,14 @@ class Run:
                 setattr(self, name, value + seconds)
 
     def _keep(self, event: Event, arrived: float | None) -> None:
-        self.moments.append(Moment(event, arrived, self.newest_stamp))
+        self.moments.append(self._moment(event, arrived))
         self._count_text(len(event.text))
         if len(self.moments) > MOST_EVENTS:
             self._forget()
+
+    def _moment(self, event: Event, arrived: float | None) -> Moment:
+        stamps = [at for at in (self.newest_stamp, event.after) if at is not None]
+        return Moment(event, arrived, max(stamps, default=None))
 
     def _count_text(self, characters: int) -> None:
         """Take notice of text, and forget events where it becomes too much to watch for weeks."""

@@ -6,19 +6,25 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from vllm_watch.core.run import Moment, Run, Stretch
+from vllm_watch.core.evidence import Offline, evidence_at
+from vllm_watch.core.run import Run, Stretch
 
 State = Literal[
-    "dead", "stopped", "starting", "no-stats", "ended", "stalled", "ready", "idle", "busy"
+    "dead",
+    "stopped",
+    "starting",
+    "no-stats",
+    "finished",
+    "ended",
+    "stalled",
+    "ready",
+    "idle",
+    "busy",
 ]
-
-STARTUP_TRACEBACK_SECONDS = 30.0
-"""A traceback without envelope ends the start-up if nothing stamped follows for this long."""
-_DEATHS = frozenset({"dead", "killed", "usage"})
+OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
+"""States that only a new run gets out of."""
 STATS_ARE_OFF = "stats are disabled in this server"
 """Why a server writes no stats lines."""
-_LONG_AGO = -math.inf
-"""When something happened of which neither a stamp nor an arrival is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class StateRules:
     stalled_cadences: float = 3.0
     stalled_floor: float = 30.0
     ended_after: float = 300.0
+    start_lost_after: float = 86_400.0
+    """Seconds of silence after which a start-up is lost, though somebody looks at it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +48,8 @@ class ServerState:
     """The line or the fact behind it."""
     cause: str = ""
     """What killed it, as the format files name it: `out of memory`, `port in use` …"""
-
-
-@dataclass(slots=True)
-class _Evidence:
-    """The events up to a moment, sorted into what they prove."""
-
-    ready: float | None = None
-    no_stats: bool = False
-    stop: float | None = None
-    stop_text: str = ""
-    death: float | None = None
-    death_text: str = ""
-    cause: str = ""
-    cause_text: str = ""
-    phase: str = ""
+    told: tuple[tuple[str, float], ...] = ()
+    """Numbers that the reason of a death tells, by the names of the format files."""
 
 
 def judge(
@@ -70,19 +65,44 @@ def judge(
         rules: limits of silence.
     """
     rules = rules or StateRules()
-    evidence = _evidence(run, now, saved=saved)
+    evidence = evidence_at(run, now, saved=saved)
     if evidence.death is not None:
-        why = evidence.cause_text or evidence.death_text
-        return ServerState("dead", _known(evidence.death), why, evidence.cause)
+        reason = evidence.reason
+        return ServerState(
+            "dead", _known(evidence.death), reason.text, reason.cause, told=reason.told
+        )
     if evidence.stop is not None:
         return ServerState("stopped", _known(evidence.stop), evidence.stop_text)
+    quiet = now - _quiet_since(run, now, live=live)
+    offline = evidence.offline
+    if offline is not None and offline.over(quiet > rules.stalled_floor or (saved or not live)):
+        return ServerState("finished", run.newest_stamp, offline.text)
     if evidence.ready is None:
-        if saved:
+        if saved and (not live or quiet > rules.start_lost_after):
             return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
         return ServerState("starting", run.first_stamp, evidence.phase)
     if evidence.no_stats:
         return ServerState("no-stats", _known(evidence.ready), STATS_ARE_OFF)
+    if offline is not None and not run.series:
+        return _offline_state(run, offline, quiet, evidence.ready, saved=saved, rules=rules)
     return _working_state(run, now, evidence.ready, live=live, saved=saved, rules=rules)
+
+
+def _offline_state(
+    run: Run, offline: Offline, quiet: float, began: float, *, saved: bool, rules: StateRules
+) -> ServerState:
+    """Judge a run without a server by its progress bar."""
+    if offline.done:
+        return ServerState("ready", _known(began), offline.text)
+    if saved or quiet > rules.ended_after:
+        return ServerState("ended", run.newest_stamp, f"the log ends at {offline.text}")
+    return ServerState("busy", _known(began), offline.text)
+
+
+def _quiet_since(run: Run, now: float, *, live: bool) -> float:
+    """Return when anything was written last, as far as is known by `now`."""
+    known = [run.newest_stamp, run.newest_arrival]
+    return max((at for at in known if at is not None and (live or at <= now)), default=now)
 
 
 def _working_state(
@@ -96,8 +116,7 @@ def _working_state(
         and (written := _written(run, engine, index, now, live=live)) is not None
     }
     if not newest:
-        name: State = "ended" if saved else "ready"
-        return ServerState(name, _known(ready), "no stats line yet")
+        return ServerState("ready", _known(ready), "no stats line yet")
     working = {engine: at for engine, at in newest.items() if _work(run, engine, at[0])}
     if not working:
         return ServerState("idle", _since(run, now, busy=False))
@@ -179,73 +198,4 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
 
 def phase_at(run: Run, now: float) -> str:
     """Return the start-up phase that a run is in at `now`, in words."""
-    return _evidence(run, now, saved=False).phase
-
-
-def _evidence(run: Run, now: float, *, saved: bool) -> _Evidence:
-    """Fold the events up to `now` into what they prove."""
-    found = _Evidence()
-    if run.first_request is not None and run.first_request <= now:
-        found.ready = run.first_request
-    for series in run.series.values():
-        if series.times and series.times[0] <= now:
-            first = series.times[0]
-            found.ready = first if found.ready is None else min(found.ready, first)
-    times = ((_LONG_AGO if at is None else at, moment) for at, moment in run.placed())
-    placed = [(at, moment) for at, moment in times if at <= now]
-    for at, moment in placed:
-        _weigh(found, at, moment)
-    for at, moment in placed:
-        _weigh_end(found, at, moment)
-    if found.ready is None and found.death is None and found.stop is None:
-        _weigh_traceback(found, run, now, placed, saved=saved)
-    return found
-
-
-def _weigh(found: _Evidence, at: float, moment: Moment) -> None:
-    event = moment.event
-    if event.kind in ("server_up", "ready"):
-        found.ready = at if found.ready is None else min(found.ready, at)
-    elif event.kind == "no_stats":
-        found.no_stats = True
-    elif event.kind == "stop" and found.stop is None and found.death is None:
-        found.stop, found.stop_text = at, event.text
-    elif event.kind == "shutting_down" and not event.twin and found.death is None:
-        if found.stop is None:
-            found.stop, found.stop_text = at, event.text
-    elif event.kind in _DEATHS and found.stop is None and found.death is None:
-        found.death, found.death_text = at, event.text
-        if event.kind in ("killed", "usage"):
-            found.cause = {"killed": "batch system", "usage": "bad flags"}[event.kind]
-    elif event.kind == "cause" and not found.cause:
-        found.cause, found.cause_text = str(event.fields.get("cause", "")), event.text
-    phase = event.fields.get("phase")
-    if isinstance(phase, str):
-        found.phase = phase
-
-
-def _weigh_end(found: _Evidence, at: float, moment: Moment) -> None:
-    """A `Shutting down` in the twin means stopped only if the run has no death line."""
-    event = moment.event
-    if event.kind == "shutting_down" and event.twin and found.death is None and found.stop is None:
-        found.stop, found.stop_text = at, event.text
-
-
-def _weigh_traceback(
-    found: _Evidence,
-    run: Run,
-    now: float,
-    placed: list[tuple[float, Moment]],
-    *,
-    saved: bool,
-) -> None:
-    """A bare traceback ends a start-up unless a stamped line follows it."""
-    for at, moment in placed:
-        if moment.event.kind != "traceback":
-            continue
-        followed = run.newest_stamp is not None and run.newest_stamp > at
-        if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
-            found.death = at
-            found.death_text = str(moment.event.fields.get("error", moment.event.text))
-            found.cause = str(moment.event.fields.get("cause", ""))
-            return
+    return evidence_at(run, now, saved=False).phase

@@ -89,7 +89,7 @@ def findings_at(
         last_words = [_alert_finding(case, span, at, before) for span in _earliest(before)]
         last_words += _unexplained((f for f in trends if f.severity != "note"), before)
         found += [_before_the_end(finding, state) for finding in last_words]
-    elif state.name != "stopped":
+    elif state.name not in ("stopped", "finished"):
         firing = case.alerts.firing(time)
         found += [_alert_finding(case, span, time, firing) for span in _earliest(firing)]
         found += _unexplained(trends, firing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from vllm_watch.core.records import Event, Record, Sample
@@ -11,7 +10,7 @@ from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.literals import Literals
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock
-from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader
+from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader, process_of
 
 LONGEST_PREFIX = 400
 """Bytes of wrappers that may stand before a line."""
@@ -65,32 +64,41 @@ class BareLines:
         line = self._formats.unwrapper.strip(raw.decode("utf-8", "replace")).rstrip("\r\n ")
         if line.startswith(TRACEBACK.decode()):
             begun = self.traceback.begin(block, start, stamp, self._line[1])
-            return [self.with_cause(event) for event in begun]
-        return list(self._events(block, start, position, end, line))
+            return [self._known(event) for event in begun]
+        found = self._event(block, start, position, end, line)
+        if found is None or self.traceback.told(line):
+            return []
+        process = process_of(raw.decode("utf-8", "replace").partition(line)[0])
+        time = _torch_time(found, clock)
+        return [replace(found, time=time, process=process, after=stamp)]
 
     def rest(self, block: bytes) -> list[Record]:
         """At a block's beginning: go on with a traceback that an earlier block began."""
-        return [self.with_cause(event) for event in self.traceback.rest(block)]
+        return [self._known(event) for event in self.traceback.rest(block)]
 
-    def with_cause(self, event: Event) -> Event:
-        """Return a traceback with its cause, if its error is one that the formats know."""
-        error = str(event.fields.get("error", ""))
+    def _known(self, event: Event) -> Event:
+        """Return a line of a traceback with what the formats know of its error.
+
+        A further line of a message that tells the cause is an event of its own.
+        """
+        error = str(event.fields.get("error", event.text))
         for form in self._formats.events:
-            if form.kind == "cause" and form.contains.decode() in error:
+            if form.kind in ("cause", "dead") and form.contains.decode() in error:
                 fields = form.read(error)
-                if fields is not None:
-                    return replace(event, fields={**event.fields, "cause": fields["cause"]})
+                if fields is None:
+                    continue
+                if event.continues:
+                    return replace(event, kind=form.kind, fields=fields, continues=False)
+                return replace(event, fields={**event.fields, **fields})
         return event
 
-    def _events(
-        self, block: bytes, start: int, position: int, end: int, line: str
-    ) -> Iterator[Event]:
+    def _event(self, block: bytes, start: int, position: int, end: int, line: str) -> Event | None:
         for form in self._formats.bare_events:
             if block.find(form.contains, start, end) == position:
                 fields = form.read(line)
                 if fields is not None:
-                    yield Event(form.kind, None, shown(line.encode()), fields, twin=self._twin)
-                    return
+                    return Event(form.kind, None, shown(line.encode()), fields, twin=self._twin)
+        return None
 
     def _progress(self, block: bytes, start: int, position: int, end: int) -> list[Event] | None:
         """Return the newest state of the progress bar at `position`, None if there is none.
@@ -122,6 +130,14 @@ def _line_around(block: bytes, position: int) -> tuple[int, int]:
     end = block.find(b"\n", position)
     start = block.rfind(b"\n", max(0, position - LONGEST_BAR), position) + 1
     return start, len(block) if end < 0 else end
+
+
+def _torch_time(event: Event, clock: StampClock) -> float | None:
+    """Return the time of a line of torch's own, whose stamp is `MMDD HH:MM:SS`."""
+    stamp = event.fields.get("torch_stamp")
+    if not isinstance(stamp, str):
+        return None
+    return clock.resolve(f"{stamp[:2]}-{stamp[2:]}".encode())
 
 
 def _own_sample(form: LineForm, raw: bytes, clock: StampClock) -> Sample | None:

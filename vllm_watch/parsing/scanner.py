@@ -227,8 +227,9 @@ class Scanner:
         continues = site == self._error_site
         self._error_site = site
         if event is not None:
-            return event
-        return Event("error", time, shown(body), {}, envelope.level, continues=continues)
+            return replace(event, process=envelope.process)
+        text, process = shown(body), envelope.process
+        return Event("error", time, text, {}, envelope.level, continues=continues, process=process)
 
     def _own_stats(self, scan: Scan, found: list[Record], block: bytes, position: int) -> int:
         """Take notice of the samples of another server; count the words that look like ours."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from vllm_watch.core.records import Event
+from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.parsing.text import shown
 
 TRACEBACK = b"Traceback (most recent call last):"
@@ -13,11 +14,27 @@ TRACEBACK = b"Traceback (most recent call last):"
 
 _LONGEST = 400
 _LONGEST_LINE = 16_384
-_ERROR = re.compile(r"(?!INFO\b|WARNING\b|DEBUG\b|ERROR\b)[A-Za-z_][\w.]{0,200}(?:: |$)")
+_FURTHER = 12
+"""Lines behind the error that may belong to its message."""
+_ERROR = re.compile(
+    r"(?!INFO\b|WARNING\b|DEBUG\b|ERROR\b)[A-Za-z_][\w.]{0,200}(?:\([\w.]{1,80}\))?(?:: |:?$)"
+)
+_GOES_ON = re.compile(r":$|\d validation errors? for ")
+"""An error whose message goes on at column 0."""
+_PROCESS = re.compile(r"\(([A-Za-z_]\w{0,60})(?: [^()\n]{0,120})?\) ")
+
+
+def process_of(prefix: str) -> str:
+    """Return the name of the process in what stands before a line, empty if there is none."""
+    names = _PROCESS.findall(prefix)
+    return str(names[-1]) if names else ""
 
 
 class TracebackReader:
-    """Collects the lines of a traceback, also when they arrive in two blocks."""
+    """Collects the lines of a traceback, also when they arrive in several blocks.
+
+    It is told as soon as its error is read; what follows of the error's message continues it.
+    """
 
     def __init__(self, strip: Callable[[str], str], *, twin: bool) -> None:
         """Read the tracebacks of one file; `strip` takes wrappers off a line."""
@@ -25,6 +42,13 @@ class TracebackReader:
         self._twin = twin
         self._open: list[str] | None = None
         self._after: float | None = None
+        self._process = ""
+        self._error = ""
+        """The error, once it was told."""
+
+    def told(self, line: str) -> bool:
+        """Tell whether a line is the error of the newest traceback."""
+        return bool(line) and line == self._error
 
     def begin(
         self, block: bytes, start: int, stamp: float | None, end: int | None = None
@@ -33,7 +57,8 @@ class TracebackReader:
 
         `end` is where its first line ends, if that is known: lines can be very long.
         """
-        self._open, self._after = [], stamp
+        self._open, self._after, self._process = [], stamp, ""
+        self._error = ""
         return self._collect(block, start, end)
 
     def rest(self, block: bytes) -> list[Event]:
@@ -41,29 +66,59 @@ class TracebackReader:
         return [] if self._open is None else self._collect(block, 0)
 
     def _collect(self, block: bytes, start: int, end: int | None = None) -> list[Event]:
-        lines = self._open
-        assert lines is not None
-        while start < len(block):
+        found: list[Event] = []
+        while start < len(block) and self._open is not None:
             if end is None:
                 end = block.find(b"\n", start)
                 end = len(block) if end < 0 else end
-            line = self._strip(shown(block[start : min(end, start + _LONGEST_LINE)]))
+            whole = shown(block[start : min(end, start + _LONGEST_LINE)])
             start, end = end + 1, None
-            inside = not lines or line.startswith((" ", "\t"))
-            error = line if not inside and _ERROR.match(line) else ""
-            if inside or error:
-                lines.append(line)
-            if not inside or len(lines) >= _LONGEST:
-                return [self._event(lines, error)]
-        return []
+            line = self._strip(whole)
+            process = process_of(whole[: len(whole) - len(line)])
+            if not self._open and not self._error:
+                self._process = process
+            elif self._error and process != self._process:
+                self._open = None
+                break
+            event = self._further(line) if self._error else self._next(line)
+            found += [] if event is None else [event]
+        return found
 
-    def _event(self, lines: list[str], error: str) -> Event:
-        self._open = None
+    def _next(self, line: str) -> Event | None:
+        """Take a line up to the error; return the traceback once it is complete."""
+        lines = self._open
+        assert lines is not None
+        inside = not lines or line.startswith((" ", "\t"))
+        error = line if not inside and _ERROR.match(line) else ""
+        if inside or error:
+            lines.append(line)
+        if inside and len(lines) < _LONGEST:
+            return None
+        self._error, self._open = error, [] if error else None
+        fields: dict[str, FieldValue] = {"error": error or "unknown error"}
+        return self._event("traceback", "\n".join(lines), fields)
+
+    def _further(self, line: str) -> Event | None:
+        """Take a line behind the error; return it if it belongs to its message."""
+        lines = self._open
+        assert lines is not None
+        inside = line.startswith((" ", "\t")) or (
+            not lines and bool(line) and _GOES_ON.search(self._error) is not None
+        )
+        if not inside or len(lines) >= _FURTHER:
+            self._open = None
+            return None
+        lines.append(line)
+        return replace(self._event("error", line, {}), continues=True)
+
+    def _event(self, kind: str, text: str, fields: Mapping[str, FieldValue]) -> Event:
         return Event(
-            "traceback",
+            kind,
             None,
-            "\n".join(lines),
-            {"error": error or "unknown error", "after": self._after},
+            text,
+            fields,
             "ERROR",
             twin=self._twin,
+            process=self._process,
+            after=self._after,
         )

@@ -31,6 +31,7 @@ _BY_STATE = {
     "stopped": CRITICAL,
     "ended": CRITICAL,
     "stalled": CRITICAL,
+    "finished": OK,
     "starting": OK,
     "ready": OK,
     "idle": OK,

@@ -10,7 +10,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.run import Run
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
@@ -21,8 +21,6 @@ Outcome = Literal["ready", "died"]
 
 UP = frozenset({"ready", "idle", "busy", "no-stats"})
 """States in which a server answers requests."""
-OVER = frozenset({"dead", "stopped", "ended"})
-"""States that only a new run gets out of."""
 GRACE_SECONDS = 5.0
 """The HTTP server announces itself before it answers: so long its own word for that, which may
 stand in no file at all, is waited for."""

@@ -8,7 +8,7 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.core.states import ServerState
+from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
@@ -23,6 +23,7 @@ _SHAPES = {
     "ready": "○",
     "starting": "◐",
     "stopped": "■",
+    "finished": "■",
     "dead": "✖",
     "no-stats": "?",
     "ended": "…",
@@ -128,7 +129,7 @@ def make_row(
         time, span = time - server.skew, (span[0] - server.skew, span[1] - server.skew)
     health = monitor.health(server, time, live=live, saved=saved)
     run = server.run_at(time)
-    gone = health.state.name in ("dead", "stopped", "ended", "starting", "no-stats", "ready")
+    gone = health.state.name in (*OVER, "starting", "no-stats", "ready")
     values = Values() if gone else server_values(run, time)
     since = newest_age(run, time, live=live)
     if health.state.name == "starting" and not run.moments:

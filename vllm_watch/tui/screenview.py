@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.moments import since_words
+from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.jobs import JobWatch
@@ -173,7 +174,7 @@ def make_view(
     if rows:
         at = rows[selected]
         server = monitor.store.servers[at.source]
-        over = at.state.name in ("dead", "ended", "stopped")
+        over = at.state.name in OVER
         fits = timeline.fitted and timeline.span is not None
         span = fitted_window(server, window) if fits else window
         charts = tuple(chart_specs(monitor, server, at.engine, span, over=over).items())

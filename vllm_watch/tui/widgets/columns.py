@@ -241,7 +241,7 @@ class CellDrawer:
 
     def _state(self, row: Row, _: int) -> Text:
         role = row.severity if row.severity in ("warning", "critical") else "text"
-        if row.state.name in ("idle", "stopped", "ready"):
+        if row.state.name in ("idle", "stopped", "finished", "ready"):
             role = "muted"
         return Text(row.word, style=self._palette[role])
 

@@ -1,0 +1,183 @@
+"""What the events of a run prove: that it is up, that it was stopped, that it died and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from vllm_watch.core.reasons import DEATHS, ERRORS, INTERRUPT, Reason, reason_of
+from vllm_watch.core.run import Moment, Run
+
+STARTUP_TRACEBACK_SECONDS = 30.0
+"""A traceback without envelope ends the start-up if nothing stamped follows for this long."""
+REASON_SECONDS = 60.0
+"""Errors at most this long before or after the first word of a death can say why."""
+_LONG_AGO = -math.inf
+"""When something happened of which neither a stamp nor an arrival is known."""
+_SERVED = frozenset({"version", "server_up", "ready", "process_started"})
+"""Kinds of events that only a server writes, no run of the class `LLM`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """How far a run without a server is: prompts from a list, and then it ends by itself."""
+
+    prompts: int | None = None
+    """Prompts of the newest progress bar that are processed; None where there is no bar."""
+    total: int | None = None
+    left: bool = False
+    """Whether the workers were told to go, or the process said that it exits."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the newest bar is full."""
+        return self.prompts is not None and self.prompts == self.total
+
+    def over(self, quiet: bool) -> bool:
+        """Tell whether it has finished; a full bar may be one of several while it is not quiet."""
+        return self.left if not self.done else self.left or quiet
+
+    @property
+    def text(self) -> str:
+        """How far it is, in words."""
+        if self.prompts is None:
+            return "the workers have left"
+        return f"{self.prompts:,} of {self.total:,} prompts processed"
+
+
+@dataclass(slots=True)
+class Evidence:
+    """The events up to a moment, sorted into what they prove."""
+
+    ready: float | None = None
+    no_stats: bool = False
+    stop: float | None = None
+    stop_text: str = ""
+    death: float | None = None
+    reason: Reason = field(default_factory=lambda: Reason(""))
+    """Why it died, if it did."""
+    phase: str = ""
+    offline: Offline | None = None
+    """How far it is, if it is a run without a server."""
+
+
+def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
+    """Fold the events up to `now` into what they prove."""
+    found = Evidence()
+    if run.first_request is not None and run.first_request <= now:
+        found.ready = run.first_request
+    for series in run.series.values():
+        if series.times and series.times[0] <= now:
+            first = series.times[0]
+            found.ready = first if found.ready is None else min(found.ready, first)
+    times = ((_LONG_AGO if at is None else at, moment) for at, moment in run.placed())
+    placed = [(at, moment) for at, moment in times if at <= now]
+    for at, moment in placed:
+        _weigh(found, run, at, moment)
+    for at, moment in placed:
+        _weigh_end(found, at, moment)
+    if found.ready is None and found.death is None and found.stop is None:
+        _weigh_traceback(found, run, now, placed, saved=saved)
+    if found.death is not None:
+        _weigh_reason(found, found.death, placed)
+    elif found.stop is None:
+        _weigh_offline(found, run, now, placed)
+    return found
+
+
+def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
+    event = moment.event
+    if event.kind in ("server_up", "ready"):
+        found.ready = at if found.ready is None else min(found.ready, at)
+    elif event.kind == "no_stats":
+        found.no_stats = True
+    elif found.stop is None and found.death is None:
+        if event.kind == "stop" or (event.kind == "shutting_down" and not event.twin):
+            found.stop, found.stop_text = at, event.text
+        elif _interrupted(moment):
+            found.stop, found.stop_text = at, "interrupted from the keyboard, or asked to end"
+        elif event.kind in DEATHS and not _went_on(run, at, moment):
+            found.death = at
+    phase = event.fields.get("phase")
+    if isinstance(phase, str):
+        found.phase = phase
+
+
+def _interrupted(moment: Moment) -> bool:
+    """Tell whether a traceback of the process itself ends in Ctrl-C."""
+    error = str(moment.event.fields.get("error", ""))
+    return moment.event.kind == "traceback" and error.partition(":")[0] == INTERRUPT
+
+
+def _went_on(run: Run, at: float, moment: Moment) -> bool:
+    """Tell whether a server generated tokens after an unstamped word for a death.
+
+    Such a word (`Killed`) may be about another process; the batch system's is about the job.
+    """
+    if moment.event.time is not None or "outside" in moment.event.fields:
+        return False
+    for series in run.series.values():
+        rates = series.columns.get("generation_tps")
+        after = series.index_at(at + STARTUP_TRACEBACK_SECONDS)
+        start = 0 if after is None else after + 1
+        if rates is not None and any(rate > 0 for rate in rates[start:]):
+            return True
+    return False
+
+
+def _weigh_end(found: Evidence, at: float, moment: Moment) -> None:
+    """A `Shutting down` in the twin means stopped only if the run has no death line."""
+    event = moment.event
+    if event.kind == "shutting_down" and event.twin and found.death is None and found.stop is None:
+        found.stop, found.stop_text = at, event.text
+
+
+def _weigh_traceback(
+    found: Evidence, run: Run, now: float, placed: list[tuple[float, Moment]], *, saved: bool
+) -> None:
+    """A bare traceback ends a start-up unless a stamped line follows it."""
+    for at, moment in placed:
+        if moment.event.kind != "traceback":
+            continue
+        followed = run.newest_stamp is not None and run.newest_stamp > at
+        if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
+            found.death = at
+            return
+
+
+def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Moment]]) -> None:
+    """Find out why it died; who pressed Ctrl-C stopped it.
+
+    Of a start-up every error counts, of a server that was up only those about its end: others
+    are about requests.
+    """
+    started = found.ready is not None and found.ready <= death
+    first = death - REASON_SECONDS if started else -math.inf
+    last = death + REASON_SECONDS if math.isfinite(death) else math.inf
+    errors = [m for at, m in placed if m.event.kind in ERRORS and first <= at <= last]
+    reason = reason_of(errors)
+    if reason is not None and reason.by_hand:
+        found.death, found.stop = None, death
+        found.stop_text = "interrupted from the keyboard, or asked to end"
+    elif reason is not None:
+        found.reason = reason
+
+
+def _weigh_offline(
+    found: Evidence, run: Run, now: float, placed: list[tuple[float, Moment]]
+) -> None:
+    """Tell how far a run without a server is."""
+    kinds = {moment.event.kind for _, moment in placed}
+    if kinds & _SERVED or run.first_request is not None:
+        return
+    bar = run.prompts
+    at = None if bar is None else bar.arrived or bar.newest_stamp
+    left = "exit" in kinds and "engine_config" in kinds
+    if bar is not None and (at is None or at <= now):
+        done, total = bar.event.fields.get("done"), bar.event.fields.get("total")
+        if isinstance(done, int) and isinstance(total, int):
+            found.offline = Offline(done, total, left)
+            found.ready = found.ready if found.ready is not None or at is None else at
+            found.ready = _LONG_AGO if found.ready is None else found.ready
+    elif left:
+        found.offline = Offline(left=True)

@@ -1,0 +1,153 @@
+"""Why a server died: the first exception of its engine, else the first error that says more.
+
+vLLM writes the same death several times over: a worker's traceback, the engine's, the API server's,
+and sentences that only say that there is one (`EngineCore failed to start.`). Format files mark
+such sentences as `vague`; what says why is the last line of the first traceback.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vllm_watch.core.records import FieldValue
+from vllm_watch.core.run import Moment
+
+TRACEBACK = "Traceback (most recent call last):"
+DEATHS = frozenset({"dead", "killed", "usage"})
+"""Kinds of events after which a server is no more."""
+ERRORS = frozenset({*DEATHS, "cause", "error", "traceback"})
+"""Kinds of events that can say why."""
+INTERRUPT = "KeyboardInterrupt"
+"""The exception of somebody who pressed Ctrl-C, or of a signal that asked to stop."""
+
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
+_VALIDATION = re.compile(r"\d+ validation errors? for \w+")
+_NONE: Mapping[str, FieldValue] = {}
+_FURTHER = 12
+"""Lines behind an exception in which the rest of its message is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a server died."""
+
+    text: str
+    """The exception or the sentence, without module path."""
+    cause: str = ""
+    """What the format files call it: `out of memory`, `port in use` …"""
+    told: tuple[tuple[str, float], ...] = ()
+    """Numbers that the line itself tells, by the names of the format files."""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is no fault: somebody stopped the server."""
+        return self.text.partition(":")[0] == INTERRUPT
+
+
+class _Line(NamedTuple):
+    """A line of an error message."""
+
+    text: str
+    process: str
+    kind: str
+    """Kind of the event that it begins, empty for a further line of one."""
+    fields: Mapping[str, FieldValue]
+
+
+def reason_of(errors: Iterable[Moment]) -> Reason | None:
+    """Return why a server died, None if no line says anything.
+
+    Args:
+        errors: the error messages about its end (`ERRORS`), in order.
+    """
+    lines = list(_lines(errors))
+    best = min(_candidates(lines), key=lambda candidate: candidate[:2], default=None)
+    if best is not None:
+        return best[2]
+    telling = (line for line in lines if line.kind and "vague" not in line.fields)
+    first = next(telling, lines[0] if lines else None)
+    return None if first is None else _reason(first, [])
+
+
+def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
+    """Yield what can be the reason, with its rank (the least is the best) and its place.
+
+    Whoever ended the job from outside comes first, then engines and workers, then API servers.
+    """
+    for process in dict.fromkeys(line.process for line in lines):
+        own = [(index, line) for index, line in enumerate(lines) if line.process == process]
+        rank = int(process.lower().startswith("apiserver"))
+        for index, line in own:
+            if line.kind in DEATHS and "vague" not in line.fields:
+                yield -1 if "outside" in line.fields else rank, index, _reason(line, [])
+        for place in _exceptions([line for _, line in own]):
+            index, line = own[place]
+            if "vague" not in line.fields:
+                rest = [other for _, other in own[place + 1 : place + 1 + _FURTHER]]
+                yield rank, index, _reason(line, rest)
+
+
+def _lines(errors: Iterable[Moment]) -> Iterator[_Line]:
+    for moment in errors:
+        event = moment.event
+        texts = event.text.splitlines() or [""]
+        # A traceback of its own is one event: its last line is what its fields are about.
+        own = len(texts) - 1 if event.kind == "traceback" else 0
+        for index, text in enumerate([*texts, *moment.lines]):
+            begins = index == own
+            kind, fields = (event.kind, event.fields) if begins else ("", _NONE)
+            yield _Line(text, event.process, kind, fields)
+
+
+def _exceptions(lines: list[_Line]) -> Iterator[int]:
+    """Yield the places of the last lines of tracebacks among the lines of one process."""
+    inside = False
+    for place, line in enumerate(lines):
+        if TRACEBACK in line.text:
+            inside = True
+        elif inside and _EXCEPTION.match(line.text):
+            inside = False
+            yield place
+
+
+def _reason(line: _Line, rest: list[_Line]) -> Reason:
+    """Return what a line says, with those behind it that belong to its message."""
+    text, fields = line.text.strip(), line.fields
+    found = _EXCEPTION.match(text)
+    if found:
+        text = found[1]
+    message: list[_Line] = []
+    for other in rest:
+        if TRACEBACK in other.text or other.kind in DEATHS:
+            break
+        message.append(other)
+    if _VALIDATION.search(text):
+        text, fields = _validation(text, fields, message)
+    elif text.endswith(":") and message:
+        following = _reason(message[0], [])
+        text, fields = following.text, message[0].fields or fields
+    if "cause" not in fields:
+        fields = next((one.fields for one in message if "cause" in one.fields), fields)
+    told = tuple(
+        (name, float(value))
+        for name, value in fields.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    )
+    return Reason(text, str(fields.get("cause", "")), told)
+
+
+def _validation(
+    text: str, fields: Mapping[str, FieldValue], message: list[_Line]
+) -> tuple[str, Mapping[str, FieldValue]]:
+    """Return the line of a pydantic error that says what is wrong: with what, if it names that."""
+    for place, line in enumerate(message):
+        said, bracket, _ = line.text.strip().partition(" [type=")
+        if said.startswith(("Value error, ", "Assertion failed, ")):
+            return said, line.fields
+        if bracket:
+            name = message[place - 1].text.strip() if place else ""
+            return (f"{name}: {said}" if name else said), line.fields
+    return text, fields
