@@ -15,6 +15,7 @@ from typing import Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.core.run import Run
+from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import excerpt
@@ -22,7 +23,7 @@ from vllm_watch.reports.following import FollowedServers
 from vllm_watch.reports.present import Now
 from vllm_watch.reports.summary import summary_of
 from vllm_watch.reports.summaryjson import finding_json, run_json
-from vllm_watch.reports.waiting import OVER, UP, error_lines
+from vllm_watch.reports.waiting import UP, error_lines
 
 MOST_SAMPLES = 500
 """Points of an answer; a longer span is answered with a coarser step, and says so."""
