@@ -30,9 +30,11 @@ from vllm_watch.health.jobs import JobWatch, Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import FileReader, ReadOptions
 from vllm_watch.sources.follower import FollowOptions
-from vllm_watch.tui.charts import draw_chart
-from vllm_watch.tui.screenview import Choices, make_view
+from vllm_watch.tui.charts import draw_panel
+from vllm_watch.tui.layout import CHARTS
+from vllm_watch.tui.screenview import Choices
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.viewmaker import make_view
 
 HOURS_TOLD = (1, 10, 24, 48, 72, 96, 120, 144, 168, 336, 504, 672)
 """After these hours the memory is told."""
@@ -121,8 +123,10 @@ class Simulation:
         self.timeline.span = span
         self.timeline.cover(*self.monitor.store.reach())
         view = make_view(self.monitor, self.timeline, Choices(), UTC, self._job)
-        for _, spec in view.charts[:4]:
-            draw_chart(spec, 100, 14, PALETTE, UTC)
+        for name in CHARTS[:4]:
+            spec = view.pictures.chart(name)
+            if spec is not None:
+                draw_panel(spec, 100, 14, PALETTE, UTC)
         return time.process_time() - began
 
     def close(self) -> None:

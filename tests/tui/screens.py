@@ -13,8 +13,9 @@ from vllm_watch.core.records import Batch
 from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.screenview import Choices, ScreenView, make_view
+from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.viewmaker import make_view
 
 NOON = at("12:00:00")
 """Where the wall clock of tests stands."""

@@ -21,6 +21,7 @@ from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screens.silence import SilenceScreen
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.glance import Glance
+from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 KILLED = log_of("h100_saturated_then_killed")
 APPEND = """
@@ -168,7 +169,7 @@ async def test_a_replay_tells_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
             wall.now += 1  # 20 s of the log each
             dashboard(app).draw()
             await pilot.pause(0.1)  # and more than one look, if there were any
-        assert "died" in shown(app, Glance)
+        assert "died" in shown(app, VerdictLine)
         app.alerting.look()  # even if somebody looked
     app.alerting.close()
     assert (terminal.rung, terminal.written, told(tmp_path)) == (0, [], [])
@@ -178,19 +179,19 @@ async def test_s_silences_for_a_time_and_takes_it_back() -> None:
     wall = Wall()
     app = replay_app(KILLED, start="2026-11-23 08:51:35", wall=wall)
     async with running(app) as pilot:
-        assert "KV cache full" in shown(app, Glance)
+        assert "KV cache full" in shown(app, VerdictLine)
         assert "✖ 1 critical" in shown(app, Glance)
         await pilot.press("space", "f", "s")
         await until(pilot, lambda: isinstance(app.screen, SilenceScreen))
         await pilot.press("1")
         await until(pilot, lambda: "silenced for 10m" in shown(app, Findings))
-        assert "KV cache full" not in shown(app, Glance)
+        assert "KV cache full" not in shown(app, VerdictLine)
         assert "critical" not in shown(app, Glance)
         wall.now += 541
         dashboard(app).draw()
         await until(pilot, lambda: "silenced for 59s" in shown(app, Findings))
         await pilot.press("s")
-        await until(pilot, lambda: "KV cache full" in shown(app, Glance))
+        await until(pilot, lambda: "KV cache full" in shown(app, VerdictLine))
         assert "silenced" not in shown(app, Findings)
 
 
@@ -204,7 +205,7 @@ async def test_a_silence_runs_out() -> None:
         await until(pilot, lambda: "silenced for 1h" in shown(app, Findings))
         wall.now += 3_601
         dashboard(app).draw()
-        await until(pilot, lambda: "KV cache full" in shown(app, Glance))
+        await until(pilot, lambda: "KV cache full" in shown(app, VerdictLine))
 
 
 async def test_a_silence_until_it_is_over_ends_with_the_alert() -> None:
@@ -218,7 +219,7 @@ async def test_a_silence_until_it_is_over_ends_with_the_alert() -> None:
         dashboard(app).draw()
         app.timeline.seek(at("08:51:35"))
         dashboard(app).draw()
-        await until(pilot, lambda: "KV cache full" in shown(app, Glance))
+        await until(pilot, lambda: "KV cache full" in shown(app, VerdictLine))
         assert "silenced" not in shown(app, Findings)
 
 

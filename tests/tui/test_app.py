@@ -23,7 +23,10 @@ from vllm_watch.tui.screens.help import HelpScreen
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import Glance
+from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.keyline import KeyLine
+from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 KILLED, OPTIMISED = log_of("h100_saturated_then_killed"), log_of("h100_optimised")
 TWO_ENGINES = log_of("cpu_two_engines")
@@ -68,7 +71,7 @@ def view(app: VllmWatch) -> ScreenView:
 
 
 def shown(app: VllmWatch, pane: type[Any]) -> str:
-    return str(app.screen.query_one(pane).render().plain)
+    return str(app.screen.query_one(pane).text)
 
 
 def replay(start: str = "08:51:20", wall: Wall | None = None, *paths: Path) -> VllmWatch:
@@ -99,7 +102,7 @@ async def test_a_replay_begins_where_it_was_told_to() -> None:
     app = replay("08:51:05")
     async with running(app):
         assert app.timeline.moment() == at("08:51:05")
-        assert "KV full" in shown(app, Fleet)
+        assert "KV cache full" in shown(app, VerdictLine)
         assert "REPLAY ×20 08:51:05" in shown(app, Glance)
         assert [row.short for row in view(app).rows] == [":8003"]
 
@@ -142,9 +145,9 @@ async def test_arrows_move_and_home_and_end_are_the_ends() -> None:
     app = replay("08:51:20")
     async with running(app) as pilot:
         start, end = app.timeline.window()
-        assert end - start == 300
+        assert end - start == 150
         await pilot.press("left")
-        assert app.timeline.moment() == at("08:50:20")
+        assert app.timeline.moment() == at("08:50:50")
         await pilot.press("right")
         assert app.timeline.moment() == at("08:51:20")
         await pilot.press("home")
@@ -156,11 +159,11 @@ async def test_arrows_move_and_home_and_end_are_the_ends() -> None:
 
 
 async def test_plus_and_minus_zoom() -> None:
-    """The samples begin at 08:50:01, so the charts show two minutes until somebody chooses."""
+    """The log begins at 08:49:13, so the charts show 2.5 minutes until somebody chooses."""
 
     def width() -> float:
-        (seconds,) = {spec.end - spec.start for _, spec in view(app).charts}
-        return seconds
+        start, end = view(app).pictures.span
+        return end - start
 
     app = replay("08:51:20")
     async with running(app) as pilot:
@@ -168,7 +171,7 @@ async def test_plus_and_minus_zoom() -> None:
         for key in ("minus", "minus", "plus", "plus", "plus"):
             await pilot.press(key)
             widths.append(width())
-        assert widths == [120, 300, 900, 300, 120, 60]
+        assert widths == [150, 300, 900, 300, 120, 60]
         start, end = view(app).window
         assert end - start == 60
 
@@ -207,7 +210,7 @@ async def test_tab_turns_the_pages_of_charts() -> None:
 
         assert charts() == ["chart-throughput", "chart-kv"]
         await pilot.press("tab")
-        assert charts() == ["chart-requests", "chart-prefix"]
+        assert charts() == ["chart-requests", "chart-pace"]
         await pilot.press("shift+tab")
         assert charts() == ["chart-throughput", "chart-kv"]
 
@@ -253,7 +256,7 @@ async def test_enter_opens_the_engines_and_closes_them() -> None:
         await pilot.press("enter")
         assert [row.engine for row in view(app).rows] == [None, 0, 1]
         await pilot.press("down", "down")
-        assert "engine 001" in str(app.screen.query_one("#charts").border_title)
+        assert "Throughput eng 001" in app.screen.query_one("#chart-throughput", Pane).text
         await pilot.press("enter")
         assert [row.engine for row in view(app).rows] == [None]
 
@@ -278,7 +281,7 @@ async def test_a_theme_can_be_chosen() -> None:
             if theme in app.available_themes:
                 app.theme = theme
                 await pilot.pause()
-        assert "KV full" in shown(app, Fleet)
+        assert "KV cache full" in shown(app, VerdictLine)
 
 
 # --- live ---------------------------------------------------------------------------------------
@@ -302,14 +305,14 @@ async def test_a_growing_file_appears_by_itself(tmp_path: Path) -> None:
         (tmp_path / "capture.toml").write_bytes(
             (FIXTURES / "h100_optimised" / "capture.toml").read_bytes()
         )
-        await until(pilot, lambda: "40/0" in shown(app, Fleet))
+        await until(pilot, lambda: "RUNNING" in shown(app, Hero))
         assert "LIVE" in shown(app, Glance)
         assert "speed" not in shown(app, KeyLine)
         wall.now = at("08:50:11")
         with log.open("a", encoding="utf-8") as file:
             file.write("(APIServer pid=1211) INFO 11-23 08:50:11" + tail.partition("\n")[0] + "\n")
-        await until(pilot, lambda: "39/0" in shown(app, Fleet))
-        assert "busy" in shown(app, Fleet)
+        await until(pilot, lambda: view(app).rows[0].values.running == 39)
+        assert view(app).rows[0].state.name == "busy"
         await pilot.press("space")
         assert "PAUSED" in shown(app, Glance)
         await pilot.press("end")

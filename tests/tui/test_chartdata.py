@@ -11,8 +11,9 @@ from vllm_watch.config import ServerSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.chartdata import batch_limit, chart_specs, curve, marks
-from vllm_watch.tui.charts import draw_chart
+from vllm_watch.tui.chartdata import curve, pace_line
+from vllm_watch.tui.charts import ChartSpec, draw_panel
+from vllm_watch.tui.chartspecs import CHART_NAMES, batch_limit, chart_spec, marks
 
 DAY = (at("00:00:00"), at("23:59:59"))
 
@@ -60,17 +61,44 @@ def test_alerts_and_death_stand_on_the_axis() -> None:
     assert marks(monitor, server_of(monitor), at("08:50:00"), at("08:50:30")) == ()
 
 
-def test_the_four_charts_and_their_lines() -> None:
+def specs_of(monitor: Monitor, window: tuple[float, float], **how: bool) -> dict[str, ChartSpec]:
+    server = server_of(monitor)
+    return {name: chart_spec(monitor, server, None, window, name, **how) for name in CHART_NAMES}
+
+
+def test_the_charts_and_their_lines() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
-    specs = chart_specs(monitor, server_of(monitor), None, (at("08:49:00"), at("08:52:00")))
-    assert list(specs) == ["throughput", "kv", "requests", "prefix", "http", "per_request"]
+    specs = specs_of(monitor, (at("08:49:00"), at("08:52:00")))
+    assert list(specs)[:4] == ["throughput", "kv", "requests", "pace"]
+    assert [specs[name].kind for name in CHART_NAMES] == [
+        "mirror", "area", "stack", "area", "area", "stack", "lines",
+    ]  # fmt: skip
     band = specs["kv"].band
     assert band is not None
     assert [band.low, band.high] == pytest.approx([30, 70])
-    assert [limit.value for limit in specs["kv"].limits] == [80]
+    assert [level for level, _ in specs["kv"].heat] == [0, 30, 80, 95]
     assert [limit.value for limit in specs["requests"].limits] == [512]
     assert [limit.value for limit in specs["prefix"].limits] == [60]
     assert max(value or 0 for value in specs["kv"].lines[0].values) == 100
+
+
+def test_the_start_up_is_a_zone_of_the_charts() -> None:
+    """The log begins at 08:49:13 and says at 08:49:51 that the HTTP server starts."""
+    monitor = monitor_of("h100_saturated_then_killed")
+    (zone,) = specs_of(monitor, (at("08:49:00"), at("08:52:00")))["throughput"].zones
+    assert (zone.begin, zone.end) == (at("08:49:13"), at("08:49:51"))
+    assert zone.label.startswith("start-up 38 s|")
+    assert specs_of(monitor, (at("08:50:00"), at("08:52:00")))["kv"].zones == ()
+
+
+def test_the_time_per_token_is_that_of_the_requests_that_ran_meanwhile() -> None:
+    """At 08:50:11 of the capture 23 run after 24, at 559.4 tokens per second."""
+    server = server_of(monitor_of("h100_saturated_then_killed"))
+    line = pace_line(server, None, (at("08:50:00"), at("08:50:12")))
+    rate = server.run.series[0]
+    first, second = rate.sample(0), rate.sample(1)
+    mean = (first["running"] + second["running"]) / 2
+    assert line.values[1] == pytest.approx(mean / second["generation_tps"] * 1000)
 
 
 def test_the_batch_limit_counts_all_engines_and_may_be_told() -> None:
@@ -84,40 +112,41 @@ def test_the_batch_limit_counts_all_engines_and_may_be_told() -> None:
 
 def test_a_server_without_stats_says_so() -> None:
     monitor = monitor_of("cpu_port_in_use")
-    specs = chart_specs(monitor, server_of(monitor), None, DAY)
-    assert specs["throughput"].empty == "no stats line yet"
+    assert specs_of(monitor, DAY)["throughput"].empty == "no stats line yet"
 
 
 def test_http_ends_with_what_the_log_ends_with() -> None:
     """After 08:51:43 the log has 497 answers of 500 and not one of 200 any more."""
     monitor = monitor_of("h100_saturated_then_killed")
     window = (at("08:49:00"), at("08:52:40"))
-    spec = chart_specs(monitor, server_of(monitor), None, window, over=True)["http"]
+    spec = specs_of(monitor, window, over=True)["http"]
     answered, failed = (dict(zip(each.times, each.values, strict=True)) for each in spec.lines)
     assert answered[at("08:50:11")] == 3.1
     assert answered[at("08:51:21")] == 2.1
     assert list(answered.values())[-1] == 0.0
     assert list(failed.values())[-1] == 49.7
     assert set(list(failed.values())[:-1]) == {0.0}
-    lines = draw_chart(spec, 80, 11, {}, UTC).plain.split("\n")
-    assert "─ ok 0.0  ╌ errors 49.7" in lines[0]
-    top = next(row for row, each in enumerate(lines) if each.startswith("  50┤"))
-    zero = next(row for row, each in enumerate(lines) if each.startswith("   0┼"))
-    column = max(len(each.rstrip()) for each in lines[1:zero]) - 1
-    assert lines[top][column] != " "
-    assert 0x2800 < ord(lines[zero][column]) < 0x2900
-    assert lines[zero - 1][column] == " "
+    title = draw_panel(spec, 80, 11, {}, UTC).strips()[0].text
+    assert "ok 0.0  errors 49.7 req/s" in title
 
 
 def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
-    alive, dead = (dict(view_at(monitor, clock).charts) for clock in ("08:51:41", "08:52:20"))
-    assert {spec.over for spec in alive.values()} == {False}
-    assert {spec.over for spec in dead.values()} == {True}
-    title = draw_chart(dead["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
-    assert title.rstrip() == " Requests reqs  last at 08:51:41  ─ run 37  ╌ wait 363"
-    title = draw_chart(alive["requests"], 60, 10, {}, UTC).plain.split("\n")[0]
-    assert title.rstrip() == " Requests reqs  ─ running 37  ╌ waiting 363"
+    alive, dead = (
+        [view_at(monitor, clock).pictures.chart(name) for name in CHART_NAMES]
+        for clock in ("08:51:41", "08:52:20")
+    )
+    assert {spec.over for spec in alive if spec} == {False}
+    assert {spec.over for spec in dead if spec} == {True}
+    requests = CHART_NAMES.index("requests")
+    titles = [
+        draw_panel(spec, 70, 10, {}, UTC).strips()[0].text
+        for spec in (alive[requests], dead[requests])
+        if spec
+    ]
+    assert titles[0].startswith("╭─ Requests  running 37  waiting 363 ─")
+    assert titles[1].startswith("╭─ Requests  last  running 37  waiting 363 ─")
+    assert titles[0].endswith("─ limit 512 ─╮")
 
 
 LONG = 3_000

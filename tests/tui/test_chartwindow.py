@@ -1,4 +1,4 @@
-"""The charts of a young server begin where its samples do."""
+"""The charts of a young server begin at its first line, those of a dead one end at its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.tui.screens import monitor_from, monitor_of, view_at
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.tui.charts.ticks import clock_ticks
-from vllm_watch.tui.chartwindow import SPANS_S, fitted_window
+from vllm_watch.tui.chartwindow import server_window
+from vllm_watch.tui.timeline import FITTED
 
 
 def server_with(*times: float) -> Server:
@@ -24,7 +25,7 @@ def server_with(*times: float) -> Server:
 def test_most_of_the_chart_is_filled_and_its_right_edge_stays() -> None:
     server = server_with(1_000.0, 1_010.0)
     for age in range(20, 880):
-        start, end = fitted_window(server, (1_000.0 + age - 900, 1_000.0 + age))
+        start, end = server_window(server, (1_000.0 + age - 900, 1_000.0 + age))
         assert end == 1_000.0 + age
         assert start <= 1_000.0
         filled = age / (end - start)
@@ -35,12 +36,12 @@ def test_it_grows_by_few_steps_and_never_shrinks() -> None:
     server = server_with(1_000.0, 1_010.0)
     widths = []
     for age in range(5, 1_200):
-        start, end = fitted_window(server, (1_000.0 + age - 900, 1_000.0 + age))
+        start, end = server_window(server, (1_000.0 + age - 900, 1_000.0 + age))
         widths.append(end - start)
     assert widths[0] == 30
     assert widths[-1] == 900
     assert all(a <= b for a, b in pairwise(widths))
-    assert set(widths) == {span for span in SPANS_S if span <= 900}
+    assert set(widths) == {span for span in FITTED if span <= 900}
 
 
 @pytest.mark.parametrize(
@@ -54,29 +55,39 @@ def test_it_grows_by_few_steps_and_never_shrinks() -> None:
 def test_a_window_with_samples_before_it_or_none_stays(
     times: tuple[float, ...], window: tuple[float, float]
 ) -> None:
-    assert fitted_window(server_with(*times), window) == window
+    assert server_window(server_with(*times), window) == window
 
 
 def test_a_log_with_a_clock_of_its_own_is_fitted_in_the_screens_time() -> None:
     server = server_with(1_000.0, 1_010.0)
     server.skew = 7_200.0
-    start, end = fitted_window(server, (7_200.0 + 400, 7_200.0 + 1_300))
+    start, end = server_window(server, (7_200.0 + 400, 7_200.0 + 1_300))
     assert (start, end) == (8_500.0 - 360.0, 8_500.0)
 
 
-def test_the_screen_shows_the_fitted_window_and_a_chosen_one_unfitted() -> None:
-    """The capture's log begins at 08:49:13, its first stats line stands at 08:50:01."""
+def test_the_charts_of_a_server_that_is_gone_end_at_its_end() -> None:
+    """The log begins at 08:49:13 and the engine dies at 08:51:43, 150 s later."""
     monitor = monitor_of("h100_saturated_then_killed")
-    for clock, width in (("08:50:30", 30), ("08:50:40", 60), ("08:51:35", 120), ("08:52:00", 150)):
-        specs = dict(view_at(monitor, clock).charts)
-        assert {spec.end - spec.start for spec in specs.values()} == {width}
-        assert specs["kv"].end == at(clock)
-        assert specs["kv"].start < at("08:50:01")
+    for clock in ("08:52:20", "08:59:00"):
+        start, end = view_at(monitor, clock).pictures.span
+        assert at("08:51:43") < end < at("08:51:50")
+        assert at("08:49:00") < start < at("08:49:13")
+
+
+def test_a_start_up_that_took_long_is_left_out() -> None:
+    """The server starts at 08:52:30 and its first stats line comes at 08:54:10."""
+    monitor = monitor_of("h100_optimised")
+    starting, early, late = (
+        view_at(monitor, clock).pictures.span for clock in ("08:53:20", "08:54:40", "08:57:40")
+    )
+    assert starting[0] < at("08:52:30")
+    assert early[0] == at("08:53:40")
+    assert late[0] < at("08:52:30")
 
 
 @pytest.mark.parametrize("columns", [24, 30, 35, 55, 75, 120])
 def test_a_fitted_axis_has_two_clock_times(columns: int) -> None:
-    for span in SPANS_S:
+    for span in FITTED:
         for shift in range(0, 3_600, 173):
             start = at("08:50:01") + shift
             assert len(clock_ticks(start, start + span, columns, UTC)) >= 2, (span, shift)

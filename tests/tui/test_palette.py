@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import pytest
-from textual.app import App
 from textual.theme import BUILTIN_THEMES
 
-from vllm_watch.tui.palette import DAY_THEME, THEME, palette_of
+from vllm_watch.tui.palette import DAY_THEME, THEME, roles_of
 
 THEMES = {theme.name: theme for theme in (THEME, DAY_THEME, *BUILTIN_THEMES.values())}
 
@@ -28,7 +24,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def colors(name: str) -> dict[str, str]:
-    return palette_of(cast("App[object]", SimpleNamespace(current_theme=THEMES[name])))
+    return roles_of(THEMES[name])
 
 
 def test_the_formula_itself() -> None:

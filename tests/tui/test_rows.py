@@ -5,14 +5,14 @@ import pytest
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of
 from vllm_watch.core.records import Batch, Event, Sample
-from vllm_watch.tui.rows import SPARK_POINTS, Row, Values, engine_rows, make_row, sparkline
+from vllm_watch.tui.rows import Row, Values, engine_rows, make_row
 
 
 def row_at(capture: str, clock: str) -> Row:
     monitor = monitor_of(capture)
     server = next(iter(monitor.store.servers.values()))
     time = at(clock)
-    return make_row(monitor, server, time, (time - 300, time), live=False)
+    return make_row(monitor, server, time, live=False)
 
 
 def test_a_row_shows_the_newest_line_at_the_moment() -> None:
@@ -64,12 +64,12 @@ def test_two_engines_are_added_up_and_shown_apart() -> None:
     monitor = monitor_of("cpu_two_engines")
     server = next(iter(monitor.store.servers.values()))
     time = at("09:24:25")
-    row = make_row(monitor, server, time, (time - 300, time), live=False)
+    row = make_row(monitor, server, time, live=False)
     assert row.engines == 2
     assert row.values.running == 7
     assert row.values.generation_tps == pytest.approx(84.2 + 87.6)
     assert row.values.kv_cache_usage == pytest.approx(0.0015)
-    engines = engine_rows(row, server, time, (time - 300, time))
+    engines = engine_rows(row, server, time)
     assert [(one.engine, one.name, one.values.running) for one in engines] == [
         (0, "engine 000", 2), (1, "engine 001", 5),
     ]  # fmt: skip
@@ -79,23 +79,9 @@ def test_two_engines_are_added_up_and_shown_apart() -> None:
 def test_a_server_before_its_first_line() -> None:
     monitor = monitor_from([Batch("empty.log")])
     server = monitor.store.servers["empty.log"]
-    row = make_row(monitor, server, 100.0, (0.0, 100.0), live=True)
+    row = make_row(monitor, server, 100.0, live=True)
     assert (row.state.name, row.age, row.port, row.short) == ("starting", None, "", "empty")
-    assert row.spark == (None,) * SPARK_POINTS
-    assert engine_rows(row, server, 100.0, (0.0, 100.0)) == []
-
-
-def test_silence_is_empty_in_a_sparkline() -> None:
-    samples = [
-        Sample(float(t), 0, {"generation_tps": 5.0})
-        for t in (*range(0, 100, 10), *range(400, 600, 10))
-    ]
-    monitor = monitor_from([Batch("a.log", tuple(samples))])
-    spark = sparkline(monitor.store.servers["a.log"].run, None, (0.0, 600.0))
-    assert len(spark) == SPARK_POINTS
-    assert set(spark[:10]) == {5.0}
-    assert set(spark[13:40]) == {None}
-    assert set(spark[40:]) == {5.0}
+    assert engine_rows(row, server, 100.0) == []
 
 
 def test_a_live_row_is_as_old_as_its_arrival() -> None:
@@ -104,5 +90,5 @@ def test_a_live_row_is_as_old_as_its_arrival() -> None:
         "a.log", (Event("server_up", 90.0, "up"), sample), arrived=150.0, newest_stamp=100.0
     )
     monitor = monitor_from([batch])
-    row = make_row(monitor, monitor.store.servers["a.log"], 155.0, (0.0, 155.0), live=True)
+    row = make_row(monitor, monitor.store.servers["a.log"], 155.0, live=True)
     assert (row.age, row.state.name) == (5.0, "busy")

@@ -6,7 +6,7 @@ from tests.logs import at
 from tests.tui.screens import SETTINGS, view_at
 from vllm_watch.core.records import Batch, Event, Sample
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.chartdata import marks
+from vllm_watch.tui.chartspecs import marks
 from vllm_watch.tui.eventlines import event_lines
 
 BEGIN = at("10:00:00")

@@ -27,7 +27,7 @@ from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.together import BEFORE
+from vllm_watch.tui.together import BEGINS_AFTER
 
 
 class VllmWatch(App[int]):
@@ -134,7 +134,16 @@ class VllmWatch(App[int]):
                 self.monitor.look(item)
                 self.alerting.caught_up()
         self.timeline.cover(*self.monitor.store.reach())
+        self.timeline.saved_end = self._saved_end()
         self._redraw()
+
+    def _saved_end(self) -> float | None:
+        """Return where the logs end if all of them are saved ones, else None."""
+        servers, last = self.monitor.store.servers.values(), self.timeline.last
+        after, now = self._settings.watch.saved_after_seconds, self.timeline.now()
+        if self.timeline.mode != "live" or last is None:
+            return None
+        return last if all(server.saved(now, after) for server in servers) else None
 
     @on(AllRead)
     def _all_read(self) -> None:
@@ -149,7 +158,7 @@ class VllmWatch(App[int]):
             elif self._together:
                 firsts = (run.series for run in self._newest_runs() if run.series)
                 samples = [min(s.times[0] for s in series.values()) for series in firsts]
-                start = min(samples, default=start + BEFORE) - BEFORE
+                start = min((at + BEGINS_AFTER for at in samples), default=start)
             timeline.begin(max(timeline.first, start))
         self._redraw()
 

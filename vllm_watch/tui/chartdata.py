@@ -1,4 +1,4 @@
-"""What the charts of a server show: series of its engines, bands, limits, marks."""
+"""What a server's engines wrote as curves: one metric over time, of one engine or of all."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import envelope
 from vllm_watch.core.store import Server
-from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark
-from vllm_watch.tui.figures import duration
+from vllm_watch.tui.charts import Line
 
 GAP_CADENCES = 1.6
 """Two samples further apart than this many cadences are not connected: silence is drawn empty."""
-
-BEGINS = "alert begins"
-"""What the marks of alerts are called; the end of a server is one."""
-
-_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,151 +145,6 @@ def _together(
     return out_times, out_values, widest
 
 
-def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
-    """Return alerts, restarts and the end of a server as ticks on the time axis."""
-    found = [
-        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity], BEGINS)
-        for span in monitor.spans(server)
-        if span.rule.severity != "note" and start <= span.since and span.fired <= end
-    ]
-    found += [
-        Mark(span.since, span.severity, _GLYPHS[span.severity], BEGINS)
-        for span, _ in monitor.trend_warnings(server, end)
-    ]
-    for run in server.runs:
-        if run.number and run.first_stamp is not None:
-            found.append(Mark(run.first_stamp, "note", "↻", "restart"))
-        for at, moment in run.placed():
-            if moment.event.kind in ("dead", "killed") and at is not None:
-                found.append(Mark(at, "critical", "✖", BEGINS))
-                break
-    return tuple(mark for mark in found if start <= mark.time <= end)
-
-
-def _why_empty(server: Server, start: float, end: float) -> str:
-    """Return what an empty chart says: where the samples are, and the keys that lead there."""
-    stamps = [time for run in server.runs for time in run.stamps()[-1:] if time < start]
-    if stamps:
-        return f"the newest sample is {duration(end - max(stamps))} old: − or ← lead there"
-    if not server.run_at(end).series:
-        return "no stats line yet"
-    return "no samples in this window: → leads on"
-
-
-def chart_specs(
-    monitor: Monitor,
-    server: Server,
-    engine: int | None,
-    window: tuple[float, float],
-    cursor: float | None = None,
-    *,
-    over: bool = False,
-) -> dict[str, ChartSpec]:
-    """Return the charts of a server by name; `over` if it has ended."""
-    start, end = window[0] - server.skew, window[1] - server.skew
-    signs = marks(monitor, server, start, end)
-    health = monitor.settings.health
-
-    def line(metric: str, name: str, role: str, marker: str = "line") -> Line:
-        drawn = curve(server, engine, metric, start, end)
-        return Line(name, drawn.times, drawn.values, role, marker, drawn.gap)
-
-    def percent(metric: str, role: str) -> Line:
-        drawn = curve(server, engine, metric, start, end)
-        values = [None if value is None else value * 100 for value in drawn.values]
-        return Line("", drawn.times, values, role, "line", drawn.gap)
-
-    empty = _why_empty(server, start, end)
-    extra = {
-        "http": ChartSpec(
-            "HTTP",
-            "req/s",
-            start,
-            end,
-            (
-                http_line(server, "answered", "ok", "primary", "line", (start, end)),
-                http_line(server, "failed", "errors|err", "critical", "dots", (start, end)),
-            ),
-            marks=signs,
-            empty="no requests in this window",
-            cursor=cursor,
-            over=over,
-        ),
-        "per_request": ChartSpec(
-            "Per request",
-            "tok/s",
-            start,
-            end,
-            (per_request_line(server, engine, (start, end)),),
-            marks=signs,
-            empty=empty,
-            cursor=cursor,
-            over=over,
-        ),
-    }
-    limit = batch_limit(monitor, server, end)
-    return {
-        "throughput": ChartSpec(
-            "Throughput",
-            "tok/s",
-            start,
-            end,
-            (
-                line("generation_tps", "generation|gen", "primary"),
-                line("prompt_tps", "prompt", "secondary", "dots"),
-            ),
-            marks=signs,
-            empty=empty,
-            cursor=cursor,
-            over=over,
-        ),
-        "kv": ChartSpec(
-            "KV cache",
-            "%",
-            start,
-            end,
-            (percent("kv_cache_usage", "primary"),),
-            band=Band(health.kv_cache_low * 100, health.kv_cache_healthy_high * 100),
-            limits=(Limit(health.kv_cache_high * 100, "high from|high"),),
-            marks=signs,
-            empty=empty,
-            y_max=100.0,
-            cursor=cursor,
-            over=over,
-            key=True,
-        ),
-        "requests": ChartSpec(
-            "Requests",
-            "reqs",
-            start,
-            end,
-            (
-                line("running", "running|run", "primary"),
-                line("waiting", "waiting|wait", "tertiary", "dots"),
-            ),
-            limits=(Limit(limit, "max_num_seqs|limit"),) if limit else (),
-            marks=signs,
-            empty=empty,
-            cursor=cursor,
-            over=over,
-        ),
-        "prefix": ChartSpec(
-            "Prefix cache hits",
-            "%",
-            start,
-            end,
-            (percent("prefix_cache_hit_rate", "primary"),),
-            limits=(Limit(health.prefix_cache_excellent * 100, "excellent from"),),
-            marks=signs,
-            empty=empty,
-            y_max=100.0,
-            cursor=cursor,
-            over=over,
-        ),
-        **extra,
-    }
-
-
 def http_line(
     server: Server, what: str, name: str, role: str, marker: str, window: tuple[float, float]
 ) -> Line:
@@ -322,10 +170,20 @@ def per_request_line(server: Server, engine: int | None, window: tuple[float, fl
     return Line("", rate.times, values, "primary", "line", rate.gap)
 
 
-def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:
-    """Return `max_num_seqs` of a server's engines together, None where the log does not say."""
-    run = server.run_at(time)
-    value = run.config.get("max_num_seqs") or monitor.settings.max_num_seqs_of(server.name)
-    if not isinstance(value, int):
-        return None
-    return float(value * max(1, len(run.engines)))
+def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
+    """Return milliseconds per output token over time: requests that run ÷ tokens per second.
+
+    By Little's law this is the mean time per token of the requests that run (HEALTH §10). A rate
+    is that of the time since the line before it: so is the number of requests.
+    """
+    rate = curve(server, engine, "generation_tps", *window, extremes=False)
+    running = curve(server, engine, "running", *window, extremes=False)
+    values: list[float | None] = []
+    before: tuple[float, float | None] | None = None
+    for at, tokens, count in zip(rate.times, rate.values, running.values, strict=True):
+        mean = count
+        if before is not None and before[1] is not None and count is not None:
+            mean = (before[1] + count) / 2 if at - before[0] <= rate.gap else count
+        before = at, count
+        values.append(None if not tokens or not mean else mean / tokens * 1000)
+    return Line("", rate.times, values, "note", "fill", rate.gap)

@@ -1,31 +1,58 @@
-"""How much time the charts show: a young server's curves need not wait at the edge of a window."""
+"""How much time the charts show: no half of a chart stays empty."""
 
 from __future__ import annotations
 
+import math
+
 from vllm_watch.core.store import Server
+from vllm_watch.tui.chartspecs import ready_time
+from vllm_watch.tui.timeline import FITTED, MARGIN
 
-_MINUTES = (2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)
-SPANS_S = (30.0, 60.0, 80.0, *(60.0 * minutes for minutes in _MINUTES))
-"""Widths that a fitted window grows through: few, so that a curve moves steadily between them,
-and close together, so that it always fills most of the chart."""
-MARGIN = 1.03
-"""A curve begins so much to the right of the left edge."""
+STARTUP_SHARE = 0.4
+"""A start-up that would fill more of the chart than this is left out of it."""
 
 
-def fitted_window(server: Server, window: tuple[float, float]) -> tuple[float, float]:
-    """Return the part of a window, in epoch seconds, from a little before the first sample on.
+def server_window(
+    server: Server, window: tuple[float, float], gone: float | None = None
+) -> tuple[float, float]:
+    """Return the part of a window, in epoch seconds, that has something to show.
 
-    The right edge stays. All of the window is returned if there are samples before it, or none.
+    It begins at the server's first line, or a little before its first sample where the start-up
+    took long, and ends where the server is `gone` (in the log's own clock), else at the window's
+    end.
     """
+    if gone is not None and gone + server.skew < window[1]:
+        length = window[1] - window[0]
+        end = gone + server.skew
+        span = min(length, max(60.0, end - (server.runs[0].first_stamp or end) - server.skew))
+        end += span * (MARGIN - 1)
+        window = end - length, end
+        return _young(server, window, exact=True)
+    return _young(server, window)
+
+
+def _young(
+    server: Server, window: tuple[float, float], *, exact: bool = False
+) -> tuple[float, float]:
+    """Return a window without the time before a server's beginning; the right edge stays."""
     start, end = window
-    firsts = [
-        series.times[0] + server.skew
-        for run in server.runs
-        for series in run.series.values()
-        if series.times
+    first = server.runs[0].first_stamp
+    samples = [
+        series.times[0] for run in server.runs for series in run.series.values() if series.times
     ]
-    first = min(firsts, default=start)
-    if not start < first < end:
+    sample = min(samples, default=math.inf)
+    if first is None or sample < first:
+        first = None if sample is math.inf else sample
+    if first is None:
         return window
-    span = next((span for span in SPANS_S if span >= (end - first) * MARGIN), end - start)
-    return max(start, end - span), end
+    ready = ready_time(server.runs[0])
+    begin = first + server.skew
+    if ready is not None and sample < math.inf and sample + server.skew < end:
+        late = sample - first > STARTUP_SHARE * (end - begin)
+        begin = sample + server.skew if late else begin
+    if not start < begin < end:
+        return window
+    length = (end - begin) * MARGIN
+    if not exact:
+        length = next((span for span in FITTED if span >= length), end - start)
+    return max(start, end - length), end

@@ -8,8 +8,8 @@ from datetime import tzinfo
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.chartdata import chart_specs
 from vllm_watch.tui.charts import ChartSpec, Mark
+from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.figures import clock, duration
 
 _CHART_OF = {
@@ -52,9 +52,8 @@ def evidence_chart(
     if slower:  # what it is compared with are the first minutes
         start = min(start, min(server.run_at(moment).stamps(), default=start))
     window = (start + server.skew, end + server.skew)
-    charts = chart_specs(monitor, server, engine, window)
-    name = "per_request" if slower else _CHART_OF.get(finding.metric or "")
-    spec = charts[name or "throughput"]
+    name = "per_request" if slower else _CHART_OF.get(finding.metric or "", "throughput")
+    spec = chart_spec(monitor, server, engine, window, name)
     if finding.since is None:
         return spec
     own = Mark(finding.since, finding.severity, _GLYPHS[finding.severity])

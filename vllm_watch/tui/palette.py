@@ -8,6 +8,8 @@ from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
 
+from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH
+
 THEME = Theme(
     name="vllm-watch",
     primary="#5fb3ff",
@@ -43,12 +45,30 @@ DAY_THEME = Theme(
 LEAST_CONTRAST = 4.5
 """Of text that is not large, against what it stands on (WCAG 2, level AA)."""
 Palette = Mapping[str, str]
-"""Role to `#rrggbb`."""
+"""Role to `#rrggbb`, and `shading` to what the terminal can show."""
+_PALETTES: dict[tuple[object, ...], dict[str, str]] = {}
+"""Palettes made so far: making one takes a millisecond."""
 
 
 def palette_of(app: App[object]) -> dict[str, str]:
-    """Return the colours of the app's theme by role."""
+    """Return the colours of the app's theme by role, and what the terminal can show."""
     theme = app.current_theme
+    shading = shading_of(app)
+    key = (theme.name, theme.primary, theme.background, theme.dark, shading)
+    if key not in _PALETTES:
+        _PALETTES[key] = {**roles_of(theme), "shading": shading}
+    return _PALETTES[key]
+
+
+def shading_of(app: App[object]) -> str:
+    """Return whether fills can fade on this terminal (see `charts/shades.py`)."""
+    if app.no_color:
+        return MONO
+    return PLAIN if app.console.color_system in ("standard", "windows") else SMOOTH
+
+
+def roles_of(theme: Theme) -> dict[str, str]:
+    """Return the colours of a theme by role, as `#rrggbb`."""
     colors = theme.to_color_system().generate()
 
     def pick(name: str, fallback: str) -> Color:
@@ -65,6 +85,9 @@ def palette_of(app: App[object]) -> dict[str, str]:
     panel = background.blend(text, 0.10)
     select = background.blend(pick("primary", "#5fb3ff"), 0.20)
     css_panel = pick("panel", panel.hex)
+    critical, note, primary = (
+        pick("error", "#ff6b70"), pick("accent", "#7fdbca"), pick("primary", "#5fb3ff")
+    )  # fmt: skip
     roles = {
         "background": background,
         "text": text,
@@ -78,8 +101,19 @@ def palette_of(app: App[object]) -> dict[str, str]:
         "secondary": pick("secondary", "#c792ea"),
         "tertiary": pick("warning", "#f2b33d"),
         "limit": background.blend(pick("warning", "#f2b33d"), 0.55),
-        "band": background.blend(good, 0.14),
+        "band": background.blend(good, 0.12),
         "good": good,
+        "low": background.blend(primary, 0.55).blend(text, 0.12),
+        "idle": background.blend(text, 0.42),
+        "zero": background.blend(text, 0.30),
+        "dead": background.blend(critical, 0.62),
+        "dead_ground": background.blend(critical, 0.13),
+        "starting_ground": background.blend(note, 0.10),
+        "critical_ground": background.blend(critical, 0.22),
+        "warning_ground": background.blend(pick("warning", "#f2b33d"), 0.16),
+        "good_ground": background.blend(good, 0.10),
+        "note_ground": background.blend(note, 0.12),
+        "muted_ground": panel,
         "note": pick("accent", "#7fdbca"),
         "warning": pick("warning", "#f2b33d"),
         "critical": pick("error", "#ff6b70"),

@@ -7,15 +7,11 @@ from dataclasses import dataclass, replace
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import Series
 from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.endings import ending_words
-
-SPARK_POINTS = 60
-"""Values of a sparkline; drawn narrower where there is less room."""
 
 _SHAPES = {
     "busy": "●",
@@ -68,7 +64,6 @@ class Row:
     """Seconds since the newest stats line."""
     late: bool
     """True when that is more than three cadences of a server at work."""
-    spark: tuple[float | None, ...]
     moment: float = 0.0
     """The moment shown, in the log's own clock."""
     progress: float | None = None
@@ -83,6 +78,8 @@ class Row:
     """Requests per second that were answered with an error."""
     ending: tuple[str, ...] = ()
     """Why it ended, in words that become fewer."""
+    saved: bool = False
+    """True for a saved log: nothing more is expected of it."""
     silenced: frozenset[str] = frozenset()
     """Ids of findings that nobody wants to hear of now: they do not colour the row."""
 
@@ -121,12 +118,10 @@ class Row:
 
 
 def make_row(
-    monitor: Monitor, server: Server, time: float, span: tuple[float, float], *, live: bool
+    monitor: Monitor, server: Server, time: float, *, live: bool, saved: bool = False
 ) -> Row:
-    """Return the row of a server as of `time`, with a sparkline over `span`."""
-    saved = live and server.saved(time, monitor.settings.watch.saved_after_seconds)
-    if server.skew:  # the log has a clock of its own: everything about it is shown in it
-        time, span = time - server.skew, (span[0] - server.skew, span[1] - server.skew)
+    """Return the row of a server as of `time`; `saved`: nothing more is expected of its log."""
+    time -= server.skew  # a log with a clock of its own is shown in it
     health = monitor.health(server, time, live=live, saved=saved)
     run = server.run_at(time)
     gone = health.state.name in (*OVER, "starting", "no-stats", "ready")
@@ -149,7 +144,6 @@ def make_row(
         values,
         since,
         late,
-        sparkline(run, None, span),
         time,
         startup_share(health.state, run.progress[0] if live and run.progress else None),
         len(run.engines),
@@ -157,12 +151,13 @@ def make_row(
         None if traffic is None else traffic.answered,
         None if traffic is None else traffic.refused + traffic.failed,
         ending_words(health.state, run, time),
+        saved,
     )
 
 
-def engine_rows(row: Row, server: Server, time: float, span: tuple[float, float]) -> list[Row]:
+def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
     """Return the rows of a server's engines."""
-    time, span = time - server.skew, (span[0] - server.skew, span[1] - server.skew)
+    time -= server.skew
     run = server.run_at(time)
     rows = []
     for engine in run.engines:
@@ -181,7 +176,6 @@ def engine_rows(row: Row, server: Server, time: float, span: tuple[float, float]
                 Values() if unknown else engine_values(run, engine, time),
                 None if index is None else time - run.series[engine].written(index, time),
                 row.late,
-                sparkline(run, engine, span),
                 time,
                 silenced=row.silenced,
             )
@@ -222,35 +216,3 @@ def newest_age(run: Run, time: float, *, live: bool) -> float | None:
                 written = max(written, run.seen.get(engine, written))
             newest.append(written)
     return max(0.0, time - max(newest)) if newest else None
-
-
-def sparkline(run: Run, engine: int | None, span: tuple[float, float]) -> tuple[float | None, ...]:
-    """Return mean generation throughput in `SPARK_POINTS` equal steps of time, None in gaps."""
-    total: list[float | None] = [None] * SPARK_POINTS
-    for number in run.engines if engine is None else [engine]:
-        for step, value in enumerate(_steps(run.series[number], span)):
-            known = total[step]
-            if value is not None:
-                total[step] = value if known is None else known + value
-    return tuple(total)
-
-
-def _steps(series: Series, span: tuple[float, float]) -> list[float | None]:
-    """Return the mean of each step; a step without a sample takes the one before within reach."""
-    start, end = span
-    width = (end - start) / SPARK_POINTS
-    low, high = series.span(start, end)
-    sums, counts = [0.0] * SPARK_POINTS, [0] * SPARK_POINTS
-    for at, value in zip(
-        series.times[low:high], series.values("generation_tps", low, high), strict=True
-    ):
-        step = min(SPARK_POINTS - 1, int((at - start) / width))
-        if value is not None:
-            sums[step] += value
-            counts[step] += 1
-    reach = max(1, int(1.5 * series.cadence / width) + 1)
-    steps: list[float | None] = []
-    for step in range(SPARK_POINTS):
-        back = next((i for i in range(step, max(-1, step - reach), -1) if counts[i]), None)
-        steps.append(None if back is None else sums[back] / counts[back])
-    return steps

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import tzinfo
-from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
-from vllm_watch.core.moments import since_words
-from vllm_watch.core.states import OVER
-from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
-from vllm_watch.health.jobs import JobWatch
-from vllm_watch.health.longcontext import worst_of
-from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rules import SEVERITIES
-from vllm_watch.tui.chartdata import chart_specs
-from vllm_watch.tui.charts import ChartSpec
-from vllm_watch.tui.chartwindow import fitted_window
-from vllm_watch.tui.endings import failed
-from vllm_watch.tui.eventlines import EventLine, event_lines
-from vllm_watch.tui.facts import Facts, facts_of
-from vllm_watch.tui.figures import percent
-from vllm_watch.tui.rows import Row, engine_rows, make_row
-from vllm_watch.tui.timeline import Timeline
-
-MOST_EVENT_LINES = 60
-"""Events that are put on the screen; the pane shows the newest that fit."""
+from vllm_watch.tui.eventlines import EventLine
+from vllm_watch.tui.facts import Facts
+from vllm_watch.tui.pictures import Pictures
+from vllm_watch.tui.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +58,12 @@ class ScreenView:
     problems: tuple[Problem, ...] = ()
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()
-    charts: tuple[tuple[str, ChartSpec], ...] = ()
+    pictures: Pictures = field(default_factory=Pictures)
+    """Charts of the selected server and ribbons of all, made when they are asked for."""
     facts: Facts = ()
     """The selected server's card."""
     window: tuple[float, float] = (0.0, 1.0)
+    """What the ribbons show, in our clock."""
     waiting: str = ""
     """What is waited for while there is no server."""
     notes: tuple[str, ...] = ()
@@ -88,9 +73,10 @@ class ScreenView:
     """Servers that the filter leaves out."""
     reading: str = ""
     """How much of what there is has been read, while that goes on."""
-
     failed: bool = False
     """True where the selected server has errors to be read."""
+    revision: int = 0
+    """Of the data: two views of one revision and one moment show the same."""
 
     @property
     def worst(self) -> Problem | None:
@@ -99,6 +85,16 @@ class ScreenView:
             if problem.loud:
                 return problem
         return None
+
+    @property
+    def servers(self) -> tuple[Row, ...]:
+        """The rows without those of engines."""
+        return tuple(row for row in self.rows if row.engine is None)
+
+    @property
+    def alone(self) -> bool:
+        """True where there is but one row: figures stand in place of a table."""
+        return len(self.rows) == 1 and not self.hidden and not self.filter
 
     @property
     def selected_row(self) -> Row | None:
@@ -116,186 +112,3 @@ class Choices:
     filter: str = ""
     chosen: bool = False
     """True once the cursor was moved; until then it goes to the worst server."""
-
-
-_ORDER = (
-    ("●", "busy"),
-    ("▲", "warning"),
-    ("✖", "dead"),
-    ("…", "silent"),
-    ("◐", "starting"),
-    ("○", "idle"),
-    ("■", "stopped"),
-    ("?", "no stats"),
-)
-
-
-def make_view(
-    monitor: Monitor,
-    timeline: Timeline,
-    choices: Choices,
-    tz: tzinfo,
-    job: JobWatch | None = None,
-    *,
-    troubles: tuple[str, ...] = (),
-    silences: Mapping[Key, float | None] = MappingProxyType({}),
-) -> ScreenView:
-    """Return what the screen shows at the timeline's moment.
-
-    `job` tells how far it is; `troubles` are lines about what else needs a hand, after those
-    about paths and logs; `silences` the findings that are silenced, with the seconds left.
-    """
-    moment, window = timeline.moment(), timeline.window()
-    live = timeline.following
-    begun = [
-        server
-        for server in monitor.store.servers.values()
-        if timeline.mode == "live" or _begun(server, moment)
-    ]
-    made = (make_row(monitor, server, moment, window, live=live) for server in begun)
-    servers = [_silenced(row, silences) for row in made]
-    shown = [row for row in servers if _matches(row, choices.filter)]
-    rows: list[Row] = []
-    for row in shown:
-        rows.append(row)
-        if row.source in choices.opened:
-            rows += engine_rows(row, monitor.store.servers[row.source], moment, window)
-    problems = _problems(servers, silences)
-    selected = _selected(rows, problems, choices)
-    looked = monitor.store.looked
-    waiting = ""
-    if not servers and looked is not None:
-        waiting = " ".join(looked.missing)
-    rates = [row.values.generation_tps for row in servers if row.values.generation_tps is not None]
-    ages = [row.age for row in servers if row.age is not None]
-    charts: tuple[tuple[str, ChartSpec], ...] = ()
-    facts: Facts = ()
-    errors = False
-    if rows:
-        at = rows[selected]
-        server = monitor.store.servers[at.source]
-        over = at.state.name in OVER
-        fits = timeline.fitted and timeline.span is not None
-        span = fitted_window(server, window) if fits else window
-        charts = tuple(chart_specs(monitor, server, at.engine, span, over=over).items())
-        run = server.run_at(at.moment)
-        slow = monitor.trends(server, run).slow_down(run, at.moment)
-        trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
-        facts = facts_of(server, at.moment, tz, job, trend, over=over)
-        errors = failed(run, at.moment)
-    return ScreenView(
-        moment,
-        tz,
-        timeline.label(),
-        tuple(rows),
-        selected,
-        _counts(servers),
-        sum(rates) if rates else None,
-        min(ages) if ages else None,
-        problems,
-        event_lines(monitor, moment, MOST_EVENT_LINES),
-        charts,
-        facts,
-        window,
-        waiting,
-        (*_notes(monitor, tz), *troubles),
-        choices.filter,
-        len(servers) - len(shown),
-        _reading(monitor, live=timeline.mode == "live"),
-        errors,
-    )
-
-
-def _reading(monitor: Monitor, *, live: bool) -> str:
-    """Return how far large logs have been read; live, their newest part is shown meanwhile."""
-    progress = monitor.store.reading()
-    if progress is None:
-        return ""
-    read, size = progress
-    return f"reading {'the past ' if live else ''}{percent(min(1.0, read / max(1, size)))}"
-
-
-def _begun(server: Server, moment: float) -> bool:
-    first = server.runs[0].first_stamp
-    return first is None or first <= moment
-
-
-def _matches(row: Row, text: str) -> bool:
-    words = text.lower().split()
-    hay = f"{row.name} {row.word} {row.state.name}".lower()
-    return all(word in hay for word in words)
-
-
-def _selected(rows: list[Row], problems: tuple[Problem, ...], choices: Choices) -> int:
-    """Return the row of the chosen server and engine; unchosen, the worst server's."""
-    if not choices.chosen:
-        source = next((p.row.source for p in problems if p.loud), choices.source)
-        return next((i for i, row in enumerate(rows) if row.source == source), 0)
-    for index, row in enumerate(rows):
-        if (row.source, row.engine) == (choices.source, choices.engine):
-            return index
-    return next((i for i, row in enumerate(rows) if row.source == choices.source), 0)
-
-
-def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
-    found = Counter(row.shape for row in rows)
-    dead = sum(row.state.name == "dead" for row in rows)
-    words = dict(_ORDER)
-    if found["✖"] and dead < found["✖"]:
-        words["✖"] = "critical"
-    return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
-
-
-def _silenced(row: Row, silences: Mapping[Key, float | None]) -> Row:
-    quiet = frozenset(found.id for found in row.findings if (row.source, found.id) in silences)
-    return replace(row, silenced=quiet) if quiet else row
-
-
-def _problems(rows: list[Row], silences: Mapping[Key, float | None]) -> tuple[Problem, ...]:
-    """Return all findings: the loud ones first, the worst of them before the others."""
-    found = [
-        Problem(row, finding, silences.get((row.source, finding.id)))
-        for row in rows
-        for finding in row.findings
-    ]
-    found.sort(
-        key=lambda problem: (
-            problem.silenced,
-            -SEVERITIES.index(problem.finding.severity),
-            -(problem.finding.since or 0.0),
-        )
-    )
-    return tuple(found)
-
-
-def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
-    looked = monitor.store.looked
-    notes = [*monitor.notes]
-    now = looked.time if looked else 0.0
-    if looked:
-        each = zip(looked.troubles, looked.troubles_since, strict=True)
-        notes += [text + since_words(since, now, tz) for text, since in each]
-    if looked and monitor.store.servers:
-        notes += [
-            f"{path}: is not there yet; it is read when it appears" for path in looked.missing
-        ]
-    for server in monitor.store.servers.values():
-        if server.trouble:
-            since = server.trouble_since
-            notes.append(server.trouble + since_words(since, now or since or 0.0, tz))
-        if server.stats_like:
-            notes.append(
-                f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
-            )
-        if server.damaged:
-            notes.append(f"{server.source}: {server.damaged} stats lines were cut off")
-        if server.run.doubled:
-            notes.append(
-                f"{server.source}: {server.run.doubled} API servers write lines for one engine; "
-                "each line counts only its own requests"
-            )
-        if server.lines > 20 and not server.records:
-            notes.append(
-                f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?"
-            )
-    return tuple(notes)

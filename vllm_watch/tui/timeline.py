@@ -5,6 +5,7 @@ The same keys move it live and in replay. Pure: the wall clock is passed in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +16,13 @@ SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 SPANS = (300.0, 900.0, 3600.0, 21600.0, None)
 """Widths of the window in seconds; None shows everything."""
+
+_MINUTES = (2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 90, 120, 180, 360)
+FITTED = (30.0, 60.0, 80.0, *(60.0 * minutes for minutes in _MINUTES))
+"""Widths that a fitted window grows through: few, so that curves move steadily between them,
+and close together, so that it is always mostly filled."""
+MARGIN = 1.03
+"""A curve begins so much to the right of the left edge, and ends before the right one."""
 
 ZOOMS = (60.0, 120.0, *SPANS)
 """Widths that the zoom keys go through: closer than a window ever is of itself."""
@@ -39,9 +47,13 @@ class Timeline:
         self.paused = False
         self._held: float | None = None
         self._anchor: tuple[float, float] | None = None
+        self.saved_end: float | None = None
+        """Where logs end that all are saved ones: a live screen opens there."""
         self.span: float | None = 900.0
         self.fitted = True
         """True while the window fits itself to what there is."""
+        self._reached = -math.inf
+        """The latest moment shown."""
 
     # --- the moment ---------------------------------------------------------------------------
 
@@ -60,8 +72,12 @@ class Timeline:
         if self._held is not None:
             return self._held
         if self.mode == "live":
-            return self._wall()
+            return self._wall() if self.saved_end is None else self.saved_end
         return self._playhead()
+
+    def now(self) -> float:
+        """Return the wall clock."""
+        return self._wall()
 
     def begin(self, start: float) -> None:
         """Put the playhead of a replay at `start` and let it run."""
@@ -112,7 +128,7 @@ class Timeline:
         if self.first is not None:
             time = max(time, self.first)
         if self.mode == "live":
-            present = self._wall()
+            present = self._wall() if self.saved_end is None else self.saved_end
             self._held, self.paused = (None, False) if time >= present else (time, True)
             return
         if self.end is not None:
@@ -163,11 +179,9 @@ class Timeline:
         """Return the window's width: the smallest that holds what there is, up to `span`."""
         if not self.fitted or self.span is None or self.first is None:
             return self.span
-        history = self.moment() - self.first
-        return next(
-            (span for span in SPANS if span is not None and history <= span <= self.span),
-            self.span,
-        )
+        self._reached = max(self._reached, self.moment())  # going back keeps the width
+        history = (self._reached - self.first) * MARGIN
+        return next((span for span in FITTED if history <= span <= self.span), self.span)
 
     def window(self) -> tuple[float, float]:
         """Return beginning and end of what the charts show."""
@@ -184,4 +198,6 @@ class Timeline:
             if self.at_end:
                 return "REPLAY END"
             return "REPLAY PAUSED" if self.paused else f"REPLAY ×{self.speed:g}"
-        return "PAUSED" if self.paused else "LIVE"
+        if self.paused:
+            return "PAUSED"
+        return "LIVE" if self.saved_end is None else "SAVED"

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from vllm_watch.core.records import Amendment, Batch, Record, Sample
 
-BEFORE = 25.0
-"""Seconds of the start-up that the film shows before the first stats lines."""
+BEGINS_AFTER = 30.0
+"""Seconds after the first stats lines at which the film begins: its first frame has curves."""
 
 
 def moved_together(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -1,8 +1,20 @@
-"""Charts as text: a pure description in, coloured lines of braille out."""
+"""Charts in cells: a pure description in, filled areas, curves and frames out."""
 
 from __future__ import annotations
 
 from vllm_watch.tui.charts.draw import draw_chart
-from vllm_watch.tui.charts.spec import Band, ChartSpec, Limit, Line, Mark
+from vllm_watch.tui.charts.panel import draw_frame, draw_panel, scale_tops
+from vllm_watch.tui.charts.spec import Band, ChartSpec, Limit, Line, Mark, Zone
 
-__all__ = ["Band", "ChartSpec", "Limit", "Line", "Mark", "draw_chart"]
+__all__ = [
+    "Band",
+    "ChartSpec",
+    "Limit",
+    "Line",
+    "Mark",
+    "Zone",
+    "draw_chart",
+    "draw_frame",
+    "draw_panel",
+    "scale_tops",
+]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Span, Text
+from textual.strip import Strip
 
+BLOCKS = "▁▂▃▄▅▆▇█▔"
 HOLD = "\u00a0"
 """A blank that is not free: nothing is filled in there."""
 
@@ -25,7 +28,7 @@ class Canvas:
     def put(self, row: int, column: int, glyph: str, ink: str = "") -> None:
         """Set one cell's glyph and its ink, e.g. ``bold #7aa2f7``; a wide glyph becomes ``•``."""
         if 0 <= row < self.height and 0 <= column < self.width:
-            self._glyphs[row][column] = glyph if cell_len(glyph) == 1 else "•"
+            self._glyphs[row][column] = glyph if _narrow(glyph) else "•"
             self._inks[row][column] = ink
 
     def write(self, row: int, column: int, text: str, ink: str = "") -> None:
@@ -38,15 +41,56 @@ class Canvas:
         if self.free(row, column, 1):
             self.put(row, column, glyph, ink)
 
+    def overlay(self, row: int, column: int, glyph: str, ink: str) -> None:
+        """Set one cell's glyph where none but a block stands; a block becomes its ground."""
+        if not (0 <= row < self.height and 0 <= column < self.width):
+            return
+        under = self._glyphs[row][column]
+        if under in BLOCKS:
+            colour = self._inks[row][column]
+            if under in "▅▆▇█" and not colour.startswith("reverse"):
+                self._grounds[row][column] = colour
+        elif under != " ":
+            return
+        self._glyphs[row][column], self._inks[row][column] = glyph, ink
+
     def shade(self, row: int, column: int, colour: str) -> None:
         """Set one cell's background."""
         if colour and 0 <= row < self.height and 0 <= column < self.width:
             self._grounds[row][column] = colour
 
+    def paste(self, other: Canvas, rows: range, row: int, column: int) -> None:
+        """Copy rows of another canvas to where their first cell shall be."""
+        for offset, source in enumerate(rows):
+            stop = min(self.width, column + other.width)
+            for cells, copied in (
+                (self._glyphs, other._glyphs),
+                (self._inks, other._inks),
+                (self._grounds, other._grounds),
+            ):
+                cells[row + offset][column:stop] = copied[source][: stop - column]
+
     def free(self, row: int, column: int, cells: int) -> bool:
         """Say whether that many cells are inside and still empty."""
         inside = 0 <= row < self.height and column >= 0 and column + cells <= self.width
         return inside and self._glyphs[row][column : column + cells] == [" "] * cells
+
+    def strips(self) -> list[Strip]:
+        """Return the cells as one strip a row."""
+        strips = []
+        for glyphs, inks, grounds in zip(self._glyphs, self._inks, self._grounds, strict=True):
+            segments: list[Segment] = []
+            begin = 0
+            for column in range(1, self.width + 1):
+                if column < self.width and (
+                    inks[column] == inks[begin] and grounds[column] == grounds[begin]
+                ):
+                    continue
+                text = "".join(glyphs[begin:column]).replace(HOLD, " ")
+                segments.append(Segment(text, style_of(inks[begin], grounds[begin])))
+                begin = column
+            strips.append(Strip(segments, self.width))
+        return strips
 
     def text(self) -> Text:
         """Return the cells as lines joined by newlines, one span for each run of equal style."""
@@ -64,7 +108,12 @@ class Canvas:
         return Text(plain, spans=spans, no_wrap=True, overflow="crop")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
+def _narrow(glyph: str) -> bool:
+    return cell_len(glyph) == 1
+
+
+@lru_cache(maxsize=8192)
 def style_of(ink: str, ground: str = "") -> Style:
     """Return the style of an ink on a background; both may be empty."""
     return Style.parse(f"{ink} on {ground}" if ground else ink)

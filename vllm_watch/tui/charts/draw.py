@@ -44,6 +44,13 @@ def draw_chart(
     """
     if width < 1 or height < 1:
         return Text("\n" * max(0, height - 1), no_wrap=True, overflow="crop")
+    return draw_curves(spec, width, height, palette, tz).text()
+
+
+def draw_curves(
+    spec: ChartSpec, width: int, height: int, palette: Mapping[str, str], tz: tzinfo
+) -> Canvas:
+    """Return the chart as cells: its title, the plot, the axis and the clock below it."""
     canvas = Canvas(width, height)
     columns = max(1, width - GUTTER)
     runs = [
@@ -53,7 +60,7 @@ def draw_chart(
     draw_title(canvas, spec, runs, palette, tz)
     if width >= MIN_WIDTH and height >= MIN_HEIGHT:
         _draw_plot(canvas, spec, runs, palette, tz)
-    return canvas.text()
+    return canvas
 
 
 def _draw_plot(

@@ -25,7 +25,8 @@ class Line:
     role: str
     """Palette key of the colour."""
     marker: str
-    """``line`` is drawn solid, ``dots`` in dashes, so that two series differ without colour."""
+    """``line`` is drawn solid, ``dots`` in dashes, so that two series differ without colour;
+    areas are ``fill``, those that stand and hang in a mirror ``up`` and ``down``."""
     gap_s: float
     """Two samples further apart than this are not connected: a gap is drawn as nothing."""
 
@@ -61,6 +62,17 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Zone:
+    """A stretch of time that is told apart, e.g. the start-up."""
+
+    begin: float
+    end: float
+    label: str
+    """Words from the fullest to the shortest, parted by ``|``."""
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChartSpec:
     """Everything one chart shows; two equal specs of one size draw the same picture."""
 
@@ -85,3 +97,19 @@ class ChartSpec:
     """Whether the title row says what the marks mean, where there is room."""
     empty: str = "no samples in this window"
     """Said in the middle of a chart without samples."""
+    kind: str = "lines"
+    """``lines``; ``area``: the first line filled; ``mirror``: the first stands, the second hangs,
+    each on a scale of its own; ``stack``: the second stands on the first."""
+    heat: tuple[tuple[float, str], ...] = ()
+    """From which value on an area has the colour of which role, ascending."""
+    note: str = ""
+    """Words at the right end of the title, where there is room."""
+    zones: tuple[Zone, ...] = ()
+
+    def role(self, line: Line, value: float) -> str:
+        """Return the palette role of a value's colour: by its height where the chart has heat."""
+        found = line.role
+        for level, name in self.heat:
+            if value >= level:
+                found = name
+        return found

@@ -13,7 +13,7 @@ HEADROOM = 1.02
 HUGE = 1e300
 """Nothing is scaled beyond this, so that no product of it overflows."""
 DAY_S = 86_400
-SECONDS_BELOW_S = 180
+SECONDS_BELOW_S = 120
 """Windows shorter than this get seconds in their clock labels."""
 
 _TOPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)

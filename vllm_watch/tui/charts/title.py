@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec, Line
 
 UNKNOWN = "–"
-SAMPLES = {"line": "─", "dots": "╌"}
+SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "▲", "down": "▼"}
 """How a marker looks in the title."""
 LAST = "last"
 """Said before values that are all older than their gaps: nothing newer was written."""
@@ -45,7 +45,6 @@ class Reading:
     slot: int
     """Cells the widest value of the window needs, so that the title holds still."""
     ink: str
-    old_ink: str
     stale: bool
     """The value is older than the series' gap, or nothing newer can come."""
     time: float
@@ -53,8 +52,8 @@ class Reading:
 
     @property
     def value_ink(self) -> str:
-        """The ink of the value: an old one is no more than an ordinary word."""
-        return self.old_ink if self.stale else f"bold {self.ink}".strip()
+        """The ink of the value."""
+        return f"bold {self.ink}".strip()
 
     def text(self, form: str) -> str:
         """Return the value in one of the forms of `Form.values`."""
@@ -85,6 +84,9 @@ FORMS = (
     Form(unit=False, names=SHORT, values="brief", gap=" "),
     Form(unit=False, names=SHORT, values="plain", clock=1),
     Form(unit=False, names=SHORT, values="brief", clock=1),
+    Form(unit=False, names=0, values="plain", clock=1),
+    Form(unit=False, names=0, values="plain", clock=2, gap=" "),
+    Form(unit=False, names=0, values="brief", clock=2, gap=" "),
     Form(unit=False, names=4, values="brief", clock=1, gap=" "),
     Form(unit=False, names=3, values="brief", clock=1, gap=" "),
     Form(unit=False, names=SHORT, values="", clock=1, gap=" "),
@@ -100,36 +102,51 @@ def draw_title(
     canvas: Canvas, spec: ChartSpec, runs: list[list[Run]], palette: Mapping[str, str], tz: tzinfo
 ) -> None:
     """Write the fullest form of the title that fits into row 0, and what the marks mean."""
+    pieces = title_pieces(spec, runs, canvas.width, palette, tz)
+    used = write_pieces(canvas, 0, pieces)
+    key = _key(spec, canvas.width - used - KEY_GAP - 1, palette)
+    write_pieces(canvas, canvas.width - cells_of(key) - 1, key)
+
+
+def title_pieces(
+    spec: ChartSpec,
+    runs: list[list[Run]],
+    room: int,
+    palette: Mapping[str, str],
+    tz: tzinfo,
+) -> list[Piece]:
+    """Return the fullest form of the title that fits into so many cells."""
     readings = [
         _reading(spec, line, line_runs, palette)
         for line, line_runs in zip(spec.lines, runs, strict=True)
     ]
     clocks = _clocks(spec, readings, palette, tz)
     pieces: list[Piece] = []
+    told = all(reading.marker in "▲▼" for reading in readings)  # by their signs alone
     for form in FORMS if len(readings) != 1 else FORMS_ALONE:
+        if not form.names and not told:
+            continue
         pieces = _title(form, spec, readings, clocks, palette)
-        if _cells(pieces) <= canvas.width:
-            break
-    else:
-        pieces = pieces[:1]
-        value = [("  ", ""), *((each.value, each.value_ink) for each in readings)]
-        if len(readings) == 1 and _cells(pieces + value) <= canvas.width:
-            pieces += value
-    used = _write(canvas, 0, pieces)
-    key = _key(spec, canvas.width - used - KEY_GAP - 1, palette)
-    _write(canvas, canvas.width - _cells(key) - 1, key)
+        if cells_of(pieces) <= room:
+            return pieces
+    pieces = pieces[:1]
+    value = [("  ", ""), *((each.value, each.value_ink) for each in readings)]
+    if len(readings) == 1 and cells_of(pieces + value) <= room:
+        pieces += value
+    return pieces
 
 
-def _write(canvas: Canvas, column: int, pieces: list[Piece]) -> int:
-    """Write pieces into row 0 and return the column behind them; what does not fit is cut."""
+def write_pieces(canvas: Canvas, column: int, pieces: list[Piece], row: int = 0) -> int:
+    """Write pieces into a row and return the column behind them; what does not fit is cut."""
     for text, ink in pieces:
         cells = min(cell_len(text), canvas.width - column)
-        canvas.write(0, column, set_cell_size(text, cells), ink)
+        canvas.write(row, column, set_cell_size(text, cells), ink)
         column += cells
     return column
 
 
-def _cells(pieces: list[Piece]) -> int:
+def cells_of(pieces: list[Piece]) -> int:
+    """Return how wide pieces are."""
     return sum(cell_len(text) for text, _ in pieces)
 
 
@@ -143,10 +160,7 @@ def _clocks(
         return [(clock, palette.get("cursor", muted))] * 2 if clock else []
     if not readings or not all(reading.stale for reading in readings):
         return []
-    newest_time = max(reading.time for reading in readings)
-    clock = clock_text(newest_time, tz)
-    long = f"{LAST} at {clock}" if spec.over and clock else LAST
-    return [(long, muted), (LAST, muted)]
+    return [(LAST, muted), (LAST, muted)]
 
 
 def _title(
@@ -159,7 +173,8 @@ def _title(
     """Return the title's pieces, the heading first."""
     muted = palette.get("muted", "")
     pieces = [(f" {spec.title}", f"bold {palette.get('text', '')}".strip())]
-    if form.unit and spec.unit:
+    behind = spec.kind != "lines"
+    if form.unit and spec.unit and not behind:
         pieces.append((f" {spec.unit}", muted))
     pieces += [(form.gap + text, ink) for text, ink in clocks[form.clock : form.clock + 1]]
     for reading in readings:
@@ -167,12 +182,15 @@ def _title(
         if len(readings) == 1 and form.names < SHORT:
             name = ""  # a line alone needs none
         if name or len(readings) > 1:
-            pieces.append((f"{form.gap}{reading.marker}", reading.ink))
+            pieces.append((form.gap + reading.marker, reading.ink))
         if name:
-            pieces.append((f" {name}", muted))
-        if value := reading.text(form.values):
+            pieces.append((f" {name}" if reading.marker else name, muted))
+        alone = behind and len(readings) == 1  # nothing stands behind it that could move
+        if value := reading.text("plain" if alone and form.values == "padded" else form.values):
             pieces.append((" " if name else form.gap, muted))
             pieces.append((value, reading.value_ink))
+    if spec.unit and behind and form.values and (form.unit or len(spec.unit) == 1):
+        pieces.append((f" {spec.unit}", muted))
     return pieces
 
 
@@ -187,7 +205,7 @@ def _key(spec: ChartSpec, room: int, palette: Mapping[str, str]) -> list[Piece]:
         more = [*sorted(inks.items()), (f" {word}", palette.get("muted", ""))]
         if pieces:
             more.insert(0, ("  ", ""))
-        if _cells(pieces) + _cells(more) <= room:
+        if cells_of(pieces) + cells_of(more) <= room:
             pieces += more
     return pieces
 
@@ -214,8 +232,7 @@ def _reading(spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str,
         value,
         brief,
         max((len(value_text(number, decimals)) for number in drawn), default=1),
-        palette.get(line.role, ""),
-        palette.get("muted", ""),
+        palette.get(line.role if point is None else spec.role(line, point[1]), ""),
         stale,
         -math.inf if point is None else point[0],
     )

@@ -1,8 +1,7 @@
-"""The dashboard: glance, fleet, charts, findings, events, keys."""
+"""The dashboard: glance, fleet, verdict, charts, findings, events, keys."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
@@ -10,64 +9,47 @@ from datetime import tzinfo
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Container
-from textual.content import Content
-from textual.screen import Screen
+from textual.containers import Container, Horizontal, Vertical
 from textual.widgets import Input
 
 from vllm_watch.actions.silences import Key, Silences
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.prefill import prefilled
 from vllm_watch.reports.excerpt import Excerpt
 from vllm_watch.tui.alerting import Alerting
-from vllm_watch.tui.evidencedata import evidence_chart
-from vllm_watch.tui.figures import clock
-from vllm_watch.tui.layout import MORE_CHARTS, Layout, layout_for
-from vllm_watch.tui.screens.calculators import CalculatorScreen
-from vllm_watch.tui.screens.errors import ErrorScreen, error_text
-from vllm_watch.tui.screens.evidence import EvidenceScreen
-from vllm_watch.tui.screens.help import HelpScreen, key_name
-from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
-from vllm_watch.tui.screenview import Choices, ScreenView, make_view
+from vllm_watch.tui.chartspecs import CHART_NAMES
+from vllm_watch.tui.layout import Layout, layout_for
+from vllm_watch.tui.screens.openers import Openers
+from vllm_watch.tui.screens.timekeys import TimeKeys
+from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.viewmaker import make_view
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import Glance
+from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.keyline import KeyLine
-from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.pane import Framed, Pane
+from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 SOON = 0.06
 """Seconds within which news reach the screen; what comes meanwhile is drawn with them."""
 RESTS = 4
 """Times as long as the last drawing took that keys and reading have before the next one."""
+PANES = ("findings", "events", "card")
 
 
-class Dashboard(Screen[None]):
+class Dashboard(TimeKeys, Openers):
     """Shows the view of one moment; keys move the moment and the cursor."""
 
     CSS_PATH = "dashboard.tcss"
     BINDINGS = [
-        Binding("question_mark", "help", "help"),
-        Binding("space", "pause", "pause"),
-        Binding("left", "move(-0.2)", "time"),
-        Binding("right", "move(0.2)", "time"),
-        Binding("plus,equals_sign", "zoom(-1)", "zoom", key_display="+"),
-        Binding("minus", "zoom(1)", "zoom", key_display="−"),
-        Binding("left_square_bracket", "alert(-1)", "alerts"),
-        Binding("right_square_bracket", "alert(1)", "alerts"),
-        Binding("less_than_sign,comma", "speed(-1)", "speed", key_display="<"),
-        Binding("greater_than_sign,full_stop", "speed(1)", "speed", key_display=">"),
-        Binding("home", "home", "beginning", show=False),
-        Binding("end", "end", "now, or the end", show=False),
         Binding("tab", "page(1)", "pane"),
         Binding("shift+tab", "page(-1)", "pane before", show=False),
         Binding("f", "findings", "findings"),
-        Binding("x", "errors", "errors"),
-        Binding("n", "calculators", "calculators"),
         Binding("slash", "filter", "filter"),
         Binding("escape", "clear_filter", "show all", show=False),
     ]
@@ -101,23 +83,26 @@ class Dashboard(Screen[None]):
         self._page = 0
         self._full = False
         self._layout: Layout | None = None
+        self.view = None
         self._pending = False
         self._took = 0.0
         """Seconds that the last drawing took."""
         self._drawn: tuple[object, ...] = ()
-        self._alerts: tuple[int, list[float]] = (-1, [])
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
         yield Glance(id="glance")
-        with Container(id="body"):
+        with Vertical(id="body"):
             yield Fleet(self._monitor.settings.health, id="fleet")
+            yield Hero(self._monitor.settings.health, id="hero")
+            yield VerdictLine(id="verdict")
             with Container(id="charts"):
-                for name in MORE_CHARTS:
+                for name in CHART_NAMES:
                     yield ChartPane(name, id=f"chart-{name}")
-            yield Card(id="card")
-            yield Findings(id="findings")
-            yield EventList(id="events")
+            with Horizontal(id="below"):
+                yield Findings(id="findings")
+                yield EventList(id="events")
+                yield Card(id="card")
         yield Input(placeholder="filter: part of a name or a state; enter keeps, esc shows all")
         yield KeyLine(id="keys")
 
@@ -140,7 +125,7 @@ class Dashboard(Screen[None]):
     def on_descendant_focus(self) -> None:
         """Show the keys of what has the focus now: nothing else need have changed."""
         for keys in self.query(KeyLine):
-            keys.refresh()
+            keys.redraw(anew=True)
 
     def news(self) -> None:
         """Draw soon: something arrived."""
@@ -185,45 +170,53 @@ class Dashboard(Screen[None]):
         )
         if timeline.mode == "replay":  # live, the watch over alerts knows what is over
             self._silences.end({problem.key for problem in view.problems})
+        self.view = view
         self._arrange(view)
-        row = view.selected_row
-        if row is not None:
-            engine = "" if row.engine is None else f" {row.name}"
-            title = Content(f"{row.model} {row.port}{engine}")
-            # A rule without a corner begins with its title: a piece of the rule goes before it.
-            piece = Content("" if self.has_class("-beside") else "─ ").stylize("$panel-lighten-1")
-            self.query_one("#charts").border_title = piece + title
         with self.app.batch_update():
             for pane in self.query(Pane):
-                pane.view = view
+                pane.show(view)
         self._took = time.monotonic() - began
+
+    def _top(self) -> Fleet | Hero:
+        """Return what stands on top now."""
+        return self._tops()[self._layout is not None and self._layout.hero]
+
+    def _tops(self) -> tuple[Fleet, Hero]:
+        """Return what stands on top: the table, and the figures of a server that is alone."""
+        return self.query_one(Fleet), self.query_one(Hero)
 
     def _arrange(self, view: ScreenView) -> None:
         """Divide the screen for the number of rows; nothing moves while that stays."""
         width, height = self.size
-        layout = layout_for(width, height, len(view.rows), self._page, full=self._full)
+        layout = layout_for(
+            width, height, len(view.rows), self._page, full=self._full, alone=view.alone
+        )
         if layout == self._layout:
             return
         self._layout = layout
-        self.set_class(layout.beside, "-beside")
-        self.set_class(layout.ruled, "-ruled")
-        body = self.query_one("#body")
-        body.styles.grid_size_columns = 2 if layout.columns else 1
-        body.styles.grid_columns = tuple(layout.columns.split()) or ("1fr",)
-        body.styles.grid_rows = tuple(layout.rows.split())
-        for name in ("fleet", "charts"):
-            whole = bool(layout.columns) and not layout.beside
-            self.query_one(f"#{name}").styles.column_span = 2 if whole else 1
-        for name, shown in (("charts", layout.charts), ("findings", layout.findings)):
-            self.query_one(f"#{name}").display = bool(shown)
-        self.query_one("#events").display = layout.events
-        self.query_one("#card").display = layout.beside
-        self.query_one("#charts").styles.row_span = 2 if layout.beside else 1
+        self.query_one(Fleet).display = not layout.hero
+        self.query_one(Hero).display = layout.hero
+        for top in self._tops():
+            top.styles.height = layout.fleet
+        if self.focused in (None, *self._tops()):
+            self.set_focus(self._tops()[layout.hero])
+        self.query_one(VerdictLine).display = layout.verdict
         charts = self.query_one("#charts")
-        charts.styles.grid_size_columns = min(2, max(1, len(layout.charts)))
-        for name in MORE_CHARTS:
+        charts.display = bool(layout.charts)
+        charts.styles.grid_size_columns = layout.chart_columns
+        for place, name in enumerate(layout.charts):
             chart = self.query_one(f"#chart-{name}", ChartPane)
-            chart.display, chart.named = name in layout.charts, not layout.ruled
+            charts.move_child(chart, before=place)
+            chart.first = place == 0
+        for name in CHART_NAMES:
+            self.query_one(f"#chart-{name}").display = name in layout.charts
+        below = self.query_one("#below")
+        below.display = bool(layout.panes)
+        below.styles.height = layout.below or "1fr"
+        for name in PANES:
+            pane = self.query_one(f"#{name}", Framed)
+            pane.display, pane.framed = name in layout.panes, layout.framed
+        self.query_one(Findings).fills = layout.framed and "card" not in layout.panes
         self.refresh_bindings()
 
     # --- the person's choices -----------------------------------------------------------------
@@ -237,41 +230,6 @@ class Dashboard(Screen[None]):
         self._opened ^= {message.source}
         self._set(source=message.source, engine=None, chosen=True)
 
-    @on(Findings.Opened)
-    def _open(self, message: Findings.Opened) -> None:
-        """Show the evidence of a finding, as it stands at this moment."""
-        row, finding = message.problem.row, message.problem.finding
-        server = self._monitor.store.servers[row.source]
-        chart = evidence_chart(self._monitor, server, finding.engine, finding, row.moment)
-        until = min(row.moment, finding.until) if finding.until is not None else row.moment
-        since = until if finding.since is None else finding.since
-
-        def lines() -> Excerpt:
-            moved = server.moved  # a film of several logs tells other times than they do
-            return self._excerpts(server.source, since - moved, until - moved, server.tz)
-
-        engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
-        name = f"{row.model} {row.port}{engine}"
-        screen = EvidenceScreen(name, finding, row.moment, chart, self._tz, lines)
-        self.app.push_screen(screen)
-
-    @on(Findings.SilenceAsked)
-    def _silence(self, message: Findings.SilenceAsked) -> None:
-        """Take a silence back, or ask how long one shall be."""
-        problem = message.problem
-        if problem.silenced:
-            self._silences.lift(problem.key)
-            self.draw()
-            return
-
-        def answered(choice: int | None) -> None:
-            if choice is not None:
-                self._silences.silence(problem.key, CHOICES[choice][1])
-                self.draw()
-
-        title = f"{problem.row.short} {problem.finding.title}"
-        self.app.push_screen(SilenceScreen(title), answered)
-
     @on(Input.Changed)
     def _filter_changed(self, message: Input.Changed) -> None:
         self._set(filter=message.value)
@@ -279,7 +237,7 @@ class Dashboard(Screen[None]):
     @on(Input.Submitted)
     def _filter_done(self) -> None:
         self.query_one(Input).display = False
-        self.query_one(Fleet).focus()
+        self._top().focus()
 
     def _set(self, **changes: object) -> None:
         old = self._choices
@@ -302,88 +260,8 @@ class Dashboard(Screen[None]):
         if action == "page":
             return self._layout is not None and self._layout.pages > 1
         if action == "alert":
-            return bool(self._alert_times())
+            return bool(self.alert_times())
         return True
-
-    def action_help(self) -> None:
-        """Show every key and sign."""
-        keys: dict[str, str] = {}
-        for binding in (
-            *self.BINDINGS,
-            *Fleet.BINDINGS,
-            *Findings.BINDINGS,
-            *self.app.BINDINGS,
-        ):
-            if isinstance(binding, Binding):
-                key = binding.key_display or key_name(binding.key)
-                known = keys.get(binding.description)
-                if known != key:
-                    keys[binding.description] = f"{known} {key}" if known else key
-        self.app.push_screen(HelpScreen([(key, words) for words, key in keys.items()]))
-
-    def action_pause(self) -> None:
-        """Hold the moment or go on; reading goes on all the while."""
-        self._timeline.toggle_pause()
-        self.draw()
-
-    def action_move(self, share: float) -> None:
-        """Look a fifth of the window earlier or later."""
-        self._timeline.move(share)
-        self.draw()
-
-    def action_zoom(self, step: int) -> None:
-        """Show less or more time."""
-        view = self.query_one(Fleet).view
-        charts = view.charts if view else ()
-        shown = next((spec.end - spec.start for _, spec in charts), None)
-        self._timeline.zoom(step, shown)
-        self.draw()
-
-    def action_home(self) -> None:
-        """Go to the beginning."""
-        if self._timeline.first is not None:
-            self._timeline.seek(self._timeline.first)
-        self.draw()
-
-    def action_end(self) -> None:
-        """Go to the present, or to a replay's end."""
-        self._timeline.to_end()
-        self.draw()
-
-    def action_speed(self, step: int) -> None:
-        """Play faster or slower."""
-        self._timeline.change_speed(step)
-        self.draw()
-
-    def action_alert(self, step: int) -> None:
-        """Go to the next alert, or the one before."""
-        moment = self._timeline.moment()
-        times = self._alert_times()
-        later = [at for at in times if at > moment + 0.5]
-        sooner = [at for at in times if at < moment - 0.5]
-        found = later[:1] if step > 0 else sooner[-1:]
-        if found:
-            self._timeline.seek(found[0])
-            self.draw()
-
-    def _alert_times(self) -> list[float]:
-        """Return when alerts fired, in our clock; remembered until something arrives."""
-        monitor = self._monitor
-        if self._alerts[0] == monitor.store.revision:
-            return self._alerts[1]
-        times = {
-            span.fired + server.skew
-            for server in monitor.store.servers.values()
-            for span in monitor.spans(server)
-            if span.rule.severity != "note"
-        }
-        times |= {
-            span.fired + server.skew
-            for server in monitor.store.servers.values()
-            for span, _ in monitor.trend_warnings(server, math.inf)
-        }
-        self._alerts = (monitor.store.revision, sorted(times))
-        return self._alerts[1]
 
     def action_page(self, step: int) -> None:
         """Turn to the next charts where not all fit."""
@@ -398,26 +276,7 @@ class Dashboard(Screen[None]):
         self.draw()
         findings = self.query_one(Findings)
         findings.can_focus = self._full
-        self.set_focus(findings if self._full else self.query_one(Fleet))
-
-    def action_errors(self) -> None:
-        """Show the selected server's errors with their tracebacks, the first one first."""
-        view = self.query_one(Fleet).view
-        row = view.selected_row if view else None
-        if row is not None:
-            run = self._monitor.store.servers[row.source].run_at(row.moment)
-            name = f"{row.model} {row.port}"
-            self.app.push_screen(ErrorScreen(name, error_text(run, row.moment, self._tz)))
-
-    def action_calculators(self) -> None:
-        """Work out batch size, capacity and times, starting from the selected server's figures."""
-        view = self.query_one(Fleet).view
-        row = view.selected_row if view else None
-        if view is not None and row is not None:
-            run = self._monitor.store.servers[row.source].run_at(row.moment)
-            figures = prefilled(row.source, run, row.moment, self._monitor.settings, self._job)
-            name = f"{row.model} {row.port}  {clock(view.moment, view.tz)}"
-            self.app.push_screen(CalculatorScreen(name, figures))
+        self.set_focus(findings if self._full else self._top())
 
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""
@@ -433,7 +292,7 @@ class Dashboard(Screen[None]):
         field = self.query_one(Input)
         field.value = ""
         field.display = False
-        self.query_one(Fleet).focus()
+        self._top().focus()
 
 
 def _whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:

@@ -11,12 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.excerpt import Excerpt, LogLine
-from vllm_watch.tui.charts import ChartSpec, draw_chart
+from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.evidencedata import evidence_words
 from vllm_watch.tui.palette import palette_of
 
@@ -39,13 +40,17 @@ class EvidenceChart(Widget):
         super().__init__(id="evidence-chart")
         self._spec = spec
         self._tz = tz
+        self._strips: list[Strip] = []
+        self._drawn_for: tuple[object, ...] = ()
 
-    def render(self) -> Text:
-        """Return the drawing."""
-        width, height = self.size
-        if width < 2 or height < 2:
-            return Text("")
-        return draw_chart(self._spec, width, height, palette_of(self.app), self._tz)
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the drawing."""
+        size = (*self.size, self.app.theme)
+        if size != self._drawn_for:
+            width, height = self.size
+            canvas = draw_panel(self._spec, width, height, palette_of(self.app), self._tz)
+            self._strips, self._drawn_for = canvas.strips(), size
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
 
 class EvidenceScreen(ModalScreen[None]):

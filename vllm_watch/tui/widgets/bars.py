@@ -1,32 +1,13 @@
-"""Small drawings inside a line: sparklines, the KV bar with its healthy band, progress."""
+"""Small drawings inside a line: the KV bar with its healthy band, progress."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich.style import Style
 from rich.text import Text
 
-_STEPS = " ▁▂▃▄▅▆▇"
 _FILL = "▆"
-
-
-def sparkline(values: Sequence[float | None], width: int, style: str) -> Text:
-    """Return values as a row of blocks; gaps stay empty, the highest fills its cell."""
-    if width <= 0:
-        return Text("")
-    cells: list[float | None] = []
-    for index in range(width):
-        start = index * len(values) // width
-        stop = max(start + 1, (index + 1) * len(values) // width)
-        part = [value for value in values[start:stop] if value is not None]
-        cells.append(max(part) if part else None)
-    top = max((value for value in cells if value is not None), default=0.0)
-    text = "".join(
-        " " if value is None else "▁" if top <= 0 else _STEPS[1 + round(6 * value / top)]
-        for value in cells
-    )
-    return Text(text, style=style)
+_BAND_CELLS = 12
+"""From this width on the edges of the band have cells of their own."""
 
 
 def kv_bar(
@@ -37,32 +18,26 @@ def kv_bar(
     limit: float,
     critical: float,
 ) -> Text:
-    """Return the KV cache as a bar: fill, the band's edges ┊, the upper limit │.
+    """Return the KV cache as a bar: its fill, the healthy band as its ground, the limit │.
 
     The fill is lower than its row, so that bars below each other stay apart, and takes the colour
     of the range that it ends in.
     """
-    inside = max(1, width - 2)
+    cells = max(1, width)
     bar = Text()
-    bar.append("▕", style=palette["faint"])
-    cells = 0 if usage is None else round(min(1.0, usage) * inside)
-    color = _fill_role(usage, band, limit, critical)
-    edges = {
-        mark_cell(band[0], inside): "┊",
-        mark_cell(band[1], inside): "┊",
-        mark_cell(limit, inside): "│",
-    }
-    low, high = mark_cell(band[0], inside), mark_cell(band[1], inside)
-    for cell in range(inside):
+    filled = 0 if usage is None else round(min(1.0, usage) * cells)
+    color = fill_role(usage, band, limit, critical)
+    low, high = mark_cell(band[0], cells), mark_cell(band[1], cells)
+    edges = {low: "┊", high: "┊", mark_cell(limit, cells): "│"} if cells >= _BAND_CELLS else {}
+    for cell in range(cells):
         ground = palette["band"] if low <= cell < high else palette["panel"]
-        edge = edges.get(cell, " ")
-        if cell < cells:
+        if cell < filled:
             bar.append(_FILL, style=Style(color=palette[color], bgcolor=ground))
         elif cell == 0 and usage:
-            bar.append("▏", style=Style(color=palette[color], bgcolor=ground))
+            bar.append("▖", style=Style(color=palette[color], bgcolor=ground))
         else:
+            edge = edges.get(cell, " ")
             bar.append(edge, style=Style(color=palette["muted"], bgcolor=ground))
-    bar.append("▏", style=palette["faint"])
     return bar
 
 
@@ -71,11 +46,10 @@ def mark_cell(share: float, width: int) -> int:
     return min(width - 1, int(share * width))
 
 
-def _fill_role(
-    usage: float | None, band: tuple[float, float], limit: float, critical: float
-) -> str:
+def fill_role(usage: float | None, band: tuple[float, float], limit: float, critical: float) -> str:
+    """Return the role of a KV cache's colour: that of the range it is in."""
     if usage is None or usage < band[0]:
-        return "primary"
+        return "low"
     if usage >= critical:
         return "critical"
     if usage > limit:

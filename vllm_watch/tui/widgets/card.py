@@ -1,33 +1,37 @@
-"""The selected server on a card: who it is, how it is configured, what it has done.
-
-What room is left below shows all servers side by side.
-"""
+"""The selected server on a card: who it is, how it is configured, what it has done."""
 
 from __future__ import annotations
+
+from collections.abc import Hashable
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.multiples import small_charts
-from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.pane import Framed
 
 
-class Card(Pane):
+class Card(Framed):
     """Facts about the selected server, a line each; long ones go on below."""
+
+    TITLE = "Server"
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when a fact changes."""
+        return view.facts
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the card's lines."""
-        row = view.selected_row
-        if row is None:
-            return []
-        head = Text(" SERVER  ", style=f"bold {palette['muted']}")
-        lines = [head]
-        for label, facts in view.facts:
-            lines += _fact_lines(label, facts, width, palette)
-        return lines + small_charts(view, width, height - len(lines), palette)
+        return fact_lines(view, width, palette)
+
+
+def fact_lines(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
+    """Return what is known of the selected server, a label in front of each group of facts."""
+    return [
+        line for label, facts in view.facts for line in _fact_lines(label, facts, width, palette)
+    ]
 
 
 def _fact_lines(

@@ -1,13 +1,13 @@
-"""One chart of the selected server."""
+"""One chart of the selected server, in its frame."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
-from rich.text import Text
+from textual.strip import Strip
 
-from vllm_watch.tui.charts import ChartSpec, draw_chart
-from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.charts import draw_panel
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
 
@@ -16,38 +16,31 @@ class ChartPane(Pane):
     """Draws the chart named `chart` of the view; draws again only when it changed."""
 
     def __init__(self, chart: str, *, id: str | None = None) -> None:  # noqa: A002
-        """Show the chart `chart` (`throughput`, `kv`, `requests`, `prefix`)."""
+        """Show the chart `chart` (see `chartspecs.CHART_NAMES`)."""
         super().__init__(id=id, classes="chart")
         self._chart = chart
-        self._drawn: tuple[object, Text] | None = None
-        self.named = False
-        """Whether the title says whose chart it is (where no line above the charts does)."""
+        self.first = False
+        """Whether its title says whose charts these are."""
 
-    def render(self) -> Text:
-        """Return the drawing, from the last time if nothing changed."""
-        view = self.view
-        width, height = self.size
-        spec = dict(view.charts).get(self._chart) if view else None
-        if view is None or spec is None or width < 2 or height < 2:
-            return Text("")
-        key = (spec, view.selected_row and view.selected_row.short, width, height, self.app.theme)
-        if self._drawn is None or self._drawn[0] != key:
-            self._drawn = (key, self._draw(spec, view, width, height))
-        return self._drawn[1]
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when what it shows is another picture."""
+        return view.pictures.chart_key(self._chart), view.tz, self._named(view)
 
-    def _draw(self, spec: ChartSpec, view: ScreenView, width: int, height: int) -> Text:
-        row = view.selected_row
-        if row is not None and self.named:
-            rate = spec.unit == "tok/s"  # the unit says enough, and the figures need the room
-            spec = replace(
-                spec,
-                title=f"{row.short} {spec.unit if rate else spec.title}",
-                unit="" if rate else spec.unit,
-            )
-        return draw_chart(spec, width, height, palette_of(self.app), view.tz)
-
-    def lines(
+    def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
-    ) -> list[Text]:
-        """Charts draw whole texts, not lines."""
-        return []
+    ) -> list[Strip]:
+        """Return the drawing."""
+        spec = view.pictures.chart(self._chart)
+        if spec is None:
+            return []
+        spec = replace(spec, title=f"{spec.title}{self._named(view)}")
+        return draw_panel(spec, width, height, palette, view.tz).strips()
+
+    def _named(self, view: ScreenView) -> str:
+        """Return whose chart it is, where it is not that of the only row."""
+        row = view.selected_row
+        if row is None:
+            return ""
+        if row.engine is not None:
+            return f" eng {row.engine:03d}" if row.engine >= 0 else ""
+        return f" {row.short}" if self.first and row.port and len(view.rows) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from itertools import takewhile
 
 from rich.cells import cell_len
@@ -11,8 +12,9 @@ from rich.text import Text
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.tui import figures
+from vllm_watch.tui.charts.ticks import clock_ticks
 from vllm_watch.tui.rows import Row
-from vllm_watch.tui.widgets.bars import kv_bar, mark_cell, sparkline
+from vllm_watch.tui.widgets.bars import kv_bar
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import fitted
 
@@ -28,50 +30,43 @@ class Column:
     """Numbers stand at the right edge."""
 
 
-_WIDE = (
-    Column("name", "SERVER", 27),
+_LEAD = (
+    Column("name", "SERVER", 13),
     Column("state", "STATE", 9),
-    Column("gen", "GEN tok/s", 9, right=True),
-    Column("spark", "", 12),
-    Column("load", "RUN/WAIT", 10, right=True),
-    Column("kv", "KV CACHE", 22),
+    Column("gen", "tok/s", 9, right=True),
+)
+_RIBBON = Column("ribbon", "", 10)
+_LOAD = Column("load", "RUN/WAIT", 10, right=True)
+_WIDE = (
+    *_LEAD,
+    _RIBBON,
+    _LOAD,
+    Column("kv", "KV", 17),
     Column("hits", "HITS", 6, right=True),
     Column("each", "/REQ", 6, right=True),
     Column("age", "AGE", 5, right=True),
 )
+_USUAL = (*_LEAD, _RIBBON, _LOAD, Column("kv", "KV", 15), Column("age", "AGE", 5, right=True))
 _MIDDLE = (
-    Column("name", "SERVER", 13),
-    Column("state", "STATE", 9),
-    Column("gen", "GEN tok/s", 9, right=True),
-    Column("spark", "", 9),
-    Column("load", "RUN/WAIT", 9, right=True),
-    Column("kv", "KV", 15),
+    *_LEAD,
+    _RIBBON,
+    replace(_LOAD, width=9),
+    Column("kv", "KV", 11),
     Column("age", "AGE", 4, right=True),
 )
-_SAME_MODEL = (
-    Column("port", "SERVER", 9),
-    Column("state", "STATE", 9),
-    *_MIDDLE[2:3],
-    Column("spark", "", 10),
-    _MIDDLE[4],
-    Column("kv", "KV", 18),
-    _MIDDLE[6],
-)
-"""The same where all servers have one model: the head names it, the rows their ports."""
 _NARROW = (
     Column("port", "SERVER", 7),
     Column("gen", "tok/s", 7, right=True),
-    Column("spark", "", 5),
+    replace(_RIBBON, width=5),
     Column("load", "RUN/WAIT", 8, right=True),
     Column("pct", "KV", 5, right=True),
 )
-_LAYOUTS = ((118, _WIDE), (78, _MIDDLE), (0, _NARROW))
-_SPARK_LEAST = 6
-"""Cells that the sparkline keeps when names need its room."""
-_SPARK_HEADED = 9
-"""Cells in which its head says that each has a scale of its own."""
-_KV_SCALED = 18
-"""Cells in which the head of the KV bar has room for its numbers."""
+_LAYOUTS = ((150, _WIDE), (100, _USUAL), (78, _MIDDLE), (0, _NARROW))
+TAIL = ("load", "kv", "pct", "hits", "each", "age")
+"""Columns behind the ribbon: where there are no numbers, words take their place."""
+_MOST_NAME = 40
+_RIBBON_LEAST = 10
+"""Cells that the ribbon keeps when names need its room."""
 KV_PERCENT = 6
 """Cells of the figure behind the KV bar."""
 LEFT = 3
@@ -79,34 +74,43 @@ LEFT = 3
 
 
 def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
-    """Return the columns for a width, stretched to fill it.
+    """Return the columns for a width; the ribbon takes what the others leave.
 
-    Names go first: a server that cannot be told from its neighbour is worth less than the shape
-    of a curve. The sparkline takes what they leave. A model that all have is named once.
+    A model that all have is said once, in the head. Names that differ go first: a server that
+    cannot be told from its neighbour is worth less than the shape of a ribbon.
     """
     columns = list(next(columns for least, columns in _LAYOUTS if width >= least))
+    ports = max((cell_len(_port_text(row)) for row in rows), default=0)
     model = _same_model(rows)
-    if model and tuple(columns) == _MIDDLE:
-        columns = list(_SAME_MODEL)
-        both = columns[0].width + 1 + columns[1].width
-        if cell_len(model) <= both:  # states are words, and need no head
-            columns[0] = replace(columns[0], header=model)
-            columns[1] = replace(columns[1], header="")
-    used = LEFT + sum(column.width + 1 for column in columns)
-    spare = max(0, width - used)
-    cells = {column.key: column.width for column in columns}
-    if "name" not in cells:
-        cells["spark"] += min(spare // 2 if "state" not in cells else spare, 60)
-    else:
-        missing = max(0, max(map(_name_cells, rows), default=0) - cells["name"])
-        more = min(missing, spare + cells["spark"] - _SPARK_LEAST)
-        cells["name"] += more
-        cells["spark"] += min(spare - more, 60)
-        marks = min(_KV_SCALED - cells["kv"], cells["spark"] - _SPARK_HEADED)
-        if marks > 0:
-            cells["kv"] += marks
-            cells["spark"] -= marks
-    return [Column(each.key, each.header, cells[each.key], each.right) for each in columns]
+    if columns[0].key == "name":
+        if model:
+            columns[0] = Column("port", "SERVER", max(9, ports))
+            if cell_len(model) <= columns[0].width + 1 + columns[1].width:
+                columns[0] = replace(columns[0], header=model)
+                columns[1] = replace(columns[1], header="")
+        else:
+            wanted = min(_MOST_NAME, max(map(_name_cells, rows), default=0))
+            spare = width - LEFT - sum(each.width + 1 for each in columns)
+            more = max(0, min(wanted - columns[0].width, spare))
+            columns[0] = replace(columns[0], width=columns[0].width + more)
+    used = LEFT + sum(column.width + 1 for column in columns if column.key != "ribbon")
+    ribbon = max(_RIBBON_LEAST if width >= 78 else 3, width - used - 1)
+    return [replace(each, width=ribbon) if each.key == "ribbon" else each for each in columns]
+
+
+def ribbon_place(columns: Sequence[Column]) -> tuple[int, int]:
+    """Return where the ribbon begins in a line, and its width."""
+    place = LEFT
+    for column in columns:
+        if column.key == "ribbon":
+            return place, column.width
+        place += column.width + 1
+    return place, 0
+
+
+def _port_text(row: Row) -> str:
+    number = row.name.partition(" (")[2]  # a second server of the same name
+    return row.port + (f" ({number}" if number else "")
 
 
 def _same_model(rows: Sequence[Row]) -> str:
@@ -129,24 +133,20 @@ def _name_cells(row: Row) -> int:
     """Return the cells of a row's whole name: model and port as they are drawn, or the name."""
     if row.engine is not None:
         return 0
-    number = row.name.partition(" (")[2]  # a second server of the same name
-    tail = f" {row.port} ({number}" if number else f" {row.port}"
+    tail = f" {_port_text(row)}"
     return cell_len(row.model + tail if row.port else row.name)
 
 
 def header(
-    columns: list[Column], span: str, palette: dict[str, str], health: HealthSettings
+    columns: Sequence[Column], window: tuple[float, float], tz: tzinfo, palette: dict[str, str]
 ) -> Text:
-    """Return the head of the table; the sparkline is headed by the window it shows."""
+    """Return the head of the table: above the ribbons stands their time axis."""
     line, place = Text(" " * LEFT), LEFT
     for column in columns:
         title = column.header
-        if column.key == "spark":
-            forms = (f"last {span}, own scale", f"{span}, own scale", "own scale")
-            title = next((form for form in forms if len(form) <= column.width), span)
-        if column.key == "kv":
-            title = _kv_header(column, health)
-        over = line.cell_len - place  # a head before it went on into this column
+        if column.key == "ribbon":
+            title = time_axis(window, column.width, tz)
+        over = max(0, line.cell_len - place)  # a head before it went on into this column
         place += column.width + 1
         if column.right:
             title = title.rjust(column.width)
@@ -155,19 +155,17 @@ def header(
     return line
 
 
-def _kv_header(column: Column, health: HealthSettings) -> str:
-    """Return the head of the KV column: the numbers of its marks stand above them."""
-    inside = column.width - KV_PERCENT - 2
-    cells = list("KV".ljust(column.width))
-    if inside < 10:
-        return "".join(cells)
-    for level in (health.kv_cache_low, health.kv_cache_healthy_high, health.kv_cache_high):
-        mark, number = mark_cell(level, inside) + 1, f"{level * 100:.0f}"
-        start = mark if level == health.kv_cache_high else mark + 1 - len(number)
-        beyond = mark_cell(health.kv_cache_high, inside) + 1
-        if level == health.kv_cache_healthy_high and start + len(number) >= beyond:
-            continue  # the upper limit needs the cell
-        cells[start : start + len(number)] = number
+def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
+    """Return round clock times, each beginning above the cell of its time."""
+    cells = [" "] * width
+    start, end = window
+    free = 0
+    for tick in clock_ticks(start, end, max(width // 2, min(width, 24)), tz):
+        place = int((tick.time - start) / (end - start) * width)
+        if place < free or place + len(tick.label) + 1 > width:
+            continue
+        cells[place : place + len(tick.label) + 1] = f"╷{tick.label}"
+        free = place + len(tick.label) + 2
     return "".join(cells)
 
 
@@ -175,9 +173,16 @@ class CellDrawer:
     """Draws the cells of rows."""
 
     def __init__(
-        self, palette: dict[str, str], health: HealthSettings, rows: Sequence[Row] = ()
+        self,
+        palette: dict[str, str],
+        health: HealthSettings,
+        rows: Sequence[Row] = (),
+        ribbon: Callable[[Row, int], Text] | None = None,
     ) -> None:
-        """Draw with these colours, bars with these ranges; names that differ among `rows`."""
+        """Draw with these colours, bars with these ranges; names that differ among `rows`.
+
+        `ribbon` draws the ribbon of a row in so many cells.
+        """
         self._palette = palette
         self._common = _common_start({row.model for row in rows})
         self._health = health
@@ -186,16 +191,16 @@ class CellDrawer:
             "port": self._port,
             "state": self._state,
             "gen": lambda row, _: Text(figures.rate(row.values.generation_tps)),
-            "spark": lambda row, width: sparkline(row.spark, width, palette["primary"]),
+            "ribbon": ribbon or (lambda _row, _width: Text("")),
             "load": self._load,
             "kv": self._kv,
-            "pct": lambda row, _: Text(figures.percent(row.values.kv_cache_usage)),
+            "pct": self._percent,
             "hits": lambda row, _: Text(figures.percent(row.values.prefix_cache_hit_rate)),
             "each": lambda row, _: Text(figures.rate(row.values.per_request)),
             "age": self._age,
         }
 
-    def draw(self, row: Row, columns: list[Column]) -> Text:
+    def draw(self, row: Row, columns: Sequence[Column]) -> Text:
         """Return the cells of a row behind its shape."""
         line = Text()
         for column in columns:
@@ -219,8 +224,7 @@ class CellDrawer:
             return Text(f" {row.name}", style=self._palette["muted"])
         if not row.port:
             return Text(row.name)
-        number = row.name.partition(" (")[2]  # a second server of the same name
-        tail = row.port + (f" ({number}" if number else "")
+        tail = _port_text(row)
         room = width - len(tail) - 1
         name = row.model
         if cell_len(name) > room and name.startswith(self._common):
@@ -236,13 +240,14 @@ class CellDrawer:
             )
         if not row.port:
             return Text(row.name)
-        number = row.name.partition(" (")[2]  # a second server of the same name
-        return Text(row.port + (f" ({number}" if number else ""), style="bold")
+        return Text(_port_text(row), style="bold")
 
     def _state(self, row: Row, _: int) -> Text:
         role = row.severity if row.severity in ("warning", "critical") else "text"
         if row.state.name in ("idle", "stopped", "finished", "ready"):
             role = "muted"
+        if row.state.name == "dead":
+            role = "critical"
         return Text(row.word, style=self._palette[role])
 
     def _load(self, row: Row, _: int) -> Text:
@@ -254,6 +259,9 @@ class CellDrawer:
         style = self._palette["warning"] if waiting >= self._health.waiting_warning else ""
         text.append(figures.count(values.waiting), style=style)
         return text
+
+    def _percent(self, row: Row, _: int) -> Text:
+        return Text(figures.percent(row.values.kv_cache_usage))
 
     def _kv(self, row: Row, width: int) -> Text:
         health = self._health

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from rich.text import Text
 
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.pane import Framed
 from vllm_watch.tui.wording import wrapped
 
 
-class EventList(Pane):
+class EventList(Framed):
     """Start-up phases, errors, alerts, deaths, with their times."""
+
+    TITLE = "Events"
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when there is an event more."""
+        return view.events, view.tz
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the newest events that fit."""
-        lines = [Text(" EVENTS", style=f"bold {palette['muted']}")]
-        free = max(0, height - 1 - len(view.events))
-        for event in view.events[: height - 1]:
+        lines: list[Text] = []
+        free = max(0, height - len(view.events))
+        for event in view.events[:height]:
             line = Text(f" {'~' if event.about else ''}{clock(event.time, view.tz)} ")
             line.stylize(palette["muted"])
             line.append(f"{event.glyph} ", style=palette[event.role])
@@ -29,6 +37,6 @@ class EventList(Pane):
             free -= len(rest)
             line.append(text, style=style)
             lines += [line, *(Text(" " * begun + more, style=style) for more in rest)]
-        if len(lines) == 1:
+        if not lines:
             lines.append(Text(" nothing has happened yet", style=palette["muted"]))
         return lines

@@ -8,16 +8,24 @@ from textual.binding import Binding
 from textual.message import Message
 
 from vllm_watch.tui.screenview import Problem, ScreenView
-from vllm_watch.tui.widgets.findingblock import WORDY, Block, finding_block, note_block
-from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.card import fact_lines
+from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
+from vllm_watch.tui.widgets.pane import Framed
+
+_LEAST_FACTS = 3
+"""Rows that must be free before facts fill them."""
 
 
-class Findings(Pane):
+class Findings(Framed):
     """Findings of all servers, worst first; `+n more` says what has no room.
 
     Where it can have the focus (the list on the whole screen) a cursor chooses one.
     """
 
+    TITLE = "Findings"
+    fills = False
+    """Whether free rows show the selected server's facts."""
+    KEY = "f"
     can_focus = False
     BINDINGS = [
         Binding("up,k", "cursor(-1)", "up", show=False),
@@ -58,13 +66,13 @@ class Findings(Pane):
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the findings that fit."""
-        titled = height >= 6 and width >= WORDY
-        lines = [Text(" FINDINGS", style=f"bold {palette['muted']}")] if titled else []
-        self._places = [None] * len(lines)
+        lines: list[Text] = []
+        self._places = []
         if not view.problems and not view.notes:
             text = " ✓ nothing is wrong" if view.rows else ""
-            return [*lines, Text(text, style=palette["good"])]
-        room = height - len(lines)
+            facts = self._facts(view, width, height - 1, palette)
+            return [Text(text, style=palette["good"]), *facts]
+        room = height
         if self._listed and view.problems:
             shown, missing, key = *self._list(view, width, room, palette), "↓"
         else:
@@ -77,7 +85,16 @@ class Findings(Pane):
             self._places += [block.place] * len(drawn)
         if self._listed:
             self._point(view, lines, width, palette)
-        return lines
+            return lines
+        return lines + self._facts(view, width, room - len(lines), palette)
+
+    def _facts(
+        self, view: ScreenView, width: int, room: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return what is known of the selected server, where rows are free and no card shows it."""
+        if not self.fills or room < _LEAST_FACTS:
+            return []
+        return [Text(""), *fact_lines(view, width, palette)][:room]
 
     @property
     def _listed(self) -> bool:
@@ -144,7 +161,7 @@ class Findings(Pane):
             last = len(self.view.problems) - 1
             self._index = max(0, min(last, self._index + step))
             self._chosen = _key(self.view.problems[self._index])
-            self.refresh()
+            self.redraw(anew=True)
 
     def action_open(self) -> None:
         """Ask for the evidence of the finding under the cursor."""
@@ -168,7 +185,8 @@ class Findings(Pane):
 
     def on_click(self, event: events.Click) -> None:
         """Ask for the evidence of the clicked finding."""
-        place = self._places[event.y] if 0 <= event.y < len(self._places) else None
+        row = event.y - self.head_rows
+        place = self._places[row] if 0 <= row < len(self._places) else None
         if self.view is not None and place is not None and place < len(self.view.problems):
             self.post_message(self.Opened(self.view.problems[place]))
 

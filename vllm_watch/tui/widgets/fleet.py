@@ -10,11 +10,18 @@ from textual.message import Message
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.tui import figures
+from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import progress_bar
-from vllm_watch.tui.widgets.columns import LEFT, CellDrawer, Column, columns_for, header
+from vllm_watch.tui.widgets.columns import TAIL, CellDrawer, Column, columns_for, header
 from vllm_watch.tui.widgets.pane import Pane, fitted
+from vllm_watch.tui.wording import shortened
+
+HEADED = 58
+"""From this width on the table has a head."""
+WORDY_STATES = ("starting", "dead", "no-stats", "ended")
+"""States without numbers: words stand in their place."""
 
 
 class Fleet(Pane, can_focus=True):
@@ -55,43 +62,48 @@ class Fleet(Pane, can_focus=True):
     ) -> list[Text]:
         """Return the head and the rows around the cursor."""
         columns = columns_for(width, view.rows)
-        headed = height > 1 and width >= 58
+        headed = height > 1 and width >= HEADED
         room = height - headed
         self._scroll(view, room)
-        lines = [header(columns, self._span(view), palette, self._health)] if headed else []
+        lines = [header(columns, view.window, view.tz, palette)] if headed else []
         if not view.rows:
-            return lines + self._empty(view, width, palette)
-        drawer = CellDrawer(palette, self._health, view.rows)
+            return lines[:0] + self._empty(view, width, palette)
+
+        def ribbon(row: Row, cells: int) -> Text:
+            steps = view.pictures.ribbon(row.source, row.engine, cells)
+            return ribbon_text(steps, palette)
+
+        drawer = CellDrawer(palette, self._health, view.rows, ribbon)
         for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
-            lines.append(self._line(view, index, row, columns, drawer, width, palette))
+            line = self._cells(view, row, columns, drawer, width, palette)
+            lines.append(_grounded(line, row, index == view.selected, width, palette))
         below = len(view.rows) - self._top - room
         if below > 0 and lines:
             lines[-1] = Text(f"   +{below + 1} more ↓", style=palette["muted"])
         return lines
 
-    def _line(
-        self,
+    @staticmethod
+    def _cells(
         view: ScreenView,
-        index: int,
         row: Row,
         columns: list[Column],
         drawer: CellDrawer,
         width: int,
         palette: dict[str, str],
     ) -> Text:
-        chosen = index == view.selected
-        line = Text()
-        line.append("▌" if chosen else " ", style=palette["primary"])
+        """Return a row behind its cursor: its cells, or words in place of its numbers."""
+        line = Text(end="")
         line.append_text(drawer.shape(row))
         line.append(" ")
-        if row.engine is None and row.state.name in ("starting", "dead", "no-stats", "ended"):
-            line.append_text(_story(view, row, columns, drawer, width, palette))
-        else:
-            line.append_text(drawer.draw(row, columns))
-        if chosen:
-            line.append(" " * max(0, width - line.cell_len))
-            line.stylize(f"on {palette['select']}", 1)
-        return line
+        if row.engine is not None or row.state.name not in WORDY_STATES:
+            return line + drawer.draw(row, columns)
+        lead = [column for column in columns if column.key not in TAIL]
+        for column in lead:
+            if column.key == "gen":
+                line.append_text(_when(view, row, column.width, palette))
+            else:
+                line.append_text(drawer.draw(row, [column]))
+        return line + story(view, row, width - 1 - line.cell_len, palette)
 
     def _scroll(self, view: ScreenView, room: int) -> None:
         last = max(0, len(view.rows) - room)
@@ -100,11 +112,6 @@ class Fleet(Pane, can_focus=True):
         elif view.selected >= self._top + room - (1 if last else 0):
             self._top = view.selected - room + (2 if last else 1)
         self._top = max(0, min(self._top, last))
-
-    @staticmethod
-    def _span(view: ScreenView) -> str:
-        start, end = view.window
-        return figures.duration(end - start).removesuffix(" 00 s").removesuffix(" 00 m")
 
     @staticmethod
     def _empty(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
@@ -135,7 +142,7 @@ class Fleet(Pane, can_focus=True):
         view = self.view
         if view is None or not view.rows:
             return
-        headed = self.size.height > 1 and self.size.width >= 58
+        headed = self.size.height > 1 and self.size.width >= HEADED
         index = self._top + event.y - headed
         if 0 <= index < len(view.rows):
             if index == view.selected:
@@ -152,60 +159,55 @@ class Fleet(Pane, can_focus=True):
         self.action_cursor(-1)
 
 
-def _story(
-    view: ScreenView,
-    row: Row,
-    columns: list[Column],
-    drawer: CellDrawer,
-    width: int,
-    palette: dict[str, str],
-) -> Text:
-    """Return the row of a server without numbers: what it does, or how it ended."""
-    lead = [column for column in columns if column.key in ("name", "port", "state")]
-    line = drawer.draw(row, lead)
-    room = width - LEFT - line.cell_len
+def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:
+    """Return a row with its cursor, on the ground of its state."""
+    whole = Text(end="")
+    whole.append("▌" if chosen else " ", style=palette["primary"])
+    whole.append_text(line)
+    whole.append(" " * max(0, width - whole.cell_len))
+    if chosen:
+        whole.stylize_before(f"on {palette['select']}", 1)
+    elif row.state.name == "dead" and row.engine is None:
+        whole.stylize_before(f"on {palette['dead_ground']}")
+    return whole
+
+
+def _when(view: ScreenView, row: Row, width: int, palette: dict[str, str]) -> Text:
+    """Return when a server ended, in the column of its rate."""
+    since, text = row.state.since, ""
+    if row.state.name in ("dead", "ended") and since is not None:
+        past = row.moment - since
+        text = f"{figures.age(past)} ago" if past >= figures.DAY else figures.clock(since, view.tz)
+        if len(text) > width:
+            text = figures.age(past)
+    role = "critical" if row.state.name == "dead" else "muted"
+    return Text(text.rjust(width) + " ", style=palette[role])
+
+
+def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:
+    """Return what a server without numbers does, or why it ended, in so many cells."""
     past = None if row.state.since is None else max(0.0, row.moment - row.state.since)
-    ago = figures.duration(past)
+    ago = "" if past is None else figures.duration(past)
+    text = Text(end="")
     if row.state.name == "starting":
-        bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 3)), palette)
-        text = Text()
-        text.append(f"{row.state.why or 'starting'} ", style=palette["note"])
-        if row.progress is not None and text.cell_len + bar.cell_len + len(ago) + 1 <= room:
+        text.append(row.state.why or "starting", style=palette["note"])
+        bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 4)), palette)
+        if row.progress is not None and text.cell_len + bar.cell_len + 1 <= room:
+            text.append(" ")
             text.append_text(bar)
-        if past is not None:
+        if ago and text.cell_len + len(ago) + 1 <= room:
             text.append(f" {ago}", style=palette["muted"])
     elif row.state.name == "no-stats":
-        text = Text()
         if row.requests is not None:
             text.append(f"{row.requests:.1f} req/s  ", style="bold")
-            text.append(f"{row.errors or 0:.1f} errors/s  ", style=palette["muted"])
-        text.append("writes no stats lines → --api-server-count 1", style=palette["note"])
-    else:
-        text = _ending(view, row, past, room, palette)
-    text.truncate(max(0, room), overflow="ellipsis")
-    line.append_text(text)
-    return line
-
-
-def _ending(
-    view: ScreenView, row: Row, past: float | None, room: int, palette: dict[str, str]
-) -> Text:
-    """Return when and why a server ended, in the most words that need not be cut."""
-    when = "died" if row.state.name == "dead" else "ended"
-    ago = "" if past is None else f"{figures.duration(past)} ago"
-    if past is not None and row.state.since is not None:
-        if past >= figures.DAY:
-            when, ago = f"{when} {ago}", ""
+            text.append(f"{row.errors or 0:.1f} errors/s", style=palette["muted"])
         else:
-            when = f"{when} {figures.clock(row.state.since, view.tz)}"
-    text = Text(when, style=palette["critical"])
-    gap = 2
-    for words in row.ending:
-        if text.cell_len + 1 + cell_len(words) > room:
-            continue
-        gap = min(2, room - text.cell_len - cell_len(words))
-        text.append(" " * gap + words, style=palette["muted"])
-        break
-    if ago and text.cell_len + 3 + len(ago) <= room:
-        text.append(f" · {ago}", style=palette["muted"])
+            text.append("writes no stats lines", style=palette["note"])
+    else:
+        role = "critical" if row.state.name == "dead" else "muted"
+        words = next((words for words in row.ending if cell_len(words) <= room), "")
+        if not words and row.ending:
+            words = shortened(row.ending[-1], room)
+        text.append(words, style=palette[role])
+    text.truncate(max(0, room), overflow="ellipsis")
     return text

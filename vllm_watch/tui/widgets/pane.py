@@ -1,28 +1,72 @@
-"""What all panes share: a frozen view in, lines of text out, never wider than the pane."""
+"""What all panes share: a frozen view in, strips out, and only what changed is drawn again."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
-from textual.reactive import reactive
+from textual import events
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 
+from vllm_watch.tui.charts.canvas import style_of
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
 
 
 class Pane(Widget):
-    """A part of the screen that draws itself from the view."""
+    """A part of the screen that draws itself from the view.
 
-    view: reactive[ScreenView | None] = reactive(None)
-    """What is shown; equal views are not drawn again."""
+    A view whose `key` is that of the one before is not drawn at all; of a new drawing only the
+    lines that differ are sent to the terminal.
+    """
 
-    def render(self) -> Text:
-        """Return exactly the pane's lines."""
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        """Show nothing yet."""
+        super().__init__(id=id, classes=classes)
+        self.view: ScreenView | None = None
+        self._key: Hashable = None
+        self._strips: list[Strip] = []
+
+    def show(self, view: ScreenView) -> None:
+        """Show another view."""
+        self.view = view
+        self.redraw()
+
+    def redraw(self, *, anew: bool = False) -> None:
+        """Draw the view where it shows something else than before; `anew`: in any case."""
         width, height = self.size
-        if self.view is None or width < 1 or height < 1:
-            return Text("")
-        lines = self.lines(self.view, width, height, palette_of(self.app))[:height]
-        return joined(lines, width)
+        if self.view is None or not self.display or width < 1 or height < 1:
+            return
+        key = (width, height, self.app.theme, self.key(self.view))
+        if key == self._key and not anew:
+            return
+        self._key = key
+        style = self.rich_style
+        drawn = self.strips(self.view, width, height, palette_of(self.app))[:height]
+        strips = [strip.extend_cell_length(width).apply_style(style) for strip in drawn]
+        before, self._strips = self._strips, strips
+        changed = [
+            Region(0, row, width, 1)
+            for row in range(max(len(strips), len(before)))
+            if row >= len(strips) or row >= len(before) or strips[row] != before[row]
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Return what the drawing depends on besides size and theme."""
+        return view
+
+    def strips(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Strip]:
+        """Return the drawing, a strip for each line."""
+        lines = self.lines(view, width, height, palette)[:height]
+        return [strip_of(line, width, self.app.console) for line in lines]
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -30,16 +74,74 @@ class Pane(Widget):
         """Return the lines to draw; longer ones are cut."""
         raise NotImplementedError
 
+    @property
+    def text(self) -> str:
+        """What it shows, as plain text."""
+        return "\n".join(strip.text for strip in self._strips)
 
-def joined(lines: list[Text], width: int) -> Text:
-    """Return lines as one text, each cut to the width: nothing ever wraps."""
-    whole = Text(no_wrap=True, overflow="crop", end="")
-    for index, line in enumerate(lines):
-        if index:
-            whole.append("\n")
+    def render_line(self, y: int) -> Strip:
+        """Return one line as it was drawn."""
+        if 0 <= y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+
+class Framed(Pane):
+    """A pane with rounded rules around it, its title and its key in the upper one."""
+
+    TITLE = ""
+    KEY = ""
+
+    framed = True
+    """Whether there is room for rules."""
+
+    def strips(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Strip]:
+        """Return the lines within the frame."""
+        if not self.framed or width < 8 or height < 3:
+            return super().strips(view, width, height, palette)
+        console, inside = self.app.console, width - 2
+        rule = style_of(palette["rule"])
+        head = Text("╭─", style=palette["rule"], end="")
+        title = Text(f" {self.TITLE} ", style=f"bold {palette['text']}")
+        title.append_text(self.aside(view, palette))
+        title.truncate(max(0, width - 9), overflow="ellipsis")
+        key = Text(f" {self.KEY} " if self.KEY else "", style=f"bold {palette['primary']}")
+        head.append_text(title)
+        head.append("─" * (width - head.cell_len - key.cell_len - 2))
+        head.append_text(key)
+        head.append("─╮")
+        drawn = [strip_of(head, width, console)]
+        lines = self.lines(view, inside, height - 2, palette)[: height - 2]
+        lines += [Text("")] * (height - 2 - len(lines))
+        side = Strip([Segment("│", rule)], 1)
+        for line in lines:
+            middle = strip_of(line, inside, console).adjust_cell_length(inside)
+            drawn.append(Strip.join([side, middle, side]))
+        drawn.append(Strip([Segment("╰" + "─" * inside + "╯", rule)], width))
+        return drawn
+
+    def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
+        """Return what stands behind the title."""
+        return Text("")
+
+    @property
+    def head_rows(self) -> int:
+        """Rows above the first line."""
+        return int(self.framed and self.size.width >= 8 and self.size.height >= 3)
+
+
+def strip_of(line: Text, width: int, console: Console) -> Strip:
+    """Return a line of text as a strip, cut to the width: nothing ever wraps."""
+    if line.cell_len > width:
         line.truncate(width, overflow="crop")
-        whole.append_text(line)
-    return whole
+    line.end = ""
+    return Strip(list(line.render(console)), line.cell_len)
 
 
 def fitted(text: str, width: int) -> str:

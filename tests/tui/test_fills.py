@@ -1,0 +1,254 @@
+"""Fills, ribbons and large figures, drawn in cells by pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.logs import at
+from tests.tui.screens import monitor_of, view_at
+from vllm_watch.core.store import Server
+from vllm_watch.tui.charts import ChartSpec, Limit, Line, draw_panel
+from vllm_watch.tui.charts.bigtext import big_text
+from vllm_watch.tui.charts.canvas import Canvas
+from vllm_watch.tui.charts.fills import Area, eighths_of, fill, stack
+from vllm_watch.tui.charts.ribbon import ROLES, Step, draw_ribbon, ribbon_text
+from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH, mixed
+from vllm_watch.tui.palette import THEME, roles_of
+from vllm_watch.tui.ribbons import ribbon_steps
+
+PALETTE = {**roles_of(THEME), "shading": SMOOTH}
+BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def flat(*values: float | None) -> list[Level | None]:
+    return [None if value is None else Level(value, value) for value in values]
+
+
+def cells(canvas: Canvas) -> list[str]:
+    return [strip.text for strip in canvas.strips()]
+
+
+def grounds(canvas: Canvas, column: int) -> list[str]:
+    """Return the ground or, of a block, the ink of each row of a column, from the top."""
+    found = []
+    for strip in canvas.strips():
+        (segment,) = strip.crop(column, column + 1)
+        style = segment.style
+        color = style and (style.bgcolor if segment.text == " " else style.color)
+        found.append(color.name if color else "")
+    return found
+
+
+# --- fills ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "eighths"), [(0.0, 0), (0.001, 1), (50.0, 16), (100.0, 32), (250.0, 32), (-1.0, 0)]
+)
+def test_a_height_is_exact_to_an_eighth_of_a_cell(value: float, eighths: int) -> None:
+    assert eighths_of(value, 100.0, 4) == eighths
+
+
+def test_the_edge_of_a_fill_is_bright_and_its_base_is_dark() -> None:
+    canvas = Canvas(3, 4)
+    fill(Area(canvas, PALETTE, 0, 3, 4), flat(100.0, 56.25, 0.0), 100.0, lambda _: "primary")
+    assert cells(canvas)[1] == " ▂ "
+    colours = [colour.lower() for colour in grounds(canvas, 0)]
+    assert colours[0] == PALETTE["primary"].lower()
+    light = [sum(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in colours]
+    assert light == sorted(light, reverse=True)
+    assert light[-1] < light[0] / 1.6
+    assert cells(canvas)[3][2] == "▁", "zero that is known is no gap"
+
+
+def test_a_gap_is_empty_and_a_spike_is_seen_above_the_mean() -> None:
+    canvas = Canvas(2, 4)
+    fill(Area(canvas, PALETTE, 0, 3, 4), [None, Level(25.0, 100.0)], 100.0, lambda _: "primary")
+    assert grounds(canvas, 0) == [""] * 4
+    faint = mixed(PALETTE["primary"], PALETTE["background"], 0.34)
+    assert grounds(canvas, 1)[:3] == [faint] * 3
+
+
+def test_what_hangs_grows_downwards() -> None:
+    canvas = Canvas(1, 3)
+    fill(Area(canvas, PALETTE, 0, 0, 3, hangs=True), flat(50.0), 100.0, lambda _: "secondary")
+    (edge,) = canvas.strips()[1]
+    assert edge.text == "▄"
+    assert edge.style is not None
+    assert edge.style.reverse
+    assert cells(canvas)[2] == " "
+
+
+def test_waiting_stands_on_running() -> None:
+    canvas = Canvas(1, 4)
+    stack(Area(canvas, PALETTE, 0, 3, 4), flat(25.0), flat(75.0), 100.0, ("primary", "warning"))
+    top, *_, bottom = grounds(canvas, 0)
+    assert (top, bottom) == (PALETTE["warning"].lower(), PALETTE["primary"].lower())
+
+
+@pytest.mark.parametrize("shading", [PLAIN, MONO])
+def test_fills_are_told_apart_without_shades(shading: str) -> None:
+    canvas = Canvas(1, 4)
+    palette = {**PALETTE, "shading": shading}
+    stack(Area(canvas, palette, 0, 3, 4), flat(50.0), flat(50.0), 100.0, ("primary", "warning"))
+    assert cells(canvas) == (["▒", "▒", "█", "█"] if shading == MONO else ["█"] * 4)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(min_value=0, max_value=1e9)), min_size=1, max_size=30),
+    st.integers(1, 12),
+    st.sampled_from([SMOOTH, PLAIN, MONO]),
+    st.booleans(),
+)
+def test_a_fill_stays_in_its_rows(
+    values: list[float | None], rows: int, shading: str, hangs: bool
+) -> None:
+    canvas = Canvas(len(values), rows + 2)
+    base = 1 if hangs else rows
+    area = Area(canvas, {**PALETTE, "shading": shading}, 0, base, rows, hangs)
+    fill(area, flat(*values), max((v or 0.0 for v in values), default=1.0), lambda _: "good")
+    assert cells(canvas)[0] == cells(canvas)[-1] == " " * len(values)
+    assert grounds(canvas, 0)[0] == grounds(canvas, 0)[-1] == ""
+
+
+# --- columns of samples -----------------------------------------------------------------------------
+
+
+def test_samples_are_joined_unless_they_are_far_apart() -> None:
+    times, values = [0.0, 10.0, 40.0], [0.0, 100.0, 50.0]
+    found = levels(times, values, (0.0, 50.0), 10, 15.0)
+    assert [level and level.mean for level in found] == [
+        0.0, 75.0, 100.0, None, None, None, None, None, 50.0, None,
+    ]  # fmt: skip
+
+
+@given(
+    st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=200),
+    st.integers(1, 40),
+)
+def test_the_highest_sample_of_a_column_is_never_lost(values: list[float], columns: int) -> None:
+    times = [10.0 * index for index in range(len(values))]
+    end = 10.0 * len(values)
+    found = levels(times, values, (0.0, end), columns, 15.0)
+    assert max(level.high for level in found if level) == max(values)
+
+
+@pytest.mark.parametrize("window", [(0.0, 0.0), (5.0, 1.0), (0.0, float("nan"))])
+def test_a_senseless_window_shows_nothing(window: tuple[float, float]) -> None:
+    assert levels([1.0], [1.0], window, 3, 15.0) == [None] * 3
+
+
+# --- panels -----------------------------------------------------------------------------------------
+
+
+def panel(kind: str, values: Sequence[float | None], **changes: object) -> ChartSpec:
+    times = [at("09:00:00") + 10.0 * index for index in range(len(values))]
+    first = Line("generation|gen", times, values, "primary", "up", 16.0)
+    second = Line("prompt", times, [v and v / 10 for v in values], "secondary", "down", 16.0)
+    spec = ChartSpec("Throughput", "tok/s", times[0], times[0] + 300.0, (first, second), kind=kind)
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["mirror", "stack", "area", "lines"])
+@pytest.mark.parametrize("size", [(1, 1), (10, 3), (24, 4), (24, 5), (40, 9), (120, 30), (0, 5)])
+def test_a_panel_has_exactly_its_size(kind: str, size: tuple[int, int]) -> None:
+    for values in ([1.0] * 30, [None] * 30, [0.0] * 30, [1e12, None, 0.001] * 10):
+        strips = draw_panel(panel(kind, values), *size, PALETTE, UTC, "k").strips()
+        assert len(strips) == size[1]
+        assert {strip.cell_length for strip in strips} <= {size[0]}
+
+
+def test_each_half_of_a_mirror_has_a_scale_of_its_own() -> None:
+    lines = cells(draw_panel(panel("mirror", [900.0] * 31), 60, 14, PALETTE, UTC))
+    labels = [line[1:6].strip() for line in lines[1:-1]]
+    assert [label for label in labels if label] == ["1k", "0", "100"]
+    assert lines[0].startswith("╭─ Throughput  ▲ generation 900  ▼ prompt 90 tok/s ─")
+    assert lines[-1].startswith("╰─")
+    assert " 09:01 " in lines[-1]
+
+
+def test_a_limit_in_reach_is_the_end_of_the_scale() -> None:
+    spec = panel("stack", [200.0] * 31, limits=(Limit(512.0, "max_num_seqs"),))
+    lines = cells(draw_panel(spec, 60, 14, PALETTE, UTC))
+    assert lines[1][1:5].strip() == "512"
+    assert "╌╌╌╌" in lines[1]
+    far = panel("stack", [20.0] * 31, limits=(Limit(512.0, "max_num_seqs"),))
+    assert "╌" not in "".join(cells(draw_panel(far, 60, 14, PALETTE, UTC)))
+
+
+# --- ribbons ----------------------------------------------------------------------------------------
+
+
+def server_of(capture: str) -> tuple[Server, list[Step]]:
+    monitor = monitor_of(capture)
+    (server,) = monitor.store.servers.values()
+    window = at("08:49:00"), at("08:52:30")
+    return server, list(ribbon_steps(monitor, server, None, window, 21))
+
+
+def test_a_ribbon_tells_what_the_server_was_in_each_step() -> None:
+    """Steps of 10 s: starts 08:49:13, up 08:49:51, alerts 08:50:21 and 08:50:41, dead 08:51:43."""
+    _, steps = server_of("h100_saturated_then_killed")
+    states = [step.state for step in steps]
+    assert states[0] == "nothing"
+    assert set(states[1:5]) == {"starting"}
+    assert states[6] == "busy"
+    assert states[8] == "warning"
+    assert set(states[11:16]) == {"critical"}
+    assert set(states[17:]) == {"dead"}
+    assert all(step.rate is None for step in steps if step.state in ("dead", "starting"))
+
+
+def test_a_server_that_rests_writes_nothing_and_is_idle_all_the_while() -> None:
+    monitor = monitor_of("h100_optimised")
+    (server,) = monitor.store.servers.values()
+    steps = ribbon_steps(monitor, server, None, (at("08:56:12"), at("08:56:24")), 4)
+    assert [step.state for step in steps][-1] == "idle"
+    assert ribbon_text(steps, PALETTE).plain[-1] == "▁"
+
+
+def test_a_ribbon_does_not_know_what_comes_later() -> None:
+    monitor = monitor_of("h100_saturated_then_killed")
+    (server,) = monitor.store.servers.values()
+    early = ribbon_steps(monitor, server, None, (at("08:50:00"), at("08:50:30")), 3)
+    assert "critical" not in {step.state for step in early}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.floats(min_value=0, max_value=1e6)),
+            st.sampled_from(sorted(ROLES)),
+        ),
+        max_size=40,
+    )
+)
+def test_a_ribbon_has_a_cell_for_each_step(steps: list[tuple[float | None, str]]) -> None:
+    drawn = ribbon_text([Step(*step) for step in steps], PALETTE)
+    assert len(drawn.plain) == len(steps)
+    canvas = Canvas(max(1, len(steps)), 3)
+    draw_ribbon(canvas, [Step(*step) for step in steps], 0, 0, 3, PALETTE)
+    assert len(canvas.strips()) == 3
+
+
+def test_the_ribbons_of_a_view_share_one_axis() -> None:
+    monitor = monitor_of("h100_saturated_then_killed", "h100_optimised")
+    view = view_at(monitor, "08:55:00")
+    ribbons = [view.pictures.ribbon(row.source, None, 50) for row in view.rows]
+    assert [len(ribbon) for ribbon in ribbons] == [50, 50]
+
+
+# --- large figures ------------------------------------------------------------------------------------
+
+
+def test_large_figures_are_three_rows_of_half_blocks() -> None:
+    assert big_text("10") == ("▀█  █▀█", " █  █ █", "▀▀▀ ▀▀▀")
+    assert len({len(row) for row in big_text("18,734.5–")}) == 1
+    assert big_text("") == ("", "", "")

@@ -1,0 +1,49 @@
+"""Large figures: digits three rows high, of half blocks."""
+
+from __future__ import annotations
+
+ROWS = 3
+_PIXELS = {
+    "0": "### # # # # # # ###",
+    "1": "##   #   #   #  ###",
+    "2": "###   # ### #   ###",
+    "3": "###   # ###   # ###",
+    "4": "# # # # ###   #   #",
+    "5": "### #   ###   # ###",
+    "6": "### #   ### # # ###",
+    "7": "###   #   #   #   #",
+    "8": "### # # ### # # ###",
+    "9": "### # # ###   # ###",
+    "–": "        ###        ",
+}
+"""Five rows of three pixels, parted by a blank."""
+_SMALL = {",": "  ▄", ".": "  ▄"}
+"""Signs of one cell, a row each from the top."""
+_HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+
+
+def _glyph(sign: str) -> tuple[str, ...]:
+    if sign in _SMALL:
+        return tuple(" " if row < ROWS - 1 else "▖" for row in range(ROWS))
+    pixels = _PIXELS.get(sign)
+    if pixels is None:
+        return tuple(sign if row == ROWS - 1 else " " * len(sign) for row in range(ROWS))
+    rows = [[pixels[4 * y + x] == "#" for x in range(3)] for y in range(5)] + [[False] * 3]
+    return tuple(
+        "".join(_HALVES[rows[2 * row][x], rows[2 * row + 1][x]] for x in range(3))
+        for row in range(ROWS)
+    )
+
+
+_GLYPHS = {sign: _glyph(sign) for sign in (*_PIXELS, *_SMALL)}
+
+
+def big_text(text: str) -> tuple[str, str, str]:
+    """Return a text of digits, `,`, `.` and `–` three rows high; other signs stay small."""
+    rows = ["", "", ""]
+    for index, sign in enumerate(text):
+        glyph = _GLYPHS.get(sign) or _glyph(sign)
+        gap = " " if index and sign not in _SMALL and text[index - 1] not in _SMALL else ""
+        for row in range(ROWS):
+            rows[row] += gap + glyph[row]
+    return rows[0], rows[1], rows[2]

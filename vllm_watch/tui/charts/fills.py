@@ -1,0 +1,169 @@
+"""Filled areas in cells: a bright edge to an eighth of a cell, fading towards the base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH, fade, mixed
+
+if TYPE_CHECKING:
+    from vllm_watch.tui.charts.canvas import Canvas
+    from vllm_watch.tui.charts.sampled import Level
+
+EIGHTHS = 8
+LOWER = " ▁▂▃▄▅▆▇█"
+"""A cell filled from below, by eighths."""
+HAZE = 0.34
+"""How much of its colour a column has between its mean and its highest sample."""
+_MONO_FILLS = "█▒░"
+"""What fills are made of where there is no colour: the first series, the second, a haze."""
+
+Palette = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Where a fill stands: `rows` rows of cells whose base is the lower edge of row `base`.
+
+    One that hangs has its base at the upper edge of that row and grows downwards.
+    """
+
+    canvas: Canvas
+    palette: Palette
+    left: int
+    base: int
+    rows: int
+    hangs: bool = False
+    highest: int = 0
+    """Rows above the base at which the highest column ends: fills fade from there."""
+
+    @property
+    def shading(self) -> str:
+        """What the terminal can show."""
+        return self.palette.get("shading", SMOOTH)
+
+    def row(self, above: int) -> int:
+        """Return the canvas row so many rows from the base."""
+        return self.base + above if self.hangs else self.base - above
+
+
+def fill(
+    area: Area,
+    heights: Sequence[Level | None],
+    top: float,
+    role_of: Callable[[float], str],
+    *,
+    weight: int = 0,
+) -> None:
+    """Fill each column up to its level on a scale that ends at `top`.
+
+    `role_of` gives the palette role of a value's colour; `weight` tells series apart without one.
+    """
+    area = replace(area, highest=_highest(area, (level.mean for level in heights if level), top))
+    for column, level in enumerate(heights):
+        if level is None:
+            continue
+        colour = area.palette.get(role_of(level.high), "")
+        mean = eighths_of(level.mean, top, area.rows)
+        high = eighths_of(level.high, top, area.rows)
+        if high - mean > EIGHTHS:
+            _haze(area, column, (mean, high), colour)
+        _column(area, column, mean, colour, weight)
+
+
+def stack(
+    area: Area,
+    lower: Sequence[Level | None],
+    upper: Sequence[Level | None],
+    top: float,
+    roles: tuple[str, str],
+) -> None:
+    """Fill each column up to the lower series and the other one on top of it."""
+    inks = [area.palette.get(role, "") for role in roles]
+    sums = (a.mean + (b.mean if b else 0.0) for a, b in zip(lower, upper, strict=True) if a)
+    area = replace(area, highest=_highest(area, sums, top))
+    for column, (below, above) in enumerate(zip(lower, upper, strict=True)):
+        if below is None:
+            continue
+        first = eighths_of(below.mean, top, area.rows)
+        both = eighths_of(below.mean + (above.mean if above else 0.0), top, area.rows)
+        if both > first:
+            _column(area, column, both, inks[1], 1, foot=first)
+            _column(area, column, first, inks[0], 0, over=inks[1])
+        else:
+            _column(area, column, first, inks[0], 0)
+
+
+def _highest(area: Area, values: Iterable[float], top: float) -> int:
+    """Return the row of the highest edge."""
+    return (eighths_of(max(values, default=0.0), top, area.rows) - 1) // EIGHTHS
+
+
+def eighths_of(value: float, top: float, rows: int) -> int:
+    """Return a height in eighths of a cell: at least one for anything above zero."""
+    if not (top > 0 and value > 0):
+        return 0
+    return max(1, min(EIGHTHS * rows, round(value / top * rows * EIGHTHS)))
+
+
+def _column(
+    area: Area,
+    column: int,
+    head: int,
+    colour: str,
+    weight: int,
+    foot: int = 0,
+    over: str = "",
+) -> None:
+    """Fill one column from `foot` to `head` eighths; `over` is the colour that stands on it."""
+    canvas, place = area.canvas, area.left + column
+    ground = area.palette.get("background", "")
+    if head <= 0:  # a known zero is no gap
+        if not foot and canvas.free(area.row(0), place, 1):
+            canvas.put(area.row(0), place, "▔" if area.hangs else "▁", area.palette.get("zero", ""))
+        return
+    for above in range(foot // EIGHTHS, (head + EIGHTHS - 1) // EIGHTHS):
+        part, row = head - above * EIGHTHS, area.row(above)
+        if part < EIGHTHS:
+            under = mixed(over, ground, fade(above, area.highest)) if over else ""
+            _edge(area, row, place, part, colour, under if area.shading == SMOOTH else over)
+            continue
+        crest = max(0, 2 * EIGHTHS - part) / EIGHTHS  # the edge is a cell thick, wherever it lies
+        share = fade(above, area.highest, crest)
+        if area.shading == MONO:
+            canvas.put(row, place, _MONO_FILLS[weight])
+        elif area.shading == PLAIN:
+            canvas.put(row, place, "█", colour)
+        else:
+            canvas.put(row, place, " ")
+            canvas.shade(row, place, mixed(colour, ground, share))
+
+
+def _edge(area: Area, row: int, place: int, part: int, colour: str, over: str) -> None:
+    """Draw the cell in which a column ends, `part` eighths of it filled."""
+    canvas = area.canvas
+    if over:
+        canvas.shade(row, place, over)
+    if area.hangs:  # the cell's colours change places: blocks are filled from below
+        canvas.put(row, place, LOWER[EIGHTHS - part], f"reverse {colour}".strip())
+    else:
+        canvas.put(row, place, LOWER[part], colour)
+
+
+def _haze(area: Area, column: int, part: tuple[int, int], colour: str) -> None:
+    """Show faintly how high the samples of a column reached above their mean."""
+    low, high = part
+    ground = area.palette.get("background", "")
+    faint = mixed(colour, ground, HAZE)
+    place = area.left + column
+    for above in range(low // EIGHTHS, (high + EIGHTHS - 1) // EIGHTHS):
+        row, filled = area.row(above), high - above * EIGHTHS
+        if area.shading != SMOOTH:
+            area.canvas.put(row, place, _MONO_FILLS[2], colour if area.shading == PLAIN else "")
+        elif filled >= EIGHTHS:
+            area.canvas.put(row, place, " ")
+            area.canvas.shade(row, place, faint)
+        else:
+            _edge(area, row, place, filled, faint, "")

@@ -1,0 +1,341 @@
+"""A chart in its frame: the title on a rounded rule, the clock in the lower one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from vllm_watch.tui.charts.canvas import HOLD, Canvas
+from vllm_watch.tui.charts.draw import draw_curves
+from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of, fill, stack
+from vllm_watch.tui.charts.frame import LIMIT_REACH
+from vllm_watch.tui.charts.layers import MARK_RANK
+from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.charts.shades import MONO
+from vllm_watch.tui.charts.thin import thin
+from vllm_watch.tui.charts.ticks import LABEL_CELLS, axis_label, clock_ticks, round_top
+from vllm_watch.tui.charts.title import cells_of, title_pieces, write_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    from vllm_watch.tui.charts.spec import ChartSpec, Mark, Zone
+
+GUTTER = LABEL_CELLS + 2
+"""Cells left of the plot: the frame, the labels and a blank."""
+MIN_WIDTH, MIN_HEIGHT = 24, 4
+"""Below this a panel is its title alone."""
+UPPER_SHARE = 0.62
+"""Share of a mirror's rows that stand above its middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """The cells inside of the frame and its labels."""
+
+    canvas: Canvas
+    spec: ChartSpec
+    palette: Mapping[str, str]
+    left: int
+    columns: int
+    rows: int
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Beginning and end in epoch seconds."""
+        return self.spec.start, self.spec.end
+
+    def column(self, time: float) -> int | None:
+        """Return the column of a time, None for one outside of the window."""
+        start, end = self.window
+        if not start <= time <= end or end <= start:
+            return None
+        return min(self.columns - 1, int((time - start) / (end - start) * self.columns))
+
+    def levels(self, index: int) -> list[Level | None]:
+        """Return the levels of one of the chart's lines."""
+        if index >= len(self.spec.lines):
+            return [None] * self.columns
+        line = self.spec.lines[index]
+        return levels(line.times, line.values, self.window, self.columns, line.gap_s)
+
+    def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
+        """Return the area whose base is a row of the plot, counted from its top."""
+        return Area(self.canvas, self.palette, self.left, 1 + base, rows, hangs)
+
+
+def draw_panel(
+    spec: ChartSpec,
+    width: int,
+    height: int,
+    palette: Mapping[str, str],
+    tz: tzinfo,
+    key: str = "",
+    tops: tuple[float, ...] = (),
+) -> Canvas:
+    """Return a chart of exactly ``width`` × ``height`` cells in its frame.
+
+    ``palette`` maps roles to ``#rrggbb`` and says with ``shading`` what the terminal can show.
+    ``key`` is the key that belongs to the panel; ``tops`` are the least ends of its scales.
+    """
+    canvas = Canvas(max(0, width), max(0, height))
+    if width < 1 or height < 1:
+        return canvas
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        _title(canvas, spec, palette, tz, 0, "")
+        return canvas
+    draw_frame(canvas, palette)
+    _title(canvas, spec, palette, tz, 2, key)
+    plot = Plot(canvas, spec, palette, GUTTER, width - GUTTER - 2, height - 2)
+    known = any(
+        value is not None and spec.start <= time <= spec.end
+        for line in spec.lines
+        for time, value in zip(reversed(line.times), reversed(line.values), strict=True)
+    )
+    _zones(plot)
+    if not known:
+        _note(plot, spec.empty)
+    elif spec.kind == "lines":
+        bare = replace(spec, marks=())
+        curves = draw_curves(bare, width - 3, height, palette, tz)
+        canvas.paste(curves, range(1, height - 1), 1, 1)
+    else:
+        _KINDS[spec.kind](plot, tops)
+        _cursor(plot)
+    _clock(plot, tz)
+    return canvas
+
+
+def draw_frame(canvas: Canvas, palette: Mapping[str, str]) -> None:
+    """Draw rounded rules around a canvas."""
+    ink = palette.get("rule", "")
+    right, bottom = canvas.width - 1, canvas.height - 1
+    for column in range(1, right):
+        canvas.put(0, column, "─", ink)
+        canvas.put(bottom, column, "─", ink)
+    for row in range(1, bottom):
+        canvas.put(row, 0, "│", ink)
+        canvas.put(row, right, "│", ink)
+    for row, column, glyph in (
+        (0, 0, "╭"), (0, right, "╮"), (bottom, 0, "╰"), (bottom, right, "╯"),
+    ):  # fmt: skip
+        canvas.put(row, column, glyph, ink)
+
+
+def scale_tops(spec: ChartSpec, columns: int) -> tuple[float, ...]:
+    """Return where the scales of a chart's fills end: round numbers above its data."""
+    found = [
+        levels(line.times, line.values, (spec.start, spec.end), columns, line.gap_s)
+        for line in spec.lines
+    ]
+    peaks = [max((level.high for level in each if level), default=0.0) for each in found]
+    if spec.y_max:
+        return (spec.y_max,)
+    if spec.kind == "mirror":
+        return tuple(round_top(peak) for peak in peaks)
+    peak = max(peaks, default=0.0)
+    if spec.kind == "stack":
+        peak = max(
+            (
+                sum(level.high for level in pair if level)
+                for pair in zip(*found, strict=True)
+                if pair[0]
+            ),
+            default=0.0,
+        )
+    near = [limit.value for limit in spec.limits if 0 < limit.value <= LIMIT_REACH * peak]
+    highest = max([peak, *near])
+    return (highest if near and highest == max(near) else round_top(peak),)
+
+
+def _title(
+    canvas: Canvas,
+    spec: ChartSpec,
+    palette: Mapping[str, str],
+    tz: tzinfo,
+    column: int,
+    key: str,
+) -> None:
+    """Write the title on the upper rule, and the note and the panel's key at its right end."""
+    runs = [
+        thin(line.times, line.values, spec.start, spec.end, canvas.width, line.gap_s)
+        for line in spec.lines
+    ]
+    muted = palette.get("muted", "")
+    ends = [(f" {key} ", f"bold {palette.get('primary', '')}".strip())] if key else []
+    room = canvas.width - 2 * column - (1 if column else 0) - cells_of(ends)
+    pieces = title_pieces(spec, runs, room, palette, tz)
+    right = canvas.width - column - cells_of(ends)
+    write_pieces(canvas, right, ends)
+    note = f" {spec.note} " if spec.note else ""
+    if note and cells_of(pieces) + cell_len(note) + 3 <= room:
+        write_pieces(canvas, right - cell_len(note) - (1 if ends else 0), [(note, muted)])
+    if column:
+        pieces.append((" ", ""))
+    write_pieces(canvas, column, pieces)
+
+
+def _zones(plot: Plot) -> None:
+    for zone in plot.spec.zones:
+        begin, end = max(zone.begin, plot.spec.start), min(zone.end, plot.spec.end)
+        first, last = plot.column(begin), plot.column(end)
+        if first is None or last is None or end <= begin:
+            continue
+        tint = plot.palette.get(zone.role, "")
+        for row in range(plot.rows):
+            for column in range(first, last + 1):
+                plot.canvas.shade(1 + row, plot.left + column, tint)
+        _zone_label(plot, zone, first, last - first + 1)
+
+
+def _zone_label(plot: Plot, zone: Zone, first: int, room: int) -> None:
+    words = next((each for each in zone.label.split("|") if cell_len(each) + 2 <= room), "")
+    column = plot.left + first + (room - cell_len(words)) // 2
+    ink = plot.palette.get("note", "")
+    plot.canvas.write(1 + plot.rows // 2, column, words.replace(" ", HOLD), ink)
+
+
+def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
+    """Draw the first line upwards from the middle, the second one downwards."""
+    spec, palette = plot.spec, plot.palette
+    upper = max(1, round((plot.rows - 1) * UPPER_SHARE))
+    lower = plot.rows - 1 - upper
+    ends = _ends(spec, plot.columns, tops)
+    for column in range(plot.columns):
+        plot.canvas.put(1 + upper, plot.left + column, "─", palette.get("rule", ""))
+    up, down = spec.lines[0], spec.lines[1]
+    fill(plot.area(upper - 1, upper), plot.levels(0), ends[0], lambda _: up.role)
+    hanging = plot.area(upper + 1, lower, hangs=True)
+    fill(hanging, plot.levels(1), ends[1], lambda _: down.role, weight=1)
+    _label(plot, 0, axis_label(ends[0]))
+    _label(plot, upper, "0")
+    _label(plot, plot.rows - 1, axis_label(ends[1]))
+
+
+def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
+    top = _ends(plot.spec, plot.columns, tops)[0]
+    area = plot.area(plot.rows - 1, plot.rows)
+    roles = plot.spec.lines[0].role, plot.spec.lines[1].role
+    stack(area, plot.levels(0), plot.levels(1), top, roles)
+    _limits(plot, top)
+    _scale(plot, top)
+
+
+def _area(plot: Plot, tops: tuple[float, ...]) -> None:
+    spec = plot.spec
+    top = _ends(spec, plot.columns, tops)[0]
+    _band(plot, top)
+    area = plot.area(plot.rows - 1, plot.rows)
+    fill(area, plot.levels(0), top, lambda value: spec.role(spec.lines[0], value))
+    _limits(plot, top)
+    _scale(plot, top)
+
+
+_KINDS: dict[str, Callable[[Plot, tuple[float, ...]], None]] = {
+    "area": _area,
+    "stack": _stack,
+    "mirror": _mirror,
+}
+
+
+def _ends(spec: ChartSpec, columns: int, tops: tuple[float, ...]) -> tuple[float, ...]:
+    own = scale_tops(spec, columns)
+    if len(tops) != len(own):
+        return own
+    return tuple(max(pair) for pair in zip(own, tops, strict=True))
+
+
+def _scale(plot: Plot, top: float) -> None:
+    """Label the scale: its end, its middle where that is a short number, and zero."""
+    _label(plot, plot.rows - 1, "0")
+    if plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
+        _label(plot, plot.rows // 2, axis_label(top / 2))
+    _label(plot, 0, axis_label(top))
+
+
+def _label(plot: Plot, row: int, label: str) -> None:
+    plot.canvas.write(1 + row, 1, label.rjust(LABEL_CELLS), plot.palette.get("muted", ""))
+
+
+def _band(plot: Plot, top: float) -> None:
+    """Tint what lies between the band's edges, to an eighth of a row."""
+    band, tint = plot.spec.band, plot.palette.get("band", "")
+    if band is None or not tint or plot.palette.get("shading") == MONO:
+        return
+    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
+    for row in range(plot.rows):
+        above = (plot.rows - 1 - row) * EIGHTHS
+        foot, head = max(0, low - above), min(EIGHTHS, high - above)
+        if foot >= EIGHTHS or head <= 0:
+            continue
+        for column in range(plot.left, plot.left + plot.columns):
+            if foot == 0 and head == EIGHTHS:
+                plot.canvas.shade(1 + row, column, tint)
+            elif foot == 0:
+                plot.canvas.put(1 + row, column, LOWER[head], tint)
+            else:
+                plot.canvas.put(1 + row, column, LOWER[foot], f"reverse {tint}")
+
+
+def _limits(plot: Plot, top: float) -> None:
+    """Draw limits as faint dashes where nothing is filled."""
+    for limit in plot.spec.limits:
+        if not 0 < limit.value <= top:
+            continue
+        above = min(plot.rows - 1, int(limit.value / top * plot.rows - 1e-9))
+        row = 1 + plot.rows - 1 - above
+        for column in range(plot.columns):
+            plot.canvas.fill(row, plot.left + column, "╌", plot.palette.get(limit.role, ""))
+
+
+def _cursor(plot: Plot) -> None:
+    if plot.spec.cursor is None:
+        return
+    column = plot.column(plot.spec.cursor)
+    if column is None:
+        return
+    for row in range(plot.rows):
+        plot.canvas.overlay(1 + row, plot.left + column, "│", plot.palette.get("cursor", ""))
+
+
+def _note(plot: Plot, text: str) -> None:
+    """Say in the middle of an empty plot why it is empty."""
+    room = plot.columns
+    cut = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
+    column = plot.left + (room - cell_len(cut)) // 2
+    plot.canvas.write(1 + (plot.rows - 1) // 2, column, cut, plot.palette.get("muted", ""))
+
+
+def _clock(plot: Plot, tz: tzinfo) -> None:
+    """Write round times into the lower rule, and the marks of what happened between them."""
+    bottom, spec = plot.canvas.height - 1, plot.spec
+    taken: set[int] = set()
+    for mark in sorted(spec.marks, key=_rank):
+        column = plot.column(mark.time)
+        if column is None or taken & {column - 1, column, column + 1}:
+            continue
+        taken |= {column}
+        plot.canvas.put(bottom, plot.left + column, mark.glyph, plot.palette.get(mark.role, ""))
+    free = 0
+    for tick in clock_ticks(spec.start, spec.end, plot.columns, tz):
+        column = plot.column(tick.time)
+        if column is None:
+            continue
+        words = f" {tick.label} "
+        last = plot.columns - len(words)
+        half = len(words) // 2
+        for begin in (column - half, column - 1, column - len(words) + 2, column + 1):
+            place = min(max(0, begin), last)
+            if place >= free and not taken & set(range(place, place + len(words))):
+                ink = plot.palette.get("muted", "")
+                plot.canvas.write(bottom, plot.left + place, words, ink)
+                free = place + len(words) + 1
+                break
+
+
+def _rank(mark: Mark) -> int:
+    return MARK_RANK.index(mark.role) if mark.role in MARK_RANK else len(MARK_RANK)

@@ -1,0 +1,92 @@
+"""A ribbon of time in cells: height says how much was generated, colour what the server was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from vllm_watch.tui.charts.canvas import Canvas, style_of
+from vllm_watch.tui.charts.fills import EIGHTHS, LOWER
+from vllm_watch.tui.charts.shades import SMOOTH, fade, mixed
+
+
+class Step(NamedTuple):
+    """One step of a ribbon."""
+
+    rate: float | None
+    """Mean tokens generated per second, None where nothing was written."""
+    state: str
+    """A key of `ROLES`."""
+
+
+ROLES = {
+    "starting": "note",
+    "busy": "good",
+    "idle": "idle",
+    "silent": "faint",
+    "warning": "warning",
+    "critical": "critical",
+    "dead": "dead",
+    "over": "faint",
+    "nothing": "faint",
+}
+"""What a server was to the role of its colour."""
+_SIGNS = {"starting": "⋅", "dead": "·", "over": " ", "nothing": " ", "silent": " ", "idle": "▁"}
+"""Where nothing is generated the sign tells what it was, without a colour too."""
+HIGHEST = 7
+"""Eighths of a row: rows below each other stay apart."""
+
+
+def ribbon_text(steps: Sequence[Step], palette: Mapping[str, str]) -> Text:
+    """Return a ribbon of one row; its highest step fills its cell."""
+    top = max((step.rate for step in steps if step.rate), default=0.0)
+    text = Text(no_wrap=True, end="")
+    glyphs, ink = "", ""
+    for step in steps:
+        own = palette.get(ROLES[step.state], "")
+        if own != ink and glyphs:
+            text.append(glyphs, style_of(ink))
+            glyphs = ""
+        ink = own
+        glyphs += _glyph(step, top)
+    if glyphs:
+        text.append(glyphs, style_of(ink))
+    return text
+
+
+def _glyph(step: Step, top: float) -> str:
+    if step.rate is None:
+        return _SIGNS.get(step.state, " ")
+    if top <= 0:
+        return LOWER[1]
+    return LOWER[max(1, round(step.rate / top * HIGHEST))]
+
+
+def draw_ribbon(
+    canvas: Canvas,
+    steps: Sequence[Step],
+    row: int,
+    column: int,
+    rows: int,
+    palette: Mapping[str, str],
+) -> None:
+    """Draw a ribbon `rows` high whose upper left cell is at `row`, `column`: an area in colours."""
+    top = max((step.rate for step in steps if step.rate), default=0.0)
+    ground, smooth = palette.get("background", ""), palette.get("shading", SMOOTH) == SMOOTH
+    for offset, step in enumerate(steps):
+        ink, place = palette.get(ROLES[step.state], ""), column + offset
+        if step.rate is None or top <= 0:
+            canvas.put(row + rows - 1, place, _glyph(step, top), ink)
+            continue
+        head = max(1, round(step.rate / top * (rows * EIGHTHS - 1)))
+        for above in range((head + EIGHTHS - 1) // EIGHTHS):
+            part, at = head - above * EIGHTHS, row + rows - 1 - above
+            if part < EIGHTHS:
+                canvas.put(at, place, LOWER[part], ink)
+            elif smooth:
+                share = fade(above, rows - 1, max(0, 2 * EIGHTHS - part) / EIGHTHS)
+                canvas.put(at, place, LOWER[EIGHTHS], mixed(ink, ground, share))
+            else:
+                canvas.put(at, place, LOWER[EIGHTHS], ink)

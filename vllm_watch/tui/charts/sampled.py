@@ -1,0 +1,89 @@
+"""A series in columns: what each column of a chart shows of it."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from vllm_watch.tui.charts.thin import known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Level(NamedTuple):
+    """What a column shows of a series."""
+
+    mean: float
+    """Mean of its samples; between two samples the value on the line that joins them."""
+    high: float
+    """Its highest sample: a spike of one sample stays seen from afar."""
+
+
+def levels(
+    times: Sequence[float],
+    values: Sequence[float | None],
+    window: tuple[float, float],
+    columns: int,
+    gap_s: float,
+) -> list[Level | None]:
+    """Return the level of each of `columns` columns, None where nothing is known.
+
+    Two samples further apart than `gap_s` are not joined: silence stays empty.
+    """
+    start, end = window
+    found: list[Level | None] = [None] * max(0, columns)
+    count = min(len(times), len(values))
+    if columns < 1 or not count or not (math.isfinite(end - start) and end > start):
+        return found
+    width = (end - start) / columns
+    first = bisect_left(times, start, 0, count)
+    last = bisect_right(times, end, first, count)
+    before = _sample(times, values, first - 1, count)
+    sums, highs, counts = [0.0] * columns, [-math.inf] * columns, [0] * columns
+    for index in range(first, last):
+        value = known(values[index])
+        sample = None if value is None else (times[index], value)
+        _join(found, before, sample, start, width, gap_s)
+        before = sample
+        if sample is not None:
+            column = min(columns - 1, int((sample[0] - start) / width))
+            sums[column] += sample[1]
+            counts[column] += 1
+            highs[column] = max(highs[column], sample[1])
+    _join(found, before, _sample(times, values, last, count), start, width, gap_s)
+    for column, number in enumerate(counts):
+        if number:
+            found[column] = Level(sums[column] / number, highs[column])
+    return found
+
+
+Sample = tuple[float, float]
+"""Time and value."""
+
+
+def _sample(
+    times: Sequence[float], values: Sequence[float | None], index: int, count: int
+) -> Sample | None:
+    value = known(values[index]) if 0 <= index < count else None
+    return None if value is None else (times[index], value)
+
+
+def _join(
+    found: list[Level | None],
+    one: Sample | None,
+    other: Sample | None,
+    start: float,
+    width: float,
+    gap_s: float,
+) -> None:
+    """Fill the columns between two samples with the values on the line that joins them."""
+    if one is None or other is None or not 0 < other[0] - one[0] <= gap_s:
+        return
+    low = max(0, math.ceil((one[0] - start) / width - 0.5))
+    high = min(len(found) - 1, math.floor((other[0] - start) / width - 0.5))
+    slope = (other[1] - one[1]) / (other[0] - one[0])
+    for column in range(low, high + 1):
+        value = one[1] + slope * (start + (column + 0.5) * width - one[0])
+        found[column] = Level(value, value)

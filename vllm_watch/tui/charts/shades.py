@@ -1,0 +1,37 @@
+"""Colours between two others: fills that fade, grounds with a tint."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+SMOOTH, PLAIN, MONO = "smooth", "plain", "mono"
+"""What a terminal can show: any colour, sixteen of them, none. Palettes name it as `shading`."""
+STEPS = 20
+"""Shades between a colour and its ground: more cannot be told apart."""
+BASE, CREST = 0.36, 0.80
+"""How much of its colour a fill keeps at its base, and just below the highest edge of all."""
+
+
+@lru_cache(maxsize=4096)
+def mixed(colour: str, ground: str, share: float) -> str:
+    """Return `#rrggbb` with so much (0…1) of a colour on a ground; the colour where one lacks."""
+    if not (colour.startswith("#") and ground.startswith("#")):
+        return colour
+    pairs = zip(_parts(colour), _parts(ground), strict=True)
+    return "#" + "".join(f"{round(g + (c - g) * share):02x}" for c, g in pairs)
+
+
+def _parts(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+@lru_cache(maxsize=512)
+def fade(above: int, highest: int, crest: float = 0.0) -> float:
+    """Return how much of its colour a cell keeps `above` rows over the base.
+
+    `highest` is the row of the highest edge of the fill: the nearer to it, the brighter. `crest`
+    is how much (0…1) of the bright edge of its own column lies in the cell.
+    """
+    share = BASE + (CREST - BASE) * min(1.0, above / max(1, highest))
+    share += (1 - share) * crest
+    return round(share * STEPS) / STEPS

@@ -1,0 +1,153 @@
+"""The ribbon of time of a server: how much it generated, and what it was, in steps of a window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.chartdata import curve
+from vllm_watch.tui.charts.ribbon import Step
+from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.chartspecs import ready_time
+
+NOTHING, STARTING, BUSY, IDLE, SILENT = "nothing", "starting", "busy", "idle", "silent"
+WARNING, CRITICAL, DEAD, OVER = "warning", "critical", "dead", "over"
+"""What a server was in a step of time; `nothing` before its log, `over` after it was stopped."""
+_ENDS = {"dead": DEAD, "stopped": OVER, "finished": OVER, "ended": OVER}
+_WORST = {WARNING: 1, CRITICAL: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    begin: float
+    end: float
+    state: str
+
+
+def ribbon_steps(
+    monitor: Monitor,
+    server: Server,
+    engine: int | None,
+    window: tuple[float, float],
+    steps: int,
+) -> tuple[Step, ...]:
+    """Return what a server, or one of its engines, was in so many steps of a window.
+
+    The window is in our clock. What was worst in a step is what it shows: an alert before work,
+    work before rest.
+    """
+    start, end = window[0] - server.skew, window[1] - server.skew
+    if steps < 1 or not end > start:
+        return ()
+    width = (end - start) / steps
+    rates = _levels(server, engine, "generation_tps", (start, end), steps)
+    loads = _sums(
+        _levels(server, engine, "running", (start, end), steps),
+        _levels(server, engine, "waiting", (start, end), steps),
+    )
+    lives = _spread(_lives(monitor, server, end), (start, end), steps, width)
+    alarms = _spread(_alarms(monitor, server, end), (start, end), steps, width)
+    found: list[Step] = []
+    rests = _rests(server, engine, start)
+    for life, alarm, rate, load in zip(lives, alarms, rates, loads, strict=True):
+        state = life or NOTHING
+        if life == BUSY:
+            if rate is None and load is None:
+                state = IDLE if rests else SILENT
+            elif alarm:
+                state = alarm
+            elif not load and not (rate and rate.high):
+                state = IDLE
+        if load is not None:  # an idle server writes nothing until there is work again
+            rests = not load
+        found.append(Step(rate.mean if rate and state not in (DEAD, OVER) else None, state))
+    return tuple(found)
+
+
+def _rests(server: Server, engine: int | None, time: float) -> bool:
+    """Tell whether nothing ran at a moment, by the newest line of each engine."""
+    run = server.run_at(time)
+    engines = run.engines if engine is None else [engine] if engine in run.series else []
+    loads = []
+    for number in engines:
+        series = run.series[number]
+        index = series.index_at(time)
+        if index is not None:
+            loads += [series.value(name, index) for name in ("running", "waiting")]
+    return bool(loads) and not any(loads)
+
+
+def _levels(
+    server: Server, engine: int | None, metric: str, window: tuple[float, float], steps: int
+) -> list[Level | None]:
+    drawn = curve(server, engine, metric, *window)
+    return levels(drawn.times, drawn.values, window, steps, drawn.gap)
+
+
+def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[float | None]:
+    return [
+        None if a is None and b is None else (a.high if a else 0.0) + (b.high if b else 0.0)
+        for a, b in zip(one, other, strict=True)
+    ]
+
+
+def _lives(monitor: Monitor, server: Server, end: float) -> Iterator[_Stretch]:
+    """Yield the runs up to a moment as stretches: starting, at work, dead or over."""
+    for index, run in enumerate(server.runs):
+        begin = run.first_stamp
+        following = server.runs[index + 1].first_stamp if index + 1 < len(server.runs) else None
+        until = math.inf if following is None else following
+        if begin is None or begin > end:
+            continue
+        ready = ready_time(run)
+        gone = _end_of(monitor, run, min(end, until))
+        over = until if gone is None else gone.begin
+        up = over if ready is None else min(ready, over)
+        yield _Stretch(begin, up, STARTING)
+        yield _Stretch(up, over, BUSY)
+        if gone is not None:
+            yield _Stretch(over, until, gone.state)
+
+
+def _end_of(monitor: Monitor, run: Run, time: float) -> _Stretch | None:
+    """Return how a run ended up to a moment, None while it lasts."""
+    state = monitor.state(run, time, live=False, saved=False)
+    if state.name not in _ENDS or state.since is None:
+        return None
+    return _Stretch(state.since, math.inf, _ENDS[state.name])
+
+
+def _alarms(monitor: Monitor, server: Server, end: float) -> Iterator[_Stretch]:
+    """Yield the alerts up to a moment, the worst ones last."""
+    spans = [
+        _Stretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
+        for span in monitor.spans(server)
+        if span.fired <= end
+    ]
+    spans += [
+        _Stretch(span.since, math.inf if span.until is None else span.until, span.severity)
+        for span, _ in monitor.trend_warnings(server, end)
+    ]
+    loud = [span for span in spans if span.state in _WORST]
+    yield from sorted(loud, key=lambda span: _WORST[span.state])
+
+
+def _spread(
+    stretches: Iterator[_Stretch], window: tuple[float, float], steps: int, width: float
+) -> list[str]:
+    """Return the last of the stretches that touch each step, empty where none does."""
+    start, end = window
+    found = [""] * steps
+    for stretch in stretches:
+        if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
+            continue
+        first = max(0, int((stretch.begin - start) / width))
+        last = steps - 1
+        if stretch.end < end:
+            last = min(last, math.ceil((stretch.end - start) / width) - 1)
+        found[first : last + 1] = [stretch.state] * (last + 1 - first)
+    return found

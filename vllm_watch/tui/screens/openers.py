@@ -1,0 +1,114 @@
+"""What opens above the dashboard: help, evidence, silences, errors, calculators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.binding import Binding
+from textual.screen import Screen
+
+from vllm_watch.health.prefill import prefilled
+from vllm_watch.reports.excerpt import Excerpt
+from vllm_watch.tui.evidencedata import evidence_chart
+from vllm_watch.tui.figures import clock
+from vllm_watch.tui.screens.calculators import CalculatorScreen
+from vllm_watch.tui.screens.errors import ErrorScreen, error_text
+from vllm_watch.tui.screens.evidence import EvidenceScreen
+from vllm_watch.tui.screens.help import HelpScreen, key_name
+from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
+from vllm_watch.tui.widgets.findings import Findings
+from vllm_watch.tui.widgets.fleet import Fleet
+
+if TYPE_CHECKING:
+    from vllm_watch.actions.silences import Silences
+    from vllm_watch.health.jobs import JobWatch
+    from vllm_watch.health.monitor import Monitor
+    from vllm_watch.tui.screenview import ScreenView
+
+
+class Openers(Screen[None]):
+    """A screen from whose view others are opened."""
+
+    BINDINGS = [
+        Binding("question_mark", "help", "help"),
+        Binding("x", "errors", "errors"),
+        Binding("n", "calculators", "calculators"),
+    ]
+
+    _monitor: Monitor
+    _silences: Silences
+    _job: JobWatch
+    _tz: tzinfo
+    _excerpts: Callable[[str, float, float, tzinfo], Excerpt]
+    view: ScreenView | None
+
+    def draw(self) -> None:
+        """Show the moment."""
+        raise NotImplementedError
+
+    @on(Findings.Opened)
+    def _open(self, message: Findings.Opened) -> None:
+        """Show the evidence of a finding, as it stands at this moment."""
+        row, finding = message.problem.row, message.problem.finding
+        server = self._monitor.store.servers[row.source]
+        chart = evidence_chart(self._monitor, server, finding.engine, finding, row.moment)
+        until = min(row.moment, finding.until) if finding.until is not None else row.moment
+        since = until if finding.since is None else finding.since
+
+        def lines() -> Excerpt:
+            moved = server.moved  # a film of several logs tells other times than they do
+            return self._excerpts(server.source, since - moved, until - moved, server.tz)
+
+        engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
+        name = f"{row.model} {row.port}{engine}"
+        screen = EvidenceScreen(name, finding, row.moment, chart, self._tz, lines)
+        self.app.push_screen(screen)
+
+    @on(Findings.SilenceAsked)
+    def _silence(self, message: Findings.SilenceAsked) -> None:
+        """Take a silence back, or ask how long one shall be."""
+        problem = message.problem
+        if problem.silenced:
+            self._silences.lift(problem.key)
+            self.draw()
+            return
+
+        def answered(choice: int | None) -> None:
+            if choice is not None:
+                self._silences.silence(problem.key, CHOICES[choice][1])
+                self.draw()
+
+        title = f"{problem.row.short} {problem.finding.title}"
+        self.app.push_screen(SilenceScreen(title), answered)
+
+    def action_help(self) -> None:
+        """Show every key and sign."""
+        keys: dict[str, str] = {}
+        own = [binding for kind in type(self).__mro__ for binding in vars(kind).get("BINDINGS", ())]
+        for binding in (*own, *Fleet.BINDINGS, *Findings.BINDINGS, *self.app.BINDINGS):
+            if isinstance(binding, Binding):
+                key = binding.key_display or key_name(binding.key)
+                known = keys.get(binding.description)
+                if known != key:
+                    keys[binding.description] = f"{known} {key}" if known else key
+        self.app.push_screen(HelpScreen([(key, words) for words, key in keys.items()]))
+
+    def action_errors(self) -> None:
+        """Show the selected server's errors with their tracebacks, the first one first."""
+        row = self.view.selected_row if self.view else None
+        if row is not None:
+            run = self._monitor.store.servers[row.source].run_at(row.moment)
+            name = f"{row.model} {row.port}"
+            self.app.push_screen(ErrorScreen(name, error_text(run, row.moment, self._tz)))
+
+    def action_calculators(self) -> None:
+        """Work out batch size, capacity and times, starting from the selected server's figures."""
+        view, row = self.view, self.view.selected_row if self.view else None
+        if view is not None and row is not None:
+            run = self._monitor.store.servers[row.source].run_at(row.moment)
+            figures = prefilled(row.source, run, row.moment, self._monitor.settings, self._job)
+            name = f"{row.model} {row.port}  {clock(view.moment, view.tz)}"
+            self.app.push_screen(CalculatorScreen(name, figures))

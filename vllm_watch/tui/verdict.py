@@ -1,0 +1,138 @@
+"""The verdict: is anything wrong, on which server, since when, and what to change; in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
+from vllm_watch.tui.screenview import Problem, ScreenView
+
+_HOW = {
+    "KV cache full": "with a full KV cache",
+    "KV cache high": "with a high KV cache",
+    "Long queue": "with a long queue",
+}
+"""What was wrong before a death, as the verdict tells it."""
+_AT_WORK = ("busy", "idle", "ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The line that stands between the servers and their charts."""
+
+    glyph: str
+    role: str
+    """Palette role: critical, warning, good, note or muted."""
+    words: tuple[str, ...]
+    """What is the matter, the longest form first."""
+    remedy: tuple[str, ...] = ()
+    """What to change, the longest form first."""
+    aside: str = ""
+    """What stands at the right end, where there is room."""
+
+
+def verdict_of(view: ScreenView) -> Verdict | None:
+    """Return what the screen says in one line, None before there is any server."""
+    if not view.servers:
+        return None
+    worst = view.worst
+    if worst is None:
+        return _all_well(view)
+    others = len({problem.row.source for problem in view.problems if problem.loud}) - 1
+    aside = f"+{others} more" if others > 0 else ""
+    if worst.row.state.name in ("dead", "ended"):
+        return _death(view, worst, aside)
+    finding = worst.finding
+    since = ""
+    if finding.since is not None:
+        since = f" since {clock(finding.since, view.tz)}"
+    short = worst.row.short
+    words = (
+        f"{short} {finding.title}{since}",
+        f"{short} {finding.title}",
+        f"{short} {finding.word}{since}",
+        f"{short} {finding.word}",
+    )
+    glyph = "✖" if finding.severity == "critical" else "▲"
+    return Verdict(glyph, finding.severity, words, _remedy(worst), aside)
+
+
+def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
+    """Say when it died, of what or after what, and what to change."""
+    row = worst.row
+    past = None if row.state.since is None else row.moment - row.state.since
+    when = "died" if row.state.name == "dead" else "ended"
+    if past is not None and row.state.since is not None:
+        ago = past >= DAY
+        when += f" {duration(past)} ago" if ago else f" {clock(row.state.since, view.tz)}"
+    before = _before(view, row.source)
+    why = [f": {row.state.cause}"] if row.state.cause else []
+    if before is not None and not row.state.cause:
+        finding = before.finding
+        lasted = (finding.until or row.moment) - (finding.since or row.moment)
+        told = finding.title.removeprefix("before that: ").partition(":")[0]
+        how = _HOW.get(told, f"of: {told}")
+        seconds = f"{lasted:.0f} s" if lasted < 100 else duration(lasted)
+        why += [f" after {seconds} {how}", f", {finding.word} before"]
+    elif not why and row.ending:
+        why += [f": {words}" for words in row.ending]
+    short = row.short
+    words = (*(f"{short} {when}{each}" for each in why), f"{short} {when}", f"{short} {when[:5]}")
+    advised = before if before is not None and before.finding.flags else worst
+    unproved = before is not None and not row.state.cause and not aside
+    return Verdict(
+        "✖", "critical", words, _remedy(advised), "cause not proved" if unproved else aside
+    )
+
+
+def _before(view: ScreenView, source: str) -> Problem | None:
+    """Return what was wrong with a server before it ended."""
+    for problem in view.problems:
+        if problem.row.source == source and problem.finding.until is not None and problem.loud:
+            return problem
+    return None
+
+
+def _remedy(problem: Problem) -> tuple[str, ...]:
+    """Return the flags to change, with the old value where there is room; else the advice."""
+    flags = problem.finding.flags
+    if not flags:
+        return (problem.finding.remedy,) if problem.finding.remedy else ()
+    remedy = problem.finding.remedy
+    whole = [remedy] if all(flag.split()[0] in remedy for flag in flags) else []
+    return (*whole, " ".join(flags), flags[0])
+
+
+def _all_well(view: ScreenView) -> Verdict:
+    servers = view.servers
+    starting = [row for row in servers if row.state.name == "starting"]
+    work = [row for row in servers if row.state.name in _AT_WORK]
+    if view.mode == "SAVED" and not work:
+        ends = f"saved {'log' if len(servers) == 1 else 'logs'}"
+        return Verdict("…", "muted", (f"{ends}, the newest line at {clock(view.moment, view.tz)}",))
+    if not work and starting:
+        row = starting[0]
+        what = f"{row.short} {row.state.why or 'starting'}"
+        more = f", {len(starting)} servers start" if len(starting) > 1 else ""
+        return Verdict("◐", "note", (what + more, what))
+    if not work:
+        return Verdict("■", "muted", (f"nothing runs: {_servers(len(servers))}",))
+    facts = [_servers(len(work))]
+    if any(row.state.name == "busy" for row in work):
+        facts.append(f"{short_rate(view.total_tps)} tok/s")
+        kv = [v for row in work if (v := row.values.kv_cache_usage) is not None]
+        if kv:
+            low, high = percent(min(kv)), percent(max(kv))
+            low = low.removesuffix(" %")
+            facts.append(f"KV {high}" if f"{low} %" == high else f"KV {low}–{high}")
+        waiting = sum(row.values.waiting or 0 for row in work)
+        facts.append(f"{waiting:,.0f} waiting" if waiting else "none waits")
+    else:
+        facts.append("idle")
+    if starting:
+        facts.append(f"{len(starting)} starting")
+    return Verdict("✓", "good", ("all well: " + ", ".join(facts), "all well"))
+
+
+def _servers(number: int) -> str:
+    return f"{number:,} server" + ("" if number == 1 else "s")

@@ -1,0 +1,156 @@
+"""One server is no fleet: its figures large, below them its ribbon of time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple
+
+from rich.text import Text
+from textual.binding import Binding
+from textual.strip import Strip
+
+from vllm_watch.config import HealthSettings
+from vllm_watch.tui import figures
+from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
+from vllm_watch.tui.charts.bigtext import big_text
+from vllm_watch.tui.charts.canvas import Canvas
+from vllm_watch.tui.charts.ribbon import draw_ribbon
+from vllm_watch.tui.rows import Row
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.bars import fill_role
+from vllm_watch.tui.widgets.columns import time_axis
+from vllm_watch.tui.widgets.fleet import WORDY_STATES, Fleet, story
+from vllm_watch.tui.widgets.glance import SHAPE_ROLES
+from vllm_watch.tui.widgets.pane import Pane, beside, strip_of
+
+_GAP = 4
+"""Cells between two figures."""
+
+
+class Figure(NamedTuple):
+    """One number with what it is."""
+
+    label: str
+    value: str
+    unit: str
+    role: str
+
+
+class Hero(Pane, can_focus=True):
+    """Draws the only server there is."""
+
+    BINDINGS = [Binding("enter", "toggle_engines", "engines")]
+
+    def __init__(self, health: HealthSettings, *, id: str | None = None) -> None:  # noqa: A002
+        """Colour the KV cache by the ranges of `health`."""
+        super().__init__(id=id)
+        self._health = health
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when a figure, the ribbon or the head changes."""
+        row = view.selected_row
+        if row is None:
+            return None
+        return row.values, row.state, row.word, _head_age(row), view.window, view.facts
+
+    def strips(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Strip]:
+        """Return head, figures and ribbon."""
+        row = view.servers[0] if view.servers else None
+        if row is None:
+            return []
+        console = self.app.console
+        lines = [self._head(view, row, width, palette)]
+        lines += self._figures(view, row, width, palette)
+        strips = [strip_of(line, width, console) for line in lines[:height]]
+        rows = height - len(strips)
+        if rows > 0:
+            strips += self._ribbon(view, row, width, rows, palette)
+        return strips
+
+    def action_toggle_engines(self) -> None:
+        """Show its engines in a table."""
+        row = self.view.selected_row if self.view else None
+        if row is not None:
+            self.post_message(Fleet.RowToggled(row.source))
+
+    @staticmethod
+    def _head(view: ScreenView, row: Row, width: int, palette: dict[str, str]) -> Text:
+        left = Text(end="")
+        left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
+        left.append(f"{row.model} ", style=palette["text"])
+        left.append(row.port, style=f"bold {palette['text']}")
+        since = figures.clock(row.state.since, view.tz)
+        word = f"  {row.state.name}" + (f" since {since}" if row.state.since else "")
+        left.append(word, style=palette["muted"])
+        right = Text(end="")
+        config = dict(view.facts).get("CONFIG", ())
+        for fact in (*config[:3], _head_age(row)):
+            if fact and left.cell_len + right.cell_len + len(fact) + 6 <= width:
+                right.append(f"{' · ' if right.plain else ''}{fact}")
+        right.append(" ")
+        right.stylize(palette["muted"])
+        return beside(left, right, width)
+
+    def _figures(
+        self, view: ScreenView, row: Row, width: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the large figures, as many as have room, with their labels above."""
+        if row.state.name in WORDY_STATES:
+            blank = Text("", end="")
+            words = Text("   ", end="") + story(view, row, width - 4, palette)
+            return [blank, blank, words, blank]
+        lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
+        for figure in self._shown(row):
+            digits = big_text(figure.value)
+            cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
+            if lines[0].cell_len + cells > width:
+                break
+            ink = palette[figure.role]
+            lines[0].append(figure.label.ljust(cells), style=palette["muted"])
+            for line, digit in zip(lines[1:], digits, strict=True):
+                last = line is lines[-1]
+                line.append(digit, style=ink)
+                unit = f" {figure.unit}" if last else ""
+                line.append(unit.ljust(cells - len(digit)), style=palette["muted"])
+        return lines
+
+    def _shown(self, row: Row) -> Iterator[Figure]:
+        values, health = row.values, self._health
+        waiting = values.waiting or 0
+        yield Figure("GENERATION", figures.rate(values.generation_tps), "tok/s", "primary")
+        yield Figure("RUNNING", figures.count(values.running), "", "text")
+        wait_role = "warning" if waiting >= health.waiting_warning else "text"
+        yield Figure("WAITING", figures.count(values.waiting), "", wait_role)
+        kv = values.kv_cache_usage
+        role = fill_role(
+            kv,
+            (health.kv_cache_low, health.kv_cache_healthy_high),
+            health.kv_cache_high,
+            health.kv_cache_critical,
+        )
+        yield Figure("KV CACHE", figures.percent(kv).removesuffix(" %"), "%", role)
+        if values.prefix_cache_hit_rate is not None:
+            hits = figures.percent(values.prefix_cache_hit_rate).removesuffix(" %")
+            yield Figure("PREFIX HITS", hits, "%", "secondary")
+        if values.per_request:
+            yield Figure("PER TOKEN", f"{1000 / values.per_request:.0f}", "ms", "note")
+        yield Figure("PROMPT", figures.rate(values.prompt_tps), "tok/s", "secondary")
+
+    @staticmethod
+    def _ribbon(
+        view: ScreenView, row: Row, width: int, rows: int, palette: dict[str, str]
+    ) -> list[Strip]:
+        """Return the ribbon over the whole width, its time axis above where there is room."""
+        canvas = Canvas(width, rows)
+        axis = rows > 1
+        if axis:
+            canvas.write(0, 1, time_axis(view.window, width - 2, view.tz), palette["muted"])
+        steps = view.pictures.ribbon(row.source, None, width - 2)
+        draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette)
+        return canvas.strips()
+
+
+def _head_age(row: Row) -> str:
+    return "" if row.age is None else f"newest sample {figures.age(row.age)} ago"

@@ -1,0 +1,73 @@
+"""The verdict in one bold line, between the servers and their charts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.verdict import Verdict, verdict_of
+from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.wording import shortened
+
+_ARROW = " → "
+
+
+class VerdictLine(Pane):
+    """Draws the verdict in the most words that have room."""
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when the verdict is another one."""
+        return verdict_of(view)
+
+    def lines(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return the one line."""
+        verdict = verdict_of(view)
+        if verdict is None:
+            return []
+        return [verdict_text(verdict, width, palette)]
+
+
+def verdict_text(verdict: Verdict, width: int, palette: dict[str, str]) -> Text:
+    """Return a verdict in exactly `width` cells: what, what to change, an aside at the end."""
+    line = Text(f" {verdict.glyph} ", style=f"bold {palette[verdict.role]}", end="")
+    room = width - line.cell_len - 1
+    words, remedy = _pair(verdict, room)
+    line.append(words)
+    if remedy:
+        line.append(_ARROW, style="not bold")
+        line.append(remedy, style=palette["text"])
+    aside = verdict.aside
+    if aside and line.cell_len + cell_len(aside) + 3 <= width:
+        line.append(" " * (width - line.cell_len - cell_len(aside) - 1))
+        line.append(aside, style=f"not bold {palette['muted']}")
+    line.append(" " * max(0, width - line.cell_len))
+    ground = palette.get(f"{verdict.role}_ground", "")
+    if ground:
+        line.stylize(f"on {ground}")
+    return line
+
+
+def _pair(verdict: Verdict, room: int) -> tuple[str, str]:
+    """Return what is the matter and what to change, as much of both as has room.
+
+    The shortest remedy comes before the longer words: what to change must be seen.
+    """
+    shortest = min(verdict.remedy, key=cell_len, default="")
+    for words in verdict.words:
+        if not shortest:
+            if cell_len(words) <= room:
+                return words, ""
+            continue
+        for remedy in verdict.remedy:
+            if cell_len(words) + len(_ARROW) + cell_len(remedy) <= room:
+                return words, remedy
+    for words in verdict.words:
+        if cell_len(words) <= room:
+            left = room - cell_len(words) - len(_ARROW)
+            return words, shortened(shortest, left) if shortest and left >= 16 else ""
+    return shortened(verdict.words[-1], room), ""
