@@ -52,7 +52,7 @@ def test_an_unknown_option_is_one_line(command: str | None, capsys: Output) -> N
     paths = [] if command in ("demo", "formats", "config") else ["a.log"]
     paths = ["bash"] if command == "completion" else paths
     paths = ["a.log", "b.log"] if command == "compare" else paths
-    rest = ["-o", "-"] if command in ("export", "report") else []
+    rest = ["-o", "-"] if command in ("export", "report", "archive") else []
     if command == "check":  # a plug-in's errors are 3, and stand on stdout (tests/test_check.py)
         assert main([*words, *paths, "--colour"]) == 3
         return

@@ -88,6 +88,11 @@ def test_the_health_defaults_are_those_of_the_guides() -> None:
         "imbalance_floor": 4,
         "imbalance_share": 0.5,
         "imbalance_samples": 3,
+        "gpu_in_use": 0.1,
+        "gpu_idle": 0.5,
+        "gpu_memory_full": 0.98,
+        "gpu_hot_celsius": 85.0,
+        "counter_difference": 0.03,
     }
 
 

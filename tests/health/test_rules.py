@@ -79,6 +79,16 @@ def test_severities_are_those_of_the_guides() -> None:
         "max-model-len-large": "note",
         "batched-tokens-small": "note",
         "vision-language": "note",
+        # HEALTH §13: what was recorded beside the log.
+        "slo-ttft": "warning",
+        "slo-itl": "warning",
+        "slo-queue": "warning",
+        "stats-from-recording": "note",
+        "log-and-counters-differ": "note",
+        "gpu-idle-while-waiting": "warning",
+        "gpu-throttled": "warning",
+        "gpu-hot": "warning",
+        "gpu-memory-full": "warning",
     }
     assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
         "dead": "critical",

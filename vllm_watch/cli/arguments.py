@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
 from vllm_watch.cli.completion import SHELLS
-from vllm_watch.cli.parser import PATHS, Commands, Parser, add_command, everywhere
-from vllm_watch.cli.reacharguments import add_exporter, add_mcp, add_web
+from vllm_watch.cli.parser import (
+    PATHS,
+    Commands,
+    Parser,
+    add_command,
+    add_forms,
+    add_price,
+    everywhere,
+)
+from vllm_watch.cli.reacharguments import add_archive, add_exporter, add_mcp, add_runs, add_web
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
@@ -25,6 +33,8 @@ COMMANDS = (
     "exporter",
     "mcp",
     "web",
+    "archive",
+    "runs",
     "formats",
     "config",
     "completion",
@@ -58,6 +68,8 @@ def build_parser() -> Parser:
     add_exporter(commands)
     add_mcp(commands)
     add_web(commands)
+    add_archive(commands)
+    add_runs(commands)
     _formats(commands)
     _config(commands)
     _completion(commands)
@@ -126,17 +138,6 @@ def _positive(text: str) -> int:
 
 
 _positive.__name__ = "whole number of at least 1"  # argparse names it when it refuses a text
-
-
-def _price_of(text: str) -> float:
-    """Read a price above 0."""
-    price = float(text)
-    if not 0 < price < float("inf"):
-        raise ValueError(text)
-    return price
-
-
-_price_of.__name__ = "price above 0 (such as 3.89)"
 
 
 def _replay(commands: Commands) -> None:
@@ -254,8 +255,8 @@ def _summary(commands: Commands) -> None:
         "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
     )
     command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
-    _price(command)
-    _forms(command)
+    add_price(command)
+    add_forms(command)
 
 
 def _compare(commands: Commands) -> None:
@@ -269,8 +270,8 @@ def _compare(commands: Commands) -> None:
     command.add_argument(
         "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
     )
-    _price(command)
-    _forms(command)
+    add_price(command)
+    add_forms(command)
 
 
 def _report(commands: Commands) -> None:
@@ -284,22 +285,6 @@ def _report(commands: Commands) -> None:
     command.add_argument(
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
     )
-
-
-def _price(command: Parser) -> None:
-    command.add_argument(
-        "--gpu-hourly",
-        type=_price_of,
-        metavar="PRICE",
-        help="price of one GPU for one hour: shows what runs and tokens cost",
-    )
-
-
-def _forms(command: Parser) -> None:
-    """Add the forms in which a result is written."""
-    forms = command.add_mutually_exclusive_group()
-    forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
-    forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")
 
 
 def _formats(commands: Commands) -> None:

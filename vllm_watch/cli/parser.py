@@ -49,3 +49,31 @@ def everywhere(command: Parser, default: str | None) -> None:
         default=default or False,
         help="no colours (also: NO_COLOR)",
     )
+
+
+def add_price(command: Parser) -> None:
+    """Add the option that gives the price of a GPU."""
+    command.add_argument(
+        "--gpu-hourly",
+        type=_price_of,
+        metavar="PRICE",
+        help="price of one GPU for one hour: shows what runs and tokens cost",
+    )
+
+
+def _price_of(text: str) -> float:
+    """Read a price above 0."""
+    price = float(text)
+    if not 0 < price < float("inf"):
+        raise ValueError(text)
+    return price
+
+
+_price_of.__name__ = "price above 0 (such as 3.89)"
+
+
+def add_forms(command: Parser) -> None:
+    """Add the forms in which a result is written."""
+    forms = command.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
+    forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "compare": sections.CompareSettings,
         "times": sections.RequestTimesSettings,
         "cost": sections.CostSettings,
+        "slo": sections.SloSettings,
     }
 )
 """The sections with fixed keys, in the order in which they are shown."""

@@ -155,6 +155,17 @@ class HealthSettings:
     imbalance_samples: int = count(3)
     """Samples in a row in which engines must differ before it is imbalance."""
 
+    gpu_in_use: float = ratio(0.10)
+    """Share (0 to 1) of a GPU's memory from which on it is one of the server's."""
+    gpu_idle: float = ratio(0.50)
+    """Utilisation (0 to 1) below which a GPU idles: a single request shows 95 %."""
+    gpu_memory_full: float = ratio(0.98)
+    """Share (0 to 1) of a GPU's memory from which on it is nearly full."""
+    gpu_hot_celsius: float = positive(85.0)
+    """Temperature in degrees from which on a GPU is hot: it slows down some degrees later."""
+    counter_difference: float = ratio(0.03)
+    """Share (0 to 1) by which log and counters may differ over ten minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdviceSettings:
@@ -305,6 +316,28 @@ class CostSettings:
     """Price of one GPU for one hour, in any currency."""
     gpus: int | None = optional_count()
     """GPUs of one server. Unset: tensor x pipeline x data parallel size, as the log tells them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloSettings:
+    """[slo]: what latencies should be at most, in seconds; told where they are recorded."""
+
+    ttft_p50_seconds: float | None = optional_positive()
+    """Median time to the first token, in seconds."""
+    ttft_p95_seconds: float | None = optional_positive()
+    """Seconds to the first token that 95 of 100 requests must keep."""
+    ttft_p99_seconds: float | None = optional_positive()
+    """Seconds to the first token that 99 of 100 requests must keep."""
+    itl_p50_seconds: float | None = optional_positive()
+    """Median time between two tokens of a request, in seconds."""
+    itl_p95_seconds: float | None = optional_positive()
+    """Seconds between two tokens that 95 of 100 must keep."""
+    itl_p99_seconds: float | None = optional_positive()
+    """Seconds between two tokens that 99 of 100 must keep."""
+    queue_p50_seconds: float | None = optional_positive()
+    """Median time in the queue, in seconds."""
+    queue_p95_seconds: float | None = optional_positive()
+    """Seconds in the queue that 95 of 100 requests must keep."""
 
 
 @dataclass(frozen=True, slots=True)

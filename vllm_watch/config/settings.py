@@ -19,6 +19,7 @@ from vllm_watch.config.sections import (
     RequestTimesSettings,
     ScreenSettings,
     ServerSettings,
+    SloSettings,
     TimeSettings,
     TrendSettings,
     WatchSettings,
@@ -57,6 +58,8 @@ class Settings:
     """When mean times of requests are known."""
     cost: CostSettings = field(default_factory=CostSettings)
     """What the GPUs cost."""
+    slo: SloSettings = field(default_factory=SloSettings)
+    """What latencies should be at most."""
     servers: tuple[ServerSettings, ...] = ()
     """What the logs do not say, by pattern, in the order of the file."""
     overrides: tuple[Override, ...] = ()

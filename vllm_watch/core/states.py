@@ -81,7 +81,7 @@ def judge(
         if saved and (not live or quiet > rules.start_lost_after):
             return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
         return ServerState("starting", run.first_stamp, evidence.phase)
-    if evidence.no_stats:
+    if evidence.no_stats and not _recorded(run, now, rules):
         return ServerState("no-stats", _known(evidence.ready), STATS_ARE_OFF)
     if offline is not None and not run.series:
         return _offline_state(run, offline, quiet, evidence.ready, saved=saved, rules=rules)
@@ -136,6 +136,18 @@ def _working_state(
         if silent > rules.stalled_cadences * run.series[engine].cadence_at(index):
             return ServerState("stalled", written, f"engine {engine} has fallen silent at work")
     return ServerState("busy", _since(run, now, busy=True))
+
+
+def _recorded(run: Run, now: float, rules: StateRules) -> bool:
+    """Tell whether a run without stats lines has samples of now from a recording beside its log.
+
+    When a recording falls silent that says nothing of the server.
+    """
+    limit = max(rules.stalled_cadences * run.cadence, rules.stalled_floor)
+    indices = ((series, series.index_at(now)) for series in run.series.values())
+    return any(
+        index is not None and now - series.times[index] <= limit for series, index in indices
+    )
 
 
 def _known(time: float) -> float | None:

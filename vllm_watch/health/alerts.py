@@ -86,7 +86,7 @@ class AlertMachine:
         self._book = book
         self._settings = settings
         self._advice = advice or AdviceSettings()
-        self._engines: dict[int, EngineAlerts] = {}
+        self._engines: dict[int | tuple[str, int], EngineAlerts] = {}
         self._signals: dict[int, Signals] = {}
         self._server_signals = ServerSignals(settings)
         self._facts: Mapping[str, float] = {}
@@ -116,6 +116,21 @@ class AlertMachine:
         self._step_all(self._alerts_of(WHOLE_SERVER), time, server, idle=False)
         if len(self._signals) > 1:
             self._watch_silence(engine, time, busy=bool(derived.get("work")))
+
+    def feed_recorded(
+        self, scope: str, number: int, time: float, signals: Mapping[str, float]
+    ) -> None:
+        """Take the signals of a row from beside the log: of an engine, or of a GPU."""
+        alerts = self._engines.get((scope, number))
+        if alerts is None:
+            rules = (rule for rule in self._book.rules if rule.scope == scope)
+            watches = [self._new_watch(rule) for rule in rules]
+            engine = number if scope == "recorded" else WHOLE_SERVER
+            alerts = self._engines[scope, number] = EngineAlerts(engine, watches)
+        before = len(alerts.spans)
+        self._step_all(alerts, time, signals, idle=False)
+        for span in alerts.spans[before:]:
+            span.figures = dict(signals)
 
     def spans(self) -> list[Span]:
         """Return every alert of the run, in the order in which they fired."""

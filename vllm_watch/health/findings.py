@@ -14,7 +14,8 @@ from vllm_watch.core.states import STATS_ARE_OFF, ServerState
 from vllm_watch.health.advice import ADVICE, Situation, one_per_flag
 from vllm_watch.health.alerts import WHOLE_SERVER, AlertMachine, Span
 from vllm_watch.health.longcontext import context_per_request, thousands
-from vllm_watch.health.rules import SEVERITIES, Rule, RuleBook, Severity
+from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule, RuleBook, Severity
+from vllm_watch.health.shown import shown_value
 
 SLOW_START = "slow-start"
 """What stands for a start-up that takes too long, which is no state of its own."""
@@ -338,7 +339,8 @@ def remember(run: Run, spans: Iterable[Span]) -> None:
 
 def _figures(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], tuple[float, ...]]:
     """Return the values behind an alert at `time`, and the running requests of each engine."""
-    if time == span.fired and span.figures is not None:
+    recorded = span.rule.scope in RECORDED_SCOPES
+    if span.figures is not None and (time == span.fired or recorded):
         return span.figures, span.ran
     values = _latest(run, None if span.engine == WHOLE_SERVER else span.engine, time)
     return values, tuple(_latest(run, one, time).get("running", 0.0) for one in run.engines)
@@ -388,13 +390,3 @@ class _Words(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         return "–"
-
-
-def shown_value(metric: str, value: float) -> str:
-    """Return a value as a person reads it: per cent for ratios, thousands separated."""
-    kind = METRIC_BY_NAME[metric].kind
-    if kind == "ratio":
-        return f"{value * 100:.0f} %"
-    if kind == "rate":
-        return f"{value:,.0f} {METRIC_BY_NAME[metric].unit}"
-    return f"{value:,.0f}"

@@ -9,6 +9,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.olderruns import make_room_of_quiet
+from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState, StateRules, judge
@@ -17,6 +18,7 @@ from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of, remember
+from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.trends import TrendMachine
 from vllm_watch.locations import user_rules_folder
@@ -42,6 +44,7 @@ class _Judges:
     trends: TrendMachine
     settings: Settings
     """With what the user set for this model or server."""
+    recorded: RecordedSignals = field(default_factory=RecordedSignals)
     named: tuple[str, str | None] = ("", None)
     """The names by which those settings were found."""
     config: dict[str, FieldValue] = field(default_factory=dict)
@@ -123,11 +126,27 @@ class Monitor:
             elif isinstance(record, Event):
                 run = server.numbered(record.run)
                 self._judges_of(server, run).tell(record, server, self.settings)
+            elif isinstance(record, EngineRow | GpuRow):
+                self._feed_row(server, record)
             elif isinstance(record, Sample) and not batch.twin:
                 run = server.numbered(record.run)
                 self._judges_of(server, run).feed(record, run)
         self._remember(server)
         return server
+
+    def _feed_row(self, server: Server, row: Recorded) -> None:
+        """Judge a row from beside the log in the run during which it was written."""
+        run = server.run_at(row.time)
+        begin, end = server.recorded_span(run)
+        if not begin <= row.time < end:
+            return
+        judges = self._judges_of(server, run)
+        if isinstance(row, EngineRow):
+            signals = judges.recorded.of_engine(row, run, server.recording, judges.settings)
+            judges.alerts.feed_recorded("recorded", row.engine, row.time, signals)
+        elif row.origin == "nvml" or not server.recording.nvml:
+            signals = judges.recorded.of_gpu(row, run, server.recording)
+            judges.alerts.feed_recorded("gpu", row.gpu, row.time, signals)
 
     def _remember(self, server: Server) -> None:
         """Keep the figures of alerts that have just fired, where samples are thinned."""

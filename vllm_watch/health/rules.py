@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.health.recorded import SIGNALS
 from vllm_watch.parsing.errors import FormatError
 
 Severity = Literal["note", "warning", "critical"]
@@ -42,7 +43,9 @@ FACTS = frozenset(
 )
 """Signals that the start-up tells (`facts.py`); all others are metrics of the catalogue."""
 _COMPARISONS = ("at_least", "above", "below", "at_most")
-SCOPES = ("engine", "server", "silence")
+RECORDED_SCOPES = ("recorded", "gpu")
+"""Scopes of rules about rows from beside the log: of an engine, of a GPU."""
+SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples that a rule with `hold = "at once"` needs."""
 
@@ -88,7 +91,8 @@ class Rule:
     hides: tuple[str, ...] = ()
     """Findings that this one explains; `*` is all."""
     scope: str = "engine"
-    """What it is about: each `engine`, the whole `server`, or the `silence` of one engine."""
+    """What it is about: each `engine`, the whole `server`, the `silence` of one engine, an engine
+    or a GPU as `recorded` beside the log."""
     unless: tuple[Test, ...] = ()
     """Tests that together, if they are known to hold, keep it from being past."""
     clear_any: bool = False
@@ -278,7 +282,7 @@ def _severity(where: str, text: str) -> Severity:
 
 def _test(where: str, entry: dict[str, Any]) -> Test:
     signal = entry.get("signal", "")
-    if signal not in METRIC_BY_NAME and signal not in DERIVED_SIGNALS | FACTS:
+    if signal not in METRIC_BY_NAME and signal not in DERIVED_SIGNALS | FACTS | SIGNALS:
         raise RuleError(f"{where}: signal {signal!r} is no metric and no derived signal")
     for comparison in _COMPARISONS:
         if comparison in entry:

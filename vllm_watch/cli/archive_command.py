@@ -1,0 +1,100 @@
+"""`vllm-watch archive`: thousands of logs into a Parquet data set."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vllm_watch.cli.common import DONE, FAILED, CommandError, require_logs, say, settings_of, write
+from vllm_watch.locations import builtin_formats_folder, user_formats_folder
+from vllm_watch.sources.paths import STDIN, LogSet, find_logs
+
+if TYPE_CHECKING:
+    from vllm_watch.reach.archive import Archived
+    from vllm_watch.reach.archiving import Work
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Archive what is new."""
+    if STDIN in arguments.paths:
+        raise CommandError("archive: standard input has no name; name logs, folders or globs")
+    _require_extras(arguments)
+    from vllm_watch.reach.archive import ArchiveError, locked
+    from vllm_watch.reach.archiving import changed_logs, work_of
+
+    settings = settings_of(arguments)
+    found = find_logs(arguments.paths)
+    require_logs(arguments.paths, found)
+    folder = Path(arguments.output)
+    try:
+        with locked(folder):
+            changed, done = changed_logs(folder, found.logs)
+            work = work_of(folder, _format_files(), settings)
+            for archived in _worked(arguments, work, changed):
+                done.append(archived)
+                _progress(len(done), len(changed))
+    except ArchiveError as error:
+        raise CommandError(str(error), FAILED) from None
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[2K")
+    return _told(folder, len(found.logs) - len(changed), done)
+
+
+def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> Iterator[Archived]:
+    """Yield what became of each log, by a cluster or by processes of this machine."""
+    from vllm_watch.reach.archiving import default_processes, in_dask, in_processes
+
+    if not logs:
+        return
+    if arguments.dask:
+        yield from in_dask(work, logs, {"address": arguments.dask})
+    elif arguments.scheduler_file:
+        yield from in_dask(work, logs, {"scheduler_file": arguments.scheduler_file})
+    else:
+        yield from in_processes(work, logs, arguments.processes or default_processes())
+
+
+def _told(folder: Path, unchanged: int, done: list[Archived]) -> int:
+    """Say what was archived; return 1 where a log could not be."""
+    failed = [archived for archived in done if archived.trouble]
+    for archived in failed:
+        say(archived.trouble)
+    good = [archived for archived in done if not archived.trouble]
+    runs, samples = sum(a.runs for a in good), sum(a.samples for a in good)
+    write(
+        f"{folder}: {len(good):,} logs archived ({runs:,} runs, {samples:,} samples), "
+        f"{unchanged:,} unchanged, {len(failed):,} failed"
+    )
+    return FAILED if failed else DONE
+
+
+def _progress(done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[2K{done:,} of {of:,} logs")
+        sys.stderr.flush()
+
+
+def _format_files() -> list[Path]:
+    user = user_formats_folder()
+    paths = sorted(builtin_formats_folder().glob("*.toml"))
+    return paths + (sorted(user.glob("*.toml")) if user.is_dir() else [])
+
+
+def _require_extras(arguments: argparse.Namespace) -> None:
+    """Refuse in one line where a package is missing.
+
+    Raises:
+        CommandError: it names the extra.
+    """
+    wanted = [("pyarrow", "parquet")]
+    if arguments.dask or arguments.scheduler_file:
+        wanted.append(("dask.distributed", "cluster"))
+    for package, extra in wanted:
+        try:
+            __import__(package)
+        except ModuleNotFoundError:
+            text = f"archive needs {package}: pip install 'vllm-watch[{extra}]'"
+            raise CommandError(text, FAILED) from None

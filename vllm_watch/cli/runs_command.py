@@ -1,0 +1,92 @@
+"""`vllm-watch runs`: what every run did, and which flags did best."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vllm_watch.cli.common import DONE, FAILED, CommandError, say, settings_of, write
+from vllm_watch.cli.reading import read_logs
+from vllm_watch.cli.summary_command import width
+from vllm_watch.config import Settings
+
+_WIDTH = 160
+"""Columns that the table takes where the terminal is narrower: it is for a pager then."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the table of runs."""
+    from vllm_watch.reach.runtable import (
+        DEFAULT_SORT,
+        STANDING,
+        by_columns,
+        chosen,
+        jsonable,
+        ordered,
+        standings,
+    )
+
+    settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
+    rows, troubles = _rows(arguments.paths, settings)
+    rows = chosen(rows, arguments.model)
+    if not rows:
+        raise CommandError(f"--model {arguments.model}: no run of such a model", FAILED)
+    try:
+        rows = ordered(rows, arguments.sort or DEFAULT_SORT)
+        told = [
+            {**row, STANDING: standing}
+            for row, standing in zip(rows, standings(rows, settings.compare), strict=True)
+        ]
+        names = [name.strip() for name in (arguments.by or "").split(",") if name.strip()]
+        table = by_columns(rows, names) if names else told
+    except KeyError as error:
+        raise CommandError(_no_column(str(error.args[0]))) from None
+    if arguments.json:
+        document = {"schema": 1, "runs": [jsonable(row) for row in table]}
+        write(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        _write_table(table, names, markdown=arguments.markdown)
+    for trouble in troubles:
+        say(trouble)
+    return FAILED if troubles else DONE
+
+
+def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str]]:
+    """Return the runs of an archive, or of logs read now."""
+    from vllm_watch.reach.archive import RUNS, read_runs
+    from vllm_watch.reach.runrows import run_rows
+
+    if len(paths) == 1 and (Path(paths[0]) / RUNS).is_dir():
+        try:
+            return read_runs(Path(paths[0]))
+        except ModuleNotFoundError:
+            text = "an archive needs pyarrow: pip install 'vllm-watch[parquet]'"
+            raise CommandError(text, FAILED) from None
+    reading = read_logs(paths, settings)
+    return run_rows(reading), []
+
+
+def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) -> None:
+    from vllm_watch.reach.runtable import HEADS, SHOWN, cell
+    from vllm_watch.reports.tabletext import markdown_table, printable, text_table
+
+    numbers = [name for name in SHOWN if not names or name not in ("server", "state", "standing")]
+    heads = [*names, "runs", *(n for n in numbers if n not in names)] if names else list(SHOWN)
+    heads = [name for name in heads if name in table[0]]
+    rows = [[cell(name, row[name]) for name in heads] for row in table]
+    heads = [HEADS.get(name, name) for name in heads]
+    whole = max(width(), _WIDTH)
+    for line in markdown_table(heads, rows) if markdown else text_table(heads, rows, whole):
+        write(printable(line))
+
+
+def _no_column(name: str) -> str:
+    import difflib
+
+    from vllm_watch.reach.runrows import COLUMNS
+
+    nearest = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.0)
+    return f"no column {name!r}; did you mean {nearest[0]}? `runs --json` shows all of them"

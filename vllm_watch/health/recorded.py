@@ -1,0 +1,195 @@
+"""Rows from beside the log as signals that rules compare (HEALTH §13, `[slo]`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+from vllm_watch.config import Settings
+from vllm_watch.core.recorded import QUANTILES, EngineRow, GpuRow, Latency
+from vllm_watch.core.recordings import Recording, Table, bound_of
+from vllm_watch.core.run import Run
+from vllm_watch.core.series import SILENCE_CADENCES, Series
+
+HARMFUL = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
+"""Why a clock is held down that is no design: a power limit under full load is one."""
+WINDOW = 600.0
+"""Seconds over which log and counters are compared (DESIGN §9)."""
+_EVERY = 60.0
+"""Seconds between two such comparisons."""
+_RECENT = 30.0
+"""Seconds for which a stats line tells how many requests wait."""
+_STAMP_SECONDS = 2.0
+"""Seconds by which the two ends of a window may be off: stamps are whole seconds."""
+_SHORT = {"ttft_s": "ttft", "itl_s": "itl", "queue_s": "queue"}
+_COUNTED = {
+    "generation_tps": ("generated_tokens_total", ""),
+    "prompt_tps": ("prompt_tokens_total", "cached_prompt_tokens_total"),
+}
+"""Rates of the log to the counter of the same tokens, and to what must be taken from it."""
+
+
+class RecordedSignals:
+    """Makes signals of the rows of one run."""
+
+    def __init__(self) -> None:
+        """Start without rows."""
+        self._compared: dict[int, float] = {}
+
+    def of_engine(
+        self, row: EngineRow, run: Run, recording: Recording, settings: Settings
+    ) -> dict[str, float]:
+        """Return the signals of an engine's row: targets missed, log against counters."""
+        signals: dict[str, float] = {}
+        for name, short in _SHORT.items():
+            latency = row.latencies.get(name)
+            if latency is not None:
+                signals |= _slo_signals(short, latency, settings)
+        if any(moment.event.kind == "no_stats" for moment in run.moments):
+            signals["recorded_only"] = 1.0
+        elif row.origin == "page" and row.time - self._compared.get(row.engine, 0.0) >= _EVERY:
+            self._compared[row.engine] = row.time
+            series, table = run.series.get(row.engine), recording.engines.get(row.engine)
+            if series is not None and table is not None:
+                signals |= difference(series, table, row.time)
+        return signals
+
+    def of_gpu(self, row: GpuRow, run: Run, recording: Recording) -> dict[str, float]:
+        """Return the signals of a GPU's row."""
+        signals = {"gpu": float(row.gpu), "throttled": 0.0}
+        for name in ("utilization", "power_w", "temperature_c"):
+            value = getattr(row, name)
+            if value is not None:
+                signals[name] = value
+        if row.memory_used is not None and row.memory_total:
+            signals["memory_share"] = row.memory_used / row.memory_total
+        signals["throttled"] = float(sum(reason in HARMFUL for reason in row.throttle))
+        waiting = _waiting(run, recording, row.time)
+        if waiting is not None:
+            signals["waiting"] = waiting
+        return signals
+
+
+def _slo_signals(short: str, latency: Latency, settings: Settings) -> dict[str, float]:
+    """Return how far the worst percentile is beyond its target: nothing without a target."""
+    worst: dict[str, float] = {}
+    for part, share in QUANTILES.items():
+        target = getattr(settings.slo, f"{short}_{part}_seconds", None)
+        value = getattr(latency, part)
+        if target is None or value is None:
+            continue
+        bound = bound_of(latency, part)
+        value = value if bound is None else min(value, bound)
+        if value / target > worst.get(f"{short}_of_target", -1.0):
+            worst = {
+                f"{short}_of_target": value / target,
+                f"{short}_value": value,
+                f"{short}_target": target,
+                f"{short}_percent": share * 100,
+            }
+    return worst
+
+
+def _waiting(run: Run, recording: Recording, time: float) -> float | None:
+    """Return how many requests wait at a time, by stats lines or the recording; None if unknown."""
+    total, known = 0.0, False
+    sources: list[Series | Table] = [run.series[engine] for engine in run.engines]
+    for source in sources or list(recording.engines.values()):
+        index = source.index_at(time)
+        if index is None or time - source.times[index] > _RECENT:
+            continue
+        value = source.value("waiting", index)
+        if value is not None:
+            total, known = total + value, True
+    return total if known else None
+
+
+def difference(series: Series, table: Table, until: float) -> dict[str, float]:
+    """Return by how much log and counters differ over the ten minutes before a time.
+
+    `counter_difference` is a share of the counter, 0 where stamps of whole seconds explain it;
+    nothing where one of the two does not reach over ten minutes, or the server began anew.
+    """
+    last = series.index_at(until)
+    if last is None or last <= series.thinned:
+        return {}
+    end = series.times[last]
+    first = series.index_at(end - WINDOW)
+    if first is None or first < series.thinned:
+        return {}
+    begin = series.times[first]
+    worst: dict[str, float] = {}
+    for rate, (counter, less) in _COUNTED.items():
+        counted = _grown(table, counter, begin, end)
+        taken = _grown(table, less, begin, end) if less else 0.0
+        if counted is None or taken is None:
+            continue
+        counted -= taken
+        logged, highest = _logged(series, rate, first, last)
+        slack = _STAMP_SECONDS * highest
+        off = max(0.0, abs(logged - counted) - slack) / counted if counted > slack else 0.0
+        if off >= worst.get("counter_difference", 0.0):
+            worst = {"counter_difference": off, "logged": logged, "counted": counted}
+            worst["difference"] = abs(logged - counted) / counted if counted > 0 else 0.0
+    return worst
+
+
+def _logged(series: Series, rate: str, first: int, last: int) -> tuple[float, float]:
+    """Return the tokens of the lines behind `first` up to `last`, and the highest rate at an end.
+
+    A line after a silence counts one cadence, as in `core/tokens.py`.
+    """
+    cadence, total = series.cadence, 0.0
+    values = [value or 0.0 for value in series.values(rate, first, last + 1)]
+    for index in range(first + 1, last + 1):
+        held = series.times[index] - series.times[index - 1]
+        total += values[index - first] * (cadence if held > SILENCE_CADENCES * cadence else held)
+    return total, max(*values[:2], *values[-2:])
+
+
+def _grown(table: Table, name: str, begin: float, end: float) -> float | None:
+    """Return by how much a counter grew between two times, straight between its rows."""
+    start, stop = table.span(begin, end)
+    inside = table.values(name, max(0, start - 1), min(len(table), stop + 1))
+    known = [value for value in inside if value is not None]
+    if len(known) < len(inside) or any(b < a for a, b in pairwise(known)):
+        return None
+    values = (_at(table, name, begin), _at(table, name, end))
+    return None if values[0] is None or values[1] is None else values[1] - values[0]
+
+
+def _at(table: Table, name: str, time: float) -> float | None:
+    """Return a counter at a time, straight between two rows no further apart than a minute."""
+    index = table.index_at(time)
+    if index is None:
+        return None
+    before = table.value(name, index)
+    if table.times[index] == time or before is None:
+        return before
+    if index + 1 == len(table):
+        return None
+    after = table.value(name, index + 1)
+    width = table.times[index + 1] - table.times[index]
+    if after is None or width > _EVERY or not math.isfinite(width):
+        return None
+    return before + (after - before) * (time - table.times[index]) / width
+
+
+SHOWN: Mapping[str, str] = {
+    "utilization": "percent",
+    "memory_share": "percent",
+    "difference": "percent",
+    "power_w": "watt",
+    "temperature_c": "degrees",
+    **{f"{short}_{part}": "time" for short in _SHORT.values() for part in ("value", "target")},
+}
+"""How values of signals are shown that are no metrics of the catalogue; others as numbers."""
+SIGNALS = frozenset(
+    {
+        *("recorded_only", "counter_difference", "throttled", "utilization", "memory_share"),
+        *("power_w", "temperature_c"),
+        *(f"{short}_of_target" for short in _SHORT.values()),
+    }
+)
+"""What rules of the scopes `recorded` and `gpu` may compare, beside metrics."""
