@@ -184,6 +184,19 @@ def test_a_restart_within_the_window_is_not_compared() -> None:
     assert "log-and-counters-differ" not in judged(lines(80), fallen)
 
 
+@pytest.mark.parametrize(("after", "state"), [(5.0, "busy"), (29.0, "busy"), (60.0, "no-stats")])
+def test_a_server_without_stats_lines_is_busy_while_its_recording_says_so(
+    after: float, state: str
+) -> None:
+    """A recording that falls silent says nothing of the server: no stall."""
+    monitor = Monitor(Settings())
+    off = Event("no_stats", T0 - 90, "disabling stats logging to avoid incomplete stats.")
+    up = Event("server_up", T0 - 20, "Starting vLLM server on http://127.0.0.1:8000")
+    server = monitor.apply(Batch("x.log", (off, up, *lines(6))))
+    health = monitor.health(server, T0 + 50 + after, live=True, saved=False)
+    assert health.state.name == state
+
+
 def test_figures_of_a_recording_are_said_to_be_that() -> None:
     off = Event("no_stats", T0 - 90, "disabling stats logging to avoid incomplete stats.")
     found = judged(lines(6), engine_rows(Latency()), events=[off])

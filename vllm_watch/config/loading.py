@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-RESERVED_PREFIXES = ("VLLM_WATCH_ALERT_", "VLLM_WATCH_TEST_")
-"""Environment variables that are no settings: what alerts tell commands, switches of the tests."""
+RESERVED_PREFIXES = ("VLLM_WATCH_ALERT_", "VLLM_WATCH_TEST_", "VLLM_WATCH_LATENCIES")
+"""Environment variables that are no settings: what alerts tell commands, switches of the tests, of
+the stat-logger plug-in."""
 
 
 class ConfigError(Exception):

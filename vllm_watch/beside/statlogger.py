@@ -1,0 +1,87 @@
+"""The stat-logger plug-in: vLLM loads it by the entry point `vllm.stat_logger_plugins`.
+
+It is silent unless `VLLM_WATCH_LATENCIES=1`. Then it writes into the server's own log, behind each
+stats line, a line of exact latencies. vLLM imports this module; nothing else of ours may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+from vllm.v1.metrics.loggers import StatLoggerBase
+
+from vllm_watch.beside.latencies import Interval
+
+VARIABLE = "VLLM_WATCH_LATENCIES"
+"""What switches it on."""
+
+logger = logging.getLogger("vllm.vllm_watch.statlogger")
+"""Below vLLM's own logger: its lines have vLLM's envelope and go where vLLM's go."""
+
+
+class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not there for the checks
+    """Latencies of one engine; whatever goes wrong in it never reaches the server."""
+
+    def __init__(
+        self, vllm_config: object = None, engine_index: int = 0, *more: object, **named: object
+    ) -> None:
+        """Make the logger of an engine; what later versions hand over besides is passed over."""
+        self._engine = engine_index
+        self._on = os.environ.get(VARIABLE, "").strip() == "1"
+        self._interval = Interval()
+
+    def record(
+        self,
+        scheduler_stats: object = None,
+        iteration_stats: object = None,
+        *more: object,
+        **named: object,
+    ) -> None:
+        """Take the stats of an iteration."""
+        if not self._on or iteration_stats is None:
+            return
+        try:
+            self._interval.add(iteration_stats)
+        except Exception as error:  # noqa: BLE001  # the server must go on whatever it is
+            self._fail(error)
+
+    def log(self) -> None:
+        """Write the line of the interval, behind vLLM's own: that one is written after this call.
+
+        vLLM calls the loggers of plug-ins before its own, all within one step of its event loop.
+        """
+        if not self._on:
+            return
+        try:
+            text = self._interval.text(self._engine)
+            self._interval = Interval()
+            if text is None:
+                return
+            try:
+                asyncio.get_running_loop().call_soon(logger.info, text)
+            except RuntimeError:  # an offline engine has no event loop
+                logger.info(text)
+        except Exception as error:  # noqa: BLE001
+            self._fail(error)
+
+    def log_engine_initialized(self) -> None:
+        """Say nothing: the latency lines say enough."""
+
+    def _fail(self, error: Exception) -> None:
+        """Be silent from now on, and say so once."""
+        self._on = False
+        self._interval = Interval()
+        logger.warning("vllm-watch writes no latencies of engine %d: %r", self._engine, error)
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer calls that a later version makes to a logger, by doing nothing."""
+        if name.startswith(("record", "log")):
+            return _nothing
+        raise AttributeError(name)
+
+
+def _nothing(*words: object, **named: object) -> None:
+    """Do nothing."""
