@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import DONE, FAILED, CommandError, require_logs, say, settings_of, write
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
-from vllm_watch.sources.paths import STDIN, LogSet, find_logs
+from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 
 if TYPE_CHECKING:
     from vllm_watch.reach.archive import Archived
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Archive what is new."""
-    if STDIN in arguments.paths:
-        raise CommandError("archive: standard input has no name; name logs, folders or globs")
+    if any(map(is_stream, arguments.paths)):
+        raise CommandError("archive: takes files only; name logs, folders or globs")
     _require_extras(arguments)
     from vllm_watch.reach.archive import ArchiveError, locked
     from vllm_watch.reach.archiving import changed_logs, work_of

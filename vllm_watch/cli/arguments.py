@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
+from vllm_watch.cli.common import CommandError
 from vllm_watch.cli.completion import SHELLS
 from vllm_watch.cli.parser import (
     PATHS,
@@ -14,6 +15,7 @@ from vllm_watch.cli.parser import (
     Parser,
     add_command,
     add_forms,
+    add_paths,
     add_price,
     everywhere,
 )
@@ -42,7 +44,7 @@ COMMANDS = (
 )
 """Names of commands; anything else as the first word is a path to watch."""
 
-_VALUED = ("--config", "--tz")
+_VALUED = ("--config", "--tz", "--command")
 """Options of every command that take a value: they may stand before the command, too."""
 
 
@@ -90,7 +92,29 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         listed.insert(0, "watch")
     elif plain and first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
-    return build_parser().parse_args(listed)
+    arguments = build_parser().parse_args(listed)
+    if hasattr(arguments, "log_commands"):
+        _join_commands(arguments)
+    return arguments
+
+
+def _join_commands(arguments: argparse.Namespace) -> None:
+    """Put the commands whose output is a log among the paths.
+
+    Raises:
+        CommandError: there is neither a path nor a command, or two commands of one name.
+    """
+    names = [pattern.partition("=")[0] for pattern in arguments.log_commands]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        name = twice.partition(":")[2]
+        raise CommandError(f"--command {name}=…: two commands of this name; give each its own")
+    arguments.paths = [*arguments.paths, *arguments.log_commands]
+    if not arguments.paths:
+        raise CommandError(
+            f"{arguments.command}: no PATH; name a log, a folder or a quoted glob such as "
+            f"'pbs_results/vllm_*_realtime.log'; see vllm-watch {arguments.command} --help"
+        )
 
 
 def command_of(words: Sequence[str]) -> str:
@@ -115,7 +139,7 @@ def _watch(commands: Commands) -> None:
         "live dashboard (the command if none is named)",
         "vllm-watch 'pbs_results/vllm_*_realtime.log'",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     _job_options(command)
 
 
@@ -147,7 +171,7 @@ def _replay(commands: Commands) -> None:
         "play saved logs as a film",
         "vllm-watch replay vllm_M_port8001_realtime.log --speed 20 --start +5m",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     _replay_options(command)
 
 
@@ -174,7 +198,7 @@ def _export(commands: Commands) -> None:
         "write every sample, or every event, as CSV, JSON lines or Parquet",
         "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument(
         "-o",
         "--output",
@@ -206,7 +230,7 @@ def _check(commands: Commands) -> None:
         "say for Nagios, Icinga or cron how servers are: exit 0, 1, 2 or 3",
         "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
     command.add_argument(
         "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
@@ -220,7 +244,7 @@ def _wait(commands: Commands) -> None:
         "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
         "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument(
         "--timeout", type=float, default=900.0, metavar="SECONDS", help="wait no longer (900)"
     )
@@ -238,7 +262,7 @@ def _status(commands: Commands) -> None:
         "one line for tmux's status bar and for prompts",
         "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument(
         "--format",
         metavar="TEXT",
@@ -254,7 +278,7 @@ def _summary(commands: Commands) -> None:
         "say what each server was, how it was configured and how it fared",
         "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     add_price(command)
     add_forms(command)
 
@@ -281,7 +305,7 @@ def _report(commands: Commands) -> None:
         "write a page with tables, charts, findings and events that opens anywhere",
         "vllm-watch report 'pbs_results/*.log' -o report.html",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument(
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
     )
@@ -304,7 +328,7 @@ def _formats(commands: Commands) -> None:
         epilog="example: vllm-watch formats check vllm_M_port8001_realtime.log --all",
     )
     everywhere(check, argparse.SUPPRESS)
-    check.add_argument("paths", nargs="+", metavar="FILE", help=PATHS)
+    add_paths(check)
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
     check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
 

@@ -22,6 +22,7 @@ from vllm_watch.cli.common import (
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
 from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
+from vllm_watch.sources.commands import commands_of
 from vllm_watch.sources.paths import find_logs
 
 WIDEST = 100
@@ -49,13 +50,20 @@ def run(arguments: argparse.Namespace) -> int:
         _list(formats(), as_json=arguments.json)
         return DONE
     found = find_logs(arguments.paths)
+    commands = commands_of(arguments.paths)
     require_logs(arguments.paths, found)
     known = formats()
     checks: list[FileCheck] = []
     failed = False
     for logs in found.logs:
         for path in (logs.source, *logs.twins):
-            check = check_file(path, known, twin=path != logs.source, tz=zone_of(settings))
+            check = check_file(
+                path,
+                known,
+                twin=path != logs.source,
+                tz=zone_of(settings),
+                words=commands.get(path, ()),
+            )
             if check.trouble:
                 say(check.trouble)
                 failed |= not check.twin

@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn, TypeAlias
 
 from vllm_watch.cli.common import CommandError
+from vllm_watch.sources.commands import command_pattern
 
 PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
 """Help of the argument that names logs."""
@@ -49,6 +50,27 @@ def everywhere(command: Parser, default: str | None) -> None:
         default=default or False,
         help="no colours (also: NO_COLOR)",
     )
+
+
+def add_paths(command: Parser, text: str = PATHS) -> None:
+    """Add the logs that a command takes: paths, and commands whose output is a log."""
+    command.add_argument("paths", nargs="*", metavar="PATH", help=text)
+    command.add_argument(
+        "--command",
+        dest="log_commands",
+        action="append",
+        default=[],
+        type=_command,
+        metavar="NAME=COMMAND",
+        help="a command whose output is a log: 'web=kubectl logs -f deploy/vllm' (repeatable)",
+    )
+
+
+def _command(text: str) -> str:
+    try:
+        return command_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_price(command: Parser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vllm_watch.cli.parser import PATHS, Commands, add_command, add_forms, add_price
+from vllm_watch.cli.parser import PATHS, Commands, add_command, add_forms, add_paths, add_price
 
 
 def add_exporter(commands: Commands) -> None:
@@ -13,7 +13,7 @@ def add_exporter(commands: Commands) -> None:
         "follow logs as a /metrics page for Prometheus, with vLLM's names",
         "vllm-watch exporter 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:9835",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--listen",
@@ -36,7 +36,7 @@ def add_mcp(commands: Commands) -> None:
         "answer agents over the Model Context Protocol, on standard input and output",
         "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
 
 
 def add_web(commands: Commands) -> None:
@@ -47,7 +47,7 @@ def add_web(commands: Commands) -> None:
         "the same screen in a browser",
         "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument(
         "--listen",
         metavar="ADDRESS:PORT",
@@ -64,7 +64,7 @@ def add_archive(commands: Commands) -> None:
         "put many logs into a Parquet data set; a second call reads only what has changed",
         "vllm-watch archive 'pbs_results/*.log' -o vllm_runs",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    add_paths(command)
     command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the data")
     how = command.add_mutually_exclusive_group()
     how.add_argument("--processes", type=_processes, metavar="N", help="at once (one per core)")
@@ -91,7 +91,7 @@ def add_runs(commands: Commands) -> None:
         "list what every run did, and which flags did best among comparable runs",
         "vllm-watch runs vllm_runs --model 'Qwen3*' --sort generation_tps_per_gpu",
     )
-    command.add_argument("paths", nargs="+", metavar="PATH", help="an archive, or " + PATHS)
+    add_paths(command, "an archive, or " + PATHS)
     command.add_argument("--model", metavar="GLOB", help="only models with such a name")
     command.add_argument("--sort", metavar="COLUMN", help="highest first (generation_tps_per_gpu)")
     command.add_argument(

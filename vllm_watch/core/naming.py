@@ -12,6 +12,8 @@ _PORT = re.compile(r":(\d{1,5})(?:/|$)")
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+COMMAND = "command:"
+"""What the path of a command's output begins with; its name follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ def name_from_path(path: str) -> ServerName:
     The guide's batch scripts replace `/` in the model by `_` (HEALTH §7); that cannot be undone.
     """
     plain = path.removesuffix(".gz").removesuffix(".zst")
+    if path.startswith(COMMAND):
+        return ServerName(None, None, printable(path.removeprefix(COMMAND)))
     stem = printable(PurePath(plain).stem) or "stdin"
     found = _REALTIME.match(stem)
     if found is None:

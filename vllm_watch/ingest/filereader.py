@@ -31,9 +31,10 @@ from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.commands import CommandOutput
 from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower, FollowOptions
-from vllm_watch.sources.paths import STDIN
+from vllm_watch.sources.paths import STDIN, is_stream
 from vllm_watch.sources.standard_input import StandardInput
 
 UNSURE = ("modification time", "assumed")
@@ -76,9 +77,18 @@ class FileReader:
         self._options = options
         self.twin = twin
         start = max(0, self.size - NEWEST) if stage == "newest" else 0
-        self._follower: StandardInput | SavedArchive | Follower
+        self._follower: StandardInput | CommandOutput | SavedArchive | Follower
         if path == STDIN:
             self._follower = StandardInput(wait=not options.live, stopped=options.stopped)
+        elif path in options.commands:
+            self._follower = CommandOutput(
+                path,
+                options.commands[path],
+                wait=not options.live,
+                stopped=options.stopped,
+                clock=options.clock,
+                now=options.now,
+            )
         elif is_compressed(path):
             self._follower = SavedArchive(path, options.now)
         else:
@@ -252,7 +262,7 @@ class FileReader:
         head = plain(head, dated=True)
         if not has_stamp(head):
             return None  # most twins never have one: their ends need not be looked at
-        if self.path == STDIN:
+        if is_stream(self.path):
             zone = Zone(self._options.tz, "given") if self._options.tz else None
             return clock_for(head, head, now, now, zone, None)
         capture = capture_of(self.path)

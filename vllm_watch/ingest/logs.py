@@ -13,6 +13,7 @@ from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.recordingreader import RecordingReader
 from vllm_watch.ingest.resting import Resting
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.commands import commands_of
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import FollowOptions
@@ -24,6 +25,7 @@ from vllm_watch.sources.paths import (
     LogSet,
     folders_of,
     is_recording,
+    is_stream,
 )
 from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
 
@@ -54,7 +56,11 @@ class Ingest:
         self._finder = LogFinder(self.patterns)
         self._formats = formats
         self._stop: StopEvent | None = None
-        self._options = replace(options or ReadOptions(), stopped=self._is_stopped)
+        self._options = replace(
+            options or ReadOptions(),
+            stopped=self._is_stopped,
+            commands=commands_of(self.patterns),
+        )
         systems = FileSystems()
         self._following = FollowOptions(
             pool=DescriptorPool(),
@@ -95,7 +101,8 @@ class Ingest:
     def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options
-        seconds = min(0.1, options.poll_seconds) if STDIN in self.patterns else options.poll_seconds
+        streams = any(map(is_stream, self.patterns))
+        seconds = min(0.1, options.poll_seconds) if streams else options.poll_seconds
         pace = Pace(seconds, options.clock)
         while not stop.is_set():
             for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
@@ -176,7 +183,7 @@ class Ingest:
         return [
             reader
             for reader in self._readers.values()
-            if reader in concerned or reader.path == STDIN
+            if reader in concerned or is_stream(reader.path)
         ]
 
     def _place(self) -> None:

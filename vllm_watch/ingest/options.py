@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 
@@ -28,6 +28,8 @@ class ReadOptions:
     """Whether following ends with standard input where that is all there is to follow."""
     rotated: bool = False
     """Whether to begin with the rotated files beside each log."""
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The words of each command whose output is a log, by its path (`command:NAME`)."""
     now: Callable[[], float] = time.time
     """The wall clock."""
     clock: Callable[[], float] = time.monotonic

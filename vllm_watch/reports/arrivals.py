@@ -14,7 +14,7 @@ from pathlib import Path
 from vllm_watch.core.store import SKEW_TOLERATED, Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.timestamps import has_stamp
-from vllm_watch.sources.paths import STDIN
+from vllm_watch.sources.paths import is_stream
 
 BELIEVED_SECONDS = 3600.0
 """A modification time further than this from the newest stamp is a copy's, and tells nothing."""
@@ -28,7 +28,7 @@ def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) 
     watched tells more, so this is for servers of which nothing did.
     """
     newest = server.newest_stamp
-    if newest is None or server.source == STDIN:
+    if newest is None or is_stream(server.source):
         return
     server.skew = _skew(server.source, newest, formats)
     modified = server.log_time(max((modified_at(file) or 0.0 for file in files), default=0.0))

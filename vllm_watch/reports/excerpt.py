@@ -19,7 +19,7 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.timestamps import StampClock, Zone, first_and_newest, moment
-from vllm_watch.sources.paths import STDIN
+from vllm_watch.sources.paths import STDIN, is_stream
 from vllm_watch.sources.troubles import open_trouble
 
 LEAD = 10.0
@@ -66,8 +66,9 @@ def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats)
     Stamps are read in the zone `tz`, in the year that puts them nearest to `since`. Requests in a
     row are told by their number, so that stats lines are not crowded out.
     """
-    if path == STDIN:
-        return Excerpt(trouble="standard input cannot be read a second time")
+    if is_stream(path):
+        what = "standard input" if path == STDIN else path
+        return Excerpt(trouble=f"{what} cannot be read a second time")
     start = since - LEAD
     try:
         with Path(path).open("rb") as file:

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -25,10 +25,13 @@ from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.tracebacks import TRACEBACK
 from vllm_watch.parsing.zonefinder import clock_for
 from vllm_watch.sources.capture import capture_of
+from vllm_watch.sources.commands import CommandOutput
 from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower
-from vllm_watch.sources.paths import STDIN
+from vllm_watch.sources.paths import STDIN, is_stream
 from vllm_watch.sources.standard_input import StandardInput
+
+_Reader = Follower | SavedArchive | StandardInput | CommandOutput
 
 CLASSES = (
     "stats",
@@ -102,14 +105,12 @@ class FileCheck:
         return sorted(chosen, key=lambda shape: (not shape.stats_like, -shape.count, shape.first))
 
 
-def check_file(path: str, formats: Formats, *, twin: bool, tz: tzinfo | None) -> FileCheck:
-    """Read a file line by line."""
+def check_file(
+    path: str, formats: Formats, *, twin: bool, tz: tzinfo | None, words: Sequence[str] = ()
+) -> FileCheck:
+    """Read a file, or the output of a command given by its words, line by line."""
     check = FileCheck(path, twin)
-    reader: StandardInput | SavedArchive | Follower
-    if path == STDIN:
-        reader = StandardInput(wait=True)
-    else:
-        reader = SavedArchive(path) if is_compressed(path) else Follower(path)
+    reader = _reader(path, words)
     liner: _Liner | None = None
     for chunk in _chunks(reader):
         clock = None
@@ -129,7 +130,15 @@ def check_file(path: str, formats: Formats, *, twin: bool, tz: tzinfo | None) ->
     return check
 
 
-def _chunks(reader: Follower | SavedArchive | StandardInput) -> Iterator[bytes]:
+def _reader(path: str, words: Sequence[str]) -> _Reader:
+    if path == STDIN:
+        return StandardInput(wait=True)
+    if words:
+        return CommandOutput(path, words, wait=True)
+    return SavedArchive(path) if is_compressed(path) else Follower(path)
+
+
+def _chunks(reader: _Reader) -> Iterator[bytes]:
     for chunk in reader.read():
         yield chunk.data
     for chunk in reader.finish():
@@ -140,7 +149,7 @@ def _clock(path: str, head: bytes, tz: tzinfo | None) -> StampClock | None:
     """Return the clock as it is made when the log is read: a leap day is none in every year."""
     now = modified = time.time()
     tail, capture = head, capture_of(path)
-    if path != STDIN:
+    if not is_stream(path):
         with suppress(OSError), open(path, "rb") as file:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - PEEK))

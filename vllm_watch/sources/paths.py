@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from vllm_watch.core.naming import COMMAND
 from vllm_watch.core.recorded import GPU_TABLE, RECORDING
+from vllm_watch.sources.commands import command_of
 
 STDIN = "-"
 """The path that means standard input."""
@@ -54,6 +56,11 @@ class Found:
     troubles: tuple[PathTrouble, ...] = ()
 
 
+def is_stream(path: str) -> bool:
+    """Tell whether a path names no file: standard input, or the output of a command."""
+    return path == STDIN or path.startswith(COMMAND)
+
+
 def find_logs(patterns: Sequence[str]) -> Found:
     """Return the servers' files that the patterns match now, in the order given."""
     names: dict[str, None] = {}
@@ -61,8 +68,8 @@ def find_logs(patterns: Sequence[str]) -> Found:
     missing: list[str] = []
     troubles: list[PathTrouble] = []
     for pattern in patterns:
-        if pattern == STDIN:
-            names[STDIN] = None
+        if is_stream(pattern):
+            names[pattern if pattern == STDIN else command_of(pattern)[0]] = None
             continue
         matched = _matches(pattern, troubles)
         if not matched:
@@ -109,7 +116,7 @@ class LogFinder:
         names: dict[str, set[str]] = {}
         for pattern in self._patterns:
             folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
-            if pattern == STDIN or glob.has_magic(folder):
+            if is_stream(pattern) or glob.has_magic(folder):
                 return None
             try:
                 names[folder] = set(os.listdir(folder or "."))
@@ -187,7 +194,7 @@ def is_recording(path: str) -> bool:
 def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
     """Return what was recorded beside a log: of each kind the first that exists."""
     plain, _ = _unpacked(source)
-    if source == STDIN or not plain.endswith(".log"):
+    if is_stream(source) or not plain.endswith(".log"):
         return ()
     stems = dict.fromkeys((plain.removesuffix(".log"), _base(plain)))
     found = []
@@ -200,7 +207,7 @@ def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -
 def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
     """Return the companions of a log that exist: what went to stderr stands there."""
     plain, packed = _unpacked(source)
-    if source == STDIN or not plain.endswith(".log"):
+    if is_stream(source) or not plain.endswith(".log"):
         return ()
     stem, base = plain.removesuffix(".log"), _base(plain)
     names = [stem + ending for ending in _TWIN_ENDINGS]
@@ -250,7 +257,7 @@ def folders_of(patterns: Sequence[str]) -> set[str]:
     """Return the existing folders in which something that the patterns mean may appear."""
     folders: set[str] = set()
     for pattern in patterns:
-        if pattern == STDIN:
+        if is_stream(pattern):
             continue
         if os.path.isdir(pattern):
             folders.add(pattern)

@@ -1,0 +1,248 @@
+"""The output of a command as a source: `kubectl logs -f`, `ssh`, `docker`, `journalctl`.
+
+No shell is involved. A command that ends is started again while logs are followed, with growing
+pauses; what is read once is read to the command's end. Nothing of it is left when we leave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from vllm_watch.core.naming import COMMAND
+from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
+from vllm_watch.sources.resuming import Resuming
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before a command is started again; each time twice as long, up to the longest."""
+STEADY_SECONDS = 30.0
+"""A command that ran for so long begins again with the first pause."""
+_STEP = 0.2
+_MOST_AT_ONCE = 64
+"""Blocks taken in one look: a command that floods must not keep the others waiting."""
+_TERM_SECONDS = 2.0
+_LONGEST_ERROR = 300
+
+
+def command_pattern(text: str) -> str:
+    """Return what stands among the paths for `NAME=command and its arguments`.
+
+    Raises:
+        ValueError: there is no name, no command, or a quote is left open.
+    """
+    name, equals, line = text.partition("=")
+    name = name.strip()
+    if not equals or not name or "/" in name or not name.isprintable():
+        raise ValueError("must be NAME=COMMAND, such as 'web=kubectl logs -f deploy/vllm'")
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise ValueError(f"{name}: {str(error).lower()}; close the quote") from None
+    if not words:
+        raise ValueError(f"{name}: names no command")
+    return f"{COMMAND}{name}={line.strip()}"
+
+
+def command_of(pattern: str) -> tuple[str, tuple[str, ...]]:
+    """Return the path (`command:NAME`) and the words of a pattern that stands for a command."""
+    name, _, line = pattern.removeprefix(COMMAND).partition("=")
+    return COMMAND + name, tuple(shlex.split(line))
+
+
+def commands_of(patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the words of each command among some patterns, by its path."""
+    return dict(command_of(pattern) for pattern in patterns if pattern.startswith(COMMAND))
+
+
+class CommandOutput:
+    """Reads the lines that a command writes; same face as a `Follower`."""
+
+    def __init__(
+        self,
+        path: str,
+        words: Sequence[str],
+        *,
+        wait: bool,
+        stopped: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Read the command `words`, which is started at the first read.
+
+        With `wait` one read goes on to the command's end, or until `stopped`; without, each read
+        takes what is there, and a command that has ended is started again.
+        """
+        self.path = path
+        self.trouble: str | None = None
+        self.trouble_since: float | None = None
+        self.ended = False
+        self._words = tuple(words)
+        self._wait = wait
+        self._stopped = stopped
+        self._clock, self._now = clock, now
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
+        self._again_at = 0.0
+        self._pause = FIRST_PAUSE
+        self._errors = b""
+        self._cutter = LineCutter((0, 0))
+        self._resuming = Resuming()
+
+    def read(self) -> Iterator[Chunk]:
+        """Yield the whole lines that are there now, or all of them."""
+        if self.ended or not self._started():
+            return
+        process = self._process
+        assert process is not None
+        for _ in range(_MOST_AT_ONCE if not self._wait else 1 << 62):
+            ready = self._readable(process)
+            if ready is None:
+                yield from self._new(b"")
+                return
+            if process.stderr in ready:
+                self._take_errors(process)
+            if process.stdout in ready:
+                assert process.stdout is not None
+                data = os.read(process.stdout.fileno(), BLOCK)
+                if not data:
+                    yield from self._end(process)
+                    return
+                yield from self._new(data)
+                self._tell(None)
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield a last line that lacks its newline."""
+        return self._cutter.finish()
+
+    def close(self) -> None:
+        """End the command and everything that it started."""
+        process, self._process = self._process, None
+        self.ended = True
+        if process is None:
+            return
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_TERM_SECONDS)
+                if sign == signal.SIGTERM:
+                    continue  # what it started may live on: the group gets the second signal, too
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _new(self, data: bytes) -> Iterator[Chunk]:
+        """Yield the whole lines that were not there before the command was started again."""
+        looking = self._resuming.looking
+        if not data and not looking:
+            return
+        new = self._resuming.feed(data, self._clock())
+        if new is None:
+            return
+        if looking and self._resuming.known:
+            self._cutter.rest = b""  # half a line of before comes again
+        elif looking:
+            new = self._after_the_end(new)
+        yield from self._handed(self._cutter.feed(new))
+
+    def _after_the_end(self, new: bytes) -> bytes:
+        """Return another output, behind the end of the half line that the one before left."""
+        return b"\n" + new if self._cutter.rest else new
+
+    def _handed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            self._resuming.saw(chunk.data)
+            yield chunk
+
+    def _started(self) -> bool:
+        """Start the command if it is time for it; tell whether it runs."""
+        if self._process is not None:
+            return True
+        if self._clock() < self._again_at:
+            return False
+        try:
+            self._process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._tell(f"{self._words[0]}: {reason.lower()}; see that it is installed and in PATH")
+            self._rest()
+            return False
+        self._began, self._errors = self._clock(), b""
+        self._resuming.again(self._began)
+        return True
+
+    def _readable(self, process: subprocess.Popen[bytes]) -> list[object] | None:
+        """Return the pipes with something to read, None if there is nothing now."""
+        pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe and not pipe.closed]
+        while True:
+            ready: list[object] = list(select.select(pipes, [], [], _STEP if self._wait else 0)[0])
+            if ready:
+                return ready
+            if not self._wait or self._stopped():
+                return None
+
+    def _take_errors(self, process: subprocess.Popen[bytes]) -> None:
+        """Keep the newest words of the command's standard error."""
+        assert process.stderr is not None
+        data = os.read(process.stderr.fileno(), BLOCK)
+        if not data:
+            process.stderr.close()
+        self._errors = (self._errors + data)[-BLOCK:]
+        line = self._last_error()
+        if line:
+            self._tell(line)
+
+    def _last_error(self) -> str:
+        lines = self._errors.decode("utf-8", "replace").split("\n")
+        told = [line.strip() for line in lines if line.strip()]
+        shown = "".join(c if c.isprintable() else "?" for c in told[-1]) if told else ""
+        return shown[:_LONGEST_ERROR]
+
+    def _end(self, process: subprocess.Popen[bytes]) -> Iterator[Chunk]:
+        """Take note that the command has ended; it is started again later, unless read once."""
+        if self._wait:
+            yield from self._cutter.finish()
+        elif self._resuming.looking and not self._resuming.same:
+            new = self._after_the_end(self._resuming.give_up())
+            yield from self._handed(self._cutter.feed(new))
+        errors = process.stderr
+        while errors is not None and not errors.closed and select.select([errors], [], [], 0)[0]:
+            self._take_errors(process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(
+                _TERM_SECONDS
+            )  # it has closed its output: its own exit code, if it has one
+        self.close()
+        self.ended = self._wait
+        code = process.returncode
+        why = self._last_error() or f"ended with exit code {code}"
+        if code or not self._wait:
+            self._tell(why if self._wait else f"{why}; it is started again")
+        if self._clock() - self._began >= STEADY_SECONDS:
+            self._pause = FIRST_PAUSE
+        self._rest()
+
+    def _rest(self) -> None:
+        """Wait longer before each new start; what is read once is not started again."""
+        self._again_at = self._clock() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self.ended = self._wait
+
+    def _tell(self, trouble: str | None) -> None:
+        text = None if trouble is None else f"{self.path}: {trouble}"
+        if text != self.trouble:
+            self.trouble = text
+            self.trouble_since = None if text is None else self._now()
