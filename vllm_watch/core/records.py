@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
@@ -98,7 +98,7 @@ class SampleTable:
     """Epoch seconds, from each line's own stamp; they need not be in order."""
     engines: array[int]
     """Data-parallel rank of each line, or `ALL_ENGINES`."""
-    columns: Mapping[str, array[float]]
+    columns: dict[str, array[float]]
     """Metric name to values, ratios 0…1; NaN where a line lacks the metric."""
     run: int = 0
     """0, 1 … per restart in the same log."""
@@ -108,6 +108,13 @@ class SampleTable:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.times)
+
+    def complete(self, values: Mapping[str, float]) -> None:
+        """Add what a companion line says to the last line; only while the table is being made."""
+        for name, value in values.items():
+            if name not in self.columns:
+                self.columns[name] = array("d", [math.nan]) * len(self)
+            self.columns[name][-1] = value
 
     def singles(self) -> Iterator[Sample]:
         """Yield each line as a sample of its own."""
@@ -167,6 +174,18 @@ class RequestTable:
 
 Item: TypeAlias = "Record | SampleTable | RequestTable"
 
+
+def records_of(items: Iterable[Item]) -> list[Record]:
+    """Return items with each line of a table as a record of its own."""
+    found: list[Record] = []
+    for item in items:
+        if isinstance(item, SampleTable | RequestTable):
+            found += item.singles()
+        else:
+            found.append(item)
+    return found
+
+
 Stage: TypeAlias = Literal["whole", "newest", "past", "complete"]
 """What a batch is a part of. A large log is shown by its `newest` part at once, while the whole
 of it is read from its beginning as its `past`, which takes its place when it is `complete`."""
@@ -215,13 +234,7 @@ class Batch:
     @property
     def records(self) -> tuple[Record, ...]:
         """Return the items with each line of a table as a record of its own."""
-        found: list[Record] = []
-        for item in self.items:
-            if isinstance(item, SampleTable | RequestTable):
-                found += item.singles()
-            else:
-                found.append(item)
-        return tuple(found)
+        return tuple(records_of(self.items))
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ class FileReader:
         shift = self._rezone(scanner, scan.newest_stamp, arrived)
         if shift:
             self.runs.shift(shift)
-        items = tuple(self._numbered(item, shift) for item in scan.records)
+        items = tuple(self._numbered(item, shift) for item in scan.items)
         newest = scan.newest_stamp
         zone = self._zone()
         return Batch(

@@ -1,69 +1,88 @@
-"""Access lines counted by status, without looking at each where they are all alike."""
+"""Access lines counted by what was asked and answered."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from vllm_watch.core.records import Requests
 from vllm_watch.parsing.formats import Access
 
-_PROTOCOL = b" HTTP/1."
+PROTOCOL = b" HTTP/1."
+"""What every access line holds."""
+
+
+class Answer(NamedTuple):
+    """What an access line says."""
+
+    what: str
+    """`served` (an inference route), `polls` or `other`."""
+    status: str
+    route: str
+    """The route of an inference request that was answered 400 or above; empty for others."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether an inference request was answered with an error."""
+        return self.what == "served" and self.status >= "400"
 
 
 class AccessCounter:
-    """Counts the access lines between two stamped lines.
-
-    Requests come in long rows of the same method, route and status. The newest such text is
-    counted first; only if that does not account for every access line are they read one by one.
-    """
+    """Counts the access lines between two stamped lines."""
 
     def __init__(self, access: Access | None) -> None:
         """Count lines of the form `access`; None counts nothing."""
         self._access = access
-        self._usual = b""
-        self._usual_key = ("", "")
-        self._usual_route = ""
 
-    def count(self, block: bytes, start: int, end: int, stamp: float | None) -> Requests | None:
-        """Return the requests in `block[start:end]`, None if there are none."""
+    def count(self, block: bytes, start: int, end: int) -> Counter[Answer]:
+        """Return the requests in `block[start:end]` by what was answered."""
+        if self._access is None or block.find(PROTOCOL, start, end) < 0:
+            return Counter()
+        texts = Counter(
+            found.group("method", "route", "status")
+            for found in self._access.pattern.finditer(block, start, end)
+        )
+        counts: Counter[Answer] = Counter()
+        for text, number in texts.items():
+            counts[self._answer_of(*text)] += number
+        return counts
+
+    def lines(self, text: bytes) -> Iterator[tuple[bytes, int, Answer]]:
+        """Yield each line that holds one request, where its method stands, and what it says."""
         if self._access is None:
-            return None
-        total = block.count(_PROTOCOL, start, end)
-        if total == 0:
-            return None
-        if self._usual and block.count(self._usual, start, end) == total:
-            counts = Counter({self._usual_key: total})
-            what, status = self._usual_key
-            failing = {self._usual_route: total} if what == "served" and status >= "400" else {}
-        else:
-            counts, failing = self._one_by_one(block, start, end)
-        served = {status: n for (what, status), n in counts.items() if what == "served"}
-        polls = sum(n for (what, _), n in counts.items() if what == "polls")
-        other = sum(n for (what, _), n in counts.items() if what == "other")
-        if not (served or polls or other):
-            return None
-        return Requests(stamp, served, polls, other, failing)
+            return
+        for found in self._access.pattern.finditer(text):
+            start = text.rfind(b"\n", 0, found.start()) + 1
+            end = text.find(b"\n", found.end())
+            line = text[start:end] if end >= 0 else b""
+            if line.count(PROTOCOL) == 1:
+                answer = self._answer_of(*found.group("method", "route", "status"))
+                yield line, found.start("method") - start, answer
 
-    def _one_by_one(
-        self, block: bytes, start: int, end: int
-    ) -> tuple[Counter[tuple[str, str]], dict[str, int]]:
-        """Return requests by what they were and status, and the routes of those that failed."""
-        counts: Counter[tuple[str, str]] = Counter()
-        failing: Counter[str] = Counter()
+    def _answer_of(self, method: bytes, route: bytes, status: bytes) -> Answer:
         access = self._access
         assert access is not None
-        for found in access.pattern.finditer(block, start, end):
-            method, route, status = found.group("method", "route", "status")
-            if method == b"POST" and route in access.inference:
-                key = ("served", status.decode())
-            elif route in access.polls:
-                key = ("polls", status.decode())
-            else:
-                key = ("other", status.decode())
-            counts[key] += 1
-            if key[0] == "served" and key[1] >= "400":
-                failing[route.decode()] += 1
-            line = found.group()
-            self._usual, self._usual_key = line[line.index(b' - "') :], key
-            self._usual_route = route.decode("utf-8", "replace")
-        return counts, dict(failing)
+        if method == b"POST" and route in access.inference:
+            what = "served"
+        else:
+            what = "polls" if route in access.polls else "other"
+        answer = Answer(what, status.decode(), "")
+        return answer._replace(route=route.decode("utf-8", "replace")) if answer.failing else answer
+
+
+def requests_of(counts: Mapping[Answer, int], stamp: float | None) -> Requests | None:
+    """Return requests counted by their answers as a record, None if there are none."""
+    if not counts:
+        return None
+    served: Counter[str] = Counter()
+    failing: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for answer, number in counts.items():
+        if answer.what == "served":
+            served[answer.status] += number
+            if answer.failing:
+                failing[answer.route] += number
+        else:
+            others[answer.what] += number
+    return Requests(stamp, dict(served), others["polls"], others["other"], dict(failing))

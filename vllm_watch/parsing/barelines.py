@@ -8,6 +8,7 @@ from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.literals import Literals
+from vllm_watch.parsing.parts import DIGITS
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock
 from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader, process_of
@@ -34,7 +35,13 @@ class BareLines:
             | {form.contains for form in self._own}
             | {TRACEBACK}
         )
+        self._gists = [literal.translate(None, DIGITS) for literal in self._literals]
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
+
+    def silent(self, text: bytes) -> bool:
+        """Tell whether a text holds no literal, whatever digits stand in the place of its own."""
+        plain = text.translate(None, DIGITS)
+        return not any(gist in plain for gist in self._gists)
 
     def positions(self, block: bytes) -> list[int]:
         """Return where each literal first stands in each line, the last first."""
@@ -146,7 +153,7 @@ def _own_sample(form: LineForm, raw: bytes, clock: StampClock) -> Sample | None:
         return None
     parts = form.reader.read(raw[found.end() :].rstrip(b"\r\n "))
     time = clock.resolve_full(found.group("time"))
-    if parts is None or time is None or not form.is_whole(parts):
+    if parts is None or time is None or not form.is_whole(parts.values):
         return None
     engine = found.groupdict().get("engine")
     return Sample(time, int(engine) if engine else 0, parts.values)

@@ -7,6 +7,9 @@ What is read does not depend on this memory, only how long it takes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from vllm_watch.parsing.access import PROTOCOL
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.text import without_escapes
@@ -16,22 +19,28 @@ LONGEST = 512
 """Bytes of a line that is remembered: the long ones are hardly ever alike."""
 MOST = 4_096
 """Shapes that are remembered."""
-_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+ZEROS = bytes.maketrans(b"123456789", b"000000000")
+"""Makes all digits of a line zero."""
 
 
 class DullLines:
     """Shapes of lines that give no record, with the place of their stamp."""
 
-    def __init__(self, formats: Formats) -> None:
-        """Remember what `formats` know nothing of."""
+    def __init__(self, formats: Formats, silent: Callable[[bytes], bool]) -> None:
+        """Remember what `formats` know nothing of.
+
+        `silent` tells that a text holds nothing of a line without envelope.
+        """
         self._formats = formats
-        self._stamps: dict[bytes, int] = {}
+        self._silent = silent
+        self.stamps: dict[bytes, int] = {}
+        """The shapes, each with the place of its stamp."""
 
     def stamp_of(self, block: bytes, start: int, end: int) -> int | None:
         """Return where the stamp of the line `block[start:end]` is, None if it must be read."""
         if end - start > LONGEST:
             return None
-        offset = self._stamps.get(block[start:end].translate(_ZEROS))
+        offset = self.stamps.get(block[start:end].translate(ZEROS))
         return None if offset is None else start + offset
 
     def learn(
@@ -41,12 +50,14 @@ class DullLines:
         start, end = line
         if (
             end - start > LONGEST
-            or len(self._stamps) >= MOST
+            or len(self.stamps) >= MOST
             or envelope.level in ("ERROR", "CRITICAL")
             or block.find(b".py:", body[0], end) >= 0
+            or block.find(PROTOCOL, start, end) >= 0
+            or not self._silent(block[start:end])
             or not self._formats.is_dull(without_escapes(block[body[0] : body[1]]))
         ):
             return
-        stamp = block.find(envelope.stamp, start, body[0])
+        stamp = block.rfind(envelope.stamp, start, body[0])
         if stamp >= 0:
-            self._stamps[block[start:end].translate(_ZEROS)] = stamp - start
+            self.stamps[block[start:end].translate(ZEROS)] = stamp - start

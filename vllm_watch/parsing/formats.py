@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
-from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader
+from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader, Plan
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper
@@ -28,9 +29,13 @@ class LineForm:
     envelope: re.Pattern[bytes] | None = None
     """The envelope of another server: year, stamp and perhaps engine, directly before the body."""
 
-    def is_whole(self, parts: Parts) -> bool:
-        """Tell whether a line goes on far enough to be one."""
-        return not self.whole_from or not self.whole_from.isdisjoint(parts.values)
+    def is_whole(self, metrics: Iterable[str]) -> bool:
+        """Tell whether a line with these metrics goes on far enough to be one."""
+        return not self.whole_from or not self.whole_from.isdisjoint(metrics)
+
+    def fits(self, file: str, body: bytes) -> bool:
+        """Tell whether a message of one of vLLM's source files may be such a line."""
+        return file in self.files and self.contains in body
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,11 @@ class Formats:
         """Tell whether the rest of the physical line is not the server's own word."""
         return file in self.opaque_files and any(word in body for word in self.opaque_words)
 
+    def opaque_beginning(self, file: str, body: bytes) -> bytes | None:
+        """Return the words that begin a message and make its line opaque, None if none do."""
+        words = self.opaque_words if file in self.opaque_files else ()
+        return next((word for word in words if body.startswith(word)), None)
+
     def is_known(self, line: str) -> bool:
         """Tell whether a line is recognised although nothing of it is kept."""
         return any(pattern.search(line) for pattern in self.known)
@@ -100,6 +110,18 @@ class Formats:
     def companion_of(self, file: str, body: bytes) -> Parts | None:
         """Return what a companion line adds, or None if the message is none."""
         return _read(self.companions, file, body)
+
+    def plan_of(self, file: str, body: bytes) -> tuple[Plan, bool] | None:
+        """Return where the numbers of a stats line stand, and whether it is a companion line.
+
+        None if a message is neither.
+        """
+        for forms, companion in ((self.stats, False), (self.companions, True)):
+            for form in forms:
+                plan = form.reader.plan_of(body) if form.fits(file, body) else None
+                if plan is not None and form.is_whole(plan.metrics):
+                    return plan, companion
+        return None
 
     def event_of(self, envelope: Envelope, body: bytes, time: float) -> Event | None:
         """Return the event that a message is, or None.
@@ -134,8 +156,8 @@ class Formats:
 
 def _read(forms: list[LineForm], file: str, body: bytes) -> Parts | None:
     for form in forms:
-        if file in form.files and form.contains in body:
+        if form.fits(file, body):
             parts = form.reader.read(body)
-            if parts and form.is_whole(parts):
+            if parts and form.is_whole(parts.values):
                 return parts
     return None

@@ -15,7 +15,7 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.recorded import LINE_NAMES
 from vllm_watch.parsing.errors import FormatError
 
-_NUMBER = re.compile(rb"(\d+(?:\.\d+)?)")
+NUMBER = re.compile(rb"(\d+(?:\.\d+)?)")
 DIGITS = b"0123456789."
 _HOLDER = re.compile(r"\{(\*|[a-z][a-z0-9_]*)\}(%?)")
 _NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
@@ -23,7 +23,7 @@ _NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
 _MOST_PARTS = 64
 MOST_SHAPES = 512
 _LONGEST_BODY = 4096
-_LONGEST_ENGINE = 6
+LONGEST_ENGINE = 6
 _FINITE_DIGITS = 308
 
 
@@ -38,13 +38,18 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """Where the numbers of all bodies of one shape stand."""
 
     engine: int
     """Index of the engine's number, −1: all engines, −2: none named."""
     picks: tuple[tuple[str, int, bytes], ...]
     """Metric, index of its number, exponent (`e-2` for per cent: exact, unlike a division)."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that such a body has."""
+        return [name for name, _, _ in self.picks]
 
 
 class PartsReader:
@@ -59,7 +64,7 @@ class PartsReader:
         self._heads = [_compile(head) for head in heads]
         self._parts = [_compile(part) for part in parts]
         self._separator = separator.encode()
-        self._plans: dict[tuple[bytes, ...], _Plan | None] = {}
+        self._plans: dict[tuple[bytes, ...], Plan | None] = {}
 
     def metrics_from(self, first: str) -> frozenset[str]:
         """Return the metrics of the part that holds `first` and of all parts behind it.
@@ -77,33 +82,40 @@ class PartsReader:
         """Return what a body says, or None if it is not one of this format."""
         if len(body) > _LONGEST_BODY:
             return None
-        pieces = _NUMBER.split(body)
-        numbers, shape = pieces[1::2], tuple(pieces[::2])
-        plan = self._plans.get(shape)
-        if plan is None:
-            if shape in self._plans:
-                return None
-            plan = self._plan(body)
-            if len(self._plans) < MOST_SHAPES:
-                self._plans[shape] = plan
+        pieces = NUMBER.split(body)
+        plan = self._plan_of(body, tuple(pieces[::2]))
         if plan is None:
             return None
+        numbers = pieces[1::2]
         values = {name: float(numbers[at] + power) for name, at, power in plan.picks}
         if len(body) > _FINITE_DIGITS:  # a number of hundreds of digits is infinite
             values = {name: value for name, value in values.items() if math.isfinite(value)}
         if plan.engine < 0:
             return Parts(ALL_ENGINES if plan.engine == -1 else None, values)
         engine = numbers[plan.engine]
-        if len(engine) > _LONGEST_ENGINE or not engine.isdigit():
+        if len(engine) > LONGEST_ENGINE or not engine.isdigit():
             return None
         return Parts(int(engine), values)
 
-    def _plan(self, body: bytes) -> _Plan | None:
+    def plan_of(self, body: bytes) -> Plan | None:
+        """Return where the numbers stand of all bodies of this one's shape, None for no form."""
+        pieces = tuple(NUMBER.split(body)[::2])
+        return self._plan_of(body, pieces) if len(body) <= _LONGEST_BODY else None
+
+    def _plan_of(self, body: bytes, shape: tuple[bytes, ...]) -> Plan | None:
+        plan = self._plans.get(shape)
+        if plan is None and shape not in self._plans:
+            plan = self._plan(body)
+            if len(self._plans) < MOST_SHAPES:
+                self._plans[shape] = plan
+        return plan
+
+    def _plan(self, body: bytes) -> Plan | None:
         """Take one body apart; None if its head is unknown or no part of it is known."""
         head = next((found for pattern in self._heads if (found := pattern.match(body))), None)
         if head is None:
             return None
-        order = {found.start(): index for index, found in enumerate(_NUMBER.finditer(body))}
+        order = {found.start(): index for index, found in enumerate(NUMBER.finditer(body))}
         groups = head.groupdict()
         engine = -2
         if "engine" in groups:
@@ -111,7 +123,7 @@ class PartsReader:
         elif "engines" in groups:
             engine = -1
         picks = _picks_of(head, body, order) + self._picks(body, head.end(), order)
-        return _Plan(engine, tuple(picks)) if picks else None
+        return Plan(engine, tuple(picks)) if picks else None
 
     def _picks(
         self, body: bytes, position: int, order: dict[int, int]

@@ -7,38 +7,63 @@ for in the bytes, everything else is passed over by the search itself.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from vllm_watch.core.recorded import EngineRow
-from vllm_watch.core.records import Amendment, Event, Record, Sample
-from vllm_watch.parsing.access import AccessCounter
+from vllm_watch.core.records import Amendment, Event, Item, Record, Sample, SampleTable, records_of
+from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
+from vllm_watch.parsing.shapes import STATS_LIKE, Place
 from vllm_watch.parsing.text import shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
 
+if TYPE_CHECKING:
+    from vllm_watch.parsing.blocks import LargeBlocks
+    from vllm_watch.parsing.knownlines import KnownLines
+
 LONGEST_MESSAGE = 32_768
 """Bytes of a message that are looked at; what follows in the same line is passed over."""
 
-STATS_LIKE = b"Avg generation throughput: "
-"""Words that a stats line of any version holds."""
+LARGE_BLOCK = 256 * 1024
+"""Bytes of a block from which on it may be read as a large one."""
+
+WORTH_IT = 2 << 20
+"""Bytes of a log from which on reading its blocks as large ones pays: numpy takes 0.1 s to load."""
 
 
 @dataclass(slots=True)
 class Scan:
     """What a block held."""
 
-    records: list[Record] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     newest_stamp: float | None = None
     stats_like: int = 0
     """Lines with a stats line's words behind no known envelope."""
     damaged: int = 0
     """Stats lines that were cut off: no samples."""
     lines: int = 0
+
+    @property
+    def records(self) -> list[Record]:
+        """Return the items with each line of a table as a record of its own."""
+        return records_of(self.items)
+
+    def saw(self, time: float) -> None:
+        """Take notice of a stamp."""
+        if self.newest_stamp is None or time > self.newest_stamp:
+            self.newest_stamp = time
+
+
+Removed: TypeAlias = "tuple[int, Answer, int]"
+"""Access lines that were taken out of a text: where they stood, what they say, their number."""
 
 
 @dataclass(slots=True)
@@ -55,7 +80,8 @@ class _Walk:
     """Up to where requests have been counted."""
     opaque_end: int = 0
     """Up to where nothing is the server's own word."""
-    read_stats: int = 0
+    removed: list[Removed] = field(default_factory=list)
+    """What was taken out and is not counted yet, the last first."""
 
     def enter(self, position: int) -> None:
         """Go on to the line at `position`."""
@@ -75,41 +101,98 @@ class Scanner:
         self._access = AccessCounter(formats.access)
         self._bare = BareLines(formats, twin=twin)
         self._error_site: tuple[str, str, bytes] | None = None
-        self._dull = DullLines(formats)
+        self._dull = DullLines(formats, self._bare.silent)
+        self._large: LargeBlocks | None = None
+        self._known: KnownLines | None = None
+        self._read = 0
+        """Bytes read."""
         self._stamp: float | None = None
         self._stamped: tuple[bytes, Zone] = (b"", clock.zone)
         """The newest stamp as written, and the zone in which it was read."""
         self._opaque = False
+        self.uncounted: dict[Answer, int] = {}
+        """Requests since the newest boundary that stand in none of the texts to come."""
 
     def scan(self, block: bytes, *, continued: bool = False) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
 
         `continued` tells that the block begins within the line that the last one ended in.
         """
-        scan = Scan(lines=block.count(b"\n"))
-        block = self._seen_of(block, continued=continued)
-        block = self._formats.unwrapper.plain(block)
-        scan.records += self._bare.rest(block)
-        walk = _Walk(block, scan)
-        bare = self._bare.positions(block)
-        at = block.find(b".py:")
+        scan = Scan()
+        whole, block = block, self._seen_of(block, continued=continued)
+        self._read += len(block)
+        if len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules):
+            scan.lines = whole is not block  # the rest of a line that is not looked at
+            self._large_blocks().read(scan, block)
+        else:
+            self.walk(scan, self.plain(block))
+            scan.lines = whole.count(b"\n")
+        self._say_requests(scan, self._stamp)
+        scan.stats_like = max(0, scan.stats_like)
+        return scan
+
+    def _large_blocks(self) -> LargeBlocks:
+        from vllm_watch.parsing.blocks import LargeBlocks  # numpy: not for a small log
+        from vllm_watch.parsing.knownlines import KnownLines
+        from vllm_watch.parsing.sieve import Sieve
+
+        if self._large is None:
+            self._known = KnownLines(self._formats, self._dull, self._bare.silent)
+            sieve = Sieve(self._access, self._known.is_plain)
+            self._large = LargeBlocks(self, sieve, self._known)
+        return self._large
+
+    def plain(self, text: bytes) -> bytes:
+        """Return a text of whole lines with its JSON lines made plain, line by line."""
+        return self._formats.unwrapper.plain(text)
+
+    @property
+    def stamp(self) -> float | None:
+        """Time of the newest stamped line."""
+        return self._stamp
+
+    @property
+    def within(self) -> bool:
+        """Whether the next line may belong to a traceback that has begun."""
+        return self._bare.traceback.open
+
+    def see(self, scan: Scan, stamp: bytes) -> float | None:
+        """Take notice of a stamp; return its time, None if there is no such moment."""
+        return self._time(scan, stamp)
+
+    def end_error(self) -> None:
+        """Let no further line belong to the newest error."""
+        self._error_site = None
+
+    def add(self, scan: Scan, record: Record) -> None:
+        """Put a record into a scan; a companion line goes into the stats line just before it."""
+        _add(scan.items, record)
+
+    def walk(self, scan: Scan, text: bytes, removed: Sequence[Removed] = ()) -> None:
+        """Read a text of whole lines, from which access lines were `removed`, into a scan.
+
+        Requests behind the last stamped line are held for the next text.
+        """
+        scan.items += self._bare.rest(text)
+        walk = _Walk(text, scan, removed=list(reversed(removed)))
+        bare = self._bare.positions(text)
+        at = text.find(b".py:")
         while at >= 0:
             while bare and bare[-1] < at:
                 self._read_bare(walk, bare.pop())
             if at >= walk.line_end:
                 walk.enter(at)
-                stamp_at = self._dull.stamp_of(block, walk.line_start, walk.line_end)
+                stamp_at = self._dull.stamp_of(text, walk.line_start, walk.line_end)
                 if stamp_at is not None and at >= walk.opaque_end and self._pass(walk, stamp_at):
-                    at = block.find(b".py:", walk.line_end)
+                    at = text.find(b".py:", walk.line_end)
                     continue
-            at = block.find(b".py:", self._read_anchor(walk, at))
+            at = text.find(b".py:", self._read_anchor(walk, at))
         while bare:
             self._read_bare(walk, bare.pop())
-        self._count_requests(walk, len(block), self._stamp)
-        scan.stats_like = max(0, block.count(STATS_LIKE) - walk.read_stats)
-        opaque = walk.opaque_end >= len(block) > 0 and block[-1:] != b"\n"
+        self._hold_requests(walk, len(text))
+        scan.stats_like += text.count(STATS_LIKE)
+        opaque = walk.opaque_end >= len(text) > 0 and text[-1:] != b"\n"
         self._opaque = self._opaque or opaque
-        return scan
 
     def _pass(self, walk: _Walk, stamp_at: int) -> bool:
         """Pass over a line that says nothing to keep; only its stamp counts."""
@@ -131,8 +214,8 @@ class Scanner:
         found = self._bare.read(walk.block, position, self.clock, self._stamp)
         if found:
             self._count_requests(walk, position, self._stamp)
-            walk.scan.records += found
-            walk.read_stats += self._own_stats(walk.scan, found, walk.block, position)
+            walk.scan.items += found
+            walk.scan.stats_like -= self._own_stats(walk.scan, found, walk.block, position)
 
     def _read_anchor(self, walk: _Walk, position: int) -> int:
         """Read the message behind an anchor; return from where to look for the next one."""
@@ -149,9 +232,13 @@ class Scanner:
         stamp, time = self._stamp, self._time(walk.scan, envelope.stamp)
         whole = block[end : min(walk.line_end, end + LONGEST_MESSAGE)]
         if self._formats.is_opaque(envelope.file, whole):
-            self._count_requests(walk, position, stamp)
+            self._hold_requests(walk, position)
+            if time is not None and time != stamp:
+                self._say_requests(walk.scan, stamp)
             walk.counted = walk.opaque_end = walk.line_end
-            walk.read_stats += block.count(STATS_LIKE, end, walk.line_end)
+            walk.scan.stats_like -= block.count(STATS_LIKE, end, walk.line_end)
+            self._error_site = None
+            self._learn(walk, (head, end), envelope, None)
             return end
         if time is None:
             return end
@@ -159,15 +246,28 @@ class Scanner:
         if record is not None or time != stamp:
             self._count_requests(walk, walk.line_start, stamp)
         if record is not None:
-            _add(walk.scan.records, record)
-            walk.read_stats += isinstance(record, Sample)
+            _add(walk.scan.items, record)
+            walk.scan.stats_like -= isinstance(record, Sample)
         elif STATS_LIKE in whole and self._formats.is_cut(envelope.file, whole):
             walk.scan.damaged += 1
-            walk.read_stats += 1
+            walk.scan.stats_like -= 1
         elif head == walk.line_start:
             line, body = (head, walk.line_end), (end, walk.line_end)
             self._dull.learn(block, line, body, envelope)
+        self._learn(walk, (head, end), envelope, record)
         return end
+
+    def _learn(
+        self, walk: _Walk, head: tuple[int, int], envelope: Envelope, record: Record | None
+    ) -> None:
+        """Remember what a line gave that was read in full, for others like it."""
+        known, (start, body) = self._known, head
+        if known is None or start != walk.line_start:
+            return
+        line = walk.block[start : walk.line_end]
+        body -= start
+        place = Place(line, line.rfind(envelope.stamp, 0, body), body, len(line.rstrip(b"\r\n \0")))
+        known.learn(place, envelope, record)
 
     def _seen_of(self, block: bytes, *, continued: bool) -> bytes:
         """Return a block without the rest of a line whose beginning made it opaque."""
@@ -185,8 +285,7 @@ class Scanner:
         time = self.clock.resolve(stamp)
         if time is not None:
             self._stamp, self._stamped = time, (stamp, self.clock.zone)
-            if scan.newest_stamp is None or time > scan.newest_stamp:
-                scan.newest_stamp = time
+            scan.saw(time)
         return time
 
     def _up_to_next(self, body: bytes) -> bytes:
@@ -236,17 +335,31 @@ class Scanner:
         for record in found:
             if isinstance(record, Sample):
                 self._stamp, self._stamped = record.time, (b"", self.clock.zone)
-                if scan.newest_stamp is None or record.time > scan.newest_stamp:
-                    scan.newest_stamp = record.time
+                scan.saw(record.time)
                 return block.count(STATS_LIKE, position, _segment_end(block, position))
         return 0
 
     def _count_requests(self, walk: _Walk, end: int, stamp: float | None) -> None:
-        """Count the requests since the last count, up to `end`."""
-        counted = self._access.count(walk.block, walk.counted, end, stamp)
-        walk.counted = end
+        """Put the requests up to `end` that are not counted yet into a record of their own."""
+        self._hold_requests(walk, end)
+        self._say_requests(walk.scan, stamp)
+
+    def _say_requests(self, scan: Scan, stamp: float | None) -> None:
+        """Put the requests that are counted and not said yet into a record."""
+        counted = requests_of(self.uncounted, stamp)
         if counted is not None:
-            walk.scan.records.append(counted)
+            scan.items.append(counted)
+            self.uncounted.clear()
+
+    def _hold_requests(self, walk: _Walk, end: int) -> None:
+        """Count the requests since the last count, up to `end`."""
+        counts = self.uncounted
+        for answer, number in self._access.count(walk.block, walk.counted, end).items():
+            counts[answer] = counts.get(answer, 0) + number
+        walk.counted = end
+        while walk.removed and walk.removed[-1][0] <= end:
+            _, answer, number = walk.removed.pop()
+            counts[answer] = counts.get(answer, 0) + number
 
     def _marked(self, event: Event | None) -> Event | None:
         return event if event is None or not self._twin else replace(event, twin=True)
@@ -259,18 +372,29 @@ def _segment_end(block: bytes, position: int) -> int:
     return min((end for end in ends if end >= 0), default=most)
 
 
-def _add(records: list[Record], record: Record) -> None:
+def _add(records: list[Item], record: Record) -> None:
     """Append a record; a companion line goes into the stats line just before it."""
     at = len(records) - 1
     if at > 0 and isinstance(records[at], EngineRow):
         at -= 1  # a latency line between the two
-    newest = records[at] if at >= 0 else None
-    if isinstance(record, Amendment | EngineRow) and isinstance(newest, Sample):
-        added = record.values if isinstance(record, Amendment) else {}
-        if isinstance(record, EngineRow) and record.preemptions is not None:
-            added = {"preemptions": float(record.preemptions)}
-        if added and record.engine in (None, newest.engine):
-            records[at] = replace(newest, values={**newest.values, **added})
-            if isinstance(record, Amendment):
-                return
+    if isinstance(record, Amendment):
+        if not (at >= 0 and _amend(records, at, record)):
+            records.append(record)
+        return
+    if isinstance(record, EngineRow) and record.preemptions is not None:
+        added = Amendment({"preemptions": float(record.preemptions)}, record.engine)
+        if not (at >= 0 and _amend(records, at, added)):
+            records.append(added)
     records.append(record)
+
+
+def _amend(records: list[Item], at: int, added: Amendment) -> bool:
+    """Complete the stats line at a place by a companion line, if it is its own."""
+    newest = records[at]
+    if isinstance(newest, SampleTable) and added.engine in (None, newest.engines[-1]):
+        newest.complete(added.values)
+        return True
+    if isinstance(newest, Sample) and added.engine in (None, newest.engine):
+        records[at] = replace(newest, values={**newest.values, **added.values})
+        return True
+    return False

@@ -61,6 +61,11 @@ class TracebackReader:
         self._error = ""
         return self._collect(block, start, end)
 
+    @property
+    def open(self) -> bool:
+        """Whether the newest traceback may go on in the next line."""
+        return self._open is not None
+
     def rest(self, block: bytes) -> list[Event]:
         """At a block's beginning: go on with a traceback that an earlier block began."""
         return [] if self._open is None else self._collect(block, 0)

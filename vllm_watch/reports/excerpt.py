@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
-from vllm_watch.parsing.access import AccessCounter
+from vllm_watch.parsing.access import AccessCounter, requests_of
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.text import shown
@@ -131,7 +131,8 @@ def _lines(
     counter = AccessCounter(formats.access)
     for raw in _raw_lines(file):
         # Most lines of a busy server: told without the search for a stamp, of which they have none.
-        requests = None if b".py:" in raw else counter.count(raw, 0, len(raw), None)
+        counted = None if b".py:" in raw else counter.count(raw, 0, len(raw))
+        requests = requests_of(counted, None) if counted else None
         if requests is not None:
             if kept.inside and not kept.take(raw, [requests]):
                 return Excerpt(kept.lines(), more=True)

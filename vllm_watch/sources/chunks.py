@@ -41,7 +41,8 @@ class LineCutter:
             self.rest += data
             return
         end = end or len(data)
-        whole, self.rest = self.rest + data[:end], data[end:]
+        whole = b"".join((self.rest, memoryview(data)[:end]))
+        self.rest = data[end:]
         yield Chunk(self.identity, self.offset - len(self.rest) - len(whole), whole)
 
     def finish(self) -> Iterator[Chunk]:

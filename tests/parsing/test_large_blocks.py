@@ -1,0 +1,225 @@
+"""Large blocks are read in another way than small ones: what is found must be the same."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.logs import FIXTURES, formats
+from vllm_watch.core.records import (
+    Amendment,
+    Event,
+    Record,
+    Requests,
+    RequestTable,
+    Sample,
+    SampleTable,
+)
+from vllm_watch.parsing import scanner as scanning
+from vllm_watch.parsing import sieve
+from vllm_watch.parsing.scanner import Scan, Scanner
+from vllm_watch.parsing.timestamps import StampClock, Zone
+
+FORMATS = formats()
+STATS = (
+    b"%b Engine %03d: Avg prompt throughput: %d.%d tokens/s, Avg generation throughput: %d.0 "
+    b"tokens/s, Running: %d reqs, Waiting: 0 reqs, GPU KV cache usage: %d.%d%%%b\n"
+)
+SPEC = (
+    b"(APIServer pid=7) INFO %b [metrics.py:101] SpecDecoding metrics: Mean acceptance length: 2.%d,"
+    b" Accepted throughput: 1.00 tokens/s, Drafted throughput: 3.00 tokens/s, Accepted: 7 tokens, "
+    b"Drafted: 9 tokens, Per-position acceptance rate: 0.7, 0.3, Avg Draft acceptance rate: %d.5%%\n"
+)
+ACCESS = b'%b127.0.0.1:%d - "%b HTTP/1.1" %b\n'
+POST = b"POST /v1/completions"
+ODD = (
+    b"(APIServer pid=7) INFO %b [scheduler.py:9] something happened with %d requests\n",
+    b"(EngineCore pid=%d) INFO %b [scheduler.py:9] other things happened\n",
+    b"(APIServer pid=7) INFO %b [logger.py:40] Received request cmpl-%d: prompt: 'Killed {\"a\"'\n",
+    b"(EngineCore pid=9) ERROR %b [core.py:7] CUDA out of memory. %d\n",
+    b"(EngineCore pid=9) ERROR %b [core.py:7] and another line of it %d\n",
+    b"(APIServer pid=7) INFO %b [api_server.py:1] vLLM API server version 0.%d.0\n",
+    b"Traceback (most recent call last):\n",
+    b'  File "x.py", line %d, in f\n',
+    b"ValueError: %d is wrong\n",
+    b"INFO:     Application startup complete.\n",
+    b"some words of a library, %d of them\n",
+    b"(APIServer pid=7) WARNING %b [x.py:3] it said Killed %d times\r\n",
+    b"Loading safetensors checkpoint shards:  75%% Completed | %d/4 [00:03<00:01,  1.02s/it]\r\n",
+    b'INFO:     10.0.0.1 x:%d - "POST /v1/completions HTTP/1.1" 200 OK\n',
+    b"\x00\x00\xff\xfe\n",
+    b'{"message": "said by %d", "levelname": "INFO", "name": "a.b", "asctime": "2026-11-23 09:0"}\n',
+)
+
+
+def stamp(second: int) -> bytes:
+    day, rest = divmod(second, 86_400)
+    return b"11-%02d %02d:%02d:%02d" % (20 + day, rest // 3600, rest // 60 % 60, rest % 60)
+
+
+def filled(pattern: bytes, when: bytes, chance: random.Random) -> bytes:
+    kinds = pattern.replace(b"%%", b"").split(b"%")[1:]
+    values = [when if kind.startswith(b"b") else chance.randrange(12) for kind in kinds]
+    return pattern % tuple(values)
+
+
+def random_log(seed: int, size: int = 250) -> bytes:
+    """Return a log in which anything stands beside anything, mostly access lines."""
+    chance = random.Random(seed)
+    prefixes = [b"(APIServer pid=7) INFO:     ", b"INFO:     ", b"2026-11-2%d INFO:     "]
+    lines, now = [], chance.randrange(80_000)
+    for _ in range(size):
+        now += chance.choice((0, 0, 1, 10))
+        when, share = stamp(now), chance.random()
+        if share < 0.6:
+            prefix = chance.choice(prefixes) if chance.random() < 0.2 else prefixes[seed % 3]
+            prefix = prefix.replace(b"%d", b"%d" % chance.randrange(9))
+            route = chance.choice((POST, POST, POST, b"GET /metrics", b"POST /v1/other"))
+            status = chance.choice((b"200 OK",) * 9 + (b"500 Internal Server Error",))
+            line = ACCESS % (prefix, chance.randrange(70_000), route, status)
+            if chance.random() < 0.1:
+                line = line.replace(b"127.0.0.1", b"fd00:1::2a")
+            lines += [line] * 3
+        elif share < 0.8:
+            head = b"(APIServer pid=%d) INFO %b [loggers.py:310]" % (
+                chance.choice((7, 7, 1211)),
+                when,
+            )
+            more = chance.choice((b"", b"", b"", b", Prefix cache hit rate: 1.5%", b", new: x"))
+            numbers = [chance.choice((0, 3, 12, 4567)) for _ in range(6)]
+            lines.append(STATS % (head, chance.randrange(2), *numbers, more))
+            if chance.random() < 0.3:
+                lines.append(SPEC % (when, chance.randrange(10), chance.randrange(99)))
+        else:
+            lines.append(filled(chance.choice(ODD), when, chance))
+    return b"".join(lines)
+
+
+def reader() -> Scanner:
+    return Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026))
+
+
+def told(scans: list[Scan]) -> tuple[list[object], list[object], Counter[object]]:
+    """Return samples (completed), events with the number of samples before, requests by time."""
+    samples: list[tuple[float, int, dict[str, float], str]] = []
+    events: list[object] = []
+    requests: Counter[object] = Counter()
+    records: list[Record] = [record for scan in scans for record in scan.records]
+    for record in records:
+        if isinstance(record, Sample):
+            samples.append((record.time, record.engine, dict(record.values), record.writer))
+        elif isinstance(record, Amendment):
+            last = next(s for s in reversed(samples) if record.engine in (None, s[1]))
+            last[2].update(record.values)
+        elif isinstance(record, Event):
+            events.append((len(samples), repr(record)))
+        else:
+            assert isinstance(record, Requests)
+            for status, number in record.served.items():
+                requests[record.time, status] += number
+            requests[record.time, "polls"] += record.polls
+            requests[record.time, "other"] += record.other
+            for route, number in record.failing.items():
+                requests[record.time, route] += number
+    return list(samples), events, +requests
+
+
+def summed(scans: list[Scan]) -> tuple[int, float | None]:
+    stamps = [scan.newest_stamp for scan in scans if scan.newest_stamp is not None]
+    return sum(scan.lines for scan in scans), max(stamps, default=None)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read every block as a large one, and learn from little."""
+    monkeypatch.setattr(scanning, "LARGE_BLOCK", 1)
+    monkeypatch.setattr(scanning, "WORTH_IT", 0)
+    monkeypatch.setattr(sieve, "SMALLEST", 64)
+    monkeypatch.setattr(sieve, "FEWEST", 2)
+
+
+def in_small_blocks(data: bytes) -> list[Scan]:
+    one = reader()
+    lines = data.splitlines(keepends=True) if b"\r" not in data else _lines(data)
+    return [one.scan(line) for line in lines]
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return [line + b"\n" for line in data.split(b"\n")[:-1]] + data.split(b"\n")[-1:]
+
+
+@pytest.mark.usefixtures("eager")
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**9), st.lists(st.integers(1, 400), max_size=4))
+def test_random_logs_read_as_large_blocks_give_what_single_lines_give(
+    seed: int, cuts: list[int]
+) -> None:
+    data = random_log(seed)
+    lines = _lines(data)
+    places = sorted({0, *(cut % len(lines) for cut in cuts), len(lines)})
+    one = reader()
+    large = [one.scan(b"".join(lines[start:stop])) for start, stop in pairwise(places)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
+        small = in_small_blocks(data)
+        once = [reader().scan(data)]
+    assert told(large) == told(small) == told(once)
+    assert summed(large) == summed(small)
+    if len(large) == 1:
+        assert large[0].stats_like == once[0].stats_like
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("log", sorted(FIXTURES.glob("*/*.log")), ids=lambda log: log.parent.name)
+def test_captures_read_twice_over_as_large_blocks_give_the_same(log: Path) -> None:
+    data = log.read_bytes()
+    one = reader()
+    large = [one.scan(data), one.scan(data)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
+        one = reader()
+        small = [one.scan(data), one.scan(data)]
+    assert told(large) == told(small)
+    assert [scan.stats_like for scan in large] == [scan.stats_like for scan in small]
+
+
+@pytest.mark.usefixtures("eager")
+def test_most_of_a_busy_log_is_read_without_looking_at_each_line() -> None:
+    one = reader()
+    lines = []
+    for number in range(50):
+        lines += [ACCESS % (b"INFO:     ", 50_000 + number, POST, b"200 OK")] * 20
+        head = b"INFO %b [loggers.py:310]" % stamp(number * 10)
+        lines.append(STATS % (head, 0, number, 5, 7, 3, 12, 5, b""))
+    one.scan(b"".join(lines))  # learns
+
+    scan = one.scan(b"".join(lines))
+
+    samples, requests = scan.items[1], scan.items[0]
+    assert isinstance(samples, SampleTable)
+    assert isinstance(requests, RequestTable)
+    assert list(samples.columns["prompt_tps"])[:3] == [0.5, 1.5, 2.5]
+    assert set(samples.columns["kv_cache_usage"]) == {0.125}
+    assert list(requests.served["200"]) == [20] * 50
+    assert len(scan.items) == 2
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_stands_between_usual_beginning_and_end_must_be_an_address() -> None:
+    usual = [ACCESS % (b"INFO:     ", 1_000 + n, POST, b"200 OK") for n in range(40)]
+    strange = usual[0].replace(b"127.0.0.1", b"a b")
+    one = reader()
+    one.scan(b"".join(usual))
+
+    scan = one.scan(b"".join([*usual, strange, *usual]))
+
+    assert [record for record in scan.records if isinstance(record, Requests)] == [
+        Requests(None, {"200": 80}, 0)
+    ]

@@ -1,0 +1,197 @@
+"""Large blocks read into tables: usual lines at once, known shapes together, the rest in full.
+
+A block goes through three stages. The sieve takes out the usual access lines. Of what is left,
+lines whose shape is known (stats lines, lines that say nothing) are read together; between them
+stand lines that nothing is known of, which go to the scanner, as those of a small block do. What is
+found does not depend on which way a line took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vllm_watch.core.records import Amendment
+from vllm_watch.parsing.dull import STAMP_LENGTH
+from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
+from vllm_watch.parsing.shapes import Shape
+from vllm_watch.parsing.sieve import Gap, Sieve
+from vllm_watch.parsing.tablemaker import TableMaker
+from vllm_watch.parsing.tracebacks import TRACEBACK
+
+if TYPE_CHECKING:
+    from vllm_watch.parsing.scanner import Removed, Scan, Scanner
+
+FIRST_LINES, MOST_LINES = 64, 4_096
+"""Lines that are read together: few at first, since what they teach is of use to the next ones."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Some lines of what is left of a block."""
+
+    lines: Sequence[bytes]
+    gaps: dict[int, list[Gap]]
+    """Usual lines that stood before each of them."""
+    kinds: list[Kind | None]
+    stamps: list[bytes | None] = field(default_factory=list)
+    """Stamps of the known lines; None of those without one, and of those not known."""
+    rows: dict[int, tuple[Shape, tuple[bytes, ...]]] = field(default_factory=dict)
+    """What the stats lines and companion lines say."""
+
+
+class LargeBlocks:
+    """Reads large blocks for a scanner, which reads what is not known."""
+
+    def __init__(self, scanner: Scanner, sieve: Sieve, known: KnownLines) -> None:
+        """Read with what `sieve` and `known` learn from the lines that `scanner` reads."""
+        self._scanner = scanner
+        self._sieve = sieve
+        self._known = known
+        self._tables = TableMaker()
+
+    def read(self, scan: Scan, block: bytes) -> None:
+        """Read a block of whole lines (the last may lack its newline) into a scan."""
+        sifted = self._sieve.sift(block)
+        scan.lines += sifted.lines
+        lines = self._scanner.plain(sifted.rest).split(b"\n")
+        unended = lines.pop()
+        gaps: dict[int, list[Gap]] = {}
+        for gap in sifted.gaps:
+            gaps.setdefault(gap.line, []).append(gap)
+        start, size = 0, FIRST_LINES
+        while start < len(lines):
+            stop = min(len(lines), start + size)
+            near = {at - start: gaps[at] for at in gaps.keys() & range(start, stop)}
+            self._read_piece(scan, lines[start:stop], near)
+            start, size = stop, min(size * 4, MOST_LINES)
+        scan.items += self._tables.take()
+        if unended or len(lines) in gaps:
+            near = {0: gaps[len(lines)]} if len(lines) in gaps else {}
+            self._in_full(scan, [unended], near, ended=False)
+
+    def _read_piece(self, scan: Scan, lines: list[bytes], gaps: dict[int, list[Gap]]) -> None:
+        piece = _Piece(lines, gaps, self._known.kinds(lines))
+        self._take_apart(piece)
+        kinds, at = piece.kinds, 0
+        unknown = [place for place, kind in enumerate(kinds) if kind is None]
+        unknown.append(len(kinds))
+        for place in unknown:
+            if place < at:
+                continue
+            if self._scanner.within:
+                place = at
+            if place > at:
+                self._together(scan, piece, at, place)
+            end = place
+            while end < len(kinds) and (kinds[end] is None or self._scanner.within):
+                end += 1
+            if end > place:
+                if TRACEBACK in b"\n".join(lines[place:end]) or self._scanner.within:
+                    end = len(kinds)  # who knows where it ends
+                self._in_full(scan, lines[place:end], _from(gaps, place, end))
+            at = end
+
+    def _take_apart(self, piece: _Piece) -> None:
+        """Find the stamps and numbers of the lines whose kind is known."""
+        kinds, lines = piece.kinds, piece.lines
+        piece.stamps = [None] * len(kinds)
+        groups: dict[int, list[int]] = {}
+        for at, kind in enumerate(kinds):
+            if isinstance(kind, list):
+                groups.setdefault(id(kind), []).append(at)
+            elif kind is not None and kind != NOTHING:
+                piece.stamps[at] = lines[at][kind : kind + STAMP_LENGTH]
+        for places in groups.values():
+            shapes = kinds[places[0]]
+            assert isinstance(shapes, list)
+            for shape in shapes:
+                places = _matched(piece, shape, places)
+            for at in places:
+                kinds[at] = None  # its digits are not those of the lines that were read
+
+    def _together(self, scan: Scan, piece: _Piece, start: int, stop: int) -> None:
+        """Read lines whose kind is known."""
+        scanner, tables, answers = self._scanner, self._tables, self._sieve.answers
+        seen, last = None, scanner.stamp
+        counts = scanner.uncounted
+        for at in range(start, stop):
+            if at in piece.gaps:
+                for gap in piece.gaps[at]:
+                    answer = answers[gap.form]
+                    counts[answer] = counts.get(answer, 0) + gap.count
+            stamp, found = piece.stamps[at], piece.rows.get(at)
+            if stamp is None:
+                continue
+            before = last
+            if stamp != seen:
+                time = scanner.see(scan, stamp)
+                if time is None:
+                    continue
+                seen, last = stamp, time
+            if counts and (found is not None or last != before):
+                tables.count(before, dict(counts))
+                counts.clear()
+            if found is None:
+                scanner.end_error()
+            elif last is not None:
+                self._put(scan, last, *found)
+
+    def _put(self, scan: Scan, time: float, shape: Shape, row: tuple[bytes, ...]) -> None:
+        """Take in a stats line or a companion line."""
+        if not shape.companion:
+            self._tables.add(time, shape, row)
+            scan.stats_like += shape.stats_like - 1
+            return
+        scan.stats_like += shape.stats_like
+        if not self._tables.amend(shape, row):
+            scan.items += self._tables.take()
+            values = {name: column[0] for name, column in shape.columns([row]).items()}
+            engine = shape.engine_of(row) if shape.named else None
+            self._scanner.add(scan, Amendment(values, engine))
+
+    def _in_full(
+        self, scan: Scan, lines: list[bytes], gaps: dict[int, list[Gap]], *, ended: bool = True
+    ) -> None:
+        """Have lines read one by one that nothing is known of."""
+        scan.items += self._tables.take()
+        whole = self._scanner.within or any(TRACEBACK in line for line in lines)
+        pieces: list[bytes] = []
+        removed: list[Removed] = []
+        size = 0
+        for at, line in enumerate(lines):
+            for gap in gaps.get(at, ()):
+                count = gap.count
+                if whole:  # an access line ends a traceback: one of them is put back
+                    pieces.append(self._sieve.example(gap.form))
+                    size += len(pieces[-1])
+                    count -= 1
+                removed.append((size, self._sieve.answers[gap.form], count))
+            pieces.append(line + b"\n" if ended else line)
+            size += len(pieces[-1])
+        self._scanner.walk(scan, b"".join(pieces), removed)
+        if not whole and ended:
+            self._known.learn_nothing(lines)
+
+
+def _matched(piece: _Piece, shape: Shape, places: list[int]) -> list[int]:
+    """Read the lines at some places that have a shape; return the places of the others."""
+    if not places:
+        return places
+    lines = [piece.lines[at] for at in places]
+    rows = shape.rows(lines)
+    if len(rows) != len(lines):
+        fitting = [at for at in places if shape.pattern.fullmatch(piece.lines[at])]
+        left = sorted(set(places) - set(fitting))
+        places, rows = fitting, shape.rows([piece.lines[at] for at in fitting])
+    else:
+        left = []
+    for at, row in zip(places, rows, strict=True):
+        piece.rows[at] = shape, row
+        piece.stamps[at] = row[0]
+    return left
+
+
+def _from(gaps: dict[int, list[Gap]], start: int, stop: int) -> dict[int, list[Gap]]:
+    return {at - start: gaps[at] for at in range(start, stop) if at in gaps}

@@ -1,0 +1,117 @@
+"""Lines known by their shape: what a line says is known from one that was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from vllm_watch.core.records import Amendment, Record, Sample
+from vllm_watch.parsing.access import PROTOCOL
+from vllm_watch.parsing.dull import LONGEST, MOST, ZEROS, DullLines
+from vllm_watch.parsing.envelope import Envelope
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.parts import DIGITS
+from vllm_watch.parsing.shapes import STATS_LIKE, Place, Shape, shape_of
+
+NOTHING = -1
+"""A line that says nothing at all, not even when it was written."""
+_MOST_SHAPES = 8
+"""Shapes of stats lines that differ in their digits alone: processes, API servers."""
+_NEITHER = (b".py:", b'{"', b"\r", b"\0")
+"""What a line that is known by its shape must not hold, an envelope's own end aside."""
+
+Kind: TypeAlias = "list[Shape] | int"
+"""The shapes that a line may have, or where the stamp stands of one that says nothing else."""
+
+
+class KnownLines:
+    """What is known of the shapes of one log's lines."""
+
+    def __init__(self, formats: Formats, dull: DullLines, silent: Callable[[bytes], bool]) -> None:
+        """Know nothing yet; `silent` tells that a text holds nothing of a line without envelope."""
+        self._formats = formats
+        self._dull = dull
+        self._silent = silent
+        self._shapes: dict[bytes, list[Shape]] = {}
+        self._nothing: set[bytes] = set()
+        self._heads: dict[int, dict[bytes, int]] = {}
+        """By length: beginnings of lines of which the rest is not the server's own word."""
+
+    def is_plain(self, text: bytes) -> bool:
+        """Tell whether a text holds no part of an envelope, a JSON object or a bare line."""
+        return not any(word in text for word in _NEITHER) and self._silent(text)
+
+    def kinds(self, lines: Sequence[bytes]) -> list[Kind | None]:
+        """Return what each line is, None for those that must be read."""
+        text = b"\n".join(lines)
+        shapes = map(self._shapes.get, text.translate(None, DIGITS).split(b"\n"))
+        kinds: list[Kind | None] = list(shapes)
+        if None not in kinds:
+            return kinds
+        stamps, heads = self._dull.stamps, self._heads
+        for at, zeros in enumerate(text.translate(ZEROS).split(b"\n")):
+            if kinds[at] is None:
+                kind = stamps.get(zeros)
+                if kind is None and zeros in self._nothing:
+                    kind = NOTHING
+                if kind is None and heads:
+                    kind = self._opaque(zeros)
+                kinds[at] = kind
+        return kinds
+
+    def learn(self, place: Place, envelope: Envelope, record: Record | None) -> None:
+        """Learn from a line that was read in full, and what it gave."""
+        body = place.line[place.body : place.end]
+        if record is None:
+            word = self._formats.opaque_beginning(envelope.file, body)
+            if word is not None:
+                self._learn_opaque(place, len(word))
+            return
+        if len(place.line) > LONGEST or not isinstance(record, Sample | Amendment):
+            return
+        known = self._shapes.setdefault(place.line.translate(None, DIGITS), [])
+        if len(known) >= _MOST_SHAPES or not self._is_simple(place):
+            return
+        found = self._formats.plan_of(envelope.file, body)
+        if found is None:
+            return
+        plan, companion = found
+        writer = record.writer if isinstance(record, Sample) else ""
+        shape = shape_of(
+            place,
+            plan,
+            self._formats.envelope,
+            writer,
+            companion=companion,
+            stats_like=place.line.count(STATS_LIKE),
+        )
+        if shape is not None:
+            known.append(shape)
+
+    def learn_nothing(self, lines: Sequence[bytes]) -> None:
+        """Learn the lines of a text that was read in full which can say nothing."""
+        for line in lines:
+            if len(line) > LONGEST or len(self._nothing) >= MOST:
+                continue
+            if PROTOCOL not in line and self.is_plain(line):
+                self._nothing.add(line.translate(ZEROS))
+
+    def _is_simple(self, place: Place, length: int | None = None) -> bool:
+        """Tell whether a line (up to `length`) is an envelope and a message and nothing else."""
+        line = place.line[:length]
+        plain = line[: place.body].replace(b".py:", b"", 1) + line[place.body :].rstrip(b"\r")
+        return self.is_plain(plain) and PROTOCOL not in line and b"\x1b" not in line[place.body :]
+
+    def _learn_opaque(self, place: Place, word: int) -> None:
+        """Learn a beginning behind which everything is somebody else's word."""
+        length = place.body + word
+        heads = self._heads.setdefault(length, {})
+        if len(heads) < MOST and self._is_simple(place, length):
+            heads[place.line[:length].translate(ZEROS)] = place.stamp
+
+    def _opaque(self, zeros: bytes) -> int | None:
+        for length, heads in self._heads.items():
+            stamp = heads.get(zeros[:length])
+            if stamp is not None:
+                return stamp
+        return None

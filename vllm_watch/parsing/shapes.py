@@ -1,0 +1,180 @@
+"""Stats lines of one shape: after one was read in full, all others are read by one search.
+
+The shape of a line is what is left of it without its numbers. What was found of the first line of
+a shape (which number is which metric, where the stamp stands) holds for all lines of that shape;
+they are put under each other and one regular expression takes all numbers out.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.parsing.dull import STAMP_LENGTH
+from vllm_watch.parsing.envelope import EnvelopeReader
+from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
+
+STATS_LIKE = b"Avg generation throughput: "
+"""Words that a stats line of any version holds."""
+_DIGITS = re.compile(rb"\d+")
+_LONGEST_NUMBER = b"1,15"
+_ANY = rb"\d{%b}+(?:\.\d{%b}+)?+" % (_LONGEST_NUMBER, _LONGEST_NUMBER)
+_STAMP = rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
+_ENGINE = b"(\\d{1,%d}+)" % LONGEST_ENGINE
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the parts of a line are."""
+
+    line: bytes
+    """The line without its newline."""
+    stamp: int
+    """Where its stamp begins."""
+    body: int
+    """Where its message begins."""
+    end: int
+    """Where its message ends."""
+
+
+class Numbers(dict[bytes, float]):
+    """Texts of numbers with their values; each is made once."""
+
+    _MOST = 50_000
+
+    def __init__(self, exponent: bytes = b"") -> None:
+        """Read `12.5` with an exponent behind it: `e-2` makes per cent exact, unlike a division."""
+        super().__init__()
+        self._exponent = exponent
+
+    def __missing__(self, text: bytes) -> float:
+        """Make a value."""
+        if len(self) >= self._MOST:
+            self.clear()
+        value = self[text] = float(text + self._exponent)
+        return value
+
+
+PERCENT = Numbers(b"e-2")
+"""There are a thousand of them, which come again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """All stats lines, or all companion lines, that differ in their numbers alone."""
+
+    pattern: re.Pattern[bytes]
+    """Finds whole lines; its groups are the stamp, the engine where the line names one, and the
+    metrics."""
+    engine: int | None
+    """Engine of all its lines, None where each names its own."""
+    named: bool
+    """Whether its lines name an engine, or all of them."""
+    metrics: tuple[tuple[str, bool], ...]
+    """The metrics in the order of their groups, and whether each is per cent."""
+    writer: str
+    """The numbered API server that writes it."""
+    companion: bool
+    stats_like: int
+    """How often the words of a stats line stand in it."""
+
+    def rows(self, lines: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+        """Return the texts of the groups of each line that is of this shape."""
+        rows: list[tuple[bytes, ...]] = self.pattern.findall(b"\n".join(lines))
+        return rows
+
+    def engine_of(self, row: Sequence[bytes]) -> int:
+        """Return the engine of a line."""
+        return int(row[1]) if self.engine is None else self.engine
+
+    @property
+    def first(self) -> int:
+        """Which group is the first metric."""
+        return 2 if self.engine is None else 1
+
+    def columns(self, rows: Sequence[tuple[bytes, ...]]) -> dict[str, array[float]]:
+        """Return the values of all metrics."""
+        texts = list(zip(*rows, strict=True))[self.first :]
+        columns = {}
+        for (name, percent), column in zip(self.metrics, texts, strict=True):
+            read = PERCENT.__getitem__ if percent else float
+            columns[name] = array("d", map(read, column))
+        return columns
+
+
+def shape_of(
+    place: Place,
+    plan: Plan,
+    envelopes: EnvelopeReader,
+    writer: str = "",
+    *,
+    companion: bool = False,
+    stats_like: int = 0,
+) -> Shape | None:
+    """Return the shape of a line that was read; None if it cannot be told from others by it."""
+    head = _head_pattern(place, envelopes)
+    body = place.line[place.body : place.end]
+    if head is None:
+        return None
+    picks = {at: (name, bool(power)) for name, at, power in plan.picks}
+    if len(picks) != len(plan.picks):
+        return None
+    pattern, metrics = head, []
+    pieces = NUMBER.split(body)
+    for number, piece in enumerate(pieces):
+        at = number // 2
+        if number % 2 == 0:
+            pattern += re.escape(piece)
+        elif at == plan.engine:
+            pattern += _ENGINE
+        elif at in picks:
+            pattern += b"(" + _ANY + b")"
+            metrics.append(picks[at])
+        else:
+            pattern += _ANY
+    if plan.engine >= 0 and plan.engine > min(picks):
+        return None  # its group is the second one
+    pattern += re.escape(place.line[place.end :])
+    engine = None if plan.engine >= 0 else ALL_ENGINES if plan.engine == -1 else 0
+    compiled = re.compile(b"^" + pattern + b"$", re.MULTILINE)
+    named = plan.engine != -2
+    return Shape(compiled, engine, named, tuple(metrics), writer, companion, stats_like)
+
+
+def _head_pattern(place: Place, envelopes: EnvelopeReader) -> bytes | None:
+    """Return a pattern for all heads that say the same but for stamp and numbers.
+
+    Each number is tried out: where a short and a long one give the same envelope, any may stand.
+    """
+    head = place.line[: place.body]
+    pattern, at = b"", 0
+    for found in _DIGITS.finditer(head):
+        start, end = found.span()
+        if place.stamp <= start < place.stamp + STAMP_LENGTH:
+            if start == place.stamp:
+                pattern += re.escape(head[at:start]) + _STAMP
+                at = start + STAMP_LENGTH
+            continue
+        free = _same(head, start, end, (b"1", b"9" * 9), envelopes)
+        if free or _same(head, start, end, (b"0" * (end - start), b"9" * (end - start)), envelopes):
+            size = b"1,9" if free else b"%d" % (end - start)
+            pattern += re.escape(head[at:start]) + rb"\d{%b}+" % size
+            at = end
+    return pattern + re.escape(head[at:]) if _STAMP in pattern else None
+
+
+def _same(
+    head: bytes, start: int, end: int, others: Sequence[bytes], envelopes: EnvelopeReader
+) -> bool:
+    """Tell whether other digits in `head[start:end]` leave the envelope what it is."""
+    wanted = envelopes.read(head)
+    found = [envelopes.read(head[:start] + other + head[end:]) for other in others]
+    return wanted is not None and all(
+        one is not None
+        and (one.process, one.level, one.stamp, one.file)
+        == (wanted.process, wanted.level, wanted.stamp, wanted.file)
+        for one in found
+    )

@@ -1,0 +1,242 @@
+"""The usual access lines taken out of a block at once, so that only the other lines are read.
+
+Of a busy server's log 90 to 99 lines in a hundred are access lines that differ in the client's
+address alone. numpy finds the ends of all lines and compares their beginnings and ends with those
+of lines that were read before; what is left is a small text, with the number of lines that stood
+between. A line is taken out only if the access pattern would say the same of it: beginning and end
+are equal, up to digits in the beginning, and what lies between can only be an address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vllm_watch.parsing.access import AccessCounter, Answer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+IPV4, IPV6 = 22, 46
+"""Bytes of an address and port at most."""
+MOST_FORMS = 12
+"""Forms of lines that are known at once."""
+LEARNT_FROM = 64 * 1024
+"""Bytes of what is left of a block from which further forms are learnt."""
+SMALLEST = 4_096
+"""Bytes of a block from which on it is worth sifting."""
+FEWEST = 8
+"""Lines of one form in that piece that make it a usual one."""
+WORTH_LEARNING = 4
+"""Further forms are looked for when more than one in this many bytes is left."""
+_WORD = 8
+_ADDRESS = re.compile(rb"[.-f]{1,%d}\Z" % IPV6)
+_FIRST, _SPAN = ord("."), ord("f") - ord(".")
+"""Bytes that may stand in an address: no blank, no quote, and hardly a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Usual lines that stood before a line of what is left."""
+
+    line: int
+    """Number of that line, from 0; the number of all lines for those behind the last."""
+    form: int
+    """Which form they have: an index of `Sieve.answers`."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """A block without its usual lines."""
+
+    rest: bytes
+    """All other lines, in order; the last one may lack its newline."""
+    gaps: list[Gap]
+    """In order."""
+    lines: int
+    """Newlines in the whole block."""
+
+
+class _Form:
+    """Access lines that differ in the address, and in digits before it."""
+
+    def __init__(self, prefix: bytes, suffix: bytes, room: int) -> None:
+        self.prefix, self.suffix = prefix, suffix
+        self._newest = prefix
+        """How the lines of the newest block began, if all alike."""
+        self._room = room
+        self.shortest = len(prefix) + len(suffix) + 1
+        self.longest = len(prefix) + len(suffix) + room
+        self.last = int.from_bytes(suffix[-_WORD:], "little")
+        text = np.frombuffer(prefix, np.uint8)
+        self._zeros = np.where(_digit(text), np.uint8(48), text)
+        own = [[column >= room - size for column in range(room)] for size in range(room + 1)]
+        self._own = np.array(own, np.uint8).view(f"V{room}")[:, 0]
+        """For each length of an address: which of the bytes before its end are its own."""
+
+    def fits(self, view: Callable[[int], Any], starts: Ints, ends: Ints) -> Flags:
+        """Tell which lines are of this form; all have a length that it can have."""
+        good = self._equal(view(len(self.suffix))[ends - len(self.suffix)], self.suffix)
+        good &= self._begins(view(len(self.prefix))[starts])
+        room = self._room
+        at = ends - (len(self.suffix) + room)
+        lengths = ends - starts - (len(self.prefix) + len(self.suffix))
+        # Of a block's first line that may reach before the block: it is read one by one.
+        good &= at >= 0
+        rows = _rows(view(room)[np.maximum(at, 0)], room)
+        foreign = (rows - _FIRST > _SPAN) & _rows(self._own[lengths], room).view(bool)
+        if foreign.any():
+            good &= ~foreign.any(axis=1)
+        return good
+
+    @staticmethod
+    def _equal(found: NDArray[np.void], wanted: bytes) -> Flags:
+        if found.tobytes() == wanted * len(found):
+            return np.ones(len(found), bool)
+        rows: Flags = _rows(found, len(wanted)) == np.frombuffer(wanted, np.uint8)
+        good: Flags = np.logical_and.reduce(rows, axis=1)
+        return good
+
+    def _begins(self, found: NDArray[np.void]) -> Flags:
+        text = found.tobytes()
+        if text == self._newest * len(found):
+            return np.ones(len(found), bool)
+        self._newest = text[: len(self.prefix)]
+        rows = np.frombuffer(text, np.uint8).reshape(-1, len(self.prefix))
+        same: Flags = np.where(_digit(rows), np.uint8(48), rows) == self._zeros
+        good: Flags = np.logical_and.reduce(same, axis=1)
+        if not good[0]:
+            self._newest = self.prefix
+        return good
+
+
+class Sieve:
+    """Takes usual access lines out of blocks; learns from what is left which lines are usual."""
+
+    def __init__(self, access: AccessCounter, plain: Callable[[bytes], bool]) -> None:
+        """Take out what `access` would count; `plain` tells that a text holds nothing else."""
+        self._access = access
+        self._plain = plain
+        self._forms: list[_Form] = []
+        self.answers: list[Answer] = []
+        """What a line of each form says."""
+        self._vain = 0
+        self._wait = 0
+
+    def sift(self, block: bytes) -> Sifted:
+        """Return a block without its usual lines."""
+        sifted = self._sift(block)
+        if len(sifted.rest) * WORTH_LEARNING > len(block) and self._learn(sifted.rest):
+            sifted = self._sift(block)
+        return sifted
+
+    def example(self, form: int) -> bytes:
+        """Return a line of a form, with its newline."""
+        one = self._forms[form]
+        return one.prefix + b"0.0.0.0:0" + one.suffix + b"\n"
+
+    def _sift(self, block: bytes) -> Sifted:
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+        count = len(ends)
+        if not count or not self._forms or len(block) < SMALLEST:
+            return Sifted(block, [], count)
+        starts = np.empty_like(ends)
+        starts[0], starts[1:] = 0, ends[:-1] + 1
+        forms = self._forms_of(block, starts, ends)
+        left = np.flatnonzero(forms < 0)
+        return Sifted(_joined(block, starts, ends, left), self._gaps(forms, left), count)
+
+    def _forms_of(self, block: bytes, starts: Ints, ends: Ints) -> NDArray[np.int8]:
+        """Return the form of each line, −1 where it is none of the usual ones."""
+
+        def view(size: int) -> Any:
+            return np.ndarray((len(block) - size + 1,), f"V{size}", block, strides=(1,))
+
+        words: Any = np.ndarray((len(block) - _WORD + 1,), "<u8", block, strides=(1,))
+        last = words[np.maximum(ends - _WORD, 0)]
+        lengths = ends - starts
+        found = np.full(len(ends), -1, np.int8)
+        for number, form in enumerate(self._forms):
+            likely = (last == form.last) & (lengths >= form.shortest) & (lengths <= form.longest)
+            if number:
+                likely &= found < 0
+            lines = np.flatnonzero(likely)
+            if len(lines):
+                good = form.fits(view, starts[lines], ends[lines])
+                found[lines if good.all() else lines[good]] = number
+        return found
+
+    def _gaps(self, forms: NDArray[np.int8], left: Ints) -> list[Gap]:
+        taken = np.flatnonzero(forms >= 0)
+        if not len(taken):
+            return []
+        kinds = len(self._forms)
+        place = np.searchsorted(left, taken) * kinds + forms[taken]
+        counts = np.bincount(place)
+        there = np.flatnonzero(counts)
+        pairs = zip(there.tolist(), counts[there].tolist(), strict=True)
+        return [Gap(*divmod(at, kinds), count) for at, count in pairs]
+
+    def _learn(self, rest: bytes) -> bool:
+        """Learn further forms from what is left of a block; return whether there were any."""
+        if self._wait > 0:
+            self._wait -= 1
+            return False
+        seen: Counter[tuple[bytes, bytes]] = Counter()
+        answers: dict[tuple[bytes, bytes], Answer] = {}
+        rooms: dict[tuple[bytes, bytes], int] = {}
+        for line, method, answer in self._access.lines(rest[:LEARNT_FROM]):
+            head = line[:method].removesuffix(b' - "')
+            address = _ADDRESS.search(head)
+            if address is None or len(head) == method:
+                continue
+            form = head[: address.start()].translate(_ZEROS), line[len(head) :]
+            seen[form] += 1
+            answers[form] = answer
+            rooms[form] = max(rooms.get(form, IPV4), len(address.group()))
+        known = {(one.prefix.translate(_ZEROS), one.suffix) for one in self._forms}
+        fresh = [form for form, n in seen.most_common() if n >= FEWEST and form not in known]
+        fresh = [form for form in fresh if len(form[1]) >= _WORD and self._plain(b"".join(form))]
+        fresh = fresh[: MOST_FORMS - len(self._forms)]
+        for form in fresh:
+            self._forms.append(_Form(*form, IPV4 if rooms[form] == IPV4 else IPV6))
+            self.answers.append(answers[form])
+        self._vain = 0 if fresh else min(self._vain + 1, 6)
+        self._wait = 0 if fresh else 2**self._vain
+        return bool(fresh)
+
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _digit(text: NDArray[np.uint8]) -> Flags:
+    flags: Flags = text - np.uint8(48) < 10
+    return flags
+
+
+def _rows(found: Any, size: int) -> NDArray[np.uint8]:
+    """Return gathered pieces as a table of bytes."""
+    table: NDArray[np.uint8] = np.frombuffer(found.tobytes(), np.uint8).reshape(-1, size)
+    return table
+
+
+def _joined(block: bytes, starts: Ints, ends: Ints, left: Ints) -> bytes:
+    """Return the lines that are left, and what stands behind the last newline."""
+    tail = int(ends[-1]) + 1
+    if len(left) == len(ends):
+        return block
+    first = np.flatnonzero(np.diff(left, prepend=-2) > 1)  # lines in a row are one piece
+    last = np.append(first[1:] - 1, len(left) - 1) if len(first) else first
+    begin, end = starts[left[first]].tolist(), (ends[left[last]] + 1).tolist()
+    view = memoryview(block)
+    pieces = [view[a:b] for a, b in zip(begin, end, strict=True)]
+    return b"".join([*pieces, view[tail:]])
