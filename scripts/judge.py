@@ -64,10 +64,10 @@ def findings(reading: Reading, judged_at: float | None) -> list[Found]:
         newest = run is server.run
         if judged_at is not None and newest:
             end = judged_at
-            every = reading.monitor.findings(server, run, now=judged_at, live=False, saved=False)
+            every = reading.monitor.history(server, run, now=judged_at, live=False, saved=False)
         else:
             end = READ_AT if run.newest_stamp is None else run.newest_stamp
-            every = reading.findings(server, run)
+            every = reading.history(server, run)
         found += [_found(run, one, end) for one in every]
     return found
 

@@ -26,6 +26,7 @@ MODEL = "Random-Qwen3-1.7B"
 
 _NUMBERS = frozenset((
     "prompt", "generation", "per_request", "running", "waiting", "kv", "prefix", "preemptions",
+    "deferred", "drafted", "accepted",
 ))  # fmt: skip
 _SERVER_KEYS = frozenset((
     "model", "args", "capacity", "kv_tokens", "seconds", "ready", "lines_before_ready",
@@ -249,6 +250,8 @@ class _Composer:
                 body = f"Engine {engine:03d}: {body}"
             file = "metrics.py:486" if head == "v0" else "loggers.py:310"
             yield self._line("APIServer", "INFO", file, body)
+            if "drafted" in mine:
+                yield self._line("APIServer", "INFO", "metrics.py:101", _drafts(mine, index, count))
 
     def _drift(self, engine: int, values: Mapping[str, Any]) -> float:
         """Return how far an engine's rate has wandered: a slow random walk back to 1."""
@@ -274,6 +277,7 @@ class _Composer:
             "generation": f"Avg generation throughput: {rate:.1f} tokens/s",
             "running": f"Running: {running} reqs",
             "waiting": f"Waiting: {round(now['waiting'])} reqs",
+            "deferred": f"Deferred: {round(now.get('deferred', 0))} reqs",
             "preemptions": f"Preemptions: {round(now.get('preemptions', 0))}",
             "kv": f"GPU KV cache usage: {_within(now['kv'], 100):.1f}%",
             "prefix": f"Prefix cache hit rate: {_within(now['prefix'], 100):.1f}%",
@@ -281,7 +285,21 @@ class _Composer:
         left_out = set(values.get("without", ()))
         if not now.get("preemptions"):
             left_out.add("preemptions")
+        if "deferred" not in now:
+            left_out.add("deferred")
         return ", ".join(text for key, text in parts.items() if key not in left_out)
+
+
+def _drafts(values: Mapping[str, Any], index: int, count: int) -> str:
+    """Return the line about draft tokens: drafted per second, the share of them accepted."""
+    drafted, share = _at(values["drafted"], index, count), _at(values["accepted"], index, count)
+    accepted = drafted * share
+    return (
+        f"SpecDecoding metrics: Mean acceptance length: {1 + 3 * share:.2f}, Accepted throughput: "
+        f"{accepted:.2f} tokens/s, Drafted throughput: {drafted:.2f} tokens/s, Accepted: "
+        f"{accepted * 10:.0f} tokens, Drafted: {drafted * 10:.0f} tokens, Per-position acceptance "
+        f"rate: {share:.3f}, Avg Draft acceptance rate: {share * 100:.1f}%"
+    )
 
 
 def _within(value: float, most: float = math.inf) -> float:

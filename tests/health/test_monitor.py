@@ -4,7 +4,7 @@ import pytest
 
 from vllm_watch.config import HealthSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Event, Looked, Sample
-from vllm_watch.health.findings import span_finding
+from vllm_watch.health.alertfindings import span_finding
 from vllm_watch.health.monitor import Monitor
 
 LOG = "vllm_Tiny_port1_realtime.log"

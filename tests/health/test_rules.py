@@ -31,6 +31,9 @@ guide = "g"
 """
 
 
+TRENDS = {"slows-as-expected", "slows-too-much", "sudden-drop", "no-recovery"}
+
+
 def levels() -> list[str]:
     tests = [test for rule in builtin_rules().rules for test in (*rule.when, *rule.clear)]
     names = [name for test in tests for name in (test.level, test.margin)]
@@ -89,6 +92,16 @@ def test_severities_are_those_of_the_guides() -> None:
         "gpu-throttled": "warning",
         "gpu-hot": "warning",
         "gpu-memory-full": "warning",
+        # HEALTH §9
+        "nothing-generated": "critical",
+        "prefill-binds": "warning",
+        "waits-though-free": "warning",
+        "runaway-generation": "note",
+        "deferred": "note",
+        "drafts-rejected": "note",
+        "engines-missing": "note",
+        "kv-override": "note",
+        "prefix-caching-off": "note",
     }
     assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
         "dead": "critical",
@@ -104,8 +117,8 @@ def test_what_is_hidden_exists() -> None:
     every: list[Rule | StateRule] = [*book.rules, *book.states.values()]
     ids = {rule.id for rule in every}
     for rule in every:
-        assert set(rule.hides) - {"*"} <= ids
-    assert book.hides("kv-cache-critical") == ("kv-cache-high",)
+        assert set(rule.hides) - {"*"} <= ids | TRENDS
+    assert book.hides("kv-cache-critical") == ("kv-cache-high", "over-capacity-start")
     assert book.hides("no such finding") == ()
 
 

@@ -78,11 +78,11 @@ async def test_the_cursor_goes_through_the_list_and_back_out() -> None:
     app = replay_app(log_of(SATURATED), start="2026-11-23 08:51:17")
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, "down")
-        assert "Requests put back into the queue" in text_of(screen, ".words")
+        assert "Few prefix cache hits" in text_of(screen, ".words")
         await pilot.press("escape", "down", "enter")
         await pilot.pause()
         assert isinstance(app.screen, EvidenceScreen)
-        assert "Few prefix cache hits" in text_of(app.screen, ".words")
+        assert "CUDA graphs are off" in text_of(app.screen, ".words")
         await pilot.press("escape", "escape")
         await pilot.pause()
         assert not isinstance(app.focused, Findings)
@@ -96,7 +96,7 @@ async def test_a_click_opens_the_finding_too() -> None:
         await pilot.click("#findings", offset=(10, 2 + 3))
         await pilot.pause()
         assert isinstance(app.screen, EvidenceScreen)
-        assert "Requests put back" in text_of(app.screen, ".words")
+        assert "Few prefix cache hits" in text_of(app.screen, ".words")
 
 
 async def test_a_file_that_is_gone_is_said(tmp_path: Path) -> None:

@@ -145,8 +145,30 @@ class HealthSettings:
     """Share (0 to 1) of the run's median rate per request below which throughput is near zero."""
     near_zero_lines: int = count(3)
     """Stats lines near zero, with requests running, before it is critical."""
+    nothing_lines: int = count(3)
+    """Stats lines in a row without a token, with requests running or waiting, before it is
+    critical: a long prefill leaves one such line."""
     far_below_share: float = ratio(0.50)
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
+
+    kv_override_factor: float = positive(2.0)
+    """How many times smaller than what fits `--num-gpu-blocks-override` must make the KV cache."""
+    waits_seconds: float = positive(180.0)
+    """Seconds for which requests must wait beside free memory and free slots: a warning."""
+    runaway_seconds: float = positive(900.0)
+    """Seconds for which the same few requests must generate alone to be without end."""
+    runaway_running: int = count(2)
+    """Running requests up to which they may be the same few."""
+    prefill_factor: float = positive(10.0)
+    """Prompt tokens per generated token from which on, beside a queue, prefill binds."""
+    draft_lines: int = count(6)
+    """Stats lines with draft tokens whose acceptance is looked at: about a minute."""
+    draft_acceptance_low: float = ratio(0.30)
+    """Share (0 to 1) of draft tokens accepted below which speculation hardly pays: a note."""
+    draft_acceptance_none: float = ratio(0.05)
+    """Share (0 to 1) of draft tokens accepted below which speculation costs: a warning."""
+    engines_missing_seconds: float = positive(60.0)
+    """Seconds of work in which an engine must have written no line to be missing."""
 
     imbalance_floor: int = count(4, least=0)
     """Running requests by which engines of one server may always differ."""
@@ -198,6 +220,9 @@ class AdviceSettings:
     """`--gpu-memory-utilization` (0 to 1) advised after the GPU ran out of memory. [PRESETS]"""
     out_of_memory_batched_tokens: int = count(2048)
     """`--max-num-batched-tokens` advised after the GPU ran out of memory. [PRESETS]"""
+
+    weights_share: float = ratio(0.85)
+    """Share (0 to 1) of a GPU that the weights take from which on the batch is not to blame."""
 
     prompt_heavy_share: float = ratio(0.50)
     """Share (0 to 1) of prompt tokens among all tokens from which on work is prompt-heavy."""

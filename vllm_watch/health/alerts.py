@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vllm_watch.config import AdviceSettings, HealthSettings
+from vllm_watch.health.levels import holds, level_of
 from vllm_watch.health.rules import Rule, RuleBook, Test
 from vllm_watch.health.signals import ServerSignals, Signals
 
@@ -49,10 +50,19 @@ class Span:
     """The values of the moment at which it fired: its sample is thinned one day."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
+    raised: float | None = None
+    """The first sample at which a test of the rule's `raised_when` held, None: at none."""
 
     def firing_at(self, time: float) -> bool:
         """Tell whether it fires at `time`."""
         return self.fired <= time and (self.until is None or time < self.until)
+
+
+class Streak(NamedTuple):
+    """Samples in a row that are past a level, without a longer pause between two of them."""
+
+    begin: float
+    newest: float
 
 
 @dataclass(slots=True)
@@ -63,8 +73,22 @@ class _Watch:
     needed: int
     of: int
     recent: deque[tuple[float, bool]]
+    seconds: float = 0.0
+    """For how long samples must be past the level in a row."""
     clear_run: int = 0
     firing: Span | None = None
+    streak: Streak | None = None
+    """Samples past the level in a row, where their time counts."""
+
+    def past_for(self, time: float, *, past: bool) -> bool:
+        """Take notice of a sample; tell whether those in a row cover enough time."""
+        if not self.seconds:
+            return True
+        before = self.streak
+        apart = before is None or time - before.newest > self.seconds / 2
+        begin = time if before is None or apart else before.begin
+        self.streak = Streak(begin, time) if past else None
+        return past and time - begin >= self.seconds
 
 
 @dataclass(slots=True)
@@ -158,10 +182,13 @@ class AlertMachine:
             for watch in alerts.watches:
                 moved = ((time + seconds, past) for time, past in watch.recent)
                 watch.recent = deque(moved, maxlen=watch.of)
+                if watch.streak is not None:
+                    watch.streak = Streak(*(time + seconds for time in watch.streak))
             for span in alerts.spans:
                 span.since += seconds
                 span.fired += seconds
                 span.until = None if span.until is None else span.until + seconds
+                span.raised = None if span.raised is None else span.raised + seconds
                 span.begun = None if span.begun is None else span.begun + seconds
                 span.returned = None if span.returned is None else span.returned + seconds
 
@@ -176,7 +203,7 @@ class AlertMachine:
 
     def _new_watch(self, rule: Rule) -> _Watch:
         needed, of = (int(self._number(name)) for name in rule.hold)
-        return _Watch(rule, needed, of, deque(maxlen=of))
+        return _Watch(rule, needed, of, deque(maxlen=of), self._number(rule.seconds))
 
     def _watch_silence(self, engine: int, time: float, *, busy: bool) -> None:
         """Begin and end the alerts of engines that fall silent while others are busy."""
@@ -210,6 +237,7 @@ class AlertMachine:
         if rule.each_round and not all(test.signal in signals for test in rule.when):
             return  # within a round of engines nothing can be told
         if watch.firing is not None:
+            self._raise(watch.firing, time, signals)
             better = self._cleared(rule, signals)
             cleared = better or self._unknown(rule, signals)
             watch.clear_run = watch.clear_run + 1 if cleared else 0
@@ -222,9 +250,13 @@ class AlertMachine:
         past = not idle and self._past(rule, signals)
         watch.recent.append((time, past))
         hits = [at for at, hit in watch.recent if hit]
+        if not watch.past_for(time, past=past):
+            return
         if past and len(hits) >= watch.needed:
             # A clock that goes back does not turn an alert round.
-            watch.firing = self._fire(alerts, rule, min(hits), time)
+            since = min(hits) if watch.streak is None else min(*hits, watch.streak.begin)
+            watch.firing = self._fire(alerts, rule, since, time)
+            self._raise(watch.firing, time, signals)
             watch.clear_run = 0
 
     def _fire(self, alerts: EngineAlerts, rule: Rule, since: float, time: float) -> Span:
@@ -238,6 +270,13 @@ class AlertMachine:
             span.begun = before.since if before.begun is None else before.begun
         self._keep(alerts, span)
         return span
+
+    def _raise(self, span: Span, time: float, signals: Mapping[str, float]) -> None:
+        """Take notice of the first sample that makes an alert worse."""
+        if span.raised is None and any(
+            self._holds(test, signals, unknown=False) for test in span.rule.raised_when
+        ):
+            span.raised = time
 
     def fresh(self) -> list[Span]:
         """Return the alerts that have fired since this was asked last."""
@@ -270,20 +309,7 @@ class AlertMachine:
         )
 
     def _holds(self, test: Test, signals: Mapping[str, float], *, unknown: bool) -> bool:
-        value = signals.get(test.signal)
-        if value is None:
-            return unknown
-        level, margin = self._number(test.level), self._number(test.margin)
-        if test.comparison == "below":
-            return value < level - margin
-        if test.comparison == "above":
-            return value > level + margin
-        if test.comparison == "at_most":
-            return value <= level - margin
-        return value >= level + margin
+        return holds(test, signals, self._settings, self._advice, unknown=unknown)
 
     def _number(self, level: str | float) -> float:
-        if not isinstance(level, str):
-            return level
-        owner = self._settings if hasattr(self._settings, level) else self._advice
-        return float(getattr(owner, level))
+        return level_of(level, self._settings, self._advice)

@@ -297,11 +297,24 @@ class EngineTrend:
         span.until = max(time, span.fired)
         # What is over is told by the figures at its worst: at its end it held no more.
         low, high = self.track.span(span.fired, math.nextafter(span.until, -math.inf))
-        rates = self.track.values("last_rate", low, high)
-        known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
-        at = min(known)[1] if known and name.startswith("slows") else max(low, high - 1)
-        at = min(at, len(self.track) - 1)
+        at = min(max(low, high - 1), len(self.track) - 1)
+        if name.startswith("slows"):
+            rates = self.track.values("last_rate", low, high)
+            known = [(rate, low + i) for i, rate in enumerate(rates) if rate is not None]
+            at = min(((rate, i) for rate, i in known if self._tells(i)), default=(0.0, at))[1]
         span.worst = self.slow_down(self.track.times[at]), self.track.sample(at)
+
+    def figures(self, span: TrendSpan, time: float) -> tuple[SlowDown, Mapping[str, float]]:
+        """Return how slow a trend that lasts was at `time`, or when it could be told last."""
+        low, high = self.track.span(span.fired, time)
+        at = self.track.index_at(time) or 0
+        if span.id.startswith("slows"):
+            at = next((i for i in reversed(range(low, high)) if self._tells(i)), at)
+        return self.slow_down(self.track.times[at]), self.track.sample(at)
+
+    def _tells(self, index: int) -> bool:
+        """Tell whether a fall could be told at a sample."""
+        return self.slow_down(self.track.times[index]).fall is not None
 
 
 def _track_of(keep: Keep | None) -> Keep | None:

@@ -22,6 +22,10 @@ _NUMBERS = (
     "data_parallel_size",
     "kv_cache_tokens",
     "max_concurrency",
+    "num_gpu_blocks",
+    "num_gpu_blocks_override",
+    "gpu_gib",
+    "kv_cache_gib",
 )
 
 
@@ -42,16 +46,23 @@ def facts_of(
         facts.setdefault("max_num_seqs", float(batch_limit))
     if isinstance(config.get("enforce_eager"), bool):
         facts["eager"] = float(bool(config["enforce_eager"]))
+    if isinstance(config.get("enable_prefix_caching"), bool):
+        facts["prefix_caching"] = float(bool(config["enable_prefix_caching"]))
+    if facts.get("num_gpu_blocks") and facts.get("num_gpu_blocks_override"):
+        facts["kv_override"] = facts["num_gpu_blocks"] / facts["num_gpu_blocks_override"]
+    if isinstance(config.get("kv_cache_dtype"), str):
+        facts["kv_cache_fp8"] = float("fp8" in str(config["kv_cache_dtype"]))
+    if isinstance(config.get("device_config"), str):
+        facts["cuda"] = float(str(config["device_config"]).startswith("cuda"))
     facts["custom_allreduce_off"] = float("custom_allreduce" in config)
     if model:
         facts["vision_language"] = float(_VISION.search(model) is not None)
         billions = model_billions(model)
         if billions is not None:
             facts["model_billions"] = billions
-    if "max_num_seqs" in facts and "max_concurrency" in facts:
-        whole = facts["max_concurrency"] * facts.get("data_parallel_size", 1.0)
-        if whole > 0:
-            facts["over_capacity"] = facts["max_num_seqs"] / whole
+    if "max_num_seqs" in facts and facts.get("max_concurrency", 0.0) > 0:
+        # Both are of each engine: every data-parallel rank has a scheduler of its own.
+        facts["over_capacity"] = facts["max_num_seqs"] / facts["max_concurrency"]
     return facts
 
 

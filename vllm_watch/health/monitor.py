@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
@@ -14,15 +15,19 @@ from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, St
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
+from vllm_watch.health.alertfindings import remember
 from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
-from vllm_watch.health.findings import Case, Finding, findings_at, findings_of, remember
+from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
 from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rules import RuleBook, known_rules
+from vllm_watch.health.told import findings_told
 from vllm_watch.health.trends import TrendMachine
 from vllm_watch.locations import user_rules_folder
 
+_OVER = frozenset({"dead", "stopped", "ended", "finished", "no-stats"})
+"""States after which no sample comes."""
 _AGE_SECONDS = 3_600.0
 """Seconds between two looks for servers that write no more."""
 
@@ -224,16 +229,36 @@ class Monitor:
         moment = state.since if over and state.since is not None else time
         # A stall says it all: what its last line told of a trend is beside the point.
         trends = self.trends(server, run).findings(run, moment) if state.name != "stalled" else ()
-        return Health(state, findings_at(self.case(server, run), state, time, trends))
+        case = replace(self.case(server, run), over=saved or state.name in _OVER)
+        return Health(state, findings_at(case, state, time, trends))
 
     def state(self, run: Run, time: float, *, live: bool, saved: bool) -> ServerState:
         """Return the state of any run, also an earlier one, at `time`."""
         return judge(run, time, live=live, saved=saved, rules=self._rules)
 
     def findings(
+        self,
+        server: Server,
+        run: Run,
+        *,
+        now: float,
+        live: bool,
+        saved: bool,
+        since: float = -math.inf,
+    ) -> tuple[Finding, ...]:
+        """Return what a run comes to: every finding up to `now` that was there after `since`.
+
+        Each stands once with its spans, the worst first, what it explains nested under it.
+        """
+        state = judge(run, now, live=live, saved=saved, rules=self._rules)
+        trends = self.trends(server, run).history(run, now)
+        case = replace(self.case(server, run), over=saved or state.name in _OVER)
+        return findings_told(case, state, now, trends, since)
+
+    def history(
         self, server: Server, run: Run, *, now: float, live: bool, saved: bool
     ) -> tuple[Finding, ...]:
-        """Return every finding that fired in a run up to `now`, the oldest first, none hidden."""
+        """Return every alert and trend of a run up to `now`, the oldest first, none hidden."""
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
         return findings_of(self.case(server, run), state, now, trends)

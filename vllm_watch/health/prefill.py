@@ -7,6 +7,10 @@ from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.jobs import JobWatch, answered
+from vllm_watch.health.robust import rise
+
+_MOST_FILLS = 40
+"""Samples by which a rise is judged."""
 
 
 def prefilled(
@@ -48,24 +52,30 @@ def prefilled(
 def kv_growth(run: Run, time: float, seconds: float) -> float | None:
     """Return by what share (0…) KV usage per running request rose in the last `seconds`.
 
-    The engine that grew most; 0 where it fell, None before that long with requests running.
+    The engine that grew most; 0 where it fell or only went up and down, None before that long
+    with requests running.
     """
     grown = []
     for engine in run.engines:
-        series = run.series[engine]
-        now, then = _fill(series, time), _fill(series, time - seconds)
-        if now is not None and then:
-            grown.append(max(0.0, now / then - 1))
+        fills = _fills(run.series[engine], time, seconds)
+        if fills is not None:
+            grown.append(rise(fills))
     return max(grown, default=None)
 
 
-def _fill(series: Series, time: float) -> float | None:
-    """Return KV usage ÷ requests running at a moment, None if nothing runs."""
-    index = series.index_at(time)
-    if index is None:
+def _fills(series: Series, time: float, seconds: float) -> list[float] | None:
+    """Return KV usage ÷ requests running over the last `seconds`, None before that long.
+
+    Of many samples every so many-th: a rise shows in some dozens.
+    """
+    first, last = series.index_at(time - seconds), series.index_at(time)
+    if first is None or last is None:
         return None
-    usage, running = series.value("kv_cache_usage", index), series.value("running", index)
-    return usage / running if usage is not None and running else None
+    usage = series.values("kv_cache_usage", first, last + 1)
+    ran = series.values("running", first, last + 1)
+    fills = [u / r for u, r in zip(usage, ran, strict=True) if u and r]
+    every = max(1, len(fills) // _MOST_FILLS)
+    return fills[::every] if len(fills) > 1 else None
 
 
 def _float(number: int | None) -> float | None:

@@ -18,6 +18,8 @@ FEWEST = 6
 TURNING = 1 / 3
 """Share of turning points from which on a series goes up and down rather than somewhere. Pure noise
 turns at 2/3 of its points, a trend at none (turning point test: Bienaymé, 1874)."""
+CERTAIN = 2.0
+"""Standard deviations of chance beyond which a rise is one: a textbook bound of 95 %."""
 ERRATIC = 0.15
 """Swing from which on it is erratic; steady captures lie at 0.02 to 0.10."""
 
@@ -40,6 +42,26 @@ def slope(values: Sequence[float]) -> float:
     """
     numbered = enumerate(values)
     return median((y - x) / (j - i) for (i, x), (j, y) in combinations(numbered, 2))
+
+
+def rise(values: Sequence[float]) -> float:
+    """Return by what share (0…) values rose from the first to the last, 0 where that is chance.
+
+    The slope is Theil's and Sen's, from the line through the medians; it counts only where the
+    pairs that rise outnumber those that fall beyond two standard deviations of chance (Kendall's
+    S, 1938: n (n − 1) (2 n + 5) ÷ 18). Of fewer than `FEWEST` values the ends are compared.
+    """
+    if len(values) < FEWEST:
+        return max(0.0, values[-1] / values[0] - 1) if len(values) > 1 and values[0] > 0 else 0.0
+    count, steep = len(values), slope(values)
+    middle = median(values)
+    first = middle - steep * (count - 1) / 2
+    pairs = combinations(values, 2)
+    rising = sum((later > sooner) - (later < sooner) for sooner, later in pairs)
+    chance = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    if steep <= 0 or rising < CERTAIN * chance:
+        return 0.0
+    return steep * (count - 1) / first if first > 0 else math.inf
 
 
 def swing(values: Sequence[float]) -> float:

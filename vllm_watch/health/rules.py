@@ -30,7 +30,9 @@ DERIVED_SIGNALS = frozenset(
             "running_share",
             "preempted",
         ),
-        *("swing", "length_used", "imbalance", "seen_share"),
+        *("swing", "length_used", "imbalance", "seen_share", "engines_missing"),
+        *("tokens", "prompts_per_token", "running_step", "kv_step", "draft_acceptance"),
+        *("not_filling", "flowing"),
     }
 )
 """Signals that are computed from samples (`signals.py`)."""
@@ -39,6 +41,9 @@ FACTS = frozenset(
         *("max_num_seqs", "max_model_len", "max_num_batched_tokens", "gpu_memory_utilization"),
         *("tensor_parallel_size", "data_parallel_size", "kv_cache_tokens", "max_concurrency"),
         *("eager", "custom_allreduce_off", "vision_language", "model_billions", "over_capacity"),
+        *("prefix_caching", "kv_override", "kv_cache_fp8", "cuda", "gpu_gib"),
+        "kv_cache_gib",
+        *("num_gpu_blocks", "num_gpu_blocks_override"),
     }
 )
 """Signals that the start-up tells (`facts.py`); all others are metrics of the catalogue."""
@@ -103,14 +108,24 @@ class Rule:
     """Name of what computes its flags (`advice.py`)."""
     expect: str = ""
     """What to expect from the change, where no figure says more."""
-    critical_with: str = ""
-    """The finding beside which this one is critical."""
-    critical_word: str = ""
-    """Its word then."""
-    critical_title: str = ""
-    """Its title then."""
     over: str = ""
     """What is said when it is over because its level was left; may hold what a title may."""
+    settled: str = ""
+    """What is to be done once it is over, where that is not what was to be done before."""
+    raised: Severity | None = None
+    """Its severity beside one of `raised_with`, or where a test of `raised_when` holds."""
+    raised_with: tuple[str, ...] = ()
+    """The findings beside which it is worse."""
+    raised_when: tuple[Test, ...] = ()
+    """Tests of a sample's values and of the start-up, one of which makes it worse."""
+    raised_word: str = ""
+    """Its word then."""
+    raised_title: str = ""
+    """Its title then."""
+    raised_remedy: str = ""
+    """Its remedy then."""
+    seconds: str | float = 0.0
+    """For how long its samples must be past the level in a row (a setting, or seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,8 @@ _RULE_KEYS = frozenset(
     {
         *("id", "word", "severity", "metric", "when", "clear", "hold", "recent", "title", "detail"),
         *("remedy", "guide", "hides", "scope", "unless", "clear_any", "each_round", "advice"),
-        *("expect", "critical_with", "critical_word", "critical_title", "over"),
+        *("expect", "raised", "raised_with", "raised_when", "raised_word", "raised_title", "over"),
+        *("raised_remedy", "seconds", "settled"),
     }
 )
 
@@ -230,10 +246,15 @@ def _rule(path: Path, entry: dict[str, Any]) -> Rule:
             entry.get("each_round", False),
             entry.get("advice", ""),
             entry.get("expect", ""),
-            entry.get("critical_with", ""),
-            entry.get("critical_word", entry["word"]),
-            entry.get("critical_title", entry["title"]),
             entry.get("over", f"{entry['word']}: over"),
+            entry.get("settled", ""),
+            _severity(where, entry["raised"]) if "raised" in entry else None,
+            tuple(entry.get("raised_with", ())),
+            tuple(_test(where, test) for test in entry.get("raised_when", ())),
+            entry.get("raised_word", entry["word"]),
+            entry.get("raised_title", entry["title"]),
+            entry.get("raised_remedy", entry["remedy"]),
+            _level(where, entry.get("seconds", 0.0)),
         )
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error
@@ -286,11 +307,14 @@ def _test(where: str, entry: dict[str, Any]) -> Test:
         raise RuleError(f"{where}: signal {signal!r} is no metric and no derived signal")
     for comparison in _COMPARISONS:
         if comparison in entry:
-            for level in (entry[comparison], entry.get("margin", 0.0)):
-                known = hasattr(HealthSettings(), str(level)) or hasattr(
-                    AdviceSettings(), str(level)
-                )
-                if isinstance(level, str) and not known:
-                    raise RuleError(f"{where}: level {level!r} is no setting")
-            return Test(signal, comparison, entry[comparison], entry.get("margin", 0.0))
+            level, margin = entry[comparison], entry.get("margin", 0.0)
+            return Test(signal, comparison, _level(where, level), _level(where, margin))
     raise RuleError(f"{where}: a test of {signal!r} needs one of {', '.join(_COMPARISONS)}")
+
+
+def _level(where: str, level: str | float) -> str | float:
+    """Return a number, or the name of a setting that there is."""
+    known = hasattr(HealthSettings(), str(level)) or hasattr(AdviceSettings(), str(level))
+    if isinstance(level, str) and not known:
+        raise RuleError(f"{where}: level {level!r} is no setting")
+    return level

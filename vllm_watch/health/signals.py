@@ -11,6 +11,7 @@ from statistics import median
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import DEFAULT_CADENCE, median_distance
+from vllm_watch.health import linesignals
 from vllm_watch.health.longcontext import context_per_request
 from vllm_watch.health.robust import swing
 
@@ -36,6 +37,7 @@ class Signals:
         self._rates: array[float] = array("d")
         self._newest: deque[float] = deque(maxlen=settings.swings_lines)
         self._before: Values = {}
+        self._drafted: deque[Values] = deque(maxlen=settings.draft_lines)
 
     def feed(self, values: Values, facts: Values | None = None) -> dict[str, float]:
         """Return the signals of a sample; what is unknown is not among them.
@@ -44,7 +46,9 @@ class Signals:
         prompts; `prompt_share`: prompt tokens ÷ all tokens in them. `rate_share`: tokens per second
         per running request ÷ the run's median of it; `prefill`: prompt throughput ÷ what is lacking
         of that. `running_share`: running ÷ the batch limit. `preempted`: requests put back.
-        `swing`: of the most recent rates. And all of `facts`, what the start-up told.
+        `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
+        `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of
+        `facts`, what the start-up told.
         """
         signals = {**(facts or {}), **values}
         running, waiting = values.get("running"), values.get("waiting")
@@ -56,6 +60,7 @@ class Signals:
         self._prompt_signals(signals, values)
         if running and "generation_tps" in values:
             self._rate_signals(signals, values["generation_tps"], running)
+        self._line_signals(signals, values)
         preempted = self._preempted(values)
         if preempted is not None:
             signals["preempted"] = preempted
@@ -66,6 +71,22 @@ class Signals:
             signals["length_used"] = context / signals["max_model_len"]
         self._before = values
         return signals
+
+    def _line_signals(self, signals: dict[str, float], values: Values) -> None:
+        """Add the signals that a line and the few before it tell."""
+        if "spec_acceptance_rate" in values:
+            self._drafted.append(values)
+        whole = len(self._drafted) == self._settings.draft_lines
+        share, low = signals.get("running_share"), self._settings.far_below_share
+        told = {
+            "tokens": linesignals.tokens(values),
+            "prompts_per_token": linesignals.prompts_per_token(values),
+            "running_step": linesignals.step("running", values, self._before),
+            "kv_step": linesignals.step("kv_cache_usage", values, self._before),
+            "draft_acceptance": linesignals.acceptance(self._drafted) if whole else None,
+            "not_filling": linesignals.not_filling(values, self._before, share, low),
+        }
+        signals |= {name: value for name, value in told.items() if value is not None}
 
     def _limit(self, signals: Values) -> float | None:
         """Return the batch limit behind a line: that of all engines for an aggregated one."""
@@ -149,9 +170,15 @@ class ServerSignals:
         imbalance = self._imbalance(engine, time)
         if imbalance is not None:
             signals["imbalance"] = imbalance
-        capacity = self.seen_capacity(time)
-        if capacity and "max_num_seqs" in facts:
-            signals["seen_share"] = facts["max_num_seqs"] / capacity
+        capacity, engines = self.seen_capacity(time), max(1, len(self._seen))
+        if ALL_ENGINES in self._seen:
+            engines = int(facts.get("data_parallel_size", 1.0))
+        if capacity and "max_num_seqs" in facts:  # the limit is each engine's
+            signals["seen_share"] = facts["max_num_seqs"] * engines / capacity
+        signals["flowing"] = sum(v.get("running", 0.0) for _, v in self._newest.values())
+        heard = len([one for one in self._newest if one != ALL_ENGINES])
+        if heard == len(self._newest) and signals.get("data_parallel_size", 1.0) > 1:
+            signals["engines_missing"] = signals["data_parallel_size"] - heard
         return signals
 
     def cadence(self, engine: int) -> float:

@@ -134,8 +134,7 @@ class TrendMachine:
         if until is not None and span.worst is not None:
             slow, row = span.worst
         else:
-            at = trend.track.index_at(time) or 0
-            slow, row = trend.slow_down(trend.track.times[at]), trend.track.sample(at)
+            slow, row = trend.figures(span, time)
         if span.id.startswith("slows"):
             return slow_finding(*place, slow, row)
         return change_finding(*place, row)

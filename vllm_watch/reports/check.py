@@ -148,6 +148,9 @@ def _finding_report(finding: Finding, tz: tzinfo) -> dict[str, object]:
         "engine": finding.engine,
         "since": _iso(finding.since, tz),
         "until": _iso(finding.until, tz),
+        "costs": list(finding.costs),
+        "spans": [[_iso(since, tz), _iso(until, tz)] for since, until in finding.lasted],
+        "explains": [_finding_report(one, tz) for one in finding.explains],
     }
 
 

@@ -28,7 +28,10 @@ _IDENTITY = frozenset(
     {"version", "model", "model_tag", "served_model_name", "host", "port", "address"}
 )
 _OF_ONE_RANK = frozenset({"dp_rank", "world_size"})
-_MEASURED = frozenset({"weights_gib", "graphs_gib", "gpu_blocks"})
+_MEASURED = frozenset(
+    {"weights_gib", "graphs_gib", "gpu_blocks", "gpu_gib", "num_gpu_blocks", "device_config"}
+)
+"""What the engine found, no flags."""
 _SECRET = re.compile(r"api_key|secret|password|(?:^|_)token$")
 HIDDEN = "(hidden)"
 """What stands for a secret: reports are sent to others."""
@@ -39,7 +42,7 @@ def configuration_of(run: Run) -> dict[str, object]:
     told = {
         name: _value(name, value)
         for name, value in run.config.items()
-        if name not in _IDENTITY and name not in CAPACITY and name not in _OF_ONE_RANK | _MEASURED
+        if name not in _IDENTITY | _OF_ONE_RANK | _MEASURED and name not in CAPACITY
     }
     rest = {name: told[name] for name in sorted(told) if name not in ALWAYS}
     return {**{name: told.get(name) for name in ALWAYS}, **rest}

@@ -125,10 +125,9 @@ def _fired(
         end = now if not over or run.newest_stamp is None else run.newest_stamp
         if end >= since:
             found += reading.monitor.findings(
-                server, run, now=end, live=not over, saved=saved or over
+                server, run, now=end, live=not over, saved=saved or over, since=since
             )
-    recent = [f for f in found if f.until is None or f.until >= since]
-    return worst_first(recent)
+    return worst_first(found)
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:

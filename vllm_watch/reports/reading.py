@@ -65,9 +65,16 @@ class Reading:
         return self.monitor.state(run, self.end(run), live=False, saved=saved)
 
     def findings(self, server: Server, run: Run) -> tuple[Finding, ...]:
-        """Return every finding that fired in a run, the oldest first."""
+        """Return what a run came to: each finding once, worst first, what it explains nested."""
         older = run is not server.run
         return self.monitor.findings(
+            server, run, now=self.end(run), live=False, saved=older or self.saved(server)
+        )
+
+    def history(self, server: Server, run: Run) -> tuple[Finding, ...]:
+        """Return every alert and trend of a run, the oldest first, none hidden."""
+        older = run is not server.run
+        return self.monitor.history(
             server, run, now=self.end(run), live=False, saved=older or self.saved(server)
         )
 

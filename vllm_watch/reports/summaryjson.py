@@ -84,6 +84,9 @@ def finding_json(finding: Finding, tz: tzinfo) -> Json:
         "flags": list(finding.flags),
         "formula": finding.formula or None,
         "expect": finding.expect or None,
+        "costs": list(finding.costs),
+        "spans": [[_iso(since, tz), _iso(until, tz)] for since, until in finding.lasted],
+        "explains": [finding_json(one, tz) for one in finding.explains],
     }
 
 

@@ -12,6 +12,7 @@ from vllm_watch.reports.summarywords import (
     FLEET_HEADS,
     SHAPES,
     FindingWords,
+    advice_words,
     engine_rows,
     facts_of,
     figure_rows,
@@ -92,8 +93,7 @@ def _finding(words: FindingWords, width: int, paint: Paint) -> Iterator[str]:
     head = f"{SHAPES[finding.severity]} {finding.severity}: {words.title}, {words.span}"
     for number, line in enumerate(wrapped(printable(head), width - 4)):
         yield _INDENT + ("  " if number else "") + paint(finding.severity, line)
-    told = [finding.detail, finding.remedy, " ".join(finding.flags), finding.formula]
-    told += [f"expect: {finding.expect}" if finding.expect else ""]
+    told = [finding.detail, *advice_words(words)]
     for text in filter(None, told):
         for line in wrapped(printable(text), width - 4):
             yield "    " + line
@@ -131,8 +131,8 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     for words in findings_in_words(summary.findings, zone):
         finding = words.finding
         head = f"**{finding.severity}: {markdown(words.title)}**, {markdown(words.span)}"
-        told = [head, *(markdown(text) for text in (finding.detail, finding.remedy) if text)]
+        told = [head, *(markdown(text) for text in (finding.detail,) if text)]
         yield f"- {SHAPES[finding.severity]} {'. '.join(told)}"
-        for flag in finding.flags:
-            yield f"  - {markdown(flag)}"
+        for text in advice_words(words):
+            yield f"  - {markdown(text)}"
     yield ""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from itertools import groupby
 
 from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, short_time
 from vllm_watch.core.metrics import METRICS, Metric
@@ -24,8 +23,6 @@ FLEET_HEADS = ("server", "state", "ready", "gen tok/s busy mean", "peak", "KV ma
 SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
 """A shape for each severity: colour is never the only sign."""
 
-MOST_ALIKE = 3
-"""Findings of one kind in a run that are told one by one."""
 _ALWAYS_SHOWN = METRICS[:6]
 Facts = list[tuple[str, str]]
 
@@ -113,60 +110,71 @@ class FindingWords:
     """One finding, or all that are alike, in words."""
 
     finding: Finding
-    """The newest of those that are alike."""
+    """The first of those that are alike."""
     title: str
     """With the engines it is about."""
     span: str
     """Since when and until when, and how often where that is often."""
+    explains: str = ""
+    """Titles of what it explains."""
 
 
 def findings_in_words(findings: Sequence[Finding], zone: tzinfo) -> list[FindingWords]:
-    """Return findings, the oldest first; those of several engines at the same time are one.
-
-    What came more than `MOST_ALIKE` times in a run is one, too: its newest, with how often it came.
-    """
-    by_id: dict[str, list[tuple[Finding, list[int]]]] = {}
-    for finding, engines in _of_all_engines(findings):
-        by_id.setdefault(finding.id, []).append((finding, engines))
-    told: list[FindingWords] = []
-    for alike in by_id.values():
-        if len(alike) <= MOST_ALIKE:
-            told += [_in_words(one, engines, _span(one, zone)) for one, engines in alike]
-        else:
-            first, newest = alike[0][0], alike[-1][0]
-            begin = _moment_words(first.since, newest.since, zone)
-            often = f"{len(alike):,} times since {begin}, at last {_span(newest, zone)}"
-            told.append(_in_words(newest, alike[-1][1], often))
-    return sorted(told, key=lambda words: words.finding.since or 0.0)
+    """Return findings in the order given; those of several engines that are alike are one."""
+    alike: dict[str, list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault(finding.id, []).append(finding)
+    return [_in_words(same, zone) for same in alike.values()]
 
 
-def _of_all_engines(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[int]]]:
-    """Yield findings, those of several engines at the same time as one, with their engines."""
+def advice_words(words: FindingWords) -> list[str]:
+    """Return what to do, with flags, arithmetic, gain and cost, and what else this explains."""
+    finding = words.finding
+    costs = "; ".join(cost.partition(": ")[2] for cost in finding.costs)
+    told = [
+        f"do: {finding.remedy}" if finding.remedy else "",
+        f"flags: {' '.join(finding.flags)}" if finding.flags else "",
+        f"because: {finding.formula}" if finding.formula else "",
+        f"expect: {finding.expect}" if finding.expect else "",
+        f"cost: {costs}" if costs else "",
+        f"explains: {words.explains}" if words.explains else "",
+    ]
+    return [text for text in told if text]
 
-    def key(finding: Finding) -> tuple[float, str, float]:
-        return finding.since or 0.0, finding.id, finding.until or math.inf
 
-    for _, alike in groupby(sorted(findings, key=key), key):
-        group = list(alike)
-        yield group[0], [finding.engine for finding in group if finding.engine is not None]
-
-
-def _in_words(finding: Finding, engines: Sequence[int], span: str) -> FindingWords:
-    title = finding.title
+def _in_words(alike: Sequence[Finding], zone: tzinfo) -> FindingWords:
+    first = alike[0]
+    engines = sorted({one.engine for one in alike if one.engine is not None})
+    title = first.title
     if engines:
         noun = "engine" if len(engines) == 1 else "engines"
         title += f" ({noun} {', '.join(map(str, engines))})"
-    return FindingWords(finding, title, span)
+    names: dict[str, str] = {}
+    for one in (one for finding in alike for one in finding.explains):
+        what = one.title.partition(":")[0]
+        names[what] = max(names.get(what, ""), one.title, key=len)
+    return FindingWords(first, title, _span(alike, zone), "; ".join(names.values()))
 
 
-def _span(finding: Finding, zone: tzinfo) -> str:
-    """Return since when and until when."""
-    if finding.since is None:
+def _span(alike: Sequence[Finding], zone: tzinfo) -> str:
+    """Return since when and until when, how often and how long in all where it was several times.
+
+    Of findings of several engines: from the first beginning to the last end.
+    """
+    spans = alike[0].lasted
+    begins = [finding.since for finding in alike if finding.since is not None]
+    ends = [finding.until for finding in alike]
+    if not begins:
         return "time unknown"
-    begin = moment_words(finding.since, zone)
-    if finding.until is None:
-        return f"since {begin}"
-    return f"{begin} – {moment_words(finding.until, zone)}"
+    begin = min(begins)
+    known = [end for end in ends if end is not None]
+    last = max(known) if len(known) == len(ends) else None
+    words = f"{_moment_words(begin, begin if last is None else last, zone)}"
+    words = f"since {words}" if last is None else f"{words} – {moment_words(last, zone)}"
+    if len(spans) == 1:
+        return words
+    whole = sum(end - start for start, end in spans if start is not None and end is not None)
+    return f"{len(spans):,} times, {words}, {duration(whole)} in all"
 
 
 def _moment_words(time: float | None, near: float | None, zone: tzinfo) -> str:

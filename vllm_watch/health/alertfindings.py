@@ -1,0 +1,204 @@
+"""Alerts as findings: their words with the figures of a moment, and their advice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from vllm_watch.config import HealthSettings
+from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.run import Run
+from vllm_watch.health.advice import ADVICE
+from vllm_watch.health.alerts import WHOLE_SERVER, Span
+from vllm_watch.health.finding import Case, Finding
+from vllm_watch.health.flags import costs_of
+from vllm_watch.health.longcontext import context_per_request, thousands
+from vllm_watch.health.rules import RECORDED_SCOPES, Rule
+from vllm_watch.health.shown import shown_value
+
+_WHOLE = frozenset(
+    {
+        *("max_num_seqs", "max_model_len", "max_num_batched_tokens"),
+        *("num_gpu_blocks", "num_gpu_blocks_override"),
+    }
+)
+"""Facts that are whole numbers."""
+
+
+def alert_finding(
+    case: Case,
+    span: Span,
+    time: float,
+    beside: Iterable[Span] = (),
+    *,
+    advised: float | None = None,
+    counted: bool = True,
+) -> Finding:
+    """Return what an alert says at `time`; its advice with the figures of `advised`.
+
+    `beside` are the other alerts; `counted` tells how often it came back.
+    """
+    rule, run = span.rule, case.run
+    words = Words(span_words(case, span, time))
+    raised = rule.raised is not None and is_raised(span, advised or time, beside)
+    title = rule.raised_title if raised else rule.title
+    compute = ADVICE.get(rule.advice)
+    advice = compute(case.situation(span.engine, advised or time)) if compute else None
+    several = len(run.engines) > 1 and span.engine not in (ALL_ENGINES, WHOLE_SERVER)
+    flapping = f" ({span.times} times)" if counted and span.times > 1 else ""
+    return Finding(
+        rule.id,
+        rule.raised_word if raised else rule.word,
+        rule.raised if raised and rule.raised else rule.severity,
+        title.format_map(words) + flapping,
+        rule.detail.format_map(words),
+        advice.remedy if advice else rule.raised_remedy if raised else rule.remedy,
+        rule.guide,
+        span.since,
+        span.engine if several else None,
+        metric=rule.metric,
+        flags=advice.flags if advice else (),
+        formula=advice.formula if advice else "",
+        expect=advice.expect if advice and advice.expect else rule.expect,
+        costs=costs_of(advice.flags, case.facts) if advice else (),
+    )
+
+
+def is_raised(span: Span, time: float, beside: Iterable[Span]) -> bool:
+    """Tell whether an alert is worse than its rule says by `time`, by itself or beside others."""
+    if span.raised is not None and span.raised <= time:
+        return True
+    return any(
+        other.rule.id in span.rule.raised_with
+        and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
+        and overlap(other, span)
+        for other in beside
+    )
+
+
+def overlap(one: Span, other: Span) -> bool:
+    """Tell whether two alerts fired at the same time."""
+    one_end = math.inf if one.until is None else one.until
+    other_end = math.inf if other.until is None else other.until
+    return one.fired < other_end and other.fired < one_end
+
+
+def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
+    """Return the words that a rule's texts may hold, with the figures of `time`."""
+    rule, run = span.rule, case.run
+    values, ran = figures_at(run, span, time)
+    words = {name: f"{value:,.4g}" for name, value in case.facts.items()}
+    for name in _WHOLE & case.facts.keys():
+        words[name] = f"{case.facts[name]:,.0f}"
+    if "over_capacity" in case.facts:
+        words["capacity"] = f"{case.facts['max_num_seqs'] / case.facts['over_capacity']:.1f}"
+    words |= in_words(values)
+    if "kv_override" in case.facts:
+        words["kv_override"] = f"{case.facts['kv_override']:.0f}"
+    words["heard"] = f"{len(ran)}"
+    words["value"] = words.get(rule.metric, "–")
+    words["limit"] = _limit_text(rule, case.settings.health)
+    words["excellent"] = shown_value(
+        "prefix_cache_hit_rate", case.settings.health.prefix_cache_excellent
+    )
+    printed = "preemptions" in values
+    words["how"] = "the line counts them" if printed else "inferred: running fell, waiting rose"
+    context = context_per_request(
+        values.get("kv_cache_usage"), case.facts.get("context_tokens"), values.get("running")
+    )
+    if context is not None:
+        words["context"] = thousands(context)
+    if len(ran) > 1:
+        words |= {"least": f"{min(ran):.0f}", "most": f"{max(ran):.0f}"}
+        words["mean"] = f"{sum(ran) / len(ran):.0f}"
+    return words
+
+
+def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
+    """Return what to say of an alert that has ended, and whether that is good news.
+
+    It is none where nothing was left to judge it by, or where something critical goes on.
+    """
+    time = span.fired if span.until is None else span.until
+    words = Words(span_words(case, span, time))
+    texts = {
+        "cleared": span.rule.over.format_map(words),
+        "few prompts": f"{span.rule.word}: too few prompts to judge",
+        "idle": f"{span.rule.word}: over, nothing runs",
+    }
+    goes_on = next(
+        (
+            other.rule.word
+            for other in beside
+            if other.rule.severity == "critical"
+            and other.firing_at(time)
+            and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
+        ),
+        None,
+    )
+    text = texts[span.ending]
+    if goes_on is not None:
+        return f"{text}; {goes_on} goes on", False
+    return text, span.ending != "few prompts"
+
+
+def remember(run: Run, spans: Iterable[Span]) -> None:
+    """Keep the figures at which alerts fired: their samples are thinned one day."""
+    for span in spans:
+        span.figures, span.ran = figures_at(run, span, span.fired)
+
+
+def figures_at(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], tuple[float, ...]]:
+    """Return the values behind an alert at `time`, and the running requests of each engine."""
+    recorded = span.rule.scope in RECORDED_SCOPES
+    if span.figures is not None and (time == span.fired or recorded):
+        return span.figures, span.ran
+    values = latest(run, None if span.engine == WHOLE_SERVER else span.engine, time)
+    return values, tuple(latest(run, one, time).get("running", 0.0) for one in run.engines)
+
+
+def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
+    """Return an alert as the finding that it was when it fired, `beside` the others."""
+    return alert_finding(case, span, span.fired, beside)
+
+
+def _limit_text(rule: Rule, settings: HealthSettings) -> str:
+    if not rule.when:
+        return "–"
+    test = rule.when[-1]
+    level = test.level
+    if isinstance(level, str):
+        if not hasattr(settings, level):
+            return "–"
+        level = float(getattr(settings, level))
+    if test.signal in METRIC_BY_NAME:
+        return shown_value(test.signal, level)
+    return f"{level * 100:.0f} %"
+
+
+def latest(run: Run, engine: int | None, time: float) -> dict[str, float]:
+    """Return the values of the newest sample at `time`, of one engine or added up."""
+    total: dict[str, float] = {}
+    for number in run.engines if engine is None else [engine]:
+        series = run.series.get(number)
+        index = series.index_at(time) if series else None
+        if series is None or index is None:
+            continue
+        for name, value in series.sample(index).items():
+            if METRIC_BY_NAME[name].total == "sum":
+                total[name] = total.get(name, 0.0) + value
+            else:
+                total[name] = max(total.get(name, 0.0), value)
+    return total
+
+
+def in_words(values: Mapping[str, float]) -> dict[str, str]:
+    """Return values of metrics as a person reads them."""
+    return {name: shown_value(name, value) for name, value in values.items()}
+
+
+class Words(dict[str, str]):
+    """Words of a template; what is unknown is a dash, never a wrong number."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"

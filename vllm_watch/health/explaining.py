@@ -1,0 +1,65 @@
+"""One trouble, one finding: what a finding explains is nested under it (`hides` in rules.toml)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from vllm_watch.health.finding import Finding
+from vllm_watch.health.rules import SEVERITIES, RuleBook
+
+
+def ancestors(identity: str, book: RuleBook, present: Iterable[str]) -> list[str]:
+    """Return the ids among `present` that explain a finding, what explains the others first.
+
+    What explains what explains it counts, too. Where two explain each other, neither is in it.
+    """
+    names = dict.fromkeys(present)
+    above = {name: _above(name, book, names) for name in names}
+    found = above.get(identity, set()) - {name for name in names if identity in above[name]}
+    return sorted(found, key=lambda name: (len(above[name]), name))
+
+
+def _above(identity: str, book: RuleBook, present: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    todo = [identity]
+    while todo:
+        below = todo.pop()
+        for name in present:
+            hides = book.hides(name)
+            if name not in found and name != below and (below in hides or "*" in hides):
+                found.add(name)
+                todo.append(name)
+    return found
+
+
+def explained(book: RuleBook, found: Sequence[Finding]) -> list[Finding]:
+    """Return findings of one moment, each with those that it explains nested under it."""
+    below: dict[str, list[Finding]] = {}
+    kept: list[Finding] = []
+    for finding in found:
+        above = ancestors(finding.id, book, (other.id for other in found))
+        if above:
+            below.setdefault(above[0], []).append(finding)
+        else:
+            kept.append(finding)
+    return [with_explained(finding, below.get(finding.id, ())) for finding in kept]
+
+
+def with_explained(finding: Finding, below: Iterable[Finding]) -> Finding:
+    """Return a finding with what it explains; it is as severe as the worst of that, at least."""
+    below = tuple(sorted(below, key=rank))
+    worst = max(
+        (finding.severity, *(one.severity for one in below)), key=lambda s: SEVERITIES.index(s)
+    )
+    return replace(finding, severity=worst, explains=(*finding.explains, *below))
+
+
+def rank(finding: Finding) -> tuple[int, float]:
+    """Return what findings of one moment are sorted by: the worst first, then the newest."""
+    return -SEVERITIES.index(finding.severity), -(finding.since or 0.0)
+
+
+def plain_remedies(book: RuleBook) -> Mapping[str, str]:
+    """Return the remedy of each rule as it is without a number."""
+    return {rule.id: rule.remedy for rule in book.rules}

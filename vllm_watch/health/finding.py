@@ -1,0 +1,73 @@
+"""What a finding is, and what a run is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vllm_watch.config import Settings
+from vllm_watch.core.run import Run
+from vllm_watch.health.alerts import WHOLE_SERVER, AlertMachine
+from vllm_watch.health.rules import RuleBook, Severity
+from vllm_watch.health.situation import Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a person should know about a server."""
+
+    id: str
+    word: str
+    """One or two words for it."""
+    severity: Severity
+    title: str
+    """What is seen, with its number and unit."""
+    detail: str
+    remedy: str
+    """What to do about it."""
+    guide: str
+    """Which guide says so."""
+    since: float | None
+    """Epoch seconds of the first evidence."""
+    engine: int | None = None
+    """The engine it is about, None: the whole server."""
+    until: float | None = None
+    """When it ended, None while it lasts."""
+    metric: str | None = None
+    """The metric that shows it best: whose chart is the evidence."""
+    flags: tuple[str, ...] = ()
+    """What to change, as complete words of vLLM's command line: `--max-num-seqs 256`."""
+    formula: str = ""
+    """The arithmetic behind the flags, with this server's own figures."""
+    expect: str = ""
+    """What to expect from the change."""
+    costs: tuple[str, ...] = ()
+    """What following the advice makes worse."""
+    spans: tuple[tuple[float | None, float | None], ...] = ()
+    """Since when and until when, of each time that it was so; None: still."""
+    explains: tuple[Finding, ...] = ()
+    """What is hidden because this one explains it."""
+
+    @property
+    def lasted(self) -> tuple[tuple[float | None, float | None], ...]:
+        """Every time that it was so, one at least."""
+        return self.spans or ((self.since, self.until),)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A run, and all that it is judged by."""
+
+    book: RuleBook
+    settings: Settings
+    run: Run
+    alerts: AlertMachine
+    facts: Mapping[str, float]
+    """What the start-up told, as numbers."""
+    over: bool = False
+    """No sample will come any more."""
+
+    def situation(self, engine: int | None, time: float) -> Situation:
+        """Return what advice starts from."""
+        known = None if engine == WHOLE_SERVER else engine
+        return Situation(self.run, known, time, self.settings, self.facts, self.over)

@@ -1,0 +1,104 @@
+"""Flags that findings advise: one value for each, and what following them costs (HEALTH §1, §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+DROP = "(drop)"
+"""Stands in place of a value where a flag is to be left out: `--enforce-eager (drop)`."""
+
+_UP: Mapping[str, str] = {
+    "max-num-seqs": "each request gets slower as more run beside it, and the KV cache fills more",
+    "max-num-batched-tokens": "longer steps: more time between two tokens of those that generate, "
+    "and more memory for activations",
+    "gpu-memory-utilization": "no room for anything else on the GPU; too near to 1 it runs out of "
+    "memory at the edge",
+    "max-model-len": "a request may take more of the KV cache",
+    "tensor-parallel-size": "GPUs exchange data for every layer",
+    "data-parallel-size": "each engine holds the whole weights, and has a KV cache of its own",
+}
+_DOWN: Mapping[str, str] = {
+    "max-num-seqs": "requests wait in the queue where they would have run at once",
+    "max-num-batched-tokens": "prompts take more steps: a longer time to the first token",
+    "gpu-memory-utilization": "a smaller KV cache: fewer requests at once",
+    "max-model-len": "longer prompts are refused",
+    "tensor-parallel-size": "each GPU holds more of the weights",
+}
+_ANY: Mapping[str, str] = {
+    "kv-cache-dtype": "a small loss of quality: test the answers",
+    "enforce-eager": "the start-up takes longer, and the graphs take some memory",
+    "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
+}
+_USUAL: Mapping[str, float] = {"gpu-memory-utilization": 0.9, "max-num-batched-tokens": 2048}
+"""Values of flags that were not given."""
+
+
+def flag_pair(flag: str) -> tuple[str, str]:
+    """Return a flag's name without dashes and its value, `DROP` where it is to be left out."""
+    name, _, value = flag.partition(" ")
+    return name.removeprefix("--"), value
+
+
+def costs_of(flags: Iterable[str], facts: Mapping[str, float]) -> tuple[str, ...]:
+    """Return what following flags makes worse, one sentence for each flag that costs anything.
+
+    `facts` are the present values: whether a flag goes up or down tells what it costs. Where the
+    log does not tell one, vLLM's usual value stands for it, or else one that is higher.
+    """
+    told = (_cost(*flag_pair(flag), facts) for flag in flags)
+    return tuple(dict.fromkeys(text for text in told if text))
+
+
+def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
+    if name in _ANY:
+        return f"--{name}: {_ANY[name]}"
+    present = facts.get(name.replace("-", "_"))
+    try:
+        wanted = float(value)
+    except ValueError:
+        return ""
+    if present is None:
+        present = (
+            0.0 if name in ("gpu-memory-utilization", "max-num-batched-tokens") else wanted + 1
+        )
+    told = (_UP if wanted > present else _DOWN).get(name)
+    return f"--{name}: {told}" if told else ""
+
+
+class Advised(Protocol):
+    """Whatever advises flags (a finding)."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Complete words of a command line."""
+        ...
+
+
+_Finding = TypeVar("_Finding", bound=Advised)
+
+
+def one_per_flag(
+    found: Iterable[_Finding],
+    plain: Callable[[_Finding], str],
+    values: dict[str, str] | None = None,
+) -> list[_Finding]:
+    """Return findings of one server, each flag advised once: by the first that names it.
+
+    A later one that names another value for it keeps its word (`plain`) and loses the number.
+    `values` holds what was advised before, and takes what is advised here.
+    """
+    values = {} if values is None else values
+    kept: list[_Finding] = []
+    for finding in found:
+        pairs = [flag_pair(flag) for flag in finding.flags]
+        clash = any(values.get(name, value) != value for name, value in pairs)
+        if clash:
+            finding = replace(  # type: ignore[type-var]
+                finding, flags=(), formula="", expect="", costs=(), remedy=plain(finding)
+            )
+        else:
+            values.update(pairs)
+        kept.append(finding)
+    return kept

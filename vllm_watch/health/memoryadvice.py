@@ -1,0 +1,188 @@
+"""Advice where memory binds: what makes the KV cache larger, what needs less of it (HEALTH §1).
+
+Each function gives one piece of advice for a situation, or None where the log does not tell what
+it takes. A number is never guessed, and none is below what was seen to run.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+from vllm_watch.health.flags import DROP
+from vllm_watch.health.situation import Advice, Situation
+
+_CARD = re.compile(r"total capacity of ([\d.]{1,12}) GiB")
+"""The size of a GPU in torch's out-of-memory error."""
+
+
+def free_cache(at: Situation) -> Advice | None:
+    """Advise what gives requests more of the KV cache, the most harmless first (HEALTH §1, §2, §9).
+
+    A cache made small by hand before everything else, then the GPU's memory, then a smaller batch
+    or smaller cache entries.
+    """
+    return drop_override(at) or more_memory(at) or _smaller_or_denser(at)
+
+
+def drop_override(at: Situation) -> Advice | None:
+    """Advise to let vLLM measure the cache where `--num-gpu-blocks-override` made it smaller."""
+    times = at.facts.get("kv_override")
+    if times is None or times <= at.settings.health.kv_override_factor:
+        return None
+    fit, left = at.facts["num_gpu_blocks"], at.facts["num_gpu_blocks_override"]
+    return Advice(
+        "drop --num-gpu-blocks-override",
+        (f"--num-gpu-blocks-override {DROP}",),
+        f"{fit:,.0f} blocks fit ÷ {left:,.0f} = {times:.1f}",
+        f"{times:.1f} times the KV cache, and as many more requests at once",
+    )
+
+
+def _smaller_or_denser(at: Situation) -> Advice | None:
+    """Advise a smaller batch and, as another way, a KV cache of 8 bits; either where it helps."""
+    smaller, denser = smaller_batch(at), _denser_cache(at)
+    if smaller is None or denser is None:
+        return smaller or denser
+    return replace(
+        smaller,
+        remedy=f"{smaller.remedy}, or {denser.remedy}",
+        flags=(*smaller.flags, *denser.flags),
+        expect=f"{smaller.expect}; or, with the same batch, {denser.expect}",
+    )
+
+
+def _denser_cache(at: Situation) -> Advice | None:
+    """Advise a KV cache of 8 bits on a CUDA device, where the log tells that it has 16."""
+    if at.facts.get("kv_cache_fp8") != 0 or not at.facts.get("cuda"):
+        return None
+    flag = "--kv-cache-dtype fp8"
+    return Advice(flag, (flag,), "8 bits instead of 16 for each number", "twice the KV cache")
+
+
+def more_memory(at: Situation) -> Advice | None:
+    """Advise to give the server the GPU's memory where the log shows that it has less.
+
+    With the sizes of GPU and cache in the log, by how much the cache grows; else a lower bound.
+    """
+    given, low = at.facts.get("gpu_memory_utilization"), at.settings.advice.gpu_memory_low
+    if given is None or given >= low:
+        return None
+    card, cache = at.facts.get("gpu_gib"), at.facts.get("kv_cache_gib")
+    if card and cache:
+        larger = cache + (low - given) * card
+        grows = f"from {cache:.1f} to {larger:.1f} GiB, {larger / cache:.1f} times"
+        formula = f"{cache:.1f} + ({low:.2f} − {given:.2f}) × {card:.1f} = {larger:.1f} GiB"
+    else:
+        grows = f"more than {low / given:.1f} times" if given > 0 else "by all of that"
+        formula = f"{low:.2f} ÷ {given:.2f}: the weights take their part of it only once"
+    return Advice(
+        f"--gpu-memory-utilization {given:.2f} → {low:.2f}",
+        (f"--gpu-memory-utilization {low:.2f}",),
+        formula,
+        f"the KV cache grows {grows}; up to {at.settings.advice.gpu_memory_high:.2f} is usual",
+    )
+
+
+def smaller_batch(at: Situation) -> Advice | None:
+    """Advise the smaller of half the batch limit and the capacity that samples show."""
+    advice = at.settings.advice
+    limit, seen, now = at.facts.get("max_num_seqs"), at.seen_capacity(), at.now()
+    if seen is None or now is None:
+        return None
+    half = None if limit is None else limit * advice.reduce_share
+    number = _rounded(min(seen, half) if half is not None else seen, at)
+    ran = math.floor(at.ran_freely() or 0)
+    if limit is not None and (seen >= limit or ran >= limit):
+        return None
+    running, usage = now
+    level = percent(advice.seen_capacity_kv)
+    shown = f"{level} × {running:.0f} running ÷ {usage * 100:.1f} %"
+    halved = f"half of {limit:.0f} = {half:.0f}; " if limit is not None else ""
+    multiple = f" → {number}" if number != round(min(seen, half or seen)) else ""
+    if ran > number:
+        number, multiple = ran, f" → {ran}: as many ran without a queue"
+    return Advice(
+        f"--max-num-seqs {f'{limit:.0f} → ' if limit is not None else ''}{number}",
+        (f"--max-num-seqs {number}",),
+        f"{halved}{shown} = {seen:.1f}{'; the smaller' if halved else ''}{multiple}",
+        f"KV cache at about {percent(min(1.0, advice.seen_capacity_kv * number / seen))}; "
+        "requests wait instead of being put back",
+    )
+
+
+def weights_too_large(at: Situation) -> Advice | None:
+    """Advise a smaller model or more GPUs where the weights alone fill the card (HEALTH §8).
+
+    Their size is what loading them took; a start-up that ran out of memory while it loaded them
+    is one as well.
+    """
+    loaded = [
+        weights
+        for moment in at.run.moments
+        if isinstance(weights := moment.event.fields.get("weights_gib"), float)
+    ]
+    phases = [moment.event.fields.get("phase") for moment in at.run.moments]
+    phases = [phase for phase in phases if phase]
+    card = _card_gib(at)
+    remedy = "quantise the model, spread it over more GPUs, or take a larger GPU"
+    if loaded and card:
+        share = max(loaded) / card
+        if share < at.settings.advice.weights_share:
+            return None
+        sizes = f"{max(loaded):.1f} of {card:.1f} GiB"
+        return Advice(remedy, formula=f"the weights take {sizes} = {percent(share)}")
+    if not loaded and phases and phases[-1] == "loading weights":
+        return Advice(remedy, formula="memory ran out while the weights were loaded")
+    return None
+
+
+def _card_gib(at: Situation) -> float | None:
+    """Return the memory of one GPU in GiB, as the start-up or torch's error tells it."""
+    told = at.facts.get("gpu_gib")
+    if told:
+        return told
+    texts = (text for m in at.run.moments for text in (m.event.text, *m.lines))
+    found = (match for text in texts if (match := _CARD.search(text)))
+    return max((float(match.group(1)) for match in found), default=None)
+
+
+def out_of_memory(at: Situation) -> Advice | None:
+    """Advise after the GPU ran out of memory, in the guide's order [PRESETS]."""
+    too_large = weights_too_large(at)
+    if too_large is not None:
+        return too_large
+    advice, flags = at.settings.advice, []
+    limit = at.facts.get("max_num_seqs")
+    if limit is not None:
+        number = max(1, math.floor(limit * advice.reduce_share))
+        flags.append(f"--max-num-seqs {number}")
+    if at.facts.get("gpu_memory_utilization", 1.0) > advice.out_of_memory_gpu_memory:
+        flags.append(f"--gpu-memory-utilization {advice.out_of_memory_gpu_memory:.2f}")
+    if at.facts.get("max_num_batched_tokens", math.inf) > advice.out_of_memory_batched_tokens:
+        flags.append(f"--max-num-batched-tokens {advice.out_of_memory_batched_tokens}")
+    if not flags:
+        return None
+    halved = f"half of {limit:.0f}" if limit is not None else "max_num_seqs is not in the log"
+    return Advice(
+        ", then ".join(flags[:2]),
+        tuple(flags),
+        f"{halved}; then the next flag, one after the other; quantise if that is not enough",
+        "less memory at once; each step leaves more to spare",
+    )
+
+
+def _rounded(number: float, at: Situation) -> int:
+    """Return an advised smaller number: a multiple of 8, below 16 a whole one (HEALTH §1)."""
+    advice = at.settings.advice
+    whole = max(1, math.floor(number))
+    if whole < advice.reduce_whole_below:
+        return whole
+    return whole // advice.reduce_multiple * advice.reduce_multiple
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in per cent, with a decimal where it is small."""
+    number = ratio * 100
+    return f"{number:.0f} %" if number >= 10 or number == round(number) else f"{number:.1f} %"

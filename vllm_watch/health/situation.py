@@ -1,0 +1,126 @@
+"""What advice starts from: a server at a moment, and what its samples show (HEALTH §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from vllm_watch.config import Settings
+from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.run import Run
+
+_RECENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to change."""
+
+    remedy: str
+    """In one short line, the number first."""
+    flags: tuple[str, ...] = ()
+    """Complete words of vLLM's command line."""
+    formula: str = ""
+    expect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A server at a moment, and what is known of it."""
+
+    run: Run
+    engine: int | None
+    """The engine that is spoken of, None: the whole server."""
+    time: float
+    settings: Settings
+    facts: Mapping[str, float]
+    over: bool = False
+    """No sample will come any more: the server has ended, or writes none."""
+
+    @property
+    def engines(self) -> float:
+        """Engines behind one line: the sum of all for an aggregated one."""
+        return self.facts.get("data_parallel_size", 1.0) if self.engine == ALL_ENGINES else 1.0
+
+    def recent(self) -> list[tuple[float, float]]:
+        """Return running requests and KV usage of each busy sample of the last minute.
+
+        Of the engine that is spoken of, for a whole server of the one that has most running;
+        of one engine each where a line is of several.
+        """
+        return max((self._recent_of(e) for e in self._numbers()), key=_busiest, default=[])
+
+    def now(self) -> tuple[float, float] | None:
+        """Return the medians of running requests and KV usage (0…1) of the last minute."""
+        recent = self.recent()
+        if not recent:
+            return None
+        return median(r for r, _ in recent), median(u for _, u in recent)
+
+    def seen_capacity(self) -> float | None:
+        """Return the requests that fill the cache to 80 %, by the last minute (HEALTH §1)."""
+        level = self.settings.advice.seen_capacity_kv
+        return median(level * r / u for r, u in self.recent()) if self.recent() else None
+
+    def ran_freely(self) -> float | None:
+        """Return the most requests that one engine ran without a queue and without a full cache.
+
+        Held for as many samples in a row as an alert needs, up to this moment; None where nothing
+        did. No smaller batch is worth advising (HEALTH §8).
+        """
+        hold, full = self.settings.health.hold_samples, self.settings.health.kv_cache_critical
+        most = 0.0
+        for engine in self._numbers():
+            held: list[float] = []
+            for running, waiting, usage in self._rows(engine):
+                free = bool(running) and waiting == 0 and usage < full
+                held = [*held[1 - hold :], running] if free and hold > 1 else [running] * free
+                if len(held) >= hold:
+                    most = max(most, min(held))
+        return most / self.engines or None
+
+    def fullest(self, least: float) -> tuple[float, float] | None:
+        """Return running requests and KV usage where a request took most of the cache, up to now.
+
+        Of samples with at least `least` requests running in one engine.
+        """
+        rows = [
+            (running / self.engines, usage)
+            for engine in self._numbers()
+            for running, _, usage in self._rows(engine)
+            if running / self.engines >= least and usage
+        ]
+        return max(rows, key=lambda row: row[1] / row[0], default=None)
+
+    def _rows(self, engine: int) -> Iterator[tuple[float, float, float]]:
+        """Yield running, waiting and KV usage of an engine's samples up to this moment."""
+        series = self.run.series.get(engine)
+        index = None if series is None else series.index_at(self.time)
+        if series is None or index is None:
+            return
+        names = ("running", "waiting", "kv_cache_usage")
+        for row in zip(*(series.values(name, 0, index + 1) for name in names), strict=True):
+            running, waiting, usage = row
+            if running is not None and usage is not None:
+                yield running, waiting or 0.0, usage
+
+    def _numbers(self) -> list[int]:
+        return self.run.engines if self.engine is None else [self.engine]
+
+    def _recent_of(self, engine: int) -> list[tuple[float, float]]:
+        series = self.run.series.get(engine)
+        index = None if series is None else series.index_at(self.time)
+        if series is None or index is None:
+            return []
+        start, end = series.span(series.times[index] - _RECENT_SECONDS + 1, series.times[index])
+        pairs = zip(
+            series.values("running", start, end),
+            series.values("kv_cache_usage", start, end),
+            strict=True,
+        )
+        return [(r / self.engines, u) for r, u in pairs if r and u]
+
+
+def _busiest(recent: list[tuple[float, float]]) -> float:
+    return max((running for running, _ in recent), default=0.0)

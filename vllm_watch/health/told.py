@@ -1,0 +1,263 @@
+"""What a run comes to: each finding once with its spans, worst first, one number for each flag.
+
+The screen shows what is wrong at a moment; this is the same over a whole run. At every moment a
+finding hides what it explains, so a finding is nested for the time that another one explains, and
+stands by itself for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.series import Series
+from vllm_watch.core.states import ServerState
+from vllm_watch.health.alertfindings import alert_finding, is_raised
+from vllm_watch.health.alerts import WHOLE_SERVER, Span
+from vllm_watch.health.explaining import ancestors, plain_remedies, with_explained
+from vllm_watch.health.finding import Case, Finding
+from vllm_watch.health.findings import states_of_run
+from vllm_watch.health.flags import one_per_flag
+from vllm_watch.health.rules import SEVERITIES
+
+Interval = tuple[float, float]
+"""Since and until in epoch seconds; infinity: still."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """All that was found of one id in one engine."""
+
+    id: str
+    engine: int
+    whole: bool
+    """It tells of the start-up: what explains it at any time explains it for good."""
+    intervals: list[Interval]
+    spans: list[Span] = field(default_factory=list)
+    """Of an alert."""
+    findings: list[Finding] = field(default_factory=list)
+    """Of a trend or a state, in the order of the intervals."""
+
+
+def findings_told(
+    case: Case,
+    state: ServerState,
+    time: float,
+    trends: Iterable[Finding] = (),
+    since: float = -math.inf,
+) -> tuple[Finding, ...]:
+    """Return every finding of a run up to `time` that fired after `since`: the worst first.
+
+    Each id stands once for each engine, with its spans; what another one explains is nested under
+    that. Of several numbers for one flag the best founded stays: that of the worst finding, of
+    equals of the one that lasted longest. `until` is None for what still fires.
+    """
+    groups = _groups(case, state, time, trends)
+    groups = [group for group in groups if group.intervals[-1][1] >= since]
+    below: dict[int, list[Finding]] = {}
+    kept: list[tuple[_Group, list[Interval]]] = []
+    for group in groups:
+        rest = group.intervals
+        for above in _above(case, group, groups):
+            rest, taken = _taken(case, group, above, rest)
+            if taken:
+                nested = _finding(case, group, taken, time)
+                below.setdefault(id(above), []).append(nested)
+        if rest:
+            kept.append((group, rest))
+    found = []
+    for group, rest in kept:
+        finding = _finding(case, group, rest, time)
+        found.append(with_explained(finding, below.pop(id(group), ())))
+    return _one_number_each(case, sorted(found, key=lambda one: _rank(case, one, time)))
+
+
+def _groups(case: Case, state: ServerState, time: float, trends: Iterable[Finding]) -> list[_Group]:
+    groups: dict[tuple[str, int, float], _Group] = {}
+    for span in case.alerts.spans():
+        if span.fired > time:
+            continue
+        whole = span.rule.scope == "server" and not span.rule.each_round
+        device = (span.figures or {}).get("gpu", -1.0) if span.rule.scope == "gpu" else -1.0
+        group = _Group(span.rule.id, span.engine, whole, [])
+        group = groups.setdefault((span.rule.id, span.engine, device), group)
+        over = span.until is not None and span.until <= time
+        group.intervals.append((span.since, span.until if over and span.until else math.inf))
+        group.spans.append(span)
+    for finding in (*trends, *states_of_run(case, state, time)):
+        engine = WHOLE_SERVER if finding.engine is None else finding.engine
+        group = _Group(finding.id, engine, False, [])
+        group = groups.setdefault((finding.id, engine, -1.0), group)
+        until = math.inf if finding.until is None else finding.until
+        group.intervals.append((-math.inf if finding.since is None else finding.since, until))
+        group.findings.append(finding)
+    for group in groups.values():
+        group.intervals = joined(group.intervals, case.settings.health.flap_seconds)
+    return list(groups.values())
+
+
+def joined(intervals: Iterable[Interval], pause: float) -> list[Interval]:
+    """Return intervals in order; those with no more than `pause` seconds between are one."""
+    kept: list[Interval] = []
+    for begin, end in sorted(intervals):
+        if kept and begin - kept[-1][1] <= pause:
+            kept[-1] = (kept[-1][0], max(end, kept[-1][1]))
+        else:
+            kept.append((begin, end))
+    return kept
+
+
+def split(
+    intervals: Sequence[Interval], others: Sequence[Interval], pause: float
+) -> tuple[list[Interval], list[Interval]]:
+    """Return what of `intervals` lies outside of the others, and what within.
+
+    The others reach half a pause further on both sides; a rest of no more than a pause is within.
+    """
+    wide = joined(((low - pause / 2, high + pause / 2) for low, high in others), 0.0)
+    outside: list[Interval] = []
+    inside: list[Interval] = []
+    for begin, end in intervals:
+        cuts = [(max(low, begin), min(high, end)) for low, high in wide]
+        within = [(low, high) for low, high in cuts if low < high or low == high in (begin, end)]
+        edges = [begin, *(edge for cut in within for edge in cut), end]
+        rest = list(zip(edges[::2], edges[1::2], strict=True))
+        kept = [one for one in rest if one[1] - one[0] > pause] if within else [(begin, end)]
+        short = [one for one in rest if one not in kept]
+        outside += kept
+        inside += joined([*within, *short], 0.0) if within else []
+    return outside, inside
+
+
+def _above(case: Case, group: _Group, groups: Sequence[_Group]) -> list[_Group]:
+    """Return what explains a group, what explains the others first."""
+    servers = {WHOLE_SERVER, ALL_ENGINES}
+    near = [
+        other
+        for other in groups
+        if other.engine == group.engine or servers & {other.engine, group.engine}
+    ]
+    names = ancestors(group.id, case.book, (other.id for other in near))
+    return [other for name in names for other in near if other.id == name]
+
+
+def _taken(
+    case: Case, group: _Group, above: _Group, rest: list[Interval]
+) -> tuple[list[Interval], list[Interval]]:
+    """Return what of `rest` is left beside what `above` explains, and the latter."""
+    outside, inside = split(rest, above.intervals, case.settings.health.flap_seconds)
+    return ([], rest) if group.whole and inside else (outside, inside)
+
+
+def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) -> Finding:
+    """Return a group as one finding for some of its time."""
+    spans = tuple(
+        (None if math.isinf(begin) else begin, None if math.isinf(end) else end)
+        for begin, end in intervals
+    )
+    if group.spans:
+        finding = _of_alerts(case, _within(group.spans, intervals) or group.spans, time)
+        settled = group.spans[-1].rule.settled
+        if settled and spans[-1][1] is not None:
+            finding = replace(finding, remedy=settled, flags=(), formula="", expect="", costs=())
+    else:
+        finding = max(group.findings, key=lambda one: (_worse(one), one.since or 0.0))
+    return replace(finding, since=spans[0][0], until=spans[-1][1], spans=spans)
+
+
+def _within(spans: Iterable[Span], intervals: Sequence[Interval]) -> list[Span]:
+    return [
+        span
+        for span in spans
+        if any(
+            begin <= (math.inf if span.until is None else span.until) and span.since <= end
+            for begin, end in intervals
+        )
+    ]
+
+
+def _of_alerts(case: Case, spans: list[Span], time: float) -> Finding:
+    """Return the longest of the worst alerts, with its figures at its worst."""
+    every = case.alerts.spans()
+    raised = [span for span in spans if span.rule.raised and is_raised(span, time, every)]
+    span = max(raised or spans, key=lambda span: _end(span, time) - span.since)
+    worst, last = _worst_moment(case, span, time), _last_moment(case, span, time)
+    found = [
+        alert_finding(case, span, worst, every, advised=moment, counted=False)
+        for moment in dict.fromkeys((last, worst))
+    ]
+    return next((finding for finding in found if finding.flags), found[0])
+
+
+def _end(span: Span, time: float) -> float:
+    return time if span.until is None else min(span.until, time)
+
+
+def _series(case: Case, span: Span) -> Series | None:
+    """Return the samples of an alert's engine, of a whole server those of its fullest engine."""
+    if span.engine != WHOLE_SERVER:
+        return case.run.series.get(span.engine)
+    return max((case.run.series[one] for one in case.run.engines), key=len, default=None)
+
+
+def _worst_moment(case: Case, span: Span, time: float) -> float:
+    """Return when the metric of an alert was at its worst.
+
+    The highest value where its rule has a lower bound for it, else the middle of its time.
+    """
+    series = _series(case, span)
+    if series is None:
+        return span.fired
+    low, high = series.span(span.since, _end(span, time))
+    if span.until is not None and span.until <= time:
+        high = max(low + 1, high - 1)  # the sample that ended it
+    test = next((test for test in span.rule.when if test.signal == span.rule.metric), None)
+    if high - low < 2 or (test is None and not span.rule.raised_with):
+        return span.fired
+    values = series.values(span.rule.metric, low, high)
+    known = [(value, low + at) for at, value in enumerate(values) if value is not None]
+    if test is None or test.comparison in ("at_least", "above"):
+        return series.times[max(known)[1]] if known else span.fired
+    return series.times[(low + high) // 2]
+
+
+def _last_moment(case: Case, span: Span, time: float) -> float:
+    """Return the last sample at which an alert was still so."""
+    if span.until is None or span.until > time:
+        return time
+    engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
+    times: list[float] = []
+    for engine in engines:
+        series = case.run.series.get(engine)
+        index = series.span(span.since, span.until)[1] if series else 0
+        times += series.times[max(0, index - 3) : index] if series else ()
+    return max((t for t in times if t < span.until), default=span.fired)
+
+
+def _rank(case: Case, finding: Finding, time: float) -> tuple[int, bool, float, float]:
+    """Return what a run's findings are sorted by: worst, states, longest, earliest first."""
+    states = {rule.id for rule in case.book.states.values()}
+    lasted = sum(
+        (time if end is None else end) - begin for begin, end in finding.spans if begin is not None
+    )
+    return -_worse(finding), finding.id not in states, -lasted, finding.since or 0.0
+
+
+def _worse(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+def _one_number_each(case: Case, found: list[Finding]) -> tuple[Finding, ...]:
+    """Return findings, each flag advised once, also by those that are nested."""
+    remedies = plain_remedies(case.book)
+
+    def plain(finding: Finding) -> str:
+        return remedies.get(finding.id, finding.remedy)
+
+    values: dict[str, str] = {}
+    kept = one_per_flag(found, plain, values)
+    return tuple(
+        replace(one, explains=tuple(one_per_flag(one.explains, plain, values))) for one in kept
+    )
