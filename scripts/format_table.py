@@ -26,6 +26,7 @@ from vllm_watch.parsing.formats import Formats  # noqa: E402
 from vllm_watch.parsing.loading import load_formats  # noqa: E402
 from vllm_watch.parsing.scanner import Scanner  # noqa: E402
 from vllm_watch.parsing.timestamps import StampClock, Zone  # noqa: E402
+from vllm_watch.parsing.wrappers import Unwrapper, Wrappers  # noqa: E402
 
 PAGE = ROOT / "docs" / "formats.md"
 ROWS = ROOT / "tests" / "parsing" / "format_rows.toml"
@@ -80,9 +81,8 @@ class Reader:
     def _frame_of(self, table: dict[str, Any], line: str) -> str:
         if self._formats.unwrapper.plain(line.encode()) != line.encode():
             return "`[json]`"
-        first = load_formats(self._frame).unwrapper
         for entry in table["wrapper"]:
-            only = type(first)([str(entry["pattern"])])
+            only = Unwrapper(Wrappers(patterns=[str(entry["pattern"])]))
             if only.strip(line) != line:
                 return f"wrapper `{entry['name']}`"
         return NOBODY

@@ -45,7 +45,7 @@ def _tells(server: Server) -> bool:
     """Tell whether anything of vLLM was in a log; say so if not, and if no sample was."""
     stamped = server.newest_stamp is not None
     if not stamped and not any(run.moments or run.series for run in server.runs):
-        if unpack := _unpacker(server.source):
+        if unpack := _unpacker(server.path):
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
         elif server.lines:
             lines = f"{server.lines:,} lines" if server.lines > 1 else "its one line"

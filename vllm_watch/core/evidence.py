@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from vllm_watch.core.reasons import DEATHS, ERRORS, INTERRUPT, Reason, reason_of
+from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
 from vllm_watch.core.run import Moment, Run
 
 STARTUP_TRACEBACK_SECONDS = 30.0
@@ -96,11 +96,16 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
             found.stop, found.stop_text = at, event.text
         elif _interrupted(moment):
             found.stop, found.stop_text = at, "interrupted from the keyboard, or asked to end"
-        elif event.kind in DEATHS and not _went_on(run, at, moment):
+        elif _is_death(moment) and not _went_on(run, at, moment):
             found.death = at
     phase = event.fields.get("phase")
     if isinstance(phase, str):
         found.phase = phase
+
+
+def _is_death(moment: Moment) -> bool:
+    """Tell whether an event says that the server is no more; a bare traceback by its error."""
+    return moment.event.kind in DEATHS or DEADLY in moment.event.fields
 
 
 def _interrupted(moment: Moment) -> bool:

@@ -26,13 +26,31 @@ class ServerName:
     """Port of its API."""
     stem: str
     """The file's name without ending: the name where model and port are unknown."""
+    part: str = ""
+    """Name before its lines, where several servers write into one file."""
 
     @property
     def text(self) -> str:
-        """`<model>:<port>`, else what is known, else the file's stem."""
+        """Its name in a stream of several, `<model>:<port>`, else the file's stem."""
+        if self.part:
+            return self.part
         if self.model and self.port:
             return f"{self.model}:{self.port}"
         return self.stem
+
+
+def source_of(path: str, part: str) -> str:
+    """Return the key of a server: its log's path, and in a stream of several its name there."""
+    return f"{path}#{part}" if part else path
+
+
+def name_in_stream(source: str, part: str) -> ServerName:
+    """Return what is known of a server by its source, in a stream of several by its `part`."""
+    if not part:
+        return name_from_path(source)
+    if source.endswith(f"#{part}"):  # the file's name speaks of the log's own server at best
+        return ServerName(None, None, printable(part), printable(part))
+    return replace(name_from_path(source), part=printable(part))
 
 
 def name_from_path(path: str) -> ServerName:

@@ -20,6 +20,8 @@ DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is no more."""
 ERRORS = frozenset({*DEATHS, "cause", "error", "traceback"})
 """Kinds of events that can say why."""
+DEADLY = "deadly"
+"""Field of a traceback whose error is itself the word for a death (`EngineDeadError`)."""
 INTERRUPT = "KeyboardInterrupt"
 """The exception of somebody who pressed Ctrl-C, or of a signal that asked to stop."""
 
@@ -67,8 +69,10 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
     best = min(_candidates(lines), key=lambda candidate: candidate[:2], default=None)
     if best is not None:
         return best[2]
-    telling = (line for line in lines if line.kind and "vague" not in line.fields)
-    first = next(telling, lines[0] if lines else None)
+    # An event speaks before the lines around it: a traceback by its error, not by its headline.
+    events = [line for line in lines if line.kind] or lines
+    telling = (line for line in events if "vague" not in line.fields)
+    first = next(telling, events[0] if events else None)
     return None if first is None else _reason(first, [])
 
 

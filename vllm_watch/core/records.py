@@ -230,6 +230,8 @@ class Batch:
     """Wall clock at which `trouble` began, None without trouble."""
     moved: float = 0.0
     """Seconds by which all times differ from the log's own: films of several logs."""
+    part: str = ""
+    """Name before the server's lines, where several servers write into one file."""
 
     @property
     def records(self) -> tuple[Record, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_from_path
+from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
@@ -73,6 +73,11 @@ class Server:
             if self.keep is not None and self.keep.forgets:
                 make_room(self.runs, self.keep)
         return self.runs[max(0, number - self.runs[0].number)]
+
+    @property
+    def path(self) -> str:
+        """Path of the log that it writes, also where others write there, too."""
+        return self.source.removesuffix(f"#{self.known.part}") if self.known.part else self.source
 
     @property
     def trouble_since(self) -> float | None:
@@ -208,8 +213,11 @@ class Store:
             self.servers[batch.source].past = batch.past
         servers = self._pasts if batch.stage == "past" else self.servers
         server = servers.get(batch.source)
+        if server is not None and batch.part and server.known.part != batch.part:
+            server.known = replace(server.known, part=batch.part)  # no longer alone in its log
+            server.name = self._names.name(server.source, server.known.text)
         if server is None:
-            known = name_from_path(batch.source)
+            known = name_in_stream(batch.source, batch.part)
             name = self._names.name(batch.source, known.text)
             stage: Stage = "newest" if batch.stage == "newest" else "whole"
             server = servers[batch.source] = Server(
@@ -220,7 +228,10 @@ class Store:
     def _complete(self, source: str) -> None:
         """Show the whole of a log in place of its newest part."""
         whole, newest = self._pasts.pop(source, None), self.servers.get(source)
-        if whole is None or newest is None:
+        if whole is None:
+            return
+        if newest is None:  # a server of a stream of several that had fallen silent before
+            self.servers[source] = whole
             return
         whole.troubles, whole.skew = newest.troubles, newest.skew
         whole.recording = newest.recording

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from vllm_watch.core.recorded import EngineRow
+from vllm_watch.core.naming import source_of
 from vllm_watch.core.records import (
     Amendment,
     Batch,
-    Event,
-    Item,
-    Requests,
-    RequestTable,
     Sample,
     SampleTable,
     Stage,
 )
-from vllm_watch.core.runs import RunCounter
 from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.part import Part
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone, has_stamp
-from vllm_watch.parsing.zonefinder import ZoneFinder, clock_for
+from vllm_watch.parsing.streams import MAIN, Streams
+from vllm_watch.parsing.timestamps import StampClock, Zone, has_stamp
+from vllm_watch.parsing.zonefinder import clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.commands import CommandOutput
@@ -36,9 +30,6 @@ from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream
 from vllm_watch.sources.standard_input import StandardInput
-
-UNSURE = ("modification time", "assumed")
-"""Sources of a zone that lines which arrive may correct."""
 
 PEEK = 64 * 1024
 """Bytes at a log's end in which its newest stamp is looked for."""
@@ -93,11 +84,9 @@ class FileReader:
             self._follower = SavedArchive(path, options.now)
         else:
             self._follower = Follower(path, following, companion=twin, start=start)
-        self._runs = RunCounter()
-        self.runs = Runs()
-        """What it told of its runs, for what is recorded beside it."""
-        self._scanner: Scanner | None = None
-        self._finder = ZoneFinder()
+        self._streams = Streams(formats.unwrapper)
+        self._parts = {MAIN: self._new_part()}
+        """The servers that write into this file, by the names before their lines."""
         self.caught_up = False
         """Whether it has been looked at to its end once."""
         self._said: str | None = None
@@ -110,22 +99,24 @@ class FileReader:
         empty = not self.caught_up and not self.twin
         if self.stage == "newest" and not self.caught_up:
             for chunk in _head_of(self.path):
-                batch = self._batch(chunk)
-                # What lies between is not known yet: no chart or alert may reach across it.
-                kept = (
-                    r for r in batch.items if not isinstance(r, Sample | Amendment | SampleTable)
-                )
-                yield replace(batch, items=tuple(kept))
+                for batch in self._batches(chunk):
+                    # What lies between is not known yet: no chart or alert may reach across it.
+                    kept = (
+                        r
+                        for r in batch.items
+                        if not isinstance(r, Sample | Amendment | SampleTable)
+                    )
+                    yield replace(batch, items=tuple(kept))
         for chunk in self._follower.read():
             empty = False
-            yield self._batch(chunk)
+            yield from self._batches(chunk)
         self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
             yield Batch(self.source, file=self.path)
         if self._follower.trouble != self._said:
             self._said, self._since = self._follower.trouble, self._follower.trouble_since
-            zone = self._zone()
+            zone = self._parts[MAIN].zone
             yield Batch(
                 self.source,
                 twin=self.twin,
@@ -137,34 +128,39 @@ class FileReader:
                 stage=self.stage,
             )
 
-    def completed(self, newest: FileReader) -> Batch:
-        """Return the word that the whole log has been read, and takes its newest part's place.
+    def completed(self, newest: FileReader) -> Iterator[Batch]:
+        """Yield the word that the whole log has been read, and takes its newest part's place.
 
         The zone that lines told while they arrived at `newest` holds for all of it.
         """
         self.stage = "whole"
-        shift = 0.0
-        if self._scanner and newest._zone().source == "arrival" and self._zone().source in UNSURE:
-            shift = self._scanner.clock.rezone(newest._zone())
-        zone = self._zone()
-        return Batch(
-            self.source,
-            tz=zone.tz,
-            zone_assumed=zone.assumed,
-            shift=shift,
-            file=self.path,
-            stage="complete",
-        )
+        for name, part in self._parts.items():
+            known = newest._parts.get(name)
+            shift = part.follow_zone(known.zone) if known is not None else 0.0
+            yield Batch(
+                source_of(self.source, name),
+                tz=part.zone.tz,
+                zone_assumed=part.zone.assumed,
+                shift=shift,
+                file=self.path,
+                stage="complete",
+                part=self._streams.name(name),
+            )
 
     def finish(self) -> Iterator[Batch]:
         """Yield a last line that lacks its newline."""
         for chunk in self._follower.finish():
-            yield self._batch(chunk)
+            yield from self._batches(chunk)
 
     @property
     def zone(self) -> Zone:
         """The zone of its stamps as known now."""
-        return self._zone()
+        return self._parts[MAIN].zone
+
+    @property
+    def runs(self) -> Runs:
+        """What it told of its own server's runs, for what is recorded beside it."""
+        return self._parts[MAIN].runs
 
     @property
     def trouble(self) -> str | None:
@@ -185,19 +181,34 @@ class FileReader:
         """Close the file."""
         self._follower.close()
 
-    def _batch(self, chunk: Chunk) -> Batch:
+    def _new_part(self) -> Part:
+        return Part(self._formats, self._options, twin=self.twin)
+
+    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
+        """Yield what a chunk tells of each server that writes into this file."""
+        continued = self._continues(chunk)
+        size = len(chunk.data)
+        for name, lines in self._streams.read(chunk.data, continued=continued):
+            own = MAIN if self.twin else name  # a companion belongs to its log's own server
+            batch = self._batch(own, lines, chunk, continued=continued)
+            told = "" if self.twin else self._streams.name(own)
+            yield replace(batch, size=size, part=told)
+            size = 0
+
+    def _batch(self, name: str, lines: bytes, chunk: Chunk, *, continued: bool) -> Batch:
+        """Return what lines tell of one server."""
         now = self._options.now()
-        scanner = self._ready_scanner(chunk.data, now)
-        scan = scanner.scan(chunk.data, continued=self._continues(chunk))
+        part = self._parts.get(name)
+        if part is None:
+            part = self._parts[name] = self._new_part()
+        clock = None if part.has_clock else self._clock(lines, now)
+        scan = part.scan(lines, clock, continued=continued)
         arrived = now if self.caught_up and self._options.live else None
-        shift = self._rezone(scanner, scan.newest_stamp, arrived)
-        if shift:
-            self.runs.shift(shift)
-        items = tuple(self._numbered(item, shift) for item in scan.items)
-        newest = scan.newest_stamp
-        zone = self._zone()
+        shift = part.rezone(scan.newest_stamp, arrived)
+        items = part.numbered(scan, shift)
+        newest, zone = scan.newest_stamp, part.zone
         return Batch(
-            self.source,
+            source_of(self.source, name),
             items,
             twin=self.twin,
             newest_stamp=newest if newest is None else newest + shift,
@@ -210,7 +221,6 @@ class FileReader:
             stats_like=scan.stats_like,
             damaged=scan.damaged,
             lines=scan.lines,
-            size=len(chunk.data),
             file=self.path,
             stage=self.stage,
             past=(min(chunk.offset + len(chunk.data), self.size), self.size)
@@ -224,38 +234,6 @@ class FileReader:
         end = (chunk.identity, chunk.offset + len(chunk.data))
         self._unended = None if chunk.data.endswith(b"\n") else end
         return continued
-
-    def _numbered(self, record: Item, shift: float) -> Item:
-        """Return the record with its run and, in the block that told the zone, its right time."""
-        run = self._runs.feed(record)
-        if isinstance(record, SampleTable | RequestTable):
-            return record.moved(shift, run) if shift or run else record
-        if isinstance(record, Sample):
-            if shift or run:
-                return replace(record, time=record.time + shift, run=run)
-            return record
-        if isinstance(record, EngineRow):
-            return replace(record, time=record.time + shift) if shift else record
-        if isinstance(record, Event | Requests):
-            self.runs.feed(record, run)
-            moved = record.time + shift if record.time is not None else None
-            return replace(record, time=moved, run=run) if shift or run else record
-        return record
-
-    def _zone(self) -> Zone:
-        return self._scanner.clock.zone if self._scanner else ASSUMED
-
-    def _ready_scanner(self, data: bytes, now: float) -> Scanner:
-        """Return the scanner; its clock is settled by the first block that holds a stamp."""
-        scanner = self._scanner
-        if scanner is None or scanner.clock.newest is None:
-            clock = self._clock(data, now)
-            if scanner is None:
-                clock = clock or StampClock(ASSUMED, time.gmtime(now).tm_year)
-                scanner = self._scanner = Scanner(self._formats, clock, twin=self.twin)
-            elif clock is not None:
-                scanner.clock = clock
-        return scanner
 
     def _clock(self, head: bytes, now: float) -> StampClock | None:
         plain = self._formats.unwrapper.plain
@@ -272,15 +250,6 @@ class FileReader:
         tail, modified = _tail(self.path)
         tail = plain(tail, dated=True) or head
         return clock_for(head, tail, modified or now, now, zone, capture.year)
-
-    def _rezone(self, scanner: Scanner, newest: float | None, arrived: float | None) -> float:
-        """Return the shift of all times if what arrived just now tells another zone."""
-        zone = scanner.clock.zone
-        if arrived is None or newest is None or zone.source not in UNSURE:
-            return 0.0
-        stamped = datetime.fromtimestamp(newest, zone.tz).replace(tzinfo=UTC)
-        found = self._finder.feed(stamped.timestamp(), arrived)
-        return scanner.clock.rezone(found) if found else 0.0
 
 
 def size_of(path: str) -> int:

@@ -144,12 +144,15 @@ class Ingest:
         """Read the past of large logs; between two slices of it look at what arrives."""
         while self._backlog and not stop.is_set():
             for item in self._backlog.read():
-                yield self._complete(item) if isinstance(item, FileReader) else item
+                if isinstance(item, FileReader):
+                    yield from self._complete(item)
+                else:
+                    yield item
                 if stop.is_set():
                     return
             yield from self._look(None, stop)
 
-    def _complete(self, reader: FileReader) -> Batch:
+    def _complete(self, reader: FileReader) -> Iterator[Batch]:
         """Let the whole of a log take the place of its newest part.
 
         Its companions are read again: what they told belongs to runs that were not known.
@@ -158,13 +161,14 @@ class Ingest:
         self._readers[reader.path] = reader
         if newest is None:  # a large companion: nothing of it was shown
             self._place()
-            return Batch(reader.source, twin=True, file=reader.path)
+            yield Batch(reader.source, twin=True, file=reader.path)
+            return
         newest.close()
         for twin in [r for r in self._readers.values() if r.source == reader.path and r.twin]:
             twin.close()
             self._readers[twin.path] = self._reader(twin.path, reader.path)
         self._place()
-        return reader.completed(newest)
+        yield from reader.completed(newest)
 
     def _concerned(self, changed: set[str] | None, pace: Pace | None) -> list[FileReader]:
         """Return the readers of the files that changed, of all that are due if it is not known."""

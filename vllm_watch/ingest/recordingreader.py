@@ -63,10 +63,10 @@ class RecordingReader(FileReader):
             yield batch
             yield from self._samples(batch)
 
-    def _batch(self, chunk: Chunk) -> Batch:
+    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
         rows = [row for line in chunk.data.split(b"\n") if (row := self._row(line)) is not None]
         trouble = self._trouble()
-        return Batch(
+        yield Batch(
             self.source,
             tuple(rows),
             twin=True,

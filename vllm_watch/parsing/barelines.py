@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from vllm_watch.core.reasons import DEADLY
 from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.formats import Formats, LineForm
@@ -96,7 +97,8 @@ class BareLines:
                     continue
                 if event.continues:
                     return replace(event, kind=form.kind, fields=fields, continues=False)
-                return replace(event, fields={**event.fields, **fields})
+                deadly = {DEADLY: True} if form.kind == "dead" else {}
+                return replace(event, fields={**event.fields, **fields, **deadly})
         return event
 
     def _event(self, block: bytes, start: int, position: int, end: int, line: str) -> Event | None:

@@ -13,7 +13,7 @@ from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader, Plan
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
 from vllm_watch.parsing.text import shown
-from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper
+from vllm_watch.parsing.wrappers import Unwrapper, Wrappers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,7 @@ class Formats:
     opaque_files: frozenset[str] = frozenset()
     opaque_words: tuple[bytes, ...] = ()
     access: Access | None = None
-    wrappers: list[str] = field(default_factory=list)
-    json_keys: JsonKeys = field(default_factory=JsonKeys)
+    wrappers: Wrappers = field(default_factory=Wrappers)
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
     known: list[re.Pattern[str]] = field(default_factory=list)
     """Lines that are recognised and hold nothing to keep."""

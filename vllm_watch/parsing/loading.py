@@ -28,7 +28,7 @@ from vllm_watch.parsing.samples import (
     event_values,
     parts_values,
 )
-from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper
+from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
 
 
 def load_formats(paths: Iterable[Path]) -> Formats:
@@ -142,16 +142,32 @@ def _add(formats: Formats, path: Path, table: dict[str, Any]) -> None:
 
 
 def _add_wrappers(formats: Formats, path: Path, table: dict[str, Any]) -> None:
-    formats.wrappers += [str(entry["pattern"]) for entry in table.get("wrapper", [])]
+    known, entries = formats.wrappers, table.get("wrapper", [])
     keys = {key: tuple(names) for key, names in table.get("json", {}).items() if key != "sample"}
+    loggers = table.get("logger", [])
+    formats.wrappers = Wrappers(
+        patterns=(*known.patterns, *(str(entry["pattern"]) for entry in entries)),
+        keys=JsonKeys(**keys) if keys else known.keys,
+        loggers=(*known.loggers, *(_logger_pattern(entry) for entry in loggers)),
+        anywhere=(*known.anywhere, *(str(e["anywhere"]) for e in entries if "anywhere" in e)),
+        server_words=(*known.server_words, *map(str, table.get("server_words", []))),
+    )
+    unwrapper = formats.unwrapper = Unwrapper(formats.wrappers)
+    for entry in entries:
+        check_samples(path, entry, unwrapper.strip)
+    for entry in loggers:
+        check_samples(path, entry, lambda line: unwrapper.logged(line.encode()).decode())
     if keys:
-        formats.json_keys = JsonKeys(**keys)
-    formats.unwrapper = Unwrapper(formats.wrappers, formats.json_keys)
-    for entry in table.get("wrapper", []):
-        check_samples(path, entry, formats.unwrapper.strip)
-    if keys:
-        plain = formats.unwrapper.plain
-        check_samples(path, table["json"], lambda line: plain(line.encode()).decode())
+        check_samples(path, table["json"], lambda line: unwrapper.plain(line.encode()).decode())
+
+
+def _logger_pattern(entry: Mapping[str, Any]) -> str:
+    """Return the pattern of one `[[logger]]` once it compiles and names what must be named."""
+    pattern = str(entry["pattern"])
+    for name in ("stamp", "logger", "level"):
+        if name not in re.compile(pattern).groupindex:
+            raise KeyError(f"(?P<{name}>…)")
+    return pattern
 
 
 def _known_pattern(entry: Mapping[str, Any]) -> re.Pattern[str]:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_LAYERS = 16
 """Wrappers inside each other that are taken off one line."""
@@ -25,6 +25,8 @@ _STAMP = re.compile(r"(?:\d{4}-)?(\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
 _PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
+_CLOCK = re.compile(rb"\d\d:\d\d:\d\d")
+_VLLM = b"vllm"
 _BREAKS = re.compile(r"[\r\n]+")
 
 
@@ -40,13 +42,45 @@ class JsonKeys:
     process: Sequence[str] = ()
 
 
+class NameBefore(NamedTuple):
+    """A name that stands before a line: whose line it is in a stream of several."""
+
+    name: str
+    start: int
+    end: int
+    """Where what holds the name stands in the line."""
+    changes: bool
+    """Whether a stamp is part of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrappers:
+    """What the format files say of that which stands around a line."""
+
+    patterns: Sequence[str] = ()
+    """Each for the beginning of a line; the group `part` names whose line it is."""
+    keys: JsonKeys = JsonKeys()
+    loggers: Sequence[str] = ()
+    """Envelopes of loggers other than vLLM's own: groups `time`, `logger` and `level`."""
+    anywhere: Sequence[str] = ()
+    """Literals of names that stand in some lines only."""
+    server_words: Sequence[str] = ()
+    """Literals of which one stands in a line that only a server's own process writes."""
+
+
 class Unwrapper:
     """Takes wrappers off, by the patterns of the format files."""
 
-    def __init__(self, patterns: Sequence[str] = (), keys: JsonKeys | None = None) -> None:
-        """Compile the patterns, each for the beginning of a line."""
-        self._patterns = [re.compile(pattern) for pattern in patterns]
-        self._keys = keys or JsonKeys()
+    def __init__(self, wrappers: Wrappers | None = None) -> None:
+        """Compile the patterns."""
+        wrappers = wrappers or Wrappers()
+        self._patterns = [re.compile(pattern) for pattern in wrappers.patterns]
+        self._raw = [re.compile(pattern.encode()) for pattern in wrappers.patterns]
+        self._loggers = [re.compile(pattern.encode()) for pattern in wrappers.loggers]
+        self._server_words = [word.encode() for word in wrappers.server_words]
+        self._keys = wrappers.keys
+        self.anywhere = tuple(literal.encode() for literal in wrappers.anywhere)
+        """Literals of names that stand in some lines of a log only."""
 
     def strip(self, line: str) -> str:
         """Return a line without the wrappers before it."""
@@ -59,11 +93,59 @@ class Unwrapper:
             line = line[found.end() :]
         return line
 
+    def name_before(self, head: bytes) -> NameBefore | None:
+        """Return the name among the wrappers at a line's beginning, None if there is none."""
+        at = 0
+        for _ in range(MOST_LAYERS):
+            found = next((m for p in self._raw if (m := p.match(head, at)) and m.end() > at), None)
+            if found is None:
+                return None
+            groups = found.groupdict()
+            if groups.get("part"):
+                name = groups["part"].decode("utf-8", "replace")
+                return NameBefore(name, at, found.end(), "time" in groups or _clocked(found))
+            at = found.end()
+        return None
+
+    def is_servers(self, line: bytes) -> bool:
+        """Tell whether only a server's own process writes such a line."""
+        return any(word in line for word in self._server_words)
+
+    def is_logged(self, line: bytes) -> bool:
+        """Tell whether a logger other than vLLM's own wrote a line."""
+        return self._logger_of(line) is not None
+
+    def logged(self, block: bytes) -> bytes:
+        """Return a block of whole lines with those of other loggers as vLLM writes them.
+
+        The logger's own time stays in front: it tells the year.
+        """
+        lines = block.split(b"\n")
+        for index, line in enumerate(lines):
+            if _VLLM in line and (found := self._logger_of(line)) is not None:
+                stamp, message = found["stamp"], _QUOTED.sub(rb".py: \1]", line[found.end() :])
+                file = found["logger"].rpartition(b".")[2]
+                envelope = b" ".join((found["level"], stamp[5:10], stamp[11:]))
+                lines[index] = b"%b %b [%b.py:0] %b" % (stamp, envelope, file, message)
+        return b"\n".join(lines)
+
+    def _logger_of(self, line: bytes) -> re.Match[bytes] | None:
+        """Return the envelope of another logger at a line's beginning, wrappers aside."""
+        head = line[:_LONGEST_HEAD]
+        for pattern in self._loggers:
+            found = pattern.search(head)
+            if found and not self.strip(head[: found.start()].decode("utf-8", "replace")).strip():
+                return found
+        return None
+
     def plain(self, block: bytes, *, dated: bool = False) -> bytes:
         """Return a block of whole lines with its JSON lines made plain.
 
-        With `dated` they keep their logger's own time in front: it tells the year.
+        With `dated` they keep their logger's own time in front: it tells the year; and so do
+        those of other loggers.
         """
+        if dated and self._loggers and _VLLM in block:
+            block = self.logged(block)
         if _OBJECT not in block or not self._keys.text:
             return block
         pieces: list[bytes] = []
@@ -143,6 +225,11 @@ class Unwrapper:
         message = _ANCHOR.sub(r".py: \1]", text)
         prefix = f"({process}) " if re.fullmatch(r"\w{1,60}", process) else ""
         return f"{prefix}{level} {stamp[1]} {stamp[2]} [{file}.py:0] {message}"
+
+
+def _clocked(found: re.Match[bytes]) -> bool:
+    """Tell whether a clock stands in what was matched."""
+    return _CLOCK.search(found.group()) is not None
 
 
 def _first(table: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -42,6 +42,8 @@ def clock_for(
         found = zone_from_offset(outer.stamped, outer.seen) if outer.zoned else None
         if zone is None and found is not None:
             zone = Zone(found, "outer stamp")
+    if year is None and first is not None:
+        year = _year_beside(head, first)
     if newest is None:
         newest = first
     if first is None or newest is None:
@@ -56,8 +58,37 @@ def clock_for(
     return StampClock(zone, year or year_of_first(first, newest, at, zone.tz))
 
 
+_DATED = re.compile(
+    rb"^(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\s{1,4}"
+    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\s",
+    re.MULTILINE,
+)
+"""A line of another logger in the same log, with its year (Ray's)."""
+
+
+def _year_beside(head: bytes, first: bytes) -> int | None:
+    """Return the year of the first stamp that a dated line beside it tells: the nearest."""
+    found = _DATED.search(head)
+    if found is None:
+        return None
+    try:
+        seen = datetime.fromisoformat(found.group(1).decode()).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    at = _nearest(first, seen)
+    return None if at is None else at.year
+
+
+def _nearest(stamp: bytes, seen: datetime) -> datetime | None:
+    """Return a stamp, read as UTC, in the year that brings it nearest to a moment."""
+    candidates = (moment(stamp, seen.year + step, UTC) for step in (-1, 0, 1))
+    known = [at for at in candidates if at is not None]
+    return min(known, key=lambda at: abs(at - seen), default=None)
+
+
 _OUTER = re.compile(
-    rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)? [^\n]{0,300}?"
+    rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?[\]:]{0,2}\s"
+    rb"[^\n]{0,300}?"
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
     rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 )
@@ -88,9 +119,7 @@ def outer_stamp(piece: bytes) -> OuterStamp | None:
         seen = datetime.fromisoformat(text)
     except ValueError:
         return None
-    candidates = (moment(found.group(3), seen.year + step, UTC) for step in (-1, 0, 1))
-    known = [at for at in candidates if at is not None]
-    nearest = min(known, key=lambda at: abs(at - seen), default=None)
+    nearest = _nearest(found.group(3), seen)
     return None if nearest is None else OuterStamp(nearest, seen, zone is not None)
 
 

@@ -28,9 +28,9 @@ def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) 
     watched tells more, so this is for servers of which nothing did.
     """
     newest = server.newest_stamp
-    if newest is None or is_stream(server.source):
+    if newest is None or is_stream(server.path):
         return
-    server.skew = _skew(server.source, newest, formats)
+    server.skew = _skew(server.path, newest, formats)
     modified = server.log_time(max((modified_at(file) or 0.0 for file in files), default=0.0))
     if modified is not None and abs(modified - newest) <= BELIEVED_SECONDS:
         server.run.arrive(min(modified, wall - server.skew))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TypeAlias
 
 from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
-from vllm_watch.core.naming import Names, ServerName, escaped, name_from_fields, name_from_path
+from vllm_watch.core.naming import Names, ServerName, escaped, name_from_fields, name_in_stream
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample
 
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
@@ -63,7 +63,7 @@ class RowMaker:
         """Yield the rows of a batch; the newest sample is held back until `flush`."""
         state = self._sources.get(batch.source)
         if state is None:
-            state = self._sources[batch.source] = _Source(name_from_path(batch.source))
+            state = self._sources[batch.source] = _Source(name_in_stream(batch.source, batch.part))
         if batch.twin:
             return
         state.tz = batch.tz

@@ -80,7 +80,7 @@ def look(
     )
     files = {logs.source: (logs.source, *logs.twins) for logs in reading.found.logs}
     judged = [
-        _judged(reading, server, files.get(server.source, ()), formats, since)
+        _judged(reading, server, files.get(server.path, ()), formats, since)
         for server in reading.servers
     ]
     return Present(judged, reading.found, reading.troubles, reading.wall)

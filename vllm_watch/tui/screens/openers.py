@@ -60,7 +60,7 @@ class Openers(Screen[None]):
 
         def lines() -> Excerpt:
             moved = server.moved  # a film of several logs tells other times than they do
-            return self._excerpts(server.source, since - moved, until - moved, server.tz)
+            return self._excerpts(server.path, since - moved, until - moved, server.tz)
 
         engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
         name = f"{row.model} {row.port}{engine}"

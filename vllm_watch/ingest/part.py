@@ -1,0 +1,95 @@
+"""What one server wrote into one file: its clock, its zone, its runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from vllm_watch.core.recorded import EngineRow
+from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
+from vllm_watch.core.runs import RunCounter
+from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.substitutes import Runs
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scanner import Scan, Scanner
+from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
+from vllm_watch.parsing.zonefinder import ZoneFinder
+
+UNSURE = ("modification time", "assumed")
+"""Sources of a zone that lines which arrive may correct."""
+
+
+class Part:
+    """Reads the lines of one server in a file; most files hold only one."""
+
+    def __init__(self, formats: Formats, options: ReadOptions, *, twin: bool) -> None:
+        """Start before the first line."""
+        self._formats = formats
+        self._options = options
+        self._twin = twin
+        self._counter = RunCounter()
+        self.runs = Runs()
+        """What it told of its runs, for what is recorded beside it."""
+        self._finder = ZoneFinder()
+        self._scanner: Scanner | None = None
+
+    @property
+    def zone(self) -> Zone:
+        """The zone of its stamps as known now."""
+        return self._scanner.clock.zone if self._scanner else ASSUMED
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether a stamp told year and zone."""
+        return self._scanner is not None and self._scanner.clock.newest is not None
+
+    def scan(self, data: bytes, clock: StampClock | None, *, continued: bool) -> Scan:
+        """Read lines; `clock` is what they tell of year and zone, until one is known."""
+        if self._scanner is None:
+            year = time.gmtime(self._options.now()).tm_year
+            clock = clock or StampClock(ASSUMED, year)
+            self._scanner = Scanner(self._formats, clock, twin=self._twin)
+        elif clock is not None and self._scanner.clock.newest is None:
+            self._scanner.clock = clock
+        return self._scanner.scan(data, continued=continued)
+
+    def numbered(self, scan: Scan, shift: float) -> tuple[Item, ...]:
+        """Return records with their run, and their right time where the zone was just found."""
+        return tuple(self._numbered(item, shift) for item in scan.items)
+
+    def rezone(self, newest: float | None, arrived: float | None) -> float:
+        """Return the shift of all times if what arrived just now tells another zone."""
+        if self._scanner is None or arrived is None or newest is None:
+            return 0.0
+        zone = self.zone
+        if zone.source not in UNSURE:
+            return 0.0
+        stamped = datetime.fromtimestamp(newest, zone.tz).replace(tzinfo=UTC)
+        found = self._finder.feed(stamped.timestamp(), arrived)
+        shift = self._scanner.clock.rezone(found) if found else 0.0
+        if shift:
+            self.runs.shift(shift)
+        return shift
+
+    def follow_zone(self, other: Zone) -> float:
+        """Take over the zone that lines told while they arrived; return the shift of all times."""
+        if self._scanner is None or other.source != "arrival" or self.zone.source not in UNSURE:
+            return 0.0
+        return self._scanner.clock.rezone(other)
+
+    def _numbered(self, record: Item, shift: float) -> Item:
+        run = self._counter.feed(record)
+        if isinstance(record, SampleTable | RequestTable):
+            return record.moved(shift, run) if shift or run else record
+        if isinstance(record, Sample):
+            if shift or run:
+                return replace(record, time=record.time + shift, run=run)
+            return record
+        if isinstance(record, EngineRow):
+            return replace(record, time=record.time + shift) if shift else record
+        if isinstance(record, Event | Requests):
+            self.runs.feed(record, run)
+            moved = record.time + shift if record.time is not None else None
+            return replace(record, time=moved, run=run) if shift or run else record
+        return record

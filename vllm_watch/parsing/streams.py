@@ -1,0 +1,139 @@
+"""Several servers in one stream told apart by the names before their lines (FORMATS §6).
+
+`kubectl logs --prefix`, stern, compose and journald write the lines of many pods or containers
+into one log, each behind a name. The first name that writes as a server is the log's own server,
+as is every line without a name; each further one is a server of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from vllm_watch.parsing.text import without_escapes
+from vllm_watch.parsing.wrappers import Unwrapper
+
+MAIN = ""
+"""The part of a log that is its own server."""
+_LOOKED_AT = 16
+"""Lines at a block's beginning in which a name is looked for; a stream with names has them in
+all of its lines, but for a headline or two."""
+_MOST_NAMES = 256
+_LONGEST_HEAD = 400
+_ORDINARY = re.compile(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
+"""Beginnings of lines that nothing stands before: most logs have only such."""
+_LINE_OF_VLLM = (b".py:", b" pid=")
+"""What stands in the lines of vLLM only, not in those of a gateway or a database beside it."""
+
+
+class Streams:
+    """Parts one file's lines; remembers which names there were."""
+
+    def __init__(self, unwrapper: Unwrapper) -> None:
+        """Take names and loggers off by the patterns of the format files."""
+        self._unwrapper = unwrapper
+        self._named = False
+        self._logged = False
+        self._prefixes: dict[bytes, str] = {}
+        """What stands before the lines of a name, where that never changes."""
+        self._servers: dict[str, str] = {}
+        """Names that write as servers, and the part that each is."""
+        self._vllm: set[str] = set()
+        """Names with lines of vLLM."""
+        self._newest = MAIN
+
+    def name(self, part: str) -> str:
+        """Return what a part is called, empty while its log holds only one server."""
+        if len(self._servers) < 2:
+            return ""
+        return next((name for name, own in self._servers.items() if own == part), "")
+
+    def read(self, block: bytes, *, continued: bool = False) -> list[tuple[str, bytes]]:
+        """Return the parts of a block of whole lines, each with its lines in order.
+
+        The lines of a name come without it; those of a logger other than vLLM's own as vLLM's.
+        `continued` tells that the block begins within the line that the last one ended in.
+        """
+        if not self._named:
+            self._named = self._begins(block)
+        if not self._logged:
+            self._logged = any(map(self._unwrapper.is_logged, _first_lines(block)))
+        parts = self._parted(block, continued=continued) if self._named else [(MAIN, block)]
+        if self._logged:
+            parts = [(part, self._unwrapper.logged(lines)) for part, lines in parts]
+        return parts
+
+    def _begins(self, block: bytes) -> bool:
+        if any(literal in block for literal in self._unwrapper.anywhere):
+            return True
+        return any(self._named_line(line)[0] is not None for line in _first_lines(block))
+
+    def _parted(self, block: bytes, *, continued: bool) -> list[tuple[str, bytes]]:
+        lines = block.splitlines(keepends=True) if b"\r" not in block else _lines(block)
+        named = [self._named_line(line) for line in lines]
+        if continued and named:
+            named[0] = (self._newest, lines[0])
+        for name, line in named:
+            if name is not None:
+                self._learn(name, line)
+        parts: dict[str, list[bytes]] = {}
+        for name, line in named:
+            part = self._part_of(name)
+            if part is not None:
+                parts.setdefault(part, []).append(line)
+        if named:
+            self._newest = named[-1][0] or MAIN
+        return [(part, b"".join(parts[part])) for part in sorted(parts)]
+
+    def _learn(self, name: str, line: bytes) -> None:
+        """Take notice of a name's line: whether it is vLLM's, and a server's."""
+        if name in self._servers:
+            return
+        if any(word in line for word in _LINE_OF_VLLM):
+            self._vllm.add(name)
+        if len(self._servers) < _MOST_NAMES and self._unwrapper.is_servers(line):
+            self._servers[name] = name if self._servers else MAIN
+
+    def _part_of(self, name: str | None) -> str | None:
+        """Return the part that a line belongs to, None if it is not vLLM's."""
+        if name is None or not self._servers:
+            return MAIN
+        known = self._servers.get(name)
+        if known is not None:
+            return known
+        return MAIN if name in self._vllm else None
+
+    def _named_line(self, line: bytes) -> tuple[str | None, bytes]:
+        """Return the name before a line, None if there is none, and the line without it."""
+        for prefix, name in self._prefixes.items():
+            if line.startswith(prefix):
+                return name, line[len(prefix) :]
+        plain = without_escapes(line) if line.startswith(b"\x1b") else line
+        found = self._unwrapper.name_before(plain[:_LONGEST_HEAD])
+        if found is None:
+            return None, line
+        if found.changes:  # a stamp within it: what is read later takes it off
+            return found.name, line
+        if found.start == 0 and plain is line and len(self._prefixes) < _MOST_NAMES:
+            self._prefixes[line[: found.end]] = found.name
+        return found.name, plain[: found.start] + plain[found.end :]
+
+
+def _first_lines(block: bytes) -> Iterable[bytes]:
+    """Yield those of a block's first lines that something may stand before."""
+    start = 0
+    for _ in range(_LOOKED_AT):
+        end = block.find(b"\n", start)
+        stop = len(block) if end < 0 else end
+        if not _ORDINARY.match(block, start, stop):
+            yield block[start : min(stop, start + _LONGEST_HEAD)]
+        if end < 0:
+            return
+        start = end + 1
+
+
+def _lines(block: bytes) -> list[bytes]:
+    """Return the lines of a block with their ends; a carriage return ends none."""
+    lines = [line + b"\n" for line in block.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]
