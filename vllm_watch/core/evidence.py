@@ -16,6 +16,8 @@ _LONG_AGO = -math.inf
 """When something happened of which neither a stamp nor an arrival is known."""
 _SERVED = frozenset({"version", "server_up", "ready", "process_started"})
 """Kinds of events that only a server writes, no run of the class `LLM`."""
+_PROGRESS = frozenset({"phase", "capacity", "server_up", "ready"})
+"""Kinds of events that show that a start-up goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ class Offline:
 
     def over(self, quiet: bool) -> bool:
         """Tell whether it has finished; a full bar may be one of several while it is not quiet."""
-        return self.left if not self.done else self.left or quiet
+        if self.prompts is None:
+            return self.left
+        return self.done and (self.left or quiet)
 
     @property
     def text(self) -> str:
@@ -78,6 +82,9 @@ def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
         _weigh_end(found, at, moment)
     if found.ready is None and found.death is None and found.stop is None:
         _weigh_traceback(found, run, now, placed, saved=saved)
+        _weigh_worker(found, now, placed, saved=saved)
+    if found.death is not None and _torn_down(run, placed):
+        found.death = None
     if found.death is not None:
         _weigh_reason(found, found.death, placed)
     elif found.stop is None:
@@ -92,7 +99,9 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
     elif event.kind == "no_stats":
         found.no_stats = True
     elif found.stop is None and found.death is None:
-        if event.kind == "stop" or (event.kind == "shutting_down" and not event.twin):
+        if event.kind == "served":
+            found.ready = at if found.ready is None else min(found.ready, at)
+        elif event.kind == "stop" or (event.kind == "shutting_down" and not event.twin):
             found.stop, found.stop_text = at, event.text
         elif _interrupted(moment):
             found.stop, found.stop_text = at, "interrupted from the keyboard, or asked to end"
@@ -148,6 +157,31 @@ def _weigh_traceback(
         if not followed and (saved or now - at > STARTUP_TRACEBACK_SECONDS):
             found.death = at
             return
+
+
+def _weigh_worker(
+    found: Evidence, now: float, placed: list[tuple[float, Moment]], *, saved: bool
+) -> None:
+    """A worker's exception ends a start-up unless the start-up goes on after it.
+
+    The engine may wait for that worker for ever, without a word that it failed.
+    """
+    failed = [at for at, moment in placed if moment.event.kind == "worker_failed"]
+    if found.death is not None or not failed:
+        return
+    went_on = any(at > failed[0] and moment.event.kind in _PROGRESS for at, moment in placed)
+    if not went_on and (saved or now - failed[0] > STARTUP_TRACEBACK_SECONDS):
+        found.death = failed[0]
+
+
+def _torn_down(run: Run, placed: list[tuple[float, Moment]]) -> bool:
+    """Tell whether the only errors of a finished run without a server are of its tear-down."""
+    bar = run.prompts
+    if bar is None or bar.event.fields.get("done") != bar.event.fields.get("total"):
+        return False
+    kinds = {moment.event.kind for _, moment in placed}
+    errors = [moment.event for _, moment in placed if moment.event.kind in ERRORS]
+    return not kinds & _SERVED and all("teardown" in event.fields for event in errors)
 
 
 def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Moment]]) -> None:

@@ -18,7 +18,7 @@ from vllm_watch.core.run import Moment
 TRACEBACK = "Traceback (most recent call last):"
 DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is no more."""
-ERRORS = frozenset({*DEATHS, "cause", "error", "traceback"})
+ERRORS = frozenset({*DEATHS, "cause", "error", "traceback", "worker_failed"})
 """Kinds of events that can say why."""
 DEADLY = "deadly"
 """Field of a traceback whose error is itself the word for a death (`EngineDeadError`)."""

@@ -8,6 +8,10 @@ _OPENING = frozenset({"version", "args"})
 """Kinds of events that a server writes once, at the very start."""
 _AT_WORK = "at work"
 """Stands for records that only a server writes that is up."""
+_READING_ARGUMENTS = frozenset({*_OPENING, "config"})
+"""Kinds of events before the engine is begun."""
+ANEW_SECONDS = 120.0
+"""A launcher that starts itself anew in another process does so within this time."""
 
 
 class RunCounter:
@@ -15,13 +19,17 @@ class RunCounter:
 
     A log's run begins where an opening line comes a second time, or after stats lines or requests
     of a run whose own opening is not in the file; a twin has no banner, its runs are told apart by
-    `Started server process`.
+    `Started server process`. Some platforms start the server anew in another process as soon as the
+    arguments are read: once, that is the same run.
     """
 
     def __init__(self) -> None:
         """Start before the first run."""
         self.run = 0
         self._seen: set[str] = set()
+        self._opened: float | None = None
+        self._anew = False
+        """Whether this run has started anew in another process already."""
 
     def feed(self, record: Item) -> int:
         """Return the run of a record, taking notice if it begins a new one."""
@@ -32,7 +40,17 @@ class RunCounter:
         opening = kind == "process_started" if record.twin else kind in _OPENING
         if opening:
             if kind in self._seen or _AT_WORK in self._seen:
-                self.run += 1
+                self._anew = not record.twin and not self._anew and self._only_opened(record)
+                self.run += not self._anew
                 self._seen.clear()
+            if not self._seen:
+                self._opened = record.time
+        if opening or not record.twin:
             self._seen.add(kind)
         return self.run
+
+    def _only_opened(self, record: Event) -> bool:
+        """Tell whether the run so far has read its arguments and the model's, and nothing more."""
+        if self._opened is None or record.time is None or "config" not in self._seen:
+            return False
+        return self._seen <= _READING_ARGUMENTS and record.time - self._opened <= ANEW_SECONDS
