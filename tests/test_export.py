@@ -134,7 +134,7 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(
         def fail(_: object) -> str:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("vllm_watch.cli.export_command.json_line", fail)
+        monkeypatch.setattr("vllm_watch.reports.pieces.json_line", fail)
     _, err = export(capsys, LOG, "-o", target, code=1)
     assert len(err) == 1
     assert str(target) in err[0]

@@ -6,7 +6,7 @@ import argparse
 import io
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -26,11 +26,13 @@ from vllm_watch.cli.common import (
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.writing import path_aside
 from vllm_watch.core.moments import since_words
-from vllm_watch.core.records import Batch, Looked, Sample
+from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.eventrows import EVENT_FIELDS, event_rows, event_rows_as_they_come
-from vllm_watch.reports.export import Row, json_line, rows_as_they_come, rows_of
+from vllm_watch.reports.export import pieces_of, rows_as_they_come
+from vllm_watch.reports.pieces import Piece, json_line
 from vllm_watch.reports.resample import parse_step, resampled
+from vllm_watch.reports.rows import Row
 from vllm_watch.reports.spans import Beginnings, Span
 from vllm_watch.reports.tabular import (
     SAMPLE_FIELDS,
@@ -73,9 +75,9 @@ def _export(output: str, batches: Iterator[Batch], wanted: _Wanted, told: _Told)
         CommandError: it cannot be written, or nothing lies within the span.
     """
     beginnings = Beginnings()
-    counted = _Counted(_rows(wanted, beginnings.passed_on(batches), beginnings))
+    counted = _Counted(_wanted_of(wanted, beginnings.passed_on(batches), beginnings))
     if output == "-":
-        sys.stdout.writelines(json_line(row) for row in counted)
+        sys.stdout.writelines(counted.lines())
         sys.stdout.flush()
         counted.require(wanted, told)
         return
@@ -128,25 +130,41 @@ def _wanted(arguments: argparse.Namespace) -> _Wanted:
     return _Wanted(arguments.events, span, step)
 
 
-def _rows(wanted: _Wanted, batches: Iterator[Batch], beginnings: Beginnings) -> Iterator[Row]:
-    """Return the rows that are wanted of logs that are read once."""
-    rows = event_rows(batches) if wanted.events else rows_of(batches)
-    rows = wanted.span.of(rows, beginnings)
-    return rows if wanted.step is None else resampled(rows, wanted.step)
+def _wanted_of(
+    wanted: _Wanted, batches: Iterator[Batch], beginnings: Beginnings
+) -> Iterator[Piece | Row]:
+    """Return what is wanted of logs that are read once."""
+    if wanted.events:
+        yield from wanted.span.of(event_rows(batches), beginnings)
+        return
+    pieces = wanted.span.of_pieces(pieces_of(batches), beginnings)
+    yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
 
 
 @dataclass(slots=True)
 class _Counted:
-    """Rows, counted as they pass."""
+    """What is written, counted as it passes."""
 
-    source: Iterator[Row]
+    source: Iterator[Piece | Row]
     rows: int = 0
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows."""
-        for row in self.source:
-            self.rows += 1
-            yield row
+        for item in self.source:
+            rows = item.rows() if isinstance(item, Piece) else (item,)
+            for row in rows:
+                self.rows += 1
+                yield row
+
+    def lines(self) -> Iterator[str]:
+        """Yield the rows as lines of JSON."""
+        for item in self.source:
+            if isinstance(item, Piece):
+                self.rows += len(item.table)
+                yield from item.lines()
+            else:
+                self.rows += 1
+                yield json_line(item)
 
     def require(self, wanted: _Wanted, told: _Told) -> None:
         """Refuse a span in which nothing lies.
@@ -159,7 +177,7 @@ class _Counted:
             raise CommandError(f"no {what} between --since and --until: {told.reach()}")
 
 
-def _write(file: BinaryIO, name: str, rows: Iterable[Row], wanted: _Wanted) -> None:
+def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
     """Write rows in the format that the name of the file asks for."""
     fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
     fields = fields if wanted.step is None else STEP_FIELDS
@@ -169,7 +187,7 @@ def _write(file: BinaryIO, name: str, rows: Iterable[Row], wanted: _Wanted) -> N
         except MissingExtraError as error:
             raise CommandError(f"{name}: {error}", FAILED) from None
         return
-    lines = csv_lines(rows, fields) if name.endswith(".csv") else map(json_line, rows)
+    lines = csv_lines(rows, fields) if name.endswith(".csv") else rows.lines()
     file.writelines(line.encode() for line in lines)
 
 
@@ -274,18 +292,26 @@ class _Told:
                 tally = self._tallies.setdefault(batch.source, _Tally())
                 tally.size += batch.size
                 tally.lines += batch.lines
-                tally.samples += sum(isinstance(record, Sample) for record in batch.records)
+                tally.samples += self._samples(batch)
                 tally.stats_like += batch.stats_like
                 tally.stamped |= batch.newest_stamp is not None
-                self._stretch(batch)
             yield batch
 
-    def _stretch(self, batch: Batch) -> None:
-        for record in batch.records:
-            if isinstance(record, Sample):
-                first, newest, _ = self._reach.get(batch.source, (record.time, record.time, None))
-                ends = min(first, record.time), max(newest, record.time)
-                self._reach[batch.source] = (*ends, batch.tz)
+    def _samples(self, batch: Batch) -> int:
+        """Count the samples of a batch, and note from when to when they reach."""
+        times: list[float] = []
+        count = 0
+        for item in batch.items:
+            if isinstance(item, SampleTable):
+                times += (min(item.times), max(item.times))
+                count += len(item)
+            elif isinstance(item, Sample):
+                times.append(item.time)
+                count += 1
+        if times:
+            first, newest, _ = self._reach.get(batch.source, (times[0], times[0], None))
+            self._reach[batch.source] = min(first, *times), max(newest, *times), batch.tz
+        return count
 
     def reach(self) -> str:
         """Return from when to when the samples of each log reach, of the first few logs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
@@ -108,6 +108,44 @@ class SampleTable:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.times)
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> SampleTable:
+        """Return samples of one run as a table."""
+        columns: dict[str, array[float]] = {}
+        for at, sample in enumerate(samples):
+            for name, value in sample.values.items():
+                if name not in columns:
+                    columns[name] = array("d", [math.nan]) * len(samples)
+                columns[name][at] = value
+        times = array("d", [sample.time for sample in samples])
+        engines = array("q", [sample.engine for sample in samples])
+        named = any(sample.writer for sample in samples)
+        writers = tuple(sample.writer for sample in samples) if named else ()
+        return cls(times, engines, columns, samples[0].run if samples else 0, writers)
+
+    def part(self, start: int, stop: int) -> SampleTable:
+        """Return the lines `start` … `stop` − 1."""
+        return SampleTable(
+            self.times[start:stop],
+            self.engines[start:stop],
+            {name: column[start:stop] for name, column in self.columns.items()},
+            self.run,
+            self.writers[start:stop],
+        )
+
+    def chosen(self, places: Sequence[int]) -> SampleTable:
+        """Return some of the lines."""
+        columns = {
+            name: array("d", [column[at] for at in places]) for name, column in self.columns.items()
+        }
+        return SampleTable(
+            array("d", [self.times[at] for at in places]),
+            array("q", [self.engines[at] for at in places]),
+            columns,
+            self.run,
+            tuple(self.writers[at] for at in places) if self.writers else (),
+        )
 
     def complete(self, values: Mapping[str, float]) -> None:
         """Add what a companion line says to the last line; only while the table is being made."""

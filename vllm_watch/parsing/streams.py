@@ -18,6 +18,8 @@ MAIN = ""
 _LOOKED_AT = 16
 """Lines at a block's beginning in which a name is looked for; a stream with names has them in
 all of its lines, but for a headline or two."""
+_SEARCHED = 64 * 1024
+"""Bytes at a block's beginning in which names are looked for that stand in some lines only."""
 _MOST_NAMES = 256
 _LONGEST_HEAD = 400
 _ORDINARY = re.compile(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
@@ -64,7 +66,7 @@ class Streams:
         return parts
 
     def _begins(self, block: bytes) -> bool:
-        if any(literal in block for literal in self._unwrapper.anywhere):
+        if any(block.find(literal, 0, _SEARCHED) >= 0 for literal in self._unwrapper.anywhere):
             return True
         return any(self._named_line(line)[0] is not None for line in _first_lines(block))
 

@@ -10,7 +10,7 @@ from vllm_watch.core.olderruns import make_room
 from vllm_watch.core.records import Batch, Event, Looked
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server, Store
-from vllm_watch.reports.export import Row
+from vllm_watch.reports.rows import Row
 
 EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fields")
 """Columns of an event, in order; docs/schemas/event.json tells what they hold."""

@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 
-from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
-from vllm_watch.core.naming import Names, ServerName, escaped, name_from_fields, name_in_stream
-from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample
-
-Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def sample_row(sample: Sample, server: str, source: str, tz: tzinfo) -> Row:
-    """Return the record of a sample: every metric of the catalogue, null where absent."""
-    row: Row = {
-        "time": datetime.fromtimestamp(sample.time, tz).isoformat(),
-        "server": server,
-        "source": source,
-        "run": sample.run,
-        "engine": "all" if sample.engine == ALL_ENGINES else sample.engine,
-    }
-    for metric in METRICS:
-        value = sample.values.get(metric.name)
-        if value is not None and metric.name in COUNTS:
-            value = int(value)
-        row[metric.name] = value
-    return row
-
-
-def json_line(row: Row) -> str:
-    """Return a record as one line of JSON; nothing in it acts on a terminal."""
-    # A file name that is no UTF-8 stays its name, too.
-    line = _encode(row)
-    harmless = line.isascii() and "\x7f" not in line
-    return (line if harmless else escaped(line)) + "\n"
+from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
+from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample, SampleTable
+from vllm_watch.reports.pieces import Piece
+from vllm_watch.reports.rows import Row
 
 
 @dataclass(slots=True)
@@ -48,19 +18,22 @@ class _Source:
 
     name: ServerName
     tz: tzinfo = UTC
-    held: Sample | None = None
+    samples: list[Sample] = field(default_factory=list)
+    """Stats lines one by one that are not yet handed on."""
+    held: SampleTable | None = None
+    """The newest stats line."""
 
 
-class RowMaker:
-    """Makes rows of batches; a stats line waits for the companion lines that complete it."""
+class PieceMaker:
+    """Makes pieces of batches; a stats line waits for the companion lines that complete it."""
 
     def __init__(self) -> None:
         """Start without sources."""
         self._sources: dict[str, _Source] = {}
         self._names = Names()
 
-    def rows(self, batch: Batch) -> Iterator[Row]:
-        """Yield the rows of a batch; the newest sample is held back until `flush`."""
+    def pieces(self, batch: Batch) -> Iterator[Piece]:
+        """Yield the samples of a batch; the newest one is held back until `flush`."""
         state = self._sources.get(batch.source)
         if state is None:
             state = self._sources[batch.source] = _Source(name_in_stream(batch.source, batch.part))
@@ -68,40 +41,70 @@ class RowMaker:
             return
         state.tz = batch.tz
         if batch.shift and state.held is not None:
-            state.held = replace(state.held, time=state.held.time + batch.shift)
-        for record in batch.records:
-            if isinstance(record, Sample):
-                yield from self._release(batch.source, state)
-                state.held = record
-            elif isinstance(record, Amendment):
+            state.held = state.held.moved(batch.shift, state.held.run)
+        for item in batch.items:
+            if isinstance(item, Sample):
+                if state.samples and state.samples[-1].run != item.run:
+                    yield from self._gathered(batch.source, state)
+                state.samples.append(item)
+            elif isinstance(item, SampleTable):
+                yield from self._gathered(batch.source, state)
+                yield from self._hold(batch.source, state, item)
+            elif isinstance(item, Amendment):
+                yield from self._gathered(batch.source, state)
                 held = state.held
-                if held is not None and record.engine in (None, held.engine):
-                    state.held = replace(held, values={**held.values, **record.values})
-            elif isinstance(record, Event) and record.fields:
-                state.name = name_from_fields(state.name, record.fields)
+                if held is not None and item.engine in (None, held.engines[-1]):
+                    held.complete(item.values)
+            elif isinstance(item, Event) and item.fields:
+                yield from self._gathered(batch.source, state)
+                state.name = name_from_fields(state.name, item.fields)
+        yield from self._gathered(batch.source, state)
 
-    def flush(self) -> Iterator[Row]:
+    def flush(self) -> Iterator[Piece]:
         """Yield the samples that were held back."""
         for source, state in self._sources.items():
             yield from self._release(source, state)
 
-    def _release(self, source: str, state: _Source) -> Iterator[Row]:
+    def _gathered(self, source: str, state: _Source) -> Iterator[Piece]:
+        """Make a table of the stats lines that came one by one."""
+        if state.samples:
+            table = SampleTable.of(state.samples)
+            state.samples = []
+            yield from self._hold(source, state, table)
+
+    def _hold(self, source: str, state: _Source, table: SampleTable) -> Iterator[Piece]:
+        """Hand on a table but for its newest line, and what was held before."""
+        yield from self._release(source, state)
+        newest = len(table) - 1
+        state.held = table.part(newest, newest + 1)
+        if newest > 0:
+            yield self._piece(source, state, table.part(0, newest))
+
+    def _release(self, source: str, state: _Source) -> Iterator[Piece]:
         if state.held is not None:
-            server = self._names.name(source, state.name.text)
-            yield sample_row(state.held, server, source, state.tz)
+            yield self._piece(source, state, state.held)
             state.held = None
 
+    def _piece(self, source: str, state: _Source, table: SampleTable) -> Piece:
+        return Piece(self._names.name(source, state.name.text), source, state.tz, table)
 
-def rows_of(batches: Iterable[Batch]) -> Iterator[Row]:
-    """Yield the rows of logs that are read once, source by source, in file order."""
-    maker = RowMaker()
+
+def pieces_of(batches: Iterable[Batch]) -> Iterator[Piece]:
+    """Yield the samples of logs that are read once, source by source, in file order."""
+    maker = PieceMaker()
     source = None
     for batch in batches:
         if source != batch.source:
             yield from maker.flush()
             source = batch.source
-        yield from maker.rows(batch)
+        yield from maker.pieces(batch)
     yield from maker.flush()
+
+
+def rows_of(batches: Iterable[Batch]) -> Iterator[Row]:
+    """Yield the same as records."""
+    for piece in pieces_of(batches):
+        yield from piece.rows()
 
 
 def rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | None]:
@@ -110,10 +113,10 @@ def rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | None]:
     A row is released by the next line of its log or by the next look at the files, so that a
     companion line written just after it is in it.
     """
-    maker = RowMaker()
+    maker = PieceMaker()
     for item in items:
+        pieces = maker.flush() if isinstance(item, Looked) else maker.pieces(item)
+        for piece in pieces:
+            yield from piece.rows()
         if isinstance(item, Looked):
-            yield from maker.flush()
             yield None
-        else:
-            yield from maker.rows(item)

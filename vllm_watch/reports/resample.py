@@ -8,18 +8,25 @@ absent: a gap stays a gap. Steps begin at multiples of their length in the log's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from itertools import groupby
+from typing import TypeAlias
 
-from vllm_watch.core.metrics import METRICS
+from vllm_watch.core.metrics import ALL_ENGINES, METRICS
 from vllm_watch.core.moments import parse_time
-from vllm_watch.reports.export import Row
-from vllm_watch.reports.spans import moment_of
+from vllm_watch.reports.pieces import Piece
+from vllm_watch.reports.rows import Row
 
 SHORTEST = 1.0
 """Seconds: stamps are whole seconds."""
+_QUARTER = 900.0
+"""Seconds for which an offset from UTC holds."""
+
+_Key: TypeAlias = "tuple[int, float, int]"
+"""Run, beginning in epoch seconds, engine."""
 
 
 def parse_step(text: str) -> float:
@@ -41,21 +48,33 @@ def parse_step(text: str) -> float:
 class _Step:
     """The samples of one engine in one step."""
 
-    head: Row
+    piece: Piece
+    """Where its first sample is."""
     samples: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, row: Row) -> None:
-        self.samples += 1
-        for metric in METRICS:
-            value = row[metric.name]
-            if isinstance(value, int | float):
-                self.sums[metric.name] = self.sums.get(metric.name, 0.0) + value
-                self.counts[metric.name] = self.counts.get(metric.name, 0) + 1
+    def add(self, name: str, values: Iterable[float]) -> None:
+        """Take in the values of a metric; NaN is none."""
+        total, count = self.sums.get(name, 0.0), self.counts.get(name, 0)
+        for value in values:
+            if not math.isnan(value):
+                total += value
+                count += 1
+        if count:
+            self.sums[name], self.counts[name] = total, count
 
-    def row(self) -> Row:
-        row = {**self.head, "samples": self.samples}
+    def row(self, key: _Key) -> Row:
+        """Return the record of the step."""
+        run, begin, engine = key
+        row: Row = {
+            "time": datetime.fromtimestamp(begin, self.piece.tz).isoformat(),
+            "server": self.piece.server,
+            "source": self.piece.source,
+            "run": run,
+            "engine": "all" if engine == ALL_ENGINES else engine,
+            "samples": self.samples,
+        }
         for metric in METRICS:
             total = self.sums.get(metric.name)
             if total is None:
@@ -67,30 +86,35 @@ class _Step:
         return row
 
 
-def resampled(rows: Iterable[Row], step: float) -> Iterator[Row]:
+def resampled(pieces: Iterable[Piece], step: float) -> Iterator[Row]:
     """Yield a row for each step in which an engine has samples, with how many in `samples`.
 
-    Rows come source by source; of one source they go by run, step and engine.
+    Pieces come source by source; of one source rows go by run, step and engine.
     """
-    for _, group in groupby(rows, key=lambda row: row["source"]):
-        steps: dict[tuple[int, float, str], _Step] = {}
-        for row in group:
-            at = moment_of(row)
-            if at is None:
-                continue
-            begin = _begin(at, step)
-            key = (int(str(row["run"])), begin.timestamp(), str(row["engine"]).zfill(6))
-            known = steps.get(key)
-            if known is None:
-                known = steps[key] = _Step({**row, "time": begin.isoformat()})
-            known.add(row)
-        for key in sorted(steps):
-            yield steps[key].row()
+    for _, group in groupby(pieces, key=lambda piece: piece.source):
+        steps: dict[_Key, _Step] = {}
+        for piece in group:
+            for key, places in _by_step(piece, step).items():
+                known = steps.setdefault(key, _Step(piece))
+                known.samples += len(places)
+                for name, column in piece.table.columns.items():
+                    known.add(name, (column[at] for at in places))
+        # An aggregated line comes behind those of the engines.
+        for key in sorted(steps, key=lambda key: (key[0], key[1], key[2] == ALL_ENGINES, key[2])):
+            yield steps[key].row(key)
 
 
-def _begin(at: datetime, step: float) -> datetime:
-    """Return the beginning of the step in which a moment lies."""
-    offset = (at.utcoffset() or timedelta()).total_seconds()
-    zone: tzinfo | None = at.tzinfo
-    local = at.timestamp() + offset
-    return datetime.fromtimestamp(local // step * step - offset, zone)
+def _by_step(piece: Piece, step: float) -> dict[_Key, list[int]]:
+    """Return the places of the samples of each step."""
+    table = piece.table
+    offsets: dict[float, float] = {}
+    places: dict[_Key, list[int]] = {}
+    for at, (time, engine) in enumerate(zip(table.times, table.engines, strict=True)):
+        quarter = time // _QUARTER
+        if quarter not in offsets:
+            moment = datetime.fromtimestamp(time, piece.tz)
+            offsets[quarter] = (moment.utcoffset() or timedelta()).total_seconds()
+        offset = offsets[quarter]
+        begin = (time + offset) // step * step - offset
+        places.setdefault((table.run, begin, engine), []).append(at)
+    return places

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 
 from vllm_watch.core.moments import TimeText, place_time
-from vllm_watch.core.records import Batch, Event, Requests, Sample
-from vllm_watch.reports.export import Row
+from vllm_watch.core.records import (
+    Batch,
+    Event,
+    Item,
+    Requests,
+    RequestTable,
+    Sample,
+    SampleTable,
+)
+from vllm_watch.reports.pieces import Piece
+from vllm_watch.reports.rows import Row
 
 
 @dataclass(slots=True)
@@ -32,10 +42,9 @@ class Beginnings:
         if known is not None:
             self._first[batch.source] = known + batch.shift
             return
-        for record in batch.records:
-            if isinstance(record, Sample | Event | Requests) and record.time is not None:
-                self._first[batch.source] = record.time
-                return
+        first = _first_time(batch.items)
+        if first is not None:
+            self._first[batch.source] = first
 
     def of(self, source: str, default: float) -> float:
         """Return the first stamp of a log in epoch seconds."""
@@ -53,30 +62,58 @@ class Span:
         """Tell whether it leaves anything out."""
         return self.since is not None or self.until is not None
 
-    def bounds(self, rows: list[Row], beginnings: Beginnings) -> tuple[float, float]:
-        """Return both ends in epoch seconds for the rows of one log: `ago` is before its newest."""
-        moments = [at for row in rows if (at := moment_of(row)) is not None]
-        if not moments:
-            return float("-inf"), float("inf")
-        newest = max(moments)
-        first = beginnings.of(str(rows[0]["source"]), moments[0].timestamp())
-        tz, end = newest.tzinfo or UTC, newest.timestamp()
-        ends = [
-            None if text is None else place_time(text, first, end, end, tz)
+    def bounds(
+        self, source: str, first: float, newest: float, tz: tzinfo, beginnings: Beginnings
+    ) -> tuple[float, float]:
+        """Return both ends in epoch seconds for what one log holds: `ago` is before its newest."""
+        first = beginnings.of(source, first)
+        low, high = (
+            None if text is None else place_time(text, first, newest, newest, tz)
             for text in (self.since, self.until)
-        ]
-        low, high = ends
+        )
         return float("-inf") if low is None else low, float("inf") if high is None else high
 
+    def of_pieces(self, pieces: Iterable[Piece], beginnings: Beginnings) -> Iterator[Piece]:
+        """Yield the samples within the span; each log's are placed when all of them are there."""
+        if not self:
+            yield from pieces
+            return
+        for source, group in groupby(pieces, key=lambda piece: piece.source):
+            listed = list(group)
+            first = listed[0].table.times[0]
+            newest, last = max(
+                ((max(piece.table.times), piece) for piece in listed), key=lambda entry: entry[0]
+            )
+            low, high = self.bounds(source, first, newest, last.tz, beginnings)
+            within = (piece.between(low, high) for piece in listed)
+            yield from (piece for piece in within if len(piece.table))
+
     def of(self, rows: Iterable[Row], beginnings: Beginnings) -> Iterator[Row]:
-        """Yield the rows within the span; each log's are placed when all of them are there."""
+        """Yield the rows within the span, as `of_pieces`."""
         if not self:
             yield from rows
             return
         for _, group in groupby(rows, key=lambda row: row["source"]):
             listed = list(group)
-            low, high = self.bounds(listed, beginnings)
-            yield from (row for row in listed if within(row, low, high))
+            moments = [at for row in listed if (at := moment_of(row)) is not None]
+            if moments:
+                newest, first = max(moments), moments[0].timestamp()
+                ends = newest.timestamp(), newest.tzinfo or UTC
+                low, high = self.bounds(str(listed[0]["source"]), first, *ends, beginnings)
+                yield from (row for row in listed if within(row, low, high))
+
+
+def _first_time(items: Iterable[Item]) -> float | None:
+    """Return the time of the first record that has one."""
+    for item in items:
+        if isinstance(item, SampleTable | RequestTable):
+            # What stands in two tables side by side is mixed in the log.
+            times = [item.times for item in items if isinstance(item, SampleTable | RequestTable)]
+            known = [time for each in times for time in each[:1] if not math.isnan(time)]
+            return min(known, default=None)
+        if isinstance(item, Sample | Event | Requests) and item.time is not None:
+            return item.time
+    return None
 
 
 def within(row: Row, low: float, high: float) -> bool:

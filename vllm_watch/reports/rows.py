@@ -1,0 +1,8 @@
+"""What a record of an export is before it is written."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
+"""Names to values, in the order in which they are written; None where a value is absent."""
