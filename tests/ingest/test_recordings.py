@@ -176,6 +176,21 @@ def test_a_latency_line_is_a_row_and_its_preemptions_are_the_samples(tmp_path: P
     assert server.run.series[0].value("preemptions", 1) is None
 
 
+def test_latency_lines_of_a_long_log_are_rows_one_by_one(tmp_path: Path) -> None:
+    """Usual lines of a large log are read many at once: these must not go astray there."""
+    text = serverlog.begun(T0)
+    for n in range(2_000):
+        text += serverlog.stats(T0 + 10 * n, generation=100.0 + n)
+        line = f"Engine 000: Latency: ITL p50 {n % 90 + 1}.5 ms p95 45.6 ms p99 78.9 ms, finished: {n} stop, 0 length, 0 abort, preemptions: {n % 7}"
+        text += serverlog.line(T0 + 10 * n, "statlogger.py:88", line)
+    (server,) = read(serverlog.write(tmp_path, text, modified=T0 + 20_000))
+    table, series = server.recording.lines[0], server.run.series[0]
+    assert len(table) == len(series) == 2_000
+    assert table.value("itl_s_p50", 1_234) == pytest.approx((1_234 % 90 + 1.5) / 1000)
+    assert table.times[1_234] == series.times[1_234] == T0 + 12_340
+    assert series.value("preemptions", 1_234) == 1_234 % 7
+
+
 def without_stats(folder: Path) -> Path:
     text = serverlog.begun(T0) + serverlog.line(T0 + 1, "async_llm.py:100", NO_STATS, "WARNING")
     return serverlog.write(folder, text + serverlog.ready(T0 + 30), modified=T0 + 100)

@@ -70,6 +70,11 @@ class Recorder:
         self._engines = EngineRows()
         self._troubles: dict[str, str] = {}
         self._models: set[str] = set()
+        self._alive: Callable[[], bool] = lambda: True
+
+    def only_while(self, alive: Callable[[], bool]) -> None:
+        """Record only as long as something is so, such as that the server runs."""
+        self._alive = alive
 
     def run(self, stop: Event) -> None:
         """Record until `stop` is set; first wait for the log.
@@ -86,6 +91,8 @@ class Recorder:
             due = self._clocks.steady()
             while not stop.is_set():
                 self._look(file)
+                if not self._alive():
+                    return
                 due = self._next(due)
                 if self._clocks.wait(stop, due - self._clocks.steady()):
                     return

@@ -2,16 +2,70 @@
 
 from __future__ import annotations
 
+import argparse
+
 from vllm_watch.cli.parser import Commands, add_command
 from vllm_watch.core.moments import parse_time
 
-NAMES = ("record",)
+NAMES = ("run", "record", "presets")
 """These commands."""
 
 
 def add_beside(commands: Commands) -> None:
     """Add the commands that run on the server's node."""
+    _run(commands)
     _record(commands)
+    _presets(commands)
+
+
+def _run(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "run",
+        "start a server with its logs, record beside it, show it; stop all that it started",
+        "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000",
+    )
+    command.add_argument(
+        "--log-dir", metavar="DIR", default="pbs_results", help="folder of the logs (pbs_results)"
+    )
+    command.add_argument(
+        "--name", metavar="NAME", help="name in the log's name instead of the model"
+    )
+    command.add_argument(
+        "--on-exit",
+        choices=("stop", "leave"),
+        help="what becomes of the server when the screen is left (asked where not given)",
+    )
+    command.add_argument(
+        "--preset", metavar="NAME", help="add the documented flags: auto, or one of `presets`"
+    )
+    command.add_argument(
+        "--gpus", type=int, metavar="N", help="GPUs for --preset (those there are)"
+    )
+    command.add_argument(
+        "--strict", action="store_true", help="do not start where the flags show something wrong"
+    )
+    command.add_argument(
+        "--wait", action="store_true", help="return when the server is ready, and leave it"
+    )
+    command.add_argument(
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="for --wait (900)"
+    )
+    command.add_argument(
+        "--grace", type=_span, default=30.0, metavar="TIME", help="time to stop by itself (30s)"
+    )
+
+
+def _presets(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "presets",
+        "the documented flags for a model of a size, and why",
+        "vllm-watch presets Qwen/Qwen3-14B --gpus 4",
+    )
+    command.add_argument("model", nargs="?", metavar="MODEL", help="its name, or a size: 7B")
+    command.add_argument("--gpus", type=int, metavar="N", help="GPUs of the machine (4)")
+    command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _record(commands: Commands) -> None:
@@ -30,6 +84,7 @@ def _record(commands: Commands) -> None:
         help="the server's metrics page (without --gpu: of the port in the log's name)",
     )
     command.add_argument("--gpu", action="store_true", help="the node's GPUs as well, by NVML")
+    command.add_argument("--while", dest="pid", type=int, help=argparse.SUPPRESS)
     command.add_argument(
         "--every", type=_span, default=10.0, metavar="TIME", help="time between two looks (10s)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from threading import Event
 from types import FrameType
@@ -21,6 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     fetcher = _fetcher(url, arguments.every) if url else None
     gpus = _gpus(alone=fetcher is None) if arguments.gpu else None
     recorder = Recorder(arguments.log, arguments.every, say, page=fetcher, url=url or "", gpus=gpus)
+    if arguments.pid is not None:
+        recorder.only_while(lambda: _runs(arguments.pid))
     stop = Event()
     signalled: list[int] = []
 
@@ -39,6 +42,18 @@ def run(arguments: argparse.Namespace) -> int:
     except RecordError as error:
         raise CommandError(str(error), FAILED) from error
     return INTERRUPTED if signal.SIGINT in signalled else DONE
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process runs: one that has ended may still be listed."""
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except (OSError, IndexError):
+        return True  # another user's, or a system without /proc
 
 
 def _url(arguments: argparse.Namespace) -> str | None:

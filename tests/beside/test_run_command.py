@@ -1,0 +1,303 @@
+"""`vllm-watch run` with a stand-in server: its logs, its end, and what is left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.terminals import in_terminal
+from vllm_watch.cli import main
+
+SERVER = Path(__file__).with_name("fakeserver.py")
+PATIENCE = 60.0
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(name="port")
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def words(port: int, *behave: str, options: tuple[str, ...] = ()) -> list[str]:
+    serve = [sys.executable, str(SERVER), "serve", "org/Tiny", "--port", str(port)]
+    way = ["--behave", *behave] if behave else []
+    return [
+        sys.executable,
+        "-m",
+        "vllm_watch",
+        "run",
+        "--grace",
+        "1s",
+        *options,
+        "--",
+        *serve,
+        *way,
+    ]
+
+
+@pytest.fixture(name="run")
+def runner(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `run` in a folder of its own; end what is left of it afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(port: int, *behave: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            words(port, *behave, options=options),
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    for pid in written_pids(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def written_pids(folder: Path) -> set[int]:
+    """Return the processes that a server named in its log: itself and its children."""
+    text = "".join(path.read_text() for path in folder.glob("pbs_results/*.log"))
+    return {int(pid) for pid in re.findall(r"(?:pid=|child )(\d+)", text[:20_000])}
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def log_of(folder: Path, port: int) -> Path:
+    return folder / f"pbs_results/vllm_org_Tiny_port{port}_realtime.log"
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+Run = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_logs_have_the_names_of_the_batch_script_and_events_are_told(
+    tmp_path: Path, run: Run, port: int
+) -> None:
+    process = run(port)
+    log = log_of(tmp_path, port)
+    recording = log.with_suffix(".metrics.jsonl")
+    until(lambda: log.exists() and "Engine 000" in log.read_text())
+    until(lambda: recording.exists() and recording.read_text().count("\n"))
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0  # the server's own
+    assert "Application startup complete" in log.with_suffix(".err").read_text()
+    assert "latencies are on" in log.read_text()
+    for text in ("version 0.32.0", "Starting to load model", "  ready", "shutdown triggered"):
+        assert text in out
+    assert f"writes into {log.relative_to(tmp_path)}" in said
+    until(lambda: not any(alive(pid) for pid in written_pids(tmp_path)))
+
+
+def test_its_exit_code_is_the_servers(tmp_path: Path, run: Run, port: int) -> None:
+    process = run(port, "code")
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3
+    assert "the server has ended with exit code 3" in said
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"), [("die", "No module named 'torch'"), ("oom", "CUDA out of memory")]
+)
+def test_a_death_at_the_start_tells_its_reason(
+    way: str, reason: str, tmp_path: Path, run: Run, port: int
+) -> None:
+    process = run(port, way)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert reason in said.split("exit code 1")[1]
+    assert "Traceback" not in said.split("exit code 1")[1].splitlines()[1]
+
+
+def test_a_crash_under_load_is_told(tmp_path: Path, run: Run, port: int) -> None:
+    process = run(port, "crash")
+    out, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "engine core exited unexpectedly" in out
+    assert "engine core exited unexpectedly" in said
+
+
+@pytest.mark.parametrize("way", ["deaf", "forking", "endless", "noisy"])
+def test_nothing_is_left_of_a_server_whatever_it_does(
+    way: str, tmp_path: Path, run: Run, port: int
+) -> None:
+    """One ignores signals, one has a child in a session of its own."""
+    process = run(port, way)
+    log = log_of(tmp_path, port)
+    until(lambda: log.exists() and log.stat().st_size > 200)
+    pids = written_pids(tmp_path)
+    assert len(pids) == (2 if way in ("deaf", "forking") else 1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert not [pid for pid in pids if alive(pid)]
+    assert process.returncode in (0, 137)
+
+
+def test_waiting_leaves_the_server(tmp_path: Path, run: Run, port: int) -> None:
+    process = run(port, options=("--wait",))
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "ready after" in said
+    (pid,) = written_pids(tmp_path)
+    assert alive(pid)
+    # It runs on, and so does its recording, until it ends itself.
+    recording = log_of(tmp_path, port).with_suffix(".metrics.jsonl")
+    until(lambda: recording.exists() and recording.read_text().count("\n"))
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not alive(pid))
+
+
+def test_waiting_for_a_server_that_dies(tmp_path: Path, run: Run, port: int) -> None:
+    process = run(port, "oom", options=("--wait",))
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "CUDA out of memory" in said
+
+
+def test_waiting_for_a_server_that_never_gets_ready(tmp_path: Path, run: Run, port: int) -> None:
+    process = run(port, "endless", options=("--wait", "--timeout", "1"))
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 124
+    assert "not ready after 1 s" in said
+    assert not [pid for pid in written_pids(tmp_path) if alive(pid)]
+
+
+def test_a_log_of_that_name_gets_a_new_run_and_the_old_one_is_not_told(
+    tmp_path: Path, run: Run, port: int
+) -> None:
+    log = log_of(tmp_path, port)
+    log.parent.mkdir()
+    old = "(APIServer pid=1) INFO 01-02 03:04:05 [api_utils.py:347] version 0.1.2\n"
+    log.write_text(old)
+    process = run(port, "code")
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert log.read_text().startswith(old)
+    assert "version 0.32.0" in out
+    assert "0.1.2" not in out
+
+
+def test_on_a_terminal_the_screen_is_shown_and_leaving_it_asks(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with in_terminal(*words(port)[3:]) as terminal:
+        terminal.until("Tiny")
+        log = log_of(tmp_path, port)
+        until(lambda: log.exists() and "Engine 000" in log.read_text())
+        terminal.press("q")
+        terminal.until("stop the server?")
+        terminal.press("y\r")
+        assert terminal.ended() == 0
+    assert "shutdown triggered" in log.read_text()
+    assert not [pid for pid in written_pids(tmp_path) if alive(pid)]
+
+
+def test_leaving_the_screen_may_leave_the_server(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with in_terminal(*words(port, options=("--on-exit", "leave"))[3:]) as terminal:
+        terminal.until("Tiny")
+        log = log_of(tmp_path, port)
+        until(lambda: log.exists() and "Engine 000" in log.read_text())
+        terminal.press("q")
+        assert terminal.ended() == 0
+    (pid,) = written_pids(tmp_path)
+    assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+def refused(capsys: Output, *given: str) -> str:
+    assert main(["run", *given]) == 2
+    err = capsys.readouterr().err
+    assert err.endswith("\n")
+    return err.splitlines()[-1]
+
+
+def test_the_two_dashes_forgotten(capsys: Output) -> None:
+    assert refused(capsys, "vllm", "serve", "M", "--port", "8001") == (
+        "vllm-watch: -- is missing before the server's command: "
+        "vllm-watch run [OPTIONS] -- vllm serve M --port 8001"
+    )
+    assert "nothing to start" in refused(capsys, "--strict", "--")
+
+
+def test_a_command_that_is_not_there(capsys: Output, tmp_path: Path) -> None:
+    said = refused(capsys, "--log-dir", str(tmp_path / "logs"), "--", "vlllm", "serve", "M")
+    assert said == (
+        "vllm-watch: vlllm: command not found; activate its environment, or give its path"
+    )
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_port_that_is_taken(capsys: Output) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refused(capsys, "--", sys.executable, "serve", "M", "--port", port)
+    assert said == f"vllm-watch: port {port}: is taken; give another with --port"
+
+
+def test_a_log_folder_that_cannot_be_written(capsys: Output, tmp_path: Path, port: int) -> None:
+    (tmp_path / "logs").write_text("a file")
+    said = refused(
+        capsys, "--log-dir", str(tmp_path / "logs"), "--", sys.executable, "--port", str(port)
+    )
+    assert "choose another --log-dir" in said
+    assert str(tmp_path / "logs") in said
+
+
+def test_smells_of_the_flags_are_told_and_strict_refuses(capsys: Output) -> None:
+    flags = ["--enforce-eager", "--data-parallel-size", "2", "--disable-log-requests"]
+    assert main(["run", "--strict", "--", sys.executable, "serve", "Qwen3-1.7B", *flags]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert any("no stats lines: --api-server-count 1" in line for line in lines)
+    assert any("--enforce-eager" in line for line in lines)
+    assert "not started" in lines[-1]
+
+
+def test_a_preset_is_added_where_the_command_says_nothing(capsys: Output) -> None:
+    given = ["serve", "Qwen3-1.7B", "--max-num-seqs", "64", "--enforce-eager"]
+    options = ["--preset", "auto", "--gpus", "2", "--strict"]
+    assert main(["run", *options, "--", sys.executable, *given]) == 2
+    said = capsys.readouterr().err
+    assert "preset small on 2 GPUs: --data-parallel-size 2" in said
+    assert "no preset 'tiny'; there are small, medium" in refused(
+        capsys, "--preset", "tiny", "--", sys.executable, "serve", "M"
+    )
+    assert "its name tells no size" in refused(
+        capsys, "--preset", "auto", "--", sys.executable, "serve", "my-model"
+    )

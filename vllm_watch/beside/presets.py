@@ -1,0 +1,132 @@
+"""The documented flags for a model of a size on so many GPUs (HEALTH §12); the data is a file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PRESET_FILE = Path(__file__).with_name("presets.toml")
+
+
+class PresetError(Exception):
+    """Flags that cannot be told; the message says what to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One row of the table."""
+
+    name: str
+    sizes: str
+    """The sizes it is for, in words."""
+    below_billions: float | None
+    """Parameters in billions below which it is meant, None: no limit; 0: no size at all."""
+    tensor_parallel: int
+    """GPUs that share one copy of the model; 0 leaves that to vLLM."""
+    flags: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the guide says that a preset brought."""
+
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A preset on so many GPUs."""
+
+    preset: Preset
+    gpus: int
+    flags: tuple[str, ...]
+    """Complete words of vLLM's command line: `--max-num-seqs 256`."""
+    unused: int
+    """GPUs that stay free."""
+    note: str
+    """What does not fit, empty where everything does."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresetTable:
+    """All of the file."""
+
+    source: str
+    """The guide that says so."""
+    default_gpus: int
+    presets: tuple[Preset, ...]
+    gains: tuple[Gain, ...]
+
+    def named(self, name: str) -> Preset:
+        """Return a preset by its name.
+
+        Raises:
+            PresetError: there is none of that name.
+        """
+        for preset in self.presets:
+            if preset.name == name:
+                return preset
+        known = ", ".join(preset.name for preset in self.presets)
+        raise PresetError(f"no preset {name!r}; there are {known}, and auto (by the model's name)")
+
+    def for_size(self, billions: float) -> Preset:
+        """Return the preset for a model of so many billion parameters."""
+        return next(
+            preset
+            for preset in self.presets
+            if preset.below_billions is None or billions < preset.below_billions
+        )
+
+
+@cache
+def preset_table() -> PresetTable:
+    """Return the table, read once."""
+    table: dict[str, Any] = tomllib.loads(PRESET_FILE.read_text(encoding="utf-8"))
+    presets = tuple(
+        Preset(
+            entry["name"],
+            entry["sizes"],
+            entry.get("below_billions"),
+            entry["tensor_parallel"],
+            tuple(entry["flags"]),
+            entry["why"],
+        )
+        for entry in table["preset"]
+    )
+    gains = tuple(Gain(**entry) for entry in table["gain"])
+    return PresetTable(table["source"], table["default_gpus"], presets, gains)
+
+
+def fitted(preset: Preset, gpus: int) -> Fitted:
+    """Return a preset's flags on so many GPUs.
+
+    Data parallelism takes what tensor parallelism leaves; what it does not divide stays free.
+
+    Raises:
+        PresetError: there is no GPU.
+    """
+    if gpus < 1:
+        raise PresetError(f"--gpus {gpus}: there must be one GPU at least")
+    if not preset.tensor_parallel:
+        return Fitted(preset, gpus, preset.flags, 0, "")
+    tensor, note = preset.tensor_parallel, ""
+    if tensor > gpus:
+        tensor = 1 << (gpus.bit_length() - 1)
+        note = (
+            f"the guide shares such a model among {preset.tensor_parallel} GPUs: "
+            "see whether it fits fewer, or quantise it"
+        )
+    data = gpus // tensor
+    parallel = []
+    if tensor > 1:
+        parallel.append(f"--tensor-parallel-size {tensor}")
+    if data > 1:
+        parallel.append(f"--data-parallel-size {data}")
+    unused = gpus - tensor * data
+    return Fitted(preset, gpus, (*parallel, *preset.flags), unused, note)

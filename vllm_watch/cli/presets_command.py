@@ -1,0 +1,105 @@
+"""`vllm-watch presets`: the documented flags for a model of a size, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import asdict
+
+from vllm_watch.beside.presets import Fitted, PresetError, fitted, preset_table
+from vllm_watch.cli.common import DONE, CommandError, write
+from vllm_watch.health.facts import model_billions
+
+SCHEMA = 1
+_ACTIVE = re.compile(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")
+"""The active part of a mixture of experts, in a model's name: `30B-A3B`."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the flags for the model, or the whole table."""
+    table = preset_table()
+    gpus = table.default_gpus if arguments.gpus is None else arguments.gpus
+    billions = None
+    try:
+        if arguments.model is None:
+            found = [fitted(preset, gpus) for preset in table.presets]
+        else:
+            billions = size_of(arguments.model)
+            found = [fitted(table.for_size(billions), gpus)]
+    except PresetError as error:
+        raise CommandError(str(error)) from error
+    if arguments.json:
+        write(json.dumps(_json(arguments.model, billions, gpus, found), indent=2))
+        return DONE
+    for one in found:
+        for line in _lines(one, arguments.model, billions):
+            write(line)
+    write(f"source: {table.source}; what it tells of the way from default to small:")
+    for gain in table.gains:
+        write(f"  {gain.what}: {gain.before} → {gain.after}")
+    return DONE
+
+
+def size_of(model: str) -> float:
+    """Return a model's size in billions of parameters; a bare size (`7B`) is one, too.
+
+    Raises:
+        PresetError: its name does not tell it.
+    """
+    billions = model_billions(model.rsplit("/", 1)[-1])
+    if billions is None:
+        raise PresetError(
+            f"{model}: its name tells no size; give the size instead, such as 7B or 30B"
+        )
+    return billions
+
+
+def active_size_of(model: str) -> float | None:
+    """Return the active part of a mixture of experts in billions, None where it is none."""
+    found = _ACTIVE.search(model)
+    return float(found[1]) if found else None
+
+
+def _lines(one: Fitted, model: str | None, billions: float | None) -> list[str]:
+    name = f"{one.preset.name} ({one.preset.sizes})"
+    head = name
+    if model is not None:
+        active = active_size_of(model)
+        part = f" ({active:g}B of them active: all must fit)" if active is not None else ""
+        head = f"{model}: {billions:g}B{part}, {name}"
+    gpus = f"{one.gpus} GPU" + ("s" if one.gpus > 1 else "")
+    lines = [f"{head}, on {gpus}", f"  {' '.join(one.flags) or 'no flags'}"]
+    lines.append(f"  {one.preset.why}")
+    if one.unused:
+        are = "GPU stays" if one.unused == 1 else "GPUs stay"
+        lines.append(f"  {one.unused} {are} free: {one.gpus} cannot be divided evenly")
+    if one.note:
+        lines.append(f"  {one.note}")
+    return lines
+
+
+def _json(
+    model: str | None, billions: float | None, gpus: int, found: list[Fitted]
+) -> dict[str, object]:
+    table = preset_table()
+    return {
+        "schema": SCHEMA,
+        "model": model,
+        "billions": billions,
+        "active_billions": active_size_of(model) if model else None,
+        "gpus": gpus,
+        "source": table.source,
+        "presets": [
+            {
+                "name": one.preset.name,
+                "sizes": one.preset.sizes,
+                "flags": list(one.flags),
+                "why": one.preset.why,
+                "unused_gpus": one.unused,
+                "note": one.note or None,
+            }
+            for one in found
+        ],
+        "gains": [asdict(gain) for gain in table.gains],
+    }

@@ -1,0 +1,76 @@
+"""One server told line by line as it goes, where there is no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.startup import ready_after
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+
+_SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
+_UP = frozenset({"ready", "idle", "busy", "no-stats"})
+_STAMP = 1.0
+"""Seconds by which a stamp may lie before its moment: it is cut to whole seconds."""
+
+
+class Narrator:
+    """Tells of one server, of what happened from a moment on, each thing once."""
+
+    def __init__(self, settings: Settings, since: float) -> None:
+        """Tell what happens from `since` on (epoch seconds)."""
+        self._monitor = Monitor(settings, bounded=True)
+        self._since = since - _STAMP
+        self._told: set[int] = set()
+        self._firing: dict[str, str] = {}
+        self._phase = ""
+        self._was_up = False
+
+    def feed(self, item: Batch | Looked, wall: float) -> Iterator[str]:
+        """Take in an item that was read at `wall`, and yield what is new at a look."""
+        if isinstance(item, Batch):
+            self._monitor.apply(item)
+            return
+        for server in self._monitor.store.servers.values():
+            yield from self._events(server)
+            yield from self._health(server, wall)
+
+    def _events(self, server: Server) -> Iterator[str]:
+        present = set()
+        for at, moment in server.run.placed():
+            present.add(id(moment))
+            if id(moment) in self._told or at is None or at < self._since:
+                continue
+            yield f"{_clock(server, at)}  {moment.event.text.splitlines()[0]}"
+        self._told = present
+
+    def _health(self, server: Server, wall: float) -> Iterator[str]:
+        now = wall - server.skew
+        if server.run.newest_stamp is None or server.run.newest_stamp < self._since:
+            return
+        health = self._monitor.health(server, now, live=True, saved=False)
+        state = health.state
+        if state.name == "starting" and state.why and state.why != self._phase:
+            self._phase = state.why
+            yield f"{_clock(server, now)}  {state.why}"
+        if state.name in _UP and not self._was_up:
+            self._was_up = True
+            took = ready_after(server.run)
+            yield f"{_clock(server, now)}  ready" + (f" after {took:.0f} s" if took else "")
+        firing = {finding.id: finding for finding in health.findings if finding.until is None}
+        for name, finding in firing.items():
+            if name not in self._firing:
+                remedy = " ".join(finding.flags) or finding.remedy
+                shape = _SHAPES[finding.severity]
+                yield f"{_clock(server, now)}  {shape} {finding.title}: {remedy}"
+        for name, title in self._firing.items():
+            if name not in firing:
+                yield f"{_clock(server, now)}  over: {title}"
+        self._firing = {name: finding.title for name, finding in firing.items()}
+
+
+def _clock(server: Server, time: float) -> str:
+    return f"{datetime.fromtimestamp(time, server.tz):%H:%M:%S}"

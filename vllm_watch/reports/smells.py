@@ -1,0 +1,63 @@
+"""What a server's flags alone show, before it is started (HEALTH §5, §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Batch, Event, FieldValue
+from vllm_watch.health.monitor import Monitor
+
+_LOG = "flags.log"
+"""A log of nothing but the flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smell:
+    """Something about the flags that is probably not meant."""
+
+    title: str
+    remedy: str
+
+
+def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -> list[Smell]:
+    """Return what is wrong with flags, by the rules that judge a start-up, and by their sense.
+
+    Args:
+        flags: by their names with `_`: `max_num_seqs`, `enforce_eager` …
+        settings: levels of the rules.
+        now: epoch seconds.
+    """
+    found = [*_without_stats(flags), *_unused_cache(flags)]
+    monitor = Monitor(settings)
+    event = Event("args", now, "non-default args", {"args": dict(flags)})
+    server = monitor.apply(Batch(_LOG, (event,)))
+    findings = monitor.findings(server, server.run, now=now, live=True, saved=False)
+    told = (Smell(one.title, " ".join(one.flags) or one.remedy) for one in findings)
+    return [*found, *told]
+
+
+def _without_stats(flags: Mapping[str, FieldValue]) -> list[Smell]:
+    if flags.get("disable_log_stats") is True:
+        return [Smell("No stats lines will be written", "drop --disable-log-stats")]
+    engines, servers = flags.get("data_parallel_size"), flags.get("api_server_count")
+    several = isinstance(servers, int) and servers > 1
+    by_default = servers is None and isinstance(engines, int) and engines > 1
+    if several or by_default:
+        why = "Several API servers write no stats lines"
+        return [Smell(why, "--api-server-count 1, or look at what is recorded beside the log")]
+    return []
+
+
+def _unused_cache(flags: Mapping[str, FieldValue]) -> list[Smell]:
+    found = []
+    if flags.get("num_gpu_blocks_override"):
+        found.append(
+            Smell("The KV cache is made smaller than it could be", "drop --num-gpu-blocks-override")
+        )
+    if flags.get("enable_prefix_caching") is False:
+        found.append(
+            Smell("Prefix caching is off", "--enable-prefix-caching, unless prompts share nothing")
+        )
+    return found
