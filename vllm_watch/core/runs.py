@@ -8,7 +8,7 @@ _OPENING = frozenset({"version", "args"})
 """Kinds of events that a server writes once, at the very start."""
 _AT_WORK = "at work"
 """Stands for records that only a server writes that is up."""
-_READING_ARGUMENTS = frozenset({*_OPENING, "config"})
+_READING_ARGUMENTS = frozenset({*_OPENING, "model", "config", "eager"})
 """Kinds of events before the engine is begun."""
 ANEW_SECONDS = 120.0
 """A launcher that starts itself anew in another process does so within this time."""
