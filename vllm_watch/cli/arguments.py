@@ -15,6 +15,7 @@ from vllm_watch.cli.parser import (
     Parser,
     add_command,
     add_forms,
+    add_marks,
     add_paths,
     add_price,
     everywhere,
@@ -156,6 +157,7 @@ def _watch(commands: Commands) -> None:
     )
     add_paths(command)
     _job_options(command)
+    add_marks(command)
 
 
 def _job_options(command: Parser) -> None:
@@ -188,6 +190,7 @@ def _replay(commands: Commands) -> None:
     )
     add_paths(command)
     _replay_options(command)
+    add_marks(command)
 
 
 def _replay_options(command: Parser) -> None:
@@ -311,6 +314,7 @@ def _compare(commands: Commands) -> None:
     )
     add_price(command)
     add_forms(command)
+    add_marks(command)
 
 
 def _report(commands: Commands) -> None:
@@ -324,6 +328,7 @@ def _report(commands: Commands) -> None:
     command.add_argument(
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
     )
+    add_marks(command)
 
 
 def _formats(commands: Commands) -> None:

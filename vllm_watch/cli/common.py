@@ -9,6 +9,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from vllm_watch.config import Settings, load_settings
+from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.moments import TimeText, parse_time
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.ingest import Ingest, ReadOptions
@@ -97,6 +98,22 @@ def ingest_of(
         rotated=rotated,
     )
     return Ingest(patterns, formats(), options)
+
+
+def benchmarks_of(arguments: argparse.Namespace) -> tuple[Benchmark, ...]:
+    """Return the benchmarks whose results `--mark` names.
+
+    Raises:
+        CommandError: a file is no such result; names it.
+    """
+    if not arguments.marks:
+        return ()
+    from vllm_watch.reports.benchmarks import BenchmarkError, load_benchmarks
+
+    try:
+        return tuple(one for name in arguments.marks for one in load_benchmarks(Path(name)))
+    except BenchmarkError as error:
+        raise CommandError(str(error)) from None
 
 
 def require_logs(patterns: list[str], found: Found) -> None:

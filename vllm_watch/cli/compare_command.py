@@ -8,7 +8,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import DONE, FAILED, USAGE, CommandError, require_logs, say, settings_of
+from vllm_watch.cli.common import (
+    DONE,
+    FAILED,
+    USAGE,
+    CommandError,
+    benchmarks_of,
+    require_logs,
+    say,
+    settings_of,
+)
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.sources.paths import find_logs
@@ -22,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write how each candidate differs from the baseline."""
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     baseline = _baseline(arguments.baseline)
+    benchmarks = benchmarks_of(arguments)
     reading = read_logs([baseline, *arguments.candidates], settings)
+    reading.monitor.store.benchmarks = benchmarks
     from vllm_watch.reports.comparison import compare
     from vllm_watch.reports.comparisonjson import comparison_json
     from vllm_watch.reports.comparisontext import comparison_markdown, comparison_text

@@ -73,6 +73,18 @@ def _command(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def add_marks(command: Parser) -> None:
+    """Add the option that names results of benchmarks."""
+    command.add_argument(
+        "--mark",
+        dest="marks",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="result of `vllm bench serve --save-result` or GuideLLM: its time and figures",
+    )
+
+
 def add_price(command: Parser) -> None:
     """Add the option that gives the price of a GPU."""
     command.add_argument(

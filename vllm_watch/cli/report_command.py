@@ -6,7 +6,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, settings_of
+from vllm_watch.cli.common import DONE, FAILED, CommandError, benchmarks_of, settings_of
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.writing import text_aside
 
@@ -21,7 +21,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(
             "report draws its charts with matplotlib: pip install 'vllm-watch[report]'", FAILED
         )
+    benchmarks = benchmarks_of(arguments)
     reading = read_logs(arguments.paths, settings)
+    reading.monitor.store.benchmarks = benchmarks
     from vllm_watch.reports.htmlreport import page_of
 
     with text_aside(target) as file:  # before drawing: a folder that is not there is said at once

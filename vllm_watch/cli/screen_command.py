@@ -9,6 +9,7 @@ import sys
 from vllm_watch.cli.common import (
     DONE,
     CommandError,
+    benchmarks_of,
     formats,
     ingest_of,
     reads_stdin,
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         options = {"replay_speed": arguments.speed, "replay_loop": arguments.loop}
         start = time_of("--start", arguments.start)
     settings = settings_of(arguments, **options)
+    benchmarks = benchmarks_of(arguments) if arguments.command != "demo" else ()
     ingest = _ingest(arguments, settings, replay=replay)
     browser = bool(os.environ.get(BROWSER_DRIVER))
     if not (browser or sys.stdout.isatty()):
@@ -66,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         together=together,
         targets=Targets(arguments.target_requests, arguments.target_tokens),
     )
+    app.monitor.store.benchmarks = benchmarks
     try:
         return app.run() or app.return_code or DONE
     finally:  # the terminal is the shell's again: commands of alerts may take a moment more

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 
+from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.olderruns import age, make_room
@@ -147,6 +148,8 @@ class Store:
         """Bytes that are to be read before a replay begins, None once they are."""
         self.size = 0
         """Bytes read."""
+        self.benchmarks: tuple[Benchmark, ...] = ()
+        """Benchmarks that clients ran against these servers, as the user's files tell them."""
         self._names = Names()
         self._pasts: dict[str, Server] = {}
         """Large logs read from their beginning, while their newest part is what is shown."""

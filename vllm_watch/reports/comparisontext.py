@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vllm_watch.core.figures import UNKNOWN, duration
+from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.bootstrap import Ratio
 from vllm_watch.reports.comparison import Compared, Comparison, Quantity, Side
 from vllm_watch.reports.summarytext import Paint
@@ -40,6 +41,9 @@ def _side(called: str, side: Side, width: int, paint: Paint) -> Iterator[str]:
     yield paint("title", cut(f"{called:<14}{_title(side)}", width))
     for line in wrapped(printable(side.summary.source), width - 14):
         yield paint("dim", " " * 14 + line)
+    for span in side.summary.benchmarks:
+        for line in wrapped(printable(benchmark_words(span, side.summary.tz)), width - 14):
+            yield " " * 14 + line
 
 
 def _one(each: Comparison, width: int, paint: Paint, confidence: float) -> Iterator[str]:

@@ -18,6 +18,7 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
 from vllm_watch.health.findings import Finding
+from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.configuration import capacity_of, configuration_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import busy, engine_frame, engine_label, run_frame
@@ -101,6 +102,8 @@ class RunSummary:
     """None without a price, a duration or a number of GPUs."""
     recorded: RecordedSummary
     """What was written beside the log."""
+    benchmarks: tuple[BenchmarkSpan, ...] = ()
+    """Benchmarks that ran against it (`--mark`)."""
     earlier: tuple[RunSummary, ...] = ()
 
 
@@ -167,6 +170,7 @@ def _run_summary(
         times_unknown,
         cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), settings.cost),
         recorded,
+        benchmarks_of(reading.monitor.store.benchmarks, run, known.model, server.tz, gate),
         earlier,
     )
 

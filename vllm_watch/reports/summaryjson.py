@@ -10,6 +10,7 @@ from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.recorded import LATENCIES
 from vllm_watch.health.findings import Finding
+from vllm_watch.reports.benchmarks import BenchmarkSpan
 from vllm_watch.reports.cost import Cost
 from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
 from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
@@ -60,6 +61,7 @@ def run_json(summary: RunSummary) -> Json:
         "latency": _latency(summary.recorded),
         "gpus": [_gpu(gpu) for gpu in summary.recorded.gpus] or None,
         "cost": _cost(summary.cost),
+        "benchmarks": [_benchmark(span, summary.tz) for span in summary.benchmarks],
         "errors": summary.errors,
         "findings": [finding_json(finding, summary.tz) for finding in summary.findings],
         "unrecognised_lines": summary.unrecognised,
@@ -136,6 +138,17 @@ def _cost(cost: Cost | None) -> Json | None:
     return {
         name: round(value, _DIGITS) if isinstance(value, float) else value
         for name, value in asdict(cost).items()
+    }
+
+
+def _benchmark(span: BenchmarkSpan, tz: tzinfo) -> Json:
+    return {
+        "name": span.benchmark.name,
+        "begin": _iso(span.begin, tz),
+        "end": _iso(span.end, tz),
+        "client": {name: round(value, _DIGITS) for name, value in span.benchmark.figures.items()},
+        "log": {name: round(value, _DIGITS) for name, value in span.log.items()},
+        "times": _times(span.times),
     }
 
 

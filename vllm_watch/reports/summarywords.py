@@ -10,6 +10,7 @@ from datetime import datetime, tzinfo
 from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, short_time
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.health.findings import Finding
+from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS
 from vllm_watch.reports.recordedwords import gpu_words, latency_words
 from vllm_watch.reports.summary import EngineSummary, RunSummary
@@ -43,6 +44,7 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("GPUs", " · ".join(gpu_words(gpu) for gpu in summary.recorded.gpus)),
         ("tokens", _tokens(summary)),
         ("cost", _cost(summary)),
+        *(("benchmark", benchmark_words(span, zone)) for span in summary.benchmarks),
     ]
     return [(label, words) for label, words in facts if words]
 

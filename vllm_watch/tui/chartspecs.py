@@ -92,6 +92,16 @@ def startup_zones(server: Server, start: float, end: float, *, named: bool) -> t
     return tuple(zones)
 
 
+def benchmark_zones(asked: Asked, *, named: bool) -> tuple[Zone, ...]:
+    """Return the benchmarks that ran against a server in a window; `named`: with their names."""
+    zones = []
+    for benchmark in asked.monitor.store.benchmarks:
+        begin, end = benchmark.span(asked.server.tz)
+        if benchmark.is_of(asked.server.known.model) and begin < asked.end and end > asked.start:
+            zones.append(Zone(begin, end, benchmark.name if named else "", "benchmark_ground"))
+    return tuple(zones)
+
+
 def ready_time(run: Run) -> float | None:
     """Return when a run answered its first request or said that it is up, None before that."""
     for at, moment in run.placed():
@@ -117,7 +127,10 @@ def chart_spec(
     return replace(
         spec,
         marks=marks(monitor, server, *asked.window),
-        zones=startup_zones(server, *asked.window, named=name == CHART_NAMES[0]),
+        zones=(
+            *startup_zones(server, *asked.window, named=name == CHART_NAMES[0]),
+            *benchmark_zones(asked, named=name == CHART_NAMES[0]),
+        ),
         empty=spec.empty or _why_empty(server, *asked.window),
         cursor=None if cursor is None else cursor - server.skew,
         over=over,

@@ -109,6 +109,7 @@ def roles_of(theme: Theme) -> dict[str, str]:
         "dead": background.blend(critical, 0.62),
         "dead_ground": background.blend(critical, 0.13),
         "starting_ground": background.blend(note, 0.10),
+        "benchmark_ground": background.blend(note, 0.18),
         "critical_ground": background.blend(critical, 0.22),
         "warning_ground": background.blend(pick("warning", "#f2b33d"), 0.16),
         "good_ground": background.blend(good, 0.10),

@@ -1,0 +1,190 @@
+"""Results of benchmark clients, and what the server's log says of the same time.
+
+`vllm bench serve --save-result` writes one object, `--append-result` one a line; its `date` is the
+client's local time at the end. GuideLLM writes a report with a list of benchmarks in epoch seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+from vllm_watch.core.benchmark import Benchmark
+from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, mean_times
+from vllm_watch.core.run import Run
+
+_DATE = "%Y%m%d-%H%M%S"
+_VLLM = {
+    "request_rate": ("request_rate", 1.0),
+    "max_concurrency": ("max_concurrency", 1.0),
+    "completed": ("completed", 1.0),
+    "requests_per_second": ("request_throughput", 1.0),
+    "generation_tps": ("output_throughput", 1.0),
+    "ttft_mean_s": ("mean_ttft_ms", 1e-3),
+    "ttft_p99_s": ("p99_ttft_ms", 1e-3),
+    "itl_mean_s": ("mean_itl_ms", 1e-3),
+    "itl_p99_s": ("p99_itl_ms", 1e-3),
+    "request_mean_s": ("mean_e2el_ms", 1e-3),
+}
+"""Our name to vLLM's, with what makes its unit ours (vllm/benchmarks/serve.py)."""
+_GUIDELLM = {
+    "requests_per_second": ("requests_per_second", "mean", 1.0),
+    "generation_tps": ("output_tokens_per_second", "mean", 1.0),
+    "ttft_mean_s": ("time_to_first_token_ms", "mean", 1e-3),
+    "ttft_p99_s": ("time_to_first_token_ms", "p99", 1e-3),
+    "itl_mean_s": ("inter_token_latency_ms", "mean", 1e-3),
+    "itl_p99_s": ("inter_token_latency_ms", "p99", 1e-3),
+    "request_mean_s": ("request_latency", "mean", 1.0),
+}
+"""Our name to GuideLLM's metric and figure of its successful requests."""
+
+
+class BenchmarkError(Exception):
+    """A file that is no result of a benchmark; the message is one line that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkSpan:
+    """A benchmark beside what the log says of the same time."""
+
+    benchmark: Benchmark
+    begin: float
+    end: float
+    log: Mapping[str, float]
+    """Means over the stats lines of that time: generation_tps, running, waiting …"""
+    times: MeanTimes | None
+    """Mean times by the log, None where that time holds too little."""
+
+
+def load_benchmarks(path: Path) -> list[Benchmark]:
+    """Return the benchmarks in a result file.
+
+    Raises:
+        BenchmarkError: it cannot be read, or is no such file.
+    """
+    try:
+        documents = list(_documents(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "is no text"
+        raise BenchmarkError(f"{path}: {why.lower()}") from None
+    except ValueError:
+        documents = []
+    found = [one for document in documents for one in _benchmarks(document, path.stem)]
+    if not found:
+        raise BenchmarkError(
+            f"{path}: is no result of `vllm bench serve --save-result` or of GuideLLM"
+        )
+    return found
+
+
+def benchmarks_of(
+    benchmarks: Iterable[Benchmark], run: Run, model: str | None, tz: tzinfo, gate: TimesGate
+) -> tuple[BenchmarkSpan, ...]:
+    """Return the benchmarks that ran against a run, with the log's own figures."""
+    spans = []
+    for benchmark in benchmarks:
+        begin, end = benchmark.span(tz)
+        first, last = run.first_stamp, run.newest_stamp
+        if not benchmark.is_of(model) or first is None or last is None:
+            continue
+        if end <= first or begin >= last:
+            continue
+        times, _ = mean_times(evidence_of(run), begin, end, gate)
+        spans.append(BenchmarkSpan(benchmark, begin, end, _means(run, begin, end), times))
+    return tuple(spans)
+
+
+def _means(run: Run, begin: float, end: float) -> dict[str, float]:
+    """Return means over a span, engines added up."""
+    means: dict[str, float] = {}
+    for engine in run.engines:
+        series = run.series[engine]
+        low, high = series.span(begin, end)
+        for name in ("generation_tps", "prompt_tps", "running", "waiting"):
+            known = [value for value in series.values(name, low, high) if value is not None]
+            if known:
+                means[name] = means.get(name, 0.0) + math.fsum(known) / len(known)
+        fills = [v for v in series.values("kv_cache_usage", low, high) if v is not None]
+        if fills:
+            means["kv_cache_usage"] = max(means.get("kv_cache_usage", 0.0), max(fills))
+    return means
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """Yield the JSON documents of a file: one, or one in each line."""
+    try:
+        yield json.loads(text)
+    except ValueError:
+        yield from (json.loads(line) for line in text.splitlines() if line.strip())
+
+
+def _benchmarks(document: Any, stem: str) -> Iterator[Benchmark]:
+    if not isinstance(document, dict):
+        return
+    listed = document.get("benchmarks")
+    if isinstance(listed, list):
+        several = len(listed) > 1
+        for number, one in enumerate(listed, 1):
+            made = _guidellm(one, f"{stem} {number}" if several else stem, document)
+            if made is not None:
+                yield made
+        return
+    made = _vllm(document, stem)
+    if made is not None:
+        yield made
+
+
+def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
+    seconds = _number(document.get("duration"))
+    try:
+        end = datetime.strptime(str(document.get("date")), _DATE)  # noqa: DTZ007  # it has no zone
+    except ValueError:
+        return None
+    if seconds is None or "request_throughput" not in document:
+        return None
+    figures = {}
+    for name, (theirs, scale) in _VLLM.items():
+        value = _number(document.get(theirs))
+        if value is not None:
+            figures[name] = value * scale
+    model = document.get("model_id")
+    return Benchmark(stem, model if isinstance(model, str) else None, end, seconds, figures)
+
+
+def _guidellm(one: Any, name: str, report: Mapping[str, Any]) -> Benchmark | None:
+    if not isinstance(one, dict) or not isinstance(one.get("metrics"), dict):
+        return None
+    begin, end = _number(one.get("start_time")), _number(one.get("end_time"))
+    if begin is None or end is None or end < begin:
+        return None
+    figures = {}
+    for ours, (metric, figure, scale) in _GUIDELLM.items():
+        value = _number(_successful(one["metrics"].get(metric), figure))
+        if value is not None:
+            figures[ours] = value * scale
+    args = report.get("args")
+    model = args.get("model") if isinstance(args, dict) else None
+    return Benchmark(name, model if isinstance(model, str) else None, end, end - begin, figures)
+
+
+def _successful(metric: Any, figure: str) -> Any:
+    """Return a figure of the successful requests, a percentile among them."""
+    successful = metric.get("successful") if isinstance(metric, dict) else None
+    if not isinstance(successful, dict):
+        return None
+    percentiles = successful.get("percentiles")
+    if figure not in successful and isinstance(percentiles, dict):
+        return percentiles.get(figure)
+    return successful.get(figure)
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number; vLLM writes `"inf"` for a rate without a limit."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
