@@ -93,6 +93,19 @@ def test_the_health_defaults_are_those_of_the_guides() -> None:
         "gpu_memory_full": 0.98,
         "gpu_hot_celsius": 85.0,
         "counter_difference": 0.03,
+        "hangs_critical": 3,
+        "crash_loop_deaths": 3,
+        "crash_loop_seconds": 900.0,
+        "nothing_lines": 3,
+        "kv_override_factor": 2.0,
+        "waits_seconds": 180.0,
+        "runaway_seconds": 900.0,
+        "runaway_running": 2,
+        "prefill_factor": 10.0,
+        "draft_lines": 6,
+        "draft_acceptance_low": 0.3,
+        "draft_acceptance_none": 0.05,
+        "engines_missing_seconds": 60.0,
     }
 
 

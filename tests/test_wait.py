@@ -103,15 +103,19 @@ def test_one_that_dies_says_why(tmp_path: Path, said: queue.Queue[str], capsys: 
     path = tmp_path / capture.name
     now = time.time()
     lines = [_restamped(line, now) for line in capture.read_text().splitlines(keepends=True)]
+
+    def end() -> None:
+        path.with_suffix(".err").write_text(capture.with_suffix(".err").read_text())
+        add(path, "".join(lines[8:]))()
+
     steps: list[Step] = [
         ("matches no file yet", add(path, "".join(lines[:8]))),
-        (": starting (", add(path, "".join(lines[8:]))),
+        (": starting (", end),
     ]
-    path.with_suffix(".err").write_text(capture.with_suffix(".err").read_text())
     assert wait(said, steps, path) == 1
     err = capsys.readouterr().err
     assert "Tiny-Qwen3:9112: dead (KV cache too small): ValueError: To serve at least one" in err
-    assert "lower --max-model-len" in err
+    assert "--max-model-len 144" in err
     assert "\nvllm-watch:   Traceback (most recent call last):\n" in err
     assert "Worker proc VllmWorker-0 died unexpectedly" in err
 

@@ -50,7 +50,8 @@ def test_every_level_is_a_setting() -> None:
 def test_every_finding_says_what_to_do_and_who_says_so() -> None:
     book = builtin_rules()
     every: list[Rule | StateRule] = [*book.rules, *book.states.values()]
-    assert len({rule.id for rule in every}) == len(every)
+    names = [(rule.id, getattr(rule, "state", "")) for rule in every]
+    assert len(set(names)) == len(names)
     for rule in every:
         assert rule.remedy
         assert rule.guide
@@ -109,6 +110,9 @@ def test_severities_are_those_of_the_guides() -> None:
         "ended": "critical",
         "no-stats": "note",
         "slow-start": "warning",
+        "slow-started": "note",
+        "crash-loop": "critical",
+        "workers-hang": "warning",
     }
 
 

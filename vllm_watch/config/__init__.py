@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from vllm_watch.config.commandsections import CheckSettings, CompareSettings
 from vllm_watch.config.kinds import Kind
 from vllm_watch.config.loading import ConfigError, load_settings
 from vllm_watch.config.registry import Setting, known_settings
 from vllm_watch.config.sections import (
     AdviceSettings,
-    CompareSettings,
     CostSettings,
     HealthSettings,
     ReplaySettings,
@@ -22,6 +22,7 @@ from vllm_watch.config.settings import Settings
 
 __all__ = [
     "AdviceSettings",
+    "CheckSettings",
     "CompareSettings",
     "ConfigError",
     "CostSettings",

@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vllm_watch.config import sections
+from vllm_watch.config import commandsections, sections
 from vllm_watch.config.kinds import METADATA_KEY, Kind
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "advice": sections.AdviceSettings,
         "trend": sections.TrendSettings,
         "alerts": sections.AlertSettings,
-        "compare": sections.CompareSettings,
+        "check": commandsections.CheckSettings,
+        "compare": commandsections.CompareSettings,
         "times": sections.RequestTimesSettings,
         "cost": sections.CostSettings,
         "slo": sections.SloSettings,
@@ -102,7 +103,8 @@ def _documentation() -> Mapping[tuple[str, str], str]:
     import inspect  # both together 15 ms, for `vllm-watch config` alone
 
     texts: dict[tuple[str, str], str] = {}
-    for cls in ast.parse(inspect.getsource(sections)).body:
+    sources = (inspect.getsource(module) for module in (sections, commandsections))
+    for cls in (one for source in sources for one in ast.parse(source).body):
         if not isinstance(cls, ast.ClassDef):
             continue
         for field, below in zip(cls.body, cls.body[1:], strict=False):

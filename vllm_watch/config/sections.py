@@ -49,6 +49,8 @@ class WatchSettings:
     """Seconds without any new line, after a stats line with work, until a server has ended."""
     starting_limit_seconds: float = positive(900.0)
     """Seconds that a start-up may take before `check` warns."""
+    start_lost_after_hours: float = positive(24.0)
+    """Hours of silence after which a start-up is lost, though its log is not a named, saved one."""
     saved_after_seconds: float = positive(300.0)
     """Age in seconds of the newest stamp from which on a log that does not grow is a saved one."""
     stalled_cadences: float = positive(3.0)
@@ -187,6 +189,12 @@ class HealthSettings:
     """Temperature in degrees from which on a GPU is hot: it slows down some degrees later."""
     counter_difference: float = ratio(0.03)
     """Share (0 to 1) by which log and counters may differ over ten minutes."""
+    hangs_critical: int = count(3)
+    """Times that workers have not answered for a minute before it is critical."""
+    crash_loop_deaths: int = count(3, least=2)
+    """Deaths of the same error, one after another, that are a crash loop."""
+    crash_loop_seconds: float = positive(900.0)
+    """Seconds within which they have to happen for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,18 +315,6 @@ class AlertSettings:
     """Seconds that a command, or one try to post, may take."""
     at_once: int = count(4)
     """Commands and posts that run at the same time at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompareSettings:
-    """[compare]: when two runs differ by more than noise, and when their loads do."""
-
-    confidence: float = ratio(0.95)
-    """Share (0 to 1) of such intervals that hold the true ratio."""
-    least_busy_samples: int = count(10, least=2)
-    """Samples with requests running below which nothing is told from noise."""
-    loads_differ: float = positive(2.0)
-    """Factor by which concurrency, prompts or answers may differ before that is warned of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from vllm_watch.config.commandsections import CheckSettings, CompareSettings
 from vllm_watch.config.overrides import Override
 from vllm_watch.config.registry import known_settings
 from vllm_watch.config.sections import (
     AdviceSettings,
     AlertSettings,
-    CompareSettings,
     CostSettings,
     HealthSettings,
     ReplaySettings,
@@ -52,6 +52,8 @@ class Settings:
     """How far generation may slow down."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """What happens when an alert fires."""
+    check: CheckSettings = field(default_factory=CheckSettings)
+    """What `check` answers for servers that do not work."""
     compare: CompareSettings = field(default_factory=CompareSettings)
     """When two runs differ by more than noise, and when their loads do."""
     times: RequestTimesSettings = field(default_factory=RequestTimesSettings)

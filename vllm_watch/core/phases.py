@@ -8,6 +8,7 @@ from vllm_watch.core.records import Event
 from vllm_watch.core.states import ServerState
 
 PHASES = (
+    "waiting for GPUs in Ray",
     "loading weights",
     "compiling",
     "preparing the KV cache",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from vllm_watch.core.records import FieldValue
@@ -66,9 +66,12 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
         errors: the error messages about its end (`ERRORS`), in order.
     """
     lines = list(_lines(errors))
-    best = min(_candidates(lines), key=lambda candidate: candidate[:2], default=None)
-    if best is not None:
-        return best[2]
+    candidates = sorted(_candidates(lines), key=lambda candidate: candidate[:2])
+    if candidates:
+        best = candidates[0][2]
+        alike = [one.told for *_, one in candidates if best.cause and one.cause == best.cause]
+        # Several workers tell how much fits: the least decides.
+        return replace(best, told=min([best.told, *alike], key=_numbers))
     # An event speaks before the lines around it: a traceback by its error, not by its headline.
     events = [line for line in lines if line.kind] or lines
     telling = (line for line in events if "vague" not in line.fields)
@@ -92,6 +95,10 @@ def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
             if "vague" not in line.fields:
                 rest = [other for _, other in own[place + 1 : place + 1 + _FURTHER]]
                 yield rank, index, _reason(line, rest)
+
+
+def _numbers(told: tuple[tuple[str, float], ...]) -> tuple[bool, tuple[float, ...]]:
+    return not told, tuple(number for _, number in told)
 
 
 def _lines(errors: Iterable[Moment]) -> Iterator[_Line]:

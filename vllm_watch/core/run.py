@@ -81,6 +81,8 @@ class Run:
     config: dict[str, FieldValue] = field(default_factory=dict)
     told: Configuration = field(default_factory=Configuration)
     """Which line told each flag of `config`."""
+    began: float | None = None
+    """The first stamp in file order: a clock that goes back later does not move it."""
     first_stamp: float | None = None
     newest_stamp: float | None = None
     newest_arrival: float | None = None
@@ -165,6 +167,8 @@ class Run:
 
     def stamp(self, time: float) -> None:
         """Take notice of a stamped line."""
+        if self.began is None:
+            self.began = time
         if self.first_stamp is None or time < self.first_stamp:
             self.first_stamp = time
         if self.newest_stamp is None or time > self.newest_stamp:
@@ -225,7 +229,7 @@ class Run:
                 moment.newest_stamp += seconds
             if moment.arrived is not None:
                 moment.arrived += seconds
-        for name in ("first_stamp", "newest_stamp", "newest_arrival", "first_request"):
+        for name in ("began", "first_stamp", "newest_stamp", "newest_arrival", "first_request"):
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, value + seconds)

@@ -9,6 +9,9 @@ from vllm_watch.core.run import Run
 LAUNCHING = "launching"
 """What a server does before its log names a phase: imports, arguments, the engine's process."""
 
+_LAUNCH_SECONDS = 10.0
+"""A phase this short before one that is told by its length belongs to that one."""
+
 
 class Phase(NamedTuple):
     """A stretch of a start-up."""
@@ -35,7 +38,7 @@ def ready_at(run: Run) -> float | None:
 def ready_after(run: Run) -> float | None:
     """Return the seconds from the run's first stamp until it was up."""
     ready = ready_at(run)
-    return None if ready is None or run.first_stamp is None else ready - run.first_stamp
+    return None if ready is None or run.began is None else ready - run.began
 
 
 def phases_of(run: Run) -> list[Phase]:
@@ -43,14 +46,40 @@ def phases_of(run: Run) -> list[Phase]:
     ready = ready_at(run)
     marks: list[tuple[float, str]] = []
     for at, moment in run.placed():
-        phase = moment.event.fields.get("phase")
+        fields = moment.event.fields
+        phase, took, seconds = (fields.get(name) for name in ("phase", "took", "seconds"))
         late = ready is not None and at is not None and at > ready
         if at is None or late or not isinstance(phase, str):
             continue
+        names = {name for _, name in marks}
+        if isinstance(took, str) and took not in names and isinstance(seconds, (int, float)):
+            _put_before(marks, took, at - seconds)
+            names = {name for _, name in marks}
         # Engines start at once and tell of the same phases: the first to come to one counts.
-        if phase not in (name for _, name in marks):
+        if phase not in names:
             marks.append((at, phase))
-    if run.first_stamp is not None and marks and marks[0][0] > run.first_stamp:
-        marks.insert(0, (run.first_stamp, LAUNCHING))
+    if run.began is not None and marks and marks[0][0] > run.began:
+        marks.insert(0, (run.began, LAUNCHING))
     ends = [*(at for at, _ in marks[1:]), ready]
     return [Phase(name, at, end) for (at, name), end in zip(marks, ends, strict=False)]
+
+
+def longest_phases(run: Run, now: float) -> list[tuple[str, float]]:
+    """Return the phases of a start-up and their seconds up to `now`, the longest first."""
+    lasted = [
+        (phase.name, (now if phase.end is None else min(now, phase.end)) - phase.begin)
+        for phase in phases_of(run)
+        if phase.begin < now
+    ]
+    return sorted(lasted, key=lambda entry: -entry[1])
+
+
+def _put_before(marks: list[tuple[float, str]], name: str, begin: float) -> None:
+    """Put a phase that has just ended behind those known, or in place of the newest."""
+    if marks:
+        before, known = marks[-1]
+        begin = max(begin, before)
+        if begin - before <= _LAUNCH_SECONDS and known != LAUNCHING:
+            del marks[-1]
+            begin = before
+    marks.append((begin, name))

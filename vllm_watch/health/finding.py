@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vllm_watch.config import Settings
+from vllm_watch.core.crashloop import CrashLoop
 from vllm_watch.core.run import Run
 from vllm_watch.health.alerts import WHOLE_SERVER, AlertMachine
 from vllm_watch.health.rules import RuleBook, Severity
@@ -66,6 +67,8 @@ class Case:
     """What the start-up told, as numbers."""
     over: bool = False
     """No sample will come any more."""
+    loop: CrashLoop | None = None
+    """The deaths of the same error before this moment, if they are a loop."""
 
     def situation(self, engine: int | None, time: float) -> Situation:
         """Return what advice starts from."""

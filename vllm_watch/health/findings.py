@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
 
-from vllm_watch.core.states import STATS_ARE_OFF, ServerState
-from vllm_watch.health.advice import ADVICE
-from vllm_watch.health.alertfindings import Words, alert_finding, in_words, latest
+from vllm_watch.core.states import ServerState
+from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.alerts import WHOLE_SERVER, Span
 from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
-from vllm_watch.health.flags import costs_of, one_per_flag
+from vllm_watch.health.flags import one_per_flag
+from vllm_watch.health.statefindings import state_findings, states_of_run
 
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
 
-SLOW_START = "slow-start"
-"""What stands for a start-up that takes too long, which is no state of its own."""
-NO_STATS: Literal["no-stats"] = "no-stats"
-"""The state of a server whose stats lines are switched off."""
 UNPROVED = "cause not proved"
 """Said of a fault that a server had when it died of something that its log does not name."""
 NEAR_ZERO = "throughput-near-zero"
@@ -83,21 +78,6 @@ def findings_of(
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
 
 
-def states_of_run(case: Case, state: ServerState, time: float) -> list[Finding]:
-    """Return the finding of a run's state, and that of one that wrote no stats lines before."""
-    found = state_findings(case, state, time)
-    if state.name in (NO_STATS, "starting"):
-        return found
-    off = next(
-        (at for at, one in case.run.placed() if one.event.kind == "no_stats" and at is not None),
-        None,
-    )
-    if off is None or off > time or case.run.series:
-        return found
-    was = ServerState(NO_STATS, off, STATS_ARE_OFF)
-    return found + [replace(one, until=state.since) for one in state_findings(case, was, time)]
-
-
 def _before(case: Case, span: Span, time: float) -> float:
     """Return the last sample before an alert ended: there it was still so."""
     engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
@@ -124,38 +104,3 @@ def _earliest(spans: Iterable[Span]) -> list[Span]:
         if known is None or span.since < known.since:
             first[span.rule.id] = span
     return list(first.values())
-
-
-def state_findings(case: Case, state: ServerState, time: float) -> list[Finding]:
-    """Return the finding that a state is in itself, if it is one."""
-    name: str = state.name
-    limit = case.settings.watch.starting_limit_seconds
-    since = state.since
-    if name == "starting" and since is not None and time - since > limit:
-        name, since = SLOW_START, since + limit
-    rule = case.book.states.get(name)
-    if rule is None:
-        return []
-    words = {
-        "why": state.why.removeprefix("[shutdown] ") or "no reason given",
-        "limit": f"{limit / 60:.0f}",
-        **in_words(latest(case.run, None, time)),
-    }
-    compute = ADVICE.get(rule.advices.get(state.cause, ""))
-    advice = compute(case.situation(None, time)) if compute else None
-    return [
-        Finding(
-            rule.id,
-            rule.word,
-            rule.severity,
-            rule.title.format_map(Words(words)),
-            rule.detail.format_map(Words(words)),
-            advice.remedy if advice else rule.remedies.get(state.cause, rule.remedy),
-            rule.guide,
-            since,
-            flags=advice.flags if advice else (),
-            formula=advice.formula if advice else "",
-            expect=advice.expect if advice else "",
-            costs=costs_of(advice.flags, case.facts) if advice else (),
-        )
-    ]

@@ -140,7 +140,7 @@ def weights_too_large(at: Situation) -> Advice | None:
 
 def _card_gib(at: Situation) -> float | None:
     """Return the memory of one GPU in GiB, as the start-up or torch's error tells it."""
-    told = at.facts.get("gpu_gib")
+    told = at.facts.get("gpu_gib") or at.told.get("total_gib")
     if told:
         return told
     texts = (text for m in at.run.moments for text in (m.event.text, *m.lines))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
+from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
 from vllm_watch.core.olderruns import make_room_of_quiet
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
 from vllm_watch.core.run import Run
+from vllm_watch.core.startup import ready_at
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alertfindings import remember
@@ -108,10 +111,15 @@ class Monitor:
             book, self.notes = known_rules(user_rules_folder())
         self._book = book
         self._judges: dict[tuple[str, Stage, int], _Judges] = {}
+        self._deaths: dict[tuple[str, Stage, int], tuple[object, Death | None]] = {}
+        """How earlier runs died, and the evidence by which that was found."""
         self._aged = 0.0
         watch = settings.watch
         self._rules = StateRules(
-            watch.stalled_cadences, watch.stalled_floor_seconds, watch.ended_after_seconds
+            watch.stalled_cadences,
+            watch.stalled_floor_seconds,
+            watch.ended_after_seconds,
+            watch.start_lost_after_hours * 3600.0,
         )
 
     def apply(self, batch: Batch) -> Server:
@@ -229,7 +237,11 @@ class Monitor:
         moment = state.since if over and state.since is not None else time
         # A stall says it all: what its last line told of a trend is beside the point.
         trends = self.trends(server, run).findings(run, moment) if state.name != "stalled" else ()
-        case = replace(self.case(server, run), over=saved or state.name in _OVER)
+        case = replace(
+            self.case(server, run),
+            over=saved or state.name in _OVER,
+            loop=self._loop(server, run, state),
+        )
         return Health(state, findings_at(case, state, time, trends))
 
     def state(self, run: Run, time: float, *, live: bool, saved: bool) -> ServerState:
@@ -252,7 +264,9 @@ class Monitor:
         """
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
-        case = replace(self.case(server, run), over=saved or state.name in _OVER)
+        loop = self._loop(server, run, state) if run is server.run else None
+        over = saved or state.name in _OVER
+        case = replace(self.case(server, run), over=over, loop=loop)
         return findings_told(case, state, now, trends, since)
 
     def history(
@@ -261,7 +275,31 @@ class Monitor:
         """Return every alert and trend of a run up to `now`, the oldest first, none hidden."""
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
-        return findings_of(self.case(server, run), state, now, trends)
+        loop = self._loop(server, run, state) if run is server.run else None
+        return findings_of(replace(self.case(server, run), loop=loop), state, now, trends)
+
+    def _loop(self, server: Server, run: Run, state: ServerState) -> CrashLoop | None:
+        """Return the crash loop that ends with `run`, or with the one before it."""
+        health = self.settings.health
+        before = [one for one in reversed(server.runs) if one.number < run.number]
+        deaths: Iterator[Death | None] = (self._death(server, one) for one in before)
+        if state.name == "dead" and state.since is not None:
+            now = Death(state, state.since, ready_at(run) is not None)
+            deaths = chain((now,), deaths)
+        return crash_loop(deaths, health.crash_loop_deaths, health.crash_loop_seconds)
+
+    def _death(self, server: Server, run: Run) -> Death | None:
+        """Return how an earlier run died, None if it did not; remembered, it is over."""
+        place = (server.source, server.stage, run.number)
+        evidence = (len(run.moments), run.newest_stamp)
+        known = self._deaths.get(place)
+        if known is None or known[0] != evidence:
+            end = run.newest_stamp if run.newest_stamp is not None else math.inf
+            state = judge(run, end, live=False, saved=True, rules=self._rules)
+            dead = state.name == "dead" and state.since is not None
+            death = Death(state, state.since or 0.0, ready_at(run) is not None) if dead else None
+            known = self._deaths[place] = (evidence, death)
+        return known[1]
 
     def trend_warnings(self, server: Server, until: float) -> list[tuple[TrendSpan, Finding]]:
         """Return the trends of a server's runs that were warnings up to `until`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from vllm_watch.config import Settings
@@ -37,6 +37,8 @@ class Situation:
     facts: Mapping[str, float]
     over: bool = False
     """No sample will come any more: the server has ended, or writes none."""
+    told: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that the reason of a death tells."""
 
     @property
     def engines(self) -> float:

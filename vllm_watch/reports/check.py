@@ -28,15 +28,14 @@ _BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
 """Which of several wins: what is known to be bad goes before what is not known."""
 _BY_STATE = {
     "dead": CRITICAL,
-    "stopped": CRITICAL,
-    "ended": CRITICAL,
     "stalled": CRITICAL,
     "finished": OK,
     "starting": OK,
     "ready": OK,
     "idle": OK,
-    "no-stats": UNKNOWN,
 }
+_WHATEVER_STATE = frozenset({"crash-loop", "workers-hang"})
+"""Findings that count whatever the server does now."""
 _BY_SEVERITY = {"note": OK, "warning": WARNING, "critical": CRITICAL}
 _PUNCTUATION = str.maketrans(
     {"–": "-", "—": "-", "…": "...", "×": "x", "|": "/", "→": "->", "\u00a0": " ", "≤": "<="}
@@ -61,15 +60,23 @@ def verdict_of(now: Now, settings: Settings, *, spanned: bool = False) -> Verdic
     state = now.health.state
     if now.trouble:
         return Verdict(now, UNKNOWN, now.trouble)
-    code = _BY_STATE.get(state.name, OK)
-    if state.name == "busy" or spanned:
-        found = [_BY_SEVERITY[finding.severity] for finding in now.fired]
-        code = worst([code, *found])
+    code = _code_of(state.name, settings)
+    count = state.name == "busy" or spanned
+    counted = [one for one in now.fired if count or one.id in _WHATEVER_STATE]
+    code = worst([code, *(_BY_SEVERITY[finding.severity] for finding in counted)])
     limit = settings.watch.starting_limit_seconds
-    if state.name == "starting" and _starting_for(now) > limit:
+    if state.name == "starting" and _starting_for(now) > limit and code == OK:
         text = f"starting for {_minutes(_starting_for(now))}, longer than {_minutes(limit)}"
         return Verdict(now, worst([code, WARNING]), _joined(text, state.why))
     return Verdict(now, code, _cut(_said(now)))
+
+
+def _code_of(state: str, settings: Settings) -> int:
+    """Return what a state is by itself, as the table says or the user."""
+    chosen = {"stopped": "stopped", "ended": "ended", "no-stats": "no_stats"}.get(state)
+    if chosen is None:
+        return _BY_STATE.get(state, OK)
+    return WORDS.index(str(getattr(settings.check, chosen)).upper())
 
 
 def worst(codes: Iterable[int]) -> int:

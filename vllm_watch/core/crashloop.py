@@ -1,0 +1,80 @@
+"""A server that dies again and again of the same error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vllm_watch.core.states import ServerState
+
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A run that died."""
+
+    state: ServerState
+    time: float
+    """When, epoch seconds."""
+    was_up: bool
+    """Whether it had been ready before."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashLoop:
+    """Deaths one after another."""
+
+    deaths: tuple[Death, ...]
+    """The oldest first."""
+
+    @property
+    def first(self) -> float:
+        """When the first of them happened."""
+        return self.deaths[0].time
+
+    @property
+    def last(self) -> Death:
+        """The newest of them."""
+        return self.deaths[-1]
+
+    def over_at(self, state: ServerState, ready: float | None, now: float, window: float) -> float:
+        """Return when the loop ended, infinity while it goes on.
+
+        A newer run that is up ends it, unless the others had been up as well before they died:
+        then it has to live for as long as the deaths of a loop lie apart.
+        """
+        quiet = self.last.time + window
+        if state.name == "dead":
+            return float("inf")
+        if state.name in ("stopped", "finished", "ended"):
+            return state.since if state.since is not None else now
+        if ready is not None and not any(death.was_up for death in self.deaths):
+            return ready
+        return float("inf") if now <= quiet else quiet
+
+
+def crash_loop(newest_first: Iterable[Death | None], least: int, window: float) -> CrashLoop | None:
+    """Return the deaths in a row that end with the newest, None if they are no loop.
+
+    Args:
+        newest_first: the runs of a server, None for one that did not die.
+        least: deaths that make a loop …
+        window: … if they lie within so many seconds.
+    """
+    row: list[Death] = []
+    for death in newest_first:
+        if death is None or (row and _shape(death) != _shape(row[0])):
+            break
+        if len(row) >= least and row[-least + 1].time - death.time > window:
+            break
+        row.append(death)
+    if len(row) < least or row[0].time - row[least - 1].time > window:
+        return None
+    return CrashLoop(tuple(reversed(row)))
+
+
+def _shape(death: Death) -> str:
+    """Return what is the same in two deaths of the same error, whatever their numbers."""
+    return _NUMBERS.sub("0", death.state.why.lower())

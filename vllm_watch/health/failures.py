@@ -1,0 +1,105 @@
+"""What to change after a death, with vLLM's own numbers where its error tells them (HEALTH §6, §8).
+
+Each function gives one piece of advice, or None where the log does not tell what it takes. Which
+one a cause of death asks for is data (`advices` in rules.toml).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from vllm_watch.health.memoryadvice import more_memory, weights_too_large
+from vllm_watch.health.situation import Advice, Situation
+
+
+def shorter_context(at: Situation) -> Advice | None:
+    """Advise the longest context that fits, as vLLM's error names it."""
+    fits, asked = at.told.get("fits_len"), at.told.get("asked_len")
+    if not fits:
+        return None
+    more = _more_memory(at)
+    return Advice(
+        f"--max-model-len {fits:.0f}" + (f", or {more}" if more else ""),
+        (f"--max-model-len {fits:.0f}",),
+        "" if asked is None else f"asked for {asked:,.0f}, vLLM says that {fits:,.0f} fit",
+        "it starts; longer prompts are refused",
+    )
+
+
+def model_s_length(at: Situation) -> Advice | None:
+    """Advise the longest context that the model was made for."""
+    most = at.told.get("most_len")
+    if not most:
+        return None
+    return Advice(
+        f"--max-model-len {most:.0f}, or none: the model's own",
+        (f"--max-model-len {most:.0f}",),
+        "the longest that the model's config.json allows",
+    )
+
+
+def more_cache(at: Situation) -> Advice | None:
+    """Advise more memory where nothing is left for the KV cache."""
+    raised = at.told.get("raise_to")
+    if raised:
+        flag = f"--gpu-memory-utilization {raised:g}"
+        return Advice(flag, (flag,), "vLLM's own number", "the KV cache fits")
+    return weights_too_large(at) or more_memory(at)
+
+
+def free_memory(at: Situation) -> Advice | None:
+    """Advise what fits beside the other processes on the GPU."""
+    free, total = at.told.get("free_gib"), at.told.get("total_gib")
+    if not total or free is None:
+        return None
+    share = math.floor(free / total * 100) / 100
+    free_it = "end the other processes on the GPU (nvidia-smi names them)"
+    formula = f"{free:.2f} GiB free ÷ {total:.2f} GiB = {share:.2f}"
+    if share < at.settings.advice.weights_share / 2:
+        return Advice(free_it, formula=formula, expect="less than half of the card is free")
+    flag = f"--gpu-memory-utilization {share:.2f}"
+    return Advice(f"{flag}, or {free_it}", (flag,), formula, "it starts, with a smaller KV cache")
+
+
+def fewer_gpus(at: Situation) -> Advice | None:
+    """Advise no more GPUs than there are."""
+    gpus = at.told.get("gpus")
+    if not gpus:
+        return None
+    return Advice(
+        f"tensor × pipeline parallel size at most {gpus:.0f}: there are no more GPUs here",
+        expect="or more nodes, with Ray as the executor",
+    )
+
+
+def dividing(at: Situation) -> Advice | None:
+    """Advise the largest tensor parallel size below the one asked for that divides the heads."""
+    heads, tensor = at.told.get("heads"), at.told.get("tensor")
+    if not heads or not tensor:
+        return None
+    fits = next((n for n in range(int(tensor), 0, -1) if int(heads) % n == 0), 1)
+    return Advice(
+        f"--tensor-parallel-size {fits}",
+        (f"--tensor-parallel-size {fits}",),
+        f"{heads:.0f} attention heads ÷ {fits}",
+    )
+
+
+def _more_memory(at: Situation) -> str:
+    raised = at.told.get("raise_to")
+    if raised:
+        return f"--gpu-memory-utilization {raised:g}"
+    more = more_memory(at)
+    return more.remedy if more else ""
+
+
+FAILURE_ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
+    "shorter-context": shorter_context,
+    "model-length": model_s_length,
+    "more-cache": more_cache,
+    "free-memory": free_memory,
+    "fewer-gpus": fewer_gpus,
+    "dividing": dividing,
+}
+"""What causes of death may ask for, by name."""

@@ -1,0 +1,222 @@
+"""Findings that a state is in itself, and those of events: slow starts, hangs, crash loops."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import takewhile
+from typing import Literal
+
+from vllm_watch.core.crashloop import CrashLoop
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import LAUNCHING, longest_phases, ready_after, ready_at
+from vllm_watch.core.states import OVER, STATS_ARE_OFF, ServerState
+from vllm_watch.health.advice import ADVICE
+from vllm_watch.health.alertfindings import Words, in_words, latest
+from vllm_watch.health.failures import FAILURE_ADVICE
+from vllm_watch.health.finding import Case, Finding
+from vllm_watch.health.flags import costs_of
+from vllm_watch.health.rules import StateRule
+
+NO_STATS: Literal["no-stats"] = "no-stats"
+"""The state of a server whose stats lines are switched off."""
+SLOW_START = "slow-start"
+"""What stands for a start-up that takes too long, which is no state of its own."""
+SLOW_STARTED = "slow-started"
+"""What stands for a start-up that took too long and is over."""
+CRASH_LOOP = "crash-loop"
+"""What stands for a server that dies again and again."""
+HANG = "workers-hang"
+"""What stands for workers that do not answer."""
+_HANG_GAPS = 2.5
+"""Multiples of the seconds that such a line names after which the next is another hang."""
+
+
+def state_findings(case: Case, state: ServerState, time: float) -> list[Finding]:
+    """Return what a state is in itself at `time`, and what its run's events say of it then."""
+    found = _present(case, state, time)
+    return [finding for finding in found if finding.until is None or finding.until > time]
+
+
+def states_of_run(case: Case, state: ServerState, time: float) -> list[Finding]:
+    """Return all of them up to `time`, also what is over: a slow start, no stats lines."""
+    found = [*_present(case, state, time), _slow_start(case, state, time)]
+    if state.name not in (NO_STATS, "starting"):
+        found.append(_stats_were_off(case, state, time))
+    return [finding for finding in found if finding is not None]
+
+
+def _present(case: Case, state: ServerState, time: float) -> list[Finding]:
+    name: str = state.name
+    limit = case.settings.watch.starting_limit_seconds
+    since, words = state.since, {"why": state.why.removeprefix("[shutdown] ")}
+    if name == "starting" and since is not None and time - since > limit:
+        name, since = SLOW_START, since + limit
+        words["why"] = _phases(case.run, time) or state.why
+    words["load"] = _last_load(case.run, time) if name == "dead" else ""
+    found = [_of_rule(case, name, since, time, words, state), _hang(case, state, time)]
+    if case.loop is not None:
+        found.append(_of_loop(case, case.loop, state, time))
+    return [finding for finding in found if finding is not None]
+
+
+def _slow_start(case: Case, state: ServerState, time: float) -> Finding | None:
+    """Return the finding of a start-up that took longer than its limit."""
+    run, limit = case.run, case.settings.watch.starting_limit_seconds
+    took, ready = ready_after(run), ready_at(run)
+    if took is None or ready is None or ready > time or took <= limit:
+        return None
+    longest = next((name for name, _ in longest_phases(run, ready) if name != LAUNCHING), "")
+    words = {"why": _phases(run, ready), "took": _minutes(took)}
+    slow = replace(state, cause=longest)
+    found = _of_rule(case, SLOW_STARTED, ready - took + limit, time, words, slow)
+    return None if found is None else replace(found, until=ready)
+
+
+def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | None:
+    """Return the finding of a run that wrote no stats lines and is over now (DESIGN §3)."""
+    off = next(
+        (at for at, one in case.run.placed() if one.event.kind == "no_stats" and at is not None),
+        None,
+    )
+    if off is None or off > time or case.run.series:
+        return None
+    was = ServerState(NO_STATS, off, STATS_ARE_OFF)
+    found = _of_rule(case, NO_STATS, off, time, {"why": STATS_ARE_OFF}, was)
+    return None if found is None else replace(found, until=state.since)
+
+
+def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Finding | None:
+    """Return the finding of a crash loop: what its error asks for is what to do."""
+    death = loop.last.state
+    words = {
+        "why": death.why,
+        "times": str(len(loop.deaths)),
+        "span": _minutes(loop.last.time - loop.first),
+    }
+    ready = ready_at(case.run) if state.name not in ("dead", "starting") else None
+    until = loop.over_at(state, ready, time, case.settings.health.crash_loop_seconds)
+    found = _of_rule(case, CRASH_LOOP, loop.first, time, words, death)
+    dead = case.book.states.get("dead")
+    if found is None or dead is None:
+        return found
+    if not found.flags:
+        found = replace(found, remedy=_remedy(dead, death, found.remedy))
+    return replace(found, until=until if math.isfinite(until) else None)
+
+
+def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
+    """Return the newest time at which workers did not answer, until tokens flow again.
+
+    While a server starts they may be compiling: that is a note.
+    """
+    run = case.run
+    lines = [(at, m) for at, m in run.placed() if m.event.kind == "hang" and at is not None]
+    lines = [(at, moment) for at, moment in lines if at <= time]
+    if not lines:
+        return None
+    newest, moment = lines[-1]
+    named = moment.event.fields.get("seconds")
+    seconds = float(named) if isinstance(named, int) else 60.0
+    row = [newest]
+    for at, _ in takewhile(lambda line: row[-1] - line[0] <= _HANG_GAPS * seconds, lines[-2::-1]):
+        row.append(at)
+    words = {"times": str(len(row)), "seconds": f"{seconds:.0f}"}
+    found = _of_rule(case, HANG, row[-1] - seconds, time, words, state)
+    if found is None:
+        return None
+    ready = ready_at(run)
+    ends = [_flows_after(run, newest, time)]
+    ends.append(ready if ready is not None and ready > newest else None)
+    ends.append(state.since if state.name in OVER else None)
+    if state.name not in ("stalled", "busy") and time - newest > _HANG_GAPS * seconds:
+        ends.append(newest + _HANG_GAPS * seconds)
+    severity = found.severity
+    if state.name == "starting" or (ready is not None and newest < ready):
+        severity = "note"
+    elif len(row) >= case.settings.health.hangs_critical:
+        severity = "critical"
+    known = [at for at in ends if at is not None]
+    return replace(found, severity=severity, until=min(known, default=None))
+
+
+def _flows_after(run: Run, since: float, time: float) -> float | None:
+    """Return when tokens were generated again after a moment, None if they were not."""
+    for series in run.series.values():
+        rates = series.columns.get("generation_tps")
+        start, end = series.span(since, time)
+        for index in range(start, end if rates is not None else start):
+            if rates is not None and rates[index] > 0 and series.times[index] > since:
+                return series.times[index]
+    return None
+
+
+def _of_rule(
+    case: Case,
+    name: str,
+    since: float | None,
+    time: float,
+    words: Mapping[str, str],
+    state: ServerState,
+) -> Finding | None:
+    """Return the finding that the rule file gives for a name, None if it gives none.
+
+    What to do depends on the state's cause.
+    """
+    rule = case.book.states.get(name)
+    if rule is None:
+        return None
+    limit = case.settings.watch.starting_limit_seconds
+    said = {
+        "limit": f"{limit / 60:.0f}",
+        **in_words(latest(case.run, None, time)),
+        **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
+    }
+    asks = rule if rule.advices else case.book.states.get("dead", rule)
+    compute = {**ADVICE, **FAILURE_ADVICE}.get(asks.advices.get(state.cause, ""))
+    situation = replace(case.situation(None, time), told=dict(state.told))
+    advice = compute(situation) if compute else None
+    return Finding(
+        rule.id,
+        rule.word,
+        rule.severity,
+        rule.title.format_map(Words(said)),
+        rule.detail.format_map(Words(said)),
+        advice.remedy if advice else _remedy(rule, state, rule.remedy),
+        rule.guide,
+        since,
+        flags=advice.flags if advice else (),
+        formula=advice.formula if advice else "",
+        expect=advice.expect if advice else "",
+        costs=costs_of(advice.flags, case.facts) if advice else (),
+    )
+
+
+def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
+    return rule.remedies.get(state.cause, otherwise)
+
+
+def _last_load(run: Run, time: float) -> str:
+    """Return the load that a dying engine told, in words; empty if it told none."""
+    for at, moment in run.placed():
+        fields = moment.event.fields
+        if moment.event.kind != "last_load" or (at is not None and at > time):
+            continue
+        kv = fields.get("kv_cache_usage")
+        usage = f", KV cache {kv * 100:.0f} %" if isinstance(kv, float) else ""
+        return f"; {fields.get('running')} running, {fields.get('waiting')} waiting{usage}"
+    return ""
+
+
+def _phases(run: Run, time: float) -> str:
+    """Return the phases that took longest, in words: `loading weights 21 min, compiling 2 min`."""
+    told = [(name, seconds) for name, seconds in longest_phases(run, time) if seconds >= 1]
+    return ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in told[:3])
+
+
+def _minutes(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.1f} min".replace(".0 ", " ")
