@@ -60,7 +60,15 @@ def ask(case: Case, folder: Path, capsys: Output) -> Answers:
     wait = None
     if "wait" in expect:
         wait = run(["wait", *zoned, "--timeout", "1", "--no-new-run"], capsys)
-    return Answers(folder, check, live.document(), summary.document(), wait, [live, summary])
+    others = [run(_words(line, paths, folder), capsys) for line in expect.get("commands", [])]
+    ran = [live, summary, *others]
+    return Answers(folder, check, live.document(), summary.document(), wait, ran)
+
+
+def _words(line: str, paths: list[str], folder: Path) -> list[str]:
+    """Return a further command line of a case, `{log}` and `{folder}` filled in."""
+    words = [word.replace("{folder}", str(folder)) for word in shlex.split(line)]
+    return [each for word in words for each in (paths if word == "{log}" else [word])]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case.name}")
@@ -69,7 +77,9 @@ def test_says_what_an_operator_says(
 ) -> None:
     monkeypatch.setattr(vllm_watch.cli.common, "load_formats", once)
     answers = ask(case, tmp_path, capsys)
-    assert wrong(case.table["expect"], answers) == [], case.table["why"]
+    expect = {key: wanted for key, wanted in case.table["expect"].items() if key != "commands"}
+    assert wrong(expect, answers) == [], case.table["why"]
+    assert all(ran.code in range(4) for ran in answers.others)
 
 
 def test_every_case_has_a_name_of_its_own() -> None:

@@ -54,9 +54,11 @@ class FileReader:
         *,
         twin: bool,
         stage: Stage = "whole",
+        beside: FileReader | None = None,
     ) -> None:
         """Read `path` for the server whose log is `source`.
 
+        `beside` reads that log, where `path` is a companion of it.
         At the stage `newest` only its beginning, its newest part and what is appended are read.
         """
         self.path = path
@@ -84,7 +86,7 @@ class FileReader:
             self._follower = SavedArchive(path, options.now)
         else:
             self._follower = Follower(path, following, companion=twin, start=start)
-        self._streams = Streams(formats.unwrapper)
+        self._streams: Streams = Streams(formats.unwrapper, beside._streams if beside else None)
         self._parts = {MAIN: self._new_part()}
         """The servers that write into this file, by the names before their lines."""
         self.caught_up = False

@@ -254,8 +254,10 @@ class Ingest:
             self._backlog.add(whole)
         else:
             stage = "whole"
+        beside = self._readers.get(source) if twin else None
+        following = self._following
         return FileReader(
-            path, source, self._formats, options, self._following, twin=twin, stage=stage
+            path, source, self._formats, options, following, twin=twin, stage=stage, beside=beside
         )
 
     def _folders(self) -> set[str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from vllm_watch.parsing.text import without_escapes
-from vllm_watch.parsing.wrappers import Unwrapper
+from vllm_watch.parsing.wrappers import MOST_LAYERS, Layer, Unwrapper
 
 MAIN = ""
 """The part of a log that is its own server."""
@@ -31,12 +31,15 @@ _LINE_OF_VLLM = (b".py:", b" pid=")
 class Streams:
     """Parts one file's lines; remembers which names there were."""
 
-    def __init__(self, unwrapper: Unwrapper) -> None:
-        """Take names and loggers off by the patterns of the format files."""
+    def __init__(self, unwrapper: Unwrapper, beside: Streams | None = None) -> None:
+        """Take names and loggers off by the patterns of the format files.
+
+        `beside` reads the log to which this file is a companion: the same names stand in both.
+        """
         self._unwrapper = unwrapper
         self._named = False
         self._logged = False
-        self._prefixes: dict[bytes, str] = {}
+        self.prefixes: dict[bytes, str] = {} if beside is None else beside.prefixes
         """What stands before the lines of a name, where that never changes."""
         self._servers: dict[str, str] = {}
         """Names that write as servers, and the part that each is."""
@@ -57,10 +60,11 @@ class Streams:
         `continued` tells that the block begins within the line that the last one ended in.
         """
         if not self._named:
-            self._named = self._begins(block)
-        if not self._logged:
-            self._logged = any(map(self._unwrapper.is_logged, _first_lines(block)))
+            self._named = bool(self.prefixes) or self._begins(block)
         parts = self._parted(block, continued=continued) if self._named else [(MAIN, block)]
+        if not self._logged:
+            first = (line for _, lines in parts for line in _first_lines(lines))
+            self._logged = any(map(self._unwrapper.is_logged, first))
         if self._logged:
             parts = [(part, self._unwrapper.logged(lines)) for part, lines in parts]
         return parts
@@ -106,19 +110,36 @@ class Streams:
         return MAIN if name in self._vllm else None
 
     def _named_line(self, line: bytes) -> tuple[str | None, bytes]:
-        """Return the name before a line, None if there is none, and the line without it."""
-        for prefix, name in self._prefixes.items():
-            if line.startswith(prefix):
-                return name, line[len(prefix) :]
+        """Return the names before a line, None if there are none, and the line without them.
+
+        A stamp stays, also with a name in it: what is read later takes that off.
+        """
         plain = without_escapes(line) if line.startswith(b"\x1b") else line
-        found = self._unwrapper.name_before(plain[:_LONGEST_HEAD])
-        if found is None:
-            return None, line
-        if found.changes:  # a stamp within it: what is read later takes it off
-            return found.name, line
-        if found.start == 0 and plain is line and len(self._prefixes) < _MOST_NAMES:
-            self._prefixes[line[: found.end]] = found.name
-        return found.name, plain[: found.start] + plain[found.end :]
+        head = plain[:_LONGEST_HEAD]
+        names: list[str] = []
+        kept: list[bytes] = []
+        at = 0
+        for _ in range(MOST_LAYERS):
+            layer = self._layer(head, at)
+            if layer is None:
+                break
+            if layer.name:
+                names.append(layer.name)
+            if layer.clocked or not layer.name:
+                kept.append(head[at : layer.end])
+            at = layer.end
+        return (" ".join(names), b"".join(kept) + plain[at:]) if names else (None, line)
+
+    def _layer(self, head: bytes, at: int) -> Layer | None:
+        """Return the wrapper at a place in a line: one that is known, or one that begins so."""
+        for prefix, name in self.prefixes.items():
+            if head.startswith(prefix, at):
+                return Layer(name, at + len(prefix), clocked=False)
+        layer = self._unwrapper.layer(head, at)
+        constant = layer is not None and layer.name and not layer.clocked
+        if layer is not None and constant and len(self.prefixes) < _MOST_NAMES:
+            self.prefixes[head[at : layer.end]] = layer.name
+        return layer
 
 
 def _first_lines(block: bytes) -> Iterable[bytes]:

@@ -42,15 +42,15 @@ class JsonKeys:
     process: Sequence[str] = ()
 
 
-class NameBefore(NamedTuple):
-    """A name that stands before a line: whose line it is in a stream of several."""
+class Layer(NamedTuple):
+    """One wrapper before a line."""
 
     name: str
-    start: int
+    """Whose line it is in a stream of several, empty where it does not say."""
     end: int
-    """Where what holds the name stands in the line."""
-    changes: bool
-    """Whether a stamp is part of that."""
+    """Where it ends."""
+    clocked: bool
+    """Whether a clock is part of it, so that it is another one in each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +93,13 @@ class Unwrapper:
             line = line[found.end() :]
         return line
 
-    def name_before(self, head: bytes) -> NameBefore | None:
-        """Return the name among the wrappers at a line's beginning, None if there is none."""
-        at = 0
-        for _ in range(MOST_LAYERS):
-            found = next((m for p in self._raw if (m := p.match(head, at)) and m.end() > at), None)
-            if found is None:
-                return None
-            groups = found.groupdict()
-            if groups.get("part"):
-                name = groups["part"].decode("utf-8", "replace")
-                return NameBefore(name, at, found.end(), "time" in groups or _clocked(found))
-            at = found.end()
-        return None
+    def layer(self, head: bytes, at: int) -> Layer | None:
+        """Return the wrapper that begins at a place in a line, None if none does."""
+        found = next((m for p in self._raw if (m := p.match(head, at)) and m.end() > at), None)
+        if found is None:
+            return None
+        name = found.groupdict().get("part") or b""
+        return Layer(name.decode("utf-8", "replace"), found.end(), _clocked(found))
 
     def is_servers(self, line: bytes) -> bool:
         """Tell whether only a server's own process writes such a line."""
