@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "builtin_formats_folder",
+    "cache_folder",
     "captures_folder",
     "config_file",
     "config_folder",
@@ -46,6 +47,15 @@ def _home() -> Path:
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
     """The settings file that is read when none is named; it need not exist."""
     return config_folder(environ) / "config.toml"
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of what can be made again at any time; it need not exist."""
+    environ = os.environ if environ is None else environ
+    base = Path(environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():
+        base = Path(environ.get("HOME") or _home()) / ".cache"
+    return base / "vllm-watch"
 
 
 def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +12,7 @@ from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.recorded import SIGNALS
 from vllm_watch.parsing.errors import FormatError
+from vllm_watch.tables import keep_tables, kept_tables
 
 Severity = Literal["note", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
@@ -201,10 +200,8 @@ def load_rules(path: Path) -> RuleBook:
     Raises:
         RuleError: it cannot be read, or a rule lacks a key or names an unknown signal.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RuleError(f"{path}: cannot be read as a rule file: {error}") from error
+    kept = kept_tables("rules", [path])
+    table = _table(path) if kept is None else kept[0]
     for name, entries in table.items():
         if name not in ("rule", "state"):
             raise RuleError(f"{path}: key {name!r} is unknown: write [[rule]] or [[state]]")
@@ -212,13 +209,26 @@ def load_rules(path: Path) -> RuleBook:
             raise RuleError(f"{path}: {name} must be a list of tables: write [[{name}]]")
     rules = tuple(_rule(path, entry) for entry in table.get("rule", []))
     states = [_state_rule(path, entry) for entry in table.get("state", [])]
+    if kept is None:
+        keep_tables("rules", [path], [table])
     return RuleBook(rules, {rule.state: rule for rule in states})
+
+
+def _table(path: Path) -> dict[str, Any]:
+    import tomllib  # 8 ms, and only files that have changed are parsed
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RuleError(f"{path}: cannot be read as a rule file: {error}") from error
 
 
 def _rule(path: Path, entry: dict[str, Any]) -> Rule:
     where = f"{path}: rule {entry.get('id', '?')!r}"
     unknown = sorted(entry.keys() - _RULE_KEYS)
     if unknown:
+        import difflib
+
         near = difflib.get_close_matches(unknown[0], _RULE_KEYS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,12 +10,15 @@ from dataclasses import dataclass, field
 from vllm_watch.core.records import FieldValue
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.parts import DIGITS
+from vllm_watch.parsing.patterns import LazyPattern
 
 _LONGEST_DICT = 20_000
 
 
 def _dict(text: str) -> dict[str, object]:
     """Read a Python dict literal; what is none gives an empty dict."""
+    import ast  # 3 ms, and only a start-up has one
+
     if len(text) > _LONGEST_DICT:
         return {}
     try:
@@ -46,7 +48,7 @@ class EventForm:
     """Literal that every such message holds: the cheap test before the pattern."""
     gist: bytes
     """The same without digits and dots: a message whose text without digits lacks it is none."""
-    pattern: re.Pattern[str]
+    pattern: LazyPattern[str]
     """Matched in the message (bare lines: in the line without its process prefix)."""
     bare: bool = False
     """True for lines without an envelope."""
@@ -54,7 +56,7 @@ class EventForm:
     """Level that the envelope must have, empty for any."""
     types: Mapping[str, Callable[[str], FieldValue]] = field(default_factory=dict)
     """Converter of each field; text where none is named."""
-    find: tuple[re.Pattern[str], ...] = ()
+    find: tuple[LazyPattern[str], ...] = ()
     """Further patterns, each searched for by itself."""
     constants: Mapping[str, FieldValue] = field(default_factory=dict)
     """Fields that every such event has."""
@@ -77,16 +79,20 @@ class EventForm:
         return fields
 
 
-def event_form(table: Mapping[str, object], where: str) -> EventForm:
+def event_form(table: Mapping[str, object], where: str, *, checked: bool = False) -> EventForm:
     """Compile one `[[event]]` table of a format file.
+
+    One that was `checked` before is compiled only where it is needed.
 
     Raises:
         FormatError: a key is missing, a type unknown or a pattern broken.
     """
     try:
         kind, contains = str(table["kind"]), str(table["contains"]).encode()
-        pattern = re.compile(str(table["pattern"]))
-        find = tuple(re.compile(str(text)) for text in _strings(table, "find").values())
+        pattern = LazyPattern(str(table["pattern"]))
+        find = tuple(map(LazyPattern, _strings(table, "find").values()))
+        for each in () if checked else (pattern, *find):
+            each.compiled()
         types = {name: CONVERTERS[text] for name, text in _strings(table, "fields").items()}
     except KeyError as error:
         raise FormatError(f"{where}: an event needs {error}") from error

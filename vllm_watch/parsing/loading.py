@@ -8,9 +8,10 @@ is refused at load.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
 from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
 from vllm_watch.parsing.parts import PartsReader
-from vllm_watch.parsing.patterns import refuse_slow_patterns
+from vllm_watch.parsing.patterns import LazyPattern, refuse_slow_patterns
 from vllm_watch.parsing.samples import (
     access_values,
     check_opaque,
@@ -29,6 +30,7 @@ from vllm_watch.parsing.samples import (
     parts_values,
 )
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
+from vllm_watch.tables import keep_tables, kept_tables
 
 
 def load_formats(paths: Iterable[Path]) -> Formats:
@@ -37,11 +39,22 @@ def load_formats(paths: Iterable[Path]) -> Formats:
     Raises:
         FormatError: a file is broken, or one of its samples does not give what it must.
     """
+    files = list(paths)
+    kept = kept_tables("formats", files)
+    tables = [_table(path) for path in files] if kept is None else kept
+    formats = _formats(list(zip(files, tables, strict=True)), checked=kept is not None)
+    if kept is None:
+        keep_tables("formats", files, tables)
+    return formats
+
+
+def _formats(tables: list[tuple[Path, dict[str, Any]]], *, checked: bool) -> Formats:
+    """Compile format files; hold them to their samples, unless they were `checked` before."""
     formats = Formats()
-    tables = [(path, _table(path)) for path in paths]
     envelopes: list[str] = []
     for path, table in tables:
-        refuse_slow_patterns(str(path), table)
+        if not checked:
+            refuse_slow_patterns(str(path), table)
         formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":
             with _naming(path):
@@ -51,7 +64,7 @@ def load_formats(paths: Iterable[Path]) -> Formats:
     tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
     for path, table in tables:
         with _naming(path):
-            _add(formats, path, table)
+            _Adding(formats, path, checked=checked).add(table)
     return formats
 
 
@@ -108,102 +121,121 @@ def _envelope_pattern(entry: Mapping[str, Any]) -> str:
 
 
 def _table(path: Path) -> dict[str, Any]:
+    import tomllib  # 8 ms, and only files that have changed are parsed
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FormatError(f"{path}: cannot be read as a format file: {error}") from error
 
 
-def _add(formats: Formats, path: Path, table: dict[str, Any]) -> None:
-    kind = table.get("kind")
-    if kind == "envelope":
-        for entry in table["envelope"]:
-            check_samples(path, entry, lambda line: envelope_values(formats, line))
-    elif kind == "stats":
-        formats.stats.append(_line_form(path, table, table, formats))
-    elif kind == "companion":
-        for entry in table["companion"]:
-            formats.companions.append(_line_form(path, table, entry, formats))
-    elif kind == "event":
-        _add_events(formats, path, table)
-    elif kind == "wrapper":
-        _add_wrappers(formats, path, table)
-    elif kind == "known":
-        for entry in table["known"]:
-            formats.known.append(_known_pattern(entry))
-            check_samples(path, entry, lambda line: {} if formats.is_known(line) else None)
-    elif kind == "opaque":
-        formats.opaque_files |= frozenset(table["files"])
-        formats.opaque_words += tuple(word.encode() for word in table["contains"])
-        check_opaque(formats, path, table)
-    else:
-        kinds = "envelope, stats, companion, event, wrapper, known or opaque"
-        raise FormatError(f"{path}: kind must be {kinds}")
+@dataclass(frozen=True, slots=True)
+class _Adding:
+    """Adds what one file knows to the formats."""
 
+    formats: Formats
+    path: Path
+    checked: bool
 
-def _add_wrappers(formats: Formats, path: Path, table: dict[str, Any]) -> None:
-    known, entries = formats.wrappers, table.get("wrapper", [])
-    keys = {key: tuple(names) for key, names in table.get("json", {}).items() if key != "sample"}
-    loggers = table.get("logger", [])
-    formats.wrappers = Wrappers(
-        patterns=(*known.patterns, *(str(entry["pattern"]) for entry in entries)),
-        keys=JsonKeys(**keys) if keys else known.keys,
-        loggers=(*known.loggers, *(_logger_pattern(entry) for entry in loggers)),
-        anywhere=(*known.anywhere, *(str(e["anywhere"]) for e in entries if "anywhere" in e)),
-        server_words=(*known.server_words, *map(str, table.get("server_words", []))),
-    )
-    unwrapper = formats.unwrapper = Unwrapper(formats.wrappers)
-    for entry in entries:
-        check_samples(path, entry, unwrapper.strip)
-    for entry in loggers:
-        check_samples(path, entry, lambda line: unwrapper.logged(line.encode()).decode())
-    if keys:
-        check_samples(path, table["json"], lambda line: unwrapper.plain(line.encode()).decode())
+    def add(self, table: dict[str, Any]) -> None:
+        """Add the content of the file, whatever its kind."""
+        formats, kind = self.formats, table.get("kind")
+        if kind == "envelope":
+            for entry in table["envelope"]:
+                self._check(entry, lambda line: envelope_values(formats, line))
+        elif kind == "stats":
+            formats.stats.append(self._line_form(table, table))
+        elif kind == "companion":
+            for entry in table["companion"]:
+                formats.companions.append(self._line_form(table, entry))
+        elif kind == "event":
+            self._add_events(table)
+        elif kind == "wrapper":
+            self._add_wrappers(table)
+        elif kind == "known":
+            for entry in table["known"]:
+                formats.known.append(self._pattern(str(entry["pattern"])))
+                self._check(entry, lambda line: {} if formats.is_known(line) else None)
+        elif kind == "opaque":
+            formats.opaque_files |= frozenset(table["files"])
+            formats.opaque_words += tuple(word.encode() for word in table["contains"])
+            if not self.checked:
+                check_opaque(formats, self.path, table)
+        else:
+            kinds = "envelope, stats, companion, event, wrapper, known or opaque"
+            raise FormatError(f"{self.path}: kind must be {kinds}")
 
+    def _check(self, entry: Mapping[str, Any], values_of: Callable[[str], object]) -> None:
+        """Hold an entry to its samples."""
+        if not self.checked:
+            check_samples(self.path, entry, values_of)
 
-def _logger_pattern(entry: Mapping[str, Any]) -> str:
-    """Return the pattern of one `[[logger]]` once it compiles and names what must be named."""
-    pattern = str(entry["pattern"])
-    for name in ("stamp", "logger", "level"):
-        if name not in re.compile(pattern).groupindex:
-            raise KeyError(f"(?P<{name}>…)")
-    return pattern
+    def _pattern(self, text: str) -> LazyPattern[str]:
+        pattern = LazyPattern(text)
+        if not self.checked:
+            pattern.compiled()
+        return pattern
 
-
-def _known_pattern(entry: Mapping[str, Any]) -> re.Pattern[str]:
-    return re.compile(str(entry["pattern"]))
-
-
-def _line_form(
-    path: Path, table: dict[str, Any], entry: dict[str, Any], formats: Formats
-) -> LineForm:
-    try:
-        reader = PartsReader(entry["heads"], entry["parts"], entry.get("separator", ", "))
-        own = table.get("envelope")
-        form = LineForm(
-            frozenset(table.get("files", ())),
-            str(entry["contains"]).encode(),
-            reader,
-            reader.metrics_from(str(entry["whole_from"])) if "whole_from" in entry else frozenset(),
-            re.compile(str(own).encode()) if own else None,
+    def _add_wrappers(self, table: dict[str, Any]) -> None:
+        formats = self.formats
+        known, entries = formats.wrappers, table.get("wrapper", [])
+        json = table.get("json", {})
+        keys = {key: tuple(names) for key, names in json.items() if key != "sample"}
+        loggers = table.get("logger", [])
+        anywhere = (str(entry["anywhere"]) for entry in entries if "anywhere" in entry)
+        formats.wrappers = Wrappers(
+            patterns=(*known.patterns, *(str(entry["pattern"]) for entry in entries)),
+            keys=JsonKeys(**keys) if keys else known.keys,
+            loggers=(*known.loggers, *map(self._logger_pattern, loggers)),
+            anywhere=(*known.anywhere, *anywhere),
+            server_words=(*known.server_words, *map(str, table.get("server_words", []))),
         )
-    except (KeyError, FormatError) as error:
-        raise FormatError(f"{path}: {error}") from error
-    check_samples(path, entry, lambda line: parts_values(formats, form, line))
-    return form
+        unwrapper = formats.unwrapper = Unwrapper(formats.wrappers)
+        for entry in entries:
+            self._pattern(str(entry["pattern"]))
+            self._check(entry, unwrapper.strip)
+        for entry in loggers:
+            self._check(entry, lambda line: unwrapper.logged(line.encode()).decode())
+        if keys:
+            self._check(json, lambda line: unwrapper.plain(line.encode()).decode())
 
+    def _logger_pattern(self, entry: Mapping[str, Any]) -> str:
+        """Return the pattern of one `[[logger]]` once it compiles and names what must be named."""
+        pattern = str(entry["pattern"])
+        for name in () if self.checked else ("stamp", "logger", "level"):
+            if name not in re.compile(pattern).groupindex:
+                raise KeyError(f"(?P<{name}>…)")
+        return pattern
 
-def _add_events(formats: Formats, path: Path, table: dict[str, Any]) -> None:
-    if "access" in table:
-        entry = table["access"]
-        pattern = re.compile(str(entry["pattern"]).encode())
-        formats.access = Access(
-            pattern,
-            frozenset(route.encode() for route in entry["inference"]),
-            frozenset(route.encode() for route in entry["polls"]),
-        )
-        check_samples(path, entry, lambda line: access_values(pattern, line))
-    for entry in table.get("event", []):
-        form = event_form(entry, f"{path}: {entry.get('contains', '')!r}")
-        check_samples(path, entry, lambda line, form=form: event_values(formats, form, line))
-        (formats.bare_events if form.bare else formats.events).append(form)
+    def _line_form(self, table: dict[str, Any], entry: dict[str, Any]) -> LineForm:
+        try:
+            reader = PartsReader(entry["heads"], entry["parts"], entry.get("separator", ", "))
+            own, first = table.get("envelope"), entry.get("whole_from")
+            form = LineForm(
+                frozenset(table.get("files", ())),
+                str(entry["contains"]).encode(),
+                reader,
+                frozenset() if first is None else reader.metrics_from(str(first)),
+                re.compile(str(own).encode()) if own else None,
+            )
+        except (KeyError, FormatError) as error:
+            raise FormatError(f"{self.path}: {error}") from error
+        self._check(entry, lambda line: parts_values(self.formats, form, line))
+        return form
+
+    def _add_events(self, table: dict[str, Any]) -> None:
+        formats = self.formats
+        if "access" in table:
+            entry = table["access"]
+            pattern = re.compile(str(entry["pattern"]).encode())
+            formats.access = Access(
+                pattern,
+                frozenset(route.encode() for route in entry["inference"]),
+                frozenset(route.encode() for route in entry["polls"]),
+            )
+            self._check(entry, lambda line: access_values(pattern, line))
+        for entry in table.get("event", []):
+            where = f"{self.path}: {entry.get('contains', '')!r}"
+            form = event_form(entry, where, checked=self.checked)
+            self._check(entry, partial(event_values, formats, form))
+            (formats.bare_events if form.bare else formats.events).append(form)

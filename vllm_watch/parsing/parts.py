@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.recorded import LINE_NAMES
 from vllm_watch.parsing.errors import FormatError
+from vllm_watch.parsing.patterns import LazyPattern
 
 NUMBER = re.compile(rb"(\d+(?:\.\d+)?)")
 DIGITS = b"0123456789."
@@ -72,7 +73,7 @@ class PartsReader:
         Raises:
             FormatError: no part holds it.
         """
-        names = [pattern.groupindex.keys() for pattern in self._parts]
+        names = [pattern.compiled().groupindex.keys() for pattern in self._parts]
         for at, held in enumerate(names):
             if first in held:
                 return frozenset().union(*names[at:])
@@ -161,7 +162,7 @@ def _exponent(body: bytes, end: int) -> bytes:
     return b"e-3" if body[end : end + 3] == b" ms" else b""
 
 
-def _compile(template: str) -> re.Pattern[bytes]:
+def _compile(template: str) -> LazyPattern[bytes]:
     """Return the pattern of a template: `{name}` a number, `{*}` a word, the rest literal."""
     pattern, end = "", 0
     for holder in _HOLDER.finditer(template):
@@ -177,4 +178,4 @@ def _compile(template: str) -> re.Pattern[bytes]:
             raise FormatError(f"template {template!r} names {name!r}, which is no metric")
         pattern += percent
         end = holder.end()
-    return re.compile((pattern + re.escape(template[end:])).encode())
+    return LazyPattern((pattern + re.escape(template[end:])).encode())

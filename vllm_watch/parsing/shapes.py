@@ -58,8 +58,8 @@ class Numbers(dict[bytes, float]):
         return value
 
 
-PERCENT = Numbers(b"e-2")
-"""There are a thousand of them, which come again and again."""
+SCALED = {exponent: Numbers(exponent) for exponent in (b"e-2", b"e-3")}
+"""Per cent and milliseconds, by their power of ten: there are few, which come again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Shape:
     """Engine of all its lines, None where each names its own."""
     named: bool
     """Whether its lines name an engine, or all of them."""
-    metrics: tuple[tuple[str, bool], ...]
-    """The metrics in the order of their groups, and whether each is per cent."""
+    metrics: tuple[tuple[str, bytes], ...]
+    """The metrics in the order of their groups, each with the power of ten of its unit."""
     writer: str
     """The numbered API server that writes it."""
     companion: bool
@@ -99,8 +99,8 @@ class Shape:
         """Return the values of all metrics."""
         texts = list(zip(*rows, strict=True))[self.first :]
         columns = {}
-        for (name, percent), column in zip(self.metrics, texts, strict=True):
-            read = PERCENT.__getitem__ if percent else float
+        for (name, exponent), column in zip(self.metrics, texts, strict=True):
+            read = SCALED[exponent].__getitem__ if exponent else float
             columns[name] = array("d", map(read, column))
         return columns
 
@@ -119,8 +119,8 @@ def shape_of(
     body = place.line[place.body : place.end]
     if head is None:
         return None
-    picks = {at: (name, bool(power)) for name, at, power in plan.picks}
-    if len(picks) != len(plan.picks):
+    picks = {at: (name, power) for name, at, power in plan.picks}
+    if len(picks) != len(plan.picks) or not all(p in (b"", *SCALED) for _, p in picks.values()):
         return None
     pattern, metrics = head, []
     pieces = NUMBER.split(body)

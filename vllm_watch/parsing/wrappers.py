@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vllm_watch.parsing.patterns import LazyPattern
+
 MOST_LAYERS = 16
 """Wrappers inside each other that are taken off one line."""
 LONGEST_JSON = 4 << 20
@@ -72,11 +74,11 @@ class Unwrapper:
     """Takes wrappers off, by the patterns of the format files."""
 
     def __init__(self, wrappers: Wrappers | None = None) -> None:
-        """Compile the patterns."""
+        """Take the patterns, each for the beginning of a line."""
         wrappers = wrappers or Wrappers()
-        self._patterns = [re.compile(pattern) for pattern in wrappers.patterns]
-        self._raw = [re.compile(pattern.encode()) for pattern in wrappers.patterns]
-        self._loggers = [re.compile(pattern.encode()) for pattern in wrappers.loggers]
+        self._patterns = [LazyPattern(pattern) for pattern in wrappers.patterns]
+        self._raw = [LazyPattern(pattern.encode()) for pattern in wrappers.patterns]
+        self._loggers = [LazyPattern(pattern.encode()) for pattern in wrappers.loggers]
         self._server_words = [word.encode() for word in wrappers.server_words]
         self._keys = wrappers.keys
         self.anywhere = tuple(literal.encode() for literal in wrappers.anywhere)
