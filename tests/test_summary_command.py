@@ -16,8 +16,8 @@ import pytest
 
 from tests.logs import log_of
 from vllm_watch.cli import main
-from vllm_watch.cli.common import CommandError
 from vllm_watch.cli.progress import QUIET_SECONDS, Progress, reading_shown, total_size
+from vllm_watch.cli.saying import CommandError
 from vllm_watch.cli.writing import path_aside, text_aside
 from vllm_watch.core.records import Batch
 from vllm_watch.sources.paths import find_logs

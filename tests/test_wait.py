@@ -17,7 +17,7 @@ import pytest
 from tests import serverlog as log
 from tests.logs import FIXTURES, formats, log_of
 from vllm_watch.cli import main
-from vllm_watch.cli.common import say
+from vllm_watch.cli.saying import say
 from vllm_watch.config import Settings
 from vllm_watch.core.records import Looked
 from vllm_watch.ingest import Ingest, ReadOptions

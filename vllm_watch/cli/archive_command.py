@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, require_logs, say, settings_of, write
+from vllm_watch.cli.common import require_logs, settings_of
+from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
-from vllm_watch.cli.common import CommandError
 from vllm_watch.cli.completion import SHELLS
 from vllm_watch.cli.parser import (
     PATHS,
@@ -21,6 +20,7 @@ from vllm_watch.cli.parser import (
     everywhere,
 )
 from vllm_watch.cli.reacharguments import add_archive, add_exporter, add_mcp, add_runs, add_web
+from vllm_watch.cli.saying import CommandError
 
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""

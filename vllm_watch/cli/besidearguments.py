@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from vllm_watch.cli.parser import Commands, add_command
-from vllm_watch.core.moments import parse_time
 
 NAMES = ("run", "record", "presets")
 """These commands."""
@@ -92,6 +91,8 @@ def _record(commands: Commands) -> None:
 
 def _span(text: str) -> float:
     """Read a length of time, in seconds; a bare number is seconds."""
+    from vllm_watch.core.moments import parse_time
+
     time = parse_time(text if not text.replace(".", "", 1).isdigit() else text + "s")
     if time.kind != "ago" or not 0.5 <= time.seconds <= 3600:
         raise ValueError(text)

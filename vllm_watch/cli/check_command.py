@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from vllm_watch.cli.common import CommandError, formats, settings_of, time_of, write
+from vllm_watch.cli.common import formats, settings_of, time_of
+from vllm_watch.cli.saying import CommandError, write
 from vllm_watch.core.moments import GRAMMAR, TimeText, place_time
 from vllm_watch.core.store import Server
 from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of

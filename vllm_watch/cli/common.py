@@ -1,13 +1,13 @@
-"""What all commands share: settings, formats, one-line errors, exit codes."""
+"""What commands that read logs share: settings, formats, what is read."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from datetime import tzinfo
 from pathlib import Path
 
+from vllm_watch.cli.saying import CommandError, say
 from vllm_watch.config import Settings, load_settings
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.moments import TimeText, parse_time
@@ -17,20 +17,6 @@ from vllm_watch.locations import builtin_formats_folder, user_formats_folder, us
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.loading import load_formats
 from vllm_watch.sources.paths import STDIN, Found
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes (DESIGN §3)."""
-UNKNOWN = 3
-"""Every error of `check`: to a monitoring system 1 and 2 say how a server is."""
-
-
-class CommandError(Exception):
-    """An end that the user can mend; the message is one line that says how."""
-
-    def __init__(self, message: str, code: int = USAGE) -> None:
-        """End with `message` on stderr and exit `code`."""
-        super().__init__(message)
-        self.code = code
 
 
 def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
@@ -134,19 +120,6 @@ def require_logs(patterns: list[str], found: Found) -> None:
         f"{' '.join(patterns)}: matches no file; name a log, a folder or a quoted glob such as "
         "'pbs_results/vllm_*_realtime.log'"
     )
-
-
-def say(text: str) -> None:
-    """Tell the person something in one line: narration goes to stderr, data to stdout."""
-    # Names of files are the user's, and a line end in one would make it two lines.
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    print(f"vllm-watch: {line}", file=sys.stderr)  # noqa: T201
-
-
-def write(text: str) -> None:
-    """Write a line to stdout in whatever encoding it has: cron's may know ASCII only."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def reads_stdin(patterns: list[str]) -> bool:

@@ -8,17 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import (
-    DONE,
-    FAILED,
-    USAGE,
-    CommandError,
-    benchmarks_of,
-    require_logs,
-    say,
-    settings_of,
-)
+from vllm_watch.cli.common import benchmarks_of, require_logs, settings_of
 from vllm_watch.cli.reading import read_logs
+from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.sources.paths import find_logs
 

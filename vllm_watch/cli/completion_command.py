@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from vllm_watch.cli.arguments import build_parser
-from vllm_watch.cli.common import DONE
 from vllm_watch.cli.completion import script
+from vllm_watch.cli.saying import DONE
 
 
 def run(arguments: argparse.Namespace) -> int:

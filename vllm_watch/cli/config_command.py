@@ -6,7 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, say, settings_of, write
+from vllm_watch.cli.common import settings_of
+from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.writing import text_aside
 from vllm_watch.config.template import shown_settings, template
 from vllm_watch.locations import config_file

@@ -12,18 +12,9 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
-from vllm_watch.cli.common import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    CommandError,
-    ingest_of,
-    require_logs,
-    say,
-    settings_of,
-    time_of,
-)
+from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
 from vllm_watch.cli.progress import reading_shown
+from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.writing import path_aside
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample, SampleTable

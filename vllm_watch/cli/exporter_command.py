@@ -8,16 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vllm_watch.cli.common import (
-    FAILED,
-    INTERRUPTED,
-    CommandError,
-    formats,
-    ingest_of,
-    say,
-    settings_of,
-)
+from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.listening import listen_address
+from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.records import Looked
 
 if TYPE_CHECKING:

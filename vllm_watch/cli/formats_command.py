@@ -10,15 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from vllm_watch.cli.common import (
-    DONE,
-    FAILED,
-    formats,
-    require_logs,
-    say,
-    settings_of,
-    zone_of,
-)
+from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
+from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
 from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 
-from vllm_watch.cli.common import CommandError, say
+from vllm_watch.cli.saying import CommandError, say
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -10,9 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vllm_watch.cli.arguments import SCREENS, command_of, parse
-from vllm_watch.cli.common import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
-from vllm_watch.config import ConfigError
-from vllm_watch.parsing.errors import FormatError
+from vllm_watch.cli.saying import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
+from vllm_watch.core.mistakes import MistakeError
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -26,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return code
     except CommandError as error:
         return _failed(listed, str(error), error.code)
-    except (ConfigError, FormatError) as error:
+    except MistakeError as error:
         return _failed(listed, str(error), USAGE)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -7,7 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of, settings_of
+from vllm_watch.cli.common import formats, ingest_of, settings_of
+from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.sources.paths import STDIN
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn, TypeAlias
 
-from vllm_watch.cli.common import CommandError
-from vllm_watch.sources.commands import command_pattern
+from vllm_watch.cli.saying import CommandError
 
 PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
 """Help of the argument that names logs."""
@@ -68,6 +67,8 @@ def add_paths(command: Parser, text: str = PATHS) -> None:
 
 def _command(text: str) -> str:
     try:
+        from vllm_watch.sources.commands import command_pattern
+
         return command_pattern(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

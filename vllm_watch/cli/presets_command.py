@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict
 
 from vllm_watch.beside.presets import Fitted, PresetError, fitted, preset_table
-from vllm_watch.cli.common import DONE, CommandError, write
+from vllm_watch.cli.saying import DONE, CommandError, write
 from vllm_watch.health.facts import model_billions
 
 SCHEMA = 1

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
-from vllm_watch.cli.common import FAILED, CommandError, formats, require_logs, say
+from vllm_watch.cli.common import formats, require_logs
 from vllm_watch.cli.progress import reading_shown
+from vllm_watch.cli.saying import FAILED, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.store import Server
 from vllm_watch.core.zones import parse_zone

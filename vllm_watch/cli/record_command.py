@@ -12,7 +12,7 @@ from vllm_watch.beside.fetching import Fetcher
 from vllm_watch.beside.gpus import GpuError, Gpus
 from vllm_watch.beside.recorder import LONGEST_FETCH, Recorder
 from vllm_watch.beside.recordfile import RecordError, SecondRecorderError
-from vllm_watch.cli.common import DONE, FAILED, INTERRUPTED, CommandError, say
+from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.naming import name_from_path
 
 

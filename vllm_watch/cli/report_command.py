@@ -6,8 +6,9 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, benchmarks_of, settings_of
+from vllm_watch.cli.common import benchmarks_of, settings_of
 from vllm_watch.cli.reading import read_logs, shown_zone
+from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.cli.writing import text_aside
 
 

@@ -18,8 +18,9 @@ from types import FrameType
 from vllm_watch.beside.commandline import ServerCommand, log_name, server_command, with_flags
 from vllm_watch.beside.presets import PresetError, fitted, preset_table
 from vllm_watch.beside.process import ServerProcess, StartError, check_port, keep_group
-from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of, say, settings_of
+from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.presets_command import size_of
+from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest

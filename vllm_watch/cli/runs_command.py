@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, say, settings_of, write
+from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.reading import read_logs
+from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
 from vllm_watch.config import Settings
 

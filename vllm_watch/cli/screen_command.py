@@ -7,18 +7,16 @@ import os
 import sys
 
 from vllm_watch.cli.common import (
-    DONE,
-    CommandError,
     benchmarks_of,
     formats,
     ingest_of,
     reads_stdin,
     require_logs,
-    say,
     settings_of,
     time_of,
     zone_of,
 )
+from vllm_watch.cli.saying import DONE, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText
 from vllm_watch.health.jobs import Targets

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from vllm_watch.cli.common import (
-    DONE,
-    FAILED,
-    CommandError,
-    formats,
-    require_logs,
-    say,
-    settings_of,
-    write,
-)
+from vllm_watch.cli.common import formats, require_logs, settings_of
+from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.reports.present import look
 from vllm_watch.reports.status import FieldError, line_of
 

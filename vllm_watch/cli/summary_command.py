@@ -8,8 +8,9 @@ import shutil
 import sys
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import DONE, FAILED, settings_of
+from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.reading import read_logs, shown_zone
+from vllm_watch.cli.saying import DONE, FAILED
 
 WIDTH = 100
 """Columns where there is no terminal, and at most: longer lines do not read well."""

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 
-from vllm_watch.cli.common import DONE, FAILED, CommandError, formats, ingest_of, say, settings_of
+from vllm_watch.cli.common import formats, ingest_of, settings_of
+from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.core.records import Looked
 from vllm_watch.core.startup import ready_after
 from vllm_watch.ingest import Ingest

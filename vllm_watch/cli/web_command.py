@@ -7,8 +7,9 @@ import shlex
 import socket
 import sys
 
-from vllm_watch.cli.common import FAILED, INTERRUPTED, CommandError, say, settings_of
+from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.listening import listen_address
+from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.sources.paths import STDIN
 
 

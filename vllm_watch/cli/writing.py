@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from vllm_watch.cli.common import FAILED, CommandError
+from vllm_watch.cli.saying import FAILED, CommandError
 
 
 @contextlib.contextmanager

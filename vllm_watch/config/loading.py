@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from vllm_watch.config.registry import (
 )
 from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
 from vllm_watch.config.settings import Settings
+from vllm_watch.core.mistakes import MistakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ RESERVED_PREFIXES = ("VLLM_WATCH_ALERT_", "VLLM_WATCH_TEST_", "VLLM_WATCH_LATENC
 the stat-logger plug-in."""
 
 
-class ConfigError(Exception):
+class ConfigError(MistakeError):
     """The settings cannot be used; the message is one line that says where, what and the mend."""
 
     def __init__(self, message: str) -> None:
@@ -272,6 +272,8 @@ def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> 
     """The error for a name that means nothing, with the one that was probably meant."""
     names = list(known)
     same_end = [key for key in names if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    import difflib
+
     nearest = same_end or difflib.get_close_matches(name, names, n=1, cutoff=0)
     return ConfigError(
         f"{place}: unknown {noun} {name}: did you mean {nearest[0]}?"

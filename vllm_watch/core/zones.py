@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import zoneinfo
 from datetime import UTC, timedelta, timezone, tzinfo
@@ -72,6 +71,8 @@ def _nearest_zones(name: str, known: set[str]) -> list[str]:
     """The zones whose name, or whose city, resembles what was written."""
     if len(name) > _LONGEST_NAME:
         return []
+    import difflib
+
     wanted = name.lower().replace(" ", "_")
 
     def similarity(zone: str) -> float:
