@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.logs import at, log_of, read
+from tests.logs import FIXTURES, at, log_of, read
 from vllm_watch.core.records import Batch, Event, Record, Requests, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import StateRules, judge, phase_at
@@ -285,6 +286,19 @@ def test_how_each_capture_ends(name: str, end: str, saved: bool) -> None:
     assert server.newest_stamp is not None
     state = judge(server.run, server.newest_stamp + 3600, live=False, saved=saved)
     assert state.name == end
+
+
+def test_the_server_whose_worker_was_killed_died_of_that() -> None:
+    (log,) = (FIXTURES.parent / "recordings" / "h100x2_tp_worker_killed").glob("*.log")
+    store = Store()
+    for batch in read(log).read_once():
+        store.apply(batch)
+    (server,) = store.servers.values()
+    assert server.newest_stamp is not None
+    state = judge(server.run, server.newest_stamp + 3600, live=True, saved=True)
+    assert (state.name, state.cause) == ("dead", "worker died")
+    assert state.why.startswith("Worker proc VllmWorker-1 died unexpectedly")
+    assert state.since == datetime(2026, 11, 25, 22, 46, 44, tzinfo=UTC).timestamp()
 
 
 def test_a_clean_stop_is_none_of_its_own_death_words() -> None:
