@@ -60,7 +60,7 @@ class AlertWatch:
     def _health(self, server: Server, now: float) -> Health:
         """Return a server's health as the screen shows it live, its times in our clock."""
         saved = server.saved(now, self._monitor.settings.watch.saved_after_seconds)
-        health = self._monitor.health(server, now - server.skew, live=True, saved=saved)
+        health = self._monitor.recent.health(server, now - server.skew, saved=saved)
         if not server.skew:
             return health
         moved = (

@@ -29,6 +29,8 @@ class Server:
     """The runs that are known, the oldest first."""
     twin_newest: int = 0
     """Newest run that its companions tell of, counted by their own starts."""
+    revision: int = 0
+    """The store's revision at its newest change: two equal ones show the same."""
     tz: tzinfo = UTC
     zone_assumed: bool = False
     troubles: dict[tuple[bool, str], str] = field(default_factory=dict)
@@ -162,6 +164,7 @@ class Store:
             self._complete(batch.source)
         self.size += batch.size
         server = self._server(batch)
+        server.revision = self.revision
         place = (batch.twin, batch.file)
         if batch.trouble:
             server.troubles[place] = batch.trouble

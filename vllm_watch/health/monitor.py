@@ -23,6 +23,7 @@ from vllm_watch.health.alerts import AlertMachine, Span
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.facts import facts_of
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
+from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.told import findings_told
@@ -104,6 +105,8 @@ class Monitor:
         """
         self._keep = Keep(settings.watch.full_hours * 3600.0) if bounded else None
         self.store = Store(self._keep)
+        self.recent = RecentHealth(self)
+        """What the present looks like, for those who ask every second."""
         self.settings = settings
         self.notes: tuple[str, ...] = ()
         """One line for each of the user's rule files that is not used."""

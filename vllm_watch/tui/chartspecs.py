@@ -27,16 +27,22 @@ class Asked:
     engine: int | None
     start: float
     end: float
-    over: bool
+    known: float
+    """Up to when anything is known."""
 
     @property
     def window(self) -> tuple[float, float]:
         """Beginning and end."""
         return self.start, self.end
 
+    @property
+    def seen(self) -> tuple[float, float]:
+        """Beginning, and up to when anything is known."""
+        return self.start, self.known
+
     def line(self, metric: str, name: str, role: str, marker: str, scale: float = 1.0) -> Line:
         """Return a metric as a line, its values multiplied."""
-        drawn = curve(self.server, self.engine, metric, self.start, self.end)
+        drawn = curve(self.server, self.engine, metric, self.start, self.known)
         values = drawn.values
         if scale != 1.0:
             values = [None if value is None else value * scale for value in values]
@@ -120,13 +126,19 @@ def chart_spec(
     *,
     over: bool = False,
     cursor: float | None = None,
+    until: float | None = None,
 ) -> ChartSpec:
-    """Return one chart of a server; `over` if it has ended. `CHART_NAMES` has the names."""
-    asked = Asked(monitor, server, engine, window[0] - server.skew, window[1] - server.skew, over)
+    """Return one chart of a server; `over` if it has ended. `CHART_NAMES` has the names.
+
+    Window, cursor and `until` are in our clock; of what comes after `until` nothing is known.
+    """
+    start, end = window[0] - server.skew, window[1] - server.skew
+    known = end if until is None else until - server.skew
+    asked = Asked(monitor, server, engine, start, end, known)
     spec = _CHARTS[name](asked)
     return replace(
         spec,
-        marks=marks(monitor, server, *asked.window),
+        marks=marks(monitor, server, start, known),
         zones=(
             *startup_zones(server, *asked.window, named=name == CHART_NAMES[0]),
             *benchmark_zones(asked, named=name == CHART_NAMES[0]),
@@ -185,7 +197,7 @@ def _requests(asked: Asked) -> ChartSpec:
 
 
 def _pace(asked: Asked) -> ChartSpec:
-    lines = (pace_line(asked.server, asked.engine, asked.window),)
+    lines = (pace_line(asked.server, asked.engine, asked.seen),)
     return ChartSpec(
         "Time per token", "ms", *asked.window, lines, kind="area", note="about, from the log",
         empty="",
@@ -208,14 +220,14 @@ def _prefix(asked: Asked) -> ChartSpec:
 
 
 def _per_request(asked: Asked) -> ChartSpec:
-    lines = (per_request_line(asked.server, asked.engine, asked.window),)
+    lines = (per_request_line(asked.server, asked.engine, asked.seen),)
     return ChartSpec("Per request", "tok/s", *asked.window, lines, empty="")
 
 
 def _http(asked: Asked) -> ChartSpec:
     lines = (
-        http_line(asked.server, "answered", "ok", "primary", "fill", asked.window),
-        http_line(asked.server, "failed", "errors|err", "critical", "fill", asked.window),
+        http_line(asked.server, "answered", "ok", "primary", "fill", asked.seen),
+        http_line(asked.server, "failed", "errors|err", "critical", "fill", asked.seen),
     )
     empty = "no requests in this window"
     return ChartSpec("HTTP", "req/s", *asked.window, lines, kind="stack", empty=empty)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
@@ -63,14 +64,26 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
 
 def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, ...]:
     """Return the newest `limit` events of all servers up to `until`, the newest first."""
-    lines: list[EventLine] = []
-    for server in monitor.store.servers.values():
-        time = until - server.skew
-        lines += _server_lines(server, time)
-        lines += _alert_lines(monitor, server, time, limit)
-        lines += _trend_lines(monitor, server, time)
-    lines.sort(key=lambda line: -line.time)
-    return tuple(lines[:limit])
+    servers = monitor.store.servers.values()
+    return newest_lines((server_lines(monitor, server, until, limit) for server in servers), limit)
+
+
+def newest_lines(lines: Iterable[Sequence[EventLine]], limit: int) -> tuple[EventLine, ...]:
+    """Return the newest of the events of several servers, the newest first."""
+    return tuple(sorted(chain.from_iterable(lines), key=lambda line: -line.time)[:limit])
+
+
+def server_lines(
+    monitor: Monitor, server: Server, until: float, limit: int
+) -> tuple[EventLine, ...]:
+    """Return the newest events of one server up to `until` (our clock), the newest first."""
+    time = until - server.skew
+    lines = [
+        *_server_lines(server, time),
+        *_alert_lines(monitor, server, time, limit),
+        *_trend_lines(monitor, server, time),
+    ]
+    return newest_lines([lines], limit)
 
 
 def short_name(server: Server) -> str:

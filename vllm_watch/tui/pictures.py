@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.spec import ChartSpec
@@ -11,9 +13,27 @@ from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.ribbons import ribbon_steps
 
 if TYPE_CHECKING:
+    from vllm_watch.core.store import Server
     from vllm_watch.health.monitor import Monitor
+    from vllm_watch.tui.stamps import Stamps
 
+STEPS = 60
+"""A window moves on in so many steps of its width: between two of them nothing is drawn again."""
+MOST_KEPT = 400
+"""Pictures remembered at most: those of a screen full of servers, a few times over."""
 Window = tuple[float, float]
+_T = TypeVar("_T")
+
+
+def stepped(window: Window) -> Window:
+    """Return a window whose end lies at the next whole step."""
+    start, end = window
+    width = end - start
+    if not (math.isfinite(width) and width > 0):
+        return window
+    step = width / STEPS
+    end = math.ceil(end / step - 1e-9) * step
+    return end - width, end
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +44,17 @@ class Pictures:
     window: Window = (0.0, 1.0)
     """What ribbons show, in our clock."""
     moment: float = 0.0
+    live: bool = False
+    stamps: Stamps | None = None
     source: str = ""
     """The server whose charts are shown, empty for none."""
     engine: int | None = None
     span: Window = (0.0, 1.0)
     """What its charts show, in our clock."""
     over: bool = False
-    _kept: dict[object, object] = field(default_factory=dict, compare=False)
+    cursor: float | None = None
+    kept: dict[object, object] = field(default_factory=dict, compare=False)
+    """Pictures drawn before, for all moments at which they are the same."""
 
     def of(self, source: str, engine: int | None, span: Window, *, over: bool) -> Pictures:
         """Return the same with the charts of a server."""
@@ -38,23 +62,63 @@ class Pictures:
 
     def chart(self, name: str) -> ChartSpec | None:
         """Return a chart of the selected server, None without one."""
-        server = self.monitor.store.servers.get(self.source) if self.monitor else None
-        if self.monitor is None or server is None:
+        monitor, server = self.monitor, self._server(self.source)
+        if monitor is None or server is None:
             return None
-        key = ("chart", name)
-        spec = self._kept.get(key)
-        if not isinstance(spec, ChartSpec):
-            spec = chart_spec(self.monitor, server, self.engine, self.span, name, over=self.over)
-            self._kept[key] = spec
-        return spec
 
-    def chart_key(self, name: str) -> object:
-        """Return what tells a chart from that of another view."""
-        return self.chart(name)
+        def make() -> ChartSpec:
+            return chart_spec(
+                monitor,
+                server,
+                self.engine,
+                self.span,
+                name,
+                over=self.over,
+                until=self._until(self.span),
+            )
+
+        return self._keep(self.chart_key(name), make)
+
+    def chart_key(self, name: str) -> tuple[object, ...]:
+        """Return what tells a chart from that of another moment."""
+        stamp = self._stamp(self.source)
+        return "chart", name, self.source, self.engine, self.span, self.over, stamp
 
     def ribbon(self, source: str, engine: int | None, steps: int) -> tuple[Step, ...]:
         """Return what a server, or one of its engines, was in so many steps of the window."""
-        server = self.monitor.store.servers.get(source) if self.monitor else None
-        if self.monitor is None or server is None:
+        monitor, server = self.monitor, self._server(source)
+        if monitor is None or server is None:
             return ()
-        return ribbon_steps(self.monitor, server, engine, self.window, steps)
+
+        def make() -> tuple[Step, ...]:
+            return ribbon_steps(
+                monitor, server, engine, self.window, steps, self._until(self.window)
+            )
+
+        return self._keep((*self.ribbon_key(source), engine, steps), make)
+
+    def ribbon_key(self, source: str) -> tuple[object, ...]:
+        """Return what tells a server's ribbon from that of another moment."""
+        return "ribbon", source, self.window, self._stamp(source)
+
+    def _until(self, window: Window) -> float:
+        """Return up to when anything is known: a stamp may lie a little ahead of our clock."""
+        return window[1] if self.live else min(self.moment, window[1])
+
+    def _server(self, source: str) -> Server | None:
+        return self.monitor.store.servers.get(source) if self.monitor else None
+
+    def _stamp(self, source: str) -> object:
+        server = self._server(source)
+        if server is None or self.stamps is None:
+            return None
+        return self.stamps.of(server, self.moment, self.live)
+
+    def _keep(self, key: object, make: Callable[[], _T]) -> _T:
+        """Return a picture made before, or make it."""
+        found = self.kept.get(key)
+        if found is None:
+            if len(self.kept) >= MOST_KEPT:
+                self.kept.clear()
+            found = self.kept[key] = make()
+        return found  # type: ignore[return-value]

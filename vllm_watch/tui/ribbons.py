@@ -22,6 +22,16 @@ _WORST = {WARNING: 1, CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
+class _Grid:
+    """Steps of a window, in the log's own clock, and up to when it is known."""
+
+    start: float
+    end: float
+    steps: int
+    known: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Stretch:
     begin: float
     end: float
@@ -34,23 +44,24 @@ def ribbon_steps(
     engine: int | None,
     window: tuple[float, float],
     steps: int,
+    until: float | None = None,
 ) -> tuple[Step, ...]:
     """Return what a server, or one of its engines, was in so many steps of a window.
 
-    The window is in our clock. What was worst in a step is what it shows: an alert before work,
-    work before rest.
+    The window is in our clock; of what comes after `until` nothing is known. What was worst in a
+    step is what it shows: an alert before work, work before rest.
     """
     start, end = window[0] - server.skew, window[1] - server.skew
     if steps < 1 or not end > start:
         return ()
-    width = (end - start) / steps
-    rates = _levels(server, engine, "generation_tps", (start, end), steps)
+    known = end if until is None else until - server.skew
+    grid = _Grid(start, end, steps, known)
+    rates = _levels(server, engine, "generation_tps", grid)
     loads = _sums(
-        _levels(server, engine, "running", (start, end), steps),
-        _levels(server, engine, "waiting", (start, end), steps),
+        _levels(server, engine, "running", grid), _levels(server, engine, "waiting", grid)
     )
-    lives = _spread(_lives(monitor, server, end), (start, end), steps, width)
-    alarms = _spread(_alarms(monitor, server, end), (start, end), steps, width)
+    lives = _spread(_lives(monitor, server, known), grid)
+    alarms = _spread(_alarms(monitor, server, known), grid)
     found: list[Step] = []
     rests = _rests(server, engine, start)
     for life, alarm, rate, load in zip(lives, alarms, rates, loads, strict=True):
@@ -81,11 +92,9 @@ def _rests(server: Server, engine: int | None, time: float) -> bool:
     return bool(loads) and not any(loads)
 
 
-def _levels(
-    server: Server, engine: int | None, metric: str, window: tuple[float, float], steps: int
-) -> list[Level | None]:
-    drawn = curve(server, engine, metric, *window)
-    return levels(drawn.times, drawn.values, window, steps, drawn.gap)
+def _levels(server: Server, engine: int | None, metric: str, grid: _Grid) -> list[Level | None]:
+    drawn = curve(server, engine, metric, grid.start, grid.known)
+    return levels(drawn.times, drawn.values, (grid.start, grid.end), grid.steps, drawn.gap)
 
 
 def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[float | None]:
@@ -136,18 +145,15 @@ def _alarms(monitor: Monitor, server: Server, end: float) -> Iterator[_Stretch]:
     yield from sorted(loud, key=lambda span: _WORST[span.state])
 
 
-def _spread(
-    stretches: Iterator[_Stretch], window: tuple[float, float], steps: int, width: float
-) -> list[str]:
+def _spread(stretches: Iterator[_Stretch], grid: _Grid) -> list[str]:
     """Return the last of the stretches that touch each step, empty where none does."""
-    start, end = window
+    start, end, steps = grid.start, grid.known, grid.steps
+    width = (grid.end - start) / steps
     found = [""] * steps
     for stretch in stretches:
         if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
             continue
         first = max(0, int((stretch.begin - start) / width))
-        last = steps - 1
-        if stretch.end < end:
-            last = min(last, math.ceil((stretch.end - start) / width) - 1)
+        last = min(steps - 1, math.ceil((min(stretch.end, end) - start) / width) - 1)
         found[first : last + 1] = [stretch.state] * (last + 1 - first)
     return found

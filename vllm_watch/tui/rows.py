@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.phases import startup_share, with_progress
@@ -13,6 +14,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.endings import ending_words
 
+_SERIALS = count(1)
 _SHAPES = {
     "busy": "●",
     "idle": "○",
@@ -82,11 +84,23 @@ class Row:
     """True for a saved log: nothing more is expected of it."""
     silenced: frozenset[str] = frozenset()
     """Ids of findings that nobody wants to hear of now: they do not colour the row."""
+    serial: int = 0
+    """Two rows of one serial differ in nothing but the moment."""
 
     @property
     def short(self) -> str:
         """The shortest name that tells it from the others: its port."""
         return self.port or self.name
+
+    def at(self, moment: float) -> Row:
+        """Return the same row a little later, in its log's own clock."""
+        age = None if self.age is None else max(0.0, self.age + moment - self.moment)
+        return replace(self, moment=moment, age=age)
+
+    def same(self, other: Row) -> bool:
+        """Tell whether another row, made of the same lines, shows the same but for its moment."""
+        one, two = (replace(row, moment=0.0, age=None, serial=0) for row in (self, other))
+        return one == two
 
     @property
     def severity(self) -> str:
@@ -122,7 +136,10 @@ def make_row(
 ) -> Row:
     """Return the row of a server as of `time`; `saved`: nothing more is expected of its log."""
     time -= server.skew  # a log with a clock of its own is shown in it
-    health = monitor.health(server, time, live=live, saved=saved)
+    if live:
+        health = monitor.recent.health(server, time, saved=saved)
+    else:
+        health = monitor.health(server, time, live=False, saved=saved)
     run = server.run_at(time)
     gone = health.state.name in (*OVER, "starting", "no-stats", "ready")
     values = Values() if gone else server_values(run, time)
@@ -152,6 +169,7 @@ def make_row(
         None if traffic is None else traffic.refused + traffic.failed,
         ending_words(health.state, run, time),
         saved,
+        serial=next(_SERIALS),
     )
 
 

@@ -75,8 +75,6 @@ class ScreenView:
     """How much of what there is has been read, while that goes on."""
     failed: bool = False
     """True where the selected server has errors to be read."""
-    revision: int = 0
-    """Of the data: two views of one revision and one moment show the same."""
 
     @property
     def worst(self) -> Problem | None:

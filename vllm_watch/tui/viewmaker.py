@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import tzinfo
 from types import MappingProxyType
@@ -18,14 +18,17 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.endings import failed
-from vllm_watch.tui.eventlines import event_lines
+from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
-from vllm_watch.tui.pictures import Pictures
+from vllm_watch.tui.pictures import Pictures, stepped
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.screenview import Choices, Problem, ScreenView
+from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.timeline import Timeline
 
+FACTS_SECONDS = 5.0
+"""What is known of the selected server is worked out anew after this long without news."""
 MOST_EVENT_LINES = 60
 """Events that are put on the screen; the pane shows the newest that fit."""
 
@@ -41,6 +44,137 @@ _ORDER = (
 )
 
 
+class ViewMaker:
+    """Makes views; what belongs to a server without news is taken from the view before."""
+
+    def __init__(self, monitor: Monitor, tz: tzinfo, job: JobWatch | None = None) -> None:
+        """Show what `monitor` knows, times in the zone `tz`; `job` tells how far a job is."""
+        self._monitor = monitor
+        self._tz = tz
+        self._job = job
+        self._stamps = Stamps(monitor)
+        self._rows: dict[str, tuple[object, Row]] = {}
+        self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
+        self._newest: tuple[object, tuple[EventLine, ...]] = ((), ())
+        self._drawn: dict[object, object] = {}
+        self._about: tuple[object, tuple[Facts, bool]] = ((), ((), False))
+
+    def make(
+        self,
+        timeline: Timeline,
+        choices: Choices,
+        *,
+        troubles: tuple[str, ...] = (),
+        silences: Mapping[Key, float | None] = MappingProxyType({}),
+    ) -> ScreenView:
+        """Return what the screen shows at the timeline's moment.
+
+        `troubles` are lines about what else needs a hand, after those about paths and logs;
+        `silences` the findings that are silenced, with the seconds left.
+        """
+        monitor, moment, live = self._monitor, timeline.moment(), timeline.following
+        servers = [_silenced(row, silences) for row in self._server_rows(timeline)]
+        shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
+        rows: list[Row] = []
+        for row in shown:
+            rows.append(row)
+            if row.source in choices.opened:
+                rows += engine_rows(row, monitor.store.servers[row.source], moment)
+        problems = _problems(servers, silences)
+        selected = _selected(rows, problems, choices)
+        looked = monitor.store.looked
+        waiting = " ".join(looked.missing) if looked is not None and not servers else ""
+        rates = [v for row in servers if (v := row.values.generation_tps) is not None]
+        window = stepped(timeline.window())
+        pictures = Pictures(monitor, window, moment, live, self._stamps, kept=self._drawn)
+        facts: Facts = ()
+        errors = False
+        if rows:
+            pictures = self._pictures_of(rows[selected], pictures, timeline)
+            facts, errors = self._about_row(rows[selected], moment, live)
+        return ScreenView(
+            moment,
+            self._tz,
+            timeline.label(),
+            tuple(rows),
+            selected,
+            _counts(servers),
+            sum(rates) if rates else None,
+            min((row.age for row in servers if row.age is not None), default=None),
+            problems,
+            self._events(moment, live),
+            pictures,
+            facts,
+            window,
+            waiting,
+            (*_notes(monitor, self._tz), *troubles),
+            choices.filter,
+            len(servers) - len(shown),
+            _reading(monitor, live=timeline.mode == "live"),
+            errors,
+        )
+
+    def _server_rows(self, timeline: Timeline) -> Iterator[Row]:
+        """Yield the rows of servers; of one without news the row before, at this moment."""
+        monitor, moment, live = self._monitor, timeline.moment(), timeline.following
+        now, after = timeline.now(), monitor.settings.watch.saved_after_seconds
+        patience = monitor.recent.patience() if live else 0.0
+        for server in monitor.store.servers.values():
+            if timeline.mode != "live" and not _begun(server, moment):
+                continue
+            stamp = (self._stamps.of(server, moment, live), live, server.skew)
+            kept, time = self._rows.get(server.source), moment - server.skew
+            if kept is None or kept[0] != stamp or not 0 <= time - kept[1].moment < patience:
+                saved = live and server.saved(now, after)
+                row = make_row(monitor, server, moment, live=live, saved=saved)
+                if kept is not None and kept[0] == stamp and row.same(kept[1]):
+                    row = replace(row, serial=kept[1].serial)
+                self._rows[server.source] = (stamp, row)
+                yield row
+            else:
+                yield kept[1].at(time)
+
+    def _pictures_of(self, row: Row, pictures: Pictures, timeline: Timeline) -> Pictures:
+        """Return the pictures with the charts of a row."""
+        server = self._monitor.store.servers[row.source]
+        over = row.state.name in OVER
+        span = window = timeline.window()
+        if timeline.fitted and timeline.span is not None:
+            span = server_window(server, window, row.state.since if over else None)
+        ended = span[1] < window[1]
+        return pictures.of(row.source, row.engine, span if ended else stepped(span), over=over)
+
+    def _about_row(self, row: Row, moment: float, live: bool) -> tuple[Facts, bool]:
+        """Return the facts about a row's server, and whether it has errors to be read."""
+        server = self._monitor.store.servers[row.source]
+        stamp = self._stamps.of(server, moment, live)
+        key = (row.source, row.engine, stamp, int(moment // FACTS_SECONDS), row.state)
+        if key != self._about[0]:
+            over, run = row.state.name in OVER, server.run_at(row.moment)
+            slow = self._monitor.trends(server, run).slow_down(run, row.moment)
+            trend = slow.get(row.engine) if row.engine is not None else worst_of(slow.values())
+            facts = facts_of(server, row.moment, self._tz, self._job, trend, over=over)
+            self._about = key, (facts, failed(run, row.moment))
+        return self._about[1]
+
+    def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:
+        """Return the newest events of all servers; of those without news the ones before."""
+        lines = []
+        for server in self._monitor.store.servers.values():
+            stamp = self._stamps.of(server, moment, live)
+            kept = self._lines.get(server.source)
+            if kept is None or kept[0] != stamp:
+                found = server_lines(self._monitor, server, moment, MOST_EVENT_LINES)
+                if kept is not None and kept[1] == found:
+                    found = kept[1]
+                kept = self._lines[server.source] = (stamp, found)
+            lines.append(kept[1])
+        key = tuple(map(id, lines))
+        if key != self._newest[0]:
+            self._newest = key, newest_lines(lines, MOST_EVENT_LINES)
+        return self._newest[1]
+
+
 def make_view(
     monitor: Monitor,
     timeline: Timeline,
@@ -48,81 +182,10 @@ def make_view(
     tz: tzinfo,
     job: JobWatch | None = None,
     *,
-    troubles: tuple[str, ...] = (),
     silences: Mapping[Key, float | None] = MappingProxyType({}),
 ) -> ScreenView:
-    """Return what the screen shows at the timeline's moment.
-
-    `job` tells how far it is; `troubles` are lines about what else needs a hand, after those
-    about paths and logs; `silences` the findings that are silenced, with the seconds left.
-    """
-    moment, window = timeline.moment(), timeline.window()
-    live = timeline.following
-    begun = [
-        server
-        for server in monitor.store.servers.values()
-        if timeline.mode == "live" or _begun(server, moment)
-    ]
-    after = monitor.settings.watch.saved_after_seconds
-    made = (
-        make_row(
-            monitor, server, moment, live=live, saved=live and server.saved(timeline.now(), after)
-        )
-        for server in begun
-    )
-    servers = [_silenced(row, silences) for row in made]
-    shown = [row for row in servers if _matches(row, choices.filter)]
-    rows: list[Row] = []
-    for row in shown:
-        rows.append(row)
-        if row.source in choices.opened:
-            rows += engine_rows(row, monitor.store.servers[row.source], moment)
-    problems = _problems(servers, silences)
-    selected = _selected(rows, problems, choices)
-    looked = monitor.store.looked
-    waiting = ""
-    if not servers and looked is not None:
-        waiting = " ".join(looked.missing)
-    rates = [row.values.generation_tps for row in servers if row.values.generation_tps is not None]
-    ages = [row.age for row in servers if row.age is not None]
-    pictures = Pictures(monitor, window, moment)
-    facts: Facts = ()
-    errors = False
-    if rows:
-        at = rows[selected]
-        server = monitor.store.servers[at.source]
-        over = at.state.name in OVER
-        fits = timeline.fitted and timeline.span is not None
-        gone = at.state.since if over else None
-        span = server_window(server, window, gone) if fits else window
-        pictures = pictures.of(at.source, at.engine, span, over=over)
-        run = server.run_at(at.moment)
-        slow = monitor.trends(server, run).slow_down(run, at.moment)
-        trend = slow.get(at.engine) if at.engine is not None else worst_of(slow.values())
-        facts = facts_of(server, at.moment, tz, job, trend, over=over)
-        errors = failed(run, at.moment)
-    return ScreenView(
-        moment,
-        tz,
-        timeline.label(),
-        tuple(rows),
-        selected,
-        _counts(servers),
-        sum(rates) if rates else None,
-        min(ages) if ages else None,
-        problems,
-        event_lines(monitor, moment, MOST_EVENT_LINES),
-        pictures,
-        facts,
-        window,
-        waiting,
-        (*_notes(monitor, tz), *troubles),
-        choices.filter,
-        len(servers) - len(shown),
-        _reading(monitor, live=timeline.mode == "live"),
-        errors,
-        monitor.store.revision,
-    )
+    """Return what the screen shows at the timeline's moment, made from nothing."""
+    return ViewMaker(monitor, tz, job).make(timeline, choices, silences=silences)
 
 
 def _reading(monitor: Monitor, *, live: bool) -> str:

@@ -23,7 +23,7 @@ from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.viewmaker import make_view
+from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.eventlist import EventList
@@ -79,6 +79,8 @@ class Dashboard(TimeKeys, Openers):
         self._alerting = alerting
         self._silences = silences
         self._choices = Choices()
+        self._maker = ViewMaker(monitor, tz, job)
+        self._alerts = {}
         self._opened: set[str] = set()
         self._page = 0
         self._full = False
@@ -159,19 +161,15 @@ class Dashboard(TimeKeys, Openers):
         self._drawn = state
         troubles = self._alerting.troubles
         began = time.monotonic()
-        view = make_view(
-            self._monitor,
-            timeline,
-            self._choices,
-            self._tz,
-            self._job,
-            troubles=troubles,
-            silences=self._silences.left(),
+        view = self._maker.make(
+            timeline, self._choices, troubles=troubles, silences=self._silences.left()
         )
         if timeline.mode == "replay":  # live, the watch over alerts knows what is over
             self._silences.end({problem.key for problem in view.problems})
         self.view = view
         self._arrange(view)
+        pages = self._layout is not None and self._layout.pages > 1
+        self.query_one(KeyLine).state = (pages, bool(self.alert_times()), self.focused)
         with self.app.batch_update():
             for pane in self.query(Pane):
                 pane.show(view)

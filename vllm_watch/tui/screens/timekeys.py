@@ -9,6 +9,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 if TYPE_CHECKING:
+    from vllm_watch.core.store import Server
     from vllm_watch.health.monitor import Monitor
     from vllm_watch.tui.screenview import ScreenView
     from vllm_watch.tui.timeline import Timeline
@@ -35,7 +36,8 @@ class TimeKeys(Screen[None]):
     _timeline: Timeline
     view: ScreenView | None
     """What is shown now."""
-    _alerts: tuple[int, list[float]] = (-1, [])
+    _alerts: dict[str, tuple[int, set[float]]]
+    """Source to a revision and when alerts fired until then."""
 
     def draw(self) -> None:
         """Show the moment."""
@@ -88,20 +90,18 @@ class TimeKeys(Screen[None]):
             self.draw()
 
     def alert_times(self) -> list[float]:
-        """Return when alerts fired, in our clock; remembered until something arrives."""
-        monitor = self._monitor
-        if self._alerts[0] == monitor.store.revision:
-            return self._alerts[1]
-        times = {
-            span.fired + server.skew
-            for server in monitor.store.servers.values()
-            for span in monitor.spans(server)
-            if span.rule.severity != "note"
-        }
-        times |= {
-            span.fired + server.skew
-            for server in monitor.store.servers.values()
-            for span, _ in monitor.trend_warnings(server, math.inf)
-        }
-        self._alerts = (monitor.store.revision, sorted(times))
-        return self._alerts[1]
+        """Return when alerts fired, in our clock; those of a server until something arrives."""
+        times: set[float] = set()
+        for server in self._monitor.store.servers.values():
+            kept = self._alerts.get(server.source)
+            if kept is None or kept[0] != server.revision:
+                kept = self._alerts[server.source] = (server.revision, self._fired(server))
+            times |= kept[1]
+        return sorted(times)
+
+    def _fired(self, server: Server) -> set[float]:
+        """Return when a server's alerts fired, in our clock."""
+        spans = self._monitor.spans(server)
+        fired = {span.fired + server.skew for span in spans if span.rule.severity != "note"}
+        trends = self._monitor.trend_warnings(server, math.inf)
+        return fired | {span.fired + server.skew for span, _ in trends}

@@ -19,7 +19,7 @@ class EventList(Framed):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when there is an event more."""
-        return view.events, view.tz
+        return id(view.events), view.tz
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
 from textual.message import Message
 
+from vllm_watch.tui.figures import age
 from vllm_watch.tui.screenview import Problem, ScreenView
 from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed
 
+MOST_SHOWN = 40
+"""Findings that a pane can show at most."""
 _LEAST_FACTS = 3
 """Rows that must be free before facts fill them."""
 
@@ -61,6 +66,16 @@ class Findings(Framed):
         self._top = 0
         self._places: list[int | None] = []
         """For each line drawn, the index of its finding."""
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when a finding, one of the ages shown, a note or the cursor changes."""
+        problems = tuple(
+            (problem.row.serial or problem.row, problem.finding, problem.silenced, _ages(problem))
+            for problem in view.problems[: 2 * MOST_SHOWN]
+        )
+        place = self._listed, self._chosen, self._index
+        facts = view.facts if self.fills else ()
+        return problems, len(view.problems), view.notes, place, facts, bool(view.rows)
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -189,6 +204,13 @@ class Findings(Framed):
         place = self._places[row] if 0 <= row < len(self._places) else None
         if self.view is not None and place is not None and place < len(self.view.problems):
             self.post_message(self.Opened(self.view.problems[place]))
+
+
+def _ages(problem: Problem) -> tuple[str, str]:
+    """Return how long it lasts and stays silent, as it is shown."""
+    since, left = problem.finding.since, problem.left
+    past = "" if since is None else age(problem.row.moment - since)
+    return past, "" if left is None else age(left)
 
 
 def _glance(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
@@ -56,6 +58,26 @@ class Fleet(Pane, can_focus=True):
         super().__init__(id=id)
         self._health = health
         self._top = 0
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when a visible row, its ribbon, an age or the cursor changes."""
+        room = self.size.height
+        self._scroll(view, max(1, room - (room > 1 and self.size.width >= HEADED)))
+        seen = view.rows[self._top : self._top + room]
+        rows = tuple(
+            (
+                row.serial or row,
+                row.engine,
+                row.silenced,
+                figures.age(row.age),
+                _past_words(row),
+                view.pictures.ribbon_key(row.source),
+            )
+            for row in seen
+        )
+        empty = (view.filter, view.waiting, clock_of(view)) if not view.rows else ()
+        names = tuple({(row.model, row.port) for row in view.rows}) if len(view.rows) < 40 else ()
+        return rows, self._top, view.selected, len(view.rows), names, empty
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -157,6 +179,18 @@ class Fleet(Pane, can_focus=True):
     def on_mouse_scroll_up(self) -> None:
         """Move the cursor up."""
         self.action_cursor(-1)
+
+
+def clock_of(view: ScreenView) -> str:
+    """Return the moment as it is shown."""
+    return figures.clock(view.moment, view.tz)
+
+
+def _past_words(row: Row) -> str:
+    """Return how long a start-up takes by now, as it is shown."""
+    if row.state.name != "starting" or row.state.since is None:
+        return ""
+    return figures.duration(row.moment - row.state.since)
 
 
 def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:

@@ -51,7 +51,11 @@ class Hero(Pane, can_focus=True):
         row = view.selected_row
         if row is None:
             return None
-        return row.values, row.state, row.word, _head_age(row), view.window, view.facts
+        past = "" if row.state.since is None else figures.duration(row.moment - row.state.since)
+        past = past if row.state.name in WORDY_STATES else ""
+        config = dict(view.facts).get("CONFIG", ())
+        ribbon = view.pictures.ribbon_key(row.source)
+        return row.serial, row.silenced, past, _head_age(row), ribbon, config
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]

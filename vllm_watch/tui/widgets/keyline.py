@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from rich.style import Style
 from rich.text import Text
 
@@ -46,6 +48,12 @@ class KeyLine(Pane):
     """Keys and what they do, the most useful first; a click does the same."""
 
     auto_links = False
+    state: Hashable = ()
+    """What decides which keys work now."""
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when another key works."""
+        return view.failed, self.state
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
