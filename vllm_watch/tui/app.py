@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from textual import on, work
 from textual.app import App
 from textual.binding import Binding
+from textual.theme import ThemeProvider
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from vllm_watch.actions.silences import Silences
@@ -26,6 +27,7 @@ from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
+from vllm_watch.tui.screens.modal import Palette
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.together import BEGINS_AFTER
 
@@ -94,6 +96,15 @@ class VllmWatch(App[int]):
         if self.timeline.mode == "live":  # what a replay shows is long past
             self.set_interval(LOOK_SECONDS, self.alerting.look)
         self._read()
+
+    def search_themes(self) -> None:
+        """Show the themes to choose from."""
+        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
+
+    def action_command_palette(self) -> None:
+        """Show the commands to choose from."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def _dashboard(self) -> Dashboard:
         """Return the dashboard; log lines are found again in the dialects that are read."""

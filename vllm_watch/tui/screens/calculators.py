@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, ItemGrid, Vertical, VerticalScroll
 from textual.css.query import NoMatches
-from textual.screen import ModalScreen
 from textual.validation import ValidationResult, Validator
 from textual.widgets import Input, Static
 
 from vllm_watch.health.calculators import CALCULATORS, Answer, Calculator, Field
 from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.screens.modal import Above
 
 NOT_KNOWN = "not in the log"
 """Stands in an input that the log does not fill; it can be typed in."""
@@ -155,7 +155,7 @@ class CalculatorBlock(Vertical):
         flag.display = bool(self.answer.flag)
 
 
-class CalculatorScreen(ModalScreen[None]):
+class CalculatorScreen(Above[None]):
     """All calculators, prefilled from one server."""
 
     BINDINGS = [

@@ -8,12 +8,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from vllm_watch.core.run import Run
 from vllm_watch.tui.endings import ERROR_KINDS
 from vllm_watch.tui.figures import clock
+from vllm_watch.tui.screens.modal import Above
 
 MOST_LINES = 600
 """Lines that are shown at most; the first ones matter."""
@@ -32,7 +32,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     return "\n".join(lines[:MOST_LINES])
 
 
-class ErrorScreen(ModalScreen[None]):
+class ErrorScreen(Above[None]):
     """Errors and tracebacks of one server, as text that can do nothing."""
 
     BINDINGS = [Binding("escape,x,q,enter", "dismiss_errors", "close")]

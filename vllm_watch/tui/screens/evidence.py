@@ -10,7 +10,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
@@ -20,6 +19,7 @@ from vllm_watch.reports.excerpt import Excerpt, LogLine
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.evidencedata import evidence_words
 from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.screens.modal import Above
 
 _ROLES = {
     "stats": "text",
@@ -53,7 +53,7 @@ class EvidenceChart(Widget):
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
 
-class EvidenceScreen(ModalScreen[None]):
+class EvidenceScreen(Above[None]):
     """Why a finding is one."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]

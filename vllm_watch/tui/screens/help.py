@@ -6,9 +6,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from vllm_watch.tui.screens.modal import Above
 from vllm_watch.tui.widgets.keyline import NAMES
 
 LEGEND = (
@@ -30,7 +30,7 @@ LEGEND = (
 """What the signs mean."""
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Above[None]):
     """Keys and signs."""
 
     BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss_help", "close")]

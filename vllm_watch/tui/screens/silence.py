@@ -6,9 +6,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+
+from vllm_watch.tui.screens.modal import Above
 
 CHOICES: tuple[tuple[str, float | None], ...] = (
     ("for 10 minutes", 600.0),
@@ -18,7 +19,7 @@ CHOICES: tuple[tuple[str, float | None], ...] = (
 """What can be chosen, and its seconds; None: until the alert is over."""
 
 
-class SilenceScreen(ModalScreen[int | None]):
+class SilenceScreen(Above[int | None]):
     """Asks for how long; ends with the place of the answer in `CHOICES`, None for not at all."""
 
     BINDINGS = [

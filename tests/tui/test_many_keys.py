@@ -1,0 +1,61 @@
+"""Keys pressed faster than the screen follows: nothing closes that was not asked to, nothing ends."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from textual import events
+
+from tests.logs import log_of
+from tests.tui.screens import replay_app
+from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.screens.dashboard import Dashboard
+
+KEYS = (
+    *("escape", "enter", "down", "up", "pagedown", "pageup", "home", "end", "tab", "space"),
+    *("t", "n", "f", "e", "s", "question_mark", "ctrl+p", "plus", "z", "m", "2", "backspace"),
+)
+
+
+def post(app: VllmWatch, *keys: str) -> None:
+    """Put keys into the app's queue without waiting for what each of them does."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+@pytest.mark.parametrize("opens", ["question_mark", "n", "f enter", "t", "ctrl+p"])
+async def test_escape_closes_what_is_open_and_no_more(opens: str) -> None:
+    app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:52:00")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press(*opens.split())
+        await pilot.pause()
+        above = app.screen
+        assert not isinstance(above, Dashboard)
+        # The screen itself is told to close three times, as keys in its queue do.
+        for _ in range(3):
+            above.dismiss(None)
+        post(app, "escape", "escape", "escape")
+        await pilot.pause()
+        assert isinstance(app.screen, Dashboard)
+
+
+async def test_pages_of_a_list_that_is_not_laid_out_yet() -> None:
+    app = replay_app(log_of("h100_optimised"), start="2026-11-23 08:55:00")
+    async with app.run_test(size=(80, 24)) as pilot:
+        for typed in ("n", "zz", "vl", "x"):
+            await pilot.press("t")
+            post(app, *typed, "pagedown", "pageup", *typed, "pagedown", "pageup", "escape")
+            await pilot.pause()
+        assert app.is_running
+
+
+async def test_random_keys_end_nothing() -> None:
+    dice = random.Random(0)
+    app = replay_app(log_of("h100_optimised"), start="2026-11-23 08:55:00")
+    async with app.run_test(size=(80, 24)) as pilot:
+        for _ in range(20):
+            post(app, *(dice.choice(KEYS) for _ in range(15)))
+            await pilot.pause()
+        assert app.is_running
