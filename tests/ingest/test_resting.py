@@ -36,11 +36,25 @@ def test_what_rests_is_looked_at_once_in_ten_polls(clock: Clock) -> None:
     assert max(map(len, polls)) < MANY / 4  # spread, not all in one
 
 
-def test_what_grew_is_looked_at_with_each_poll_for_a_while(clock: Clock) -> None:
-    resting = rested(clock)
-    resting.grew(PATHS[7], by_event=True)
+def test_what_grew_in_a_poll_is_looked_at_with_each_poll_for_a_while(clock: Clock) -> None:
+    resting = Resting(lambda _: "ext4", clock)
+    resting.due(PATHS, {"/logs"})
+    resting.grew(PATHS[7], by_event=False)
     assert all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
     clock.now += QUIET_SECONDS + 1
+    assert not all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
+
+
+def test_files_that_events_tell_of_rest_between_them(clock: Clock) -> None:
+    resting = Resting(lambda _: "ext4", clock)
+    resting.due(PATHS, {"/logs"})
+    for path in PATHS:
+        resting.grew(path, by_event=True)
+    polls = [resting.due(PATHS, {"/logs"}) for _ in range(RARELY)]
+    assert sum(map(len, polls)) == MANY
+    resting.grew(PATHS[7], by_event=False)  # an event was lost, or is about to come
+    assert all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
+    resting.grew(PATHS[7], by_event=True)
     assert not all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
 
 

@@ -1,9 +1,10 @@
 """Which of many files need not be looked at with each poll: those that rest where events tell.
 
 A look at a file costs some 20 µs, so a poll of 5,000 each second would keep a tenth of a core busy.
-Files that have not grown for a while, in a watched folder of a local file system, are looked at
-with every tenth poll only. Should one of these have grown without an event, its folder's events
-are believed no more: then each poll looks at all of its files again.
+Files that have not grown for a while, or whose growth events tell of, in a watched folder of a
+local file system, are looked at with every tenth poll only. Should one that was quiet have grown
+without an event, its folder's events are believed no more: then each poll looks at all of its files
+again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Resting:
         """When each file grew, or was first asked for."""
         self._untold: set[str] = set()
         """Folders in which a file grew without an event while it rested."""
+        self._told: set[str] = set()
+        """Files whose newest growth an event told of: the next one will be told of as well."""
 
     def due(self, paths: Collection[str], watched: Collection[str]) -> set[str]:
         """Return which of all files to look at in this poll.
@@ -51,7 +54,8 @@ class Resting:
             folder = os.path.dirname(path)
             if folder not in folders:
                 folders[folder] = self._tells(folder, path, watched)
-            if not folders[folder] or now - quiet_from < QUIET_SECONDS or self._turn(path):
+            busy = now - quiet_from < QUIET_SECONDS and path not in self._told
+            if busy or not folders[folder] or self._turn(path):
                 due.add(path)
         return due
 
@@ -61,6 +65,7 @@ class Resting:
         rested = now - self._quiet_from.get(path, now) >= QUIET_SECONDS
         if rested and not by_event:
             self._untold.add(os.path.dirname(path))
+        (self._told.add if by_event else self._told.discard)(path)
         self._quiet_from[path] = now
 
     def _tells(self, folder: str, path: str, watched: Collection[str]) -> bool:
