@@ -10,7 +10,6 @@ from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
 from vllm_watch.core.store import Server, Store
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.trends import REST_POINTS
 
 SMALL = Keep(600.0, 100, (Tier(60.0, 20), Tier(600.0, 20)))
 LOG = "a.log"
@@ -140,14 +139,15 @@ def test_only_servers_that_are_silent_for_long_rest() -> None:
     for log, end in (("old.log", 10_000.0), ("new.log", 90_000.0)):
         spans = (Sample(end - 10.0 * n, 0, {"running": 1.0}) for n in reversed(range(400)))
         monitor.apply(Batch(log, tuple(spans)))
-    tracks = [
-        monitor.trends(server, server.run)._engines[0].track
-        for server in monitor.store.servers.values()
-    ]
-    assert [len(track) for track in tracks] == [400, 400]
+        server = monitor.store.servers[log]
+        monitor.alerts(server, server.run)
+    for server in monitor.store.servers.values():
+        newest = server.run.series[0].times[-1]
+        server.run.add_sample(Sample(newest + 10.0, 0, {"running": 1.0}), None)
+    both = [monitor.alerts(server, server.run) for server in monitor.store.servers.values()]
+    assert [one.beginnings for one in both] == [2, 2]
     monitor.look(Looked(90_100.0, 2, (), ()))
-    assert len(tracks[0]) <= REST_POINTS
-    assert len(tracks[1]) == 400
+    assert [one.beginnings for one in both] == [1, 2]
     unbounded = Monitor(Settings())
     unbounded.apply(Batch("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
     unbounded.look(Looked(1e9, 1, (), ()))

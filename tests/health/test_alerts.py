@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.health.judging import found_in, judged_run, run_with
 from tests.logs import at, log_of, read
-from vllm_watch.config import HealthSettings
+from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.core.records import Sample
-from vllm_watch.health.alerts import AlertMachine
-from vllm_watch.health.rules import builtin_rules
+from vllm_watch.health.judgement import Judgement
 
 CALM = {
     "prompt_tps": 0.0,
@@ -23,18 +23,26 @@ CALM = {
 Spans = list[tuple[float, float, float | None]]
 
 
-def fed(
-    samples: Iterable[dict[str, float]], settings: HealthSettings | None = None
-) -> AlertMachine:
-    """Feed samples at 0, 10, 20 … s; each names only what differs from a calm one."""
-    machine = AlertMachine(builtin_rules(), settings or HealthSettings())
-    for index, values in enumerate(samples):
-        machine.feed(0, index * 10.0, {**CALM, **values})
-    return machine
+def fed(samples: Iterable[dict[str, float]], settings: HealthSettings | None = None) -> Judgement:
+    """Judge samples at 0, 10, 20 … s; each names only what differs from a calm one."""
+    return judged(
+        ((index * 10.0, 0, {**CALM, **values}) for index, values in enumerate(samples)), settings
+    )
 
 
-def spans(machine: AlertMachine, rule: str) -> Spans:
-    return [(s.since, s.fired, s.until) for s in machine.spans() if s.rule.id == rule]
+def judged(
+    samples: Iterable[tuple[float, int, dict[str, float]]], settings: HealthSettings | None = None
+) -> Judgement:
+    """Judge samples (time, engine, values) by columns, and one by one: that must not differ."""
+    run, whole = run_with(samples), Settings(health=settings or HealthSettings())
+    one_by_one = judged_run(run, whole, "samples")
+    found = judged_run(run, whole, "columns")
+    assert found_in(found) == found_in(one_by_one)
+    return found
+
+
+def spans(found: Judgement, rule: str) -> Spans:
+    return [(s.since, s.fired, s.until) for s in found.spans() if s.rule.id == rule]
 
 
 def kv(*values: float) -> list[dict[str, float]]:
@@ -155,19 +163,21 @@ def test_an_idle_engine_is_healthy_whatever_its_cache() -> None:
 
 
 def test_what_a_line_lacks_raises_nothing() -> None:
-    machine = AlertMachine(builtin_rules(), HealthSettings())
-    for index in range(9):
-        machine.feed(0, index * 10.0, {"running": 5.0, "waiting": 0.0})
-        machine.feed(1, index * 10.0, {})
-    assert machine.spans() == []
+    bare = {"running": 5.0, "waiting": 0.0}
+    samples = [
+        (index * 10.0, engine, bare if engine else {}) for index in range(9) for engine in (0, 1)
+    ]
+    assert judged(samples).spans() == []
 
 
 def test_engines_are_judged_apart() -> None:
-    machine = AlertMachine(builtin_rules(), HealthSettings())
-    for index in range(3):
-        machine.feed(0, index * 10.0, {**CALM, "waiting": 20.0 if index % 2 else 0.0})
-        machine.feed(1, index * 10.0, {**CALM, "waiting": 20.0})
-    assert {(span.engine, span.rule.id) for span in machine.spans()} == {
+    waiting = {(index, engine): 20.0 for index in range(3) for engine in (0, 1)}
+    waiting[0, 0] = waiting[2, 0] = 0.0
+    found = judged(
+        (index * 10.0, engine, {**CALM, "waiting": waits})
+        for (index, engine), waits in waiting.items()
+    )
+    assert {(span.engine, span.rule.id) for span in found.spans()} == {
         (1, "queue-long"), (1, "queue-short"),
     }  # fmt: skip
 
@@ -190,34 +200,35 @@ def test_what_fires_at_a_moment_is_looked_up() -> None:
 
 
 def test_a_shift_moves_alerts_and_those_that_are_about_to_fire() -> None:
-    machine = fed(wait(10, 10, 10, 4, 4, 10, 10))
-    machine.shift(3600.0)
-    machine.feed(0, 3670.0, {**CALM, "waiting": 10.0})
-    assert spans(machine, "queue-long") == [(3600, 3620, 3640), (3650, 3670, None)]
+    found = fed(wait(10, 10, 10, 4, 4, 10, 10))
+    found.run.shift(3600.0)
+    found.shift(3600.0)
+    found.run.add_sample(Sample(3670.0, 0, {**CALM, "waiting": 10.0}), None)
+    found.extend()
+    assert spans(found, "queue-long") == [(3600, 3620, 3640), (3650, 3670, None)]
 
 
-def test_a_clock_that_goes_back_turns_no_alert_round() -> None:
-    machine = AlertMachine(builtin_rules(), HealthSettings())
+def test_a_clock_that_goes_back_is_judged_in_the_order_of_time() -> None:
     queue = {7200: 10, 7210: 10, 3600: 10, 3610: 10, 3620: 4, 3630: 4}
-    for time, waiting in queue.items():
-        machine.feed(0, float(time), {**CALM, "waiting": float(waiting)})
-    assert spans(machine, "queue-long") == [(3600, 3600, 3630)]
-    fires_late = AlertMachine(builtin_rules(), HealthSettings())
-    for time, waiting in ((7200, 10), (7210, 10), (7220, 10), (3600, 4), (3610, 4)):
-        fires_late.feed(0, float(time), {**CALM, "waiting": float(waiting)})
-    assert spans(fires_late, "queue-long") == [(7200, 7220, 7220)]
+    found = judged(
+        (float(time), 0, {**CALM, "waiting": float(waiting)}) for time, waiting in queue.items()
+    )
+    assert spans(found, "queue-long") == []
+    found.run.add_sample(Sample(3590.0, 0, {**CALM, "waiting": 10.0}), None)
+    found.extend()
+    assert spans(found, "queue-long") == [(3590, 3610, 3630)]
 
 
 # --- real captures: the exact samples, read by eye ------------------------------------------------
 
 
-def machine_of(capture: str) -> AlertMachine:
-    machine = AlertMachine(builtin_rules(), HealthSettings())
-    for batch in read(log_of(capture)).read_once():
-        for record in batch.records:
-            if isinstance(record, Sample):
-                machine.feed(record.engine, record.time, record.values)
-    return machine
+def machine_of(capture: str) -> Judgement:
+    return judged(
+        (record.time, record.engine, dict(record.values))
+        for batch in read(log_of(capture)).read_once()
+        for record in batch.records
+        if isinstance(record, Sample)
+    )
 
 
 @pytest.mark.parametrize("rule", ["kv-cache-critical", "queue-long"])
@@ -248,12 +259,10 @@ def test_the_optimised_server_rests_without_an_alert() -> None:
 
 
 def test_an_alert_may_come_back_thousands_of_times() -> None:
-    machine = AlertMachine(builtin_rules(), HealthSettings())
-    for index in range(5 * 1_500):  # three samples past the level, two back: an alert each
-        usage = 0.85 if index % 5 < 3 else 0.5
-        machine.feed(0, index * 10.0, {**CALM, "kv_cache_usage": usage})
-    high = [span for span in machine.spans() if span.rule.id == "kv-cache-high"]
+    # Three samples past the level, two back: an alert each.
+    found = fed({"kv_cache_usage": 0.85 if index % 5 < 3 else 0.5} for index in range(5 * 1_500))
+    high = [span for span in found.spans() if span.rule.id == "kv-cache-high"]
     assert high[-1].times == 1_500
     assert high[-1].begun == 0.0
-    assert len(machine.spans()) <= 1_000
+    assert len(found.spans()) <= 1_000
     assert high[-2].returned == high[-1].fired

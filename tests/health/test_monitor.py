@@ -118,5 +118,7 @@ def test_a_forgotten_run_is_judged_no_more() -> None:
         monitor.apply(Batch("a.log", (Sample(100.0 * run, 0, {"running": 1.0}, run=run),)))
     (server,) = monitor.store.servers.values()
     assert [run.number for run in server.runs] == list(range(30, 130))
-    assert len(monitor._judges) == 100
     assert len(monitor.spans(server)) == 0
+    assert len(monitor._judges) == 100
+    monitor.apply(Batch("a.log", (Sample(13_000.0, 0, {"running": 1.0}, run=130),)))
+    assert len(monitor._judges) == 99

@@ -9,21 +9,23 @@ from statistics import fmean
 
 import pytest
 
+from tests.health.judging import found_in, judged_run
 from tests.logs import log_of
 from tests.tui.screens import monitor_of
 from vllm_watch.config import Settings, TrendSettings
-from vllm_watch.core.records import Sample
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.longcontext import (
     MOST_BUSY,
     Minutes,
+    SlowDown,
     band_at,
     context_per_request,
     judged,
 )
-from vllm_watch.health.trends import TrendMachine, slow_down, trend_findings, trend_history
+from vllm_watch.health.trends import Trends
 
 TREND = TrendSettings()
 SETTINGS = Settings()
@@ -35,7 +37,8 @@ def run_of(
     *stretches: tuple[int, float, float, float], noise: float = 0.02, start: float = 1e9
 ) -> Run:
     """Return a run of stretches: lines, running, tok/s per request, tokens of context."""
-    run = Run(0, config={"kv_cache_tokens": CACHE})
+    run = Run(0)
+    run.add_event(Event("capacity", start - 60, "", {"kv_cache_tokens": CACHE}), None)
     wobble = random.Random(7)
     time = start
     for lines, running, per_request, context in stretches:
@@ -50,6 +53,25 @@ def run_of(
             run.add_sample(Sample(time, 0, values), None)
             time += 10.0
     return run
+
+
+def trends_of(run: Run, settings: Settings) -> Trends:
+    """Judge a run by columns, and sample by sample: that must not differ."""
+    columns = judged_run(run, settings, "columns")
+    assert found_in(columns) == found_in(judged_run(run, settings, "samples"))
+    return Trends(columns)
+
+
+def trend_findings(run: Run, settings: Settings, time: float) -> tuple[Finding, ...]:
+    return trends_of(run, settings).findings(run, time)
+
+
+def trend_history(run: Run, settings: Settings, end: float) -> tuple[Finding, ...]:
+    return trends_of(run, settings).history(run, end)
+
+
+def slow_down(run: Run, settings: Settings, time: float) -> dict[int, SlowDown]:
+    return trends_of(run, settings).slow_down(run, time)
 
 
 def ids(found: tuple[Finding, ...]) -> list[str]:
@@ -153,7 +175,8 @@ def test_a_steady_hour_has_no_trend() -> None:
 def healthy_hour(seed: int) -> Run:
     """Return an hour of 100 slots, refilled at once; requests of 200 to 6,000 tokens."""
     dice = random.Random(seed)
-    run = Run(0, config={"kv_cache_tokens": 600_000})
+    run = Run(0)
+    run.add_event(Event("capacity", 0.0, "", {"kv_cache_tokens": 600_000}), None)
     slots = [(0.0, dice.uniform(200, 6_000)) for _ in range(100)]
     for line in range(360):
         mean = sum(context for context, _ in slots) / 100
@@ -262,34 +285,38 @@ def test_seeking_equals_having_watched() -> None:
         (6, 0, 0, 0),
         (40, 20, 20, 3_000),
     )
-    machine = TrendMachine(SETTINGS)
-    watched = Run(0, config=whole.config)
+    watched = Run(0)
+    for told in whole.history:
+        watched.add_event(told.event, None)
+    judgement, machine = judged_run(watched, SETTINGS), trends_of(whole, SETTINGS)
     seen = set()
     for index, time in enumerate(whole.series[0].times):
-        values = whole.series[0].sample(index)
-        watched.add_sample(Sample(time, 0, values), time)
-        machine.feed(0, time, values, whole.config)
-        live = machine.findings(watched, time)
-        assert live == trend_findings(whole, SETTINGS, time)
+        watched.add_sample(Sample(time, 0, whole.series[0].sample(index)), time)
+        judgement.extend()
+        live = Trends(judgement).findings(watched, time)
+        assert live == machine.findings(whole, time)
         seen |= set(ids(live))
     assert seen == {"sudden-drop", "slows-too-much", "no-recovery"}
 
 
 def test_a_zone_found_out_later_moves_every_trend() -> None:
     run = run_of((20, 20, 50, 1_000), (5, 20, 5, 1_000), (10, 20, 50, 1_000))
-    machine = TrendMachine(SETTINGS)
+    watched = Run(0)
+    judgement = judged_run(watched, SETTINGS)
     for index, time in enumerate(run.series[0].times):
         if index == 21:  # amid the drop
-            machine.shift(3600)
+            watched.shift(3600)
+            judgement.shift(3600)
         shift = 3600 if index >= 21 else 0
-        machine.feed(0, time + shift, run.series[0].sample(index), run.config)
-    (found,) = machine.history(run, 2e9)
+        watched.add_sample(Sample(time + shift, 0, run.series[0].sample(index)), None)
+        judgement.extend()
+    (found,) = Trends(judgement).history(watched, 2e9)
     assert (found.since, found.until) == (1e9 + 3800, 1e9 + 3860)
 
 
 def test_a_clock_that_stands_still_fills_no_memory() -> None:
     trend = EngineTrend(0, Settings())
     for _ in range(MOST_BUSY + 500):
-        trend.feed(1_000.0, {"running": 3.0, "generation_tps": 300.0}, {})
-    assert len(trend._last) == MOST_BUSY
-    assert len(trend._first) <= MOST_BUSY
+        trend.step(1_000.0, {"running": 3.0, "generation_tps": 300.0}, {})
+    assert len(trend.last) == MOST_BUSY
+    assert len(trend.first) <= MOST_BUSY

@@ -171,10 +171,14 @@ def test_runs_are_those_of_the_whole_log_and_the_companion_is_joined_to_them(
     )
     screen = Screen(log, known)
     screen.look()
+    (server,) = screen.monitor.store.servers.values()
+    screen.monitor.spans(server)
+    assert {key[1] for key in screen.monitor._judges} == {"newest"}
     while "complete" not in screen.stages:
         screen.look()
     screen.look()
     (server,) = screen.monitor.store.servers.values()
+    screen.monitor.spans(server)
     assert [len(run.series[0]) for run in server.runs] == [300, 300]
     causes = [m for m in server.run.moments if m.event.fields.get("cause") == "out of memory"]
     assert len(causes) == 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from vllm_watch.core.buckets import Keep
@@ -17,6 +20,8 @@ from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
+MOST_TOLD = 500
+"""Lines kept per run that told of its configuration: the start-up's."""
 MOST_TEXT = 2_000_000
 """Characters of events kept per run that is watched: some 200 long tracebacks."""
 MOST_ERROR_LINES = 200
@@ -56,6 +61,19 @@ class Moment:
         return len(self.event.text) + sum(map(len, self.lines))
 
 
+class Told(NamedTuple):
+    """A line that told of the configuration."""
+
+    time: float
+    """Where it belongs: its stamp, else the newest one read before it; −∞ before any."""
+    event: Event
+
+    @property
+    def stamped(self) -> bool:
+        """Whether that is its own stamp."""
+        return self.event.time is not None
+
+
 class Stretch(NamedTuple):
     """Samples in a row that are all at work, or all idle."""
 
@@ -74,6 +92,8 @@ class Run:
     number: int
     keep: Keep | None = None
     """How much of its samples is kept, None: all of them."""
+    judge: Callable[[Run], None] | None = None
+    """Called before samples are thinned: they must have been judged by then."""
     series: dict[int, Series] = field(default_factory=dict)
     seen: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
@@ -81,6 +101,8 @@ class Run:
     config: dict[str, FieldValue] = field(default_factory=dict)
     told: Configuration = field(default_factory=Configuration)
     """Which line told each flag of `config`."""
+    history: list[Told] = field(default_factory=list)
+    """What told of the configuration, in the order of time."""
     began: float | None = None
     """The first stamp in file order: a clock that goes back later does not move it."""
     first_stamp: float | None = None
@@ -111,7 +133,8 @@ class Run:
         """Put a sample into its engine's series."""
         series = self.series.get(sample.engine)
         if series is None:
-            series = self.series[sample.engine] = Series(self.keep)
+            ready = None if self.judge is None else partial(self.judge, self)
+            series = self.series[sample.engine] = Series(self.keep, ready)
             self.series = dict(sorted(self.series.items()))
         series.append(sample.time, sample.values)
         if sample.writer:
@@ -141,6 +164,12 @@ class Run:
         self._keep(event, arrived)
         if event.kind in CONFIG_KINDS:
             self.told.take(self.config, event)
+            at = self.newest_stamp if event.time is None else event.time
+            told = Told(-math.inf if at is None else at, event)
+            self.history.insert(
+                bisect_right(self.history, told.time, key=lambda one: one.time), told
+            )
+            del self.history[MOST_TOLD:]
 
     @property
     def doubled(self) -> int:
@@ -221,6 +250,7 @@ class Run:
             self.progress = (self.progress[0], self.progress[1] + seconds)
         for series in self.series.values():
             series.shift(seconds)
+        self.history = [one._replace(time=one.time + seconds) for one in self.history]
         for moment in (*self.moments, *([self.prompts] if self.prompts else ())):
             event = moment.event
             if event.time is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -39,13 +39,16 @@ class Series:
         "_cadence_at",
         "_keep",
         "_newest",
+        "_ready",
         "columns",
+        "folded",
         "revision",
         "times",
+        "unjudged",
     )
 
-    def __init__(self, keep: Keep | None = None) -> None:
-        """Make an empty series, bounded by `keep`."""
+    def __init__(self, keep: Keep | None = None, ready: Callable[[], None] | None = None) -> None:
+        """Make an empty series, bounded by `keep`; `ready` is called before samples are thinned."""
         self.times: array[float] = array("d")
         self.columns: dict[str, array[float]] = {}
         self._keep = keep
@@ -53,6 +56,11 @@ class Series:
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
         self._newest = -1
+        self._ready = ready
+        self.unjudged = 0
+        """Index of the first point that changed since somebody judged them (`health`)."""
+        self.folded = 0
+        """How many samples have become parts of buckets."""
         self.revision = 0
         """Grows when samples move or come late: what was known of those before may be wrong."""
 
@@ -81,6 +89,7 @@ class Series:
             self.revision += 1
             if self._is_thinned(index, time):
                 return self._append_late(time, values)
+        self.unjudged = min(self.unjudged, index)
         times.insert(index, time)
         for name in values:
             if name not in self.columns:
@@ -96,6 +105,8 @@ class Series:
         """Add the values of a companion line to the sample that was put in last."""
         if not self.times:
             return
+        if self._newest >= self.thinned:
+            self.unjudged = min(self.unjudged, self._newest)
         for name, value in values.items():
             column = self.columns.setdefault(name, array("d", [math.nan]) * len(self.times))
             if math.isfinite(value):
@@ -239,7 +250,10 @@ class Series:
     def _fold(self, count: int) -> None:
         """Merge the oldest `count` samples into buckets."""
         assert self._keep is not None
+        if self._ready is not None:
+            self._ready()
         first = self.thinned
+        self.folded += count
         if self._buckets is None:
             self._buckets = Buckets(self._keep, RATES)
         stop = first + count
@@ -254,6 +268,7 @@ class Series:
         """Put the means of all buckets in place of the points up to `stop`."""
         buckets = self._buckets
         assert buckets is not None
+        self.unjudged = max(len(buckets), self.unjudged - stop + len(buckets))
         self.times[:stop] = buckets.begins
         for name, column in self.columns.items():
             metric = buckets.metrics.get(name)  # none yet for what came after the last merging

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
+from functools import partial
+from typing import TypeAlias
 
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
@@ -14,6 +17,8 @@ from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Record, Requests, Sample, Stage
 from vllm_watch.core.run import Run
+
+Judge: TypeAlias = "Callable[[Server, Run], None]"
 
 
 @dataclass(slots=True)
@@ -25,6 +30,8 @@ class Server:
     known: ServerName
     keep: Keep | None = None
     """How much of its runs is kept, None: everything."""
+    judge: Judge | None = None
+    """Called with a run before its samples are thinned."""
     runs: list[Run] = field(default_factory=list)
     """The runs that are known, the oldest first."""
     twin_newest: int = 0
@@ -58,8 +65,11 @@ class Server:
 
     def __post_init__(self) -> None:
         """Begin with a run without evidence."""
-        self.runs = self.runs or [Run(0, self.keep)]
+        self.runs = self.runs or [self._new(0)]
         self.recording.bounded = self.keep is not None
+
+    def _new(self, number: int) -> Run:
+        return Run(number, self.keep, None if self.judge is None else partial(self.judge, self))
 
     @property
     def run(self) -> Run:
@@ -72,7 +82,7 @@ class Server:
         When a run begins, those before it must make do with less (`core/olderruns.py`).
         """
         while number > self.run.number:
-            self.runs.append(Run(self.run.number + 1, self.keep))
+            self.runs.append(self._new(self.run.number + 1))
             if self.keep is not None and self.keep.forgets:
                 make_room(self.runs, self.keep)
         return self.runs[max(0, number - self.runs[0].number)]
@@ -139,9 +149,12 @@ caches attributes up to 60 s). Beyond that the log has a clock of its own, and i
 class Store:
     """Every server, in the order in which their logs were found."""
 
-    def __init__(self, keep: Keep | None = None) -> None:
-        """Start empty; `keep` bounds what is kept of each server, None keeps everything."""
-        self._keep = keep
+    def __init__(self, keep: Keep | None = None, judge: Judge | None = None) -> None:
+        """Start empty; `keep` bounds what is kept of each server, None keeps everything.
+
+        `judge` is called with a server and a run before samples of it are thinned.
+        """
+        self._keep, self._judge = keep, judge
         self.servers: dict[str, Server] = {}
         self.looked: Looked | None = None
         self.revision = 0
@@ -227,7 +240,7 @@ class Store:
             name = self._names.name(batch.source, known.text)
             stage: Stage = "newest" if batch.stage == "newest" else "whole"
             server = servers[batch.source] = Server(
-                batch.source, name, known, keep=self._keep, stage=stage
+                batch.source, name, known, keep=self._keep, judge=self._judge, stage=stage
             )
         return server
 

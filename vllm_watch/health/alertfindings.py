@@ -9,12 +9,12 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.health.advice import ADVICE
-from vllm_watch.health.alerts import WHOLE_SERVER, Span
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
 from vllm_watch.health.longcontext import context_per_request, thousands
 from vllm_watch.health.rules import RECORDED_SCOPES, Rule
 from vllm_watch.health.shown import shown_value
+from vllm_watch.health.spans import WHOLE_SERVER, Span
 
 _WHOLE = frozenset(
     {
@@ -140,12 +140,6 @@ def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool
     if goes_on is not None:
         return f"{text}; {goes_on} goes on", False
     return text, span.ending != "few prompts"
-
-
-def remember(run: Run, spans: Iterable[Span]) -> None:
-    """Keep the figures at which alerts fired: their samples are thinned one day."""
-    for span in spans:
-        span.figures, span.ran = figures_at(run, span, span.fired)
 
 
 def figures_at(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], tuple[float, ...]]:

@@ -8,7 +8,7 @@ calls a value an outlier more than 3 scaled MADs off the median of its neighbour
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from vllm_watch.config.sections import HealthSettings, TrendSettings
 from vllm_watch.health.longcontext import FEWEST_LINES, MOST_BUSY, Busy
 from vllm_watch.health.robust import FEWEST, spread
 
-_STEADY_SHARE = 0.75
+STEADY_SHARE = 0.75
 """Share of some minutes' samples that must lie near their median number running to be steady."""
 
 
@@ -78,7 +78,8 @@ class SuddenDrop:
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
         """Judge with these settings."""
         self._health, self._trend = health, trend
-        self._base: Usual | None = None
+        self.base: Usual | None = None
+        """What was usual before the first of the low samples that are looked at."""
         self._low: list[float] = []
         self._clear = 0
         self.active: Change | None = None
@@ -89,7 +90,7 @@ class SuddenDrop:
         if sample is None:
             self._forget()
             return
-        base = self._base
+        base = self.base
         if base is None:
             share = self._trend.sudden_drop_share
             # No median is above the highest: most samples are told without working it out.
@@ -99,7 +100,7 @@ class SuddenDrop:
         if self.active is not None:
             self._follow(sample, base)
         elif self._is_low(sample, base):
-            self._base = base
+            self.base = base
             self._low.append(sample.time)
             if len(self._low) >= self._health.hold_samples:
                 self.active = Change(self._low[0], base, sample.rate, sample.running)
@@ -126,13 +127,20 @@ class SuddenDrop:
         elif self.active is not None:
             self.active = self.active._replace(now=sample.rate, running=sample.running)
 
+    def copy(self) -> SuddenDrop:
+        """Return a copy that further samples do not change."""
+        other = SuddenDrop(self._health, self._trend)
+        other.base, other._low, other._clear = self.base, self._low.copy(), self._clear
+        other.active = self.active
+        return other
+
     def shift(self, seconds: float) -> None:
         """Move it in time."""
         self._low = [time + seconds for time in self._low]
         self.active = _shifted(self.active, seconds)
 
     def _forget(self) -> None:
-        self._base, self._low, self.active = None, [], None
+        self.base, self._low, self.active = None, [], None
 
 
 @dataclass(slots=True)
@@ -156,40 +164,53 @@ class NoRecovery:
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
         """Judge with these settings."""
         self._health, self._trend = health, trend
-        self._steady: tuple[Busy, ...] = ()
-        self._running: float | None = None
-        self._pause: _Pause | None = None
+        self.steady: tuple[Busy, ...] = ()
+        """The newest steady minutes."""
+        self.running: float | None = None
+        """Their median number running."""
+        self.pause: _Pause | None = None
         self._clear = 0
         self.active: Change | None = None
         """The lack of recovery that lasts."""
 
-    def feed(self, sample: Busy | None, window: Sequence[Busy], *, full: bool) -> None:
+    def feed(
+        self, sample: Busy | None, window: Callable[[], Sequence[Busy]], *, full: bool
+    ) -> None:
         """Take the next sample, None for an idle one.
 
-        `window` is the last busy minutes, this sample among them; `full`: they are whole.
+        `window` makes the last busy minutes, this sample among them; `full`: they are whole.
         """
-        if sample is None or (self._running and sample.running < self._running / 2):
+        if sample is None or (self.running and sample.running < self.running / 2):
             self._pausing()
             return
-        if self._pause is not None:
-            self._returning(sample, self._pause)
+        if self.pause is not None:
+            self._returning(sample, self.pause)
         # While the load is back the minutes of the pause are still among the last ones.
-        if full and not (self._pause is not None and self._pause.after):
-            self._learn(window)
+        if full and not (self.pause is not None and self.pause.after):
+            self._learn(window())
+
+    def copy(self) -> NoRecovery:
+        """Return a copy that further samples do not change."""
+        other = NoRecovery(self._health, self._trend)
+        other.steady, other.running, other._clear = self.steady, self.running, self._clear
+        other.active = self.active
+        if self.pause is not None:
+            other.pause = _Pause(self.pause.before, self.pause.after.copy())
+        return other
 
     def shift(self, seconds: float) -> None:
         """Move it in time."""
         self.active = _shifted(self.active, seconds)
-        if self._pause is not None:
-            after = (one._replace(time=one.time + seconds) for one in self._pause.after)
-            self._pause.after = deque(after)
+        if self.pause is not None:
+            after = (one._replace(time=one.time + seconds) for one in self.pause.after)
+            self.pause.after = deque(after)
 
     def _pausing(self) -> None:
         self.active, self._clear = None, 0
-        if self._pause is not None:
-            self._pause.after.clear()
-        elif self._steady:
-            self._pause = _Pause(usual(self._steady), deque())
+        if self.pause is not None:
+            self.pause.after.clear()
+        elif self.steady:
+            self.pause = _Pause(usual(self.steady), deque())
 
     def _returning(self, sample: Busy, pause: _Pause) -> None:
         trend = self._trend
@@ -211,7 +232,7 @@ class NoRecovery:
         if not self._short_of(now, pause.before):
             self._clear += 1
             if self.active is None or self._clear >= self._health.clear_samples:
-                self._pause = self.active = None
+                self.pause = self.active = None
             return
         self._clear = 0
         since = pause.after[0].time if self.active is None else self.active.since
@@ -232,14 +253,14 @@ class NoRecovery:
         tolerance = self._trend.running_tolerance
         running = median(sample.running for sample in window)
         near = sum(abs(sample.running - running) <= tolerance * running for sample in window)
-        if near < len(window) * _STEADY_SHARE:
+        if near < len(window) * STEADY_SHARE:
             return
-        if self._pause is not None:
-            before = self._pause.before.running
+        if self.pause is not None:
+            before = self.pause.before.running
             if abs(running - before) <= tolerance * before:
                 return
-            self._pause = self.active = None
-        self._steady, self._running = tuple(window), running
+            self.pause = self.active = None
+        self.steady, self.running = tuple(window), running
 
 
 def _shifted(change: Change | None, seconds: float) -> Change | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vllm_watch.config import Settings
 from vllm_watch.core.crashloop import CrashLoop
 from vllm_watch.core.run import Run
-from vllm_watch.health.alerts import WHOLE_SERVER, AlertMachine
 from vllm_watch.health.rules import RuleBook, Severity
 from vllm_watch.health.situation import Situation
+from vllm_watch.health.spans import WHOLE_SERVER
+
+if TYPE_CHECKING:
+    from vllm_watch.health.judgement import Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Case:
     book: RuleBook
     settings: Settings
     run: Run
-    alerts: AlertMachine
+    alerts: Judgement
     facts: Mapping[str, float]
     """What the start-up told, as numbers."""
     over: bool = False

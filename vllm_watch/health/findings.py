@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from vllm_watch.core.states import ServerState
 from vllm_watch.health.alertfindings import alert_finding
-from vllm_watch.health.alerts import WHOLE_SERVER, Span
 from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
+from vllm_watch.health.spans import WHOLE_SERVER, Span
 from vllm_watch.health.statefindings import state_findings, states_of_run
 
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]

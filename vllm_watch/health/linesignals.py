@@ -5,7 +5,7 @@ Values are those of the metric catalogue by name; ratios 0…1. What the lines d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 Values = Mapping[str, float]
 
@@ -26,34 +26,32 @@ def prompts_per_token(values: Values) -> float | None:
     return values["prompt_tps"] / generated if generated and "prompt_tps" in values else None
 
 
-def step(name: str, values: Values, before: Values) -> float | None:
+def step(now: float | None, before: float | None) -> float | None:
     """Return by how much a value differs from that of the line before."""
-    return values[name] - before[name] if name in values and name in before else None
+    return None if now is None or before is None else now - before
 
 
-def acceptance(newest: Sequence[Values]) -> float | None:
-    """Return the share (0…1) of drafted tokens that were accepted over the newest lines.
+def acceptance(newest: Iterable[tuple[float, float]]) -> float | None:
+    """Return the share (0…1) of drafted tokens that were accepted over some lines.
 
-    Each line counts by what it drafted, all alike where lines do not tell how much that was.
+    Each line (its share, what it drafted) counts by what it drafted; None where that is nothing.
     """
-    known = [values for values in newest if "spec_acceptance_rate" in values]
-    if not known:
-        return None
-    weights = [values.get("spec_drafted_tps", 1.0) for values in known]
-    if sum(weights) <= 0:
-        return None
-    pairs = zip(weights, known, strict=True)
-    return sum(weight * values["spec_acceptance_rate"] for weight, values in pairs) / sum(weights)
+    accepted = drafted = 0.0
+    for share, weight in newest:
+        drafted += weight
+        accepted += weight * share
+    return accepted / drafted if drafted > 0 else None
 
 
-def not_filling(values: Values, before: Values, share: float | None, low: float) -> float | None:
+def not_filling(
+    running: float | None, moved: float | None, share: float | None, low: float
+) -> float | None:
     """Return 1 where fewer requests run than may, although the scheduler could take more.
 
     That is so below `low` of the batch limit (`share`: running ÷ limit), and where below it the
     number does not move; without a known limit only the latter tells, and a number that may be the
     limit tells nothing.
     """
-    running, moved = values.get("running"), step("running", values, before)
     if not running:
         return None
     if share is not None and share < low:

@@ -37,6 +37,8 @@ class Busy(NamedTuple):
     """Prompt throughput, tokens per second; 0 where the line has none."""
     per_request_kv: float | None
     """KV cache usage (0…1) ÷ requests running: grows with contexts."""
+    begun: float = 0.0
+    """Busy seconds of the run before it."""
 
 
 class Minutes(NamedTuple):
@@ -108,20 +110,23 @@ def context_per_request(
 
 
 def minutes_of(samples: Sequence[Busy]) -> Minutes:
-    """Return the means of busy samples.
+    """Return the means of busy samples, added up one by one: columns add in the same order.
 
     Raises:
         ZeroDivisionError: there are none.
     """
-    ran = [sample.running for sample in samples]
-    running = sum(ran)
-    rate = sum([sample.rate for sample in samples])
-    usual = rate / len(ran)
-    # Not statistics.stdev: its exact fractions were a third of the time that judging took.
-    squares = sum([(sample.rate - usual) ** 2 for sample in samples])
-    error = math.sqrt(squares / (len(ran) - 1) / len(ran)) if len(ran) > 1 else 0.0
+    rate = running = squares = 0.0
+    for sample in samples:
+        rate += sample.rate
+        running += sample.running
+    count = len(samples)
+    usual = rate / count
+    for sample in samples:
+        squares += (sample.rate - usual) * (sample.rate - usual)
+    error = math.sqrt(squares / (count - 1) / count) if count > 1 else 0.0
     share = error / usual if usual > 0 else 0.0
-    return Minutes(rate / running, running / len(ran), median(ran), share)
+    middle = median([sample.running for sample in samples])
+    return Minutes(rate / running, running / count, middle, share)
 
 
 def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
 from vllm_watch.core.olderruns import make_room_of_quiet
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
-from vllm_watch.core.records import Batch, Event, FieldValue, Looked, Sample, Stage
+from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
 from vllm_watch.core.states import ServerState, StateRules, judge
 from vllm_watch.core.store import Server, Store
-from vllm_watch.health.alertfindings import remember
-from vllm_watch.health.alerts import AlertMachine, Span
+from vllm_watch.health.alertfindings import figures_at
 from vllm_watch.health.enginetrend import TrendSpan
-from vllm_watch.health.facts import facts_of
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
+from vllm_watch.health.judgement import Judgement
+from vllm_watch.health.plan import Planner
 from vllm_watch.health.recent import RecentHealth
-from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rules import RuleBook, known_rules
+from vllm_watch.health.spans import Span
 from vllm_watch.health.told import findings_told
-from vllm_watch.health.trends import TrendMachine
+from vllm_watch.health.trends import Trends
 from vllm_watch.locations import user_rules_folder
 
 _OVER = frozenset({"dead", "stopped", "ended", "finished", "no-stats"})
@@ -45,53 +44,6 @@ class Health:
     """Worst first."""
 
 
-@dataclass(slots=True)
-class _Judges:
-    """What watches one run."""
-
-    alerts: AlertMachine
-    trends: TrendMachine
-    settings: Settings
-    """With what the user set for this model or server."""
-    recorded: RecordedSignals = field(default_factory=RecordedSignals)
-    named: tuple[str, str | None] = ("", None)
-    """The names by which those settings were found."""
-    config: dict[str, FieldValue] = field(default_factory=dict)
-    """The configuration as far as it was told by now: alerts must not know what comes later."""
-    told: Configuration = field(default_factory=Configuration)
-    facts: Mapping[str, float] = field(default_factory=dict)
-
-    def feed(self, sample: Sample, run: Run) -> None:
-        """Take the next sample."""
-        self.alerts.feed(sample.engine, sample.time, sample.values)
-        self.trends.feed(sample.engine, sample.time, sample.values, run.config)
-
-    def tell(self, event: Event, server: Server, settings: Settings) -> None:
-        """Take notice of what an event tells of the configuration."""
-        if event.kind not in CONFIG_KINDS:
-            return
-        self.told.take(self.config, event)
-        limit = settings.max_num_seqs_of(server.name)
-        self.facts = facts_of(self.config, server.known.model, limit)
-        self.alerts.tell(event.time, self.facts)
-
-    def use(self, settings: Settings) -> None:
-        """Judge further samples by other settings: the server's name turned out to be another."""
-        self.settings = settings
-        self.alerts.use(settings.health, settings.advice)
-        self.trends.use(settings)
-
-    def rest(self) -> None:
-        """Keep less: this run is over."""
-        self.alerts.rest()
-        self.trends.rest()
-
-    def shift(self, seconds: float) -> None:
-        """Move everything in time: the zone of the log turned out to be another."""
-        self.alerts.shift(seconds)
-        self.trends.shift(seconds)
-
-
 class Monitor:
     """Everything known, and what to think of it. Owned by the event loop."""
 
@@ -104,7 +56,7 @@ class Monitor:
         reads logs once keeps everything, so that its figures are exact.
         """
         self._keep = Keep(settings.watch.full_hours * 3600.0) if bounded else None
-        self.store = Store(self._keep)
+        self.store = Store(self._keep, self._judged_before_thinning if bounded else None)
         self.recent = RecentHealth(self)
         """What the present looks like, for those who ask every second."""
         self.settings = settings
@@ -113,7 +65,10 @@ class Monitor:
         if book is None:
             book, self.notes = known_rules(user_rules_folder())
         self._book = book
-        self._judges: dict[tuple[str, Stage, int], _Judges] = {}
+        self._planner = Planner(book)
+        self._judges: dict[tuple[str, Stage, int], Judgement] = {}
+        self._unread: dict[tuple[str, Stage], list[Recorded]] = {}
+        """Rows from beside logs that are not judged yet."""
         self._deaths: dict[tuple[str, Stage, int], tuple[object, Death | None]] = {}
         """How earlier runs died, and the evidence by which that was found."""
         self._aged = 0.0
@@ -126,50 +81,37 @@ class Monitor:
         )
 
     def apply(self, batch: Batch) -> Server:
-        """Take in a batch: state first, then alerts."""
+        """Take in a batch; it is judged when somebody asks."""
         server = self.store.apply(batch)
         if batch.stage == "complete":
-            newest = [key for key in self._judges if key[:2] == (batch.source, "newest")]
-            for key in newest:
+            for key in [key for key in self._judges if key[:2] == (batch.source, "newest")]:
                 del self._judges[key]
         if batch.shift:
-            for (source, stage, _), judges in self._judges.items():
+            for (source, stage, _), judgement in self._judges.items():
                 if (source, stage) == (server.source, server.stage):
-                    judges.shift(batch.shift)
-        for record in batch.records:
-            if isinstance(record, Event) and batch.twin:
-                self._judges_of(server, server.run).tell(record, server, self.settings)
-            elif isinstance(record, Event):
-                run = server.numbered(record.run)
-                self._judges_of(server, run).tell(record, server, self.settings)
-            elif isinstance(record, EngineRow | GpuRow):
-                self._feed_row(server, record)
-            elif isinstance(record, Sample) and not batch.twin:
-                run = server.numbered(record.run)
-                self._judges_of(server, run).feed(record, run)
-        self._remember(server)
+                    judgement.shift(batch.shift)
+        for item in batch.items:
+            if isinstance(item, EngineRow | GpuRow):
+                self._unread.setdefault((server.source, server.stage), []).append(item)
+        if self._keep is not None:
+            self._tidy(server)
         return server
 
-    def _feed_row(self, server: Server, row: Recorded) -> None:
-        """Judge a row from beside the log in the run during which it was written."""
-        run = server.run_at(row.time)
-        begin, end = server.recorded_span(run)
-        if not begin <= row.time < end:
-            return
-        judges = self._judges_of(server, run)
-        if isinstance(row, EngineRow):
-            signals = judges.recorded.of_engine(row, run, server.recording, judges.settings)
-            judges.alerts.feed_recorded("recorded", row.engine, row.time, signals)
-        elif row.origin == "nvml" or not server.recording.nvml:
-            signals = judges.recorded.of_gpu(row, run, server.recording)
-            judges.alerts.feed_recorded("gpu", row.gpu, row.time, signals)
-
-    def _remember(self, server: Server) -> None:
-        """Keep the figures of alerts that have just fired, where samples are thinned."""
-        if self._keep is not None:
-            for run in server.runs[-2:]:
-                judges = self._judges.get((server.source, server.stage, run.number))
-                remember(run, judges.alerts.fresh() if judges else ())
+    def _read_rows(self, server: Server) -> None:
+        """Judge rows from beside the log, each in the run during which it was written."""
+        for row in self._unread.pop((server.source, server.stage), ()):
+            run = server.run_at(row.time)
+            begin, end = server.recorded_span(run)
+            if not begin <= row.time < end:
+                continue
+            judgement, recording = self._judged(server, run), server.recording
+            signals = judgement.recorded
+            if isinstance(row, EngineRow):
+                found = signals.of_engine(row, run, recording, judgement.plan.settings)
+                judgement.record("recorded", row.engine, row.time, found)
+            elif row.origin == "nvml" or not recording.nvml:
+                found = signals.of_gpu(row, run, recording)
+                judgement.record("gpu", row.gpu, row.time, found)
 
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""
@@ -186,51 +128,50 @@ class Monitor:
         quiet = [server for _, server in sorted(old, key=lambda entry: entry[0])]
         make_room_of_quiet([server.runs for server in quiet], keep)
         sources = {server.source for server in quiet}
-        for (source, _, _), judges in self._judges.items():
+        for (source, _, _), judgement in self._judges.items():
             if source in sources:
-                judges.rest()
+                judgement.rest(over=False)
 
-    def alerts(self, server: Server, run: Run) -> AlertMachine:
-        """Return the alert machine of a run."""
-        return self._judges_of(server, run).alerts
+    def alerts(self, server: Server, run: Run) -> Judgement:
+        """Return what is judged of a run up to its newest sample."""
+        if (server.source, server.stage) in self._unread:
+            self._read_rows(server)
+        return self._judged(server, run)
 
-    def trends(self, server: Server, run: Run) -> TrendMachine:
-        """Return the trends of a run."""
-        return self._judges_of(server, run).trends
-
-    def _judges_of(self, server: Server, run: Run) -> _Judges:
+    def _judged(self, server: Server, run: Run) -> Judgement:
         key = (server.source, server.stage, run.number)
-        judges = self._judges.get(key)
-        if judges is None:
-            settings = self.settings.of_server(server.name, server.known.model)
-            alerts = AlertMachine(self._book, settings.health, settings.advice)
-            judges = self._judges[key] = _Judges(
-                alerts, TrendMachine(settings, self._keep), settings
-            )
-            self._rest(server)
-            limit = settings.max_num_seqs_of(server.name)
-            judges.facts = facts_of({}, server.known.model, limit)
-            judges.alerts.tell(None, judges.facts)
-        elif judges.named != (server.name, server.known.model):
-            judges.use(self.settings.of_server(server.name, server.known.model))
-        judges.named = (server.name, server.known.model)
-        return judges
+        named = (server.name, server.known.model)
+        judgement = self._judges.get(key)
+        if judgement is None or judgement.run is not run:
+            plan = self._planner.plan(self.settings.of_server(*named))
+            judgement = self._judges[key] = Judgement(run, plan)
+        if judgement.named != named:
+            plan = self._planner.plan(self.settings.of_server(*named))
+            judgement.use(plan, named, self.settings.max_num_seqs_of(server.name))
+        if judgement.extend() and self._keep is not None:
+            judgement.remember(lambda span: figures_at(run, span, span.fired))
+        return judgement
 
-    def _rest(self, server: Server) -> None:
-        """Let go of the judges of runs that are forgotten; those of earlier runs keep less."""
-        if self._keep is None:
-            return
+    def trends(self, server: Server, run: Run) -> Trends:
+        """Return the trends of a run."""
+        return Trends(self.alerts(server, run))
+
+    def _judged_before_thinning(self, server: Server, run: Run) -> None:
+        self._judged(server, run)
+
+    def _tidy(self, server: Server) -> None:
+        """Let go of the judgement of runs that are forgotten; that of earlier runs keeps less."""
         place = (server.source, server.stage)
         for key in [key for key in self._judges if key[:2] == place]:
             if key[2] < server.runs[0].number:
                 del self._judges[key]
-            elif key[2] < server.run.number:
-                self._judges[key].rest()
+            elif key[2] < server.run.number and not self._judges[key].rests:
+                self._judges[key].rest(over=True)
 
     def case(self, server: Server, run: Run) -> Case:
         """Return a run with all that it is judged by."""
-        judges = self._judges_of(server, run)
-        return Case(self._book, judges.settings, run, judges.alerts, judges.facts)
+        judgement = self.alerts(server, run)
+        return Case(self._book, judgement.plan.settings, run, judgement, judgement.facts)
 
     def health(self, server: Server, time: float, *, live: bool, saved: bool) -> Health:
         """Return the state and the findings of a server at `time`."""

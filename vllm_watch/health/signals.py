@@ -1,29 +1,26 @@
-"""What rules compare: a sample's own values and those derived from the samples before it."""
+"""What rules compare: a sample's own values and those derived from the samples before it.
+
+`Signals` takes one sample at a time; `signalcolumns.py` takes many at once and leaves the same
+state behind. A test holds both to each other.
+"""
 
 from __future__ import annotations
 
 from array import array
 from bisect import insort
 from collections import deque
-from collections.abc import Mapping
-from statistics import median
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.series import DEFAULT_CADENCE, median_distance
 from vllm_watch.health import linesignals
 from vllm_watch.health.longcontext import context_per_request
+from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import swing
 
-_MOST_RATES = 2_048
+MOST_RATES = 2_048
 """Rates kept to tell the run's median; of more, every second one is dropped."""
-_FEWEST_RATES = 3
-_ROUND = 1.5
-"""Cadences within which lines of several engines belong together."""
-_SEEN_KV = 0.80
-_SEEN_SECONDS = 60.0
-
-Values = Mapping[str, float]
+FEWEST_RATES = 3
+Before = tuple[float | None, float | None, float | None]
 
 
 class Signals:
@@ -31,15 +28,28 @@ class Signals:
 
     def __init__(self, settings: HealthSettings, engine: int = 0) -> None:
         """Derive with `settings`."""
-        self._settings = settings
-        self._engine = engine
-        self._prompts: deque[tuple[float, float]] = deque(maxlen=settings.prompt_flow_lines)
-        self._rates: array[float] = array("d")
-        self._newest: deque[float] = deque(maxlen=settings.swings_lines)
-        self._before: Values = {}
-        self._drafted: deque[Values] = deque(maxlen=settings.draft_lines)
+        self.settings = settings
+        self.engine = engine
+        self.prompts: deque[tuple[float, float]] = deque(maxlen=settings.prompt_flow_lines)
+        """Prompt and generation throughput of the newest lines with prompt throughput."""
+        self.rates: array[float] = array("d")
+        """Rates per request of the run, sorted."""
+        self.newest: deque[float] = deque(maxlen=settings.swings_lines)
+        """Generation throughput of the newest lines near the top of the cache."""
+        self.before: Before = (None, None, None)
+        """`running`, `waiting` and `kv_cache_usage` of the line before."""
+        self.drafted: deque[tuple[float, float]] = deque(maxlen=settings.draft_lines)
+        """Acceptance of the newest lines that tell it, and what they drafted: their weight."""
 
-    def feed(self, values: Values, facts: Values | None = None) -> dict[str, float]:
+    def copy(self) -> Signals:
+        """Return a copy that further samples do not change."""
+        other = Signals(self.settings, self.engine)
+        other.prompts, other.newest = self.prompts.copy(), self.newest.copy()
+        other.rates, other.before = self.rates[:], self.before
+        other.drafted = self.drafted.copy()
+        return other
+
+    def feed(self, values: Values, facts: Values) -> dict[str, float]:
         """Return the signals of a sample; what is unknown is not among them.
 
         `work`: requests running or waiting. `prompt_flow`: how many of the most recent lines had
@@ -47,190 +57,114 @@ class Signals:
         per running request ÷ the run's median of it; `prefill`: prompt throughput ÷ what is lacking
         of that. `running_share`: running ÷ the batch limit. `preempted`: requests put back.
         `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
-        `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of
-        `facts`, what the start-up told.
+        `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of `facts`,
+        what the start-up told.
         """
-        signals = {**(facts or {}), **values}
+        signals = {**facts, **values}
         running, waiting = values.get("running"), values.get("waiting")
         if running is not None:
             signals["work"] = running + (waiting or 0.0)
-            limit = self._limit(signals)
+            limit = of_all(facts, "max_num_seqs", self.engine)
             if limit:
                 signals["running_share"] = running / limit
         self._prompt_signals(signals, values)
         if running and "generation_tps" in values:
             self._rate_signals(signals, values["generation_tps"], running)
-        self._line_signals(signals, values)
-        preempted = self._preempted(values)
-        if preempted is not None:
-            signals["preempted"] = preempted
-        context = context_per_request(
-            values.get("kv_cache_usage"), self._of_all(signals, "context_tokens"), running
-        )
-        if context is not None and signals.get("max_model_len"):
-            signals["length_used"] = context / signals["max_model_len"]
-        self._before = values
+        usage = values.get("kv_cache_usage")
+        self._line_signals(signals, values, (running, waiting, usage))
+        self._preempted(signals, values, (running, waiting, usage))
+        longest = facts.get("max_model_len")
+        if longest:
+            tokens = of_all(facts, "context_tokens", self.engine)
+            context = context_per_request(usage, tokens, running)
+            if context is not None:
+                signals["length_used"] = context / longest
         return signals
-
-    def _line_signals(self, signals: dict[str, float], values: Values) -> None:
-        """Add the signals that a line and the few before it tell."""
-        if "spec_acceptance_rate" in values:
-            self._drafted.append(values)
-        whole = len(self._drafted) == self._settings.draft_lines
-        share, low = signals.get("running_share"), self._settings.far_below_share
-        told = {
-            "tokens": linesignals.tokens(values),
-            "prompts_per_token": linesignals.prompts_per_token(values),
-            "running_step": linesignals.step("running", values, self._before),
-            "kv_step": linesignals.step("kv_cache_usage", values, self._before),
-            "draft_acceptance": linesignals.acceptance(self._drafted) if whole else None,
-            "not_filling": linesignals.not_filling(values, self._before, share, low),
-        }
-        signals |= {name: value for name, value in told.items() if value is not None}
-
-    def _limit(self, signals: Values) -> float | None:
-        """Return the batch limit behind a line: that of all engines for an aggregated one."""
-        return self._of_all(signals, "max_num_seqs")
-
-    def _of_all(self, signals: Values, name: str) -> float | None:
-        value = signals.get(name)
-        if value is None or self._engine != ALL_ENGINES:
-            return value
-        return value * signals.get("data_parallel_size", 1.0)
 
     def _prompt_signals(self, signals: dict[str, float], values: Values) -> None:
         if "prompt_tps" not in values:
             return
-        self._prompts.append((values["prompt_tps"], values.get("generation_tps", 0.0)))
-        signals["prompt_flow"] = float(sum(prompt > 0 for prompt, _ in self._prompts))
-        prompts = sum(prompt for prompt, _ in self._prompts)
-        every = prompts + sum(generated for _, generated in self._prompts)
-        if every > 0:
-            signals["prompt_share"] = prompts / every
+        self.prompts.append((values["prompt_tps"], values.get("generation_tps", 0.0)))
+        flow, prompts, generated = 0, 0.0, 0.0
+        for prompt, rate in self.prompts:
+            flow += prompt > 0
+            prompts += prompt
+            generated += rate
+        signals["prompt_flow"] = float(flow)
+        if prompts + generated > 0:
+            signals["prompt_share"] = prompts / (prompts + generated)
 
     def _rate_signals(self, signals: dict[str, float], generated: float, running: float) -> None:
-        rate = generated / running
-        if len(self._rates) >= _FEWEST_RATES:
-            middle = self._rates[len(self._rates) // 2]
-            if middle > 0:
-                signals["rate_share"] = rate / middle
-                lacking = middle * running - generated
-                prompts = signals.get("prompt_tps", 0.0)
-                signals["prefill"] = prompts / lacking if lacking > 0 else 0.0
-        insort(self._rates, rate)
-        if len(self._rates) > _MOST_RATES:
-            self._rates = self._rates[::2]
-        if signals.get("kv_cache_usage", 0.0) < self._settings.swings_kv_cache:
-            self._newest.clear()  # while there is room in the cache swings are of no account
+        middle = self.learn(generated / running)
+        if middle is not None and middle > 0:
+            signals["rate_share"] = generated / running / middle
+            lacking = middle * running - generated
+            prompts = signals.get("prompt_tps", 0.0)
+            signals["prefill"] = prompts / lacking if lacking > 0 else 0.0
+        if signals.get("kv_cache_usage", 0.0) < self.settings.swings_kv_cache:
+            self.newest.clear()  # while there is room in the cache swings are of no account
         else:
-            self._newest.append(generated)
-            signals["swing"] = swing(self._newest)
+            self.newest.append(generated)
+            signals["swing"] = swing(self.newest)
 
-    def _preempted(self, values: Values) -> float | None:
-        """Return requests put back since the line before: printed, else inferred (HEALTH §2).
+    def learn(self, rate: float) -> float | None:
+        """Take a rate per request; return the run's median before it, None before there is one."""
+        rates = self.rates
+        middle = rates[len(rates) // 2] if len(rates) >= FEWEST_RATES else None
+        insort(rates, rate)
+        if len(rates) > MOST_RATES:
+            self.rates = rates[::2]
+        return middle
+
+    def _line_signals(self, signals: dict[str, float], values: Values, now: Before) -> None:
+        """Add the signals that a line and the few before it tell."""
+        if "spec_acceptance_rate" in values:
+            weight = values.get("spec_drafted_tps", 1.0)
+            self.drafted.append((values["spec_acceptance_rate"], weight))
+        share, low = signals.get("running_share"), self.settings.far_below_share
+        moved = linesignals.step(now[0], self.before[0])
+        told = (
+            ("tokens", linesignals.tokens(values)),
+            ("prompts_per_token", linesignals.prompts_per_token(values)),
+            ("running_step", moved),
+            ("kv_step", linesignals.step(now[2], self.before[2])),
+            ("draft_acceptance", self.acceptance()),
+            ("not_filling", linesignals.not_filling(now[0], moved, share, low)),
+        )
+        signals.update((name, value) for name, value in told if value is not None)
+
+    def acceptance(self) -> float | None:
+        """Return the acceptance over the newest lines that tell it, None while they are few."""
+        if len(self.drafted) < self.settings.draft_lines:
+            return None
+        return linesignals.acceptance(self.drafted)
+
+    def _preempted(
+        self,
+        signals: dict[str, float],
+        values: Values,
+        now: Before,
+    ) -> None:
+        """Tell requests put back since the line before: printed, else inferred (HEALTH §2).
 
         Inferred where running falls and waiting rises by about as much near the top of the cache;
-        None where the line lacks what it takes to tell.
+        unknown where the line, or the one before, lacks what it takes to tell.
         """
+        before, self.before = self.before, now
         if "preemptions" in values:
-            return values["preemptions"]
-        needed = ("running", "waiting", "kv_cache_usage")
-        if any(name not in values or name not in self._before for name in needed):
-            return None
-        fell = self._before["running"] - values["running"]
-        rose = values["waiting"] - self._before["waiting"]
-        near_top = values["kv_cache_usage"] >= self._settings.preemption_kv_cache
-        alike = abs(fell - rose) <= max(2.0, fell / 4)
-        return fell if near_top and fell > 0 and rose > 0 and alike else 0.0
+            signals["preempted"] = values["preemptions"]
+        elif None not in now and None not in before:
+            (ran, waited, _), (running, waiting, usage) = before, now
+            fell, rose = ran - running, waiting - waited  # type: ignore[operator]
+            near_top = usage >= self.settings.preemption_kv_cache  # type: ignore[operator]
+            alike = abs(fell - rose) <= max(2.0, fell / 4)
+            put_back = near_top and fell > 0 and rose > 0 and alike
+            signals["preempted"] = fell if put_back else 0.0
 
 
-class ServerSignals:
-    """Signals of all engines of one server together."""
-
-    def __init__(self, settings: HealthSettings) -> None:
-        """Derive with `settings`."""
-        self._settings = settings
-        self._newest: dict[int, tuple[float, Values]] = {}
-        self._times: dict[int, deque[float]] = {}
-        self._seen: dict[int, deque[tuple[float, float]]] = {}
-
-    def feed(self, engine: int, time: float, values: Values, facts: Values) -> dict[str, float]:
-        """Return the signals of a server as of a sample of one engine.
-
-        `imbalance`: how far running requests of the engines differ, 1 is the most allowed.
-        `seen_share`: batch limit ÷ the capacity that the samples of the last minute show.
-        """
-        self._newest[engine] = (time, values)
-        self._times.setdefault(engine, deque(maxlen=17)).append(time)
-        running, usage = values.get("running"), values.get("kv_cache_usage")
-        if running and usage:
-            seen = self._seen.setdefault(engine, deque(maxlen=64))
-            seen.append((time, _SEEN_KV * running / usage))
-        signals = dict(facts)
-        imbalance = self._imbalance(engine, time)
-        if imbalance is not None:
-            signals["imbalance"] = imbalance
-        capacity, engines = self.seen_capacity(time), max(1, len(self._seen))
-        if ALL_ENGINES in self._seen:
-            engines = int(facts.get("data_parallel_size", 1.0))
-        if capacity and "max_num_seqs" in facts:  # the limit is each engine's
-            signals["seen_share"] = facts["max_num_seqs"] * engines / capacity
-        signals["flowing"] = sum(v.get("running", 0.0) for _, v in self._newest.values())
-        heard = len([one for one in self._newest if one != ALL_ENGINES])
-        if heard == len(self._newest) and signals.get("data_parallel_size", 1.0) > 1:
-            signals["engines_missing"] = signals["data_parallel_size"] - heard
-        return signals
-
-    def cadence(self, engine: int) -> float:
-        """Return the usual seconds between two lines of an engine."""
-        times = self._times.get(engine)
-        return median_distance(list(times)) if times else DEFAULT_CADENCE
-
-    def silent(self, time: float) -> list[tuple[int, float]]:
-        """Return engines that had work and wrote nothing for longer than the limit, since when."""
-        found = []
-        for engine, (written, values) in self._newest.items():
-            work = values.get("running", 0.0) + values.get("waiting", 0.0)
-            if work and time - written > 30.0 and time - written > 3 * self.cadence(engine):
-                found.append((engine, written))
-        return found
-
-    def seen_capacity(self, time: float) -> float | None:
-        """Return how many requests fill the cache to 80 %, by the last minute (HEALTH §1).
-
-        The median of 80 % × running ÷ KV usage, added up over the engines: None before any.
-        """
-        medians = []
-        for seen in self._seen.values():
-            while seen and time - seen[0][0] >= _SEEN_SECONDS and len(seen) > 1:
-                seen.popleft()
-            medians.append(median(capacity for _, capacity in seen))
-        return sum(medians) if medians else None
-
-    def shift(self, seconds: float) -> None:
-        """Move everything in time."""
-        self._newest = {e: (time + seconds, v) for e, (time, v) in self._newest.items()}
-        self._times = {
-            e: deque((time + seconds for time in times), maxlen=17)
-            for e, times in self._times.items()
-        }
-        self._seen = {
-            e: deque(((time + seconds, c) for time, c in seen), maxlen=64)
-            for e, seen in self._seen.items()
-        }
-
-    def _imbalance(self, engine: int, time: float) -> float | None:
-        """Return how unbalanced the round is that ends with this line, None within one."""
-        engines = [one for one in self._newest if one != ALL_ENGINES]
-        if len(engines) < 2 or engine == ALL_ENGINES:
-            return None
-        limit = _ROUND * self.cadence(engine)
-        round_ = {
-            e: v for e, (at, v) in self._newest.items() if time - at <= limit and e in engines
-        }
-        ran = [values["running"] for values in round_.values() if "running" in values]
-        if engine != max(round_) or len(ran) < 2:
-            return None
-        settings = self._settings
-        allowed = max(settings.imbalance_floor, settings.imbalance_share * sum(ran) / len(ran))
-        return (max(ran) - min(ran)) / allowed if allowed > 0 else None
+def of_all(facts: Values, name: str, engine: int) -> float | None:
+    """Return a fact as it holds for a line: that of all engines for an aggregated one."""
+    value = facts.get(name)
+    if value is None or engine != ALL_ENGINES:
+        return value
+    return value * facts.get("data_parallel_size", 1.0)

@@ -15,11 +15,11 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import Series
 from vllm_watch.core.states import ServerState
 from vllm_watch.health.alertfindings import alert_finding, is_raised
-from vllm_watch.health.alerts import WHOLE_SERVER, Span
 from vllm_watch.health.explaining import ancestors, plain_remedies, with_explained
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
 from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.health.spans import WHOLE_SERVER, Span
 from vllm_watch.health.statefindings import states_of_run
 
 Interval = tuple[float, float]

@@ -1,91 +1,61 @@
 """Trends over a run as findings: slower as expected, too slow, dropped, not recovered (HEALTH §3).
 
-Fed with samples in time order, once; what held at a moment is looked up, so that live, replay and
-seeking agree. What is remembered per sample is a few numbers, what is computed per sample looks at
-the busy minutes at both ends only, however long the run is.
+Spans are judged once (`enginetrend.py`); what is told of a moment is worked out from the samples
+around it when somebody asks, so that live, replay and seeking agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from statistics import median
 
-from vllm_watch.config import Settings
-from vllm_watch.core.buckets import Keep
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
-from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
+from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
+from vllm_watch.health.enginetrend import (
+    CADENCE_EACH,
+    CADENCE_OF,
+    RECOVERY,
+    EngineTrend,
+    Figures,
+    TrendSpan,
+    busy_sample,
+    change_figures,
+)
+from vllm_watch.health.faults import Change
 from vllm_watch.health.findings import Finding
-from vllm_watch.health.longcontext import SlowDown
-from vllm_watch.health.robust import erratic
+from vllm_watch.health.judgement import Judgement
+from vllm_watch.health.longcontext import MOST_BUSY, Busy, SlowDown, minutes_of
 from vllm_watch.health.trendwords import change_finding, slow_finding
-
-__all__ = ["TrendMachine", "erratic", "slow_down", "trend_findings", "trend_history"]
 
 _EXPLAINS = {
     "sudden-drop": ("slows-too-much", "slows-as-expected"),
     "no-recovery": ("slows-too-much", "slows-as-expected"),
 }
 """Trends that explain others."""
-REST_POINTS = 240
-"""Figures that are kept of each engine when its run is over."""
 _SETTLED_SECONDS = 600.0
 """So long after a moment all engines have told of it."""
 
 
-class TrendMachine:
-    """Trends of one run of one server."""
+class Trends:
+    """The trends of one run, in words."""
 
-    def __init__(self, settings: Settings, keep: Keep | None = None) -> None:
-        """Judge with `settings` ([trend], and [health] for holds); `keep` bounds what is kept."""
-        self._keep = keep
-        self._settings = settings
-        self._engines: dict[int, EngineTrend] = {}
-
-    def use(self, settings: Settings) -> None:
-        """Judge engines that come from here on by other settings."""
-        self._settings = settings
-
-    def feed(
-        self,
-        engine: int,
-        time: float,
-        values: Mapping[str, float],
-        config: Mapping[str, FieldValue],
-    ) -> None:
-        """Take the next sample of an engine; `config` is what the log told of it so far."""
-        trend = self._engines.get(engine)
-        if trend is None:
-            trend = self._engines[engine] = EngineTrend(engine, self._settings, self._keep)
-        trend.feed(time, values, config)
-
-    def rest(self) -> None:
-        """Keep fewer figures: the run is over."""
-        for trend in self._engines.values():
-            while len(trend.track) > REST_POINTS:
-                trend.track.coarsen()
-
-    def shift(self, seconds: float) -> None:
-        """Move every trend in time."""
-        for trend in self._engines.values():
-            trend.shift(seconds)
+    def __init__(self, judgement: Judgement) -> None:
+        """Tell what a judgement found."""
+        self._judgement = judgement
 
     def spans(self, run: Run) -> list[TrendSpan]:
         """Return every trend of the run's engines, in the order in which they were certain."""
         if run.doubled:  # each line counts only its writer's requests: no trend can be told
             return []
-        spans = [
-            span
-            for engine in run.engines
-            if engine in self._engines
-            for span in self._engines[engine].spans
-        ]
+        spans = [span for one in run.engines for span in self._judgement.trend_spans(one)]
         return sorted(spans, key=lambda span: span.fired)
 
     def slow_down(self, run: Run, time: float) -> dict[int, SlowDown]:
         """Return for each engine how much slower it is at `time` than in its first minutes."""
-        known = (engine for engine in run.engines if engine in self._engines)
-        return {} if run.doubled else {one: self._engines[one].slow_down(time) for one in known}
+        if run.doubled:
+            return {}
+        trends = ((one, self._judgement.trend(one)) for one in run.engines)
+        return {one: self._slow(run, trend, time)[0] for one, trend in trends if trend is not None}
 
     def findings(self, run: Run, time: float) -> tuple[Finding, ...]:
         """Return the trends that hold at `time`, those left out that another one explains."""
@@ -114,50 +84,104 @@ class TrendMachine:
 
         Those that another one explained at that moment are left out.
         """
-        found = []
-        for span in self.spans(run):
-            if span.severity != "note" and span.fired <= until:
-                shown = span.told
-                if shown is None:
-                    shown = tuple(f for f in self.findings(run, span.fired) if f.id == span.id)
-                    if until - span.fired > _SETTLED_SECONDS:
-                        span.told = shown
-                found += [(span, one) for one in shown]
-        return found
+        return [
+            (span, finding)
+            for span in self.spans(run)
+            if span.severity != "note" and span.fired <= until
+            for finding in self._told(span, run, until)
+        ]
+
+    def _told(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
+        """Return what a trend was told as when it was certain, worked out once."""
+        told = self._judgement.told_trends
+        key = (span.id, span.engine, span.fired)
+        if key in told:
+            return told[key]
+        shown = tuple(f for f in self.findings(run, span.fired) if f.id == span.id)
+        if until - span.fired > _SETTLED_SECONDS:
+            told[key] = shown
+        return shown
 
     def _finding(
         self, span: TrendSpan, run: Run, time: float, until: float | None = None
     ) -> Finding:
-        trend = self._engines[span.engine]
         engine = span.engine if len(run.engines) > 1 and span.engine != ALL_ENGINES else None
         place = (span.id, span.since, until, engine)
-        if until is not None and span.worst is not None:
-            slow, row = span.worst
-        else:
-            slow, row = trend.figures(span, time)
+        slow, row = span.worst if until is not None and span.worst else self._at(span, run, time)
         if span.id.startswith("slows"):
             return slow_finding(*place, slow, row)
         return change_finding(*place, row)
 
+    # --- figures of a moment ------------------------------------------------------------------
 
-def _machine_of(run: Run, settings: Settings) -> TrendMachine:
-    machine = TrendMachine(settings)
-    for engine, series in run.series.items():
-        for index, time in enumerate(series.times):
-            machine.feed(engine, time, series.sample(index), run.config)
-    return machine
+    def _at(self, span: TrendSpan, run: Run, time: float) -> Figures:
+        """Return the figures of a trend that lasts."""
+        trend = self._judgement.trend(span.engine)
+        assert trend is not None
+        series = run.series[span.engine]
+        if span.before is None:
+            # When a fall could be told last: now and then another number of requests runs.
+            low, high = series.span(span.fired, time)
+            moments = (series.times[at] for at in range(high - 1, low - 1, -1))
+            told = (self._slow(run, trend, moment) for moment in moments)
+            known = next((figures for figures in told if figures[0].fall is not None), None)
+            return known or self._slow(run, trend, time)
+        index = series.index_at(time)
+        window = [] if index is None else _window(trend, series, index, recovery=True)
+        if not window:
+            return span.worst or (SlowDown("unknown", ""), {})
+        now = window[-1]
+        rate, running = now.rate, now.running
+        if span.id == RECOVERY:
+            rate = median(one.rate for one in window)
+            running = median(one.running for one in window)
+        return change_figures(Change(span.since, span.before, rate, running))
+
+    def _slow(self, run: Run, trend: EngineTrend, time: float) -> Figures:
+        series = run.series[trend.engine]
+        index = series.index_at(time)
+        if index is None:
+            return trend.figures(None, {}, {})
+        window = _window(trend, series, index)
+        ends = trend.first[-1].time if trend.first else 0.0
+        apart = window and trend.first_minutes is not None and window[0].time > ends
+        last = minutes_of(window) if apart else None
+        values = series.sample(index)
+        return trend.figures(last, values, self._judgement.facts_at(series.times[index]))
 
 
-def trend_findings(run: Run, settings: Settings, time: float) -> tuple[Finding, ...]:
-    """Return the trends of a run that hold at `time`; walks through all its samples."""
-    return _machine_of(run, settings).findings(run, time)
+def _window(
+    trend: EngineTrend, series: Series, index: int, *, recovery: bool = False
+) -> list[Busy]:
+    """Return the last busy minutes at a sample, the oldest first; none at an idle one."""
+    found: list[Busy] = []
+    cadence = _cadence(series, index)
+    needed, covered = trend.needed(cadence), 0.0
+    for at in range(index, -1, -1):
+        distance = series.times[at] - series.times[at - 1] if at else cadence
+        silence = distance > SILENCE_CADENCES * cadence and at > series.thinned
+        sample = busy_sample(
+            series.times[at], cadence if silence else distance, series.sample(at), 0
+        )
+        if sample is None:
+            if at == index:
+                return []
+            continue
+        if recovery and at == index:
+            needed = trend.needed(sample.covers)
+        found.append(sample)
+        covered += sample.covers
+        if covered >= needed or len(found) >= MOST_BUSY:
+            break
+    return found[::-1]
 
 
-def trend_history(run: Run, settings: Settings, end: float) -> tuple[Finding, ...]:
-    """Return every trend of a run up to `end`, the oldest first, with since and until."""
-    return _machine_of(run, settings).history(run, end)
-
-
-def slow_down(run: Run, settings: Settings, time: float) -> dict[int, SlowDown]:
-    """Return for each engine how much slower it is at `time` than in its first minutes."""
-    return _machine_of(run, settings).slow_down(run, time)
+def _cadence(series: Series, index: int) -> float:
+    """Return the cadence as the trends knew it at a sample; the present one of thinned ones."""
+    if index < series.thinned:
+        return series.cadence
+    number = series.folded + index - series.thinned
+    if number >= 2 * CADENCE_EACH:
+        index = max(series.thinned, index - number % CADENCE_EACH)
+    times = series.times[max(series.thinned, index + 1 - CADENCE_OF) : index + 1]
+    return median_distance(times) if len(times) > 1 else DEFAULT_CADENCE

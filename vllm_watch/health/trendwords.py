@@ -60,9 +60,8 @@ def change_finding(
     name: str, since: float, until: float | None, engine: int | None, row: Mapping[str, float]
 ) -> Finding:
     """Return `sudden-drop` or `no-recovery` with the figures of a moment."""
-    part = "drop" if name == "sudden-drop" else "recovery"
-    before, now = row.get(f"{part}_before", 0.0), row.get(f"{part}_now", 0.0)
-    ran, runs = row.get(f"{part}_ran", 0.0), row.get(f"{part}_runs", 0.0)
+    before, now = row.get("before", 0.0), row.get("now", 0.0)
+    ran, runs = row.get("ran", 0.0), row.get("runs", 0.0)
     share = f"{now:,.0f} ÷ {before:,.0f} tok/s = {now / before * 100 if before else 0:.0f} %"
     if name == "sudden-drop":
         return Finding(

@@ -10,8 +10,8 @@ from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import span_finding, span_over
-from vllm_watch.health.alerts import Span
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.spans import Span
 from vllm_watch.tui.figures import duration
 
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}

@@ -1,0 +1,500 @@
+"""Everything that is judged of one run: its alerts and trends, up to its newest sample.
+
+A judgement is a function of the run's samples, of what its start-up told and of the settings, all
+in the order of time, so it does not matter how a log was read. It is extended when somebody asks:
+by columns where there is much to judge (a log read once), sample by sample where there is little
+(live, a line per engine each ten seconds). Whatever comes late, is amended, or turns out to be
+another server's moves the first row that counts as new back; states at earlier rows are kept to
+begin from. What is judged before the samples that are left is never judged again.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from vllm_watch.core.configuration import Configuration
+from vllm_watch.core.records import FieldValue
+from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
+from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
+from vllm_watch.health.facts import facts_of
+from vllm_watch.health.plan import Plan, Values
+from vllm_watch.health.recorded import RecordedSignals
+from vllm_watch.health.rounds import Row, Together
+from vllm_watch.health.signals import Signals
+from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, Span, Watches
+
+if TYPE_CHECKING:
+    from vllm_watch.health.findings import Finding
+    from vllm_watch.health.signalcolumns import Floats
+
+FEW_ROWS = 24
+"""Rows up to which one by one is faster than columns …"""
+FEW_WITHOUT = 1_500
+"""… and up to which it is faster than to import numpy first."""
+MOST_ROWS = 4_096
+"""Rows judged at once: what columns need beside the samples stays small."""
+_TOLD = -9
+"""Stands before all engines of the same moment."""
+
+Key = tuple[float, int]
+"""Where a row stands in the order of all: its time, its engine."""
+State = TypeVar("State", "EngineState", "ServerState")
+
+
+class Step(NamedTuple):
+    """What was known of the start-up from a moment on."""
+
+    time: float
+    stamped: bool
+    facts: Values
+
+
+class EngineState:
+    """What the rules and trends of one engine remember."""
+
+    def __init__(self, engine: int, plan: Plan) -> None:
+        """Remember nothing yet."""
+        health = plan.settings.health
+        self.engine, self.plan = engine, plan
+        self.row = 0
+        """The next row to be judged, counted since the run began."""
+        self.signals = Signals(health, engine)
+        self.watches = Watches(engine, plan.engine, health.clear_samples, health.flap_seconds)
+        self.trend = EngineTrend(engine, plan.settings)
+
+    def copy(self) -> EngineState:
+        """Return a copy that further rows do not change."""
+        other = EngineState.__new__(EngineState)
+        other.engine, other.plan, other.row = self.engine, self.plan, self.row
+        other.signals, other.watches = self.signals.copy(), self.watches.copy()
+        other.trend = self.trend.copy()
+        return other
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self.watches.shift(seconds)
+        self.trend.shift(seconds)
+
+    def step(self, time: float, values: Values, facts: Values) -> None:
+        """Judge one row."""
+        derived = self.signals.feed(values, facts)
+        self.watches.step(time, derived, idle=derived.get("work") == 0)
+        self.trend.step(time, values, facts)
+        self.row += 1
+
+    def advance(self, times: Floats, values: dict[str, Floats], facts: Values) -> None:
+        """Judge many rows: the same as `step` for each of them."""
+        from vllm_watch.health import signalcolumns, trendcolumns  # numpy: much to import
+
+        table = signalcolumns.derive(self.signals, values, facts, len(times))
+        work = table["work"]
+        signalcolumns.sweep(self.watches, times, table, work == 0)  # type: ignore[arg-type]
+        trendcolumns.advance(self.trend, times, values, facts)
+        self.row += len(times)
+
+
+class ServerState:
+    """What the rules about all engines together remember."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Remember nothing yet."""
+        self.plan = plan
+        self.together = Together(plan)
+        self.rows: dict[int, int] = {}
+        """The next row of each engine to be judged."""
+        self.told = 0
+        """How many steps of the start-up were taken notice of."""
+        self.newest: Key = (-math.inf, _TOLD)
+        """The newest row judged."""
+
+    def copy(self) -> ServerState:
+        """Return a copy that further rows do not change."""
+        other = ServerState.__new__(ServerState)
+        other.plan, other.together = self.plan, self.together.copy()
+        other.rows, other.told, other.newest = self.rows.copy(), self.told, self.newest
+        return other
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self.together.shift(seconds)
+        self.newest = (self.newest[0] + seconds, self.newest[1])
+
+
+class Marks(Generic[State]):
+    """A state, and copies of it at earlier rows from which judging can begin again.
+
+    Kept are the two newest ones, and ever fewer of those further back.
+    """
+
+    _BLOCKS = (16, 256)
+
+    def __init__(self, state: State) -> None:
+        """Begin with a state before the first row."""
+        self.state: State = state
+        self.count = 0
+        """Rows judged so far, to tell how far back a mark is."""
+        self._marks: list[tuple[int, State]] = [(0, state.copy())]
+
+    def put(self) -> None:
+        """Remember the present state before further rows are judged."""
+        marks, count = self._marks, self.count
+        if marks[-1][0] == count:
+            return
+        marks.append((count, self.state.copy()))
+        if len(marks) <= 3:
+            return
+        kept = {0, len(marks) - 2, len(marks) - 1}
+        for block in self._BLOCKS:
+            since = (count // block - 1) * block
+            kept.add(next(n for n, mark in enumerate(marks) if mark[0] >= since))
+        wide = [mark[0] // MOST_ROWS for mark in marks]
+        kept |= {n for n in range(1, len(marks)) if wide[n] != wide[n - 1]}
+        self._marks = [mark for n, mark in enumerate(marks) if n in kept]
+
+    def back(self, fits: list[bool]) -> bool:
+        """Return to the newest state that fits, of `states`; to the oldest if none does."""
+        places = [n for n, fit in enumerate(fits) if fit]
+        place = places[-1] if places else 0
+        self.count = self._marks[place][0]
+        self.state = self._marks[place][1].copy()
+        del self._marks[place + 1 :]
+        return bool(places)
+
+    @property
+    def states(self) -> list[State]:
+        """The states remembered, the oldest first."""
+        return [state for _, state in self._marks]
+
+    def forget(self, gone: list[bool]) -> None:
+        """Forget states whose rows are not there any more."""
+        self._marks = [mark for mark, out in zip(self._marks, gone, strict=True) if not out] or [
+            (self.count, self.state.copy())
+        ]
+
+
+class Judgement:
+    """Alerts and trends of one run, extended as samples come."""
+
+    def __init__(self, run: Run, plan: Plan) -> None:
+        """Judge a run by `plan`."""
+        self.run = run
+        self.plan = plan
+        self.named: tuple[str, str | None] = ("", None)
+        """The names of server and model by which the plan was found."""
+        self.limit: int | None = None
+        self.rests = False
+        self.steps: list[Step] = [Step(-math.inf, False, facts_of({}, None, None))]
+        self.revision = 0
+        """Grows with every change of what is judged."""
+        self.told_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
+        """What trends were told as when they were certain (`trends.py`)."""
+        self._told = -1
+        self._engines: dict[int, Marks[EngineState]] = {}
+        self._server: Marks[ServerState] = Marks(ServerState(plan))
+        self.recorded = RecordedSignals()
+        """What makes signals of rows from beside the log."""
+        self._recorded: dict[tuple[str, int], Watches] = {}
+        self._sorted: tuple[int, list[Span]] = (-1, [])
+
+    @property
+    def facts(self) -> Values:
+        """What the start-up told up to now, as numbers."""
+        return self.steps[-1].facts
+
+    def facts_at(self, time: float) -> Values:
+        """Return what the start-up had told by a moment."""
+        return next(step.facts for step in reversed(self.steps) if step.time <= time)
+
+    # --- what was found -----------------------------------------------------------------------
+
+    def spans(self) -> list[Span]:
+        """Return every alert of the run, in the order in which they fired."""
+        if self._sorted[0] != self.revision:
+            together = self._server.state.together
+            lists = [marks.state.watches.spans for marks in self._engines.values()]
+            lists += [together.watches.spans, together.silences]
+            lists += [watches.spans for watches in self._recorded.values()]
+            every = [span for spans in lists for span in spans]
+            self._sorted = (self.revision, sorted(every, key=lambda span: span.fired))
+        return self._sorted[1]
+
+    def firing(self, time: float) -> list[Span]:
+        """Return the alerts that fire at `time`."""
+        return [span for span in self.spans() if span.firing_at(time)]
+
+    def trend(self, engine: int) -> EngineTrend | None:
+        """Return the trends of an engine, None before its first sample."""
+        marks = self._engines.get(engine)
+        return None if marks is None else marks.state.trend
+
+    def trend_spans(self, engine: int) -> Sequence[TrendSpan]:
+        """Return the trends of an engine, in the order in which they were certain."""
+        trend = self.trend(engine)
+        return [] if trend is None else trend.spans
+
+    def remember(self, figures: Callable[[Span], tuple[Values, tuple[float, ...]]]) -> None:
+        """Keep the figures at which alerts fired: their samples are thinned one day."""
+        together = self._server.state.together
+        lists = [marks.state.watches.spans for marks in self._engines.values()]
+        for spans in (*lists, together.watches.spans, together.silences):
+            for at in range(len(spans) - 1, -1, -1):
+                if spans[at].figures is not None:
+                    break
+                values, ran = figures(spans[at])
+                spans[at] = replace(spans[at], figures=values, ran=ran)
+        self.revision += 1
+
+    # --- what came ----------------------------------------------------------------------------
+
+    def use(self, plan: Plan, named: tuple[str, str | None], limit: int | None) -> None:
+        """Judge as another server, maybe by another plan: from the beginning on."""
+        if plan is not self.plan:
+            self.plan = plan
+            if all(series.folded == 0 for series in self.run.series.values()):
+                self._engines = {}
+                self._server = Marks(ServerState(plan))
+                for series in self.run.series.values():
+                    series.unjudged = 0
+        self.named, self.limit, self._told = named, limit, -1
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time, and judge anew what can be: the zone turned out another."""
+        self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
+        for watches in self._recorded.values():
+            watches.shift(seconds)
+        for engine, marks in self._engines.items():
+            marks.back([])
+            marks.state.shift(seconds)
+            marks.forget([True] * len(marks.states))
+            series = self.run.series[engine]
+            series.unjudged = series.thinned
+        self._server.back([])
+        self._server.state.shift(seconds)
+        self._server.forget([True] * len(self._server.states))
+        self.revision += 1
+
+    def rest(self, *, over: bool) -> None:
+        """Keep fewer alerts, and nothing to judge anew from: nothing is written any more.
+
+        `over`: there is a newer run, so nothing more can come.
+        """
+        self.extend()
+        self.rests = True
+        for marks in self._engines.values():
+            del marks.state.watches.spans[:-REST_SPANS]
+            if over:
+                marks.state.signals.rates = array("d")
+            marks.forget([True] * len(marks.states))
+        self._server.forget([True] * len(self._server.states))
+        self.revision += 1
+
+    @property
+    def beginnings(self) -> int:
+        """From how many earlier rows judging can begin again, of all engines."""
+        return sum(len(marks.states) for marks in self._engines.values())
+
+    def extend(self) -> bool:
+        """Judge whatever is new or has changed; tell whether there was anything."""
+        series = self.run.series
+        news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one)}
+        changed = self._tell() if self._told != len(self.run.history) else math.inf
+        if not news and changed == math.inf:
+            return False
+        self.rests = False
+        if changed < math.inf:
+            for engine, one in series.items():
+                row = max(one.thinned, one.span(changed, math.inf)[0])
+                if row < len(one):
+                    news[engine] = min(row, news.get(engine, row))
+        for engine, row in news.items():
+            self._extend_engine(engine, series[engine], row)
+        self._extend_server(news, changed)
+        for engine in news:
+            series[engine].unjudged = len(series[engine])
+        self.revision += 1
+        return True
+
+    def _tell(self) -> float:
+        """Fold what was told of the configuration; return from when on it differs, or infinity."""
+        self._told = len(self.run.history)
+        config: dict[str, FieldValue] = {}
+        configuration = Configuration()
+        before, steps = self.steps, [Step(-math.inf, False, self._facts(config))]
+        for told in self.run.history:
+            configuration.take(config, told.event)
+            facts = self._facts(config)
+            if facts != steps[-1].facts:
+                steps.append(Step(told.time, told.stamped, facts))
+        self.steps = steps
+        for old, new in zip(before, steps, strict=False):
+            if old != new:
+                return min(old.time, new.time)
+        rest = [*before[len(steps) :], *steps[len(before) :]]
+        return rest[0].time if rest else math.inf
+
+    def _facts(self, config: dict[str, FieldValue]) -> Values:
+        return facts_of(config, self.named[1], self.limit)
+
+    def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
+        """Yield slices of rows from `start` on, each with what the start-up had told by then."""
+        from bisect import bisect_left
+
+        ends = [bisect_left(times, step.time) for step in self.steps[1:]]
+        for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True):
+            for first in range(max(begin, start), end, MOST_ROWS):
+                yield first, min(end, first + MOST_ROWS), step.facts
+
+    def record(self, scope: str, number: int, time: float, signals: Values) -> None:
+        """Judge a row from beside the log: of an engine, or of a GPU."""
+        watches = self._recorded.get((scope, number))
+        if watches is None:
+            health = self.plan.settings.health
+            engine = number if scope == "recorded" else WHOLE_SERVER
+            watches = self._recorded[scope, number] = Watches(
+                engine, self.plan.recorded[scope], health.clear_samples, health.flap_seconds
+            )
+        watches.step(time, signals, idle=False)
+        self.revision += 1
+        for at, span in enumerate(watches.spans):
+            if span.fired == time and span.figures is None:
+                watches.spans[at] = replace(span, figures=dict(signals))
+
+    # --- one engine ---------------------------------------------------------------------------
+
+    def _extend_engine(self, engine: int, series: Series, row: int) -> None:
+        marks = self._engines.get(engine)
+        if marks is None:
+            marks = self._engines[engine] = Marks(EngineState(engine, self.plan))
+            self._engines = dict(sorted(self._engines.items()))
+        offset = series.folded - series.thinned
+        if series.folded:
+            marks.forget([state.row < series.folded for state in marks.states])
+        if marks.state.row > row + offset:
+            marks.back([state.row <= row + offset for state in marks.states])
+        start = max(series.thinned, marks.state.row - offset)
+        for first, stop, facts in self._pieces(series.times, start):
+            marks.put()
+            if stop - first <= few_rows():
+                for index in range(first, stop):
+                    marks.state.step(series.times[index], series.sample(index), facts)
+            else:
+                times, values = columns_of(series, first, stop)
+                marks.state.advance(times, values, facts)
+            marks.count = marks.state.row
+
+    # --- all engines together -----------------------------------------------------------------
+
+    def _extend_server(self, news: dict[int, int], changed: float) -> None:
+        marks, series = self._server, self.run.series
+        absolute = {e: row + series[e].folded - series[e].thinned for e, row in news.items()}
+        keys = [(series[e].times[row], e) for e, row in news.items()]
+        key = min([*keys, (changed, _TOLD)])
+        folded = [e for e in series if series[e].folded]
+        if folded:
+            marks.forget(
+                [
+                    any(state.rows.get(e, 0) < series[e].folded for e in folded)
+                    for state in marks.states
+                ]
+            )
+
+        def fits(state: ServerState) -> bool:
+            rows = (state.rows.get(engine, 0) <= row for engine, row in absolute.items())
+            return state.newest <= key and all(rows)
+
+        if not fits(marks.state):
+            marks.back([fits(state) for state in marks.states])
+        marks.put()
+        if marks.state.together.plan is not self.plan:
+            marks.state.together.plan = self.plan
+        self._judge_together(marks.state)
+        marks.count = sum(marks.state.rows.values())
+
+    def _judge_together(self, state: ServerState) -> None:
+        """Judge all rows that a state has not seen yet, and what was told between them."""
+        series = self.run.series
+        parts = []
+        for engine, one in series.items():
+            start = max(one.thinned, state.rows.get(engine, 0) - one.folded + one.thinned)
+            if start < len(one):
+                parts.append((engine, one, start))
+        count = sum(len(one) - start for _, one, start in parts)
+        if count <= few_rows():
+            self._step_together(state, parts)
+        else:
+            self._advance_together(state, parts)
+        for engine, one, _ in parts:
+            state.rows[engine] = one.folded + len(one) - one.thinned
+            state.newest = max(state.newest, (one.times[-1], engine))
+        self._tell_together(state, math.inf)
+
+    def _tell_together(self, state: ServerState, time: float) -> Values:
+        """Take notice of what was told up to a moment; return what is known then."""
+        while state.told < len(self.steps) and self.steps[state.told].time <= time:
+            step = self.steps[state.told]
+            state.told += 1
+            if step.stamped:
+                state.together.tell(step.time, step.facts)
+                state.newest = max(state.newest, (step.time, _TOLD))
+        return self.steps[max(0, state.told - 1)].facts
+
+    def _step_together(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
+        rows = [
+            Row(
+                one.times[index],
+                engine,
+                one.value("running", index),
+                one.value("waiting", index),
+                one.value("kv_cache_usage", index),
+            )
+            for engine, one, start in parts
+            for index in range(start, len(one))
+        ]
+        rows.sort(key=lambda row: (row.time, row.engine))
+        for row in rows:
+            facts = self._tell_together(state, row.time)
+            state.together.step(row, facts)
+
+    def _advance_together(
+        self, state: ServerState, parts: Sequence[tuple[int, Series, int]]
+    ) -> None:
+        import numpy as np
+
+        from vllm_watch.health.roundcolumns import Rows, advance
+
+        columns: list[list[Floats]] = []
+        for engine, one, start in parts:
+            times, values = columns_of(one, start, len(one))
+            unknown = np.full(len(times), np.nan)
+            names = ("running", "waiting", "kv_cache_usage")
+            known = [values.get(name, unknown) for name in names]
+            columns.append([times, np.full(len(times), float(engine)), *known])
+        joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
+        order = np.lexsort((joined[1], joined[0]))
+        times, engines, running, waiting, usage = (column[order] for column in joined)
+        rows = Rows(times, engines.astype(np.intp), running, waiting, usage)
+        steps = self.steps[state.told :]
+        ends = np.searchsorted(times, [step.time for step in steps], "left").tolist()
+        for begin, end in zip([0, *ends], [*ends, len(times)], strict=True):
+            if begin < end:
+                facts = self._tell_together(state, times[begin].item())
+                advance(state.together, rows.part(begin, end), facts)
+
+
+def few_rows() -> int:
+    """Return up to how many rows it is not worth while to judge by columns."""
+    return FEW_ROWS if "numpy" in sys.modules else FEW_WITHOUT
+
+
+def columns_of(series: Series, start: int, stop: int) -> tuple[Floats, dict[str, Floats]]:
+    """Return copies of some rows of a series as columns; NaN is an absent value."""
+    import numpy as np
+
+    values = {name: np.array(column[start:stop]) for name, column in series.columns.items()}
+    return np.array(series.times[start:stop]), values

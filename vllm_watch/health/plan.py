@@ -1,0 +1,169 @@
+"""Rules × settings, compiled once: numbers to compare signals with, no names to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vllm_watch.config import Settings
+from vllm_watch.health.levels import level_of
+from vllm_watch.health.rules import RECORDED_SCOPES, Rule, RuleBook, Test
+
+Values = Mapping[str, float]
+"""Signals of one sample by name; what is unknown is not among them."""
+
+
+class Bound(NamedTuple):
+    """One test of a rule: `sign × value` against `bound`."""
+
+    signal: str
+    sign: float
+    """−1 for tests of what must be low."""
+    bound: float
+    strict: bool
+    """The bound itself does not pass."""
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a known value passes."""
+        value = value * self.sign  # not in place: it may be a column
+        return value > self.bound if self.strict else value >= self.bound
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedRule:
+    """A rule with the numbers of one server's settings."""
+
+    number: int
+    """Its place in the plan."""
+    rule: Rule
+    when: tuple[Bound, ...]
+    unless: tuple[Bound, ...]
+    clear: tuple[Bound, ...]
+    flow: tuple[Bound, ...]
+    """Tests without which there is nothing to judge by: prompts must flow (HEALTH §1)."""
+    needed: int
+    """So many samples …"""
+    of: int
+    """… of so many most recent ones make it fire …"""
+    seconds: float
+    """… if they are past the level in a row for so long."""
+    raised_when: tuple[Bound, ...]
+
+    def past(self, signals: Values) -> bool:
+        """Tell whether a sample is past the level; an unknown signal is not."""
+        for signal, sign, bound, strict in self.when:
+            value = signals.get(signal)
+            if value is None:
+                return False
+            value *= sign
+            if not (value > bound if strict else value >= bound):
+                return False
+        return not self.unless or not all(
+            (value := signals.get(test.signal)) is not None and test.holds(value)
+            for test in self.unless
+        )
+
+    def cleared(self, signals: Values) -> bool:
+        """Tell whether a sample is back past the margin; an unknown signal is."""
+        held = (
+            (value := signals.get(test.signal)) is None or test.holds(value) for test in self.clear
+        )
+        return any(held) if self.rule.clear_any else all(held)
+
+    def unknown(self, signals: Values) -> bool:
+        """Tell whether too few prompts flow to judge by."""
+        return any(
+            (value := signals.get(test.signal)) is None or not test.holds(value)
+            for test in self.flow
+        )
+
+    def raised(self, signals: Values) -> bool:
+        """Tell whether a sample makes it worse than the rule says."""
+        return any(
+            (value := signals.get(test.signal)) is not None and test.holds(value)
+            for test in self.raised_when
+        )
+
+    def judges(self, signals: Values) -> bool:
+        """Tell whether a sample counts at all: within a round of engines nothing can be told."""
+        return not self.rule.each_round or all(test.signal in signals for test in self.when)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """All rules with the numbers of one server's settings."""
+
+    settings: Settings
+    engine: tuple[PlannedRule, ...]
+    server: tuple[PlannedRule, ...]
+    silence: Rule | None
+    recorded: Mapping[str, tuple[PlannedRule, ...]]
+    """Rules about rows from beside the log, by their scope."""
+
+    def uses(self, signal: str) -> tuple[PlannedRule, ...]:
+        """Return the rules that compare a signal."""
+        return tuple(
+            rule
+            for rule in (*self.engine, *self.server)
+            if any(test.signal == signal for test in (*rule.when, *rule.unless, *rule.clear))
+        )
+
+
+class Planner:
+    """Makes plans, and remembers those made: a thousand servers share a few settings."""
+
+    def __init__(self, book: RuleBook) -> None:
+        """Make plans of the rules of `book`."""
+        self._book = book
+        self._plans: list[tuple[Settings, Plan]] = []
+
+    def plan(self, settings: Settings) -> Plan:
+        """Return the plan for some settings."""
+        for known, plan in self._plans:
+            if known is settings or known == settings:
+                return plan
+        plan = plan_of(self._book.rules, settings)
+        self._plans = [*self._plans[-63:], (settings, plan)]
+        return plan
+
+
+def plan_of(rules: Iterable[Rule], settings: Settings) -> Plan:
+    """Compile rules with settings."""
+    rules = tuple(rules)
+    planned = [_rule(number, rule, settings) for number, rule in enumerate(rules)]
+    return Plan(
+        settings,
+        tuple(one for one in planned if one.rule.scope == "engine"),
+        tuple(one for one in planned if one.rule.scope == "server"),
+        next((rule for rule in rules if rule.scope == "silence"), None),
+        {
+            scope: tuple(one for one in planned if one.rule.scope == scope)
+            for scope in RECORDED_SCOPES
+        },
+    )
+
+
+def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
+    when = tuple(_bound(test, settings) for test in rule.when)
+    needed, of = (int(level_of(name, settings.health, settings.advice)) for name in rule.hold)
+    return PlannedRule(
+        number,
+        rule,
+        when,
+        tuple(_bound(test, settings) for test in rule.unless),
+        tuple(_bound(test, settings) for test in rule.clear),
+        tuple(test for test in when if test.signal == "prompt_flow"),
+        needed,
+        of,
+        level_of(rule.seconds, settings.health, settings.advice),
+        tuple(_bound(test, settings) for test in rule.raised_when),
+    )
+
+
+def _bound(test: Test, settings: Settings) -> Bound:
+    level = level_of(test.level, settings.health, settings.advice)
+    margin = level_of(test.margin, settings.health, settings.advice)
+    low = test.comparison in ("below", "at_most")
+    bound = -(level - margin) if low else level + margin
+    return Bound(test.signal, -1.0 if low else 1.0, bound, test.comparison in ("below", "above"))

@@ -1,0 +1,252 @@
+"""What all engines of one server tell together: unbalanced rounds, capacity seen, silence.
+
+Rows are the samples of all engines in the order of their stamps, engines of one stamp by number:
+an order that does not depend on how a log was read. `Rounds` takes one row at a time,
+`roundcolumns.py` many at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+from vllm_watch.config import Settings
+from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
+from vllm_watch.health.plan import Plan, Values
+from vllm_watch.health.rules import FACTS
+from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, Span, Watches
+
+CADENCE_OF = 17
+"""Newest lines of an engine whose distances tell its cadence."""
+MOST_SEEN = 64
+"""Samples of an engine that the capacity seen is the median of, at most."""
+
+
+class Row(NamedTuple):
+    """What counts of one sample here."""
+
+    time: float
+    engine: int
+    running: float | None
+    waiting: float | None
+    usage: float | None
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests run or wait, as far as is known."""
+        return bool((self.running or 0.0) + (self.waiting or 0.0))
+
+
+class Engine:
+    """What is remembered of one engine."""
+
+    __slots__ = ("cadence", "newest", "seen", "times")
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self.newest = Row(0.0, 0, None, None, None)
+        self.times: deque[float] = deque(maxlen=CADENCE_OF)
+        self.cadence = DEFAULT_CADENCE
+        self.seen: deque[tuple[float, float]] = deque(maxlen=MOST_SEEN)
+        """Time and capacity of the newest samples with requests running."""
+
+    def copy(self) -> Engine:
+        """Return a copy that further rows do not change."""
+        other = Engine()
+        other.newest, other.cadence = self.newest, self.cadence
+        other.times, other.seen = self.times.copy(), self.seen.copy()
+        return other
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self.newest = self.newest._replace(time=self.newest.time + seconds)
+        self.times = deque((time + seconds for time in self.times), maxlen=CADENCE_OF)
+        self.seen = deque(((time + seconds, c) for time, c in self.seen), maxlen=MOST_SEEN)
+
+
+class Rounds:
+    """Signals of all engines of one server together."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Derive with `settings`."""
+        self.settings = settings
+        self.engines: dict[int, Engine] = {}
+        self.flowing = 0.0
+        """Requests running on all engines, by their newest lines."""
+
+    def copy(self) -> Rounds:
+        """Return a copy that further rows do not change."""
+        other = Rounds(self.settings)
+        other.flowing = self.flowing
+        other.engines = {number: engine.copy() for number, engine in self.engines.items()}
+        return other
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        for engine in self.engines.values():
+            engine.shift(seconds)
+
+    def feed(self, row: Row, facts: Values, *, capacity: bool) -> dict[str, float]:
+        """Return the signals of a server as of a sample of one engine.
+
+        `imbalance`: how far running requests of the engines differ, 1 is the most allowed.
+        `seen_share`: batch limit ÷ the capacity that the samples of the last minute show; only
+        where `capacity` asks for it. `flowing`: requests running on all engines.
+        `engines_missing`: engines of the start-up that have written nothing.
+        """
+        engine = self.engines.get(row.engine)
+        if engine is None:
+            engine = self.engines[row.engine] = Engine()
+        before, engine.newest = engine.newest.running or 0.0, row
+        engine.times.append(row.time)
+        engine.cadence = median_distance(engine.times)
+        if row.running and row.usage:
+            level = self.settings.advice.seen_capacity_kv
+            engine.seen.append((row.time, level * row.running / row.usage))
+        signals = dict(facts)
+        imbalance = self._imbalance(row, engine)
+        if imbalance is not None:
+            signals["imbalance"] = imbalance
+        if capacity and "max_num_seqs" in facts:
+            seen, engines = self._seen_capacity(row.time)
+            if ALL_ENGINES in self.engines and self.engines[ALL_ENGINES].seen:
+                engines = int(facts.get("data_parallel_size", 1.0))
+            if seen:  # the limit is each engine's
+                signals["seen_share"] = facts["max_num_seqs"] * engines / seen
+        self.flowing += (row.running or 0.0) - before
+        signals["flowing"] = self.flowing
+        if facts.get("data_parallel_size", 1.0) > 1 and ALL_ENGINES not in self.engines:
+            signals["engines_missing"] = facts["data_parallel_size"] - len(self.engines)
+        return signals
+
+    def silent(self, time: float) -> list[tuple[int, float]]:
+        """Return engines that had work and wrote nothing for longer than the limit, since when."""
+        watch = self.settings.watch
+        return [
+            (number, engine.newest.time)
+            for number, engine in self.engines.items()
+            if engine.newest.busy
+            and time - engine.newest.time > watch.stalled_floor_seconds
+            and time - engine.newest.time > watch.stalled_cadences * engine.cadence
+        ]
+
+    def _seen_capacity(self, time: float) -> tuple[float, int]:
+        """Return how many requests fill the cache, by the last minute, and of how many engines.
+
+        The median of level × running ÷ KV usage, added up over the engines (HEALTH §1).
+        """
+        seconds = self.settings.advice.seen_capacity_seconds
+        medians = []
+        for number in sorted(self.engines):
+            seen = self.engines[number].seen
+            while len(seen) > 1 and seen[0][0] <= time - seconds:
+                seen.popleft()
+            if seen:
+                medians.append(median(capacity for _, capacity in seen))
+        return sum(medians), len(medians)
+
+    def _imbalance(self, row: Row, engine: Engine) -> float | None:
+        """Return how unbalanced the round is that ends with this line, None within one."""
+        if row.engine == ALL_ENGINES or len(self.engines) < 2:
+            return None
+        since = row.time - SILENCE_CADENCES * engine.cadence
+        ran = []
+        for number, other in self.engines.items():
+            newest = other.newest
+            if number != ALL_ENGINES and newest.time >= since:
+                if number > row.engine:
+                    return None
+                if newest.running is not None:
+                    ran.append(newest.running)
+        return unbalanced(ran, self.settings)
+
+
+def unbalanced(ran: list[float], settings: Settings) -> float | None:
+    """Return how far running requests differ ÷ how far they may, None of fewer than two."""
+    if len(ran) < 2:
+        return None
+    health = settings.health
+    total = 0.0
+    for running in ran:
+        total += running
+    allowed = max(health.imbalance_floor, health.imbalance_share * total / len(ran))
+    return (max(ran) - min(ran)) / allowed if allowed > 0 else None
+
+
+class Together:
+    """The alerts of a server as a whole, and of engines that fall silent among busy ones."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Judge by `plan`."""
+        health = plan.settings.health
+        self.plan = plan
+        self.rounds = Rounds(plan.settings)
+        self.watches = Watches(WHOLE_SERVER, plan.server, health.clear_samples, health.flap_seconds)
+        self.silences: list[Span] = []
+        """Alerts about engines that wrote nothing while others were busy."""
+        self._sized = plan.uses("seen_share")
+
+    def copy(self) -> Together:
+        """Return a copy that further rows do not change."""
+        other = Together.__new__(Together)
+        other.plan, other._sized = self.plan, self._sized
+        other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
+        other.silences = self.silences.copy()
+        return other
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self.rounds.shift(seconds)
+        self.watches.shift(seconds)
+        self.silences = [span.moved(seconds) for span in self.silences]
+
+    def tell(self, time: float, facts: Values) -> None:
+        """Take notice of what a line of the start-up told."""
+        self.watches.step(time, facts, idle=False)
+
+    def step(self, row: Row, facts: Values) -> None:
+        """Take the next sample of an engine."""
+        signals = self.rounds.feed(row, facts, capacity=self.needs_capacity(facts))
+        self.watches.step(row.time, signals, idle=False)
+        if len(self.rounds.engines) > 1 and self.plan.silence is not None:
+            self.heard(row.engine, row.time)
+            if row.busy and row.running is not None:
+                for engine, since in self.rounds.silent(row.time):
+                    if engine != row.engine:
+                        self.fell_silent(engine, since, row.time)
+
+    def needs_capacity(self, facts: Values) -> bool:
+        """Tell whether a rule asks what the samples show of the capacity: that costs most."""
+        return any(
+            ((hold := self.watches.holds.get(rule.number)) is not None and hold.firing)
+            or all(
+                test.signal not in FACTS
+                or ((value := facts.get(test.signal)) is not None and test.holds(value))
+                for test in rule.when
+            )
+            for rule in self._sized
+        )
+
+    def fell_silent(self, engine: int, since: float, time: float) -> None:
+        """Begin the alert of a silent engine, unless it has one."""
+        assert self.plan.silence is not None
+        if self._silent(engine) is None:
+            self.silences.append(Span(self.plan.silence, engine, since, time))
+            del self.silences[:-MOST_SPANS]
+
+    def heard(self, engine: int, time: float) -> None:
+        """End the alert of an engine that writes again."""
+        at = self._silent(engine)
+        if at is not None:
+            span = self.silences[at]
+            self.silences[at] = replace(span, until=max(time, span.fired))
+
+    def _silent(self, engine: int) -> int | None:
+        """Return the index of the alert that fires for an engine."""
+        for at in range(len(self.silences) - 1, -1, -1):
+            if self.silences[at].engine == engine:
+                return at if self.silences[at].until is None else None
+        return None

@@ -1,0 +1,403 @@
+"""The trends of many samples at once, as columns: the same spans as `enginetrend.py`, in numpy.
+
+The last busy minutes of each sample are a slice of the busy ones; sums over them are added up in
+the order of time, as one by one. Drops and recoveries are followed sample by sample, but only
+where one may begin until it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from vllm_watch.core.series import SILENCE_CADENCES, median_distance
+from vllm_watch.health.enginetrend import (
+    CADENCE_EACH,
+    CADENCE_OF,
+    DROP,
+    EXPECTED,
+    FAULTY,
+    RECOVERY,
+    EngineTrend,
+)
+from vllm_watch.health.faults import STEADY_SHARE
+from vllm_watch.health.longcontext import FEWEST_LINES, MOST_BUSY, Busy, Minutes, bands, minutes_of
+from vllm_watch.health.plan import Values
+from vllm_watch.health.robust import FEWEST
+from vllm_watch.health.roundcolumns import window_cadences
+from vllm_watch.health.signalcolumns import Bools, Floats, Indexes
+from vllm_watch.health.signals import of_all
+from vllm_watch.health.spans import AT_REST, walk
+
+_CELLS = 1 << 20
+"""Samples × samples of their minutes that are worked on at once."""
+
+
+class Load(NamedTuple):
+    """Busy samples as columns: those of the last minutes before, then the new ones."""
+
+    time: Floats
+    covers: Floats
+    rate: Floats
+    running: Floats
+    work: Floats
+    prompt: Floats
+    per_request_kv: Floats
+    begun: Floats
+
+    def sample(self, index: int) -> Busy:
+        """Return one of them."""
+        *values, fill, begun = (column[index].item() for column in self)
+        return Busy._make((*values, None if fill != fill else fill, begun))
+
+    def samples(self, start: int, stop: int) -> list[Busy]:
+        """Return some of them."""
+        return [self.sample(index) for index in range(start, stop)]
+
+
+class Windows(NamedTuple):
+    """The last busy minutes of each new busy sample, as figures."""
+
+    start: Indexes
+    """Their first sample in the load, and the one behind the last."""
+    stop: Indexes
+    highest: Floats
+    """Highest throughput."""
+    per_request: Floats
+    running: Floats
+    """Mean and …"""
+    usual: Floats
+    """… median number running."""
+    near: Floats
+    """Share of samples near that median."""
+    error: Floats
+    """Standard error of the mean rate, as a share of it."""
+
+
+def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], facts: Values) -> None:
+    """Take many samples: the same as `EngineTrend.step` for each of them."""
+    rows, unknown = len(times), np.full(len(times), np.nan)
+    cadence = _cadences(trend, times)
+    before = trend.times[-1] if trend.times else np.nan
+    distance = np.diff(times, prepend=before)
+    covers = np.where(distance <= SILENCE_CADENCES * cadence, distance, cadence)
+    running, rate = values.get("running", unknown), values.get("generation_tps", unknown)
+    at = np.flatnonzero(~np.isnan(running) & (running != 0) & ~np.isnan(rate))
+    columns = {name: column[at] for name, column in values.items()}
+    load, worked = _load(trend, times[at], covers[at], columns)
+    minutes = np.maximum(trend.settings.trend.busy_minutes * 60, FEWEST_LINES * cadence[at])
+    limit = worked - (minutes - cadence[at] / 2)
+    known = len(trend.last)
+    start = _starts(load, limit, known)
+    full = load.begun[start] <= limit
+    if trend.first_minutes is None:
+        for index in range(len(at)):
+            trend.take_first(load.sample(known + index), limit[index].item())
+            if trend.first_minutes is not None:
+                break
+    stop = np.arange(known + 1, known + len(at) + 1)
+    windows = _windows(trend, load, start, stop)
+    block = _Block(trend, times, at, load, windows, known)
+    low = block.drops()
+    block.recoveries(full & ~low[at])
+    steady = worked >= trend.settings.trend.steady_after_minutes * 60 - cadence[at] / 2
+    block.slow(values, facts, steady)
+    trend.times.extend(times[-CADENCE_OF:].tolist())
+    trend.cadence, trend.fed = cadence[-1].item(), trend.fed + rows
+    if len(at):
+        trend.busy, trend.worked = trend.busy + len(at), worked[-1].item()
+        trend.last.clear()
+        trend.last.extend(load.samples(int(start[-1]), len(load.time)))
+
+
+def _cadences(trend: EngineTrend, times: Floats) -> Floats:
+    """Return the cadence as known at each row."""
+    before, fed, rows = list(trend.times), trend.fed, len(times)
+    every = np.concatenate((before, times))
+    found, newest = np.empty(rows), np.zeros(rows, np.intp)
+    whole = -(-(max(fed, CADENCE_OF - 1)) // CADENCE_EACH) * CADENCE_EACH - fed
+    for index in range(min(rows, whole)):
+        number = fed + index
+        if number < 2 * CADENCE_EACH or number % CADENCE_EACH == 0:
+            some = every[max(0, len(before) + index + 1 - CADENCE_OF) : len(before) + index + 1]
+            found[index], newest[index] = median_distance(some.tolist()), index + 1
+    first = len(before) + whole + 1 - CADENCE_OF
+    if whole < rows:
+        found[whole::CADENCE_EACH] = window_cadences(every[first:], CADENCE_OF, CADENCE_EACH)
+        newest[whole::CADENCE_EACH] = np.arange(whole, rows, CADENCE_EACH) + 1
+    return np.concatenate(([trend.cadence], found))[np.maximum.accumulate(newest)]
+
+
+def _load(
+    trend: EngineTrend, times: Floats, covers: Floats, values: Mapping[str, Floats]
+) -> tuple[Load, Floats]:
+    """Return the busy samples, and the busy seconds of the run behind each new one."""
+    zero = np.zeros(len(times))
+    running = values.get("running", zero)
+    fill = values["kv_cache_usage"] / running if "kv_cache_usage" in values else zero + np.nan
+    worked = np.cumsum(np.concatenate(([trend.worked], covers)))
+    fresh = (
+        times,
+        covers,
+        values.get("generation_tps", zero),
+        running,
+        running + np.nan_to_num(values.get("waiting", zero)),
+        np.nan_to_num(values.get("prompt_tps", zero)),
+        fill,
+        worked[:-1],
+    )
+    before = np.array([[np.nan if x is None else x for x in one] for one in trend.last], float)
+    before = before.reshape(len(trend.last), len(fresh)).T
+    return Load(*(np.concatenate(pair) for pair in zip(before, fresh, strict=True))), worked[1:]
+
+
+def _starts(load: Load, limit: Floats, known: int) -> Indexes:
+    """Return where the last busy minutes of each new sample begin."""
+    own = np.arange(known, known + len(limit))
+    start = np.searchsorted(load.begun, limit, "right") - 1
+    start = np.maximum(np.minimum(start, own), own + 1 - MOST_BUSY)
+    return np.maximum.accumulate(np.maximum(start, 0))
+
+
+def _windows(trend: EngineTrend, load: Load, start: Indexes, stop: Indexes) -> Windows:
+    """Return the figures of the last busy minutes of each new sample."""
+    columns = [np.empty(len(start)) for _ in range(6)]
+    widest = int((stop - start).max(initial=1))
+    block = max(1, _CELLS // widest)
+    for first in range(0, len(start), block):
+        some = slice(first, first + block)
+        parts = _window_block(trend, load, start[some], stop[some])
+        for column, part in zip(columns, parts, strict=True):
+            column[some] = part
+    return Windows(start, stop, *columns)
+
+
+def _window_block(
+    trend: EngineTrend, load: Load, start: Indexes, stop: Indexes
+) -> tuple[Floats, ...]:
+    size = stop - start
+    places = stop[:, None] - np.arange(int(size.max()), 0, -1)
+    out = places < start[:, None]
+    places = np.maximum(places, 0)
+    rate, running = load.rate[places], load.running[places]
+    highest = np.where(out, -np.inf, rate).max(axis=1)
+    rate[out] = running[out] = 0.0
+    rates, ran = np.cumsum(rate, axis=1)[:, -1], np.cumsum(running, axis=1)[:, -1]
+    mean = rates / size
+    off = (rate - mean[:, None]) * (rate - mean[:, None])
+    off[out] = 0.0
+    squares = np.cumsum(off, axis=1)[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(size > 1, np.sqrt(squares / (size - 1) / size), 0.0)
+        share = np.where(mean > 0, error / mean, 0.0)
+    ordered = np.sort(np.where(out, np.inf, running), axis=1)
+    middles = [np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size)]
+    usual = (middles[0] + np.where(size % 2, middles[0], middles[1])) / 2
+    tolerance = trend.settings.trend.running_tolerance
+    near = (np.abs(running - usual[:, None]) <= tolerance * usual[:, None]) & ~out
+    return highest, rates / ran, ran / size, usual, near.sum(axis=1) / size, share
+
+
+class _Block:
+    """Samples of one engine, looked at for each trend."""
+
+    def __init__(
+        self,
+        trend: EngineTrend,
+        times: Floats,
+        at: Indexes,
+        load: Load,
+        windows: Windows,
+        known: int,
+    ) -> None:
+        """Look at samples at `times`; `at` are the busy ones, which `load` has behind `known`."""
+        self.trend, self.times, self.at = trend, times, at
+        self.load, self.windows, self.known = load, windows, known
+        self.place = np.full(len(times), -1)
+        self.place[at] = np.arange(len(at))
+
+    def _sample(self, row: int) -> Busy | None:
+        place = int(self.place[row])
+        return None if place < 0 else self.load.sample(self.known + place)
+
+    def _window(self, place: int) -> list[Busy]:
+        """Return the last busy minutes of a new sample, of the one before the block for −1."""
+        if place < 0:
+            return list(self.trend.last)
+        return self.load.samples(int(self.windows.start[place]), int(self.windows.stop[place]))
+
+    def drops(self) -> Bools:
+        """Follow sudden drops; return at which rows there is one."""
+        trend, at, windows = self.trend, self.at, self.windows
+        drop, share = trend.drop, trend.settings.trend.sudden_drop_share
+        last = [one.rate for one in trend.last]
+        highest = np.concatenate(([max(last, default=-np.inf)], windows.highest[:-1]))
+        sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
+        rates = self.load.rate[self.known :]
+        # No median is above the highest: most samples are told without working it out.
+        begins = at[(sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])]
+        low, row = np.zeros(len(self.times), bool), 0
+        while row < len(self.times):
+            window: list[Busy] = []
+            if drop.base is None:
+                place = int(np.searchsorted(begins, row))
+                if place == len(begins):
+                    break
+                row = int(begins[place])
+                window = self._window(int(self.place[row]) - 1)
+            drop.feed(self._sample(row), window)
+            low[row] = drop.active is not None
+            trend.step_change(DROP, self.times[row].item(), drop.active)
+            row += 1
+        return low
+
+    def recoveries(self, full: Bools) -> None:
+        """Follow throughput that does not come back; `full`: busy minutes to learn from."""
+        trend, at, row = self.trend, self.at, 0
+        recovery = trend.recovery
+        usable = full & (self.windows.near >= STEADY_SHARE)
+        while row < len(self.times):
+            if recovery.pause is None:
+                row = self._pause(row, usable)
+                if row == len(self.times):
+                    return
+            place = int(self.place[row])
+            sample = self._sample(row)
+            whole = place >= 0 and bool(full[place])
+            recovery.feed(sample, lambda place=place: self._window(place), full=whole)  # type: ignore[misc]
+            trend.step_change(RECOVERY, self.times[row].item(), recovery.active)
+            row += 1
+            if sample is None and recovery.pause is not None:  # nothing changes while it rests
+                place = int(np.searchsorted(at, row))
+                row = int(at[place]) if place < len(at) else len(self.times)
+
+    def _pause(self, row: int, usable: Bools) -> int:
+        """Learn what is usual from `row` on; return the row at which a pause begins, or the end."""
+        at, recovery, rows = self.at, self.trend.recovery, len(self.times)
+        first = int(np.searchsorted(at, row))
+        some, learnt = at[first:], usable[first:]
+        newest = np.maximum.accumulate(np.where(learnt, np.arange(len(some)), -1))
+        before = np.concatenate(([-1], newest[:-1]))[: len(some)]
+        usual = self.windows.usual[first:]
+        unknown = np.nan if recovery.running is None else recovery.running
+        level = np.where(before >= 0, usual[before], unknown) if len(some) else usual
+        low = some[self.load.running[self.known + first :] < level / 2]
+        idle = np.flatnonzero(self.place[row:] < 0) + row
+        if not recovery.steady:
+            known = some[learnt]
+            idle = idle[idle > known[0]] if len(known) else idle[:0]
+        pause = min((int(rows_[0]) for rows_ in (low, idle) if len(rows_)), default=rows)
+        behind = int(np.searchsorted(some, pause))
+        if behind and newest[behind - 1] >= 0:
+            place = first + int(newest[behind - 1])
+            recovery.steady = tuple(self._window(place))
+            recovery.running = float(self.windows.usual[place])
+        return pause
+
+    def slow(self, values: Mapping[str, Floats], facts: Values, steady: Bools) -> None:
+        """Begin and end the two trends of a slow run."""
+        trend, windows = self.trend, self.windows
+        first = trend.first_minutes
+        if first is None or not len(self.at):
+            expected = faulty = np.zeros(len(self.at), bool)
+            apart = expected
+        else:
+            start = trend.busy + windows.start - self.known
+            apart = (start >= len(trend.first)) & self._comparable(first)
+            columns = {name: column[self.at] for name, column in values.items()}
+            expected, faulty = self._verdicts(columns, facts, apart)
+        for name, past in ((EXPECTED, expected), (FAULTY, faulty & steady)):
+            self._spans(name, past, apart, values, facts)
+
+    def _comparable(self, first: Minutes) -> Bools:
+        """Return at which busy samples a fall can be told: about as many ran as at first."""
+        alike, windows = self.trend.settings.trend.running_tolerance, self.windows
+        return (
+            (np.abs(windows.running - first.running) <= alike * first.running)
+            & (np.abs(windows.usual - first.usual) <= alike * first.usual)
+            & (first.per_request > 0)
+        )
+
+    def _verdicts(
+        self, values: Mapping[str, Floats], facts: Values, apart: Bools
+    ) -> tuple[Bools, Bools]:
+        """Return which busy samples are slower as expected, and which more than that."""
+        trend, windows, first = self.trend, self.windows, self.trend.first_minutes
+        settings = trend.settings.trend
+        none = np.zeros(len(self.at), bool)
+        tokens = of_all(facts, "context_tokens", trend.engine)
+        if first is None or first.per_request <= 0 or tokens is None:
+            return none, none
+        if "kv_cache_usage" not in values:
+            return none, none
+        fall = 1 - windows.per_request / first.per_request
+        told = apart & (fall > trend.least)
+        context = values["kv_cache_usage"] * tokens / values["running"]
+        limits = np.array([limit for limit, _, _ in bands(settings)])
+        highs = np.array([*(high for _, _, high in bands(settings)), np.nan])
+        high = highs[np.searchsorted(limits, context, "right")]
+        noise = settings.noise_errors * np.sqrt(
+            first.error * first.error + windows.error * windows.error
+        )
+        expected = told & (fall <= high) & (fall - noise > settings.fall_to_4k)
+        faulty = told & (fall > high) & (fall - noise > high)
+        if "prefix_cache_hit_rate" in values:
+            excellent = trend.settings.health.prefix_cache_excellent
+            faulty &= ~(values["prefix_cache_hit_rate"] >= excellent)
+        return expected, faulty
+
+    def _spans(
+        self, name: str, past: Bools, apart: Bools, values: Mapping[str, Floats], facts: Values
+    ) -> None:
+        trend, rows = self.trend, len(self.times)
+        hold = trend.holds.get(name, AT_REST)
+        if not hold.firing and not past.any():
+            return
+        every = np.zeros(rows, bool)
+        every[self.at] = past
+
+        def ends() -> tuple[list[int], list[bool], list[bool]]:
+            return np.flatnonzero(~every).tolist(), (~every).tolist(), (self.place < 0).tolist()
+
+        found = self.at[past].tolist()
+        begun = 0 if hold.firing else rows
+        hold, changes = walk(hold, trend.pace(name), trend.fed, self.times.tolist(), found, ends)
+        trend.holds[name] = hold
+        for change in changes:
+            if change.kind == "fires":
+                begun = change.row
+                trend.begin_slow(name, change.since, self.times[begun].item())
+            else:
+                self._note_worst(name, begun, change.row, apart, values, facts)
+                trend.end_slow(name, self.times[change.row].item())
+                begun = rows
+        self._note_worst(name, begun, rows, apart, values, facts)
+
+    def _note_worst(
+        self,
+        name: str,
+        start: int,
+        stop: int,
+        apart: Bools,
+        values: Mapping[str, Floats],
+        facts: Values,
+    ) -> None:
+        """Remember the figures of a slow run at its lowest rate per request among some rows."""
+        first, last = np.searchsorted(self.at, (start, stop)).tolist()
+        rates = np.where(apart[first:last], self.windows.per_request[first:last], np.inf)
+        if not len(rates) or not rates.min() < self.trend.worst[name][0]:
+            return
+        place = first + int(rates.argmin())
+        row = int(self.at[place])
+        sample = dict(_known(values, row))
+        minutes = minutes_of(self._window(place))
+        self.trend.note_worst(name, rates.min().item(), minutes, sample, facts)
+
+
+def _known(values: Mapping[str, Floats], row: int) -> Iterator[tuple[str, float]]:
+    for name, column in values.items():
+        value = column[row].item()
+        if value == value:
+            yield name, value
