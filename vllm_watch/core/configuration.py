@@ -24,7 +24,7 @@ _IMPLIED = 0
 _ASKED_FOR_ALL = 4
 _OF_ALL_ENGINES = frozenset({"data_parallel_size", "model", "served_model_name"})
 """Flags about all engines: one of several engines knows only of itself, the user knows."""
-_NO_FLAGS = frozenset({"phase", "seconds", "took"})
+_NO_FLAGS = frozenset({"dump", "phase", "seconds", "took"})
 
 
 class Configuration:

@@ -12,6 +12,8 @@ STARTUP_TRACEBACK_SECONDS = 30.0
 """A traceback without envelope ends the start-up if nothing stamped follows for this long."""
 REASON_SECONDS = 60.0
 """Errors at most this long before or after the first word of a death can say why."""
+DUMPED = "the engine dumped what it worked on: a step failed"
+"""Why a server died of which nothing more is known."""
 _LONG_AGO = -math.inf
 """When something happened of which neither a stamp nor an arrival is known."""
 _SERVED = frozenset({"version", "server_up", "ready", "process_started"})
@@ -107,6 +109,8 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
             found.stop, found.stop_text = at, "interrupted from the keyboard, or asked to end"
         elif _is_death(moment) and not _went_on(run, at, moment):
             found.death = at
+        elif "dump" in event.fields:
+            found.death, found.reason = at, Reason(DUMPED)
     phase = event.fields.get("phase")
     if isinstance(phase, str):
         found.phase = phase

@@ -138,8 +138,9 @@ def _reason(line: _Line, rest: list[_Line]) -> Reason:
     if _VALIDATION.search(text):
         text, fields = _validation(text, fields, message)
     elif text.endswith(":") and message:
-        following = _reason(message[0], [])
-        text, fields = following.text, message[0].fields or fields
+        following = _reason(message[0], []).text
+        text = f"{text} {following}" if ":" in text[:-1] else following
+        fields = message[0].fields or fields
     if "cause" not in fields:
         fields = next((one.fields for one in message if "cause" in one.fields), fields)
     told = tuple(

@@ -8,32 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vllm_watch.core.records import FieldValue
+from vllm_watch.parsing.dicts import read_dict
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.parts import DIGITS
 from vllm_watch.parsing.patterns import LazyPattern
-
-_LONGEST_DICT = 20_000
-
-
-def _dict(text: str) -> dict[str, object]:
-    """Read a Python dict literal; what is none gives an empty dict."""
-    import ast  # 3 ms, and only a start-up has one
-
-    if len(text) > _LONGEST_DICT:
-        return {}
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
 
 CONVERTERS: dict[str, Callable[[str], FieldValue]] = {
     "str": str,
     "int": lambda text: int(text.replace(",", "")),
     "float": float,
     "bool": lambda text: text == "True",
-    "dict": _dict,
+    "dict": read_dict,
 }
 """Types that a field of a format file may have."""
 

@@ -1,0 +1,65 @@
+"""Python dicts as vLLM prints them: mostly literals, some entries with objects in them.
+
+`non-default args: {'model': 'M', 'max_num_seqs': 8, 'compilation_config': {'mode': <Mode.X: 3>}}`
+is no literal, yet most of its entries are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+LONGEST = 20_000
+"""Characters of a dict that is read."""
+_CLOSING = {"{": "}", "[": "]", "(": ")", "<": ">"}
+
+
+def read_dict(text: str) -> dict[str, object]:
+    """Return the entries of a printed dict whose values are literals; what is none gives none."""
+    if len(text) > LONGEST:
+        return {}
+    whole = _literal(text)
+    if whole:
+        return whole
+    found: dict[str, object] = {}
+    for entry in _entries(text):
+        found |= {key: one for key, one in _literal(f"{{{entry}}}").items() if isinstance(key, str)}
+    return found
+
+
+def _literal(text: str) -> dict[str, object]:
+    import ast  # 3 ms, and only a start-up has a dict
+
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _entries(text: str) -> Iterator[str]:
+    """Yield the texts between the commas of a dict that stand in no bracket and no string."""
+    open_brackets: list[str] = []
+    quote = ""
+    start = index = 0
+    while index < len(text):
+        letter = text[index]
+        if quote:
+            if letter == "\\":
+                index += 1
+            elif letter == quote:
+                quote = ""
+        elif letter in "'\"":
+            quote = letter
+        elif letter in _CLOSING:
+            open_brackets.append(_CLOSING[letter])
+            if len(open_brackets) == 1:
+                start = index + 1
+        elif open_brackets and letter == open_brackets[-1]:
+            open_brackets.pop()
+            if not open_brackets:
+                yield text[start:index]
+                return
+        elif letter == "," and len(open_brackets) == 1:
+            yield text[start:index]
+            start = index + 1
+        index += 1
