@@ -22,7 +22,8 @@ def read_dict(text: str) -> dict[str, object]:
         return whole
     found: dict[str, object] = {}
     for entry in _entries(text):
-        found |= {key: one for key, one in _literal(f"{{{entry}}}").items() if isinstance(key, str)}
+        if entry.lstrip()[:1] in ("'", '"'):
+            found |= _literal(f"{{{entry}}}")
     return found
 
 
