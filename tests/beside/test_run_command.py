@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.beside.servers import alive, free_port, written_pids
 from tests.terminals import in_terminal
 from vllm_watch.cli import main
 
@@ -24,11 +24,8 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(name="port")
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def a_free_port() -> int:
+    return free_port()
 
 
 def words(port: int, *behave: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -75,12 +72,6 @@ def runner(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             os.kill(pid, signal.SIGKILL)
 
 
-def written_pids(folder: Path) -> set[int]:
-    """Return the processes that a server named in its log: itself and its children."""
-    text = "".join(path.read_text() for path in folder.glob("pbs_results/*.log"))
-    return {int(pid) for pid in re.findall(r"(?:pid=|child )(\d+)", text[:20_000])}
-
-
 def until(true: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not true():
@@ -90,13 +81,6 @@ def until(true: Callable[[], object]) -> None:
 
 def log_of(folder: Path, port: int) -> Path:
     return folder / f"pbs_results/vllm_org_Tiny_port{port}_realtime.log"
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 Run = Callable[..., "subprocess.Popen[str]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from vllm_watch import __version__
@@ -113,7 +114,7 @@ def _join_commands(arguments: argparse.Namespace) -> None:
         name = twice.partition(":")[2]
         raise CommandError(f"--command {name}=…: two commands of this name; give each its own")
     arguments.paths = [*arguments.paths, *arguments.log_commands]
-    if not arguments.paths:
+    if not arguments.paths and not getattr(arguments, "installed_vllm", None):
         raise CommandError(
             f"{arguments.command}: no PATH; name a log, a folder or a quoted glob such as "
             f"'pbs_results/vllm_*_realtime.log'; see vllm-watch {arguments.command} --help"
@@ -349,6 +350,13 @@ def _formats(commands: Commands) -> None:
     )
     everywhere(check, argparse.SUPPRESS)
     add_paths(check)
+    check.add_argument(
+        "--installed-vllm",
+        nargs="?",
+        const=sys.executable,
+        metavar="PYTHON",
+        help="instead of a log: what the vLLM of this Python writes, read back",
+    )
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
     check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
 

@@ -42,6 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action is None:
         _list(formats(), as_json=arguments.json)
         return DONE
+    if arguments.installed_vllm:
+        from vllm_watch.cli.installedvllm import check_and_tell
+
+        return check_and_tell(arguments.installed_vllm, formats(), as_json=arguments.json)
     found = find_logs(arguments.paths)
     commands = commands_of(arguments.paths)
     require_logs(arguments.paths, found)
