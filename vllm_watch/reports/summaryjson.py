@@ -14,6 +14,7 @@ from vllm_watch.reports.benchmarks import BenchmarkSpan
 from vllm_watch.reports.cost import Cost
 from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
 from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
+from vllm_watch.reports.unknowns import unknowns_of
 
 SCHEMA = 1
 """Version of the schema: it grows when something is renamed, removed or changes its meaning."""
@@ -64,6 +65,7 @@ def run_json(summary: RunSummary) -> Json:
         "benchmarks": [_benchmark(span, summary.tz) for span in summary.benchmarks],
         "errors": summary.errors,
         "findings": [finding_json(finding, summary.tz) for finding in summary.findings],
+        "unknown": [asdict(unknown) for unknown in unknowns_of(summary)],
         "unrecognised_lines": summary.unrecognised,
         "warnings": list(summary.warnings),
         "earlier_runs": [run_json(run) for run in summary.earlier],

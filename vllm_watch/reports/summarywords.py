@@ -14,6 +14,7 @@ from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS
 from vllm_watch.reports.recordedwords import gpu_words, latency_words
 from vllm_watch.reports.summary import EngineSummary, RunSummary
+from vllm_watch.reports.unknowns import unknowns_of
 
 FIGURE_HEADS = ("", "last", "mean", "busy mean", "p50", "p95", "max")
 """Heads of the table of figures; the first column names the metric and its unit."""
@@ -44,6 +45,7 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("GPUs", " · ".join(gpu_words(gpu) for gpu in summary.recorded.gpus)),
         ("tokens", _tokens(summary)),
         ("cost", _cost(summary)),
+        ("unknown", "; ".join(f"{one.what}: {one.why}" for one in unknowns_of(summary))),
         *(("benchmark", benchmark_words(span, zone)) for span in summary.benchmarks),
     ]
     return [(label, words) for label, words in facts if words]

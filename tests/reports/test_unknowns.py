@@ -1,0 +1,34 @@
+"""What a log cannot tell is listed with its reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.logs import log_of
+from vllm_watch.cli import main
+
+Output = pytest.CaptureFixture[str]
+
+
+def unknown(capture: str, capsys: Output) -> dict[str, str]:
+    assert main(["summary", "--json", str(log_of(capture))]) == 0
+    (server,) = json.loads(capsys.readouterr().out)["servers"]
+    return {one["what"]: one["why"] for one in server["unknown"]}
+
+
+def test_without_a_recording_percentiles_are_unknown(capsys: Output) -> None:
+    told = unknown("h100_optimised", capsys)
+    assert "record" in told["percentiles of latencies"]
+    assert "max_num_seqs" not in told  # 512 stands in its log
+
+
+def test_flags_that_judgement_needs_are_named(capsys: Output) -> None:
+    assert "batch limit" in unknown("h100_baseline_eager", capsys)["max_num_seqs"]
+
+
+def test_a_start_that_failed_has_no_figures(capsys: Output) -> None:
+    told = unknown("cpu_startup_failure", capsys)
+    assert told["throughput, queue and KV cache"] == "the log has no stats line"
+    assert "max_num_seqs" not in told  # nothing ran that it could have limited
