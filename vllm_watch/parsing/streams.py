@@ -114,12 +114,19 @@ class Streams:
 
         A stamp stays, also with a name in it: what is read later takes that off.
         """
+        inside = any(literal in line for literal in self._unwrapper.anywhere)
+        if not inside:
+            for prefix, name in self.prefixes.items():
+                if line.startswith(prefix) and _ORDINARY.match(line, len(prefix)):
+                    return name, line[len(prefix) :]
         plain = without_escapes(line) if line.startswith(b"\x1b") else line
         head = plain[:_LONGEST_HEAD]
         names: list[str] = []
         kept: list[bytes] = []
         at = 0
         for _ in range(MOST_LAYERS):
+            if not inside and _ORDINARY.match(head, at):
+                break
             layer = self._layer(head, at)
             if layer is None:
                 break

@@ -20,6 +20,7 @@ from vllm_watch.ingest import PEEK
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import LONGEST_MESSAGE, Scan, Scanner
+from vllm_watch.parsing.streams import Streams
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.tracebacks import TRACEBACK
@@ -166,6 +167,7 @@ class _Liner:
     def __init__(self, formats: Formats, clock: StampClock, check: FileCheck) -> None:
         self.scanner = Scanner(formats, clock, twin=check.twin)
         self._formats = formats
+        self._streams = Streams(formats.unwrapper)
         self._check = check
         self._in_traceback = False
         self._traceback_site: tuple[str, str, bytes] | None = None
@@ -175,6 +177,7 @@ class _Liner:
         """Read one line and count it."""
         check = self._check
         check.lines += 1
+        raw = next((lines for _, lines in self._streams.read(raw)), raw)
         scan = self.scanner.scan(raw)
         check.stats_unread += scan.stats_like
         plain = self._formats.unwrapper.plain(raw)
