@@ -111,6 +111,17 @@ def test_no_stats_is_unknown(now: float, tmp_path: Path, capsys: Output) -> None
     assert line.startswith("VLLM UNKNOWN - Tiny-Qwen3:9101: No stats lines are written")
 
 
+def test_what_a_stopped_server_answers_is_a_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    log = log_of("h100_optimised")
+    check(capsys, log, code=2)
+    monkeypatch.setenv("VLLM_WATCH_CHECK_STOPPED", "warning")
+    check(capsys, log, code=1)
+    monkeypatch.setenv("VLLM_WATCH_CHECK_STOPPED", "ok")
+    check(capsys, log, code=0)
+
+
 def test_the_figures_follow_the_guidelines(now: float, tmp_path: Path, capsys: Output) -> None:
     path = log.write(tmp_path, up(now, log.busy(now - 3, kv=87.0, waiting=2)), modified=now - 3)
     (line,) = check(capsys, path, code=1)
