@@ -86,9 +86,7 @@ def _captured(loggers: Any, log: Callable[[], None]) -> str:
     """Return what is logged, in the form in which vLLM writes it."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    vllm = logging.getLogger("vllm")
-    known = next((one.formatter for one in vllm.handlers if one.formatter is not None), None)
-    handler.setFormatter(known)
+    handler.setFormatter(_formatter())
     logger = loggers.logger
     logger.addHandler(handler)
     level, logger.propagate = logger.level, False
@@ -100,6 +98,16 @@ def _captured(loggers: Any, log: Callable[[], None]) -> str:
         logger.setLevel(level)
         logger.propagate = True
     return stream.getvalue()
+
+
+def _formatter() -> logging.Formatter | None:
+    """Return what makes vLLM's envelopes; newer versions set it up only when a server starts."""
+    vllm = logging.getLogger("vllm")
+    if not vllm.handlers:
+        setup = getattr(importlib.import_module("vllm.logger"), "_configure_vllm_root_logger", None)
+        if setup is not None:
+            setup()
+    return next((one.formatter for one in vllm.handlers if one.formatter is not None), None)
 
 
 def _iteration(stats: Any) -> Any:
