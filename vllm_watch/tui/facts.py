@@ -11,6 +11,7 @@ from vllm_watch.health.calculators import span
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.longcontext import SlowDown, thousands
 from vllm_watch.tui.figures import clock, duration, percent
+from vllm_watch.tui.recordedfacts import gpu_facts, latency_facts
 
 _FLAGS = (
     ("max_num_seqs", "max_num_seqs"),
@@ -49,6 +50,8 @@ def facts_of(
         ("CAPACITY", _capacity(run)),
         ("START-UP", _startup(run, time, tz)),
         ("TREND", _trend(trend)),
+        ("LATENCY", latency_facts(server, time)),
+        ("GPU", gpu_facts(server, time)),
         ("REQUESTS", _requests(run, time)),
         ("LOG", (printable(server.source), _zone(server), *_past(server))),
     ]
