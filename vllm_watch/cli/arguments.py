@@ -157,6 +157,11 @@ def _watch(commands: Commands) -> None:
         "vllm-watch 'pbs_results/vllm_*_realtime.log'",
     )
     add_paths(command)
+    command.add_argument(
+        "--metrics",
+        metavar="URL",
+        help="the server's metrics page, where its port can be reached: latencies, counters",
+    )
     _job_options(command)
     add_marks(command)
 

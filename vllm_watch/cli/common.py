@@ -6,6 +6,7 @@ import argparse
 import os
 from datetime import tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vllm_watch.cli.saying import CommandError, say
 from vllm_watch.config import Settings, load_settings
@@ -17,6 +18,9 @@ from vllm_watch.locations import builtin_formats_folder, user_formats_folder, us
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.loading import load_formats
 from vllm_watch.sources.paths import STDIN, Found
+
+if TYPE_CHECKING:
+    from vllm_watch.beside.poller import Poller
 
 
 def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
@@ -68,11 +72,13 @@ def ingest_of(
     newest_first: bool = False,
     ends: bool = False,
     rotated: bool = False,
+    poller: Poller | None = None,
 ) -> Ingest:
     """Return the reader of what `patterns` mean.
 
     With `newest_first` the newest part of large logs is read at once, their past behind it; with
-    `ends` following stops with the pipe; with `rotated` it begins with the rotated files.
+    `ends` following stops with the pipe; with `rotated` it begins with the rotated files; with
+    `poller` the server's metrics page is read as well.
     """
     options = ReadOptions(
         tz=zone_of(settings),
@@ -83,6 +89,10 @@ def ingest_of(
         ends=ends,
         rotated=rotated,
     )
+    if poller is not None:
+        from vllm_watch.ingest.polled import PolledIngest
+
+        return PolledIngest(patterns, formats(), options, poller)
     return Ingest(patterns, formats(), options)
 
 

@@ -8,10 +8,10 @@ import signal
 from threading import Event
 from types import FrameType
 
-from vllm_watch.beside.fetching import Fetcher
 from vllm_watch.beside.gpus import GpuError, Gpus
-from vllm_watch.beside.recorder import LONGEST_FETCH, Recorder
+from vllm_watch.beside.recorder import Recorder
 from vllm_watch.beside.recordfile import RecordError, SecondRecorderError
+from vllm_watch.cli.pages import fetcher_of, page_address
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.naming import name_from_path
 
@@ -19,7 +19,7 @@ from vllm_watch.core.naming import name_from_path
 def run(arguments: argparse.Namespace) -> int:
     """Record until interrupted; TERM is a clean end."""
     url = _url(arguments)
-    fetcher = _fetcher(url, arguments.every) if url else None
+    fetcher = fetcher_of(url, arguments.every) if url else None
     gpus = _gpus(alone=fetcher is None) if arguments.gpu else None
     recorder = Recorder(arguments.log, arguments.every, say, page=fetcher, url=url or "", gpus=gpus)
     if arguments.pid is not None:
@@ -58,33 +58,17 @@ def _runs(pid: int) -> bool:
 
 def _url(arguments: argparse.Namespace) -> str | None:
     """Return the address of the page, None where only GPUs are recorded."""
-    url: str | None = arguments.metrics
-    if url is None:
-        if arguments.gpu:
-            return None
-        port = name_from_path(arguments.log).port
-        if port is None:
-            raise CommandError(
-                f"{arguments.log}: its name tells no port; "
-                "add --metrics http://127.0.0.1:8000/metrics, or --gpu"
-            )
-        return f"http://127.0.0.1:{port}/metrics"
-    if "://" not in url:
-        url = f"http://{url}"
-    if not url.startswith(("http://", "https://")):
+    if arguments.metrics is not None:
+        return page_address(arguments.metrics)
+    if arguments.gpu:
+        return None
+    port = name_from_path(arguments.log).port
+    if port is None:
         raise CommandError(
-            f"--metrics {url}: give an http address such as http://127.0.0.1:8000/metrics"
+            f"{arguments.log}: its name tells no port; "
+            "add --metrics http://127.0.0.1:8000/metrics, or --gpu"
         )
-    return url if url.partition("://")[2].strip("/").count("/") else url.rstrip("/") + "/metrics"
-
-
-def _fetcher(url: str, every: float) -> Fetcher:
-    try:
-        import prometheus_client.parser  # noqa: F401  # missed now, not with the first page
-
-        return Fetcher(url, min(LONGEST_FETCH, every))
-    except ImportError as error:
-        raise CommandError("--metrics needs more: pip install 'vllm-watch[metrics]'") from error
+    return f"http://127.0.0.1:{port}/metrics"
 
 
 def _gpus(*, alone: bool) -> Gpus | None:

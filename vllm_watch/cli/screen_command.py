@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import (
     benchmarks_of,
@@ -24,6 +25,9 @@ from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import captures_folder
 from vllm_watch.sources.standard_input import StandardInput
 
+if TYPE_CHECKING:
+    from vllm_watch.beside.poller import Poller
+
 DEMO = (
     "h100_optimised",
     "h100_long_context",
@@ -33,6 +37,8 @@ DEMO = (
 """Captures that the demo plays side by side."""
 
 
+POLL_SECONDS = 10.0
+"""Seconds between two looks at a metrics page: vLLM's own pace of stats lines."""
 BROWSER_DRIVER = "TEXTUAL_DRIVER"
 """What textual-serve sets for the program behind a page: a driver that needs no terminal."""
 
@@ -79,10 +85,27 @@ def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) 
         patterns = [str(folder / name / "*.log") for name in DEMO]
         ingest = Ingest(patterns, formats(), ReadOptions(tz=zone_of(settings)))
     else:
-        ingest = ingest_of(arguments.paths, settings, live=not replay, newest_first=not replay)
+        ingest = ingest_of(
+            arguments.paths,
+            settings,
+            live=not replay,
+            newest_first=not replay,
+            poller=_poller(getattr(arguments, "metrics", None)),
+        )
     if replay:
         require_logs(list(ingest.patterns), ingest.discover())
     return ingest
+
+
+def _poller(url: str | None) -> Poller | None:
+    """Return what reads a server's metrics page while its log is watched."""
+    if url is None:
+        return None
+    from vllm_watch.beside.poller import Poller
+    from vllm_watch.cli.pages import fetcher_of, page_address
+
+    address = page_address(url)
+    return Poller(address, fetcher_of(address, POLL_SECONDS), POLL_SECONDS)
 
 
 def _prepare_terminal(arguments: argparse.Namespace, *, stdin: bool) -> None:

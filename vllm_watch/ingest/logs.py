@@ -98,6 +98,10 @@ class Ingest:
             yield from reader.finish()
             reader.close()
 
+    def reader(self, path: str) -> FileReader | None:
+        """Return what reads a file now, None if nothing does."""
+        return self._readers.get(path)
+
     def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
         options = self._options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, tzinfo
 
 from vllm_watch.core.recorded import (
@@ -112,19 +112,22 @@ class RecordingReader(FileReader):
         return UTC if log is None else log.zone.tz
 
     def _samples(self, batch: Batch) -> Iterator[Batch]:
-        log = self._log()
         rows = [row for row in batch.records if isinstance(row, EngineRow)]
-        if log is None or not rows:
-            return
-        samples = self._substitutes.samples(rows, log.runs)
-        if samples:
-            zone = log.zone
-            yield Batch(
-                self.source,
-                tuple(samples),
-                tz=zone.tz,
-                zone_assumed=zone.assumed,
-                file=self.source,
-                trouble=log.trouble,
-                trouble_since=log.trouble_since,
-            )
+        yield from substituted(self.source, rows, self._log(), self._substitutes)
+
+
+def substituted(
+    source: str, rows: Sequence[EngineRow], log: FileReader | None, substitutes: Substitutes
+) -> Iterator[Batch]:
+    """Yield the samples that rows stand for, where the log writes none itself."""
+    samples = substitutes.samples(rows, log.runs) if log is not None and rows else ()
+    if log is not None and samples:
+        yield Batch(
+            source,
+            tuple(samples),
+            tz=log.zone.tz,
+            zone_assumed=log.zone.assumed,
+            file=source,
+            trouble=log.trouble,
+            trouble_since=log.trouble_since,
+        )

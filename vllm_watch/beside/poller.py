@@ -1,0 +1,77 @@
+"""A metrics page looked at in a thread of its own: the rows of a recording, in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vllm_watch.beside.enginerows import EngineRows
+from vllm_watch.beside.fetching import FetchError
+from vllm_watch.beside.page import PageError, read_page
+from vllm_watch.beside.recorder import PageSource
+from vllm_watch.core.recorded import EngineRow
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What came of the looks since it was asked last."""
+
+    rows: tuple[EngineRow, ...]
+    trouble: str | None
+    """Why the page cannot be read now, in one line."""
+
+
+class Poller:
+    """Looks at a page in equal steps until it is stopped."""
+
+    def __init__(
+        self,
+        url: str,
+        page: PageSource,
+        every: float,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Look at `page`, which is at `url`, every `every` seconds."""
+        self.url = url
+        self._page = page
+        self._every = every
+        self._wall = wall
+        self._engines = EngineRows()
+        self._lock = threading.Lock()
+        self._rows: list[EngineRow] = []
+        self._trouble: str | None = None
+
+    def start(self) -> Callable[[], None]:
+        """Begin to look, and return what ends it."""
+        stop = threading.Event()
+
+        def run() -> None:
+            while not stop.is_set():
+                self.look()
+                stop.wait(self._every)
+
+        threading.Thread(target=run, daemon=True).start()
+        return stop.set
+
+    def look(self) -> None:
+        """Look once."""
+        trouble, rows = None, []
+        try:
+            rows = self._engines.rows(read_page(self._page.page()), self._wall())
+        except FetchError as error:
+            trouble = f"{self.url}: {error}"
+            if error.absent:
+                self._engines.absent()
+        except PageError as error:
+            trouble = f"{self.url}: {error}"
+        with self._lock:
+            self._rows += rows
+            self._trouble = trouble
+
+    def take(self) -> Polled:
+        """Return what is new."""
+        with self._lock:
+            rows, self._rows = self._rows, []
+            return Polled(tuple(rows), self._trouble)

@@ -1,0 +1,35 @@
+"""Addresses of metrics pages as people give them, and what fetches them."""
+
+from __future__ import annotations
+
+from vllm_watch.beside.fetching import Fetcher
+from vllm_watch.beside.recorder import LONGEST_FETCH
+from vllm_watch.cli.saying import CommandError
+
+
+def page_address(url: str) -> str:
+    """Return the whole address: `127.0.0.1:8000` is `http://127.0.0.1:8000/metrics`.
+
+    Raises:
+        CommandError: it is none of the web.
+    """
+    whole = url if "://" in url else f"http://{url}"
+    if not whole.startswith(("http://", "https://")):
+        example = "http://127.0.0.1:8000/metrics"
+        raise CommandError(f"--metrics {url}: give an http address such as {example}")
+    path = whole.partition("://")[2].strip("/")
+    return whole if "/" in path else whole.rstrip("/") + "/metrics"
+
+
+def fetcher_of(url: str, every: float) -> Fetcher:
+    """Return what fetches a page every `every` seconds.
+
+    Raises:
+        CommandError: what it takes is not installed.
+    """
+    try:
+        import prometheus_client.parser  # noqa: F401  # missed now, not with the first page
+
+        return Fetcher(url, min(LONGEST_FETCH, every))
+    except ImportError as error:
+        raise CommandError("--metrics needs more: pip install 'vllm-watch[metrics]'") from error

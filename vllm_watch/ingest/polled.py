@@ -1,0 +1,57 @@
+"""A followed log whose server's metrics page is read as well, where its port can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vllm_watch.beside.poller import Poller
+from vllm_watch.core.recorded import RECORDING
+from vllm_watch.core.records import Batch, Looked
+from vllm_watch.ingest.logs import Ingest
+from vllm_watch.ingest.options import ReadOptions
+from vllm_watch.ingest.recordingreader import substituted
+from vllm_watch.ingest.substitutes import Substitutes
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.wakeups import StopEvent
+
+
+class PolledIngest(Ingest):
+    """Follows logs; the page's rows belong to the first one, as if they were recorded beside it."""
+
+    def __init__(
+        self, patterns: Sequence[str], formats: Formats, options: ReadOptions, poller: Poller
+    ) -> None:
+        """Follow what `patterns` mean, and take what `poller` finds."""
+        super().__init__(patterns, formats, options)
+        self._poller = poller
+        self._substitutes = Substitutes()
+
+    def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
+        """Yield as `Ingest` does, and behind each look what is new on the page."""
+        end = self._poller.start()
+        try:
+            for item in super().follow(stop):
+                yield item
+                if isinstance(item, Looked):
+                    yield from self._polled()
+        finally:
+            end()
+
+    def _polled(self) -> Iterator[Batch]:
+        logs = next(iter(self.found.logs), None)
+        if logs is None or any(RECORDING in path for path in logs.recordings):
+            return  # what is recorded beside it tells the same
+        polled = self._poller.take()
+        url = self._poller.url
+        if polled.rows or polled.trouble:
+            since = self._options.now() if polled.trouble else None
+            yield Batch(
+                logs.source,
+                polled.rows,
+                twin=True,
+                file=url,
+                trouble=polled.trouble,
+                trouble_since=since,
+            )
+        log = self.reader(logs.source)
+        yield from substituted(logs.source, polled.rows, log, self._substitutes)
