@@ -242,7 +242,11 @@ HEAD = """# Strangers' logs
 A monitor that is right on the logs it grew up with has shown nothing. These are public logs that
 nobody here had made or seen: logs that people committed to their repositories, and long excerpts
 from issues. For each of them a person wrote down what a seasoned operator would say, before the
-program read it. *First* is the program as it was at commit `1cecbc4`, *now* is this version.
+program read it.
+
+There were two hunts. The faults that the first one found were mended, so its *now* only says that
+they are. The second hunt came after the mending, with logs of the same sources and of others: its
+*first* is the honest measure of how the program does on a log that it has never seen.
 
 *Right*: state, reason and numbers as the operator says, and no alarm and no advice that he would
 not give. *Partly*: state and reason are right, but a warning too many, one too few, or weak advice.
@@ -254,6 +258,8 @@ cases in `fixtures/cases/hunt_*.toml`. This page is made by `python -m scripts.s
 `fixtures/strangers/`; the same script asks the program again where the logs are at hand.
 
 """
+HUNTS = {1: ("First hunt", "1cecbc4"), 2: ("Second hunt", "549160d")}
+"""Title of each hunt, and the commit of the program that saw its logs first."""
 
 
 def score(verdicts: Mapping[str, Mapping[str, Json]]) -> str:
@@ -264,13 +270,23 @@ def score(verdicts: Mapping[str, Mapping[str, Json]]) -> str:
 
 
 def page() -> str:
-    """Return the page: the score, then a row for each log."""
-    before, after = results("first"), results("now")
+    """Return the page: for each hunt the score, then a row for each log."""
+    return HEAD + "\n".join(_hunt(number) for number in HUNTS)
+
+
+def _hunt(number: int) -> str:
+    logs = {name: one for name, one in expected().items() if one.get("hunt", 1) == number}
+    before, after = ({name: results(when)[name] for name in logs} for when in ("first", "now"))
+    title, commit = HUNTS[number]
     samples = sum(one["samples"] for one in after.values())
-    lines = [HEAD, f"First: {score(before)}. Now: **{score(after)}**. {samples:,} samples.\n\n"]
-    lines.append("| source | vLLM | what it is | an operator says | first | now | still amiss |\n")
-    lines.append("|---|---|---|---|---|---|---|\n")
-    for name, expect in expected().items():
+    lines = [
+        f"## {title}\n\n",
+        f"First, at commit `{commit}`: {score(before)}. Now: **{score(after)}**. ",
+        f"{samples:,} samples.\n\n",
+        "| source | vLLM | what it is | an operator says | first | now | still amiss |\n",
+        "|---|---|---|---|---|---|---|\n",
+    ]
+    for name, expect in logs.items():
         first, now = before[name], after[name]
         cells = [
             expect["source"],
