@@ -37,6 +37,8 @@ FEW_ROWS = 24
 """Rows up to which one by one is faster than columns …"""
 FEW_WITHOUT = 1_500
 """… and up to which it is faster than to import numpy first."""
+EACH_ROWS = 8
+"""Rows after which a state is kept again to begin from: judging some rows anew costs less."""
 MOST_ROWS = 4_096
 """Rows judged at once: what columns need beside the samples stays small."""
 _TOLD = -9
@@ -132,7 +134,7 @@ class Marks(Generic[State]):
     Kept are the two newest ones, and ever fewer of those further back.
     """
 
-    _BLOCKS = (16, 256)
+    _BLOCKS = (64, 512)
 
     def __init__(self, state: State) -> None:
         """Begin with a state before the first row."""
@@ -144,7 +146,7 @@ class Marks(Generic[State]):
     def put(self) -> None:
         """Remember the present state before further rows are judged."""
         marks, count = self._marks, self.count
-        if marks[-1][0] == count:
+        if count - marks[-1][0] < EACH_ROWS:
             return
         marks.append((count, self.state.copy()))
         if len(marks) <= 3:

@@ -47,14 +47,13 @@ class Load(NamedTuple):
     per_request_kv: Floats
     begun: Floats
 
-    def sample(self, index: int) -> Busy:
-        """Return one of them."""
-        *values, fill, begun = (column[index].item() for column in self)
-        return Busy._make((*values, None if fill != fill else fill, begun))
-
-    def samples(self, start: int, stop: int) -> list[Busy]:
-        """Return some of them."""
-        return [self.sample(index) for index in range(start, stop)]
+    def samples(self) -> list[Busy]:
+        """Return them one by one."""
+        rows = zip(*(column.tolist() for column in self), strict=True)
+        return [
+            Busy._make((*row[:-2], None if row[-2] != row[-2] else row[-2], row[-1]))
+            for row in rows
+        ]
 
 
 class Windows(NamedTuple):
@@ -92,14 +91,14 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     known = len(trend.last)
     start = _starts(load, limit, known)
     full = load.begun[start] <= limit
-    if trend.first_minutes is None:
-        for index in range(len(at)):
-            trend.take_first(load.sample(known + index), limit[index].item())
-            if trend.first_minutes is not None:
-                break
+    samples = load.samples()
+    for one, end in zip(samples[known:], limit.tolist(), strict=True):
+        if trend.first_minutes is not None:
+            break
+        trend.take_first(one, end)
     stop = np.arange(known + 1, known + len(at) + 1)
     windows = _windows(trend, load, start, stop)
-    block = _Block(trend, times, at, load, windows, known)
+    block = _Block(trend, times, at, load, windows, samples)
     low = block.drops()
     block.recoveries(full & ~low[at])
     steady = worked >= trend.settings.trend.steady_after_minutes * 60 - cadence[at] / 2
@@ -109,7 +108,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     if len(at):
         trend.busy, trend.worked = trend.busy + len(at), worked[-1].item()
         trend.last.clear()
-        trend.last.extend(load.samples(int(start[-1]), len(load.time)))
+        trend.last.extend(samples[int(start[-1]) :])
 
 
 def _cadences(trend: EngineTrend, times: Floats) -> Floats:
@@ -210,23 +209,24 @@ class _Block:
         at: Indexes,
         load: Load,
         windows: Windows,
-        known: int,
+        samples: list[Busy],
     ) -> None:
-        """Look at samples at `times`; `at` are the busy ones, which `load` has behind `known`."""
+        """Look at samples at `times`; `at` are the busy ones, the newest of `load` (`samples`)."""
         self.trend, self.times, self.at = trend, times, at
-        self.load, self.windows, self.known = load, windows, known
+        self.load, self.windows, self.samples = load, windows, samples
+        self.known = len(samples) - len(at)
         self.place = np.full(len(times), -1)
         self.place[at] = np.arange(len(at))
 
     def _sample(self, row: int) -> Busy | None:
         place = int(self.place[row])
-        return None if place < 0 else self.load.sample(self.known + place)
+        return None if place < 0 else self.samples[self.known + place]
 
     def _window(self, place: int) -> list[Busy]:
         """Return the last busy minutes of a new sample, of the one before the block for −1."""
         if place < 0:
             return list(self.trend.last)
-        return self.load.samples(int(self.windows.start[place]), int(self.windows.stop[place]))
+        return self.samples[int(self.windows.start[place]) : int(self.windows.stop[place])]
 
     def drops(self) -> Bools:
         """Follow sudden drops; return at which rows there is one."""
