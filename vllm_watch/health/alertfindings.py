@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
 from vllm_watch.health.advice import ADVICE
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
@@ -148,7 +149,12 @@ def figures_at(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], 
     if span.figures is not None and (time == span.fired or recorded):
         return span.figures, span.ran
     values = latest(run, None if span.engine == WHOLE_SERVER else span.engine, time)
-    return values, tuple(latest(run, one, time).get("running", 0.0) for one in run.engines)
+    return values, tuple(_running(run.series[one], time) for one in run.engines)
+
+
+def _running(series: Series, time: float) -> float:
+    index = series.index_at(time)
+    return 0.0 if index is None else series.value("running", index) or 0.0
 
 
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
