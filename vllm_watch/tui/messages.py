@@ -39,3 +39,65 @@ class ReadingFailed(Message, bubble=False):
         """Say what went wrong in one line."""
         super().__init__()
         self.text = text
+
+
+class TimePointed(Message):
+    """The pointer stands over a moment of a chart or a ribbon, or has left it."""
+
+    def __init__(self, time: float | None) -> None:
+        """Point at `time` of our clock, None for nothing."""
+        super().__init__()
+        self.moment = time
+
+    def can_replace(self, message: Message) -> bool:
+        """Only where the pointer is now counts."""
+        return isinstance(message, TimePointed)
+
+
+class TimeChosen(Message):
+    """A moment was clicked: it is to be shown."""
+
+    def __init__(self, time: float) -> None:
+        """Choose `time` of our clock."""
+        super().__init__()
+        self.moment = time
+
+
+class FilmChosen(Message):
+    """A place of the film was clicked."""
+
+    def __init__(self, share: float) -> None:
+        """Choose the moment after this share (0 to 1) of the film."""
+        super().__init__()
+        self.share = share
+
+
+class SpanChosen(Message):
+    """A stretch of time was marked: it is to fill the charts."""
+
+    def __init__(self, start: float, end: float) -> None:
+        """Choose the time from `start` to `end` of our clock."""
+        super().__init__()
+        self.start = start
+        self.end = end
+
+
+class Zoomed(Message):
+    """The wheel was turned over a chart."""
+
+    def __init__(self, step: int) -> None:
+        """Show less (-1) or more (1)."""
+        super().__init__()
+        self.step = step
+
+
+def time_at(x: int, place: tuple[int, int], window: tuple[float, float]) -> float | None:
+    """Return the moment in the middle of a cell, None outside.
+
+    `place` is where the cells of the window begin, and how many they are.
+    """
+    left, cells = place
+    if not (0 <= x - left < cells):
+        return None
+    start, end = window
+    return start + (x - left + 0.5) / cells * (end - start)

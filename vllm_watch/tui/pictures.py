@@ -53,6 +53,7 @@ class Pictures:
     """What its charts show, in our clock."""
     over: bool = False
     cursor: float | None = None
+    """The moment that is read off, in our clock."""
     kept: dict[object, object] = field(default_factory=dict, compare=False)
     """Pictures drawn before, for all moments at which they are the same."""
 
@@ -66,6 +67,8 @@ class Pictures:
         if monitor is None or server is None:
             return None
 
+        key = self._data_key(name)
+
         def make() -> ChartSpec:
             return chart_spec(
                 monitor,
@@ -77,12 +80,29 @@ class Pictures:
                 until=self._until(self.span),
             )
 
-        return self._keep(self.chart_key(name), make)
+        spec = self._keep(key, make)
+        cursor = self._cursor_in(self.span)
+        return spec if cursor is None else replace(spec, cursor=cursor - server.skew)
 
     def chart_key(self, name: str) -> tuple[object, ...]:
         """Return what tells a chart from that of another moment."""
+        return self._data_key(name), self._cursor_in(self.span)
+
+    def _data_key(self, name: str) -> tuple[object, ...]:
         stamp = self._stamp(self.source)
         return "chart", name, self.source, self.engine, self.span, self.over, stamp
+
+    def cursor_step(self, steps: int) -> int | None:
+        """Return the step of a ribbon at which the cursor stands, None outside of it."""
+        cursor, (start, end) = self._cursor_in(self.window), self.window
+        if cursor is None or steps < 1:
+            return None
+        return min(steps - 1, int((cursor - start) / (end - start) * steps))
+
+    def _cursor_in(self, window: Window) -> float | None:
+        """Return the cursor where it lies in a window."""
+        inside = self.cursor is not None and window[0] <= self.cursor <= window[1]
+        return self.cursor if inside else None
 
     def ribbon(self, source: str, engine: int | None, steps: int) -> tuple[Step, ...]:
         """Return what a server, or one of its engines, was in so many steps of the window."""
@@ -95,11 +115,12 @@ class Pictures:
                 monitor, server, engine, self.window, steps, self._until(self.window)
             )
 
-        return self._keep((*self.ribbon_key(source), engine, steps), make)
+        key = ("ribbon", source, self.window, self._stamp(source), engine, steps)
+        return self._keep(key, make)
 
     def ribbon_key(self, source: str) -> tuple[object, ...]:
         """Return what tells a server's ribbon from that of another moment."""
-        return "ribbon", source, self.window, self._stamp(source)
+        return "ribbon", source, self.window, self._stamp(source), self.cursor
 
     def _until(self, window: Window) -> float:
         """Return up to when anything is known: a stamp may lie a little ahead of our clock."""

@@ -75,6 +75,8 @@ class ScreenView:
     """How much of what there is has been read, while that goes on."""
     failed: bool = False
     """True where the selected server has errors to be read."""
+    film: float | None = None
+    """How far a replay is, 0 to 1; None live."""
 
     @property
     def worst(self) -> Problem | None:

@@ -11,12 +11,14 @@ from typing import Literal
 
 Mode = Literal["live", "replay"]
 
-SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Speeds that `faster` and `slower` step through."""
 
 SPANS = (300.0, 900.0, 3600.0, 21600.0, None)
 """Widths of the window in seconds; None shows everything."""
 
+MIN_SPAN = 10.0
+"""Seconds of the narrowest window."""
 _MINUTES = (2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 90, 120, 180, 360)
 FITTED = (30.0, 60.0, 80.0, *(60.0 * minutes for minutes in _MINUTES))
 """Widths that a fitted window grows through: few, so that curves move steadily between them,
@@ -52,6 +54,8 @@ class Timeline:
         self.span: float | None = 900.0
         self.fitted = True
         """True while the window fits itself to what there is."""
+        self.cursor: float | None = None
+        """The moment that is read off the charts, None for none."""
         self._reached = -math.inf
         """The latest moment shown."""
 
@@ -142,6 +146,17 @@ class Timeline:
         start, end = self.window()
         self.seek(self.moment() + (end - start) * share)
 
+    def move_cursor(self, share: float) -> None:
+        """Move the cursor by a share of the window; the first time it begins at its end."""
+        start, end = self.window()
+        at = end if self.cursor is None else self.cursor
+        self.cursor = min(end, max(start, at + (end - start) * share))
+
+    def show_span(self, start: float, end: float) -> None:
+        """Show just this stretch of time."""
+        self.span, self.fitted = max(MIN_SPAN, end - start), False
+        self.seek(end)
+
     def to_end(self) -> None:
         """Show the present, or the end of a replay."""
         if self.mode == "live":
@@ -191,6 +206,13 @@ class Timeline:
             first = self.first if self.first is not None else end - 300.0
             return min(first, end - 60.0), end
         return end - span, end
+
+    def film(self) -> float | None:
+        """Return how far a replay is, 0 to 1; None live or before it begins."""
+        first, end = self.first, self.end
+        if self.mode == "live" or first is None or end is None or end <= first:
+            return None
+        return min(1.0, max(0.0, (self.moment() - first) / (end - first)))
 
     def label(self) -> str:
         """Return the mode in a word."""

@@ -86,7 +86,9 @@ class ViewMaker:
         waiting = " ".join(looked.missing) if looked is not None and not servers else ""
         rates = [v for row in servers if (v := row.values.generation_tps) is not None]
         window = stepped(timeline.window())
-        pictures = Pictures(monitor, window, moment, live, self._stamps, kept=self._drawn)
+        pictures = Pictures(
+            monitor, window, moment, live, self._stamps, cursor=timeline.cursor, kept=self._drawn
+        )
         facts: Facts = ()
         errors = False
         if rows:
@@ -112,6 +114,7 @@ class ViewMaker:
             len(servers) - len(shown),
             _reading(monitor, live=timeline.mode == "live"),
             errors,
+            timeline.film(),
         )
 
     def _server_rows(self, timeline: Timeline) -> Iterator[Row]:

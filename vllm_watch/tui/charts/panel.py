@@ -90,7 +90,7 @@ def draw_panel(
         return canvas
     draw_frame(canvas, palette)
     _title(canvas, spec, palette, tz, 2, key)
-    plot = Plot(canvas, spec, palette, GUTTER, width - GUTTER - 2, height - 2)
+    plot = Plot(canvas, spec, palette, *plot_place(width), height - 2)
     known = any(
         value is not None and spec.start <= time <= spec.end
         for line in spec.lines
@@ -108,6 +108,11 @@ def draw_panel(
         _cursor(plot)
     _clock(plot, tz)
     return canvas
+
+
+def plot_place(width: int) -> tuple[int, int]:
+    """Return in which column the plot of a panel begins, and its columns."""
+    return GUTTER, width - GUTTER - 2
 
 
 def draw_frame(canvas: Canvas, palette: Mapping[str, str]) -> None:

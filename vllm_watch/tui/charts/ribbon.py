@@ -39,18 +39,21 @@ HIGHEST = 7
 """Eighths of a row: rows below each other stay apart."""
 
 
-def ribbon_text(steps: Sequence[Step], palette: Mapping[str, str]) -> Text:
-    """Return a ribbon of one row; its highest step fills its cell."""
+def ribbon_text(
+    steps: Sequence[Step], palette: Mapping[str, str], cursor: int | None = None
+) -> Text:
+    """Return a ribbon of one row; its highest step fills its cell. `cursor` is a step marked."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     text = Text(no_wrap=True, end="")
     glyphs, ink = "", ""
-    for step in steps:
-        own = palette.get(ROLES[step.state], "")
+    for index, step in enumerate(steps):
+        marked = index == cursor
+        own = palette.get("cursor" if marked else ROLES[step.state], "")
         if own != ink and glyphs:
             text.append(glyphs, style_of(ink))
             glyphs = ""
         ink = own
-        glyphs += _glyph(step, top)
+        glyphs += "│" if marked else _glyph(step, top)
     if glyphs:
         text.append(glyphs, style_of(ink))
     return text
@@ -71,6 +74,7 @@ def draw_ribbon(
     column: int,
     rows: int,
     palette: Mapping[str, str],
+    cursor: int | None = None,
 ) -> None:
     """Draw a ribbon `rows` high whose upper left cell is at `row`, `column`: an area in colours."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
@@ -90,3 +94,6 @@ def draw_ribbon(
                 canvas.put(at, place, LOWER[EIGHTHS], mixed(ink, ground, share))
             else:
                 canvas.put(at, place, LOWER[EIGHTHS], ink)
+    if cursor is not None:
+        for offset in range(rows):
+            canvas.overlay(row + offset, column + cursor, "│", palette.get("cursor", ""))

@@ -105,12 +105,15 @@ class Dashboard(TimeKeys, Openers):
                 yield Findings(id="findings")
                 yield EventList(id="events")
                 yield Card(id="card")
-        yield Input(placeholder="filter: part of a name or a state; enter keeps, esc shows all")
+        filtering = "filter: part of a name or a state; enter keeps, esc shows all"
+        yield Input(placeholder=filtering, id="filter")
+        yield Input(placeholder="go to: 14:05, -10m, 2026-11-23 09:05; esc leaves", id="goto")
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
         """Start drawing."""
-        self.query_one(Input).display = False
+        for field in self.query(Input):
+            field.display = False
         self.query_one(Fleet).focus()
         settings = self._monitor.settings.screen
         seconds = settings.refresh_seconds
@@ -147,6 +150,7 @@ class Dashboard(TimeKeys, Openers):
             self._monitor.store.looked,
             round(moment, 0 if timeline.mode == "live" else 2),
             timeline.window(),
+            timeline.cursor,
             (timeline.fitted, timeline.label()),
             self._choices,
             self._page,
@@ -228,13 +232,25 @@ class Dashboard(TimeKeys, Openers):
         self._opened ^= {message.source}
         self._set(source=message.source, engine=None, chosen=True)
 
-    @on(Input.Changed)
+    @on(Input.Changed, "#filter")
     def _filter_changed(self, message: Input.Changed) -> None:
         self._set(filter=message.value)
 
-    @on(Input.Submitted)
+    @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
-        self.query_one(Input).display = False
+        self._leave("#filter")
+
+    @on(Input.Submitted, "#goto")
+    def _time_typed(self, message: Input.Submitted) -> None:
+        trouble = self.go_to(message.value)
+        if trouble:
+            self.notify(trouble, severity="warning", timeout=5, markup=False)
+            return
+        self._leave("#goto")
+
+    def _leave(self, field: str) -> None:
+        """Take a field off the screen."""
+        self.query_one(field, Input).display = False
         self._top().focus()
 
     def _set(self, **changes: object) -> None:
@@ -253,7 +269,7 @@ class Dashboard(TimeKeys, Openers):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide keys that would do nothing now."""
-        if action == "speed":
+        if action in ("speed", "loop"):
             return self._timeline.mode == "replay"
         if action == "page":
             return self._layout is not None and self._layout.pages > 1
@@ -278,19 +294,30 @@ class Dashboard(TimeKeys, Openers):
 
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""
-        field = self.query_one(Input)
+        self._ask("#filter")
+
+    def action_go_to(self) -> None:
+        """Ask for a time to show."""
+        self.query_one("#goto", Input).value = ""
+        self._ask("#goto")
+
+    def _ask(self, name: str) -> None:
+        field = self.query_one(name, Input)
         field.display = True
         field.focus()
 
     def action_clear_filter(self) -> None:
-        """Leave the findings; show all servers again."""
+        """Leave the findings, the field for a time or the cursor; else show all servers again."""
         if self._full:
             self.action_findings()
-            return
-        field = self.query_one(Input)
-        field.value = ""
-        field.display = False
-        self._top().focus()
+        elif self.query_one("#goto", Input).display:
+            self._leave("#goto")
+        elif self._timeline.cursor is not None:
+            self._timeline.cursor = None
+            self.draw()
+        else:
+            self.query_one("#filter", Input).value = ""
+            self._leave("#filter")
 
 
 def _whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:

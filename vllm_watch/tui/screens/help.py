@@ -20,11 +20,12 @@ LEGEND = (
     ("…", "the log ended, or an engine at work fell silent"),
     ("■", "stopped by somebody"),
     ("?", "no stats lines are written"),
-    ("┊ │", "in the KV bar: the healthy band 30–70 %, the upper limit 80 %"),
+    ("▆", "the KV cache: its ground shows the healthy band 30–70 %"),
     ("▲ ✖", "below a chart: an alert begins; ✖ also where the server died"),
     ("↻", "below a chart: the server started again"),
-    ("─ ╌", "in a chart's title: which line is whose; last at: nothing came after"),
-    ("▂▅▇", "in the table: generation over the window, each row on a scale of its own"),
+    ("▲ ▼", "in a chart's title: what stands above, what hangs below; last: nothing came after"),
+    ("▂▅▇", "the ribbon: tokens per second over time, each row on a scale of its own"),
+    ("⋅ · ▁", "in the ribbon: starting; dead; idle. Its colours are those of the states"),
     ("–", "unknown; never shown as 0"),
 )
 """What the signs mean."""

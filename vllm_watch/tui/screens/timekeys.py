@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from textual import on
 from textual.binding import Binding
 from textual.screen import Screen
 
+from vllm_watch.core.moments import parse_time, place_time
+from vllm_watch.tui.messages import FilmChosen, SpanChosen, TimeChosen, TimePointed, Zoomed
+from vllm_watch.tui.pictures import STEPS
+
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from vllm_watch.core.store import Server
     from vllm_watch.health.monitor import Monitor
     from vllm_watch.tui.screenview import ScreenView
@@ -26,14 +33,25 @@ class TimeKeys(Screen[None]):
         Binding("minus", "zoom(1)", "zoom", key_display="−"),
         Binding("left_square_bracket", "alert(-1)", "alerts"),
         Binding("right_square_bracket", "alert(1)", "alerts"),
-        Binding("less_than_sign,comma", "speed(-1)", "speed", key_display="<"),
-        Binding("greater_than_sign,full_stop", "speed(1)", "speed", key_display=">"),
+        Binding("less_than_sign", "speed(-1)", "speed", key_display="<"),
+        Binding("greater_than_sign", "speed(1)", "speed", key_display=">"),
+        Binding("comma", "sample(-1)", "line before", show=False),
+        Binding("full_stop", "sample(1)", "next line", show=False),
+        Binding("shift+left", "cursor(-1)", "cursor: values at a time", show=False),
+        Binding("shift+right", "cursor(1)", "cursor: values at a time", show=False),
+        Binding("left_curly_bracket", "event(-1)", "events", show=False),
+        Binding("right_curly_bracket", "event(1)", "events", show=False),
+        Binding("left_parenthesis", "run(-1)", "runs", show=False),
+        Binding("right_parenthesis", "run(1)", "runs", show=False),
+        Binding("g", "go_to", "go to a time", show=False),
+        Binding("o", "loop", "loop", show=False),
         Binding("home", "home", "beginning", show=False),
         Binding("end", "end", "now, or the end", show=False),
     ]
 
     _monitor: Monitor
     _timeline: Timeline
+    _tz: tzinfo
     view: ScreenView | None
     """What is shown now."""
     _alerts: dict[str, tuple[int, set[float]]]
@@ -80,14 +98,102 @@ class TimeKeys(Screen[None]):
 
     def action_alert(self, step: int) -> None:
         """Go to the next alert, or the one before."""
+        self._jump(self.alert_times(), step)
+
+    def action_event(self, step: int) -> None:
+        """Go to the next event of any server, or the one before."""
+        times = {
+            at + server.skew
+            for server in self._monitor.store.servers.values()
+            for run in server.runs
+            for at, _ in run.placed()
+            if at is not None
+        }
+        self._jump(sorted(times), step)
+
+    def action_run(self, step: int) -> None:
+        """Go to the next start of a server, or the one before."""
+        times = {
+            run.first_stamp + server.skew
+            for server in self._monitor.store.servers.values()
+            for run in server.runs
+            if run.first_stamp is not None
+        }
+        self._jump(sorted(times), step)
+
+    def action_sample(self, step: int) -> None:
+        """Hold the moment at the next stats line of the selected server, or the one before."""
+        row = self.view.selected_row if self.view else None
+        if row is None:
+            return
+        server = self._monitor.store.servers[row.source]
+        stamps = (series.times for run in server.runs for series in run.series.values())
+        if not self._timeline.paused:
+            self._timeline.toggle_pause()
+        self._jump(sorted({at + server.skew for times in stamps for at in times}), step, 0.001)
+
+    def _jump(self, times: list[float], step: int, least: float = 0.5) -> None:
+        """Show the next of these moments, or the one before, at least so many seconds away."""
         moment = self._timeline.moment()
-        times = self.alert_times()
-        later = [at for at in times if at > moment + 0.5]
-        sooner = [at for at in times if at < moment - 0.5]
+        later = [at for at in times if at > moment + least]
+        sooner = [at for at in times if at < moment - least]
         found = later[:1] if step > 0 else sooner[-1:]
         if found:
             self._timeline.seek(found[0])
+        self.draw()
+
+    def action_cursor(self, step: int) -> None:
+        """Read off the values a column earlier or later."""
+        self._timeline.move_cursor(step / STEPS)
+        self.draw()
+
+    def action_loop(self) -> None:
+        """Begin a replay anew at its end, or not."""
+        self._timeline.loop = not self._timeline.loop
+        on = "begins anew at its end" if self._timeline.loop else "stops at its end"
+        self.notify(f"the replay {on}", timeout=3, markup=False)
+
+    @on(TimePointed)
+    def _point(self, message: TimePointed) -> None:
+        self._timeline.cursor = message.moment
+        self.draw()
+
+    @on(TimeChosen)
+    def _choose_time(self, message: TimeChosen) -> None:
+        self._timeline.seek(message.moment)
+        self.draw()
+
+    @on(FilmChosen)
+    def _choose_film(self, message: FilmChosen) -> None:
+        first, end = self._timeline.first, self._timeline.end
+        if first is not None and end is not None:
+            self._timeline.seek(first + (end - first) * message.share)
             self.draw()
+
+    @on(SpanChosen)
+    def _choose_span(self, message: SpanChosen) -> None:
+        self._timeline.show_span(message.start, message.end)
+        self.draw()
+
+    @on(Zoomed)
+    def _zoom(self, message: Zoomed) -> None:
+        self.action_zoom(message.step)
+
+    def go_to(self, text: str) -> str:
+        """Show the moment that a person typed; return what is wrong with it, or nothing."""
+        timeline = self._timeline
+        words = text.strip().removeprefix("-")
+        try:
+            time = parse_time(words)
+        except ValueError as error:
+            return str(error)
+        first, last = timeline.first, timeline.last
+        if first is None or last is None:
+            return "there is nothing to go to yet"
+        newest = timeline.now() if timeline.mode == "live" else last
+        timeline.seek(place_time(time, first, newest, timeline.moment(), self._tz))
+        self.draw()
+        return ""
 
     def alert_times(self) -> list[float]:
         """Return when alerts fired, in our clock; those of a server until something arrives."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 
+from textual import events
 from textual.strip import Strip
 
 from vllm_watch.tui.charts import draw_panel
+from vllm_watch.tui.charts.panel import plot_place
+from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed, time_at
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
+
+DRAG_CELLS = 2
+"""A button that is let go this far from where it was pressed marks a stretch of time."""
 
 
 class ChartPane(Pane):
@@ -21,6 +27,8 @@ class ChartPane(Pane):
         self._chart = chart
         self.first = False
         """Whether its title says whose charts these are."""
+        self._pressed: int | None = None
+        """Column in which a button of the mouse was pressed."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when what it shows is another picture."""
@@ -35,6 +43,47 @@ class ChartPane(Pane):
             return []
         spec = replace(spec, title=f"{spec.title}{self._named(view)}")
         return draw_panel(spec, width, height, palette, view.tz).strips()
+
+    # --- mouse ----------------------------------------------------------------------------------
+
+    def _time_at(self, x: int) -> float | None:
+        if self.view is None or self.view.selected_row is None:
+            return None
+        return time_at(x, plot_place(self.size.width), self.view.pictures.span)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Read off the moment under the pointer."""
+        self.post_message(TimePointed(self._time_at(event.x)))
+
+    def on_leave(self, _: events.Leave) -> None:
+        """Read off nothing any more."""
+        self._pressed = None
+        self.post_message(TimePointed(None))
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Begin to mark a stretch of time."""
+        self._pressed = event.x
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Show the stretch that was marked; a click alone goes to its moment."""
+        pressed, self._pressed = self._pressed, None
+        if pressed is None:
+            return
+        one, other = self._time_at(min(pressed, event.x)), self._time_at(max(pressed, event.x))
+        if one is None or other is None:
+            return
+        if abs(event.x - pressed) >= DRAG_CELLS:
+            self.post_message(SpanChosen(one, other))
+        else:
+            self.post_message(TimeChosen(other))
+
+    def on_mouse_scroll_down(self) -> None:
+        """Show more time."""
+        self.post_message(Zoomed(1))
+
+    def on_mouse_scroll_up(self) -> None:
+        """Show less time."""
+        self.post_message(Zoomed(-1))
 
     def _named(self, view: ScreenView) -> str:
         """Return whose chart it is, where it is not that of the only row."""

@@ -13,10 +13,18 @@ from textual.message import Message
 from vllm_watch.config import HealthSettings
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
+from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import progress_bar
-from vllm_watch.tui.widgets.columns import TAIL, CellDrawer, Column, columns_for, header
+from vllm_watch.tui.widgets.columns import (
+    TAIL,
+    CellDrawer,
+    Column,
+    columns_for,
+    header,
+    ribbon_place,
+)
 from vllm_watch.tui.widgets.pane import Pane, fitted
 from vllm_watch.tui.wording import shortened
 
@@ -93,7 +101,7 @@ class Fleet(Pane, can_focus=True):
 
         def ribbon(row: Row, cells: int) -> Text:
             steps = view.pictures.ribbon(row.source, row.engine, cells)
-            return ribbon_text(steps, palette)
+            return ribbon_text(steps, palette, view.pictures.cursor_step(cells))
 
         drawer = CellDrawer(palette, self._health, view.rows, ribbon)
         for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
@@ -160,17 +168,37 @@ class Fleet(Pane, can_focus=True):
             self.post_message(self.RowToggled(row.source))
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the clicked row; a second click opens it."""
+        """Choose the clicked row, on its ribbon the moment too; a second click opens it."""
         view = self.view
         if view is None or not view.rows:
             return
         headed = self.size.height > 1 and self.size.width >= HEADED
         index = self._top + event.y - headed
+        time = self._time_at(event.x)
         if 0 <= index < len(view.rows):
-            if index == view.selected:
+            if time is not None:
+                self.post_message(self.RowChosen(view.rows[index]))
+                self.post_message(TimeChosen(time))
+            elif index == view.selected:
                 self.post_message(self.RowToggled(view.rows[index].source))
             else:
                 self.post_message(self.RowChosen(view.rows[index]))
+
+    def _time_at(self, x: int) -> float | None:
+        """Return the moment of a cell of the ribbons."""
+        view = self.view
+        if view is None or not view.rows:
+            return None
+        place = ribbon_place(columns_for(self.size.width, view.rows))
+        return time_at(x, place, view.pictures.window)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Read off the moment under the pointer."""
+        self.post_message(TimePointed(self._time_at(event.x)))
+
+    def on_leave(self, _: events.Leave) -> None:
+        """Read off nothing any more."""
+        self.post_message(TimePointed(None))
 
     def on_mouse_scroll_down(self) -> None:
         """Move the cursor down."""

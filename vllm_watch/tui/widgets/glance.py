@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from rich.text import Text
+from textual import events
 
 from vllm_watch.tui.figures import age, clock, short_rate, zone_name
+from vllm_watch.tui.messages import FilmChosen
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane, beside
 
@@ -26,14 +28,30 @@ _WORDY = 100
 _NAMED = 58
 
 
+def film_cells(width: int) -> int:
+    """Return the cells of the bar that shows how far a replay is."""
+    return 0 if width < _WORDY else min(40, width // 6)
+
+
 class Glance(Pane):
-    """Counts by state, total rate, the mode and the clock."""
+    """Counts by state, total rate, the mode and the clock; in a replay how far it is."""
+
+    _film_ends = 0
+    """Cells from the beginning of the film's bar to the right edge."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when one of its words changes."""
         newest = None if view.newest is None else age(view.newest)
-        shown = clock(view.moment, view.tz), newest, view.reading, view.mode
+        film = None if view.film is None else round(view.film * 200)
+        shown = clock(view.moment, view.tz), newest, view.reading, view.mode, film
         return view.counts, short_rate(view.total_tps), shown
+
+    def on_click(self, event: events.Click) -> None:
+        """Go to the clicked place of a replay."""
+        cells = film_cells(self.size.width)
+        begin = self.size.width - self._film_ends
+        if self.view is not None and self.view.film is not None and 0 <= event.x - begin < cells:
+            self.post_message(FilmChosen((event.x - begin + 0.5) / cells))
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -49,6 +67,7 @@ class Glance(Pane):
         if view.total_tps is not None:
             left.append(f" {short_rate(view.total_tps)} tok/s", style="bold")
         right = self._right(view, view.mode, width, palette)
+        self._film_ends = right.cell_len
         if left.cell_len + right.cell_len >= width:  # ×20 says that it is a replay, too
             right = self._right(view, view.mode.removeprefix("REPLAY "), width, palette)
         return [beside(left, right, width)]
@@ -56,6 +75,12 @@ class Glance(Pane):
     def _right(self, view: ScreenView, mode: str, width: int, palette: dict[str, str]) -> Text:
         right = Text()
         role = "good" if view.mode == "LIVE" else "note" if "PAUSED" not in view.mode else "warning"
+        cells = film_cells(width)
+        if view.film is not None and cells:
+            done = round(view.film * cells)
+            right.append("━" * done, style=palette["note"])
+            right.append("━" * (cells - done), style=palette["faint"])
+            right.append("  ")
         if width >= 140 and view.newest is not None:
             right.append(f"newest sample {age(view.newest)} ago  ", style=palette["muted"])
         if view.reading:

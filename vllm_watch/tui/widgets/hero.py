@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding
 from textual.strip import Strip
 
@@ -15,6 +16,7 @@ from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
+from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import fill_role
@@ -72,6 +74,25 @@ class Hero(Pane, can_focus=True):
         if rows > 0:
             strips += self._ribbon(view, row, width, rows, palette)
         return strips
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Read off the moment under the pointer."""
+        self.post_message(TimePointed(self._time_at(event.x)))
+
+    def on_leave(self, _: events.Leave) -> None:
+        """Read off nothing any more."""
+        self.post_message(TimePointed(None))
+
+    def on_click(self, event: events.Click) -> None:
+        """Go to the moment of the clicked cell of the ribbon."""
+        time = self._time_at(event.x)
+        if time is not None and event.y > DIGIT_ROWS + 1:
+            self.post_message(TimeChosen(time))
+
+    def _time_at(self, x: int) -> float | None:
+        if self.view is None:
+            return None
+        return time_at(x, (1, self.size.width - 2), self.view.pictures.window)
 
     def action_toggle_engines(self) -> None:
         """Show its engines in a table."""
@@ -152,7 +173,8 @@ class Hero(Pane, can_focus=True):
         if axis:
             canvas.write(0, 1, time_axis(view.window, width - 2, view.tz), palette["muted"])
         steps = view.pictures.ribbon(row.source, None, width - 2)
-        draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette)
+        cursor = view.pictures.cursor_step(width - 2)
+        draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette, cursor)
         return canvas.strips()
 
 
