@@ -191,6 +191,37 @@ def test_latency_lines_of_a_long_log_are_rows_one_by_one(tmp_path: Path) -> None
     assert series.value("preemptions", 1_234) == 1_234 % 7
 
 
+@pytest.mark.parametrize(("offset", "hours"), [("+00:00", 0), ("+02:00", 2), ("-05:00", -5)])
+def test_a_recording_tells_year_and_zone_of_its_log(
+    tmp_path: Path, offset: str, hours: int
+) -> None:
+    """The copied log was written in 2024, in a zone of which nothing else is known."""
+    text = serverlog.begun(T0) + serverlog.busy(T0 + 100)
+    log = serverlog.write(tmp_path, text)
+    stamped = f"2024-11-23T09:01:{{}}{offset}"
+    rows = "".join(
+        json.dumps({"v": 1, "kind": "engine", "engine": 0, "time": stamped.format(second)}) + "\n"
+        for second in ("00", "40")
+    )
+    beside(log, rows)
+    ingest = Ingest([str(log)], formats(), ReadOptions())
+    store = Store()
+    for batch in ingest.read_once():
+        store.apply(batch)
+    (server,) = store.servers.values()
+    first = datetime(2024, 11, 23, 9, 1, 10, tzinfo=UTC).timestamp() - hours * 3600
+    assert server.run.series[0].times[0] == first
+    assert not server.zone_assumed
+
+
+def test_a_recording_of_another_time_tells_nothing_of_its_log(tmp_path: Path) -> None:
+    log = serverlog.write(tmp_path, serverlog.begun(T0) + serverlog.busy(T0 + 100))
+    beside(log, '{"v":1,"kind":"engine","engine":0,"time":"2026-12-05T09:01:00+02:00"}\n')
+    ingest = Ingest([str(log)], formats(), ReadOptions(now=lambda: T0 + 5_000_000))
+    zones = [batch for batch in ingest.read_once() if batch.file == str(log)]
+    assert all(str(batch.tz) != "UTC+02:00" for batch in zones)
+
+
 def without_stats(folder: Path) -> Path:
     text = serverlog.begun(T0) + serverlog.line(T0 + 1, "async_llm.py:100", NO_STATS, "WARNING")
     return serverlog.write(folder, text + serverlog.ready(T0 + 30), modified=T0 + 100)

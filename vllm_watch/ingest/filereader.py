@@ -18,6 +18,7 @@ from vllm_watch.core.records import (
 )
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
+from vllm_watch.ingest.recordedclock import recorded_clock
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.streams import MAIN, Streams
@@ -251,6 +252,9 @@ class FileReader:
             zone = Zone(self._options.tz, "given")
         tail, modified = _tail(self.path)
         tail = plain(tail, dated=True) or head
+        beside = recorded_clock(self.source, head, tail) if zone is None else None
+        if beside is not None:
+            zone, modified = Zone(beside.tz, "recording"), beside.last.timestamp()
         return clock_for(head, tail, modified or now, now, zone, capture.year)
 
 

@@ -13,6 +13,8 @@ from vllm_watch.health.monitor import Monitor
 
 _SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
 _UP = frozenset({"ready", "idle", "busy", "no-stats"})
+_LONGEST = 200
+"""Characters of an event that are told: a configuration has thousands."""
 _STAMP = 1.0
 """Seconds by which a stamp may lie before its moment: it is cut to whole seconds."""
 
@@ -44,7 +46,9 @@ class Narrator:
             present.add(id(moment))
             if id(moment) in self._told or at is None or at < self._since:
                 continue
-            yield f"{_clock(server, at)}  {moment.event.text.splitlines()[0]}"
+            text = next(iter(moment.event.text.splitlines()), "")
+            cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+            yield f"{_clock(server, at)}  {cut}"
         self._told = present
 
     def _health(self, server: Server, wall: float) -> Iterator[str]:
