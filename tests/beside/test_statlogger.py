@@ -172,6 +172,8 @@ def test_its_line_stands_behind_the_stats_line(
         await asyncio.sleep(0)
 
     asyncio.run(serve())
+    latency = lines.records[1]
+    assert latency.filename == "statlogger.py"  # by which the format file knows its line
     assert lines.messages == [
         "Engine 000: Avg prompt throughput: …",
         "Engine 000: Latency: TTFT p50 0.200 s p95 0.290 s p99 0.298 s, "

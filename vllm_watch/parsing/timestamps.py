@@ -41,7 +41,7 @@ class Zone:
     tz: tzinfo
     """The zone itself."""
     source: str
-    """`given`, `capture`, `recording`, `outer stamp`, `arrival`, `modification time` or `assumed`."""
+    """`given`, `capture`, `recording`, `outer stamp`, `arrival`, `modification time`, `assumed`."""
 
     @property
     def assumed(self) -> bool:

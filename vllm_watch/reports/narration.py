@@ -71,7 +71,7 @@ class Narrator:
                 shape = _SHAPES[finding.severity]
                 yield f"{_clock(server, now)}  {shape} {finding.title}: {remedy}"
         for name, title in self._firing.items():
-            if name not in firing:
+            if name not in firing and state.name in _UP:
                 yield f"{_clock(server, now)}  over: {title}"
         self._firing = {name: finding.title for name, finding in firing.items()}
 
