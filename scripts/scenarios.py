@@ -33,8 +33,8 @@ _SERVER_KEYS = frozenset((
     "engines", "head", "of", "cadence",
 ))  # fmt: skip
 _LOAD_KEYS = _NUMBERS | frozenset((
-    "lines", "pause", "restart", "say", "noise", "drift", "jitter", "without", "silent", "only",
-    "engine",
+    "lines", "pause", "restart", "say", "answers", "noise", "drift", "jitter", "without",
+    "silent", "only", "engine",
 ))  # fmt: skip
 _ENDS = {
     "stop": ("APIServer", "INFO", "launcher.py:100", "[shutdown] API server: shutdown triggered"),
@@ -223,7 +223,11 @@ class _Composer:
         for index in range(count):
             self.clock += timedelta(seconds=self.cadence)
             yield from self._stats(values, index, count)
-        kept = {"lines", "pause", "restart", "say", "engine", "silent", "only", "without", "jitter"}
+            for status, number in part.get("answers", {}).items():
+                for _ in range(round(_at(number, index, count))):
+                    yield f'INFO:     127.0.0.1:40000 - "POST /v1/completions HTTP/1.1" {status} x'
+        kept = {"lines", "pause", "restart", "say", "answers", "engine", "silent", "only"}
+        kept |= {"without", "jitter"}
         self.before = {
             key: _at(value, count - 1, count) if key not in ("noise", "drift") else value
             for key, value in values.items()

@@ -103,6 +103,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "engines-missing": "note",
         "kv-override": "note",
         "prefix-caching-off": "note",
+        "http-errors": "warning",
     }
     assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
         "dead": "critical",

@@ -172,6 +172,19 @@ class HealthSettings:
     engines_missing_seconds: float = positive(60.0)
     """Seconds of work in which an engine must have written no line to be missing."""
 
+    http_seconds: float = positive(300.0)
+    """Seconds of answers over which those with an error are counted."""
+    http_failed: float = ratio(0.02)
+    """Share (0 to 1) of answers with status 500 and above from which on there is a warning."""
+    http_failed_critical: float = ratio(0.10)
+    """The same from which on it is critical."""
+    http_failed_least: int = count(5)
+    """Answers with such a status below which their share is none."""
+    http_refused: float = ratio(0.20)
+    """Share (0 to 1) of answers with status 400 to 499 from which on there is a warning."""
+    http_refused_least: int = count(20)
+    """Answers with such a status below which their share is none."""
+
     imbalance_floor: int = count(4, least=0)
     """Running requests by which engines of one server may always differ."""
     imbalance_share: float = ratio(0.50)

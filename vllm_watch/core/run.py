@@ -40,7 +40,7 @@ PROCESSING = "processing prompts"
 """Phase of the progress bar of a run of the class `LLM`, without a server."""
 HTTP_ERRORS = "http_errors"
 """Kind of the event that stands for a burst of requests answered with an error."""
-_FORGETTABLE = frozenset({"error", "spike", HTTP_ERRORS})
+_FORGETTABLE = frozenset({"error", "spike", "refused", HTTP_ERRORS})
 
 
 @dataclass(slots=True)

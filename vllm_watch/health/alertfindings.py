@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.advice import ADVICE
@@ -96,6 +97,8 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     words |= in_words(values)
     if "kv_override" in case.facts:
         words["kv_override"] = f"{case.facts['kv_override']:.0f}"
+    reasons = refusals_of(run, time) if rule.scope == "answers" else []
+    words["reasons"] = "".join(f"; {refusal_words(one, run.config)}" for one in reasons[:3])
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
     words["limit"] = _limit_text(rule, case.settings.health)

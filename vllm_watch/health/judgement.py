@@ -21,6 +21,7 @@ from vllm_watch.core.configuration import Configuration
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
+from vllm_watch.health.answers import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.facts import facts_of
 from vllm_watch.health.plan import Plan, Values
@@ -202,6 +203,7 @@ class Judgement:
         self.recorded = RecordedSignals()
         """What makes signals of rows from beside the log."""
         self._recorded: dict[tuple[str, int], Watches] = {}
+        self._answers = AnswerAlerts()
         self._sorted: tuple[int, list[Span]] = (-1, [])
 
     @property
@@ -217,13 +219,15 @@ class Judgement:
 
     def spans(self) -> list[Span]:
         """Return every alert of the run, in the order in which they fired."""
-        if self._sorted[0] != self.revision:
+        answered = self._answers.spans(self.run, self.plan)
+        revision = self.revision + self._answers.revision
+        if self._sorted[0] != revision:
             together = self._server.state.together
             lists = [marks.state.watches.spans for marks in self._engines.values()]
             lists += [together.watches.spans, together.silences]
-            lists += [watches.spans for watches in self._recorded.values()]
+            lists += [answered, *(watches.spans for watches in self._recorded.values())]
             every = [span for spans in lists for span in spans]
-            self._sorted = (self.revision, sorted(every, key=lambda span: span.fired))
+            self._sorted = (revision, sorted(every, key=lambda span: span.fired))
         return self._sorted[1]
 
     def firing(self, time: float) -> list[Span]:

@@ -32,6 +32,7 @@ DERIVED_SIGNALS = frozenset(
         *("swing", "length_used", "imbalance", "seen_share", "engines_missing"),
         *("tokens", "prompts_per_token", "running_step", "kv_step", "draft_acceptance"),
         *("not_filling", "flowing"),
+        *("http_errors", "http_failing", "http_refusing"),
     }
 )
 """Signals that are computed from samples (`signals.py`)."""
@@ -47,7 +48,7 @@ FACTS = frozenset(
 )
 """Signals that the start-up tells (`facts.py`); all others are metrics of the catalogue."""
 _COMPARISONS = ("at_least", "above", "below", "at_most")
-RECORDED_SCOPES = ("recorded", "gpu")
+RECORDED_SCOPES = ("recorded", "gpu", "answers")
 """Scopes of rules about rows from beside the log: of an engine, of a GPU."""
 SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0

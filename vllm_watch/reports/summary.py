@@ -12,6 +12,7 @@ import pandas as pd
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, run_times
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import ServerName, name_from_fields
+from vllm_watch.core.refusals import Refusal, refusals_of
 from vllm_watch.core.run import HTTP_ERRORS, Run
 from vllm_watch.core.startup import Phase, phases_of, ready_after
 from vllm_watch.core.states import ServerState
@@ -86,6 +87,8 @@ class RunSummary:
     requests: int | None
     """Inference requests answered; None where the log does not show them."""
     polls: int
+    refusals: tuple[Refusal, ...]
+    """Why requests were refused, the most frequent first."""
     errors: int
     """Error messages and tracebacks in the log; answers with an error are in `served`."""
     findings: tuple[Finding, ...]
@@ -162,6 +165,7 @@ def _run_summary(
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,
+        tuple(refusals_of(run)),
         _errors(run),
         reading.findings(server, run),
         server.stats_like if newest else None,

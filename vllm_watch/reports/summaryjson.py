@@ -58,6 +58,7 @@ def run_json(summary: RunSummary) -> Json:
             "by_status": dict(summary.served),
             "polls": summary.polls,
         },
+        "refused": [asdict(refusal) for refusal in summary.refusals],
         "times": _times(summary.times),
         "latency": _latency(summary.recorded),
         "gpus": [_gpu(gpu) for gpu in summary.recorded.gpus] or None,

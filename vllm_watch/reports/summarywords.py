@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 
 from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, short_time
 from vllm_watch.core.metrics import METRICS, Metric
+from vllm_watch.core.refusals import refusal_words
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS
@@ -39,6 +40,7 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("capacity", " · ".join(_capacity(summary))),
         ("start-up", _startup(summary)),
         ("requests", _requests(summary)),
+        ("refused", _refused(summary)),
         ("errors", f"{summary.errors:,} in the log" if summary.errors else "none in the log"),
         ("times", _times(summary)),
         ("latency", latency_words(summary.recorded)),
@@ -269,6 +271,12 @@ def _requests(summary: RunSummary) -> str:
     if summary.polls:
         parts.append(f"{summary.polls:,} polls of /metrics, /health")
     return " · ".join(parts) or "none"
+
+
+def _refused(summary: RunSummary) -> str:
+    """Return why requests were refused, with what would have been accepted."""
+    known = {**summary.config, "model": summary.model}
+    return " · ".join(refusal_words(one, known) for one in summary.refusals)
 
 
 def _tokens(summary: RunSummary) -> str:

@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.tui.endings import ERROR_KINDS
 from vllm_watch.tui.figures import clock
@@ -20,8 +21,12 @@ MOST_LINES = 600
 
 
 def error_text(run: Run, until: float, tz: tzinfo) -> str:
-    """Return the errors of a run up to a moment, from both files, in the order of their times."""
-    lines: list[str] = []
+    """Return the errors of a run up to a moment, from both files, in the order of their times.
+
+    Why requests were refused stands first, grouped and counted.
+    """
+    known = refusals_of(run, until)
+    lines = [f"refused: {refusal_words(one, run.config)}" for one in known]
     for at, moment in sorted(run.placed(), key=lambda placed: placed[0] or 0.0):
         event = moment.event
         if event.kind in ERROR_KINDS and (at is None or at <= until):

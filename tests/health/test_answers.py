@@ -1,0 +1,86 @@
+"""Answers with errors as alerts: counted over five minutes, few of them are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from vllm_watch.config import HealthSettings, Settings
+from vllm_watch.core.records import Event
+from vllm_watch.core.refusals import Refusal, refusal_words, refusals_of
+from vllm_watch.core.run import Run
+from vllm_watch.core.traffic import Traffic
+from vllm_watch.health.answers import AnswerAlerts, answer_signals
+from vllm_watch.health.plan import Planner
+from vllm_watch.health.rules import builtin_rules
+
+
+def traffic(*stretches: dict[str, int]) -> Traffic:
+    """Return answers by status, ten seconds apart from 0 on."""
+    found = Traffic()
+    for number, served in enumerate(stretches):
+        found.add(served, number * 10.0, None)
+    return found
+
+
+def last(found: Traffic) -> dict[str, float]:
+    return list(answer_signals(found, HealthSettings()))[-1][1]
+
+
+def test_shares_are_those_of_the_last_five_minutes() -> None:
+    signals = last(traffic({"500": 50}, *[{"200": 9, "503": 1}] * 40))
+    # 31 stretches lie within 300 s; the 50 failures at the beginning do not.
+    assert (signals["answered"], signals["failed"]) == (310, 31)
+    assert signals["http_failing"] == pytest.approx(0.1)
+    assert signals["http_errors"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    ("served", "too_many"),
+    [
+        ({"200": 10, "500": 4}, False),  # fewer than five
+        ({"200": 250, "500": 5}, False),  # 1.96 %
+        ({"200": 245, "500": 5}, True),  # 2 %
+        ({"404": 19}, False),  # fewer than twenty
+        ({"200": 81, "422": 20}, False),  # 19.8 %
+        ({"200": 80, "400": 10, "404": 10}, True),  # 20 %
+    ],
+)
+def test_levels(served: dict[str, int], *, too_many: bool) -> None:
+    assert (last(traffic(served))["http_errors"] >= 1) is too_many
+
+
+def test_an_alert_ends_by_itself_where_no_answer_follows() -> None:
+    run = Run(0)
+    plan = Planner(builtin_rules()).plan(Settings())
+    alerts = AnswerAlerts()
+    assert alerts.spans(run, plan) == []
+    run.traffic = traffic({"200": 10}, {"404": 30})
+    run.served.update({"404": 30})
+    (span,) = alerts.spans(run, plan)
+    assert (span.since, span.until) == (10.0, 310.0)
+    assert span.firing_at(300.0)
+    assert span.figures is not None
+    assert span.figures["refused"] == 30
+    # Asked again without news: the same ones.
+    assert alerts.spans(run, plan)[0] is span
+
+
+def refused(**fields: str | int) -> Event:
+    return Event("refused", 100.0, "text", dict(fields), "ERROR")
+
+
+def test_reasons_are_grouped_with_the_longest() -> None:
+    run = Run(0)
+    for given in (5000, 9000, 6000):
+        run.add_event(refused(reason="length", given=given, allowed=4096), None)
+    run.add_event(refused(reason="model", asked="curlew"), None)
+    assert refusals_of(run) == [
+        Refusal("length", "", 3, 9000, 4096), Refusal("model", "curlew", 1),
+    ]  # fmt: skip
+    assert refusals_of(run, 99.0) == []
+    config = {"model": "northwind/Curlew-8B"}
+    told = [refusal_words(one, config) for one in refusals_of(run)]
+    assert told == [
+        "3 × prompt too long: the longest of 9,000 tokens, 4,096 are allowed",
+        "1 × the model curlew does not exist; served is northwind/Curlew-8B",
+    ]

@@ -1,0 +1,62 @@
+"""Why requests were refused, where the log says: grouped and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vllm_watch.core.run import Run
+
+REFUSED = "refused"
+"""Kind of the events that say why a request was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Requests refused for one reason."""
+
+    reason: str
+    """`model`, `length` or `validation`, as the format files say."""
+    asked: str
+    """The model that was asked for, or the kind of request; empty where the reason has neither."""
+    count: int
+    longest: int | None = None
+    """Tokens of the longest of those that were too long."""
+    allowed: int | None = None
+    """Tokens that are allowed."""
+
+
+def refusals_of(run: Run, until: float | None = None) -> list[Refusal]:
+    """Return why requests of a run were refused up to a moment, the most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    longest: dict[tuple[str, str], int] = {}
+    allowed: dict[tuple[str, str], int] = {}
+    for at, moment in run.placed():
+        if moment.event.kind != REFUSED or (until is not None and at is not None and at > until):
+            continue
+        fields = moment.event.fields
+        key = (str(fields.get("reason", "")), str(fields.get("asked", "")))
+        counts[key] += 1
+        if isinstance(given := fields.get("given"), int):
+            longest[key] = max(given, longest.get(key, 0))
+        if isinstance(most := fields.get("allowed"), int):
+            allowed[key] = most
+    return [
+        Refusal(*key, count, longest.get(key), allowed.get(key))
+        for key, count in counts.most_common()
+    ]
+
+
+def refusal_words(refusal: Refusal, config: Mapping[str, object]) -> str:
+    """Return one reason in words, with what would have been accepted."""
+    if refusal.reason == "model":
+        served = config.get("served_model_name") or config.get("model")
+        known = f"; served is {served}" if served else ""
+        return f"{refusal.count:,} × the model {refusal.asked} does not exist{known}"
+    if refusal.reason == "length":
+        most = f" of {refusal.longest:,} tokens" if refusal.longest else ""
+        limit = f", {refusal.allowed:,} are allowed" if refusal.allowed else ""
+        longest = "the longest" if refusal.count > 1 and most else "prompt"
+        return f"{refusal.count:,} × prompt too long: {longest}{most}{limit}"
+    return f"{refusal.count:,} × {refusal.asked or 'a request'} is not valid"

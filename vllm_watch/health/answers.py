@@ -1,0 +1,93 @@
+"""Requests answered with an error, as alerts: over the last minutes, from the access lines."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+from vllm_watch.config import HealthSettings
+from vllm_watch.core.run import Run
+from vllm_watch.core.traffic import Traffic
+from vllm_watch.health.plan import Plan, Values
+from vllm_watch.health.spans import WHOLE_SERVER, Span, Watches
+
+SCOPE = "answers"
+"""Scope of rules about the answers of a whole server."""
+
+
+def answer_signals(
+    traffic: Traffic, settings: HealthSettings
+) -> Iterator[tuple[float, dict[str, float]]]:
+    """Yield the signals of each stretch of access lines, in their order.
+
+    `answered`, `refused` (status 400 to 499) and `failed` (500 and above) of the last
+    `http_seconds`; `http_failing` and `http_refusing` are their shares (0…1) of all answers, 0
+    where they are too few to tell; `http_errors` is the larger of the two ÷ its level: 1 and more
+    is too much.
+    """
+    newest: deque[tuple[float, tuple[float, ...]]] = deque()
+    for index, begin in enumerate(traffic.begins):
+        newest.append((begin, tuple(column[index] for column in traffic.counts)))
+        while newest and begin - newest[0][0] > settings.http_seconds:
+            newest.popleft()
+        good, refused, failed = (sum(counts[kind] for _, counts in newest) for kind in range(3))
+        answered = good + refused + failed
+        failing = failed / answered if failed >= settings.http_failed_least else 0.0
+        refusing = refused / answered if refused >= settings.http_refused_least else 0.0
+        over = max(failing / settings.http_failed, refusing / settings.http_refused)
+        yield (
+            begin,
+            {
+                "answered": answered,
+                "refused": refused,
+                "failed": failed,
+                "http_failing": failing,
+                "http_refusing": refusing,
+                "http_errors": over,
+            },
+        )
+
+
+class AnswerAlerts:
+    """Alerts about the answers of one run, judged anew where its requests have changed."""
+
+    def __init__(self) -> None:
+        """Start without requests."""
+        self.revision = 0
+        """Grows with every change."""
+        self._key: tuple[object, ...] = ()
+        self._spans: list[Span] = []
+
+    def spans(self, run: Run, plan: Plan) -> list[Span]:
+        """Return the alerts of a run; nothing while all of its answers were good."""
+        traffic = run.traffic
+        bad = any(status >= "400" for status in run.served)
+        newest = tuple(column[-1] for column in traffic.counts) if len(traffic) else ()
+        key = (bad, len(traffic), traffic.begins[:1], newest, id(plan)) if bad else ()
+        if key != self._key:
+            self._key, self._spans = key, _judged(traffic, plan) if bad else []
+            self.revision += 1
+        return self._spans
+
+
+def _judged(traffic: Traffic, plan: Plan) -> list[Span]:
+    health = plan.settings.health
+    watches = Watches(WHOLE_SERVER, plan.recorded[SCOPE], health.clear_samples, health.flap_seconds)
+    before = -math.inf
+    for time, signals in answer_signals(traffic, health):
+        watches.step(max(time, before), signals, idle=False)
+        before = max(time, before)
+        _keep_figures(watches, before, signals)
+    # Without further answers those of the last minutes are gone one day: so is the alert.
+    end = before + health.http_seconds
+    return [replace(one, until=end) if one.until is None else one for one in watches.spans]
+
+
+def _keep_figures(watches: Watches, time: float, signals: Values) -> None:
+    """Keep the figures of an alert at its worst: those of a stretch are nowhere else."""
+    for at, span in enumerate(watches.spans):
+        known = 0.0 if span.figures is None else span.figures["http_errors"]
+        if span.firing_at(time) and signals["http_errors"] > known:
+            watches.spans[at] = replace(span, figures=dict(signals))
