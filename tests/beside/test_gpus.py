@@ -16,11 +16,18 @@ class NVMLError(Exception):
     """As pynvml's."""
 
 
+class FunctionNotFound(NVMLError):
+    """As pynvml's, of a driver that is older than the call."""
+
+
 class Nvml:
     """Two H100s; a number in `lost` has fallen off the bus."""
 
     NVMLError = NVMLError
+    NVMLError_FunctionNotFound = FunctionNotFound
+    NVMLError_ArgumentVersionMismatch = FunctionNotFound
     NVML_CLOCK_SM = 1
+    nvmlMemory_v2 = 0x02000028
     NVML_TEMPERATURE_GPU = 0
 
     def __init__(self, count: int = 2) -> None:
@@ -42,8 +49,9 @@ class Nvml:
     def nvmlDeviceGetName(self, handle: int) -> bytes:
         return b"NVIDIA H100 80GB HBM3"
 
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(used=70_000 * MIB, total=81_559 * MIB)
+    def nvmlDeviceGetMemoryInfo(self, handle: int, version: int = 1) -> SimpleNamespace:
+        kept_by_the_driver = 0 if version == self.nvmlMemory_v2 else 600 * MIB
+        return SimpleNamespace(used=70_000 * MIB + kept_by_the_driver, total=81_559 * MIB)
 
     def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
         return SimpleNamespace(gpu=95, memory=26)
@@ -98,3 +106,15 @@ def test_the_gpus_that_the_server_may_use(visible: str, chosen: list[int]) -> No
 def test_no_gpu_is_one_line() -> None:
     with pytest.raises(GpuError, match="knows none"):
         Gpus("", Nvml(0))
+
+
+def test_a_driver_without_the_newer_call_counts_its_own_memory_as_used() -> None:
+    class Old(Nvml):
+        def nvmlDeviceGetMemoryInfo(self, handle: int, version: int = 1) -> SimpleNamespace:
+            if version != 1:
+                raise FunctionNotFound("no such function")
+            return super().nvmlDeviceGetMemoryInfo(handle)
+
+    new, _ = Gpus("0", Nvml()).rows(0.0)
+    old, _ = Gpus("0", Old()).rows(0.0)
+    assert (new[0].memory_used, old[0].memory_used) == (70_000 * MIB, 70_600 * MIB)
