@@ -1,6 +1,6 @@
 """GPUs by NVML, whose library is replaced by one that answers as it does on an H100."""
 
-# ruff: noqa: N802
+# ruff: noqa: N802, N815, N818
 from __future__ import annotations
 
 from types import SimpleNamespace
