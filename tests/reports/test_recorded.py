@@ -107,3 +107,43 @@ def test_compare_has_them(capsys: Output) -> None:
 def test_compare_has_nothing_where_nothing_was_recorded(capsys: Output) -> None:
     metrics = compared(capsys, capture("h100_baseline_eager"), capture("h100_optimised"))
     assert not [name for name in metrics if name.startswith(("ttft", "gpu"))]
+
+
+def test_an_export_has_every_row(capsys: Output) -> None:
+    assert main(["export", str(LOG), "--recorded", "-o", "-"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum(row["kind"] == "engine" for row in rows) == 35
+    # The first rows of the table are older than the log: they belong to its only run.
+    assert sum(row["kind"] == "gpu" for row in rows) == 118
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    last = [row for row in rows if row["kind"] == "engine"][-1]
+    assert (last["generated_tokens_total"], last["finished_length"]) == (2_058_628, 4_813)
+    busiest = max((row for row in rows if row["kind"] == "gpu"), key=lambda row: row["power_w"])
+    assert (busiest["gpu"], busiest["name"]) == (1, "NVIDIA H100 80GB HBM3")
+    assert busiest["running"] is None
+
+
+def test_an_export_as_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    assert main(["export", str(LOG), "--recorded", "-o", str(path), "--since", "+3m"]) == 0
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["time"] >= "2026-11-25T22:37:21"
+    assert {row["kind"] for row in rows} == {"engine", "gpu"}
+
+
+def test_an_export_as_parquet(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "rows.parquet"
+    assert main(["export", str(LOG), "--recorded", "-o", str(path)]) == 0
+    table = pq.read_table(path)
+    assert table.num_rows == 153
+    assert str(table.schema.field("ttft_s_p95").type) == "double"
+    assert str(table.schema.field("generated_tokens_total").type) == "int64"
+
+
+def test_recorded_rows_are_not_followed_and_not_resampled(capsys: Output) -> None:
+    for more in (["--follow"], ["--resample", "1min"], ["--events"]):
+        assert main(["export", str(LOG), "--recorded", "-o", "-", *more]) == 2
+        assert "--recorded" in capsys.readouterr().err

@@ -244,7 +244,13 @@ def _export(commands: Commands) -> None:
     times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
     command.add_argument("--since", metavar="TIME", help=f"from then on: {times}")
     command.add_argument("--until", metavar="TIME", help="up to then")
-    command.add_argument("--events", action="store_true", help="events instead of samples")
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--events", action="store_true", help="events instead of samples")
+    instead.add_argument(
+        "--recorded",
+        action="store_true",
+        help="what was recorded beside the logs instead: latencies, counters, GPUs",
+    )
 
 
 def _check(commands: Commands) -> None:

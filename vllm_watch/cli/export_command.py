@@ -22,6 +22,7 @@ from vllm_watch.ingest import Ingest
 from vllm_watch.reports.eventrows import EVENT_FIELDS, event_rows, event_rows_as_they_come
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
 from vllm_watch.reports.pieces import Piece, json_line
+from vllm_watch.reports.recordedrows import RECORDED_FIELDS, recorded_rows
 from vllm_watch.reports.resample import parse_step, resampled
 from vllm_watch.reports.rows import Row
 from vllm_watch.reports.spans import Beginnings, Span
@@ -90,6 +91,7 @@ class _Wanted:
     """What the options ask for."""
 
     events: bool
+    recorded: bool
     span: Span
     step: float | None
 
@@ -108,8 +110,11 @@ def _wanted(arguments: argparse.Namespace) -> _Wanted:
         except ValueError as error:
             raise CommandError(f"--resample: {error}") from None
     output = arguments.output
-    if step is not None and (arguments.events or arguments.follow):
-        other = "--events" if arguments.events else "--follow"
+    if arguments.recorded and arguments.follow:
+        raise CommandError("--recorded is of what is there: leave out it or --follow")
+    if step is not None and (arguments.events or arguments.follow or arguments.recorded):
+        named = {"--events": arguments.events, "--recorded": arguments.recorded}
+        other = next((name for name, given in named.items() if given), "--follow")
         raise CommandError(f"--resample gathers samples that are there: leave out it or {other}")
     if arguments.follow and span.until is not None:
         raise CommandError("--follow has no end: leave out it or --until")
@@ -118,7 +123,7 @@ def _wanted(arguments: argparse.Namespace) -> _Wanted:
     if output != "-" and not output.endswith(ENDINGS):
         endings = ", ".join(ENDINGS)
         raise CommandError(f"{output}: write to a name that ends in {endings}, or to -")
-    return _Wanted(arguments.events, span, step)
+    return _Wanted(arguments.events, arguments.recorded, span, step)
 
 
 def _wanted_of(
@@ -127,6 +132,9 @@ def _wanted_of(
     """Return what is wanted of logs that are read once."""
     if wanted.events:
         yield from wanted.span.of(event_rows(batches), beginnings)
+        return
+    if wanted.recorded:
+        yield from wanted.span.of(recorded_rows(batches), beginnings)
         return
     pieces = wanted.span.of_pieces(pieces_of(batches), beginnings)
     yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
@@ -164,13 +172,14 @@ class _Counted:
             CommandError: there was no row; it tells from when to when they reach.
         """
         if wanted.span and not self.rows:
-            what = "event" if wanted.events else "sample"
+            what = "event" if wanted.events else "row" if wanted.recorded else "sample"
             raise CommandError(f"no {what} between --since and --until: {told.reach()}")
 
 
 def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
     """Write rows in the format that the name of the file asks for."""
     fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
+    fields = RECORDED_FIELDS if wanted.recorded else fields
     fields = fields if wanted.step is None else STEP_FIELDS
     if name.endswith(".parquet"):
         try:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.core.naming import escaped
 from vllm_watch.reports.eventrows import EVENT_FIELDS
+from vllm_watch.reports.recordedrows import RECORDED_FIELDS, RECORDED_WHOLE
 from vllm_watch.reports.rows import Row
 
 SAMPLE_FIELDS = ("time", "server", "source", "run", "engine", *(metric.name for metric in METRICS))
@@ -98,6 +99,13 @@ def _schema(pa: Any, fields: Sequence[str]) -> Any:
         "engine": pa.string(),
         **{m.name: pa.int64() if m.name in whole else pa.float64() for m in METRICS},
     }
+    if fields == RECORDED_FIELDS:
+        numbers = {
+            name: pa.int64() if name in RECORDED_WHOLE else pa.float64()
+            for name in fields
+            if name not in types or name in RECORDED_WHOLE
+        }
+        types |= numbers | dict.fromkeys(("name", "uuid", "throttle"), pa.string())
     return pa.schema([(name, types[name]) for name in fields])
 
 

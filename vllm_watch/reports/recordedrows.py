@@ -1,0 +1,78 @@
+"""`export --recorded`: what was recorded beside logs, as records that scripts read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vllm_watch.core.recorded import FINISHED, LATENCIES, QUANTILES, THROTTLES, TOTALS
+from vllm_watch.core.recordings import Table
+from vllm_watch.core.records import Batch
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server, Store
+from vllm_watch.reports.eventrows import iso
+from vllm_watch.reports.rows import Row
+
+_NOW = ("running", "waiting", "kv_cache_usage")
+_COUNTED = (*TOTALS, *(f"finished_{reason}" for reason in FINISHED))
+_TIMES = tuple(f"{name}_{part}" for name in LATENCIES for part in (*QUANTILES, "mean"))
+_MEASURED = tuple(f"{name}_count" for name in LATENCIES)
+_GPU = ("utilization", "memory_used", "memory_total", "power_w", "temperature_c", "sm_clock_hz")
+RECORDED_FIELDS = (
+    *("time", "server", "source", "run", "kind", "engine"),
+    *(*_NOW, *_COUNTED, *_TIMES, *_MEASURED),
+    *("gpu", "name", "uuid", *_GPU, "throttle"),
+)
+"""Columns of a row, in order: an engine's, then a GPU's; docs/beside.md tells what they hold."""
+RECORDED_WHOLE = frozenset({"running", "waiting", "gpu", *_COUNTED, *_MEASURED})
+"""Columns of whole numbers."""
+
+
+def recorded_rows(batches: Iterable[Batch]) -> Iterator[Row]:
+    """Yield what was recorded beside logs that are read once: source by source, in time order."""
+    store = Store()
+    for batch in batches:
+        store.apply(batch)
+    for server in store.servers.values():
+        yield from _server_rows(server)
+
+
+def _server_rows(server: Server) -> Iterator[Row]:
+    """Yield the rows of each run, those of engines and GPUs as they came."""
+    recording = server.recording
+    for run in server.runs:
+        begin, end = server.recorded_span(run)
+        tables = [
+            *((table, "engine", engine) for engine, table in recording.engines.items()),
+            *((table, "latency line", engine) for engine, table in recording.lines.items()),
+            *((table, "gpu", gpu) for gpu, table in recording.gpus.items()),
+        ]
+        found = [
+            (table.times[index], kind, number, table, index)
+            for table, kind, number in tables
+            for index in range(*table.span(begin, end))
+            if table.times[index] < end
+        ]
+        for _, kind, number, table, index in sorted(found, key=lambda entry: entry[:3]):
+            yield _row(server, run, kind, number, table, index)
+
+
+def _row(server: Server, run: Run, kind: str, number: int, table: Table, index: int) -> Row:
+    values = table.row(index)
+    of_gpu = kind == "gpu"
+    row: Row = dict.fromkeys(RECORDED_FIELDS)
+    row |= {
+        "time": iso(table.times[index], server.tz),
+        "server": server.name,
+        "source": server.source,
+        "run": run.number,
+        "kind": kind,
+        "gpu" if of_gpu else "engine": number,
+    }
+    for name in RECORDED_FIELDS:
+        if name in values:
+            row[name] = int(values[name]) if name in RECORDED_WHOLE else values[name]
+    if of_gpu:
+        row["name"], row["uuid"] = server.recording.names.get(number, (None, None))
+        held = (why for why in THROTTLES if values.get(f"throttle_{why}"))
+        row["throttle"] = " ".join(held) or None
+    return row
