@@ -22,7 +22,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak memory clean
+.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak bench memory clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; A
 
 soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
 	@$(BIN)/python -m scripts.soak $(ARGS)
+
+bench: $(DEV)  ## every promised speed as a ratio, into benchmarks/results.md; ARGS=--quick: two minutes
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
 memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what happened; ARGS="--hours 24"
 	@$(BIN)/python -m benchmarks.memory $(ARGS)
