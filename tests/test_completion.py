@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
         (("che",), {"check"}),
         (("st",), {"status"}),
         (("wait", "--t"), {"--tz", "--timeout"}),
-        (("export", "a.log", "--re"), {"--resample"}),
+        (("export", "a.log", "--re"), {"--resample", "--recorded"}),
         (("check", "ser"), {"server one.log"}),
         (("ser",), {"server one.log"}),
         (("check", "--config", "set"), {"settings.toml"}),
