@@ -82,6 +82,8 @@ class SuddenDrop:
         """What was usual before the first of the low samples that are looked at."""
         self._low: list[float] = []
         self._clear = 0
+        self.highest = 0.0
+        """Highest throughput of the run."""
         self.active: Change | None = None
         """The drop that lasts."""
 
@@ -92,9 +94,11 @@ class SuddenDrop:
             return
         base = self.base
         if base is None:
-            share = self._trend.sudden_drop_share
+            share, self.highest = self._trend.sudden_drop_share, max(self.highest, sample.rate)
             # No median is above the highest: most samples are told without working it out.
-            if len(window) < FEWEST or sample.rate >= share * max(one.rate for one in window):
+            if sample.rate >= share * self.highest or len(window) < FEWEST:
+                return
+            if sample.rate >= share * max([one.rate for one in window]):
                 return
             base = usual(window)
         if self.active is not None:
@@ -131,7 +135,7 @@ class SuddenDrop:
         """Return a copy that further samples do not change."""
         other = SuddenDrop(self._health, self._trend)
         other.base, other._low, other._clear = self.base, self._low.copy(), self._clear
-        other.active = self.active
+        other.active, other.highest = self.active, self.highest
         return other
 
     def shift(self, seconds: float) -> None:
@@ -251,10 +255,12 @@ class NoRecovery:
     def _learn(self, window: Sequence[Busy]) -> None:
         """Remember steady minutes; such at another load end the comparison with those before."""
         tolerance = self._trend.running_tolerance
-        running = median(sample.running for sample in window)
-        near = sum(abs(sample.running - running) <= tolerance * running for sample in window)
-        if near < len(window) * STEADY_SHARE:
-            return
+        ran = sorted([sample.running for sample in window])
+        running = median(ran)
+        if max(ran[-1] - running, running - ran[0]) > tolerance * running:
+            near = sum(abs(one - running) <= tolerance * running for one in ran)
+            if near < len(window) * STEADY_SHARE:
+                return
         if self.pause is not None:
             before = self.pause.before.running
             if abs(running - before) <= tolerance * before:

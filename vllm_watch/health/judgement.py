@@ -42,6 +42,8 @@ EACH_ROWS = 8
 """Rows after which a state is kept again to begin from: judging some rows anew costs less."""
 MOST_ROWS = 4_096
 """Rows judged at once: what columns need beside the samples stays small."""
+NO_FACTS: Values = {}
+"""What the start-up tells of rows from beside the log."""
 _TOLD = -9
 """Stands before all engines of the same moment."""
 
@@ -87,7 +89,7 @@ class EngineState:
     def step(self, time: float, values: Values, facts: Values) -> None:
         """Judge one row."""
         derived = self.signals.feed(values, facts)
-        self.watches.step(time, derived, idle=derived.get("work") == 0)
+        self.watches.step(time, derived, facts, idle=derived.get("work") == 0)
         self.trend.step(time, values, facts)
         self.row += 1
 
@@ -365,7 +367,7 @@ class Judgement:
             watches = self._recorded[scope, number] = Watches(
                 engine, self.plan.recorded[scope], health.clear_samples, health.flap_seconds
             )
-        watches.step(time, signals, idle=False)
+        watches.step(time, signals, NO_FACTS, idle=False)
         self.revision += 1
         for at, span in enumerate(watches.spans):
             if span.fired == time and span.figures is None:
@@ -431,7 +433,7 @@ class Judgement:
             if start < len(one):
                 parts.append((engine, one, start))
         count = sum(len(one) - start for _, one, start in parts)
-        if count <= few_rows():
+        if count <= few_rows() * max(1, len(parts) // 4):
             self._step_together(state, parts)
         else:
             self._advance_together(state, parts)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vllm_watch.config import Settings
 from vllm_watch.health.levels import level_of
-from vllm_watch.health.rules import RECORDED_SCOPES, Rule, RuleBook, Test
+from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 Values = Mapping[str, float]
 """Signals of one sample by name; what is unknown is not among them."""
@@ -62,6 +62,14 @@ class PlannedRule:
         return not self.unless or not all(
             (value := signals.get(test.signal)) is not None and test.holds(value)
             for test in self.unless
+        )
+
+    def possible(self, facts: Values) -> bool:
+        """Tell whether it can fire by what the start-up told."""
+        return all(
+            test.signal not in FACTS
+            or ((value := facts.get(test.signal)) is not None and test.holds(value))
+            for test in self.when
         )
 
     def cleared(self, signals: Values) -> bool:

@@ -16,7 +16,6 @@ from vllm_watch.config import Settings
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.rules import FACTS
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, Span, Watches
 
 CADENCE_OF = 17
@@ -52,6 +51,16 @@ class Engine:
         self.cadence = DEFAULT_CADENCE
         self.seen: deque[tuple[float, float]] = deque(maxlen=MOST_SEEN)
         """Time and capacity of the newest samples with requests running."""
+
+    def heard(self, time: float) -> None:
+        """Take notice of a line's time."""
+        times = self.times
+        whole = len(times) == CADENCE_OF
+        # As many of each distance as before: most lines come as regularly as that.
+        alike = whole and times[1] - times[0] == time - times[-1]
+        times.append(time)
+        if not alike:
+            self.cadence = median_distance(times)
 
     def copy(self) -> Engine:
         """Return a copy that further rows do not change."""
@@ -101,8 +110,7 @@ class Rounds:
         if engine is None:
             engine = self.engines[row.engine] = Engine()
         before, engine.newest = engine.newest.running or 0.0, row
-        engine.times.append(row.time)
-        engine.cadence = median_distance(engine.times)
+        engine.heard(row.time)
         if row.running and row.usage:
             level = self.settings.advice.seen_capacity_kv
             engine.seen.append((row.time, level * row.running / row.usage))
@@ -205,12 +213,12 @@ class Together:
 
     def tell(self, time: float, facts: Values) -> None:
         """Take notice of what a line of the start-up told."""
-        self.watches.step(time, facts, idle=False)
+        self.watches.step(time, facts, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:
         """Take the next sample of an engine."""
         signals = self.rounds.feed(row, facts, capacity=self.needs_capacity(facts))
-        self.watches.step(row.time, signals, idle=False)
+        self.watches.step(row.time, signals, facts, idle=False)
         if len(self.rounds.engines) > 1 and self.plan.silence is not None:
             self.heard(row.engine, row.time)
             if row.busy and row.running is not None:
@@ -222,11 +230,7 @@ class Together:
         """Tell whether a rule asks what the samples show of the capacity: that costs most."""
         return any(
             ((hold := self.watches.holds.get(rule.number)) is not None and hold.firing)
-            or all(
-                test.signal not in FACTS
-                or ((value := facts.get(test.signal)) is not None and test.holds(value))
-                for test in rule.when
-            )
+            or rule.possible(facts)
             for rule in self._sized
         )
 

@@ -207,6 +207,9 @@ class Watches:
         """Watch an engine by `rules`."""
         self.engine = engine
         self.rules = rules
+        self._facts: Values | None = None
+        self._possible: Sequence[PlannedRule] = rules
+        """Those that can fire with `_facts`, and those that fired when these were told."""
         self.paces = {
             rule.number: Pace(rule.needed, rule.of, clear_samples, rule.seconds) for rule in rules
         }
@@ -225,6 +228,7 @@ class Watches:
         other = Watches.__new__(Watches)
         other.engine, other.rules, other.paces = self.engine, self.rules, self.paces
         other.flap_seconds = self.flap_seconds
+        other._facts, other._possible = self._facts, self._possible
         other.spans, other.holds = self.spans.copy(), self.holds.copy()
         other.row, other.rounds = self.row, self.rounds.copy()
         return other
@@ -234,10 +238,14 @@ class Watches:
         self.spans = [span.moved(seconds) for span in self.spans]
         self.holds = {number: hold.moved(seconds) for number, hold in self.holds.items()}
 
-    def step(self, time: float, signals: Values, *, idle: bool) -> None:
-        """Judge one row."""
+    def step(self, time: float, signals: Values, facts: Values, *, idle: bool) -> None:
+        """Judge one row; `facts` are those of its signals that the start-up told."""
         holds = self.holds
-        for rule in self.rules:
+        if facts is not self._facts:
+            self._facts = facts
+            firing = {number for number, hold in holds.items() if hold.firing}
+            self._possible = [r for r in self.rules if r.possible(facts) or r.number in firing]
+        for rule in self._possible:
             hold = holds.get(rule.number, AT_REST)
             row = self.row
             if rule.rule.each_round:

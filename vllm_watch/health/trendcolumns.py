@@ -239,6 +239,7 @@ class _Block:
         # No median is above the highest: most samples are told without working it out.
         begins = at[(sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])]
         low, row = np.zeros(len(self.times), bool), 0
+        drop.highest = max(drop.highest, rates.max(initial=0.0).item())
         while row < len(self.times):
             window: list[Busy] = []
             if drop.base is None:
