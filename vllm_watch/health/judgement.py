@@ -42,8 +42,6 @@ EACH_ROWS = 8
 """Rows after which a state is kept again to begin from: judging some rows anew costs less."""
 MOST_ROWS = 4_096
 """Rows judged at once: what columns need beside the samples stays small."""
-NO_FACTS: Values = {}
-"""What the start-up tells of rows from beside the log."""
 _TOLD = -9
 """Stands before all engines of the same moment."""
 
@@ -367,7 +365,7 @@ class Judgement:
             watches = self._recorded[scope, number] = Watches(
                 engine, self.plan.recorded[scope], health.clear_samples, health.flap_seconds
             )
-        watches.step(time, signals, NO_FACTS, idle=False)
+        watches.step(time, signals, idle=False)
         self.revision += 1
         for at, span in enumerate(watches.spans):
             if span.fired == time and span.figures is None:

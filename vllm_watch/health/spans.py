@@ -238,10 +238,16 @@ class Watches:
         self.spans = [span.moved(seconds) for span in self.spans]
         self.holds = {number: hold.moved(seconds) for number, hold in self.holds.items()}
 
-    def step(self, time: float, signals: Values, facts: Values, *, idle: bool) -> None:
-        """Judge one row; `facts` are those of its signals that the start-up told."""
+    def step(
+        self, time: float, signals: Values, facts: Values | None = None, *, idle: bool
+    ) -> None:
+        """Judge one row.
+
+        `facts` are those of its signals that the start-up told: what cannot fire with them is not
+        looked at. None where no rule compares any.
+        """
         holds = self.holds
-        if facts is not self._facts:
+        if facts is not None and facts is not self._facts:
             self._facts = facts
             firing = {number for number, hold in holds.items() if hold.firing}
             self._possible = [r for r in self.rules if r.possible(facts) or r.number in firing]
