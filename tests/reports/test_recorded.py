@@ -14,6 +14,8 @@ import pytest
 from vllm_watch.beside.histogram import latency_of
 from vllm_watch.beside.page import read_page
 from vllm_watch.cli import main
+from vllm_watch.core.recorded import Latency
+from vllm_watch.reports.recorded import _both
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "fixtures/recordings/h100x2_tp2"
@@ -75,6 +77,15 @@ def test_gpus_are_those_of_the_table(summary: dict[str, Any]) -> None:
         assert gpu["sm_clock_hz"]["max"] == 1.98e9
         busy = [float(row[3].removesuffix(" %")) / 100 for row in own]
         assert gpu["utilization"]["p50"] == pytest.approx(statistics.median(busy))
+
+
+def test_exact_percentiles_and_exact_means_go_together() -> None:
+    """Lines of the plug-in tell no means, the page's histograms no exact percentiles."""
+    page = {"ttft_s": Latency(0.05, 0.5, 0.7, 0.12, 90), "decode_s": Latency(1.0, 2.0, 3.0, 1.2, 9)}
+    lines = {"ttft_s": Latency(0.043, 0.41, 0.66, None, 80)}
+    both = _both(lines, page)
+    assert both["ttft_s"] == Latency(0.043, 0.41, 0.66, 0.12, 90)
+    assert both["decode_s"] == page["decode_s"]
 
 
 def test_they_are_told_in_words(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.recorded import LATENCIES, THROTTLES, Latency
@@ -63,7 +63,10 @@ def recorded_summary(server: Server, run: Run) -> RecordedSummary:
         for number, table in sorted(recording.gpus.items())
     )
     return RecordedSummary(
-        latencies_between(recording.latencies.values(), begin, end),
+        _both(
+            latencies_between(recording.lines.values(), begin, end),
+            latencies_between(recording.engines.values(), begin, end),
+        ),
         bool(recording.lines),
         tuple(gpu for gpu in gpus if gpu is not None),
     )
@@ -79,6 +82,17 @@ def latencies_between(tables: Iterable[Table], begin: float, end: float) -> dict
                 found[name].append(latency)
     together = {name: mixed(latencies) for name, latencies in found.items()}
     return {name: latency for name, latency in together.items() if latency is not None}
+
+
+def _both(lines: Mapping[str, Latency], page: Mapping[str, Latency]) -> dict[str, Latency]:
+    """Return exact percentiles from a log's lines, with means and counts from the page.
+
+    Each has what the other lacks: lines tell no means, histograms no exact percentiles.
+    """
+    found = {**page, **lines}
+    for name in lines.keys() & page.keys():
+        found[name] = replace(lines[name], mean=page[name].mean, count=page[name].count)
+    return found
 
 
 def recorded_times(recorded: RecordedSummary) -> MeanTimes | None:
