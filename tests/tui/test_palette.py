@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from rich.color import Color, ColorSystem
 from textual.theme import BUILTIN_THEMES
 
-from vllm_watch.tui.palette import DAY_THEME, THEME, roles_of
+from vllm_watch.tui.palette import DAY_THEME, SIXTEEN, THEME, roles_of, weights_of
 
 THEMES = {theme.name: theme for theme in (THEME, DAY_THEME, *BUILTIN_THEMES.values())}
 
@@ -49,3 +50,24 @@ def test_in_our_own_themes_every_word_can_be_read(theme: object) -> None:
     assert contrast(roles["muted"], roles["background"]) < 0.6 * contrast(
         roles["text"], roles["background"]
     ), "muted is quieter than text"
+
+
+def test_sixteen_colours_stay_apart_and_name_every_role() -> None:
+    numbers = {
+        role: Color.parse(color).downgrade(ColorSystem.STANDARD).number
+        for role, color in SIXTEEN.items()
+        if color != "default"
+    }
+    told = ("good", "warning", "critical", "note", "primary", "secondary", "low", "dead")
+    assert len({numbers[role] for role in told}) == len(told)
+    assert set(roles_of(THEME)) <= set(SIXTEEN), "a role without a colour would fade"
+
+
+def test_without_colours_what_is_worse_is_brighter() -> None:
+    for theme in (THEME, DAY_THEME):
+        roles = weights_of(theme)
+        far = [
+            contrast(roles[role], str(theme.background)) for role in ("good", "warning", "critical")
+        ]
+        assert far == sorted(far)
+        assert far[0] > 2

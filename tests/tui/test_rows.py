@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from tests.logs import at
-from tests.tui.screens import monitor_from, monitor_of
+from tests.tui.screens import monitor_from, monitor_of, view_at
 from vllm_watch.core.records import Batch, Event, Sample
 from vllm_watch.tui.rows import Row, Values, engine_rows, make_row
+from vllm_watch.tui.screenview import ORDERS, Choices
 
 
 def row_at(capture: str, clock: str) -> Row:
@@ -92,3 +93,21 @@ def test_a_live_row_is_as_old_as_its_arrival() -> None:
     monitor = monitor_from([batch])
     row = make_row(monitor, monitor.store.servers["a.log"], 155.0, live=True)
     assert (row.age, row.state.name) == (5.0, "busy")
+
+
+@pytest.mark.parametrize(
+    ("order", "ports"),
+    [
+        ("found", [":8003", ":8001"]),
+        ("worst", [":8003", ":8001"]),
+        ("rate", [":8001", ":8003"]),
+        ("kv", [":8001", ":8003"]),
+        ("name", [":8001", ":8003"]),
+    ],
+)
+def test_servers_stand_in_the_order_that_was_asked_for(order: str, ports: list[str]) -> None:
+    """At 08:55:20 :8003 is dead and :8001 busy."""
+    monitor = monitor_of("h100_saturated_then_killed", "h100_optimised")
+    view = view_at(monitor, "08:55:20", Choices(order=order))
+    assert [row.port for row in view.rows] == ports
+    assert set(ORDERS) == {"found", "worst", "rate", "waiting", "kv", "name"}

@@ -44,6 +44,19 @@ DAY_THEME = Theme(
 
 LEAST_CONTRAST = 4.5
 """Of text that is not large, against what it stands on (WCAG 2, level AA)."""
+SIXTEEN = {
+    "text": "#ffffff", "muted": "#aaaaaa", "faint": "#555555", "axis": "#555555",
+    "rule": "#555555", "primary": "#00aaaa", "secondary": "#ff55ff", "tertiary": "#ffff55",
+    "limit": "#aa5500", "good": "#00aa00", "low": "#5555ff", "idle": "#555555",
+    "zero": "#555555", "note": "#55ffff", "warning": "#ffff55", "critical": "#ff5555",
+    "dead": "#aa0000", "cursor": "#ffffff",
+    **dict.fromkeys(
+        ("background", "panel", "select", "band", "starting_ground", "dead_ground",
+         "critical_ground", "warning_ground", "good_ground", "note_ground", "muted_ground"),
+        "default",
+    ),
+}  # fmt: skip
+"""Roles in the sixteen colours that every terminal has: grounds stay as they are."""
 Palette = Mapping[str, str]
 """Role to `#rrggbb`, and `shading` to what the terminal can show."""
 _PALETTES: dict[tuple[object, ...], dict[str, str]] = {}
@@ -56,8 +69,20 @@ def palette_of(app: App[object]) -> dict[str, str]:
     shading = shading_of(app)
     key = (theme.name, theme.primary, theme.background, theme.dark, shading)
     if key not in _PALETTES:
-        _PALETTES[key] = {**roles_of(theme), "shading": shading}
+        more = {PLAIN: SIXTEEN, MONO: weights_of(theme)}.get(shading, {})
+        _PALETTES[key] = {**roles_of(theme), **more, "shading": shading}
     return _PALETTES[key]
+
+
+def weights_of(theme: Theme) -> dict[str, str]:
+    """Return roles told apart by how bright they are, for a screen without colours."""
+    background = Color.parse(theme.background or "#000000")
+    text = Color.parse(theme.foreground or "#ffffff")
+    shares = {
+        "good": 0.45, "low": 0.35, "warning": 0.8, "critical": 1.0, "dead": 0.6, "note": 0.6,
+        "primary": 0.55, "secondary": 0.45,
+    }  # fmt: skip
+    return {role: background.blend(text, share).hex6 for role, share in shares.items()}
 
 
 def shading_of(app: App[object]) -> str:

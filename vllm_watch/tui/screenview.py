@@ -102,6 +102,17 @@ class ScreenView:
         return self.rows[self.selected] if 0 <= self.selected < len(self.rows) else None
 
 
+ORDERS = {
+    "found": "as they were found",
+    "worst": "the worst first",
+    "rate": "the highest throughput first",
+    "waiting": "the longest queue first",
+    "kv": "the fullest KV cache first",
+    "name": "by name",
+}
+"""Orders of the servers and what they are called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What the person has chosen."""
@@ -110,5 +121,7 @@ class Choices:
     engine: int | None = None
     opened: Collection[str] = frozenset()
     filter: str = ""
+    order: str = "found"
+    """In which order the servers stand: a key of `ORDERS`."""
     chosen: bool = False
     """True once the cursor was moved; until then it goes to the worst server."""

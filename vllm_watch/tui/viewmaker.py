@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import tzinfo
 from types import MappingProxyType
@@ -75,6 +75,8 @@ class ViewMaker:
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         servers = [_silenced(row, silences) for row in self._server_rows(timeline)]
         shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
+        if choices.order != "found":
+            shown.sort(key=_ORDERS[choices.order])
         rows: list[Row] = []
         for row in shown:
             rows.append(row)
@@ -203,6 +205,24 @@ def _reading(monitor: Monitor, *, live: bool) -> str:
 def _begun(server: Server, moment: float) -> bool:
     first = server.runs[0].first_stamp
     return first is None or first <= moment
+
+
+def _worst_first(row: Row) -> tuple[int, float]:
+    worst = row.worst
+    rank = -SEVERITIES.index(worst.severity) - 1 if worst is not None else 0
+    if row.state.name == "dead":
+        rank = -len(SEVERITIES) - 1
+    return rank, -(worst.since or 0.0) if worst is not None else 0.0
+
+
+_ORDERS: Mapping[str, Callable[[Row], tuple[float | str, ...]]] = {
+    "worst": _worst_first,
+    "rate": lambda row: (-(row.values.generation_tps or 0.0),),
+    "waiting": lambda row: (-(row.values.waiting or 0.0),),
+    "kv": lambda row: (-(row.values.kv_cache_usage or 0.0),),
+    "name": lambda row: (row.model, row.port.rjust(9), row.name),
+}
+"""What servers are ordered by; those that are equal stay as they were found."""
 
 
 def _matches(row: Row, text: str) -> bool:

@@ -133,7 +133,7 @@ def _column(
         crest = max(0, 2 * EIGHTHS - part) / EIGHTHS  # the edge is a cell thick, wherever it lies
         share = fade(above, area.highest, crest)
         if area.shading == MONO:
-            canvas.put(row, place, _MONO_FILLS[weight])
+            canvas.put(row, place, _MONO_FILLS[weight], colour)
         elif area.shading == PLAIN:
             canvas.put(row, place, "█", colour)
         else:
@@ -161,7 +161,7 @@ def _haze(area: Area, column: int, part: tuple[int, int], colour: str) -> None:
     for above in range(low // EIGHTHS, (high + EIGHTHS - 1) // EIGHTHS):
         row, filled = area.row(above), high - above * EIGHTHS
         if area.shading != SMOOTH:
-            area.canvas.put(row, place, _MONO_FILLS[2], colour if area.shading == PLAIN else "")
+            area.canvas.put(row, place, _MONO_FILLS[2], colour)
         elif filled >= EIGHTHS:
             area.canvas.put(row, place, " ")
             area.canvas.shade(row, place, faint)

@@ -14,7 +14,7 @@ from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of, fill, 
 from vllm_watch.tui.charts.frame import LIMIT_REACH
 from vllm_watch.tui.charts.layers import MARK_RANK
 from vllm_watch.tui.charts.sampled import Level, levels
-from vllm_watch.tui.charts.shades import MONO
+from vllm_watch.tui.charts.shades import SMOOTH
 from vllm_watch.tui.charts.thin import thin
 from vllm_watch.tui.charts.ticks import LABEL_CELLS, axis_label, clock_ticks, round_top
 from vllm_watch.tui.charts.title import cells_of, title_pieces, write_pieces
@@ -269,7 +269,7 @@ def _label(plot: Plot, row: int, label: str) -> None:
 def _band(plot: Plot, top: float) -> None:
     """Tint what lies between the band's edges, to an eighth of a row."""
     band, tint = plot.spec.band, plot.palette.get("band", "")
-    if band is None or not tint or plot.palette.get("shading") == MONO:
+    if band is None or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
     low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
     for row in range(plot.rows):

@@ -187,7 +187,8 @@ def _title(
             pieces.append((f" {name}" if reading.marker else name, muted))
         alone = behind and len(readings) == 1  # nothing stands behind it that could move
         if value := reading.text("plain" if alone and form.values == "padded" else form.values):
-            pieces.append((" " if name else form.gap, muted))
+            close = name or (reading.marker and not form.names)
+            pieces.append((" " if close else form.gap, muted))
             pieces.append((value, reading.value_ink))
     if spec.unit and behind and form.values and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))

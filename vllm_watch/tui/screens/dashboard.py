@@ -21,7 +21,7 @@ from vllm_watch.tui.chartspecs import CHART_NAMES
 from vllm_watch.tui.layout import Layout, layout_for
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
-from vllm_watch.tui.screenview import Choices, ScreenView
+from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets.card import Card
@@ -51,6 +51,7 @@ class Dashboard(TimeKeys, Openers):
         Binding("shift+tab", "page(-1)", "pane before", show=False),
         Binding("f", "findings", "findings"),
         Binding("slash", "filter", "filter"),
+        Binding("s", "order", "order of the servers", show=False),
         Binding("escape", "clear_filter", "show all", show=False),
     ]
 
@@ -260,6 +261,7 @@ class Dashboard(TimeKeys, Openers):
             "engine": old.engine,
             "filter": old.filter,
             "chosen": old.chosen,
+            "order": old.order,
             **changes,
         }
         self._choices = Choices(opened=frozenset(self._opened), **values)  # type: ignore[arg-type]
@@ -291,6 +293,13 @@ class Dashboard(TimeKeys, Openers):
         findings = self.query_one(Findings)
         findings.can_focus = self._full
         self.set_focus(findings if self._full else self._top())
+
+    def action_order(self) -> None:
+        """Put the servers into the next order."""
+        names = list(ORDERS)
+        order = names[(names.index(self._choices.order) + 1) % len(names)]
+        self._set(order=order)
+        self.notify(f"servers: {ORDERS[order]}", timeout=3, markup=False)
 
     def action_filter(self) -> None:
         """Ask for a part of a server's name or state."""
