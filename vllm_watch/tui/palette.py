@@ -50,11 +50,7 @@ SIXTEEN = {
     "limit": "#aa5500", "good": "#00aa00", "low": "#5555ff", "idle": "#555555",
     "zero": "#555555", "note": "#55ffff", "warning": "#ffff55", "critical": "#ff5555",
     "dead": "#aa0000", "cursor": "#ffffff",
-    **dict.fromkeys(
-        ("background", "panel", "select", "band", "starting_ground", "dead_ground",
-         "critical_ground", "warning_ground", "good_ground", "note_ground", "muted_ground"),
-        "default",
-    ),
+    **dict.fromkeys(("background", "panel", "select", "band"), "default"),
 }  # fmt: skip
 """Roles in the sixteen colours that every terminal has: grounds stay as they are."""
 Palette = Mapping[str, str]
@@ -69,8 +65,14 @@ def palette_of(app: App[object]) -> dict[str, str]:
     shading = shading_of(app)
     key = (theme.name, theme.primary, theme.background, theme.dark, shading)
     if key not in _PALETTES:
-        more = {PLAIN: SIXTEEN, MONO: weights_of(theme)}.get(shading, {})
-        _PALETTES[key] = {**roles_of(theme), **more, "shading": shading}
+        roles = roles_of(theme)
+        more: dict[str, str] = {}
+        if shading == PLAIN:
+            grounds = [role for role in roles if role.endswith("_ground")]
+            more = {**SIXTEEN, **dict.fromkeys(grounds, "default")}
+        elif shading == MONO:
+            more = weights_of(theme)
+        _PALETTES[key] = {**roles, **more, "shading": shading}
     return _PALETTES[key]
 
 
