@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -180,3 +181,39 @@ def test_coarsening_an_old_run_halves_it_and_keeps_its_figures() -> None:
     assert series.figures("waiting") == figures
     assert figures.high == 2_999
     assert series.cadence == 10.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 30), st.integers(0, 99)), max_size=120),
+    st.sets(st.integers(0, 120), max_size=5),
+    st.booleans(),
+)
+def test_samples_put_in_as_columns_are_those_put_in_one_by_one(
+    steps: list[tuple[float, int]], cuts: set[int], bounded: bool
+) -> None:
+    keep = Keep(300.0, 1_000, (Tier(60.0, 10), Tier(600.0, 10))) if bounded else None
+    single, whole, time = Series(keep), Series(keep), 1e9
+    times, columns = array("d"), {"running": array("d"), "generation_tps": array("d")}
+
+    def put() -> None:
+        whole.extend(times[:], {name: column[:] for name, column in columns.items()})
+        for column in (times, *columns.values()):
+            del column[:]
+
+    for number, (step, running) in enumerate(steps):
+        time += step - 3  # now and then back
+        values = {"running": float(running)} if running % 7 else {"generation_tps": math.inf}
+        single.append(time, values)
+        times.append(time)
+        for name, column in columns.items():
+            column.append(values.get(name, math.nan))
+        if number in cuts:
+            put()
+    put()
+    assert whole.samples == single.samples == len(steps)
+    assert whole.figures("running") == single.figures("running")
+    if not bounded:
+        assert whole.times == single.times
+        every = range(len(steps))
+        assert [whole.sample(at) for at in every] == [single.sample(at) for at in every]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.records import Event, FieldValue, Requests, Sample
+from vllm_watch.core.records import Event, FieldValue, Requests, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
@@ -131,17 +131,37 @@ class Run:
 
     def add_sample(self, sample: Sample, arrived: float | None) -> None:
         """Put a sample into its engine's series."""
-        series = self.series.get(sample.engine)
-        if series is None:
-            ready = None if self.judge is None else partial(self.judge, self)
-            series = self.series[sample.engine] = Series(self.keep, ready)
-            self.series = dict(sorted(self.series.items()))
-        series.append(sample.time, sample.values)
+        self._series(sample.engine).append(sample.time, sample.values)
         if sample.writer:
             self.writers.setdefault(sample.engine, set()).add(sample.writer)
-        if arrived is not None:
-            self.seen[sample.engine] = max(arrived, self.seen.get(sample.engine, 0.0))
+        self._saw(sample.engine, arrived)
         self.stamp(sample.time)
+
+    def add_table(self, table: SampleTable, arrived: float | None) -> None:
+        """Put many samples into their engines' series."""
+        places: dict[int, list[int]] = {}
+        for at, engine in enumerate(table.engines):
+            places.setdefault(engine, []).append(at)
+        for engine, chosen in places.items():
+            part = table.chosen(chosen) if len(places) > 1 else table
+            self._series(engine).extend(part.times, part.columns)
+            if writers := {*filter(None, part.writers)}:
+                self.writers.setdefault(engine, set()).update(writers)
+            self._saw(engine, arrived)
+        for time in (table.times[0], min(table.times), max(table.times)):
+            self.stamp(time)
+
+    def _series(self, engine: int) -> Series:
+        series = self.series.get(engine)
+        if series is None:
+            ready = None if self.judge is None else partial(self.judge, self)
+            series = self.series[engine] = Series(self.keep, ready)
+            self.series = dict(sorted(self.series.items()))
+        return series
+
+    def _saw(self, engine: int, arrived: float | None) -> None:
+        if arrived is not None:
+            self.seen[engine] = max(arrived, self.seen.get(engine, 0.0))
 
     def add_event(self, event: Event, arrived: float | None) -> None:
         """Keep an event; a line that continues the error before it joins that."""

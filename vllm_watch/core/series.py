@@ -101,6 +101,25 @@ class Series:
         self._thin()
         return self._newest
 
+    def extend(self, times: array[float], columns: Mapping[str, array[float]]) -> None:
+        """Put many samples in their places, given as columns; NaN is an absent value."""
+        start = len(self.times)
+        steady = times.tolist() == sorted(times)
+        if not steady or (start and times and times[0] < self.times[-1]):
+            for at, time in enumerate(times):
+                self.append(time, {name: column[at] for name, column in columns.items()})
+            return
+        self.times.extend(times)
+        for name in columns:
+            if name not in self.columns:
+                self.columns[name] = array("d", [math.nan]) * start
+        for name, known in self.columns.items():
+            fresh = columns.get(name)
+            known.extend(array("d", [math.nan]) * len(times) if fresh is None else _finite(fresh))
+        self.unjudged = min(self.unjudged, start)
+        self._newest = len(self.times) - 1
+        self._thin()
+
     def amend(self, values: Mapping[str, float]) -> None:
         """Add the values of a companion line to the sample that was put in last."""
         if not self.times:
@@ -311,6 +330,13 @@ def envelope(series: Series, metric: str, start: int, stop: int) -> Iterator[Pie
     for index, mean in zip(range(start, stop), means, strict=True):
         low, high = series.extremes(metric, index) or (None, None)
         yield Piece(series.times[index], series.written(index, math.inf), mean, low, high)
+
+
+def _finite(column: array[float]) -> array[float]:
+    """Return a column whose values are all finite or NaN."""
+    if math.isfinite(sum(column)):
+        return column
+    return array("d", [value if math.isfinite(value) else math.nan for value in column])
 
 
 def median_distance(times: Sequence[float]) -> float:

@@ -15,7 +15,18 @@ from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_
 from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
-from vllm_watch.core.records import Amendment, Batch, Event, Looked, Record, Requests, Sample, Stage
+from vllm_watch.core.records import (
+    Amendment,
+    Batch,
+    Event,
+    Looked,
+    Record,
+    Requests,
+    RequestTable,
+    Sample,
+    SampleTable,
+    Stage,
+)
 from vllm_watch.core.run import Run
 
 Judge: TypeAlias = "Callable[[Server, Run], None]"
@@ -201,8 +212,13 @@ class Store:
             if batch.newest_stamp is not None:
                 behind = batch.arrived - batch.newest_stamp
                 server.skew = behind if abs(behind) > SKEW_TOLERATED else 0.0
-        for record in batch.records:
-            self._apply_record(server, record, server.log_time(batch.arrived))
+        arrived = server.log_time(batch.arrived)
+        for item in batch.items:
+            if isinstance(item, SampleTable):
+                self._apply_table(server, item, arrived)
+                continue
+            for record in item.singles() if isinstance(item, RequestTable) else (item,):
+                self._apply_record(server, record, arrived)
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
         self._arrive(server, batch)
@@ -287,6 +303,12 @@ class Store:
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""
         self.looked = looked
+
+    def _apply_table(self, server: Server, table: SampleTable, arrived: float | None) -> None:
+        server.records += len(table)
+        if len(table):
+            server._newest_engine = table.engines[-1]
+            server.numbered(table.run).add_table(table, arrived)
 
     def _apply_record(self, server: Server, record: Record, arrived: float | None) -> None:
         server.records += 1
