@@ -31,6 +31,11 @@ def almost_stats(path: Path, size: int) -> None:
     _filled(path, size, b"".join(lines))
 
 
+def endless(path: Path, size: int) -> None:
+    """One line of stats lines without end."""
+    _filled(path, size, stats_line(0, 1, now=1_763_884_800.0).encode().rstrip() + b" ")
+
+
 def jumping(path: Path, size: int) -> None:
     """Stamps jump over the whole year."""
     chance = random.Random(2)
@@ -55,15 +60,13 @@ def future(path: Path, size: int) -> None:
         file.write(stats_line(0, 1, now=1_798_700_000.0).encode())
 
 
-BAD: dict[str, Callable[[Path, int], None]] = {
-    "no newline at all": lambda path, size: _filled(path, size, b"x" * 997 + b" "),
-    "one line, a stats line without end": lambda path, size: _filled(
-        path, size, stats_line(0, 1, now=1_763_884_800.0).encode().rstrip() + b" "
-    ),
-    "NUL bytes only": lambda path, size: _filled(path, size, b"\0" * 4096),
-    "each line almost a stats line": almost_stats,
-    "stamps that jump": jumping,
-    "64 engines": engines,
-    "a sample from the future": future,
+BAD: dict[str, tuple[Callable[[Path, int], None], bool]] = {
+    "no newline at all": (lambda path, size: _filled(path, size, b"x" * 997 + b" "), False),
+    "one line, a stats line without end": (endless, False),
+    "NUL bytes only": (lambda path, size: _filled(path, size, b"\0" * 4096), False),
+    "each line almost a stats line": (almost_stats, True),
+    "stamps that jump": (jumping, True),
+    "64 engines": (engines, True),
+    "a sample from the future": (future, False),
 }
-"""What each is, and what writes it."""
+"""What each is, what writes it, and whether a log of nothing but stats lines is its measure."""

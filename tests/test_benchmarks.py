@@ -47,7 +47,7 @@ def test_a_line_of_the_live_writer_is_a_sample(tmp_path: Path) -> None:
 
 
 def test_bad_logs_have_about_the_size_that_was_asked_for(tmp_path: Path) -> None:
-    for name, make in badlogs.BAD.items():
+    for name, (make, _) in badlogs.BAD.items():
         path = tmp_path / "bad.log"
         make(path, 1 << 20)
         assert 0.5 < path.stat().st_size / (1 << 20) < 2.6, name

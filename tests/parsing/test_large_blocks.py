@@ -223,3 +223,32 @@ def test_what_stands_between_usual_beginning_and_end_must_be_an_address() -> Non
     assert [record for record in scan.records if isinstance(record, Requests)] == [
         Requests(None, {"200": 80}, 0)
     ]
+
+
+def test_a_line_without_end_is_passed_over_after_so_many_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scanning, "MOST_ENVELOPES", 5)
+    head = b"INFO 11-23 09:00:0%d [loggers.py:310]"
+    run_in = b"".join(STATS.rstrip() % (head % n, 0, n, 0, 0, 0, 0, 0, b"") for n in range(9))
+    after = STATS % (b"INFO 11-23 09:00:11 [loggers.py:310]", 0, 7, 0, 0, 0, 0, 0, b"")
+
+    samples, _, _ = told([reader().scan(run_in + b"\n" + after)])
+
+    assert len(samples) == 5 + 1
+
+
+@pytest.mark.usefixtures("eager")
+def test_shapes_that_come_seldom_are_not_learnt() -> None:
+    one = reader()
+    head = b"INFO 11-23 09:00:00 [loggers.py:310]"
+    odd = [
+        STATS % (head, 0, 1, 2, 3, 4, 5, 6, b", %b: 1" % bytes([97 + n // 26, 97 + n % 26]))
+        for n in range(400)
+    ]
+    scan = one.scan(b"".join(odd * 2))
+    assert len(scan.records) == 800
+    assert one._known is not None
+    assert not one._known._shapes
+    one.scan(b"".join(odd[:1] * 9))
+    assert len(one._known._shapes) == 1

@@ -120,7 +120,7 @@ class LargeBlocks:
             if at in piece.gaps:
                 for gap in piece.gaps[at]:
                     answer = answers[gap.form]
-                    counts[answer] = counts.get(answer, 0) + gap.count
+                    counts[answer] = counts.get(answer, 0) + gap.size
             stamp, found = piece.stamps[at], piece.rows.get(at)
             if stamp is None:
                 continue
@@ -162,7 +162,7 @@ class LargeBlocks:
         size = 0
         for at, line in enumerate(lines):
             for gap in gaps.get(at, ()):
-                count = gap.count
+                count = gap.size
                 if whole:  # an access line ends a traceback: one of them is put back
                     pieces.append(self._sieve.example(gap.form))
                     size += len(pieces[-1])

@@ -15,8 +15,12 @@ from vllm_watch.parsing.shapes import STATS_LIKE, Place, Shape, shape_of
 
 NOTHING = -1
 """A line that says nothing at all, not even when it was written."""
-_MOST_SHAPES = 8
+_MOST_ALIKE = 8
 """Shapes of stats lines that differ in their digits alone: processes, API servers."""
+_MOST_SHAPES = 256
+"""Shapes of stats lines in all: to learn one takes as long as to read a hundred lines."""
+_OFTEN = 4
+"""A shape is learnt when it comes for this time."""
 _NEITHER = (b".py:", b'{"', b"\r", b"\0")
 """What a line that is known by its shape must not hold, an envelope's own end aside."""
 
@@ -33,6 +37,8 @@ class KnownLines:
         self._dull = dull
         self._silent = silent
         self._shapes: dict[bytes, list[Shape]] = {}
+        self._times: dict[bytes, int] = {}
+        """How often lines of a shape were read that is not known yet."""
         self._nothing: set[bytes] = set()
         self._heads: dict[int, dict[bytes, int]] = {}
         """By length: beginnings of lines of which the rest is not the server's own word."""
@@ -69,8 +75,8 @@ class KnownLines:
             return
         if len(place.line) > LONGEST or not isinstance(record, Sample | Amendment):
             return
-        known = self._shapes.setdefault(place.line.translate(None, DIGITS), [])
-        if len(known) >= _MOST_SHAPES or not self._is_simple(place):
+        key = place.line.translate(None, DIGITS)
+        if not self._is_usual(key) or not self._is_simple(place):
             return
         found = self._formats.plan_of(envelope.file, body)
         if found is None:
@@ -86,7 +92,7 @@ class KnownLines:
             stats_like=place.line.count(STATS_LIKE),
         )
         if shape is not None:
-            known.append(shape)
+            self._shapes.setdefault(key, []).append(shape)
 
     def learn_nothing(self, lines: Sequence[bytes]) -> None:
         """Learn the lines of a text that was read in full which can say nothing."""
@@ -95,6 +101,15 @@ class KnownLines:
                 continue
             if PROTOCOL not in line and self.is_plain(line):
                 self._nothing.add(line.translate(ZEROS))
+
+    def _is_usual(self, key: bytes) -> bool:
+        """Tell whether a shape of stats lines comes often enough, and may still be learnt."""
+        if len(self._shapes) >= _MOST_SHAPES or len(self._shapes.get(key, ())) >= _MOST_ALIKE:
+            return False
+        if len(self._times) >= MOST:
+            self._times.clear()
+        self._times[key] = self._times.get(key, 0) + 1
+        return self._times[key] >= _OFTEN
 
     def _is_simple(self, place: Place, length: int | None = None) -> bool:
         """Tell whether a line (up to `length`) is an envelope and a message and nothing else."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 32_768
 """Bytes of a message that are looked at; what follows in the same line is passed over."""
 
+MOST_ENVELOPES = 1_000
+"""Messages of other processes that may run into one line; what follows in it is passed over."""
+
 LARGE_BLOCK = 256 * 1024
 """Bytes of a block from which on it may be read as a large one."""
 
@@ -76,6 +79,8 @@ class _Walk:
     line_end: int = 0
     after: int = 0
     """Where the newest envelope ended."""
+    envelopes: int = 0
+    """How many were read in this line."""
     counted: int = 0
     """Up to where requests have been counted."""
     opaque_end: int = 0
@@ -85,6 +90,7 @@ class _Walk:
 
     def enter(self, position: int) -> None:
         """Go on to the line at `position`."""
+        self.envelopes = 0
         self.line_start = self.block.rfind(b"\n", self.line_end, position) + 1
         end = self.block.find(b"\n", position)
         self.line_end = len(self.block) if end < 0 else end
@@ -226,6 +232,9 @@ class Scanner:
         end = anchor.end()
         head = max(walk.line_start, walk.after, end - LONGEST_HEAD)
         walk.after = end  # an envelope holds no other's end: many anchors in a row are cheap
+        walk.envelopes += 1
+        if walk.envelopes > MOST_ENVELOPES:
+            return walk.line_end
         envelope = self._formats.envelope.read(block[head:end])
         if envelope is None:
             return end

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -43,15 +43,14 @@ _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that may stand in an address: no blank, no quote, and hardly a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """Usual lines that stood before a line of what is left."""
 
     line: int
     """Number of that line, from 0; the number of all lines for those behind the last."""
     form: int
     """Which form they have: an index of `Sieve.answers`."""
-    count: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,6 @@ class Sifted:
     rest: bytes
     """All other lines, in order; the last one may lack its newline."""
     gaps: list[Gap]
-    """In order."""
     lines: int
     """Newlines in the whole block."""
 
@@ -176,15 +174,15 @@ class Sieve:
         return found
 
     def _gaps(self, forms: NDArray[np.int8], left: Ints) -> list[Gap]:
-        taken = np.flatnonzero(forms >= 0)
-        if not len(taken):
-            return []
-        kinds = len(self._forms)
-        place = np.searchsorted(left, taken) * kinds + forms[taken]
-        counts = np.bincount(place)
-        there = np.flatnonzero(counts)
-        pairs = zip(there.tolist(), counts[there].tolist(), strict=True)
-        return [Gap(*divmod(at, kinds), count) for at, count in pairs]
+        found: list[Gap] = []
+        ends = np.append(left, len(forms))
+        for form in np.flatnonzero(np.bincount(forms[forms >= 0])).tolist():
+            before = np.concatenate(([0], np.cumsum(forms == form)))[ends]
+            counts = np.diff(before, prepend=0)
+            lines = np.flatnonzero(counts)
+            pairs = zip(lines.tolist(), counts[lines].tolist(), strict=True)
+            found += [Gap(line, form, count) for line, count in pairs]
+        return found
 
     def _learn(self, rest: bytes) -> bool:
         """Learn further forms from what is left of a block; return whether there were any."""
