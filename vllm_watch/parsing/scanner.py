@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from vllm_watch.core.recorded import EngineRow
-from vllm_watch.core.records import Amendment, Event, Item, Record, Sample, SampleTable, records_of
+from vllm_watch.core.records import Event, Item, Record, Sample, records_of
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
+from vllm_watch.parsing.completing import add_record
 from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
@@ -172,7 +172,7 @@ class Scanner:
 
     def add(self, scan: Scan, record: Record) -> None:
         """Put a record into a scan; a companion line goes into the stats line just before it."""
-        _add(scan.items, record)
+        add_record(scan.items, record)
 
     def walk(self, scan: Scan, text: bytes, removed: Sequence[Removed] = ()) -> None:
         """Read a text of whole lines, from which access lines were `removed`, into a scan.
@@ -255,7 +255,7 @@ class Scanner:
         if record is not None or time != stamp:
             self._count_requests(walk, walk.line_start, stamp)
         if record is not None:
-            _add(walk.scan.items, record)
+            add_record(walk.scan.items, record)
             walk.scan.stats_like -= isinstance(record, Sample)
         elif STATS_LIKE in whole and self._formats.is_cut(envelope.file, whole):
             walk.scan.damaged += 1
@@ -379,31 +379,3 @@ def _segment_end(block: bytes, position: int) -> int:
     most = min(len(block), position + LONGEST_MESSAGE)
     ends = (block.find(mark, position, most) for mark in (b"\r", b"\n"))
     return min((end for end in ends if end >= 0), default=most)
-
-
-def _add(records: list[Item], record: Record) -> None:
-    """Append a record; a companion line goes into the stats line just before it."""
-    at = len(records) - 1
-    if at > 0 and isinstance(records[at], EngineRow):
-        at -= 1  # a latency line between the two
-    if isinstance(record, Amendment):
-        if not (at >= 0 and _amend(records, at, record)):
-            records.append(record)
-        return
-    if isinstance(record, EngineRow) and record.preemptions is not None:
-        added = Amendment({"preemptions": float(record.preemptions)}, record.engine)
-        if not (at >= 0 and _amend(records, at, added)):
-            records.append(added)
-    records.append(record)
-
-
-def _amend(records: list[Item], at: int, added: Amendment) -> bool:
-    """Complete the stats line at a place by a companion line, if it is its own."""
-    newest = records[at]
-    if isinstance(newest, SampleTable) and added.engine in (None, newest.engines[-1]):
-        newest.complete(added.values)
-        return True
-    if isinstance(newest, Sample) and added.engine in (None, newest.engine):
-        records[at] = replace(newest, values={**newest.values, **added.values})
-        return True
-    return False
