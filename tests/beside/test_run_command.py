@@ -149,6 +149,32 @@ def test_nothing_is_left_of_a_server_whatever_it_does(
     assert process.returncode in (0, 137)
 
 
+def test_a_second_signal_kills_at_once(tmp_path: Path, run: Run, port: int) -> None:
+    """It ignores the first one, and the time of grace is longer than the test's patience."""
+    process = run(port, "deaf", options=("--grace", "1h"))
+    log = log_of(tmp_path, port)
+    until(lambda: log.exists() and "Engine 000" in log.read_text())
+    pids = written_pids(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 137
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def test_a_closed_terminal_leaves_a_server_that_is_to_be_left(
+    tmp_path: Path, run: Run, port: int
+) -> None:
+    process = run(port, options=("--on-exit", "leave"))
+    log = log_of(tmp_path, port)
+    until(lambda: log.exists() and "Engine 000" in log.read_text())
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    (pid,) = written_pids(tmp_path)
+    assert alive(pid)
+
+
 def test_waiting_leaves_the_server(tmp_path: Path, run: Run, port: int) -> None:
     process = run(port, options=("--wait",))
     _, said = process.communicate(timeout=PATIENCE)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests import serverlog
 from tests.logs import formats
@@ -253,3 +255,29 @@ def test_a_counter_that_fell_gives_no_rate(tmp_path: Path) -> None:
     beside(log, row(T0 + 60, 1000) + row(T0 + 70, 10) + row(T0 + 80, 20))
     (server,) = read(log)
     assert server.run.series[0].values("generation_tps", 0, 3) == [None, None, 1.0]
+
+
+CAPTURE = Path(__file__).parents[2] / "fixtures/recordings/h100x2_tp2"
+
+
+@given(
+    ending=st.sampled_from([".metrics.jsonl", "_gpu.csv"]),
+    cuts=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=12)), min_size=1, max_size=6),
+)
+@settings(max_examples=60)
+def test_a_damaged_recording_gives_fewer_rows_and_no_error(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, cuts: list[tuple[float, bytes]]
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    text = serverlog.begun(T0) + serverlog.ready(T0 + 30) + serverlog.busy(T0 + 100)
+    log = serverlog.write(folder, text, modified=T0 + 100)
+    data = next(CAPTURE.glob(f"*{ending}")).read_bytes()
+    for place, written in cuts:
+        at = int(place * len(data))
+        data = data[:at] + written + data[at + len(written) :]
+    log.with_name(log.name.removesuffix(".log") + ending).write_bytes(data)
+    (server,) = read(log)
+    assert len(server.run.series[0]) == 4
+    found = server.recording
+    rows = sum(map(len, (*found.engines.values(), *found.gpus.values())))
+    assert rows <= (35 if ending == ".metrics.jsonl" else 118) + len(cuts)

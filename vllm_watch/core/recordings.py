@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, Latency, Recorded
@@ -196,42 +196,55 @@ def mixed(latencies: Iterable[Latency]) -> Latency | None:
     means = [latency.mean * latency.count for latency in known if latency.mean is not None]
     exact = len(means) == len(known)
     return Latency(
-        **{part: _mixed_quantile(known, share) for part, share in QUANTILES.items()},
+        **_mixed_quantiles(known),
         mean=math.fsum(means) / count if exact else None,
         count=count,
     )
 
 
-def _mixed_quantile(latencies: list[Latency], share: float) -> float | None:
-    """Return where the mixture reaches a share, by halving."""
-    curves = [(latency.count, points) for latency in latencies if (points := _curve(latency))]
-    every = sum(count for count, _ in curves)
-    highest = max((points[-1][0] for _, points in curves), default=0.0)
-    if share > min((points[-1][1] for _, points in curves), default=0.0):
-        return None  # some interval does not tell so high a percentile
-    low, high = 0.0, highest
-    for _ in range(50):
-        middle = (low + high) / 2
-        below = sum(count * _share_below(points, middle) for count, points in curves)
-        if below >= share * every:
-            high = middle
-        else:
-            low = middle
-    return round(high, 6)
+def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
+    """Return where the mixture reaches each percentile; None where some interval lacks it."""
+    told = [part for part in QUANTILES if all(getattr(one, part) is not None for one in latencies)]
+    found: dict[str, float | None] = dict.fromkeys(QUANTILES)
+    every = sum(latency.count for latency in latencies)
+    wanted = [(QUANTILES[part] * every, part) for part in told]
+    level, density, at = 0.0, 0.0, 0.0
+    for seconds, change, jump in sorted(_steps(latencies)):
+        gained = density * (seconds - at)
+        while wanted and density > 0 and wanted[0][0] <= level + gained:
+            target, part = wanted.pop(0)
+            found[part] = round(at + (target - level) / density, 6)
+        level += gained
+        while wanted and wanted[0][0] <= level + jump * (1 + _ROUNDING):
+            found[wanted.pop(0)[1]] = round(seconds, 6)
+        level, density, at = level + jump, density + change, seconds
+    for _, part in wanted:  # the last one, but for the rounding of sums
+        found[part] = round(at, 6)
+    return found
 
 
-def _curve(latency: Latency) -> list[tuple[float, float]]:
-    """Return seconds and the share below them, rising."""
-    known = ((getattr(latency, part), share) for part, share in QUANTILES.items())
-    return [(seconds, share) for seconds, share in known if seconds is not None]
+_ROUNDING = 1e-9
+_NARROW = 1e-9
+"""Seconds below which two percentiles of an interval are one."""
 
 
-def _share_below(points: list[tuple[float, float]], seconds: float) -> float:
-    """Return the share of an interval's measurements below some seconds."""
-    before = (0.0, 0.0)
-    for point in points:
-        if seconds < point[0]:
-            width = point[0] - before[0]
-            return before[1] + (point[1] - before[1]) * (seconds - before[0]) / width
-        before = point
-    return before[1] if seconds == before[0] else 1.0
+def _steps(latencies: Iterable[Latency]) -> Iterator[tuple[float, float, float]]:
+    """Yield where the density of the mixture changes, by how much, and what lies just there.
+
+    Each interval is straight lines through 0 and its percentiles; what is beyond its last one
+    lies at that.
+    """
+    for latency in latencies:
+        before, below = 0.0, 0.0
+        for part, share in QUANTILES.items():
+            seconds = getattr(latency, part)
+            if seconds is None:
+                continue
+            mass, width = latency.count * (share - below), seconds - before
+            if width > _NARROW:
+                yield before, mass / width, 0.0
+                yield seconds, -mass / width, 0.0
+            else:
+                yield seconds, 0.0, mass
+            before, below = seconds, share
+        yield before, 0.0, latency.count * (1 - below)

@@ -36,6 +36,8 @@ class RecordedSignals:
     def __init__(self) -> None:
         """Start without rows."""
         self._compared: dict[int, float] = {}
+        self._seen = 0
+        self._without = False
 
     def of_engine(
         self, row: EngineRow, run: Run, recording: Recording, settings: Settings
@@ -46,7 +48,7 @@ class RecordedSignals:
             latency = row.latencies.get(name)
             if latency is not None:
                 signals |= _slo_signals(short, latency, settings)
-        if any(moment.event.kind == "no_stats" for moment in run.moments):
+        if self._is_without(run):
             signals["recorded_only"] = 1.0
         elif row.origin == "page" and row.time - self._compared.get(row.engine, 0.0) >= _EVERY:
             self._compared[row.engine] = row.time
@@ -54,6 +56,13 @@ class RecordedSignals:
             if series is not None and table is not None:
                 signals |= difference(series, table, row.time)
         return signals
+
+    def _is_without(self, run: Run) -> bool:
+        """Tell whether a run writes no stats lines; each event is looked at once."""
+        fresh = run.moments[self._seen :]
+        self._seen = len(run.moments)
+        self._without = self._without or any(m.event.kind == "no_stats" for m in fresh)
+        return self._without
 
     def of_gpu(self, row: GpuRow, run: Run, recording: Recording) -> dict[str, float]:
         """Return the signals of a GPU's row."""
