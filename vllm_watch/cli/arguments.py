@@ -310,7 +310,9 @@ def _summary(commands: Commands) -> None:
     )
     add_paths(command)
     add_price(command)
-    add_forms(command)
+    add_forms(command).add_argument(
+        "--flags", action="store_true", help="as the next start: its `vllm serve` line, with why"
+    )
 
 
 def _compare(commands: Commands) -> None:

@@ -70,7 +70,8 @@ def _sides(reading: Reading, baseline: str) -> list[Side]:
         CommandError: the baseline tells nothing, or nothing else was given.
     """
     from vllm_watch.reports.comparison import side_of
-    from vllm_watch.reports.summary import summary_of, tells
+    from vllm_watch.reports.reading import tells
+    from vllm_watch.reports.summary import summary_of
 
     sides = {}
     for server in reading.servers:

@@ -107,8 +107,9 @@ def _price_of(text: str) -> float:
 _price_of.__name__ = "price above 0 (such as 3.89)"
 
 
-def add_forms(command: Parser) -> None:
-    """Add the forms in which a result is written."""
+def add_forms(command: Parser) -> argparse._MutuallyExclusiveGroup:
+    """Add the forms in which a result is written; return their group: one at a time."""
     forms = command.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
     forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")
+    return forms

@@ -6,11 +6,15 @@ import argparse
 import json
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED
+
+if TYPE_CHECKING:
+    from vllm_watch.reports.reading import Reading
 
 WIDTH = 100
 """Columns where there is no terminal, and at most: longer lines do not read well."""
@@ -20,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the summary of the given logs."""
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     reading = read_logs(arguments.paths, settings)
+    if arguments.flags:
+        return _next_starts(reading)
     from vllm_watch.reports.summary import summarise
     from vllm_watch.reports.summaryjson import summary_json
     from vllm_watch.reports.summarytext import summary_markdown, summary_text
@@ -34,6 +40,23 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for line in summary_text(summaries, zone, width(), painter(arguments)):
             write(line)
+    sys.stdout.flush()
+    return FAILED if reading.unread else DONE
+
+
+def _next_starts(reading: Reading) -> int:
+    """Write how to start each server next time."""
+    from vllm_watch.reports.nextstart import next_start
+    from vllm_watch.reports.nextstarttext import next_start_text
+    from vllm_watch.reports.reading import tells
+
+    starts = (
+        next_start(server.name, server.source, server.run, reading.findings(server, server.run))
+        for server in reading.servers
+        if tells(server)
+    )
+    for line in next_start_text(starts, width()):
+        write(line)
     sys.stdout.flush()
     return FAILED if reading.unread else DONE
 

@@ -162,7 +162,10 @@ def graphs(at: Situation) -> Advice | None:
     """Advise to run with CUDA graphs again [PERF]."""
     if not at.facts.get("eager"):
         return None
-    return Advice("drop --enforce-eager unless you debug", (f"--enforce-eager {DROP}",))
+    remedy, flags = "drop --enforce-eager unless you debug", (f"--enforce-eager {DROP}",)
+    if at.facts.get("cuda") == 0:
+        return Advice(remedy, flags, expect="no graphs on this device, only compiling: measure it")
+    return Advice(remedy, flags)
 
 
 ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {

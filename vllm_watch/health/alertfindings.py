@@ -60,6 +60,7 @@ def alert_finding(
         span.engine if several else None,
         metric=rule.metric,
         flags=advice.flags if advice else (),
+        in_turn=advice.in_turn if advice else False,
         formula=advice.formula if advice else "",
         expect=advice.expect if advice and advice.expect else rule.expect,
         costs=costs_of(advice.flags, case.facts) if advice else (),

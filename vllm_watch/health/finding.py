@@ -42,6 +42,8 @@ class Finding:
     """The metric that shows it best: whose chart is the evidence."""
     flags: tuple[str, ...] = ()
     """What to change, as complete words of vLLM's command line: `--max-num-seqs 256`."""
+    in_turn: bool = False
+    """The flags are other ways or later steps: the first is to be tried first, alone."""
     formula: str = ""
     """The arithmetic behind the flags, with this server's own figures."""
     expect: str = ""

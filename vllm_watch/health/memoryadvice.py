@@ -50,6 +50,7 @@ def _smaller_or_denser(at: Situation) -> Advice | None:
         remedy=f"{smaller.remedy}, or {denser.remedy}",
         flags=(*smaller.flags, *denser.flags),
         expect=f"{smaller.expect}; or, with the same batch, {denser.expect}",
+        in_turn=True,
     )
 
 
@@ -170,6 +171,7 @@ def out_of_memory(at: Situation) -> Advice | None:
         tuple(flags),
         f"{halved}; then the next flag, one after the other; quantise if that is not enough",
         "less memory at once; each step leaves more to spare",
+        in_turn=True,
     )
 
 

@@ -23,6 +23,8 @@ class Advice:
     """Complete words of vLLM's command line."""
     formula: str = ""
     expect: str = ""
+    in_turn: bool = False
+    """The flags are other ways or later steps: to be tried one after the other."""
 
 
 @dataclass(frozen=True, slots=True)

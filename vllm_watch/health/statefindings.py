@@ -187,6 +187,7 @@ def _of_rule(
         rule.guide,
         since,
         flags=advice.flags if advice else (),
+        in_turn=advice.in_turn if advice else False,
         formula=advice.formula if advice else "",
         expect=advice.expect if advice else "",
         costs=costs_of(advice.flags, case.facts) if advice else (),

@@ -27,6 +27,18 @@ def read_dict(text: str) -> dict[str, object]:
     return found
 
 
+def names_in(text: str) -> list[str]:
+    """Return the names of all entries of a printed dict, also of those that are no literals.
+
+    `text` may begin before the dict; where it is cut off, the entry that is cut is left out.
+    """
+    found = []
+    for entry in _entries(text[max(0, text.find("{")) :][:LONGEST]):
+        name = _literal(f"{{{entry.partition(':')[0]}: 0}}")
+        found += [str(key) for key in name]
+    return found
+
+
 def _literal(text: str) -> dict[str, object]:
     import ast  # 3 ms, and only a start-up has a dict
 

@@ -24,11 +24,15 @@ def without_secrets(text: str) -> str:
 
 def fields_without_secrets(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
     """Return the fields of an event, and of its arguments, with secrets hidden."""
-    hidden: dict[str, FieldValue] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            inner = {k: HIDDEN if v and _NAMES.search(str(k)) else v for k, v in value.items()}
-            hidden[name] = inner
-        else:
-            hidden[name] = HIDDEN if value and _NAMES.search(name) else value
-    return hidden
+    return {name: _hidden(name, value) for name, value in fields.items()}  # type: ignore[misc]
+
+
+def _hidden(name: str, value: object) -> object:
+    """Return a value with the secrets in it hidden, however deep they stand."""
+    if value and _NAMES.search(name) and not isinstance(value, dict):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: _hidden(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_hidden(name, inner) for inner in value)
+    return value

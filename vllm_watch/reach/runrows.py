@@ -12,8 +12,8 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.reports.configuration import ALWAYS
 from vllm_watch.reports.cost import gpus_of
-from vllm_watch.reports.reading import Reading
-from vllm_watch.reports.summary import RunSummary, summary_of, tells
+from vllm_watch.reports.reading import Reading, tells
+from vllm_watch.reports.summary import RunSummary, summary_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,8 +17,8 @@ from vllm_watch import __version__
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.pictures import charts_of
-from vllm_watch.reports.reading import Reading
-from vllm_watch.reports.summary import RunSummary, summary_of, tells
+from vllm_watch.reports.reading import Reading, tells
+from vllm_watch.reports.summary import RunSummary, summary_of
 from vllm_watch.reports.summarywords import (
     ENGINE_HEADS,
     FIGURE_HEADS,

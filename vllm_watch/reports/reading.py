@@ -79,6 +79,11 @@ class Reading:
         )
 
 
+def tells(server: Server) -> bool:
+    """Tell whether anything in a log is vLLM's."""
+    return any(run.moments or run.series or run.first_stamp is not None for run in server.runs)
+
+
 def read_saved(
     patterns: Sequence[str],
     formats: Formats,

@@ -23,7 +23,7 @@ from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.configuration import capacity_of, configuration_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import busy, engine_frame, engine_label, run_frame
-from vllm_watch.reports.reading import Reading
+from vllm_watch.reports.reading import Reading, tells
 from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times
 
 
@@ -113,11 +113,6 @@ class RunSummary:
 def summarise(reading: Reading) -> list[RunSummary]:
     """Return the newest run of each server in whose log there is something of vLLM."""
     return [summary_of(reading, server) for server in reading.servers if tells(server)]
-
-
-def tells(server: Server) -> bool:
-    """Tell whether anything in a log is vLLM's."""
-    return any(run.moments or run.series or run.first_stamp is not None for run in server.runs)
 
 
 def summary_of(reading: Reading, server: Server) -> RunSummary:

@@ -1,0 +1,220 @@
+"""The next start of a server: its flags with what its findings advise, one value for each flag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from vllm_watch.core.records import FieldValue
+from vllm_watch.core.run import Run
+from vllm_watch.health.finding import Finding
+from vllm_watch.health.flags import DROP, flag_pair
+from vllm_watch.reports.startline import GivenFlags, given_flags
+
+NOT_GIVEN = "not given"
+LEFT_OUT = "left out"
+SWITCHED_ON = "given"
+
+_NOT_KNOWN: Mapping[str, str] = {
+    "max-num-seqs": "how long the next requests are; longer ones need more of the KV cache each",
+    "max-num-batched-tokens": "how much longer each step gets; the log has no times of tokens",
+    "gpu-memory-utilization": "whether something else needs memory on the same GPU",
+    "kv-cache-dtype": "how much the answers change",
+    "enforce-eager": "whether it was set for a reason: to debug, or because graphs failed",
+    "num-gpu-blocks-override": "why it was set: it is meant for tests",
+    "max-model-len": "how long the longest request is that must be answered",
+    "tensor-parallel-size": "whether one GPU holds the weights and enough KV cache",
+    "data-parallel-size": "whether each GPU has room for the whole weights",
+    "enable-prefix-caching": "how many prompts begin alike",
+}
+"""What the log cannot tell about a change of each flag."""
+_ROOM = ("num-gpu-blocks-override", "gpu-memory-utilization")
+"""Flags that make the KV cache larger, the one that is to be changed first."""
+_MEASURED_IN_CACHE = ("max-num-seqs", "max-model-len", "kv-cache-dtype")
+"""Flags whose numbers come from the size of the KV cache: a larger one makes others of them."""
+
+_ONE_API_SERVER_EACH = (0, 18)
+"""Release since which each data-parallel engine gets an API server, and then no stats line is
+written; a count of 1 is no entry of `non-default args` (FORMATS §2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One flag that should be another at the next start."""
+
+    flag: str
+    """With its dashes."""
+    was: str
+    """Its value, or `NOT_GIVEN`, with the value in effect where the log tells it."""
+    becomes: str
+    """Its value, or `LEFT_OUT`."""
+    finding: Finding
+    """What advises it; its first seen figures are the evidence."""
+    cost: str
+    """What it makes worse, empty where nothing is known."""
+    not_known: str
+    otherwise: tuple[str, ...] = ()
+    """Flags to try if this one is not enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStart:
+    """How a server was started, and how to start it next time."""
+
+    server: str
+    source: str
+    given: GivenFlags | None
+    """None where the log does not tell."""
+    why_not: str
+    """Why `given` is None."""
+    flags: Mapping[str, object]
+    """Flags of the next start by their names with `_`, those given first, in their order."""
+    changes: tuple[Change, ...]
+    without_flag: tuple[Finding, ...]
+    """Warnings and worse that no flag settles."""
+    one_api_server: bool
+    """`--api-server-count 1` was added: with more, data-parallel engines write no stats lines."""
+
+
+def next_start(server: str, source: str, run: Run, findings: Iterable[Finding]) -> NextStart:
+    """Return the next start of a server after a run.
+
+    Args:
+        server: its name.
+        source: path of its log.
+        run: the run whose flags are changed.
+        findings: of that run, the worst first, each flag advised once.
+    """
+    given, why_not = given_flags(run)
+    flags = dict(given.flags) if given else {}
+    findings = tuple(findings)
+    changes = _changes(flags, run.config, findings)
+    for change in changes:
+        key = change.flag[2:].replace("-", "_")
+        if change.becomes == LEFT_OUT:
+            flags.pop(key, None)
+        else:
+            flags[key] = True if change.becomes == SWITCHED_ON else change.becomes
+    several = _number(flags.get("data_parallel_size")) > 1
+    one_api_server = (
+        given is not None
+        and several
+        and "api_server_count" not in flags
+        and _release(run.config.get("version")) >= _ONE_API_SERVER_EACH
+    )
+    if one_api_server:
+        flags["api_server_count"] = 1
+    plain = {one.id: one for one in findings if one.severity != "note" and not _flags_of(one)}
+    return NextStart(
+        server, source, given, why_not, flags, changes, tuple(plain.values()), one_api_server
+    )
+
+
+def _changes(
+    flags: Mapping[str, object], config: Mapping[str, FieldValue], findings: Iterable[Finding]
+) -> tuple[Change, ...]:
+    """Return one change for each flag; what a larger KV cache may settle stands behind it."""
+    changes: dict[str, Change] = {}
+    for finding in _advising(findings):
+        pairs = [flag_pair(flag) for flag in finding.flags]
+        later = finding.flags[1:] if finding.in_turn else ()
+        for name, value in pairs[:1] if finding.in_turn else pairs:
+            if name not in changes and _differs(flags, config, name, value):
+                changes[name] = _change(flags, config, name, value, finding, later)
+    room = next((name for name in _ROOM if name in changes and _grows(changes[name], config)), None)
+    if room is None:
+        return tuple(changes.values())
+    behind = [name for name in changes if name != room and name in (*_ROOM, *_MEASURED_IN_CACHE)]
+    otherwise = [f"{changes[name].flag} {changes[name].becomes}" for name in behind]
+    first = replace(changes[room], otherwise=(*changes[room].otherwise, *otherwise))
+    rest = (change for name, change in changes.items() if name not in (room, *behind))
+    return (first, *rest)
+
+
+def _grows(change: Change, config: Mapping[str, FieldValue]) -> bool:
+    """Tell whether a change makes the KV cache larger."""
+    if change.becomes == LEFT_OUT:
+        return True
+    present = config.get(change.flag[2:].replace("-", "_"))
+    return isinstance(present, int | float) and float(change.becomes) > present
+
+
+def _advising(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings that advise flags; what one explains has none to add to its own."""
+    for finding in findings:
+        if finding.flags:
+            yield finding
+        else:
+            yield from _advising(finding.explains)
+
+
+def _flags_of(finding: Finding) -> bool:
+    return any(True for _ in _advising((finding,)))
+
+
+def _differs(
+    flags: Mapping[str, object], config: Mapping[str, FieldValue], name: str, value: str
+) -> bool:
+    """Tell whether a flag is not yet as advised."""
+    key = name.replace("-", "_")
+    if name == "enforce-eager" and str(config.get("device_config", "")).startswith("cpu"):
+        return False  # there are no graphs to be had
+    if value == DROP:
+        return key in flags or (not flags and bool(config.get(key)))
+    known = flags.get(key, config.get(key))
+    return known is None or str(known) != str(_value(value))
+
+
+def _change(
+    flags: Mapping[str, object],
+    config: Mapping[str, FieldValue],
+    name: str,
+    value: str,
+    finding: Finding,
+    otherwise: tuple[str, ...],
+) -> Change:
+    key = name.replace("-", "_")
+    effect = config.get(key)
+    was = _shown(flags[key]) if key in flags else NOT_GIVEN
+    if key not in flags and effect is not None:
+        was += f", {_shown(effect)} in effect"
+    cost = next((text for text in finding.costs if text.startswith(f"--{name}: ")), "")
+    return Change(
+        f"--{name}",
+        was,
+        LEFT_OUT if value == DROP else value or SWITCHED_ON,
+        finding,
+        cost.removeprefix(f"--{name}: "),
+        _NOT_KNOWN.get(name, ""),
+        otherwise,
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return SWITCHED_ON if value else "switched off"
+    return str(value)
+
+
+def _value(text: str) -> object:
+    """Return the value of an advised flag as the log would tell it."""
+    if not text:
+        return True
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return 0.0
+
+
+def _release(version: object) -> tuple[int, ...]:
+    """Return the first two numbers of a version, (0, 0) where there are none."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", str(version))
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)

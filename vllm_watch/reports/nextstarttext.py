@@ -1,0 +1,86 @@
+"""The next start as a script: comments that say what changes and why, and the line to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vllm_watch.health.finding import Finding
+from vllm_watch.parsing.secrets import HIDDEN
+from vllm_watch.reports.nextstart import Change, NextStart
+from vllm_watch.reports.startline import secret_variable, start_line
+from vllm_watch.reports.tabletext import printable, wrapped
+
+_ONE_API_SERVER = (
+    "without it vLLM starts one API server for each engine and writes no stats lines; "
+    "its log never shows a count of 1"
+)
+
+
+def next_start_text(starts: Iterable[NextStart], width: int) -> Iterator[str]:
+    """Yield a block of shell for each server; every line is a comment but the `vllm serve` one."""
+    for number, start in enumerate(starts):
+        if number:
+            yield ""
+        yield from _block(start, width)
+
+
+def _block(start: NextStart, width: int) -> Iterator[str]:
+    yield from _comment(f"{start.server}: {start.source}", width)
+    number = len(start.changes)
+    if start.given is None:
+        yield from _comment(f"no line to copy: {start.why_not}", width)
+    if not number:
+        yield from _comment("no flag needs to change", width)
+    else:
+        yield from _comment(f"{number} flag{'s' if number > 1 else ''} to change:", width)
+    told: Finding | None = None
+    for change in start.changes:
+        yield from _change(change, width, with_why=change.finding is not told)
+        told = change.finding
+    for finding in start.without_flag:
+        words = f"no flag settles {finding.severity}: {finding.title}. Do: {finding.remedy}"
+        yield from _comment(words, width)
+    if start.given is None:
+        return
+    if start.one_api_server:
+        yield from _comment(f"--api-server-count 1 added: {_ONE_API_SERVER}", width)
+    if start.given.unread:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in start.given.unread)
+        yield from _comment(f"add by hand, the log prints their values as objects: {names}", width)
+    if start.given.cut:
+        yield from _comment("the log's line of arguments is very long: compare it", width)
+    if start.given.model is None:
+        yield from _comment("the log does not name the model: add it behind `serve`", width)
+    for name in start.given.flags:
+        if start.given.flags[name] == HIDDEN:
+            flag = f"--{name.replace('_', '-')}"
+            yield from _comment(f"{flag}: set {secret_variable(name)}; the log hides it", width)
+    yield start_line(start.given, start.flags)
+
+
+def _change(change: Change, width: int, *, with_why: bool) -> Iterator[str]:
+    """Yield what is said of one flag; the reason is left out where the flag before has the same."""
+    finding = change.finding
+    yield from _comment(f"{change.flag}: {change.was} → {change.becomes}", width)
+    why = f"{finding.severity}: {finding.title} ({finding.id}, {finding.guide})"
+    told = (
+        ("why", why if with_why else "as the one before, together with it"),
+        ("evidence", finding.formula or finding.detail if with_why else ""),
+        ("expect", finding.expect if with_why else ""),
+        ("cost", change.cost),
+        ("not known", change.not_known),
+        ("if not enough", " then ".join(change.otherwise)),
+    )
+    for label, text in told:
+        if text:
+            yield from _labelled(label, text, width)
+
+
+def _labelled(label: str, text: str, width: int) -> Iterator[str]:
+    for number, line in enumerate(wrapped(printable(f"{label}: {text}"), width - 8)):
+        yield f"#   {'  ' if number else ''}{line}"
+
+
+def _comment(text: str, width: int) -> Iterator[str]:
+    for line in wrapped(printable(text), width - 2):
+        yield f"# {line}"

@@ -1,0 +1,103 @@
+"""The `vllm serve` line of a run, as its own log tells its flags."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vllm_watch.core.records import Event
+from vllm_watch.core.run import Run
+from vllm_watch.parsing.dicts import names_in
+from vllm_watch.parsing.secrets import HIDDEN
+from vllm_watch.parsing.text import SHOWN_CHARACTERS
+
+_MODELS = ("model_tag", "model")
+"""Names of the model among the arguments, the word behind `vllm serve` first."""
+_AS_JSON = frozenset({"allowed_origins", "allowed_methods", "allowed_headers"})
+"""Flags that take a list as one word of JSON; other lists are several words."""
+_REPEATED = frozenset({"middleware"})
+"""Flags that are given once for each value."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFlags:
+    """What a server was started with."""
+
+    model: str | None
+    flags: Mapping[str, object]
+    """Values by their names with `_`, in the order of the log; secrets are `HIDDEN`."""
+    unread: tuple[str, ...] = ()
+    """Names of flags whose values the log prints as objects of Python."""
+    cut: bool = False
+    """The log's line is too long to tell whether every flag was read."""
+
+
+def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
+    """Return the flags of a run from `non-default args`, or None and why they are not known."""
+    if run.prompts is not None:
+        return None, "an offline run: the class LLM takes these flags as arguments, without --"
+    lines = [told.event for told in run.history if told.event.kind == "args"]
+    given = next((event for event in reversed(lines) if "args" in event.fields), None)
+    if given is not None:
+        return _given(given), ""
+    if lines:
+        return None, "its log prints all arguments, defaults among them: not which were given"
+    return None, "its log has no line `non-default args`, which tells what it was started with"
+
+
+def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> str:
+    """Return the command as one line of shell, with `flags` in place of those given.
+
+    A secret is a variable of the environment: the shell refuses to start without it.
+    """
+    words = ["vllm", "serve"]
+    if given.model is not None:
+        words.append(_quoted(given.model))
+    for name, value in (given.flags if flags is None else flags).items():
+        words += _words(name, value)
+    return " ".join(words)
+
+
+def _given(event: Event) -> GivenFlags:
+    args = event.fields["args"]
+    told = args if isinstance(args, dict) else {}
+    model = next((str(told[name]) for name in _MODELS if told.get(name)), None)
+    flags = {
+        str(name): value
+        for name, value in told.items()
+        if name not in _MODELS and value is not None
+    }
+    unread = tuple(name for name in names_in(event.text) if name not in told)
+    return GivenFlags(model, flags, unread, len(event.text) >= SHOWN_CHARACTERS)
+
+
+def _words(name: str, value: object) -> Iterator[str]:
+    """Yield the words of one flag, quoted for a shell."""
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        yield flag
+    elif value is False:
+        yield f"--no-{flag[2:]}"
+    elif isinstance(value, list | tuple) and name in _REPEATED:
+        for one in value:
+            yield from (flag, _quoted(one))
+    elif isinstance(value, list | tuple) and name not in _AS_JSON:
+        yield from (flag, *map(_quoted, value))
+    elif value == HIDDEN:
+        yield from (flag, f'"${{{secret_variable(name)}:?}}"')
+    elif isinstance(value, str) and value.startswith("-"):
+        yield f"{flag}={_quoted(value)}"
+    else:
+        yield from (flag, _quoted(value))
+
+
+def secret_variable(name: str) -> str:
+    """Return the variable of the environment that stands for a secret: `VLLM_API_KEY`."""
+    return ("" if name.startswith("hf_") else "VLLM_") + name.upper()
+
+
+def _quoted(value: object) -> str:
+    plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return shlex.quote(plain)
