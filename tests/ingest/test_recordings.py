@@ -165,6 +165,31 @@ def test_rows_are_followed(log: Path) -> None:
     ingest.close()
 
 
+@pytest.mark.parametrize("ending", [".metrics.jsonl", "_gpu.csv"])
+def test_a_quick_answer_reads_no_more_than_ends_of_a_large_recording(
+    log: Path, ending: str
+) -> None:
+    if ending == ".metrics.jsonl":
+        text = "".join(row(T0 + n, n) for n in range(8_000))
+    else:
+        lines = (
+            f"2026/11/24 {n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}.000, 0, {'9' * 40}\n"
+            for n in range(86_000)
+        )
+        text = "timestamp, index, fan.speed [%]\n" + "".join(lines)
+    beside(log, text, ending)
+    options = ReadOptions(tz=UTC, newest_only=True)
+    store, read_bytes = Store(), 0
+    for batch in Ingest([str(log)], formats(), options).read_once():
+        store.apply(batch)
+        read_bytes += batch.size if batch.twin else 0
+    (server,) = store.servers.values()
+    (table,) = (server.recording.engines or server.recording.gpus).values()
+    assert read_bytes < 1_500_000 < len(text)
+    newest = T0 + 7_999 if ending == ".metrics.jsonl" else T0 + 15 * 3600 + 85_999
+    assert table.times[-1] == newest
+
+
 def test_a_latency_line_is_a_row_and_its_preemptions_are_the_samples(tmp_path: Path) -> None:
     text = "Engine 000: Latency: TTFT p50 0.123 s p95 0.456 s p99 0.789 s, ITL p50 12.3 ms p95 45.6 ms p99 78.9 ms, finished: 12 stop, 2 length, 0 abort, preemptions: 3"
     lines = serverlog.begun(T0) + serverlog.stats(T0 + 60)

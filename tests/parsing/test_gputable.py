@@ -115,7 +115,8 @@ def test_what_keeps_a_table_from_being_read(text: str, trouble: str | None) -> N
 
 
 @pytest.mark.parametrize(
-    "line", ["", "2026/11/25", '"', "2026/99/25 22:34:02.762, 0", "a,b,c,d", "\x00", "," * 9999]
+    "line",
+    ["", "2026/11/25", '"', "2026/99/25 22:34:02.762, 0", "a,b,c,d", "\x00", "," * 9999, "\r1\rx"],
 )
 def test_a_broken_line_is_passed_over(line: str) -> None:
     table = GpuTable()

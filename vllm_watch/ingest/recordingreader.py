@@ -14,7 +14,8 @@ from vllm_watch.core.recorded import (
     RowError,
     row_of,
 )
-from vllm_watch.core.records import Batch
+from vllm_watch.core.records import Batch, Stage
+from vllm_watch.ingest.backlog import is_large
 from vllm_watch.ingest.filereader import FileReader
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.substitutes import Substitutes
@@ -42,8 +43,14 @@ class RecordingReader(FileReader):
         following: FollowOptions | None,
         log: Callable[[], FileReader | None],
     ) -> None:
-        """Read `path` for the server whose log is `source`, and is read by what `log` returns."""
-        super().__init__(path, source, formats, options, following, twin=True)
+        """Read `path` for the server whose log is `source`, and is read by what `log` returns.
+
+        Where the newest part is enough, no more is read of a large one (with its header).
+        """
+        stage: Stage = "whole"
+        if options.newest_only and is_large(path, skipping=True):
+            stage = "newest"
+        super().__init__(path, source, formats, options, following, twin=True, stage=stage)
         self._log = log
         self._table = GpuTable() if GPU_TABLE in path else None
         self._newer = 0

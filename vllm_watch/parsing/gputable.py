@@ -66,7 +66,11 @@ class GpuTable:
 
     def read(self, line: str, tz: tzinfo) -> GpuRow | None:
         """Return the row of a line whose stamp is in `tz`, None for a header or a broken line."""
-        cells = next(csv.reader([line], skipinitialspace=True), [])
+        plain = line.replace("\r", " ").replace("\n", " ")
+        try:
+            cells = next(csv.reader([plain], skipinitialspace=True), [])
+        except csv.Error:
+            cells = ["?"]
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             return None
