@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from vllm_watch.config import CompareSettings
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import integrated
 from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
-from vllm_watch.reports.frames import busy, run_frame
+from vllm_watch.reports.frames import Frame, Numbers, busy, run_frame
 from vllm_watch.reports.loads import Load, load_of, load_warnings
 from vllm_watch.reports.summary import RunSummary
 
@@ -66,7 +64,7 @@ class Side:
     """A run as it is compared."""
 
     summary: RunSummary
-    samples: pd.DataFrame
+    samples: Frame
     """Its samples with requests running: metrics, and `requests_per_second`."""
     busy_seconds: float
     """How long requests were running, as the stats lines tell."""
@@ -100,10 +98,9 @@ class Comparison:
 def side_of(summary: RunSummary, run: Run) -> Side:
     """Return a run as it is compared."""
     frame = run_frame(run)
-    frame["requests_per_second"] = _requests_per_second(run, frame["time"])
-    at_work = busy(frame).reset_index(drop=True)
-    ones = [1.0 if running > 0 else None for running in frame["running"]]
-    seconds = integrated(list(frame["time"]), ones, run.cadence)
+    ones = [1.0 if running > 0 else None for running in frame["running"].tolist()]
+    seconds = integrated(frame.times.tolist(), ones, run.cadence)
+    at_work = busy(frame.beside("requests_per_second", _requests_per_second(run, frame.times)))
     return Side(summary, at_work, seconds, load_of(summary))
 
 
@@ -134,8 +131,8 @@ def _measured(quantity: Quantity, side: Side) -> Measured:
     """Return the samples of a quantity; per request is all tokens over all requests running."""
     per = "running" if quantity.name.endswith("_per_request") else None
     name = quantity.name.removesuffix("_per_request")
-    known = side.samples[side.samples[name].notna()]
-    return Measured(known[name].to_list(), known[per].to_list() if per else None)
+    known = side.samples.where(~np.isnan(side.samples[name]))
+    return Measured(known[name].tolist(), known[per].tolist() if per else None)
 
 
 def _single(quantity: Quantity, baseline: RunSummary, candidate: RunSummary) -> Compared:
@@ -210,13 +207,12 @@ _SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
 }
 
 
-def _requests_per_second(run: Run, times: pd.Series[float]) -> NDArray[np.float64]:
+def _requests_per_second(run: Run, ends: Numbers) -> Numbers:
     """Return the requests answered well per second in the interval that ends at each sample.
 
     Access lines carry no time: those between two stamps are spread evenly between them. NaN where
     the log has no access lines.
     """
-    ends = times.to_numpy()
     if not (run.served or run.polls) or run.first_stamp is None or run.newest_stamp is None:
         return np.full(len(ends), np.nan)
     begins = ends - run.cadence

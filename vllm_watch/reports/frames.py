@@ -1,66 +1,107 @@
-"""Samples as tables: one of each engine, and one of a whole run."""
+"""Samples as tables of numbers: one of each engine, and one of a whole run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
+
+Numbers: TypeAlias = "NDArray[np.float64]"
 
 SAME_INTERVAL = 0.5
 """Stats lines of different engines no further apart than this share of the cadence are one
 interval: each engine logs once in it."""
 
 
-def engine_frame(series: Series) -> pd.DataFrame:
-    """Return a row per sample: `time` (epoch seconds) and every metric of the catalogue.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Samples in time order: all columns have the length of `times`."""
 
-    What a line lacks is NaN; ratios are 0…1.
-    """
-    columns = {"time": series.times.tolist()}
-    for metric in METRICS:
-        if metric.name in series.columns:
-            columns[metric.name] = series.columns[metric.name].tolist()
-    return pd.DataFrame(columns, columns=["time", *(m.name for m in METRICS)], dtype="float64")
+    times: Numbers
+    """Epoch seconds."""
+    columns: Mapping[str, Numbers]
+    """Metric name to values, ratios 0…1; NaN where a line lacks the metric."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.times)
+
+    def __getitem__(self, name: str) -> Numbers:
+        """Return a column; one that no line has is all NaN."""
+        column = self.columns.get(name)
+        return np.full(len(self), np.nan) if column is None else column
+
+    def where(self, chosen: NDArray[np.bool_]) -> Frame:
+        """Return the samples for which it is true."""
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return Frame(self.times[chosen], columns)
+
+    def beside(self, name: str, column: Numbers) -> Frame:
+        """Return the same samples with one column more."""
+        return Frame(self.times, {**self.columns, name: column})
 
 
-def run_frame(run: Run) -> pd.DataFrame:
-    """Return a row per interval of a whole run, as `engine_frame`: its engines taken together.
+def engine_frame(series: Series) -> Frame:
+    """Return the samples of one engine."""
+    known = [metric.name for metric in METRICS if metric.name in series.columns]
+    columns = {name: np.array(series.columns[name], dtype=np.float64) for name in known}
+    return Frame(np.array(series.times, dtype=np.float64), columns)
+
+
+def run_frame(run: Run) -> Frame:
+    """Return a sample per interval of a whole run: its engines taken together.
 
     Rates and counts are added up and ratios averaged over the engines that wrote in the interval;
     an engine that is silent adds nothing: it has nothing to do, or has died.
     """
     engines = run.engines
     if len(engines) < 2:
-        series = run.series[engines[0]] if engines else Series()
-        return engine_frame(series)
-    every = pd.concat(engine_frame(run.series[engine]).assign(engine=engine) for engine in engines)
-    every = every.sort_values(["time", "engine"], kind="stable").reset_index(drop=True)
-    every["interval"] = list(_intervals(every, SAME_INTERVAL * run.cadence))
-    groups = every.groupby("interval", sort=True)
-    together = pd.DataFrame({"time": groups["time"].min()})
+        return engine_frame(run.series[engines[0]] if engines else Series())
+    frames = [engine_frame(run.series[engine]) for engine in engines]
+    times = np.concatenate([frame.times for frame in frames])
+    number = np.repeat(engines, [len(frame) for frame in frames])
+    order = np.lexsort((number, times))
+    times, number = times[order], number[order]
+    starts = _starts(times, number, SAME_INTERVAL * run.cadence)
+    columns = {}
     for metric in METRICS:
-        column = groups[metric.name]
-        if metric.total == "sum":
-            together[metric.name] = column.sum(min_count=1)
-        else:
-            together[metric.name] = column.max() if metric.total == "highest" else column.mean()
-    return together.reset_index(drop=True)
+        if any(metric.name in frame.columns for frame in frames):
+            values = np.concatenate([frame[metric.name] for frame in frames])[order]
+            columns[metric.name] = _together(values, starts, metric.total)
+    return Frame(times[starts], columns)
 
 
-def _intervals(every: pd.DataFrame, widest: float) -> Iterator[int]:
-    """Yield the number of the interval of each row; an engine is in one only once."""
-    number, begin = -1, float("-inf")
+def _together(values: Numbers, starts: NDArray[np.int64], total: str) -> Numbers:
+    """Return one value per interval, NaN where no engine has one."""
+    known = ~np.isnan(values)
+    counts = np.add.reduceat(known.astype(np.int64), starts)
+    if total == "highest":
+        found = np.maximum.reduceat(np.where(known, values, -np.inf), starts)
+    else:
+        found = np.add.reduceat(np.where(known, values, 0.0), starts)
+        if total == "mean":
+            found = found / np.maximum(counts, 1)
+    return np.where(counts > 0, found, np.nan)
+
+
+def _starts(times: Numbers, engines: NDArray[np.int64], widest: float) -> NDArray[np.int64]:
+    """Return where intervals begin; an engine is in one only once."""
+    begin = float("-inf")
     inside: set[int] = set()
-    for time, engine in zip(every["time"], every["engine"], strict=True):
+    starts = []
+    for at, (time, engine) in enumerate(zip(times.tolist(), engines.tolist(), strict=True)):
         if engine in inside or time - begin > widest:
-            number, begin = number + 1, time
-            inside = set()
+            starts.append(at)
+            begin, inside = time, set()
         inside.add(engine)
-        yield number
+    return np.array(starts, dtype=np.int64)
 
 
 def engine_label(engine: int) -> int | str:
@@ -68,6 +109,6 @@ def engine_label(engine: int) -> int | str:
     return "all" if engine == ALL_ENGINES else engine
 
 
-def busy(frame: pd.DataFrame) -> pd.DataFrame:
+def busy(frame: Frame) -> Frame:
     """Return the samples with requests running."""
-    return frame[frame["running"] > 0]
+    return frame.where(frame["running"] > 0)

@@ -12,7 +12,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
 from vllm_watch.health.findings import Finding
-from vllm_watch.reports.frames import run_frame
+from vllm_watch.reports.frames import Frame, run_frame
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache is none of the user's business
 
@@ -96,7 +95,7 @@ def charts_of(
     `name` is of our making and tells the charts of one page apart.
     """
     frame = run_frame(run)
-    if frame.empty:
+    if not len(frame):
         return
     frame = _with_gaps(frame, max(SILENCE_CADENCES * run.cadence, SILENCE_FLOOR))
     for number, chart in enumerate(CHARTS):
@@ -109,9 +108,9 @@ def charts_of(
             yield chart.title, _svg(figure, name, number)
 
 
-def _draw(axes: Axes, chart: Chart, frame: pd.DataFrame, zone: tzinfo) -> None:
+def _draw(axes: Axes, chart: Chart, frame: Frame, zone: tzinfo) -> None:
     for metric, label, ink in zip(chart.metrics, chart.labels, ("first", "second"), strict=False):
-        times, values = _thinned(frame["time"].to_numpy(), frame[metric].to_numpy())
+        times, values = _thinned(frame.times, frame[metric])
         lonely = int(np.isfinite(values).sum()) <= 2
         axes.plot(
             _days(times),
@@ -128,7 +127,7 @@ def _draw(axes: Axes, chart: Chart, frame: pd.DataFrame, zone: tzinfo) -> None:
     axes.grid(visible=True, axis="y")
     locator = AutoDateLocator(tz=zone, minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    seconds = float(frame["time"].iloc[-1] - frame["time"].iloc[0])
+    seconds = float(frame.times[-1] - frame.times[0])
     axes.xaxis.set_major_formatter(DateFormatter(_clock_form(seconds), tz=zone))  # type: ignore[no-untyped-call]
     axes.margins(x=_MARGIN)
 
@@ -177,14 +176,11 @@ def _marks(axes: Axes, chart: Chart, run: Run, findings: Sequence[Finding]) -> N
         axes.axvline(ready / _DAY, color=_INKS["faint"], linewidth=1, linestyle="dotted")
 
 
-def _with_gaps(frame: pd.DataFrame, silence: float) -> pd.DataFrame:
+def _with_gaps(frame: Frame, silence: float) -> Frame:
     """Return samples with an empty one in each silence, so that no line is drawn across it."""
-    times = frame["time"]
-    gaps = times[times.diff() > silence]
-    if gaps.empty:
-        return frame
-    empty = pd.DataFrame({"time": gaps - 0.5}).reindex(columns=frame.columns)
-    return pd.concat([frame, empty]).sort_values("time", kind="stable", ignore_index=True)
+    after = np.flatnonzero(np.diff(frame.times) > silence) + 1
+    columns = {name: np.insert(each, after, np.nan) for name, each in frame.columns.items()}
+    return Frame(np.insert(frame.times, after, frame.times[after] - 0.5), columns)
 
 
 def _thinned(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-import pandas as pd
+import numpy as np
 
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, run_times
 from vllm_watch.core.metrics import METRICS
@@ -22,7 +22,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.configuration import capacity_of, configuration_of
 from vllm_watch.reports.cost import Cost, cost_of
-from vllm_watch.reports.frames import busy, engine_frame, engine_label, run_frame
+from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, engine_label, run_frame
 from vllm_watch.reports.reading import Reading, tells
 from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times
 
@@ -184,16 +184,14 @@ def _generated(tokens: Mapping[int, Tokens]) -> float:
     return sum(one.generated for one in tokens.values())
 
 
-def _engine_summary(
-    engine: int | str, frame: pd.DataFrame, tokens: Tokens, tz: tzinfo
-) -> EngineSummary:
+def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens, tz: tzinfo) -> EngineSummary:
     at_work = busy(frame)
     return EngineSummary(
         engine,
         len(frame),
         len(at_work),
-        _moment(float(frame["time"].iloc[0]), tz) if len(frame) else None,
-        _moment(float(frame["time"].iloc[-1]), tz) if len(frame) else None,
+        _moment(float(frame.times[0]), tz) if len(frame) else None,
+        _moment(float(frame.times[-1]), tz) if len(frame) else None,
         {metric.name: figures_of(frame[metric.name], at_work[metric.name]) for metric in METRICS},
         round(tokens.generated),
         round(tokens.prompt),
@@ -211,18 +209,19 @@ def _together(
     return _engine_summary("all", run_frame(run), every, tz)
 
 
-def figures_of(values: pd.Series[float], at_work: pd.Series[float]) -> Figures | None:
+def figures_of(values: Numbers, at_work: Numbers) -> Figures | None:
     """Return the figures of one metric, None where no sample has it."""
-    known = values.dropna()
-    if known.empty:
+    known = values[~np.isnan(values)]
+    if not len(known):
         return None
-    last, busy_values = float(values.iloc[-1]), at_work.dropna()
+    last, busy_values = float(values[-1]), at_work[~np.isnan(at_work)]
+    p50, p95 = np.quantile(known, (0.5, 0.95)).tolist()
     return Figures(
         None if math.isnan(last) else last,
         float(known.mean()),
         float(busy_values.mean()) if len(busy_values) else None,
-        float(known.quantile(0.5)),
-        float(known.quantile(0.95)),
+        p50,
+        p95,
         float(known.max()),
     )
 
