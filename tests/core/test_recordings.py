@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +92,9 @@ def test_a_mean_bounds_a_percentile() -> None:
     assert bound_of(Latency(0.15), "p50") is None
 
 
+VALID = jsonschema.Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs/schemas/recording.json").read_text())
+)
 numbers = st.none() | st.floats(0, 1e12)
 engines = st.builds(
     EngineRow,
@@ -113,6 +120,7 @@ gpus = st.builds(
 
 @given(engines | gpus)
 def test_a_row_is_read_as_it_was_written(row: EngineRow | GpuRow) -> None:
+    VALID.validate(row_json(row))
     found = row_of(row_json(row))
     assert found is not None
     assert found.time == pytest.approx(row.time, abs=1e-3)
