@@ -168,6 +168,17 @@ def graphs(at: Situation) -> Advice | None:
     return Advice(remedy, flags)
 
 
+def room(at: Situation) -> Advice | None:
+    """Advise against more requests where as many as now filled the cache later in the run."""
+    now, later = at.now(), at.fills_later()
+    if now is None or later is None or later < at.settings.health.kv_cache_healthy_high:
+        return None
+    return Advice(
+        "nothing: contexts grew later",
+        formula=f"no more than {now[0] * 1.2:.0f} requests filled {percent(later)} of the cache",
+    )
+
+
 ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "raise-batch": raise_batch,
     "free-cache": free_cache,
@@ -178,5 +189,6 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "drop-override": drop_override,
     "prefix-caching": prefix_caching,
     "graphs": graphs,
+    "room": room,
 }
 """What rules may ask for, by name."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from vllm_watch.health.memoryadvice import more_memory, weights_too_large
+from vllm_watch.health.memoryadvice import drop_override, more_memory, weights_too_large
 from vllm_watch.health.situation import Advice, Situation
 
 
@@ -19,9 +20,17 @@ def shorter_context(at: Situation) -> Advice | None:
     if not fits:
         return None
     more = _more_memory(at)
+    flag, override = f"--max-model-len {fits:.0f}", drop_override(at)
+    if override is not None:
+        return replace(
+            override,
+            remedy=f"{override.remedy}, or {flag}",
+            flags=(*override.flags, flag),
+            expect="it starts: without the override with all the memory that there is",
+        )
     return Advice(
-        f"--max-model-len {fits:.0f}" + (f", or {more}" if more else ""),
-        (f"--max-model-len {fits:.0f}",),
+        flag + (f", or {more.remedy}" if more else ""),
+        (flag, *more.flags) if more else (flag,),
         "" if asked is None else f"asked for {asked:,.0f}, vLLM says that {fits:,.0f} fit",
         "it starts; longer prompts are refused",
     )
@@ -86,12 +95,12 @@ def dividing(at: Situation) -> Advice | None:
     )
 
 
-def _more_memory(at: Situation) -> str:
+def _more_memory(at: Situation) -> Advice | None:
     raised = at.told.get("raise_to")
     if raised:
-        return f"--gpu-memory-utilization {raised:g}"
-    more = more_memory(at)
-    return more.remedy if more else ""
+        flag = f"--gpu-memory-utilization {raised:g}"
+        return Advice(flag, (flag,))
+    return more_memory(at)
 
 
 FAILURE_ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {

@@ -73,10 +73,14 @@ class Case:
     """What the start-up told, as numbers."""
     over: bool = False
     """No sample will come any more."""
+    until: float | None = None
+    """Up to when a whole run is told, None where a moment is."""
     loop: CrashLoop | None = None
     """The deaths of the same error before this moment, if they are a loop."""
 
     def situation(self, engine: int | None, time: float) -> Situation:
         """Return what advice starts from."""
         known = None if engine == WHOLE_SERVER else engine
-        return Situation(self.run, known, time, self.settings, self.facts, self.over)
+        return Situation(
+            self.run, known, time, self.settings, self.facts, self.over, until=self.until
+        )

@@ -145,6 +145,8 @@ class StateRule:
     """Cause of the state to what to do about that."""
     advices: Mapping[str, str] = field(default_factory=dict)
     """Cause of the state to the name of what computes its flags."""
+    flags: tuple[str, ...] = ()
+    """What to change where no cause computes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +302,7 @@ def _state_rule(path: Path, entry: dict[str, Any]) -> StateRule:
             tuple(entry.get("hides", ())),
             dict(entry.get("remedies", {})),
             dict(entry.get("advices", {})),
+            tuple(entry.get("flags", ())),
         )
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error

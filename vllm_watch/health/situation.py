@@ -39,6 +39,8 @@ class Situation:
     facts: Mapping[str, float]
     over: bool = False
     """No sample will come any more: the server has ended, or writes none."""
+    until: float | None = None
+    """Up to when samples are known, None: up to `time`."""
     told: Mapping[str, float] = field(default_factory=dict)
     """Numbers that the reason of a death tells."""
 
@@ -97,10 +99,25 @@ class Situation:
         ]
         return max(rows, key=lambda row: row[1] / row[0], default=None)
 
-    def _rows(self, engine: int) -> Iterator[tuple[float, float, float]]:
-        """Yield running, waiting and KV usage of an engine's samples up to this moment."""
+    def fills_later(self) -> float | None:
+        """Return the highest KV usage (0…1), as far as is known, with about as many running.
+
+        Up to a fifth more than now; None where the log has nothing later than now.
+        """
+        now = self.now()
+        if now is None or self.until is None or self.until <= self.time:
+            return None
+        most = now[0] * 1.2
+        rows = (row for engine in self._numbers() for row in self._rows(engine, self.until))
+        usages = [usage for running, _, usage in rows if 0 < running / self.engines <= most]
+        return max(usages, default=None)
+
+    def _rows(
+        self, engine: int, until: float | None = None
+    ) -> Iterator[tuple[float, float, float]]:
+        """Yield running, waiting and KV usage of an engine's samples, to this moment or `until`."""
         series = self.run.series.get(engine)
-        index = None if series is None else series.index_at(self.time)
+        index = None if series is None else series.index_at(self.time if until is None else until)
         if series is None or index is None:
             return
         names = ("running", "waiting", "kv_cache_usage")

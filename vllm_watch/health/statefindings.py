@@ -186,7 +186,7 @@ def _of_rule(
         advice.remedy if advice else _remedy(rule, state, rule.remedy),
         rule.guide,
         since,
-        flags=advice.flags if advice else (),
+        flags=advice.flags if advice else rule.flags,
         in_turn=advice.in_turn if advice else False,
         formula=advice.formula if advice else "",
         expect=advice.expect if advice else "",

@@ -54,6 +54,7 @@ def findings_told(
     that. Of several numbers for one flag the best founded stays: that of the worst finding, of
     equals of the one that lasted longest. `until` is None for what still fires.
     """
+    case = replace(case, until=time)
     groups = _groups(case, state, time, trends)
     groups = [group for group in groups if group.intervals[-1][1] >= since]
     below: dict[int, list[Finding]] = {}

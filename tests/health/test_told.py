@@ -1,0 +1,165 @@
+"""What a run comes to: each finding once, what another explains nested, one number for each flag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.judge import reader
+from scripts.scenarios import load_scenarios, write
+from tests.logs import FIXTURES, log_of
+from vllm_watch.health.explaining import ancestors
+from vllm_watch.health.finding import Finding
+from vllm_watch.health.flags import costs_of, flag_pair
+from vllm_watch.health.robust import rise
+from vllm_watch.health.rules import builtin_rules
+from vllm_watch.health.told import Interval, joined, split
+from vllm_watch.reports.reading import Reading
+
+CAPTURES = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())
+COSTLY = {"max-num-seqs", "max-num-batched-tokens", "gpu-memory-utilization", "kv-cache-dtype"}
+
+
+def flat(findings: tuple[Finding, ...]) -> Iterator[Finding]:
+    for finding in findings:
+        yield finding
+        yield from flat(finding.explains)
+
+
+def of(reading: Reading) -> tuple[Finding, ...]:
+    (server,) = reading.servers
+    return reading.findings(server, server.run)
+
+
+def promises(found: tuple[Finding, ...]) -> None:
+    """Hold a run's findings to what is promised of them all."""
+    keys = [(one.id, one.engine) for one in found]
+    assert len(set(keys)) == len(keys)
+    severities = [one.severity for one in found]
+    assert severities == sorted(severities, key=("critical", "warning", "note").index)
+    values: dict[str, str] = {}
+    for one in flat(found):
+        names = [flag_pair(flag)[0] for flag in one.flags]
+        for flag in one.flags:
+            name, value = flag_pair(flag)
+            assert values.setdefault(name, value) == value, f"two values: {flag}"
+        assert set(re.findall(r"--([a-z][a-z-]+)", one.remedy)) <= set(names), one.remedy
+        costs = " ".join(one.costs)
+        assert all(f"--{name}: " in costs for name in COSTLY & set(names)), one
+        assert one.lasted[0][0] == one.since
+        assert one.lasted[-1][1] == one.until
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_promises_hold_for_captures(capture: str) -> None:
+    promises(of(reader()(log_of(capture))))
+
+
+def test_promises_hold_for_composed_logs(tmp_path: Path) -> None:
+    for scenario in load_scenarios()[::4]:
+        reading = reader()(write(scenario, tmp_path, scenario.seeds[0]))
+        for server in reading.servers:
+            for run in server.runs:
+                promises(reading.findings(server, run))
+
+
+def test_a_death_is_told_first_and_one_saturation_once() -> None:
+    found = of(reader()(log_of("h100_saturated_then_killed")))
+    assert [one.id for one in found] == [
+        "server-dead", "kv-cache-binds", "prefix-hits-low", "eager-mode",
+    ]  # fmt: skip
+    explained = {one.id for one in found[1].explains}
+    assert {"kv-cache-critical", "preemptions", "queue-long", "over-capacity-start"} <= explained
+    # At its worst: 45 run and 355 wait at 100 % (08:51:31).
+    assert found[1].title == "KV cache full: 100 %, 355 wait"
+    assert found[1].flags == ("--gpu-memory-utilization 0.90",)
+    # 8.46 GiB of cache + (0.90 − 0.15) × 79.18 GiB.
+    assert "67.8 GiB" in found[1].formula
+
+
+def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
+    found = {one.id: one for one in of(reader()(log_of("h100_long_context")))}
+    assert found["kv-cache-low"].remedy == "nothing: contexts grew later"
+    assert "81 %" in found["kv-cache-low"].formula
+
+
+@pytest.mark.parametrize(
+    ("intervals", "others", "outside", "inside"),
+    [
+        ([(0, 100)], [], [(0, 100)], []),
+        ([(0, 100)], [(40, 200)], [], [(0, 100)]),  # the rest is no longer than a pause
+        ([(0, 400)], [(300, 350)], [(0, 270)], [(270, 400)]),
+        ([(0, 1000)], [(400, 500)], [(0, 370), (530, 1000)], [(370, 530)]),
+        ([(0, 10), (500, 600)], [(0, 5)], [(500, 600)], [(0, 10)]),
+        ([(50, 50)], [(0, 100)], [], [(50, 50)]),
+    ],
+)
+def test_split(
+    intervals: list[Interval],
+    others: list[Interval],
+    outside: list[Interval],
+    inside: list[Interval],
+) -> None:
+    assert split(intervals, others, 60.0) == (outside, inside)
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 5000), st.integers(1, 600)).map(lambda x: (x[0], x[0] + x[1])),
+    max_size=8,
+)
+
+
+@given(SPANS, SPANS)
+def test_what_is_split_is_neither_lost_nor_doubled(
+    mine: list[Interval], other: list[Interval]
+) -> None:
+    mine, other = joined(mine, 0.0), joined(other, 0.0)
+    outside, inside = split(mine, other, 60.0)
+    total = sum(end - begin for begin, end in mine)
+    assert sum(end - begin for begin, end in [*outside, *inside]) == pytest.approx(total)
+    ends = sorted([*outside, *inside])
+    assert all(one[1] <= two[0] for one, two in pairwise(ends))
+
+
+def test_what_explains_all_the_others_stands_above() -> None:
+    book = builtin_rules()
+    present = ["queue-long", "kv-cache-binds", "kv-override", "kv-cache-low"]
+    assert ancestors("queue-long", book, present) == ["kv-override", "kv-cache-binds"]
+    assert ancestors("kv-override", book, present) == []
+    assert ancestors("kv-cache-low", book, ["queue-short", "queue-long", "kv-cache-low"]) == [
+        "queue-long", "queue-short",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flag", "word"),
+    [
+        ("--max-num-seqs 512", "slower"),
+        ("--max-num-seqs 32", "wait"),
+        ("--gpu-memory-utilization 0.95", "room"),
+        ("--gpu-memory-utilization 0.80", "smaller KV cache"),
+        ("--max-num-batched-tokens 8192", "between two tokens"),
+        ("--kv-cache-dtype fp8", "quality"),
+        ("--max-model-len 4096", "refused"),
+        ("--enforce-eager (drop)", "start-up"),
+    ],
+)
+def test_what_a_flag_costs_depends_on_where_it_goes(flag: str, word: str) -> None:
+    present = {"max_num_seqs": 64.0, "max_model_len": 8192.0, "gpu_memory_utilization": 0.9}
+    (cost,) = costs_of([flag], present)
+    assert word in cost
+    assert cost.startswith(f"--{flag_pair(flag)[0]}: ")
+
+
+def test_noise_is_no_rise_and_a_rise_is() -> None:
+    noise = [13.2, 14.4, 14.2, 13.4, 13.8, 13.7, 14.0, 14.3, 13.2, 13.0, 14.3, 14.4]
+    assert rise(noise) == 0.0
+    assert rise([value + at for at, value in enumerate(noise)]) == pytest.approx(0.8, abs=0.15)
+    assert rise([10.0, 9.0, 8.0, 7.0, 6.0, 5.0]) == 0.0
+    assert rise([10.0, 12.0]) == pytest.approx(0.2)
