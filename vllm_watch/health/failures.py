@@ -26,6 +26,7 @@ def shorter_context(at: Situation) -> Advice | None:
             override,
             remedy=f"{override.remedy}, or {flag}",
             flags=(*override.flags, flag),
+            in_turn=True,
             expect="it starts: without the override with all the memory that there is",
         )
     return Advice(
@@ -33,6 +34,7 @@ def shorter_context(at: Situation) -> Advice | None:
         (flag, *more.flags) if more else (flag,),
         "" if asked is None else f"asked for {asked:,.0f}, vLLM says that {fits:,.0f} fit",
         "it starts; longer prompts are refused",
+        in_turn=more is not None,
     )
 
 
