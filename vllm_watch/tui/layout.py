@@ -39,16 +39,26 @@ class Layout:
     """Whether the panes below have rules around them."""
     hero: bool = False
     """Whether figures stand in place of the table."""
+    story: bool = False
+    """Whether the start-up stands in the charts' place."""
     pages: int = 1
     """How many pages the tab key turns."""
 
 
 def layout_for(
-    width: int, height: int, rows: int, page: int = 0, *, full: bool = False, alone: bool = False
+    width: int,
+    height: int,
+    rows: int,
+    page: int = 0,
+    *,
+    full: bool = False,
+    alone: bool = False,
+    bare: bool = False,
 ) -> Layout:
     """Divide a screen of `width` × `height` for a fleet of `rows` rows.
 
-    `full` gives the charts' room to the findings; `alone`: there is but one server.
+    `full` gives the charts' room to the findings; `alone`: there is but one server; `bare`: the
+    charts of the selected one would be empty, its start-up takes their place.
     """
     strip = width < STRIP or height < STRIP_ROWS
     fleet = max(1, rows) + 1
@@ -70,16 +80,12 @@ def layout_for(
         below = 10 if height < 44 else height // 4
     else:
         below = 5 if height < 28 else 8
-    return Layout(
-        fleet,
-        _turned(page, count),
-        across,
-        below,
-        panes,
-        framed=below >= 7,
-        hero=alone,
-        pages=-(-len(CHARTS) // count),
-    )
+    framed = below >= 7
+    if bare:
+        return Layout(fleet, (), 1, below, panes, framed=framed, hero=alone, story=True)
+    pages = -(-len(CHARTS) // count)
+    shown = _turned(page, count)
+    return Layout(fleet, shown, across, below, panes, framed=framed, hero=alone, pages=pages)
 
 
 def _turned(page: int, count: int) -> tuple[str, ...]:

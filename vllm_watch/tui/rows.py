@@ -82,6 +82,8 @@ class Row:
     """Why it ended, in words that become fewer."""
     saved: bool = False
     """True for a saved log: nothing more is expected of it."""
+    last: Values = Values()
+    """The newest numbers that were written, also those of a server that has ended."""
     silenced: frozenset[str] = frozenset()
     """Ids of findings that nobody wants to hear of now: they do not colour the row."""
     serial: int = 0
@@ -169,6 +171,7 @@ def make_row(
         None if traffic is None else traffic.refused + traffic.failed,
         ending_words(health.state, run, time),
         saved,
+        server_values(run, time),
         serial=next(_SERIALS),
     )
 

@@ -12,6 +12,7 @@ from vllm_watch.tui.eventlines import EventLine
 from vllm_watch.tui.facts import Facts
 from vllm_watch.tui.pictures import Pictures
 from vllm_watch.tui.rows import Row
+from vllm_watch.tui.story import Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class ScreenView:
     """How much of what there is has been read, while that goes on."""
     failed: bool = False
     """True where the selected server has errors to be read."""
+    story: Story | None = None
+    """The start-up of the selected server, where it has no stats line: charts would be empty."""
     film: float | None = None
     """How far a replay is, 0 to 1; None live."""
 

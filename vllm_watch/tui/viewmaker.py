@@ -25,6 +25,7 @@ from vllm_watch.tui.pictures import Pictures, stepped
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.screenview import Choices, Problem, ScreenView
 from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.story import Story, story_of
 from vllm_watch.tui.timeline import Timeline
 
 FACTS_SECONDS = 5.0
@@ -44,6 +45,9 @@ _ORDER = (
 )
 
 
+_About = tuple[Facts, bool, Story | None]
+
+
 class ViewMaker:
     """Makes views; what belongs to a server without news is taken from the view before."""
 
@@ -57,7 +61,7 @@ class ViewMaker:
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[object, tuple[EventLine, ...]] = ((), ())
         self._drawn: dict[object, object] = {}
-        self._about: tuple[object, tuple[Facts, bool]] = ((), ((), False))
+        self._about: tuple[object, _About] = ((), ((), False, None))
 
     def make(
         self,
@@ -92,10 +96,10 @@ class ViewMaker:
             monitor, window, moment, live, self._stamps, cursor=timeline.cursor, kept=self._drawn
         )
         facts: Facts = ()
-        errors = False
+        errors, story = False, None
         if rows:
             pictures = self._pictures_of(rows[selected], pictures, timeline)
-            facts, errors = self._about_row(rows[selected], moment, live)
+            facts, errors, story = self._about_row(rows[selected], moment, live)
         return ScreenView(
             moment,
             self._tz,
@@ -116,6 +120,7 @@ class ViewMaker:
             len(servers) - len(shown),
             _reading(monitor, live=timeline.mode == "live"),
             errors,
+            story,
             timeline.film(),
         )
 
@@ -149,17 +154,19 @@ class ViewMaker:
         ended = span[1] < window[1]
         return pictures.of(row.source, row.engine, span if ended else stepped(span), over=over)
 
-    def _about_row(self, row: Row, moment: float, live: bool) -> tuple[Facts, bool]:
-        """Return the facts about a row's server, and whether it has errors to be read."""
+    def _about_row(self, row: Row, moment: float, live: bool) -> _About:
+        """Return what is known of a row's server: facts, whether it failed, its start-up."""
         server = self._monitor.store.servers[row.source]
         stamp = self._stamps.of(server, moment, live)
-        key = (row.source, row.engine, stamp, int(moment // FACTS_SECONDS), row.state)
+        pace = 1.0 if row.state.name == "starting" else FACTS_SECONDS
+        key = (row.source, row.engine, stamp, int(moment // pace), row.state)
         if key != self._about[0]:
             over, run = row.state.name in OVER, server.run_at(row.moment)
             slow = self._monitor.trends(server, run).slow_down(run, row.moment)
             trend = slow.get(row.engine) if row.engine is not None else worst_of(slow.values())
             facts = facts_of(server, row.moment, self._tz, self._job, trend, over=over)
-            self._about = key, (facts, failed(run, row.moment))
+            story = story_of(run, row.moment, self._tz, over=over)
+            self._about = key, (facts, failed(run, row.moment), story)
         return self._about[1]
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:

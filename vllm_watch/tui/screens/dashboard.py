@@ -33,6 +33,7 @@ from vllm_watch.tui.widgets.glance import Glance
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import Framed, Pane
+from vllm_watch.tui.widgets.storypane import StoryPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 SOON = 0.06
@@ -102,6 +103,7 @@ class Dashboard(TimeKeys, Openers):
             with Container(id="charts"):
                 for name in CHART_NAMES:
                     yield ChartPane(name, id=f"chart-{name}")
+            yield StoryPane(id="story")
             with Horizontal(id="below"):
                 yield Findings(id="findings")
                 yield EventList(id="events")
@@ -192,7 +194,13 @@ class Dashboard(TimeKeys, Openers):
         """Divide the screen for the number of rows; nothing moves while that stays."""
         width, height = self.size
         layout = layout_for(
-            width, height, len(view.rows), self._page, full=self._full, alone=view.alone
+            width,
+            height,
+            len(view.rows),
+            self._page,
+            full=self._full,
+            alone=view.alone,
+            bare=view.story is not None,
         )
         if layout == self._layout:
             return
@@ -213,6 +221,7 @@ class Dashboard(TimeKeys, Openers):
             chart.first = place == 0
         for name in CHART_NAMES:
             self.query_one(f"#chart-{name}").display = name in layout.charts
+        self.query_one(StoryPane).display = layout.story
         below = self.query_one("#below")
         below.display = bool(layout.panes)
         below.styles.height = layout.below or "1fr"

@@ -11,13 +11,14 @@ from textual.binding import Binding
 from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
-from vllm_watch.tui.rows import Row
+from vllm_watch.tui.rows import Row, Values
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import fill_role
 from vllm_watch.tui.widgets.columns import time_axis
@@ -108,6 +109,8 @@ class Hero(Pane, can_focus=True):
         left.append(row.port, style=f"bold {palette['text']}")
         since = figures.clock(row.state.since, view.tz)
         word = f"  {row.state.name}" + (f" since {since}" if row.state.since else "")
+        if row.state.name in OVER and row.last != Values():
+            word += ", its last figures"
         left.append(word, style=palette["muted"])
         right = Text(end="")
         config = dict(view.facts).get("CONFIG", ())
@@ -122,17 +125,18 @@ class Hero(Pane, can_focus=True):
         self, view: ScreenView, row: Row, width: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the large figures, as many as have room, with their labels above."""
-        if row.state.name in WORDY_STATES:
+        if row.state.name in WORDY_STATES and row.last == Values():
             blank = Text("", end="")
             words = Text("   ", end="") + story(view, row, width - 4, palette)
             return [blank, blank, words, blank]
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
-        for figure in self._shown(row):
+        gone = row.state.name in OVER
+        for figure in self._shown(row.last):
             digits = big_text(figure.value)
             cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
             if lines[0].cell_len + cells > width:
                 break
-            ink = palette[figure.role]
+            ink = palette["muted" if gone and figure.role != "critical" else figure.role]
             lines[0].append(figure.label.ljust(cells), style=palette["muted"])
             for line, digit in zip(lines[1:], digits, strict=True):
                 last = line is lines[-1]
@@ -141,8 +145,8 @@ class Hero(Pane, can_focus=True):
                 line.append(unit.ljust(cells - len(digit)), style=palette["muted"])
         return lines
 
-    def _shown(self, row: Row) -> Iterator[Figure]:
-        values, health = row.values, self._health
+    def _shown(self, values: Values) -> Iterator[Figure]:
+        health = self._health
         waiting = values.waiting or 0
         yield Figure("GENERATION", figures.rate(values.generation_tps), "tok/s", "primary")
         yield Figure("RUNNING", figures.count(values.running), "", "text")

@@ -141,6 +141,8 @@ def strip_of(line: Text, width: int, console: Console) -> Strip:
     if line.cell_len > width:
         line.truncate(width, overflow="crop")
     line.end = ""
+    if line.style and not line.spans:  # Rich leaves the style of a text without spans out
+        line.stylize(line.style)
     return Strip(list(line.render(console)), line.cell_len)
 
 

@@ -1,0 +1,54 @@
+"""A server without a stats line: its start-up and its errors in place of empty charts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.logs import log_of
+from tests.tui.screens import SETTINGS, monitor_of, replay_app, view_at
+from tests.tui.test_app import running, shown
+from tests.tui.test_widgets import PALETTE
+from vllm_watch.tui.rows import Values
+from vllm_watch.tui.widgets.hero import Hero
+from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.storypane import StoryPane
+
+
+def test_a_start_up_is_told_by_its_phases_up_to_the_moment() -> None:
+    """The log begins at 08:52:30, loads from :56, compiles from :58."""
+    view = view_at(monitor_of("h100_optimised"), "08:53:08")
+    assert view.story is not None
+    assert [(name, lasts) for name, _, lasts in view.story.phases] == [
+        ("launching", False), ("loading weights", False), ("compiling", True),
+    ]  # fmt: skip
+    assert [seconds for _, seconds, _ in view.story.phases] == [26, 2, 10]
+    assert view_at(monitor_of("h100_optimised"), "08:54:10").story is None
+
+
+def test_a_failed_start_shows_why() -> None:
+    view = view_at(monitor_of("cpu_startup_failure"), "12:27:30")
+    lines = [line.plain for line in StoryPane().lines(view, 100, 30, PALETTE)]
+    assert any("launching" in line for line in lines)
+    assert any(".log  EngineCore failed to start." in line for line in lines)
+    assert not any(line.endswith(" …") for line in lines), "nothing goes on"
+
+
+@pytest.mark.parametrize(("clock", "bare"), [("08:49:40", True), ("08:50:40", False)])
+async def test_it_stands_where_the_charts_would_be_empty(clock: str, bare: bool) -> None:
+    app = replay_app(log_of("h100_saturated_then_killed"), start=f"2026-11-23 {clock}")
+    async with running(app):
+        assert app.screen.query_one(StoryPane).display is bare
+        charts = [pane for pane in app.screen.query(".chart") if pane.display]
+        assert bool(charts) is not bare or not app.screen.query_one("#charts").display
+        if bare:
+            assert "launching" in shown(app, StoryPane)
+
+
+def test_a_dead_server_that_is_alone_shows_its_last_figures() -> None:
+    view = view_at(monitor_of("h100_saturated_then_killed"), "08:52:00")
+    row = view.servers[0]
+    assert row.values == Values()
+    assert (row.last.running, row.last.waiting) == (37, 363)
+    figures = list(Hero(SETTINGS.health)._shown(row.last))
+    assert [figure.value for figure in figures[:3]] == ["1,246", "37", "363"]
+    assert isinstance(Hero(SETTINGS.health), Pane)

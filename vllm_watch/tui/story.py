@@ -1,0 +1,42 @@
+"""What there is to tell of a server that has not written a stats line: phases, errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import phases_of
+from vllm_watch.tui.screens.errors import error_text
+
+MOST_ERROR_LINES = 60
+"""Lines of errors that the screen can show at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The start-up of a run up to a moment."""
+
+    phases: tuple[tuple[str, float, bool], ...]
+    """Name, seconds, and whether it lasts."""
+    errors: tuple[str, ...]
+    """Lines of its errors, the first one first."""
+    begun: float | None
+    """When its first line was written, in the log's own clock."""
+    over: bool
+    """True where it will not go on."""
+
+
+def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
+    """Return the story of a run that has no stats line up to `time`, else None."""
+    if any(series.times and series.times[0] <= time for series in run.series.values()):
+        return None
+    phases = []
+    for phase in phases_of(run):
+        if phase.begin > time:
+            continue
+        lasts = not over and (phase.end is None or phase.end > time)
+        end = time if phase.end is None else min(time, phase.end)
+        phases.append((phase.name, max(0.0, end - phase.begin), lasts))
+    errors = error_text(run, time, tz).split("\n")[:MOST_ERROR_LINES]
+    return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over)

@@ -1,0 +1,65 @@
+"""The start-up of a server without stats lines, in place of charts that would be empty."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from rich.text import Text
+
+from vllm_watch.tui.figures import duration
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.pane import Framed
+
+_LABEL = 24
+"""Cells before a bar."""
+_TIME = 12
+"""Cells behind it."""
+
+
+class StoryPane(Framed):
+    """Phases as bars, the one that lasts marked; below them the errors."""
+
+    TITLE = "Start-up"
+    KEY = "x"
+
+    def key(self, view: ScreenView) -> Hashable:
+        """Draw when a phase or an error changes."""
+        return view.story, view.selected_row and view.selected_row.state
+
+    def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
+        """Return how long it has taken so far."""
+        story, row = view.story, view.selected_row
+        if story is None or row is None:
+            return Text("")
+        took = sum(seconds for _, seconds, _ in story.phases)
+        text = Text(f"{row.short}  ", style=palette["muted"])
+        text.append(duration(took) if story.phases else "no line of vLLM yet", palette["note"])
+        return text
+
+    def lines(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Text]:
+        """Return a line for each phase and each line of an error."""
+        story = view.story
+        if story is None:
+            return []
+        lines = [Text("")] if height > len(story.phases) + len(story.errors) + 2 else []
+        longest = max((seconds for _, seconds, _ in story.phases), default=0.0)
+        room = max(4, min(80, width - _LABEL - _TIME - 3))
+        for name, seconds, lasts in story.phases:
+            line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
+            cells = max(1, round(seconds / longest * room)) if longest else 1
+            line.append("▆" * cells, style=palette["note" if lasts else "low"])
+            line.append(f" {duration(seconds)}", style=palette["muted"])
+            if lasts:
+                line.append(" …", style=palette["note"])
+            lines.append(line)
+        if story.errors and lines:
+            lines.append(Text(""))
+        for error in story.errors:
+            trace = error.startswith("    ")
+            role = "muted" if trace else "critical"
+            lines.append(Text(f"  {error.strip() if not trace else error[13:]}", palette[role]))
+        if not story.phases and not story.errors:
+            lines.append(Text("  nothing has been written yet", style=palette["muted"]))
+        return lines
