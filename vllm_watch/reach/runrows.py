@@ -26,10 +26,12 @@ WHOLES = (
     "max_num_seqs", "max_model_len", "max_num_batched_tokens", "kv_cache_tokens", "samples",
     "busy_samples", "generated_tokens", "prompt_tokens", "requests", "requests_failed", "errors",
 )  # fmt: skip
+RECORDED = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "gpu_power_w")
+"""What was recorded beside a log: seconds, and watt of a GPU on average."""
 NUMBERS = (
     "gpu_memory_utilization", "max_concurrency", "ready_after_s", "queue_s", "request_s",
     "per_token_s", "generation_tps_per_gpu", "generation_tps_max", "kv_cache_usage_max", "cost",
-    "cost_per_million_tokens", *(metric.name for metric in METRICS),
+    "cost_per_million_tokens", *RECORDED, *(metric.name for metric in METRICS),
 )  # fmt: skip
 FLAGS = ("enforce_eager", "enable_prefix_caching")
 WORDS = ("dtype", "quantization")
@@ -86,12 +88,26 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
         "generation_tps_per_gpu": generation / gpus if generation and gpus else None,
         "generation_tps_max": _max(figures, "generation_tps"),
         "kv_cache_usage_max": _max(figures, "kv_cache_usage"),
+        **_recorded(run),
         "cost": cost.total if cost else None,
         "cost_per_million_tokens": cost.per_million_tokens if cost else None,
         **{metric.name: means.get(metric.name) for metric in METRICS},
         "findings": list(dict.fromkeys(finding.id for finding in run.findings)),
         "advised_flags": list(dict.fromkeys(f for finding in run.findings for f in finding.flags)),
     }
+
+
+def _recorded(run: RunSummary) -> Row:
+    """Return latencies and power of a run; None for what was not recorded."""
+    row: Row = {}
+    for name in ("ttft", "itl"):
+        latency = run.recorded.latency.get(f"{name}_s")
+        for part in ("p50", "p95"):
+            row[f"{name}_{part}_s"] = None if latency is None else getattr(latency, part)
+    spreads = (gpu.figures["power_w"] for gpu in run.recorded.gpus)
+    watts = [spread.mean for spread in spreads if spread is not None]
+    row["gpu_power_w"] = sum(watts) / len(watts) if watts else None
+    return row
 
 
 def runs_schema() -> pa.Schema:
