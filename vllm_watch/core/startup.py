@@ -9,6 +9,8 @@ from vllm_watch.core.run import Run
 LAUNCHING = "launching"
 """What a server does before its log names a phase: imports, arguments, the engine's process."""
 
+_ENGINE_STANDS = "starting the HTTP server"
+"""The phase after the engine's start: the line that names it says that the engine is ready."""
 _LAUNCH_SECONDS = 10.0
 """A phase this short before one that is told by its length belongs to that one."""
 
@@ -35,20 +37,30 @@ def ready_at(run: Run) -> float | None:
     )
 
 
-def ready_after(run: Run) -> float | None:
-    """Return the seconds from the run's first stamp until it was up."""
+def working_at(run: Run) -> float | None:
+    """Return when it could work: the server was up or, without a server, its engine ready."""
     ready = ready_at(run)
+    if ready is not None or run.prompts is None or run.first_request is not None:
+        return ready
+    of_engine = (m.event for m in run.moments if m.event.fields.get("phase") == _ENGINE_STANDS)
+    return next((event.time for event in of_engine if event.time), None)
+
+
+def ready_after(run: Run) -> float | None:
+    """Return the seconds from the run's first stamp until it could work."""
+    ready = working_at(run)
     return None if ready is None or run.began is None else ready - run.began
 
 
 def phases_of(run: Run) -> list[Phase]:
     """Return the phases of the start-up in order; each lasts until the next one begins."""
-    ready = ready_at(run)
+    ready, served = working_at(run), ready_at(run)
     marks: list[tuple[float, str]] = []
     for at, moment in run.placed():
         fields = moment.event.fields
         phase, took, seconds = (fields.get(name) for name in ("phase", "took", "seconds"))
         late = ready is not None and at is not None and at > ready
+        late = late or (served is None and ready is not None and phase == _ENGINE_STANDS)
         if at is None or late or not isinstance(phase, str):
             continue
         names = {name for _, name in marks}

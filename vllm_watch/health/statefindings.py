@@ -10,7 +10,13 @@ from typing import Literal
 
 from vllm_watch.core.crashloop import CrashLoop
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import LAUNCHING, longest_phases, ready_after, ready_at
+from vllm_watch.core.startup import (
+    LAUNCHING,
+    longest_phases,
+    ready_after,
+    ready_at,
+    working_at,
+)
 from vllm_watch.core.states import OVER, STATS_ARE_OFF, ServerState
 from vllm_watch.health.advice import ADVICE
 from vllm_watch.health.alertfindings import Words, in_words, latest
@@ -64,7 +70,7 @@ def _present(case: Case, state: ServerState, time: float) -> list[Finding]:
 def _slow_start(case: Case, state: ServerState, time: float) -> Finding | None:
     """Return the finding of a start-up that took longer than its limit."""
     run, limit = case.run, case.settings.watch.starting_limit_seconds
-    took, ready = ready_after(run), ready_at(run)
+    took, ready = ready_after(run), working_at(run)
     if took is None or ready is None or ready > time or took <= limit:
         return None
     longest = next((name for name, _ in longest_phases(run, ready) if name != LAUNCHING), "")
