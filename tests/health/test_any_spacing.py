@@ -56,3 +56,11 @@ def test_a_line_an_hour_is_judged_by_three_lines_at_least() -> None:
     health = monitor.health(server, samples[-1].time, live=True, saved=False)
     assert health.state.name == "busy"
     assert not [one for one in health.findings if one.severity != "note"]
+
+
+def test_a_share_of_hardly_anything_warns_nobody() -> None:
+    tiny = {"generation_tps": 0.0, "running": 1.0, "kv_cache_usage": 5e-324}
+    samples = tuple(Sample(1.7e9 + 10 * n, n % 2, tiny) for n in range(2_000))
+    monitor = Monitor(Settings())
+    server = monitor.apply(Batch("a.log", samples))
+    assert monitor.health(server, samples[-1].time, live=True, saved=False).state.name == "busy"

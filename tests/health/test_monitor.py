@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_watch.config import HealthSettings, Settings, WatchSettings
+from vllm_watch.config import AdviceSettings, HealthSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Event, Looked, Sample
 from vllm_watch.health.alertfindings import span_finding
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rounds import Rounds, Row
 
 LOG = "vllm_Tiny_port1_realtime.log"
 QUEUE = {"running": 3.0, "waiting": 20.0, "kv_cache_usage": 0.5}
@@ -122,3 +123,41 @@ def test_a_forgotten_run_is_judged_no_more() -> None:
     assert len(monitor._judges) == 100
     monitor.apply(Batch("a.log", (Sample(13_000.0, 0, {"running": 1.0}, run=130),)))
     assert len(monitor._judges) == 99
+
+
+def test_texts_name_the_levels_that_are_configured() -> None:
+    health = HealthSettings(kv_cache_low=0.2, kv_cache_healthy_high=0.6, kv_cache_critical=0.9)
+    monitor = Monitor(Settings(health=health))
+    rates = {"generation_tps": 90.0, "prompt_tps": 0.0}
+    low = {**rates, "running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.1}
+    server = monitor.apply(Batch(LOG, tuple(Sample(10.0 * n, 0, low) for n in range(3))))
+    (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
+    assert found.detail == "3 requests fill it to 10 %; 20–60 % is healthy"
+    full = {**rates, "running": 3.0, "waiting": 9.0, "kv_cache_usage": 0.95}
+    server = monitor.apply(Batch("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
+    worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]
+    assert "at 90 % and more they queue" in worst.detail
+
+
+def test_the_limits_of_silence_are_settings() -> None:
+    two = [(5.0 * n, engine) for n in range(4) for engine in (0, 1)]
+    rest = [(5.0 * n, 0) for n in range(4, 9)]
+    samples = tuple(Sample(time, engine, QUEUE) for time, engine in two + rest)
+    watch = WatchSettings(stalled_cadences=2.0, stalled_floor_seconds=12.0)
+    fired = {}
+    for name, settings in (("usual", Settings()), ("soon", Settings(watch=watch))):
+        server = (monitor := Monitor(settings)).apply(Batch(LOG, samples))
+        spans = [span for span in monitor.spans(server) if span.rule.id == "engine-silent"]
+        fired[name] = [(span.engine, span.since, span.fired) for span in spans]
+    assert fired == {"usual": [], "soon": [(1, 15.0, 30.0)]}
+
+
+def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
+    """Half of the cache by 100, then by 10: what fits at once differs by what is remembered."""
+    seen = {}
+    for seconds in (25.0, 1_000.0):
+        rounds = Rounds(Settings(advice=AdviceSettings(seen_capacity_seconds=seconds)))
+        rows = [Row(10.0 * n, 0, 100.0 if n < 9 else 10.0, 0.0, 0.5) for n in range(12)]
+        told = [rounds.feed(row, {"max_num_seqs": 32.0}, capacity=True) for row in rows]
+        seen[seconds] = told[-1]["seen_share"]
+    assert seen == {25.0: 32 / (0.8 * 10 / 0.5), 1_000.0: 32 / (0.8 * 100 / 0.5)}

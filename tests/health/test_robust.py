@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_watch.health.robust import erratic, slope, spread, swing
+from vllm_watch.config import HealthSettings
+from vllm_watch.health.robust import slope, spread, swing
 
 FALLING = [3679.5, 2979.8, 2541.8, 2269.8, 2037.7, 1891.7, 1761.8, 1659.8, 1575.7, 1493.9]
 """h100_long_context from its second line on, as read in the log."""
@@ -34,10 +35,11 @@ def test_a_regular_beat_swings_as_well() -> None:
 
 
 def test_only_what_goes_up_and_down_is_erratic() -> None:
-    assert erratic(SWINGING)
-    assert not erratic(STEADY)
-    assert not erratic(FALLING)
-    assert not erratic([1000.0, 100.0, 1000.0])  # too few
+    level = HealthSettings().swings_level
+    assert swing(SWINGING) >= level
+    assert swing(STEADY) < level
+    assert swing(FALLING) == 0.0
+    assert swing([1000.0, 100.0, 1000.0]) == 0.0  # too few
 
 
 @given(st.lists(st.floats(1, 1e5), min_size=6, max_size=40).map(lambda v: sorted(v, reverse=True)))

@@ -26,7 +26,7 @@ def test_a_curve_holds_what_stands_in_the_log() -> None:
     drawn = curve(server_of(monitor_of("h100_saturated_then_killed")), None, "waiting", *DAY)
     assert list(drawn.values) == [0, 0, 0, 0, 337, 351, 361, 367, 359, 355, 363]
     assert drawn.times[0] == at("08:50:01")
-    assert drawn.gap == 16.0
+    assert drawn.gap == 15.0
 
 
 def test_engines_of_one_round_are_one_point() -> None:

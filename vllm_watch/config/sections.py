@@ -300,8 +300,6 @@ class TrendSettings:
     """Share (0 to 1) of the throughput before a pause that has to come back with the load."""
     outlier_deviations: float = positive(3.0)
     """Robust standard deviations off the median from which on a value is no noise (Hampel)."""
-    swing_level: float = ratio(0.15)
-    """Swing of generation throughput, as a share (0 to 1) of its median, that is erratic."""
 
 
 @dataclass(frozen=True, slots=True)

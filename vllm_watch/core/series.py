@@ -15,7 +15,8 @@ from vllm_watch.core.metrics import METRICS
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
 SILENCE_CADENCES = 1.5
-"""A distance of more cadences than this is a silence, over which no rate holds."""
+"""A distance of more cadences than this is a silence: no rate holds over it, no line is drawn, and
+lines of several engines further apart are of different rounds."""
 RATES = frozenset(m.name for m in METRICS if m.kind == "rate" and m.total == "sum")
 """Metrics that are tokens when added up over time."""
 _CADENCE_OF = 64

@@ -62,7 +62,7 @@ def alert_finding(
         flags=advice.flags if advice else (),
         in_turn=advice.in_turn if advice else False,
         formula=advice.formula if advice else "",
-        expect=advice.expect if advice and advice.expect else rule.expect,
+        expect=advice.expect if advice and advice.expect else rule.expect.format_map(words),
         costs=costs_of(advice.flags, case.facts) if advice else (),
     )
 
@@ -103,9 +103,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
     words["limit"] = _limit_text(rule, case.settings.health)
-    words["excellent"] = shown_value(
-        "prefix_cache_hit_rate", case.settings.health.prefix_cache_excellent
-    )
+    words |= _levels(case.settings.health)
     printed = "preemptions" in values
     words["how"] = "the line counts them" if printed else "inferred: running fell, waiting rose"
     context = context_per_request(
@@ -164,6 +162,18 @@ def _running(series: Series, time: float) -> float:
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
     """Return an alert as the finding that it was when it fired, `beside` the others."""
     return alert_finding(case, span, span.fired, beside)
+
+
+def _levels(health: HealthSettings) -> dict[str, str]:
+    """Return the levels that texts of other rules name."""
+    low = shown_value("kv_cache_usage", health.kv_cache_low).removesuffix(" %")
+    high = shown_value("kv_cache_usage", health.kv_cache_healthy_high)
+    return {
+        "excellent": shown_value("prefix_cache_hit_rate", health.prefix_cache_excellent),
+        "healthy": f"{low}–{high}",
+        "kv_healthy": high,
+        "kv_critical": shown_value("kv_cache_usage", health.kv_cache_critical),
+    }
 
 
 def _limit_text(rule: Rule, settings: HealthSettings) -> str:

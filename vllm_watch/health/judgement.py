@@ -93,12 +93,15 @@ class EngineState:
 
     def advance(self, times: Floats, values: dict[str, Floats], facts: Values) -> None:
         """Judge many rows: the same as `step` for each of them."""
-        from vllm_watch.health import signalcolumns, trendcolumns  # numpy: much to import
+        import numpy as np
 
-        table = signalcolumns.derive(self.signals, values, facts, len(times))
-        work = table["work"]
-        signalcolumns.sweep(self.watches, times, table, work == 0)  # type: ignore[arg-type]
-        trendcolumns.advance(self.trend, times, values, facts)
+        from vllm_watch.health import signalcolumns, trendcolumns
+
+        with np.errstate(all="ignore"):  # a share of hardly anything may be infinite
+            table = signalcolumns.derive(self.signals, values, facts, len(times))
+            work = table["work"]
+            signalcolumns.sweep(self.watches, times, table, work == 0)  # type: ignore[arg-type]
+            trendcolumns.advance(self.trend, times, values, facts)
         self.row += len(times)
 
 
@@ -490,7 +493,8 @@ class Judgement:
         for begin, end in zip([0, *ends], [*ends, len(times)], strict=True):
             if begin < end:
                 facts = self._tell_together(state, times[begin].item())
-                advance(state.together, rows.part(begin, end), facts)
+                with np.errstate(all="ignore"):
+                    advance(state.together, rows.part(begin, end), facts)
 
 
 def few_rows() -> int:

@@ -20,8 +20,6 @@ TURNING = 1 / 3
 turns at 2/3 of its points, a trend at none (turning point test: Bienaymé, 1874)."""
 CERTAIN = 2.0
 """Standard deviations of chance beyond which a rise is one: a textbook bound of 95 %."""
-ERRATIC = 0.15
-"""Swing from which on it is erratic; steady captures lie at 0.02 to 0.10."""
 
 
 def spread(values: Sequence[float]) -> float:
@@ -83,11 +81,3 @@ def swing(values: Sequence[float]) -> float:
         return 0.0
     trend = slope(known)
     return NORMAL * median(abs(step - trend) for step in steps) / math.sqrt(2) / middle
-
-
-def erratic(values: Sequence[float], level: float = ERRATIC) -> bool:
-    """Tell whether values (generation throughput of the last minutes) swing erratically.
-
-    Over-capacity batching shows so when the KV cache is near its top [LONG]; alone it is no fault.
-    """
-    return swing(values) >= level

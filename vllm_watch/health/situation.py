@@ -10,8 +10,6 @@ from vllm_watch.config import Settings
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.run import Run
 
-_RECENT_SECONDS = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -65,7 +63,7 @@ class Situation:
         return median(r for r, _ in recent), median(u for _, u in recent)
 
     def seen_capacity(self) -> float | None:
-        """Return the requests that fill the cache to 80 %, by the last minute (HEALTH §1)."""
+        """Return the requests that fill the cache to a level, by the last minute (HEALTH §1)."""
         level = self.settings.advice.seen_capacity_kv
         return median(level * r / u for r, u in self.recent()) if self.recent() else None
 
@@ -134,7 +132,8 @@ class Situation:
         index = None if series is None else series.index_at(self.time)
         if series is None or index is None:
             return []
-        start, end = series.span(series.times[index] - _RECENT_SECONDS + 1, series.times[index])
+        seconds = self.settings.advice.seen_capacity_seconds
+        start, end = series.span(series.times[index] - seconds + 1, series.times[index])
         pairs = zip(
             series.values("running", start, end),
             series.values("kv_cache_usage", start, end),

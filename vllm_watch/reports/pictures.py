@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.run import Run
+from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.startup import ready_at
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.frames import Frame, run_frame
@@ -28,8 +29,6 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache is none of 
 
 MOST_POINTS = 1_200
 """Points of one line: the widest chart has fewer pixels."""
-SILENCE_CADENCES, SILENCE_FLOOR = 3.0, 30.0
-"""A line has a gap where nothing was written for this many cadences, and these seconds."""
 _SIZE = (8.6, 2.5)
 _DAY, _SHORT = 86_400.0, 900.0
 _MARGIN = 0.01
@@ -97,7 +96,7 @@ def charts_of(
     frame = run_frame(run)
     if not len(frame):
         return
-    frame = _with_gaps(frame, max(SILENCE_CADENCES * run.cadence, SILENCE_FLOOR))
+    frame = _with_gaps(frame, SILENCE_CADENCES * run.cadence)
     for number, chart in enumerate(CHARTS):
         with mpl.rc_context({**_STYLE, "svg.hashsalt": f"{name}-{number}"}):
             figure = Figure(figsize=_SIZE, layout="constrained")

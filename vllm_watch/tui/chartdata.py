@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import envelope
+from vllm_watch.core.series import SILENCE_CADENCES, envelope
 from vllm_watch.core.store import Server
 from vllm_watch.tui.charts import Line
-
-GAP_CADENCES = 1.6
-"""Two samples further apart than this many cadences are not connected: silence is drawn empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ def curve(
         engines = run.engines if engine is None else [engine] if engine in run.series else []
         if not engines:
             continue
-        near = max(1.0, GAP_CADENCES * run.cadence)
+        near = max(1.0, SILENCE_CADENCES * run.cadence)
         if len(engines) == 1:
             drawn = _single(run, engines[0], metric, (start - near, end), extremes=extremes)
         else:
@@ -73,7 +70,7 @@ def _single(
     if low >= series.thinned:
         return list(series.times[low:high]), series.values(metric, low, high), 0.0
     low = max(0, low - 1)  # it begins before the window and may reach into it
-    silence = GAP_CADENCES * series.cadence
+    silence = SILENCE_CADENCES * series.cadence
     times: list[float] = []
     values: list[float | None] = []
     widest = 0.0
@@ -127,7 +124,7 @@ def _together(
         ),
         key=lambda point: point[0],
     )
-    near = max(widest, GAP_CADENCES * run.cadence)
+    near = max(widest, SILENCE_CADENCES * run.cadence)
     whole = METRIC_BY_NAME[metric].total == "sum"
     out_times: list[float] = []
     out_values: list[float | None] = []
@@ -156,7 +153,7 @@ def http_line(
             times.append(min(stretch.end, window[1]))
             errors = stretch.refused + stretch.failed
             values.append(stretch.answered if what == "answered" else errors)
-    return Line(name, times, values, role, marker, GAP_CADENCES * max(10.0, server.run.cadence))
+    return Line(name, times, values, role, marker, SILENCE_CADENCES * max(10.0, server.run.cadence))
 
 
 def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
