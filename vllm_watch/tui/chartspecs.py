@@ -11,6 +11,7 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartdata import curve, http_line, pace_line, per_request_line
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, Zone
 from vllm_watch.tui.figures import duration
+from vllm_watch.tui.recordedcharts import recorded_line
 
 BEGINS = "alert begins"
 """What the marks of alerts are called; the end of a server is one."""
@@ -197,6 +198,18 @@ def _requests(asked: Asked) -> ChartSpec:
 
 
 def _pace(asked: Asked) -> ChartSpec:
+    """Return the time between two tokens: recorded, else about, from the log."""
+    median, slow = (
+        recorded_line(
+            asked.server, asked.engine, f"itl_s_{part}", asked.seen,
+            name=part, role=role, marker=marker,
+        )
+        for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots"))
+    )  # fmt: skip
+    if median is not None and slow is not None:
+        return ChartSpec(
+            "Time per token", "ms", *asked.window, (median, slow), note="recorded", empty=""
+        )
     lines = (pace_line(asked.server, asked.engine, asked.seen),)
     return ChartSpec(
         "Time per token", "ms", *asked.window, lines, kind="area", note="about, from the log",

@@ -46,12 +46,12 @@ def facts_of(
     lines = [
         ("NAME", _name(server, run)),
         ("JOB", _job(server, run, time, tz, job, over=over)),
+        ("LATENCY", latency_facts(server, time)),
+        ("GPU", gpu_facts(server, time)),
         ("CONFIG", _config(run)),
         ("CAPACITY", _capacity(run)),
         ("START-UP", _startup(run, time, tz)),
         ("TREND", _trend(trend)),
-        ("LATENCY", latency_facts(server, time)),
-        ("GPU", gpu_facts(server, time)),
         ("REQUESTS", _requests(run, time)),
         ("LOG", (printable(server.source), _zone(server), *_past(server))),
     ]
