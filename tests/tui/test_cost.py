@@ -10,13 +10,15 @@ import pytest
 from textual.geometry import Region
 
 from tests.logs import FIXTURES, at, log_of
-from tests.tui.screens import Wall, monitor_of
+from tests.tui.screens import Wall, monitor_of, view_at
 from tests.tui.test_app import dashboard, live, until, view
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.recent import RecentHealth
+from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.pictures import STEPS, stepped
 from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.pane import Pane
 
 
@@ -106,3 +108,14 @@ def test_the_present_is_judged_again_when_something_came_or_time_went() -> None:
     server.revision += 1
     assert recent.health(server, now + 1.0, saved=False) is not second
     assert recent.health(server, now - 60.0, saved=False) is not second
+
+
+def test_a_scale_grows_at_once_and_shrinks_late() -> None:
+    pane = ChartPane("throughput")
+    view = view_at(monitor_of("h100_optimised"), "08:55:00")
+    ends: list[float] = []
+    for peak in (100.0, 900.0, 700.0, 500.0, 300.0, 310.0):
+        line = Line("", [0.0, 10.0], [peak, peak], "primary", "fill", 16.0)
+        spec = ChartSpec("", "", 0.0, 10.0, (line,), kind="area")
+        ends += pane._tops(spec, view, 60)
+    assert ends == [120, 1000, 1000, 1000, 400, 400]

@@ -80,7 +80,8 @@ def draw_panel(
     """Return a chart of exactly ``width`` × ``height`` cells in its frame.
 
     ``palette`` maps roles to ``#rrggbb`` and says with ``shading`` what the terminal can show.
-    ``key`` is the key that belongs to the panel; ``tops`` are the least ends of its scales.
+    ``key`` is the key that belongs to the panel; ``tops`` are the ends of its scales, unsaid round
+    numbers above its data.
     """
     canvas = Canvas(max(0, width), max(0, height))
     if width < 1 or height < 1:
@@ -248,10 +249,7 @@ _KINDS: dict[str, Callable[[Plot, tuple[float, ...]], None]] = {
 
 
 def _ends(spec: ChartSpec, columns: int, tops: tuple[float, ...]) -> tuple[float, ...]:
-    own = scale_tops(spec, columns)
-    if len(tops) != len(own):
-        return own
-    return tuple(max(pair) for pair in zip(own, tops, strict=True))
+    return tops or scale_tops(spec, columns)
 
 
 def _scale(plot: Plot, top: float) -> None:

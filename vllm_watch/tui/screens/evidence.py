@@ -19,17 +19,8 @@ from vllm_watch.reports.excerpt import Excerpt, LogLine
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.evidencedata import evidence_words
 from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.screens.log import ROLES
 from vllm_watch.tui.screens.modal import Above
-
-_ROLES = {
-    "stats": "text",
-    "error": "critical",
-    "event": "note",
-    "request": "muted",
-    "line": "muted",
-    "skipped": "faint",
-}
-"""Kind of a log line to the role of its colour."""
 
 
 class EvidenceChart(Widget):
@@ -165,4 +156,4 @@ class EvidenceScreen(Above[None]):
 
 def _line(line: LogLine, palette: dict[str, str]) -> Text:
     bold = "bold " if line.kind == "stats" else ""
-    return Text(f"{line.text}\n", style=f"{bold}{palette[_ROLES[line.kind]]}")
+    return Text(f"{line.text}\n", style=f"{bold}{palette[ROLES[line.kind]]}")

@@ -10,14 +10,17 @@ from textual import on
 from textual.binding import Binding
 from textual.screen import Screen
 
+from vllm_watch.core.states import OVER
 from vllm_watch.health.prefill import prefilled
 from vllm_watch.reports.excerpt import Excerpt
 from vllm_watch.tui.evidencedata import evidence_chart
 from vllm_watch.tui.figures import clock
+from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.screens.calculators import CalculatorScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
+from vllm_watch.tui.screens.log import LogScreen, Stretch
 from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from vllm_watch.health.monitor import Monitor
     from vllm_watch.tui.screenview import ScreenView
 
+AFTER_END = 10.0
+"""Seconds behind the end of a server of which its log is shown: its last words."""
+
 
 class Openers(Screen[None]):
     """A screen from whose view others are opened."""
@@ -36,6 +42,7 @@ class Openers(Screen[None]):
         Binding("question_mark", "help", "help"),
         Binding("x", "errors", "errors"),
         Binding("n", "calculators", "calculators"),
+        Binding("l", "log", "log"),
     ]
 
     _monitor: Monitor
@@ -103,6 +110,28 @@ class Openers(Screen[None]):
             run = self._monitor.store.servers[row.source].run_at(row.moment)
             name = f"{row.model} {row.port}"
             self.app.push_screen(ErrorScreen(name, error_text(run, row.moment, self._tz)))
+
+    def action_log(self) -> None:
+        """Show the selected server's log at the cursor, or at the moment."""
+        row = self.view.selected_row if self.view else None
+        if row is None or self.view is None:
+            return
+        server = self._monitor.store.servers[row.source]
+        cursor = self.view.pictures.cursor
+        moved = server.moved  # a film of several logs tells other times than they do
+        moment = (row.moment if cursor is None else cursor - server.skew) - moved
+        if cursor is None and row.state.since is not None and row.state.name in OVER:
+            moment = min(moment, row.state.since - moved + AFTER_END)
+
+        def read(stretch: Stretch) -> Excerpt:
+            return self._excerpts(server.source, stretch.start, stretch.end, server.tz)
+
+        def closed(time: float | None) -> None:
+            if time is not None:
+                self.post_message(TimeChosen(time + moved + server.skew))
+
+        screen = LogScreen(f"{row.model} {row.port}", moment, server.tz, read)
+        self.app.push_screen(screen, closed)
 
     def action_calculators(self) -> None:
         """Work out batch size, capacity and times, starting from the selected server's figures."""

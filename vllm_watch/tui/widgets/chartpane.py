@@ -8,12 +8,14 @@ from dataclasses import replace
 from textual import events
 from textual.strip import Strip
 
-from vllm_watch.tui.charts import draw_panel
+from vllm_watch.tui.charts import ChartSpec, draw_panel, scale_tops
 from vllm_watch.tui.charts.panel import plot_place
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed, time_at
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
 
+SHRINK = 0.45
+"""A scale stays as it is until its data needs less than this share of it."""
 DRAG_CELLS = 2
 """A button that is let go this far from where it was pressed marks a stretch of time."""
 
@@ -27,6 +29,9 @@ class ChartPane(Pane):
         self._chart = chart
         self.first = False
         """Whether its title says whose charts these are."""
+        self._whose: object = None
+        self._ends: tuple[float, ...] = ()
+        """The ends of the scales as they were drawn, and whose they are."""
         self._pressed: int | None = None
         """Column in which a button of the mouse was pressed."""
 
@@ -42,7 +47,20 @@ class ChartPane(Pane):
         if spec is None:
             return []
         spec = replace(spec, title=f"{spec.title}{self._named(view)}")
-        return draw_panel(spec, width, height, palette, view.tz).strips()
+        tops = self._tops(spec, view, width)
+        return draw_panel(spec, width, height, palette, view.tz, tops=tops).strips()
+
+    def _tops(self, spec: ChartSpec, view: ScreenView, width: int) -> tuple[float, ...]:
+        """Return the ends of the scales: they grow at once and shrink late."""
+        if spec.kind == "lines":
+            return ()
+        whose = view.pictures.source, view.pictures.engine
+        own = scale_tops(spec, max(1, plot_place(width)[1]))
+        if whose == self._whose and len(own) == len(self._ends):
+            pairs = zip(own, self._ends, strict=True)
+            own = tuple(before if SHRINK * before < new < before else new for new, before in pairs)
+        self._whose, self._ends = whose, own
+        return own
 
     # --- mouse ----------------------------------------------------------------------------------
 
