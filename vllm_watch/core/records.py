@@ -10,6 +10,7 @@ from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
 
 from vllm_watch.core.recorded import EngineRow, GpuRow
+from vllm_watch.core.steps import StepTable
 
 FieldValue: TypeAlias = "str | int | float | bool | dict[str, object] | None"
 
@@ -210,16 +211,16 @@ class RequestTable:
         return replace(self, times=_moved(self.times, seconds), run=run)
 
 
-Item: TypeAlias = "Record | SampleTable | RequestTable"
+Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable"
 
 
 def records_of(items: Iterable[Item]) -> list[Record]:
-    """Return items with each line of a table as a record of its own."""
+    """Return items with each line of a table as a record of its own; steps are none."""
     found: list[Record] = []
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
             found += item.singles()
-        else:
+        elif not isinstance(item, StepTable):
             found.append(item)
     return found
 

@@ -16,6 +16,7 @@ from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import Event, FieldValue, Requests, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
+from vllm_watch.core.steps import Steps, second_of
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
@@ -113,6 +114,8 @@ class Run:
     served: Counter[str] = field(default_factory=Counter)
     polls: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    steps: dict[int, Steps] = field(default_factory=dict)
+    """Engine to its steps, where the log has iteration details."""
     progress: tuple[Event, float | None] | None = None
     """Newest state of a progress bar of the start-up, and when it arrived."""
     prompts: Moment | None = None
@@ -150,6 +153,13 @@ class Run:
             self._saw(engine, arrived)
         for time in (table.times[0], min(table.times), max(table.times)):
             self.stamp(time)
+
+    def add_steps(self, time: float, engine: int, counts: Mapping[str, array[int]]) -> None:
+        """Put the steps of a second of an engine to the others."""
+        known = (self.config.get(name) for name in ("max_num_batched_tokens", "max_num_seqs"))
+        limits = (float(limit) if isinstance(limit, int) else None for limit in known)
+        row = second_of(counts, *limits)
+        self.steps.setdefault(engine, Steps()).add(time, row, bounded=self.keep is not None)
 
     def _series(self, engine: int) -> Series:
         series = self.series.get(engine)
@@ -270,6 +280,8 @@ class Run:
             self.progress = (self.progress[0], self.progress[1] + seconds)
         for series in self.series.values():
             series.shift(seconds)
+        for steps in self.steps.values():
+            steps.shift(seconds)
         self.history = [one._replace(time=one.time + seconds) for one in self.history]
         for moment in (*self.moments, *([self.prompts] if self.prompts else ())):
             event = moment.event

@@ -28,6 +28,7 @@ from vllm_watch.core.records import (
     Stage,
 )
 from vllm_watch.core.run import Run
+from vllm_watch.core.steps import StepTable
 
 Judge: TypeAlias = "Callable[[Server, Run], None]"
 
@@ -142,6 +143,11 @@ class Server:
                 current = run
         return current
 
+    def add_steps(self, table: StepTable) -> None:
+        """Put the steps of a table into the runs during which they were made."""
+        for time, engine, counts in table.seconds():
+            self.run_at(time).add_steps(time, engine, counts)
+
     def log_time(self, wall: float | None) -> float | None:
         """Return a moment of our clock in the log's own clock."""
         return None if wall is None else wall - self.skew
@@ -216,6 +222,9 @@ class Store:
         for item in batch.items:
             if isinstance(item, SampleTable):
                 self._apply_table(server, item, arrived)
+                continue
+            if isinstance(item, StepTable):
+                server.add_steps(item)
                 continue
             for record in item.singles() if isinstance(item, RequestTable) else (item,):
                 self._apply_record(server, record, arrived)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.runs import RunCounter
+from vllm_watch.core.steps import StepTable
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
@@ -79,6 +80,8 @@ class Part:
         return self._scanner.clock.rezone(other)
 
     def _numbered(self, record: Item, shift: float) -> Item:
+        if isinstance(record, StepTable):
+            return record.moved(shift)
         run = self._counter.feed(record)
         if isinstance(record, SampleTable | RequestTable):
             return record.moved(shift, run) if shift or run else record

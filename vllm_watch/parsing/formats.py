@@ -10,6 +10,7 @@ from pathlib import Path
 from vllm_watch.core.records import Event
 from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
+from vllm_watch.parsing.iterations import Iterations
 from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader, Plan
 from vllm_watch.parsing.patterns import LazyPattern
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
@@ -72,6 +73,8 @@ class Formats:
     opaque_files: frozenset[str] = frozenset()
     opaque_words: tuple[bytes, ...] = ()
     access: Access | None = None
+    iterations: Iterations | None = None
+    """How lines of iteration details look, None where no format tells."""
     wrappers: Wrappers = field(default_factory=Wrappers)
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
     known: list[LazyPattern[str]] = field(default_factory=list)

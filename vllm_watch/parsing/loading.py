@@ -19,6 +19,7 @@ from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
 from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
+from vllm_watch.parsing.iterations import GROUPS, Iterations
 from vllm_watch.parsing.parts import PartsReader
 from vllm_watch.parsing.patterns import LazyPattern, refuse_slow_patterns
 from vllm_watch.parsing.samples import (
@@ -234,8 +235,18 @@ class _Adding:
                 frozenset(route.encode() for route in entry["polls"]),
             )
             self._check(entry, lambda line: access_values(pattern, line))
+        if "iteration" in table:
+            self._add_iterations(table["iteration"])
         for entry in table.get("event", []):
             where = f"{self.path}: {entry.get('contains', '')!r}"
             form = event_form(entry, where, checked=self.checked)
             self._check(entry, partial(event_values, formats, form))
             (formats.bare_events if form.bare else formats.events).append(form)
+
+    def _add_iterations(self, entry: dict[str, Any]) -> None:
+        pattern = re.compile(str(entry["pattern"]).encode())
+        for name in () if self.checked else GROUPS:
+            if name not in pattern.groupindex:
+                raise KeyError(f"(?P<{name}>…)")
+        self.formats.iterations = Iterations(str(entry["contains"]).encode(), pattern)
+        self._check(entry, lambda line: access_values(pattern, line))

@@ -134,6 +134,10 @@ class Scanner:
             self.walk(scan, self.plain(block))
             scan.lines = whole.count(b"\n")
         self._say_requests(scan, self._stamp)
+        steps = self._formats.iterations
+        if steps is not None and steps.contains in block:
+            table = steps.read(self.plain(block), self.clock)
+            scan.items += [] if table is None else [table]
         scan.stats_like = max(0, scan.stats_like)
         return scan
 

@@ -159,6 +159,16 @@ class StampClock:
             self.newest = time
         return time
 
+    def again(self, stamp: bytes) -> float | None:
+        """Return the time of a stamp that was resolved before: it does not count as the newest."""
+        hours = self._hours.get(stamp[:8])
+        if hours is None:
+            year = self.year - (self._month == 1 and stamp[:2] == b"12")
+            at = moment(stamp, year, self.zone.tz)
+            return None if at is None else at.timestamp()
+        seconds = int(stamp[9:11]) * 60 + int(stamp[12:14])
+        return hours[self._repeated == stamp[:8]] + seconds
+
     def resolve_full(self, stamp: bytes) -> float | None:
         """Return epoch seconds of `YYYY-MM-DD HH:MM:SS`: other servers write the year."""
         if not stamp[:4].isdigit():

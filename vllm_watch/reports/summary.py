@@ -23,6 +23,7 @@ from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.configuration import capacity_of, configuration_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, engine_label, run_frame
+from vllm_watch.reports.iterations import IterationSummary, iterations_of
 from vllm_watch.reports.reading import Reading, tells
 from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times
 
@@ -105,6 +106,8 @@ class RunSummary:
     """None without a price, a duration or a number of GPUs."""
     recorded: RecordedSummary
     """What was written beside the log."""
+    iterations: tuple[IterationSummary, ...] = ()
+    """The steps of each engine, where the log has iteration details."""
     benchmarks: tuple[BenchmarkSpan, ...] = ()
     """Benchmarks that ran against it (`--mark`)."""
     earlier: tuple[RunSummary, ...] = ()
@@ -169,6 +172,7 @@ def _run_summary(
         times_unknown,
         cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), settings.cost),
         recorded,
+        iterations_of(run),
         benchmarks_of(reading.monitor.store.benchmarks, run, known.model, server.tz, gate),
         earlier,
     )

@@ -12,6 +12,7 @@ from vllm_watch.core.recorded import LATENCIES
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan
 from vllm_watch.reports.cost import Cost
+from vllm_watch.reports.iterations import IterationSummary
 from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
 from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
 from vllm_watch.reports.unknowns import unknowns_of
@@ -61,6 +62,7 @@ def run_json(summary: RunSummary) -> Json:
         "refused": [asdict(refusal) for refusal in summary.refusals],
         "times": _times(summary.times),
         "latency": _latency(summary.recorded),
+        "iterations": [_iterations(one) for one in summary.iterations] or None,
         "gpus": [_gpu(gpu) for gpu in summary.recorded.gpus] or None,
         "cost": _cost(summary.cost),
         "benchmarks": [_benchmark(span, summary.tz) for span in summary.benchmarks],
@@ -132,6 +134,13 @@ def _gpu(gpu: GpuSummary) -> Json:
             for name, spread in gpu.figures.items()
         },
         "throttled": {why: round(share, _DIGITS) for why, share in gpu.throttled.items()},
+    }
+
+
+def _iterations(one: IterationSummary) -> Json:
+    return {
+        name: round(value, _DIGITS) if isinstance(value, float) else value
+        for name, value in asdict(one).items()
     }
 
 

@@ -13,6 +13,7 @@ from vllm_watch.core.refusals import refusal_words
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.configuration import ALWAYS
+from vllm_watch.reports.iterations import iteration_words
 from vllm_watch.reports.recordedwords import gpu_words, latency_words
 from vllm_watch.reports.summary import EngineSummary, RunSummary
 from vllm_watch.reports.unknowns import unknowns_of
@@ -44,6 +45,7 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("errors", f"{summary.errors:,} in the log" if summary.errors else "none in the log"),
         ("times", _times(summary)),
         ("latency", latency_words(summary.recorded)),
+        ("steps", _steps(summary)),
         ("GPUs", " · ".join(gpu_words(gpu) for gpu in summary.recorded.gpus)),
         ("tokens", _tokens(summary)),
         ("cost", _cost(summary)),
@@ -304,6 +306,11 @@ def _times(summary: RunSummary) -> str:
         f"about {short_time(times.queue)} in the queue, {short_time(times.request)} per request, "
         f"{short_time(times.per_token)} per output token (means, estimated from the log)"
     )
+
+
+def _steps(summary: RunSummary) -> str:
+    several = len(summary.iterations) > 1
+    return " · ".join(iteration_words(one, several=several) for one in summary.iterations)
 
 
 def _cost(summary: RunSummary) -> str:

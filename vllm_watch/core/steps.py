@@ -1,0 +1,170 @@
+"""Steps of engines, second by second, where a log has iteration details."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
+"""What a line tells of its step: prompts taken in and answers generated, requests and tokens."""
+BUDGET_SHARE = 0.95
+"""Share of `max_num_batched_tokens` from which on a step is at that limit."""
+MOST_SECONDS = 50_000
+"""Seconds kept of an engine that is watched for weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTable:
+    """Lines of iteration details in file order; all columns have the length of `times`."""
+
+    times: array[float]
+    """Epoch seconds of each line's stamp, whole seconds."""
+    engines: array[int]
+    columns: Mapping[str, array[int]]
+    """`COUNTS` of each step."""
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.times)
+
+    def moved(self, seconds: float) -> StepTable:
+        """Return the table with its times moved."""
+        if not seconds:
+            return self
+        return replace(self, times=array("d", (time + seconds for time in self.times)))
+
+    def seconds(self) -> Iterator[tuple[float, int, dict[str, array[int]]]]:
+        """Yield each second of each engine with the counts of its steps."""
+        begin = 0
+        for at in range(1, len(self) + 1):
+            if at < len(self) and self.times[at] == self.times[begin]:
+                continue
+            for engine in dict.fromkeys(self.engines[begin:at]):
+                places = [p for p in range(begin, at) if self.engines[p] == engine]
+                counts = {
+                    name: array("q", [column[p] for p in places])
+                    for name, column in self.columns.items()
+                }
+                yield self.times[begin], engine, counts
+            begin = at
+
+
+@dataclass(slots=True)
+class Second:
+    """The steps of one engine within one second."""
+
+    steps: int = 0
+    context_tokens: int = 0
+    """Prompt tokens computed."""
+    generation_tokens: int = 0
+    decode_steps: int = 0
+    """Steps that took in no prompt, and generated."""
+    decode_requests: int = 0
+    """Requests in those steps, added up."""
+    most_tokens: int = 0
+    """Of one step."""
+    at_budget: int | None = None
+    """Steps with `BUDGET_SHARE` of `max_num_batched_tokens` and more; None: it is unknown."""
+    at_seqs: int | None = None
+    """Steps with `max_num_seqs` requests; None: it is unknown."""
+
+    def add(self, other: Second) -> None:
+        """Take in further steps."""
+        self.steps += other.steps
+        self.context_tokens += other.context_tokens
+        self.generation_tokens += other.generation_tokens
+        self.decode_steps += other.decode_steps
+        self.decode_requests += other.decode_requests
+        self.most_tokens = max(self.most_tokens, other.most_tokens)
+        self.at_budget = _sum(self.at_budget, other.at_budget)
+        self.at_seqs = _sum(self.at_seqs, other.at_seqs)
+
+
+def second_of(
+    counts: Mapping[str, array[int]], budget: float | None, most_seqs: float | None
+) -> Second:
+    """Return the steps of a second as one row.
+
+    Args:
+        counts: `COUNTS` of each step.
+        budget: `max_num_batched_tokens`, None where it is unknown.
+        most_seqs: `max_num_seqs`, None where it is unknown.
+    """
+    prompts, generating = counts["context_requests"], counts["generation_requests"]
+    both = zip(counts["context_tokens"], counts["generation_tokens"], strict=True)
+    tokens = [context + generated for context, generated in both]
+    requests = [one + other for one, other in zip(prompts, generating, strict=True)]
+    decoding = [n for p, n in zip(prompts, generating, strict=True) if not p and n]
+    full = None if budget is None else BUDGET_SHARE * budget
+    return Second(
+        len(tokens),
+        sum(counts["context_tokens"]),
+        sum(counts["generation_tokens"]),
+        len(decoding),
+        sum(decoding),
+        max(tokens),
+        None if full is None else sum(n >= full for n in tokens),
+        None if most_seqs is None else sum(n >= most_seqs for n in requests),
+    )
+
+
+@dataclass(slots=True)
+class Steps:
+    """All steps of one engine, in the order of time."""
+
+    times: array[float] = field(default_factory=lambda: array("d"))
+    """Whole seconds in which there were steps."""
+    rows: list[Second] = field(default_factory=list)
+    dropped: Second = field(default_factory=Second)
+    """Those of seconds that are no longer kept one by one."""
+    dropped_seconds: int = 0
+
+    def add(self, time: float, row: Second, *, bounded: bool = False) -> None:
+        """Take in the steps of a second; a second comes in parts where a log is followed."""
+        at = bisect_left(self.times, time)
+        if at < len(self.times) and self.times[at] == time:
+            self.rows[at].add(row)
+            return
+        self.times.insert(at, time)
+        self.rows.insert(at, row)
+        if bounded and len(self.rows) > MOST_SECONDS:
+            gone = MOST_SECONDS // 10
+            for old in self.rows[:gone]:
+                self.dropped.add(old)
+            self.dropped_seconds += gone
+            del self.rows[:gone], self.times[:gone]
+
+    def total(self) -> Second:
+        """Return all steps as one row; a limit counts from when it is known."""
+        total = replace(self.dropped)
+        for row in self.rows:
+            total.add(row)
+        return total
+
+    def whole(self) -> list[tuple[float, Second]]:
+        """Return the seconds with steps in the seconds before and after: work went on in them.
+
+        One second ÷ its steps is then the time of a step.
+        """
+        times = self.times
+        return [
+            (times[at], self.rows[at])
+            for at in range(1, len(times) - 1)
+            if times[at] - times[at - 1] <= 1 and times[at + 1] - times[at] <= 1
+        ]
+
+    def between(self, start: float, end: float) -> list[Second]:
+        """Return the seconds in `start` … `end`."""
+        return self.rows[bisect_left(self.times, start) : bisect_right(self.times, end)]
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self.times = array("d", (time + seconds for time in self.times))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
