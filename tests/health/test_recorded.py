@@ -86,6 +86,28 @@ def test_a_gpu_at_its_edge(finding: str, change: Callable[[GpuRow], GpuRow], tit
     assert finding not in judged(lines(6), gpu_rows(2, change))  # two rows are none
 
 
+def test_a_full_gpu_gets_a_number_where_the_log_tells_the_present_one() -> None:
+    full = gpu_rows(6, lambda row: replace(row, memory_used=79.5 * GIB))
+    args = Event("args", T0 - 90, "…", {"args": {"gpu_memory_utilization": 0.95}})
+    found = judged(lines(6), full, events=[args])["gpu-memory-full"]
+    assert found.flags == ("--gpu-memory-utilization 0.93",)
+    assert judged(lines(6), full)["gpu-memory-full"].flags == ()
+
+
+def test_a_remedy_that_names_a_flag_has_it_in_its_flags() -> None:
+    off = Event("no_stats", T0 - 90, "disabling stats logging to avoid incomplete stats.")
+    slo = SloSettings(ttft_p95_seconds=0.1, itl_p50_seconds=0.1, queue_p95_seconds=0.1)
+    rows = [
+        *engine_rows(SLOW),
+        *gpu_rows(6, lambda row: replace(row, memory_used=79.9 * GIB, temperature_c=90.0)),
+    ]
+    found = judged(lines(6), rows, replace(Settings(), slo=slo), events=[off])
+    assert len([name for name in found if name.startswith(("slo", "gpu", "stats-from"))]) == 6
+    assert found["stats-from-recording"].flags == ("--api-server-count 1",)
+    for finding in found.values():
+        assert ("--" in finding.remedy) <= bool(finding.flags), finding
+
+
 @pytest.mark.parametrize(
     "change",
     [

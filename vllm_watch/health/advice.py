@@ -20,6 +20,7 @@ from vllm_watch.health.memoryadvice import (
     percent,
 )
 from vllm_watch.health.prefill import kv_growth
+from vllm_watch.health.recordedadvice import less_gpu_memory, one_api_server
 from vllm_watch.health.situation import Advice, Situation
 
 __all__ = ["ADVICE", "Advice", "Situation"]
@@ -190,5 +191,7 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "prefix-caching": prefix_caching,
     "graphs": graphs,
     "room": room,
+    "less-gpu-memory": less_gpu_memory,
+    "one-api-server": one_api_server,
 }
 """What rules may ask for, by name."""
