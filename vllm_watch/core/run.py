@@ -126,6 +126,10 @@ class Run:
     """Characters of its events."""
     stretches: dict[int, Stretch] = field(default_factory=dict)
     """Engine to its newest stretch, as far as somebody asked (`core/states.py`)."""
+    memo: dict[str, tuple[tuple[object, ...], float | tuple[float, float] | None]] = field(
+        default_factory=dict
+    )
+    """What took a look at every sample, by name: which samples these were, and what it is."""
 
     def __post_init__(self) -> None:
         """Bound the requests, too, where samples are."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
+from typing import TypeVar
 
 from vllm_watch.config import Settings
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.run import Run
+
+_Seen = TypeVar("_Seen", float, tuple[float, float] | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +78,38 @@ class Situation:
         did. No smaller batch is worth advising (HEALTH §8).
         """
         hold, full = self.settings.health.hold_samples, self.settings.health.kv_cache_critical
-        most = 0.0
-        for engine in self._numbers():
-            held: list[float] = []
+
+        def look(engine: int) -> float:
+            most, held = 0.0, deque[float](maxlen=hold)
             for running, waiting, usage in self._rows(engine):
-                free = bool(running) and waiting == 0 and usage < full
-                held = [*held[1 - hold :], running] if free and hold > 1 else [running] * free
-                if len(held) >= hold:
+                if not running or waiting or usage >= full:
+                    held.clear()
+                    continue
+                held.append(running)
+                if len(held) == hold:
                     most = max(most, min(held))
-        return most / self.engines or None
+            return most
+
+        found = (self._once("ran freely", engine, look, hold, full) for engine in self._numbers())
+        return max(found, default=0.0) / self.engines or None
 
     def fullest(self, least: float) -> tuple[float, float] | None:
         """Return running requests and KV usage where a request took most of the cache, up to now.
 
         Of samples with at least `least` requests running in one engine.
         """
-        rows = [
-            (running / self.engines, usage)
-            for engine in self._numbers()
-            for running, _, usage in self._rows(engine)
-            if running / self.engines >= least and usage
-        ]
-        return max(rows, key=lambda row: row[1] / row[0], default=None)
+
+        def look(engine: int) -> tuple[float, float] | None:
+            rows = (
+                (running, usage)
+                for running, _, usage in self._rows(engine)
+                if running / self.engines >= least and usage
+            )
+            return max(rows, key=lambda row: row[1] / row[0], default=None)
+
+        found = [self._once("fullest", engine, look, least) for engine in self._numbers()]
+        known = [(running / self.engines, usage) for running, usage in filter(None, found)]
+        return max(known, key=lambda row: row[1] / row[0], default=None)
 
     def fills_later(self) -> float | None:
         """Return the highest KV usage (0…1), as far as is known, with about as many running.
@@ -109,6 +123,21 @@ class Situation:
         rows = (row for engine in self._numbers() for row in self._rows(engine, self.until))
         usages = [usage for running, _, usage in rows if 0 < running / self.engines <= most]
         return max(usages, default=None)
+
+    def _once(self, name: str, engine: int, look: Callable[[int], _Seen], *levels: float) -> _Seen:
+        """Return what a look at all samples up to this moment gives; only news is looked at.
+
+        A finding is drawn many times between two samples.
+        """
+        series = self.run.series.get(engine)
+        key: tuple[object, ...] = levels
+        if series is not None:
+            key = (series.revision, series.index_at(self.time), *levels)
+        place = f"{name} {engine}"
+        known = self.run.memo.get(place)
+        if known is None or known[0] != key:
+            known = self.run.memo[place] = (key, look(engine))
+        return known[1]  # type: ignore[return-value]  # of the same name, so of the same kind
 
     def _rows(
         self, engine: int, until: float | None = None
