@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vllm_watch.config import Settings
 from vllm_watch.core.records import Batch, Event, Looked
 from vllm_watch.reports.eventrows import event_rows_as_they_come
 
@@ -20,6 +21,8 @@ def test_all_events_of_many_runs_are_told_once() -> None:
     look = Looked(1.0, 1, (), ())
     items: list[Batch | Looked] = [events(0), look, events(150), look, look]
     told = [
-        str(row["text"]).split()[:2] for row in event_rows_as_they_come(items) if row is not None
+        str(row["text"]).split()[:2]
+        for row in event_rows_as_they_come(items, Settings())
+        if row is not None
     ]
     assert told == [[str(run), str(n)] for run in range(300) for n in range(20)]

@@ -245,7 +245,7 @@ def _export(commands: Commands) -> None:
     command.add_argument("--since", metavar="TIME", help=f"from then on: {times}")
     command.add_argument("--until", metavar="TIME", help="up to then")
     instead = command.add_mutually_exclusive_group()
-    instead.add_argument("--events", action="store_true", help="events instead of samples")
+    instead.add_argument("--events", action="store_true", help="events and alerts instead")
     instead.add_argument(
         "--recorded",
         action="store_true",

@@ -16,6 +16,7 @@ from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.writing import path_aside
+from vllm_watch.config import Settings
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
 from vllm_watch.ingest import Ingest
@@ -42,8 +43,8 @@ _MOST_REACHES = 3
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the samples, or the events, of the given logs."""
-    wanted = _wanted(arguments)
     settings = settings_of(arguments)
+    wanted = _wanted(arguments, settings)
     ingest = ingest_of(
         arguments.paths, settings, live=arguments.follow, ends=True, rotated=arguments.rotated
     )
@@ -94,9 +95,10 @@ class _Wanted:
     recorded: bool
     span: Span
     step: float | None
+    settings: Settings
 
 
-def _wanted(arguments: argparse.Namespace) -> _Wanted:
+def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
     """Read the options.
 
     Raises:
@@ -123,7 +125,7 @@ def _wanted(arguments: argparse.Namespace) -> _Wanted:
     if output != "-" and not output.endswith(ENDINGS):
         endings = ", ".join(ENDINGS)
         raise CommandError(f"{output}: write to a name that ends in {endings}, or to -")
-    return _Wanted(arguments.events, arguments.recorded, span, step)
+    return _Wanted(arguments.events, arguments.recorded, span, step, settings)
 
 
 def _wanted_of(
@@ -131,7 +133,7 @@ def _wanted_of(
 ) -> Iterator[Piece | Row]:
     """Return what is wanted of logs that are read once."""
     if wanted.events:
-        yield from wanted.span.of(event_rows(batches), beginnings)
+        yield from wanted.span.of(event_rows(batches, wanted.settings), beginnings)
         return
     if wanted.recorded:
         yield from wanted.span.of(recorded_rows(batches), beginnings)
@@ -201,9 +203,12 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
     """Write what exists, then what arrives, line by line, until interrupted."""
     stop = threading.Event()
     beginnings = Beginnings()
-    come = event_rows_as_they_come if wanted.events else rows_as_they_come
     try:
-        rows = come(_begun(_said(ingest.follow(stop)), beginnings))
+        items = _begun(_said(ingest.follow(stop)), beginnings)
+        events = wanted.events
+        rows = (
+            event_rows_as_they_come(items, wanted.settings) if events else rows_as_they_come(items)
+        )
         for row in _since(rows, wanted.span, beginnings):
             if row is None:
                 sys.stdout.flush()

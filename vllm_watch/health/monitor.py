@@ -10,7 +10,7 @@ from itertools import chain
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
-from vllm_watch.core.olderruns import make_room_of_quiet
+from vllm_watch.core.olderruns import make_room, make_room_of_quiet
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.core.run import Run
@@ -48,14 +48,21 @@ class Monitor:
     """Everything known, and what to think of it. Owned by the event loop."""
 
     def __init__(
-        self, settings: Settings, book: RuleBook | None = None, *, bounded: bool = False
+        self,
+        settings: Settings,
+        book: RuleBook | None = None,
+        *,
+        bounded: bool = False,
+        forgets: bool = True,
     ) -> None:
         """Judge with `settings` and the rules of `book` (the built-in ones).
 
         `bounded` is for what runs for weeks: older samples are thinned (docs/memory.md). What
-        reads logs once keeps everything, so that its figures are exact.
+        reads logs once keeps everything, so that its figures are exact. Without `forgets` events
+        and earlier runs are kept until `make_room`.
         """
-        self._keep = Keep(settings.watch.full_hours * 3600.0) if bounded else None
+        full = settings.watch.full_hours * 3600.0
+        self._keep = Keep(full, forgets=forgets) if bounded else None
         self.store = Store(self._keep, self._judged_before_thinning if bounded else None)
         self.recent = RecentHealth(self)
         """What the present looks like, for those who ask every second."""
@@ -112,6 +119,12 @@ class Monitor:
             elif row.origin == "nvml" or not recording.nvml:
                 found = signals.of_gpu(row, run, recording)
                 judgement.record("gpu", row.gpu, row.time, found)
+
+    def make_room(self, server: Server) -> None:
+        """Forget events and runs of a server where they are too many."""
+        if self._keep is not None:
+            make_room(server.runs, self._keep)
+            server.run.forget_text()
 
     def look(self, looked: Looked) -> None:
         """Take notice of a look at the paths."""

@@ -102,6 +102,10 @@ class Trends:
             told[key] = shown
         return shown
 
+    def finding(self, run: Run, span: TrendSpan) -> Finding:
+        """Return a trend as the finding that it was when it was certain."""
+        return self._finding(span, run, span.fired)
+
     def _finding(
         self, span: TrendSpan, run: Run, time: float, until: float | None = None
     ) -> Finding:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, tzinfo
 
-from vllm_watch.core.buckets import Keep
-from vllm_watch.core.olderruns import make_room
+from vllm_watch.config import Settings
 from vllm_watch.core.records import Batch, Event, Looked
 from vllm_watch.core.run import Moment, Run
-from vllm_watch.core.store import Server, Store
-from vllm_watch.reports.rows import Row
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.reports.alertrows import AlertsAsTheyCome, alert_rows, changes_of
+from vllm_watch.reports.rows import Row, iso
 
 EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fields")
 """Columns of an event, in order; docs/schemas/event.json tells what they hold."""
@@ -31,55 +31,58 @@ def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row
     }
 
 
-def iso(time: float, tz: tzinfo) -> str:
-    """Return a moment as ISO 8601 with its offset."""
-    return datetime.fromtimestamp(time, tz).isoformat()
-
-
-def event_rows(batches: Iterable[Batch]) -> Iterator[Row]:
+def event_rows(batches: Iterable[Batch], settings: Settings) -> Iterator[Row]:
     """Yield the events of logs that are read once: source by source, run by run, in time order.
 
     An unstamped line of a companion stands where it counts (DESIGN §3). Errors answered to
-    clients are one event per burst.
+    clients are one event per burst. Alerts stand behind the lines of their moment.
     """
-    store = Store()
+    monitor = Monitor(settings)
     for batch in batches:
-        store.apply(batch)
-    for server in store.servers.values():
+        monitor.apply(batch)
+    for server in monitor.store.servers.values():
         for run in server.runs:
-            yield from _run_rows(server, run)
+            yield from _run_rows(monitor, server, run)
 
 
-def event_rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | None]:
+def event_rows_as_they_come(
+    items: Iterable[Batch | Looked], settings: Settings
+) -> Iterator[Row | None]:
     """Yield events while logs grow, None at each quiet moment.
 
     An event is told at the next look at the files, so that the lines that continue it are in it.
     """
-    keep = Keep(forgets=False)  # nothing may be forgotten before it is told
-    store = Store(keep)
+    # Nothing may be forgotten before it is told.
+    monitor = Monitor(settings, bounded=True, forgets=False)
+    alerts = AlertsAsTheyCome(monitor)
     told: dict[int, Moment] = {}
     for item in items:
         if isinstance(item, Batch):
-            store.apply(item)
+            server = monitor.apply(item)
+            if item.shift and not item.twin:
+                alerts.moved(server.source, item.shift)
             continue
         kept: dict[int, Moment] = {}
-        for server in store.servers.values():
+        for server in monitor.store.servers.values():
             for run in server.runs:
                 for at, moment in run.placed():
                     kept[id(moment)] = moment
                     if id(moment) not in told:
                         yield event_row(server, run, at, moment)
-            make_room(server.runs, keep)
-            server.run.forget_text()
+                yield from alerts.rows(server, run)
+            monitor.make_room(server)
         told = kept
         yield None
 
 
-def _run_rows(server: Server, run: Run) -> Iterator[Row]:
+def _run_rows(monitor: Monitor, server: Server, run: Run) -> Iterator[Row]:
     first = run.first_stamp or 0.0
-    placed = sorted(run.placed(), key=lambda entry: first if entry[0] is None else entry[0])
-    for at, moment in placed:
-        yield event_row(server, run, at, moment)
+    rows = [
+        (first if at is None else at, event_row(server, run, at, moment))
+        for at, moment in run.placed()
+    ]
+    rows += alert_rows(monitor, server, run, changes_of(monitor, server, run))
+    yield from (row for _, row in sorted(rows, key=lambda entry: entry[0]))
 
 
 def _fields(event: Event) -> dict[str, object]:

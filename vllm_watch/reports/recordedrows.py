@@ -9,8 +9,7 @@ from vllm_watch.core.recordings import Table
 from vllm_watch.core.records import Batch
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server, Store
-from vllm_watch.reports.eventrows import iso
-from vllm_watch.reports.rows import Row
+from vllm_watch.reports.rows import Row, iso
 
 _NOW = ("running", "waiting", "kv_cache_usage")
 _COUNTED = (*TOTALS, *(f"finished_{reason}" for reason in FINISHED))

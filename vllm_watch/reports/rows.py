@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
 from typing import TypeAlias
 
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 """Names to values, in the order in which they are written; None where a value is absent."""
+
+
+def iso(time: float, tz: tzinfo) -> str:
+    """Return a moment as ISO 8601 with its offset."""
+    return datetime.fromtimestamp(time, tz).isoformat()

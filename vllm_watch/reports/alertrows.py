@@ -1,0 +1,147 @@
+"""Alerts and trends as events: when each fired and when it was over, in the log's own time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
+from vllm_watch.health.alertfindings import span_finding, span_over
+from vllm_watch.health.enginetrend import TrendSpan
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import Severity
+from vllm_watch.health.spans import WHOLE_SERVER, Span
+from vllm_watch.reports.rows import Row, iso
+
+KIND = "alert"
+_LEVELS: dict[Severity, str] = {"note": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
+
+
+class Change(NamedTuple):
+    """An alert that fired or is over."""
+
+    time: float
+    id: str
+    engine: int
+    since: float
+    resolved: bool
+    span: Span | TrendSpan
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What it is known by, however often it is judged."""
+        return self[:-1]
+
+
+def changes_of(monitor: Monitor, server: Server, run: Run) -> list[Change]:
+    """Return what fired and what was over in a run up to its newest stamp, in that order."""
+    spans: list[Span | TrendSpan] = [*monitor.alerts(server, run).spans()]
+    spans += monitor.trends(server, run).spans(run)
+    changes = []
+    for span in spans:
+        name = span.rule.id if isinstance(span, Span) else span.id
+        known = (name, span.engine, span.since)
+        changes.append(Change(span.fired, *known, False, span))
+        if span.until is not None:
+            changes.append(Change(span.until, *known, True, span))
+    newest = math.inf if run.newest_stamp is None else run.newest_stamp
+    known_by_now = (change for change in changes if change.time <= newest)
+    return sorted(known_by_now, key=lambda change: (change.time, change.resolved, change.id))
+
+
+def alert_rows(
+    monitor: Monitor, server: Server, run: Run, changes: list[Change]
+) -> Iterator[tuple[float, Row]]:
+    """Yield the moment and the record of each change, as it was known at that moment."""
+    case, spans = monitor.case(server, run), monitor.alerts(server, run).spans()
+    for change in changes:
+        span = change.span
+        if isinstance(span, Span):
+            beside = [one for one in spans if _known_at(one, span)]
+            finding = span_finding(case, span, beside)
+            severity, text = finding.severity, finding.title
+            if change.resolved:
+                text, _ = span_over(case, span, beside)
+        else:
+            finding = monitor.trends(server, run).finding(run, span)
+            severity, text = finding.severity, finding.title
+            if change.resolved:
+                text = f"{finding.word}: over"
+        yield change.time, _row(server, run, change, severity, text)
+
+
+def _known_at(other: Span, span: Span) -> bool:
+    """Tell whether an alert fired already, and still, when another one did."""
+    return other is not span and other.firing_at(span.fired)
+
+
+def _row(server: Server, run: Run, change: Change, severity: Severity, text: str) -> Row:
+    engine = "all" if change.engine == ALL_ENGINES else change.engine
+    return {
+        "time": iso(change.time, server.tz),
+        "server": server.name,
+        "source": server.source,
+        "run": run.number,
+        "kind": KIND,
+        "level": _LEVELS[severity],
+        "text": text,
+        "fields": {
+            "id": change.id,
+            "engine": None if engine == WHOLE_SERVER else engine,
+            "severity": severity,
+            "change": "resolved" if change.resolved else "fired",
+            "since": iso(change.since, server.tz),
+        },
+    }
+
+
+class AlertsAsTheyCome:
+    """Tells each change once while a log grows.
+
+    A change waits for the next line of its log or the next look at the files, as a sample does:
+    a companion line that is written just behind it may still decide otherwise.
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        """Tell of a monitor's servers."""
+        self._monitor = monitor
+        self._told: dict[tuple[str, int], set[tuple[object, ...]]] = {}
+        self._seen: dict[tuple[str, int], tuple[int, float | None]] = {}
+        self._waiting: set[tuple[str, int]] = set()
+        """Runs with changes that wait."""
+
+    def moved(self, source: str, seconds: float) -> None:
+        """Take notice that all times of a log have moved: what was told stays told."""
+        for place, told in self._told.items():
+            if place[0] == source:
+                self._told[place] = {_moved(key, seconds) for key in told}
+
+    def rows(self, server: Server, run: Run) -> Iterator[Row]:
+        """Yield what is new of a run."""
+        place = (server.source, run.number)
+        judgement = self._monitor.alerts(server, run)
+        now = (judgement.revision, run.newest_stamp)
+        before, self._seen[place] = self._seen.get(place), now
+        told = self._told.setdefault(place, set())
+        if before == now and place not in self._waiting:
+            return
+        changes = changes_of(self._monitor, server, run)
+        settled = [c for c in changes if before == now or c.time < (run.newest_stamp or c.time)]
+        if len(settled) < len(changes):
+            self._waiting.add(place)
+        else:
+            self._waiting.discard(place)
+        fresh = [change for change in settled if change.key not in told]
+        self._told[place] = {change.key for change in changes if change.key in told}
+        self._told[place] |= {change.key for change in fresh}
+        yield from (row for _, row in alert_rows(self._monitor, server, run, fresh))
+
+
+def _moved(key: tuple[object, ...], seconds: float) -> tuple[object, ...]:
+    time, name, engine, since, resolved = key
+    assert isinstance(time, float)
+    assert isinstance(since, float)
+    return (time + seconds, name, engine, since + seconds, resolved)
