@@ -22,10 +22,10 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak bench memory clean
+.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak bench memory archive-data clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME)  ## replay the packaged captures in the dashboard
 	@$(BIN)/vllm-watch demo $(ARGS)
@@ -69,6 +69,9 @@ bench: $(DEV)  ## every promised speed as a ratio, into benchmarks/results.md; A
 
 memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what happened; ARGS="--hours 24"
 	@$(BIN)/python -m benchmarks.memory $(ARGS)
+
+archive-data: $(DEV)  ## thousands of logs archived by processes and by Dask, one killed; ARGS="--logs 300"
+	@$(BIN)/python -m benchmarks.archive $(ARGS)
 
 clean:  ## remove the environment, caches and built files
 	@rm -rf .venv build dist snapshot_report.html .hypothesis .import_linter_cache \
