@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vllm_watch.config import Settings
-from vllm_watch.config.sections import SloSettings
+from vllm_watch.config.slosection import SloSettings
 from vllm_watch.core.recorded import EngineRow, GpuRow, Latency, Recorded
 from vllm_watch.core.records import Batch, Event, Sample
 from vllm_watch.health.findings import Finding

@@ -95,7 +95,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     elif plain and first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
     if listed[:1] == ["run"]:
-        return _parse_run(listed)
+        return besidearguments.parse_run(listed, build_parser())
     arguments = build_parser().parse_args(listed)
     if hasattr(arguments, "log_commands"):
         _join_commands(arguments)
@@ -119,19 +119,6 @@ def _join_commands(arguments: argparse.Namespace) -> None:
             f"{arguments.command}: no PATH; name a log, a folder or a quoted glob such as "
             f"'pbs_results/vllm_*_realtime.log'; see vllm-watch {arguments.command} --help"
         )
-
-
-def _parse_run(words: list[str]) -> argparse.Namespace:
-    """Read the words of `run`: what stands behind `--` is the server's, word by word."""
-    at = words.index("--") if "--" in words else None
-    if at is None and not {"-h", "--help"} & set(words):
-        given = " ".join(words[1:]) or "vllm serve MODEL"
-        raise CommandError(
-            f"-- is missing before the server's command: vllm-watch run [OPTIONS] -- {given}"
-        )
-    arguments = build_parser().parse_args(words[:at])
-    arguments.server = words[at + 1 :] if at is not None else []
-    return arguments
 
 
 def command_of(words: Sequence[str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from vllm_watch.cli.parser import Commands, add_command
+from vllm_watch.cli.parser import Commands, Parser, add_command
+from vllm_watch.cli.saying import CommandError
 
 NAMES = ("run", "record", "presets")
 """These commands."""
@@ -87,6 +88,23 @@ def _record(commands: Commands) -> None:
     command.add_argument(
         "--every", type=_span, default=10.0, metavar="TIME", help="time between two looks (10s)"
     )
+
+
+def parse_run(words: list[str], parser: Parser) -> argparse.Namespace:
+    """Read the words of `run`: what stands behind `--` is the server's, word by word.
+
+    Raises:
+        CommandError: there is no `--`, or what stands before it cannot be read.
+    """
+    at = words.index("--") if "--" in words else None
+    if at is None and not {"-h", "--help"} & set(words):
+        given = " ".join(words[1:]) or "vllm serve MODEL"
+        raise CommandError(
+            f"-- is missing before the server's command: vllm-watch run [OPTIONS] -- {given}"
+        )
+    arguments = parser.parse_args(words[:at])
+    arguments.server = words[at + 1 :] if at is not None else []
+    return arguments
 
 
 def _span(text: str) -> float:

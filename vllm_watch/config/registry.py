@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vllm_watch.config import commandsections, sections
+from vllm_watch.config import commandsections, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "compare": commandsections.CompareSettings,
         "times": sections.RequestTimesSettings,
         "cost": sections.CostSettings,
-        "slo": sections.SloSettings,
+        "slo": slosection.SloSettings,
     }
 )
 """The sections with fixed keys, in the order in which they are shown."""
@@ -103,7 +103,7 @@ def _documentation() -> Mapping[tuple[str, str], str]:
     import inspect  # both together 15 ms, for `vllm-watch config` alone
 
     texts: dict[tuple[str, str], str] = {}
-    sources = (inspect.getsource(module) for module in (sections, commandsections))
+    sources = (inspect.getsource(module) for module in (sections, commandsections, slosection))
     for cls in (one for source in sources for one in ast.parse(source).body):
         if not isinstance(cls, ast.ClassDef):
             continue

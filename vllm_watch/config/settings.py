@@ -19,11 +19,11 @@ from vllm_watch.config.sections import (
     RequestTimesSettings,
     ScreenSettings,
     ServerSettings,
-    SloSettings,
     TimeSettings,
     TrendSettings,
     WatchSettings,
 )
+from vllm_watch.config.slosection import SloSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

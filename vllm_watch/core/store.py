@@ -127,6 +127,15 @@ class Server:
         known = (self.last_arrival, None if newest is None else newest + self.skew)
         return max((time for time in known if time is not None), default=None)
 
+    def note_trouble(self, batch: Batch) -> None:
+        """Take notice of why a file cannot be read, or that it can."""
+        place = (batch.twin, batch.file)
+        if batch.trouble:
+            self.troubles[place] = batch.trouble
+            self.troubles_since[place] = batch.trouble_since
+        else:
+            self.troubles.pop(place, None)
+
     def recorded_span(self, run: Run) -> tuple[float, float]:
         """Return from when to when rows beside the log belong to a run, in epoch seconds."""
         later = (other for other in self.runs if other.number > run.number)
@@ -195,12 +204,7 @@ class Store:
         self.size += batch.size
         server = self._server(batch)
         server.revision = self.revision
-        place = (batch.twin, batch.file)
-        if batch.trouble:
-            server.troubles[place] = batch.trouble
-            server.troubles_since[place] = batch.trouble_since
-        else:
-            server.troubles.pop(place, None)
+        server.note_trouble(batch)
         if batch.twin:
             self._apply_twin(server, batch)
             return server
