@@ -15,7 +15,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from vllm_watch.core.configuration import Configuration
 from vllm_watch.core.records import FieldValue
@@ -24,10 +24,10 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.answers import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.facts import facts_of
+from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recorded import RecordedSignals
-from vllm_watch.health.rounds import Row, Together
-from vllm_watch.health.signals import Signals
+from vllm_watch.health.rounds import Row
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, Span, Watches
 
 if TYPE_CHECKING:
@@ -38,16 +38,6 @@ FEW_ROWS = 24
 """Rows up to which one by one is faster than columns …"""
 FEW_WITHOUT = 1_500
 """… and up to which it is faster than to import numpy first."""
-EACH_ROWS = 8
-"""Rows after which a state is kept again to begin from: judging some rows anew costs less."""
-MOST_ROWS = 4_096
-"""Rows judged at once: what columns need beside the samples stays small."""
-_TOLD = -9
-"""Stands before all engines of the same moment."""
-
-Key = tuple[float, int]
-"""Where a row stands in the order of all: its time, its engine."""
-State = TypeVar("State", "EngineState", "ServerState")
 
 
 class Step(NamedTuple):
@@ -56,132 +46,6 @@ class Step(NamedTuple):
     time: float
     stamped: bool
     facts: Values
-
-
-class EngineState:
-    """What the rules and trends of one engine remember."""
-
-    def __init__(self, engine: int, plan: Plan) -> None:
-        """Remember nothing yet."""
-        health = plan.settings.health
-        self.engine, self.plan = engine, plan
-        self.row = 0
-        """The next row to be judged, counted since the run began."""
-        self.signals = Signals(health, engine)
-        self.watches = Watches(engine, plan.engine, health.clear_samples, health.flap_seconds)
-        self.trend = EngineTrend(engine, plan.settings)
-
-    def copy(self) -> EngineState:
-        """Return a copy that further rows do not change."""
-        other = EngineState.__new__(EngineState)
-        other.engine, other.plan, other.row = self.engine, self.plan, self.row
-        other.signals, other.watches = self.signals.copy(), self.watches.copy()
-        other.trend = self.trend.copy()
-        return other
-
-    def shift(self, seconds: float) -> None:
-        """Move everything in time."""
-        self.watches.shift(seconds)
-        self.trend.shift(seconds)
-
-    def step(self, time: float, values: Values, facts: Values) -> None:
-        """Judge one row."""
-        derived = self.signals.feed(values, facts)
-        self.watches.step(time, derived, facts, idle=derived.get("work") == 0)
-        self.trend.step(time, values, facts)
-        self.row += 1
-
-    def advance(self, times: Floats, values: dict[str, Floats], facts: Values) -> None:
-        """Judge many rows: the same as `step` for each of them."""
-        import numpy as np
-
-        from vllm_watch.health import signalcolumns, trendcolumns
-
-        with np.errstate(all="ignore"):  # a share of hardly anything may be infinite
-            table = signalcolumns.derive(self.signals, values, facts, len(times))
-            work = table["work"]
-            signalcolumns.sweep(self.watches, times, table, work == 0)  # type: ignore[arg-type]
-            trendcolumns.advance(self.trend, times, values, facts)
-        self.row += len(times)
-
-
-class ServerState:
-    """What the rules about all engines together remember."""
-
-    def __init__(self, plan: Plan) -> None:
-        """Remember nothing yet."""
-        self.plan = plan
-        self.together = Together(plan)
-        self.rows: dict[int, int] = {}
-        """The next row of each engine to be judged."""
-        self.told = 0
-        """How many steps of the start-up were taken notice of."""
-        self.newest: Key = (-math.inf, _TOLD)
-        """The newest row judged."""
-
-    def copy(self) -> ServerState:
-        """Return a copy that further rows do not change."""
-        other = ServerState.__new__(ServerState)
-        other.plan, other.together = self.plan, self.together.copy()
-        other.rows, other.told, other.newest = self.rows.copy(), self.told, self.newest
-        return other
-
-    def shift(self, seconds: float) -> None:
-        """Move everything in time."""
-        self.together.shift(seconds)
-        self.newest = (self.newest[0] + seconds, self.newest[1])
-
-
-class Marks(Generic[State]):
-    """A state, and copies of it at earlier rows from which judging can begin again.
-
-    Kept are the two newest ones, and ever fewer of those further back.
-    """
-
-    _BLOCKS = (64, 512)
-
-    def __init__(self, state: State) -> None:
-        """Begin with a state before the first row."""
-        self.state: State = state
-        self.count = 0
-        """Rows judged so far, to tell how far back a mark is."""
-        self._marks: list[tuple[int, State]] = [(0, state.copy())]
-
-    def put(self) -> None:
-        """Remember the present state before further rows are judged."""
-        marks, count = self._marks, self.count
-        if count - marks[-1][0] < EACH_ROWS:
-            return
-        marks.append((count, self.state.copy()))
-        if len(marks) <= 3:
-            return
-        kept = {0, len(marks) - 2, len(marks) - 1}
-        for block in self._BLOCKS:
-            since = (count // block - 1) * block
-            kept.add(next(n for n, mark in enumerate(marks) if mark[0] >= since))
-        wide = [mark[0] // MOST_ROWS for mark in marks]
-        kept |= {n for n in range(1, len(marks)) if wide[n] != wide[n - 1]}
-        self._marks = [mark for n, mark in enumerate(marks) if n in kept]
-
-    def back(self, fits: list[bool]) -> bool:
-        """Return to the newest state that fits, of `states`; to the oldest if none does."""
-        places = [n for n, fit in enumerate(fits) if fit]
-        place = places[-1] if places else 0
-        self.count = self._marks[place][0]
-        self.state = self._marks[place][1].copy()
-        del self._marks[place + 1 :]
-        return bool(places)
-
-    @property
-    def states(self) -> list[State]:
-        """The states remembered, the oldest first."""
-        return [state for _, state in self._marks]
-
-    def forget(self, gone: list[bool]) -> None:
-        """Forget states whose rows are not there any more."""
-        self._marks = [mark for mark, out in zip(self._marks, gone, strict=True) if not out] or [
-            (self.count, self.state.copy())
-        ]
 
 
 class Judgement:
@@ -403,7 +267,7 @@ class Judgement:
         marks, series = self._server, self.run.series
         absolute = {e: row + series[e].folded - series[e].thinned for e, row in news.items()}
         keys = [(series[e].times[row], e) for e, row in news.items()]
-        key = min([*keys, (changed, _TOLD)])
+        key = min([*keys, (changed, TOLD)])
         folded = [e for e in series if series[e].folded]
         if folded:
             marks.forget(
@@ -450,7 +314,7 @@ class Judgement:
             state.told += 1
             if step.stamped:
                 state.together.tell(step.time, step.facts)
-                state.newest = max(state.newest, (step.time, _TOLD))
+                state.newest = max(state.newest, (step.time, TOLD))
         return self.steps[max(0, state.told - 1)].facts
 
     def _step_together(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:

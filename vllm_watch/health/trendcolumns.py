@@ -8,13 +8,11 @@ where one may begin until it is over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import numpy as np
 
-from vllm_watch.core.series import SILENCE_CADENCES, median_distance
+from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.health.enginetrend import (
-    CADENCE_EACH,
     CADENCE_OF,
     DROP,
     EXPECTED,
@@ -23,73 +21,30 @@ from vllm_watch.health.enginetrend import (
     EngineTrend,
 )
 from vllm_watch.health.faults import STEADY_SHARE
-from vllm_watch.health.longcontext import FEWEST_LINES, MOST_BUSY, Busy, Minutes, bands, minutes_of
+from vllm_watch.health.longcontext import FEWEST_LINES, Busy, Minutes, bands, minutes_of
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import FEWEST
-from vllm_watch.health.roundcolumns import window_cadences
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes
 from vllm_watch.health.signals import of_all
 from vllm_watch.health.spans import AT_REST, walk
-
-_CELLS = 1 << 20
-"""Samples × samples of their minutes that are worked on at once."""
-
-
-class Load(NamedTuple):
-    """Busy samples as columns: those of the last minutes before, then the new ones."""
-
-    time: Floats
-    covers: Floats
-    rate: Floats
-    running: Floats
-    work: Floats
-    prompt: Floats
-    per_request_kv: Floats
-    begun: Floats
-
-    def samples(self) -> list[Busy]:
-        """Return them one by one."""
-        rows = zip(*(column.tolist() for column in self), strict=True)
-        return [
-            Busy._make((*row[:-2], None if row[-2] != row[-2] else row[-2], row[-1]))
-            for row in rows
-        ]
-
-
-class Windows(NamedTuple):
-    """The last busy minutes of each new busy sample, as figures."""
-
-    start: Indexes
-    """Their first sample in the load, and the one behind the last."""
-    stop: Indexes
-    highest: Floats
-    """Highest throughput."""
-    per_request: Floats
-    running: Floats
-    """Mean and …"""
-    usual: Floats
-    """… median number running."""
-    near: Floats
-    """Share of samples near that median."""
-    error: Floats
-    """Standard error of the mean rate, as a share of it."""
+from vllm_watch.health.trendwindows import Load, Windows, cadences, loaded, starts, windows_of
 
 
 def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], facts: Values) -> None:
     """Take many samples: the same as `EngineTrend.step` for each of them."""
     rows, unknown = len(times), np.full(len(times), np.nan)
-    cadence = _cadences(trend, times)
+    cadence = cadences(trend, times)
     before = trend.times[-1] if trend.times else np.nan
     distance = np.diff(times, prepend=before)
     covers = np.where(distance <= SILENCE_CADENCES * cadence, distance, cadence)
     running, rate = values.get("running", unknown), values.get("generation_tps", unknown)
     at = np.flatnonzero(~np.isnan(running) & (running != 0) & ~np.isnan(rate))
     columns = {name: column[at] for name, column in values.items()}
-    load, worked = _load(trend, times[at], covers[at], columns)
+    load, worked = loaded(trend, times[at], covers[at], columns)
     minutes = np.maximum(trend.settings.trend.busy_minutes * 60, FEWEST_LINES * cadence[at])
     limit = worked - (minutes - cadence[at] / 2)
     known = len(trend.last)
-    start = _starts(load, limit, known)
+    start = starts(load, limit, known)
     full = load.begun[start] <= limit
     samples = load.samples()
     for one, end in zip(samples[known:], limit.tolist(), strict=True):
@@ -97,7 +52,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
             break
         trend.take_first(one, end)
     stop = np.arange(known + 1, known + len(at) + 1)
-    windows = _windows(trend, load, start, stop)
+    windows = windows_of(trend, load, start, stop)
     block = _Block(trend, times, at, load, windows, samples)
     low = block.drops()
     block.recoveries(full & ~low[at])
@@ -109,94 +64,6 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
         trend.busy, trend.worked = trend.busy + len(at), worked[-1].item()
         trend.last.clear()
         trend.last.extend(samples[int(start[-1]) :])
-
-
-def _cadences(trend: EngineTrend, times: Floats) -> Floats:
-    """Return the cadence as known at each row."""
-    before, fed, rows = list(trend.times), trend.fed, len(times)
-    every = np.concatenate((before, times))
-    found, newest = np.empty(rows), np.zeros(rows, np.intp)
-    whole = -(-(max(fed, CADENCE_OF - 1)) // CADENCE_EACH) * CADENCE_EACH - fed
-    for index in range(min(rows, whole)):
-        number = fed + index
-        if number < 2 * CADENCE_EACH or number % CADENCE_EACH == 0:
-            some = every[max(0, len(before) + index + 1 - CADENCE_OF) : len(before) + index + 1]
-            found[index], newest[index] = median_distance(some.tolist()), index + 1
-    first = len(before) + whole + 1 - CADENCE_OF
-    if whole < rows:
-        found[whole::CADENCE_EACH] = window_cadences(every[first:], CADENCE_OF, CADENCE_EACH)
-        newest[whole::CADENCE_EACH] = np.arange(whole, rows, CADENCE_EACH) + 1
-    return np.concatenate(([trend.cadence], found))[np.maximum.accumulate(newest)]
-
-
-def _load(
-    trend: EngineTrend, times: Floats, covers: Floats, values: Mapping[str, Floats]
-) -> tuple[Load, Floats]:
-    """Return the busy samples, and the busy seconds of the run behind each new one."""
-    zero = np.zeros(len(times))
-    running = values.get("running", zero)
-    fill = values["kv_cache_usage"] / running if "kv_cache_usage" in values else zero + np.nan
-    worked = np.cumsum(np.concatenate(([trend.worked], covers)))
-    fresh = (
-        times,
-        covers,
-        values.get("generation_tps", zero),
-        running,
-        running + np.nan_to_num(values.get("waiting", zero)),
-        np.nan_to_num(values.get("prompt_tps", zero)),
-        fill,
-        worked[:-1],
-    )
-    before = np.array([[np.nan if x is None else x for x in one] for one in trend.last], float)
-    before = before.reshape(len(trend.last), len(fresh)).T
-    return Load(*(np.concatenate(pair) for pair in zip(before, fresh, strict=True))), worked[1:]
-
-
-def _starts(load: Load, limit: Floats, known: int) -> Indexes:
-    """Return where the last busy minutes of each new sample begin."""
-    own = np.arange(known, known + len(limit))
-    start = np.searchsorted(load.begun, limit, "right") - 1
-    start = np.maximum(np.minimum(start, own), own + 1 - MOST_BUSY)
-    return np.maximum.accumulate(np.maximum(start, 0))
-
-
-def _windows(trend: EngineTrend, load: Load, start: Indexes, stop: Indexes) -> Windows:
-    """Return the figures of the last busy minutes of each new sample."""
-    columns = [np.empty(len(start)) for _ in range(6)]
-    widest = int((stop - start).max(initial=1))
-    block = max(1, _CELLS // widest)
-    for first in range(0, len(start), block):
-        some = slice(first, first + block)
-        parts = _window_block(trend, load, start[some], stop[some])
-        for column, part in zip(columns, parts, strict=True):
-            column[some] = part
-    return Windows(start, stop, *columns)
-
-
-def _window_block(
-    trend: EngineTrend, load: Load, start: Indexes, stop: Indexes
-) -> tuple[Floats, ...]:
-    size = stop - start
-    places = stop[:, None] - np.arange(int(size.max()), 0, -1)
-    out = places < start[:, None]
-    places = np.maximum(places, 0)
-    rate, running = load.rate[places], load.running[places]
-    highest = np.where(out, -np.inf, rate).max(axis=1)
-    rate[out] = running[out] = 0.0
-    rates, ran = np.cumsum(rate, axis=1)[:, -1], np.cumsum(running, axis=1)[:, -1]
-    mean = rates / size
-    off = (rate - mean[:, None]) * (rate - mean[:, None])
-    off[out] = 0.0
-    squares = np.cumsum(off, axis=1)[:, -1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(size > 1, np.sqrt(squares / (size - 1) / size), 0.0)
-        share = np.where(mean > 0, error / mean, 0.0)
-    ordered = np.sort(np.where(out, np.inf, running), axis=1)
-    middles = [np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size)]
-    usual = (middles[0] + np.where(size % 2, middles[0], middles[1])) / 2
-    tolerance = trend.settings.trend.running_tolerance
-    near = (np.abs(running - usual[:, None]) <= tolerance * usual[:, None]) & ~out
-    return highest, rates / ran, ran / size, usual, near.sum(axis=1) / size, share
 
 
 class _Block:
