@@ -311,3 +311,20 @@ def test_a_preset_is_added_where_the_command_says_nothing(capsys: Output) -> Non
     assert "its name tells no size" in refused(
         capsys, "--preset", "auto", "--", sys.executable, "serve", "my-model"
     )
+    assert "--gpus 0: there must be one GPU at least" in refused(
+        capsys, "--preset", "small", "--gpus", "0", "--", sys.executable, "serve", "M"
+    )
+
+
+def test_a_preset_needs_to_know_how_many_gpus_there_are(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("--preset", "small", "--strict", "--", sys.executable, "serve", "M", "--enforce-eager")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert "--preset: how many GPUs there are is not known here; add --gpus N" in refused(
+        capsys, *given
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    assert main(["run", *given]) == 2
+    assert "preset small on 3 GPUs: --data-parallel-size 3" in capsys.readouterr().err

@@ -69,7 +69,10 @@ def _command(arguments: argparse.Namespace) -> ServerCommand:
             preset = table.for_size(size_of(command.model or "the command"))
         else:
             preset = table.named(arguments.preset)
-        found = fitted(preset, arguments.gpus or _gpus() or table.default_gpus)
+        gpus = _gpus() if arguments.gpus is None else arguments.gpus
+        if gpus is None:
+            raise PresetError("how many GPUs there are is not known here; add --gpus N")
+        found = fitted(preset, gpus)
     except PresetError as error:
         raise CommandError(f"--preset: {error}") from error
     say(f"preset {preset.name} on {found.gpus} GPUs: {' '.join(found.flags) or 'no flags'}")
