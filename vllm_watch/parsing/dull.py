@@ -8,6 +8,7 @@ What is read does not depend on this memory, only how long it takes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from vllm_watch.parsing.access import PROTOCOL
 from vllm_watch.parsing.envelope import Envelope
@@ -21,6 +22,19 @@ MOST = 4_096
 """Shapes that are remembered."""
 ZEROS = bytes.maketrans(b"123456789", b"000000000")
 """Makes all digits of a line zero."""
+
+
+class Place(NamedTuple):
+    """Where the parts of a line are."""
+
+    line: bytes
+    """The line without its newline."""
+    stamp: int
+    """Where its stamp begins."""
+    body: int
+    """Where its message begins."""
+    end: int
+    """Where its message ends."""
 
 
 class DullLines:

@@ -7,11 +7,12 @@ from typing import TypeAlias
 
 from vllm_watch.core.records import Amendment, Record, Sample
 from vllm_watch.parsing.access import PROTOCOL
-from vllm_watch.parsing.dull import LONGEST, MOST, ZEROS, DullLines
+from vllm_watch.parsing.dull import LONGEST, MOST, ZEROS, DullLines, Place
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.parts import DIGITS
-from vllm_watch.parsing.shapes import STATS_LIKE, Place, Shape, shape_of
+from vllm_watch.parsing.shapes import Shape, shape_of
+from vllm_watch.parsing.text import STATS_LIKE
 
 NOTHING = -1
 """A line that says nothing at all, not even when it was written."""

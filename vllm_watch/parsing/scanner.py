@@ -16,12 +16,11 @@ from vllm_watch.core.records import Event, Item, Record, Sample, records_of
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.completing import add_record
-from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
+from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
-from vllm_watch.parsing.shapes import STATS_LIKE, Place
-from vllm_watch.parsing.text import shown, without_escapes
+from vllm_watch.parsing.text import STATS_LIKE, shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
 

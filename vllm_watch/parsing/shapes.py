@@ -13,31 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.parsing.dull import STAMP_LENGTH
+from vllm_watch.parsing.dull import STAMP_LENGTH, Place
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
 
-STATS_LIKE = b"Avg generation throughput: "
-"""Words that a stats line of any version holds."""
 _DIGITS = re.compile(rb"\d+")
 _LONGEST_NUMBER = b"1,15"
 _ANY = rb"\d{%b}+(?:\.\d{%b}+)?+" % (_LONGEST_NUMBER, _LONGEST_NUMBER)
 _STAMP = rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 _ENGINE = b"(\\d{1,%d}+)" % LONGEST_ENGINE
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the parts of a line are."""
-
-    line: bytes
-    """The line without its newline."""
-    stamp: int
-    """Where its stamp begins."""
-    body: int
-    """Where its message begins."""
-    end: int
-    """Where its message ends."""
 
 
 class Numbers(dict[bytes, float]):

@@ -14,6 +14,9 @@ _CONTROLS = re.compile(
 )
 """Control characters and marks that change the direction of text."""
 
+STATS_LIKE = b"Avg generation throughput: "
+"""Words that a stats line of any version holds."""
+
 SHOWN_CHARACTERS = 2_000
 """Longest message that is kept for showing, in characters."""
 
