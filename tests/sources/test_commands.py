@@ -17,7 +17,8 @@ from tests import serverlog as log
 from tests.logs import formats, log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.sources.commands import CommandOutput, command_of, command_pattern
+from vllm_watch.sources.commands import CommandOutput
+from vllm_watch.sources.commandwords import command_of, command_pattern
 from vllm_watch.sources.resuming import QUIET_SECONDS, Resuming
 
 Output = pytest.CaptureFixture[str]

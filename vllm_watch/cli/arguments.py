@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
@@ -50,8 +50,8 @@ _VALUED = ("--config", "--tz", "--command")
 """Options of every command that take a value: they may stand before the command, too."""
 
 
-def build_parser() -> Parser:
-    """Return the parser of the whole command line."""
+def build_parser(only: str | None = None) -> Parser:
+    """Return the parser of the whole command line, or of one command alone: that is quicker."""
     parser = Parser(
         prog="vllm-watch",
         description="A live dashboard over vLLM's logs: what is wrong, since when, what to change.",
@@ -59,26 +59,36 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"vllm-watch {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _watch(commands)
-    _replay(commands)
-    _demo(commands)
-    _export(commands)
-    _summary(commands)
-    _compare(commands)
-    _report(commands)
-    _check(commands)
-    _wait(commands)
-    _status(commands)
-    add_exporter(commands)
-    add_mcp(commands)
-    add_web(commands)
-    add_archive(commands)
-    add_runs(commands)
-    _formats(commands)
-    _config(commands)
-    _completion(commands)
-    besidearguments.add_beside(commands)
+    adders = _adders()
+    for add in (adders[only],) if only in adders else dict.fromkeys(adders.values()):
+        add(commands)
     return parser
+
+
+def _adders() -> dict[str, Callable[[Commands], None]]:
+    """Return what declares each command; some are declared together."""
+    beside = dict.fromkeys(besidearguments.NAMES, besidearguments.add_beside)
+    return {
+        "watch": _watch,
+        "replay": _replay,
+        "demo": _demo,
+        "export": _export,
+        "summary": _summary,
+        "compare": _compare,
+        "report": _report,
+        "check": _check,
+        "wait": _wait,
+        "status": _status,
+        "exporter": add_exporter,
+        "mcp": add_mcp,
+        "web": add_web,
+        "archive": add_archive,
+        "runs": add_runs,
+        "formats": _formats,
+        "config": _config,
+        "completion": _completion,
+        **beside,
+    }
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -95,8 +105,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     elif plain and first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
     if listed[:1] == ["run"]:
-        return besidearguments.parse_run(listed, build_parser())
-    arguments = build_parser().parse_args(listed)
+        return besidearguments.parse_run(listed, build_parser("run"))
+    arguments = build_parser(listed[0] if listed else None).parse_args(listed)
     if hasattr(arguments, "log_commands"):
         _join_commands(arguments)
     return arguments

@@ -67,7 +67,7 @@ def add_paths(command: Parser, text: str = PATHS) -> None:
 
 def _command(text: str) -> str:
     try:
-        from vllm_watch.sources.commands import command_pattern
+        from vllm_watch.sources.commandwords import command_pattern
 
         return command_pattern(text)
     except ValueError as error:

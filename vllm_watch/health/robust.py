@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations, pairwise
-from statistics import median
+
+from vllm_watch.core.middle import median
 
 NORMAL = 1.4826
 """MAD × this estimates the standard deviation of normal noise: 1 ÷ Φ⁻¹(3/4), a textbook value."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from statistics import median
 from typing import NamedTuple
 
 from vllm_watch.config import Settings
 from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.middle import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, Span, Watches

@@ -6,9 +6,8 @@ around it when somebody asks, so that live, replay and seeking agree.
 
 from __future__ import annotations
 
-from statistics import median
-
 from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
 from vllm_watch.health.enginetrend import (

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vllm_watch.core.naming import source_of
 from vllm_watch.core.records import (
@@ -26,11 +27,13 @@ from vllm_watch.parsing.timestamps import StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import clock_for
 from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.chunks import Chunk
-from vllm_watch.sources.commands import CommandOutput
 from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream
 from vllm_watch.sources.standard_input import StandardInput
+
+if TYPE_CHECKING:
+    from vllm_watch.sources.commands import CommandOutput
 
 PEEK = 64 * 1024
 """Bytes at a log's end in which its newest stamp is looked for."""
@@ -75,6 +78,8 @@ class FileReader:
         if path == STDIN:
             self._follower = StandardInput(wait=not options.live, stopped=options.stopped)
         elif path in options.commands:
+            from vllm_watch.sources.commands import CommandOutput  # brings subprocess: 6 ms
+
             self._follower = CommandOutput(
                 path,
                 options.commands[path],

@@ -13,7 +13,7 @@ from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.recordingreader import RecordingReader
 from vllm_watch.ingest.resting import Resting
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.sources.commands import commands_of
+from vllm_watch.sources.commandwords import commands_of
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import FollowOptions

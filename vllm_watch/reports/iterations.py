@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 
 from vllm_watch.core.figures import percent, short_time
+from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import Steps
 

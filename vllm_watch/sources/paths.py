@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vllm_watch.core.naming import COMMAND
 from vllm_watch.core.recorded import GPU_TABLE, RECORDING
-from vllm_watch.sources.commands import command_of
+from vllm_watch.sources.commandwords import command_of
 
 STDIN = "-"
 """The path that means standard input."""
