@@ -34,7 +34,7 @@ _SERVER_KEYS = frozenset((
 ))  # fmt: skip
 _LOAD_KEYS = _NUMBERS | frozenset((
     "lines", "pause", "restart", "say", "answers", "noise", "drift", "jitter", "without",
-    "silent", "only", "engine",
+    "silent", "only", "engine", "steps",
 ))  # fmt: skip
 _ENDS = {
     "stop": ("APIServer", "INFO", "launcher.py:100", "[shutdown] API server: shutdown triggered"),
@@ -221,12 +221,13 @@ class _Composer:
             values.pop("per_request", None)
         count = int(part.get("lines", 0))
         for index in range(count):
+            yield from self._steps(values, part.get("steps", {}))
             self.clock += timedelta(seconds=self.cadence)
             yield from self._stats(values, index, count)
             for status, number in part.get("answers", {}).items():
                 for _ in range(round(_at(number, index, count))):
                     yield f'INFO:     127.0.0.1:40000 - "POST /v1/completions HTTP/1.1" {status} x'
-        kept = {"lines", "pause", "restart", "say", "answers", "engine", "silent", "only"}
+        kept = {"lines", "pause", "restart", "say", "answers", "engine", "silent", "only", "steps"}
         kept |= {"without", "jitter"}
         self.before = {
             key: _at(value, count - 1, count) if key not in ("noise", "drift") else value
@@ -256,6 +257,24 @@ class _Composer:
             yield self._line("APIServer", "INFO", file, body)
             if "drafted" in mine:
                 yield self._line("APIServer", "INFO", "metrics.py:101", _drafts(mine, index, count))
+
+    def _steps(self, values: Mapping[str, Any], steps: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the iteration details up to the next stats line: `rate` steps in each second.
+
+        Of ten steps `prompts` take in `tokens` of prompts; `running` requests generate in each.
+        """
+        running, clock = round(_at(values["running"], 0, 1)), self.clock
+        for second in range(int(self.cadence) if steps else 0):
+            self.clock = clock + timedelta(seconds=second + 1)
+            for number in range(steps["rate"]):
+                prompt = steps.get("tokens", 0) if number % 10 < steps.get("prompts", 0) else 0
+                body = (
+                    f"Engine 000: Iteration({number}): {int(prompt > 0)} context requests, {prompt}"
+                    f" context tokens, {running} generation requests, {running} generation tokens, "
+                    "iteration elapsed time: 0.37 ms, GPU KV cache usage: 1.2%"
+                )
+                yield self._line("EngineCore", "INFO", "core.py:560", body)
+        self.clock = clock
 
     def _drift(self, engine: int, values: Mapping[str, Any]) -> float:
         """Return how far an engine's rate has wandered: a slow random walk back to 1."""

@@ -106,6 +106,14 @@ def test_the_health_defaults_are_those_of_the_guides() -> None:
         "draft_acceptance_low": 0.3,
         "draft_acceptance_none": 0.05,
         "engines_missing_seconds": 60.0,
+        "http_seconds": 300.0,
+        "http_failed": 0.02,
+        "http_failed_critical": 0.1,
+        "http_failed_least": 5,
+        "http_refused": 0.2,
+        "http_refused_least": 20,
+        "slow_step": 2.0,
+        "budget_share": 0.3,
     }
 
 

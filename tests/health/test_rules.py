@@ -104,6 +104,8 @@ def test_severities_are_those_of_the_guides() -> None:
         "kv-override": "note",
         "prefix-caching-off": "note",
         "http-errors": "warning",
+        "slow-step": "warning",
+        "budget-binds": "note",
     }
     assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
         "dead": "critical",

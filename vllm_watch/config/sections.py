@@ -185,6 +185,11 @@ class HealthSettings:
     http_refused_least: int = count(20)
     """Answers with such a status below which their share is none."""
 
+    slow_step: float = positive(2.0)
+    """How many times longer than usual steps without prompts must take at the same batch."""
+    budget_share: float = ratio(0.30)
+    """Share (0 to 1) of steps at `max_num_batched_tokens` from which on that limit binds."""
+
     imbalance_floor: int = count(4, least=0)
     """Running requests by which engines of one server may always differ."""
     imbalance_share: float = ratio(0.50)

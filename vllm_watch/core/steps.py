@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -155,9 +155,9 @@ class Steps:
             if times[at] - times[at - 1] <= 1 and times[at + 1] - times[at] <= 1
         ]
 
-    def between(self, start: float, end: float) -> list[Second]:
-        """Return the seconds in `start` … `end`."""
-        return self.rows[bisect_left(self.times, start) : bisect_right(self.times, end)]
+    def places(self, start: float, end: float) -> tuple[int, int]:
+        """Return the first second from `start` on, and the first from `end` on."""
+        return bisect_left(self.times, start), bisect_left(self.times, end)
 
     def shift(self, seconds: float) -> None:
         """Move everything in time."""

@@ -147,6 +147,21 @@ def batched_tokens(at: Situation) -> Advice | None:
     )
 
 
+def double_budget(at: Situation) -> Advice | None:
+    """Advise twice the tokens of a step where steps are full of them (HEALTH §9)."""
+    given = at.facts.get("max_num_batched_tokens")
+    if given is None:
+        return None
+    flag = f"--max-num-batched-tokens {2 * given:.0f}"
+    return Advice(
+        f"--max-num-batched-tokens {given:.0f} → {2 * given:.0f}; half of it where the time "
+        "between tokens matters more",
+        (flag,),
+        f"2 × {given:,.0f}",
+        "prompts are taken in with fewer steps; each step is longer for those that generate",
+    )
+
+
 def prefix_caching(at: Situation) -> Advice | None:
     """Advise to switch prefix caching on."""
     if at.facts.get("prefix_caching") != 0:
@@ -188,6 +203,7 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "batched-tokens": batched_tokens,
     "out-of-memory": out_of_memory,
     "drop-override": drop_override,
+    "double-budget": double_budget,
     "prefix-caching": prefix_caching,
     "graphs": graphs,
     "room": room,

@@ -29,6 +29,7 @@ from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rounds import Row
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, Span, Watches
+from vllm_watch.health.stepalerts import StepAlerts
 
 if TYPE_CHECKING:
     from vllm_watch.health.findings import Finding
@@ -71,6 +72,7 @@ class Judgement:
         """What makes signals of rows from beside the log."""
         self._recorded: dict[tuple[str, int], Watches] = {}
         self._answers = AnswerAlerts()
+        self._step_alerts = StepAlerts()
         self._sorted: tuple[int, list[Span]] = (-1, [])
 
     @property
@@ -87,12 +89,13 @@ class Judgement:
     def spans(self) -> list[Span]:
         """Return every alert of the run, in the order in which they fired."""
         answered = self._answers.spans(self.run, self.plan)
-        revision = self.revision + self._answers.revision
+        stepped = self._step_alerts.spans(self.run, self.plan)
+        revision = self.revision + self._answers.revision + self._step_alerts.revision
         if self._sorted[0] != revision:
             together = self._server.state.together
             lists = [marks.state.watches.spans for marks in self._engines.values()]
             lists += [together.watches.spans, together.silences]
-            lists += [answered, *(watches.spans for watches in self._recorded.values())]
+            lists += [answered, stepped, *(watches.spans for watches in self._recorded.values())]
             every = [span for spans in lists for span in spans]
             self._sorted = (revision, sorted(every, key=lambda span: span.fired))
         return self._sorted[1]

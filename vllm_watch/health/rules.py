@@ -33,6 +33,7 @@ DERIVED_SIGNALS = frozenset(
         *("tokens", "prompts_per_token", "running_step", "kv_step", "draft_acceptance"),
         *("not_filling", "flowing"),
         *("http_errors", "http_failing", "http_refusing"),
+        *("step_ratio", "budget_share"),
     }
 )
 """Signals that are computed from samples (`signals.py`)."""
@@ -48,8 +49,9 @@ FACTS = frozenset(
 )
 """Signals that the start-up tells (`facts.py`); all others are metrics of the catalogue."""
 _COMPARISONS = ("at_least", "above", "below", "at_most")
-RECORDED_SCOPES = ("recorded", "gpu", "answers")
-"""Scopes of rules about rows from beside the log: of an engine, of a GPU."""
+RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
+"""Scopes of rules about other rows than stats lines: recorded ones of an engine or a GPU, answers
+of the server, steps of an engine."""
 SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples that a rule with `hold = "at once"` needs."""
