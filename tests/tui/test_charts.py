@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
-from vllm_watch.tui.charts.scale import scale_above, scale_to
-from vllm_watch.tui.charts.thin import nearest, newest, thin
-from vllm_watch.tui.charts.ticks import (
+from vllm_watch.core.ticks import (
     axis_label,
     clock_ticks,
     decimals_for,
     round_top,
     value_text,
 )
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+from vllm_watch.tui.charts.scale import scale_above, scale_to
+from vllm_watch.tui.charts.thin import nearest, newest, thin
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
 """A round hour, so that ticks are easy to name."""

@@ -11,7 +11,7 @@ from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
-from vllm_watch.tui.charts.ticks import clock_ticks
+from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.timeline import FITTED
 

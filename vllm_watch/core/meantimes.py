@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -156,6 +157,28 @@ def mean_times(
 def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None, str]:
     """Return the mean times over a whole run, or None and why they are unknown."""
     return mean_times(evidence_of(run), -math.inf, math.inf, gate)
+
+
+def token_paces(
+    times: Sequence[float],
+    rates: Sequence[float | None],
+    counts: Sequence[float | None],
+    gap: float,
+) -> list[float | None]:
+    """Return seconds per output token at each stats line: requests that run ÷ tokens per second.
+
+    By Little's law this is the mean time per token of the requests that run. A rate is that of the
+    time since the line before it: so is the number of requests, if that was within `gap` seconds.
+    """
+    paces: list[float | None] = []
+    before: tuple[float, float | None] | None = None
+    for at, tokens, count in zip(times, rates, counts, strict=True):
+        mean = count
+        if before is not None and before[1] is not None and count is not None:
+            mean = (before[1] + count) / 2 if at - before[0] <= gap else count
+        before = at, count
+        paces.append(None if not tokens or not mean else mean / tokens)
+    return paces
 
 
 def times_at_lines(

@@ -46,6 +46,15 @@ def working_at(run: Run) -> float | None:
     return next((event.time for event in of_engine if event.time), None)
 
 
+def serving_at(run: Run) -> float | None:
+    """Return when a run first served: it said that it is up, or wrote a stats line, or answered."""
+    for at, moment in run.placed():
+        if moment.event.kind in ("server_up", "ready"):
+            return at
+    stamps = [series.times[0] for series in run.series.values() if series.times]
+    return min(stamps, default=run.first_request)
+
+
 def ready_after(run: Run) -> float | None:
     """Return the seconds from the run's first stamp until it could work."""
     ready = working_at(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, envelope
@@ -170,17 +171,12 @@ def per_request_line(server: Server, engine: int | None, window: tuple[float, fl
 def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
     """Return milliseconds per output token over time: requests that run ÷ tokens per second.
 
-    By Little's law this is the mean time per token of the requests that run (HEALTH §10). A rate
-    is that of the time since the line before it: so is the number of requests.
+    See `token_paces`.
     """
     rate = curve(server, engine, "generation_tps", *window, extremes=False)
     running = curve(server, engine, "running", *window, extremes=False)
-    values: list[float | None] = []
-    before: tuple[float, float | None] | None = None
-    for at, tokens, count in zip(rate.times, rate.values, running.values, strict=True):
-        mean = count
-        if before is not None and before[1] is not None and count is not None:
-            mean = (before[1] + count) / 2 if at - before[0] <= rate.gap else count
-        before = at, count
-        values.append(None if not tokens or not mean else mean / tokens * 1000)
+    values = [
+        None if seconds is None else seconds * 1000
+        for seconds in token_paces(rate.times, rate.values, running.values, rate.gap)
+    ]
     return Line("", rate.times, values, "note", "fill", rate.gap)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vllm_watch.core.run import Run
+from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartdata import curve, http_line, pace_line, per_request_line
@@ -86,7 +86,7 @@ def startup_zones(server: Server, start: float, end: float, *, named: bool) -> t
     zones = []
     for run in server.runs:
         begin = run.first_stamp
-        ready = ready_time(run)
+        ready = serving_at(run)
         if begin is None or begin >= end or (ready is not None and ready <= start):
             continue
         until = end if ready is None else ready
@@ -107,15 +107,6 @@ def benchmark_zones(asked: Asked, *, named: bool) -> tuple[Zone, ...]:
         if benchmark.is_of(asked.server.known.model) and begin < asked.end and end > asked.start:
             zones.append(Zone(begin, end, benchmark.name if named else "", "benchmark_ground"))
     return tuple(zones)
-
-
-def ready_time(run: Run) -> float | None:
-    """Return when a run answered its first request or said that it is up, None before that."""
-    for at, moment in run.placed():
-        if moment.event.kind in ("server_up", "ready"):
-            return at
-    stamps = [series.times[0] for series in run.series.values() if series.times]
-    return min(stamps, default=run.first_request)
 
 
 def chart_spec(

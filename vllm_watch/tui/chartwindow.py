@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
-from vllm_watch.tui.chartspecs import ready_time
 from vllm_watch.tui.timeline import FITTED, MARGIN
 
 STARTUP_SHARE = 0.4
@@ -45,7 +45,7 @@ def _young(
         first = None if sample is math.inf else sample
     if first is None:
         return window
-    ready = ready_time(server.runs[0])
+    ready = serving_at(server.runs[0])
     begin = first + server.skew
     if ready is not None and sample < math.inf and sample + server.skew < end:
         late = sample - first > STARTUP_SHARE * (end - begin)

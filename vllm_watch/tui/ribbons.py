@@ -6,19 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
+from vllm_watch.health.lives import BUSY, DEAD, IDLE, NOTHING, OVER, SILENT, Stretch, alarms, lives
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.sampled import Level, levels
-from vllm_watch.tui.chartspecs import ready_time
-
-NOTHING, STARTING, BUSY, IDLE, SILENT = "nothing", "starting", "busy", "idle", "silent"
-WARNING, CRITICAL, DEAD, OVER = "warning", "critical", "dead", "over"
-"""What a server was in a step of time; `nothing` before its log, `over` after it was stopped."""
-_ENDS = {"dead": DEAD, "stopped": OVER, "finished": OVER, "ended": OVER}
-_WORST = {WARNING: 1, CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +22,6 @@ class _Grid:
     end: float
     steps: int
     known: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    begin: float
-    end: float
-    state: str
 
 
 def ribbon_steps(
@@ -60,11 +46,11 @@ def ribbon_steps(
     loads = _sums(
         _levels(server, engine, "running", grid), _levels(server, engine, "waiting", grid)
     )
-    lives = _spread(_lives(monitor, server, known), grid)
-    alarms = _spread(_alarms(monitor, server, known), grid)
+    states = _spread(lives(monitor, server, known), grid)
+    alerts = _spread(alarms(monitor, server, known), grid)
     found: list[Step] = []
     rests = _rests(server, engine, start)
-    for life, alarm, rate, load in zip(lives, alarms, rates, loads, strict=True):
+    for life, alarm, rate, load in zip(states, alerts, rates, loads, strict=True):
         state = life or NOTHING
         if life == BUSY:
             if rate is None and load is None:
@@ -104,48 +90,7 @@ def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[fl
     ]
 
 
-def _lives(monitor: Monitor, server: Server, end: float) -> Iterator[_Stretch]:
-    """Yield the runs up to a moment as stretches: starting, at work, dead or over."""
-    for index, run in enumerate(server.runs):
-        begin = run.first_stamp
-        following = server.runs[index + 1].first_stamp if index + 1 < len(server.runs) else None
-        until = math.inf if following is None else following
-        if begin is None or begin > end:
-            continue
-        ready = ready_time(run)
-        gone = _end_of(monitor, run, min(end, until))
-        over = until if gone is None else gone.begin
-        up = over if ready is None else min(ready, over)
-        yield _Stretch(begin, up, STARTING)
-        yield _Stretch(up, over, BUSY)
-        if gone is not None:
-            yield _Stretch(over, until, gone.state)
-
-
-def _end_of(monitor: Monitor, run: Run, time: float) -> _Stretch | None:
-    """Return how a run ended up to a moment, None while it lasts."""
-    state = monitor.state(run, time, live=False, saved=False)
-    if state.name not in _ENDS or state.since is None:
-        return None
-    return _Stretch(state.since, math.inf, _ENDS[state.name])
-
-
-def _alarms(monitor: Monitor, server: Server, end: float) -> Iterator[_Stretch]:
-    """Yield the alerts up to a moment, the worst ones last."""
-    spans = [
-        _Stretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
-        for span in monitor.spans(server)
-        if span.fired <= end
-    ]
-    spans += [
-        _Stretch(span.since, math.inf if span.until is None else span.until, span.severity)
-        for span, _ in monitor.trend_warnings(server, end)
-    ]
-    loud = [span for span in spans if span.state in _WORST]
-    yield from sorted(loud, key=lambda span: _WORST[span.state])
-
-
-def _spread(stretches: Iterator[_Stretch], grid: _Grid) -> list[str]:
+def _spread(stretches: Iterator[Stretch], grid: _Grid) -> list[str]:
     """Return the last of the stretches that touch each step, empty where none does."""
     start, end, steps = grid.start, grid.known, grid.steps
     width = (grid.end - start) / steps

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vllm_watch.core.ticks import LABEL_CELLS, axis_label
 from vllm_watch.tui.charts.scale import Scale, scale_above, scale_to
-from vllm_watch.tui.charts.ticks import LABEL_CELLS, axis_label
 
 if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.frame import DOTS, EIGHTHS, GUTTER, Frame, y_labels
 from vllm_watch.tui.charts.raster import Raster, dashed, glyph_at
-from vllm_watch.tui.charts.ticks import clock_ticks
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from vllm_watch.core.ticks import LABEL_CELLS, axis_label, clock_ticks, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.draw import draw_curves
 from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of, fill, stack
@@ -16,7 +17,6 @@ from vllm_watch.tui.charts.layers import MARK_RANK
 from vllm_watch.tui.charts.sampled import Level, levels
 from vllm_watch.tui.charts.shades import SMOOTH
 from vllm_watch.tui.charts.thin import thin
-from vllm_watch.tui.charts.ticks import LABEL_CELLS, axis_label, clock_ticks, round_top
 from vllm_watch.tui.charts.title import cells_of, title_pieces, write_pieces
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vllm_watch.tui.charts.ticks import HUGE, is_round, scaled
+from vllm_watch.core.ticks import HUGE, is_round, scaled
 
 MOST_TICKS = 5
 """More labels above zero than this are clutter, however high the chart is."""

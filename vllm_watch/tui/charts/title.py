@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from vllm_watch.core.ticks import axis_label, clock_text, decimals_for, value_text
 from vllm_watch.tui.charts.thin import Run, nearest, newest
-from vllm_watch.tui.charts.ticks import axis_label, clock_text, decimals_for, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

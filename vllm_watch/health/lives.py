@@ -1,0 +1,69 @@
+"""What a server was over time: its runs as stretches, and the alerts over them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import serving_at
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+
+NOTHING, STARTING, BUSY, IDLE, SILENT = "nothing", "starting", "busy", "idle", "silent"
+WARNING, CRITICAL, DEAD, OVER = "warning", "critical", "dead", "over"
+"""What a server was at a time; `nothing` before its log, `over` after it was stopped."""
+_ENDS = {"dead": DEAD, "stopped": OVER, "finished": OVER, "ended": OVER}
+_WORST = {WARNING: 1, CRITICAL: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time in which a server was one thing; in epoch seconds of its log."""
+
+    begin: float
+    end: float
+    """Infinite while it lasts."""
+    state: str
+
+
+def lives(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
+    """Yield the runs up to a moment as stretches: starting, at work, dead or over."""
+    for index, run in enumerate(server.runs):
+        begin = run.first_stamp
+        following = server.runs[index + 1].first_stamp if index + 1 < len(server.runs) else None
+        until = math.inf if following is None else following
+        if begin is None or begin > end:
+            continue
+        ready = serving_at(run)
+        gone = _end_of(monitor, run, min(end, until))
+        over = until if gone is None else gone.begin
+        up = over if ready is None else min(ready, over)
+        yield Stretch(begin, up, STARTING)
+        yield Stretch(up, over, BUSY)
+        if gone is not None:
+            yield Stretch(over, until, gone.state)
+
+
+def alarms(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
+    """Yield the alerts up to a moment, the worst ones last; notes are none."""
+    spans = [
+        Stretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
+        for span in monitor.spans(server)
+        if span.fired <= end
+    ]
+    spans += [
+        Stretch(span.since, math.inf if span.until is None else span.until, span.severity)
+        for span, _ in monitor.trend_warnings(server, end)
+    ]
+    loud = [span for span in spans if span.state in _WORST]
+    yield from sorted(loud, key=lambda span: _WORST[span.state])
+
+
+def _end_of(monitor: Monitor, run: Run, time: float) -> Stretch | None:
+    """Return how a run ended up to a moment, None while it lasts."""
+    state = monitor.state(run, time, live=False, saved=False)
+    if state.name not in _ENDS or state.since is None:
+        return None
+    return Stretch(state.since, math.inf, _ENDS[state.name])
