@@ -27,7 +27,9 @@ Output = pytest.CaptureFixture[str]
 NO_STATS = "AsyncLLM created with api_server_count more than 1; disabling stats logging to avoid incomplete stats."
 
 
-def row(at: float, generated: int = 0, *, engine: int = 0, running: int = 2) -> str:
+def row(
+    at: float, generated: int = 0, *, engine: int = 0, running: int = 2, measured: bool = False
+) -> str:
     totals = {
         "generated_tokens_total": generated,
         "prompt_tokens_total": 3 * generated,
@@ -36,7 +38,7 @@ def row(at: float, generated: int = 0, *, engine: int = 0, running: int = 2) -> 
         "prefix_queries_total": 3 * generated,
         "prefix_hits_total": generated,
     }
-    latencies = {"ttft_s": Latency(0.1, 0.2, 0.3, 0.12, 5)}
+    latencies = {"ttft_s": Latency(0.1, 0.2, 0.3, 0.12, 5)} if measured else {}
     made = EngineRow(at, engine, running, 1, 0.5, totals, {"stop": 1}, latencies)
     return json.dumps(row_json(made, UTC)) + "\n"
 
@@ -275,11 +277,19 @@ def test_a_server_with_stats_lines_has_its_samples_from_them_alone(log: Path) ->
     assert len(server.run.series[0]) == 4
 
 
-def test_a_counter_that_fell_gives_no_rate(tmp_path: Path) -> None:
+def test_a_counter_that_fell_began_anew(tmp_path: Path) -> None:
     log = without_stats(tmp_path)
-    beside(log, row(T0 + 60, 1000) + row(T0 + 70, 10) + row(T0 + 80, 20))
+    beside(log, row(T0 + 60, 1000) + row(T0 + 70, 10) + row(T0 + 80, 30))
     (server,) = read(log)
-    assert server.run.series[0].values("generation_tps", 0, 3) == [None, None, 1.0]
+    assert server.run.series[0].values("generation_tps", 0, 3) == [None, 1.0, 2.0]
+
+
+def test_a_server_watched_from_its_start_has_all_of_its_tokens(tmp_path: Path) -> None:
+    """Its first row has latencies: nobody was there at the look before."""
+    log = without_stats(tmp_path)
+    beside(log, row(T0 + 60, 400, measured=True) + row(T0 + 70, 1000, measured=True))
+    (server,) = read(log)
+    assert server.run.series[0].values("generation_tps", 0, 2) == [40.0, 60.0]
 
 
 CAPTURE = Path(__file__).parents[2] / "fixtures/recordings/h100x2_tp2"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Event, Record, Sample
+from vllm_watch.core.series import DEFAULT_CADENCE
 
 NO_STATS = "no_stats"
 """Kind of the event that says that a run will write no stats lines."""
@@ -62,14 +63,16 @@ def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
     """Return what a stats line would tell of an engine: rates over the interval since `before`.
 
     Prompt tokens are those computed, as in the log: cached ones are not counted (FORMATS §4).
-    What a counter that fell would tell is left out: the server began anew in between.
+    The first row of a server that was there before its recorder has no rates; one that has
+    latencies was watched from its start, so that all of its tokens are those of one step.
     """
+    before = _base(row, before)
     now: dict[str, float | None] = {
         "running": row.running,
         "waiting": row.waiting,
         "kv_cache_usage": row.kv_cache_usage,
     }
-    if before is not None and row.time > before.time and not _restarted(row, before):
+    if before is not None and row.time > before.time:
         seconds = row.time - before.time
         grown = {name: row.totals[name] - before.totals[name] for name in _both(row, before)}
         prompts = grown.get("prompt_tokens_total")
@@ -83,6 +86,16 @@ def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
         if asked and hits is not None:
             now["prefix_cache_hit_rate"] = min(1.0, hits / asked)
     return {name: float(value) for name, value in now.items() if value is not None}
+
+
+def _base(row: EngineRow, before: EngineRow | None) -> EngineRow | None:
+    """Return what a row's counters grew from: 0 where the server began within the step."""
+    if before is not None and not _restarted(row, before):
+        return before
+    if before is None and not row.latencies:
+        return None
+    began = row.time - DEFAULT_CADENCE if before is None else before.time
+    return EngineRow(began, row.engine, totals=dict.fromkeys(row.totals, 0))
 
 
 def _both(row: EngineRow, before: EngineRow) -> list[str]:
