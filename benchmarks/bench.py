@@ -50,7 +50,7 @@ class Bench:
 
 def reading(bench: Bench) -> None:
     """`summary` and `export` of a large log against grep, and samples by the second."""
-    size = 192 if bench.quick else 1024
+    size = 96 if bench.quick else 1024
     log = bench.log(size)
     grep = f"grep -a 'Engine 0' '{log}' | cat >/dev/null"
     commands: dict[str, list[str] | str] = {
@@ -61,7 +61,7 @@ def reading(bench: Bench) -> None:
     costs = in_turns(commands, 2 if bench.quick else 3)
     for name, goal in (("summary --json", 2.0), ("export -o -", 2.5)):
         _against(bench, f"`{name}`, {size} MiB, 1 % stats lines, against grep", costs, name, goal)
-    size = 32 if bench.quick else 128
+    size = 16 if bench.quick else 128
     for what, goal, judged in (("up to columns", 4.0, False), ("judged", 8.0, True)):
         samples, seconds = scaling.samples(bench.log(size, stats=1.0), judged=judged)
         each = seconds / samples * 1e6
@@ -91,24 +91,24 @@ def starting(bench: Bench) -> None:
     commands = {
         "pass": [sys.executable, "-c", "pass"],
         "status": [*PROGRAM, "status", str(small)],
-        "status of a large log": [*PROGRAM, "status", str(bench.log(64 if bench.quick else 256))],
+        "status of a large log": [*PROGRAM, "status", str(bench.log(96 if bench.quick else 256))],
         "--version": [*PROGRAM, "--version"],
     }
-    costs = in_turns(commands, 7 if bench.quick else 15)
+    costs = in_turns(commands, 5 if bench.quick else 15)
     for name in ("status", "status of a large log", "--version"):
         _against(bench, f"`{name}`, against `python3 -c pass`", costs, name, 6.0)
     program = peer()
     if program is None:
         bench.row(f"first frame, against {PEER}", f"{PEER} cannot be had here", "0.9 ×", None)
         return
-    large = bench.log(192 if bench.quick else 1024)
+    large = bench.log(96 if bench.quick else 1024)
     screens = {
         "peer": [program, "--mock"],
         "small log": [*PROGRAM, str(small)],
         "large log": [*PROGRAM, str(large)],
     }
     taken: dict[str, list[float]] = {name: [] for name in screens}
-    for _ in range(3 if bench.quick else 7):
+    for _ in range(2 if bench.quick else 7):
         for name, command in screens.items():
             screen = Terminal(command)
             taken[name].append(screen.first_frame() or 60.0)
@@ -127,13 +127,13 @@ def starting(bench: Bench) -> None:
 
 def screens(bench: Bench) -> None:
     """Processor and bytes that the live screen takes while a fleet writes."""
-    seconds = 12.0 if bench.quick else 60.0
+    seconds = 8.0 if bench.quick else 60.0
     fleets = (
         ((1, 0.025), (4, 0.03)) if bench.quick else ((1, 0.025), (4, 0.03), (50, 0.05), (1000, 0.1))
     )
     for servers, goal in fleets:
         for sick in (False, True):
-            if bench.quick and sick and servers > 1:
+            if bench.quick and sick:
                 continue
             folder = bench.folder / f"fleet_{servers}_{sick}"
             found = live.share(folder, servers, 8, seconds, sick=sick)
@@ -142,13 +142,13 @@ def screens(bench: Bench) -> None:
             bench.row(what, text, f"{goal:.1%}", found.cpu <= goal)
     for events, goal in ((True, 0.15), (False, 1.2)):
         taken = live.appended(
-            bench.folder / f"append_{events}", 15 if bench.quick else 100, events=events
+            bench.folder / f"append_{events}", 8 if bench.quick else 100, events=events
         )
         p50, p95, worst = live.spread(taken)
         what = f"append to changed screen, {'with' if events else 'without'} events"
         found_ms = f"p50 {p50 * 1e3:.0f}, p95 {p95 * 1e3:.0f}, worst {worst * 1e3:.0f} ms"
         bench.row(what, found_ms, f"{goal * 1e3:.0f} ms", p95 <= goal)
-    taken = live.answers(bench.log(192 if bench.quick else 1024), 10 if bench.quick else 100)
+    taken = live.answers(bench.log(96 if bench.quick else 1024), 6 if bench.quick else 100)
     p50, p95, worst = live.spread(taken)
     found_ms = f"p50 {p50 * 1e3:.0f}, p95 {p95 * 1e3:.0f}, worst {worst * 1e3:.0f} ms"
     bench.row("key to answer while a large log's past is read", found_ms, "150 ms", p95 <= 0.15)
@@ -156,7 +156,7 @@ def screens(bench: Bench) -> None:
 
 def bad(bench: Bench) -> None:
     """Bad input against the normal rate, bytes per second."""
-    size = 16 if bench.quick else 64
+    size = 8 if bench.quick else 64
     normal, stats = bench.log(size), bench.log(size, stats=1.0)
     rates = {log: _export_seconds(log) / log.stat().st_size for log in (normal, stats)}
     for name, (make, is_stats) in badlogs.BAD.items():

@@ -42,13 +42,15 @@ def _samples(batch: Batch) -> int:
 
 def curves(folder: Path, *, quick: bool) -> dict[str, Points]:
     """Return processor seconds against size for each thing that can be large."""
-    scale = 1 if quick else 4
+    scale = 1 if quick else 8
     return {
-        "MiB of log": _of_logs(folder, [8 * scale, 16 * scale, 32 * scale], _by_bytes),
-        "samples": _of_logs(folder, [5_000 * scale, 10_000 * scale, 20_000 * scale], _by_samples),
+        "MiB of log": _of_logs(folder, [4 * scale, 8 * scale, 16 * scale], _by_bytes),
+        "samples": _of_logs(folder, [2_500 * scale, 5_000 * scale, 10_000 * scale], _by_samples),
         "engines (× 500 samples)": _of_logs(folder, [4, 16, 64], _by_engines),
-        "servers (× 500 samples)": _of_logs(folder, [5, 10, 20 * scale], _by_servers),
-        "hours of history (a live hour)": _history(folder, [2, 8, 24 if quick else 96]),
+        "servers (× 500 samples)": _of_logs(
+            folder, [5 * scale, 10 * scale, 20 * scale], _by_servers
+        ),
+        "hours of history (a live hour)": _history(folder, [2, 8, 24] if quick else [2, 24, 96]),
     }
 
 

@@ -1,0 +1,62 @@
+"""Files read in large blocks: the same rows and requests however they are cut or broken off."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.logs import read
+from tests.parsing.test_large_blocks import random_log, told
+from vllm_watch.core.records import Batch
+from vllm_watch.parsing import scanner, sieve
+from vllm_watch.parsing.scanner import Scan
+from vllm_watch.reports.export import rows_of
+
+
+@pytest.fixture(autouse=True)
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanner, "LARGE_BLOCK", 1)
+    monkeypatch.setattr(scanner, "WORTH_IT", 0)
+    monkeypatch.setattr(sieve, "SMALLEST", 64)
+    monkeypatch.setattr(sieve, "FEWEST", 2)
+
+
+def said(batches: list[Batch]) -> tuple[object, int]:
+    scans = [Scan(items=list(batch.items)) for batch in batches]
+    return told(scans), sum(batch.lines for batch in batches)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("block", [3_000, 20_000])
+def test_a_file_gives_the_same_read_in_large_blocks_and_in_small_ones(
+    seed: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "vllm_M_port8000_realtime.log"
+    path.write_bytes(random_log(seed).rstrip(b"\n"))  # its last line lacks the newline
+    monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", block)
+    large = list(read(path).read_once())
+    rows = list(rows_of(read(path).read_once()))
+    monkeypatch.setattr(scanner, "LARGE_BLOCK", 1 << 60)
+    monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", 1 << 20)
+
+    assert said(large) == said(list(read(path).read_once()))
+    assert rows == list(rows_of(read(path).read_once()))
+
+
+def test_a_file_truncated_while_it_is_read_ends_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.log"
+    path.write_bytes(random_log(3))
+    monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", 4_000)
+    whole = [record for batch in read(path).read_once() for record in batch.records]
+    batches = read(path).read_once()
+    found = [*next(batches).records, *next(batches).records]
+
+    os.truncate(path, 0)
+
+    found += [record for batch in batches for record in batch.records]
+    assert 0 < len(found) < len(whole)
+    assert [type(record) for record in found] == [type(record) for record in whole[: len(found)]]
