@@ -20,12 +20,11 @@ from vllm_watch.config import Settings
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
 from vllm_watch.ingest import Ingest
-from vllm_watch.reports.eventrows import EVENT_FIELDS, event_rows, event_rows_as_they_come
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
 from vllm_watch.reports.pieces import Piece, json_line
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, recorded_rows
 from vllm_watch.reports.resample import parse_step, resampled
-from vllm_watch.reports.rows import Row
+from vllm_watch.reports.rows import EVENT_FIELDS, Row
 from vllm_watch.reports.spans import Beginnings, Span
 from vllm_watch.reports.tabular import (
     SAMPLE_FIELDS,
@@ -133,6 +132,8 @@ def _wanted_of(
 ) -> Iterator[Piece | Row]:
     """Return what is wanted of logs that are read once."""
     if wanted.events:
+        from vllm_watch.reports.eventrows import event_rows  # judges: 90 ms
+
         yield from wanted.span.of(event_rows(batches, wanted.settings), beginnings)
         return
     if wanted.recorded:
@@ -205,11 +206,7 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
     beginnings = Beginnings()
     try:
         items = _begun(_said(ingest.follow(stop)), beginnings)
-        events = wanted.events
-        rows = (
-            event_rows_as_they_come(items, wanted.settings) if events else rows_as_they_come(items)
-        )
-        for row in _since(rows, wanted.span, beginnings):
+        for row in _since(_as_they_come(items, wanted), wanted.span, beginnings):
             if row is None:
                 sys.stdout.flush()
             else:
@@ -221,6 +218,15 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
         stop.set()
         ingest.close()
     return DONE
+
+
+def _as_they_come(items: Iterator[Batch | Looked], wanted: _Wanted) -> Iterator[Row | None]:
+    """Return the rows that are wanted while logs grow, None at each quiet moment."""
+    if not wanted.events:
+        return rows_as_they_come(items)
+    from vllm_watch.reports.eventrows import event_rows_as_they_come
+
+    return event_rows_as_they_come(items, wanted.settings)
 
 
 def _begun(items: Iterator[Batch | Looked], beginnings: Beginnings) -> Iterator[Batch | Looked]:

@@ -12,9 +12,6 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.alertrows import AlertsAsTheyCome, alert_rows, changes_of
 from vllm_watch.reports.rows import Row, iso
 
-EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fields")
-"""Columns of an event, in order; docs/schemas/event.json tells what they hold."""
-
 
 def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row:
     """Return the record of an event; `at` is where it counts, None where nothing tells."""

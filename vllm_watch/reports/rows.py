@@ -8,6 +8,9 @@ from typing import TypeAlias
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 """Names to values, in the order in which they are written; None where a value is absent."""
 
+EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fields")
+"""Columns of an event, in order; docs/schemas/event.json tells what they hold."""
+
 
 def iso(time: float, tz: tzinfo) -> str:
     """Return a moment as ISO 8601 with its offset."""

@@ -11,9 +11,8 @@ from typing import IO, Any
 
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.core.naming import escaped
-from vllm_watch.reports.eventrows import EVENT_FIELDS
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, RECORDED_WHOLE
-from vllm_watch.reports.rows import Row
+from vllm_watch.reports.rows import EVENT_FIELDS, Row
 
 SAMPLE_FIELDS = ("time", "server", "source", "run", "engine", *(metric.name for metric in METRICS))
 """Columns of a sample, in order."""
