@@ -75,6 +75,7 @@ def test_the_health_defaults_are_those_of_the_guides() -> None:
         "prefix_clear_margin": 0.05,
         "prompt_flow_lines": 6,
         "prompt_flow_needed": 3,
+        "prompt_flow_share": 0.10,
         "waiting_note": 1,
         "waiting_warning": 10,
         "waiting_clear_below": 5,

@@ -92,12 +92,15 @@ def test_a_calm_server_raises_nothing() -> None:
         ("kv-cache-low", [{"kv_cache_usage": 0.1, "running": 0.0, "waiting": 3.0}] * 5, []),
         # Prefix cache: below 20 % while prompts flow in 3 of the last 6 lines, clears at 25 %.
         ("prefix-hits-low", hits(*[(0, 10)] * 9), []),
-        ("prefix-hits-low", hits(*[(5, 10)] * 5), [(20, 40, None)]),
-        ("prefix-hits-low", hits(*[(5, 20)] * 9), []),
-        ("prefix-hits-low", hits((5, 10), (5, 10), *[(0, 10)] * 9), []),
-        ("prefix-hits-low", hits((5, 9), (0, 9), (5, 9), (0, 9), (5, 9), (0, 9), (5, 9)), [(40, 60, None)]),
-        ("prefix-hits-low", hits(*[(5, 10)] * 5, (5, 24.9), (5, 24.9)), [(20, 40, None)]),
-        ("prefix-hits-low", hits(*[(5, 10)] * 5, (5, 25), (5, 25)), [(20, 40, 60)]),
+        ("prefix-hits-low", hits(*[(50, 10)] * 5), [(20, 40, None)]),
+        ("prefix-hits-low", hits(*[(50, 20)] * 9), []),
+        ("prefix-hits-low", hits((50, 10), (50, 10), *[(0, 10)] * 9), []),
+        # Prompts of less than a tenth of a line's tokens do not count: 44.4 of 444.4 are as many.
+        ("prefix-hits-low", hits(*[(44, 10)] * 9), []),
+        ("prefix-hits-low", hits(*[(45, 10)] * 5), [(20, 40, None)]),
+        ("prefix-hits-low", hits((50, 9), (0, 9), (50, 9), (0, 9), (50, 9), (0, 9), (50, 9)), [(40, 60, None)]),
+        ("prefix-hits-low", hits(*[(50, 10)] * 5, (50, 24.9), (50, 24.9)), [(20, 40, None)]),
+        ("prefix-hits-low", hits(*[(50, 10)] * 5, (50, 25), (50, 25)), [(20, 40, 60)]),
         # Waiting: 10 or more in 3 of the last 4, clears below 5 for 2.
         ("queue-long", wait(10, 10, 10), [(0, 20, None)]),
         ("queue-long", wait(10, 10, 0, 10), [(0, 30, None)]),

@@ -126,6 +126,8 @@ class HealthSettings:
     """Stats lines looked at to see whether prompts flow; without them hits are unknown."""
     prompt_flow_needed: int = count(3)
     """How many of those lines must show prompt throughput for prompts to flow."""
+    prompt_flow_share: float = ratio(0.10)
+    """Share (0 to 1) of a line's tokens that must be prompts: a cache saves nothing of fewer."""
 
     waiting_note: int = count(1)
     """Waiting requests from which on there is a note."""

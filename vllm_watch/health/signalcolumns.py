@@ -63,12 +63,13 @@ def _prompts(
     rate = np.concatenate(([g for _, g in before], np.nan_to_num(generated[known])))
     signals.prompts.clear()
     signals.prompts.extend(zip(prompt[-most:].tolist(), rate[-most:].tolist(), strict=True))
+    enough = (prompt > 0) & (prompt >= signals.settings.prompt_flow_share * (prompt + rate))
     flow, prompts, rates = np.zeros(len(known)), np.zeros(len(known)), np.zeros(len(known))
     for back in range(min(most, len(prompt)) - 1, -1, -1):  # the oldest first, as one by one
         fits = max(0, back - len(before))
         first = len(before) - back + fits
         some = slice(first, first + len(known) - fits)
-        flow[fits:] += prompt[some] > 0
+        flow[fits:] += enough[some]
         prompts[fits:] += prompt[some]
         rates[fits:] += rate[some]
     share, tokens = np.full(len(known), np.nan), prompts + rates

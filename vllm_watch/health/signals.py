@@ -53,9 +53,10 @@ class Signals:
         """Return the signals of a sample; what is unknown is not among them.
 
         `work`: requests running or waiting. `prompt_flow`: how many of the most recent lines had
-        prompts; `prompt_share`: prompt tokens ÷ all tokens in them. `rate_share`: tokens per second
-        per running request ÷ the run's median of it; `prefill`: prompt throughput ÷ what is lacking
-        of that. `running_share`: running ÷ the batch limit. `preempted`: requests put back.
+        prompts worth caching; `prompt_share`: prompt tokens ÷ all tokens in them. `rate_share`:
+        tokens per second per running request ÷ the run's median of it; `prefill`: prompt throughput
+        ÷ what is lacking of that. `running_share`: running ÷ the batch limit. `preempted`: requests
+        put back.
         `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
         `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of `facts`,
         what the start-up told.
@@ -87,7 +88,7 @@ class Signals:
         self.prompts.append((values["prompt_tps"], values.get("generation_tps", 0.0)))
         flow, prompts, generated = 0, 0.0, 0.0
         for prompt, rate in self.prompts:
-            flow += prompt > 0
+            flow += prompt > 0 and prompt >= self.settings.prompt_flow_share * (prompt + rate)
             prompts += prompt
             generated += rate
         signals["prompt_flow"] = float(flow)
