@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.beside.pages import page
 from tests.logs import FIXTURES
 from vllm_watch.beside.enginerows import EngineRows
 from vllm_watch.beside.page import PageError, read_page
+from vllm_watch.core.recorded import row_json
 
+VALID = jsonschema.Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs/schemas/recording.json").read_text())
+)
 PROM = next((FIXTURES / "h100_optimised").glob("*.prom"))
+
+PAGE = PROM.read_text().splitlines(keepends=True)
 
 
 def test_the_page_of_a_real_server() -> None:
@@ -73,6 +83,12 @@ def test_an_old_name_beside_its_successor_counts_once() -> None:
     assert engine.counters == {"prefix_hits_total": 3}
 
 
+@pytest.mark.parametrize("value", ["-1", "nan", "+Inf", "1.5"])
+def test_a_value_that_can_be_none_is_absent(value: str) -> None:
+    text = f'vllm:kv_cache_usage_perc{{engine="0"}} {value}\nvllm:num_requests_running 2\n'
+    assert read_page(text).engines[0].gauges == {"running": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -118,3 +134,20 @@ def test_the_whole_text_of_a_page_is_not_needed(tmp_path: Path) -> None:
     """Comments and other libraries' metrics may be anything."""
     text = "# TYPE nonsense\nother{ 1\n" + page()
     assert read_page(text).models == {"Tiny-Qwen3"}
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.text(max_size=8)), min_size=1, max_size=8))
+@settings(max_examples=100)
+def test_a_damaged_page_is_read_or_said_to_be_none(cuts: list[tuple[float, str]]) -> None:
+    text = "".join(line for line in PAGE if line.startswith("vllm:"))
+    for place, written in cuts:
+        at = int(place * len(text))
+        text = text[:at] + written + text[at + len(written) :]
+    rows = EngineRows()
+    rows.absent()
+    try:
+        found = rows.rows(read_page(text), 0.0)
+    except PageError:
+        return
+    for row in found:
+        VALID.validate(row_json(row))

@@ -86,7 +86,7 @@ def read_page(text: str) -> Page:
     lines = _needed_lines(text)
     try:
         for name, labels, value in _samples("\n".join(lines) + "\n"):
-            if math.isfinite(value):
+            if _is_sound(name, value):
                 _take(page, name, labels, value)
     except (ValueError, KeyError, IndexError) as error:
         raise PageError("cannot be read as Prometheus' text format") from error
@@ -111,6 +111,12 @@ def _samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             yield sample.name, sample.labels, float(sample.value)
+
+
+def _is_sound(name: str, value: float) -> bool:
+    """Tell whether a value can be one: finite, not negative, a ratio where it is one."""
+    ratio = GAUGES.get(name) == "kv_cache_usage"
+    return math.isfinite(value) and 0 <= value <= (1 if ratio else math.inf)
 
 
 def _take(page: Page, name: str, labels: Mapping[str, str], value: float) -> None:
