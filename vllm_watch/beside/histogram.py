@@ -80,10 +80,10 @@ def _rising(buckets: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def is_histogram(buckets: Mapping[float, float]) -> bool:
-    """Tell whether bounds make a histogram: at least one finite, an infinite last."""
+    """Tell whether bounds make one of times: above 0, at least one finite, an infinite last."""
     bounds = sorted(buckets)
     rising = all(lower < upper for lower, upper in pairwise(bounds))
-    return len(bounds) > 1 and bounds[-1] == math.inf and rising
+    return len(bounds) > 1 and bounds[0] > 0 and bounds[-1] == math.inf and rising
 
 
 def _rounded(seconds: float) -> float:
