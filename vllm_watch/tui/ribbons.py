@@ -98,7 +98,10 @@ def _spread(stretches: Iterator[Stretch], grid: _Grid) -> list[str]:
     for stretch in stretches:
         if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
             continue
-        first = max(0, int((stretch.begin - start) / width))
+        begin = (stretch.begin - start) / width
+        # The step in which it ended shows what it was before.
+        ends = stretch.state in (DEAD, OVER) and begin > 0
+        first = max(0, math.ceil(begin) if ends else int(begin))
         last = min(steps - 1, math.ceil((min(stretch.end, end) - start) / width) - 1)
         found[first : last + 1] = [stretch.state] * (last + 1 - first)
     return found

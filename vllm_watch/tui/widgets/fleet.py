@@ -11,6 +11,7 @@ from textual.binding import Binding
 from textual.message import Message
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
@@ -30,8 +31,13 @@ from vllm_watch.tui.wording import shortened
 
 HEADED = 58
 """From this width on the table has a head."""
-WORDY_STATES = ("starting", "dead", "no-stats", "ended")
+WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
 """States without numbers: words stand in their place."""
+_ENDED = {
+    "stopped": ("somebody stopped it", "stopped"),
+    "finished": ("came to its end", "finished"),
+}
+"""How a server ended that did not fail, in words that become fewer."""
 
 
 class Fleet(Pane, can_focus=True):
@@ -237,7 +243,7 @@ def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str,
 def _when(view: ScreenView, row: Row, width: int, palette: dict[str, str]) -> Text:
     """Return when a server ended, in the column of its rate."""
     since, text = row.state.since, ""
-    if row.state.name in ("dead", "ended") and since is not None:
+    if row.state.name in OVER and since is not None:
         past = row.moment - since
         text = f"{figures.age(past)} ago" if past >= figures.DAY else figures.clock(since, view.tz)
         if len(text) > width:
@@ -267,7 +273,8 @@ def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Tex
             text.append("writes no stats lines", style=palette["note"])
     else:
         role = "critical" if row.state.name == "dead" else "muted"
-        words = next((words for words in row.ending if cell_len(words) <= room), "")
+        known = row.ending or _ENDED.get(row.state.name, ())
+        words = next((words for words in known if cell_len(words) <= room), "")
         if not words and row.ending:
             words = shortened(row.ending[-1], room)
         text.append(words, style=palette[role])
