@@ -37,7 +37,7 @@ class _Piece:
     kinds: list[Kind | None]
     stamps: list[bytes | None] = field(default_factory=list)
     """Stamps of the known lines; None of those without one, and of those not known."""
-    rows: dict[int, tuple[Shape, tuple[bytes, ...]]] = field(default_factory=dict)
+    rows: list[tuple[Shape, tuple[bytes, ...]] | None] = field(default_factory=list)
     """What the stats lines and companion lines say."""
 
 
@@ -97,6 +97,7 @@ class LargeBlocks:
         """Find the stamps and numbers of the lines whose kind is known."""
         kinds, lines = piece.kinds, piece.lines
         piece.stamps = [None] * len(kinds)
+        piece.rows = [None] * len(kinds)
         groups: dict[int, list[int]] = {}
         for at, kind in enumerate(kinds):
             if isinstance(kind, list):
@@ -113,39 +114,42 @@ class LargeBlocks:
 
     def _together(self, scan: Scan, piece: _Piece, start: int, stop: int) -> None:
         """Read lines whose kind is known."""
-        scanner, tables, answers = self._scanner, self._tables, self._sieve.answers
-        seen, last = None, scanner.stamp
-        counts = scanner.uncounted
-        for at in range(start, stop):
-            if at in piece.gaps:
-                for gap in piece.gaps[at]:
-                    answer = answers[gap.form]
-                    counts[answer] = counts.get(answer, 0) + gap.size
-            stamp, found = piece.stamps[at], piece.rows.get(at)
-            if stamp is None:
+        tables, gaps, rows = self._tables, piece.gaps, piece.rows
+        counts, last, passed = self._scanner.uncounted, self._scanner.stamp, False
+        times = self._scanner.see(scan, piece.stamps[start:stop])
+        for at, time in enumerate(times, start):
+            if at in gaps:
+                self._count(gaps[at])
+            if time is None:
                 continue
-            before = last
-            if stamp != seen:
-                time = scanner.see(scan, stamp)
-                if time is None:
-                    continue
-                seen, last = stamp, time
-            if counts and (found is not None or last != before):
-                tables.count(before, dict(counts))
+            found = rows[at]
+            if counts and (found is not None or time != last):
+                tables.count(last, dict(counts))
                 counts.clear()
+            last = time
             if found is None:
-                scanner.end_error()
-            elif last is not None:
-                self._put(scan, last, *found)
+                passed = True
+            elif found[0].companion or found[0].stats_like != 1:
+                self._put(scan, time, *found)
+            else:
+                tables.add(time, found)
+        if passed:
+            self._scanner.end_error()
+
+    def _count(self, gaps: list[Gap]) -> None:
+        """Count usual lines that stood before a line."""
+        counts, answers = self._scanner.uncounted, self._sieve.answers
+        for gap in gaps:
+            answer = answers[gap.form]
+            counts[answer] = counts.get(answer, 0) + gap.size
 
     def _put(self, scan: Scan, time: float, shape: Shape, row: tuple[bytes, ...]) -> None:
-        """Take in a stats line or a companion line."""
-        if not shape.companion:
-            self._tables.add(time, shape, row)
-            scan.stats_like += shape.stats_like - 1
-            return
+        """Take in a companion line, or an unusual stats line."""
         scan.stats_like += shape.stats_like
-        if not self._tables.amend(shape, row):
+        if not shape.companion:
+            self._tables.add(time, (shape, row))
+            scan.stats_like -= 1
+        elif not self._tables.amend(shape, row):
             scan.items += self._tables.take()
             values = {name: column[0] for name, column in shape.columns([row]).items()}
             engine = shape.engine_of(row) if shape.named else None

@@ -165,9 +165,17 @@ class Scanner:
         """Whether the next line may belong to a traceback that has begun."""
         return self._bare.traceback.open
 
-    def see(self, scan: Scan, stamp: bytes) -> float | None:
-        """Take notice of a stamp; return its time, None if there is no such moment."""
-        return self._time(scan, stamp)
+    def see(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
+        """Take notice of the stamps of lines; return their times, None where there is none."""
+        times = self.clock.resolve_all(stamps)
+        known = [
+            (time, stamp) for time, stamp in zip(times, stamps, strict=True) if time is not None
+        ]
+        if known:
+            self._stamp, stamp = known[-1]
+            self._stamped = (stamp or b"", self.clock.zone)
+            scan.saw(max(known)[0])
+        return times
 
     def end_error(self) -> None:
         """Let no further line belong to the newest error."""

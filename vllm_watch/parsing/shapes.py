@@ -74,6 +74,12 @@ class Shape:
         """Return the engine of a line."""
         return int(row[1]) if self.engine is None else self.engine
 
+    def engines_of(self, rows: Sequence[Sequence[bytes]]) -> array[int]:
+        """Return the engine of each line."""
+        if self.engine is not None:
+            return array("q", [self.engine]) * len(rows)
+        return array("q", [int(row[1]) for row in rows])
+
     @property
     def first(self) -> int:
         """Which group is the first metric."""

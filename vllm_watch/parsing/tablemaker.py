@@ -24,10 +24,10 @@ class TableMaker:
         """Companion lines, each with the number of the stats line that it completes."""
         self._requests: list[tuple[float | None, Mapping[Answer, int]]] = []
 
-    def add(self, time: float, shape: Shape, row: Row) -> None:
+    def add(self, time: float, line: tuple[Shape, Row]) -> None:
         """Take in a stats line."""
         self._times.append(time)
-        self._lines.append((shape, row))
+        self._lines.append(line)
 
     def amend(self, shape: Shape, row: Row) -> bool:
         """Complete the newest stats line by a companion line, if it is its own."""
@@ -58,16 +58,17 @@ class TableMaker:
         size = len(self._times)
         columns: dict[str, array[float]] = {}
         engines = array("q", [0]) * size
-        by_shape = _grouped([(at, *line) for at, line in enumerate(self._lines)])
+        by_shape = _grouped(range(size), self._lines)
         for shape, places, rows in by_shape:
             _put(columns, size, places, shape.columns(rows))
-            numbers = map(shape.engine_of, rows)
+            numbers = shape.engines_of(rows)
             if len(places) == size:
                 engines = array("q", numbers)
             else:
                 for at, number in zip(places, numbers, strict=True):
                     engines[at] = number
-        for shape, places, rows in _grouped(self._added):
+        added = [(shape, row) for _, shape, row in self._added]
+        for shape, places, rows in _grouped([at for at, _, _ in self._added], added):
             _put(columns, size, places, shape.columns(rows))
         named = any(shape.writer for shape, _, _ in by_shape)
         writers = tuple(shape.writer for shape, _ in self._lines) if named else ()
@@ -75,14 +76,14 @@ class TableMaker:
 
 
 def _grouped(
-    lines: Sequence[tuple[int, Shape, Row]],
-) -> list[tuple[Shape, list[int], list[Row]]]:
+    places: Sequence[int], lines: Sequence[tuple[Shape, Row]]
+) -> list[tuple[Shape, Sequence[int], list[Row]]]:
     """Return the lines shape by shape, in order, with their places."""
+    if len({id(shape) for shape, _ in lines}) == 1:
+        return [(lines[0][0], places, [row for _, row in lines])]
     groups: dict[int, tuple[Shape, list[int], list[Row]]] = {}
-    for at, shape, row in lines:
-        group = groups.get(id(shape))
-        if group is None:
-            group = groups[id(shape)] = (shape, [], [])
+    for at, (shape, row) in zip(places, lines, strict=True):
+        group = groups.setdefault(id(shape), (shape, [], []))
         group[1].append(at)
         group[2].append(row)
     return list(groups.values())

@@ -7,9 +7,12 @@ modification time, New Year is counted as the lines pass, and the zone is given,
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 
 _STAMP = re.compile(
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
@@ -111,6 +114,12 @@ def zone_from_offset(stamped: datetime, seen: datetime) -> tzinfo | None:
     return UTC if rounded == 0 else timezone(timedelta(seconds=rounded))
 
 
+@cache
+def _within_hour() -> dict[bytes, int]:
+    """Return the seconds of `:MM:SS`."""
+    return {b":%02d:%02d" % divmod(second, 60): second for second in range(3600)}
+
+
 class StampClock:
     """Turns the stamps of one log, in file order, into epoch seconds."""
 
@@ -158,6 +167,37 @@ class StampClock:
         if self.newest is None or time > self.newest:
             self.newest = time
         return time
+
+    def resolve_all(self, stamps: Sequence[bytes | None]) -> list[float | None]:
+        """Return what `resolve` would of stamps in file order, several times as fast.
+
+        Within an hour that does not come twice only minutes and seconds are looked at.
+        """
+        times: list[float | None] = []
+        hour, base, top = b"", 0.0, -math.inf
+        within = _within_hour()
+        for stamp in stamps:
+            if stamp is None:
+                times.append(None)
+                continue
+            seconds = within.get(stamp[8:]) if stamp[:8] == hour else None
+            if seconds is not None:
+                time = base + seconds
+                top = max(top, time)
+                times.append(time)
+                continue
+            self._reached(top)
+            times.append(self.resolve(stamp))
+            hours = self._hours.get(stamp[:8])
+            steady = hours is not None and times[-1] is not None and hours[0] == hours[1]
+            hour, base = (stamp[:8], hours[0]) if steady and hours is not None else (b"", 0.0)
+        self._reached(top)
+        return times
+
+    def _reached(self, time: float) -> None:
+        """Take notice of the newest of some times."""
+        if time > -math.inf and (self.newest is None or time > self.newest):
+            self.newest = time
 
     def again(self, stamp: bytes) -> float | None:
         """Return the time of a stamp that was resolved before: it does not count as the newest."""
