@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from vllm_watch.core.metrics import METRICS, Metric
@@ -34,11 +34,12 @@ def together(each: Iterable[Mapping[str, float]], *, ratios: Ratios) -> dict[str
     for metric in METRICS:
         known = [values[metric.name] for values in listed if metric.name in values]
         if known:
-            total[metric.name] = _total(metric, known, ratios)
+            total[metric.name] = made_one(metric, known, ratios)
     return total
 
 
-def _total(metric: Metric, known: list[float], ratios: Ratios) -> float:
+def made_one(metric: Metric, known: Sequence[float], ratios: Ratios = "mean") -> float:
+    """Return the values of a metric, one at least, of several engines as one."""
     if metric.total == "sum":
         return sum(known)
     if metric.total == "highest" or ratios == "highest":

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.latest import engine_values, latest_values
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
@@ -191,19 +192,8 @@ def _limit_text(rule: Rule, settings: HealthSettings) -> str:
 
 
 def latest(run: Run, engine: int | None, time: float) -> dict[str, float]:
-    """Return the values of the newest sample at `time`, of one engine or added up."""
-    total: dict[str, float] = {}
-    for number in run.engines if engine is None else [engine]:
-        series = run.series.get(number)
-        index = series.index_at(time) if series else None
-        if series is None or index is None:
-            continue
-        for name, value in series.sample(index).items():
-            if METRIC_BY_NAME[name].total == "sum":
-                total[name] = total.get(name, 0.0) + value
-            else:
-                total[name] = max(total.get(name, 0.0), value)
-    return total
+    """Return the values of the newest sample at `time`, of one engine or of all made one."""
+    return latest_values(run, time) if engine is None else engine_values(run, engine, time)
 
 
 def in_words(values: Mapping[str, float]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.config import Settings
-from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.core.latest import latest_values
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.jobs import JobWatch, answered
@@ -22,7 +22,8 @@ def prefilled(
     ÷ requests answered, so it holds only once requests end.
     """
     engines = max(1, len(run.engines))
-    now = {name: _now(run, name, time) for name in ("generation_tps", "running", "kv_cache_usage")}
+    latest = latest_values(run, time)
+    now = {name: latest.get(name) for name in ("generation_tps", "running", "kv_cache_usage")}
     running, rate = now["running"], now["generation_tps"]
     done = answered(run, time)
     generated = job.generated(source, run, time)
@@ -80,18 +81,3 @@ def _fills(series: Series, time: float, seconds: float) -> list[float] | None:
 
 def _float(number: int | None) -> float | None:
     return None if number is None else float(number)
-
-
-def _now(run: Run, metric: str, time: float) -> float | None:
-    """Return a metric's newest value at `time`, of all engines together."""
-    values = []
-    for engine in run.engines:
-        series = run.series[engine]
-        index = series.index_at(time)
-        value = None if index is None else series.value(metric, index)
-        if value is not None:
-            values.append(value)
-    if not values:
-        return None
-    total = sum(values)
-    return total if METRIC_BY_NAME[metric].total == "sum" else total / len(values)

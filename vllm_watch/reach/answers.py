@@ -12,7 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
-from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.latest import made_one
+from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
@@ -279,10 +280,12 @@ def _points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float
         ]
     rows.sort()
     several = len([engine for engine in run.engines if engine != ALL_ENGINES]) > 1
-    return _rounds(rows, run.cadence / 2, METRIC_BY_NAME[metric].total) if several else rows
+    return _rounds(rows, run.cadence / 2, METRIC_BY_NAME[metric]) if several else rows
 
 
-def _rounds(rows: list[tuple[float, float]], width: float, total: str) -> list[tuple[float, float]]:
+def _rounds(
+    rows: list[tuple[float, float]], width: float, metric: Metric
+) -> list[tuple[float, float]]:
     """Return the lines of several engines that are nearer than `width` seconds as one."""
     rounds: list[tuple[float, list[float]]] = []
     for time, value in rows:
@@ -290,13 +293,7 @@ def _rounds(rows: list[tuple[float, float]], width: float, total: str) -> list[t
             rounds[-1][1].append(value)
         else:
             rounds.append((time, [value]))
-    return [(time, _made_one(values, total)) for time, values in rounds]
-
-
-def _made_one(values: list[float], total: str) -> float:
-    if total == "highest":
-        return max(values)
-    return math.fsum(values) / (1 if total == "sum" else len(values))
+    return [(time, made_one(metric, values)) for time, values in rounds]
 
 
 def _means(points: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:

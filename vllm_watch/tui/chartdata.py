@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vllm_watch.core.latest import made_one
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
@@ -126,7 +127,6 @@ def _together(
         key=lambda point: point[0],
     )
     near = max(widest, SILENCE_CADENCES * run.cadence)
-    whole = METRIC_BY_NAME[metric].total == "sum"
     out_times: list[float] = []
     out_values: list[float | None] = []
     newest: dict[int, tuple[float, float | None]] = {}
@@ -139,7 +139,7 @@ def _together(
             number for seen, number in newest.values() if number is not None and at - seen < near
         ]
         out_times.append(at)
-        out_values.append(sum(known) / (1 if whole else len(known)) if known else None)
+        out_values.append(made_one(METRIC_BY_NAME[metric], known) if known else None)
     return out_times, out_values, widest
 
 

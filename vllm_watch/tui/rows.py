@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
+from vllm_watch.core.latest import made_one
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
@@ -212,8 +213,7 @@ def server_values(run: Run, time: float) -> Values:
     total: dict[str, float | None] = {}
     for name in Values.__slots__:
         known = [value for values in each if (value := getattr(values, name)) is not None]
-        whole = METRIC_BY_NAME[name].total == "sum"
-        total[name] = None if not known else sum(known) / (1 if whole else len(known))
+        total[name] = made_one(METRIC_BY_NAME[name], known) if known else None
     return Values(**total)
 
 
