@@ -143,5 +143,6 @@ def test_no_log_can_raise_or_give_a_negative_time(
     times, why = mean_times(evidence_of(run_of(lines, answered)), *WHOLE, LOOSE)
     assert (times is None) == bool(why)
     if times is not None:
+        assert times.queue is not None
         assert times.queue >= 0
         assert times.request >= times.queue

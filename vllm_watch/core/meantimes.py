@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
@@ -33,8 +33,8 @@ class TimesGate:
 class MeanTimes:
     """Mean times over a stretch of log, in seconds: "about", a few per cent off at best."""
 
-    queue: float
-    """Mean time that a request waited before it ran."""
+    queue: float | None
+    """Mean time that a request waited before it ran, None where only whole requests are timed."""
     request: float
     """Mean time from a request's arrival to its last token."""
     per_token: float | None
@@ -46,8 +46,8 @@ class MeanTimes:
     """Requests answered in the stretch."""
     lines: int
     """Stats lines in the stretch."""
-    source: Literal["log", "metrics"] = "log"
-    """Estimated from the log, or told by the server's metrics page."""
+    source: Literal["log", "requests", "metrics"] = "log"
+    """Estimated from the log, its requests timed one by one, or told by the metrics page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,20 @@ def mean_times(
 
 
 def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None, str]:
-    """Return the mean times over a whole run, or None and why they are unknown."""
-    return mean_times(evidence_of(run), -math.inf, math.inf, gate)
+    """Return the mean times over a whole run, or None and why they are unknown.
+
+    Where the log times enough requests one by one, their mean stands in the estimate's place; the
+    words then tell why the other times are unknown, if they are.
+    """
+    gate = gate or TimesGate()
+    times, why = mean_times(evidence_of(run), -math.inf, math.inf, gate)
+    answered = run.answered
+    if answered.mean is None or answered.count < gate.answered:
+        return times, why
+    if times is None:
+        return MeanTimes(None, answered.mean, None, answered.count, 0, "requests"), why
+    exact = replace(times, request=answered.mean, answered=answered.count, source="requests")
+    return exact, ""
 
 
 def token_paces(

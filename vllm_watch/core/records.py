@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
 
+from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.steps import StepTable
 
@@ -211,16 +212,16 @@ class RequestTable:
         return replace(self, times=_moved(self.times, seconds), run=run)
 
 
-Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable"
+Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable | AnsweredTable"
 
 
 def records_of(items: Iterable[Item]) -> list[Record]:
-    """Return items with each line of a table as a record of its own; steps are none."""
+    """Return items, each line of a table of samples or requests as a record of its own."""
     found: list[Record] = []
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
             found += item.singles()
-        elif not isinstance(item, StepTable):
+        elif not isinstance(item, StepTable | AnsweredTable):
             found.append(item)
     return found
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
+from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -114,6 +115,8 @@ class Run:
     served: Counter[str] = field(default_factory=Counter)
     polls: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    answered: Answered = field(default_factory=Answered)
+    """Requests whose beginning and answer the log tells, one by one."""
     steps: dict[int, Steps] = field(default_factory=dict)
     """Engine to its steps, where the log has iteration details."""
     progress: tuple[Event, float | None] | None = None

@@ -9,6 +9,7 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import TypeAlias
 
+from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
@@ -229,6 +230,10 @@ class Store:
                 continue
             if isinstance(item, StepTable):
                 server.add_steps(item)
+                continue
+            if isinstance(item, AnsweredTable):
+                for end, seconds in zip(item.ends, item.seconds, strict=True):
+                    server.run_at(end).answered.add(seconds)
                 continue
             for record in item.singles() if isinstance(item, RequestTable) else (item,):
                 self._apply_record(server, record, arrived)

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.runs import RunCounter
@@ -80,7 +81,7 @@ class Part:
         return self._scanner.clock.rezone(other)
 
     def _numbered(self, record: Item, shift: float) -> Item:
-        if isinstance(record, StepTable):
+        if isinstance(record, StepTable | AnsweredTable):
             return record.moved(shift)
         run = self._counter.feed(record)
         if isinstance(record, SampleTable | RequestTable):

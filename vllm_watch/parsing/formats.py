@@ -13,6 +13,7 @@ from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.iterations import Iterations
 from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader, Plan
 from vllm_watch.parsing.patterns import LazyPattern
+from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
 from vllm_watch.parsing.text import shown
 from vllm_watch.parsing.wrappers import Unwrapper, Wrappers
@@ -73,6 +74,8 @@ class Formats:
     opaque_files: frozenset[str] = frozenset()
     opaque_words: tuple[bytes, ...] = ()
     access: Access | None = None
+    requests: RequestForm | None = None
+    """How lines about single requests look, None where no format tells."""
     iterations: Iterations | None = None
     """How lines of iteration details look, None where no format tells."""
     wrappers: Wrappers = field(default_factory=Wrappers)

@@ -15,13 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vllm_watch.parsing import iterations, requestlines
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.eventforms import event_form
 from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
-from vllm_watch.parsing.iterations import GROUPS, Iterations
+from vllm_watch.parsing.iterations import Iterations
 from vllm_watch.parsing.parts import PartsReader
 from vllm_watch.parsing.patterns import LazyPattern, refuse_slow_patterns
+from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.samples import (
     access_values,
     check_opaque,
@@ -237,6 +239,8 @@ class _Adding:
             self._check(entry, lambda line: access_values(pattern, line))
         if "iteration" in table:
             self._add_iterations(table["iteration"])
+        if "requests" in table:
+            self._add_requests(table["requests"])
         for entry in table.get("event", []):
             where = f"{self.path}: {entry.get('contains', '')!r}"
             form = event_form(entry, where, checked=self.checked)
@@ -244,9 +248,20 @@ class _Adding:
             (formats.bare_events if form.bare else formats.events).append(form)
 
     def _add_iterations(self, entry: dict[str, Any]) -> None:
+        pattern = self._naming(entry, iterations.GROUPS)
+        self.formats.iterations = Iterations(str(entry["contains"]).encode(), pattern)
+
+    def _add_requests(self, entry: dict[str, Any]) -> None:
+        words = (
+            tuple(str(word).encode() for word in entry[key]) for key in ("begins", "ends", "drops")
+        )
+        self.formats.requests = RequestForm(self._naming(entry, requestlines.GROUPS), *words)
+
+    def _naming(self, entry: Mapping[str, Any], groups: Iterable[str]) -> re.Pattern[bytes]:
+        """Return a pattern of an entry that must name groups, held to its samples."""
         pattern = re.compile(str(entry["pattern"]).encode())
-        for name in () if self.checked else GROUPS:
+        for name in () if self.checked else groups:
             if name not in pattern.groupindex:
                 raise KeyError(f"(?P<{name}>…)")
-        self.formats.iterations = Iterations(str(entry["contains"]).encode(), pattern)
         self._check(entry, lambda line: access_values(pattern, line))
+        return pattern

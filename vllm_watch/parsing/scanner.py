@@ -20,6 +20,7 @@ from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
+from vllm_watch.parsing.requestlines import RequestLines
 from vllm_watch.parsing.text import STATS_LIKE, shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
@@ -106,6 +107,7 @@ class Scanner:
         self._access = AccessCounter(formats.access)
         self._bare = BareLines(formats, twin=twin)
         self._error_site: tuple[str, str, bytes] | None = None
+        self._requests = None if formats.requests is None else RequestLines(formats.requests)
         self._dull = DullLines(formats, self._bare.silent)
         self._large: LargeBlocks | None = None
         self._known: KnownLines | None = None
@@ -133,12 +135,19 @@ class Scanner:
             self.walk(scan, self.plain(block))
             scan.lines = whole.count(b"\n")
         self._say_requests(scan, self._stamp)
-        steps = self._formats.iterations
+        self._read_beside(scan, block)
+        scan.stats_like = max(0, scan.stats_like)
+        return scan
+
+    def _read_beside(self, scan: Scan, block: bytes) -> None:
+        """Put what many lines tell together behind the records: steps, requests answered."""
+        steps, requests = self._formats.iterations, self._requests
         if steps is not None and steps.contains in block:
             table = steps.read(self.plain(block), self.clock)
             scan.items += [] if table is None else [table]
-        scan.stats_like = max(0, scan.stats_like)
-        return scan
+        if requests is not None and requests.concerns(block):
+            answered = requests.read(self.plain(block), self.clock)
+            scan.items += [] if answered is None else [answered]
 
     def _large_blocks(self) -> LargeBlocks:
         from vllm_watch.parsing.blocks import LargeBlocks  # numpy: not for a small log

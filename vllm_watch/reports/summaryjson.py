@@ -102,7 +102,7 @@ def _times(times: MeanTimes | None) -> Json | None:
         return None
     per_token = times.per_token
     return {
-        "queue_s": round(times.queue, _DIGITS),
+        "queue_s": None if times.queue is None else round(times.queue, _DIGITS),
         "request_s": round(times.request, _DIGITS),
         "per_token_s": None if per_token is None else round(per_token, _DIGITS),
         "answered": times.answered,

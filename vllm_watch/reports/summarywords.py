@@ -297,6 +297,14 @@ def _times(summary: RunSummary) -> str:
     if times is None:
         worked = summary.together.samples and summary.requests
         return f"unknown: {summary.times_unknown}" if worked else ""
+    if times.source == "requests":
+        exact = f"{short_time(times.request)} per request (mean of {times.answered:,} timed ones)"
+        if times.queue is None:
+            return f"{exact}; in the queue, per token: unknown, {summary.times_unknown}"
+        return (
+            f"{exact}; about {short_time(times.queue)} of it in the queue, "
+            f"{short_time(times.per_token)} per output token (estimated)"
+        )
     if times.source == "metrics":
         return (
             f"{short_time(times.queue)} in the queue, {short_time(times.request)} per request, "

@@ -1,0 +1,82 @@
+"""Lines that tell when a request came and when it was answered: their stamps and ids."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vllm_watch.core.answered import AnsweredTable
+from vllm_watch.parsing.timestamps import StampClock
+
+GROUPS = ("stamp", "word", "id")
+"""Groups that the pattern must have."""
+MOST_OPEN = 50_000
+"""Requests that are open at once; of more, the oldest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestForm:
+    """How the lines about single requests look."""
+
+    pattern: re.Pattern[bytes]
+    """Matches from the beginning of a line; its groups are `GROUPS`."""
+    begins: tuple[bytes, ...]
+    """Words with which a request comes."""
+    ends: tuple[bytes, ...]
+    """Words with which it is answered."""
+    drops: tuple[bytes, ...]
+    """Words with which it ends without an answer."""
+
+
+class RequestLines:
+    """Pairs the lines of one log, block by block."""
+
+    def __init__(self, form: RequestForm) -> None:
+        """Start without open requests."""
+        self._form = form
+        self._open: dict[bytes, float] = {}
+        """Id to the time at which the request came."""
+
+    def concerns(self, text: bytes) -> bool:
+        """Tell whether a text may begin requests, or end some that are open."""
+        return bool(self._open) or any(b" %b " % word in text for word in self._form.begins)
+
+    def read(self, text: bytes, clock: StampClock) -> AnsweredTable | None:
+        """Return the requests that were answered in a text of whole lines, None if none was.
+
+        `clock` has resolved the stamps of these lines before.
+        """
+        form = self._form
+        ends, lasted = array("d"), array("d")
+        for start in sorted(set(self._starts(text))):
+            found = form.pattern.match(text, start)
+            time = None if found is None else clock.again(found["stamp"])
+            if found is None or time is None:
+                continue
+            word, name = found["word"], found["id"]
+            if word in form.begins:
+                self._begin(name, time)
+                continue
+            for one in name.split(b","):
+                began = self._open.pop(one, None)
+                if began is not None and began <= time and word in form.ends:
+                    ends.append(time)
+                    lasted.append(time - began)
+        return AnsweredTable(ends, lasted) if ends else None
+
+    def _begin(self, name: bytes, time: float) -> None:
+        self._open.setdefault(name, time)
+        if len(self._open) > MOST_OPEN:
+            del self._open[next(iter(self._open))]
+
+    def _starts(self, text: bytes) -> Iterable[int]:
+        """Yield where the lines begin that hold one of the words."""
+        form = self._form
+        for word in (*form.begins, *form.ends, *form.drops):
+            at = text.find(b" %b " % word)
+            while at >= 0:
+                yield text.rfind(b"\n", 0, at) + 1
+                end = text.find(b"\n", at)
+                at = text.find(b" %b " % word, end) if end >= 0 else -1
