@@ -119,3 +119,21 @@ def test_a_scale_grows_at_once_and_shrinks_late() -> None:
         spec = ChartSpec("", "", 0.0, 10.0, (line,), kind="area")
         ends += pane._tops(spec, view, 60)
     assert ends == [120, 1000, 1000, 1000, 400, 400]
+
+
+def test_in_a_large_fleet_findings_are_kept_while_the_same_alerts_fire(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 08:50:51 the KV cache is full and goes on to be; at 08:50:21 it is not yet."""
+    monitor = monitor_of("h100_saturated_then_killed")
+    server, recent = server_of(monitor), RecentHealth(monitor)
+    first = recent.health(server, at("08:50:51"), saved=False)
+    server.revision += 1
+    assert recent.health(server, at("08:50:53"), saved=False) is not first, "it is alone"
+    monkeypatch.setattr("vllm_watch.health.recent.FINDINGS_A_SECOND", 0.05)
+    kept = recent.health(server, at("08:50:53"), saved=False)
+    server.revision += 1
+    assert recent.health(server, at("08:50:55"), saved=False) is kept
+    server.revision += 1
+    dead = recent.health(server, at("08:51:50"), saved=False)
+    assert dead.state.name == "dead", "another state is seen at once"
