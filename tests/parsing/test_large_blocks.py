@@ -252,3 +252,18 @@ def test_shapes_that_come_seldom_are_not_learnt() -> None:
     assert not one._known._shapes
     one.scan(b"".join(odd[:1] * 9))
     assert len(one._known._shapes) == 1
+
+
+@pytest.mark.usefixtures("eager")
+def test_requests_with_ids_of_their_own_cost_no_more_than_their_stamp() -> None:
+    one = reader()
+    line = b"(APIServer pid=7) INFO %b [async_llm.py:300] Added request cmpl-%08xf version 1.2.3.\n"
+    lines = [line % (stamp(n), n * 7_919) for n in range(300)]
+    first = one.scan(b"".join(lines[:100]))
+    assert one._known is not None
+
+    kinds = one._known.kinds([text.rstrip() for text in lines[100:]])
+
+    assert None not in kinds
+    assert first.records == one.scan(b"".join(lines[100:])).records == []
+    assert one.stamp == reader().clock.resolve(stamp(299))
