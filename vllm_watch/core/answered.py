@@ -14,14 +14,19 @@ class AnsweredTable:
     """Epoch seconds of each answer's stamp."""
     seconds: array[float]
     """From the request's stamp to the answer's; both are whole seconds."""
+    aborted: array[float]
+    """Epoch seconds at which requests ended that had run for a while and got no answer."""
 
     def __len__(self) -> int:
-        """Return the number of requests."""
+        """Return the number of requests answered."""
         return len(self.ends)
 
     def moved(self, seconds: float) -> AnsweredTable:
         """Return the table with its times moved."""
-        return replace(self, ends=array("d", (end + seconds for end in self.ends)))
+        ends, aborted = (
+            array("d", (time + seconds for time in times)) for times in (self.ends, self.aborted)
+        )
+        return replace(self, ends=ends, aborted=aborted)
 
 
 @dataclass(slots=True)
@@ -30,6 +35,8 @@ class Answered:
 
     count: int = 0
     seconds: float = 0.0
+    aborted: int = 0
+    """Those that ended without an answer."""
 
     @property
     def mean(self) -> float | None:

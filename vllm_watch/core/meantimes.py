@@ -27,6 +27,8 @@ class TimesGate:
     """Requests answered, beyond those that are still in flight at the end."""
     lines: int = 10
     """Stats lines, of all engines together."""
+    aborted_share: float = 0.05
+    """Requests that ended without an answer, as a share (0…1) of those answered, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,9 @@ def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None
     gate = gate or TimesGate()
     times, why = mean_times(evidence_of(run), -math.inf, math.inf, gate)
     answered = run.answered
+    if times is not None and answered.aborted > gate.aborted_share * times.answered:
+        words = f"{answered.aborted} requests that were aborted: their time would count for others"
+        times, why = None, words
     if answered.mean is None or answered.count < gate.answered:
         return times, why
     if times is None:

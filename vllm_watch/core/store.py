@@ -158,6 +158,13 @@ class Server:
         for time, engine, counts in table.seconds():
             self.run_at(time).add_steps(time, engine, counts)
 
+    def add_answered(self, table: AnsweredTable) -> None:
+        """Put requests that ended into the runs in which they did."""
+        for end, seconds in zip(table.ends, table.seconds, strict=True):
+            self.run_at(end).answered.add(seconds)
+        for end in table.aborted:
+            self.run_at(end).answered.aborted += 1
+
     def log_time(self, wall: float | None) -> float | None:
         """Return a moment of our clock in the log's own clock."""
         return None if wall is None else wall - self.skew
@@ -232,8 +239,7 @@ class Store:
                 server.add_steps(item)
                 continue
             if isinstance(item, AnsweredTable):
-                for end, seconds in zip(item.ends, item.seconds, strict=True):
-                    server.run_at(end).answered.add(seconds)
+                server.add_answered(item)
                 continue
             for record in item.singles() if isinstance(item, RequestTable) else (item,):
                 self._apply_record(server, record, arrived)

@@ -44,12 +44,12 @@ class RequestLines:
         return bool(self._open) or any(b" %b " % word in text for word in self._form.begins)
 
     def read(self, text: bytes, clock: StampClock) -> AnsweredTable | None:
-        """Return the requests that were answered in a text of whole lines, None if none was.
+        """Return the requests that ended in a text of whole lines, None if none did.
 
         `clock` has resolved the stamps of these lines before.
         """
         form = self._form
-        ends, lasted = array("d"), array("d")
+        ends, lasted, aborted = array("d"), array("d"), array("d")
         for start in sorted(set(self._starts(text))):
             found = form.pattern.match(text, start)
             time = None if found is None else clock.again(found["stamp"])
@@ -61,10 +61,14 @@ class RequestLines:
                 continue
             for one in name.split(b","):
                 began = self._open.pop(one, None)
-                if began is not None and began <= time and word in form.ends:
+                if began is None or time < began:
+                    continue
+                if word in form.ends:
                     ends.append(time)
                     lasted.append(time - began)
-        return AnsweredTable(ends, lasted) if ends else None
+                elif time > began:
+                    aborted.append(time)
+        return AnsweredTable(ends, lasted, aborted) if ends or aborted else None
 
     def _begin(self, name: bytes, time: float) -> None:
         self._open.setdefault(name, time)
