@@ -137,12 +137,15 @@ def batched_tokens(at: Situation) -> Advice | None:
     long = context is not None and context >= advice.long_context
     number = advice.batched_tokens_long if long else advice.batched_tokens_advised
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
+    why = f"{why}: {'long' if long else 'not long'}, from {advice.long_context:,} on they are"
+    if given >= number:  # so much already: the larger number, whatever the contexts
+        number, why = advice.batched_tokens_long, f"{given:,.0f} tokens are too few a step"
+        if given >= number:
+            return None
     return Advice(
         f"--max-num-batched-tokens {given:.0f} → {number}",
         (f"--max-num-batched-tokens {number}",),
-        f"{why}: {'long' if long else 'not long'}, from {advice.long_context:,} on they are"
-        if context is not None
-        else "",
+        why if context is not None else "",
         "prompts are taken in with fewer steps; each step is longer for those that generate",
     )
 

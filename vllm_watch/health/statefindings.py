@@ -13,6 +13,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
     LAUNCHING,
     longest_phases,
+    phases_of,
     ready_after,
     ready_at,
     working_at,
@@ -115,7 +116,7 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
 def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     """Return the newest time at which workers did not answer, until tokens flow again.
 
-    While a server starts they may be compiling: that is a note.
+    While a server starts they may be compiling: that is a note, also if the start then fails.
     """
     run = case.run
     lines = [(at, m) for at, m in run.placed() if m.event.kind == "hang" and at is not None]
@@ -139,12 +140,19 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     if state.name not in ("stalled", "busy") and time - newest > _HANG_GAPS * seconds:
         ends.append(newest + _HANG_GAPS * seconds)
     severity = found.severity
-    if state.name == "starting" or (ready is not None and newest < ready):
+    failed = state.name == "dead" and _never_up(run)
+    if state.name == "starting" or failed or (ready is not None and newest < ready):
         severity = "note"
     elif len(row) >= case.settings.health.hangs_critical:
         severity = "critical"
     known = [at for at in ends if at is not None]
     return replace(found, severity=severity, until=min(known, default=None))
+
+
+def _never_up(run: Run) -> bool:
+    """Tell whether all that we have of a run is a start-up."""
+    served = ready_at(run) is not None or run.first_request is not None or bool(run.series)
+    return not served and run.prompts is None and bool(phases_of(run))
 
 
 def _flows_after(run: Run, since: float, time: float) -> float | None:
