@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings, WatchSettings
+from vllm_watch.config.overrides import Override
 from vllm_watch.core.records import Batch, Event, Looked, Sample
 from vllm_watch.health.alertfindings import span_finding
 from vllm_watch.health.monitor import Monitor
@@ -161,3 +162,21 @@ def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
         told = [rounds.feed(row, {"max_num_seqs": 32.0}, capacity=True) for row in rows]
         seen[seconds] = told[-1]["seen_share"]
     assert seen == {25.0: 32 / (0.8 * 10 / 0.5), 1_000.0: 32 / (0.8 * 100 / 0.5)}
+
+
+def test_a_name_known_after_a_day_counts_for_what_comes_then() -> None:
+    """What is thinned cannot be judged anew: it stays as it was."""
+    override = Override(server="Known:1", values={"health.waiting_warning": 2})
+    settings = Settings(watch=WatchSettings(full_hours=0.5), overrides=(override,))
+    monitor = Monitor(settings, bounded=True)
+    server = monitor.apply(Batch("a.log"))
+    wait = {"running": 5.0, "waiting": 3.0, "generation_tps": 90.0, "prompt_tps": 0.0}
+    for first in range(0, 2_000, 100):
+        samples = (Sample(10.0 * n, 0, wait) for n in range(first, first + 100))
+        monitor.apply(Batch("a.log", tuple(samples)))
+    assert {span.rule.id for span in monitor.spans(server)} == {"queue-short"}
+    name = Event("args", 0.0, "", {"args": {"model": "Known", "port": 1}})
+    more = (Sample(10.0 * n, 0, wait) for n in range(2_000, 2_010))
+    monitor.apply(Batch("a.log", (name, *more)))
+    queues = [span for span in monitor.spans(server) if span.rule.id == "queue-long"]
+    assert queues[0].fired == 20_020.0

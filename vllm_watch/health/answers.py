@@ -74,7 +74,7 @@ class AnswerAlerts:
 
 def _judged(traffic: Traffic, plan: Plan) -> list[Span]:
     health = plan.settings.health
-    watches = Watches(WHOLE_SERVER, plan.recorded[SCOPE], health.clear_samples, health.flap_seconds)
+    watches = Watches(WHOLE_SERVER, plan.recorded[SCOPE], health)
     before = -math.inf
     for time, signals in answer_signals(traffic, health):
         watches.step(max(time, before), signals, idle=False)

@@ -101,6 +101,13 @@ class EngineTrend:
         """The lowest rate per request of a slow run that lasts, and the figures then."""
         self.drop = SuddenDrop(settings.health, settings.trend)
         self.recovery = NoRecovery(settings.health, settings.trend)
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Judge by other settings from here on."""
+        self.settings = settings
+        self.drop.use(settings.health, settings.trend)
+        self.recovery.use(settings.health, settings.trend)
         self.least = min(settings.trend.fall_to_4k, *(high for _, _, high in bands(settings.trend)))
         """No fall up to here is one."""
 

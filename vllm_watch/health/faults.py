@@ -131,6 +131,10 @@ class SuddenDrop:
         elif self.active is not None:
             self.active = self.active._replace(now=sample.rate, running=sample.running)
 
+    def use(self, health: HealthSettings, trend: TrendSettings) -> None:
+        """Judge by other settings from here on."""
+        self._health, self._trend = health, trend
+
     def copy(self) -> SuddenDrop:
         """Return a copy that further samples do not change."""
         other = SuddenDrop(self._health, self._trend)
@@ -192,6 +196,10 @@ class NoRecovery:
         # While the load is back the minutes of the pause are still among the last ones.
         if full and not (self.pause is not None and self.pause.after):
             self._learn(window())
+
+    def use(self, health: HealthSettings, trend: TrendSettings) -> None:
+        """Judge by other settings from here on."""
+        self._health, self._trend = health, trend
 
     def copy(self) -> NoRecovery:
         """Return a copy that further samples do not change."""

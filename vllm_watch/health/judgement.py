@@ -132,16 +132,25 @@ class Judgement:
         """Judge as another server, maybe by another plan: from the beginning on."""
         if plan is not self.plan:
             self.plan = plan
+            self.told_trends.clear()
+            for watches_of, watches in self._recorded.items():
+                watches.use(plan.recorded[watches_of[0]], plan.settings.health)
             if all(series.folded == 0 for series in self.run.series.values()):
                 self._engines = {}
                 self._server = Marks(ServerState(plan))
                 for series in self.run.series.values():
                     series.unjudged = 0
+            else:  # what is thinned stays as it was judged
+                for marks in self._engines.values():
+                    marks.state.use(plan)
+                self._server.state.use(plan)
+                self._forget_marks()
         self.named, self.limit, self._told = named, limit, -1
 
     def shift(self, seconds: float) -> None:
         """Move everything in time, and judge anew what can be: the zone turned out another."""
         self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
+        self.told_trends.clear()
         for watches in self._recorded.values():
             watches.shift(seconds)
         for engine, marks in self._engines.items():
@@ -166,9 +175,14 @@ class Judgement:
             del marks.state.watches.spans[:-REST_SPANS]
             if over:
                 marks.state.signals.rates = array("d")
+        self._forget_marks()
+        self.revision += 1
+
+    def _forget_marks(self) -> None:
+        """Forget the states of earlier rows."""
+        for marks in self._engines.values():
             marks.forget([True] * len(marks.states))
         self._server.forget([True] * len(self._server.states))
-        self.revision += 1
 
     @property
     def beginnings(self) -> int:
@@ -233,7 +247,7 @@ class Judgement:
             health = self.plan.settings.health
             engine = number if scope == "recorded" else WHOLE_SERVER
             watches = self._recorded[scope, number] = Watches(
-                engine, self.plan.recorded[scope], health.clear_samples, health.flap_seconds
+                engine, self.plan.recorded[scope], health
             )
         watches.step(time, signals, idle=False)
         self.revision += 1
@@ -253,6 +267,7 @@ class Judgement:
             marks.forget([state.row < series.folded for state in marks.states])
         if marks.state.row > row + offset:
             marks.back([state.row <= row + offset for state in marks.states])
+            self.told_trends.clear()
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
@@ -287,8 +302,6 @@ class Judgement:
         if not fits(marks.state):
             marks.back([fits(state) for state in marks.states])
         marks.put()
-        if marks.state.together.plan is not self.plan:
-            marks.state.together.plan = self.plan
         self._judge_together(marks.state)
         marks.count = sum(marks.state.rows.values())
 

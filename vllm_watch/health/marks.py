@@ -36,8 +36,15 @@ class EngineState:
         self.row = 0
         """The next row to be judged, counted since the run began."""
         self.signals = Signals(health, engine)
-        self.watches = Watches(engine, plan.engine, health.clear_samples, health.flap_seconds)
+        self.watches = Watches(engine, plan.engine, health)
         self.trend = EngineTrend(engine, plan.settings)
+
+    def use(self, plan: Plan) -> None:
+        """Judge further rows by another plan."""
+        health = plan.settings.health
+        self.plan, self.signals.settings = plan, health
+        self.watches.use(plan.engine, health)
+        self.trend.use(plan.settings)
 
     def copy(self) -> EngineState:
         """Return a copy that further rows do not change."""
@@ -86,6 +93,11 @@ class ServerState:
         """How many steps of the start-up were taken notice of."""
         self.newest: Key = (-math.inf, TOLD)
         """The newest row judged."""
+
+    def use(self, plan: Plan) -> None:
+        """Judge further rows by another plan."""
+        self.plan = plan
+        self.together.use(plan)
 
     def copy(self) -> ServerState:
         """Return a copy that further rows do not change."""

@@ -192,9 +192,16 @@ class Together:
         health = plan.settings.health
         self.plan = plan
         self.rounds = Rounds(plan.settings)
-        self.watches = Watches(WHOLE_SERVER, plan.server, health.clear_samples, health.flap_seconds)
+        self.watches = Watches(WHOLE_SERVER, plan.server, health)
         self.silences: list[Span] = []
         """Alerts about engines that wrote nothing while others were busy."""
+        self._sized = plan.uses("seen_share")
+
+    def use(self, plan: Plan) -> None:
+        """Judge further rows by another plan."""
+        self.plan = plan
+        self.rounds.settings = plan.settings
+        self.watches.use(plan.server, plan.settings.health)
         self._sized = plan.uses("seen_share")
 
     def copy(self) -> Together:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from vllm_watch.config import HealthSettings
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
@@ -197,23 +198,10 @@ def walk(
 class Watches:
     """The rules of one engine, or of a whole server, and the alerts they gave."""
 
-    def __init__(
-        self,
-        engine: int,
-        rules: Sequence[PlannedRule],
-        clear_samples: int,
-        flap_seconds: float,
-    ) -> None:
+    def __init__(self, engine: int, rules: Sequence[PlannedRule], health: HealthSettings) -> None:
         """Watch an engine by `rules`."""
         self.engine = engine
-        self.rules = rules
-        self._facts: Values | None = None
-        self._possible: Sequence[PlannedRule] = rules
-        """Those that can fire with `_facts`, and those that fired when these were told."""
-        self.paces = {
-            rule.number: Pace(rule.needed, rule.of, clear_samples, rule.seconds) for rule in rules
-        }
-        self.flap_seconds = flap_seconds
+        self.use(rules, health)
         self.spans: list[Span] = []
         """In the order in which they fired."""
         self.holds: dict[int, Hold] = {}
@@ -222,6 +210,18 @@ class Watches:
         """Rows judged so far."""
         self.rounds: dict[int, int] = {}
         """The same for rules that do not judge every row."""
+
+    def use(self, rules: Sequence[PlannedRule], health: HealthSettings) -> None:
+        """Watch by other numbers from here on."""
+        self.rules = rules
+        self._facts: Values | None = None
+        self._possible: Sequence[PlannedRule] = rules
+        """Those that can fire with `_facts`, and those that fired when these were told."""
+        self.paces = {
+            rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
+            for rule in rules
+        }
+        self.flap_seconds = health.flap_seconds
 
     def copy(self) -> Watches:
         """Return a copy that further rows do not change."""

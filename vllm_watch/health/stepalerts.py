@@ -112,9 +112,7 @@ class _EngineAlerts:
     def __init__(self, engine: int, plan: Plan, steps: Steps) -> None:
         health: HealthSettings = plan.settings.health
         self.plan = plan
-        self.watches = Watches(
-            engine, plan.recorded[SCOPE], health.clear_samples, health.flap_seconds
-        )
+        self.watches = Watches(engine, plan.recorded[SCOPE], health)
         self.origin = (steps.times[0], steps.dropped_seconds)
         self._usual = UsualSteps()
         self._end = math.floor(steps.times[0] / WINDOW) * WINDOW
