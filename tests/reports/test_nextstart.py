@@ -105,6 +105,15 @@ def test_what_the_log_does_not_tell_is_said(
     assert why in " ".join(lines)
 
 
+def test_an_offline_run_has_no_line() -> None:
+    run = run_with(model="M", enable_prefix_caching=False)
+    start = next_start("s", "l", run, [finding("a", "--enable-prefix-caching")], offline=True)
+    lines = list(next_start_text([start], 100))
+    assert all(text.startswith("#") for text in lines)
+    assert "the class LLM takes these flags" in " ".join(lines)
+    assert "# --enable-prefix-caching: not given, off in effect → given" in lines
+
+
 def test_a_block_for_each_server(tmp_path: Path, capsys: Output) -> None:
     args = "non-default args: {'model_tag': 'M', 'port': %d}"
     first = written(tmp_path, args % 1, "a.log")

@@ -51,7 +51,13 @@ def _next_starts(reading: Reading) -> int:
     from vllm_watch.reports.reading import tells
 
     starts = (
-        next_start(server.name, server.source, server.run, reading.findings(server, server.run))
+        next_start(
+            server.name,
+            server.source,
+            server.run,
+            reading.findings(server, server.run),
+            offline=reading.state(server, server.run).name == "finished",
+        )
         for server in reading.servers
         if tells(server)
     )

@@ -10,7 +10,7 @@ from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP, flag_pair
-from vllm_watch.reports.startline import GivenFlags, given_flags
+from vllm_watch.reports.startline import OFFLINE, GivenFlags, given_flags
 
 NOT_GIVEN = "not given"
 LEFT_OUT = "left out"
@@ -77,7 +77,9 @@ class NextStart:
     """`--api-server-count 1` was added: with more, data-parallel engines write no stats lines."""
 
 
-def next_start(server: str, source: str, run: Run, findings: Iterable[Finding]) -> NextStart:
+def next_start(
+    server: str, source: str, run: Run, findings: Iterable[Finding], *, offline: bool = False
+) -> NextStart:
     """Return the next start of a server after a run.
 
     Args:
@@ -85,8 +87,9 @@ def next_start(server: str, source: str, run: Run, findings: Iterable[Finding]) 
         source: path of its log.
         run: the run whose flags are changed.
         findings: of that run, the worst first, each flag advised once.
+        offline: it was no server, but a run of the class LLM that came to its end.
     """
-    given, why_not = given_flags(run)
+    given, why_not = (None, OFFLINE) if offline else given_flags(run)
     flags = dict(given.flags) if given else {}
     findings = tuple(findings)
     changes = _changes(flags, run.config, findings)
@@ -178,7 +181,8 @@ def _change(
     effect = config.get(key)
     was = _shown(flags[key]) if key in flags else NOT_GIVEN
     if key not in flags and effect is not None:
-        was += f", {_shown(effect)} in effect"
+        in_effect = ("on" if effect else "off") if isinstance(effect, bool) else effect
+        was += f", {in_effect} in effect"
     cost = next((text for text in finding.costs if text.startswith(f"--{name}: ")), "")
     return Change(
         f"--{name}",

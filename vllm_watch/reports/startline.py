@@ -20,6 +20,9 @@ _AS_JSON = frozenset({"allowed_origins", "allowed_methods", "allowed_headers"})
 _REPEATED = frozenset({"middleware"})
 """Flags that are given once for each value."""
 
+OFFLINE = "an offline run: the class LLM takes these flags as arguments, with _ and without --"
+"""Why there is no line where no server was started."""
+
 
 @dataclass(frozen=True, slots=True)
 class GivenFlags:
@@ -37,7 +40,7 @@ class GivenFlags:
 def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
     """Return the flags of a run from `non-default args`, or None and why they are not known."""
     if run.prompts is not None:
-        return None, "an offline run: the class LLM takes these flags as arguments, without --"
+        return None, OFFLINE
     lines = [told.event for told in run.history if told.event.kind == "args"]
     given = next((event for event in reversed(lines) if "args" in event.fields), None)
     if given is not None:
