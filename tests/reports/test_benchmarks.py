@@ -114,6 +114,7 @@ def test_client_and_log_side_by_side(tmp_path: Path, capsys: Output) -> None:
 def test_another_model_is_not_this_server() -> None:
     one = Benchmark("b", "meta/Llama-3-8B", 0.0, 1.0, {})
     assert one.is_of("Llama-3-8B")
+    assert one.is_of("meta_Llama-3-8B")  # as in vllm_meta_Llama-3-8B_port8000_realtime.log
     assert one.is_of(None)
     assert not one.is_of("Random-Qwen3-1.7B")
 

@@ -30,10 +30,14 @@ class Benchmark:
         return end - self.seconds, end
 
     def is_of(self, model: str | None) -> bool:
-        """Tell whether it may be about a server of this model, whatever folder its name has."""
+        """Tell whether it may be about a server of this model, whatever folder its name has.
+
+        In a log's file name the folders stand before the name, parted by `_`.
+        """
         if self.model is None or model is None:
             return True
-        return self.model.rpartition("/")[2] == model.rpartition("/")[2]
+        own, other = self.model.rpartition("/")[2], model.rpartition("/")[2]
+        return own == other or other.endswith(f"_{own}")
 
 
 FIGURES = {

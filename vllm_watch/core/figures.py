@@ -60,7 +60,7 @@ def short_time(seconds: float | None) -> str:
     if seconds >= 60:
         return duration(seconds)
     value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1000, "ms")
-    if value == 0:
+    if value < 0.05:  # milliseconds: less than it would show
         return "0 s"
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
