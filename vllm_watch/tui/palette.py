@@ -94,6 +94,30 @@ def shading_of(app: App[object]) -> str:
     return PLAIN if app.console.color_system in ("standard", "windows") else SMOOTH
 
 
+GROUNDS = (
+    ("band", "good", 0.12),
+    ("low", "primary", 0.55),
+    ("dead", "critical", 0.62),
+    ("limit", "warning", 0.55),
+    ("faint", "text", 0.30),
+    ("zero", "text", 0.30),
+    ("axis", "text", 0.38),
+    ("idle", "text", 0.42),
+    ("rule", "text", 0.18),
+    ("panel", "text", 0.10),
+    ("muted_ground", "text", 0.10),
+    ("select", "primary", 0.20),
+    ("dead_ground", "critical", 0.13),
+    ("starting_ground", "note", 0.10),
+    ("benchmark_ground", "note", 0.18),
+    ("critical_ground", "critical", 0.22),
+    ("warning_ground", "warning", 0.16),
+    ("good_ground", "good", 0.10),
+    ("note_ground", "note", 0.12),
+)
+"""Roles that are so much of another one's colour on the background."""
+
+
 def roles_of(theme: Theme) -> dict[str, str]:
     """Return the colours of a theme by role, as `#rrggbb`."""
     colors = theme.to_color_system().generate()
@@ -108,45 +132,22 @@ def roles_of(theme: Theme) -> dict[str, str]:
 
     background = pick("background", "#0e1318" if theme.dark else "#fbfbf8")
     text = pick("foreground", "#d6dde6" if theme.dark else "#1e252c")
-    good = pick("success", "#6fd08c")
-    panel = background.blend(text, 0.10)
-    select = background.blend(pick("primary", "#5fb3ff"), 0.20)
-    css_panel = pick("panel", panel.hex)
-    critical, note, primary = (
-        pick("error", "#ff6b70"), pick("accent", "#7fdbca"), pick("primary", "#5fb3ff")
-    )  # fmt: skip
     roles = {
         "background": background,
         "text": text,
-        "muted": readable(text, (background, panel, css_panel, select)),
-        "faint": background.blend(text, 0.30),
-        "axis": background.blend(text, 0.38),
-        "rule": background.blend(text, 0.18),
-        "panel": panel,
-        "select": select,
+        "cursor": text,
         "primary": pick("primary", "#5fb3ff"),
         "secondary": pick("secondary", "#c792ea"),
         "tertiary": pick("warning", "#f2b33d"),
-        "limit": background.blend(pick("warning", "#f2b33d"), 0.55),
-        "band": background.blend(good, 0.12),
-        "good": good,
-        "low": background.blend(primary, 0.55).blend(text, 0.12),
-        "idle": background.blend(text, 0.42),
-        "zero": background.blend(text, 0.30),
-        "dead": background.blend(critical, 0.62),
-        "dead_ground": background.blend(critical, 0.13),
-        "starting_ground": background.blend(note, 0.10),
-        "benchmark_ground": background.blend(note, 0.18),
-        "critical_ground": background.blend(critical, 0.22),
-        "warning_ground": background.blend(pick("warning", "#f2b33d"), 0.16),
-        "good_ground": background.blend(good, 0.10),
-        "note_ground": background.blend(note, 0.12),
-        "muted_ground": panel,
+        "good": pick("success", "#6fd08c"),
         "note": pick("accent", "#7fdbca"),
         "warning": pick("warning", "#f2b33d"),
         "critical": pick("error", "#ff6b70"),
-        "cursor": text,
     }
+    roles |= {name: background.blend(roles[of], share) for name, of, share in GROUNDS}
+    css_panel = pick("panel", roles["panel"].hex)
+    grounds = background, roles["panel"], css_panel, roles["select"]
+    roles["muted"] = readable(text, grounds)
     return {name: color.hex6 for name, color in roles.items()}
 
 

@@ -78,14 +78,7 @@ class ViewMaker:
         """
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         servers = [_silenced(row, silences) for row in self._server_rows(timeline)]
-        shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
-        if choices.order != "found":
-            shown.sort(key=_ORDERS[choices.order])
-        rows: list[Row] = []
-        for row in shown:
-            rows.append(row)
-            if row.source in choices.opened:
-                rows += engine_rows(row, monitor.store.servers[row.source], moment)
+        rows = self._shown(servers, choices, moment)
         problems = _problems(servers, silences)
         selected = _selected(rows, problems, choices)
         looked = monitor.store.looked
@@ -117,12 +110,24 @@ class ViewMaker:
             waiting,
             (*_notes(monitor, self._tz), *troubles),
             choices.filter,
-            len(servers) - len(shown),
+            len(servers) - sum(row.engine is None for row in rows),
             _reading(monitor, live=timeline.mode == "live"),
             errors,
             story,
             timeline.film(),
         )
+
+    def _shown(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
+        """Return the rows that were asked for in their order, engines below their server."""
+        shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
+        if choices.order != "found":
+            shown.sort(key=_ORDERS[choices.order])
+        rows: list[Row] = []
+        for row in shown:
+            rows.append(row)
+            if row.source in choices.opened:
+                rows += engine_rows(row, self._monitor.store.servers[row.source], moment)
+        return rows
 
     def _server_rows(self, timeline: Timeline) -> Iterator[Row]:
         """Yield the rows of servers; of one without news the row before, at this moment."""
