@@ -180,3 +180,21 @@ def test_a_name_known_after_a_day_counts_for_what_comes_then() -> None:
     monitor.apply(Batch("a.log", (name, *more)))
     queues = [span for span in monitor.spans(server) if span.rule.id == "queue-long"]
     assert queues[0].fired == 20_020.0
+
+
+def test_a_line_later_than_every_state_is_judged_neither_twice_nor_at_all() -> None:
+    monitor = Monitor(Settings(watch=WatchSettings(full_hours=0.5)), bounded=True)
+    server = monitor.apply(Batch("a.log"))
+    for first in range(0, 1_000, 100):
+        samples = (Sample(10.0 * n, 0, QUEUE) for n in range(first, first + 100))
+        monitor.apply(Batch("a.log", tuple(samples)))
+        monitor.spans(server)
+    (series,) = server.run.series.values()
+    assert series.folded
+    for late in (series.times[series.thinned] + 1.0, 9_985.0):
+        monitor.apply(Batch("a.log", (Sample(late, 0, QUEUE),)))
+        before = [(span.rule.id, span.fired) for span in monitor.spans(server)]
+        assert before == [("queue-long", 20.0), ("queue-short", 20.0)]
+        judged = monitor.alerts(server, server.run)._engines[0].state
+        assert judged.row == series.folded + len(series) - series.thinned
+        assert judged.row - judged.trend.fed == 1  # the first of the two lies before every state

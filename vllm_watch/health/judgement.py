@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -233,8 +234,6 @@ class Judgement:
 
     def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
         """Yield slices of rows from `start` on, each with what the start-up had told by then."""
-        from bisect import bisect_left
-
         ends = [bisect_left(times, step.time) for step in self.steps[1:]]
         for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True):
             for first in range(max(begin, start), end, MOST_ROWS):
@@ -266,7 +265,12 @@ class Judgement:
         if series.folded:
             marks.forget([state.row < series.folded for state in marks.states])
         if marks.state.row > row + offset:
-            marks.back([state.row <= row + offset for state in marks.states])
+            found = marks.back([state.row <= row + offset for state in marks.states])
+            if (
+                not found and marks.state.trend.times
+            ):  # what lies before every state stays as it was
+                newest = marks.state.trend.times[-1]
+                marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
             self.told_trends.clear()
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
@@ -299,8 +303,11 @@ class Judgement:
             rows = (state.rows.get(engine, 0) <= row for engine, row in absolute.items())
             return state.newest <= key and all(rows)
 
-        if not fits(marks.state):
-            marks.back([fits(state) for state in marks.states])
+        if not fits(marks.state) and not marks.back([fits(state) for state in marks.states]):
+            for engine, known in marks.state.together.rounds.engines.items():
+                one = series[engine]
+                place = bisect_right(one.times, known.times[-1], one.thinned)
+                marks.state.rows[engine] = place + one.folded - one.thinned
         marks.put()
         self._judge_together(marks.state)
         marks.count = sum(marks.state.rows.values())
