@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.logs import log_of
@@ -31,6 +33,8 @@ def test_a_failed_start_shows_why() -> None:
     assert any("launching" in line for line in lines)
     assert any(".log  EngineCore failed to start." in line for line in lines)
     assert not any(line.endswith(" …") for line in lines), "nothing goes on"
+    assert any("ValueError: To serve at least one request" in line for line in lines)
+    assert any(re.search(r"… \d+ lines", line) for line in lines)
 
 
 @pytest.mark.parametrize(("clock", "bare"), [("08:49:40", True), ("08:50:40", False)])

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import groupby
 
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import phases_of
 from vllm_watch.tui.screens.errors import error_text
 
+MOST_TRACE_LINES = 6
+"""Lines of one traceback that are told."""
+INDENT = " " * 17
+"""What stands before the lines of a traceback (`screens/errors.py`)."""
 MOST_ERROR_LINES = 60
 """Lines of errors that the screen can show at most."""
 
@@ -38,5 +43,18 @@ def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
         lasts = not over and (phase.end is None or phase.end > time)
         end = time if phase.end is None else min(time, phase.end)
         phases.append((phase.name, max(0.0, end - phase.begin), lasts))
-    errors = error_text(run, time, tz).split("\n")[:MOST_ERROR_LINES]
+    errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
     return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over)
+
+
+def shorter(lines: list[str]) -> list[str]:
+    """Return errors with the ends of long tracebacks: the exception stands there."""
+    found: list[str] = []
+    for trace, group in groupby(lines, key=lambda line: line.startswith(INDENT)):
+        block = list(group)
+        if trace and len(block) > MOST_TRACE_LINES + 1:
+            left_out = len(block) - MOST_TRACE_LINES
+            found += [f"{INDENT}… {left_out} lines", *block[-MOST_TRACE_LINES:]]
+        else:
+            found += block
+    return found

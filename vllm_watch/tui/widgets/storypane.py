@@ -10,6 +10,8 @@ from vllm_watch.tui.figures import duration
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Framed
 
+LEAST_SECONDS = 60.0
+"""What the longest bar stands for at least."""
 _LABEL = 24
 """Cells before a bar."""
 _TIME = 12
@@ -45,10 +47,11 @@ class StoryPane(Framed):
             return []
         lines = [Text("")] if height > len(story.phases) + len(story.errors) + 2 else []
         longest = max((seconds for _, seconds, _ in story.phases), default=0.0)
+        scale = max(LEAST_SECONDS, longest)  # so that the first bar is seen to grow
         room = max(4, min(80, width - _LABEL - _TIME - 3))
         for name, seconds, lasts in story.phases:
             line = Text(f"  {name:<{_LABEL}}", style="bold" if lasts else palette["text"], end="")
-            cells = max(1, round(seconds / longest * room)) if longest else 1
+            cells = max(1, round(seconds / scale * room))
             line.append("▆" * cells, style=palette["note" if lasts else "low"])
             line.append(f" {duration(seconds)}", style=palette["muted"])
             if lasts:
