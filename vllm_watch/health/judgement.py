@@ -271,6 +271,7 @@ class Judgement:
             ):  # what lies before every state stays as it was
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
+                marks.forget([True])  # its rows were counted without the late one
             self.told_trends.clear()
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
@@ -308,6 +309,7 @@ class Judgement:
                 one = series[engine]
                 place = bisect_right(one.times, known.times[-1], one.thinned)
                 marks.state.rows[engine] = place + one.folded - one.thinned
+            marks.forget([True])
         marks.put()
         self._judge_together(marks.state)
         marks.count = sum(marks.state.rows.values())
