@@ -6,6 +6,7 @@ import json
 from array import array
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.logs import formats
@@ -157,3 +158,25 @@ def test_what_is_watched_for_weeks_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert len(steps.rows) + steps.dropped_seconds == 1000
     assert steps.total().context_tokens == 2000
     assert steps.total().at_budget is None
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_seconds_are_exported(tmp_path: Path, ending: str) -> None:
+    log = written(tmp_path, seconds([20, 25], prompt=517) + busy(START + 60))
+    path = tmp_path / f"steps.{ending}"
+    assert main(["export", str(log), "--iterations", "-o", str(path)]) == 0
+    if ending == "jsonl":
+        rows = pd.read_json(path, lines=True)
+    else:
+        rows = pd.read_csv(path) if ending == "csv" else pd.read_parquet(path)
+    assert list(rows["steps"]) == [20, 25]
+    assert rows["context_tokens"].sum() == 2 * 517
+    assert list(rows["most_tokens"]) == [520, 520]
+    assert list(map(str, rows["engine"])) == ["0", "0"]
+
+
+def test_steps_to_export_are_those_that_are_there(tmp_path: Path, capsys: Output) -> None:
+    log = written(tmp_path, seconds([20]))
+    for more in (["--follow"], ["--resample", "1min"], ["--events"]):
+        assert main(["export", str(log), "--iterations", "-o", "-", *more]) == 2
+        assert "--iterations" in capsys.readouterr().err

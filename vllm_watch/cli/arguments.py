@@ -243,6 +243,7 @@ def _export(commands: Commands) -> None:
     command.add_argument("--until", metavar="TIME", help="up to then")
     instead = command.add_mutually_exclusive_group()
     instead.add_argument("--events", action="store_true", help="events and alerts instead")
+    instead.add_argument("--iterations", action="store_true", help="steps instead, by the second")
     instead.add_argument(
         "--recorded",
         action="store_true",

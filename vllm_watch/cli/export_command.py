@@ -6,7 +6,7 @@ import argparse
 import io
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -21,6 +21,7 @@ from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
+from vllm_watch.reports.iterationrows import ITERATION_FIELDS, iteration_rows
 from vllm_watch.reports.pieces import Piece, json_line
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, recorded_rows
 from vllm_watch.reports.resample import parse_step, resampled
@@ -36,6 +37,11 @@ from vllm_watch.reports.tabular import (
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 """What a file's name may end in: it decides the format."""
+_OTHERS: Mapping[str, tuple[Callable[[Iterable[Batch]], Iterator[Row]], tuple[str, ...]]] = {
+    "--recorded": (recorded_rows, RECORDED_FIELDS),
+    "--iterations": (iteration_rows, ITERATION_FIELDS),
+}
+"""Options that ask for other rows than samples and events: what makes them, their columns."""
 _MOST_REACHES = 3
 """Logs of which an error tells from when to when they reach."""
 
@@ -91,7 +97,8 @@ class _Wanted:
     """What the options ask for."""
 
     events: bool
-    recorded: bool
+    other: str | None
+    """The option that asks for other rows, of `_OTHERS`."""
     span: Span
     step: float | None
     settings: Settings
@@ -111,10 +118,12 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
         except ValueError as error:
             raise CommandError(f"--resample: {error}") from None
     output = arguments.output
-    if arguments.recorded and arguments.follow:
-        raise CommandError("--recorded is of what is there: leave out it or --follow")
-    if step is not None and (arguments.events or arguments.follow or arguments.recorded):
-        named = {"--events": arguments.events, "--recorded": arguments.recorded}
+    asked = {"--recorded": arguments.recorded, "--iterations": arguments.iterations}
+    instead = next((name for name, given in asked.items() if given), None)
+    if instead and arguments.follow:
+        raise CommandError(f"{instead} is of what is there: leave out it or --follow")
+    if step is not None and (arguments.events or arguments.follow or instead):
+        named = {"--events": arguments.events, **asked}
         other = next((name for name, given in named.items() if given), "--follow")
         raise CommandError(f"--resample gathers samples that are there: leave out it or {other}")
     if arguments.follow and span.until is not None:
@@ -124,7 +133,7 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
     if output != "-" and not output.endswith(ENDINGS):
         endings = ", ".join(ENDINGS)
         raise CommandError(f"{output}: write to a name that ends in {endings}, or to -")
-    return _Wanted(arguments.events, arguments.recorded, span, step, settings)
+    return _Wanted(arguments.events, instead, span, step, settings)
 
 
 def _wanted_of(
@@ -136,8 +145,9 @@ def _wanted_of(
 
         yield from wanted.span.of(event_rows(batches, wanted.settings), beginnings)
         return
-    if wanted.recorded:
-        yield from wanted.span.of(recorded_rows(batches), beginnings)
+    if wanted.other is not None:
+        rows, _ = _OTHERS[wanted.other]
+        yield from wanted.span.of(rows(batches), beginnings)
         return
     pieces = wanted.span.of_pieces(pieces_of(batches), beginnings)
     yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
@@ -175,14 +185,14 @@ class _Counted:
             CommandError: there was no row; it tells from when to when they reach.
         """
         if wanted.span and not self.rows:
-            what = "event" if wanted.events else "row" if wanted.recorded else "sample"
+            what = "event" if wanted.events else "row" if wanted.other else "sample"
             raise CommandError(f"no {what} between --since and --until: {told.reach()}")
 
 
 def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
     """Write rows in the format that the name of the file asks for."""
     fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
-    fields = RECORDED_FIELDS if wanted.recorded else fields
+    fields = fields if wanted.other is None else _OTHERS[wanted.other][1]
     fields = fields if wanted.step is None else STEP_FIELDS
     if name.endswith(".parquet"):
         try:

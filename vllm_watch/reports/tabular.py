@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.core.naming import escaped
+from vllm_watch.reports.iterationrows import ITERATION_COUNTS
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, RECORDED_WHOLE
 from vllm_watch.reports.rows import EVENT_FIELDS, Row
 
@@ -105,6 +106,7 @@ def _schema(pa: Any, fields: Sequence[str]) -> Any:
             if name not in types or name in RECORDED_WHOLE
         }
         types |= numbers | dict.fromkeys(("name", "uuid", "throttle"), pa.string())
+    types |= {name: pa.int64() for name in ITERATION_COUNTS}
     return pa.schema([(name, types[name]) for name in fields])
 
 

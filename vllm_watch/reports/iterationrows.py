@@ -1,0 +1,39 @@
+"""`export --iterations`: seconds of steps, where logs have iteration details, for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+
+from vllm_watch.core.records import Batch
+from vllm_watch.core.steps import Second
+from vllm_watch.core.store import Store
+from vllm_watch.reports.rows import Row, iso
+
+ITERATION_COUNTS = tuple(one.name for one in fields(Second))
+"""What a second holds, all whole numbers (`core/steps.py` tells what they are)."""
+ITERATION_FIELDS = ("time", "server", "source", "run", "engine", *ITERATION_COUNTS)
+"""Columns of a row, in order."""
+
+
+def iteration_rows(batches: Iterable[Batch]) -> Iterator[Row]:
+    """Yield the seconds of each engine of logs that are read once: source by source, in order."""
+    store = Store()
+    for batch in batches:
+        store.apply(batch)
+    for server in store.servers.values():
+        for run in server.runs:
+            found = [
+                (time, engine, second)
+                for engine, steps in run.steps.items()
+                for time, second in zip(steps.times, steps.rows, strict=True)
+            ]
+            for time, engine, second in sorted(found, key=lambda entry: entry[:2]):
+                yield {
+                    "time": iso(time, server.tz),
+                    "server": server.name,
+                    "source": server.source,
+                    "run": run.number,
+                    "engine": engine,
+                    **asdict(second),
+                }
