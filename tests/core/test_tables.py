@@ -4,7 +4,9 @@ import math
 from array import array
 
 from vllm_watch.core.records import Batch, Event, Requests, RequestTable, Sample, SampleTable
+from vllm_watch.core.run import Run
 
+ZEROS = array("q", [0, 0, 0])
 SAMPLES = SampleTable(
     array("d", [10.0, 20.0]),
     array("q", [0, 1]),
@@ -41,3 +43,22 @@ def test_a_moved_table_has_other_times_and_another_run_and_leaves_the_first_as_i
     assert {sample.run for sample in moved.singles()} == {3}
     assert list(SAMPLES.times) == [10.0, 20.0]
     assert REQUESTS.moved(5.0, 1).times[1] == 15.0
+
+
+def test_a_run_counts_a_table_of_requests_as_the_stretches_one_by_one() -> None:
+    times = array("d", [5.0, 15.0, 25.0])
+    ok = RequestTable(times, {"200": array("q", [3, 0, 4])}, array("q", [1, 2, 0]), ZEROS)
+    mixed = RequestTable(
+        times, {"200": array("q", [1, 0, 0]), "500": array("q", [0, 2, 0])}, ZEROS, ZEROS
+    )
+    at_once, one_by_one = Run(0), Run(0)
+    for table in (ok, ok, mixed, ok):
+        at_once.add_request_table(table)
+        for requests in table.singles():
+            one_by_one.add_requests(requests)
+
+    assert at_once.served == one_by_one.served == {"200": 22, "500": 2}
+    assert (at_once.polls, at_once.first_request) == (one_by_one.polls, one_by_one.first_request)
+    assert list(at_once.traffic.begins) == list(one_by_one.traffic.begins)
+    assert at_once.traffic.counts == one_by_one.traffic.counts
+    assert [m.event for m in at_once.moments] == [m.event for m in one_by_one.moments]

@@ -15,7 +15,7 @@ from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.records import Event, FieldValue, Requests, Sample, SampleTable
+from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
 from vllm_watch.core.steps import Steps, second_of
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
@@ -230,6 +230,16 @@ class Run:
         if self.first_request is None and (requests.served or requests.polls):
             known = (requests.time, self.newest_stamp, arrived)
             self.first_request = next((time for time in known if time is not None), None)
+
+    def add_request_table(self, table: RequestTable, arrived: float | None = None) -> None:
+        """Count the requests of many stretches, as `add_requests` does those of one."""
+        if self.first_request is None or table.served.keys() - {"200"}:
+            for requests in table.singles():
+                self.add_requests(requests, arrived)
+            return
+        self.polls += sum(table.polls)
+        for status, column in table.served.items():
+            self.served[status] += self.traffic.add_many(status, table.times, column, arrived)
 
     def stamp(self, time: float) -> None:
         """Take notice of a stamped line."""

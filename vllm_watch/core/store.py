@@ -241,8 +241,11 @@ class Store:
             if isinstance(item, AnsweredTable):
                 server.add_answered(item)
                 continue
-            for record in item.singles() if isinstance(item, RequestTable) else (item,):
-                self._apply_record(server, record, arrived)
+            if isinstance(item, RequestTable):
+                server.records += len(item)
+                server.numbered(item.run).add_request_table(item, arrived)
+                continue
+            self._apply_record(server, item, arrived)
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
         self._arrive(server, batch)

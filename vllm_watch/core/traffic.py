@@ -70,6 +70,15 @@ class Traffic:
         if self._most is not None and len(self) > self._most:
             self.coarsen(self._most // 4 * 2)
 
+    def add_many(
+        self, status: str, times: array[float], numbers: array[int], arrived: float | None
+    ) -> int:
+        """Count requests of one status after each of many stamps (NaN is none); return them all."""
+        for time, number in zip(times, numbers, strict=True):
+            if number:
+                self.add({status: number}, None if math.isnan(time) else time, arrived)
+        return sum(numbers)
+
     def coarsen(self, stop: int | None = None) -> int:
         """Merge stretches before the one at `stop` (all) two by two; return how many went.
 

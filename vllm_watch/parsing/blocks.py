@@ -51,11 +51,15 @@ class LargeBlocks:
         self._known = known
         self._tables = TableMaker()
 
-    def read(self, scan: Scan, block: bytes) -> None:
-        """Read a block of whole lines (the last may lack its newline) into a scan."""
+    def read(self, scan: Scan, block: bytes) -> bytes:
+        """Read a block of whole lines (the last may lack its newline) into a scan.
+
+        Returns the block without its usual lines, JSON lines made plain.
+        """
         sifted = self._sieve.sift(block)
         scan.lines += sifted.lines
-        lines = self._scanner.plain(sifted.rest).split(b"\n")
+        rest = self._scanner.plain(sifted.rest)
+        lines = rest.split(b"\n")
         unended = lines.pop()
         gaps: dict[int, list[Gap]] = {}
         for gap in sifted.gaps:
@@ -70,6 +74,7 @@ class LargeBlocks:
         if unended or len(lines) in gaps:
             near = {0: gaps[len(lines)]} if len(lines) in gaps else {}
             self._in_full(scan, [unended], near, ended=False)
+        return rest
 
     def _read_piece(self, scan: Scan, lines: list[bytes], gaps: dict[int, list[Gap]]) -> None:
         piece = _Piece(lines, gaps, self._known.kinds(lines))

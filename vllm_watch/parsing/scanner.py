@@ -21,7 +21,7 @@ from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
 from vllm_watch.parsing.requestlines import RequestLines
-from vllm_watch.parsing.text import STATS_LIKE, shown, without_escapes
+from vllm_watch.parsing.text import LONGEST_MESSAGE, STATS_LIKE, segment_end, shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from vllm_watch.parsing.blocks import LargeBlocks
     from vllm_watch.parsing.knownlines import KnownLines
 
-LONGEST_MESSAGE = 32_768
-"""Bytes of a message that are looked at; what follows in the same line is passed over."""
 
 MOST_ENVELOPES = 1_000
 """Messages of other processes that may run into one line; what follows in it is passed over."""
@@ -130,23 +128,24 @@ class Scanner:
         self._read += len(block)
         if len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules):
             scan.lines = whole is not block  # the rest of a line that is not looked at
-            self._large_blocks().read(scan, block)
+            text = self._large_blocks().read(scan, block)
         else:
-            self.walk(scan, self.plain(block))
+            text = self.plain(block)
+            self.walk(scan, text)
             scan.lines = whole.count(b"\n")
         self._say_requests(scan, self._stamp)
-        self._read_beside(scan, block)
+        self._read_beside(scan, text)
         scan.stats_like = max(0, scan.stats_like)
         return scan
 
-    def _read_beside(self, scan: Scan, block: bytes) -> None:
+    def _read_beside(self, scan: Scan, text: bytes) -> None:
         """Put what many lines tell together behind the records: steps, requests answered."""
         steps, requests = self._formats.iterations, self._requests
-        if steps is not None and steps.contains in block:
-            table = steps.read(self.plain(block), self.clock)
+        if steps is not None and steps.contains in text:
+            table = steps.read(text, self.clock)
             scan.items += [] if table is None else [table]
-        if requests is not None and requests.concerns(block):
-            answered = requests.read(self.plain(block), self.clock)
+        if requests is not None and requests.concerns(text):
+            answered = requests.read(text, self.clock)
             scan.items += [] if answered is None else [answered]
 
     def _large_blocks(self) -> LargeBlocks:
@@ -365,7 +364,7 @@ class Scanner:
             if isinstance(record, Sample):
                 self._stamp, self._stamped = record.time, (b"", self.clock.zone)
                 scan.saw(record.time)
-                return block.count(STATS_LIKE, position, _segment_end(block, position))
+                return block.count(STATS_LIKE, position, segment_end(block, position))
         return 0
 
     def _count_requests(self, walk: _Walk, end: int, stamp: float | None) -> None:
@@ -392,10 +391,3 @@ class Scanner:
 
     def _marked(self, event: Event | None) -> Event | None:
         return event if event is None or not self._twin else replace(event, twin=True)
-
-
-def _segment_end(block: bytes, position: int) -> int:
-    """Return where a line ends or is rewritten: one that is rewritten can be endless."""
-    most = min(len(block), position + LONGEST_MESSAGE)
-    ends = (block.find(mark, position, most) for mark in (b"\r", b"\n"))
-    return min((end for end in ends if end >= 0), default=most)

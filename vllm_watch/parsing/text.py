@@ -17,6 +17,9 @@ _CONTROLS = re.compile(
 STATS_LIKE = b"Avg generation throughput: "
 """Words that a stats line of any version holds."""
 
+LONGEST_MESSAGE = 32_768
+"""Bytes of a message that are looked at; what follows in the same line is passed over."""
+
 SHOWN_CHARACTERS = 2_000
 """Longest message that is kept for showing, in characters."""
 
@@ -30,3 +33,10 @@ def shown(raw: bytes, limit: int = SHOWN_CHARACTERS) -> str:
     """Return text of a log as it may be shown: decoded, cut to `limit`, nothing that acts."""
     text = without_escapes(raw[: limit * 4]).decode("utf-8", "replace").rstrip("\r\n ")
     return _CONTROLS.sub("", text.replace("\t", "  "))[:limit]
+
+
+def segment_end(block: bytes, position: int) -> int:
+    """Return where a line ends or is rewritten: one that is rewritten can be endless."""
+    most = min(len(block), position + LONGEST_MESSAGE)
+    ends = (block.find(mark, position, most) for mark in (b"\r", b"\n"))
+    return min((end for end in ends if end >= 0), default=most)

@@ -19,9 +19,9 @@ from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.ingest import PEEK
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.scanner import LONGEST_MESSAGE, Scan, Scanner
+from vllm_watch.parsing.scanner import Scan, Scanner
 from vllm_watch.parsing.streams import Streams
-from vllm_watch.parsing.text import shown
+from vllm_watch.parsing.text import LONGEST_MESSAGE, shown
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.tracebacks import TRACEBACK
 from vllm_watch.parsing.zonefinder import clock_for
