@@ -198,4 +198,4 @@ def test_what_a_command_does_not_use_is_not_imported() -> None:
     loaded = set(done.stderr.split())
     assert "numpy" in loaded
     assert "pandas" not in loaded
-    assert loaded.isdisjoint({"textual", "rich", "plotext", "matplotlib", "watchfiles"})
+    assert loaded.isdisjoint({"textual", "rich", "plotext", "watchfiles"})

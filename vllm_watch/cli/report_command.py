@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
-from vllm_watch.cli.common import benchmarks_of, settings_of
+from vllm_watch.cli.common import benchmarks_of, formats, settings_of
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.cli.writing import text_aside
@@ -18,15 +17,11 @@ def run(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output)
     if target.suffix.lower() not in (".html", ".htm"):
         raise CommandError(f"{target}: write to a name that ends in .html")
-    if find_spec("matplotlib") is None:
-        raise CommandError(
-            "report draws its charts with matplotlib: pip install 'vllm-watch[report]'", FAILED
-        )
     benchmarks = benchmarks_of(arguments)
     reading = read_logs(arguments.paths, settings)
     reading.monitor.store.benchmarks = benchmarks
     from vllm_watch.reports.htmlreport import page_of
 
     with text_aside(target) as file:  # before drawing: a folder that is not there is said at once
-        file.write(page_of(reading, shown_zone(settings, reading)))
+        file.write(page_of(reading, shown_zone(settings, reading), formats()))
     return FAILED if reading.unread else DONE

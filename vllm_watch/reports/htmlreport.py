@@ -1,172 +1,249 @@
-"""`report`: one page about runs that opens anywhere: no network, no script.
+"""`report`: one page about runs that opens anywhere: no network, nothing of a log acts in it.
 
-Every text of a log, a file name or a flag goes through `_text`; nothing else puts words into the
-page but this module's own.
+Every text of a log, a file name or a flag goes through `markup.element`, which makes words of all
+that is not markup of our own. The policy of the page lets its own style and script work alone.
 """
 
 from __future__ import annotations
 
-import html
-import math
+import base64
+import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from string import Template
 
 from vllm_watch import __version__
-from vllm_watch.core.run import Moment, Run
-from vllm_watch.health.findings import Finding
-from vllm_watch.reports.pictures import charts_of
-from vllm_watch.reports.reading import Reading, tells
-from vllm_watch.reports.summary import RunSummary, summary_of
-from vllm_watch.reports.summarywords import (
-    ENGINE_HEADS,
-    FIGURE_HEADS,
-    FLEET_HEADS,
-    SHAPES,
-    config_words,
-    engine_rows,
-    facts_of,
-    figure_rows,
-    findings_in_words,
-    fleet_rows,
-    headline,
+from vllm_watch.core.figures import clock, duration, percent, rate
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import serving_at
+from vllm_watch.core.store import Server
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.reports.excerpt import LogLine, excerpt
+from vllm_watch.reports.markup import Markup, element, joined
+from vllm_watch.reports.pageconfig import (
+    configuration_section,
+    figures_section,
+    log_section,
+    startup_section,
+    unknown_section,
 )
-from vllm_watch.reports.tabletext import printable
+from vllm_watch.reports.pagefindings import findings_section, next_start_section
+from vllm_watch.reports.pagehead import facts_line, state_words, tiles, verdict_line
+from vllm_watch.reports.plot import Axis, Mark, Zone, captioned, plot_svg
+from vllm_watch.reports.reading import Reading, tells
+from vllm_watch.reports.ribbon import WORDS
+from vllm_watch.reports.ribbonsvg import ribbon_svg
+from vllm_watch.reports.runplots import plots_of
+from vllm_watch.reports.summary import RunSummary, summary_of
+from vllm_watch.reports.verdict import verdict_of
 
-MOST_EVENTS = 300
-"""Events of one run in the page; of more, the newest."""
-_LONGEST_EVENT = 600
 _PAGE = Path(__file__).with_name("report.html")
-_CONFIG_EVENTS = frozenset({"version", "model", "args", "config", "engine_config"})
-"""Events that the table of the configuration tells, without the secrets among them."""
-_CONFIG_FACTS = frozenset({"config"})
-"""Facts that have a table of their own in the page."""
+_STYLE = Path(__file__).with_name("report.css")
+_SCRIPT = Path(__file__).with_name("report.js")
+_BEYOND = 0.03
+"""Share of a run that is shown behind its end, where it is over: the end is to be seen."""
+_SHARED = 3.0
+"""Servers are drawn over one time if that is at most so many times as long as the longest."""
 
 
-def page_of(reading: Reading, zone: tzinfo) -> str:
-    """Return the whole page; times are in `zone`."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What all parts of a page are written from."""
+
+    reading: Reading
+    zone: tzinfo
+    formats: Formats
+
+    def evidence(self, server: Server, since: float) -> Sequence[LogLine]:
+        """Return the lines of a log around a moment."""
+        at = since - server.moved
+        return excerpt(server.path, at, at + 1, server.tz, self.formats).lines
+
+
+def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
+    """Return the whole page; times are in `zone`, `formats` find the lines behind findings."""
     servers = [server for server in reading.servers if tells(server)]
     summaries = [summary_of(reading, server) for server in servers]
-    title = summaries[0].server if len(summaries) == 1 else f"{len(summaries)} servers"
+    alone = len(summaries) == 1
+    title = summaries[0].server if alone else f"{len(summaries)} servers"
     body: list[str] = []
-    if len(summaries) > 1:
-        body += _table(FLEET_HEADS, fleet_rows(summaries))
-    for number, (server, newest) in enumerate(zip(servers, summaries, strict=True)):
-        for run, summary in zip(server.runs, (*newest.earlier, newest), strict=True):
-            name = f"c{number}-{run.number}"
-            body += _section(reading, run, summary, zone, name)
+    told = _Written(reading, zone, formats)
+    if not alone:
+        body += _overview(reading, servers, summaries, zone)
+    for number, (server, summary) in enumerate(zip(servers, summaries, strict=True)):
+        body.append(_server(told, server, summary, f"s{number}"))
     written = f"{datetime.fromtimestamp(reading.wall, zone):%Y-%m-%d %H:%M:%S %Z}"
-    page = Template(_PAGE.read_text(encoding="utf-8"))
-    return page.substitute(
-        title=_text(f"vLLM: {title}"),
-        written=_text(f"written {written} by vllm-watch {__version__} from the servers' logs"),
+    style, script = (path.read_text(encoding="utf-8") for path in (_STYLE, _SCRIPT))
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+        title=element("title", f"vLLM: {title}"),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        style=style,
+        script=script,
+        written=element(
+            "p", f"written {written} by vllm-watch {__version__} from the servers' logs",
+            class_="quiet written",
+        ),
         body="\n".join(body),
-    )
+    )  # fmt: skip
 
 
-def _section(
-    reading: Reading, run: Run, summary: RunSummary, zone: tzinfo, name: str
-) -> Iterator[str]:
-    yield '<section class="run">'
-    yield f"<h2>{_text(summary.server)}</h2>"
-    yield f'<p class="state {_text(summary.state.name)}">{_text(headline(summary, zone))}</p>'
-    for warning in summary.warnings:
-        yield f'<p class="warning">▲ {_text(warning)}</p>'
-    yield "<dl>"
-    for label, words in facts_of(summary, zone):
-        if label not in _CONFIG_FACTS:
-            yield f"<dt>{_text(label)}</dt><dd>{_text(words)}</dd>"
-    yield "</dl>"
-    yield "<h3>Findings</h3>"
-    yield from _findings(summary.findings, zone)
-    if summary.together.samples:
-        yield "<h3>Figures</h3>"
-        yield from _table(FIGURE_HEADS, figure_rows(summary.together))
-        if rows := engine_rows(summary):
-            yield from _table(ENGINE_HEADS, rows)
-        yield "<h3>Over time</h3>"
-        yield '<p class="quiet">shaded: while a finding fired; dotted: when it was ready</p>'
-    health = reading.monitor.settings.health
-    for title, svg in charts_of(run, summary.findings, health, zone, name):
-        yield f"<figure><figcaption>{_text(title)}</figcaption>{svg}</figure>"
-    yield from _events(run, zone)
-    yield "<h3>Configuration</h3>"
-    flags = {**summary.config, **summary.capacity}
-    rows = [(key, config_words(value)) for key, value in flags.items() if value is not None]
-    yield from _table(("flag", "as the log tells"), rows, words=True)
-    yield "</section>"
+def _hash(text: str) -> str:
+    """Return what a page's policy calls a style or a script by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _findings(findings: Sequence[Finding], zone: tzinfo) -> Iterator[str]:
-    if not findings:
-        yield '<p class="healthy">none: healthy as far as the log tells</p>'
-    for told in findings_in_words(findings, zone):
-        finding = told.finding
-        head = f"{SHAPES[finding.severity]} {finding.severity}: {told.title}"
-        yield f'<div class="finding {_text(finding.severity)}">'
-        yield f'<p class="head">{_text(head)}</p>'
-        yield f'<p class="quiet">{_text(told.span)}</p>'
-        for words in (finding.detail, finding.remedy, finding.formula):
-            if words:
-                yield f"<p>{_text(words)}</p>"
-        if finding.flags:
-            flags = " ".join(f'<code class="flag">{_text(flag)}</code>' for flag in finding.flags)
-            yield f"<p>change: {flags}</p>"
-        if finding.expect:
-            yield f"<p>expect: {_text(finding.expect)}</p>"
-        if finding.guide:
-            yield f'<p class="quiet">guide: {_text(finding.guide)}</p>'
-        yield "</div>"
-
-
-def _events(run: Run, zone: tzinfo) -> Iterator[str]:
-    told = [item for item in run.placed() if item[1].event.kind not in _CONFIG_EVENTS]
-    placed = sorted(told, key=lambda item: math.inf if item[0] is None else item[0])
-    yield "<h3>Events</h3>"
-    if not placed:
-        yield '<p class="quiet">none</p>'
-        return
-    left_out = len(placed) - MOST_EVENTS
-    if left_out > 0:
-        yield f'<p class="quiet">the newest {MOST_EVENTS:,}; {left_out:,} before them</p>'
-    yield '<table class="words events"><tr><th>time</th><th>kind</th><th>line</th></tr>'
-    for time, moment in placed[-MOST_EVENTS:]:
-        clock = "about" if time is None else f"{datetime.fromtimestamp(time, zone):%H:%M:%S}"
-        yield (
-            f"<tr><td>{_text(clock)}</td>{_kind(moment)}<td>{_text(_words(moment))}"
-            f"{_more(moment)}</td></tr>"
+def _overview(
+    reading: Reading, servers: Sequence[Server], summaries: Sequence[RunSummary], zone: tzinfo
+) -> Iterator[Markup]:
+    """Yield a row for each server, with its ribbon and the way to its part of the page."""
+    axes = _overview_axes(reading, servers, zone)
+    shared = len({(axis.begin, axis.end) for axis in axes if axis is not None}) == 1
+    heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
+    rows = []
+    for number, (server, summary, axis) in enumerate(zip(servers, summaries, axes, strict=True)):
+        figures = summary.together.figures
+        generation, usage = figures["generation_tps"], figures["kv_cache_usage"]
+        verdict = verdict_of(summary, zone)
+        drawn = ribbon_svg(reading.monitor, server, axis, small=True)[0] if axis else ""
+        glyph = element("i", verdict.glyph, " ")
+        link = element("a", summary.server, href=f"#s{number}")
+        remedy = joined(" → ", element("b", verdict.remedy)) if verdict.remedy else ""
+        rows.append(
+            element(
+                "tr",
+                element("td", link),
+                element("td", state_words(summary), class_=f"state {summary.state.name}"),
+                element("td", drawn, class_="over-time"),
+                element("td", rate(generation.busy_mean if generation else None)),
+                element("td", percent(usage.max if usage else None)),
+                element("td", "–" if summary.requests is None else f"{summary.requests:,}"),
+                element("td", glyph, verdict.words, remedy, class_=f"told {verdict.severity}"),
+            )
         )
-    yield "</table>"
+    yield element("h1", f"{len(summaries)} vLLM servers")
+    first = next((axis for axis in axes if axis is not None), None)
+    if first is not None and shared:
+        over = f"over time: {clock(first.begin, zone)} – {clock(first.end, zone)}, one axis for all"
+    else:
+        over = "over time: each server from its first to its last line"
+    yield element("p", over, class_="quiet")
+    head = element("tr", *(element("th", name) for name in heads))
+    yield element("div", element("table", head, *rows, class_="overview"), class_="wide")
 
 
-def _kind(moment: Moment) -> str:
-    event = moment.event
-    bad = event.level in ("ERROR", "CRITICAL") or event.kind in ("dead", "killed", "traceback")
-    kind = _text(event.kind.replace("_", " "))
-    return f'<td class="critical">{kind}</td>' if bad else f"<td>{kind}</td>"
+def _overview_axes(reading: Reading, servers: Sequence[Server], zone: tzinfo) -> list[Axis | None]:
+    """Return the time over which each server is drawn: the same for all where that is readable."""
+    spans = []
+    for server in servers:
+        begins = [run.first_stamp for run in server.runs if run.first_stamp is not None]
+        end = server.newest_stamp
+        spans.append(
+            (min(begins), end) if begins and end is not None and end > min(begins) else None
+        )
+    known = [span for span in spans if span is not None]
+    if known:
+        begin, end = min(span[0] for span in known), max(span[1] for span in known)
+        if end - begin <= _SHARED * max(span[1] - span[0] for span in known):
+            spans = [(begin, end) if span is not None else None for span in spans]
+    return [
+        None
+        if span is None
+        else Axis(span[0], span[1] + _BEYOND * (span[1] - span[0]), zone, name=f"o{number}")
+        for number, span in enumerate(spans)
+    ]
 
 
-def _words(moment: Moment) -> str:
-    first = moment.event.text.strip().splitlines()[-1:] or [""]
-    return first[0].strip()[:_LONGEST_EVENT]
+def _server(written: _Written, server: Server, summary: RunSummary, name: str) -> Markup:
+    """Return all about a server: its newest run, and those before in short."""
+    zone, earlier = written.zone, []
+    for run, older in zip(server.runs, summary.earlier, strict=False):
+        verdict = verdict_of(older, zone)
+        began = "" if older.first is None else f", {older.first.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        words = f"run {run.number + 1} of {older.runs}{began}: {verdict.glyph} {verdict.words}"
+        whole = _run(written, server, run, older, f"{name}-{run.number}")
+        earlier.append(element("details", element("summary", words), whole))
+    head = element("h3", "Earlier runs") if earlier else ""
+    newest = _run(written, server, server.run, summary, f"{name}-{server.run.number}")
+    title = element("h2", summary.server, id=name)
+    return element("section", title, newest, head, *earlier, class_="server")
 
 
-def _more(moment: Moment) -> str:
-    lines = [*moment.event.text.strip().splitlines()[:-1], *moment.lines]
-    return f"<pre>{'<br>'.join(map(_text, lines))}</pre>" if lines else ""
+def _run(written: _Written, server: Server, run: Run, summary: RunSummary, name: str) -> Markup:
+    zone = written.zone
+    axis = _axis(summary, run, zone, name)
+    parts: list[str] = [
+        verdict_line(verdict_of(summary, zone)),
+        facts_line(summary, zone),
+        *(element("p", f"▲ {warning}", class_="warning") for warning in summary.warnings),
+        tiles(summary),
+    ]
+    if axis is not None:
+        parts += _over_time(written.reading, server, run, axis)
+    parts += next_start_section(summary, run)
+    parts += findings_section(summary, axis, zone, partial(written.evidence, server))
+    parts += startup_section(summary)
+    parts += figures_section(summary, zone)
+    parts += configuration_section(summary)
+    parts += unknown_section(summary)
+    parts += log_section(run, zone)
+    return element("div", *parts, class_="run", **_times(axis))
 
 
-def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False
-) -> Iterator[str]:
-    yield f'<div class="wide"><table{" class=words" if words else ""}>'
-    yield "<tr>" + "".join(f"<th>{_text(head)}</th>" for head in heads) + "</tr>"
-    for row in rows:
-        yield "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>"
-    yield "</table></div>"
+def _times(axis: Axis | None) -> dict[str, str]:
+    """Return what the page's script has to know of the time of a run."""
+    if axis is None:
+        return {}
+    offset = datetime.fromtimestamp(axis.begin, axis.zone).utcoffset() or timedelta(0)
+    return {
+        "data_begin": f"{axis.begin:.1f}",
+        "data_length": f"{axis.end - axis.begin:.1f}",
+        "data_offset": f"{offset.total_seconds():.0f}",
+    }
 
 
-def _text(text: str) -> str:
-    """Return text that a browser shows as it is, control characters made visible."""
-    return html.escape(printable(text))
+def _axis(summary: RunSummary, run: Run, zone: tzinfo, name: str) -> Axis | None:
+    """Return the time of a run with what is marked on it, None where it has no length."""
+    begin, end = run.first_stamp, run.newest_stamp
+    if begin is None or end is None or end <= begin:
+        return None
+    state = summary.state
+    over = state.name in ("dead", "ended", "stopped", "finished")
+    end += _BEYOND * (end - begin) if over else 0.0
+    zones = []
+    ready = serving_at(run)
+    if ready is not None and ready > begin:
+        zones.append(Zone(begin, ready, "starting"))
+    zones += [
+        Zone(one.begin, one.end, "benchmark", one.benchmark.name) for one in summary.benchmarks
+    ]
+    marks = []
+    if over and state.since is not None:
+        ink = "critical" if state.name in ("dead", "ended") else "quiet-mark"
+        marks.append(Mark(state.since, ink, f"{state.name} {clock(state.since, zone)}"))
+    return Axis(begin, end, zone, tuple(zones), tuple(marks), name)
+
+
+def _over_time(reading: Reading, server: Server, run: Run, axis: Axis) -> Iterator[Markup]:
+    """Yield the ribbon and the charts."""
+    svg, states = ribbon_svg(reading.monitor, server, axis)
+    keys = [
+        element("span", element("i", class_=state), WORDS[state], class_="key") for state in states
+    ]
+    length = duration(axis.end - axis.begin)
+    head = element(
+        "figcaption", element("b", "Over time"), *keys,
+        element("span", "height: tokens generated; colour: what it was", class_="quiet"),
+        element("output", length),
+    )  # fmt: skip
+    yield element("figure", joined(head, svg), class_="whole")
+    health = reading.monitor.settings.health
+    charts = [
+        captioned(plot, plot_svg(plot, axis, number))
+        for number, plot in enumerate(plots_of(server, run, health))
+    ]
+    if charts:
+        yield element("div", *charts, class_="charts")

@@ -42,20 +42,27 @@ def _block(start: NextStart, width: int) -> Iterator[str]:
         yield from _comment(words, width)
     if start.given is None:
         return
+    for words in line_notes(start):
+        yield from _comment(words, width)
+    yield start_line(start.given, start.flags)
+
+
+def line_notes(start: NextStart) -> Iterator[str]:
+    """Yield what a person has to know or to add before the line of a next start is run."""
+    if start.given is None:
+        return
     if start.one_api_server:
-        yield from _comment(f"--api-server-count 1 added: {_ONE_API_SERVER}", width)
+        yield f"--api-server-count 1 added: {_ONE_API_SERVER}"
     if start.given.unread:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in start.given.unread)
-        yield from _comment(f"add by hand, the log prints their values as objects: {names}", width)
+        yield f"add by hand, the log prints their values as objects: {names}"
     if start.given.cut:
-        yield from _comment("the log's line of arguments is very long: compare it", width)
+        yield "the log's line of arguments is very long: compare it"
     if start.given.model is None:
-        yield from _comment("the log does not name the model: add it behind `serve`", width)
+        yield "the log does not name the model: add it behind `serve`"
     for name in start.given.flags:
         if start.given.flags[name] == HIDDEN:
-            flag = f"--{name.replace('_', '-')}"
-            yield from _comment(f"{flag}: set {secret_variable(name)}; the log hides it", width)
-    yield start_line(start.given, start.flags)
+            yield f"--{name.replace('_', '-')}: set {secret_variable(name)}; the log hides it"
 
 
 def _change(change: Change, width: int, *, with_why: bool) -> Iterator[str]:

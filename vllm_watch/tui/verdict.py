@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vllm_watch.reports.verdict import HOW
 from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
 from vllm_watch.tui.screenview import Problem, ScreenView
 
-_HOW = {
-    "KV cache full": "with a full KV cache",
-    "KV cache high": "with a high KV cache",
-    "Long queue": "with a long queue",
-}
-"""What was wrong before a death, as the verdict tells it."""
 _AT_WORK = ("busy", "idle", "ready")
 
 
@@ -71,7 +66,7 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
         finding = before.finding
         lasted = (finding.until or row.moment) - (finding.since or row.moment)
         told = finding.title.removeprefix("before that: ").partition(":")[0]
-        how = _HOW.get(told, f"of: {told}")
+        how = HOW.get(told, f"of: {told}")
         seconds = f"{lasted:.0f} s" if lasted < 100 else duration(lasted)
         why += [f" after {seconds} {how}", f", {finding.word} before"]
     elif not why and row.ending:

@@ -1,0 +1,34 @@
+"""The verdict on a run: what is known of the captures, in one line."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+
+from tests.logs import formats, log_of
+from vllm_watch.config import Settings
+from vllm_watch.reports.reading import read_saved
+from vllm_watch.reports.summary import summarise
+from vllm_watch.reports.verdict import verdict_of
+
+
+@pytest.mark.parametrize(
+    ("capture", "severity", "words", "remedy"),
+    [
+        ("h100_saturated_then_killed", "critical", "died 08:51:43 after 62 s with a full KV cache", "--gpu-memory-utilization 0.15 → 0.90"),
+        ("cpu_startup_failure", "critical", "died 12:26:56: KV cache too small", "drop --num-gpu-blocks-override, or --max-model-len 144"),
+        ("h100_optimised", "good", "stopped 08:57:54, all well", "raise the client's concurrency: send more requests at once"),
+        ("cpu_two_engines", "warning", "Few prefix cache hits: 0 %, 09:24:02 – 09:24:32", "share system prompts, put what varies last"),
+    ],
+)  # fmt: skip
+def test_the_captures(capture: str, severity: str, words: str, remedy: str) -> None:
+    (summary,) = summarise(read_saved([str(log_of(capture))], formats(), Settings()))
+    verdict = verdict_of(summary, UTC)
+    assert (verdict.severity, verdict.words, verdict.remedy) == (severity, words, remedy)
+
+
+def test_a_healthy_run_tells_its_figures() -> None:
+    (summary,) = summarise(read_saved([str(log_of("h100_optimised"))], formats(), Settings()))
+    told = "12,439 tok/s while busy, KV cache up to 28 %, none waited, 10 ms per token"
+    assert verdict_of(summary, UTC).figures == told

@@ -1,0 +1,48 @@
+"""Markup of a page: whatever is put into it is words, unless it was made here."""
+
+from __future__ import annotations
+
+import html
+
+from vllm_watch.reports.tabletext import printable
+
+_VOID = frozenset({"br", "col", "rect", "path", "line", "stop", "circle"})
+"""Elements that hold nothing."""
+
+
+class Markup(str):
+    """Markup made by this module; any other string is words."""
+
+    __slots__ = ()
+
+
+def text(words: str) -> Markup:
+    """Return words that a browser shows as they are, control characters made visible."""
+    return words if isinstance(words, Markup) else Markup(html.escape(printable(words)))
+
+
+def element(name: str, *children: str, **attributes: str | float | None) -> Markup:
+    """Return an element; children that are no markup, and values of attributes, are words.
+
+    `class_` is the attribute `class`; `_` within a name is `-`; None leaves an attribute out.
+    """
+    told = "".join(
+        f' {key.strip("_").replace("_", "-")}="{text(_value(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inside = "".join(map(text, children))
+    closed = name in _VOID and not inside
+    return Markup(f"<{name}{told}/>" if closed else f"<{name}{told}>{inside}</{name}>")
+
+
+def joined(*parts: str) -> Markup:
+    """Return parts one behind the other."""
+    return Markup("".join(map(text, parts)))
+
+
+def _value(value: str | float) -> str:
+    """Return the value of an attribute: coordinates to a tenth of a unit."""
+    if isinstance(value, str):
+        return str(value)
+    return f"{value:.1f}".removesuffix(".0")

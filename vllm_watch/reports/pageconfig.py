@@ -1,0 +1,142 @@
+"""The lower part of a run on a page: start-up, figures, configuration, what is unknown, events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+
+from vllm_watch.core.figures import clock, duration
+from vllm_watch.core.run import Moment, Run
+from vllm_watch.reports.benchmarkwords import benchmark_words
+from vllm_watch.reports.markup import Markup, element
+from vllm_watch.reports.summary import RunSummary
+from vllm_watch.reports.summarywords import (
+    ENGINE_HEADS,
+    FIGURE_HEADS,
+    config_words,
+    engine_rows,
+    facts_of,
+    figure_rows,
+)
+from vllm_watch.reports.unknowns import unknowns_of
+
+MOST_EVENTS = 300
+"""Events of one run in the page; of more, the newest."""
+_LONGEST_EVENT = 600
+_CONFIG_EVENTS = frozenset({"version", "model", "args", "config", "engine_config"})
+"""Events that the table of the configuration tells, without the secrets among them."""
+_TOLD = frozenset({"log", "time", "config", "start-up", "unknown", "benchmark"})
+"""Facts that have a place of their own in the page."""
+_BAR_WIDTH, _BAR_HEIGHT = 1060.0, 24.0
+_PHASE_INKS = 6
+"""Colours of the phases of a start-up; they begin again behind the last."""
+
+
+def startup_section(summary: RunSummary) -> Iterator[Markup]:
+    """Yield the phases of the start-up as a bar; nothing where the log tells of none."""
+    if not summary.phases or summary.first is None or summary.last is None:
+        return
+    last = summary.last.timestamp()
+    spans = [(p, p.begin, last if p.end is None else p.end) for p in summary.phases]
+    begin, end = spans[0][1], max(until for _, _, until in spans)
+    ready = summary.ready_after
+    words = f"ready after {duration(ready)}" if ready is not None else "never ready"
+    yield element("h3", f"Start-up: {words}")
+    keys, bars = [], []
+    for number, (phase, since, until) in enumerate(spans):
+        ink = f"phase{number % _PHASE_INKS}"
+        lasted = duration(until - since) + (", not finished" if phase.end is None else "")
+        told = f"{phase.name} {lasted}"
+        keys.append(element("span", element("i", class_=ink), told, class_="key"))
+        if end > begin:
+            x, width = ((at - begin) / (end - begin) * _BAR_WIDTH for at in (since, until))
+            title = element("title", told)
+            bars.append(
+                element(
+                    "rect", title, class_=ink, x=x, y=0, width=max(0.0, width - x - 1),
+                    height=_BAR_HEIGHT,
+                )
+            )  # fmt: skip
+    box = f"0 0 {_BAR_WIDTH:g} {_BAR_HEIGHT:g}"
+    bar = element("svg", *bars, class_="phases", viewBox=box, preserveAspectRatio="none")
+    yield element("figure", bar, element("figcaption", *keys), class_="whole")
+
+
+def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
+    """Yield the table of metrics, of engines, and what else is known."""
+    yield element("h3", "Figures")
+    if summary.together.samples:
+        yield table(FIGURE_HEADS, figure_rows(summary.together))
+        if rows := engine_rows(summary):
+            yield table(ENGINE_HEADS, rows)
+    details = [finding.detail for finding in summary.findings if finding.detail]
+    facts = [fact for fact in facts_of(summary, zone) if fact[0] not in _TOLD]
+    said = [words for label, words in facts if label == "why" and _is_in(words, details)]
+    yield _list([fact for fact in facts if fact[1] not in said])
+    if summary.benchmarks:
+        yield element("h3", "Benchmarks")
+        words = [element("li", benchmark_words(one, zone)) for one in summary.benchmarks]
+        yield element("ul", *words)
+
+
+def _is_in(words: str, details: Sequence[str]) -> bool:
+    """Tell whether a finding says the same, perhaps without what stands around it."""
+    return any(detail in words for detail in details)
+
+
+def configuration_section(summary: RunSummary) -> Iterator[Markup]:
+    """Yield the flags in columns."""
+    known = [(key, value) for key, value in summary.config.items() if value is not None]
+    if known:
+        yield element("h3", "Configuration")
+        yield _list([(key, config_words(value)) for key, value in known], class_="columns")
+
+
+def unknown_section(summary: RunSummary) -> Iterator[Markup]:
+    """Yield what the log does not tell, and why."""
+    unknown = unknowns_of(summary)
+    if unknown:
+        yield element("h3", "Unknown")
+        yield _list([(one.what, one.why) for one in unknown], class_="unknown")
+
+
+def log_section(run: Run, zone: tzinfo) -> Iterator[Markup]:
+    """Yield the events of the log, folded up."""
+    told = [item for item in run.placed() if item[1].event.kind not in _CONFIG_EVENTS]
+    placed = sorted(told, key=lambda item: math.inf if item[0] is None else item[0])
+    if not placed:
+        return
+    shown = placed[-MOST_EVENTS:]
+    head = f"Events in the log: {len(placed):,}"
+    if len(shown) < len(placed):
+        head += f", the newest {MOST_EVENTS:,} shown"
+    heads = element("tr", *(element("th", name) for name in ("time", "kind", "line")))
+    rows = [_event(time, moment, zone) for time, moment in shown]
+    whole = element("div", element("table", heads, *rows, class_="words events"), class_="wide")
+    yield element("details", element("summary", head), whole)
+
+
+def _event(time: float | None, moment: Moment, zone: tzinfo) -> Markup:
+    event = moment.event
+    bad = event.level in ("ERROR", "CRITICAL") or event.kind in ("dead", "killed", "traceback")
+    lines = event.text.strip().splitlines() or [""]
+    more = [line for each in (*lines[:-1], *moment.lines) for line in (each, element("br"))]
+    return element(
+        "tr",
+        element("td", "about" if time is None else clock(time, zone)),
+        element("td", event.kind.replace("_", " "), class_="critical" if bad else None),
+        element("td", lines[-1].strip()[:_LONGEST_EVENT], element("pre", *more) if more else ""),
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """Return a table whose first column names the row."""
+    head = element("tr", *(element("th", name) for name in heads))
+    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    return element("div", element("table", head, *body), class_="wide")
+
+
+def _list(rows: Sequence[tuple[str, str]], class_: str | None = None) -> Markup:
+    pairs = [element("div", element("dt", label), element("dd", words)) for label, words in rows]
+    return element("dl", *pairs, class_=class_)

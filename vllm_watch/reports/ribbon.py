@@ -1,0 +1,132 @@
+"""The ribbon of time of a server on a page: height is generation, colour what the server was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vllm_watch.core.series import SILENCE_CADENCES
+from vllm_watch.core.store import Server
+from vllm_watch.health.lives import (
+    BUSY,
+    DEAD,
+    IDLE,
+    NOTHING,
+    OVER,
+    SILENT,
+    STARTING,
+    Stretch,
+    alarms,
+    lives,
+)
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.reports.frames import Frame, Numbers, run_frame
+
+CELLS = 1_000
+"""Cells of a ribbon: no screen shows it much wider."""
+WORDS = {
+    STARTING: "starting",
+    BUSY: "busy",
+    IDLE: "idle",
+    "warning": "warning",
+    "critical": "critical",
+    SILENT: "no line",
+    DEAD: "dead",
+    OVER: "over",
+}
+"""What the colours stand for, in the order of a key."""
+
+
+class Part(NamedTuple):
+    """A stretch of a ribbon, as shares of its width (0…1)."""
+
+    begin: float
+    end: float
+    state: str
+
+
+def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) -> list[Part]:
+    """Return what a server was over a window of log time, the worst of each cell of it."""
+    life = _spread(lives(monitor, server, window[1]), window)
+    alarm = _spread(alarms(monitor, server, window[1]), window)
+    known, work, rests = _loads(server, window)
+    states = []
+    for index, state in enumerate(life):
+        if state == BUSY:
+            if known[index] or rests[index]:
+                state = alarm[index] or (BUSY if work[index] else IDLE)
+            else:
+                state = SILENT
+        states.append(state or NOTHING)
+    parts: list[Part] = []
+    for index, state in enumerate(states):
+        first = parts.pop().begin if parts and parts[-1].state == state else index / CELLS
+        parts.append(Part(first, (index + 1) / CELLS, state))
+    return [part for part in parts if part.state != NOTHING]
+
+
+def server_frame(server: Server) -> tuple[Frame, float]:
+    """Return the samples of all runs of a server, and the distance that is a silence."""
+    frames = [run_frame(run) for run in server.runs if run.series]
+    if not frames:
+        return Frame(np.array([]), {}), SILENCE_CADENCES * server.run.cadence
+    names = dict.fromkeys(name for frame in frames for name in frame.columns)
+    times = np.concatenate([frame.times for frame in frames])
+    columns = {name: np.concatenate([frame[name] for frame in frames]) for name in names}
+    return Frame(times, columns), SILENCE_CADENCES * max(run.cadence for run in server.runs)
+
+
+def _loads(
+    server: Server, window: tuple[float, float]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return by cell: a line tells of it, it tells of work, the newest line before had none."""
+    frame, silence = server_frame(server)
+    none = np.zeros(CELLS, dtype=bool)
+    if not len(frame):
+        return none, none, none
+    load = sum(
+        (np.nan_to_num(frame[name]) for name in ("running", "waiting", "generation_tps")),
+        start=np.zeros(len(frame)),
+    )
+    distance = np.diff(frame.times, prepend=np.array([-math.inf]))
+    begins = np.where(distance <= silence, frame.times - distance, frame.times - silence / 3)
+    cells = np.linspace(*window, CELLS + 1)
+    newest = np.searchsorted(frame.times, cells[1:], side="right") - 1
+    rests = (newest >= 0) & (load[np.maximum(newest, 0)] == 0)
+    works = load > 0
+    return (
+        _covered(begins, frame.times, window),
+        _covered(begins[works], frame.times[works], window),
+        rests,
+    )
+
+
+def _covered(begins: Numbers, ends: Numbers, window: tuple[float, float]) -> NDArray[np.bool_]:
+    """Return which cells are touched by any of the stretches."""
+    start, end = window
+    width = (end - start) / CELLS
+    inside = (ends > start) & (begins < end)
+    first = np.clip(np.floor((begins[inside] - start) / width), 0, CELLS - 1).astype(int)
+    last = np.clip(np.ceil((ends[inside] - start) / width) - 1, 0, CELLS - 1).astype(int)
+    change = np.zeros(CELLS + 1)
+    np.add.at(change, first, 1)
+    np.add.at(change, last + 1, -1)
+    return np.cumsum(change[:CELLS]) > 0
+
+
+def _spread(stretches: Iterable[Stretch], window: tuple[float, float]) -> Sequence[str]:
+    """Return the last of the stretches that touch each cell, empty where none does."""
+    start, end = window
+    width = (end - start) / CELLS
+    found = [""] * CELLS
+    for stretch in stretches:
+        if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
+            continue
+        first = max(0, int((stretch.begin - start) / width))
+        last = min(CELLS - 1, math.ceil((min(stretch.end, end) - start) / width) - 1)
+        found[first : last + 1] = [stretch.state] * (last + 1 - first)
+    return found

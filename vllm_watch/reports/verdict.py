@@ -1,0 +1,151 @@
+"""The verdict on a run in one line: what it is, since when, why, and what to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from vllm_watch.core.figures import clock, duration, percent, rate, short_time
+from vllm_watch.health.finding import Finding
+from vllm_watch.reports.summary import RunSummary
+
+HOW = {
+    "KV cache full": "with a full KV cache",
+    "KV cache high": "with a high KV cache",
+    "Long queue": "with a long queue",
+}
+"""What was wrong before a death, as verdicts tell it."""
+_LONGEST_WHY = 160
+_OF_A_DEATH = ("dead", "ended")
+_GLYPHS = {
+    **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
+    **{"no-stats": "?", "ended": "✖", "dead": "✖", "stalled": "✖"},
+}
+"""The shape of a state: colour is never the only sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What there is to know about a run, in a line."""
+
+    glyph: str
+    severity: str
+    """critical, warning, note or good."""
+    words: str
+    remedy: str = ""
+    """What to change, empty where nothing has to."""
+    aside: str = ""
+    figures: str = ""
+    """What a healthy run came to."""
+
+
+def state_glyph(name: str) -> str:
+    """Return the shape of a state."""
+    return _GLYPHS.get(name, "○")
+
+
+def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
+    """Return the verdict on a run at its end; times are in `zone`."""
+    loud = [finding for finding in summary.findings if finding.severity != "note"]
+    if summary.state.name in _OF_A_DEATH:
+        return _death(summary, loud, zone)
+    if loud:
+        worst = loud[0]
+        more = f"+{len(loud) - 1} more" if len(loud) > 1 else ""
+        glyph = "✖" if worst.severity == "critical" else "▲"
+        when = _when(worst, zone)
+        return Verdict(glyph, worst.severity, f"{worst.title}{when}", _remedy(worst), more)
+    return _good(summary, zone)
+
+
+def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
+    """Say when it died, of what or after what, and what to change."""
+    state = summary.state
+    when = "died" if state.name == "dead" else "ended without a word"
+    if state.since is not None:
+        when += f" {clock(state.since, zone)}"
+    own = next((one for one in loud if one.metric is None and one.since == state.since), None)
+    before = next((one for one in _evidence(loud) if one is not own), None)
+    advised = own
+    aside = ""
+    if state.cause:
+        why = f": {state.cause}"
+    elif before is not None:
+        why, aside = f" {_after(before, state.since)}", "cause not proved"
+        advised = before if before.flags or own is None else own
+    else:
+        why = f": {_short(state.why)}" if state.why else ""
+    remedy = _remedy(advised) if advised is not None else ""
+    return Verdict("✖", "critical", f"{when}{why}", remedy, aside)
+
+
+def _evidence(loud: list[Finding]) -> Iterator[Finding]:
+    """Yield the findings that the samples tell of, the worst first."""
+    for finding in loud:
+        if finding.metric is not None and finding.severity == "critical":
+            yield finding
+
+
+def _after(finding: Finding, end: float | None) -> str:
+    """Return for how long what was wrong before a death, as `after 62 s with a full KV cache`."""
+    what = finding.title.partition(":")[0]
+    how = HOW.get(what, f"of: {what}")
+    spans = [(begin, until or end) for begin, until in finding.lasted]
+    seconds = sum(u - b for b, u in spans if b is not None and u is not None)
+    lasted = f"{seconds:.0f} s" if seconds < 100 else duration(seconds)
+    return f"after {lasted} {how}"
+
+
+def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
+    state = summary.state
+    when = "" if state.since is None else f" {clock(state.since, zone)}"
+    facts = [*_facts(summary)]
+    over = state.name in ("stopped", "finished", "starting", "no-stats")
+    word = {"no-stats": "writes no stats"}.get(state.name, state.name)
+    words = f"{word}{when}, all well" if over and facts else word + when if over else "all well"
+    note = next((one for one in summary.findings if one.remedy), None)
+    helps = note is not None and not note.remedy.startswith("nothing")
+    glyph, severity = ("✓", "good") if facts else (state_glyph(state.name), "note")
+    remedy = _remedy(note) if helps and note is not None else ""
+    return Verdict(glyph, severity, words, remedy, figures=", ".join(facts))
+
+
+def _facts(summary: RunSummary) -> Iterator[str]:
+    figures = summary.together.figures
+    generation, usage = figures["generation_tps"], figures["kv_cache_usage"]
+    waiting = figures["waiting"]
+    if generation is not None and generation.busy_mean is not None:
+        yield f"{rate(generation.busy_mean)} tok/s while busy"
+    if usage is not None:
+        yield f"KV cache up to {percent(usage.max)}"
+    if waiting is not None:
+        yield f"up to {waiting.max:,.0f} waited" if waiting.max else "none waited"
+    if summary.times is not None and summary.times.per_token is not None:
+        yield f"{short_time(summary.times.per_token)} per token"
+
+
+def _when(finding: Finding, zone: tzinfo) -> str:
+    """Return since when, or from when to when, a finding holds."""
+    if finding.since is None:
+        return ""
+    if finding.until is None:
+        return f" since {clock(finding.since, zone)}"
+    return f", {clock(finding.since, zone)} – {clock(finding.until, zone)}"
+
+
+def _remedy(finding: Finding) -> str:
+    """Return the flags to change, with the old value where the advice tells it; else the advice."""
+    flags, remedy = finding.flags, finding.remedy
+    if not flags or all(flag.split()[0] in remedy for flag in flags):
+        return remedy
+    return " ".join(flags)
+
+
+def _short(why: str) -> str:
+    """Return the first sentence of a reason, cut at a word."""
+    first = re.split(r"(?<=[.;])\s", why.strip(), maxsplit=1)[0].rstrip(".;")
+    if len(first) <= _LONGEST_WHY:
+        return first
+    return first[:_LONGEST_WHY].rpartition(" ")[0] + " …"
