@@ -11,6 +11,7 @@ from tests.logs import log_of
 from tests.tui.screens import replay_app
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screens.dashboard import Dashboard
+from vllm_watch.tui.widgets.fleet import Fleet
 
 KEYS = (
     *("escape", "enter", "down", "up", "pagedown", "pageup", "home", "end", "tab", "space"),
@@ -49,6 +50,23 @@ async def test_pages_of_a_list_that_is_not_laid_out_yet() -> None:
             post(app, *typed, "pagedown", "pageup", *typed, "pagedown", "pageup", "escape")
             await pilot.pause()
         assert app.is_running
+
+
+async def test_keys_that_come_before_the_panes_do_nothing() -> None:
+    app = replay_app(log_of("h100_optimised"), start="2026-11-23 08:55:00")
+    async with app.run_test(size=(80, 24)) as pilot:
+        early = app._dashboard()
+        assert not list(early.query(Fleet))
+        for key in ("findings", "filter", "go_to", "clear_filter", "page", "log", "cursor"):
+            assert early.check_action(key, ()) is False
+        early.draw()
+        await pilot.pause()
+        assert dashboard_of(app).check_action("findings", ()) is True
+
+
+def dashboard_of(app: VllmWatch) -> Dashboard:
+    assert isinstance(app.screen, Dashboard)
+    return app.screen
 
 
 async def test_random_keys_end_nothing() -> None:

@@ -86,6 +86,8 @@ class Dashboard(TimeKeys, Openers):
         self._opened: set[str] = set()
         self._page = 0
         self._full = False
+        self._composed = False
+        """Whether the panes are there: keys may come before them."""
         self._layout: Layout | None = None
         self.view = None
         self._pending = False
@@ -115,6 +117,7 @@ class Dashboard(TimeKeys, Openers):
 
     def on_mount(self) -> None:
         """Start drawing."""
+        self._composed = True
         for field in self.query(Input):
             field.display = False
         self.query_one(Fleet).focus()
@@ -163,7 +166,7 @@ class Dashboard(TimeKeys, Openers):
         )
         if timeline.mode == "live":
             state = (*state[:3], timeline.fitted_span(), *state[4:])
-        if state == self._drawn or not self.is_mounted:
+        if state == self._drawn or not self._composed:
             return
         self._drawn = state
         troubles = self._alerting.troubles
@@ -280,6 +283,8 @@ class Dashboard(TimeKeys, Openers):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide keys that would do nothing now."""
+        if not self._composed:
+            return False
         if action in ("speed", "loop"):
             return self._timeline.mode == "replay"
         if action == "page":
