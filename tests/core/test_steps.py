@@ -105,6 +105,13 @@ def test_engines_and_dummy_steps_are_told_apart(tmp_path: Path) -> None:
     assert steps[1].total().context_tokens == 40
 
 
+def test_before_the_line_named_its_engine_the_process_did(tmp_path: Path) -> None:
+    lines = "".join(step(START + 10, n, 10) for n in range(3)).replace("Engine 000: ", "")
+    text = lines + lines.replace("EngineCore pid", "EngineCore_DP2 pid")
+    steps = steps_of(written(tmp_path, text)).run.steps
+    assert {engine: one.total().context_tokens for engine, one in steps.items()} == {0: 30, 2: 30}
+
+
 def test_blocks_of_any_size_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = seconds([185 + n % 200 for n in range(40)], prompt=321)
     log = written(tmp_path, text + busy(START + 60))

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from vllm_watch.core.steps import COUNTS, StepTable
 from vllm_watch.parsing.timestamps import StampClock
 
-GROUPS = ("stamp", "engine", *COUNTS)
-"""Groups that the pattern must have."""
+HEAD_GROUPS = ("stamp", "engine", "rank")
+"""Groups that the pattern of what stands before a step must have; the last two may be empty."""
+_LONGEST_HEAD = 400
+"""Bytes before a step in its line at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,36 +20,46 @@ class Iterations:
     """How a line of a step looks."""
 
     contains: bytes
-    """Stands in every such line."""
-    pattern: re.Pattern[bytes]
-    """Matches from the beginning of a line; its groups are `GROUPS`."""
+    """Stands in every such line, where `body` begins."""
+    head: re.Pattern[bytes]
+    """Matches all before that; its groups are `HEAD_GROUPS`."""
+    body: re.Pattern[bytes]
+    """Matches from there on; its groups are `COUNTS`."""
 
     def read(self, text: bytes, clock: StampClock) -> StepTable | None:
         """Return the steps in a text of whole lines, None if there is none.
 
         `clock` has resolved the stamps of these lines before.
         """
-        at = text.find(self.contains)
-        if at < 0:
-            return None
+        heads: dict[bytes, tuple[float, int] | None] = {}
+        found: list[tuple[float, int]] = []
         rows: list[tuple[bytes, ...]] = []
-        match, find, groups = self.pattern.match, text.find, GROUPS
+        match, find, contains = self.body.match, text.find, self.contains
+        at = find(contains)
         while at >= 0:
-            found = match(text, text.rfind(b"\n", 0, at) + 1)
-            if found is not None:
-                rows.append(found.group(*groups))
+            head = text[text.rfind(b"\n", 0, at) + 1 : at]
+            if head not in heads:
+                heads[head] = self._read_head(head, clock)
+            known, step = heads[head], match(text, at)
+            if known is not None and step is not None:
+                found.append(known)
+                rows.append(step.group(*COUNTS))
             end = find(b"\n", at)
-            at = find(self.contains, end) if end >= 0 else -1
-        times = {stamp: clock.again(stamp) for stamp in {row[0] for row in rows}}
-        rows = [row for row in rows if times[row[0]] is not None]
+            at = find(contains, end) if end >= 0 else -1
         if not rows:
             return None
-        stamps, engines, *counts = zip(*rows, strict=True)
+        times, engines = zip(*found, strict=True)
+        columns = zip(COUNTS, zip(*rows, strict=True), strict=True)
         return StepTable(
-            array("d", (time for stamp in stamps if (time := times[stamp]) is not None)),
-            array("q", map(int, engines)),
-            {
-                name: array("q", map(int, column))
-                for name, column in zip(COUNTS, counts, strict=True)
-            },
+            array("d", times),
+            array("q", engines),
+            {name: array("q", map(int, texts)) for name, texts in columns},
         )
+
+    def _read_head(self, head: bytes, clock: StampClock) -> tuple[float, int] | None:
+        """Return time and engine that a head tells, None if it is no head of such a line."""
+        found = self.head.fullmatch(head) if len(head) <= _LONGEST_HEAD else None
+        time = None if found is None else clock.again(found["stamp"])
+        if found is None or time is None:
+            return None
+        return time, int(found["engine"] or found["rank"] or 0)

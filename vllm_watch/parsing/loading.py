@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.errors import FormatError
@@ -248,20 +249,24 @@ class _Adding:
             (formats.bare_events if form.bare else formats.events).append(form)
 
     def _add_iterations(self, entry: dict[str, Any]) -> None:
-        pattern = self._naming(entry, iterations.GROUPS)
-        self.formats.iterations = Iterations(str(entry["contains"]).encode(), pattern)
+        head = self._naming(entry["head"], iterations.HEAD_GROUPS)
+        body = self._naming(entry, COUNTS)
+        whole = re.compile(head.pattern + body.pattern)
+        self._check(entry, lambda line: access_values(whole, line))
+        self.formats.iterations = Iterations(str(entry["contains"]).encode(), head, body)
 
     def _add_requests(self, entry: dict[str, Any]) -> None:
         words = (
             tuple(str(word).encode() for word in entry[key]) for key in ("begins", "ends", "drops")
         )
-        self.formats.requests = RequestForm(self._naming(entry, requestlines.GROUPS), *words)
+        pattern = self._naming(entry, requestlines.GROUPS)
+        self._check(entry, lambda line: access_values(pattern, line))
+        self.formats.requests = RequestForm(pattern, *words)
 
     def _naming(self, entry: Mapping[str, Any], groups: Iterable[str]) -> re.Pattern[bytes]:
-        """Return a pattern of an entry that must name groups, held to its samples."""
+        """Return the pattern of an entry, which must name some groups."""
         pattern = re.compile(str(entry["pattern"]).encode())
         for name in () if self.checked else groups:
             if name not in pattern.groupindex:
                 raise KeyError(f"(?P<{name}>…)")
-        self._check(entry, lambda line: access_values(pattern, line))
         return pattern
