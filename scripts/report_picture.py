@@ -18,7 +18,7 @@ from vllm_watch.cli import main
 ROOT = Path(__file__).parents[1]
 CAPTURE = ROOT / "fixtures" / "logs" / "h100_saturated_then_killed"
 TARGET = ROOT / "docs" / "pictures" / "report.png"
-SIZE = (1000, 3000)
+SIZE = (1200, 1560)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, Latency, Recorded
 
 MOST_ROWS = 20_000
 """Rows of one engine or GPU that are kept where memory is bounded: some two days."""
+ROWS_APART = 45.0
+"""Seconds from one row to the next that are no gap: the recorder looks every ten seconds."""
 
 
 class Table:
@@ -172,6 +174,37 @@ def latency_at(table: Table, index: int) -> dict[str, Latency]:
             values = {part: table.value(f"{name}_{part}", index) for part in parts}
             found[name] = Latency(**values, count=round(count))
     return found
+
+
+def latency_curve(
+    tables: Sequence[Table], value: str, window: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Return times and seconds of a recorded latency over a window.
+
+    `value` is its name, such as `itl_s_p95`. Of several engines it is their mean, each weighed by
+    its measurements: about, as percentiles of several are.
+    """
+    points = sorted(point for table in tables for point in _points(table, value, window))
+    apart = 1.0 if len(tables) > 1 else 0.0
+    sums: list[tuple[float, float, float]] = []
+    for time, seconds, count in points:
+        if sums and time - sums[-1][0] <= apart:
+            first, total, weight = sums[-1]
+            sums[-1] = first, total + seconds * count, weight + count
+        else:
+            sums.append((time, seconds * count, count))
+    return [(time, total / weight) for time, total, weight in sums]
+
+
+def _points(
+    table: Table, value: str, window: tuple[float, float]
+) -> Iterator[tuple[float, float, float]]:
+    """Yield time, seconds and measurements of the rows in a window that have a value."""
+    count = f"{value.rpartition('_')[0]}_count"
+    for index in range(*table.span(*window)):
+        seconds, measured = table.value(value, index), table.value(count, index)
+        if seconds is not None and measured:
+            yield table.times[index], seconds, measured
 
 
 def bound_of(latency: Latency, part: str) -> float | None:

@@ -56,6 +56,8 @@ class _Written:
     reading: Reading
     zone: tzinfo
     formats: Formats
+    alone: bool
+    """Whether it is about one server only."""
 
     def evidence(self, server: Server, since: float) -> Sequence[LogLine]:
         """Return the lines of a log around a moment."""
@@ -70,7 +72,7 @@ def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
     alone = len(summaries) == 1
     title = summaries[0].server if alone else f"{len(summaries)} servers"
     body: list[str] = []
-    told = _Written(reading, zone, formats)
+    told = _Written(reading, zone, formats, alone)
     if not alone:
         body += _overview(reading, servers, summaries, zone)
     for number, (server, summary) in enumerate(zip(servers, summaries, strict=True)):
@@ -168,7 +170,7 @@ def _server(written: _Written, server: Server, summary: RunSummary, name: str) -
         earlier.append(element("details", element("summary", words), whole))
     head = element("h3", "Earlier runs") if earlier else ""
     newest = _run(written, server, server.run, summary, f"{name}-{server.run.number}")
-    title = element("h2", summary.server, id=name)
+    title = element("h1" if written.alone else "h2", summary.server, id=name)
     return element("section", title, newest, head, *earlier, class_="server")
 
 

@@ -74,8 +74,8 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
         mean = f"mean {waiting.mean:,.0f}" if waiting and waiting.max else ""
         yield "most waiting", _whole(waiting), mean
         usage, hits = figures["kv_cache_usage"], figures["prefix_cache_hit_rate"]
-        told = f"max, mean {percent(usage.busy_mean)}" if usage else ""
-        yield "KV cache", percent(usage.max if usage else None), told
+        told = f"mean {percent(usage.busy_mean)}" if usage else ""
+        yield "KV cache, max", percent(usage.max if usage else None), told
         if hits is not None:
             yield "prefix hits", percent(hits.mean), _most(percent, hits)
     times = summary.times

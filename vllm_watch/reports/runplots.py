@@ -8,7 +8,7 @@ import numpy as np
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.meantimes import token_paces
-from vllm_watch.core.recordings import Table
+from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
@@ -17,8 +17,6 @@ from vllm_watch.reports.plot import Curve, Plot
 
 MOST_POINTS = 1_200
 """Points of one chart: it has fewer pixels."""
-RECORDED_GAP = 45.0
-"""Rows of a recording further apart are not connected: the recorder looks every ten seconds."""
 _PER_TOKEN = "Time per token"
 _LIMIT_SHOWN = 3.0
 """A limit this many times as high as the samples would flatten them: it is told in words."""
@@ -129,25 +127,24 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
 
 
 def _latencies(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
-    """Yield recorded latencies; of several engines those of the first that has any."""
-    tables = [table for _, table in sorted(server.recording.latencies.items()) if len(table)]
-    if not tables:
-        return
-    several = f"engine {min(server.recording.latencies)}, " if len(tables) > 1 else ""
+    """Yield recorded latencies, of all engines together."""
+    tables = list(server.recording.latencies.values())
+    parts = (("p50", "note"), ("p95", "warning"), ("p99", "critical"))
     for name, title, unit, scale in (
         ("ttft_s", "Time to first token", "s", 1.0),
         ("itl_s", _PER_TOKEN, "ms", 1000.0),
     ):
-        parts = (("p50", "note"), ("p95", "warning"), ("p99", "critical"))
-        frame = _table_frame(tables[0], [f"{name}_{part}" for part, _ in parts], span)
-        curves = [
-            Curve(part, ink, _listed(frame[f"{name}_{part}"] * scale))
-            for part, ink in parts
-            if not np.isnan(frame[f"{name}_{part}"]).all()
-        ]
-        if curves:
-            times = frame.times.tolist()
-            yield Plot(title, unit, "lines", times, tuple(curves), note=f"{several}recorded")
+        known = {part: dict(latency_curve(tables, f"{name}_{part}", span)) for part, _ in parts}
+        times = sorted({time for curve in known.values() for time in curve})
+        if not times:
+            continue
+        columns = {
+            part: np.array([scale * curve.get(time, np.nan) for time in times])
+            for part, curve in known.items()
+        }
+        frame = thinned(with_gaps(Frame(np.array(times), columns), ROWS_APART), list(columns))
+        curves = [Curve(part, ink, _listed(frame[part])) for part, ink in parts if known[part]]
+        yield Plot(title, unit, "lines", frame.times.tolist(), tuple(curves), note="recorded")
 
 
 def _gpus(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
@@ -181,7 +178,7 @@ def _aligned(times: Numbers, frame: Frame, name: str) -> Numbers:
         after - 1,
         after,
     )
-    near = np.abs(frame.times[nearer] - times) <= RECORDED_GAP / 2
+    near = np.abs(frame.times[nearer] - times) <= ROWS_APART / 2
     return np.where(near, frame[name][nearer], np.nan)
 
 
@@ -194,7 +191,7 @@ def _table_frame(table: Table, names: list[str], span: tuple[float, float]) -> F
         if name in table.columns
     }
     frame = Frame(np.array(table.times[start:stop], dtype=np.float64), columns)
-    return thinned(with_gaps(frame, RECORDED_GAP), names)
+    return thinned(with_gaps(frame, ROWS_APART), names)
 
 
 def with_gaps(frame: Frame, silence: float) -> Frame:
