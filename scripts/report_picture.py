@@ -41,7 +41,7 @@ def take() -> int:
             capture_output=True,
         )
         with Image.open(picture) as image:
-            image.convert("RGB").quantize(128).save(TARGET, optimize=True)
+            image.convert("RGB").save(TARGET, optimize=True)
     return 0
 
 

@@ -108,9 +108,8 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
     for stretch in stretches:
         if before is not None and stretch.begin - before > silence:
             rows += [(before + 0.5, np.nan, np.nan)]
-        if before is None or stretch.begin - before > 1.0:
-            rows.append((stretch.begin, stretch.answered, stretch.refused + stretch.failed))
-        rows.append((stretch.end, stretch.answered, stretch.refused + stretch.failed))
+        told = stretch.answered, stretch.refused + stretch.failed
+        rows += [(stretch.begin, *told), (stretch.end, *told)]
         before = stretch.end
     if len(rows) < 2:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from vllm_watch.core.figures import clock, duration, percent, rate, short_time
 from vllm_watch.health.finding import Finding
@@ -15,8 +15,11 @@ HOW = {
     "KV cache full": "with a full KV cache",
     "KV cache high": "with a high KV cache",
     "Long queue": "with a long queue",
+    "Nothing is generated": "without a token generated",
 }
 """What was wrong before a death, as verdicts tell it."""
+_SHORTLY = 120.0
+"""Seconds before an end within which what was wrong may have to do with it."""
 _LONGEST_WHY = 160
 _OF_A_DEATH = ("dead", "ended")
 _GLYPHS = {
@@ -55,7 +58,7 @@ def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
         worst = loud[0]
         more = f"+{len(loud) - 1} more" if len(loud) > 1 else ""
         glyph = "✖" if worst.severity == "critical" else "▲"
-        when = _when(worst, zone)
+        when = _when(worst, summary, zone)
         return Verdict(glyph, worst.severity, f"{worst.title}{when}", _remedy(worst), more)
     return _good(summary, zone)
 
@@ -65,9 +68,11 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     state = summary.state
     when = "died" if state.name == "dead" else "ended without a word"
     if state.since is not None:
-        when += f" {clock(state.since, zone)}"
-    own = next((one for one in loud if one.metric is None and one.since == state.since), None)
-    before = next((one for one in _evidence(loud) if one is not own), None)
+        when += f" {_moment(state.since, summary, zone)}"
+    of_server = [one for one in loud if one.metric is None and one.severity == "critical"]
+    own = next((one for one in of_server if one.since == state.since), None)
+    own = own or next(iter(of_server), None)
+    before = next((one for one in _until_the_end(loud, state.since) if one is not own), None)
     advised = own
     aside = ""
     if state.cause:
@@ -81,10 +86,12 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     return Verdict("✖", "critical", f"{when}{why}", remedy, aside)
 
 
-def _evidence(loud: list[Finding]) -> Iterator[Finding]:
-    """Yield the findings that the samples tell of, the worst first."""
+def _until_the_end(loud: list[Finding], end: float | None) -> Iterator[Finding]:
+    """Yield the critical findings of the samples that held until shortly before an end."""
     for finding in loud:
-        if finding.metric is not None and finding.severity == "critical":
+        until = finding.lasted[-1][1]
+        late = until is None or end is None or end - until <= _SHORTLY
+        if finding.metric is not None and finding.severity == "critical" and late:
             yield finding
 
 
@@ -92,19 +99,32 @@ def _after(finding: Finding, end: float | None) -> str:
     """Return for how long what was wrong before a death, as `after 62 s with a full KV cache`."""
     what = finding.title.partition(":")[0]
     how = HOW.get(what, f"of: {what}")
-    spans = [(begin, until or end) for begin, until in finding.lasted]
-    seconds = sum(u - b for b, u in spans if b is not None and u is not None)
+    begin, until = finding.lasted[-1]
+    until = end if until is None else until
+    if begin is None or until is None:
+        return how
+    seconds = until - begin
     lasted = f"{seconds:.0f} s" if seconds < 100 else duration(seconds)
     return f"after {lasted} {how}"
 
 
+def _moment(time: float, summary: RunSummary, zone: tzinfo) -> str:
+    """Return a moment, with its date where a run is longer than the day that it began."""
+    dates = {each.astimezone(zone).date() for each in (summary.first, summary.last) if each}
+    date = f"{datetime.fromtimestamp(time, zone):%Y-%m-%d} " if len(dates) > 1 else ""
+    return date + clock(time, zone)
+
+
 def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
     state = summary.state
-    when = "" if state.since is None else f" {clock(state.since, zone)}"
+    when = "" if state.since is None else f" {_moment(state.since, summary, zone)}"
     facts = [*_facts(summary)]
     over = state.name in ("stopped", "finished", "starting", "no-stats")
     word = {"no-stats": "writes no stats"}.get(state.name, state.name)
-    words = f"{word}{when}, all well" if over and facts else word + when if over else "all well"
+    if over:
+        words = f"{word}{when}, all well" if facts else f"{word}{when}"
+    else:
+        words = "all well" if facts or not state.why else f"{word}: {state.why}"
     note = next((one for one in summary.findings if one.remedy), None)
     helps = note is not None and not note.remedy.startswith("nothing")
     glyph, severity = ("✓", "good") if facts else (state_glyph(state.name), "note")
@@ -126,13 +146,14 @@ def _facts(summary: RunSummary) -> Iterator[str]:
         yield f"{short_time(summary.times.per_token)} per token"
 
 
-def _when(finding: Finding, zone: tzinfo) -> str:
+def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
     """Return since when, or from when to when, a finding holds."""
     if finding.since is None:
         return ""
     if finding.until is None:
-        return f" since {clock(finding.since, zone)}"
-    return f", {clock(finding.since, zone)} – {clock(finding.until, zone)}"
+        return f" since {_moment(finding.since, summary, zone)}"
+    begin, end = (_moment(time, summary, zone) for time in (finding.since, finding.until))
+    return f", {begin} – {end}"
 
 
 def _remedy(finding: Finding) -> str:
