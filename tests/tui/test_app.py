@@ -18,6 +18,7 @@ from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import BatchesRead
+from vllm_watch.tui.palette import DAY_THEME, roles_of
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.help import HelpScreen
 from vllm_watch.tui.screenview import ScreenView
@@ -282,6 +283,15 @@ async def test_a_theme_can_be_chosen() -> None:
                 app.theme = theme
                 await pilot.pause()
         assert "KV cache full" in shown(app, VerdictLine)
+        app.theme = "vllm-watch-day"
+        red = roles_of(DAY_THEME)["critical"].lower()
+
+        def inks() -> set[str]:
+            segments = app.screen.query_one(VerdictLine).render_line(0)
+            styles = (segment.style for segment in segments)
+            return {style.color.name for style in styles if style and style.color}
+
+        await until(pilot, lambda: red in inks())
 
 
 # --- live ---------------------------------------------------------------------------------------

@@ -91,7 +91,8 @@ def shading_of(app: App[object]) -> str:
     """Return whether fills can fade on this terminal (see `charts/shades.py`)."""
     if app.no_color:
         return MONO
-    return PLAIN if app.console.color_system in ("standard", "windows") else SMOOTH
+    few = app.console.color_system in ("standard", "windows") and not app.is_headless
+    return PLAIN if few else SMOOTH
 
 
 GROUNDS = (

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
+from textual.theme import Theme
 from textual.widgets import Input
 
 from vllm_watch.actions.silences import Key, Silences
@@ -118,6 +119,7 @@ class Dashboard(TimeKeys, Openers):
     def on_mount(self) -> None:
         """Start drawing."""
         self._composed = True
+        self.app.theme_changed_signal.subscribe(self, self._recolour)
         for field in self.query(Input):
             field.display = False
         self.query_one(Fleet).focus()
@@ -127,6 +129,11 @@ class Dashboard(TimeKeys, Openers):
             min(seconds, 0.25) if self._timeline.mode == "replay" else seconds, self.draw
         )
         self.draw()
+
+    def _recolour(self, _: Theme) -> None:
+        """Draw everything in the colours of another theme."""
+        self._drawn = ()
+        self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
         """Divide the screen anew."""
