@@ -12,7 +12,7 @@ from vllm_watch.parsing.timestamps import StampClock
 
 GROUPS = ("stamp", "word", "id")
 """Groups that the pattern must have."""
-MOST_OPEN = 50_000
+MOST_OPEN = 10_000
 """Requests that are open at once; of more, the oldest are forgotten."""
 
 
