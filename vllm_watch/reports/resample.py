@@ -9,24 +9,23 @@ absent: a gap stays a gap. Steps begin at multiples of their length in the log's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
-from vllm_watch.core.metrics import ALL_ENGINES, METRICS
+from vllm_watch.core.metrics import ALL_ENGINES, METRICS, Metric
 from vllm_watch.core.moments import parse_time
 from vllm_watch.reports.pieces import Piece
 from vllm_watch.reports.rows import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHORTEST = 1.0
 """Seconds: stamps are whole seconds."""
 _QUARTER = 900.0
 """Seconds for which an offset from UTC holds."""
-
-_Key: TypeAlias = "tuple[int, float, int]"
-"""Run, beginning in epoch seconds, engine."""
 
 
 def parse_step(text: str) -> float:
@@ -44,77 +43,86 @@ def parse_step(text: str) -> float:
     return time.seconds
 
 
-@dataclass(slots=True)
-class _Step:
-    """The samples of one engine in one step."""
-
-    piece: Piece
-    """Where its first sample is."""
-    samples: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, values: Iterable[float]) -> None:
-        """Take in the values of a metric; NaN is none."""
-        total, count = self.sums.get(name, 0.0), self.counts.get(name, 0)
-        for value in values:
-            if not math.isnan(value):
-                total += value
-                count += 1
-        if count:
-            self.sums[name], self.counts[name] = total, count
-
-    def row(self, key: _Key) -> Row:
-        """Return the record of the step."""
-        run, begin, engine = key
-        row: Row = {
-            "time": datetime.fromtimestamp(begin, self.piece.tz).isoformat(),
-            "server": self.piece.server,
-            "source": self.piece.source,
-            "run": run,
-            "engine": "all" if engine == ALL_ENGINES else engine,
-            "samples": self.samples,
-        }
-        for metric in METRICS:
-            total = self.sums.get(metric.name)
-            if total is None:
-                row[metric.name] = None
-            elif metric.steps == "sum":
-                row[metric.name] = int(total)
-            else:
-                row[metric.name] = round(total / self.counts[metric.name], 6)
-        return row
-
-
 def resampled(pieces: Iterable[Piece], step: float) -> Iterator[Row]:
     """Yield a row for each step in which an engine has samples, with how many in `samples`.
 
     Pieces come source by source; of one source rows go by run, step and engine.
     """
     for _, group in groupby(pieces, key=lambda piece: piece.source):
-        steps: dict[_Key, _Step] = {}
-        for piece in group:
-            for key, places in _by_step(piece, step).items():
-                known = steps.setdefault(key, _Step(piece))
-                known.samples += len(places)
-                for name, column in piece.table.columns.items():
-                    known.add(name, (column[at] for at in places))
-        # An aggregated line comes behind those of the engines.
-        for key in sorted(steps, key=lambda key: (key[0], key[1], key[2] == ALL_ENGINES, key[2])):
-            yield steps[key].row(key)
+        listed = list(group)
+        yield from _steps(listed, step)
 
 
-def _by_step(piece: Piece, step: float) -> dict[_Key, list[int]]:
-    """Return the places of the samples of each step."""
+def _steps(pieces: list[Piece], step: float) -> Iterator[Row]:
+    """Yield the steps of one source."""
+    import pandas  # 0.4 s, for this option alone
+
+    frame = pandas.concat(
+        [_frame(number, piece, step) for number, piece in enumerate(pieces)],
+        ignore_index=True,
+    )
+    # An aggregated line comes behind those of the engines.
+    frame["last"] = frame["engine"] == ALL_ENGINES
+    steps = frame.groupby(["run", "begin", "last", "engine"], sort=True)
+    known = [metric for metric in METRICS if metric.name in frame.columns]
+    gathered = steps.agg(
+        samples=("engine", "size"),
+        piece=("piece", "min"),
+        **{m.name: (m.name, _total if m.steps == "sum" else "mean") for m in known},
+    )
+    for (run, begin, _, engine), values in zip(
+        gathered.index, gathered.to_dict("records"), strict=True
+    ):
+        piece = pieces[int(values["piece"])]
+        yield {
+            "time": datetime.fromtimestamp(begin, piece.tz).isoformat(),
+            "server": piece.server,
+            "source": piece.source,
+            "run": int(run),
+            "engine": "all" if engine == ALL_ENGINES else int(engine),
+            "samples": int(values["samples"]),
+            **{metric.name: _cell(metric, values.get(metric.name)) for metric in METRICS},
+        }
+
+
+def _total(values: pd.Series[float]) -> float:
+    """Return the sum of what is known, NaN where nothing is."""
+    return float(values.sum(min_count=1))
+
+
+def _cell(metric: Metric, value: float | None) -> float | int | None:
+    if value is None or math.isnan(value):
+        return None
+    return int(value) if metric.steps == "sum" else round(value, 6)
+
+
+def _frame(number: int, piece: Piece, step: float) -> pd.DataFrame:
+    """Return the samples of a piece, each with the beginning of its step."""
+    import pandas
+
     table = piece.table
+    columns = {metric.name: table.columns[metric.name] for metric in METRICS
+               if metric.name in table.columns}  # fmt: skip
+    return pandas.DataFrame(
+        {
+            "run": table.run,
+            "begin": _begins(table.times, piece.tz, step),
+            "engine": list(table.engines),
+            "piece": number,
+            **{name: list(column) for name, column in columns.items()},
+        }
+    )
+
+
+def _begins(times: Sequence[float], tz: tzinfo, step: float) -> list[float]:
+    """Return the beginning of the step in which each time lies, by the zone's own clock."""
     offsets: dict[float, float] = {}
-    places: dict[_Key, list[int]] = {}
-    for at, (time, engine) in enumerate(zip(table.times, table.engines, strict=True)):
+    begins = []
+    for time in times:
         quarter = time // _QUARTER
         if quarter not in offsets:
-            moment = datetime.fromtimestamp(time, piece.tz)
+            moment = datetime.fromtimestamp(time, tz)
             offsets[quarter] = (moment.utcoffset() or timedelta()).total_seconds()
         offset = offsets[quarter]
-        begin = (time + offset) // step * step - offset
-        places.setdefault((table.run, begin, engine), []).append(at)
-    return places
+        begins.append((time + offset) // step * step - offset)
+    return begins
