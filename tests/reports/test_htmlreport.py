@@ -13,13 +13,10 @@ from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.logs import FIXTURES, at, log_of, stats_by_hand
 from vllm_watch.cli import main
-from vllm_watch.reports.frames import Frame
-from vllm_watch.reports.runplots import thinned
 
 RECORDINGS = FIXTURES.parent / "recordings"
 Output = pytest.CaptureFixture[str]
@@ -145,8 +142,8 @@ def edge(figure: str) -> list[list[tuple[float, float]]]:
     return lines
 
 
-def pointer_values(figure: str) -> tuple[list[float], list[list[float | None]]]:
-    """What the script shows under the pointer."""
+def pointer_values(figure: str) -> tuple[list[float], list[list[list[float | None]]]]:
+    """What the script shows under the pointer: times; values, lows and highs of each curve."""
     times, values = (re.search(rf'data-{name}="([^"]*)"', figure) for name in ("times", "values"))
     assert times is not None
     assert values is not None
@@ -163,7 +160,7 @@ def test_the_lines_of_the_charts_are_the_samples(tmp_path: Path, capsys: Output)
     # Pictures count downwards, from 148 units at 0 to 6 at 100 %.
     for (_, y), value in zip(points, values, strict=True):
         assert y == pytest.approx(148 - 142 * value, abs=0.06)
-    times, (told,) = pointer_values(figure)
+    times, ((told, *_),) = pointer_values(figure)
     assert [value for value in told if value is not None] == pytest.approx(
         [100 * value for value in values], rel=1e-3
     )
@@ -193,20 +190,25 @@ def test_gaps_are_gaps_and_a_sample_alone_is_seen(tmp_path: Path, capsys: Output
     assert [len(line) for line in edge(figure)] == [3, 1, 2]
     assert " h 0.1" in figure  # a dot
     _, (generation, _) = pointer_values(figure)
-    assert generation == [5, 5, 5, None, 9, None, 5, 5]
+    assert generation == [[5, 5, 5, None, 9, None, 5, 5], [], []]
 
 
 def test_a_spike_of_one_sample_stays_in_a_long_log(tmp_path: Path, capsys: Output) -> None:
     rows = [(number, 4_000.0 if number == 777 else 100.0) for number in range(1, 3_500)]
-    frame = Frame(np.arange(5_000.0), {"rate": np.ones(5_000)})
-    frame.columns["rate"][1_234] = 7.0
-    frame.columns["rate"][2_000:2_003] = np.nan
-    kept = thinned(frame, ["rate"])
-    assert len(kept) < 2_500
-    assert 7.0 in kept["rate"]
-    assert np.isnan(kept["rate"]).sum() == 3
+    rows = [row for row in rows if not 2_000 < row[0] < 2_100]
     text, _ = page_of(capsys, tmp_path, made_log(tmp_path, rows))
-    assert "max 4,000" in chart(text, "Throughput")
+    figure = chart(text, "Throughput")
+    assert "max 4,000" in figure
+    times, ((means, lows, highs), _) = pointer_values(figure)
+    assert len(times) < 450
+    place = highs.index(4_000)
+    assert times[place] == pytest.approx(777, abs=10)
+    assert lows[place] == 100
+    assert 100 < (means[place] or 0) < 1_000
+    assert highs.count(4_000) == 1
+    (gap,) = (at for at, mean in enumerate(means) if mean is None)
+    assert 2_000 < times[gap] < 2_101
+    assert 'class="range primary"' in figure
 
 
 def test_what_was_recorded_has_charts(tmp_path: Path, capsys: Output) -> None:

@@ -22,6 +22,10 @@ _LABEL_UNITS = 6.5
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
+Point = tuple[float, float, float] | None
+"""x, y of what it stands on, y; None is a gap."""
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """One series of a chart."""
@@ -31,6 +35,14 @@ class Curve:
     """The class of its colour."""
     values: Sequence[float | None]
     """In the chart's unit, one for each time; None is a gap."""
+    lows: Sequence[float | None] = ()
+    highs: Sequence[float | None] = ()
+    """The extremes where a value is the mean of several samples; empty where each is one."""
+
+    @property
+    def peak(self) -> float:
+        """The highest sample, 0 without any."""
+        return max((v for v in self.highs or self.values if v is not None), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,10 @@ def plot_svg(plot: Plot, axis: Axis, number: int) -> Markup:
 
 def pointer_data(plot: Plot, axis: Axis) -> dict[str, str]:
     """Return what the page's script reads: times after the beginning, and values."""
-    values = [[_rounded(value) for value in curve.values] for curve in plot.curves]
+    values = [
+        [[_rounded(value) for value in each] for each in (curve.values, curve.lows, curve.highs)]
+        for curve in plot.curves
+    ]
     return {
         "data_times": _json([round(time - axis.begin, 1) for time in plot.times]),
         "data_values": _json(values),
@@ -135,14 +150,14 @@ def pointer_data(plot: Plot, axis: Axis) -> dict[str, str]:
 def _scales(plot: Plot) -> tuple[_Scale, ...]:
     """Return the scale of each curve."""
     floor = HEIGHT - BOTTOM
-    peaks = [max((v for v in curve.values if v is not None), default=0.0) for curve in plot.curves]
+    peaks = [curve.peak for curve in plot.curves]
     if plot.kind == "mirror":
         middle = TOP + (floor - TOP) * 0.62
         upper, lower = (round_top(peak) for peak in peaks)
         return _Scale(middle, middle - TOP, upper), _Scale(middle, middle - floor, lower)
     peak = max(peaks)
     if plot.kind == "stack":
-        rows = zip(*(curve.values for curve in plot.curves), strict=True)
+        rows = zip(*(curve.highs or curve.values for curve in plot.curves), strict=True)
         peak = max((sum(v or 0.0 for v in row) for row in rows), default=0.0)
     if plot.limit is not None:
         peak = max(peak, plot.limit)
@@ -187,20 +202,45 @@ def _curves(plot: Plot, axis: Axis, scales: tuple[_Scale, ...], name: str) -> It
     if plot.heat:
         yield _heat(plot, scales[0], name)
     for curve, scale in zip(plot.curves, scales, strict=True):
-        lows = list(below) if plot.kind == "stack" else [0.0] * len(plot.times)
-        points = [
-            (axis.x(time), scale.y(low), scale.y(low + value)) if value is not None else None
-            for time, low, value in zip(plot.times, lows, curve.values, strict=True)
-        ]
+        base = list(below) if plot.kind == "stack" else [0.0] * len(plot.times)
+        paint = f"url(#{name})" if plot.heat else None
+        points = _points(plot.times, base, curve.values, axis, scale)
+        if curve.highs:
+            between = _between(plot.times, base, curve, axis, scale)
+            yield element("path", class_=f"range {curve.ink}", fill=paint, d=area_path(between))
         if plot.kind != "lines":
-            fill = f"url(#{name})" if plot.heat else None
             down = " down" if scale.high < 0 else ""
             ink = f"fill {curve.ink}{down}"
-            yield element("path", class_=ink, fill=fill, d=area_path(points))
-        edge = f"url(#{name})" if plot.heat else None
+            yield element("path", class_=ink, fill=paint, d=area_path(points))
         lines = _standing(points) if plot.kind == "stack" else points
-        yield element("path", class_=f"edge {curve.ink}", stroke=edge, d=edge_path(lines))
-        below = [low + (value or 0.0) for low, value in zip(lows, curve.values, strict=True)]
+        thin = " thin" if curve.highs else ""
+        ink = f"edge {curve.ink}{thin}"
+        yield element("path", class_=ink, stroke=paint, d=edge_path(lines))
+        below = [low + (value or 0.0) for low, value in zip(base, curve.values, strict=True)]
+
+
+def _points(
+    times: Sequence[float],
+    base: Sequence[float],
+    values: Sequence[float | None],
+    axis: Axis,
+    scale: _Scale,
+) -> list[Point]:
+    return [
+        None if value is None else (axis.x(time), scale.y(low), scale.y(low + value))
+        for time, low, value in zip(times, base, values, strict=True)
+    ]
+
+
+def _between(
+    times: Sequence[float], base: Sequence[float], curve: Curve, axis: Axis, scale: _Scale
+) -> list[Point]:
+    """Return the range from the lowest to the highest sample at each time."""
+    return [
+        None if low is None or high is None
+        else (axis.x(time), scale.y(under + low), scale.y(under + high))
+        for time, under, low, high in zip(times, base, curve.lows, curve.highs, strict=True)
+    ]  # fmt: skip
 
 
 def _heat(plot: Plot, scale: _Scale, name: str) -> Markup:
@@ -215,10 +255,6 @@ def _heat(plot: Plot, scale: _Scale, name: str) -> Markup:
         "linearGradient", *stops, id=name, gradientUnits="userSpaceOnUse",
         x1=0, x2=0, y1=scale.base, y2=scale.base - scale.high,
     )  # fmt: skip
-
-
-Point = tuple[float, float, float] | None
-"""x, y of what it stands on, y; None is a gap."""
 
 
 def area_path(points: Sequence[Point]) -> str:
@@ -322,8 +358,8 @@ def captioned(plot: Plot, svg: Markup) -> Markup:
 
 
 def _peak(curve: Curve) -> str:
-    known = [value for value in curve.values if value is not None]
-    return f"max {figure(max(known))}" if known else "none"
+    known = any(value is not None for value in curve.values)
+    return f"max {figure(curve.peak)}" if known else "none"
 
 
 def figure(value: float) -> str:

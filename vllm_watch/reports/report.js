@@ -38,8 +38,9 @@ for (const run of document.querySelectorAll(".run")) {
         });
         const near = Math.abs(chart.times[nearest] - at) <= Math.max(30, length / 50);
         chart.outputs.forEach((output, index) => {
-          const value = near ? chart.values[index][nearest] : null;
-          output.textContent = told(value);
+          const [values, lows, highs] = chart.values[index];
+          output.textContent = told(near ? values[nearest] : null) + (near && lows.length
+            && lows[nearest] !== highs[nearest] ? ` (${told(lows[nearest])}–${told(highs[nearest])})` : "");
         });
       } else {
         const state = chart.states.filter((entry) => entry[0] <= share).pop();

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from vllm_watch.core.figures import clock
 from vllm_watch.core.store import Server
 from vllm_watch.core.ticks import round_top
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.reports.drawn import drawn
+from vllm_watch.reports.frames import Frame
 from vllm_watch.reports.markup import Markup, element
-from vllm_watch.reports.plot import Axis, Mark, Zone, area_path, clock_labels
+from vllm_watch.reports.plot import Axis, Mark, Point, Zone, area_path, clock_labels
 from vllm_watch.reports.ribbon import WORDS, Part, ribbon_parts, server_frame
-from vllm_watch.reports.runplots import thinned, with_gaps
 
 WIDTH, HEIGHT = 1060.0, 104.0
 _AXIS = 20.0
@@ -62,17 +61,23 @@ def ribbon_svg(
 def _area(server: Server, axis: Axis, parts: list[Part], floor: float) -> Iterator[Markup]:
     frame, silence = server_frame(server)
     inside = (frame.times >= axis.begin) & (frame.times <= axis.end)
-    frame = thinned(with_gaps(frame.where(inside), silence), ["generation_tps"])
-    rates = frame["generation_tps"]
-    peak = float(np.nanmax(rates)) if np.isfinite(rates).any() else 0.0
-    if not peak:
+    if not inside.any():
         return
-    top = min(round_top(peak), peak / _PEAK)
-    points = [
-        None if np.isnan(rate)
-        else (axis.share(time) * WIDTH, floor, floor - _STRIP - rate / top * (floor - _STRIP))
-        for time, rate in zip(frame.times.tolist(), rates.tolist(), strict=True)
-    ]  # fmt: skip
+    rates = {"generation_tps": frame["generation_tps"][inside]}
+    curve = drawn(Frame(frame.times[inside], rates), silence)
+    rate = curve.curve("generation_tps", "", "")
+    if not rate.peak:
+        return
+    top = min(round_top(rate.peak), rate.peak / _PEAK)
+    xs = [axis.share(time) * WIDTH for time in curve.times]
+
+    def points(values: Sequence[float | None]) -> list[Point]:
+        high = floor - _STRIP
+        return [
+            None if value is None else (x, floor, high - value / top * high)
+            for x, value in zip(xs, values, strict=True)
+        ]
+
     stops = [
         element("stop", class_=part.state, offset=f"{share:.4f}")
         for part in parts
@@ -83,7 +88,10 @@ def _area(server: Server, axis: Axis, parts: list[Part], floor: float) -> Iterat
         "linearGradient", *stops, id=name, gradientUnits="userSpaceOnUse",
         x1=0, x2=WIDTH, y1=0, y2=0,
     )  # fmt: skip
-    yield element("path", class_="fill", fill=f"url(#{name})", d=area_path(points))
+    fill = f"url(#{name})"
+    if rate.highs:
+        yield element("path", class_="range", fill=fill, d=area_path(points(rate.highs)))
+    yield element("path", class_="fill", fill=fill, d=area_path(points(rate.values)))
 
 
 def _strip(axis: Axis, parts: list[Part], floor: float) -> Iterator[Markup]:

@@ -83,6 +83,8 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     else:
         why = f": {_short(state.why)}" if state.why else ""
     remedy = _remedy(advised) if advised is not None else ""
+    if not aside and len(loud) > 1:
+        aside = f"+{len(loud) - 1} more"
     return Verdict("✖", "critical", f"{when}{why}", remedy, aside)
 
 

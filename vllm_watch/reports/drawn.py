@@ -1,0 +1,79 @@
+"""Samples as a chart can show them: all of a short log; of a long one means with their extremes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vllm_watch.reports.frames import Frame, Numbers
+from vllm_watch.reports.plot import Curve
+
+MOST_POINTS = 600
+"""Samples of one chart that are drawn one by one: it has fewer pixels."""
+CELLS = 400
+"""Stretches of time that a longer log is drawn in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What of samples is drawn; where nothing was written a row is empty."""
+
+    means: Frame
+    lows: Frame | None = None
+    """The lowest of each stretch, None where every row is a sample."""
+    highs: Frame | None = None
+
+    @property
+    def times(self) -> list[float]:
+        """Epoch seconds of the rows."""
+        return list(map(float, self.means.times))
+
+    def curve(self, name: str, label: str, ink: str, scale: float = 1.0) -> Curve:
+        """Return a column as a curve, its values multiplied."""
+        low, high = (
+            () if frame is None else listed(frame[name] * scale)
+            for frame in (self.lows, self.highs)
+        )
+        return Curve(label, ink, listed(self.means[name] * scale), low, high)
+
+
+def drawn(frame: Frame, silence: float) -> Drawn:
+    """Return what is drawn of samples; those further apart than `silence` are not connected."""
+    if len(frame) <= MOST_POINTS:
+        after = np.flatnonzero(np.diff(frame.times) > silence) + 1
+        return Drawn(_broken(frame, after, frame.times))
+    first, last = float(frame.times[0]), float(frame.times[-1])
+    cells = ((frame.times - first) / (last - first) * CELLS).astype(int)
+    starts = np.flatnonzero(np.diff(cells, prepend=-1))
+    ends = np.append(starts[1:], len(frame)) - 1
+    begins = frame.times[starts]
+    after = np.flatnonzero(begins[1:] - frame.times[ends[:-1]] > silence) + 1
+    times = (begins + frame.times[ends]) / 2
+
+    def made(how: Callable[[Numbers, NDArray[np.intp]], Numbers]) -> Frame:
+        columns = {name: how(column, starts) for name, column in frame.columns.items()}
+        return _broken(Frame(times, columns), after, begins)
+
+    return Drawn(made(_mean), made(np.fmin.reduceat), made(np.fmax.reduceat))
+
+
+def _mean(values: Numbers, starts: NDArray[np.intp]) -> Numbers:
+    """Return the mean of each stretch over what is known, NaN where nothing is."""
+    known = np.isfinite(values)
+    counts = np.add.reduceat(known.astype(np.float64), starts)
+    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+    return np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan)
+
+
+def _broken(frame: Frame, after: NDArray[np.intp], begins: Numbers) -> Frame:
+    """Return rows with an empty one before some of them, so that no line is drawn across it."""
+    columns = {name: np.insert(each, after, np.nan) for name, each in frame.columns.items()}
+    return Frame(np.insert(frame.times, after, begins[after] - 0.5), columns)
+
+
+def listed(values: Numbers) -> list[float | None]:
+    """Return numbers with None for what is missing."""
+    return [None if np.isnan(value) else value for value in values.tolist()]
