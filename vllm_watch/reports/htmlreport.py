@@ -22,7 +22,7 @@ from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import LogLine, excerpt
-from vllm_watch.reports.markup import Markup, element, joined
+from vllm_watch.reports.markup import Markup, advice, element, joined
 from vllm_watch.reports.pageconfig import (
     configuration_section,
     figures_section,
@@ -113,7 +113,7 @@ def _overview(
         drawn = ribbon_svg(reading.monitor, server, axis, small=True)[0] if axis else ""
         glyph = element("i", verdict.glyph, " ")
         link = element("a", summary.server, href=f"#s{number}")
-        remedy = joined(" → ", element("b", verdict.remedy)) if verdict.remedy else ""
+        remedy = joined(" → ", element("b", advice(verdict.remedy))) if verdict.remedy else ""
         rows.append(
             element(
                 "tr",

@@ -36,6 +36,13 @@ def element(name: str, *children: str, **attributes: str | float | None) -> Mark
     return Markup(f"<{name}{told}/>" if closed else f"<{name}{told}>{inside}</{name}>")
 
 
+def advice(words: str) -> Markup:
+    """Return words in which a flag is not broken over two lines."""
+    parts = words.split(" ")
+    kept = (element("span", one, class_="flag") if one.startswith("--") else one for one in parts)
+    return Markup(" ".join(map(text, kept)))
+
+
 def joined(*parts: str) -> Markup:
     """Return parts one behind the other."""
     return Markup("".join(map(text, parts)))

@@ -9,7 +9,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP
 from vllm_watch.reports.excerpt import LogLine
-from vllm_watch.reports.markup import Markup, element
+from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.nextstart import Change, next_start
 from vllm_watch.reports.nextstarttext import line_notes
 from vllm_watch.reports.plot import Axis
@@ -46,11 +46,12 @@ def _finding(told: FindingWords, axis: Axis | None, evidence: Evidence) -> Marku
     )
     remedy: Markup | str = ""
     if finding.remedy or finding.flags:
-        flags = [element("code", flag) for flag in finding.flags]
-        more = [part for flag in flags for part in (" ", flag)]
+        more = [part for flag in finding.flags for part in (" ", element("code", flag))]
         words = {word for flag in finding.flags for word in flag.split() if word != DROP}
         plain = all(word in finding.remedy for word in words)
-        remedy = element("p", "→ ", finding.remedy, *(() if plain else more), class_="remedy")
+        remedy = element(
+            "p", "→ ", advice(finding.remedy), *(() if plain else more), class_="remedy"
+        )
     costs = "; ".join(cost.partition(": ")[2] or cost for cost in finding.costs)
     rows = [
         ("because", finding.formula),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import tzinfo
 
 from vllm_watch.core.figures import UNKNOWN, duration, percent, rate, short_time
-from vllm_watch.reports.markup import Markup, element
+from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.summary import Figures, RunSummary
 from vllm_watch.reports.summarywords import headline
 from vllm_watch.reports.verdict import Verdict, state_glyph
@@ -15,7 +15,9 @@ from vllm_watch.reports.verdict import Verdict, state_glyph
 def verdict_line(verdict: Verdict) -> Markup:
     """Return the line that is read first."""
     words = f"{verdict.words}: {verdict.figures}" if verdict.figures else verdict.words
-    remedy = element("span", "→ ", verdict.remedy, class_="remedy") if verdict.remedy else ""
+    remedy = (
+        element("span", "→ ", advice(verdict.remedy), class_="remedy") if verdict.remedy else ""
+    )
     aside = element("span", verdict.aside, class_="aside") if verdict.aside else ""
     return element(
         "p",
