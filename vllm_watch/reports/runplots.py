@@ -113,7 +113,9 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
         return
     columns = np.array(sorted(rows, key=lambda row: row[0])).T
     known = Frame(columns[0], {"answered": columns[1], "failed": columns[2]})
-    rates = drawn(known, silence)
+    # Within a stretch the rate is known, however long it is.
+    longest = max((stretch.end - stretch.begin for stretch in stretches), default=0.0)
+    rates = drawn(known, max(silence, longest + 1.0))
     yield Plot(
         "Answers", "req/s", "stack", rates.times,
         (
