@@ -253,6 +253,15 @@ def test_the_ribbon_tells_what_it_was_when(tmp_path: Path, capsys: Output) -> No
     assert when["dead"] == pytest.approx(150, abs=1)
 
 
+def test_engines_are_counted_together(tmp_path: Path, capsys: Output) -> None:
+    text, page = page_of(capsys, tmp_path, log_of("cpu_two_engines"))
+    words = " ".join(page.words)
+    assert "most running 12 of 64" in " ".join(words.split())  # 32 each
+    assert "limit 64" in chart(text, "Requests")
+    assert "Few prefix cache hits: 0 % (engines 0, 1)" in words
+    assert "more" not in text[text.index('class="verdict') : text.index('class="tiles"')]
+
+
 def test_earlier_runs_are_folded_up(tmp_path: Path, capsys: Output) -> None:
     log = tmp_path / "vllm_M_port8000_realtime.log"
     dead = log_of("h100_saturated_then_killed").read_text()

@@ -71,8 +71,7 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
         generation = figures["generation_tps"]
         yield "tok/s while busy", rate(_busy(generation)), _most(rate, generation)
         running, waiting = figures["running"], figures["waiting"]
-        limit = summary.config.get("max_num_seqs")
-        yield "most running", _whole(running), f"of {limit:,}" if isinstance(limit, int) else ""
+        yield "most running", _whole(running), _limit(summary)
         mean = f"mean {waiting.mean:,.0f}" if waiting and waiting.max else ""
         yield "most waiting", _whole(waiting), mean
         usage, hits = figures["kv_cache_usage"], figures["prefix_cache_hit_rate"]
@@ -90,6 +89,12 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
         yield "answered", f"{good:,}", f"{bad:,} errors" if bad else "no errors"
     if summary.ready_after is not None:
         yield "ready after", duration(summary.ready_after), ""
+
+
+def _limit(summary: RunSummary) -> str:
+    """Return how many may run, in all engines together."""
+    most = summary.config.get("max_num_seqs")
+    return f"of {most * max(1, len(summary.engines)):,}" if isinstance(most, int) else ""
 
 
 def _most(form: Callable[[float | None], str], figures: Figures | None) -> str:

@@ -56,10 +56,9 @@ def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
         return _death(summary, loud, zone)
     if loud:
         worst = loud[0]
-        more = f"+{len(loud) - 1} more" if len(loud) > 1 else ""
         glyph = "✖" if worst.severity == "critical" else "▲"
         when = _when(worst, summary, zone)
-        return Verdict(glyph, worst.severity, f"{worst.title}{when}", _remedy(worst), more)
+        return Verdict(glyph, worst.severity, f"{worst.title}{when}", _remedy(worst), _more(loud))
     return _good(summary, zone)
 
 
@@ -83,9 +82,13 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     else:
         why = f": {_short(state.why)}" if state.why else ""
     remedy = _remedy(advised) if advised is not None else ""
-    if not aside and len(loud) > 1:
-        aside = f"+{len(loud) - 1} more"
-    return Verdict("✖", "critical", f"{when}{why}", remedy, aside)
+    return Verdict("✖", "critical", f"{when}{why}", remedy, aside or _more(loud))
+
+
+def _more(loud: list[Finding]) -> str:
+    """Return how many findings there are beside the worst; those of several engines are one."""
+    others = len({finding.id for finding in loud}) - 1
+    return f"+{others} more" if others > 0 else ""
 
 
 def _until_the_end(loud: list[Finding], end: float | None) -> Iterator[Finding]:
