@@ -235,7 +235,7 @@ def _over_time(reading: Reading, server: Server, run: Run, axis: Axis) -> Iterat
     keys = [
         element("span", element("i", class_=state), WORDS[state], class_="key") for state in states
     ]
-    length = duration(axis.end - axis.begin)
+    length = duration((run.newest_stamp or axis.end) - axis.begin)
     head = element(
         "figcaption", element("b", "Over time"), *keys,
         element("span", "height: tokens generated; colour: what it was", class_="quiet"),

@@ -15,7 +15,8 @@ for (const run of document.querySelectorAll(".run")) {
   const begin = Number(run.dataset.begin), length = Number(run.dataset.length);
   const offset = Number(run.dataset.offset);
   for (const chart of charts) chart.rest = chart.outputs.map((output) => output.textContent);
-  const clock = (seconds) => new Date((begin + offset + seconds) * 1000).toISOString().slice(11, 19);
+  const clock = (seconds) => new Date((begin + offset + seconds) * 1000).toISOString()
+    .slice(length > 86400 ? 5 : 11, 19).replace("T", " ");
   const told = (value) => value === null || value === undefined ? "–"
     : Math.abs(value) >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en-US")
     : value >= 1 ? value.toFixed(1) : String(Number(value.toPrecision(2)));

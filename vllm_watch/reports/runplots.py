@@ -52,7 +52,7 @@ def _of_samples(
             samples.curve("generation_tps", "▲ generation", "primary"),
             samples.curve("prompt_tps", "▼ prompt", "secondary"),
         ),
-        note="" if samples.highs is None else "means; pale: lowest to highest",
+        note="" if samples.highs is None else "pale: lowest to highest",
     )  # fmt: skip
     yield _requests(samples, run)
     yield _kv_cache(samples, health)
