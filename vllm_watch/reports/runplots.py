@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from vllm_watch.core.recordings import ROWS_APART, Table, latency_curve
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
-from vllm_watch.reports.drawn import Drawn, drawn, listed
+from vllm_watch.reports.drawn import CELLS, Drawn, drawn, listed
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 from vllm_watch.reports.plot import Plot
 
@@ -52,7 +53,7 @@ def _of_samples(
             samples.curve("generation_tps", "▲ generation", "primary"),
             samples.curve("prompt_tps", "▼ prompt", "secondary"),
         ),
-        note="" if samples.highs is None else "pale: lowest to highest",
+        note="" if samples.highs is None else "pale: range",
     )  # fmt: skip
     yield _requests(samples, run)
     yield _kv_cache(samples, health)
@@ -107,15 +108,16 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
         if before is not None and stretch.begin - before > silence:
             rows += [(before + 0.5, np.nan, np.nan)]
         told = stretch.answered, stretch.refused + stretch.failed
-        rows += [(stretch.begin, *told), (stretch.end, *told)]
+        # Within a stretch the rate is known, however long it is: no point is far from the next.
+        steps = min(CELLS, math.ceil((stretch.end - stretch.begin) / silence))
+        moments = np.linspace(stretch.begin, stretch.end, max(1, steps) + 1)
+        rows += [(moment, *told) for moment in moments.tolist()]
         before = stretch.end
     if len(rows) < 2:
         return
     columns = np.array(sorted(rows, key=lambda row: row[0])).T
     known = Frame(columns[0], {"answered": columns[1], "failed": columns[2]})
-    # Within a stretch the rate is known, however long it is.
-    longest = max((stretch.end - stretch.begin for stretch in stretches), default=0.0)
-    rates = drawn(known, max(silence, longest + 1.0))
+    rates = drawn(known, silence)
     yield Plot(
         "Answers", "req/s", "stack", rates.times,
         (
