@@ -50,12 +50,14 @@ def runner(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start `run` in a folder of its own; end what is left of it afterwards."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(port: int, *behave: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def run(
+        port: int, *behave: str, options: tuple[str, ...] = (), out: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             words(port, *behave, options=options),
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -89,13 +91,17 @@ Run = Callable[..., "subprocess.Popen[str]"]
 def test_logs_have_the_names_of_the_batch_script_and_events_are_told(
     tmp_path: Path, run: Run, port: int
 ) -> None:
-    process = run(port)
+    told = tmp_path / "told"
+    with told.open("w") as file:
+        process = run(port, out=file.fileno())
     log = log_of(tmp_path, port)
     recording = log.with_suffix(".metrics.jsonl")
     until(lambda: log.exists() and "Engine 000" in log.read_text())
     until(lambda: recording.exists() and recording.read_text().count("\n"))
+    until(lambda: "  ready" in told.read_text())
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=PATIENCE)
+    _, said = process.communicate(timeout=PATIENCE)
+    out = told.read_text()
     assert process.returncode == 0  # the server's own
     assert "Application startup complete" in log.with_suffix(".err").read_text()
     assert "latencies are on" in log.read_text()
