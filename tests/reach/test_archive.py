@@ -111,7 +111,7 @@ def test_a_call_that_broke_off_goes_on(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     archived(capsys, logs, "-o", whole)
 
-    def killed(path: Path, text: str) -> None:
+    def killed(folder: Path, path: Path, text: str) -> None:
         raise KeyboardInterrupt
 
     log = logs / log_of("h100_optimised").name
@@ -120,9 +120,12 @@ def test_a_call_that_broke_off_goes_on(
         with pytest.raises(KeyboardInterrupt):
             archive_here(broken, log)
     assert list((broken / "samples").rglob("*.parquet"))
+    left = broken / archive_module.ASIDE / "half.parquet.1"  # by one that was killed while it wrote
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"PAR1 half")
     assert "4 logs archived" in archived(capsys, logs, "-o", broken)
     assert rows_of(broken) == rows_of(whole)
-    assert not list(broken.rglob("*.part"))
+    assert not list((broken / archive_module.ASIDE).iterdir())
 
 
 def archive_here(folder: Path, log: Path) -> Archived:

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RUNS, SAMPLES, LOGS = "runs", "samples", "logs"
+ASIDE = ".aside"
+"""Folder in which files are written before they take their place."""
 _HEAD = 1 << 16
 """Bytes at a log's beginning by which it is known again under another path."""
 
@@ -93,6 +96,7 @@ def locked(folder: Path) -> Iterator[None]:
             raise ArchiveError(
                 f"{folder}: another `vllm-watch archive` writes into it; wait until it is done"
             ) from None
+        shutil.rmtree(folder / ASIDE, ignore_errors=True)  # what a killed writer has left
         yield
 
 
@@ -146,32 +150,38 @@ def archive_log(
         for server in reading.servers:
             for month, table in sample_tables(server):
                 samples += table.num_rows
-                _write(folder / SAMPLES / f"month={month}" / f"{key}.parquet", table)
-        _write(folder / RUNS / f"{key}.parquet", pa.Table.from_pylist(rows, runs_schema()))
-        _write_text(folder / LOGS / f"{key}.json", json.dumps(asdict(mark)))
+                _write(folder, folder / SAMPLES / f"month={month}" / f"{key}.parquet", table)
+        _write(folder, folder / RUNS / f"{key}.parquet", pa.Table.from_pylist(rows, runs_schema()))
+        _write_text(folder, folder / LOGS / f"{key}.json", json.dumps(asdict(mark)))
     except OSError as error:
         what = error.filename or source
         return Archived(source, trouble=f"{what}: {(error.strerror or str(error)).lower()}")
     return Archived(source, len(rows), samples)
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def _write(folder: Path, path: Path, table: pa.Table) -> None:
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    try:
+    with _aside(folder, path) as aside:
         pq.write_table(table, aside, compression="zstd")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    try:
+def _write_text(folder: Path, path: Path, text: str) -> None:
+    with _aside(folder, path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _aside(folder: Path, path: Path) -> Iterator[Path]:
+    """Give a place to write to; what is there at the end becomes `path`.
+
+    It is outside of the data, so that what a killed writer leaves is never read as a part of them.
+    """
+    for parent in (path.parent, folder / ASIDE):
+        parent.mkdir(parents=True, exist_ok=True)
+    aside = folder / ASIDE / f"{path.name}.{os.getpid()}"
+    try:
+        yield aside
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
