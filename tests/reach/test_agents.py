@@ -19,7 +19,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.records import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.reach.agents import agent_server
-from vllm_watch.reach.answers import LONGEST_LINE, MOST_SAMPLES, Answers
+from vllm_watch.reach.answers import LONGEST_LINE, MOST_SAMPLES, Answers, _bounded_points
 from vllm_watch.reports.following import FollowedServers
 
 DEAD = "Random-Qwen3-1.7B:8003"
@@ -120,6 +120,12 @@ def test_a_question_without_an_answer_is_an_error_that_names_it(
     (told,) = asked([log_of("h100_saturated_then_killed")], [(tool, arguments)])
     assert told.startswith("error: ")
     assert words in told
+
+
+def test_many_points_at_one_moment_are_one() -> None:
+    points, step = _bounded_points([(10.0, 1.0)] * (MOST_SAMPLES + 1), None)
+    assert (points, step) == ([(10.0, 1.0)], 1.0)
+    assert _bounded_points([], 5.0) == ([], 5.0)
 
 
 def test_answers_are_bounded(tmp_path: Path) -> None:

@@ -119,20 +119,14 @@ class Answers:
             run = server.run
             begin, end = self._span(run, since, until, server.tz)
             points = _points(run, metric, begin, end)
-        wanted = step
-        if len(points) > MOST_SAMPLES and step is None:
-            step = (points[-1][0] - points[0][0]) / (MOST_SAMPLES - 1)
-        if step is not None:
-            span = points[-1][0] - points[0][0] if points else 0.0
-            step = max(step, span / (MOST_SAMPLES - 1))
-            points = _means(points, step)
+        points, used = _bounded_points(points, step)
         about = METRIC_BY_NAME[metric]
         return {
             "server": server.name,
             "metric": metric,
             "unit": "0 to 1" if about.kind == "ratio" else about.unit,
-            "step_s": step,
-            "coarser_than_asked": step != wanted,
+            "step_s": used,
+            "coarser_than_asked": used != step,
             "points": [
                 [datetime.fromtimestamp(time, server.tz).isoformat(), round(value, 6)]
                 for time, value in points
@@ -294,6 +288,17 @@ def _rounds(
         else:
             rounds.append((time, [value]))
     return [(time, made_one(metric, values)) for time, values in rounds]
+
+
+def _bounded_points(
+    points: list[tuple[float, float]], step: float | None
+) -> tuple[list[tuple[float, float]], float | None]:
+    """Return at most `MOST_SAMPLES` points and the step between them, None for each stats line."""
+    if step is None and len(points) <= MOST_SAMPLES:
+        return points, None
+    span = points[-1][0] - points[0][0] if points else 0.0
+    used = max(step or 0.0, span / (MOST_SAMPLES - 1)) or 1.0  # all of them at one moment
+    return _means(points, used), used
 
 
 def _means(points: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:

@@ -129,12 +129,7 @@ def _run_summary(
 ) -> RunSummary:
     newest = run is server.run
     tokens = run_tokens(run)
-    engines = tuple(
-        _engine_summary(
-            engine_label(engine), engine_frame(run.series[engine]), tokens[engine], server.tz
-        )
-        for engine in run.engines
-    )
+    engines = _engine_summaries(run, tokens, server.tz)
     known = name_from_fields(server.known, run.config)
     settings = reading.monitor.settings
     gate = TimesGate(settings.times.least_answered, settings.times.least_lines)
@@ -175,6 +170,15 @@ def _run_summary(
         iterations_of(run),
         benchmarks_of(reading.monitor.store.benchmarks, run, known.model, server.tz, gate),
         earlier,
+    )
+
+
+def _engine_summaries(
+    run: Run, tokens: Mapping[int, Tokens], tz: tzinfo
+) -> tuple[EngineSummary, ...]:
+    return tuple(
+        _engine_summary(engine_label(engine), engine_frame(run.series[engine]), tokens[engine], tz)
+        for engine in run.engines
     )
 
 
