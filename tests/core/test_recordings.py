@@ -87,6 +87,13 @@ def test_a_percentile_of_all_lies_among_those_of_each(each: list[Latency]) -> No
         assert min(values) - 1e-5 <= getattr(both, part) <= max(values) + 1e-5
 
 
+def test_the_rounding_of_sums_leads_no_percentile_outside() -> None:
+    steep = Latency(0.0, 5.960464477539063e-08, 53.0, None, 1)
+    both = mixed([steep, Latency(0.75, 1.0, 53.0, None, 1)])
+    assert both is not None
+    assert both.p99 == 53.0
+
+
 def test_a_mean_bounds_a_percentile() -> None:
     assert bound_of(Latency(0.15, 0.285, 0.297, 0.001, 9), "p50") == pytest.approx(0.002)
     assert bound_of(Latency(0.15), "p50") is None

@@ -253,7 +253,15 @@ def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
         level, density, at = level + jump, density + change, seconds
     for _, part in wanted:  # the last one, but for the rounding of sums
         found[part] = round(at, 6)
-    return found
+    return {part: _within(value, part, latencies) for part, value in found.items()}
+
+
+def _within(value: float | None, part: str, latencies: list[Latency]) -> float | None:
+    """Return a percentile of all, held among those of each: sums lose digits on the way."""
+    if value is None:
+        return None
+    each: list[float] = [getattr(latency, part) for latency in latencies]
+    return min(max(value, min(each)), max(each))
 
 
 _ROUNDING = 1e-9
