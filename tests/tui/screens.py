@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC
 from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
 
 from tests.logs import at, log_of, read
 from vllm_watch.config import ReplaySettings, Settings, TimeSettings
@@ -13,14 +16,19 @@ from vllm_watch.core.records import Batch
 from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.viewmaker import make_view
+from vllm_watch.tui.widgets.fleet import Fleet
 
 NOON = at("12:00:00")
 """Where the wall clock of tests stands."""
 
 SETTINGS = Settings(time=TimeSettings(display_tz="UTC"), replay=ReplaySettings(speed=20.0))
+
+MOST_TURNS = 2_000
+"""Turns of the event loop that something may take; it fails after them, it never waits for time."""
 
 
 class Wall:
@@ -66,3 +74,29 @@ def replay_app(
         wall=wall or Wall(),
         targets=targets,
     )
+
+
+async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
+    """Let the event loop turn until something is true: the only way tests wait for the screen."""
+    for _ in range(MOST_TURNS):
+        if true():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it did not come about")
+
+
+def drawn(app: VllmWatch) -> bool:
+    """Tell whether the dashboard has its panes and has drawn a view."""
+    return any(fleet.view is not None for fleet in app.screen.query(Fleet))
+
+
+async def all_read(pilot: Pilot[Any]) -> None:
+    """Wait until everything is read and drawn, then draw what the standing clock shows."""
+    app = pilot.app
+    assert isinstance(app, VllmWatch)
+    await app.workers.wait_for_complete()
+    await until(pilot, lambda: app.timeline.ready and drawn(app))
+    screen = app.screen
+    assert isinstance(screen, Dashboard)
+    screen.draw()
+    await pilot.pause()

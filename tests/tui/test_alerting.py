@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from tests.actions.alerts import program
 from tests.logs import at, formats, log_of
-from tests.tui.screens import SETTINGS, Wall, replay_app
-from tests.tui.test_app import dashboard, running, shown, until
+from tests.tui.screens import SETTINGS, Wall, replay_app, until
+from tests.tui.test_app import dashboard, running, shown
 from vllm_watch.config.sections import AlertSettings
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.tui.app import VllmWatch

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 
 from tests.logs import FIXTURES, at, formats, log_of
-from tests.tui.screens import SETTINGS, Wall, replay_app
+from tests.tui.screens import SETTINGS, Wall, all_read, drawn, replay_app, until
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.sources.wakeups import StopEvent
@@ -31,32 +31,14 @@ from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 KILLED, OPTIMISED = log_of("h100_saturated_then_killed"), log_of("h100_optimised")
 TWO_ENGINES = log_of("cpu_two_engines")
-MOST_TURNS = 400
-"""Turns of the event loop that something may take; it fails after them, it never waits for time."""
 
 
 @asynccontextmanager
 async def running(app: VllmWatch, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Pilot[int]]:
     """Run a replay until all is read and drawn."""
     async with app.run_test(size=size, notifications=True) as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        await until(pilot, lambda: app.timeline.ready and drawn(app))
-        dashboard(app).draw()
-        await pilot.pause()
+        await all_read(pilot)
         yield pilot
-
-
-async def until(pilot: Pilot[int], true: Callable[[], bool]) -> None:
-    for _ in range(MOST_TURNS):
-        if true():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not come about")
-
-
-def drawn(app: VllmWatch) -> bool:
-    return any(fleet.view is not None for fleet in app.screen.query(Fleet))
 
 
 def dashboard(app: VllmWatch) -> Dashboard:
@@ -124,8 +106,7 @@ async def test_help_shows_every_key_and_closes() -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         await pilot.press("escape")
-        await pilot.pause()
-        assert isinstance(app.screen, Dashboard)
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
 
 
 async def test_space_pauses_and_goes_on() -> None:
@@ -245,7 +226,7 @@ async def test_arrows_and_clicks_select() -> None:
         await pilot.press("k")
         assert view(app).selected == 0
         await pilot.click(Fleet, offset=(10, 2))
-        await pilot.pause()
+        await until(pilot, lambda: view(app).selected == 1)
         row = view(app).selected_row
         assert row is not None
         assert row.source != first

@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.logs import log_of
-from tests.tui.screens import replay_app
+from tests.tui.screens import all_read, replay_app, until
 from vllm_watch.health.calculators import CALCULATORS, Field
 from vllm_watch.health.jobs import Targets
 from vllm_watch.tui.app import VllmWatch
@@ -19,7 +19,6 @@ from vllm_watch.tui.screens.calculators import (
     shown,
     typed,
 )
-from vllm_watch.tui.screens.dashboard import Dashboard
 
 SIZES = [(120, 40), (80, 24), (40, 10)]
 
@@ -30,14 +29,9 @@ def app_of(capture: str, clock: str, targets: Targets | None = None) -> VllmWatc
 
 async def opened(pilot: Pilot[Any]) -> CalculatorScreen:
     """Wait until all is read, then open the calculators."""
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
-    dashboard = pilot.app.screen
-    assert isinstance(dashboard, Dashboard)
-    dashboard.draw()  # its clock stands: nothing else draws what was read last
-    await pilot.pause()
+    await all_read(pilot)
     await pilot.press("n")
-    await pilot.pause()
+    await until(pilot, lambda: isinstance(pilot.app.screen, CalculatorScreen))
     screen = pilot.app.screen
     assert isinstance(screen, CalculatorScreen)
     return screen
@@ -64,18 +58,18 @@ async def test_prefilled_changed_and_copied(size: tuple[int, int]) -> None:
         batch = block(screen, "batch")
         assert batch.answer.flag == "--max-num-seqs 256"  # 8 × 60 ÷ 1.2 = 400
         field(screen, "batch", "kv_cache_usage").value = "3.9"
-        await pilot.pause()
+        await until(pilot, lambda: batch.answer.flag != "--max-num-seqs 256")
         assert batch.answer.flag == "--max-num-seqs 64"  # 8 × 60 ÷ 3.9 = 123
         field(screen, "batch", "target_kv").focus()
-        await pilot.pause()
-        assert batch.region.overlaps(screen.region)  # scrolled to where the cursor is
+        await until(
+            pilot, lambda: batch.region.overlaps(screen.region)
+        )  # scrolled to where the cursor is
         await pilot.press("y")
         assert app.clipboard == "--max-num-seqs 64"
         await pilot.press("r")
-        await pilot.pause()
-        assert field(screen, "batch", "kv_cache_usage").value == "1.2"
+        await until(pilot, lambda: field(screen, "batch", "kv_cache_usage").value == "1.2")
         await pilot.press("escape")
-        assert not isinstance(app.screen, CalculatorScreen)
+        await until(pilot, lambda: not isinstance(app.screen, CalculatorScreen))
 
 
 async def test_an_unknown_input_is_said_and_can_be_typed() -> None:

@@ -10,8 +10,8 @@ import pytest
 from textual.geometry import Region
 
 from tests.logs import FIXTURES, at, log_of
-from tests.tui.screens import Wall, monitor_of, view_at
-from tests.tui.test_app import dashboard, live, until, view
+from tests.tui.screens import Wall, monitor_of, until, view_at
+from tests.tui.test_app import dashboard, live, view
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.recent import RecentHealth

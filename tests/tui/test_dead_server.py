@@ -10,8 +10,8 @@ import pytest
 from textual import events
 
 from tests.logs import at, log_of
-from tests.tui.screens import SETTINGS, monitor_of, replay_app, view_at
-from tests.tui.test_app import running, until
+from tests.tui.screens import SETTINGS, monitor_of, replay_app, until, view_at
+from tests.tui.test_app import running
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.core.startup import phases_of
 from vllm_watch.health.monitor import Monitor

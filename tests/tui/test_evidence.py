@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
 
 from tests.logs import at, log_of
-from tests.tui.screens import monitor_of, replay_app
+from tests.tui.screens import all_read, monitor_of, replay_app, until
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Store
 from vllm_watch.health.findings import Finding
@@ -31,19 +32,10 @@ def finding(since: float | None, until: float | None = None, **more: str) -> Fin
     return replace(plain, **{"metric": "kv_cache_usage", **more})  # type: ignore[arg-type]
 
 
-async def read_all(pilot: Pilot[Any]) -> None:
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
-    screen = pilot.app.screen
-    assert isinstance(screen, Dashboard)
-    screen.draw()
-    await pilot.pause()
-
-
 async def opened(pilot: Pilot[Any], *keys: str) -> EvidenceScreen:
-    await read_all(pilot)
+    await all_read(pilot)
     await pilot.press("f", *keys, "enter")
-    await pilot.pause()
+    await until(pilot, lambda: isinstance(pilot.app.screen, EvidenceScreen))
     await pilot.app.workers.wait_for_complete()
     await pilot.pause()
     screen = pilot.app.screen
@@ -51,7 +43,7 @@ async def opened(pilot: Pilot[Any], *keys: str) -> EvidenceScreen:
     return screen
 
 
-def text_of(screen: EvidenceScreen, where: str) -> str:
+def text_of(screen: Screen[Any], where: str) -> str:
     return "\n".join(str(one.render()) for one in screen.query(where).results(Static))
 
 
@@ -70,8 +62,8 @@ async def test_enter_on_a_finding_shows_its_evidence(size: tuple[int, int]) -> N
         # What is to come is not told.
         assert "08:51:21" not in lines
         await pilot.press("escape")
-        assert isinstance(app.screen, Dashboard)
-        assert isinstance(app.focused, Findings)
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+        await until(pilot, lambda: isinstance(app.focused, Findings))
 
 
 async def test_the_cursor_goes_through_the_list_and_back_out() -> None:
@@ -80,22 +72,21 @@ async def test_the_cursor_goes_through_the_list_and_back_out() -> None:
         screen = await opened(pilot, "down")
         assert "Few prefix cache hits" in text_of(screen, ".words")
         await pilot.press("escape", "down", "enter")
-        await pilot.pause()
-        assert isinstance(app.screen, EvidenceScreen)
-        assert "CUDA graphs are off" in text_of(app.screen, ".words")
-        await pilot.press("escape", "escape")
-        await pilot.pause()
-        assert not isinstance(app.focused, Findings)
+        await until(pilot, lambda: "CUDA graphs are off" in text_of(app.screen, ".words"))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.focused, Findings))
+        assert isinstance(app.screen, Dashboard)
 
 
 async def test_a_click_opens_the_finding_too() -> None:
     app = replay_app(log_of(SATURATED), start="2026-11-23 08:51:17")
     async with app.run_test(size=(120, 40)) as pilot:
-        await read_all(pilot)
+        await all_read(pilot)
         # Below the head: three lines a finding.
         await pilot.click("#findings", offset=(10, 2 + 3))
-        await pilot.pause()
-        assert isinstance(app.screen, EvidenceScreen)
+        await until(pilot, lambda: isinstance(app.screen, EvidenceScreen))
         assert "Few prefix cache hits" in text_of(app.screen, ".words")
 
 
@@ -105,7 +96,7 @@ async def test_a_file_that_is_gone_is_said(tmp_path: Path) -> None:
     (tmp_path / "capture.toml").write_text('year = 2026\ntz = "UTC"\n')
     app = replay_app(log, start="2026-11-23 08:51:17")
     async with app.run_test(size=(80, 24)) as pilot:
-        await read_all(pilot)
+        await all_read(pilot)
         log.unlink()
         screen = await opened(pilot)
         assert text_of(screen, "#evidence-lines") == (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from tests.tui.test_app import dashboard, replay, running, shown, until
+from tests.tui.screens import until
+from tests.tui.test_app import dashboard, replay, running, shown
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.logs import at, log_of
-from tests.tui.screens import replay_app
-from tests.tui.test_app import dashboard, running, until
+from tests.tui.screens import replay_app, until
+from tests.tui.test_app import dashboard, running
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.log import LogLines, LogScreen

@@ -8,7 +8,7 @@ import pytest
 from textual import events
 
 from tests.logs import log_of
-from tests.tui.screens import replay_app
+from tests.tui.screens import all_read, replay_app, until
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.widgets.fleet import Fleet
@@ -29,17 +29,16 @@ def post(app: VllmWatch, *keys: str) -> None:
 async def test_escape_closes_what_is_open_and_no_more(opens: str) -> None:
     app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:52:00")
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause()
+        await all_read(pilot)
         await pilot.press(*opens.split())
-        await pilot.pause()
+        await until(pilot, lambda: not isinstance(app.screen, Dashboard))
         above = app.screen
-        assert not isinstance(above, Dashboard)
-        # The screen itself is told to close three times, as keys in its queue do.
+        # The screen itself is told to close three times, as keys in its queue do. The keys are
+        # still on their way when the app closes: they must not end it with an error.
         for _ in range(3):
             above.dismiss(None)
         post(app, "escape", "escape", "escape")
-        await pilot.pause()
-        assert isinstance(app.screen, Dashboard)
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
 
 
 async def test_pages_of_a_list_that_is_not_laid_out_yet() -> None:
@@ -60,8 +59,7 @@ async def test_keys_that_come_before_the_panes_do_nothing() -> None:
         for key in ("findings", "filter", "go_to", "clear_filter", "page", "log", "cursor"):
             assert early.check_action(key, ()) is False
         early.draw()
-        await pilot.pause()
-        assert dashboard_of(app).check_action("findings", ()) is True
+        await until(pilot, lambda: dashboard_of(app).check_action("findings", ()) is True)
 
 
 def dashboard_of(app: VllmWatch) -> Dashboard:

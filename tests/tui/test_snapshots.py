@@ -7,8 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.logs import FIXTURES
-from tests.tui.screens import replay_app
-from vllm_watch.tui.screens.dashboard import Dashboard
+from tests.tui.screens import all_read, replay_app
 
 Compare = Callable[..., bool]
 
@@ -17,16 +16,6 @@ Compare = Callable[..., bool]
 def relative_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in the folder of captures: the card shows paths, and these are the same everywhere."""
     monkeypatch.chdir(FIXTURES)
-
-
-async def all_read(pilot: Pilot[Any]) -> None:
-    """Wait until everything is read, then draw what the standing clock shows."""
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
-    screen = pilot.app.screen
-    assert isinstance(screen, Dashboard)
-    screen.draw()
-    await pilot.pause()
 
 
 def compare(

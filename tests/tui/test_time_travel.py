@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.logs import at, log_of
-from tests.tui.screens import Wall
+from tests.tui.screens import Wall, until
 from tests.tui.test_app import replay, running, shown, view
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.charts.panel import plot_place
@@ -78,7 +78,7 @@ async def test_a_span_that_is_marked_fills_the_charts() -> None:
         end = await point(pilot, "#chart-kv", at("08:51:11"))
         await pilot.mouse_down("#chart-kv", offset=begin)
         await pilot.mouse_up("#chart-kv", offset=end)
-        await pilot.pause()
+        await until(pilot, lambda: app.timeline.fitted is False)
         start, stop = app.timeline.window()
         assert abs(start - at("08:50:31")) < 4
         assert abs(stop - at("08:51:11")) < 4
@@ -124,15 +124,14 @@ async def test_g_goes_to_a_typed_time(typed: str, clock: str) -> None:
     async with running(app) as pilot:
         await pilot.press("g", *typed)
         await pilot.press("enter")
-        await pilot.pause()
-        assert app.timeline.moment() == at(clock)
+        await until(pilot, lambda: app.timeline.moment() == at(clock))
 
 
 async def test_what_is_no_time_is_said_and_can_be_left() -> None:
     app = replay("08:51:20")
     async with running(app) as pilot:
         await pilot.press("g", *"noon", "enter")
-        await pilot.pause()
+        await until(pilot, lambda: len(app._notifications) > 0)
         assert any("is no time" in notice.message for notice in app._notifications)
         assert app.timeline.moment() == at("08:51:20")
         await pilot.press("escape")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App
 from textual.binding import Binding
 from textual.theme import ThemeProvider
@@ -96,6 +96,11 @@ class VllmWatch(App[int]):
         if self.timeline.mode == "live":  # what a replay shows is long past
             self.set_interval(LOOK_SECONDS, self.alerting.look)
         self._read()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Pass an event on, unless a key or the mouse comes while the app closes its screens."""
+        if self.screen_stack or not isinstance(event, events.InputEvent):
+            await super().on_event(event)
 
     def search_themes(self) -> None:
         """Show the themes to choose from."""
