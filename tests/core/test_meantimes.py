@@ -64,12 +64,13 @@ def test_two_engines_are_added_up() -> None:
 @pytest.mark.parametrize(
     ("lines", "answered", "why"),
     [
-        (9, 500, "9 of the 10 stats lines needed"),
-        (12, 0, "0 of the 30 answered requests needed"),
-        (12, 31, "27 of the 30 answered requests needed"),  # 4 are in flight
+        (9, 500, "only 9 stats lines; 10 are needed"),
+        (12, 0, "only 0 requests answered; 30 are needed"),
+        (12, 31, "31 requests answered, the 4 still under way perhaps among them: "
+                 "fewer than the 30 needed are surely over"),
         (12, 34, ""),
     ],
-)
+)  # fmt: skip
 def test_the_gate(lines: int, answered: int, why: str) -> None:
     run = run_of([(10.0 * i, 4, 0, 40.0) for i in range(lines)], {10.0: answered})
     times, told = run_times(run)
@@ -86,7 +87,7 @@ def test_streams_that_have_only_begun_give_no_number() -> None:
 def test_refused_requests_are_not_answered_ones() -> None:
     run = run_of([(10.0 * i, 1, 0, 10.0) for i in range(1, 20)], {})
     run.add_requests(Requests(15.0, {"400": 300, "500": 300}, 0))
-    assert run_times(run)[1] == "0 of the 30 answered requests needed"
+    assert run_times(run)[1] == "only 0 requests answered; 30 are needed"
 
 
 def test_a_window_tells_of_its_own_lines() -> None:

@@ -23,6 +23,7 @@ from vllm_watch.health.told import Interval, joined, split
 from vllm_watch.reports.reading import Reading
 
 CAPTURES = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())
+TP2 = "vllm_Random-Qwen3-1.7B_port8011_realtime.log"
 COSTLY = {"max-num-seqs", "max-num-batched-tokens", "gpu-memory-utilization", "kv-cache-dtype"}
 
 
@@ -163,3 +164,13 @@ def test_noise_is_no_rise_and_a_rise_is() -> None:
     assert rise([value + at for at, value in enumerate(noise)]) == pytest.approx(0.8, abs=0.15)
     assert rise([10.0, 9.0, 8.0, 7.0, 6.0, 5.0]) == 0.0
     assert rise([10.0, 12.0]) == pytest.approx(0.2)
+
+
+def test_room_that_two_rules_see_in_turn_is_one_finding() -> None:
+    """The recording runs 200 at once at 9 % of the cache, later 12: room all the while."""
+    found = of(reader()(FIXTURES.parent / "recordings/h100x2_tp2" / TP2))
+    (room,) = [one for one in found if one.word == "room"]
+    assert room.id == "kv-cache-low"
+    assert [one.id for one in room.explains] == ["client-too-slow"]
+    assert len(room.spans) == 1
+    assert room.until == room.explains[0].until

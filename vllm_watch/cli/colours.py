@@ -20,6 +20,7 @@ _CODES = {
     "ready": "32",
     "idle": "32",
     "busy": "32",
+    "good": "32",
     "title": "1",
     "dim": "2",
 }

@@ -148,11 +148,15 @@ def mean_times(
     gate = gate or TimesGate()
     times, lines, answered = evidence.over(start, end)
     if lines < gate.lines:
-        return None, f"{lines} of the {gate.lines} stats lines needed"
+        return None, f"only {_counted(lines, 'stats line')}; {gate.lines} are needed"
     # A stream's access line is written at its start: what is in flight may be counted already.
-    finished = answered - evidence.in_flight_at(end)
-    if times is None or finished < gate.answered:
-        return None, f"{max(0, round(finished))} of the {gate.answered} answered requests needed"
+    in_flight = evidence.in_flight_at(end)
+    if times is None or answered - in_flight < gate.answered:
+        told = f"{_counted(round(answered), 'request')} answered"
+        if not answered or not in_flight:
+            return None, f"only {told}; {gate.answered} are needed"
+        way = f"the {round(in_flight):,} still under way perhaps among them"
+        return None, f"{told}, {way}: fewer than the {gate.answered} needed are surely over"
     return times, ""
 
 
@@ -235,6 +239,10 @@ def _engine_rows(engine: int, series: Series) -> list[_Row]:
         in_flight = waiting[index] + running[index]
         rows.append((time, engine, sums[0], sums[1], made[index], in_flight))
     return rows
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _difference(sums: tuple[float, ...], first: int, last: int) -> float:

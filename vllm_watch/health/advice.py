@@ -108,7 +108,8 @@ def _what_fits(at: Situation) -> Advice | None:
     return Advice(
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
-        f"{level} × {running:.0f} running ÷ {usage * 100:.1f} % = {seen:.1f} → {number}",
+        f"with contexts as long as here: {level} × {running:.0f} running ÷ {usage * 100:.1f} % "
+        f"= {seen:.1f} → {number}",
         f"KV cache at {level} at most; what comes beyond waits instead of being put back",
     )
 
@@ -194,7 +195,7 @@ def room(at: Situation) -> Advice | None:
         return None
     return Advice(
         "nothing: contexts grew later",
-        formula=f"no more than {now[0] * 1.2:.0f} requests filled {percent(later)} of the cache",
+        formula=f"later in this run about as many requests filled {percent(later)} of the cache",
     )
 
 

@@ -100,6 +100,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     if "kv_override" in case.facts:
         words["kv_override"] = f"{case.facts['kv_override']:.0f}"
     reasons = refusals_of(run, time) if rule.scope == "answers" else []
+    words["of_answered"] = _of_answered(values)
     words["reasons"] = "".join(f"; {refusal_words(one, run.config)}" for one in reasons[:3])
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
@@ -125,10 +126,11 @@ def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool
     """
     time = span.fired if span.until is None else span.until
     words = Words(span_words(case, span, time))
+    what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{span.rule.word}: too few prompts to judge",
-        "idle": f"{span.rule.word}: over, nothing runs",
+        "few prompts": f"{what}: no longer judged, hardly any prompt comes in",
+        "idle": f"{what}: over, nothing runs any more",
     }
     goes_on = next(
         (
@@ -163,6 +165,17 @@ def _running(series: Series, time: float) -> float:
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
     """Return an alert as the finding that it was when it fired, `beside` the others."""
     return alert_finding(case, span, span.fired, beside)
+
+
+def _of_answered(values: Mapping[str, float]) -> str:
+    """Return how many requests failed and were refused; of these only what there was."""
+    counts = {"failed": values.get("failed", 0.0), "were refused": values.get("refused", 0.0)}
+    told = [f"{number:,.0f} {how}" for how, number in counts.items() if number]
+    if not told:
+        return f"{values.get('answered', 0.0):,.0f} requests answered"
+    first, *more = told
+    number, _, how = first.partition(" ")
+    return ", ".join([f"{number} of {values.get('answered', 0.0):,.0f} requests {how}", *more])
 
 
 def _levels(health: HealthSettings) -> dict[str, str]:

@@ -72,7 +72,49 @@ def findings_told(
     for group, rest in kept:
         finding = _finding(case, group, rest, time)
         found.append(with_explained(finding, below.pop(id(group), ())))
-    return _one_number_each(case, sorted(found, key=lambda one: _rank(case, one, time)))
+    ranked = sorted(found, key=lambda one: _rank(case, one, time))
+    return _one_number_each(
+        case, sorted(_of_one_word(case, ranked), key=lambda one: _rank(case, one, time))
+    )
+
+
+def _of_one_word(case: Case, ranked: Sequence[Finding]) -> list[Finding]:
+    """Return findings, those of one word as one where either explains the other at times.
+
+    It is one trouble that two rules see: the worse one, of equals the one that lasted longer, has
+    the time of both and the other one nested under it.
+    """
+    kept: list[Finding] = []
+    for finding in ranked:
+        for at, other in enumerate(kept):
+            names = finding.id, other.id
+            related = any(set(names) & set(case.book.hides(name)) for name in names)
+            if related and (finding.word, finding.engine) == (other.word, other.engine):
+                kept[at] = _joined(other, finding, case.settings.health.flap_seconds)
+                break
+        else:
+            kept.append(finding)
+    return kept
+
+
+def _joined(first: Finding, second: Finding, pause: float) -> Finding:
+    """Return the first finding with the time of both, the second one nested under it."""
+    known = [
+        (-math.inf if begin is None else begin, math.inf if end is None else end)
+        for one in (first, second)
+        for begin, end in one.lasted
+    ]
+    spans = _spans(joined(known, pause))
+    whole = replace(first, since=spans[0][0], until=spans[-1][1], spans=spans)
+    below = (one for one in second.explains if one.id != first.id)
+    return with_explained(whole, (replace(second, explains=()), *below))
+
+
+def _spans(intervals: Iterable[Interval]) -> tuple[tuple[float | None, float | None], ...]:
+    return tuple(
+        (None if math.isinf(begin) else begin, None if math.isinf(end) else end)
+        for begin, end in intervals
+    )
 
 
 def _groups(case: Case, state: ServerState, time: float, trends: Iterable[Finding]) -> list[_Group]:
@@ -154,10 +196,7 @@ def _taken(
 
 def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) -> Finding:
     """Return a group as one finding for some of its time."""
-    spans = tuple(
-        (None if math.isinf(begin) else begin, None if math.isinf(end) else end)
-        for begin, end in intervals
-    )
+    spans = _spans(intervals)
     if group.spans:
         finding = _of_alerts(case, _within(group.spans, intervals) or group.spans, time)
         settled = group.spans[-1].rule.settled

@@ -19,6 +19,7 @@ from vllm_watch.reports.summarywords import (
     findings_in_words,
     fleet_rows,
     headline,
+    unknown_words,
 )
 from vllm_watch.reports.tabletext import (
     cut,
@@ -28,6 +29,7 @@ from vllm_watch.reports.tabletext import (
     text_table,
     wrapped,
 )
+from vllm_watch.reports.verdict import verdict_of, verdict_words
 
 Paint = Callable[[str, str], str]
 """Colours a text by its role: a state, a severity, `title`, `dim`."""
@@ -55,8 +57,16 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     yield paint("title", title)
     for line in wrapped(printable(headline(summary, zone)), width - 2):
         yield _INDENT + paint(summary.state.name, line)
+    verdict = verdict_of(summary, zone)
+    for number, line in enumerate(wrapped(printable(verdict_words(verdict)), width - 4)):
+        yield _INDENT + ("  " if number else "") + paint(verdict.severity, line)
     for warning in summary.warnings:
         yield from _labelled("doubtful", warning, width, lambda text: paint("warning", text))
+    yield ""
+    for told in findings_in_words(summary.findings, zone):
+        yield from _finding(told, width, paint)
+    if summary.findings:
+        yield ""
     for label, words in facts_of(summary, zone):
         yield from _labelled(label, words, width, str)
     if summary.together.samples:
@@ -67,10 +77,8 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
         yield ""
         yield from _table(ENGINE_HEADS, rows, width, paint)
     yield ""
-    if not summary.findings:
-        yield _INDENT + "no findings"
-    for told in findings_in_words(summary.findings, zone):
-        yield from _finding(told, width, paint)
+    for number, words in enumerate(unknown_words(summary)):
+        yield from _labelled("" if number else "unknown", words, width, str)
     yield ""
 
 
@@ -114,9 +122,12 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     yield ""
     yield markdown(headline(summary, zone))
     yield ""
+    yield f"**{markdown(verdict_words(verdict_of(summary, zone)))}**"
+    yield ""
     for warning in summary.warnings:
         yield f"> doubtful: {markdown(warning)}"
         yield ""
+    yield from _findings_markdown(summary, zone)
     yield from markdown_table(("what", "as the log tells"), facts_of(summary, zone), numbers=False)
     yield ""
     if summary.together.samples:
@@ -126,8 +137,15 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     if rows:
         yield from markdown_table(ENGINE_HEADS, rows)
         yield ""
-    if not summary.findings:
-        yield "No findings."
+    unknown = unknown_words(summary)
+    if unknown:
+        yield "Unknown:"
+        yield ""
+        yield from (f"- {markdown(words)}" for words in unknown)
+        yield ""
+
+
+def _findings_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     for words in findings_in_words(summary.findings, zone):
         finding = words.finding
         head = f"**{finding.severity}: {markdown(words.title)}**, {markdown(words.span)}"
@@ -135,4 +153,5 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
         yield f"- {SHAPES[finding.severity]} {'. '.join(told)}"
         for text in advice_words(words):
             yield f"  - {markdown(text)}"
-    yield ""
+    if summary.findings:
+        yield ""

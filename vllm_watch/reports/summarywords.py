@@ -49,10 +49,14 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
         ("GPUs", " · ".join(gpu_words(gpu) for gpu in summary.recorded.gpus)),
         ("tokens", _tokens(summary)),
         ("cost", _cost(summary)),
-        ("unknown", "; ".join(f"{one.what}: {one.why}" for one in unknowns_of(summary))),
         *(("benchmark", benchmark_words(span, zone)) for span in summary.benchmarks),
     ]
     return [(label, words) for label, words in facts if words]
+
+
+def unknown_words(summary: RunSummary) -> list[str]:
+    """Return what the log does not tell, and why: a line each."""
+    return [f"{one.what}: {one.why}" for one in unknowns_of(summary)]
 
 
 def headline(summary: RunSummary, zone: tzinfo) -> str:
@@ -141,13 +145,18 @@ def advice_words(words: FindingWords) -> list[str]:
     costs = "; ".join(cost.partition(": ")[2] for cost in finding.costs)
     told = [
         f"do: {finding.remedy}" if finding.remedy else "",
-        f"flags: {' '.join(finding.flags)}" if finding.flags else "",
+        f"flags: {' '.join(finding.flags)}" if finding.flags and not _named(finding) else "",
         f"because: {finding.formula}" if finding.formula else "",
         f"expect: {finding.expect}" if finding.expect else "",
         f"cost: {costs}" if costs else "",
-        f"explains: {words.explains}" if words.explains else "",
+        f"with it: {words.explains}" if words.explains else "",
     ]
     return [text for text in told if text]
+
+
+def _named(finding: Finding) -> bool:
+    """Tell whether the remedy names every flag itself."""
+    return all(flag.split()[0] in finding.remedy for flag in finding.flags)
 
 
 def _in_words(alike: Sequence[Finding], zone: tzinfo) -> FindingWords:
@@ -158,9 +167,12 @@ def _in_words(alike: Sequence[Finding], zone: tzinfo) -> FindingWords:
         noun = "engine" if len(engines) == 1 else "engines"
         title += f" ({noun} {', '.join(map(str, engines))})"
     names: dict[str, str] = {}
-    for one in (one for finding in alike for one in finding.explains):
+    below = [one for finding in alike for one in finding.explains]
+    loud = [one for one in below if one.severity != "note"]
+    for one in loud or below:
         what = one.title.partition(":")[0]
-        names[what] = max(names.get(what, ""), one.title, key=len)
+        if what != first.title.partition(":")[0]:
+            names[what] = max(names.get(what, ""), one.title, key=len)
     return FindingWords(first, title, _span(alike, zone), "; ".join(names.values()))
 
 

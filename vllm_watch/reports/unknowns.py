@@ -40,7 +40,7 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
         why = "no log has them; `vllm-watch record` keeps them beside it"
         yield Unknown("percentiles of latencies", why)
     if summary.times is None and summary.times_unknown:
-        yield Unknown("mean times of requests", f"the log holds {summary.times_unknown}")
+        yield Unknown("mean times of requests", summary.times_unknown)
     if not summary.recorded.gpus:
         yield Unknown("GPU use, power, heat", "no log has them; `vllm-watch record --gpu` does")
     if summary.requests is None:

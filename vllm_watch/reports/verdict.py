@@ -44,6 +44,14 @@ class Verdict:
     """What a healthy run came to."""
 
 
+def verdict_words(verdict: Verdict) -> str:
+    """Return a verdict as one line of text."""
+    words = f"{verdict.glyph} {verdict.words}"
+    words += f": {verdict.figures}" if verdict.figures else ""
+    words += f" → {verdict.remedy}" if verdict.remedy else ""
+    return words + (f" ({verdict.aside})" if verdict.aside else "")
+
+
 def state_glyph(name: str) -> str:
     """Return the shape of a state."""
     return _GLYPHS.get(name, "○")
