@@ -6,10 +6,11 @@ The object is documented in `docs/schemas/alert.json`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from vllm_watch.actions.transitions import Status
+from vllm_watch.core.dataclass import dataclass
 
 ENVIRONMENT = "VLLM_WATCH_ALERT_"
 """What the names of the variables begin with; [alerts] settings begin with VLLM_WATCH_ALERTS_."""

@@ -6,10 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from vllm_watch.actions.payload import Alert
 from vllm_watch.config.sections import AlertSettings
+from vllm_watch.core.dataclass import dataclass
 
 MOST_WAITING = 100
 """Runs that wait for a thread; beyond that they are left out, and that is told."""

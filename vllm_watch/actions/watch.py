@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from vllm_watch.actions.payload import Alert
 from vllm_watch.actions.silences import Key
 from vllm_watch.actions.transitions import Transition, Transitions
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.naming import printable
 from vllm_watch.core.records import FieldValue
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.recorded import QUANTILES, Latency
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from vllm_watch.beside.histogram import Histogram
+from vllm_watch.core.dataclass import dataclass, field
 
 GAUGES = {
     "vllm:num_requests_running": "running",

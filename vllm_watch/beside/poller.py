@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from vllm_watch.beside.enginerows import EngineRows
 from vllm_watch.beside.fetching import FetchError
 from vllm_watch.beside.page import PageError, read_page
 from vllm_watch.beside.recorder import PageSource
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.recorded import EngineRow
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from vllm_watch.core.dataclass import dataclass
 
 PRESET_FILE = Path(__file__).with_name("presets.toml")
 

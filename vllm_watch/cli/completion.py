@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from vllm_watch.core.dataclass import dataclass
 
 PROGRAM = "vllm-watch"
 SHELLS = ("bash", "zsh", "fish")

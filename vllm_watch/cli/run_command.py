@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -22,6 +21,7 @@ from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.presets_command import size_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vllm_watch.config.kinds import choice, count, positive, ratio
+from vllm_watch.core.dataclass import dataclass
 
 CheckCode = Literal["ok", "warning", "critical", "unknown"]
 
@@ -14,11 +14,11 @@ CheckCode = Literal["ok", "warning", "critical", "unknown"]
 class CheckSettings:
     """[check]: what `check` answers for servers that do nothing wrong and yet do not work."""
 
-    stopped: CheckCode = choice("critical", get_args(CheckCode))  # noqa: RUF009  # a field
+    stopped: CheckCode = choice("critical", get_args(CheckCode))  # a field
     """A server that somebody stopped."""
-    ended: CheckCode = choice("critical", get_args(CheckCode))  # noqa: RUF009  # a field
+    ended: CheckCode = choice("critical", get_args(CheckCode))  # a field
     """A server whose log just ends at work: killed from outside, or lost."""
-    no_stats: CheckCode = choice("unknown", get_args(CheckCode))  # noqa: RUF009  # a field
+    no_stats: CheckCode = choice("unknown", get_args(CheckCode))  # a field
     """A server that writes no stats lines, because they are disabled."""
 
 

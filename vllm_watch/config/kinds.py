@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.zones import parse_zone
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+
+from vllm_watch.core.dataclass import dataclass, field
 
 OVERRIDE = "override"
 """The key under [health] that holds the tables."""

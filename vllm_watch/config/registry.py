@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vllm_watch.config import commandsections, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
+from vllm_watch.core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

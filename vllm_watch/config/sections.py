@@ -6,7 +6,6 @@ are quoted with the guide they come from, as the health rules quote them on the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vllm_watch.config.kinds import (
@@ -22,6 +21,7 @@ from vllm_watch.config.kinds import (
     ratio,
     text,
 )
+from vllm_watch.core.dataclass import dataclass
 
 Notify = Literal["off", "osc9", "osc777", "both"]
 Severity = Literal["note", "warning", "critical"]
@@ -315,13 +315,13 @@ class AlertSettings:
 
     bell: bool = flag(default=True)
     """Ring the terminal's bell when alerts fire."""
-    notify: Notify = choice("off", get_args(Notify))  # noqa: RUF009  # a field
+    notify: Notify = choice("off", get_args(Notify))  # a field
     """Desktop notification by an escape sequence of the terminal: which one it understands."""
     command: tuple[str, ...] = arguments()
     """Program and arguments to run; no shell. Values are in VLLM_WATCH_ALERT_… and on its input."""
     webhook: str | None = optional_address()
     """Address that alerts are posted to as JSON; https, or http to this machine itself."""
-    min_severity: Severity = choice("warning", get_args(Severity))  # noqa: RUF009  # a field
+    min_severity: Severity = choice("warning", get_args(Severity))  # a field
     """The least severity that is told."""
     resolved: bool = flag(default=True)
     """Tell when an alert is over, too (the bell stays silent then)."""

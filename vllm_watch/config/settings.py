@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from vllm_watch.config.sections import (
     WatchSettings,
 )
 from vllm_watch.config.slosection import SloSettings
+from vllm_watch.core.dataclass import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

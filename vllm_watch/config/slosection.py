@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vllm_watch.config.kinds import optional_positive
+from vllm_watch.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
+
+from vllm_watch.core.dataclass import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

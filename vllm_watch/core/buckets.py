@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
+
+from vllm_watch.core.dataclass import dataclass, field
 
 Group = tuple[int, int]
 """First index and the one behind the last of what becomes one bucket."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.states import ServerState
 
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
 from vllm_watch.core.run import Moment, Run
 

@@ -6,8 +6,9 @@ here, so that no two of them can disagree. Names follow vLLM's Prometheus metric
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from vllm_watch.core.dataclass import dataclass
 
 Kind = Literal["rate", "count", "ratio", "length"]
 Total = Literal["sum", "mean", "highest"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import PurePath
+
+from vllm_watch.core.dataclass import dataclass, replace
 
 _REALTIME = re.compile(r"^vllm_(?P<model>.+)_port(?P<port>\d{1,5})(?:_realtime)?$")
 _PORT = re.compile(r":(\d{1,5})(?:/|$)")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import Event
 from vllm_watch.core.states import ServerState
 

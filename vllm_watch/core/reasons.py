@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Moment
 

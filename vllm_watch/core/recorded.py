@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Literal, TypeAlias
+
+from vllm_watch.core.dataclass import dataclass, field
 
 VERSION = 1
 """The version of the rows that this program writes and reads."""

@@ -6,8 +6,8 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, Latency, Recorded
 
 MOST_ROWS = 20_000

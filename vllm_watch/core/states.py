@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import Offline, evidence_at
 from vllm_watch.core.run import Run, Stretch
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from vllm_watch.core.dataclass import dataclass, field, replace
 
 COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
 """What a line tells of its step: prompts taken in and answers generated, requests and tokens."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import TypeAlias
@@ -12,6 +11,7 @@ from typing import TypeAlias
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.recorded import EngineRow, GpuRow

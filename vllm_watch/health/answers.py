@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.traffic import Traffic
 from vllm_watch.health.plan import Plan, Values

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from vllm_watch.core.dataclass import dataclass
 
 GROWTH_LIMIT = 0.10
 """Rise (0…1) of KV usage per request from which on contexts grow ([advice] kv_growth_limit)."""

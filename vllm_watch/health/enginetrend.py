@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop, Usual
 from vllm_watch.health.longcontext import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.rules import SEVERITIES, RuleBook
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.health.memoryadvice import drop_override, more_memory, weights_too_large
 from vllm_watch.health.situation import Advice, Situation
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vllm_watch.config import Settings
 from vllm_watch.core.crashloop import CrashLoop
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 from vllm_watch.health.rules import RuleBook, Severity
 from vllm_watch.health.situation import Situation

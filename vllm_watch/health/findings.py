@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.states import ServerState
 from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.explaining import explained, plain_remedies, rank

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Protocol, TypeVar
+
+from vllm_watch.core.dataclass import replace
 
 DROP = "(drop)"
 """Stands in place of a value where a flag is to be left out: `--enforce-eager (drop)`."""

@@ -10,9 +10,9 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import accumulate
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.core.tokens import token_steps

@@ -15,10 +15,10 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from vllm_watch.core.configuration import Configuration
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server

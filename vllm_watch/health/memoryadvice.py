@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.situation import Advice, Situation
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 
 from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.olderruns import make_room, make_room_of_quiet
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Batch, Looked, Stage

@@ -8,10 +8,10 @@ an order that does not depend on how a log was read. `Rounds` takes one row at a
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import NamedTuple
 
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance

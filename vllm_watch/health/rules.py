@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from vllm_watch.config import AdviceSettings, HealthSettings
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.recorded import SIGNALS
 from vllm_watch.parsing.errors import FormatError

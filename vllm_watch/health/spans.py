@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 

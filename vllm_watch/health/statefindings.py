@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import takewhile
 from typing import Literal
 
 from vllm_watch.core.crashloop import CrashLoop
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
     LAUNCHING,

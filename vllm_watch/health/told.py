@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import Series
 from vllm_watch.core.states import ServerState

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.naming import source_of
 from vllm_watch.core.records import (
     Amendment,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import tzinfo
+
+from vllm_watch.core.dataclass import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

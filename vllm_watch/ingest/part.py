@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from vllm_watch.core.answered import AnsweredTable
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.runs import RunCounter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.recorded import RECORDING
 from vllm_watch.parsing.timestamps import first_and_newest, moment
 from vllm_watch.sources.paths import recordings_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.reasons import DEADLY
 from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.parsing.eventforms import EventForm

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Amendment, Item, Record, Sample, SampleTable
 

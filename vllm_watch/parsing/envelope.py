@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.parsing.text import without_escapes
 
 ANCHOR = re.compile(rb"\.py:\d{1,6}\](?:\x1b\[[0-9;]{0,16}m)? ?")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.records import FieldValue
 from vllm_watch.parsing.dicts import read_dict
 from vllm_watch.parsing.errors import FormatError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.recorded import THROTTLES, GpuRow
 
 _UNIT = re.compile(r"\s*\[([^\]]*)\]\s*$")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.steps import COUNTS, StepTable
 from vllm_watch.parsing.timestamps import StampClock
 

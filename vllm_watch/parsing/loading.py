@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines
 from vllm_watch.parsing.envelope import EnvelopeReader

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from vllm_watch.core.answered import AnsweredTable
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.parsing.timestamps import StampClock
 
 GROUPS = ("stamp", "word", "id")

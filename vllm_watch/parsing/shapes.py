@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.parsing.dull import STAMP_LENGTH, Place
 from vllm_watch.parsing.envelope import EnvelopeReader

@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.parsing.access import AccessCounter, Answer
 
 if TYPE_CHECKING:

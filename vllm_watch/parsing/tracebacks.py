@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.parsing.text import shown
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.parsing.patterns import LazyPattern
 
 MOST_LAYERS = 16

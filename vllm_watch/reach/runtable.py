@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from vllm_watch.config import CompareSettings
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import UNKNOWN, duration, percent, rate
 from vllm_watch.reach.runrows import COLUMNS, FLAGS, LISTS, NUMBERS, WHOLES
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 from vllm_watch.core.benchmark import Benchmark
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, mean_times
 from vllm_watch.core.run import Run
 

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vllm_watch.core.dataclass import dataclass
 
 REPLICATES = 2_000
 """Resamples; the standard error of a standard error is then below 2 %."""

@@ -7,10 +7,10 @@ The line and the figures follow the Monitoring Plugins guidelines: text, `|`, th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.present import Now, Present

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from vllm_watch.config import CompareSettings
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import integrated
 from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vllm_watch.config import CostSettings
+from vllm_watch.core.dataclass import dataclass
 
 _PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 _SECONDS_PER_HOUR = 3600.0

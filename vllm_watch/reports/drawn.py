@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.reports.frames import Frame, Numbers
 from vllm_watch.reports.plot import Curve
 

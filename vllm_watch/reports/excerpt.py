@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.parsing.access import AccessCounter, requests_of
 from vllm_watch.parsing.formats import Formats

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample, SampleTable
 from vllm_watch.reports.pieces import Piece

@@ -12,9 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.ingest import PEEK
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from string import Template
 
 from vllm_watch import __version__
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, duration, percent, rate
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import vllm_watch.beside
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.records import Sample
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import percent, short_time
 from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run

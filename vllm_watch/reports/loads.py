@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.reports.summary import RunSummary
 
 

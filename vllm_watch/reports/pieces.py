@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
 from vllm_watch.core.naming import escaped
 from vllm_watch.core.records import SampleTable

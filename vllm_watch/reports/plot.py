@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import NamedTuple
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.ticks import axis_label, clock_ticks, round_top
 from vllm_watch.reports.markup import Markup, element, joined
 

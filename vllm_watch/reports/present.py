@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.latest import Ratios, latest_values, newest_sample
 from vllm_watch.core.records import Batch
 from vllm_watch.core.store import Server

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.records import Batch
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.recorded import LATENCIES, THROTTLES, Latency
 from vllm_watch.core.recordings import Table, latency_at, mixed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.records import Batch, Event, FieldValue
 from vllm_watch.health.monitor import Monitor
 

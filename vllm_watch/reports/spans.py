@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.records import (
     Batch,

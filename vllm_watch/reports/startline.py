@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.records import Event
 from vllm_watch.core.run import Run
 from vllm_watch.parsing.dicts import names_in

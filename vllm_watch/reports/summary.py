@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 import numpy as np
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, run_times
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import ServerName, name_from_fields

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, short_time
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from vllm_watch.core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from vllm_watch.reports.summary import RunSummary

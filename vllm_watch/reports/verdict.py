@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, duration, percent, rate, short_time
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.summary import RunSummary

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.zones import parse_zone
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from vllm_watch.core.dataclass import dataclass
 
 BLOCK = 1 << 20
 """Bytes per read: large enough that searching, not calling, takes the time."""

@@ -20,8 +20,8 @@ import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.compressed import ArchiveError

@@ -11,8 +11,8 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.sources.filesystems import LOCAL, FileSystems
 
 SETTLED_SECONDS = 1.0

@@ -6,8 +6,8 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.naming import COMMAND
 from vllm_watch.core.recorded import GPU_TABLE, RECORDING
 from vllm_watch.sources.commandwords import command_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.compressed import ArchiveError, ArchiveStream, is_compressed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor

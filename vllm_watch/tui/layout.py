@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from vllm_watch.core.dataclass import dataclass
 
 CHARTS = ("throughput", "kv", "requests", "pace", "prefix", "http")
 """Charts in the order of their importance; the tab key turns to those that have no room."""

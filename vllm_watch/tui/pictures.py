@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.spec import ChartSpec
 from vllm_watch.tui.chartspecs import chart_spec

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.store import Server
 from vllm_watch.health.lives import BUSY, DEAD, IDLE, NOTHING, OVER, SILENT, Stretch, alarms, lives
 from vllm_watch.health.monitor import Monitor

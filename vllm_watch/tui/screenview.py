@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from vllm_watch.actions.silences import Key
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.health.findings import Finding
 from vllm_watch.tui.eventlines import EventLine
 from vllm_watch.tui.facts import Facts

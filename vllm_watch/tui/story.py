@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import groupby
 
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import phases_of
 from vllm_watch.tui.screens.errors import error_text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import Amendment, Batch, Record, Sample
 
 BEGINS_AFTER = 30.0

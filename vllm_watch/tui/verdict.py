@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.reports.verdict import HOW
 from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
 from vllm_watch.tui.screenview import Problem, ScreenView

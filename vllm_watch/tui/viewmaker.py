@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import tzinfo
 from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server

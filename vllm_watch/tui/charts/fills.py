@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH, fade, mixed
 
 if TYPE_CHECKING:

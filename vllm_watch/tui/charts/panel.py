@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, clock_ticks, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.draw import draw_curves

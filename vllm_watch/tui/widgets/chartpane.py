@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
 
 from textual import events
 from textual.strip import Strip
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.tui.charts import ChartSpec, draw_panel, scale_tops
 from vllm_watch.tui.charts.panel import plot_place
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed, time_at

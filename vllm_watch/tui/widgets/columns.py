@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import tzinfo
 from itertools import takewhile
 
@@ -11,6 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui import figures
 from vllm_watch.tui.rows import Row

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from rich.text import Text
 
+from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.health.findings import UNPROVED
 from vllm_watch.tui.figures import DAY, age, clock
 from vllm_watch.tui.screenview import Problem

@@ -1,0 +1,225 @@
+"""`dataclass`, `field` and `replace` of the standard library, quick to declare.
+
+The standard ones write and compile up to eight methods of each class when it is declared, and
+import `inspect` to do so: with a hundred classes that was a third of a `status`. Here a class gets
+ready-made methods, and its constructor is compiled when the first object is made. What a class
+means is the same: `dataclasses.fields`, `asdict` and `replace` take its objects, and type checkers
+see the standard functions.
+
+Only what this project uses is supported: classes with slots and without a base class, whose
+annotations are texts (`from __future__ import annotations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+T = TypeVar("T")
+_ABSENT: Any = object()
+_FEW = 8
+"""The constructor is compiled for this object of a class: most make fewer in a short command."""
+
+
+class _Field:
+    """What `field` was told, as the standard one takes it."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, **told: Any) -> None:
+        self.told = told
+
+
+class _StandardFields:
+    """`__dataclass_fields__` of a class, made by the standard library when somebody asks."""
+
+    __slots__ = ("_annotations", "_given", "_made")
+
+    def __init__(self, annotations: Mapping[str, str], given: Mapping[str, Any]) -> None:
+        self._annotations = annotations
+        self._given = given
+        self._made: dict[str, Any] = {}
+
+    def __get__(self, one: object, cls: type) -> dict[str, Any]:
+        if not self._made:
+            import dataclasses
+
+            fields = {
+                name: dataclasses.field(**value.told) if isinstance(value, _Field) else value
+                for name, value in self._given.items()
+            }
+            twin = type(cls.__name__, (), {**fields, "__annotations__": self._annotations})
+            dataclasses.dataclass(init=False, repr=False, eq=False)(twin)
+            self._made = vars(twin)["__dataclass_fields__"]
+        return self._made
+
+
+def _dataclass(
+    *, slots: bool, frozen: bool = False, eq: bool = True
+) -> Callable[[type[T]], type[T]]:
+    """Return what makes a class with slots for its annotated names and ready-made methods."""
+    assert slots, "a class without slots is none for this helper"
+
+    def declared(cls: type[T]) -> type[T]:
+        inside = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+        annotations = inside.get("__annotations__", {})
+        names = tuple(name for name, kind in annotations.items() if not kind.startswith("ClassVar"))
+        given = {name: inside.pop(name) for name in names if name in inside}
+        inside["__slots__"] = names
+        inside["__match_args__"] = tuple(n for n in names if _told(given, n, "init", True))
+        inside["__dataclass_fields__"] = _StandardFields(
+            {name: annotations[name] for name in names}, given
+        )
+        compared = tuple(n for n in names if _told(given, n, "compare", True)) if eq else ()
+        methods = _methods(compared, frozen=frozen)
+        made: Any = type(cls.__name__, cls.__bases__, {**methods, **inside})
+        made.__init__ = _first_constructor(made, given, frozen=frozen)
+        return cast("type[T]", made)
+
+    return declared
+
+
+def _told(given: Mapping[str, Any], name: str, what: str, otherwise: Any) -> Any:
+    """Return what `field` was told about a name, `otherwise` if nothing."""
+    value = given.get(name)
+    return value.told.get(what, otherwise) if isinstance(value, _Field) else otherwise
+
+
+def _methods(compared: tuple[str, ...], *, frozen: bool) -> dict[str, Any]:
+    """Return the methods of a class: compared by some of its fields, if any."""
+    methods: dict[str, Any] = {"__repr__": _repr}
+    if compared:
+        # Of one name attrgetter gives the bare value; twice the name is a tuple, too.
+        values = attrgetter(*(compared if len(compared) > 1 else compared * 2))
+
+        def equal(self: Any, other: object) -> Any:
+            if other.__class__ is not self.__class__:
+                return NotImplemented
+            return values(self) == values(other)
+
+        methods["__eq__"] = equal
+        methods["__hash__"] = (lambda self: hash(values(self))) if frozen else None
+    return {**methods, **_FROZEN} if frozen else methods
+
+
+@recursive_repr()
+def _repr(self: Any) -> str:
+    shown = [f for f in self.__dataclass_fields__.values() if f.repr]
+    values = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in shown)
+    return f"{type(self).__qualname__}({values})"
+
+
+def _refuse(self: object, name: str, *value: object) -> NoReturn:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"{type(self).__name__}.{name} stays as it is")
+
+
+def _state(self: Any) -> list[object]:
+    return [getattr(self, name) for name in self.__slots__]
+
+
+def _set_state(self: Any, state: list[object]) -> None:
+    for name, value in zip(self.__slots__, state, strict=True):
+        object.__setattr__(self, name, value)
+
+
+_FROZEN = {
+    "__setattr__": _refuse,
+    "__delattr__": _refuse,
+    "__getstate__": _state,  # copies and pickles, which otherwise set attributes
+    "__setstate__": _set_state,
+}
+
+
+def _first_constructor(cls: Any, given: Mapping[str, Any], *, frozen: bool) -> Callable[..., None]:
+    """Return an `__init__` for the first objects, which then has one compiled."""
+    left = _FEW
+
+    def construct(self: Any, *args: Any, **values: Any) -> None:
+        nonlocal left
+        left -= 1
+        filled = _filled(cls, given, args, values) if left > 0 else None
+        if filled is None:  # the compiled one says what is wrong with the arguments, too
+            cls.__init__ = _constructor(cls, given, frozen=frozen)
+            cls.__init__(self, *args, **values)
+            return
+        for name, value in filled.items():
+            object.__setattr__(self, name, value)
+        if hasattr(cls, "__post_init__"):
+            self.__post_init__()
+
+    return construct
+
+
+def _filled(
+    cls: Any, given: Mapping[str, Any], args: tuple[Any, ...], values: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Return the value of each field, None if the arguments do not suit."""
+    taken = dict(zip(cls.__match_args__, args, strict=False)) | values
+    if len(taken) < len(args) + len(values) or not taken.keys() <= set(cls.__match_args__):
+        return None
+    filled: dict[str, Any] = {}
+    for name in cls.__slots__:
+        value = taken[name] if name in taken else _default(given, name)
+        if value is not _ABSENT:
+            filled[name] = value
+        elif name in cls.__match_args__:
+            return None
+    return filled
+
+
+def _default(given: Mapping[str, Any], name: str) -> Any:
+    """Return a field's default, made anew if it has a factory."""
+    factory = _told(given, name, "default_factory", None)
+    if factory:
+        return factory()
+    value = given.get(name, _ABSENT)
+    return value.told.get("default", _ABSENT) if isinstance(value, _Field) else value
+
+
+def _constructor(cls: type, given: Mapping[str, Any], *, frozen: bool) -> Callable[..., None]:
+    """Return a compiled `__init__` of a class."""
+    scope: dict[str, Any] = {"ABSENT": _ABSENT}
+    parameters, steps = ["self"], []
+    for name in vars(cls)["__slots__"]:
+        value = given.get(name, _ABSENT)
+        factory = _told(given, name, "default_factory", None)
+        if isinstance(value, _Field):
+            value = value.told.get("default", _ABSENT)
+        scope[f"make_{name}"], scope[f"default_{name}"] = factory, value
+        scope[f"set_{name}"] = vars(cls)[name].__set__
+        taken = name
+        if not _told(given, name, "init", True):
+            taken = f"make_{name}()" if factory else f"default_{name}"
+            if not factory and value is _ABSENT:
+                continue  # __post_init__ gives it
+        elif factory:
+            parameters.append(f"{name}=ABSENT")
+            taken = f"make_{name}() if {name} is ABSENT else {name}"
+        else:
+            parameters.append(name if value is _ABSENT else f"{name}=default_{name}")
+        steps.append(f"set_{name}(self, {taken})" if frozen else f"self.{name} = {taken}")
+    if hasattr(cls, "__post_init__"):
+        steps.append("self.__post_init__()")
+    body = "\n    ".join(steps or ["pass"])
+    exec(f"def __init__({', '.join(parameters)}):\n    {body}", scope)
+    made: Callable[..., None] = scope["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    return made
+
+
+def _replace(one: T, **changes: Any) -> T:
+    """Return an object like another with some fields changed."""
+    kept = {name: getattr(one, name) for name in type(one).__match_args__}  # type: ignore[attr-defined]
+    return type(one)(**(kept | changes))
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass, field, replace
+else:
+    dataclass, field, replace = _dataclass, _Field, _replace
+
+__all__ = ["dataclass", "field", "replace"]
