@@ -1,3 +1,3 @@
-"""What DESIGN §6 promises, as ratios measured in one run: `python -m benchmarks.NAME`, alone."""
+"""The promised speeds as ratios measured in one run: `python -m benchmarks.NAME`, alone."""
 
 from __future__ import annotations

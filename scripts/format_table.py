@@ -1,4 +1,4 @@
-"""Make the table of docs/formats.md: which format file reads which row of FORMATS.md.
+"""Make the table of docs/formats.md: which format file reads what logs hold.
 
 The rows and an example line of each stand in tests/parsing/format_rows.toml; the built-in formats
 are loaded and asked, so that the table cannot say what is not so. Prints the page; with `--write`
@@ -36,7 +36,7 @@ _HOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 def rows() -> list[dict[str, str]]:
-    """Return the rows of FORMATS.md: section, label and example line of each."""
+    """Return what logs hold: section, label and example line of each."""
     table: dict[str, list[dict[str, str]]] = tomllib.loads(ROWS.read_text(encoding="utf-8"))
     return table["row"]
 
@@ -158,11 +158,11 @@ def _template(table: dict[str, Any], part: str) -> str:
 def table_lines() -> list[str]:
     """Return the lines of the table."""
     reader = Reader()
-    lines = ["| FORMATS.md | row | read by |", "|---|---|---|"]
+    lines = ["| where | what | read by |", "|---|---|---|"]
     for row in rows():
         label = row["label"].replace("|", "\\|")
         reads = reader.of(row["line"], row.get("part", "")).replace("|", "\\|")
-        lines.append(f"| §{row['section']} | {label} | {reads} |")
+        lines.append(f"| {row['section']} | {label} | {reads} |")
     return lines
 
 

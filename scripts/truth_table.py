@@ -81,7 +81,7 @@ def only_run(log: Path) -> Run:
 
 
 def verdict(run: Run, engine: int, metric: str, log: float, truth: float) -> str:
-    """Return `yes`, or by how much the log misses the rule of DESIGN §7."""
+    """Return `yes`, or by how much the log misses the rule of docs/truth.md."""
     series = run.series[engine]
     last = max(rate or 0.0 for rate in series.values(metric, len(series) - 2, len(series)))
     low, high = 0.97 * truth - series.cadence * last, 1.03 * truth + last

@@ -1,4 +1,4 @@
-"""`check`: states to exit codes as DESIGN §3 has them, the plug-in's line, its figures, its JSON."""
+"""`check`: states to exit codes as documented, the plug-in's line, its figures, its JSON."""
 
 from __future__ import annotations
 

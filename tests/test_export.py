@@ -54,7 +54,7 @@ KEYS = [
     "mfu_tflops",
     "mfu_gbps",
 ]
-"""DESIGN §3, word for word."""
+"""The columns that scripts read, word for word."""
 COUNTS = ("running", "waiting")
 LOG = log_of("cpu_clean_stop")
 

@@ -1,4 +1,4 @@
-"""The log against the server's own counters (DESIGN §7), and state and flags against the README."""
+"""The log against the server's own counters, and state and flags against the README."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def counters(capture: str) -> dict[int, dict[str, float]]:
 
 
 def bounds(series: Series, metric: str, counter: float) -> tuple[float, float]:
-    """Return the least and the most that DESIGN §7 allows, to the letter."""
+    """Return the least and the most that the rule of docs/truth.md allows, to the letter."""
     last = max(rate or 0.0 for rate in series.values(metric, 0, len(series))[-2:])
     return 0.97 * counter - series.cadence * last, 1.03 * counter + last
 
@@ -66,7 +66,7 @@ CASES = [
 ]
 MISSES = pytest.mark.xfail(
     raises=AssertionError,
-    reason="the rule of DESIGN §7 is missed: 7 s of work are unwritten after lines of 0 and 54.6",
+    reason="the rule of docs/truth.md is missed: 7 s of work are unwritten after lines of 0 and 54.6",
 )
 
 

@@ -26,7 +26,7 @@ RECORD = [
     "mfu_tflops",
     "mfu_gbps",
 ]
-"""The record of DESIGN §3, in its order."""
+"""The record of an export, in its order."""
 
 
 def test_the_catalogue_is_the_exported_record() -> None:

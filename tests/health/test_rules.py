@@ -67,7 +67,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "queue-long": "warning",
         "queue-short": "note",
         "throughput-near-zero": "critical",
-        # HEALTH §1, severity: §2 a binding limit is a warning, critical from KV 95 %; the client
+        # A binding limit is a warning, critical from KV 95 %; the client
         # is a note; imbalance a warning; §5 are notes.
         "batch-limit-binds": "warning",
         "kv-cache-binds": "warning",
@@ -83,7 +83,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "max-model-len-large": "note",
         "batched-tokens-small": "note",
         "vision-language": "note",
-        # HEALTH §13: what was recorded beside the log.
+        # What was recorded beside the log.
         "slo-ttft": "warning",
         "slo-itl": "warning",
         "slo-queue": "warning",
@@ -93,7 +93,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "gpu-throttled": "warning",
         "gpu-hot": "warning",
         "gpu-memory-full": "warning",
-        # HEALTH §9
+        # What else the log allows to find.
         "nothing-generated": "critical",
         "prefill-binds": "warning",
         "waits-though-free": "warning",

@@ -1,4 +1,4 @@
-"""Every dialect and every sign of FORMATS.md and HEALTH.md, values worked out by hand."""
+"""Every dialect of docs/formats.md and every sign of the health rules, values worked out by hand."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def envelope(line: bytes) -> Envelope | None:
     return READER.read(line[: anchor.end()]) if anchor else None
 
 
-# FORMATS §1: line, then process, level, stamp, file, line number.
+# Line, then process, level, stamp, file, line number.
 FORMS = {
     "no bracket": (
         b"INFO 02-20 18:40:12 metrics.py:455] " + BODY,

@@ -171,7 +171,7 @@ def test_numbers_elsewhere_in_a_body_of_the_same_shape_are_not_mistaken() -> Non
 
 @dataclass(frozen=True)
 class Part:
-    """One part of FORMATS §2, as a text with holes and the metric of each hole."""
+    """One part of the stats line, as a text with holes and the metric of each hole."""
 
     text: str
     metrics: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Latencies of one interval measured exactly, and the line that tells them (DESIGN §9)."""
+"""Latencies of one interval measured exactly, and the line that tells them."""
 
 from __future__ import annotations
 

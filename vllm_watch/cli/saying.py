@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes (DESIGN §3)."""
+"""Exit codes."""
 UNKNOWN = 3
 """Every error of `check`: to a monitoring system 1 and 2 say how a server is."""
 

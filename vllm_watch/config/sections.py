@@ -91,13 +91,17 @@ class HealthSettings:
     """[health]: from which value on something is wrong, and for how long it must be."""
 
     kv_cache_low: float = ratio(0.30)
-    """KV cache usage (0 to 1) below which there is room to batch more. [README, PRESETS, SERVER]"""
+    """KV cache usage (0 to 1) below which there is room to batch more (optimisation guide, presets
+    guide, server guide)."""
     kv_cache_healthy_high: float = ratio(0.70)
-    """KV cache usage (0 to 1) up to which it is healthy; above it is elevated. [README]"""
+    """KV cache usage (0 to 1) up to which it is healthy; above it is elevated (optimisation
+    guide)."""
     kv_cache_high: float = ratio(0.80)
-    """KV cache usage (0 to 1) above which memory may run out: warning. [PRESETS, SERVER]"""
+    """KV cache usage (0 to 1) above which memory may run out: warning (presets guide, server
+    guide)."""
     kv_cache_critical: float = ratio(0.95)
-    """KV cache usage (0 to 1) from which on requests queue without end: critical. [LONG]"""
+    """KV cache usage (0 to 1) from which on requests queue without end: critical (long-context
+    guide)."""
     kv_clear_margin: float = ratio(0.05)
     """KV cache usage (0 to 1) that it must come back past the level before the alert clears."""
     preemption_kv_cache: float = ratio(0.90)
@@ -108,7 +112,8 @@ class HealthSettings:
     preemption_needed: int = count(2)
     """How many of the most recent samples must show preemptions before there is a warning."""
     swings_kv_cache: float = ratio(0.90)
-    """KV cache usage (0 to 1) from which on swinging throughput means over-capacity. [LONG]"""
+    """KV cache usage (0 to 1) from which on swinging throughput means over-capacity (long-context
+    guide)."""
     swings_lines: int = count(12)
     """Stats lines whose throughput is looked at for swings."""
     swings_level: float = ratio(0.15)
@@ -117,9 +122,10 @@ class HealthSettings:
     """Seconds within which an alert that comes back is the same one, counted."""
 
     prefix_cache_low: float = ratio(0.20)
-    """Prefix cache hit rate (0 to 1) below which caching brings nothing: warning. [CHUNK]"""
+    """Prefix cache hit rate (0 to 1) below which caching brings nothing: warning (chunked prefill
+    guide)."""
     prefix_cache_excellent: float = ratio(0.60)
-    """Prefix cache hit rate (0 to 1) from which on it is excellent. [README]"""
+    """Prefix cache hit rate (0 to 1) from which on it is excellent (optimisation guide)."""
     prefix_clear_margin: float = ratio(0.05)
     """Hit rate (0 to 1) that it must come back past the level before the alert clears."""
     prompt_flow_lines: int = count(6)
@@ -132,7 +138,7 @@ class HealthSettings:
     waiting_note: int = count(1)
     """Waiting requests from which on there is a note."""
     waiting_warning: int = count(10)
-    """Waiting requests from which on a queue builds up: warning. [LONG]"""
+    """Waiting requests from which on a queue builds up: warning (long-context guide)."""
     waiting_clear_below: int = count(5)
     """Waiting requests below which that warning clears."""
 
@@ -230,24 +236,29 @@ class AdviceSettings:
     seen_capacity_seconds: float = positive(60.0)
     """Seconds of samples that the capacity seen is the median of."""
     batch_target_kv: float = ratio(0.60)
-    """KV cache usage (0 to 1) that an advised larger batch aims at. [PRESETS]"""
+    """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
-    """Share (0 to 1) of the start-up's capacity that is advised as `--max-num-seqs`. [LONG]"""
+    """Share (0 to 1) of the start-up's capacity that is advised as `--max-num-seqs` (long-context
+    guide)."""
     reduce_share: float = ratio(0.50)
-    """Share (0 to 1) of the present `--max-num-seqs` advised when it is too large. [LONG]"""
+    """Share (0 to 1) of the present `--max-num-seqs` advised when it is too large (long-context
+    guide)."""
     reduce_multiple: int = count(8)
     """An advised smaller `--max-num-seqs` is a multiple of this."""
     reduce_whole_below: int = count(16)
     """Below this an advised smaller `--max-num-seqs` is any whole number."""
 
     gpu_memory_low: float = ratio(0.90)
-    """`--gpu-memory-utilization` (0 to 1) below which to raise it comes first. [PRESETS, LONG]"""
+    """`--gpu-memory-utilization` (0 to 1) below which to raise it comes first (presets guide,
+    long-context guide)."""
     gpu_memory_high: float = ratio(0.95)
-    """`--gpu-memory-utilization` (0 to 1) up to which it is advised. [PRESETS, LONG]"""
+    """`--gpu-memory-utilization` (0 to 1) up to which it is advised (presets guide, long-context
+    guide)."""
     out_of_memory_gpu_memory: float = ratio(0.85)
-    """`--gpu-memory-utilization` (0 to 1) advised after the GPU ran out of memory. [PRESETS]"""
+    """`--gpu-memory-utilization` (0 to 1) advised after the GPU ran out of memory (presets
+    guide)."""
     out_of_memory_batched_tokens: int = count(2048)
-    """`--max-num-batched-tokens` advised after the GPU ran out of memory. [PRESETS]"""
+    """`--max-num-batched-tokens` advised after the GPU ran out of memory (presets guide)."""
 
     weights_share: float = ratio(0.85)
     """Share (0 to 1) of a GPU that the weights take from which on the batch is not to blame."""
@@ -255,33 +266,38 @@ class AdviceSettings:
     prompt_heavy_share: float = ratio(0.50)
     """Share (0 to 1) of prompt tokens among all tokens from which on work is prompt-heavy."""
     model_len_large: int = count(131072)
-    """`--max-model-len` from which on it is looked at whether requests use it. [LONG]"""
+    """`--max-model-len` from which on it is looked at whether requests use it (long-context
+    guide)."""
     model_len_used_low: float = ratio(0.05)
     """Share (0 to 1) of `--max-model-len` that requests must use for it to be no waste."""
     long_context: int = count(16384)
-    """Tokens of context per request from which on it is long. [PERF]"""
+    """Tokens of context per request from which on it is long (performance guide)."""
 
     batched_tokens_low: int = count(2048)
-    """`--max-num-batched-tokens` up to which prefill of prompt-heavy work is slow. [PERF]"""
+    """`--max-num-batched-tokens` up to which prefill of prompt-heavy work is slow (performance
+    guide)."""
     batched_tokens_advised: int = count(8192)
-    """`--max-num-batched-tokens` advised instead. [PERF]"""
+    """`--max-num-batched-tokens` advised instead (performance guide)."""
     batched_tokens_long: int = count(16384)
-    """`--max-num-batched-tokens` advised for long contexts. [PERF]"""
+    """`--max-num-batched-tokens` advised for long contexts (performance guide)."""
 
     tensor_parallel_1_below: float = positive(7.0)
-    """Parameters in billions below which no tensor parallelism is advised. [PERF, PRESETS]"""
+    """Parameters in billions below which no tensor parallelism is advised (performance guide,
+    presets guide)."""
     tensor_parallel_2_below: float = positive(20.0)
-    """Parameters in billions below which tensor parallelism of 2 is advised. [PERF, PRESETS]"""
+    """Parameters in billions below which tensor parallelism of 2 is advised (performance guide,
+    presets guide)."""
     tensor_parallel_4_below: float = positive(70.0)
-    """Parameters in billions below which it is 4, and from which on 8. [PERF, PRESETS]"""
+    """Parameters in billions below which it is 4, and from which on 8 (performance guide, presets
+    guide)."""
 
     job_overhead: float = ratio(0.20)
-    """Share (0 to 1) added to the time of a job for prefill and queueing. [LONG]"""
+    """Share (0 to 1) added to the time of a job for prefill and queueing (long-context guide)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrendSettings:
-    """[trend]: how far generation may slow down over a run as contexts grow [LONG]."""
+    """[trend]: how far generation may slow down as contexts grow (long-context guide)."""
 
     fall_to_4k: float = ratio(0.10)
     """Fall (0 to 1) expected at most with contexts under 4K tokens."""

@@ -1,4 +1,4 @@
-"""Which of several lines is the configuration: who knows best (FORMATS §6)."""
+"""Which of several lines is the configuration: who knows best."""
 
 from __future__ import annotations
 

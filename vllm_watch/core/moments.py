@@ -1,4 +1,4 @@
-"""Times as people write them on a command line (DESIGN §3: one grammar for all commands)."""
+"""Times as people write them on a command line (one grammar for all commands)."""
 
 from __future__ import annotations
 

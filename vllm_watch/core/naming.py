@@ -57,7 +57,7 @@ def name_in_stream(source: str, part: str) -> ServerName:
 def name_from_path(path: str) -> ServerName:
     """Return what a file name `vllm_<model>_port<port>_realtime.log` tells.
 
-    The guide's batch scripts replace `/` in the model by `_` (HEALTH §7); that cannot be undone.
+    The guide's batch scripts replace `/` in the model by `_`; that cannot be undone.
     """
     plain = path.removesuffix(".gz").removesuffix(".zst")
     if path.startswith(COMMAND):

@@ -133,7 +133,7 @@ def recording_of(log: str) -> str:
 
 
 def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
-    """Return a row as the object that stands on a line of `X.metrics.jsonl` (DESIGN §9).
+    """Return a row as the object that stands on a line of `X.metrics.jsonl`.
 
     `tz` is the zone in which its time is written, None: this machine's.
     """

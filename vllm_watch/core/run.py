@@ -265,7 +265,7 @@ class Run:
     def placed(self) -> Iterator[tuple[float | None, Moment]]:
         """Yield the events with the time at which they count.
 
-        Unstamped lines lie between the stamped events that they confirm (DESIGN §3): readiness
+        Unstamped lines lie between the stamped events that they confirm: readiness
         at `Starting vLLM server`, an end at the newest stamp read before it; live, on arrival.
         """
         up = next((m.event.time for m in self.moments if m.event.kind == "server_up"), None)

@@ -1,4 +1,4 @@
-"""The state of a server, from the evidence of its run and a clock (DESIGN §3, the table)."""
+"""The state of a server, from the evidence of its run and a clock."""
 
 from __future__ import annotations
 

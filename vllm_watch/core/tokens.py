@@ -1,4 +1,4 @@
-"""Tokens from rates: what a run generated, integrated over its stats lines (DESIGN §7)."""
+"""Tokens from rates: what a run generated, integrated over its stats lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to change, with the number computed from the server's own figures (HEALTH §1, §2, §5, §6).
+"""What to change, with the number computed from the server's own figures.
 
 Each function gives one piece of advice for a situation, or None where the log does not tell what
 it takes: a number is never guessed. Which one a rule asks for is data (`advice` in rules.toml).
@@ -27,7 +27,7 @@ __all__ = ["ADVICE", "Advice", "Situation"]
 
 
 def raise_batch(at: Situation) -> Advice | None:
-    """Advise a larger batch: the limit binds while memory is free [PRESETS].
+    """Advise a larger batch: the limit binds while memory is free (presets guide).
 
     Running × 60 % ÷ KV usage, the largest power of two that does not exceed it; none while the
     contexts of the running requests still grow, or before three minutes have told whether they do.
@@ -73,7 +73,7 @@ def raise_batch(at: Situation) -> Advice | None:
 
 
 def fewer_than_start(at: Situation) -> Advice | None:
-    """Advise on more requests at once than fit at full length (HEALTH §5).
+    """Advise on more requests at once than fit at full length.
 
     The start-up's own capacity gives no number: 90 % of it would be right only if all requests
     were of full length. Samples replace it.
@@ -115,7 +115,10 @@ def _what_fits(at: Situation) -> Advice | None:
 
 
 def data_parallel(at: Situation) -> Advice | None:
-    """Advise data parallelism instead of tensor parallelism for a small model [PERF, PRESETS]."""
+    """Advise data instead of tensor parallelism for a small model.
+
+    Sources: performance guide, presets guide.
+    """
     tensor, billions = at.facts.get("tensor_parallel_size"), at.facts.get("model_billions")
     if tensor is None or billions is None:
         return None
@@ -129,7 +132,10 @@ def data_parallel(at: Situation) -> Advice | None:
 
 
 def batched_tokens(at: Situation) -> Advice | None:
-    """Advise larger steps for prompt-heavy work [PERF]: 8192, for long contexts 16384."""
+    """Advise larger steps for prompt-heavy work: 8192, for long contexts 16384.
+
+    Source: performance guide.
+    """
     given, advice = at.facts.get("max_num_batched_tokens"), at.settings.advice
     if given is None:
         return None
@@ -152,7 +158,7 @@ def batched_tokens(at: Situation) -> Advice | None:
 
 
 def double_budget(at: Situation) -> Advice | None:
-    """Advise twice the tokens of a step where steps are full of them (HEALTH §9)."""
+    """Advise twice the tokens of a step where steps are full of them."""
     given = at.facts.get("max_num_batched_tokens")
     if given is None:
         return None
@@ -179,7 +185,7 @@ def prefix_caching(at: Situation) -> Advice | None:
 
 
 def graphs(at: Situation) -> Advice | None:
-    """Advise to run with CUDA graphs again [PERF]."""
+    """Advise to run with CUDA graphs again (performance guide)."""
     if not at.facts.get("eager"):
         return None
     remedy, flags = "drop --enforce-eager unless you debug", (f"--enforce-eager {DROP}",)

@@ -1,4 +1,4 @@
-"""Calculators (HEALTH §4): batch size, capacity, time for a job, decode rate. Pure arithmetic.
+"""Calculators: batch size, capacity, time for a job, decode rate. Pure arithmetic.
 
 Each is data: its inputs and one function from them to an answer. The screen draws them, and what
 is prefilled comes from `vllm_watch/health/prefill.py`.
@@ -81,7 +81,7 @@ class Calculator:
 
 
 def decode_rate(generation_tps: float, running: float) -> float:
-    """Return tokens per second per running request [CHUNK]: 315.2 ÷ 8 ≈ 39.4.
+    """Return tokens per second per running request (chunked prefill guide): 315.2 ÷ 8 ≈ 39.4.
 
     Raises:
         ZeroDivisionError: nothing runs.
@@ -90,7 +90,7 @@ def decode_rate(generation_tps: float, running: float) -> float:
 
 
 def batch_estimate(running: float, kv_cache_usage: float, target: float) -> int:
-    """Return how many requests fill the KV cache to `target` (0…1) [PRESETS].
+    """Return how many requests fill the KV cache to `target` (0…1) (presets guide).
 
     8 running at 1.6 %, for 60 %: 8 × 60 ÷ 1.6 = 300.
 
@@ -107,22 +107,23 @@ def power_of_two(number: int) -> int:
 
 
 def capacity(max_concurrency: float, engines: float) -> float:
-    """Return how many requests of full length fit into all engines [LONG]: 8.49 × 4 ≈ 34.
+    """Return how many requests of full length fit into all engines: 8.49 × 4 ≈ 34.
 
+    Source: long-context guide.
     `max_concurrency` is the X of the start-up line `Maximum concurrency … per request: X.XXx`.
     """
     return max_concurrency * engines
 
 
 def recommended_batch(whole: float, share: float) -> int:
-    """Return the `--max-num-seqs` for a capacity [LONG]: 90 % of it, 33.96 → 30."""
+    """Return the `--max-num-seqs` for a capacity (long-context guide): 90 % of it, 33.96 → 30."""
     return max(1, math.floor(round(whole * share, 6)))
 
 
 def job_seconds(
     requests: float, tokens: float, at_once: float, per_request: float, overhead: float
 ) -> float:
-    """Return how long a job takes, in seconds [LONG].
+    """Return how long a job takes, in seconds (long-context guide).
 
     Batches = requests ÷ at once; time = batches × tokens ÷ rate, plus `overhead` (0…1) for prefill
     and queueing. The guide's example, 908 rollouts × 32,000 tokens, 24 at once, 650 tok/s, comes
@@ -162,7 +163,7 @@ def _batch(known: Mapping[str, float]) -> Answer:
     growth = known.get("kv_growth")
     grows = growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT)
     if grows and flag > running:
-        # HEALTH §1: contexts that still grow will fill the cache: no larger batch is advised.
+        # Contexts that still grow will fill the cache: no larger batch is advised.
         words = f"{estimate:,} requests now, but their contexts grow: wait until they settle"
         return Answer(words, formula, value=float(estimate))
     unknown = growth is None and flag > running

@@ -1,4 +1,4 @@
-"""Trends of one engine: its samples in, spans of time in which a trend holds out (HEALTH §3).
+"""Trends of one engine: its samples in, spans of time in which a trend holds out.
 
 `EngineTrend.step` takes one sample, `trendcolumns.py` many at once; a test holds both to each
 other. What is told of a moment is worked out from the samples around it when it is asked for.
@@ -63,7 +63,7 @@ class TrendSpan:
 
     @property
     def severity(self) -> Severity:
-        """How bad it is (HEALTH: expected is a note, faulty a warning)."""
+        """How bad it is (expected is a note, faulty a warning)."""
         return "note" if self.id == EXPECTED else "warning"
 
     def firing_at(self, time: float) -> bool:
@@ -181,7 +181,7 @@ class EngineTrend:
                 self.first_minutes = minutes_of(self.first)
 
     def _step_slow(self, time: float, sample: Busy | None, values: Values, facts: Values) -> None:
-        """Begin and end the two trends of a slow run, as alerts do (HEALTH §1).
+        """Begin and end the two trends of a slow run, as alerts do.
 
         A fault is one in the steady state only: the first minutes of a healthy server, when all
         its requests are young, are faster than what follows. What chance alone can do (two

@@ -1,4 +1,4 @@
-"""What the start-up lines tell of a server, as numbers that rules compare (HEALTH §5)."""
+"""What the start-up lines tell of a server, as numbers that rules compare."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def facts_of(
 
 
 def context_tokens(config: Mapping[str, FieldValue]) -> float | None:
-    """Return how many tokens of context one engine's KV cache holds (HEALTH §8).
+    """Return how many tokens of context one engine's KV cache holds.
 
     Usually the cache's size in tokens. A hybrid model keeps little of most layers, so its cache
     holds more: "1.74x for 256,000 tokens per request" is 445,440 tokens, whatever the size says.

@@ -1,4 +1,4 @@
-"""What to change after a death, with vLLM's own numbers where its error tells them (HEALTH §6, §8).
+"""What to change after a death, with vLLM's own numbers where its error tells them.
 
 Each function gives one piece of advice, or None where the log does not tell what it takes. Which
 one a cause of death asks for is data (`advices` in rules.toml).

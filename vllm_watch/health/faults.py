@@ -1,4 +1,4 @@
-"""Sudden drops of throughput, and throughput that does not come back with the load (HEALTH §3).
+"""Sudden drops of throughput, and throughput that does not come back with the load.
 
 Fed with the samples of one engine in time order; each remembers some minutes, never the history.
 Medians and MADs (`health/robust.py`) stand for "usual" and "noise": the Hampel identifier, which

@@ -1,4 +1,4 @@
-"""Flags that findings advise: one value for each, and what following them costs (HEALTH §1, §9)."""
+"""Flags that findings advise: one value for each, and what following them costs."""
 
 from __future__ import annotations
 

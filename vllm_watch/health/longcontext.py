@@ -1,4 +1,4 @@
-"""How much slower a run may become as its contexts grow (HEALTH §3, from [LONG]).
+"""How much slower a run may become as its contexts grow (long-context guide).
 
 Pure arithmetic on figures of one engine; `health/trends.py` feeds it with samples.
 """
@@ -76,7 +76,7 @@ class SlowDown:
 
 
 def bands(settings: TrendSettings) -> tuple[tuple[float, float, float], ...]:
-    """Return the documented bands: context below which each holds, and fall from … to [LONG]."""
+    """Return the long-context guide's bands: context below which each holds, fall from … to."""
     falls = (
         settings.fall_to_4k,
         settings.fall_to_10k,
@@ -99,7 +99,7 @@ def band_at(context: float, settings: TrendSettings) -> tuple[float, float] | No
 def context_per_request(
     kv_cache_usage: float | None, cache_tokens: float | None, running: float | None
 ) -> float | None:
-    """Return tokens of context per request: KV usage × tokens that fit ÷ running (HEALTH §3, §8).
+    """Return tokens of context per request: KV usage × tokens that fit ÷ running.
 
     A shared prefix is in the cache once, so this is a lower bound when prefixes are shared. None
     when the cache size is not in the log, or nothing runs.
@@ -145,7 +145,7 @@ def judged(
     *,
     shared: bool = False,
 ) -> SlowDown:
-    """Return what to think of the last busy minutes against the first (HEALTH §3).
+    """Return what to think of the last busy minutes against the first.
 
     `first` and `last` are None until each is over and the two do not overlap; `shared`: prefixes
     are shared so much that `context` is a lower bound.

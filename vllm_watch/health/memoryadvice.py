@@ -1,4 +1,4 @@
-"""Advice where memory binds: what makes the KV cache larger, what needs less of it (HEALTH §1).
+"""Advice where memory binds: what makes the KV cache larger, what needs less of it.
 
 Each function gives one piece of advice for a situation, or None where the log does not tell what
 it takes. A number is never guessed, and none is below what was seen to run.
@@ -18,7 +18,7 @@ _CARD = re.compile(r"total capacity of ([\d.]{1,12}) GiB")
 
 
 def free_cache(at: Situation) -> Advice | None:
-    """Advise what gives requests more of the KV cache, the most harmless first (HEALTH §1, §2, §9).
+    """Advise what gives requests more of the KV cache, the most harmless first.
 
     A cache made small by hand before everything else, then the GPU's memory, then a smaller batch
     or smaller cache entries.
@@ -114,7 +114,7 @@ def smaller_batch(at: Situation) -> Advice | None:
 
 
 def weights_too_large(at: Situation) -> Advice | None:
-    """Advise a smaller model or more GPUs where the weights alone fill the card (HEALTH §8).
+    """Advise a smaller model or more GPUs where the weights alone fill the card.
 
     Their size is what loading them took; a start-up that ran out of memory while it loaded them
     is one as well.
@@ -150,7 +150,7 @@ def _card_gib(at: Situation) -> float | None:
 
 
 def out_of_memory(at: Situation) -> Advice | None:
-    """Advise after the GPU ran out of memory, in the guide's order [PRESETS]."""
+    """Advise after the GPU ran out of memory, in the guide's order (presets guide)."""
     too_large = weights_too_large(at)
     if too_large is not None:
         return too_large
@@ -176,7 +176,7 @@ def out_of_memory(at: Situation) -> Advice | None:
 
 
 def _rounded(number: float, at: Situation) -> int:
-    """Return an advised smaller number: a multiple of 8, below 16 a whole one (HEALTH §1)."""
+    """Return an advised smaller number: a multiple of 8, below 16 a whole one."""
     advice = at.settings.advice
     whole = max(1, math.floor(number))
     if whole < advice.reduce_whole_below:

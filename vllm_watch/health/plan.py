@@ -41,7 +41,7 @@ class PlannedRule:
     unless: tuple[Bound, ...]
     clear: tuple[Bound, ...]
     flow: tuple[Bound, ...]
-    """Tests without which there is nothing to judge by: prompts must flow (HEALTH §1)."""
+    """Tests without which there is nothing to judge by: prompts must flow."""
     needed: int
     """So many samples …"""
     of: int

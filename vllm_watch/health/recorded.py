@@ -1,4 +1,4 @@
-"""Rows from beside the log as signals that rules compare (HEALTH §13, `[slo]`)."""
+"""Rows from beside the log as signals that rules compare (`[slo]`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vllm_watch.core.series import SILENCE_CADENCES, Series
 HARMFUL = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
 """Why a clock is held down that is no design: a power limit under full load is one."""
 WINDOW = 600.0
-"""Seconds over which log and counters are compared (DESIGN §9)."""
+"""Seconds over which log and counters are compared."""
 _EVERY = 60.0
 """Seconds between two such comparisons."""
 _RECENT = 30.0

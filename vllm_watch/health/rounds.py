@@ -144,7 +144,7 @@ class Rounds:
     def _seen_capacity(self, time: float) -> tuple[float, int]:
         """Return how many requests fill the cache, by the last minute, and of how many engines.
 
-        The median of level × running ÷ KV usage, added up over the engines (HEALTH §1).
+        The median of level × running ÷ KV usage, added up over the engines.
         """
         seconds = self.settings.advice.seen_capacity_seconds
         medians = []

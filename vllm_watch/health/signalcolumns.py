@@ -151,7 +151,7 @@ def _medians(values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Float
 def _steps(
     signals: Signals, table: Table, now: tuple[Floats, Floats, Floats], printed: Floats | None
 ) -> dict[str, Floats]:
-    """Return what a line tells beside the one before it (HEALTH §2, §9)."""
+    """Return what a line tells beside the one before it."""
     before = [
         np.concatenate(([np.nan if old is None else old], column[:-1]))
         for old, column in zip(signals.before, now, strict=True)

@@ -146,7 +146,7 @@ class Signals:
         values: Values,
         now: Before,
     ) -> None:
-        """Tell requests put back since the line before: printed, else inferred (HEALTH §2).
+        """Tell requests put back since the line before: printed, else inferred.
 
         Inferred where running falls and waiting rises by about as much near the top of the cache;
         unknown where the line, or the one before, lacks what it takes to tell.

@@ -1,4 +1,4 @@
-"""What advice starts from: a server at a moment, and what its samples show (HEALTH §1)."""
+"""What advice starts from: a server at a moment, and what its samples show."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Situation:
         return median(r for r, _ in recent), median(u for _, u in recent)
 
     def seen_capacity(self) -> float | None:
-        """Return the requests that fill the cache to a level, by the last minute (HEALTH §1)."""
+        """Return the requests that fill the cache to a level, by the last minute."""
         level = self.settings.advice.seen_capacity_kv
         return median(level * r / u for r, u in self.recent()) if self.recent() else None
 
@@ -75,7 +75,7 @@ class Situation:
         """Return the most requests that one engine ran without a queue and without a full cache.
 
         Held for as many samples in a row as an alert needs, up to this moment; None where nothing
-        did. No smaller batch is worth advising (HEALTH §8).
+        did. No smaller batch is worth advising.
         """
         hold, full = self.settings.health.hold_samples, self.settings.health.kv_cache_critical
 

@@ -82,7 +82,7 @@ def _slow_start(case: Case, state: ServerState, time: float) -> Finding | None:
 
 
 def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | None:
-    """Return the finding of a run that wrote no stats lines and is over now (DESIGN §3)."""
+    """Return the finding of a run that wrote no stats lines and is over now."""
     off = next(
         (at for at, one in case.run.placed() if one.event.kind == "no_stats" and at is not None),
         None,

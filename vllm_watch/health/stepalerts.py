@@ -1,4 +1,4 @@
-"""Steps of engines as alerts, where the log has iteration details (HEALTH §9)."""
+"""Steps of engines as alerts, where the log has iteration details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trends over a run as findings: slower as expected, too slow, dropped, not recovered (HEALTH §3).
+"""Trends over a run as findings: slower as expected, too slow, dropped, not recovered.
 
 Spans are judged once (`enginetrend.py`); what is told of a moment is worked out from the samples
 around it when somebody asks, so that live, replay and seeking agree.

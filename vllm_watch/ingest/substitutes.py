@@ -62,7 +62,7 @@ class Substitutes:
 def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
     """Return what a stats line would tell of an engine: rates over the interval since `before`.
 
-    Prompt tokens are those computed, as in the log: cached ones are not counted (FORMATS §4).
+    Prompt tokens are those computed, as in the log: cached ones are not counted.
     The first row of a server that was there before its recorder has no rates; one that has
     latencies was watched from its start, so that all of its tokens are those of one step.
     """

@@ -1,8 +1,7 @@
 """Stamps without year or zone made into moments.
 
 vLLM writes `MM-DD HH:MM:SS` in the server's local time. The year comes from the file's
-modification time, New Year is counted as the lines pass, and the zone is given, found or assumed
-(FORMATS §1).
+modification time, New Year is counted as the lines pass, and the zone is given, found or assumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`check`: the verdict of a monitoring plug-in (DESIGN §3), its line, its figures, its JSON.
+"""`check`: the verdict of a monitoring plug-in, its line, its figures, its JSON.
 
 The line and the figures follow the Monitoring Plugins guidelines: text, `|`, then
 `label=value[UOM];warn;crit;min;max`. Its punctuation is ASCII, whatever the locale of cron.
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def verdict_of(now: Now, settings: Settings, *, spanned: bool = False) -> Verdict:
-    """Judge a server by DESIGN §3's table.
+    """Judge a server by the table of docs/reference/states.md.
 
     `spanned` judges an idle or a ready server, too, by what fired in the span asked for.
     """

@@ -31,7 +31,7 @@ def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row
 def event_rows(batches: Iterable[Batch], settings: Settings) -> Iterator[Row]:
     """Yield the events of logs that are read once: source by source, run by run, in time order.
 
-    An unstamped line of a companion stands where it counts (DESIGN §3). Errors answered to
+    An unstamped line of a companion stands where it counts. Errors answered to
     clients are one event per burst. Alerts stand behind the lines of their moment.
     """
     monitor = Monitor(settings)

@@ -1,4 +1,4 @@
-"""`export`: samples as records that scripts read (DESIGN §3)."""
+"""`export`: samples as records that scripts read."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _MEASURED_IN_CACHE = ("max-num-seqs", "max-model-len", "kv-cache-dtype")
 
 _ONE_API_SERVER_EACH = (0, 18)
 """Release since which each data-parallel engine gets an API server, and then no stats line is
-written; a count of 1 is no entry of `non-default args` (FORMATS §2)."""
+written; a count of 1 is no entry of `non-default args`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Reading:
         ]
 
     def saved(self, server: Server) -> bool:
-        """Tell whether a log is a saved one: its newest stamp is old (DESIGN §3)."""
+        """Tell whether a log is a saved one: its newest stamp is old."""
         return server.saved(self.wall, self.monitor.settings.watch.saved_after_seconds)
 
     def end(self, run: Run) -> float:

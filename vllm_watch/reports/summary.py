@@ -1,4 +1,4 @@
-"""`summary`: what each server was, how it was configured and how it fared (DESIGN §3)."""
+"""`summary`: what each server was, how it was configured and how it fared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be told of a run, and why: listed as such, never shown as healthy (HEALTH §9)."""
+"""What cannot be told of a run, and why: listed as such, never shown as healthy."""
 
 from __future__ import annotations
 

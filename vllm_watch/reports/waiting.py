@@ -1,4 +1,4 @@
-"""`wait`: what became of servers that somebody waits for (DESIGN §3)."""
+"""`wait`: what became of servers that somebody waits for."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def http_line(
 
 
 def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
-    """Return tokens per second per running request over time (HEALTH §4: decode rate)."""
+    """Return tokens per second per running request over time (decode rate)."""
     rate = curve(server, engine, "generation_tps", *window, extremes=False)
     running = curve(server, engine, "running", *window, extremes=False)
     values = [

@@ -100,7 +100,7 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
         for at, moment in run.placed():
             line = _event_line(name, run, at, moment, said)
             if line is not None and line.time <= until:
-                # Death words after a stop are its echo (FORMATS §3), not a failure.
+                # Death words after a stop are its echo, not a failure.
                 yield replace(line, glyph="■", role="muted") if stopped else line
             stopped = stopped or moment.event.kind == "stop"
 

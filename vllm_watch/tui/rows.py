@@ -43,7 +43,7 @@ class Values:
 
     @property
     def per_request(self) -> float | None:
-        """Tokens per second per running request (HEALTH §4: decode rate)."""
+        """Tokens per second per running request (decode rate)."""
         if not self.running or self.generation_tps is None:
             return None
         return self.generation_tps / self.running
