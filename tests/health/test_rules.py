@@ -68,7 +68,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "queue-short": "note",
         "throughput-near-zero": "critical",
         # A binding limit is a warning, critical from KV 95 %; the client
-        # is a note; imbalance a warning; §5 are notes.
+        # is a note; imbalance a warning; signs of the start-up are notes.
         "batch-limit-binds": "warning",
         "kv-cache-binds": "warning",
         "preemptions": "warning",

@@ -1,0 +1,79 @@
+"""Everything that code and documents refer to is in the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts import reference
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = (
+    "vllm_watch",
+    "parsers",
+    "tests",
+    "scripts",
+    "benchmarks",
+    "fixtures",
+    "docs",
+    "examples",
+)
+SUFFIXES = (".py", ".toml", ".md", ".sh", ".yml", ".json")
+FILES = [
+    *(path for path in ROOT.glob("*.md")),
+    *(
+        path
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in SUFFIXES and path.name != Path(__file__).name
+    ),
+]
+SECTION = re.compile(r"(?<![\w.])§\s?\d")
+"""A section sign with a number: of some document that a reader here does not have."""
+OF_SOMEONE_ELSE = ("RFC", "POSIX")
+PATH = re.compile(r"(?<![\w/-])((?:docs|fixtures|tests|scripts|examples)/[\w./-]*\w)")
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_no_sections_of_documents_that_are_not_here() -> None:
+    found = [
+        f"{shown(path)}: {line.strip()}"
+        for path in FILES
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if SECTION.search(line) and not any(name in line for name in OF_SOMEONE_ELSE)
+    ]
+    assert found == []
+
+
+def test_every_path_that_a_text_names_is_there() -> None:
+    missing = [
+        f"{shown(path)}: {name}"
+        for path in FILES
+        if path.suffix in (".py", ".md", ".toml")
+        for name in PATH.findall(path.read_text(encoding="utf-8"))
+        if not list(ROOT.glob(name + "*"))
+    ]
+    assert missing == []
+
+
+def test_every_link_of_a_document_resolves() -> None:
+    missing = [
+        f"{shown(path)}: {target}"
+        for path in FILES
+        if path.suffix == ".md"
+        for target in LINK.findall(path.read_text(encoding="utf-8"))
+        if not (path.parent / target).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_a_page_that_the_program_makes_is_up_to_date(name: str) -> None:
+    made = (reference.FOLDER / name).read_text(encoding="utf-8")
+    assert made == reference.page(name), "run `python -m scripts.reference`"
