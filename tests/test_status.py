@@ -44,6 +44,20 @@ def test_a_server_at_work(now: float, tmp_path: Path, capsys: Output) -> None:
     assert status(capsys, path) == "Tiny-Qwen3:9101 KV full 735 tok/s 3/0 KV 99%"
 
 
+def test_requests_timed_one_by_one_give_exact_times(
+    now: float, tmp_path: Path, capsys: Output
+) -> None:
+    text = "".join(log.busy(now - at) for at in range(140, 2, -10))
+    for number in range(40):
+        begun, over = now - 100 + number, now - 93 + number
+        text += log.line(
+            begun, "logger.py:40", f"Received request a{number}: prompt: 'x', params: S"
+        )
+        text += log.line(over, "logger.py:90", f"Generated response a{number}: output: 'y'")
+    path = up(tmp_path, now, text)
+    assert status(capsys, path, "--format", "{request_s} {queue_s}") == "7.0 s -"
+
+
 def test_a_server_without_figures(now: float, tmp_path: Path, capsys: Output) -> None:
     text = log.begun(now - 60) + log.loading(now - 50)
     path = log.write(tmp_path, text, modified=now - 50)

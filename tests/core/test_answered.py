@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.core.test_steps import START, steps_of, written
 from tests.serverlog import line, stats
 from vllm_watch.cli import main
+from vllm_watch.core.answered import Answered
 from vllm_watch.parsing import scanner
 
 Output = pytest.CaptureFixture[str]
@@ -47,9 +49,8 @@ def test_thirty_pairs_and_no_fewer(tmp_path: Path, capsys: Output) -> None:
     }  # fmt: skip
     main(["summary", str(tmp_path)])
     told = " ".join(capsys.readouterr().out.split())
-    assert (
-        "7.0 s per request (mean of 30 timed ones); in the queue, per token: unknown, 0 of" in told
-    )
+    assert "7.0 s per request (mean of 30 timed ones); in the queue, per token: unknown, " in told
+    assert "only 0 stats lines" in told
 
 
 def test_queue_and_tokens_stay_estimates_beside_it(tmp_path: Path, capsys: Output) -> None:
@@ -112,3 +113,17 @@ def test_open_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     text = came(10, "a") + came(11, "b") + came(12, "c")
     text += answered(20, "a") + answered(20, "b") + answered(20, "c")
     assert steps_of(written(tmp_path, text)).run.answered.count == 2
+
+
+def test_requests_of_weeks_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vllm_watch.core.answered.MOST_REQUESTS", 100)
+    found = Answered()
+    for second in range(1000):
+        found.add(float(second), 2.0 + second % 2)
+    assert len(found.times) <= 100
+    assert (found.count, found.seconds, found.mean) == (1000, 2500.0, 2.5)
+    assert found.over(989.0, 999.0) == (10, 2.5, 0)
+    found.shift(3600.0)
+    assert found.over(3600.0 + 989.0, math.inf) == (10, 2.5, 0)
+    found.add(0.0, 3.0)  # the clock went back
+    assert found.over(3600.0 + 998.0, math.inf) == (2, 3.0, 0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scripts.truth_table import only_run, page_times
 from tests.logs import FIXTURES, log_of
-from vllm_watch.core.meantimes import TimesGate, evidence_of, mean_times, run_times, times_at_lines
+from vllm_watch.core.meantimes import TimesGate, evidence_of, mean_times, run_times, times_between
 from vllm_watch.core.records import Requests, Sample
 from vllm_watch.core.run import Run
 
@@ -101,8 +101,26 @@ def test_a_window_tells_of_its_own_lines() -> None:
     assert late is not None
     assert early.request == pytest.approx(240 / 110)  # the answers after the last line come later
     assert late.request == pytest.approx(2000 / 110)  # the newest window keeps its last answers
-    by_line = dict(times_at_lines(evidence, 100.0, LOOSE))
-    assert by_line[240.0] == late
+
+
+def test_requests_timed_one_by_one_stand_in_a_window_of_their_own() -> None:
+    run = run_of([(10.0 * i, 4, 0, 40.0) for i in range(1, 25)], {10.0 * i: 8 for i in range(24)})
+    for number in range(40):
+        run.answered.add(130.0 + number, 7.0)
+    gate = TimesGate(answered=30, lines=10)
+    early, _ = times_between(run, evidence_of(run), 0.0, 120.0, gate)
+    late, _ = times_between(run, evidence_of(run), 120.0, 240.0, gate)
+    assert early is not None
+    assert late is not None
+    assert (early.source, late.source) == ("log", "requests")
+    assert (late.request, late.answered) == (7.0, 40)
+    assert late.per_token == early.per_token == pytest.approx(0.1)  # 4 run, 40 tokens a second
+    for number in range(6):
+        run.answered.abort(20.0 + number)
+    times, why = times_between(run, evidence_of(run), 0.0, 120.0, gate)
+    assert times is None
+    assert why.startswith("6 requests that were aborted")
+    assert times_between(run, evidence_of(run), 120.0, 240.0, gate)[0] == late
 
 
 KNOWN = {

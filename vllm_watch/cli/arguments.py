@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
 from vllm_watch.cli.completion import SHELLS
+from vllm_watch.cli.exportarguments import add_export
 from vllm_watch.cli.parser import (
     PATHS,
     Commands,
@@ -72,7 +73,7 @@ def _adders() -> dict[str, Callable[[Commands], None]]:
         "watch": _watch,
         "replay": _replay,
         "demo": _demo,
-        "export": _export,
+        "export": add_export,
         "summary": _summary,
         "compare": _compare,
         "report": _report,
@@ -210,45 +211,6 @@ def _demo(commands: Commands) -> None:
         commands, "demo", "the film of the packaged real captures, side by side", "vllm-watch demo"
     )
     _replay_options(command)
-
-
-def _export(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "export",
-        "write every sample, or every event, as CSV, JSON lines or Parquet",
-        "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min",
-    )
-    add_paths(command)
-    command.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="FILE",
-        help="a name in .csv, .jsonl or .parquet; - for JSON lines to stdout",
-    )
-    command.add_argument(
-        "--follow", action="store_true", help="then go on with what arrives, until interrupted"
-    )
-    command.add_argument(
-        "--rotated",
-        action="store_true",
-        help="begin with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
-    )
-    command.add_argument(
-        "--resample", metavar="STEP", help="means over equal steps of time: 30s, 1min, 1h"
-    )
-    times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
-    command.add_argument("--since", metavar="TIME", help=f"from then on: {times}")
-    command.add_argument("--until", metavar="TIME", help="up to then")
-    instead = command.add_mutually_exclusive_group()
-    instead.add_argument("--events", action="store_true", help="events and alerts instead")
-    instead.add_argument("--iterations", action="store_true", help="steps instead, by the second")
-    instead.add_argument(
-        "--recorded",
-        action="store_true",
-        help="what was recorded beside the logs instead: latencies, counters, GPUs",
-    )
 
 
 def _check(commands: Commands) -> None:

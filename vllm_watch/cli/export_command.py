@@ -17,6 +17,7 @@ from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.meantimes import TimesGate
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
 from vllm_watch.ingest import Ingest
@@ -34,12 +35,15 @@ from vllm_watch.reports.tabular import (
     csv_lines,
     write_parquet,
 )
+from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 """What a file's name may end in: it decides the format."""
-_OTHERS: Mapping[str, tuple[Callable[[Iterable[Batch]], Iterator[Row]], tuple[str, ...]]] = {
-    "--recorded": (recorded_rows, RECORDED_FIELDS),
-    "--iterations": (iteration_rows, ITERATION_FIELDS),
+_OTHERS: Mapping[str, tuple[Callable[[Iterable[Batch], _Wanted], Iterator[Row]], tuple[str, ...]]]
+_OTHERS = {
+    "--recorded": (lambda batches, _: recorded_rows(batches), RECORDED_FIELDS),
+    "--iterations": (lambda batches, _: iteration_rows(batches), ITERATION_FIELDS),
+    "--times": (lambda batches, wanted: _times(batches, wanted), TIME_FIELDS),
 }
 """Options that ask for other rows than samples and events: what makes them, their columns."""
 _MOST_REACHES = 3
@@ -118,12 +122,17 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
         except ValueError as error:
             raise CommandError(f"--resample: {error}") from None
     output = arguments.output
-    asked = {"--recorded": arguments.recorded, "--iterations": arguments.iterations}
+    asked = {
+        "--recorded": arguments.recorded,
+        "--iterations": arguments.iterations,
+        "--times": arguments.times,
+    }
     instead = next((name for name, given in asked.items() if given), None)
     if instead and arguments.follow:
         raise CommandError(f"{instead} is of what is there: leave out it or --follow")
-    if step is not None and (arguments.events or arguments.follow or instead):
-        named = {"--events": arguments.events, **asked}
+    elsewhere = instead if instead != "--times" else None
+    if step is not None and (arguments.events or arguments.follow or elsewhere):
+        named = {"--events": arguments.events, **asked, "--times": False}
         other = next((name for name, given in named.items() if given), "--follow")
         raise CommandError(f"--resample gathers samples that are there: leave out it or {other}")
     if arguments.follow and span.until is not None:
@@ -147,10 +156,17 @@ def _wanted_of(
         return
     if wanted.other is not None:
         rows, _ = _OTHERS[wanted.other]
-        yield from wanted.span.of(rows(batches), beginnings)
+        yield from wanted.span.of(rows(batches, wanted), beginnings)
         return
     pieces = wanted.span.of_pieces(pieces_of(batches), beginnings)
     yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
+
+
+def _times(batches: Iterable[Batch], wanted: _Wanted) -> Iterator[Row]:
+    """Return mean times over the steps that are asked for, or over those of the settings."""
+    limits = wanted.settings.times
+    step = limits.window_minutes * 60.0 if wanted.step is None else wanted.step
+    return time_rows(batches, TimesGate(limits.least_answered, limits.least_lines), step)
 
 
 @dataclass(slots=True)
@@ -192,8 +208,10 @@ class _Counted:
 def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
     """Write rows in the format that the name of the file asks for."""
     fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
-    fields = fields if wanted.other is None else _OTHERS[wanted.other][1]
-    fields = fields if wanted.step is None else STEP_FIELDS
+    if wanted.other is not None:
+        fields = _OTHERS[wanted.other][1]
+    elif wanted.step is not None:
+        fields = STEP_FIELDS
     if name.endswith(".parquet"):
         try:
             write_parquet(rows, fields, file)

@@ -360,7 +360,7 @@ class RequestTimesSettings:
     least_lines: int = count(10, least=2)
     """Stats lines of all engines together below which the times are unknown."""
     window_minutes: float = positive(5.0)
-    """Minutes of log behind each point of the times on the screen."""
+    """Minutes of log behind the times on the screen, in `status` and in `export --times`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
 
 from vllm_watch.core.dataclass import dataclass, replace
+
+MOST_REQUESTS = 100_000
+"""Requests of a run that are kept one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +36,86 @@ class AnsweredTable:
         return replace(self, ends=ends, aborted=aborted)
 
 
-@dataclass(slots=True)
 class Answered:
-    """Requests of a run that were answered, added up."""
+    """Requests of a run that were answered, and those that ended without an answer."""
 
-    count: int = 0
-    seconds: float = 0.0
-    aborted: int = 0
-    """Those that ended without an answer."""
+    def __init__(self) -> None:
+        """Start without any."""
+        self._answers = _Ends()
+        self._aborts = _Ends()
+
+    @property
+    def count(self) -> int:
+        """Requests answered."""
+        return self._answers.over(-math.inf, math.inf)[0]
+
+    @property
+    def seconds(self) -> float:
+        """What they took, added up."""
+        return self._answers.over(-math.inf, math.inf)[1]
+
+    @property
+    def aborted(self) -> int:
+        """Requests that ended without an answer."""
+        return self._aborts.over(-math.inf, math.inf)[0]
 
     @property
     def mean(self) -> float | None:
         """Seconds that a request took, None without any; whole seconds of stamps even out."""
-        return self.seconds / self.count if self.count else None
+        return self.over(-math.inf, math.inf)[1]
 
-    def add(self, seconds: float) -> None:
-        """Take in a request."""
-        self.count += 1
-        self.seconds += seconds
+    @property
+    def times(self) -> Sequence[float]:
+        """Return when requests were answered, of those that are kept one by one."""
+        return self._answers.times
+
+    def add(self, end: float, seconds: float) -> None:
+        """Take in a request that was answered."""
+        self._answers.add(end, seconds)
+
+    def abort(self, end: float) -> None:
+        """Take in a request that ended without an answer."""
+        self._aborts.add(end, 0.0)
+
+    def over(self, start: float, end: float) -> tuple[int, float | None, int]:
+        """Return the requests answered in (start, end], their mean seconds, and those aborted."""
+        count, seconds = self._answers.over(start, end)
+        return count, seconds / count if count else None, self._aborts.over(start, end)[0]
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self._answers.shift(seconds)
+        self._aborts.shift(seconds)
+
+
+class _Ends:
+    """Ends of requests in the order of time, with what these took, added up."""
+
+    def __init__(self) -> None:
+        self.times: array[float] = array("d")
+        self.sums: array[float] = array("d", [0.0])
+        """Seconds of all requests before each one, and of all together."""
+        self.dropped = 0
+        """Requests that are no longer kept one by one: they are older than the others."""
+
+    def add(self, end: float, seconds: float) -> None:
+        """Take in a request; a clock that goes back stands still meanwhile."""
+        self.times.append(max(end, self.times[-1]) if self.times else end)
+        self.sums.append(self.sums[-1] + seconds)
+        if len(self.times) > MOST_REQUESTS:
+            gone = MOST_REQUESTS // 10
+            self.dropped += gone
+            del self.times[:gone], self.sums[:gone]
+
+    def over(self, start: float, end: float) -> tuple[int, float]:
+        """Return how many ended in (start, end], and their seconds."""
+        low, high = bisect_right(self.times, start), bisect_right(self.times, end)
+        if high <= low:
+            return 0, 0.0
+        if math.isinf(start):
+            return self.dropped + high, self.sums[high]
+        return high - low, self.sums[high] - self.sums[low]
+
+    def shift(self, seconds: float) -> None:
+        """Move everything in time."""
+        self.times = array("d", (time + seconds for time in self.times))

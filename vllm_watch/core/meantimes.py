@@ -161,23 +161,29 @@ def mean_times(
 
 
 def run_times(run: Run, gate: TimesGate | None = None) -> tuple[MeanTimes | None, str]:
-    """Return the mean times over a whole run, or None and why they are unknown.
+    """Return the mean times over a whole run, or None and why they are unknown."""
+    return times_between(run, evidence_of(run), -math.inf, math.inf, gate)
+
+
+def times_between(
+    run: Run, evidence: Evidence, start: float, end: float, gate: TimesGate | None = None
+) -> tuple[MeanTimes | None, str]:
+    """Return the mean times of a run over (start, end], or None and why they are unknown.
 
     Where the log times enough requests one by one, their mean stands in the estimate's place; the
     words then tell why the other times are unknown, if they are.
     """
     gate = gate or TimesGate()
-    times, why = mean_times(evidence_of(run), -math.inf, math.inf, gate)
-    answered = run.answered
-    if times is not None and answered.aborted > gate.aborted_share * times.answered:
-        words = f"{answered.aborted} requests that were aborted: their time would count for others"
+    times, why = mean_times(evidence, start, end, gate)
+    count, mean, aborted = run.answered.over(start, end)
+    if times is not None and aborted > gate.aborted_share * times.answered:
+        words = f"{aborted} requests that were aborted: their time would count for others"
         times, why = None, words
-    if answered.mean is None or answered.count < gate.answered:
+    if mean is None or count < gate.answered:
         return times, why
     if times is None:
-        return MeanTimes(None, answered.mean, None, answered.count, 0, "requests"), why
-    exact = replace(times, request=answered.mean, answered=answered.count, source="requests")
-    return exact, ""
+        return MeanTimes(None, mean, None, count, 0, "requests"), why
+    return replace(times, request=mean, answered=count, source="requests"), ""
 
 
 def token_paces(
@@ -200,16 +206,6 @@ def token_paces(
         before = at, count
         paces.append(None if not tokens or not mean else mean / tokens)
     return paces
-
-
-def times_at_lines(
-    evidence: Evidence, seconds: float, gate: TimesGate | None = None
-) -> list[tuple[float, MeanTimes | None]]:
-    """Return each stats line's time with the mean times over the `seconds` before it."""
-    return [
-        (time, mean_times(evidence, time - seconds, time, gate)[0])
-        for time in dict.fromkeys(evidence.times)
-    ]
 
 
 _Row = tuple[float, int, float, float, float, float]

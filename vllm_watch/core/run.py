@@ -287,18 +287,16 @@ class Run:
             self.newest_arrival = time
 
     def shift(self, seconds: float) -> None:
-        """Move everything: the zone turned out to be another.
-
-        Arrivals move as well, since they are kept in the log's own clock.
-        """
+        """Move everything: the zone is another. Arrivals too: they are kept in the log's clock."""
         self.traffic.shift(seconds)
-        self.seen = {engine: time + seconds for engine, time in self.seen.items()}
-        if self.progress is not None and self.progress[1] is not None:
-            self.progress = (self.progress[0], self.progress[1] + seconds)
+        self.answered.shift(seconds)
         for series in self.series.values():
             series.shift(seconds)
         for steps in self.steps.values():
             steps.shift(seconds)
+        self.seen = {engine: time + seconds for engine, time in self.seen.items()}
+        if self.progress is not None and self.progress[1] is not None:
+            self.progress = (self.progress[0], self.progress[1] + seconds)
         self.history = [one._replace(time=one.time + seconds) for one in self.history]
         for moment in (*self.moments, *([self.prompts] if self.prompts else ())):
             event = moment.event

@@ -161,9 +161,9 @@ class Server:
     def add_answered(self, table: AnsweredTable) -> None:
         """Put requests that ended into the runs in which they did."""
         for end, seconds in zip(table.ends, table.seconds, strict=True):
-            self.run_at(end).answered.add(seconds)
+            self.run_at(end).answered.add(end, seconds)
         for end in table.aborted:
-            self.run_at(end).answered.aborted += 1
+            self.run_at(end).answered.abort(end)
 
     def log_time(self, wall: float | None) -> float | None:
         """Return a moment of our clock in the log's own clock."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, mean_times
+from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, times_between
 from vllm_watch.core.run import Run
 
 _DATE = "%Y%m%d-%H%M%S"
@@ -94,7 +94,7 @@ def benchmarks_of(
             continue
         if end <= first or begin >= last:
             continue
-        times, _ = mean_times(evidence_of(run), begin, end, gate)
+        times, _ = times_between(run, evidence_of(run), begin, end, gate)
         spans.append(BenchmarkSpan(benchmark, begin, end, _means(run, begin, end), times))
     return tuple(spans)
 

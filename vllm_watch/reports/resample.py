@@ -106,7 +106,7 @@ def _frame(number: int, piece: Piece, step: float) -> pd.DataFrame:
     return pandas.DataFrame(
         {
             "run": table.run,
-            "begin": _begins(table.times, piece.tz, step),
+            "begin": step_begins(table.times, piece.tz, step),
             "engine": list(table.engines),
             "piece": number,
             **{name: list(column) for name, column in columns.items()},
@@ -114,7 +114,7 @@ def _frame(number: int, piece: Piece, step: float) -> pd.DataFrame:
     )
 
 
-def _begins(times: Sequence[float], tz: tzinfo, step: float) -> list[float]:
+def step_begins(times: Sequence[float], tz: tzinfo, step: float) -> list[float]:
     """Return the beginning of the step in which each time lies, by the zone's own clock."""
     offsets: dict[float, float] = {}
     begins = []

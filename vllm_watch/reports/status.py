@@ -9,7 +9,7 @@ from datetime import datetime
 from vllm_watch.config import Settings
 from vllm_watch.core.figures import short_time
 from vllm_watch.core.latest import together
-from vllm_watch.core.meantimes import TimesGate, evidence_of, mean_times
+from vllm_watch.core.meantimes import TimesGate, evidence_of, times_between
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
 from vllm_watch.reports.present import Now
@@ -30,8 +30,8 @@ FIELDS: Mapping[str, str] = {
     "run": "0, 1 … per restart",
     "engine": "its engine, `all` if it has several",
     "queue_s": "mean time in the queue over the last minutes, estimated from the log",
-    "request_s": "mean time of a request, likewise",
-    "per_token_s": "mean time per output token, likewise",
+    "request_s": "mean time of a request, likewise; exact where the log times requests one by one",
+    "per_token_s": "mean time per output token, estimated",
     **{metric.name: f"{metric.label}, {metric.unit or 'number'}" for metric in METRICS},
 }
 """Every field of a template, with what it says."""
@@ -174,9 +174,9 @@ def _times(now: Now, settings: Settings) -> dict[str, float]:
     """Return the mean times of a server's last minutes, nothing where they are unknown."""
     limits = settings.times
     gate = TimesGate(limits.least_answered, limits.least_lines)
-    evidence = evidence_of(now.server.run_at(now.time))
+    run = now.server.run_at(now.time)
     start = now.time - limits.window_minutes * 60
-    times, _ = mean_times(evidence, start, now.time, gate)
+    times, _ = times_between(run, evidence_of(run), start, now.time, gate)
     if times is None:
         return {}
     told = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)

@@ -14,6 +14,7 @@ from vllm_watch.core.naming import escaped
 from vllm_watch.reports.iterationrows import ITERATION_COUNTS
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, RECORDED_WHOLE
 from vllm_watch.reports.rows import EVENT_FIELDS, Row
+from vllm_watch.reports.timerows import TIME_COUNTS, TIME_FIELDS, TIME_MEANS
 
 SAMPLE_FIELDS = ("time", "server", "source", "run", "engine", *(metric.name for metric in METRICS))
 """Columns of a sample, in order."""
@@ -107,6 +108,9 @@ def _schema(pa: Any, fields: Sequence[str]) -> Any:
         }
         types |= numbers | dict.fromkeys(("name", "uuid", "throttle"), pa.string())
     types |= {name: pa.int64() for name in ITERATION_COUNTS}
+    if fields == TIME_FIELDS:
+        types |= dict.fromkeys(TIME_MEANS, pa.float64()) | dict.fromkeys(TIME_COUNTS, pa.int64())
+        types |= dict.fromkeys(("basis", "unknown"), pa.string())
     return pa.schema([(name, types[name]) for name in fields])
 
 
@@ -118,7 +122,7 @@ def _columns(rows: list[Row], fields: Sequence[str], zones: set[str]) -> dict[st
     moments = [None if t is None else datetime.fromisoformat(str(t)) for t in columns["time"]]
     zones |= {_zone(moment) for moment in moments if moment is not None}
     columns["time"] = list(moments)
-    for name in ("server", "source", "engine", "text", "fields"):
+    for name in ("server", "source", "engine", "text", "fields", "unknown"):
         if name in columns:
             cells = (_cell(value) for value in columns[name])
             columns[name] = [None if cell is None else str(cell) for cell in cells]

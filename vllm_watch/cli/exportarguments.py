@@ -1,0 +1,50 @@
+"""The options of `export`."""
+
+from __future__ import annotations
+
+from vllm_watch.cli.parser import Commands, add_command, add_paths
+
+
+def add_export(commands: Commands) -> None:
+    """Declare `export`."""
+    command = add_command(
+        commands,
+        "export",
+        "write every sample, or every event, as CSV, JSON lines or Parquet",
+        "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min",
+    )
+    add_paths(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a name in .csv, .jsonl or .parquet; - for JSON lines to stdout",
+    )
+    command.add_argument(
+        "--follow", action="store_true", help="then go on with what arrives, until interrupted"
+    )
+    command.add_argument(
+        "--rotated",
+        action="store_true",
+        help="begin with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
+    )
+    command.add_argument(
+        "--resample", metavar="STEP", help="means over equal steps of time: 30s, 1min, 1h"
+    )
+    times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
+    command.add_argument("--since", metavar="TIME", help=f"from then on: {times}")
+    command.add_argument("--until", metavar="TIME", help="up to then")
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--events", action="store_true", help="events and alerts instead")
+    instead.add_argument("--iterations", action="store_true", help="steps instead, by the second")
+    instead.add_argument(
+        "--times",
+        action="store_true",
+        help="mean times of requests instead, over steps of time (--resample, else 5 min)",
+    )
+    instead.add_argument(
+        "--recorded",
+        action="store_true",
+        help="what was recorded beside the logs instead: latencies, counters, GPUs",
+    )

@@ -1,0 +1,79 @@
+"""`export --times`: mean times of requests over equal steps of time, or why they are unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+
+from vllm_watch.core.meantimes import Evidence, TimesGate, evidence_of, times_between
+from vllm_watch.core.records import Batch
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server, Store
+from vllm_watch.reports.recorded import RecordedSummary, latencies_between, recorded_times
+from vllm_watch.reports.resample import step_begins
+from vllm_watch.reports.rows import Row, iso
+
+TIME_MEANS = ("queue_s", "request_s", "per_token_s")
+TIME_COUNTS = ("answered", "lines")
+"""Requests behind the means, and stats lines of all engines in the step."""
+TIME_FIELDS = (
+    *("time", "server", "source", "run"),
+    *(*TIME_MEANS, *TIME_COUNTS, "basis", "unknown"),
+)
+"""Columns of a row, in order.
+
+`basis` is where the means come from: `log` (estimated), `requests` (timed one by one; queue and
+tokens stay estimates), `metrics` (recorded); `unknown` tells why a mean is absent.
+"""
+_DIGITS = 6
+_BEFORE = 1e-3
+"""Seconds: a line at the end of a step tells of the time before it, so it belongs to that step."""
+
+
+def time_rows(batches: Iterable[Batch], gate: TimesGate, step: float) -> Iterator[Row]:
+    """Yield the mean times of each step of logs that are read once: source by source, in order."""
+    store = Store()
+    for batch in batches:
+        store.apply(batch)
+    for server in store.servers.values():
+        for run in server.runs:
+            yield from _run_rows(server, run, gate, step)
+
+
+def _run_rows(server: Server, run: Run, gate: TimesGate, step: float) -> Iterator[Row]:
+    """Yield the steps of a run in which there is a stats line, or a request was answered."""
+    evidence = evidence_of(run)
+    moments = (*evidence.times, *evidence.answer_times, *run.answered.times)
+    for begin in _begins(moments, server.tz, step):
+        yield {
+            "time": iso(begin, server.tz),
+            "server": server.name,
+            "source": server.source,
+            "run": run.number,
+            **_cells(server, run, evidence, (begin, begin + step), gate),
+        }
+
+
+def _begins(times: Iterable[float], tz: tzinfo, step: float) -> list[float]:
+    return sorted(set(step_begins([time - _BEFORE for time in times], tz, step)))
+
+
+def _cells(
+    server: Server, run: Run, evidence: Evidence, span: tuple[float, float], gate: TimesGate
+) -> Row:
+    times, why = times_between(run, evidence, *span, gate)
+    _, lines, answered = evidence.over(*span)
+    low = math.nextafter(span[0], math.inf)
+    recorded = latencies_between(server.recording.engines.values(), low, span[1])
+    exact = recorded_times(RecordedSummary(recorded))
+    times, why = (exact, "") if exact is not None else (times, why)
+    means = (None,) * 3 if times is None else (times.queue, times.request, times.per_token)
+    cells = (None if mean is None else round(mean, _DIGITS) for mean in means)
+    return {
+        **dict(zip(TIME_MEANS, cells, strict=True)),
+        "answered": round(answered) if times is None else times.answered,
+        "lines": lines,
+        "basis": None if times is None else times.source,
+        "unknown": why or None,
+    }
