@@ -17,12 +17,13 @@ PIP := $(BIN)/python -m pip install -qq -c constraints.txt
 MADE := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+DOCS := .venv/.docs
 CODE = $(wildcard vllm_watch tests scripts benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures fuzz judge follow soak bench memory archive-data clean
+.PHONY: help demo test check unit fix snapshots pictures docs reference fuzz judge follow soak bench memory archive-data clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,12 @@ snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each b
 pictures: $(DEV)  ## redraw the pictures of the documentation from the real program
 	@$(BIN)/python -m scripts.pictures $(ARGS)
 
+reference: $(DEV)  ## write the pages of docs/reference that the program itself knows
+	@$(BIN)/python -m scripts.reference
+
+docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo 'site/index.html'
+
 fuzz: $(DEV)  ## damaged logs through the reading; ARGS="--seconds 600"
 	@$(BIN)/python scripts/fuzz.py $(ARGS)
 
@@ -74,7 +81,7 @@ archive-data: $(DEV)  ## thousands of logs archived by processes and by Dask, on
 	@$(BIN)/python -m benchmarks.archive $(ARGS)
 
 clean:  ## remove the environment, caches and built files
-	@rm -rf .venv build dist snapshot_report.html .hypothesis .import_linter_cache \
+	@rm -rf .venv build dist site snapshot_report.html .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -98,3 +105,7 @@ $(DEV): pyproject.toml constraints.txt | $(MADE)
 	@$(PIP) --upgrade pip
 	@$(PIP) -e '.[$(EXTRAS)]' --group dev
 	@touch $(RUNTIME) $@
+
+$(DOCS): $(DEV)
+	@$(PIP) --group docs
+	@touch $@
