@@ -87,6 +87,18 @@ def test_a_percentile_of_all_lies_among_those_of_each(each: list[Latency]) -> No
         assert min(values) - 1e-5 <= getattr(both, part) <= max(values) + 1e-5
 
 
+def test_intervals_of_few_requests_have_the_median_of_all_of_them() -> None:
+    """Forty intervals with one request each, from 1 to 40 s: the median is 20 s."""
+    both = mixed([Latency(s, s, s, None, 1) for s in map(float, range(1, 41))])
+    assert both is not None
+    assert both.p50 == 20.0
+    assert both.p95 == 38.0
+    three = [Latency(s, s + 0.9, s + 0.98, None, 3) for s in map(float, range(1, 41))]
+    together = mixed(three)
+    assert together is not None
+    assert together.p50 == pytest.approx(20.5, abs=0.6)
+
+
 def test_the_rounding_of_sums_leads_no_percentile_outside() -> None:
     steep = Latency(0.0, 5.960464477539063e-08, 53.0, None, 1)
     both = mixed([steep, Latency(0.75, 1.0, 53.0, None, 1)])

@@ -92,7 +92,7 @@ def test_they_are_told_in_words(capsys: Output, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "1000")
     assert main(["summary", str(LOG)]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "first token p50 28 ms p95 69 ms p99 1.4 s" in text
+    assert "first token p50 29 ms p95 69 ms p99 1.4 s" in text
     # All lie in the first bucket, up to 0.3 s: its middle would be told, were there no mean.
     assert "queue p50 ≤ 2.1 ms" in text
     assert "GPU 1 NVIDIA H100 80GB HBM3, 243 W (at most 538), 75 of 80 GiB" in text
