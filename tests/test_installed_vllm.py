@@ -108,6 +108,18 @@ def test_a_wording_that_has_changed_is_told(
     assert "GPU KV store filled: 87.7%" in out
 
 
+def test_what_a_version_takes_and_does_not_write_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    """vLLM 0.11.0 is handed the hits of the multimodal cache, its line has no such part."""
+    installed(tmp_path, monkeypatch)
+    loggers = tmp_path / "vllm/v1/metrics/loggers.py"
+    loggers.write_text(loggers.read_text().replace("if self.mm is not None", "if False"))
+    assert main(["formats", "check", "--installed-vllm", "--json"]) == 0
+    lines = {line["kind"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
+    assert "writes nothing of it" in lines["multimodal cache"]["missing"]
+
+
 def test_no_vllm_is_one_line(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/nonexistent")
     assert main(["formats", "check", "--installed-vllm", sys.executable]) == 1
