@@ -3,7 +3,8 @@
     python fakeserver.py serve MODEL --port 8000 [--behave WAY]
 
 WAYs: die (an import error), oom (dies while loading), deaf (ignores signals), forking (leaves a
-child in a session of its own), crash (dies under load), endless (never gets ready), noisy
+child in a session of its own), crash (dies under load), unsaid (so does this one, and ends with
+exit code 0, as vLLM 0.32 does), endless (never gets ready), noisy
 (writes warnings as fast as it can), code (ends with exit code 3 when ready).
 """
 
@@ -93,10 +94,10 @@ def serve() -> None:
             "hit rate: 40.0%",
         )
         beats += 1
-        if WAY == "crash" and beats > 3:
+        if WAY in ("crash", "unsaid") and beats > 3:
             text = "[shutdown] MPClient: engine core exited unexpectedly; starting cleanup"
             log("core_client.py:702", text, "WARNING")
-            os._exit(1)
+            os._exit(1 if WAY == "crash" else 0)
         time.sleep(0.3)
 
 

@@ -301,13 +301,14 @@ class _Session:
             say(f"the server has ended with exit code {code}, as it was told to")
             return code
         say(f"the server has ended with exit code {code}")
-        if code:
-            for line in self._reason():
-                say(f"  {line}")
+        # vLLM 0.32 ends with 0, too, where its engine has died under load.
+        why = self._reason()
+        for line in why or (self._last_words() if code else []):
+            say(f"  {line}")
         return code
 
     def _reason(self) -> list[str]:
-        """Return why it died: by its log, else the last lines of its errors."""
+        """Return why it died by its log; nothing where the log tells of no death."""
         from vllm_watch.reports.reading import read_saved
 
         reading = read_saved([self.log], formats(), self.settings)
@@ -318,6 +319,10 @@ class _Session:
                 fresh = newest is None or newest >= self._began - 1.0
                 if fresh or state.since is None:
                     return [state.why]
+        return []
+
+    def _last_words(self) -> list[str]:
+        """Return the last lines of its errors, else of its log."""
         return _last_lines(self.log.removesuffix(".log") + ".err") or _last_lines(self.log)
 
 

@@ -9,9 +9,11 @@ from vllm_watch.config import Settings
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.startup import ready_after
 from vllm_watch.core.store import Server
+from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
 
 _SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
+_RANKS = {"note": 0, "warning": 1, "critical": 2}
 _UP = frozenset({"ready", "idle", "busy", "no-stats"})
 _LONGEST = 200
 """Characters of an event that are told: a configuration has thousands."""
@@ -27,7 +29,8 @@ class Narrator:
         self._monitor = Monitor(settings, bounded=True)
         self._since = since - _STAMP
         self._told: set[int] = set()
-        self._firing: dict[str, str] = {}
+        self._firing: dict[str, Finding] = {}
+        """Told and not over yet, hidden by another or not."""
         self._phase = ""
         self._was_up = False
 
@@ -64,16 +67,27 @@ class Narrator:
             self._was_up = True
             took = ready_after(server.run)
             yield f"{_clock(server, now)}  ready" + (f" after {took:.0f} s" if took else "")
-        firing = {finding.id: finding for finding in health.findings if finding.until is None}
-        for name, finding in firing.items():
-            if name not in self._firing:
+        firing = [finding for finding in health.findings if finding.until is None]
+        for line in self._alerts(firing, up=state.name in _UP):
+            yield f"{_clock(server, now)}  {line}"
+
+    def _alerts(self, firing: list[Finding], *, up: bool) -> Iterator[str]:
+        """Yield what has begun, what has become worse and what is over.
+
+        What another finding explains is neither told nor over.
+        """
+        for finding in firing:
+            before = self._firing.get(finding.id)
+            if before is None or _RANKS[finding.severity] > _RANKS[before.severity]:
                 remedy = " ".join(finding.flags) or finding.remedy
-                shape = _SHAPES[finding.severity]
-                yield f"{_clock(server, now)}  {shape} {finding.title}: {remedy}"
-        for name, title in self._firing.items():
-            if name not in firing and state.name in _UP:
-                yield f"{_clock(server, now)}  over: {title}"
-        self._firing = {name: finding.title for name, finding in firing.items()}
+                yield f"{_SHAPES[finding.severity]} {finding.title}: {remedy}"
+        hidden = {below.id for finding in firing for below in finding.explains}
+        kept = {name: one for name, one in self._firing.items() if name in hidden}
+        shown = {finding.id: finding for finding in firing}
+        for name, finding in self._firing.items():
+            if name not in shown and name not in kept and up:
+                yield f"over: {finding.title}"
+        self._firing = kept | shown
 
 
 def _clock(server: Server, time: float) -> str:

@@ -1,0 +1,38 @@
+"""What `run` tells line by line, of alerts that begin, become worse, hide others and end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.logs import at, read
+from tests.serverlog import begun, busy, idle, line, ready, write
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Looked
+from vllm_watch.reports.narration import Narrator
+
+START = at("09:00:00")
+OVERRIDE = "Overriding num_gpu_blocks=32768 with num_gpu_blocks_override=250"
+
+
+def told(folder: Path, narrator: Narrator, text: str, wall: float) -> list[str]:
+    """Read a log from its beginning and look at it; the words without their clock times."""
+    for batch in read(write(folder, text, modified=wall)).read_once():
+        list(narrator.feed(batch, wall))
+    return [words.partition("  ")[2] for words in narrator.feed(Looked(wall, 1, (), ()), wall)]
+
+
+def test_a_queue_that_something_else_explains_is_not_over(tmp_path: Path) -> None:
+    """28 wait while the KV cache is at 70 %, then it is at 99 %: the cache is the reason."""
+    narrator = Narrator(Settings(), START)
+    start = begun(START) + line(START + 5, "kv.py:1", OVERRIDE) + ready(START + 10)
+    queue = busy(START + 60, running=8, waiting=28, kv=70.0)
+    first = told(tmp_path, narrator, start + queue, START + 61)
+    assert any("Queue builds up: 28 wait" in words for words in first)
+    assert "▲ KV cache at 70 %: made 131 times smaller by hand: " in "\n".join(first)
+    full = busy(START + 100, running=8, waiting=28, kv=99.0)
+    second = told(tmp_path, narrator, full, START + 101)
+    worse = [words for words in second if "131 times smaller by hand" in words]
+    assert [words[0] for words in worse] == ["✖"]
+    assert not [words for words in second if words.startswith("over: Queue")]
+    calm = told(tmp_path, narrator, idle(START + 110) + idle(START + 120), START + 121)
+    assert "over: Queue builds up: 28 wait" in calm
