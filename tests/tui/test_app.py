@@ -232,14 +232,14 @@ async def test_arrows_and_clicks_select() -> None:
         assert row.source != first
 
 
-async def test_enter_opens_the_engines_and_closes_them() -> None:
+async def test_e_opens_the_engines_and_closes_them() -> None:
     app = replay("09:24:25", None, TWO_ENGINES)
     async with running(app) as pilot:
-        await pilot.press("enter")
+        await pilot.press("e")
         assert [row.engine for row in view(app).rows] == [None, 0, 1]
         await pilot.press("down", "down")
         assert "Throughput eng 001" in app.screen.query_one("#chart-throughput", Pane).text
-        await pilot.press("enter")
+        await pilot.press("e")
         assert [row.engine for row in view(app).rows] == [None]
 
 

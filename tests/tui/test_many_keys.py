@@ -25,7 +25,7 @@ def post(app: VllmWatch, *keys: str) -> None:
         app.post_message(events.Key(key, key if len(key) == 1 else None))
 
 
-@pytest.mark.parametrize("opens", ["question_mark", "n", "f enter", "t", "ctrl+p"])
+@pytest.mark.parametrize("opens", ["question_mark", "n", "enter", "f enter", "t", "ctrl+p"])
 async def test_escape_closes_what_is_open_and_no_more(opens: str) -> None:
     app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:52:00")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from tests.logs import FIXTURES
-from tests.tui.screens import all_read, replay_app
+from tests.tui.screens import all_read, replay_app, until
+from vllm_watch.tui.widgets.drawnlines import ScrolledLines
 
 Compare = Callable[..., bool]
 
@@ -19,9 +21,13 @@ def relative_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compare(
-    snap_compare: Compare, size: tuple[int, int], clock: str, press: tuple[str, ...] = ()
+    snap_compare: Compare,
+    size: tuple[int, int],
+    clock: str,
+    press: tuple[str, ...] = (),
+    ready: Callable[[Screen[Any]], bool] = lambda _: True,
 ) -> bool:
-    """Compare the screen of two captures, stopped at a time of their day."""
+    """Compare the screen of two captures, stopped at a time of their day, once it is `ready`."""
     app = replay_app(
         "h100_saturated_then_killed/*.log", "h100_optimised/*.log", start=f"2026-11-23 {clock}"
     )
@@ -29,6 +35,7 @@ def compare(
     async def before(pilot: Pilot[Any]) -> None:
         await all_read(pilot)
         await pilot.press(*press)
+        await until(pilot, lambda: ready(pilot.app.screen))
         await pilot.pause()
         await pilot.app.workers.wait_for_complete()
         await pilot.pause()
@@ -84,3 +91,18 @@ def test_evidence_plain(snap_compare: Compare) -> None:
 def test_findings_list(snap_compare: Compare) -> None:
     """120×40: the findings over the whole screen, the cursor on the second."""
     assert compare(snap_compare, (120, 40), "08:51:35", ("f", "down"))
+
+
+def proved(screen: Screen[Any]) -> bool:
+    """Tell whether the page of :8003 has found the lines of the log for its findings."""
+    return any("98.8%" in each.text for each in screen.query(ScrolledLines))
+
+
+def test_server_page(snap_compare: Compare) -> None:
+    """120×40: :8003's ribbon and KV strip, its findings with their lines, the start to copy."""
+    assert compare(snap_compare, (120, 40), "08:51:35", ("enter",), proved)
+
+
+def test_server_page_corner(snap_compare: Compare) -> None:
+    """40×10: verdict, a ribbon of one row, the worst finding; nothing cut in mid-number."""
+    assert compare(snap_compare, (40, 10), "08:51:35", ("enter",), proved)

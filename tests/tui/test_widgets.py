@@ -59,7 +59,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pane, ScreenView, tuple[i
     bindings = {
         key: ActiveBinding(SimpleNamespace(), Binding(key, action, text), True, "")  # type: ignore[arg-type]
         for key, action, text in (
-            ("question_mark", "help", "help"), ("enter", "toggle_engines", "engines"),
+            ("question_mark", "help", "help"), ("enter", "server", "server"),
             ("left", "move(-0.2)", "time"), ("right", "move(0.2)", "time"), ("q", "quit", "quit"),
         )
     }  # fmt: skip

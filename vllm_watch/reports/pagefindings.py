@@ -8,6 +8,7 @@ from datetime import tzinfo
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP
+from vllm_watch.reports.evidence import telling_lines
 from vllm_watch.reports.excerpt import LogLine
 from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.nextstart import Change, next_start
@@ -17,8 +18,6 @@ from vllm_watch.reports.startline import start_line
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import SHAPES, FindingWords, findings_in_words
 
-_MOST_LINES = 2
-"""Lines of the log that are shown as evidence of a finding."""
 _LONGEST = 300
 _SPAN_WIDTH, _SPAN_HEIGHT = 160.0, 10.0
 Evidence = Callable[[float], Sequence[LogLine]]
@@ -97,12 +96,7 @@ def _lines(finding: Finding, evidence: Evidence) -> Iterator[Markup]:
     """Yield the lines of the log that show a finding: its errors, or its stats lines."""
     if finding.severity == "note" or finding.since is None:
         return
-    kinds = ("stats",) if finding.metric is not None else ("error", "event")
-    lines = [line for line in evidence(finding.since) if line.kind in kinds]
-    if kinds != ("stats",):
-        errors = [line for line in lines if line.kind == "error"]
-        lines = errors[:1] + (errors[-1:] if len(errors) > 1 else []) or lines[-1:]
-    for line in lines[-_MOST_LINES:]:
+    for line in telling_lines(finding, evidence(finding.since)):
         words = line.text if len(line.text) <= _LONGEST else line.text[:_LONGEST] + " …"
         yield element("code", words, class_="line")
 

@@ -63,6 +63,11 @@ def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> 
     return " ".join(words)
 
 
+def flag_text(name: str, value: object) -> str:
+    """Return one flag as it stands in a command: `--max-num-seqs 256`."""
+    return " ".join(_words(name, value))
+
+
 def _given(event: Event) -> GivenFlags:
     args = event.fields["args"]
     told = args if isinstance(args, dict) else {}

@@ -126,14 +126,15 @@ def _together(
         ),
         key=lambda point: point[0],
     )
-    near = max(widest, SILENCE_CADENCES * run.cadence)
+    cadence = run.cadence  # of very many engines it takes a while
+    near = max(widest, SILENCE_CADENCES * cadence)
     out_times: list[float] = []
     out_values: list[float | None] = []
     newest: dict[int, tuple[float, float | None]] = {}
     for index, (at, engine, value) in enumerate(points):
         newest[engine] = (at, value)
         following = points[index + 1][0] if index + 1 < len(points) else None
-        if following is not None and following - at < run.cadence / 2:
+        if following is not None and following - at < cadence / 2:
             continue
         known = [
             number for seen, number in newest.values() if number is not None and at - seen < near

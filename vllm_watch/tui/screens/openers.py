@@ -11,6 +11,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from vllm_watch.core.states import OVER
+from vllm_watch.health.findings import Finding
 from vllm_watch.health.prefill import prefilled
 from vllm_watch.reports.excerpt import Excerpt
 from vllm_watch.tui.evidencedata import evidence_chart
@@ -21,6 +22,7 @@ from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screens.log import LogScreen, Stretch
+from vllm_watch.tui.screens.server import ServerScreen
 from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
@@ -40,6 +42,7 @@ class Openers(Screen[None]):
 
     BINDINGS = [
         Binding("question_mark", "help", "help"),
+        Binding("enter", "server", "server"),
         Binding("x", "errors", "errors"),
         Binding("n", "calculators", "calculators"),
         Binding("l", "log", "log"),
@@ -90,6 +93,21 @@ class Openers(Screen[None]):
 
         title = f"{problem.row.short} {problem.finding.title}"
         self.app.push_screen(SilenceScreen(title), answered)
+
+    @on(Fleet.RowOpened)
+    def action_server(self) -> None:
+        """Show the page of the selected server."""
+        row = self.view.selected_row if self.view else None
+        if row is None:
+            return
+        server = self._monitor.store.servers[row.source]
+
+        def read(finding: Finding) -> Excerpt:
+            since = (finding.since or 0.0) - server.moved
+            return self._excerpts(server.path, since, since + 1, server.tz)
+
+        page = ServerScreen(row.source, self._monitor, self, lambda: self.view, read)
+        self.app.push_screen(page)
 
     def action_help(self) -> None:
         """Show every key and sign."""

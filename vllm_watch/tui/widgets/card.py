@@ -29,18 +29,16 @@ class Card(Framed):
 
 def fact_lines(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
     """Return what is known of the selected server, a label in front of each group of facts."""
-    return [
-        line for label, facts in view.facts for line in _fact_lines(label, facts, width, palette)
-    ]
+    return [line for label, facts in view.facts for line in labelled(label, facts, width, palette)]
 
 
-def _fact_lines(
-    label: str, facts: tuple[str, ...], width: int, palette: dict[str, str]
+def labelled(
+    label: str, facts: tuple[str, ...], width: int, palette: dict[str, str], cells: int = 10
 ) -> list[Text]:
     """Return facts behind their label, filled into as many lines as they need."""
     lines: list[Text] = []
     line = Text()
-    line.append(f" {label:<10}", style=palette["muted"])
+    line.append(f" {label:<{cells}}", style=palette["muted"])
     begun = line.cell_len
     for fact in facts:
         if line.cell_len > begun:

@@ -119,9 +119,15 @@ class Block:
 
 
 def finding_block(
-    problem: Problem, tz: tzinfo, width: int, palette: dict[str, str], before: Problem | None = None
+    problem: Problem,
+    tz: tzinfo,
+    width: int,
+    palette: dict[str, str],
+    before: Problem | None = None,
+    *,
+    named: bool = True,
 ) -> Block:
-    """Return a finding as a block.
+    """Return a finding as a block; `named`: with its server.
 
     `before` is what was wrong before a death: it is told in the same lines where there is no room
     for a block of its own, and its flags are the advice.
@@ -132,7 +138,8 @@ def finding_block(
     color = palette[finding.severity]
     head = Text()
     head.append(f" {GLYPHS[finding.severity]} ", style=f"bold {color}")
-    head.append(f"{problem.row.short} ", style="bold")
+    if named:
+        head.append(f"{problem.row.short} ", style="bold")
     if finding.engine is not None:
         head.append(f"engine {finding.engine:03d} ")
     title = finding.title if before is None else f"died, {before.finding.word} before"

@@ -29,6 +29,8 @@ from vllm_watch.tui.widgets.columns import (
 from vllm_watch.tui.widgets.pane import Pane, fitted
 from vllm_watch.tui.wording import shortened
 
+SIGN_CELLS = 3
+"""Cells of the cursor and of the sign of a state, at the left edge."""
 HEADED = 58
 """From this width on the table has a head."""
 WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
@@ -48,7 +50,7 @@ class Fleet(Pane, can_focus=True):
         Binding("down,j", "cursor(1)", "down", show=False),
         Binding("pageup", "cursor(-10)", "page up", show=False),
         Binding("pagedown", "cursor(10)", "page down", show=False),
-        Binding("enter", "toggle_engines", "engines"),
+        Binding("e", "toggle_engines", "engines"),
     ]
 
     class RowChosen(Message):
@@ -58,6 +60,9 @@ class Fleet(Pane, can_focus=True):
             """Choose `row`."""
             super().__init__()
             self.row = row
+
+    class RowOpened(Message):
+        """The page of a server is asked for."""
 
     class RowToggled(Message):
         """A server was opened to its engines, or closed."""
@@ -174,7 +179,10 @@ class Fleet(Pane, can_focus=True):
             self.post_message(self.RowToggled(row.source))
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the clicked row, on its ribbon the moment too; a second click opens it."""
+        """Choose the clicked row, on its ribbon the moment too; a second click opens its page.
+
+        One on the sign of its state opens it to its engines.
+        """
         view = self.view
         if view is None or not view.rows:
             return
@@ -185,8 +193,10 @@ class Fleet(Pane, can_focus=True):
             if time is not None:
                 self.post_message(self.RowChosen(view.rows[index]))
                 self.post_message(TimeChosen(time))
-            elif index == view.selected:
+            elif event.x < SIGN_CELLS:
                 self.post_message(self.RowToggled(view.rows[index].source))
+            elif index == view.selected:
+                self.post_message(self.RowOpened())
             else:
                 self.post_message(self.RowChosen(view.rows[index]))
 

@@ -42,7 +42,7 @@ class Figure(NamedTuple):
 class Hero(Pane, can_focus=True):
     """Draws the only server there is."""
 
-    BINDINGS = [Binding("enter", "toggle_engines", "engines")]
+    BINDINGS = [Binding("e", "toggle_engines", "engines")]
 
     def __init__(self, health: HealthSettings, *, id: str | None = None) -> None:  # noqa: A002
         """Colour the KV cache by the ranges of `health`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from rich.style import Style
 from rich.text import Text
@@ -31,13 +31,14 @@ ORDER = (
     "findings",
     "evidence",
     "silence",
-    "engines",
+    "server",
     "pause",
     "time",
     "zoom",
     "alerts",
     "speed",
     "pane",
+    "engines",
 )
 """Keys in the order of their use; those that do not fit are left to the help."""
 FAILED = ("help", "findings", "errors")
@@ -83,6 +84,14 @@ class KeyLine(Pane):
                     key = known[0] if key in known[0] else known[0] + key
                 shown[binding.description] = (key, binding.description, binding.action)
         return sorted(shown.values(), key=lambda e: order.index(e[1]) if e[1] in order else 99)
+
+
+def key_words(entries: Iterable[tuple[str, str, str]], palette: dict[str, str]) -> Text:
+    """Return keys, what they do and the action of a click, on one line."""
+    line = Text(no_wrap=True, overflow="ellipsis", end="")
+    for key, text, action in entries:
+        line.append_text(_entry(key, text, action, palette))
+    return line
 
 
 def _entry(key: str, text: str, action: str, palette: dict[str, str]) -> Text:

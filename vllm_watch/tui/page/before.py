@@ -1,0 +1,62 @@
+"""The runs of a server before this one: when, how long, how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.text import Text
+
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import ready_after
+from vllm_watch.tui import figures
+from vllm_watch.tui.endings import ending_words
+from vllm_watch.tui.page.about import About
+from vllm_watch.tui.page.arrange import Palette, Part
+
+MOST_RUNS = 12
+"""Earlier runs that are told, the newest first."""
+
+
+def runs_part(about: About) -> Part | None:
+    """Return the runs before this one, the newest first; None where there is none."""
+    before = [run for run in about.server.runs if run.number < about.run.number]
+    if not before:
+        return None
+    newest = before[: -MOST_RUNS - 1 : -1]
+
+    def lines(width: int, palette: Palette) -> list[Text]:
+        drawn = [line for run in newest for line in _run(about, run, width, palette)]
+        if len(before) > len(newest):
+            more = f"+{len(before) - len(newest)} earlier ones"
+            drawn.append(Text(more, style=palette["muted"], end=""))
+        return drawn
+
+    words = f"{len(before)} run" + ("" if len(before) == 1 else "s")
+    return Part("Before this run", lines, words, whole=True)
+
+
+def _run(about: About, run: Run, width: int, palette: Palette) -> Iterator[Text]:
+    end = run.newest_stamp
+    state = about.monitor.state(run, end if end is not None else about.time, live=False, saved=True)
+    line = Text(f"{run.number + 1:>3} ", style=palette["muted"], end="")
+    own = Text(end="")
+    own.append_text(line)
+    if run.first_stamp is not None and end is not None:
+        began = datetime.fromtimestamp(run.first_stamp, about.tz)
+        own.append(f"{began:%m-%d %H:%M:%S}  ", style=palette["text"])
+        own.append(f"{figures.duration(end - run.first_stamp):>9}  ", style=palette["muted"])
+    if width >= 70:
+        ready = ready_after(run)
+        told = f"ready after {figures.duration(ready)}" if ready is not None else "never ready"
+        own.append(f"{told:<22}  ", style=palette["muted"])
+    dead = state.name in ("dead", "ended")
+    ending = ending_words(state, run, end if end is not None else about.time)
+    room = width - own.cell_len - len(state.name) - 4
+    why = next((words for words in ending if len(words) <= room), "")
+    own.append(
+        f"{'✖' if dead else '■'} {state.name}", style=palette["critical" if dead else "muted"]
+    )
+    if why:
+        own.append(f": {why}", style=palette["muted"])
+    yield own

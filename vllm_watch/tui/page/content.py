@@ -1,0 +1,65 @@
+"""A server's page as a whole: its head, which stays, and its parts, which scroll."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from vllm_watch.tui import figures
+from vllm_watch.tui.page.about import About
+from vllm_watch.tui.page.arrange import Palette, Part, arranged
+from vllm_watch.tui.page.before import runs_part
+from vllm_watch.tui.page.given import capacity_part, config_part, startup_part
+from vllm_watch.tui.page.overtime import overtime_part
+from vllm_watch.tui.page.told import findings_part, start_part
+from vllm_watch.tui.verdict import verdict_of
+from vllm_watch.tui.widgets.glance import SHAPE_ROLES
+from vllm_watch.tui.widgets.pane import beside
+from vllm_watch.tui.widgets.verdictline import verdict_text
+
+HEAD_ROWS = 2
+
+
+def page_head(about: About, width: int, palette: Palette) -> list[Text]:
+    """Return the title and the verdict."""
+    row, run = about.row, about.run
+    left = Text(end="")
+    left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
+    left.append(f"{row.model} ", style=palette["text"])
+    left.append(f"{row.port} ", style=f"bold {palette['text']}")
+    since = f" since {figures.clock(row.state.since, about.tz)}" if row.state.since else ""
+    facts = [f"{row.state.name}{since}"]
+    if len(about.server.runs) > 1:
+        facts.append(f"run {run.number + 1} of {about.server.run.number + 1}")
+    facts += [str(run.config[key]) for key in ("address",) if run.config.get(key)]
+    facts.append(row.source)
+    right = Text(end="")
+    right.append(f"{about.view.mode} ", style=f"bold {palette['note']}")
+    right.append(f"{figures.clock(about.view.moment, about.tz)} ", style=f"bold {palette['text']}")
+    for fact in facts:
+        more = f" · {fact}" if fact is not facts[0] else f" {fact}"
+        if left.cell_len + len(more) + right.cell_len + 2 <= width:
+            left.append(more, style=palette["muted"])
+    verdict = verdict_of(about.view)
+    second = verdict_text(verdict, width, palette) if verdict is not None else Text("", end="")
+    return [beside(left, right, width), second]
+
+
+def page_parts(about: About, spare: int = 0) -> list[Part]:
+    """Return the parts of a page: what is wrong before what it is made of."""
+    parts = (
+        overtime_part(about, spare),
+        findings_part(about),
+        start_part(about),
+        capacity_part(about),
+        config_part(about),
+        startup_part(about),
+        runs_part(about),
+    )
+    return [part for part in parts if part is not None]
+
+
+def page_lines(about: About, width: int, height: int, palette: Palette) -> list[Text]:
+    """Return what scrolls, in exactly so many cells; less than `height` rows are filled."""
+    lines = arranged(page_parts(about), width, palette)
+    spare = height - len(lines)
+    return arranged(page_parts(about, spare), width, palette) if spare > 0 else lines

@@ -1,0 +1,244 @@
+"""How a server was started: its flags, what fits into it, the phases of its start-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.style import Style
+from rich.text import Text
+
+from vllm_watch.core.startup import phases_of
+from vllm_watch.reports.configuration import configuration_of
+from vllm_watch.reports.startline import flag_text, given_flags
+from vllm_watch.tui import figures
+from vllm_watch.tui.chartdata import curve
+from vllm_watch.tui.charts.shades import SMOOTH, mixed
+from vllm_watch.tui.chartspecs import batch_limit
+from vllm_watch.tui.page.about import About
+from vllm_watch.tui.page.arrange import Palette, Part
+from vllm_watch.tui.widgets.bars import fill_role, kv_bar
+from vllm_watch.tui.widgets.card import labelled
+from vllm_watch.tui.wording import wrapped
+
+_LABEL = 10
+"""Cells of a label in front of facts or of a bar."""
+_INKS = ("primary", "note", "secondary", "warning", "good", "low")
+"""Colours of the segments of a bar, in turn."""
+
+
+class Segment(NamedTuple):
+    """One piece of a labelled bar."""
+
+    name: str
+    size: float
+    words: str
+    """Its size in words."""
+    role: str
+
+
+def config_part(about: About) -> Part:
+    """Return the flags as they were given, and what vLLM made of what was not."""
+    given, why_not = given_flags(about.run)
+    flags = dict(given.flags) if given is not None else {}
+    known = {
+        name: value
+        for name, value in configuration_of(about.run).items()
+        if value is not None and name not in flags
+    }
+
+    def lines(width: int, palette: Palette) -> list[Text]:
+        told = tuple(flag_text(name, value) for name, value in flags.items())
+        if given is None:
+            drawn = [
+                Text(f" {words}", style=palette["muted"], end="")
+                for words in wrapped(why_not, width - 2, 3)
+            ]
+        else:
+            drawn = labelled("given", told or ("no flag",), width, palette, _LABEL)
+        decided = tuple(f"{name} {_value(value)}" for name, value in known.items())
+        label = "by vLLM" if given is not None else "known"
+        return drawn + (labelled(label, decided, width, palette, _LABEL) if decided else [])
+
+    version = about.run.config.get("version")
+    return Part("Configuration", lines, f"vLLM {version}" if version else "")
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+
+
+def capacity_part(about: About) -> Part | None:
+    """Return what fits and how much of it is used, as bars; None where nothing is known of it."""
+    config, values = about.run.config, about.row.last
+    tokens, full = config.get("kv_cache_tokens"), config.get("max_concurrency")
+    facts = []
+    if isinstance(tokens, int):
+        facts.append(f"{tokens:,} KV cache tokens")
+    if isinstance(full, float):
+        facts.append(f"{full:.1f} requests of full length")
+    limit = batch_limit(about.monitor, about.server, about.time)
+    memory = list(_memory(about))
+    if not facts and values.kv_cache_usage is None and not memory:
+        return None
+
+    def lines(width: int, palette: Palette) -> list[Text]:
+        drawn = labelled("room", tuple(facts), width, palette, _LABEL) if facts else []
+        if values.kv_cache_usage is not None:
+            drawn += _kv_line(about, width, palette)
+        if limit and values.running is not None:
+            drawn += _requests_line(about, limit, width, palette)
+        if memory:
+            drawn += segment_bar("GPU", memory, width, palette)
+        return drawn
+
+    return Part("Capacity", lines)
+
+
+def _kv_line(about: About, width: int, palette: Palette) -> Iterator[Text]:
+    health = about.monitor.settings.health
+    most = _most(about, "kv_cache_usage")
+    words = figures.percent(about.row.last.kv_cache_usage)
+    words += f", at most {figures.percent(most)}" if most is not None else ""
+    band = health.kv_cache_low, health.kv_cache_healthy_high
+    bar = kv_bar(
+        about.row.last.kv_cache_usage,
+        max(4, width - _LABEL - len(words) - 3),
+        palette, band, health.kv_cache_high, health.kv_cache_critical,
+    )  # fmt: skip
+    role = fill_role(
+        about.row.last.kv_cache_usage, band, health.kv_cache_high, health.kv_cache_critical
+    )
+    yield _barred("KV cache", bar, words, palette[role if role != "low" else "text"], palette)
+
+
+def _requests_line(about: About, limit: float, width: int, palette: Palette) -> Iterator[Text]:
+    values = about.row.last
+    waiting = values.waiting or 0.0
+    words = f"{values.running:,.0f} of {limit:,.0f} run"
+    words += f", {waiting:,.0f} wait" if waiting else ""
+    cells = max(4, width - _LABEL - len(words) - 3)
+    running = min(cells, round((values.running or 0.0) / limit * cells))
+    queue = min(cells - running, round(waiting / limit * cells))
+    bar = Text(end="")
+    ground = palette["panel"]
+    for number, role in ((running, "primary"), (queue, "warning")):
+        bar.append("▆" * number, Style(color=palette[role], bgcolor=ground))
+    bar.append(" " * (cells - running - queue), Style(bgcolor=ground))
+    yield _barred("requests", bar, words, palette["warning" if waiting else "text"], palette)
+
+
+def _barred(label: str, bar: Text, words: str, ink: str, palette: Palette) -> Text:
+    line = Text(f" {label:<{_LABEL}}", style=palette["muted"], end="")
+    own = Text(end="")
+    own.append_text(line)
+    own.append_text(bar)
+    own.append(f" {words}", style=ink)
+    return own
+
+
+def _most(about: About, metric: str) -> float | None:
+    """Return the highest value of a metric in the window shown."""
+    drawn = curve(about.server, None, metric, about.window[0], about.time)
+    known = [value for value in drawn.values if value is not None]
+    return max(known, default=None)
+
+
+def _memory(about: About) -> Iterator[Segment]:
+    """Yield what the memory of one GPU holds, in GiB as the log tells it."""
+    config = about.run.config
+    whole = config.get("gpu_gib")
+    parts = [
+        (name, config.get(key), role)
+        for name, key, role in (
+            ("weights", "weights_gib", "secondary"),
+            ("KV cache", "kv_cache_gib", "primary"),
+            ("graphs", "graphs_gib", "note"),
+        )
+    ]
+    known = [(name, float(size), role) for name, size, role in parts if isinstance(size, float)]
+    if not isinstance(whole, float) or not known:
+        return
+    for name, size, role in known:
+        yield Segment(name, size, f"{size:.1f} GiB", role)
+    rest = whole - sum(size for _, size, _ in known)
+    if rest > 0:
+        yield Segment("other and free", rest, f"{rest:.1f} of {whole:.0f} GiB", "faint")
+
+
+def startup_part(about: About) -> Part | None:
+    """Return the phases of the start-up as a labelled bar; None where the log tells of none."""
+    phases = [phase for phase in phases_of(about.run) if phase.begin <= about.time]
+    if not phases:
+        return None
+    last = phases[-1]
+    ready = last.end if last.end is not None and last.end <= about.time else None
+    segments = []
+    for number, phase in enumerate(phases):
+        end = about.time if phase.end is None else min(phase.end, about.time)
+        lasts = phase.end is None or phase.end > about.time
+        words = figures.duration(end - phase.begin) + (" so far" if lasts else "")
+        segments.append(
+            Segment(phase.name, max(0.0, end - phase.begin), words, _INKS[number % len(_INKS)])
+        )
+
+    def lines(width: int, palette: Palette) -> list[Text]:
+        return segment_bar("", segments, width, palette)
+
+    told = "not ready"
+    if ready is not None:
+        told = f"ready {figures.clock(ready, about.tz)} after "
+        told += figures.duration(ready - phases[0].begin)
+    return Part("Start-up", lines, told)
+
+
+def segment_bar(
+    label: str, segments: Sequence[Segment], width: int, palette: Palette
+) -> list[Text]:
+    """Return pieces of a whole as one bar, their names inside where they fit, all below it."""
+    whole = sum(segment.size for segment in segments) or 1.0
+    indent = _LABEL + 1 if label else 1
+    room = max(1, width - indent - 1)
+    bar = Text(f" {label:<{_LABEL}}" if label else " ", style="", end="")
+    bar.stylize(palette["muted"])
+    for segment, cells in zip(segments, _cells(segments, whole, room), strict=True):
+        bar.append_text(_piece(segment, cells, palette))
+    key = Text(" " * indent, end="")
+    lines = [bar]
+    for segment in segments:
+        words = f"{segment.name} {segment.words}"
+        if key.cell_len > indent and key.cell_len + len(words) + 4 > width:
+            lines.append(key)
+            key = Text(" " * indent, end="")
+        key.append("■ ", style=palette[segment.role])
+        key.append(segment.name, style=palette["text"])
+        key.append(f" {segment.words}  ", style=palette["muted"])
+    return [*lines, key]
+
+
+def _cells(segments: Sequence[Segment], whole: float, room: int) -> list[int]:
+    """Return how many cells each piece takes: one at least, all together no more than there are."""
+    cells = [max(1, round(segment.size / whole * room)) for segment in segments]
+    while sum(cells) > room and max(cells) > 1:
+        cells[cells.index(max(cells))] -= 1
+    return cells
+
+
+def _piece(segment: Segment, cells: int, palette: Palette) -> Text:
+    """Return one piece of a bar: its name on its colour where there is room."""
+    smooth = palette.get("shading", SMOOTH) == SMOOTH
+    words = next(
+        (each for each in (f"{segment.name} {segment.words}", segment.name)
+         if len(each) + 2 <= cells),
+        "",
+    )  # fmt: skip
+    if not smooth:
+        return Text((f"▌{words}" if words else "▌").ljust(cells, "▒")[:cells],
+                    style=palette[segment.role], end="")  # fmt: skip
+    ground = mixed(palette[segment.role], palette["background"], 0.45)
+    text = Text(f"▏{words}".ljust(cells)[:cells], end="")
+    text.stylize(Style(color=palette["text"], bgcolor=ground))
+    text.stylize(Style(color=palette[segment.role]), 0, 1)
+    return text

@@ -1,0 +1,139 @@
+"""What is wrong with a server, with its evidence, and the start that it leads to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from vllm_watch.reports.nextstart import Change
+from vllm_watch.reports.nextstarttext import line_notes
+from vllm_watch.reports.startline import flag_text, start_line
+from vllm_watch.tui.page.about import About, evidence_key, problems_of
+from vllm_watch.tui.page.arrange import Palette, Part
+from vllm_watch.tui.screenview import Problem
+from vllm_watch.tui.widgets.findingblock import finding_block
+from vllm_watch.tui.wording import wrapped
+
+WIDE = 90
+"""From this width on two lines of the log are shown for a finding."""
+_MOST_OF_A_LINE = 6
+"""Lines of the screen for a line of the log at most."""
+_ENVELOPE = re.compile(r"^.{0,80}?\b\d\d-\d\d (\d\d:\d\d:\d\d) \[[^\]]{1,80}\] ")
+"""What stands before the message of a line of vLLM; only its clock time is kept."""
+_FIGURE = re.compile(r"(?<=: )[\d.]+%?")
+_MOST_WORDS = 6
+"""Lines of one text at most."""
+
+
+def findings_part(about: About) -> Part:
+    """Return the findings of the run, each with its arithmetic and the lines that show it."""
+    problems = problems_of(about)
+
+    def lines(width: int, palette: Palette) -> list[Text]:
+        if not problems:
+            return [Text("✓ nothing is wrong", style=palette["good"], end="")]
+        drawn: list[Text] = []
+        for problem in problems:
+            drawn += _finding(about, problem, width, palette)
+        return drawn
+
+    return Part("Findings", lines)
+
+
+def _finding(about: About, problem: Problem, width: int, palette: Palette) -> Iterator[Text]:
+    """Yield a finding: what, why, its arithmetic, its lines of the log, what to do."""
+    finding = problem.finding
+    block = finding_block(problem, about.tz, width, palette, named=False)
+    block.grow(_MOST_WORDS)
+    head, *rest = block.lines()
+    yield head
+    reasons = len(rest) - len(block.remedy)
+    yield from rest[:reasons]
+    if finding.formula:
+        yield from _muted(finding.formula, width - 1, palette, indent=3)
+    lines = about.evidence.get(evidence_key(finding), ())
+    for line in lines if width >= WIDE else lines[-1:]:
+        ink = palette["critical" if line.kind == "error" else "muted"]
+        for words in wrapped(_ENVELOPE.sub(r"\1 ", line.text), width - 6, _MOST_OF_A_LINE):
+            text = Text(end="")
+            text.append("   ▏", style=palette["faint"])
+            text.append(words, style=ink)
+            if line.kind == "stats":
+                text.highlight_regex(_FIGURE, palette["note"])
+            yield text
+    yield from rest[reasons:]
+
+
+def start_part(about: About) -> Part | None:
+    """Return the next start: the line to copy, what changes in it and why; None without any."""
+    start = about.start
+    if not start.changes:
+        return None
+
+    def lines(width: int, palette: Palette) -> list[Text]:
+        drawn: list[Text] = []
+        if start.given is None:
+            drawn += _muted(f"no line to copy: {start.why_not}", width, palette)
+        else:
+            drawn += _command(about, width, palette)
+        for change in start.changes:
+            drawn += _change(change, width, palette)
+        for note in line_notes(start):
+            drawn += _muted(note, width, palette)
+        return drawn
+
+    return Part("Recommended start", lines, key="y copies" if copied(about) else "")
+
+
+def copied(about: About) -> str:
+    """Return what the copy key copies: the command, else the flags alone, else nothing."""
+    start = about.start
+    if start.given is not None and start.changes:
+        return start_line(start.given, start.flags)
+    return " ".join(flag_text(name, value) for name, value in start.flags.items())
+
+
+def _command(about: About, width: int, palette: Palette) -> list[Text]:
+    """Return the command on as many lines as it takes, what is new in it standing out."""
+    start = about.start
+    if start.given is None:
+        return []
+    pieces = [start_line(start.given, {})]
+    pieces += [flag_text(name, value) for name, value in start.flags.items()]
+    changed = {change.flag for change in start.changes}
+    lines = [Text("$ ", style=palette["faint"], end="")]
+    for piece in pieces:
+        new = piece.partition(" ")[0].partition("=")[0] in changed
+        ink = f"bold {palette['good']}" if new else palette["text"]
+        if lines[-1].cell_len > 4 and lines[-1].cell_len + len(piece) + 4 > width:
+            lines[-1].append(" \\", style=palette["faint"])
+            lines.append(Text("    ", end=""))
+        elif lines[-1].cell_len > 2:
+            lines[-1].append(" ")
+        lines[-1].append(piece, style=ink)
+    return lines
+
+
+def _change(change: Change, width: int, palette: Palette) -> list[Text]:
+    """Return one flag that changes: from what to what, why, what it costs, what is not known."""
+    head = Text("→ ", style=palette["note"], end="")
+    head.append(f"{change.flag} ", style="bold")
+    head.append(f"{change.was} → ", style=palette["muted"])
+    head.append(change.becomes, style=f"bold {palette['good']}")
+    told = (
+        ("", change.finding.title),
+        ("costs: ", change.cost),
+        ("not known: ", change.not_known),
+        ("if not enough: ", " then ".join(change.otherwise)),
+    )
+    lines = [head]
+    for label, words in told:
+        lines += _muted(label + words, width, palette, indent=2) if words else []
+    return lines
+
+
+def _muted(text: str, width: int, palette: Palette, indent: int = 0) -> list[Text]:
+    lines = wrapped(text, width - indent, _MOST_WORDS)
+    return [Text(" " * indent + line, style=palette["muted"], end="") for line in lines]

@@ -1,0 +1,164 @@
+"""The page of one server: what is wrong, what to change, what it is made of, how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import Screen
+
+from vllm_watch.health.findings import Finding
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.reports.evidence import telling_lines
+from vllm_watch.reports.excerpt import Excerpt, LogLine
+from vllm_watch.tui.page.about import About, about_server, evidence_key
+from vllm_watch.tui.page.content import page_head, page_lines
+from vllm_watch.tui.page.told import copied
+from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
+from vllm_watch.tui.widgets.keyline import key_words
+
+FOLLOWS_SECONDS = 0.5
+"""How often it looks whether the screen below shows another moment."""
+MOST_EVIDENCE = 8
+"""Findings whose lines are looked for in the log."""
+
+
+class ServerScreen(Above[None]):
+    """One server at the moment of the screen below; time goes on and can be moved."""
+
+    BINDINGS = [
+        Binding("escape,enter,q", "close", "close"),
+        Binding("y", "copy", "copy the start"),
+        Binding("k", "scroll(-1)", show=False),
+        Binding("j", "scroll(1)", show=False),
+        Binding("space", "below('pause')", "pause"),
+        Binding("left", "below('move', -0.2)", "time"),
+        Binding("right", "below('move', 0.2)", "time"),
+        Binding("plus,equals_sign", "below('zoom', -1)", "zoom"),
+        Binding("minus", "below('zoom', 1)", "zoom"),
+        Binding("left_square_bracket", "below('alert', -1)", "alerts"),
+        Binding("right_square_bracket", "below('alert', 1)", "alerts"),
+        Binding("l", "below('log')", "log"),
+        Binding("x", "below('errors')", "errors"),
+    ]
+
+    def __init__(
+        self,
+        source: str,
+        monitor: Monitor,
+        below: Screen[None],
+        view: Callable[[], ScreenView | None],
+        read: Callable[[Finding], Excerpt],
+    ) -> None:
+        """Show the server of `source` in the view of the screen `below`.
+
+        Keys of that screen move the moment. `read` finds the lines of a finding in the log; it is
+        called in a thread.
+        """
+        super().__init__()
+        self._source = source
+        self._monitor = monitor
+        self._below = below
+        self._view = view
+        self._find = read
+        self._evidence: dict[object, Sequence[LogLine]] = {}
+        self._asked: set[object] = set()
+        self._drawn: tuple[object, ...] = ()
+        self.about: About | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the page."""
+        with Vertical(id="server"):
+            yield DrawnLines(id="server-head")
+            yield ScrolledLines(id="server-body")
+            yield DrawnLines(id="server-keys")
+
+    def on_mount(self) -> None:
+        """Begin to show and to follow."""
+        self.query_one(ScrolledLines).focus()
+        self.set_interval(FOLLOWS_SECONDS, self.follow)
+        self.call_after_refresh(self.follow)
+
+    def on_resize(self) -> None:
+        """Arrange it anew."""
+        self.call_after_refresh(self.follow)
+
+    def follow(self) -> None:
+        """Show the moment of the screen below where it shows something else than before."""
+        view, body = self._view(), self.query_one(ScrolledLines)
+        state = (view, len(self._evidence), self.size, body.columns, self.app.theme)
+        if view is None or state == self._drawn or not self.is_active or body.columns < 2:
+            return
+        self._drawn = state
+        about = about_server(self._monitor, view, self._source, self._evidence)
+        if about is None:
+            return
+        self.about = about
+        palette = palette_of(self.app)
+        self.query_one("#server-head", DrawnLines).show(page_head(about, self.size.width, palette))
+        body.show(page_lines(about, body.columns, body.size.height, palette))
+        self.query_one("#server-keys", DrawnLines).show([key_words(self._keys(), palette)])
+        wanted = [one for one in about.findings if self._is_wanted(one)][:MOST_EVIDENCE]
+        if wanted:
+            self._asked |= {evidence_key(finding) for finding in wanted}
+            self._look(wanted)
+
+    def _is_wanted(self, finding: Finding) -> bool:
+        """Tell whether a finding has lines that are not looked for yet."""
+        proved = finding.severity != "note" and finding.since is not None
+        return proved and evidence_key(finding) not in self._asked
+
+    def _keys(self) -> list[tuple[str, str, str]]:
+        keys = [("esc", "close", "screen.close"), ("↑↓", "scroll", "screen.scroll(1)")]
+        if self.about is not None and copied(self.about):
+            keys.append(("y", "copy the start", "screen.copy"))
+        return [
+            *keys,
+            ("l", "log", "screen.below('log')"),
+            ("x", "errors", "screen.below('errors')"),
+            ("space", "pause", "screen.below('pause')"),
+            ("←→", "time", "screen.below('move', -0.2)"),
+            ("+−", "zoom", "screen.below('zoom', 1)"),
+            ("[]", "alerts", "screen.below('alert', 1)"),
+        ]
+
+    @work(thread=True, group="evidence", exit_on_error=False)
+    def _look(self, findings: Sequence[Finding]) -> None:
+        found = {
+            evidence_key(finding): telling_lines(finding, self._find(finding).lines)
+            for finding in findings
+        }
+        self.app.call_from_thread(self._take, found)
+
+    def _take(self, found: dict[object, Sequence[LogLine]]) -> None:
+        self._evidence.update(found)
+        if self.is_mounted:
+            self.follow()
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(ScrolledLines).scroll_relative(y=lines, animate=False)
+
+    def action_copy(self) -> None:
+        """Copy the recommended start."""
+        text = copied(self.about) if self.about is not None else ""
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.notify(f"copied: {text}", timeout=4, markup=False)
+
+    def action_below(self, name: str, *steps: float) -> None:
+        """Do what a key of the screen below does."""
+        getattr(self._below, f"action_{name}")(*steps)
+        self.follow()
+
+    def action_close(self) -> None:
+        """Go back."""
+        self.dismiss(None)
