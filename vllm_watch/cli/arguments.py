@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 from vllm_watch import __version__
 from vllm_watch.cli import besidearguments
-from vllm_watch.cli.completion import SHELLS
 from vllm_watch.cli.exportarguments import add_export
 from vllm_watch.cli.parser import (
     PATHS,
@@ -24,6 +23,8 @@ from vllm_watch.cli.parser import (
 from vllm_watch.cli.reacharguments import add_archive, add_exporter, add_mcp, add_runs, add_web
 from vllm_watch.cli.saying import CommandError
 
+SHELLS = ("bash", "zsh", "fish")
+"""Shells for which `completion` makes a script."""
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen; every other one has a module `<name>_command`."""
 COMMANDS = (

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from vllm_watch.cli.saying import CommandError
 
 PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
 """Help of the argument that names logs."""
 
+COMPLETIONS = {
+    "File": {
+        "bash": "_shtab_compgen_files",
+        "zsh": "_files",
+        "fish": "(__fish_complete_path (commandline -ct))",
+    },
+    "Directory": {
+        "bash": "_shtab_compgen_dirs",
+        "zsh": "_files -/",
+        "fish": "(__fish_complete_directories)",
+    },
+}
+"""What completes a value in each shell, as shtab names it; shtab itself is not needed for that."""
+FILES = ("FILE", "PATH", "LOG", "BASELINE", "CANDIDATE")
+"""Names of values, as help shows them, that are files: shells complete those."""
+
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line and exit code 2."""
+    """argparse whose errors are one line and exit code 2, and that knows which values are files."""
+
+    def add_argument(self, *names: str, **how: Any) -> argparse.Action:
+        """Add an argument, with the kind of value that a shell's completion offers for it."""
+        action = super().add_argument(*names, **how)
+        named = str(action.metavar).partition(".")[0]
+        if named in (*FILES, "DIR"):
+            kind = "Directory" if named == "DIR" else "File"
+            action.complete = COMPLETIONS[kind]  # type: ignore[attr-defined]
+        return action
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
