@@ -11,6 +11,7 @@ from vllm_watch.config import ServerSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui import chartdata
 from vllm_watch.tui.chartdata import curve, pace_line
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.chartspecs import CHART_NAMES, batch_limit, chart_spec, marks
@@ -196,3 +197,18 @@ def test_a_silence_among_thinned_samples_stays_a_gap() -> None:
     drawn = curve(server, 0, "running", 4_000.0, 6_000.0)
     (gap,) = [at for at, value in zip(drawn.times, drawn.values, strict=True) if value is None]
     assert 5_000.0 <= gap <= 5_200.0
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 4.5, 7.0])
+def test_rounds_are_the_same_whether_engines_are_added_up_at_once_or_line_by_line(
+    apart: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = tuple(
+        Sample(1_000.0 + 10.0 * n + apart * e / 3, e, {"running": float(n + e)})
+        for n in range(30)
+        for e in range(4)
+    )
+    server = server_of(monitor_from([Batch("a.log", records)]))
+    at_once = curve(server, None, "running", 1_000.0, 1_400.0)
+    monkeypatch.setattr(chartdata, "_whole_rounds", lambda *_: None)
+    assert curve(server, None, "running", 1_000.0, 1_400.0) == at_once

@@ -13,6 +13,7 @@ from tests.tui.screens import monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.widgets import findingblock, findings
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 
@@ -179,3 +180,21 @@ def test_only_the_screen_names_keys() -> None:
     book = builtin_rules()
     said = [rule.remedy for rule in book.rules] + [rule.remedy for rule in book.states.values()]
     assert not [remedy for remedy in said if "key " in remedy]
+
+
+def test_of_many_findings_only_those_with_room_are_made(
+    dead: ScreenView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = tuple(p for port in range(400) for p in of_port(dead, f":{port}"))
+    made: list[int] = []
+    original = findingblock.finding_block
+
+    def counted(*words: object) -> object:
+        made.append(1)
+        return original(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(findings, "finding_block", counted)
+    drawn = lines(replace(dead, problems=problems), 40, 6)
+    deaths = 3  # each of two lines, and told together with what was before it
+    assert any(f"+{400 - deaths}" in line for line in drawn)
+    assert len(made) < 40

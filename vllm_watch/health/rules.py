@@ -157,11 +157,16 @@ class RuleBook:
 
     rules: tuple[Rule, ...]
     states: Mapping[str, StateRule]
+    _hides: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note what each finding explains: it is asked for at each look at a server."""
+        every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
+        self._hides.update((rule.id, rule.hides) for rule in reversed(every))
 
     def hides(self, finding: str) -> tuple[str, ...]:
         """Return the ids that a finding explains."""
-        every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
-        return next((rule.hides for rule in every if rule.id == finding), ())
+        return self._hides.get(finding, ())
 
 
 _RULE_KEYS = frozenset(

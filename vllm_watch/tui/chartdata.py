@@ -118,6 +118,36 @@ def _together(
     """Add engines up: lines of the same round (within half a cadence) make one point."""
     each = [_single(run, engine, metric, window, extremes=extremes) for engine in engines]
     widest = max(gap for _, _, gap in each)
+    cadence = run.cadence
+    near = max(widest, SILENCE_CADENCES * cadence)
+    rounds = _whole_rounds([times for times, _, _ in each], cadence / 2)
+    if rounds is not None:
+        of = METRIC_BY_NAME[metric]
+        numbers = (
+            [number for number in row if number is not None]
+            for row in zip(*(values for _, values, _ in each), strict=True)
+        )
+        return rounds, [made_one(of, known) if known else None for known in numbers], widest
+    times, values = _apart(engines, each, metric, cadence / 2, near)
+    return times, values, widest
+
+
+def _whole_rounds(each: Sequence[Sequence[float]], near: float) -> list[float] | None:
+    """Return when rounds ended, if every engine wrote a line in each of them, else None."""
+    if len({len(times) for times in each}) != 1:
+        return None
+    rows = list(zip(*each, strict=True))
+    ends, begins = list(map(max, rows)), list(map(min, rows))
+    if any(end - begin >= near for begin, end in zip(begins, ends, strict=True)):
+        return None
+    apart = (begin - end >= near for begin, end in zip(begins[1:], ends, strict=False))
+    return ends if all(apart) else None
+
+
+def _apart(
+    engines: Sequence[int], each: Sequence[Drawn], metric: str, half: float, near: float
+) -> tuple[list[float], list[float | None]]:
+    """Add up engines that do not write all of their lines in the same rounds."""
     points = sorted(
         (
             (at, engine, value)
@@ -126,22 +156,20 @@ def _together(
         ),
         key=lambda point: point[0],
     )
-    cadence = run.cadence  # of very many engines it takes a while
-    near = max(widest, SILENCE_CADENCES * cadence)
     out_times: list[float] = []
     out_values: list[float | None] = []
     newest: dict[int, tuple[float, float | None]] = {}
     for index, (at, engine, value) in enumerate(points):
         newest[engine] = (at, value)
         following = points[index + 1][0] if index + 1 < len(points) else None
-        if following is not None and following - at < cadence / 2:
+        if following is not None and following - at < half:
             continue
         known = [
             number for seen, number in newest.values() if number is not None and at - seen < near
         ]
         out_times.append(at)
         out_values.append(made_one(METRIC_BY_NAME[metric], known) if known else None)
-    return out_times, out_values, widest
+    return out_times, out_values
 
 
 def http_line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from rich.text import Text
 from textual import events
@@ -15,8 +15,6 @@ from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed
 
-MOST_SHOWN = 40
-"""Findings that a pane can show at most."""
 _LEAST_FACTS = 3
 """Rows that must be free before facts fill them."""
 
@@ -71,11 +69,26 @@ class Findings(Framed):
         """Draw when a finding, one of the ages shown, a note or the cursor changes."""
         problems = tuple(
             (problem.row.serial or problem.row, problem.finding, problem.silenced, _ages(problem))
-            for problem in view.problems[: 2 * MOST_SHOWN]
+            for problem in self._within_reach(view)
         )
         place = self._listed, self._chosen, self._index
         facts = view.facts if self.fills else ()
         return problems, len(view.problems), view.notes, place, facts, bool(view.rows)
+
+    def _within_reach(self, view: ScreenView) -> Sequence[Problem]:
+        """Return the findings that can be on the screen: each takes a line at least."""
+        room = self.size.height
+        if self._listed:
+            return view.problems[max(0, self._index - room) : self._index + room]
+        found: list[Problem] = []
+        made = {True: 0, False: 0}
+        for problem in view.problems:
+            if made[problem.loud] <= room:
+                made[problem.loud] += 1
+                found.append(problem)
+            elif min(made.values()) > room:
+                break
+        return found
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -125,24 +138,36 @@ class Findings(Framed):
             self._index = keys.index(self._chosen)
         self._index = max(0, min(self._index, len(keys) - 1))
         self._chosen = keys[self._index]
-        blocks = _blocks(view, width, palette)
-        for block in blocks:
-            block.grow(room)
-        self._top = min(self._top, self._index)
+        made: dict[int, Block] = {}
+
+        def block_at(place: int) -> Block:
+            """Return a finding, or a note behind the findings, in all its lines."""
+            if place not in made:
+                if place < len(keys):
+                    made[place] = finding_block(view.problems[place], view.tz, width, palette)
+                    made[place].place = place
+                else:
+                    made[place] = note_block(view.notes[place - len(keys)], width, palette)
+                made[place].grow(room)
+            return made[place]
+
+        self._top = max(min(self._top, self._index), self._index - room)
         while (
             self._top < self._index
-            and sum(block.height for block in blocks[self._top : self._index + 1]) > room
+            and sum(block_at(at).height for at in range(self._top, self._index + 1)) > room
         ):
             self._top += 1
         shown: list[Block] = []
-        for block in blocks[self._top :]:
+        count = len(keys) + len(view.notes)
+        for at in range(self._top, count):
             left = room - sum(each.height for each in shown)
             if left < 1:
                 break
+            block = block_at(at)
             if block.height > left:
                 block.cut(left)
             shown.append(block)
-        return shown, len(blocks) - self._top - len(shown)
+        return shown, count - self._top - len(shown)
 
     def _point(
         self, view: ScreenView, lines: list[Text], width: int, palette: dict[str, str]
@@ -217,44 +242,59 @@ def _glance(
     view: ScreenView, width: int, room: int, palette: dict[str, str]
 ) -> tuple[list[Block], int]:
     """Return what a pane that does not scroll shows, and the number of findings left out."""
-    blocks = _blocks(view, width, palette)
+    blocks, left_out = _blocks(view, width, room, palette)
     if sum(block.height for block in blocks if block.loud) > room:
         # A death and what was wrong before it are told together: the change must be seen.
-        blocks = _blocks(view, width, palette, together=True)
+        blocks, left_out = _blocks(view, width, room, palette, together=True)
     shown = fill(blocks, room)
-    return shown, len(blocks) - len(shown)
+    return shown, len(blocks) - len(shown) + left_out
 
 
 def _blocks(
-    view: ScreenView, width: int, palette: dict[str, str], *, together: bool = False
-) -> list[Block]:
-    """Return all findings as blocks, then the notes; `together`: a death and what was before."""
+    view: ScreenView, width: int, room: int, palette: dict[str, str], *, together: bool = False
+) -> tuple[list[Block], int]:
+    """Return findings as blocks, then the notes, and the number of those for which none is made.
+
+    `together`: a death and what was before. Of a large fleet only as many blocks are made as there
+    is room for, of loud ones and of others one line each: the pane costs what it shows.
+    """
     blocks: list[Block] = []
+    made = {True: 0, False: 0}
+    left_out = 0
     told: set[int] = set()
+    earlier = _before_deaths(view) if together else {}
     for index, problem in enumerate(view.problems):
+        before = earlier.get(index)
         if index in told:
             continue
-        before = _before(view, index) if together else None
         told |= set() if before is None else {before}
-        earlier = None if before is None else view.problems[before]
-        block = finding_block(problem, view.tz, width, palette, earlier)
+        if made[problem.loud] > room:
+            left_out += 1
+            continue
+        made[problem.loud] += 1
+        died_of = None if before is None else view.problems[before]
+        block = finding_block(problem, view.tz, width, palette, died_of)
         block.place = index
         blocks.append(block)
-    return blocks + [note_block(note, width, palette) for note in view.notes]
+    return blocks + [note_block(note, width, palette) for note in view.notes], left_out
 
 
-def _before(view: ScreenView, index: int) -> int | None:
-    """Return the finding whose flags are the best advice after a death that has no cause known."""
-    dead = view.problems[index]
-    if dead.row.state.name not in ("dead", "ended") or dead.row.state.cause or dead.silenced:
-        return None
-    if dead.finding.until is not None:
-        return None
+def _before_deaths(view: ScreenView) -> dict[int, int]:
+    """Return for deaths without a known cause the finding whose flags are the best advice."""
+    deaths = {
+        index: dead.row.source
+        for index, dead in enumerate(view.problems)
+        if dead.row.state.name in ("dead", "ended")
+        and not (dead.row.state.cause or dead.silenced)
+        and dead.finding.until is None
+    }
+    sources, first = {*deaths.values()}, dict[str, int]()
     for place, problem in enumerate(view.problems):
-        same = problem.row.source == dead.row.source and not problem.silenced
-        if same and problem.finding.until is not None and problem.finding.flags:
-            return place
-    return None
+        if problem.row.source in sources and not problem.silenced:
+            finding = problem.finding
+            if finding.until is not None and finding.flags:
+                first.setdefault(problem.row.source, place)
+    return {index: first[source] for index, source in deaths.items() if source in first}
 
 
 def fill(blocks: list[Block], room: int) -> list[Block]:
