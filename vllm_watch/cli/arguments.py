@@ -161,11 +161,12 @@ def _watch(commands: Commands) -> None:
         metavar="URL",
         help="the server's metrics page, where its port can be reached: latencies, counters",
     )
-    _job_options(command)
+    _screen_options(command)
     add_marks(command)
 
 
-def _job_options(command: Parser) -> None:
+def _screen_options(command: Parser) -> None:
+    add_price(command)
     for name, words in (("requests", "answered"), ("tokens", "generated")):
         command.add_argument(
             f"--target-{name}",
@@ -204,7 +205,7 @@ def _replay_options(command: Parser) -> None:
         "--start", metavar="TIME", help="begin there: 09:05, 2026-11-23 09:05, +10m, 10m"
     )
     command.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
-    _job_options(command)
+    _screen_options(command)
 
 
 def _demo(commands: Commands) -> None:
@@ -304,6 +305,7 @@ def _report(commands: Commands) -> None:
         "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
     )
     add_marks(command)
+    add_price(command)
 
 
 def _formats(commands: Commands) -> None:

@@ -13,7 +13,7 @@ from vllm_watch.cli.writing import text_aside
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page about the given logs."""
-    settings = settings_of(arguments)
+    settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     target = Path(arguments.output)
     if target.suffix.lower() not in (".html", ".htm"):
         raise CommandError(f"{target}: write to a name that ends in .html")

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if replay:
         options = {"replay_speed": arguments.speed, "replay_loop": arguments.loop}
         start = time_of("--start", arguments.start)
-    settings = settings_of(arguments, **options)
+    settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly, **options)
     benchmarks = benchmarks_of(arguments) if arguments.command != "demo" else ()
     ingest = _ingest(arguments, settings, replay=replay)
     browser = bool(os.environ.get(BROWSER_DRIVER))

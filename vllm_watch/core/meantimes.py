@@ -106,9 +106,11 @@ class Evidence:
         return self.in_flight[index] if index >= 0 else 0.0
 
 
-def evidence_of(run: Run) -> Evidence:
-    """Return the sums of a run, over the samples that are kept one by one."""
-    rows = sorted(row for engine in run.engines for row in _engine_rows(engine, run.series[engine]))
+def evidence_of(run: Run, since: float = -math.inf) -> Evidence:
+    """Return the sums of a run from a moment on, over the samples that are kept one by one."""
+    rows = sorted(
+        row for engine in run.engines for row in _engine_rows(engine, run.series[engine], since)
+    )
     newest: dict[int, float] = {}
     in_flight = []
     for row in rows:
@@ -118,7 +120,7 @@ def evidence_of(run: Run) -> Evidence:
     answers = sorted(
         (begin, answered)
         for begin, answered in zip(traffic.begins, traffic.counts[0], strict=True)
-        if answered
+        if answered and begin >= since
     )
     waiting, running, generated = (
         tuple(accumulate(row[column] for row in rows)) for column in (2, 3, 4)
@@ -212,12 +214,13 @@ _Row = tuple[float, int, float, float, float, float]
 """Time, engine, request seconds waiting and running, tokens generated, requests in flight."""
 
 
-def _engine_rows(engine: int, series: Series) -> list[_Row]:
+def _engine_rows(engine: int, series: Series, since: float) -> list[_Row]:
     """Return what each line of an engine adds; between lines requests change in a straight line.
 
-    The first line, and the first after a silence, hold for one cadence (`core/tokens.py`).
+    The first line, and the first after a silence, hold for one cadence (`core/tokens.py`). From
+    two lines before `since` on: the first one after it then knows the one before.
     """
-    first = series.thinned
+    first = max(series.thinned, series.span(since, math.inf)[0] - 2)
     times = series.times[first:]
     waiting = [value or 0.0 for value in series.values("waiting", first, len(series))]
     running = [value or 0.0 for value in series.values("running", first, len(series))]

@@ -62,22 +62,36 @@ def run_tokens(run: Run) -> dict[int, Tokens]:
     return tokens
 
 
-def busy_seconds(run: Run) -> float | None:
-    """Return how long requests were running on any engine of a run, None without stats lines."""
+def generated_between(run: Run, begin: float, end: float) -> float:
+    """Return the tokens generated in (begin, end]; a point counts where its last sample stands."""
+    total = 0.0
+    for engine in run.engines:
+        series = run.series[engine]
+        first = max(0, series.span(begin, end)[0] - 1)
+        steps = token_steps(series, "generation_tps", first)
+        total += sum(made for time, made in steps if begin < time <= end)
+    return total
+
+
+def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> float | None:
+    """Return how long requests were running on any engine of a run, None without stats lines.
+
+    Of that only what lies between two moments.
+    """
     stretches = []
     for engine in run.engines:
         series = run.series[engine]
         held = held_seconds(series.times, series.cadence)
         running = series.values("running", 0, len(series))
         stretches += [
-            (time - seconds, time)
+            (max(begin, time - seconds), min(end, time))
             for time, seconds, requests in zip(series.times, held, running, strict=True)
             if requests
         ]
     if not any(len(series) for series in run.series.values()):
         return None
     total, reached = 0.0, -math.inf
-    for begin, end in sorted(stretches):
-        total += max(0.0, end - max(begin, reached))
-        reached = max(reached, end)
+    for since, until in sorted(stretches):
+        total += max(0.0, until - max(since, reached))
+        reached = max(reached, until)
     return total

@@ -176,7 +176,7 @@ def _times(now: Now, settings: Settings) -> dict[str, float]:
     gate = TimesGate(limits.least_answered, limits.least_lines)
     run = now.server.run_at(now.time)
     start = now.time - limits.window_minutes * 60
-    times, _ = times_between(run, evidence_of(run), start, now.time, gate)
+    times, _ = times_between(run, evidence_of(run, start), start, now.time, gate)
     if times is None:
         return {}
     told = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)

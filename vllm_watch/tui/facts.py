@@ -37,15 +37,18 @@ def facts_of(
     trend: SlowDown | None = None,
     *,
     over: bool = False,
+    figures: Facts = (),
 ) -> Facts:
     """Return the card of a server as of `time`; what the log does not tell is not on it.
 
-    `job` tells how far a job is, `trend` how much slower it has become; `over`: it works no more.
+    `job` tells how far a job is, `trend` how much slower it has become; `over`: it works no more;
+    `figures` are further lines, of times and cost.
     """
     run = server.run_at(time)
     lines = [
         ("NAME", _name(server, run)),
         ("JOB", _job(server, run, time, tz, job, over=over)),
+        *figures,
         ("LATENCY", latency_facts(server, time)),
         ("GPU", gpu_facts(server, time)),
         ("CONFIG", _config(run)),

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.moments import since_words
+from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import JobWatch
@@ -22,6 +23,7 @@ from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
 from vllm_watch.tui.pictures import Pictures, stepped
+from vllm_watch.tui.requestfacts import cost_facts, times_facts
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.screenview import Choices, Problem, ScreenView
 from vllm_watch.tui.stamps import Stamps
@@ -92,7 +94,7 @@ class ViewMaker:
         errors, story = False, None
         if rows:
             pictures = self._pictures_of(rows[selected], pictures, timeline)
-            facts, errors, story = self._about_row(rows[selected], moment, live)
+            facts, errors, story = self._about_row(rows[selected], moment, live, timeline.window())
         return ScreenView(
             moment,
             self._tz,
@@ -159,17 +161,35 @@ class ViewMaker:
         ended = span[1] < window[1]
         return pictures.of(row.source, row.engine, span if ended else stepped(span), over=over)
 
-    def _about_row(self, row: Row, moment: float, live: bool) -> _About:
+    def _figures(
+        self, server: Server, run: Run, time: float, window: tuple[float, float] | None
+    ) -> Facts:
+        """Return the lines of mean times and, with a price, of the cost of the stretch shown."""
+        settings = self._monitor.settings
+        facts: Facts = (("TIMES", times_facts(run, time, settings.times)),)
+        if window is None:
+            return facts
+        begin, end = (each - server.skew for each in window)
+        return (*facts, ("COST", cost_facts(run, time, (begin, end), settings.cost)))
+
+    def _about_row(
+        self, row: Row, moment: float, live: bool, window: tuple[float, float] | None
+    ) -> _About:
         """Return what is known of a row's server: facts, whether it failed, its start-up."""
         server = self._monitor.store.servers[row.source]
         stamp = self._stamps.of(server, moment, live)
         pace = 1.0 if row.state.name == "starting" else FACTS_SECONDS
-        key = (row.source, row.engine, stamp, int(moment // pace), row.state)
+        priced = self._monitor.settings.cost.gpu_hourly is not None
+        window = stepped(window) if priced and window is not None else None
+        key = (row.source, row.engine, stamp, int(moment // pace), row.state, window)
         if key != self._about[0]:
             over, run = row.state.name in OVER, server.run_at(row.moment)
             slow = self._monitor.trends(server, run).slow_down(run, row.moment)
             trend = slow.get(row.engine) if row.engine is not None else worst_of(slow.values())
-            facts = facts_of(server, row.moment, self._tz, self._job, trend, over=over)
+            figures = self._figures(server, run, row.moment, window)
+            facts = facts_of(
+                server, row.moment, self._tz, self._job, trend, over=over, figures=figures
+            )
             story = story_of(run, row.moment, self._tz, over=over)
             self._about = key, (facts, failed(run, row.moment), story)
         return self._about[1]
