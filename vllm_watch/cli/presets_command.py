@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from dataclasses import asdict
 
 from vllm_watch.beside.presets import Fitted, PresetError, fitted, preset_table
 from vllm_watch.cli.saying import DONE, CommandError, write
+from vllm_watch.core.patterns import lazy
 from vllm_watch.health.facts import model_billions
 
 SCHEMA = 1
-_ACTIVE = re.compile(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")
+_ACTIVE = lazy(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")
 """The active part of a mixture of experts, in a model's name: `30B-A3B`."""
 
 

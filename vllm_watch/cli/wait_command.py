@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import sys
 import threading
@@ -11,6 +10,7 @@ import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import Looked
 from vllm_watch.core.startup import ready_after
 from vllm_watch.ingest import Ingest
@@ -21,7 +21,7 @@ TIMED_OUT = 124
 _CELLS = 20
 _LONG_SILENT = 3600.0
 """Seconds of silence of an idle server after which that is told: it may be gone."""
-_NUMBERS = re.compile(r" \d+/\d+$")
+_NUMBERS = lazy(r" \d+/\d+$")
 
 
 def run(arguments: argparse.Namespace) -> int:

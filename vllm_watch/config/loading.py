@@ -124,11 +124,12 @@ class _Loader:
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
         """Take the values of VLLM_WATCH_… variables; an empty one counts as not set."""
+        given = [name for name in environ if name.startswith(ENVIRONMENT_PREFIX)]
+        if not given:
+            return
         by_variable = {setting.environment: setting for setting in known_settings().values()}
-        for variable in sorted(environ):
-            if not variable.startswith(ENVIRONMENT_PREFIX) or not environ[variable].strip():
-                continue
-            if variable.startswith(RESERVED_PREFIXES):
+        for variable in sorted(given):
+            if variable.startswith(RESERVED_PREFIXES) or not environ[variable].strip():
                 continue
             setting = by_variable.get(variable)
             if setting is None:
@@ -152,14 +153,11 @@ class _Loader:
         Raises:
             ConfigError: Two values contradict each other.
         """
-        parts = {}
-        for section, cls in SECTIONS.items():
-            given = {
-                setting.name: self._values[key]
-                for key, setting in known_settings().items()
-                if setting.section == section and key in self._values
-            }
-            parts[section] = cls(**given)
+        given: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for key, value in self._values.items():
+            section, _, name = key.partition(".")
+            given[section][name] = value
+        parts: dict[str, Any] = {name: cls(**given[name]) for name, cls in SECTIONS.items()}
         settings = Settings(
             **parts,
             servers=tuple(self._servers),

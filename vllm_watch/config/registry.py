@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vllm_watch.config import commandsections, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
-from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.dataclass import dataclass, told_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,9 +89,9 @@ def server_kinds() -> Mapping[str, Kind]:
 def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     """Name, kind and default of the fields that a user can set."""
     return [
-        (field.name, field.metadata[METADATA_KEY], field.default)
-        for field in dataclasses.fields(cls)
-        if METADATA_KEY in field.metadata
+        (name, told["metadata"][METADATA_KEY], told["default"])
+        for name, told in told_fields(cls).items()
+        if METADATA_KEY in told.get("metadata", ())
     ]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.states import ServerState
 
-_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
+_NUMBERS = lazy(r"0x[0-9a-f]+|\d+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,21 @@ class _Field:
         self.told = told
 
 
+def told_fields(cls: type) -> dict[str, dict[str, Any]]:
+    """Return what `field` was told, by the names of the fields that were declared with it."""
+    fields: _StandardFields = vars(cls)["__dataclass_fields__"]
+    given = fields.given.items()
+    return {name: value.told for name, value in given if isinstance(value, _Field)}
+
+
 class _StandardFields:
     """`__dataclass_fields__` of a class, made by the standard library when somebody asks."""
 
-    __slots__ = ("_annotations", "_given", "_made")
+    __slots__ = ("_annotations", "_made", "given")
 
     def __init__(self, annotations: Mapping[str, str], given: Mapping[str, Any]) -> None:
         self._annotations = annotations
-        self._given = given
+        self.given = given
         self._made: dict[str, Any] = {}
 
     def __get__(self, one: object, cls: type) -> dict[str, Any]:
@@ -48,7 +55,7 @@ class _StandardFields:
 
             fields = {
                 name: dataclasses.field(**value.told) if isinstance(value, _Field) else value
-                for name, value in self._given.items()
+                for name, value in self.given.items()
             }
             twin = type(cls.__name__, (), {**fields, "__annotations__": self._annotations})
             dataclasses.dataclass(init=False, repr=False, eq=False)(twin)
@@ -222,4 +229,4 @@ if TYPE_CHECKING:
 else:
     dataclass, field, replace = _dataclass, _Field, _replace
 
-__all__ = ["dataclass", "field", "replace"]
+__all__ = ["dataclass", "field", "replace", "told_fields"]

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|min|h|d)", re.ASCII)
+_DATE = lazy(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
+_CLOCK = lazy(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
+_SPAN = lazy(r"(\d+(?:\.\d+)?)(s|m|min|h|d)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 GRAMMAR = "write 2026-11-23 09:05, 09:05, 10m (ago) or +10m (after the beginning)"

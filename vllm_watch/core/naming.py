@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.patterns import lazy
 
-_REALTIME = re.compile(r"^vllm_(?P<model>.+)_port(?P<port>\d{1,5})(?:_realtime)?$")
-_PORT = re.compile(r":(\d{1,5})(?:/|$)")
-_CONTROLS = re.compile(
+_REALTIME = lazy(r"^vllm_(?P<model>.+)_port(?P<port>\d{1,5})(?:_realtime)?$")
+_PORT = lazy(r":(\d{1,5})(?:/|$)")
+_CONTROLS = lazy(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 COMMAND = "command:"

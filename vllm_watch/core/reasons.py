@@ -7,11 +7,11 @@ such sentences as `vague`; what says why is the last line of the first traceback
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Moment
 
@@ -25,8 +25,8 @@ DEADLY = "deadly"
 INTERRUPT = "KeyboardInterrupt"
 """The exception of somebody who pressed Ctrl-C, or of a signal that asked to stop."""
 
-_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
-_VALIDATION = re.compile(r"\d+ validation errors? for \w+")
+_EXCEPTION = lazy(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
+_VALIDATION = lazy(r"\d+ validation errors? for \w+")
 _NONE: Mapping[str, FieldValue] = {}
 _FURTHER = 12
 """Lines behind an exception in which the rest of its message is looked for."""

@@ -6,7 +6,9 @@ import re
 import zoneinfo
 from datetime import UTC, timedelta, timezone, tzinfo
 
-_OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
+from vllm_watch.core.patterns import lazy
+
+_OFFSET = lazy(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
 _UTC_NAMES = frozenset({"utc", "z"})
 _EAST_MOST = timedelta(hours=14)
 """No clock on earth is further ahead of UTC."""

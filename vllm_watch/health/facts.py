@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 
-_SIZE = re.compile(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
+_SIZE = lazy(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
 """Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, which is a part of them."""
-_VISION = re.compile(r"(?i)(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
+_VISION = lazy(r"(?i)(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
 """Words of names of models that see."""
 SAME_SHARE = 0.05
 """Two sizes of a cache that differ by no more are one: concurrency is written with two digits."""

@@ -7,13 +7,13 @@ it takes. A number is never guessed, and none is below what was seen to run.
 from __future__ import annotations
 
 import math
-import re
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.patterns import lazy
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.situation import Advice, Situation
 
-_CARD = re.compile(r"total capacity of ([\d.]{1,12}) GiB")
+_CARD = lazy(r"total capacity of ([\d.]{1,12}) GiB")
 """The size of a GPU in torch's out-of-memory error."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TypeAlias
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.text import without_escapes
 
-ANCHOR = re.compile(rb"\.py:\d{1,6}\](?:\x1b\[[0-9;]{0,16}m)? ?")
+ANCHOR = lazy(rb"\.py:\d{1,6}\](?:\x1b\[[0-9;]{0,16}m)? ?")
 """Where every envelope of vLLM ends and its message begins."""
 
 LONGEST_HEAD = 400
@@ -48,7 +48,7 @@ class EnvelopeReader:
         """Compile the patterns; each must name process, level, stamp, path and line."""
         self._spans: dict[bytes, _Spans] = {}
         """Heads whose digits are all zero, with the places of their parts: digits move nothing."""
-        self._patterns = [re.compile(pattern.encode() + rb"\Z") for pattern in patterns]
+        self._patterns = [lazy(pattern.encode() + rb"\Z") for pattern in patterns]
 
     def read(self, head: bytes) -> Envelope | None:
         """Return the envelope that ends exactly where `head` ends, or None."""

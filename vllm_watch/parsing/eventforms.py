@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 from vllm_watch.parsing.dicts import read_dict
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.parsing.parts import DIGITS
-from vllm_watch.parsing.patterns import LazyPattern
 
 CONVERTERS: dict[str, Callable[[str], FieldValue]] = {
     "str": str,
@@ -33,7 +33,7 @@ class EventForm:
     """Literal that every such message holds: the cheap test before the pattern."""
     gist: bytes
     """The same without digits and dots: a message whose text without digits lacks it is none."""
-    pattern: LazyPattern[str]
+    pattern: re.Pattern[str]
     """Matched in the message (bare lines: in the line without its process prefix)."""
     bare: bool = False
     """True for lines without an envelope."""
@@ -41,7 +41,7 @@ class EventForm:
     """Level that the envelope must have, empty for any."""
     types: Mapping[str, Callable[[str], FieldValue]] = field(default_factory=dict)
     """Converter of each field; text where none is named."""
-    find: tuple[LazyPattern[str], ...] = ()
+    find: tuple[re.Pattern[str], ...] = ()
     """Further patterns, each searched for by itself."""
     constants: Mapping[str, FieldValue] = field(default_factory=dict)
     """Fields that every such event has."""
@@ -74,10 +74,10 @@ def event_form(table: Mapping[str, object], where: str, *, checked: bool = False
     """
     try:
         kind, contains = str(table["kind"]), str(table["contains"]).encode()
-        pattern = LazyPattern(str(table["pattern"]))
-        find = tuple(map(LazyPattern, _strings(table, "find").values()))
+        pattern = lazy(str(table["pattern"]))
+        find = tuple(map(lazy, _strings(table, "find").values()))
         for each in () if checked else (pattern, *find):
-            each.compiled()
+            _ = each.groupindex  # compiles it
         types = {name: CONVERTERS[text] for name, text in _strings(table, "fields").items()}
     except KeyError as error:
         raise FormatError(f"{where}: an event needs {error}") from error

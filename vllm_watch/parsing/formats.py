@@ -12,7 +12,6 @@ from vllm_watch.parsing.envelope import Envelope, EnvelopeReader
 from vllm_watch.parsing.eventforms import EventForm
 from vllm_watch.parsing.iterations import Iterations
 from vllm_watch.parsing.parts import DIGITS, MOST_SHAPES, Parts, PartsReader, Plan
-from vllm_watch.parsing.patterns import LazyPattern
 from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.secrets import fields_without_secrets, without_secrets
 from vllm_watch.parsing.text import shown
@@ -80,7 +79,7 @@ class Formats:
     """How lines of iteration details look, None where no format tells."""
     wrappers: Wrappers = field(default_factory=Wrappers)
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
-    known: list[LazyPattern[str]] = field(default_factory=list)
+    known: list[re.Pattern[str]] = field(default_factory=list)
     """Lines that are recognised and hold nothing to keep."""
     origins: dict[str, Origin] = field(default_factory=dict)
     """The files by name, in the order given; ` (2)` behind a second of the same name."""

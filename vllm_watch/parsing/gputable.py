@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.recorded import THROTTLES, GpuRow
 
-_UNIT = re.compile(r"\s*\[([^\]]*)\]\s*$")
-_VALUE = re.compile(r"(-?\d+(?:\.\d+)?)\s*([A-Za-z%]*)", re.ASCII)
+_UNIT = lazy(r"\s*\[([^\]]*)\]\s*$")
+_VALUE = lazy(r"(-?\d+(?:\.\d+)?)\s*([A-Za-z%]*)", re.ASCII)
 _SAME_LOOK = 0.5
 """Seconds within which rows without an index are those of different GPUs of one look."""
 _NAMES = {
@@ -33,7 +34,7 @@ _NAMES = {
     "clocks.sm": "sm_clock_hz",
 }
 """Columns of `nvidia-smi --help-query-gpu` to fields of a row; others are passed over."""
-_REASON = re.compile(r"clocks_(?:event|throttle)_reasons\.([a-z_]+)")
+_REASON = lazy(r"clocks_(?:event|throttle)_reasons\.([a-z_]+)")
 _SCALES = {
     "%": 0.01,
     "KiB": 1024.0,

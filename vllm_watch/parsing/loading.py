@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines
 from vllm_watch.parsing.envelope import EnvelopeReader
@@ -23,7 +24,7 @@ from vllm_watch.parsing.eventforms import event_form
 from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
 from vllm_watch.parsing.iterations import Iterations
 from vllm_watch.parsing.parts import PartsReader
-from vllm_watch.parsing.patterns import LazyPattern, refuse_slow_patterns
+from vllm_watch.parsing.patterns import refuse_slow_patterns
 from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.samples import (
     access_values,
@@ -62,7 +63,7 @@ def _formats(tables: list[tuple[Path, dict[str, Any]]], *, checked: bool) -> For
         formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":
             with _naming(path):
-                envelopes += [_envelope_pattern(entry) for entry in table["envelope"]]
+                envelopes += [_envelope_pattern(entry, checked) for entry in table["envelope"]]
     formats.envelope = EnvelopeReader(envelopes)
     # What stands around a line comes first: samples of all other kinds need it.
     tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
@@ -115,10 +116,10 @@ def _naming(path: Path) -> Iterator[None]:
         raise FormatError(f"{path}: has not the form of a format file: {error}") from error
 
 
-def _envelope_pattern(entry: Mapping[str, Any]) -> str:
+def _envelope_pattern(entry: Mapping[str, Any], checked: bool) -> str:
     """Return the pattern of one `[[envelope]]` once it compiles and names what must be named."""
     pattern = str(entry["pattern"])
-    for name in ("process", "level", "stamp", "path", "line"):
+    for name in () if checked else ("process", "level", "stamp", "path", "line"):
         if name not in re.compile(pattern).groupindex:
             raise KeyError(f"(?P<{name}>…)")
     return pattern
@@ -174,11 +175,8 @@ class _Adding:
         if not self.checked:
             check_samples(self.path, entry, values_of)
 
-    def _pattern(self, text: str) -> LazyPattern[str]:
-        pattern = LazyPattern(text)
-        if not self.checked:
-            pattern.compiled()
-        return pattern
+    def _pattern(self, text: str) -> re.Pattern[str]:
+        return lazy(text) if self.checked else re.compile(text)
 
     def _add_wrappers(self, table: dict[str, Any]) -> None:
         formats = self.formats
@@ -220,7 +218,7 @@ class _Adding:
                 str(entry["contains"]).encode(),
                 reader,
                 frozenset() if first is None else reader.metrics_from(str(first)),
-                re.compile(str(own).encode()) if own else None,
+                lazy(str(own).encode()) if own else None,
             )
         except (KeyError, FormatError) as error:
             raise FormatError(f"{self.path}: {error}") from error
@@ -231,7 +229,7 @@ class _Adding:
         formats = self.formats
         if "access" in table:
             entry = table["access"]
-            pattern = re.compile(str(entry["pattern"]).encode())
+            pattern = lazy(str(entry["pattern"]).encode())
             formats.access = Access(
                 pattern,
                 frozenset(route.encode() for route in entry["inference"]),
@@ -251,8 +249,9 @@ class _Adding:
     def _add_iterations(self, entry: dict[str, Any]) -> None:
         head = self._naming(entry["head"], iterations.HEAD_GROUPS)
         body = self._naming(entry, COUNTS)
-        whole = re.compile(head.pattern + body.pattern)
-        self._check(entry, lambda line: access_values(whole, line))
+        if not self.checked:
+            whole = re.compile(head.pattern + body.pattern)
+            self._check(entry, lambda line: access_values(whole, line))
         self.formats.iterations = Iterations(str(entry["contains"]).encode(), head, body)
 
     def _add_requests(self, entry: dict[str, Any]) -> None:
@@ -265,7 +264,7 @@ class _Adding:
 
     def _naming(self, entry: Mapping[str, Any], groups: Iterable[str]) -> re.Pattern[bytes]:
         """Return the pattern of an entry, which must name some groups."""
-        pattern = re.compile(str(entry["pattern"]).encode())
+        pattern = lazy(str(entry["pattern"]).encode())
         for name in () if self.checked else groups:
             if name not in pattern.groupindex:
                 raise KeyError(f"(?P<{name}>…)")

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.recorded import LINE_NAMES
 from vllm_watch.parsing.errors import FormatError
-from vllm_watch.parsing.patterns import LazyPattern
 
-NUMBER = re.compile(rb"(\d+(?:\.\d+)?)")
+NUMBER = lazy(rb"(\d+(?:\.\d+)?)")
 DIGITS = b"0123456789."
-_HOLDER = re.compile(r"\{(\*|[a-z][a-z0-9_]*)\}(%?)")
+_HOLDER = lazy(r"\{(\*|[a-z][a-z0-9_]*)\}(%?)")
 _NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
 """What a template may name: metrics of a stats line, values of a latency line."""
 _MOST_PARTS = 64
@@ -53,6 +54,22 @@ class Plan:
         return [name for name, _, _ in self.picks]
 
 
+class Template(NamedTuple):
+    """A head or a part as the format file gives it."""
+
+    begins: bytes
+    """The text before its first number or word: the cheap test before the pattern."""
+    names: tuple[str, ...]
+    """What its numbers are called."""
+    pattern: re.Pattern[bytes]
+
+    def match(self, body: bytes, position: int = 0) -> re.Match[bytes] | None:
+        """Match at a place of a body."""
+        if not body.startswith(self.begins, position):
+            return None
+        return self.pattern.match(body, position)
+
+
 class PartsReader:
     """Reads bodies that are a head and parts, by the templates of a format file."""
 
@@ -73,10 +90,10 @@ class PartsReader:
         Raises:
             FormatError: no part holds it.
         """
-        names = [pattern.compiled().groupindex.keys() for pattern in self._parts]
+        names = [part.names for part in self._parts]
         for at, held in enumerate(names):
             if first in held:
-                return frozenset().union(*names[at:])
+                return frozenset[str]().union(*names[at:])
         raise FormatError(f"no part holds {first!r}")
 
     def read(self, body: bytes) -> Parts | None:
@@ -162,8 +179,8 @@ def _exponent(body: bytes, end: int) -> bytes:
     return b"e-3" if body[end : end + 3] == b" ms" else b""
 
 
-def _compile(template: str) -> LazyPattern[bytes]:
-    """Return the pattern of a template: `{name}` a number, `{*}` a word, the rest literal."""
+def _compile(template: str) -> Template:
+    """Compile a template: `{name}` a number, `{*}` a word, the rest literal."""
     pattern, end = "", 0
     for holder in _HOLDER.finditer(template):
         pattern += re.escape(template[end : holder.start()])
@@ -178,4 +195,6 @@ def _compile(template: str) -> LazyPattern[bytes]:
             raise FormatError(f"template {template!r} names {name!r}, which is no metric")
         pattern += percent
         end = holder.end()
-    return LazyPattern((pattern + re.escape(template[end:])).encode())
+    pattern += re.escape(template[end:])
+    names = tuple(name for name, _ in _HOLDER.findall(template) if name != "*")
+    return Template(template.partition("{")[0].encode(), names, lazy(pattern.encode()))

@@ -5,37 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from vllm_watch.parsing.errors import FormatError
-
-Text = TypeVar("Text", str, bytes)
-
-
-class LazyPattern(Generic[Text]):
-    """A pattern that is compiled when it is first asked: of 150, a log needs a few."""
-
-    __slots__ = ("_compiled", "_text")
-
-    def __init__(self, text: Text) -> None:
-        """Take a pattern that is known to compile."""
-        self._text: Text = text
-        self._compiled: re.Pattern[Text] | None = None
-
-    def compiled(self) -> re.Pattern[Text]:
-        """Return the pattern itself."""
-        if self._compiled is None:
-            self._compiled = re.compile(self._text)
-        return self._compiled
-
-    def search(self, text: Text) -> re.Match[Text] | None:
-        """Search in a text, as `re.Pattern` does."""
-        return self.compiled().search(text)
-
-    def match(self, text: Text, position: int = 0) -> re.Match[Text] | None:
-        """Match at a place of a text, as `re.Pattern` does."""
-        return self.compiled().match(text, position)
-
 
 LARGE = 1000
 """A repeat that may go on longer than this counts as one without end."""

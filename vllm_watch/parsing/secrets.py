@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 
 HIDDEN = "***"
 """What stands for a secret."""
-_NAMES = re.compile(r"api_?key|secret|password|(?:^|_)token$")
+_NAMES = lazy(r"api_?key|secret|password|(?:^|_)token$")
 _QUOTED = r"""(?:'[^'\n]{0,4000}+'|"[^"\n]{0,4000}+")"""
-_IN_TEXT = re.compile(
+_IN_TEXT = lazy(
     rf"(['\"]?\b(?:[a-z_]{{0,40}}(?:api_?key|secret|password)|(?:[a-z_]{{0,40}}_)?token)['\"]?\s?[:=]\s?)"
     rf"(\[{_QUOTED}(?:, {_QUOTED}){{0,99}}+\]|{_QUOTED})"
 )

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.dull import STAMP_LENGTH, Place
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
 
-_DIGITS = re.compile(rb"\d+")
+_DIGITS = lazy(rb"\d+")
 _LONGEST_NUMBER = b"1,15"
 _ANY = rb"\d{%b}+(?:\.\d{%b}+)?+" % (_LONGEST_NUMBER, _LONGEST_NUMBER)
 _STAMP = rb"(\d\d-\d\d \d\d:\d\d:\d\d)"

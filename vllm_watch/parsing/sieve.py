@@ -9,7 +9,6 @@ are equal, up to digits in the beginning, and what lies between can only be an a
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.access import AccessCounter, Answer
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ FEWEST = 8
 WORTH_LEARNING = 4
 """Further forms are looked for when more than one in this many bytes is left."""
 _WORD = 8
-_ADDRESS = re.compile(rb"[.-f]{1,%d}\Z" % IPV6)
+_ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that may stand in an address: no blank, no quote, and hardly a word."""
 

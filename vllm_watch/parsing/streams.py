@@ -7,9 +7,9 @@ as is every line without a name; each further one is a server of its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.text import without_escapes
 from vllm_watch.parsing.wrappers import MOST_LAYERS, Layer, Unwrapper
 
@@ -22,7 +22,7 @@ _SEARCHED = 64 * 1024
 """Bytes at a block's beginning in which names are looked for that stand in some lines only."""
 _MOST_NAMES = 256
 _LONGEST_HEAD = 400
-_ORDINARY = re.compile(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
+_ORDINARY = lazy(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
 """Beginnings of lines that nothing stands before: most logs have only such."""
 _LINE_OF_VLLM = (b".py:", b" pid=")
 """What stands in the lines of vLLM only, not in those of a gateway or a database beside it."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from vllm_watch.core.patterns import lazy
 
-ESCAPES = re.compile(
+ESCAPES = lazy(
     rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]?|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)?|[@-Z\\-_]?)"
 )
 """Terminal escape sequences: CSI, OSC and two-character ones, bounded so that time is linear."""
 
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
-)
+_CONTROLS = lazy("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 """Control characters and marks that change the direction of text."""
 
 STATS_LIKE = b"Avg generation throughput: "

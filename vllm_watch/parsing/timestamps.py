@@ -7,14 +7,14 @@ modification time, New Year is counted as the lines pass, and the zone is given,
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 
-_STAMP = re.compile(
+_STAMP = lazy(
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
     rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 )

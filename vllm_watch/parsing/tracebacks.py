@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.parsing.text import shown
 
@@ -16,12 +16,12 @@ _LONGEST = 400
 _LONGEST_LINE = 16_384
 _FURTHER = 12
 """Lines behind the error that may belong to its message."""
-_ERROR = re.compile(
+_ERROR = lazy(
     r"(?!INFO\b|WARNING\b|DEBUG\b|ERROR\b)[A-Za-z_][\w.]{0,200}(?:\([\w.]{1,80}\))?(?:: |:?$)"
 )
-_GOES_ON = re.compile(r":$|\d validation errors? for ")
+_GOES_ON = lazy(r":$|\d validation errors? for ")
 """An error whose message goes on at column 0."""
-_PROCESS = re.compile(r"\(([A-Za-z_]\w{0,60})(?: [^()\n]{0,120})?\) ")
+_PROCESS = lazy(r"\(([A-Za-z_]\w{0,60})(?: [^()\n]{0,120})?\) ")
 
 
 def process_of(prefix: str) -> str:

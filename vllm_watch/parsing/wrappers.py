@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.parsing.patterns import LazyPattern
+from vllm_watch.core.patterns import lazy
 
 MOST_LAYERS = 16
 """Wrappers inside each other that are taken off one line."""
@@ -21,15 +21,15 @@ LONGEST_JSON = 4 << 20
 """A JSON line longer than this is not looked into, and nothing that it quotes is a log line."""
 _LONGEST_HEAD = 400
 _OBJECT = b'{"'
-_ANCHOR = re.compile(r"\.py:(\d{1,6})\]")
-_QUOTED = re.compile(rb"\.py:(\d{1,6})\]")
-_STAMP = re.compile(r"(?:\d{4}-)?(\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
-_DATED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
-_COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
-_PREFIX = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
-_CLOCK = re.compile(rb"\d\d:\d\d:\d\d")
+_ANCHOR = lazy(r"\.py:(\d{1,6})\]")
+_QUOTED = lazy(rb"\.py:(\d{1,6})\]")
+_STAMP = lazy(r"(?:\d{4}-)?(\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+_DATED = lazy(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
+_COLOUR = lazy(r"\x1b\[[0-9;]{0,16}m")
+_PREFIX = lazy(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
+_CLOCK = lazy(rb"\d\d:\d\d:\d\d")
 _VLLM = b"vllm"
-_BREAKS = re.compile(r"[\r\n]+")
+_BREAKS = lazy(r"[\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Unwrapper:
     def __init__(self, wrappers: Wrappers | None = None) -> None:
         """Take the patterns, each for the beginning of a line."""
         wrappers = wrappers or Wrappers()
-        self._patterns = [LazyPattern(pattern) for pattern in wrappers.patterns]
-        self._raw = [LazyPattern(pattern.encode()) for pattern in wrappers.patterns]
-        self._loggers = [LazyPattern(pattern.encode()) for pattern in wrappers.loggers]
+        self._patterns = [lazy(pattern) for pattern in wrappers.patterns]
+        self._raw = [lazy(pattern.encode()) for pattern in wrappers.patterns]
+        self._loggers = [lazy(pattern.encode()) for pattern in wrappers.loggers]
         self._server_words = [word.encode() for word in wrappers.server_words]
         self._keys = wrappers.keys
         self.anywhere = tuple(literal.encode() for literal in wrappers.anywhere)

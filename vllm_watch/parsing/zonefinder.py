@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.timestamps import (
     ASSUMED,
     FRESH_SECONDS,
@@ -58,7 +59,7 @@ def clock_for(
     return StampClock(zone, year or year_of_first(first, newest, at, zone.tz))
 
 
-_DATED = re.compile(
+_DATED = lazy(
     rb"^(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\s{1,4}"
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\s",
     re.MULTILINE,
@@ -86,7 +87,7 @@ def _nearest(stamp: bytes, seen: datetime) -> datetime | None:
     return min(known, key=lambda at: abs(at - seen), default=None)
 
 
-_OUTER = re.compile(
+_OUTER = lazy(
     rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?[\]:]{0,2}\s"
     rb"[^\n]{0,300}?"
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -11,7 +10,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from textual_serve.server import Server
 
-_FOREIGN_FONT = re.compile(r'<link[^>]*href="https?://fonts[^>]*>')
+from vllm_watch.core.patterns import lazy
+
+_FOREIGN_FONT = lazy(r'<link[^>]*href="https?://fonts[^>]*>')
 
 
 class ScreenServer(Server):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.run import Run
 
 ALWAYS = (
@@ -32,7 +31,7 @@ _MEASURED = frozenset(
     {"weights_gib", "graphs_gib", "gpu_blocks", "gpu_gib", "num_gpu_blocks", "device_config"}
 )
 """What the engine found, no flags."""
-_SECRET = re.compile(r"api_key|secret|password|(?:^|_)token$")
+_SECRET = lazy(r"api_key|secret|password|(?:^|_)token$")
 HIDDEN = "(hidden)"
 """What stands for a secret: reports are sent to others."""
 

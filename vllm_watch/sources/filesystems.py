@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
+
+from vllm_watch.core.patterns import lazy
 
 MOUNTS = "/proc/self/mountinfo"
 FRESH_SECONDS = 30.0
@@ -16,7 +17,7 @@ REOPENED = frozenset({"nfs", "nfs4"})
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
 """Where every change is made on this machine: told of by events, and seen in a folder's times."""
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
+_OCTAL = lazy(r"\\([0-7]{3})")
 
 
 class FileSystems:

@@ -7,11 +7,12 @@ import re
 import stat
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.patterns import lazy
 from vllm_watch.sources.document import Identity
 from vllm_watch.sources.listing import Listings
 
-_ROTATED = re.compile(r"[.\-_](?:\d[\dTZ:@+.\-_]*|old|bak|prev)(?:\.(?:gz|zst))?\Z")
-_NUMBER = re.compile(r"\.(\d{1,4})(?:\.(?:gz|zst))?\Z")
+_ROTATED = lazy(r"[.\-_](?:\d[\dTZ:@+.\-_]*|old|bak|prev)(?:\.(?:gz|zst))?\Z")
+_NUMBER = lazy(r"\.(\d{1,4})(?:\.(?:gz|zst))?\Z")
 
 TRIES = 5
 """Looks at a folder that changes under our eyes before we leave it for the next time."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
 
 ERROR_KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
 """Kinds of events that tell why a server failed."""
-_TYPE = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
+_TYPE = lazy(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
 _LOG_ENDS = ("the log just ends", "log ends")
 
 

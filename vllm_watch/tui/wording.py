@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.cells import cell_len
 
-_ERRORS = re.compile(r"\b(?:errors|first error)\b")
-_CLAUSE = re.compile(r"[,;:] | \(")
-_FLAG = re.compile(r" (?=--)")
+from vllm_watch.core.patterns import lazy
+
+_ERRORS = lazy(r"\b(?:errors|first error)\b")
+_CLAUSE = lazy(r"[,;:] | \(")
+_FLAG = lazy(r" (?=--)")
 
 
 def with_key(remedy: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from vllm_watch.core.patterns import lazy
 from vllm_watch.reports.excerpt import Excerpt, LogLine, stamp_time
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.palette import palette_of
@@ -33,7 +33,7 @@ ROLES = {
     "skipped": "faint",
 }
 """Kind of a log line to the role of its colour."""
-_STAMP = re.compile(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b")
+_STAMP = lazy(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b")
 
 
 class Stretch(NamedTuple):
