@@ -114,7 +114,7 @@ def test_a_target_that_is_none(name: str, tmp_path: Path, capsys: Output) -> Non
 
 
 def test_a_mistake_of_ours_is_not_called_one_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only errors that say what to mend are lines; a ValueError of the code is a traceback."""
+    """Only errors that say what to fix are lines; a ValueError of the code is a traceback."""
 
     def fail(*_: object, **__: object) -> None:
         raise ValueError("a slip in the code")

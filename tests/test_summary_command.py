@@ -120,7 +120,7 @@ def test_a_full_disk_behind_stdout() -> None:
         )
     assert done.returncode == 1
     assert done.stderr == (
-        "vllm-watch: standard output: no space left on device; mend that and try again\n"
+        "vllm-watch: standard output: no space left on device; fix that and try again\n"
     )
 
 

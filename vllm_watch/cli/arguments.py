@@ -219,7 +219,7 @@ def _check(commands: Commands) -> None:
     command = add_command(
         commands,
         "check",
-        "say for Nagios, Icinga or cron how servers are: exit 0, 1, 2 or 3",
+        "monitoring plug-in: exit 0 OK, 1 warning, 2 critical, 3 unknown",
         "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m",
     )
     add_paths(command)
@@ -281,7 +281,7 @@ def _compare(commands: Commands) -> None:
     command = add_command(
         commands,
         "compare",
-        "say what a change gained: runs against a baseline, at work against at work",
+        "show what a change gained against a baseline, comparing busy periods only",
         "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log",
     )
     command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + PATHS)

@@ -116,7 +116,7 @@ def require_logs(patterns: list[str], found: Found) -> None:
     """Refuse paths of which nothing can be read now (commands that do not wait).
 
     Raises:
-        CommandError: nothing matched; names the path and the mend.
+        CommandError: nothing matched; names the path and how to fix it.
     """
     for trouble in found.troubles:
         say(trouble.text)

@@ -35,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _code(listed, FAILED)
     except OSError as error:
         what = str(error.filename or "standard output")
-        text = f"{what}: {(error.strerror or str(error)).lower()}; mend that and try again"
+        text = f"{what}: {(error.strerror or str(error)).lower()}; fix that and try again"
         code = _failed(listed, text, FAILED)
         _drop_output()
         return code

@@ -35,7 +35,7 @@ class Progress:
         self._width = 0
 
     def passed(self, batch: Batch) -> None:
-        """Take notice of a batch."""
+        """Note a batch."""
         self._done += batch.size
         now = self._clock()
         if now >= self._next:

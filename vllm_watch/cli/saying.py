@@ -11,7 +11,7 @@ UNKNOWN = 3
 
 
 class CommandError(Exception):
-    """An end that the user can mend; the message is one line that says how."""
+    """An error that the user can fix; the message is one line that says how."""
 
     def __init__(self, message: str, code: int = USAGE) -> None:
         """End with `message` on stderr and exit `code`."""

@@ -30,7 +30,7 @@ the stat-logger plug-in."""
 
 
 class ConfigError(MistakeError):
-    """The settings cannot be used; the message is one line that says where, what and the mend."""
+    """The settings cannot be used; the message is one line: where, what is wrong, how to fix it."""
 
     def __init__(self, message: str) -> None:
         # Names of files and keys are the user's, and a line end in one would make it two lines.
@@ -78,7 +78,7 @@ def _read_file(path: Path, *, must_exist: bool) -> str | None:
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read: {error.strerror}; mend that, or name another with --config"
+            f"{path}: cannot be read: {error.strerror}; fix that, or name another with --config"
         ) from None
 
 
@@ -187,13 +187,13 @@ class _Loader:
 
     def _add_servers(self, path: Path, tables: object) -> None:
         """Take the [servers."PATTERN"] tables."""
-        mend = f'write [{SERVERS_SECTION}."PATTERN"] above it'
+        fix = f'write [{SERVERS_SECTION}."PATTERN"] above it'
         if not isinstance(tables, dict):
-            raise ConfigError(f"{path}: {SERVERS_SECTION} must hold tables by pattern: {mend}")
+            raise ConfigError(f"{path}: {SERVERS_SECTION} must hold tables by pattern: {fix}")
         for pattern, table in tables.items():
             prefix = f'{SERVERS_SECTION}."{pattern}"'
             if not isinstance(table, dict):
-                raise ConfigError(f"{path}: {prefix} must be a table, not {shown(table)}: {mend}")
+                raise ConfigError(f"{path}: {prefix} must be a table, not {shown(table)}: {fix}")
             given = {
                 name: _accept_server_value(path, prefix, name, value)
                 for name, value in table.items()
@@ -204,13 +204,13 @@ class _Loader:
     def _add_overrides(self, path: Path, tables: object) -> None:
         """Take the [[health.override]] tables."""
         prefix = f"health.{OVERRIDE}"
-        mend = f'write [[{prefix}]] and below it model = "PATTERN" or server = "PATTERN"'
+        fix = f'write [[{prefix}]] and below it model = "PATTERN" or server = "PATTERN"'
         if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-            raise ConfigError(f"{path}: {prefix} must be a list of tables: {mend}")
+            raise ConfigError(f"{path}: {prefix} must be a list of tables: {fix}")
         for table in tables:
             patterns = {name: table[name] for name in PATTERNS if name in table}
             if not patterns or not all(isinstance(text, str) for text in patterns.values()):
-                raise ConfigError(f"{path}: {prefix} says not for which servers: {mend}")
+                raise ConfigError(f"{path}: {prefix} does not say for which servers: {fix}")
             values = {}
             for name, value in table.items():
                 if name not in PATTERNS:

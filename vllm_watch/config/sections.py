@@ -344,7 +344,7 @@ class AlertSettings:
     repeat_minutes: int = count(0, least=0)
     """Minutes after which an alert that still fires is told again; 0: never."""
     settle_minutes: int = count(5, least=0)
-    """Minutes for which an alert that comes back must wait until it is told anew."""
+    """Minutes that an alert which comes back waits before the same alert is sent again."""
     timeout_seconds: float = positive(10.0)
     """Seconds that a command, or one try to post, may take."""
     at_once: int = count(4)

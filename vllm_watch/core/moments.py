@@ -15,7 +15,7 @@ _SPAN = lazy(r"(\d+(?:\.\d+)?)(s|m|min|h|d)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 GRAMMAR = "write 2026-11-23 09:05, 09:05, 10m (ago) or +10m (after the beginning)"
-"""The mend in every error about a time."""
+"""How times are written, for every error about one."""
 
 
 @dataclass(frozen=True, slots=True)

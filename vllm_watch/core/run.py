@@ -242,7 +242,7 @@ class Run:
             self.served[status] += self.traffic.add_many(status, table.times, column, arrived)
 
     def stamp(self, time: float) -> None:
-        """Take notice of a stamped line."""
+        """Note a stamped line."""
         if self.began is None:
             self.began = time
         if self.first_stamp is None or time < self.first_stamp:
@@ -322,7 +322,7 @@ class Run:
         return Moment(event, arrived, max(stamps, default=None))
 
     def _count_text(self, characters: int) -> None:
-        """Take notice of text, and forget events where it becomes too much to watch for weeks."""
+        """Note text, and forget events where it becomes too much to watch for weeks."""
         self.text += characters
         if self.keep is not None and self.keep.forgets:
             self.forget_text()

@@ -129,7 +129,7 @@ class Server:
         return max((time for time in known if time is not None), default=None)
 
     def note_trouble(self, batch: Batch) -> None:
-        """Take notice of why a file cannot be read, or that it can."""
+        """Note why a file cannot be read, or that it can."""
         place = (batch.twin, batch.file)
         if batch.trouble:
             self.troubles[place] = batch.trouble
@@ -305,7 +305,7 @@ class Store:
         self._names.name(source, whole.known.text)
 
     def _arrive(self, server: Server, batch: Batch) -> None:
-        """Take notice of bytes that came while we watch."""
+        """Note bytes that came while we watch."""
         arrived = server.log_time(batch.arrived)
         if arrived is not None and batch.size:
             server.run.arrive(arrived)
@@ -328,7 +328,7 @@ class Store:
         return (self.size, self.expected) if self.expected else None
 
     def look(self, looked: Looked) -> None:
-        """Take notice of a look at the paths."""
+        """Note a look at the paths."""
         self.looked = looked
 
     def _apply_table(self, server: Server, table: SampleTable, arrived: float | None) -> None:

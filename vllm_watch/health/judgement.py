@@ -333,7 +333,7 @@ class Judgement:
         self._tell_together(state, math.inf)
 
     def _tell_together(self, state: ServerState, time: float) -> Values:
-        """Take notice of what was told up to a moment; return what is known then."""
+        """Note what was told up to a moment; return what is known then."""
         while state.told < len(self.steps) and self.steps[state.told].time <= time:
             step = self.steps[state.told]
             state.told += 1

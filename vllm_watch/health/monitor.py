@@ -127,7 +127,7 @@ class Monitor:
             server.run.forget_text()
 
     def look(self, looked: Looked) -> None:
-        """Take notice of a look at the paths."""
+        """Note a look at the paths."""
         self.store.look(looked)
         if self._keep is not None and looked.time - self._aged >= _AGE_SECONDS:
             self._aged = looked.time

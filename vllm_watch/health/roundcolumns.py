@@ -121,7 +121,7 @@ def _held(values: Floats, first: float, newest: Indexes) -> Floats:
 
 
 def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences: Floats) -> Floats:
-    """Return how unbalanced each round is, at the line of its highest engine; NaN elsewhere."""
+    """Return how uneven each round is, at the line of its highest engine; NaN elsewhere."""
     count = len(rows.times)
     since = rows.times - SILENCE_CADENCES * cadences
     top = np.full(count, -np.inf)

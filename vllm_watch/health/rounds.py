@@ -1,4 +1,4 @@
-"""What all engines of one server tell together: unbalanced rounds, capacity seen, silence.
+"""What all engines of one server tell together: uneven rounds, capacity seen, silence.
 
 Rows are the samples of all engines in the order of their stamps, engines of one stamp by number:
 an order that does not depend on how a log was read. `Rounds` takes one row at a time,
@@ -53,7 +53,7 @@ class Engine:
         """Time and capacity of the newest samples with requests running."""
 
     def heard(self, time: float) -> None:
-        """Take notice of a line's time."""
+        """Note a line's time."""
         times = self.times
         whole = len(times) == CADENCE_OF
         # As many of each distance as before: most lines come as regularly as that.
@@ -157,7 +157,7 @@ class Rounds:
         return sum(medians), len(medians)
 
     def _imbalance(self, row: Row, engine: Engine) -> float | None:
-        """Return how unbalanced the round is that ends with this line, None within one."""
+        """Return how uneven the round is that ends with this line, None within one."""
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None
         since = row.time - SILENCE_CADENCES * engine.cadence
@@ -219,7 +219,7 @@ class Together:
         self.silences = [span.moved(seconds) for span in self.silences]
 
     def tell(self, time: float, facts: Values) -> None:
-        """Take notice of what a line of the start-up told."""
+        """Note what a line of the start-up told."""
         self.watches.step(time, facts, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:

@@ -24,7 +24,7 @@ Table = Mapping[str, "Floats | float"]
 
 
 def derive(signals: Signals, values: Mapping[str, Floats], facts: Values, rows: int) -> Table:
-    """Return the signals of the next `rows` samples, and take notice of them in `signals`."""
+    """Return the signals of the next `rows` samples, and note them in `signals`."""
     table: dict[str, Floats | float] = {**facts, **values}
     unknown = np.full(rows, np.nan)
     running, waiting = values.get("running", unknown), values.get("waiting", unknown)

@@ -309,7 +309,7 @@ class Watches:
             self._mark(rule, time)
 
     def _mark(self, rule: PlannedRule, time: float) -> None:
-        """Take notice of the first sample that makes an alert worse."""
+        """Note the first sample that makes an alert worse."""
         at = self._newest(rule.rule)
         if at is not None and self.spans[at].raised is None:
             self.spans[at] = replace(self.spans[at], raised=time)

@@ -22,7 +22,7 @@ class Runs:
     without: set[int] = field(default_factory=set)
 
     def feed(self, record: Record, run: int) -> None:
-        """Take notice of a record of a run."""
+        """Note a record of a run."""
         if isinstance(record, Event):
             if record.kind == NO_STATS:
                 self.without.add(run)

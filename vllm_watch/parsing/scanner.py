@@ -58,7 +58,7 @@ class Scan:
         return records_of(self.items)
 
     def saw(self, time: float) -> None:
-        """Take notice of a stamp."""
+        """Note a stamp."""
         if self.newest_stamp is None or time > self.newest_stamp:
             self.newest_stamp = time
 
@@ -174,7 +174,7 @@ class Scanner:
         return self._bare.traceback.open
 
     def see(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
-        """Take notice of the stamps of lines; return their times, None where there is none."""
+        """Note the stamps of lines; return their times, None where there is none."""
         times = self.clock.resolve_all(stamps)
         known = [
             (time, stamp) for time, stamp in zip(times, stamps, strict=True) if time is not None
@@ -309,7 +309,7 @@ class Scanner:
         return block
 
     def _time(self, scan: Scan, stamp: bytes) -> float | None:
-        """Take notice of a line's stamp, None if there is no such moment."""
+        """Note a line's stamp, None if there is no such moment."""
         time = self.clock.resolve(stamp)
         if time is not None:
             self._stamp, self._stamped = time, (stamp, self.clock.zone)
@@ -359,7 +359,7 @@ class Scanner:
         return Event("error", time, text, {}, envelope.level, continues=continues, process=process)
 
     def _own_stats(self, scan: Scan, found: list[Record], block: bytes, position: int) -> int:
-        """Take notice of the samples of another server; count the words that look like ours."""
+        """Note the samples of another server; count the words that look like ours."""
         for record in found:
             if isinstance(record, Sample):
                 self._stamp, self._stamped = record.time, (b"", self.clock.zone)

@@ -92,7 +92,7 @@ class Streams:
         return [(part, b"".join(parts[part])) for part in sorted(parts)]
 
     def _learn(self, name: str, line: bytes) -> None:
-        """Take notice of a name's line: whether it is vLLM's, and a server's."""
+        """Note a name's line: whether it is vLLM's, and a server's."""
         if name in self._servers:
             return
         if any(word in line for word in _LINE_OF_VLLM):

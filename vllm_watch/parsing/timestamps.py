@@ -195,7 +195,7 @@ class StampClock:
         return times
 
     def _reached(self, time: float) -> None:
-        """Take notice of the newest of some times."""
+        """Note the newest of some times."""
         if time > -math.inf and (self.newest is None or time > self.newest):
             self.newest = time
 

@@ -35,7 +35,7 @@ class Beginnings:
             yield batch
 
     def feed(self, batch: Batch) -> None:
-        """Take notice of a batch."""
+        """Note a batch."""
         if batch.twin:
             return
         known = self._first.get(batch.source)

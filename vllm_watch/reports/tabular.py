@@ -24,7 +24,7 @@ _CHUNK = 20_000
 
 
 class MissingExtraError(Exception):
-    """A package that only some need is not there; the message is the mend."""
+    """A package that only some need is not there; the message says what to install."""
 
 
 def csv_lines(rows: Iterable[Row], fields: Sequence[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ def is_compressed(path: str) -> bool:
 
 
 class ArchiveError(Exception):
-    """An archive that cannot be read to its end; the message says why, and the mend."""
+    """An archive that cannot be read to its end; the message says why, and what to do."""
 
 
 class _Bytes(Protocol):
@@ -228,7 +228,7 @@ class SavedArchive:
             problem, self._done = f"{self.path}: {error}", True
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            problem = f"{self.path}: {reason}; mend that and it is read"
+            problem = f"{self.path}: {reason}; fix that and it is read"
         yield from self.finish()
         self.close()
         if problem != self.trouble:

@@ -43,7 +43,7 @@ class PathTrouble:
 
     path: str
     text: str
-    """One line that names the file and the mend."""
+    """One line that names the file and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)

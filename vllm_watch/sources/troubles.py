@@ -1,4 +1,4 @@
-"""One line about a file that cannot be read: its name, why, and the mend."""
+"""One line about a file that cannot be read: its name, the reason, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 
 
 def open_trouble(path: str, error: OSError) -> str:
-    """Return one line about a file that cannot be opened, with the mend."""
+    """Return one line about a file that cannot be opened, with what to do about it."""
     reason = (error.strerror or str(error)).lower()
     if isinstance(error, PermissionError):
         return f"{path}: {reason}; allow reading it (chmod u+r) and it is read"
@@ -18,7 +18,7 @@ def open_trouble(path: str, error: OSError) -> str:
 
 
 def list_trouble(path: str, error: OSError) -> str:
-    """Return one line about a log whose folder cannot be listed, with the mend."""
+    """Return one line about a log whose folder cannot be listed, with what to do about it."""
     folder = os.path.dirname(path) or "."
     if isinstance(error, PermissionError):
         reason = (error.strerror or str(error)).lower()
@@ -27,7 +27,7 @@ def list_trouble(path: str, error: OSError) -> str:
 
 
 def read_trouble(path: str, error: OSError) -> str:
-    """Return one line about a file that cannot be read on, with the mend."""
+    """Return one line about a file that cannot be read on, with what to do about it."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return open_trouble(path, error)
     reason = (error.strerror or str(error)).lower()
@@ -35,7 +35,7 @@ def read_trouble(path: str, error: OSError) -> str:
 
 
 def kind_trouble(path: str, mode: int) -> str:
-    """Return one line about a path that is no plain file, with the mend."""
+    """Return one line about a path that is no plain file, with what to do about it."""
     if stat.S_ISDIR(mode):
         return f"{path}: is a folder; name the logs in it"
     if stat.S_ISFIFO(mode):

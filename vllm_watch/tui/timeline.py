@@ -90,7 +90,7 @@ class Timeline:
             self._held = start
 
     def cover(self, first: float | None, last: float | None) -> None:
-        """Take notice of how far the logs reach."""
+        """Note how far the logs reach."""
         self.first, self.last = first, last
 
     def _playhead(self) -> float:
