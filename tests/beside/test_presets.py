@@ -40,7 +40,7 @@ def test_flags_for_a_model(model: str, gpus: int, flags: str, capsys: Output) ->
 
 def test_three_gpus_leave_one_free(capsys: Output) -> None:
     assert main(["presets", "14B", "--gpus", "3"]) == 0
-    assert "1 GPU stays free: 3 cannot be divided evenly" in capsys.readouterr().out
+    assert "1 of the 3 GPUs stays free: each copy of the model takes 2" in capsys.readouterr().out
 
 
 def test_fewer_gpus_than_the_guide_has(capsys: Output) -> None:
@@ -64,6 +64,7 @@ def test_the_whole_table_without_a_model(capsys: Output) -> None:
     ("words", "said"),
     [
         (["my-finetune"], "my-finetune: its name tells no size; give the size instead"),
+        (["0B"], "0B: a size must be above 0, such as 7B or 30B"),
         (["7B", "--gpus", "0"], "--gpus 0: there must be one GPU at least"),
         (["--gpus", "-2"], "--gpus -2: there must be one GPU at least"),
         (["7B", "--gpus", "many"], "--gpus"),

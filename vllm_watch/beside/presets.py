@@ -36,6 +36,10 @@ class Gain:
     """What the guide says that a preset brought."""
 
     what: str
+    metric: str
+    """Its name among the quantities of `compare`."""
+    factor: str
+    """`4–5×`, empty where the guide tells none."""
     before: str
     after: str
 
@@ -46,6 +50,8 @@ class Fitted:
 
     preset: Preset
     gpus: int
+    share: int
+    """GPUs that share one copy of the model."""
     flags: tuple[str, ...]
     """Complete words of vLLM's command line: `--max-num-seqs 256`."""
     unused: int
@@ -104,6 +110,19 @@ def preset_table() -> PresetTable:
     return PresetTable(table["source"], table["default_gpus"], presets, gains)
 
 
+def preset_words(billions: float, gpus: int) -> str:
+    """Return the preset for a model of a size on so many GPUs in words, with its flags."""
+    table = preset_table()
+    one = fitted(table.for_size(billions), gpus)
+    on = f"on {gpus} GPU" + ("" if gpus == 1 else "s")
+    free = (
+        f"; {one.unused} of them {'stays' if one.unused == 1 else 'stay'} free"
+        if one.unused
+        else ""
+    )
+    return f"preset {one.preset.name} ({one.preset.sizes}) {on}: {' '.join(one.flags)}{free}"
+
+
 def fitted(preset: Preset, gpus: int) -> Fitted:
     """Return a preset's flags on so many GPUs.
 
@@ -115,7 +134,7 @@ def fitted(preset: Preset, gpus: int) -> Fitted:
     if gpus < 1:
         raise PresetError(f"--gpus {gpus}: there must be one GPU at least")
     if not preset.tensor_parallel:
-        return Fitted(preset, gpus, preset.flags, 0, "")
+        return Fitted(preset, gpus, 1, preset.flags, 0, "")
     tensor, note = preset.tensor_parallel, ""
     if tensor > gpus:
         tensor = 1 << (gpus.bit_length() - 1)
@@ -130,4 +149,4 @@ def fitted(preset: Preset, gpus: int) -> Fitted:
     if data > 1:
         parallel.append(f"--data-parallel-size {data}")
     unused = gpus - tensor * data
-    return Fitted(preset, gpus, (*parallel, *preset.flags), unused, note)
+    return Fitted(preset, gpus, tensor, (*parallel, *preset.flags), unused, note)

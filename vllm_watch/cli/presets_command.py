@@ -48,6 +48,8 @@ def size_of(model: str) -> float:
         PresetError: its name does not tell it.
     """
     billions = model_billions(model.rsplit("/", 1)[-1])
+    if billions is not None and billions <= 0:
+        raise PresetError(f"{model}: a size must be above 0, such as 7B or 30B")
     if billions is None:
         raise PresetError(
             f"{model}: its name tells no size; give the size instead, such as 7B or 30B"
@@ -70,10 +72,11 @@ def _lines(one: Fitted, model: str | None, billions: float | None) -> list[str]:
         head = f"{model}: {billions:g}B{part}, {name}"
     gpus = f"{one.gpus} GPU" + ("s" if one.gpus > 1 else "")
     lines = [f"{head}, on {gpus}", f"  {' '.join(one.flags) or 'no flags'}"]
-    lines.append(f"  {one.preset.why}")
+    lines.append(f"  why: {one.preset.why}")
     if one.unused:
-        are = "GPU stays" if one.unused == 1 else "GPUs stay"
-        lines.append(f"  {one.unused} {are} free: {one.gpus} cannot be divided evenly")
+        stay = "stays" if one.unused == 1 else "stay"
+        why = f"each copy of the model takes {one.share}"
+        lines.append(f"  {one.unused} of the {one.gpus} GPUs {stay} free: {why}")
     if one.note:
         lines.append(f"  {one.note}")
     return lines

@@ -19,6 +19,7 @@ from vllm_watch.health.memoryadvice import (
     out_of_memory,
     percent,
 )
+from vllm_watch.health.parallelism import data_parallel, over_pcie
 from vllm_watch.health.prefill import kv_growth
 from vllm_watch.health.recordedadvice import less_gpu_memory, one_api_server
 from vllm_watch.health.situation import Advice, Situation
@@ -114,23 +115,6 @@ def _what_fits(at: Situation) -> Advice | None:
     )
 
 
-def data_parallel(at: Situation) -> Advice | None:
-    """Advise data instead of tensor parallelism for a small model.
-
-    Sources: performance guide, presets guide.
-    """
-    tensor, billions = at.facts.get("tensor_parallel_size"), at.facts.get("model_billions")
-    if tensor is None or billions is None:
-        return None
-    engines = int(tensor * at.facts.get("data_parallel_size", 1.0))
-    return Advice(
-        f"--tensor-parallel-size 1 --data-parallel-size {engines}",
-        ("--tensor-parallel-size 1", f"--data-parallel-size {engines}"),
-        f"{billions:g}B is under {at.settings.advice.tensor_parallel_1_below:g}B: one GPU holds it",
-        "each GPU works by itself, nothing is exchanged for every layer",
-    )
-
-
 def batched_tokens(at: Situation) -> Advice | None:
     """Advise larger steps for prompt-heavy work: 8192, for long contexts 16384.
 
@@ -210,6 +194,7 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "free-cache": free_cache,
     "fewer-than-start": fewer_than_start,
     "data-parallel": data_parallel,
+    "over-pcie": over_pcie,
     "batched-tokens": batched_tokens,
     "out-of-memory": out_of_memory,
     "drop-override": drop_override,

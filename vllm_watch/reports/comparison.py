@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from vllm_watch.beside.presets import Gain, preset_table
 from vllm_watch.config import CompareSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
@@ -13,6 +14,7 @@ from vllm_watch.core.tokens import integrated
 from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
 from vllm_watch.reports.frames import Frame, Numbers, busy, run_frame
 from vllm_watch.reports.loads import Load, load_of, load_warnings
+from vllm_watch.reports.startline import given_flags
 from vllm_watch.reports.summary import RunSummary
 
 
@@ -59,6 +61,19 @@ RECORDED = (
 """The same, where it was recorded beside one of the logs at least."""
 
 
+_USUAL: Mapping[str, object] = {
+    "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
+    "data_parallel_size": 1,
+    "max_num_seqs": None,
+    "max_num_batched_tokens": 2048,
+    "gpu_memory_utilization": 0.9,
+}
+"""Flags that presets change, with the value that vLLM takes where they are not given."""
+_ALSO_USUAL: Mapping[str, object] = {"gpu_memory_utilization": 0.92}
+"""Values of newer versions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """A run as it is compared."""
@@ -69,6 +84,8 @@ class Side:
     busy_seconds: float
     """How long requests were running, as the stats lines tell."""
     load: Load
+    default: bool = False
+    """None of the flags that presets change was given: the guide's baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,15 @@ class Comparison:
     warnings: tuple[str, ...]
     """Why the two may not be comparable."""
 
+    @property
+    def gains(self) -> Mapping[str, Gain]:
+        """What the guide tells of the way from the default to a preset, by quantity.
+
+        Empty where the baseline is not the default.
+        """
+        found = preset_table().gains if self.baseline.default else ()
+        return {gain.metric: gain for gain in found}
+
 
 def side_of(summary: RunSummary, run: Run) -> Side:
     """Return a run as it is compared."""
@@ -101,7 +127,16 @@ def side_of(summary: RunSummary, run: Run) -> Side:
     ones = [1.0 if running > 0 else None for running in frame["running"].tolist()]
     seconds = integrated(frame.times.tolist(), ones, run.cadence)
     at_work = busy(frame.beside("requests_per_second", _requests_per_second(run, frame.times)))
-    return Side(summary, at_work, seconds, load_of(summary))
+    return Side(summary, at_work, seconds, load_of(summary), is_default(run))
+
+
+def is_default(run: Run) -> bool:
+    """Tell whether none of the flags that presets change was given, or only with usual values."""
+    given, _ = given_flags(run)
+    return given is not None and all(
+        given.flags.get(name, usual) in (usual, _ALSO_USUAL.get(name))
+        for name, usual in _USUAL.items()
+    )
 
 
 def compare(baseline: Side, candidate: Side, settings: CompareSettings) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vllm_watch.beside.presets import preset_table
 from vllm_watch.reports.bootstrap import REPLICATES, SEED, Ratio
 from vllm_watch.reports.comparison import Compared, Comparison, Side
 from vllm_watch.reports.summaryjson import SCHEMA, Json, run_json
@@ -21,9 +22,21 @@ def comparison_json(comparisons: Sequence[Comparison], confidence: float) -> Jso
             "replicates": REPLICATES,
             "seed": SEED,
         },
+        "reference": _reference(comparisons[0]),
         "baseline": _side(comparisons[0].baseline),
         "candidates": [_candidate(each) for each in comparisons],
     }
+
+
+def _reference(each: Comparison) -> Json | None:
+    """Return the guide's gains from the default to a preset, None where that is not compared."""
+    if not each.gains:
+        return None
+    gains = {
+        name: {"before": gain.before, "after": gain.after, "factor": gain.factor or None}
+        for name, gain in each.gains.items()
+    }
+    return {"source": preset_table().source, "gains": gains}
 
 
 def _candidate(each: Comparison) -> Json:

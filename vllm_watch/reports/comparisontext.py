@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from vllm_watch.beside.presets import Gain, preset_table
 from vllm_watch.core.figures import UNKNOWN, duration
 from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.bootstrap import Ratio
@@ -47,12 +48,14 @@ def _side(called: str, side: Side, width: int, paint: Paint) -> Iterator[str]:
 
 
 def _one(each: Comparison, width: int, paint: Paint, confidence: float) -> Iterator[str]:
-    head, *lines = text_table(_heads(confidence), rows_of(each), width)
+    head, *lines = text_table(_heads(each, confidence), rows_of(each), width)
     yield paint("dim", head)
     for line, compared in zip(lines, each.quantities, strict=True):
         ratio = compared.ratio
         certain = ratio is not None and ratio.more_than_noise
         yield paint("title", line) if certain else line
+    for line in wrapped(reference_words(each), width):
+        yield paint("dim", line)
     yield ""
     for warning in each.warnings:
         for number, line in enumerate(wrapped(printable(warning), width - 2)):
@@ -77,8 +80,11 @@ def comparison_markdown(comparisons: Sequence[Comparison], confidence: float) ->
     for number, each in enumerate(comparisons, 1):
         yield f"## {_call(number, comparisons)}: {_title_markdown(each.candidate)}"
         yield ""
-        yield from markdown_table(_heads(confidence), rows_of(each))
+        yield from markdown_table(_heads(each, confidence), rows_of(each))
         yield ""
+        if each.gains:
+            yield markdown(reference_words(each))
+            yield ""
         for warning in each.warnings:
             yield f"- ▲ {markdown(warning)}"
         yield ""
@@ -90,6 +96,7 @@ def comparison_markdown(comparisons: Sequence[Comparison], confidence: float) ->
 
 def rows_of(each: Comparison) -> list[tuple[str, ...]]:
     """Return a row of cells per quantity."""
+    gains = each.gains
     return [
         (
             _label(compared.quantity),
@@ -98,9 +105,25 @@ def rows_of(each: Comparison) -> list[tuple[str, ...]]:
             _ratio(compared.ratio),
             _interval(compared.ratio),
             verdict(compared),
+            *_guide(gains, compared.quantity.name),
         )
         for compared in each.quantities
     ]
+
+
+def _guide(gains: Mapping[str, Gain], name: str) -> tuple[str, ...]:
+    """Return the cell of the guide's gain, empty where it has none; no cell without a guide."""
+    if not gains:
+        return ()
+    return (gains[name].factor if name in gains else "",)
+
+
+def reference_words(each: Comparison) -> str:
+    """Return the guide's own figures of a gain; empty where the baseline is not the default."""
+    told = "; ".join(f"{gain.what} {gain.before} → {gain.after}" for gain in each.gains.values())
+    if not told:
+        return ""
+    return f"guide: what the {preset_table().source} tells of the default and a preset: {told}"
 
 
 def configuration_rows(each: Comparison) -> list[tuple[str, str, str]]:
@@ -121,8 +144,11 @@ def verdict(compared: Compared) -> str:
     return "more than noise" if told else "noise"
 
 
-def _heads(confidence: float) -> tuple[str, ...]:
-    return ("while busy, mean", "baseline", "candidate", "ratio", f"{confidence:.0%} between", "")
+def _heads(each: Comparison, confidence: float) -> tuple[str, ...]:
+    """Return the heads of a comparison; the guide's gains stand beside those of a default."""
+    guide = ("guide",) if each.gains else ()
+    between = f"{confidence:.0%} between"
+    return ("while busy, mean", "baseline", "candidate", "ratio", between, "", *guide)
 
 
 def _overview_heads(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
