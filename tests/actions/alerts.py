@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vllm_watch.actions.payload import Alert
 from vllm_watch.core.states import ServerState, State
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import Severity
 
@@ -48,4 +48,4 @@ def finding(name: str, severity: Severity = "critical", since: float | None = 0.
 
 
 def health(*found: Finding, state: State = "busy") -> Health:
-    return Health(ServerState(state, 0.0), found)
+    return Health(ServerState(state, 0.0), tuple(map(Noted.of, found)))

@@ -10,11 +10,15 @@ import pytest
 from textual.geometry import Region
 
 from tests.logs import FIXTURES, at, log_of
-from tests.tui.screens import Wall, monitor_of, until, view_at
+from tests.tui.screens import Wall, monitor_from, monitor_of, until, view_at
 from tests.tui.test_app import dashboard, live, view
+from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
-from vllm_watch.health.monitor import Monitor
+from vllm_watch.health import alertfindings
+from vllm_watch.health.finding import Case
+from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.health.recent import RecentHealth
+from vllm_watch.health.spans import Span
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.pictures import STEPS, stepped
 from vllm_watch.tui.stamps import Stamps
@@ -121,19 +125,48 @@ def test_a_scale_grows_at_once_and_shrinks_late() -> None:
     assert ends == [120, 1000, 1000, 1000, 400, 400]
 
 
-def test_in_a_large_fleet_findings_are_kept_while_the_same_alerts_fire(
+def test_words_and_advice_are_made_for_findings_that_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At 08:50:51 the KV cache is full and goes on to be; at 08:50:21 it is not yet."""
+    """At 08:51:05 the KV cache has been full for three lines: it is ranked without a word."""
     monitor = monitor_of("h100_saturated_then_killed")
     server, recent = server_of(monitor), RecentHealth(monitor)
-    first = recent.health(server, at("08:50:51"), saved=False)
-    server.revision += 1
-    assert recent.health(server, at("08:50:53"), saved=False) is not first, "it is alone"
-    monkeypatch.setattr("vllm_watch.health.recent.FINDINGS_A_SECOND", 0.05)
-    kept = recent.health(server, at("08:50:53"), saved=False)
-    server.revision += 1
-    assert recent.health(server, at("08:50:55"), saved=False) is kept
-    server.revision += 1
-    dead = recent.health(server, at("08:51:50"), saved=False)
-    assert dead.state.name == "dead", "another state is seen at once"
+    worded: list[str] = []
+    words_of = alertfindings.span_words
+
+    def counted(case: Case, span: Span, time: float) -> dict[str, str]:
+        worded.append(span.rule.id)
+        return words_of(case, span, time)
+
+    monkeypatch.setattr(alertfindings, "span_words", counted)
+    health = recent.health(server, at("08:51:05"), saved=False)
+    ranked = [(one.id, one.severity, one.since) for one in health.noted]
+    assert ranked[0] == ("kv-cache-binds", "critical", at("08:50:41"))
+    assert worded == []
+    assert [(one.id, one.severity, one.since) for one in health.findings] == ranked
+    assert len(worded) > 0
+    count = len(worded)
+    assert health.findings[0].title.startswith("KV cache full")
+    assert len(worded) == count, "made once"
+
+
+def test_a_server_that_has_just_written_is_not_looked_at_until_silence_may_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its line of 08:50:51 came as it was written: it is late, and may stall, 30 s later."""
+    lines = [Sample(at("08:50:01") + 10 * n, 0, {"running": 3.0}) for n in range(6)]
+    monitor = monitor_from([Batch("a.log", tuple(lines))])
+    server = server_of(monitor)
+    server.last_arrival = at("08:50:51")
+    looked: list[float] = []
+    judge = monitor.health
+
+    def counted(server: Server, time: float, *, live: bool, saved: bool) -> Health:
+        looked.append(time)
+        return judge(server, time, live=live, saved=saved)
+
+    monkeypatch.setattr(monitor, "health", counted)
+    for second in range(40):
+        monitor.recent.health(server, at("08:50:51") + second, saved=False)
+    assert looked[:2] == [at("08:50:51"), at("08:51:21")]
+    assert monitor.recent.health(server, at("08:51:31"), saved=False).state.name == "stalled"

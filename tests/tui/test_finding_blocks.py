@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from tests.tui.screens import monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
+from vllm_watch.health.finding import Noted
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.tui.screenview import Problem, ScreenView
 from vllm_watch.tui.widgets import findingblock, findings
@@ -82,7 +83,7 @@ def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -
     row = replace(death.row, state=replace(death.row.state, cause="out of memory"))
     flags = ("--max-num-seqs 256", "--gpu-memory-utilization 0.85")
     oom = replace(death.finding, remedy=", then ".join(flags), flags=flags)
-    problems = (Problem(row, oom), replace(before, row=row))
+    problems = (Problem(row, Noted.of(oom)), replace(before, row=row))
     drawn = lines(replace(dead, problems=problems), 40, 4)
     assert drawn[1:3] == ["  → --max-num-seqs 256, then", "    --gpu-memory-utilization 0.85"]
     assert "before that: KV cache full" in drawn[3]

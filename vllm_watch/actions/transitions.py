@@ -7,7 +7,7 @@ from typing import Literal
 
 from vllm_watch.config.sections import AlertSettings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import SEVERITIES
 
@@ -31,7 +31,7 @@ class Transition:
 class _Alert:
     """One alert of one server, from its first look to the one at which it is over."""
 
-    finding: Finding
+    noted: Noted
     due: float
     """When it is told at the earliest."""
     told: float | None = None
@@ -71,18 +71,18 @@ class Transitions:
                 due = self._over[name] + settle if name in self._over else now
                 self._alerts[name] = _Alert(finding, due)
             else:
-                known.finding = finding
+                known.noted = finding
         told = self._ended(lasting, health.state.name in ENDS, now, silenced)
         for name in lasting:
             alert = self._alerts[name]
-            if name in silenced or not self._loud(alert.finding):
+            if name in silenced or not self._loud(alert.noted):
                 continue
             if alert.told is None and now >= alert.due:
                 alert.told = now
-                told.append(Transition("firing", alert.finding))
+                told.append(Transition("firing", alert.noted.finding))
             elif alert.told is not None and self._repeats(now - alert.told):
                 alert.told = now
-                told.append(Transition("firing", alert.finding, repeated=True))
+                told.append(Transition("firing", alert.noted.finding, repeated=True))
         return told
 
     def _ended(
@@ -96,15 +96,15 @@ class Transitions:
                 continue
             del self._alerts[name]
             self._over[name] = now
-            loud = self._loud(alert.finding) and name not in silenced
+            loud = self._loud(alert.noted) and name not in silenced
             if alert.told is not None and loud and self._settings.resolved:
-                told.append(Transition("resolved", alert.finding))
+                told.append(Transition("resolved", alert.noted.finding))
         return told
 
     def _explained(self, name: str, lasting: Collection[str]) -> bool:
         return any(hidden in ("*", name) for other in lasting for hidden in self._hides(other))
 
-    def _loud(self, finding: Finding) -> bool:
+    def _loud(self, finding: Noted) -> bool:
         least = SEVERITIES.index(self._settings.min_severity)
         return SEVERITIES.index(finding.severity) >= least
 
@@ -113,5 +113,5 @@ class Transitions:
         return bool(repeat) and seconds >= repeat
 
 
-def _lasting(health: Health) -> list[Finding]:
-    return [finding for finding in health.findings if finding.until is None]
+def _lasting(health: Health) -> list[Noted]:
+    return [finding for finding in health.noted if finding.until is None]

@@ -63,11 +63,7 @@ class AlertWatch:
         health = self._monitor.recent.health(server, now - server.skew, saved=saved)
         if not server.skew:
             return health
-        moved = (
-            replace(found, since=None if found.since is None else found.since + server.skew)
-            for found in health.findings
-        )
-        return replace(health, findings=tuple(moved))
+        return replace(health, noted=tuple(found.moved(server.skew) for found in health.noted))
 
 
 def _alert(server: Server, health: Health, transition: Transition, now: float) -> Alert:

@@ -27,6 +27,10 @@ STATS_ARE_OFF = "stats are disabled in this server"
 """Why a server writes no stats lines."""
 
 
+LATE_CADENCES = 3.0
+"""Cadences after which the newest sample of a server at work is late."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateRules:
     """The numbers behind the states; all are settings."""
@@ -86,6 +90,22 @@ def judge(
     if offline is not None and not run.series:
         return _offline_state(run, offline, quiet, evidence.ready, saved=saved, rules=rules)
     return _working_state(run, now, evidence.ready, live=live, saved=saved, rules=rules)
+
+
+def steady_until(run: Run, state: ServerState, now: float, rules: StateRules) -> float:
+    """Return up to when a live state stays as it is if nothing is written; `now` if it may not.
+
+    Only silence can end a server's work then, and silence takes its time to be one.
+    """
+    if run.newest_stamp is None or run.newest_stamp > now or run.prompts is not None:
+        return now
+    if state.name == "idle" or state.name in OVER:
+        return math.inf
+    newest = [series.times[-1] for series in run.series.values() if series.times]
+    if state.name != "busy" or not newest:
+        return now
+    silence = min(rules.stalled_floor, rules.ended_after, LATE_CADENCES * run.cadence)
+    return max(now, min(newest) + silence)
 
 
 def _offline_state(

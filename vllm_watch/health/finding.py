@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vllm_watch.config import Settings
 from vllm_watch.core.crashloop import CrashLoop
-from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.run import Run
 from vllm_watch.health.rules import RuleBook, Severity
 from vllm_watch.health.situation import Situation
@@ -59,6 +60,72 @@ class Finding:
     def lasted(self) -> tuple[tuple[float | None, float | None], ...]:
         """Every time that it was so, one at least."""
         return self.spans or ((self.since, self.until),)
+
+
+class Noted:
+    """A finding of a moment before its words: they and its advice are worked out when read.
+
+    Of a fleet all findings are counted and ordered, and few are shown. Two are equal if they are
+    ranked the same, whatever their figures.
+    """
+
+    __slots__ = ("_read", "engine", "id", "severity", "since", "until", "word")
+
+    def __init__(self, head: Finding, read: Callable[[], Finding]) -> None:
+        """Note `head`, whose texts need not be right; `read` returns the whole finding."""
+        self.id, self.word, self.severity = head.id, head.word, head.severity
+        self.since, self.until, self.engine = head.since, head.until, head.engine
+        self._read = read
+
+    @classmethod
+    def of(cls, finding: Finding) -> Noted:
+        """Note a finding that has its words."""
+        return cls(finding, lambda: finding)
+
+    @property
+    def finding(self) -> Finding:
+        """The whole finding."""
+        return self._read()
+
+    def moved(self, seconds: float) -> Noted:
+        """Return it as it is told in another clock."""
+
+        def read() -> Finding:
+            found = self.finding
+            return replace(found, since=None if found.since is None else found.since + seconds)
+
+        other = Noted.__new__(Noted)
+        other.id, other.word, other.severity = self.id, self.word, self.severity
+        other.since = None if self.since is None else self.since + seconds
+        other.until, other.engine, other._read = self.until, self.engine, read
+        return other
+
+    def _ranked(self) -> tuple[object, ...]:
+        return self.id, self.word, self.severity, self.since, self.until, self.engine
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what it is ranked by."""
+        return isinstance(other, Noted) and self._ranked() == other._ranked()
+
+    def __hash__(self) -> int:
+        """Hash what it is ranked by."""
+        return hash(self._ranked())
+
+
+def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
+    """Return the findings of a server that `make` makes, with their words where it gets True.
+
+    All words of a server are made at once: two findings never advise two values for one flag.
+    """
+    made: list[tuple[Finding, ...]] = []
+
+    def read(head: Finding) -> Finding:
+        if not made:
+            made.append(make(True))
+        same = (one for one in made[0] if (one.id, one.engine) == (head.id, head.engine))
+        return next(same, head)  # what came late may have changed what fires: it is seen at once
+
+    return tuple(Noted(head, partial(read, head)) for head in make(False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,25 +22,37 @@ NEAR_ZERO = "throughput-near-zero"
 
 
 def findings_at(
-    case: Case, state: ServerState, time: float, trends: Iterable[Finding] = ()
+    case: Case,
+    state: ServerState,
+    time: float,
+    trends: Iterable[Finding] = (),
+    *,
+    worded: bool = True,
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a run at `time`: the worst first, then the newest.
 
-    `trends` are those of that moment, of the end of a server that is over.
+    `trends` are those of that moment, of the end of a server that is over. Not `worded` alerts
+    have only what they are ranked by.
     """
     found = state_findings(case, state, time)
     over = state.name in ("dead", "ended")
     if over and state.since is not None:
         at = state.since
         before = [span for span in case.alerts.firing(at) if span.rule.severity != "note"]
-        last_words = [alert_finding(case, span, at, before) for span in _earliest(before)]
+        last_words = [
+            alert_finding(case, span, at, before, worded=worded) for span in _earliest(before)
+        ]
         last_words += _unexplained((f for f in trends if f.severity != "note"), before)
         found += [_before_the_end(finding, state) for finding in last_words]
     elif state.name not in ("stopped", "finished"):
         firing = case.alerts.firing(time)
-        found += [alert_finding(case, span, time, firing) for span in _earliest(firing)]
+        found += [
+            alert_finding(case, span, time, firing, worded=worded) for span in _earliest(firing)
+        ]
         found += _unexplained(trends, firing)
     ranked = sorted(explained(case.book, sorted(found, key=rank)), key=rank)
+    if not worded:
+        return tuple(ranked)
     remedies = plain_remedies(case.book)
     return tuple(one_per_flag(ranked, lambda finding: remedies.get(finding.id, finding.remedy)))
 

@@ -15,16 +15,18 @@ from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
-from vllm_watch.core.states import ServerState, StateRules, judge
+from vllm_watch.core.states import ServerState, StateRules, judge, steady_until
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.alertfindings import figures_at
 from vllm_watch.health.enginetrend import TrendSpan
+from vllm_watch.health.finding import Noted, noted
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import Planner
 from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.spans import Span
+from vllm_watch.health.statefindings import PASSING
 from vllm_watch.health.told import findings_told
 from vllm_watch.health.trends import Trends
 from vllm_watch.locations import user_rules_folder
@@ -40,8 +42,13 @@ class Health:
     """How a server is at a moment."""
 
     state: ServerState
-    findings: tuple[Finding, ...]
-    """Worst first."""
+    noted: tuple[Noted, ...]
+    """Its findings, the worst first; they get their words when they are read."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Its findings with their words, the worst first."""
+        return tuple(one.finding for one in self.noted)
 
 
 class Monitor:
@@ -192,14 +199,28 @@ class Monitor:
         state = judge(run, time, live=live, saved=saved, rules=self._rules)
         over = state.name in ("dead", "ended") and state.since is not None
         moment = state.since if over and state.since is not None else time
-        # A stall says it all: what its last line told of a trend is beside the point.
-        trends = self.trends(server, run).findings(run, moment) if state.name != "stalled" else ()
+        trends = self.trends(server, run)
         case = replace(
             self.case(server, run),
             over=saved or state.name in _OVER,
             loop=self._loop(server, run, state),
         )
-        return Health(state, findings_at(case, state, time, trends))
+
+        def findings(worded: bool) -> tuple[Finding, ...]:
+            told: tuple[Finding, ...] = ()
+            # A stall says it all: what its last line told of a trend is beside the point.
+            if state.name != "stalled":
+                told = trends.findings(run, moment, worded=worded)
+            return findings_at(case, state, time, told, worded=worded)
+
+        return Health(state, noted(findings))
+
+    def steady_until(self, server: Server, health: Health, now: float) -> float:
+        """Return up to when a health of `now` cannot change if nothing comes; `now` if it may."""
+        found = {one.id for one in health.noted}
+        if server.last_arrival is None or found & self._book.ids_of(PASSING):
+            return now
+        return steady_until(server.run, health.state, now, self._rules)
 
     def state(self, run: Run, time: float, *, live: bool, saved: bool) -> ServerState:
         """Return the state of any run, also an earlier one, at `time`."""

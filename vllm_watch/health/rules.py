@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -163,6 +163,10 @@ class RuleBook:
         """Note what each finding explains: it is asked for at each look at a server."""
         every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
         self._hides.update((rule.id, rule.hides) for rule in reversed(every))
+
+    def ids_of(self, states: Iterable[str]) -> set[str]:
+        """Return the ids of the findings that states are in themselves."""
+        return {self.states[name].id for name in states if name in self.states}
 
     def hides(self, finding: str) -> tuple[str, ...]:
         """Return the ids that a finding explains."""

@@ -36,6 +36,8 @@ CRASH_LOOP = "crash-loop"
 """What stands for a server that dies again and again."""
 HANG = "workers-hang"
 """What stands for workers that do not answer."""
+PASSING = (SLOW_START, HANG, CRASH_LOOP)
+"""What begins or passes by time alone."""
 _HANG_GAPS = 2.5
 """Multiples of the seconds that such a line names after which the next is another hang."""
 

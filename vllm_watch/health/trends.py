@@ -6,6 +6,8 @@ around it when somebody asks, so that live, replay and seeking agree.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
@@ -56,8 +58,11 @@ class Trends:
         trends = ((one, self._judgement.trend(one)) for one in run.engines)
         return {one: self._slow(run, trend, time)[0] for one, trend in trends if trend is not None}
 
-    def findings(self, run: Run, time: float) -> tuple[Finding, ...]:
-        """Return the trends that hold at `time`, those left out that another one explains."""
+    def findings(self, run: Run, time: float, *, worded: bool = True) -> tuple[Finding, ...]:
+        """Return the trends that hold at `time`, those left out that another one explains.
+
+        Not `worded` they have only what they are ranked by.
+        """
         first: dict[str, TrendSpan] = {}
         for span in self.spans(run):
             if span.firing_at(time):
@@ -66,7 +71,7 @@ class Trends:
                     first[span.id] = span
         hidden = {name for found in first for name in _EXPLAINS.get(found, ())}
         spans = (span for name, span in first.items() if name not in hidden)
-        return tuple(self._finding(span, run, time) for span in spans)
+        return tuple(self._finding(span, run, time, worded=worded) for span in spans)
 
     def history(self, run: Run, end: float) -> tuple[Finding, ...]:
         """Return every trend of the run up to `end`, the oldest first, with since and until."""
@@ -106,11 +111,24 @@ class Trends:
         return self._finding(span, run, span.fired)
 
     def _finding(
-        self, span: TrendSpan, run: Run, time: float, until: float | None = None
+        self,
+        span: TrendSpan,
+        run: Run,
+        time: float,
+        until: float | None = None,
+        *,
+        worded: bool = True,
     ) -> Finding:
         engine = span.engine if len(run.engines) > 1 and span.engine != ALL_ENGINES else None
         place = (span.id, span.since, until, engine)
-        slow, row = span.worst if until is not None and span.worst else self._at(span, run, time)
+        slow: SlowDown
+        row: Mapping[str, float]
+        if not worded:
+            slow, row = SlowDown("unknown", ""), {}
+        elif until is not None and span.worst:
+            slow, row = span.worst
+        else:
+            slow, row = self._at(span, run, time)
         if span.id.startswith("slows"):
             return slow_finding(*place, slow, row)
         return change_finding(*place, row)

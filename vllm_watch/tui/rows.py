@@ -9,9 +9,9 @@ from vllm_watch.core.latest import made_one
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
-from vllm_watch.core.states import OVER, ServerState
+from vllm_watch.core.states import LATE_CADENCES, OVER, ServerState
 from vllm_watch.core.store import Server
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Noted
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.endings import ending_words
 
@@ -61,7 +61,8 @@ class Row:
     port: str
     """`:8001`, or empty where unknown."""
     state: ServerState
-    findings: tuple[Finding, ...]
+    noted: tuple[Noted, ...]
+    """Its findings, the worst first."""
     values: Values
     age: float | None
     """Seconds since the newest stats line."""
@@ -111,9 +112,9 @@ class Row:
         return self.worst.severity if self.worst else ""
 
     @property
-    def worst(self) -> Finding | None:
+    def worst(self) -> Noted | None:
         """The worst finding that is not silenced."""
-        return next((found for found in self.findings if found.id not in self.silenced), None)
+        return next((found for found in self.noted if found.id not in self.silenced), None)
 
     @property
     def shape(self) -> str:
@@ -152,7 +153,7 @@ def make_row(
     if live and run.progress is not None and health.state.name == "starting":
         health = replace(health, state=with_progress(health.state, run.progress[0]))
     traffic = run.traffic.rate(time, run.stamps()) if health.state.name == "no-stats" else None
-    late = health.state.name in ("busy", "stalled") and (since or 0) > 3 * run.cadence
+    late = health.state.name in ("busy", "stalled") and (since or 0) > LATE_CADENCES * run.cadence
     return Row(
         server.source,
         None,
@@ -160,7 +161,7 @@ def make_row(
         server.known.model or server.known.stem,
         f":{server.known.port}" if server.known.port else "",
         health.state,
-        health.findings,
+        health.noted,
         values,
         since,
         late,
@@ -184,7 +185,7 @@ def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
     rows = []
     for engine in run.engines:
         index = run.series[engine].index_at(time)
-        own = tuple(found for found in row.findings if found.engine in (None, engine))
+        own = tuple(found for found in row.noted if found.engine in (None, engine))
         unknown = row.values == Values() or index is None
         rows.append(
             Row(

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.tui.eventlines import EventLine
 from vllm_watch.tui.facts import Facts
 from vllm_watch.tui.pictures import Pictures
@@ -20,24 +20,29 @@ class Problem:
     """A finding and the server that has it."""
 
     row: Row
-    finding: Finding
+    noted: Noted
     left: float | None = None
     """Seconds for which it stays silenced, None: until it is over, or not silenced at all."""
 
     @property
+    def finding(self) -> Finding:
+        """The finding with its words."""
+        return self.noted.finding
+
+    @property
     def silenced(self) -> bool:
         """True while nobody wants to hear of it."""
-        return self.finding.id in self.row.silenced
+        return self.noted.id in self.row.silenced
 
     @property
     def loud(self) -> bool:
         """True for what the first glance should show."""
-        return self.finding.severity != "note" and not self.silenced
+        return self.noted.severity != "note" and not self.silenced
 
     @property
     def key(self) -> Key:
         """What it is told from the others by, for as long as it lasts: its log and its id."""
-        return self.row.source, self.finding.id
+        return self.row.source, self.noted.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
 def _before(view: ScreenView, source: str) -> Problem | None:
     """Return what was wrong with a server before it ended."""
     for problem in view.problems:
-        if problem.row.source == source and problem.finding.until is not None and problem.loud:
+        if problem.row.source == source and problem.noted.until is not None and problem.loud:
             return problem
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import tzinfo
@@ -59,7 +60,8 @@ class ViewMaker:
         self._tz = tz
         self._job = job
         self._stamps = Stamps(monitor)
-        self._rows: dict[str, tuple[object, Row]] = {}
+        self._rows: dict[str, tuple[object, Row, float]] = {}
+        """Source to its row, what it was made of, and up to when it holds if nothing comes."""
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[object, tuple[EventLine, ...]] = ((), ())
         self._drawn: dict[object, object] = {}
@@ -135,18 +137,18 @@ class ViewMaker:
         """Yield the rows of servers; of one without news the row before, at this moment."""
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         now, after = timeline.now(), monitor.settings.watch.saved_after_seconds
-        patience = monitor.recent.patience() if live else 0.0
         for server in monitor.store.servers.values():
             if timeline.mode != "live" and not _begun(server, moment):
                 continue
             stamp = (self._stamps.of(server, moment, live), live, server.skew)
             kept, time = self._rows.get(server.source), moment - server.skew
-            if kept is None or kept[0] != stamp or not 0 <= time - kept[1].moment < patience:
+            if kept is None or kept[0] != stamp or not kept[1].moment <= time < kept[2]:
                 saved = live and server.saved(now, after)
                 row = make_row(monitor, server, moment, live=live, saved=saved)
                 if kept is not None and kept[0] == stamp and row.same(kept[1]):
                     row = replace(row, serial=kept[1].serial)
-                self._rows[server.source] = (stamp, row)
+                until = monitor.recent.until(server) if live else -math.inf
+                self._rows[server.source] = (stamp, row, until)
                 yield row
             else:
                 yield kept[1].at(time)
@@ -284,7 +286,7 @@ def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
 
 
 def _silenced(row: Row, silences: Mapping[Key, float | None]) -> Row:
-    quiet = frozenset(found.id for found in row.findings if (row.source, found.id) in silences)
+    quiet = frozenset(found.id for found in row.noted if (row.source, found.id) in silences)
     return replace(row, silenced=quiet) if quiet else row
 
 
@@ -293,13 +295,13 @@ def _problems(rows: list[Row], silences: Mapping[Key, float | None]) -> tuple[Pr
     found = [
         Problem(row, finding, silences.get((row.source, finding.id)))
         for row in rows
-        for finding in row.findings
+        for finding in row.noted
     ]
     found.sort(
         key=lambda problem: (
             problem.silenced,
-            -SEVERITIES.index(problem.finding.severity),
-            -(problem.finding.since or 0.0),
+            -SEVERITIES.index(problem.noted.severity),
+            -(problem.noted.since or 0.0),
         )
     )
     return tuple(found)

@@ -8,7 +8,7 @@ from datetime import tzinfo
 
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.findings import Finding
+from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import LogLine
 from vllm_watch.reports.nextstart import NextStart, next_start
@@ -75,7 +75,7 @@ def about_server(
 
 def problems_of(about: About) -> tuple[Problem, ...]:
     """Return the findings with their server: what is only worth a note last, what lasts first."""
-    known = [Problem(about.row, finding) for finding in about.findings]
+    known = [Problem(about.row, Noted.of(finding)) for finding in about.findings]
 
     def place(problem: Problem) -> tuple[bool, bool]:
         return problem.finding.severity == "note", problem.finding.until is not None

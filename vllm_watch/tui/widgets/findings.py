@@ -233,7 +233,7 @@ class Findings(Framed):
 
 def _ages(problem: Problem) -> tuple[str, str]:
     """Return how long it lasts and stays silent, as it is shown."""
-    since, left = problem.finding.since, problem.left
+    since, left = problem.noted.since, problem.left
     past = "" if since is None else age(problem.row.moment - since)
     return past, "" if left is None else age(left)
 
@@ -286,14 +286,15 @@ def _before_deaths(view: ScreenView) -> dict[int, int]:
         for index, dead in enumerate(view.problems)
         if dead.row.state.name in ("dead", "ended")
         and not (dead.row.state.cause or dead.silenced)
-        and dead.finding.until is None
+        and dead.noted.until is None
     }
     sources, first = {*deaths.values()}, dict[str, int]()
     for place, problem in enumerate(view.problems):
-        if problem.row.source in sources and not problem.silenced:
-            finding = problem.finding
-            if finding.until is not None and finding.flags:
-                first.setdefault(problem.row.source, place)
+        known = problem.row.source not in sources or problem.row.source in first
+        if known or problem.silenced or problem.noted.until is None:
+            continue
+        if problem.finding.flags:
+            first[problem.row.source] = place
     return {index: first[source] for index, source in deaths.items() if source in first}
 
 
@@ -325,5 +326,5 @@ def fill(blocks: list[Block], room: int) -> list[Block]:
 
 def _key(problem: Problem) -> tuple[object, ...]:
     """Return what tells a finding from the others while its figures change."""
-    finding = problem.finding
-    return problem.row.source, finding.id, finding.engine, finding.since
+    noted = problem.noted
+    return problem.row.source, noted.id, noted.engine, noted.since
