@@ -14,6 +14,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop, Usual
+from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, stepped
 from vllm_watch.health.longcontext import (
     FEWEST_LINES,
     MOST_BUSY,
@@ -29,7 +30,6 @@ from vllm_watch.health.longcontext import (
 from vllm_watch.health.plan import Values
 from vllm_watch.health.rules import Severity
 from vllm_watch.health.signals import of_all
-from vllm_watch.health.spans import AT_REST, Hold, Pace, eased, stepped
 
 MOST_SPANS = 1_000
 """Trends kept per engine."""

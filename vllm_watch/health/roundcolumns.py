@@ -11,7 +11,7 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Values
 from vllm_watch.health.rounds import CADENCE_OF, MOST_SEEN, Engine, Rounds, Row, Together
-from vllm_watch.health.signalcolumns import Bools, Floats, Indexes, sweep
+from vllm_watch.health.signalcolumns import Bools, Floats, Indexes, distinct, sweep
 
 _CELLS = 1 << 20
 """Engines × rows that are worked on at once: memory stays small."""
@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
 def advance(together: Together, rows: Rows, facts: Values) -> None:
     """Judge many rows: the same as `Together.step` for each of them."""
-    known = {*together.rounds.engines, *np.unique(rows.engines).tolist()}
+    known = {*together.rounds.engines, *distinct(rows.engines)}
     step = max(1, _CELLS // max(1, len(known)))
     for start in range(0, len(rows.times), step):
         _advance(together, rows.part(start, start + step), facts)
@@ -51,7 +51,7 @@ def advance(together: Together, rows: Rows, facts: Values) -> None:
 
 def _advance(together: Together, rows: Rows, facts: Values) -> None:
     rounds = together.rounds
-    for engine in np.unique(rows.engines).tolist():
+    for engine in distinct(rows.engines):
         if engine not in rounds.engines:
             rounds.engines[engine] = Engine()
             rounds.engines[engine].newest = Row(-np.inf, engine, None, None, None)
@@ -215,7 +215,7 @@ def _window_medians(values: Floats, starts: Indexes, stops: Indexes) -> Floats:
     fresh[1:] = (np.diff(starts) != 0) | (np.diff(stops) != 0)
     first, last = starts[fresh], stops[fresh]
     sizes, found = last - first, np.empty(len(first))
-    for size in np.unique(sizes).tolist():
+    for size in distinct(sizes):
         some = np.flatnonzero(sizes == size)
         ordered = np.sort(values[first[some][:, None] + np.arange(size)], axis=1)
         found[some] = (ordered[:, (size - 1) // 2] + ordered[:, size // 2]) / 2

@@ -1,19 +1,18 @@
 """Alerts as spans of log time: hold, firing, clear. The same for one sample and for thousands.
 
 A rule's verdict on a sample is two words: past its level, or back past its margin. What is made of
-them is the same state machine for both evaluators: one sample at a time (`Watches.step`), or the
-verdicts on many samples as arrays (`Watches.walk`), of which only those are looked at that can
-change something.
+them is the same state machine for both evaluators (`holds.py`): one sample at a time
+(`Watches.step`), or the verdicts on many samples as arrays (`Watches.take`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
@@ -69,130 +68,6 @@ class Span:
             returned=None if self.returned is None else self.returned + seconds,
             raised=None if self.raised is None else self.raised + seconds,
         )
-
-
-class Pace(NamedTuple):
-    """How many samples it takes to fire, and to end."""
-
-    needed: int
-    of: int
-    clear_samples: int
-    seconds: float = 0.0
-    """For how long samples must be past the level in a row."""
-
-
-class Streak(NamedTuple):
-    """Samples in a row that are past a level, without a longer pause between two of them."""
-
-    row: int
-    """The newest of them."""
-    begin: float
-    newest: float
-
-
-class Hold(NamedTuple):
-    """How far a rule is from firing, or from ending. Immutable, so that a copy costs nothing."""
-
-    hits: tuple[tuple[int, float], ...] = ()
-    """Rows past the level among the most recent ones, and their times."""
-    clear: int = 0
-    """Rows in a row back past the margin, while it fires."""
-    firing: bool = False
-    streak: Streak | None = None
-    """Rows past the level in a row, where their time counts."""
-
-    @property
-    def since(self) -> float:
-        """Time of the first of its hits; a clock that goes back does not turn an alert round."""
-        times = [time for _, time in self.hits]
-        return min(times if self.streak is None else [*times, self.streak.begin])
-
-    def moved(self, seconds: float) -> Hold:
-        """Return it at another time."""
-        streak = self.streak
-        if streak is not None:
-            streak = Streak(streak.row, streak.begin + seconds, streak.newest + seconds)
-        hits = tuple((row, time + seconds) for row, time in self.hits)
-        return self._replace(hits=hits, streak=streak)
-
-
-AT_REST = Hold()
-
-
-class Turn(NamedTuple):
-    """A rule began to fire, became worse, or ended."""
-
-    row: int
-    """Of the samples looked at."""
-    kind: Literal["fires", "raised", "ends"]
-    since: float = 0.0
-    """Of an alert that begins."""
-
-
-def stepped(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
-    """Return the hold of a rule that does not fire after a row past its level."""
-    streak, long = hold.streak, True
-    if pace.seconds:
-        apart = streak is None or streak.row != row - 1 or time - streak.newest > pace.seconds / 2
-        begin = time if streak is None or apart else streak.begin
-        streak, long = Streak(row, begin, time), time - begin >= pace.seconds
-    hits = (*(hit for hit in hold.hits if hit[0] > row - pace.of), (row, time))
-    return Hold(hits, 0, long and len(hits) >= pace.needed, streak)
-
-
-def eased(hold: Hold, pace: Pace, *, cleared: bool, idle: bool) -> Hold:
-    """Return the hold of a rule that fires after a row: at rest when it is over."""
-    clear = hold.clear + 1 if cleared else 0
-    if idle or clear >= pace.clear_samples:
-        return AT_REST
-    return hold if clear == hold.clear else hold._replace(clear=clear)
-
-
-def walk(
-    hold: Hold,
-    pace: Pace,
-    first_row: int,
-    times: Sequence[float],
-    past: Sequence[int],
-    ends: Callable[[], tuple[Sequence[int], Sequence[bool], Sequence[bool]]],
-) -> tuple[Hold, list[Turn]]:
-    """Take the verdicts on many rows; return the hold then, and what changed.
-
-    Args:
-        hold: before the first row.
-        pace: of the rule.
-        first_row: number of the first row.
-        times: of all rows.
-        past: indexes of rows past the level, none of them idle.
-        ends: makes the indexes of rows that are cleared or idle, with all rows' `cleared` and
-            `idle`; asked only where the rule fires at all.
-    """
-    turns: list[Turn] = []
-    at, ending = 0, None
-    while at < len(times):
-        if not hold.firing:
-            place = bisect_left(past, at)
-            if place == len(past):
-                break
-            at = past[place]
-            hold = stepped(hold, pace, first_row + at, times[at])
-            if hold.firing:
-                turns.append(Turn(at, "fires", hold.since))
-        else:
-            if ending is None:
-                ending = ends()
-            rows, cleared, idle = ending
-            place = bisect_left(rows, at)
-            if place == len(rows):
-                hold = hold._replace(clear=0)
-                break
-            if rows[place] > at:
-                hold, at = hold._replace(clear=0), rows[place]
-            hold = eased(hold, pace, cleared=bool(cleared[at]), idle=bool(idle[at]))
-            if not hold.firing:
-                turns.append(Turn(at, "ends"))
-        at += 1
-    return hold, turns
 
 
 class Watches:

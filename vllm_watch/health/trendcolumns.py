@@ -21,13 +21,22 @@ from vllm_watch.health.enginetrend import (
     EngineTrend,
 )
 from vllm_watch.health.faults import STEADY_SHARE
+from vllm_watch.health.holds import AT_REST, walk
 from vllm_watch.health.longcontext import FEWEST_LINES, Busy, Minutes, bands, minutes_of
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import FEWEST
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes
 from vllm_watch.health.signals import of_all
-from vllm_watch.health.spans import AT_REST, walk
-from vllm_watch.health.trendwindows import Load, Windows, cadences, loaded, starts, windows_of
+from vllm_watch.health.trendwindows import (
+    Load,
+    Samples,
+    Windows,
+    cadences,
+    loaded,
+    medians,
+    starts,
+    windows_of,
+)
 
 
 def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], facts: Values) -> None:
@@ -47,10 +56,10 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     start = starts(load, limit, known)
     full = load.begun[start] <= limit
     samples = load.samples()
-    for one, end in zip(samples[known:], limit.tolist(), strict=True):
+    for place, end in enumerate(limit.tolist(), known):
         if trend.first_minutes is not None:
             break
-        trend.take_first(one, end)
+        trend.take_first(samples[place], end)
     stop = np.arange(known + 1, known + len(at) + 1)
     windows = windows_of(trend, load, start, stop)
     block = _Block(trend, times, at, load, windows, samples)
@@ -63,7 +72,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     if len(at):
         trend.busy, trend.worked = trend.busy + len(at), worked[-1].item()
         trend.last.clear()
-        trend.last.extend(samples[int(start[-1]) :])
+        trend.last.extend(samples.part(int(start[-1]), len(samples)))
 
 
 class _Block:
@@ -76,7 +85,7 @@ class _Block:
         at: Indexes,
         load: Load,
         windows: Windows,
-        samples: list[Busy],
+        samples: Samples,
     ) -> None:
         """Look at samples at `times`; `at` are the busy ones, the newest of `load` (`samples`)."""
         self.trend, self.times, self.at = trend, times, at
@@ -93,7 +102,7 @@ class _Block:
         """Return the last busy minutes of a new sample, of the one before the block for −1."""
         if place < 0:
             return list(self.trend.last)
-        return self.samples[int(self.windows.start[place]) : int(self.windows.stop[place])]
+        return self.samples.part(int(self.windows.start[place]), int(self.windows.stop[place]))
 
     def drops(self) -> Bools:
         """Follow sudden drops; return at which rows there is one."""
@@ -104,7 +113,8 @@ class _Block:
         sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
         rates = self.load.rate[self.known :]
         # No median is above the highest: most samples are told without working it out.
-        begins = at[(sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])]
+        some = (sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])
+        begins = at[self._low_ones(np.flatnonzero(some))]
         low, row = np.zeros(len(self.times), bool), 0
         drop.highest = max(drop.highest, rates.max(initial=0.0).item())
         while row < len(self.times):
@@ -121,25 +131,60 @@ class _Block:
             row += 1
         return low
 
+    def _low_ones(self, some: Indexes) -> Indexes:
+        """Return those of some busy samples that are low beside the minutes before them."""
+        if not len(some):
+            return some
+        trend, load, place = self.trend.settings.trend, self.load, self.known + some
+        start = np.concatenate(([0], self.windows.start[:-1]))[some]
+        rate, noise, _, work = medians(load, start, place)
+        mine = load.rate[place]
+        return np.asarray(
+            some[
+                (load.work[place] >= (1 - trend.running_tolerance) * work)
+                & (mine < trend.sudden_drop_share * rate)
+                & (mine < rate - trend.outlier_deviations * noise)
+                & (load.prompt[place] < rate - mine)
+            ]
+        )
+
     def recoveries(self, full: Bools) -> None:
         """Follow throughput that does not come back; `full`: busy minutes to learn from."""
-        trend, at, row = self.trend, self.at, 0
+        trend, row = self.trend, 0
         recovery = trend.recovery
         usable = full & (self.windows.near >= STEADY_SHARE)
+        stirring, of = self.at, None
         while row < len(self.times):
-            if recovery.pause is None:
+            pause = recovery.pause
+            if pause is None:
                 row = self._pause(row, usable)
                 if row == len(self.times):
                     return
+            elif not pause.after and recovery.active is None:
+                if of is not pause:
+                    of, stirring = pause, self._stirring(pause.before.running, usable)
+                place = int(np.searchsorted(stirring, row))
+                if place == len(stirring):
+                    return
+                row = int(stirring[place])
             place = int(self.place[row])
-            sample = self._sample(row)
-            whole = place >= 0 and bool(full[place])
-            recovery.feed(sample, lambda place=place: self._window(place), full=whole)  # type: ignore[misc]
+            whole = place >= 0 and bool(usable[place])
+            recovery.feed(self._sample(row), lambda place=place: self._window(place), full=whole)  # type: ignore[misc]
             trend.step_change(RECOVERY, self.times[row].item(), recovery.active)
             row += 1
-            if sample is None and recovery.pause is not None:  # nothing changes while it rests
-                place = int(np.searchsorted(at, row))
-                row = int(at[place]) if place < len(at) else len(self.times)
+
+    def _stirring(self, before: float, usable: Bools) -> Indexes:
+        """Return the rows that can change something while a pause rests.
+
+        Those at which about as many run again as `before`, and those from which another load is
+        learnt as usual.
+        """
+        running, recovery = self.load.running[self.known :], self.trend.recovery
+        tolerance = self.trend.settings.trend.running_tolerance
+        back = (np.abs(running - before) <= tolerance * before) | usable
+        if recovery.running:
+            back &= running >= recovery.running / 2
+        return np.asarray(self.at[back])
 
     def _pause(self, row: int, usable: Bools) -> int:
         """Learn what is usual from `row` on; return the row at which a pause begins, or the end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from vllm_watch.health.enginetrend import (
     EngineTrend,
 )
 from vllm_watch.health.longcontext import MOST_BUSY, Busy
+from vllm_watch.health.robust import NORMAL
 from vllm_watch.health.roundcolumns import window_cadences
 from vllm_watch.health.signalcolumns import Floats, Indexes
 
@@ -33,9 +34,32 @@ class Load(NamedTuple):
     per_request_kv: Floats
     begun: Floats
 
-    def samples(self) -> list[Busy]:
+    def samples(self) -> Samples:
         """Return them one by one."""
-        rows = zip(*(column.tolist() for column in self), strict=True)
+        return Samples(self)
+
+
+class Samples:
+    """Busy samples, each made when it is asked for: most are never looked at by themselves."""
+
+    def __init__(self, load: Load) -> None:
+        """Make them of columns."""
+        self._columns = [column.tolist() for column in load]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._columns[0])
+
+    def __getitem__(self, at: int) -> Busy:
+        """Return one."""
+        row = [column[at] for column in self._columns]
+        if row[-2] != row[-2]:
+            return Busy._make((*row[:-2], None, row[-1]))
+        return Busy._make(row)
+
+    def part(self, start: int, stop: int) -> list[Busy]:
+        """Return some in a row."""
+        rows = zip(*(column[start:stop] for column in self._columns), strict=True)
         return [
             Busy._make((*row[:-2], None if row[-2] != row[-2] else row[-2], row[-1]))
             for row in rows
@@ -141,9 +165,38 @@ def _window_block(
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(size > 1, np.sqrt(squares / (size - 1) / size), 0.0)
         share = np.where(mean > 0, error / mean, 0.0)
-    ordered = np.sort(np.where(out, np.inf, running), axis=1)
-    middles = [np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size)]
-    usual = (middles[0] + np.where(size % 2, middles[0], middles[1])) / 2
+    usual = _middles(running, out, size)
     tolerance = trend.settings.trend.running_tolerance
     near = (np.abs(running - usual[:, None]) <= tolerance * usual[:, None]) & ~out
     return highest, rates / ran, ran / size, usual, near.sum(axis=1) / size, share
+
+
+def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return what was usual in some stretches of busy samples, as `faults.usual` does.
+
+    The median rate and its robust standard deviation, the median number running, and running or
+    waiting.
+    """
+    columns = [np.empty(len(start)) for _ in range(4)]
+    block = max(1, _CELLS // int((stop - start).max(initial=1)))
+    for first in range(0, len(start), block):
+        some = slice(first, first + block)
+        size = stop[some] - start[some]
+        places = start[some][:, None] + np.arange(int(size.max()))
+        out = places >= stop[some][:, None]
+        places = np.minimum(places, len(load.rate) - 1)
+        rate = load.rate[places]
+        middle = _middles(rate, out, size)
+        off = _middles(np.abs(rate - middle[:, None]), out, size)
+        others = (_middles(column[places], out, size) for column in (load.running, load.work))
+        for column, part in zip(columns, (middle, NORMAL * off, *others), strict=True):
+            column[some] = part
+    rates, noise, running, work = columns
+    return rates, noise, running, work
+
+
+def _middles(values: Any, out: Any, size: Indexes) -> Floats:
+    """Return the median of the first `size` values of each row; those behind are `out`."""
+    ordered = np.sort(np.where(out, np.inf, values), axis=1)
+    low, high = (np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size))
+    return np.asarray((low + np.where(size % 2, low, high)) / 2)
