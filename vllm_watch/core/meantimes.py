@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from vllm_watch.core.dataclass import dataclass, replace
@@ -108,28 +108,19 @@ class Evidence:
 
 def evidence_of(run: Run, since: float = -math.inf) -> Evidence:
     """Return the sums of a run from a moment on, over the samples that are kept one by one."""
-    rows = sorted(
-        row for engine in run.engines for row in _engine_rows(engine, run.series[engine], since)
-    )
-    newest: dict[int, float] = {}
-    in_flight = []
-    for row in rows:
-        newest[row[1]] = row[5]
-        in_flight.append(sum(newest.values()))
+    parts = [_engine_columns(run.series[engine], since) for engine in run.engines]
+    times, waiting, running, generated, in_flight = parts[0] if len(parts) == 1 else _merged(parts)
     traffic = run.traffic
     answers = sorted(
         (begin, answered)
         for begin, answered in zip(traffic.begins, traffic.counts[0], strict=True)
         if answered and begin >= since
     )
-    waiting, running, generated = (
-        tuple(accumulate(row[column] for row in rows)) for column in (2, 3, 4)
-    )
     return Evidence(
-        tuple(row[0] for row in rows),
-        waiting,
-        running,
-        generated,
+        tuple(times),
+        tuple(accumulate(waiting)),
+        tuple(accumulate(running)),
+        tuple(accumulate(generated)),
         tuple(in_flight),
         tuple(time for time, _ in answers),
         tuple(accumulate(answered for _, answered in answers)),
@@ -210,34 +201,49 @@ def token_paces(
     return paces
 
 
-_Row = tuple[float, int, float, float, float, float]
-"""Time, engine, request seconds waiting and running, tokens generated, requests in flight."""
+_Columns = tuple[list[float], list[float], list[float], list[float], list[float]]
+"""Times, request seconds waiting and running, tokens generated, requests in flight."""
 
 
-def _engine_rows(engine: int, series: Series, since: float) -> list[_Row]:
+def _merged(parts: Sequence[_Columns]) -> _Columns:
+    """Return the lines of several engines in the order of time, with the requests of all."""
+    rows: list[tuple[float, int, float, float, float, float]] = sorted(
+        (time, place, *rest)
+        for place, (times, *columns) in enumerate(parts)
+        for time, *rest in zip(times, *columns, strict=True)
+    )
+    newest = [0.0] * len(parts)
+    found: _Columns = ([], [], [], [], [])
+    for time, place, waited, ran, made, requests in rows:
+        newest[place] = requests
+        for column, value in zip(found, (time, waited, ran, made, sum(newest)), strict=True):
+            column.append(value)
+    return found
+
+
+def _engine_columns(series: Series, since: float) -> _Columns:
     """Return what each line of an engine adds; between lines requests change in a straight line.
 
     The first line, and the first after a silence, hold for one cadence (`core/tokens.py`). From
     two lines before `since` on: the first one after it then knows the one before.
     """
-    first = max(series.thinned, series.span(since, math.inf)[0] - 2)
-    times = series.times[first:]
+    first, cadence = max(series.thinned, series.span(since, math.inf)[0] - 2), series.cadence
+    times = series.times[first:].tolist()
     waiting = [value or 0.0 for value in series.values("waiting", first, len(series))]
     running = [value or 0.0 for value in series.values("running", first, len(series))]
     made = [tokens for _, tokens in token_steps(series, "generation_tps", first)]
-    cadence = series.cadence
-    rows: list[_Row] = []
-    for index, time in enumerate(times):
-        seconds = time - times[index - 1] if index else math.inf
-        silent = seconds > SILENCE_CADENCES * cadence
-        seconds = cadence if silent else seconds
-        sums = []
-        for values in (waiting, running):
-            before = values[index] if silent else values[index - 1]
-            sums.append(seconds * (before + values[index]) / 2)
-        in_flight = waiting[index] + running[index]
-        rows.append((time, engine, sums[0], sums[1], made[index], in_flight))
-    return rows
+    distances = [math.inf, *(later - sooner for sooner, later in pairwise(times))]
+    silent = [distance > SILENCE_CADENCES * cadence for distance in distances]
+    held = [cadence if s else distance for s, distance in zip(silent, distances, strict=True)]
+    waited, ran = (
+        [
+            seconds * ((value if s else before) + value) / 2
+            for seconds, s, before, value in zip(held, silent, [0.0, *values], values, strict=False)
+        ]
+        for values in (waiting, running)
+    )
+    in_flight = [waits + runs for waits, runs in zip(waiting, running, strict=True)]
+    return times, waited, ran, made, in_flight
 
 
 def _counted(number: int, what: str) -> str:

@@ -155,7 +155,7 @@ class Series:
         column = self.columns.get(metric)
         if column is None:
             return [None] * max(0, min(stop, len(self.times)) - start)
-        return [None if math.isnan(value) else value for value in column[start:stop]]
+        return [None if value != value else value for value in column[start:stop]]
 
     def sample(self, index: int) -> dict[str, float]:
         """Return the values that the sample at `index` has; the means of a bucket."""
@@ -359,9 +359,9 @@ def held_seconds(
     The first line (unless `before` is the time of one) and the first after a silence (more than
     `end_of_silence` cadences) count one cadence.
     """
-    held = []
-    for time in times:
-        distance = cadence if before is None else time - before
-        held.append(cadence if distance > end_of_silence * cadence else distance)
-        before = time
-    return held
+    if not times:
+        return []
+    limit = end_of_silence * cadence
+    distances = [later - sooner for sooner, later in pairwise(times)]
+    distances.insert(0, cadence if before is None else times[0] - before)
+    return [cadence if distance > limit else distance for distance in distances]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -45,9 +46,9 @@ def token_steps(series: Series, metric: str, start: int = 0) -> Iterator[tuple[f
     before = series.written(begin - 1, math.inf) if begin else None
     times = series.times[begin:]
     held = held_seconds(times, series.cadence, before=before)
-    rates = series.values(metric, begin, len(series))
-    for time, rate, seconds in zip(times, rates, held, strict=True):
-        yield time, (rate or 0.0) * seconds
+    rates = series.columns.get(metric) or array("d", [math.nan]) * len(series)
+    for time, rate, seconds in zip(times, rates[begin:], held, strict=True):
+        yield time, rate * seconds if rate == rate else 0.0
 
 
 def run_tokens(run: Run) -> dict[int, Tokens]:

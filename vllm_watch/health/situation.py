@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -11,7 +13,13 @@ from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
+from vllm_watch.core.series import Series
+from vllm_watch.health import seen
 
+MANY = 1_500
+"""Samples from which on it is worth to import numpy."""
+Columns = tuple["array[float]", "array[float]", "array[float]"]
+"""Running, waiting and KV usage of some samples; NaN is unknown."""
 _Seen = TypeVar("_Seen", float, tuple[float, float] | None)
 
 
@@ -80,6 +88,8 @@ class Situation:
         hold, full = self.settings.health.hold_samples, self.settings.health.kv_cache_critical
 
         def look(engine: int) -> float:
+            if many := self._many(engine, self.time):
+                return seen.most_held(*many, hold, full)
             most, held = 0.0, deque[float](maxlen=hold)
             for running, waiting, usage in self._rows(engine):
                 if not running or waiting or usage >= full:
@@ -119,9 +129,16 @@ class Situation:
         now = self.now()
         if now is None or self.until is None or self.until <= self.time:
             return None
-        most = now[0] * 1.2
-        rows = (row for engine in self._numbers() for row in self._rows(engine, self.until))
-        usages = [usage for running, _, usage in rows if 0 < running / self.engines <= most]
+        most, until = now[0] * 1.2, self.until
+        found = (self._fullest_below(engine, most, until) for engine in self._numbers())
+        return max((usage for usage in found if usage is not None), default=None)
+
+    def _fullest_below(self, engine: int, most: float, until: float) -> float | None:
+        """Return the highest KV usage of an engine with up to `most` requests running in one."""
+        if many := self._many(engine, until):
+            return seen.fullest_below(*many, self.engines, most)
+        rows = self._rows(engine, until)
+        usages = (usage for running, _, usage in rows if 0 < running / self.engines <= most)
         return max(usages, default=None)
 
     def _once(self, name: str, engine: int, look: Callable[[int], _Seen], *levels: float) -> _Seen:
@@ -147,11 +164,28 @@ class Situation:
         index = None if series is None else series.index_at(self.time if until is None else until)
         if series is None or index is None:
             return
-        names = ("running", "waiting", "kv_cache_usage")
-        for row in zip(*(series.values(name, 0, index + 1) for name in names), strict=True):
+        for row in zip(*self._columns(series, index + 1), strict=True):
             running, waiting, usage = row
-            if running is not None and usage is not None:
-                yield running, waiting or 0.0, usage
+            if not math.isnan(running) and not math.isnan(usage):
+                yield running, 0.0 if math.isnan(waiting) else waiting, usage
+
+    def _many(self, engine: int, until: float) -> Columns | None:
+        """Return the same as columns where there are many, None where there are few."""
+        series = self.run.series.get(engine)
+        index = None if series is None else series.index_at(until)
+        if series is None or index is None or index < MANY:
+            return None
+        return self._columns(series, index + 1)
+
+    @staticmethod
+    def _columns(series: Series, stop: int) -> Columns:
+        unknown = array("d", [math.nan]) * stop
+        columns = series.columns
+        return (
+            columns.get("running", unknown)[:stop],
+            columns.get("waiting", unknown)[:stop],
+            columns.get("kv_cache_usage", unknown)[:stop],
+        )
 
     def _numbers(self) -> list[int]:
         return self.run.engines if self.engine is None else [self.engine]

@@ -8,7 +8,9 @@ stands by itself for the rest.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -160,10 +162,12 @@ def split(
     The others reach half a pause further on both sides; a rest of no more than a pause is within.
     """
     wide = joined(((low - pause / 2, high + pause / 2) for low, high in others), 0.0)
+    highs = [high for _, high in wide]
     outside: list[Interval] = []
     inside: list[Interval] = []
     for begin, end in intervals:
-        cuts = [(max(low, begin), min(high, end)) for low, high in wide]
+        near = takewhile(lambda one, end=end: one[0] <= end, wide[bisect_left(highs, begin) :])  # type: ignore[misc]
+        cuts = [(max(low, begin), min(high, end)) for low, high in near]
         within = [(low, high) for low, high in cuts if low < high or low == high in (begin, end)]
         edges = [begin, *(edge for cut in within for edge in cut), end]
         rest = list(zip(edges[::2], edges[1::2], strict=True))
@@ -208,14 +212,14 @@ def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) 
 
 
 def _within(spans: Iterable[Span], intervals: Sequence[Interval]) -> list[Span]:
-    return [
-        span
-        for span in spans
-        if any(
-            begin <= (math.inf if span.until is None else span.until) and span.since <= end
-            for begin, end in intervals
-        )
-    ]
+    """Return the alerts that lie within some of `intervals`, which are in order and apart."""
+    begins = [begin for begin, _ in intervals]
+
+    def near(span: Span) -> bool:
+        at = bisect_right(begins, math.inf if span.until is None else span.until)
+        return at > 0 and span.since <= intervals[at - 1][1]
+
+    return [span for span in spans if near(span)]
 
 
 def _of_alerts(case: Case, spans: list[Span], time: float) -> Finding:

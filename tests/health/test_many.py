@@ -1,0 +1,87 @@
+"""What is done to many rows at once gives what one after the other does."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vllm_watch.config import Settings
+from vllm_watch.core.records import Sample
+from vllm_watch.core.run import Run
+from vllm_watch.health import situation
+from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped, walk
+from vllm_watch.health.situation import Situation
+
+PACES = st.builds(
+    Pace,
+    needed=st.integers(1, 4),
+    of=st.integers(4, 6),
+    clear_samples=st.integers(1, 4),
+    seconds=st.sampled_from([0.0, 0.0, 25.0]),
+)
+ROWS = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from([False] * 5 + [True])))
+
+
+def one_by_one(
+    hold: Hold, pace: Pace, rows: list[tuple[bool, bool, bool]], first: int
+) -> tuple[Hold, list[Turn]]:
+    """Judge rows of (past the level, cleared, idle) one after the other."""
+    turns = []
+    for at, (past, cleared, idle) in enumerate(rows):
+        fired = hold.firing
+        if fired:
+            hold = eased(hold, pace, cleared=cleared, idle=idle)
+        elif past and not idle:
+            hold = stepped(hold, pace, first + at, 10.0 * (first + at))
+        if hold.firing and not fired:
+            turns.append(Turn(at, "fires", hold.since))
+        if fired and not hold.firing:
+            turns.append(Turn(at, "ends"))
+    return hold, turns
+
+
+@given(PACES, ROWS, ROWS)
+def test_a_walk_is_a_step_at_each_row(
+    pace: Pace, before: list[tuple[bool, bool, bool]], rows: list[tuple[bool, bool, bool]]
+) -> None:
+    first = len(before)
+    hold, _ = one_by_one(AT_REST, pace, before, 0)
+    times = [10.0 * (first + at) for at in range(len(rows))]
+    past = [at for at, (high, _, idle) in enumerate(rows) if high and not idle]
+    cleared, idle = [row[1] for row in rows], [row[2] for row in rows]
+    over = [at for at in range(len(rows)) if cleared[at] or idle[at]]
+    found = walk(hold, pace, first, times, past, lambda: (over, cleared, idle))
+    assert found == one_by_one(hold, pace, rows, first)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_samples_show_is_the_same_of_many(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(seed)
+    run = Run(0)
+    for number in range(200):
+        load = chance.choice([0, 3, 8, 8, 9, 20])
+        values = {
+            "running": load,
+            "waiting": chance.choice([0.0] * 9 + [2.0]),
+            "kv_cache_usage": load * chance.uniform(0.01, 0.05),
+        }
+        known = {name: value for name, value in values.items() if chance.random() < 0.95}
+        run.add_sample(Sample(10.0 * number, 0, known), None)
+    found = []
+    for many in (math.inf, 0):
+        monkeypatch.setattr(situation, "MANY", many)
+        run.memo.clear()
+        found.append(
+            [
+                (at.ran_freely(), at.fills_later())
+                for time in range(0, 1_950, 130)
+                for at in [Situation(run, 0, float(time), Settings(), {}, until=2_000.0)]
+            ]
+        )
+    assert found[0] == found[1]
+    assert any(freely for freely, _ in found[0])
+    assert any(later for _, later in found[0])
