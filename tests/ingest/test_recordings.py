@@ -200,7 +200,7 @@ def test_a_latency_line_is_a_row_and_its_preemptions_are_the_samples(tmp_path: P
     table = server.recording.lines[0]
     assert list(table.times) == [T0 + 60]
     assert table.value("itl_s_p95", 0) == pytest.approx(0.0456)
-    assert table.value("ttft_s_count", 0) == 14
+    assert table.value("ttft_s_count", 0) == 14 + 3  # ended, and still running
     assert server.run.series[0].value("preemptions", 0) == 3
     assert server.run.series[0].value("preemptions", 1) is None
 

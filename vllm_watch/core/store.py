@@ -12,6 +12,7 @@ from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.linecounts import counted
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.recorded import EngineRow, GpuRow
@@ -340,6 +341,8 @@ class Store:
     def _apply_record(self, server: Server, record: Record, arrived: float | None) -> None:
         server.records += 1
         if isinstance(record, EngineRow | GpuRow):
+            if isinstance(record, EngineRow) and record.origin == "line":
+                record = counted(record, server.run_at(record.time).series.get(record.engine))
             server.recording.add(record)
             return
         if isinstance(record, Amendment):

@@ -1,0 +1,44 @@
+"""How many measurements are behind a latency line: it does not say, its stats line tells about."""
+
+from __future__ import annotations
+
+from vllm_watch.core.dataclass import replace
+from vllm_watch.core.recorded import EngineRow, Latency
+from vllm_watch.core.recordings import ROWS_APART
+from vllm_watch.core.series import Series
+
+_STAMP = 2.0
+"""Seconds by which a latency line may follow its stats line."""
+_USUAL = 10.0
+"""Seconds of an interval of which only the end is known: vLLM's default."""
+
+
+def counted(row: EngineRow, series: Series | None) -> EngineRow:
+    """Return a latency line's row, its latencies weighed by what its stats line tells.
+
+    First tokens are those of the requests that ended, or run now and did not before; between
+    tokens is measured once for each of the others. Without that, an interval in which thirty
+    requests began and none ended would weigh as much as one with a single request.
+    """
+    index = None if series is None else series.index_at(row.time)
+    if series is None or index is None or row.time - series.times[index] > _STAMP:
+        return row
+    gap = series.times[index] - series.times[index - 1] if index else None
+    known = gap is not None and gap <= ROWS_APART
+    running = series.value("running", index) or 0.0
+    before = (series.value("running", index - 1) or 0.0) if known else 0.0
+    ended = max((latency.count for latency in row.latencies.values()), default=0)
+    if ended == 1 and "request_s" not in row.latencies:
+        ended = 0  # the row has one in place of none
+    begun = max(1.0, ended + running - before)
+    seconds = gap if gap is not None and known else _USUAL
+    tokens = (series.value("generation_tps", index) or 0.0) * seconds
+    counts = {"ttft_s": begun, "itl_s": tokens - begun}
+    latencies = {
+        name: _weighed(latency, counts.get(name)) for name, latency in row.latencies.items()
+    }
+    return replace(row, latencies=latencies)
+
+
+def _weighed(latency: Latency, count: float | None) -> Latency:
+    return latency if count is None else replace(latency, count=max(1, round(count)))
