@@ -23,7 +23,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures docs reference fuzz judge follow soak bench memory archive-data clean
+.PHONY: help demo test check unit fix snapshots pictures docs reference fuzz judge follow soak bench memory archive-data test-real clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what h
 
 archive-data: $(DEV)  ## thousands of logs archived by processes and by Dask, one killed; ARGS="--logs 300"
 	@$(BIN)/python -m benchmarks.archive $(ARGS)
+
+test-real: $(DEV)  ## a real vLLM on the processor judges what is read (3 GB once, 45 minutes); ARGS="--only light,idle"
+	@$(BIN)/python -m scripts.realvllm $(ARGS)
 
 clean:  ## remove the environment, caches and built files
 	@rm -rf .venv build dist site snapshot_report.html .hypothesis .import_linter_cache \

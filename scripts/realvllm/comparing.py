@@ -1,0 +1,94 @@
+"""Figures of vllm-watch held to those of the server and of its client."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.realvllm.figures import Figures, percentile
+from scripts.realvllm.load import Measured
+from scripts.realvllm.stage import Stage
+from scripts.realvllm.watching import Json, exported, summary, tokens
+
+LITTLE = 0.15
+"""Little's law from lines some seconds apart: what the documentation promises."""
+CLIENT = 0.25
+"""A median of intervals against the median of all."""
+WAY = 0.05
+"""Seconds from the client to the engine and back, HTTP and JSON, on a busy machine."""
+
+
+def compare_tokens(stage: Stage, figures: Figures, engine: int | None = None) -> None:
+    """Hold tokens integrated from the log to the counters; the server must rest."""
+    told = summary(copy_of_logs(stage.server.log, "tokens"))
+    kinds = (
+        ("generated_tokens", figures.generated(engine)),
+        ("prompt_tokens", figures.computed(engine)),
+    )
+    for name, counter in kinds:
+        every = tokens(told, name)
+        seen = sum(every.values()) if engine is None else every.get(engine)
+        words = name.replace("_", " ") + ("" if engine is None else f", engine {engine}")
+        stage.sheet.near(f"{words}, log against counter", counter, seen, 0.03)
+
+
+def copy_of_logs(log: Path, name: str) -> Path:
+    """Copy a log and its twin without what was recorded beside it: the log alone is judged."""
+    folder = log.parent / f"alone-{name}"
+    folder.mkdir(exist_ok=True)
+    for path in (log, log.with_suffix(".err")):
+        if path.exists():
+            shutil.copy2(path, folder / path.name)
+    return folder / log.name
+
+
+def compare_latencies(stage: Stage, figures: Figures) -> None:
+    """Hold what was recorded of the run to the server's own histograms."""
+    told: Json = summary(stage.server.log).get("latency") or {}
+    for name, truth in figures.latencies.items():
+        seen = told.get(name) or {}
+        stage.sheet.near(f"{name} mean, recorded against histogram", truth.mean(),
+                         seen.get("mean"), 0.03)  # fmt: skip
+        for share in (0.5, 0.95):
+            low, high = truth.bounds(share)
+            high = high if math.isfinite(high) else low
+            key = f"p{share * 100:.0f}"
+            stage.sheet.between(f"{name} {key}, recorded, in the histogram's bucket",
+                                low * 0.88, high * 1.12, seen.get(key))  # fmt: skip
+
+
+def compare_little(stage: Stage, figures: Figures) -> None:
+    """Hold mean times by Little's law, from the log alone, to the histograms' means."""
+    times: Json = summary(copy_of_logs(stage.server.log, "little"))["times"] or {}
+    stage.sheet.equal("source of mean times", "log", times.get("source"))
+    truth = figures.latencies
+    pairs = [("request_s", truth["request_s"].mean())]
+    if truth["queue_s"].mean() > 0.5:
+        pairs.append(("queue_s", truth["queue_s"].mean()))
+    inference = figures.of("vllm:request_inference_time_seconds_sum")
+    pairs.append(("per_token_s", inference / figures.generated()))
+    for name, mean in pairs:
+        stage.sheet.near(f"{name} by Little's law against histogram", mean, times.get(name), LITTLE)
+
+
+def compare_client(stage: Stage, measured: Measured) -> None:
+    """Hold the plug-in's lines to what the client of all requests measured itself."""
+    rows = [r for r in exported(stage.server.log, "--recorded") if r["kind"] == "latency line"]
+    stage.sheet.holds("latency lines", "5 and more", str(len(rows)), len(rows) >= 5)
+    for name, values in (
+        ("ttft_s_p50", measured.ttft),
+        ("itl_s_p50", measured.gaps),
+        ("request_s_p50", measured.request),
+    ):
+        truth = percentile(values, 0.5)
+        seen = middle(row[name] for row in rows if row.get(name) is not None)
+        least, most = truth * (1 - CLIENT) - WAY, truth * (1 + CLIENT)
+        stage.sheet.between(f"{name}, plug-in, client {truth:.4g}", max(0, least), most, seen)
+
+
+def middle(values: Iterable[float]) -> float | None:
+    """Return the median of the intervals' figures."""
+    every = list(values)
+    return percentile(every, 0.5) if every else None

@@ -1,0 +1,94 @@
+"""What scenarios share: servers as data, scenarios by name, and the server that one runs on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripts.realvllm.environment import Environment
+from scripts.realvllm.figures import Figures
+from scripts.realvllm.load import Driving, Load, Measured
+from scripts.realvllm.server import Server, until
+from scripts.realvllm.sheet import Sheet
+
+FIRST = 5.0
+"""Seconds of rest after a start. The first stats line counts from before the server was ready,
+which its log does not tell: with work in it, its rate would stand for too short a time."""
+
+Begin = Callable[["Stage", Server], None]
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where a scenario happens."""
+
+    environment: Environment
+    folder: Path
+    sheet: Sheet
+    server: Server
+    notes: dict[str, float] = field(default_factory=dict)
+    """Figures that a later scenario on the same server needs."""
+
+    def figures(self) -> Figures:
+        """Return the server's own figures."""
+        page = self.server.page()
+        self.server.log.with_suffix(".prom").write_text(page, encoding="utf-8")
+        return Figures(page)
+
+    def drive(self, load: Load, seed: int = 1) -> Measured:
+        """Put a load on the server, to its end."""
+        return Driving(self.server.url, load, seed).done()
+
+    def rest(self) -> Figures:
+        """Wait until nothing runs and the log says so; return the server's figures."""
+        until("the end of all requests", lambda: not self.figures().busy())
+        time.sleep(5.0)  # two intervals of the stats line: the last tokens are written
+        return self.figures()
+
+
+Scene = Callable[[Stage], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A server, and the scenarios that happen on it one after another."""
+
+    name: str
+    scenes: Mapping[str, Scene]
+    flags: Sequence[str] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    begin: Begin | None = None
+    """How it is started; unset: with two logs, until it answers."""
+
+
+def started(stage: Stage, server: Server) -> None:
+    """Start a server and wait until it answers."""
+    server.start()
+    server.ready()
+    time.sleep(FIRST)
+
+
+def recorded(stage: Stage, server: Server) -> None:
+    """Start a server and its recorder, wait until it answers."""
+    server.start()
+    server.record()
+    server.ready()
+    time.sleep(FIRST)
+
+
+def play(setup: Setup, chosen: Sequence[str], stage: Stage) -> None:
+    """Start a server and run the chosen scenarios on it; the start counts for the first one."""
+    sheet, began = stage.sheet, False
+    try:
+        with sheet.of(chosen[0]):
+            (setup.begin or started)(stage, stage.server)
+            began = True
+        if not began:
+            return
+        for name in chosen:
+            with sheet.of(name):
+                setup.scenes[name](stage)
+    finally:
+        stage.server.end()
