@@ -167,6 +167,15 @@ def test_what_is_watched_for_weeks_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert steps.total().at_budget is None
 
 
+def test_the_present_time_of_a_step_is_of_whole_seconds() -> None:
+    steps = Steps()
+    for second, count in ((0.0, 5), (10.0, 20), (11.0, 30), (12.0, 1)):
+        row = {name: array("q", [1] * count) for name in COUNTS}
+        steps.add(second, second_of(row, None, None))
+    assert steps.pace_at(12.0, 10.0) == pytest.approx(2 / 50)  # the last second is not over
+    assert steps.pace_at(60.0, 10.0) is None
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_seconds_are_exported(tmp_path: Path, ending: str) -> None:
     log = written(tmp_path, seconds([20, 25], prompt=517) + busy(START + 60))

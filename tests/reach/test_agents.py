@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
+from tests.core.test_steps import seconds, written
 from tests.logs import FIXTURES, formats, log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
@@ -183,3 +184,22 @@ def test_the_command_over_standard_input_and_output() -> None:
 def test_standard_input_is_the_clients(capsys: Output) -> None:
     assert main(["mcp", "-"]) == 2
     assert "standard input is the client's" in capsys.readouterr().err
+
+
+def test_steps_of_iteration_details(tmp_path: Path) -> None:
+    """Twenty steps in one second and twenty-five in the next, of three requests each."""
+    log = written(tmp_path, seconds([20, 25]))
+    name = {"server": "Tiny-Qwen3:9101"}
+    told, pace, tokens, wrong = asked(
+        [log],
+        [
+            ("diagnose", name),
+            ("samples", {**name, "metric": "step_time_s"}),
+            ("samples", {**name, "metric": "tokens_per_step"}),
+            ("samples", {**name, "metric": "step_tim"}),
+        ],
+    )
+    assert told["iterations"][0]["steps"] == 45
+    assert (pace["unit"], [value for _, value in pace["points"]]) == ("s", [0.05, 0.04])
+    assert [value for _, value in tokens["points"]] == [3.0, 3.0]
+    assert "steps_per_second" in wrong

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 
 from vllm_watch.core.dataclass import dataclass, field, replace
@@ -118,12 +118,13 @@ class Steps:
     times: array[float] = field(default_factory=lambda: array("d"))
     """Whole seconds in which there were steps."""
     rows: list[Second] = field(default_factory=list)
-    dropped: Second = field(default_factory=Second)
-    """Those of seconds that are no longer kept one by one."""
     dropped_seconds: int = 0
+    """Seconds that are no longer kept one by one."""
+    _total: Second = field(default_factory=Second)
 
     def add(self, time: float, row: Second, *, bounded: bool = False) -> None:
         """Take in the steps of a second; a second comes in parts where a log is followed."""
+        self._total.add(row)
         at = bisect_left(self.times, time)
         if at < len(self.times) and self.times[at] == time:
             self.rows[at].add(row)
@@ -132,17 +133,12 @@ class Steps:
         self.rows.insert(at, row)
         if bounded and len(self.rows) > MOST_SECONDS:
             gone = MOST_SECONDS // 10
-            for old in self.rows[:gone]:
-                self.dropped.add(old)
             self.dropped_seconds += gone
             del self.rows[:gone], self.times[:gone]
 
     def total(self) -> Second:
         """Return all steps as one row; a limit counts from when it is known."""
-        total = replace(self.dropped)
-        for row in self.rows:
-            total.add(row)
-        return total
+        return replace(self._total)
 
     def whole(self) -> list[tuple[float, Second]]:
         """Return the seconds with steps in the seconds before and after: work went on in them.
@@ -155,6 +151,15 @@ class Steps:
             for at in range(1, len(times) - 1)
             if times[at] - times[at - 1] <= 1 and times[at + 1] - times[at] <= 1
         ]
+
+    def pace_at(self, time: float, seconds: float) -> float | None:
+        """Return the mean time of a step over the last `seconds` up to a moment, None without any.
+
+        The second of the moment itself is not yet over.
+        """
+        begin, end = bisect_left(self.times, time - seconds), bisect_right(self.times, time - 1)
+        steps = sum(row.steps for row in self.rows[begin:end])
+        return (end - begin) / steps if steps else None
 
     def places(self, start: float, end: float) -> tuple[int, int]:
         """Return the first second from `start` on, and the first from `end` on."""

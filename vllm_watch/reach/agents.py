@@ -31,7 +31,13 @@ Server = Annotated[str, Field(description="name as `servers` tells it: <model>:<
 TimeText = Annotated[
     str | None, Field(description="09:05, 2026-11-23 09:05, 10m (before the end), +10m")
 ]
-Metric = Annotated[str, Field(description="generation_tps, running, waiting, kv_cache_usage …")]
+Metric = Annotated[
+    str,
+    Field(
+        description="generation_tps, running, waiting, kv_cache_usage …; of iteration details "
+        "step_time_s, steps_per_second, tokens_per_step"
+    ),
+]
 Step = Annotated[float | None, Field(description="seconds between two points; means over them")]
 Timeout = Annotated[float, Field(description="seconds, 600 at most")]
 

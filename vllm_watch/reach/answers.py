@@ -9,6 +9,7 @@ import math
 import threading
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -21,6 +22,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import excerpt
 from vllm_watch.reports.following import FollowedServers
+from vllm_watch.reports.iterations import STEP_METRICS, iterations_of, step_points
 from vllm_watch.reports.present import Now
 from vllm_watch.reports.summary import summary_of
 from vllm_watch.reports.summaryjson import finding_json, run_json
@@ -81,6 +83,7 @@ class Answers:
                 **_overview(now),
                 "findings": findings,
                 "recommended_flags": _flags(now),
+                "iterations": [asdict(one) for one in iterations_of(run)] or None,
                 "log_why": _short(why) if why else None,
                 "log_errors": _bounded(error_lines(run)),
             }
@@ -102,7 +105,7 @@ class Answers:
 
         Args:
             name: the server.
-            metric: its name in the record of a sample.
+            metric: its name in the record of a sample, or of `STEP_METRICS` (each second's steps).
             since: a time of the common grammar: `09:05`, `10m`, `+10m`; None: the beginning.
             until: likewise; None: now.
             step: seconds between two points, the mean over them; None: every stats line.
@@ -110,21 +113,23 @@ class Answers:
         Raises:
             AnswerError: no such server or metric, or a time or step that is none.
         """
-        if metric not in METRIC_BY_NAME:
-            raise AnswerError(f"no metric {metric!r}; metrics: {', '.join(METRIC_BY_NAME)}")
+        if metric not in METRIC_BY_NAME and metric not in STEP_METRICS:
+            names = ", ".join((*METRIC_BY_NAME, *STEP_METRICS))
+            raise AnswerError(f"no metric {metric!r}; metrics: {names}")
         if step is not None and not (math.isfinite(step) and step > 0):
             raise AnswerError(f"step {step!r} must be seconds above 0")
         with self.lock:
             server = self._now(name).server
             run = server.run
             begin, end = self._span(run, since, until, server.tz)
-            points = _points(run, metric, begin, end)
+            of_steps = metric in STEP_METRICS
+            points = (step_points if of_steps else _points)(run, metric, begin, end)
         points, used = _bounded_points(points, step)
-        about = METRIC_BY_NAME[metric]
+        unit = STEP_METRICS[metric] if of_steps else _unit(METRIC_BY_NAME[metric])
         return {
             "server": server.name,
             "metric": metric,
-            "unit": "0 to 1" if about.kind == "ratio" else about.unit,
+            "unit": unit,
             "step_s": used,
             "coarser_than_asked": used != step,
             "points": [
@@ -275,6 +280,10 @@ def _points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float
     rows.sort()
     several = len([engine for engine in run.engines if engine != ALL_ENGINES]) > 1
     return _rounds(rows, run.cadence / 2, METRIC_BY_NAME[metric]) if several else rows
+
+
+def _unit(metric: Metric) -> str:
+    return "0 to 1" if metric.kind == "ratio" else metric.unit
 
 
 def _rounds(

@@ -9,12 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from vllm_watch.core.latest import engine_values
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS
 from vllm_watch.core.states import State
-from vllm_watch.reach.totals import PREEMPTIONS, TOKENS, Totals
+from vllm_watch.reach.totals import (
+    AT_SEQS,
+    AT_TOKENS,
+    PREEMPTIONS,
+    STEP_TOKENS,
+    STEPS,
+    TOKENS,
+    Totals,
+)
 from vllm_watch.reports.present import Now
 
 VLLM_GAUGES = {
@@ -24,6 +37,8 @@ VLLM_GAUGES = {
 }
 """Metrics of the log that vLLM exports as gauges of its own."""
 _ENGINE = ("server", "model_name", "engine")
+STEP_SECONDS = 10.0
+"""Seconds whose steps tell the present time of a step."""
 UNKNOWN_REASON = "unknown"
 """Value of vLLM's label `finished_reason`: the log does not tell why a request finished."""
 
@@ -33,6 +48,7 @@ def families(servers: Iterable[Now], totals: Totals) -> Iterator[Metric]:
     listed = list(servers)
     yield from _gauges(listed)
     yield from _counters(listed, totals)
+    yield from _steps(listed, totals)
     yield _states(listed)
     yield _findings(listed)
     yield _ages(listed)
@@ -88,6 +104,41 @@ def _counters(servers: list[Now], totals: Totals) -> Iterator[Metric]:
         for status, number in sorted(by_status.items()):
             answers.add_metric([*names, status], number)
     yield from (family for family in (success, answers) if family.samples)
+
+
+def _steps(servers: list[Now], totals: Totals) -> Iterator[Metric]:
+    """Yield what iteration details tell; a histogram has its count and sum alone."""
+    tokens = HistogramMetricFamily(
+        "vllm:iteration_tokens_total",
+        "Tokens of a step, by the log's iteration details: count and sum.",
+        labels=_ENGINE,
+    )
+    pace = GaugeMetricFamily(
+        "vllm_watch_step_seconds",
+        f"Mean time of a step over the last {STEP_SECONDS:.0f} s of the log.",
+        labels=_ENGINE,
+    )
+    limits = {
+        AT_TOKENS: "Steps at 95 per cent of max_num_batched_tokens and more.",
+        AT_SEQS: "Steps with max_num_seqs requests.",
+    }
+    counters = {
+        name: CounterMetricFamily(f"vllm_watch_{name}", text, labels=_ENGINE)
+        for name, text in limits.items()
+    }
+    for now in servers:
+        sums = dict(totals.engines(now.server, STEP_TOKENS))
+        for engine, count in totals.engines(now.server, STEPS):
+            labels = _engine_labels(now, engine)
+            tokens.add_metric(labels, [("+Inf", count)], sums[engine])
+        for name, family in counters.items():
+            for engine, count in totals.engines(now.server, name):
+                family.add_metric(_engine_labels(now, engine), count)
+        for engine, steps in sorted(now.server.run_at(now.time).steps.items()):
+            seconds = steps.pace_at(now.time, STEP_SECONDS)
+            if seconds is not None:
+                pace.add_metric(_engine_labels(now, engine), seconds)
+    yield from (family for family in (tokens, pace, *counters.values()) if family.samples)
 
 
 def _states(servers: list[Now]) -> Metric:

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
+from vllm_watch.core.steps import Steps
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import token_steps
 
 TOKENS = {"generation_tps": "generation_tokens", "prompt_tps": "prompt_tokens"}
 """Rates that are counters when added up over time, and vLLM's names of those."""
 PREEMPTIONS = "preemptions"
+
+STEPS, STEP_TOKENS = "steps", "step_tokens"
+AT_TOKENS, AT_SEQS = "steps_at_token_limit", "steps_at_max_num_seqs"
+"""Counters of iteration details: steps, their tokens, those at each limit."""
 
 _Key = tuple[str, str, int]
 """Source, counter, engine."""
@@ -32,6 +37,8 @@ class Totals:
         for run in server.runs:
             for engine in run.engines:
                 self._update_engine(server.source, run, engine)
+            for engine, steps in run.steps.items():
+                self._update_steps(server.source, run.number, engine, steps)
             known = self._answers.setdefault(server.source, {}).setdefault(run.number, {})
             for status, number in run.served.items():
                 known[status] = max(number, known.get(status, 0))
@@ -62,6 +69,18 @@ class Totals:
         preempted = _counted(series, PREEMPTIONS)
         if preempted is not None:
             self._keep((source, PREEMPTIONS, engine), run.number, preempted)
+
+    def _update_steps(self, source: str, run: int, engine: int, steps: Steps) -> None:
+        total = steps.total()
+        told = {
+            STEPS: total.steps,
+            STEP_TOKENS: total.context_tokens + total.generation_tokens,
+            AT_TOKENS: total.at_budget,
+            AT_SEQS: total.at_seqs,
+        }
+        for counter, number in told.items():
+            if number is not None:
+                self._keep((source, counter, engine), run, number)
 
     def _keep(self, key: _Key, run: int, total: float) -> None:
         by_run = self._by_run[key]

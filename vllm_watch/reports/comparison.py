@@ -13,6 +13,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import integrated
 from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
 from vllm_watch.reports.frames import Frame, Numbers, busy, run_frame
+from vllm_watch.reports.iterations import of_all_engines
 from vllm_watch.reports.loads import Load, load_of, load_warnings
 from vllm_watch.reports.startline import given_flags
 from vllm_watch.reports.summary import RunSummary
@@ -72,6 +73,16 @@ _USUAL: Mapping[str, object] = {
 """Flags that presets change, with the value that vLLM takes where they are not given."""
 _ALSO_USUAL: Mapping[str, object] = {"gpu_memory_utilization": 0.92}
 """Values of newer versions."""
+
+
+STEPS = (
+    Quantity("step_time_ms", "time of a step", "ms"),
+    Quantity("decode_step_time_ms", "time of a step without prompts", "ms"),
+    Quantity("tokens_per_step", "tokens a step", ""),
+    Quantity("budget_share", "steps at the token limit", "%"),
+    Quantity("max_num_seqs_share", "steps at max_num_seqs", "%"),
+)
+"""The same, where one of the logs at least has iteration details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +154,8 @@ def compare(baseline: Side, candidate: Side, settings: CompareSettings) -> Compa
     """Return how a candidate differs from the baseline, and whether that can be trusted."""
     sampled = [_sampled(each, baseline, candidate, settings) for each in SAMPLED]
     single = [_single(each, baseline.summary, candidate.summary) for each in SINGLE]
-    recorded = [_single(each, baseline.summary, candidate.summary) for each in RECORDED]
-    single += [each for each in recorded if (each.baseline, each.candidate) != (None, None)]
+    rare = [_single(each, baseline.summary, candidate.summary) for each in (*STEPS, *RECORDED)]
+    single += [each for each in rare if (each.baseline, each.candidate) != (None, None)]
     return Comparison(
         baseline,
         candidate,
@@ -199,6 +210,16 @@ def _per_token_ms(summary: RunSummary) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
+def _steps(name: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
+    """Return what takes a figure of steps over all engines out of a summary."""
+
+    def value(summary: RunSummary) -> float | None:
+        figure = of_all_engines(summary.iterations, name)
+        return None if figure is None else figure * scale
+
+    return value
+
+
 def _latency(name: str, part: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
     """Return what takes a recorded percentile out of a summary, None where it is unknown."""
 
@@ -230,6 +251,11 @@ _SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
         summary.cost.per_million_tokens if summary.cost else None
     ),
     "failed_requests": _failed,
+    "step_time_ms": _steps("step_time_s", 1000.0),
+    "decode_step_time_ms": _steps("decode_step_time_s", 1000.0),
+    "tokens_per_step": _steps("tokens_per_step"),
+    "budget_share": _steps("budget_share"),
+    "max_num_seqs_share": _steps("max_num_seqs_share"),
     "ttft_p50_s": _latency("ttft_s", "p50"),
     "ttft_p95_s": _latency("ttft_s", "p95"),
     "itl_p50_ms": _latency("itl_s", "p50", 1000.0),

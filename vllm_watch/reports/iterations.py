@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import percent, short_time
 from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
-from vllm_watch.core.steps import Steps
+from vllm_watch.core.steps import Second, Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,44 @@ class IterationSummary:
     """Share (0…1) of prompts among all tokens, None without tokens."""
     decode_only_share: float
     """Share (0…1) of steps that generated and took in no prompt."""
+    tokens_per_step: float
+    """Of prompts and answers, in the mean."""
     most_tokens: int
     """Of one step."""
     budget_share: float | None
     """Share (0…1) of steps at 95 % of `max_num_batched_tokens` and more; None: it is unknown."""
     max_num_seqs_share: float | None
     """Share (0…1) of steps with `max_num_seqs` requests; None: it is unknown."""
+
+
+STEP_METRICS = {"step_time_s": "s", "steps_per_second": "per s", "tokens_per_step": "tok"}
+"""What a second of steps comes to, all engines together, and its unit."""
+
+
+def step_points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float, float]]:
+    """Return each second with steps in a span with one of `STEP_METRICS`."""
+    seconds: dict[float, list[Second]] = {}
+    for steps in run.steps.values():
+        low, high = steps.places(begin, math.nextafter(end, math.inf))
+        for time, row in zip(steps.times[low:high], steps.rows[low:high], strict=True):
+            seconds.setdefault(time, []).append(row)
+    return [(time, _second(metric, rows)) for time, rows in sorted(seconds.items())]
+
+
+def _second(metric: str, engines: Sequence[Second]) -> float:
+    steps = sum(row.steps for row in engines)
+    if metric == "steps_per_second":
+        return float(steps)
+    if metric == "step_time_s":
+        return len(engines) / steps
+    return sum(row.context_tokens + row.generation_tokens for row in engines) / steps
+
+
+def of_all_engines(iterations: Sequence[IterationSummary], name: str) -> float | None:
+    """Return a figure of steps over all engines, each by its steps; None where it is unknown."""
+    known = [(one.steps, value) for one in iterations if (value := getattr(one, name)) is not None]
+    steps = sum(count for count, _ in known)
+    return sum(count * value for count, value in known) / steps if steps else None
 
 
 def iterations_of(run: Run) -> tuple[IterationSummary, ...]:
@@ -62,6 +95,7 @@ def _of_engine(engine: int, steps: Steps) -> IterationSummary:
         total.generation_tokens,
         total.context_tokens / tokens if tokens else None,
         total.decode_steps / total.steps,
+        tokens / total.steps,
         total.most_tokens,
         None if total.at_budget is None else total.at_budget / total.steps,
         None if total.at_seqs is None else total.at_seqs / total.steps,
@@ -83,7 +117,7 @@ def _parts(one: IterationSummary, *, several: bool) -> Iterator[str]:
         yield f"{short_time(one.decode_step_time_s)} without prompts"
     if one.prefill_share is not None:
         yield f"{percent(one.prefill_share)} of tokens are prompts"
-    yield f"{one.most_tokens:,} tokens in the fullest"
+    yield f"{one.tokens_per_step:,.0f} tokens each, {one.most_tokens:,} in the fullest"
     if one.budget_share is not None:
         yield f"{percent(one.budget_share)} of steps at the token limit"
     if one.max_num_seqs_share is not None:

@@ -15,10 +15,13 @@ from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
 from vllm_watch.reports.drawn import CELLS, Drawn, drawn, listed
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
+from vllm_watch.reports.iterations import step_points
 from vllm_watch.reports.plot import Plot
 
 _GPU_INKS = ("primary", "secondary", "note", "warning")
 _PER_TOKEN = "Time per token"
+_STEPS_APART = 5.0
+"""Seconds without a step across which no line is drawn."""
 _LIMIT_SHOWN = 3.0
 """A limit this many times as high as the samples would flatten them: it is told in words."""
 
@@ -32,6 +35,7 @@ def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]
     recorded = any(plot.title == _PER_TOKEN for plot in latencies)
     if len(frame):
         yield from _of_samples(frame, run, health, silence, recorded=recorded)
+    yield from _steps(run)
     yield from latencies
     if not len(frame) or run.served:
         yield from _answers(run, silence)
@@ -124,6 +128,32 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
             rates.curve("answered", "ok", "primary"),
             rates.curve("failed", "errors", "critical"),
         ),
+    )  # fmt: skip
+
+
+def _steps(run: Run) -> Iterator[Plot]:
+    """Yield the time of a step and its tokens, where the log has iteration details."""
+    paces, tokens = (
+        step_points(run, metric, -math.inf, math.inf)
+        for metric in ("step_time_s", "tokens_per_step")
+    )
+    if len(paces) < 2:
+        return
+    times = np.array([time for time, _ in paces])
+    columns = {"pace": np.array([s for _, s in paces]), "tokens": np.array([n for _, n in tokens])}
+    rows = drawn(Frame(times, columns), _STEPS_APART)
+    note = "iteration details"
+    yield Plot(
+        "Time of a step", "ms", "area", rows.times, (rows.curve("pace", "", "note", 1000.0),),
+        note=note,
+    )  # fmt: skip
+    budget = run.config.get("max_num_batched_tokens")
+    peak = max(value for _, value in tokens)
+    limit = float(budget) if isinstance(budget, int) else None
+    yield Plot(
+        "Tokens a step", "", "area", rows.times, (rows.curve("tokens", "", "secondary"),),
+        note=f"limit {limit:,.0f}" if limit else note,
+        limit=limit if limit and limit <= _LIMIT_SHOWN * peak else None,
     )  # fmt: skip
 
 
