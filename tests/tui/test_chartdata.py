@@ -72,7 +72,7 @@ def test_the_charts_and_their_lines() -> None:
     specs = specs_of(monitor, (at("08:49:00"), at("08:52:00")))
     assert list(specs)[:4] == ["throughput", "kv", "requests", "pace"]
     assert [specs[name].kind for name in CHART_NAMES] == [
-        "mirror", "area", "stack", "area", "area", "stack", "lines",
+        "mirror", "area", "stack", "area", "area", "mirror", "lines",
     ]  # fmt: skip
     band = specs["kv"].band
     assert band is not None
@@ -128,7 +128,7 @@ def test_http_ends_with_what_the_log_ends_with() -> None:
     assert list(failed.values())[-1] == 49.7
     assert set(list(failed.values())[:-1]) == {0.0}
     title = draw_panel(spec, 80, 11, {}, UTC).strips()[0].text
-    assert "ok 0.0  errors 49.7 req/s" in title
+    assert "▲ ok 0.0  ▼ errors 49.7 req/s" in title
 
 
 def test_the_charts_of_a_dead_server_know_that_it_is() -> None:

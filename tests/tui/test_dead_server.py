@@ -49,9 +49,9 @@ def table(view: ScreenView, width: int) -> list[str]:
 @pytest.mark.parametrize(
     ("width", "when", "why"),
     [
-        (40, "57s", "EngineDeadError"),
-        (80, "08:51:43", "EngineDeadError"),
-        (120, "08:51:43", "engine core exited unexpectedly"),
+        (40, "dead 08:51:43:", "EngineDeadError"),
+        (80, "dead 08:51:43", "EngineDeadError"),
+        (120, "dead 08:51:43", "engine core exited unexpectedly"),
     ],
 )
 def test_the_row_says_when_and_why_in_whole_words(
@@ -87,14 +87,17 @@ def test_a_death_of_another_day_is_told_by_its_age(dead: ScreenView) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
-def test_the_verdict_says_when_after_what_and_what_to_change(dead: ScreenView, width: int) -> None:
+def test_the_verdict_says_read_the_error_before_what_is_not_proved(
+    dead: ScreenView, width: int
+) -> None:
     verdict = verdict_of(dead)
     assert verdict is not None
     line = verdict_text(verdict, width, PALETTE).plain
     assert len(line) == width
-    assert line.startswith(" ✖ :8003 died")
-    assert "→ --gpu-memory-utilization" in line
-    assert ("08:51:43 after 62 s with a full KV cache" in line) == (width >= 100)
+    assert line.startswith(" ✖ :8003 died 08:51:43 → read its error (x); KV ")
+    assert ("KV cache full for 62 s before, cause not proved" in line) == (width >= 160)
+    assert ("cause not proved" in line) == (width >= 80), "no flag stands without it"
+    assert ("not proved: --gpu-memory-utilization 0.15 → 0.90" in line) == (width >= 120)
     assert "…" not in line
 
 
@@ -201,8 +204,8 @@ def test_names_that_are_too_long_show_what_differs(dead: ScreenView) -> None:
     first, second = table(replace(dead, rows=rows), 80)[1:]
     assert "…30B-A3B-" in first
     assert "…235B-A22" in second
-    assert ":8003" in first
-    assert ":8001" in second
+    assert ":8001" in first
+    assert ":8003" in second
 
 
 @pytest.mark.parametrize("width", [78, 80, 90, 115, 116, 120, 160])

@@ -171,7 +171,7 @@ def test_each_half_of_a_mirror_has_a_scale_of_its_own() -> None:
     assert [label for label in labels if label] == ["1k", "0", "100"]
     assert lines[0].startswith("╭─ Throughput  ▲ generation 900  ▼ prompt 90 tok/s ─")
     assert lines[-1].startswith("╰─")
-    assert " 09:01 " in lines[-1]
+    assert "┴09:01─" in lines[-1]
 
 
 def test_a_limit_in_reach_is_the_end_of_the_scale() -> None:

@@ -38,7 +38,7 @@ async def test_f_gives_the_findings_the_cursor_and_the_arrows_move_it() -> None:
 async def test_the_footer_shows_the_keys_of_the_list_though_no_time_passes() -> None:
     app = replay("08:54:45")
     async with running(app, (120, 12)) as pilot:
-        assert "enter engines" in shown(app, KeyLine)
+        assert "enter server" in shown(app, KeyLine)
         await pilot.press("f")
         await until(pilot, lambda: "enter evidence" in shown(app, KeyLine))
 

@@ -311,8 +311,8 @@ def test_names_take_the_room_of_the_sparkline_before_they_are_cut(
     draw: Draw, views: dict[str, ScreenView]
 ) -> None:
     view = views["dead and busy"]
-    other = [replace(row, model="Another") for row in view.rows[:1]]
-    view = replace(view, rows=(*other, *view.rows[1:]))
+    other = [replace(row, model="Another") for row in view.rows[1:]]
+    view = replace(view, rows=(*view.rows[:1], *other))
     fleet = Fleet(SETTINGS.health)
     for width, whole in ((90, True), (116, True), (80, False)):
         lines = draw(fleet, view, (width, 10)).plain.split("\n")

@@ -7,20 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import clock, duration, percent, rate, short_time
+from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.health.finding import Finding
+from vllm_watch.reports.deathwords import flag_words, held_at, unproved
 from vllm_watch.reports.summary import RunSummary
 
-HOW = {
-    "KV cache full": "with a full KV cache",
-    "KV cache high": "with a high KV cache",
-    "Long queue": "with a long queue",
-    "Nothing is generated": "without a token generated",
-}
-"""What was wrong before a death, as verdicts tell it."""
-_SHORTLY = 120.0
-"""Seconds before an end within which what was wrong may have to do with it."""
 _LONGEST_WHY = 160
+_READ = "read its error"
 _OF_A_DEATH = ("dead", "ended")
 _GLYPHS = {
     **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
@@ -79,46 +72,18 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     of_server = [one for one in loud if one.metric is None and one.severity == "critical"]
     own = next((one for one in of_server if one.since == state.since), None)
     own = own or next(iter(of_server), None)
-    before = next((one for one in _until_the_end(loud, state.since) if one is not own), None)
-    advised = own
-    aside = ""
-    if state.cause:
-        why = f": {state.cause}"
-    elif before is not None:
-        why, aside = f" {_after(before, state.since)}", "cause not proved"
-        advised = before if before.flags or own is None else own
-    else:
-        why = f": {_short(state.why)}" if state.why else ""
-    remedy = _remedy(advised) if advised is not None else ""
-    return Verdict("✖", "critical", f"{when}{why}", remedy, aside or _more(loud))
+    before = held_at((one for one in loud if one is not own), state.since)
+    if before is not None and not state.cause:
+        return Verdict("✖", "critical", when, unproved(before, state.since, _READ)[0])
+    why = f": {state.cause or _short(state.why)}" if state.cause or state.why else ""
+    remedy = _remedy(own) if own is not None else ""
+    return Verdict("✖", "critical", f"{when}{why}", remedy, _more(loud))
 
 
 def _more(loud: list[Finding]) -> str:
     """Return how many findings there are beside the worst; those of several engines are one."""
     others = len({finding.id for finding in loud}) - 1
     return f"+{others} more" if others > 0 else ""
-
-
-def _until_the_end(loud: list[Finding], end: float | None) -> Iterator[Finding]:
-    """Yield the critical findings of the samples that held until shortly before an end."""
-    for finding in loud:
-        until = finding.lasted[-1][1]
-        late = until is None or end is None or end - until <= _SHORTLY
-        if finding.metric is not None and finding.severity == "critical" and late:
-            yield finding
-
-
-def _after(finding: Finding, end: float | None) -> str:
-    """Return for how long what was wrong before a death, as `after 62 s with a full KV cache`."""
-    what = finding.title.partition(":")[0]
-    how = HOW.get(what, f"of: {what}")
-    begin, until = finding.lasted[-1]
-    until = end if until is None else until
-    if begin is None or until is None:
-        return how
-    seconds = until - begin
-    lasted = f"{seconds:.0f} s" if seconds < 100 else duration(seconds)
-    return f"after {lasted} {how}"
 
 
 def _moment(time: float, summary: RunSummary, zone: tzinfo) -> str:
@@ -171,10 +136,7 @@ def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
 
 def _remedy(finding: Finding) -> str:
     """Return the flags to change, with the old value where the advice tells it; else the advice."""
-    flags, remedy = finding.flags, finding.remedy
-    if not flags or all(flag.split()[0] in remedy for flag in flags):
-        return remedy
-    return " ".join(flags)
+    return flag_words(finding) or finding.remedy
 
 
 def _short(why: str) -> str:

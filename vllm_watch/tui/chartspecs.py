@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
@@ -13,9 +14,11 @@ from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, Zone
 from vllm_watch.tui.figures import duration
 from vllm_watch.tui.recordedcharts import recorded_line
 
-BEGINS = "alert begins"
-"""What the marks of alerts are called; the end of a server is one."""
+DIED = "died"
+"""What the mark of a server's end is called."""
 
+_RATIO_TOPS = (25.0, 50.0)
+"""Ends of the scale of a percentage of which little is reached: five rows of nothing say less."""
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
 
@@ -53,20 +56,20 @@ class Asked:
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
     """Return alerts, restarts and the end of a server as ticks on the time axis."""
     found = [
-        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity], BEGINS)
+        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity], span.rule.word)
         for span in monitor.spans(server)
         if span.rule.severity != "note" and start <= span.since and span.fired <= end
     ]
     found += [
-        Mark(span.since, span.severity, _GLYPHS[span.severity], BEGINS)
-        for span, _ in monitor.trend_warnings(server, end)
+        Mark(span.since, span.severity, _GLYPHS[span.severity], finding.word)
+        for span, finding in monitor.trend_warnings(server, end)
     ]
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻", "restart"))
         for at, moment in run.placed():
             if moment.event.kind in ("dead", "killed") and at is not None:
-                found.append(Mark(at, "critical", "✖", BEGINS))
+                found.append(Mark(at, "critical", "✖", DIED))
                 break
     return tuple(mark for mark in found if start <= mark.time <= end)
 
@@ -81,8 +84,8 @@ def _why_empty(server: Server, start: float, end: float) -> str:
     return "no samples in this window: → leads on"
 
 
-def startup_zones(server: Server, start: float, end: float, *, named: bool) -> tuple[Zone, ...]:
-    """Return the start-up of the runs in a window as zones; `named`: with how long each took."""
+def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:
+    """Return the start-up of the runs in a window as zones, with how long each took."""
     zones = []
     for run in server.runs:
         begin = run.first_stamp
@@ -94,18 +97,18 @@ def startup_zones(server: Server, start: float, end: float, *, named: bool) -> t
             continue
         took = duration(until - begin)
         word = "starting" if ready is None else "start-up"
-        label = f"{word} {took}|{word}|{took}" if named else ""
+        label = f"{word} {took}|{word}|start"
         zones.append(Zone(begin, until, label, "starting_ground"))
     return tuple(zones)
 
 
-def benchmark_zones(asked: Asked, *, named: bool) -> tuple[Zone, ...]:
-    """Return the benchmarks that ran against a server in a window; `named`: with their names."""
+def benchmark_zones(asked: Asked) -> tuple[Zone, ...]:
+    """Return the benchmarks that ran against a server in a window."""
     zones = []
     for benchmark in asked.monitor.store.benchmarks:
         begin, end = benchmark.span(asked.server.tz)
         if benchmark.is_of(asked.server.known.model) and begin < asked.end and end > asked.start:
-            zones.append(Zone(begin, end, benchmark.name if named else "", "benchmark_ground"))
+            zones.append(Zone(begin, end, benchmark.name, "benchmark_ground"))
     return tuple(zones)
 
 
@@ -132,8 +135,8 @@ def chart_spec(
         spec,
         marks=marks(monitor, server, start, known),
         zones=(
-            *startup_zones(server, *asked.window, named=name == CHART_NAMES[0]),
-            *benchmark_zones(asked, named=name == CHART_NAMES[0]),
+            *startup_zones(server, *asked.window),
+            *benchmark_zones(asked),
         ),
         empty=spec.empty or _why_empty(server, *asked.window),
         cursor=None if cursor is None else cursor - server.skew,
@@ -146,7 +149,7 @@ def _throughput(asked: Asked) -> ChartSpec:
         asked.line("generation_tps", "generation|gen", "primary", "up"),
         asked.line("prompt_tps", "prompt", "secondary", "down"),
     )
-    return ChartSpec("Throughput", "tok/s", *asked.window, lines, kind="mirror", empty="")
+    return ChartSpec("Throughput|tok/s", "tok/s", *asked.window, lines, kind="mirror", empty="")
 
 
 def _kv(asked: Asked) -> ChartSpec:
@@ -166,9 +169,21 @@ def _kv(asked: Asked) -> ChartSpec:
             (health.kv_cache_high * 100, "warning"),
             (health.kv_cache_critical * 100, "critical"),
         ),
-        note=f"{low:.0f}–{high:.0f} healthy",
+        note=f"{low:.0f}–{high:.0f} healthy|{low:.0f}–{high:.0f} ok",
+        legends=_kv_legends(health),
         empty="",
     )
+
+
+def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return what the colours of the KV cache mean, in words that become fewer."""
+    low, high = f"{health.kv_cache_low * 100:.0f}", f"{health.kv_cache_healthy_high * 100:.0f}"
+    unused, healthy = (f"<{low} room", "low"), (f"{low}–{high} healthy", "good")
+    much = (
+        (f"≥{health.kv_cache_high * 100:.0f} high", "warning"),
+        (f"≥{health.kv_cache_critical * 100:.0f} full", "critical"),
+    )
+    return (unused, healthy, *much), (unused, healthy), (healthy,)
 
 
 def _requests(asked: Asked) -> ChartSpec:
@@ -210,13 +225,15 @@ def _pace(asked: Asked) -> ChartSpec:
 
 def _prefix(asked: Asked) -> ChartSpec:
     good = asked.monitor.settings.health.prefix_cache_excellent * 100
+    line = asked.line("prefix_cache_hit_rate", "", "secondary", "fill", 100.0)
+    highest = max((value for value in line.values if value is not None), default=100.0)
     return ChartSpec(
         "Prefix cache hits",
         "%",
         *asked.window,
-        (asked.line("prefix_cache_hit_rate", "", "secondary", "fill", 100.0),),
+        (line,),
         limits=(Limit(good, ""),),
-        y_max=100.0,
+        y_max=next((top for top in _RATIO_TOPS if highest <= 0.8 * top), 100.0),
         kind="area",
         note=f"excellent from {good:.0f}",
         empty="",
@@ -230,11 +247,11 @@ def _per_request(asked: Asked) -> ChartSpec:
 
 def _http(asked: Asked) -> ChartSpec:
     lines = (
-        http_line(asked.server, "answered", "ok", "primary", "fill", asked.seen),
-        http_line(asked.server, "failed", "errors|err", "critical", "fill", asked.seen),
+        http_line(asked.server, "answered", "ok", "primary", "up", asked.seen),
+        http_line(asked.server, "failed", "errors|err", "critical", "down", asked.seen),
     )
     empty = "no requests in this window"
-    return ChartSpec("HTTP", "req/s", *asked.window, lines, kind="stack", empty=empty)
+    return ChartSpec("HTTP", "req/s", *asked.window, lines, kind="mirror", empty=empty)
 
 
 _CHARTS: dict[str, Callable[[Asked], ChartSpec]] = {

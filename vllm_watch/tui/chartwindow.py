@@ -8,7 +8,7 @@ from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.tui.timeline import FITTED, MARGIN
 
-STARTUP_SHARE = 0.4
+STARTUP_SHARE = 0.2
 """A start-up that would fill more of the chart than this is left out of it."""
 
 

@@ -54,7 +54,7 @@ class ScreenView:
     mode: str
     """LIVE, PAUSED, REPLAY ×20 …"""
     rows: tuple[Row, ...] = ()
-    """Servers in the order found; an opened one is followed by its engines."""
+    """Servers by model and port; an opened one is followed by its engines."""
     selected: int = 0
     counts: tuple[tuple[str, str, int], ...] = ()
     """Shape, word and number of servers."""
@@ -111,12 +111,12 @@ class ScreenView:
 
 
 ORDERS = {
-    "found": "as they were found",
+    "name": "by model and port",
     "worst": "the worst first",
     "rate": "the highest throughput first",
     "waiting": "the longest queue first",
     "kv": "the fullest KV cache first",
-    "name": "by name",
+    "found": "as they were found",
 }
 """Orders of the servers and what they are called."""
 
@@ -129,7 +129,7 @@ class Choices:
     engine: int | None = None
     opened: Collection[str] = frozenset()
     filter: str = ""
-    order: str = "found"
+    order: str = "name"
     """In which order the servers stand: a key of `ORDERS`."""
     chosen: bool = False
     """True once the cursor was moved; until then it goes to the worst server."""

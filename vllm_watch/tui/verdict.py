@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.reports.verdict import HOW
+from vllm_watch.health.finding import Finding
+from vllm_watch.reports.deathwords import flag_words, held_at, unproved
 from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
+from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.wording import with_key
 
 _AT_WORK = ("busy", "idle", "ready")
 
@@ -59,42 +62,32 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
     if past is not None and row.state.since is not None:
         ago = past >= DAY
         when += f" {duration(past)} ago" if ago else f" {clock(row.state.since, view.tz)}"
-    before = _before(view, row.source)
-    why = [f": {row.state.cause}"] if row.state.cause else []
-    if before is not None and not row.state.cause:
-        finding = before.finding
-        lasted = (finding.until or row.moment) - (finding.since or row.moment)
-        told = finding.title.removeprefix("before that: ").partition(":")[0]
-        how = HOW.get(told, f"of: {told}")
-        seconds = f"{lasted:.0f} s" if lasted < 100 else duration(lasted)
-        why += [f" after {seconds} {how}", f", {finding.word} before"]
-    elif not why and row.ending:
-        why += [f": {words}" for words in row.ending]
-    short = row.short
+    short, cause = row.short, row.state.cause
+    before = None if cause else _before(view, row)
+    if before is not None:
+        read = "read its error" if row.state.name == "dead" else worst.finding.remedy
+        told = unproved(before, row.state.since, with_key(read, short=True))
+        return Verdict("✖", "critical", (f"{short} {when}", f"{short} {when[:5]}"), told, aside)
+    why = [f": {each}" for each in ([cause] if cause else row.ending)]
     words = (*(f"{short} {when}{each}" for each in why), f"{short} {when}", f"{short} {when[:5]}")
-    advised = before if before is not None and before.finding.flags else worst
-    unproved = before is not None and not row.state.cause and not aside
-    return Verdict(
-        "✖", "critical", words, _remedy(advised), "cause not proved" if unproved else aside
+    return Verdict("✖", "critical", words, _remedy(worst), aside)
+
+
+def _before(view: ScreenView, row: Row) -> Finding | None:
+    """Return what held when a server ended."""
+    since = row.state.since
+    own = (
+        problem for problem in view.problems if problem.row.source == row.source and problem.loud
     )
-
-
-def _before(view: ScreenView, source: str) -> Problem | None:
-    """Return what was wrong with a server before it ended."""
-    for problem in view.problems:
-        if problem.row.source == source and problem.noted.until is not None and problem.loud:
-            return problem
-    return None
+    return held_at((each.finding for each in own if each.noted.until is not None), since)
 
 
 def _remedy(problem: Problem) -> tuple[str, ...]:
     """Return the flags to change, with the old value where there is room; else the advice."""
-    flags = problem.finding.flags
-    if not flags:
-        return (problem.finding.remedy,) if problem.finding.remedy else ()
-    remedy = problem.finding.remedy
-    whole = [remedy] if all(flag.split()[0] in remedy for flag in flags) else []
-    return (*whole, " ".join(flags), flags[0])
+    finding = problem.finding
+    if not finding.flags:
+        return (with_key(finding.remedy, short=True),) if finding.remedy else ()
+    return tuple(dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0])))
 
 
 def _all_well(view: ScreenView) -> Verdict:

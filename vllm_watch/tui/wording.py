@@ -6,17 +6,17 @@ from rich.cells import cell_len
 
 from vllm_watch.core.patterns import lazy
 
-_ERRORS = lazy(r"\b(?:errors|first error)\b")
+_ERRORS = lazy(r"\b(?:errors|first error|its error)\b")
 _CLAUSE = lazy(r"[,;:] | \(")
 _FLAG = lazy(r" (?=--)")
 
 
-def with_key(remedy: str) -> str:
-    """Return a remedy with the key that shows what it speaks of.
+def with_key(remedy: str, *, short: bool = False) -> str:
+    """Return a remedy with the key that shows what it speaks of, `short`: the key alone.
 
     The words themselves name no key: scripts and reports, which have none, say them too.
     """
-    return _ERRORS.sub(r"\g<0> (key x)", remedy, count=1)
+    return _ERRORS.sub(rf"\g<0> ({'' if short else 'key '}x)", remedy, count=1)
 
 
 def shortened(text: str, width: int, least: int = 1) -> str:

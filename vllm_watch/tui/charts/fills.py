@@ -130,15 +130,28 @@ def _column(
             under = mixed(over, ground, fade(above, area.highest)) if over else ""
             _edge(area, row, place, part, colour, under if area.shading == SMOOTH else over)
             continue
-        crest = max(0, 2 * EIGHTHS - part) / EIGHTHS  # the edge is a cell thick, wherever it lies
-        share = fade(above, area.highest, crest)
         if area.shading == MONO:
             canvas.put(row, place, _MONO_FILLS[weight], colour)
         elif area.shading == PLAIN:
             canvas.put(row, place, "█", colour)
         else:
-            canvas.put(row, place, " ")
-            canvas.shade(row, place, mixed(colour, ground, share))
+            dim = min(EIGHTHS, part - EIGHTHS)
+            _shade(area, row, place, dim, colour, fade(above, area.highest))
+
+
+def _shade(area: Area, row: int, place: int, dim: int, colour: str, share: float) -> None:
+    """Draw a full cell: `dim` eighths of it are the fill, what is beyond is its bright edge."""
+    canvas = area.canvas
+    shade = mixed(colour, area.palette.get("background", ""), share)
+    if dim >= EIGHTHS:
+        canvas.put(row, place, " ")
+        canvas.shade(row, place, shade)
+    elif area.hangs:
+        canvas.put(row, place, LOWER[EIGHTHS - dim], colour)
+        canvas.shade(row, place, shade)
+    else:
+        canvas.put(row, place, LOWER[dim], shade)
+        canvas.shade(row, place, colour)
 
 
 def _edge(area: Area, row: int, place: int, part: int, colour: str, over: str) -> None:

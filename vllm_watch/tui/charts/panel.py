@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.ticks import LABEL_CELLS, axis_label, clock_ticks, round_top
+from vllm_watch.core.ticks import LABEL_CELLS, axis_label, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.draw import draw_curves
 from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of, fill, stack
 from vllm_watch.tui.charts.frame import LIMIT_REACH
-from vllm_watch.tui.charts.layers import MARK_RANK
+from vllm_watch.tui.charts.notes import has_notes, write_clock, write_notes
 from vllm_watch.tui.charts.sampled import Level, levels
-from vllm_watch.tui.charts.shades import SMOOTH
+from vllm_watch.tui.charts.shades import MONO, SMOOTH
 from vllm_watch.tui.charts.thin import thin
-from vllm_watch.tui.charts.title import cells_of, title_pieces, write_pieces
+from vllm_watch.tui.charts.title import Piece, cells_of, title_pieces, write_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
-    from vllm_watch.tui.charts.spec import ChartSpec, Mark, Zone
+    from vllm_watch.tui.charts.spec import ChartSpec, Zone
 
 GUTTER = LABEL_CELLS + 2
 """Cells left of the plot: the frame, the labels and a blank."""
 MIN_WIDTH, MIN_HEIGHT = 24, 4
 """Below this a panel is its title alone."""
+NOTED_HEIGHT = 9
+"""From this height on a row below the plot has room for words."""
 UPPER_SHARE = 0.62
 """Share of a mirror's rows that stand above its middle."""
 
@@ -43,6 +45,8 @@ class Plot:
     left: int
     columns: int
     rows: int
+    noted: bool = False
+    """Whether a row below the plot says in words what the marks and the zones are."""
 
     @property
     def window(self) -> tuple[float, float]:
@@ -91,23 +95,27 @@ def draw_panel(
         return canvas
     draw_frame(canvas, palette)
     _title(canvas, spec, palette, tz, 2, key)
-    plot = Plot(canvas, spec, palette, *plot_place(width), height - 2)
+    noted = height >= NOTED_HEIGHT and has_notes(spec)
+    plot = Plot(canvas, spec, palette, *plot_place(width), height - 2 - noted, noted)
     known = any(
         value is not None and spec.start <= time <= spec.end
         for line in spec.lines
         for time, value in zip(reversed(line.times), reversed(line.values), strict=True)
     )
-    _zones(plot)
+    if not noted:
+        _zones(plot)
     if not known:
         _note(plot, spec.empty)
     elif spec.kind == "lines":
         bare = replace(spec, marks=())
-        curves = draw_curves(bare, width - 3, height, palette, tz)
-        canvas.paste(curves, range(1, height - 1), 1, 1)
+        curves = draw_curves(bare, width - 3, height - noted, palette, tz)
+        canvas.paste(curves, range(1, height - 1 - noted), 1, 1)
     else:
         _KINDS[spec.kind](plot, tops)
         _cursor(plot)
-    _clock(plot, tz)
+    if noted:
+        write_notes(canvas, height - 2, plot.left, plot.columns, spec, palette)
+    write_clock(canvas, plot.left, plot.columns, spec, palette, tz, marked=not noted)
     return canvas
 
 
@@ -171,18 +179,32 @@ def _title(
         thin(line.times, line.values, spec.start, spec.end, canvas.width, line.gap_s)
         for line in spec.lines
     ]
-    muted = palette.get("muted", "")
     ends = [(f" {key} ", f"bold {palette.get('primary', '')}".strip())] if key else []
     room = canvas.width - 2 * column - (1 if column else 0) - cells_of(ends)
     pieces = title_pieces(spec, runs, room, palette, tz)
     right = canvas.width - column - cells_of(ends)
     write_pieces(canvas, right, ends)
-    note = f" {spec.note} " if spec.note else ""
-    if note and cells_of(pieces) + cell_len(note) + 3 <= room:
-        write_pieces(canvas, right - cell_len(note) - (1 if ends else 0), [(note, muted)])
+    for note in _notes(spec, palette):
+        cells = cells_of(note)
+        if cells_of(pieces) + cells + 3 <= room:
+            write_pieces(canvas, right - cells - (1 if ends else 0), note)
+            break
     if column:
         pieces.append((" ", ""))
     write_pieces(canvas, column, pieces)
+
+
+def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]:
+    """Yield what stands at the right end of the title, the most words first."""
+    muted = palette.get("muted", "")
+    if palette.get("shading", SMOOTH) != MONO:
+        for legend in spec.legends:
+            pieces = [(" ", "")]
+            for words, role in legend:
+                pieces += [("▇ ", palette.get(role, "")), (f"{words} ", muted)]
+            yield pieces
+    for words in spec.note.split("|") if spec.note else ():
+        yield [(f" {words} ", muted)]
 
 
 def _zones(plot: Plot) -> None:
@@ -217,9 +239,9 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     fill(plot.area(upper - 1, upper), plot.levels(0), ends[0], lambda _: up.role)
     hanging = plot.area(upper + 1, lower, hangs=True)
     fill(hanging, plot.levels(1), ends[1], lambda _: down.role, weight=1)
-    _label(plot, 0, axis_label(ends[0]))
+    _label(plot, 0, axis_label(ends[0]), palette.get(up.role, ""))
     _label(plot, upper, "0")
-    _label(plot, plot.rows - 1, axis_label(ends[1]))
+    _label(plot, plot.rows - 1, axis_label(ends[1]), palette.get(down.role, ""))
 
 
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
@@ -260,8 +282,9 @@ def _scale(plot: Plot, top: float) -> None:
     _label(plot, 0, axis_label(top))
 
 
-def _label(plot: Plot, row: int, label: str) -> None:
-    plot.canvas.write(1 + row, 1, label.rjust(LABEL_CELLS), plot.palette.get("muted", ""))
+def _label(plot: Plot, row: int, label: str, ink: str = "") -> None:
+    """Label a row of the scale; a scale of one series alone has its colour."""
+    plot.canvas.write(1 + row, 1, label.rjust(LABEL_CELLS), ink or plot.palette.get("muted", ""))
 
 
 def _band(plot: Plot, top: float) -> None:
@@ -311,34 +334,3 @@ def _note(plot: Plot, text: str) -> None:
     cut = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
     column = plot.left + (room - cell_len(cut)) // 2
     plot.canvas.write(1 + (plot.rows - 1) // 2, column, cut, plot.palette.get("muted", ""))
-
-
-def _clock(plot: Plot, tz: tzinfo) -> None:
-    """Write round times into the lower rule, and the marks of what happened between them."""
-    bottom, spec = plot.canvas.height - 1, plot.spec
-    taken: set[int] = set()
-    for mark in sorted(spec.marks, key=_rank):
-        column = plot.column(mark.time)
-        if column is None or taken & {column - 1, column, column + 1}:
-            continue
-        taken |= {column}
-        plot.canvas.put(bottom, plot.left + column, mark.glyph, plot.palette.get(mark.role, ""))
-    free = 0
-    for tick in clock_ticks(spec.start, spec.end, plot.columns, tz):
-        column = plot.column(tick.time)
-        if column is None:
-            continue
-        words = f" {tick.label} "
-        last = plot.columns - len(words)
-        half = len(words) // 2
-        for begin in (column - half, column - 1, column - len(words) + 2, column + 1):
-            place = min(max(0, begin), last)
-            if place >= free and not taken & set(range(place, place + len(words))):
-                ink = plot.palette.get("muted", "")
-                plot.canvas.write(bottom, plot.left + place, words, ink)
-                free = place + len(words) + 1
-                break
-
-
-def _rank(mark: Mark) -> int:
-    return MARK_RANK.index(mark.role) if mark.role in MARK_RANK else len(MARK_RANK)

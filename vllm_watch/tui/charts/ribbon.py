@@ -90,8 +90,9 @@ def draw_ribbon(
             if part < EIGHTHS:
                 canvas.put(at, place, LOWER[part], ink)
             elif smooth:
-                share = fade(above, rows - 1, max(0, 2 * EIGHTHS - part) / EIGHTHS)
-                canvas.put(at, place, LOWER[EIGHTHS], mixed(ink, ground, share))
+                dim = min(EIGHTHS, part - EIGHTHS)  # beyond it is the bright edge
+                canvas.put(at, place, LOWER[dim], mixed(ink, ground, fade(above, rows - 1)))
+                canvas.shade(at, place, ink if dim < EIGHTHS else "")
             else:
                 canvas.put(at, place, LOWER[EIGHTHS], ink)
     if cursor is not None:

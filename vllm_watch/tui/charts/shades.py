@@ -6,9 +6,9 @@ from functools import lru_cache
 
 SMOOTH, PLAIN, MONO = "smooth", "plain", "mono"
 """What a terminal can show: any colour, sixteen of them, none. Palettes name it as `shading`."""
-STEPS = 20
+STEPS = 40
 """Shades between a colour and its ground: more cannot be told apart."""
-BASE, CREST = 0.36, 0.80
+BASE, CREST = 0.26, 0.56
 """How much of its colour a fill keeps at its base, and just below the highest edge of all."""
 
 
@@ -26,12 +26,10 @@ def _parts(colour: str) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=512)
-def fade(above: int, highest: int, crest: float = 0.0) -> float:
+def fade(above: int, highest: int) -> float:
     """Return how much of its colour a cell keeps `above` rows over the base.
 
-    `highest` is the row of the highest edge of the fill: the nearer to it, the brighter. `crest`
-    is how much (0…1) of the bright edge of its own column lies in the cell.
+    `highest` is the row of the highest edge of the fill: the nearer to it, the brighter.
     """
     share = BASE + (CREST - BASE) * min(1.0, above / max(1, highest))
-    share += (1 - share) * crest
     return round(share * STEPS) / STEPS

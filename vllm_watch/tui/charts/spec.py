@@ -78,6 +78,7 @@ class ChartSpec:
     """Everything one chart shows; two equal specs of one size draw the same picture."""
 
     title: str
+    """What it shows; ``|`` parts shorter forms."""
     unit: str
     start: float
     """Left edge of the window, epoch seconds."""
@@ -104,7 +105,9 @@ class ChartSpec:
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on an area has the colour of which role, ascending."""
     note: str = ""
-    """Words at the right end of the title, where there is room."""
+    """Words at the right end of the title, where there is room; ``|`` parts shorter forms."""
+    legends: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """What the colours of an area mean, in place of the note: words and roles, the most first."""
     zones: tuple[Zone, ...] = ()
 
     def role(self, line: Line, value: float) -> str:

@@ -94,6 +94,11 @@ FORMS = (
     Form(unit=False, names=3, values="", clock=2, gap=" "),
 )
 """Titles from the fullest to the one that only says which line is which."""
+NAMED_FORMS = (
+    *(form for form in FORMS if form.names >= SHORT and form.values),
+    Form(unit=False, names=SHORT, values="plain", clock=2, gap=" "),
+)
+"""The forms that call every line by its name: a shorter title is better than a bare value."""
 FORMS_ALONE = tuple(form for form in FORMS if form.values)
 """The same where there is but one line: that its value is not said would leave nothing."""
 
@@ -122,11 +127,18 @@ def title_pieces(
     ]
     clocks = _clocks(spec, readings, palette, tz)
     pieces: list[Piece] = []
+    titles = spec.title.split("|")
+    for title in titles if len(readings) > 1 else ():
+        for form in NAMED_FORMS:
+            pieces = _title(form, title, spec, readings, clocks, palette)
+            if cells_of(pieces) <= room:
+                return pieces
+    title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
     told = all(reading.marker in "▲▼" for reading in readings)  # by their signs alone
     for form in FORMS if len(readings) != 1 else FORMS_ALONE:
         if not form.names and not told:
             continue
-        pieces = _title(form, spec, readings, clocks, palette)
+        pieces = _title(form, title, spec, readings, clocks, palette)
         if cells_of(pieces) <= room:
             return pieces
     pieces = pieces[:1]
@@ -165,6 +177,7 @@ def _clocks(
 
 def _title(
     form: Form,
+    title: str,
     spec: ChartSpec,
     readings: list[Reading],
     clocks: list[Piece],
@@ -172,7 +185,7 @@ def _title(
 ) -> list[Piece]:
     """Return the title's pieces, the heading first."""
     muted = palette.get("muted", "")
-    pieces = [(f" {spec.title}", f"bold {palette.get('text', '')}".strip())]
+    pieces = [(f" {title}", f"bold {palette.get('text', '')}".strip())]
     behind = spec.kind != "lines"
     if form.unit and spec.unit and not behind:
         pieces.append((f" {spec.unit}", muted))

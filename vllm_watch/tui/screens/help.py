@@ -8,6 +8,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from vllm_watch.config import HealthSettings
 from vllm_watch.tui.screens.modal import Above
 from vllm_watch.tui.widgets.keyline import NAMES
 
@@ -20,9 +21,10 @@ LEGEND = (
     ("…", "the log ended, or an engine at work fell silent"),
     ("■", "stopped by somebody"),
     ("?", "no stats lines are written"),
-    ("▆", "the KV cache: its ground shows the healthy band 30–70 %"),
-    ("▲ ✖", "below a chart: an alert begins; ✖ also where the server died"),
-    ("↻", "below a chart: the server started again"),
+    ("▆", "the KV cache: its ground shows the healthy band {band}"),
+    ("▲ ✖ ↻", "below a chart: what began then, in a word; where the server died or started again"),
+    ("├ ┤", "below a chart: the start-up, a benchmark"),
+    ("┴09:05", "below a chart: the tick stands at the time that is written beside it"),
     ("▲ ▼", "in a chart's title: what stands above, what hangs below; last: nothing came after"),
     ("▂▅▇", "the ribbon: tokens per second over time, each row on a scale of its own"),
     ("⋅ · ▁", "in the ribbon: starting; dead; idle. Its colours are those of the states"),
@@ -36,10 +38,11 @@ class HelpScreen(Above[None]):
 
     BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss_help", "close")]
 
-    def __init__(self, keys: list[tuple[str, str]]) -> None:
-        """Show these keys and what they do."""
+    def __init__(self, keys: list[tuple[str, str]], health: HealthSettings) -> None:
+        """Show these keys and what they do; the signs speak of the ranges of `health`."""
         super().__init__()
         self._keys = keys
+        self._band = f"{health.kv_cache_low * 100:.0f}–{health.kv_cache_healthy_high * 100:.0f} %"
 
     def compose(self) -> ComposeResult:
         """Lay out the help."""
@@ -52,7 +55,7 @@ class HelpScreen(Above[None]):
         text.append("\nSIGNS\n", style="bold")
         for sign, words in LEGEND:
             text.append(f"  {sign:<12}", style="bold")
-            text.append(f"{words}\n")
+            text.append(f"{words.format(band=self._band)}\n")
         with VerticalScroll(id="help"):
             yield Static(text)
 

@@ -119,7 +119,8 @@ class Openers(Screen[None]):
                 known = keys.get(binding.description)
                 if known != key:
                     keys[binding.description] = f"{known} {key}" if known else key
-        self.app.push_screen(HelpScreen([(key, words) for words, key in keys.items()]))
+        shown = [(key, words) for words, key in keys.items()]
+        self.app.push_screen(HelpScreen(shown, self._monitor.settings.health))
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""

@@ -46,7 +46,10 @@ class ChartPane(Pane):
         spec = view.pictures.chart(self._chart)
         if spec is None:
             return []
-        spec = replace(spec, title=f"{spec.title}{self._named(view)}")
+        named = self._named(view)
+        if named:
+            title = spec.title.partition("|")[0]
+            spec = replace(spec, title=f"{title}{named}|{spec.title}")
         tops = self._tops(spec, view, width)
         return draw_panel(spec, width, height, palette, view.tz, tops=tops).strips()
 

@@ -61,9 +61,14 @@ _NARROW = (
     Column("load", "RUN/WAIT", 8, right=True),
     Column("pct", "KV", 5, right=True),
 )
-_LAYOUTS = ((150, _WIDE), (100, _USUAL), (78, _MIDDLE), (0, _NARROW))
-TAIL = ("load", "kv", "pct", "hits", "each", "age")
+HEADED = 58
+"""From this width on the table has a head; below it each number bears its unit."""
+_TINY = (Column("port", "SERVER", 7), Column("said", "", 20))
+_LAYOUTS = ((150, _WIDE), (100, _USUAL), (78, _MIDDLE), (HEADED, _NARROW), (0, _TINY))
+TAIL = ("load", "kv", "pct", "hits", "each", "age", "said")
 """Columns behind the ribbon: where there are no numbers, words take their place."""
+_STRETCHED = ("ribbon", "said")
+"""Columns that take the width that the others leave."""
 _MOST_NAME = 40
 _RIBBON_LEAST = 10
 """Cells that the ribbon keeps when names need its room."""
@@ -82,6 +87,8 @@ def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
     columns = list(next(columns for least, columns in _LAYOUTS if width >= least))
     ports = max((cell_len(_port_text(row)) for row in rows), default=0)
     model = _same_model(rows)
+    if columns[-1].key == "said":
+        columns[0] = replace(columns[0], width=min(max(5, ports), width // 3))
     if columns[0].key == "name":
         if model:
             columns[0] = Column("port", "SERVER", max(9, ports))
@@ -93,9 +100,9 @@ def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
             spare = width - LEFT - sum(each.width + 1 for each in columns)
             more = max(0, min(wanted - columns[0].width, spare))
             columns[0] = replace(columns[0], width=columns[0].width + more)
-    used = LEFT + sum(column.width + 1 for column in columns if column.key != "ribbon")
-    ribbon = max(_RIBBON_LEAST if width >= 78 else 3, width - used - 1)
-    return [replace(each, width=ribbon) if each.key == "ribbon" else each for each in columns]
+    used = LEFT + sum(column.width + 1 for column in columns if column.key not in _STRETCHED)
+    left = max(_RIBBON_LEAST if width >= 78 else 3, width - used - 1)
+    return [replace(each, width=left) if each.key in _STRETCHED else each for each in columns]
 
 
 def ribbon_place(columns: Sequence[Column]) -> tuple[int, int]:
@@ -138,9 +145,16 @@ def _name_cells(row: Row) -> int:
 
 
 def header(
-    columns: Sequence[Column], window: tuple[float, float], tz: tzinfo, palette: dict[str, str]
+    columns: Sequence[Column],
+    window: tuple[float, float],
+    tz: tzinfo,
+    palette: dict[str, str],
+    charts: tuple[float, float] | None = None,
 ) -> Text:
-    """Return the head of the table: above the ribbons stands their time axis."""
+    """Return the head of the table: above the ribbons stands their time axis.
+
+    The part of it that the charts below show is on the ground of the chosen row.
+    """
     line, place = Text(" " * LEFT), LEFT
     for column in columns:
         title = column.header
@@ -152,6 +166,13 @@ def header(
             title = title.rjust(column.width)
         line.append(title[over:].ljust(column.width - over) + " ")
     line.stylize(palette["muted"])
+    left, cells = ribbon_place(columns)
+    if charts is not None and cells and window[1] > window[0]:
+        share = cells / (window[1] - window[0])
+        first, last = (left + round((time - window[0]) * share) for time in charts)
+        first, last = max(left, first), min(left + cells, last)
+        if last - first < cells:
+            line.stylize(f"{palette['text']} on {palette['select']}", first, max(first + 1, last))
     return line
 
 
@@ -198,6 +219,7 @@ class CellDrawer:
             "hits": lambda row, _: Text(figures.percent(row.values.prefix_cache_hit_rate)),
             "each": lambda row, _: Text(figures.rate(row.values.per_request)),
             "age": self._age,
+            "said": self._said,
         }
 
     def draw(self, row: Row, columns: Sequence[Column]) -> Text:
@@ -276,6 +298,24 @@ class CellDrawer:
         )
         bar.append(percent.rjust(KV_PERCENT))
         return bar
+
+    def _said(self, row: Row, width: int) -> Text:
+        """Return the numbers with their units, the most important ones that fit."""
+        values, health, muted = row.values, self._health, self._palette["muted"]
+        waiting = values.waiting or 0
+        parts = [(f"{figures.rate(values.generation_tps)} tok/s", "", 0)]
+        if waiting:
+            style = self._palette["warning"] if waiting >= health.waiting_warning else ""
+            parts.append((f"{figures.count(waiting)} wait", style, 1))
+        if values.running is not None:
+            parts.append((f"{figures.count(values.running)} run", "", 3))
+        if values.kv_cache_usage is not None:
+            parts.append((f"KV {figures.percent(values.kv_cache_usage)}", "", 2))
+        if row.state.name in ("idle", "ready"):
+            parts[0] = (row.state.name, muted, 0)
+        while len(parts) > 1 and sum(cell_len(text) + 1 for text, *_ in parts) > width + 1:
+            parts.remove(max(parts, key=lambda part: part[2]))
+        return Text(" ").join(Text(text, style=style) for text, style, _ in parts)
 
     def _age(self, row: Row, _: int) -> Text:
         style = self._palette["warning"] if row.late else self._palette["muted"]

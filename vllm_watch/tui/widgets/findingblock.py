@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.health.findings import UNPROVED
+from vllm_watch.reports.deathwords import flag_words
 from vllm_watch.tui.figures import DAY, age, clock
 from vllm_watch.tui.screenview import Problem
 from vllm_watch.tui.widgets.pane import beside
@@ -142,14 +144,17 @@ def finding_block(
         head.append(f"{problem.row.short} ", style="bold")
     if finding.engine is not None:
         head.append(f"engine {finding.engine:03d} ")
-    title = finding.title if before is None else f"died, {before.finding.word} before"
     least = 2 if finding.until is not None else 1  # not just `before that`
-    title = shortened(title, width - head.cell_len - 1, least)
+    room = width - head.cell_len - 1
+    title, detail = _title(problem, room, before, wordy=width >= WORDY)
+    title = shortened(title, room, least)
     head.append(title, style=color if finding.severity != "note" else "")
-    said = finding if before is None else before.finding
-    remedy, whole = _remedies(said.remedy, said.flags, width - len(_lead(width)) - 2)
-    guide = f"[{said.guide}]"
-    unproved = said.until is not None and not problem.row.state.cause and width < 2 * WORDY
+    remedy, whole = _remedies(finding.remedy, finding.flags, width - len(_lead(width)) - 2)
+    if before is not None and before.finding.flags:
+        told = f"not proved: {flag_words(before.finding)}"
+        whole = [*whole, told] if cell_len(told) <= width - len(_lead(width)) - 2 else whole
+    guide = f"[{finding.guide}]"
+    unproved = _is_unproved(problem) and width < 2 * WORDY
     return Block(
         head,
         width,
@@ -157,10 +162,34 @@ def finding_block(
         _times(problem, tz, width),
         remedy,
         whole,
-        finding.detail if width >= WORDY else "",
+        detail if width >= WORDY else "",
         [UNPROVED, guide] if unproved else [guide],
         loud=problem.loud,
     )
+
+
+def _is_unproved(problem: Problem) -> bool:
+    """Tell whether a finding was there before a death of which it need not be the cause."""
+    return problem.finding.until is not None and not problem.row.state.cause
+
+
+def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) -> tuple[str, str]:
+    """Return what a finding says in its head, and the reason that is left for the lines below."""
+    finding, state = problem.finding, problem.row.state
+    if before is not None:
+        return f"died, {before.finding.word} before", finding.detail
+    if not wordy and _is_unproved(problem):
+        word = f"{finding.word} before"
+        told = (f"{word}, {UNPROVED}", f"{word}, not proved", word)
+        return next((text for text in told if cell_len(text) <= room), word), finding.detail
+    if finding.until is None and state.name == "dead" and finding.since == state.since:
+        why = state.why.removeprefix("[shutdown] ")
+        words = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
+        if words and not wordy:
+            return f"died: {words}", ""
+        if words and why and words in why and finding.detail.startswith(why):
+            return f"died: {words}", finding.detail.removeprefix(why).lstrip(";. ")
+    return finding.title, finding.detail
 
 
 def note_block(note: str, width: int, palette: dict[str, str]) -> Block:

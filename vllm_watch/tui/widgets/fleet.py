@@ -19,6 +19,7 @@ from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import progress_bar
 from vllm_watch.tui.widgets.columns import (
+    HEADED,
     TAIL,
     CellDrawer,
     Column,
@@ -31,8 +32,6 @@ from vllm_watch.tui.wording import shortened
 
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
-HEADED = 58
-"""From this width on the table has a head."""
 WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
 """States without numbers: words stand in their place."""
 _ENDED = {
@@ -106,7 +105,8 @@ class Fleet(Pane, can_focus=True):
         headed = height > 1 and width >= HEADED
         room = height - headed
         self._scroll(view, room)
-        lines = [header(columns, view.window, view.tz, palette)] if headed else []
+        charts = view.pictures.span if view.rows and not view.alone else None
+        lines = [header(columns, view.window, view.tz, palette, charts)] if headed else []
         if not view.rows:
             return lines[:0] + self._empty(view, width, palette)
 
@@ -139,11 +139,12 @@ class Fleet(Pane, can_focus=True):
         if row.engine is not None or row.state.name not in WORDY_STATES:
             return line + drawer.draw(row, columns)
         lead = [column for column in columns if column.key not in TAIL]
-        for column in lead:
-            if column.key == "gen":
-                line.append_text(_when(view, row, column.width, palette))
-            else:
-                line.append_text(drawer.draw(row, [column]))
+        if row.state.name not in OVER:
+            line.append_text(drawer.draw(row, lead))
+        else:
+            _append_end(line, view, row, columns, drawer, palette)
+        if columns[-1].key == "said" and row.state.name in OVER and not row.ending:
+            return line  # that it ended has been said
         return line + story(view, row, width - 1 - line.cell_len, palette)
 
     def _scroll(self, view: ScreenView, room: int) -> None:
@@ -250,16 +251,37 @@ def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str,
     return whole
 
 
-def _when(view: ScreenView, row: Row, width: int, palette: dict[str, str]) -> Text:
-    """Return when a server ended, in the column of its rate."""
-    since, text = row.state.since, ""
-    if row.state.name in OVER and since is not None:
-        past = row.moment - since
-        text = f"{figures.age(past)} ago" if past >= figures.DAY else figures.clock(since, view.tz)
-        if len(text) > width:
-            text = figures.age(past)
-    role = "critical" if row.state.name == "dead" else "muted"
-    return Text(text.rjust(width) + " ", style=palette[role])
+def _append_end(
+    line: Text,
+    view: ScreenView,
+    row: Row,
+    columns: list[Column],
+    drawer: CellDrawer,
+    palette: dict[str, str],
+) -> None:
+    """Append the cells of a server that has ended, up to the words: since when stands for rates."""
+    style = palette["critical" if row.state.name == "dead" else "muted"]
+    room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
+    for column in columns:
+        if column.key == "said":
+            line.append(_when(view, row, column.width // 2) + (": " if row.ending else ""), style)
+        elif column.key in TAIL:
+            break
+        elif column.key == "gen":
+            line.append(_when(view, row, room - 1).ljust(room), style)
+        elif column.key != "state":
+            line.append_text(drawer.draw(row, [column]))
+
+
+def _when(view: ScreenView, row: Row, room: int) -> str:
+    """Return what a server is that has ended, and since when, in so many cells."""
+    since, word = row.state.since, row.state.name
+    if since is None:
+        return word
+    past = row.moment - since
+    ago = f"{figures.age(past)} ago"
+    long = f"{word} {ago if past >= figures.DAY else figures.clock(since, view.tz)}"
+    return next((text for text in (long, f"{word} {ago}", ago) if len(text) <= room), "")
 
 
 def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:

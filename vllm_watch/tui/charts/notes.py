@@ -1,0 +1,151 @@
+"""Below the plot of a chart: what happened, in words, and the clock with ticks at exact times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from vllm_watch.core.ticks import clock_ticks
+from vllm_watch.tui.charts.layers import MARK_RANK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    from vllm_watch.tui.charts.canvas import Canvas
+    from vllm_watch.tui.charts.spec import ChartSpec, Mark, Zone
+
+TICK = "┴"
+"""Stands in the lower rule at the column of its time, its clock time beside it."""
+
+
+def has_notes(spec: ChartSpec) -> bool:
+    """Tell whether something in a chart has to be said in words."""
+    marked = any(mark.word and spec.start <= mark.time <= spec.end for mark in spec.marks)
+    return marked or any(zone.label for zone in spec.zones)
+
+
+def column_of(spec: ChartSpec, columns: int, time: float) -> int | None:
+    """Return the column of a time, None for one outside of the window."""
+    start, end = spec.start, spec.end
+    if not start <= time <= end or end <= start:
+        return None
+    return min(columns - 1, int((time - start) / (end - start) * columns))
+
+
+def write_notes(
+    canvas: Canvas,
+    row: int,
+    left: int,
+    columns: int,
+    spec: ChartSpec,
+    palette: Mapping[str, str],
+) -> None:
+    """Write the marks with their words and the zones as brackets into a row of their own.
+
+    A word stands close behind its mark, or before it; a blank parts it from all others. What is
+    worse has its words first, a lesser mark under them is left out.
+    """
+    free = [True] * columns
+    placed = _placed(spec, columns)
+    for role in dict.fromkeys(mark.role for _, mark in placed):
+        own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
+        for place, mark in own:
+            canvas.put(row, left + place, mark.glyph, palette.get(role, ""))
+            free[place] = False
+        for place, mark in own:
+            cells = cell_len(mark.word)
+            for begin in _sides(place, cells, placed):
+                if mark.word and _is_free(free, begin, cells, place):
+                    canvas.write(row, left + begin, mark.word, palette.get(role, ""))
+                    free[begin : begin + cells] = [False] * cells
+                    break
+    for zone in spec.zones:
+        _bracket(canvas, row, left, zone, spec, palette, free)
+
+
+def write_clock(
+    canvas: Canvas,
+    left: int,
+    columns: int,
+    spec: ChartSpec,
+    palette: Mapping[str, str],
+    tz: tzinfo,
+    *,
+    marked: bool,
+) -> None:
+    """Write round times into the lower rule, each beside its tick; `marked`: the marks as well."""
+    bottom, ink = canvas.height - 1, palette.get("muted", "")
+    free = [True] * columns
+    for place, mark in _placed(spec, columns) if marked else ():
+        canvas.put(bottom, left + place, mark.glyph, palette.get(mark.role, ""))
+        free[place] = False
+    for tick in clock_ticks(spec.start, spec.end, columns, tz):
+        at = column_of(spec, columns, tick.time)
+        if at is None or not free[at]:
+            continue
+        canvas.put(bottom, left + at, TICK, ink)
+        free[at] = False
+        cells = len(tick.label)
+        for begin in (at + 1, at - cells):
+            if _is_free(free, begin, cells, at):
+                canvas.write(bottom, left + begin, tick.label, ink)
+                free[begin : begin + cells] = [False] * cells
+                break
+
+
+def _is_free(free: list[bool], begin: int, cells: int, own: int) -> bool:
+    """Tell whether so many cells are free and a blank apart from all but the sign at `own`."""
+    end = begin + cells
+    if begin < 0 or end > len(free):
+        return False
+    around = [place for place in range(max(0, begin - 1), min(len(free), end + 1)) if place != own]
+    return all(free[place] for place in around)
+
+
+def _sides(place: int, cells: int, placed: list[tuple[int, Mark]]) -> list[int]:
+    """Return where a mark's word can begin, first where it covers the fewest other marks."""
+
+    def covered(begin: int) -> int:
+        return sum(begin - 1 <= other <= begin + cells for other, _ in placed if other != place)
+
+    return sorted((place + 1, place - cells), key=covered)
+
+
+def _placed(spec: ChartSpec, columns: int) -> list[tuple[int, Mark]]:
+    """Return the marks and their columns, the worst first; neighbours are a cell apart."""
+    found: dict[int, Mark] = {}
+    for mark in sorted(spec.marks, key=_rank):
+        place = column_of(spec, columns, mark.time)
+        if place is not None and not found.keys() & {place - 1, place, place + 1}:
+            found[place] = mark
+    return list(found.items())
+
+
+def _bracket(
+    canvas: Canvas,
+    row: int,
+    left: int,
+    zone: Zone,
+    spec: ChartSpec,
+    palette: Mapping[str, str],
+    free: list[bool],
+) -> None:
+    """Draw a stretch of time as a bracket with its words inside."""
+    first = column_of(spec, len(free), max(zone.begin, spec.start))
+    last = column_of(spec, len(free), min(zone.end, spec.end))
+    if first is None or last is None or not zone.label or not all(free[first : last + 1]):
+        return
+    room = last - first - 1
+    words = next((each for each in zone.label.split("|") if cell_len(each) <= room), None)
+    if words is None:
+        return
+    padded = f" {words} " if cell_len(words) + 2 <= room else words
+    ink = palette.get("note", "")
+    canvas.write(row, left + first, f"├{padded.center(room, '─')}┤", ink)
+    free[first : last + 1] = [False] * (last + 1 - first)
+
+
+def _rank(mark: Mark) -> int:
+    return MARK_RANK.index(mark.role) if mark.role in MARK_RANK else len(MARK_RANK)
