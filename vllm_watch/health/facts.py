@@ -11,6 +11,10 @@ _SIZE = lazy(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-
 """Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, which is a part of them."""
 _VISION = lazy(r"(?i)(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
 """Words of names of models that see."""
+_LATENT = lazy(
+    r"(?i)(?<![a-z])(?:deepseek[-_]?(?:v[2-9]|r1)|kimi[-_]?k2|glm[-_]?(?:4\.7[-_]?flash|5)|longcat)"
+)
+"""Names of models with multi-head latent attention; those distilled into others have it not."""
 SAME_SHARE = 0.05
 """Two sizes of a cache that differ by no more are one: concurrency is written with two digits."""
 _NUMBERS = (
@@ -57,6 +61,9 @@ def facts_of(
     facts["custom_allreduce_off"] = float("custom_allreduce" in config)
     if model:
         facts["vision_language"] = float(_VISION.search(model) is not None)
+        facts["latent_attention"] = float(
+            _LATENT.search(model) is not None and "distill" not in model.lower()
+        )
         billions = model_billions(model)
         if billions is not None:
             facts["model_billions"] = billions

@@ -43,7 +43,7 @@ FACTS = frozenset(
         *("tensor_parallel_size", "data_parallel_size", "kv_cache_tokens", "max_concurrency"),
         *("eager", "custom_allreduce_off", "vision_language", "model_billions", "over_capacity"),
         *("prefix_caching", "kv_override", "kv_cache_fp8", "cuda", "gpu_gib"),
-        "kv_cache_gib",
+        *("kv_cache_gib", "latent_attention"),
         *("num_gpu_blocks", "num_gpu_blocks_override"),
     }
 )

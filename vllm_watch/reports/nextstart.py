@@ -20,7 +20,8 @@ _NOT_KNOWN: Mapping[str, str] = {
     "max-num-seqs": "how long the next requests are; longer ones need more of the KV cache each",
     "max-num-batched-tokens": "how much longer each step gets; the log has no times of tokens",
     "gpu-memory-utilization": "whether something else needs memory on the same GPU",
-    "kv-cache-dtype": "how much the answers change",
+    "kv-cache-dtype": "how much the answers change, and how fast the attention of this model is "
+    "with 8 bits on this GPU",
     "enforce-eager": "whether it was set for a reason: to debug, or because graphs failed",
     "num-gpu-blocks-override": "why it was set: it is meant for tests",
     "max-model-len": "how long the longest request is that must be answered",
