@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_the_configuration_stands_in_the_xdg_folder() -> None:
     environ = {"XDG_CONFIG_HOME": "/etc/mine", "HOME": "/home/me"}
     assert locations.config_folder(environ) == Path("/etc/mine/vllm-watch")
-    assert locations.config_file(environ) == Path("/etc/mine/vllm-watch/config.toml")
+    assert locations.config_file(environ) == "/etc/mine/vllm-watch/config.toml"
     assert locations.user_formats_folder(environ) == Path("/etc/mine/vllm-watch/parsers")
 
 

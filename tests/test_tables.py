@@ -44,7 +44,7 @@ def test_what_cannot_be_kept_or_read_is_parsed_again(
     assert kept_tables("x", [path]) is None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     keep_tables("x", [path], [{"a": 1}])
-    (kept,) = cache_folder().iterdir()
+    (kept,) = Path(cache_folder()).iterdir()
     kept.write_text("{")
     assert kept_tables("x", [path]) is None
 

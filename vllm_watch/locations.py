@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = [
     "builtin_formats_folder",
@@ -15,12 +15,15 @@ __all__ = [
     "captures_folder",
     "config_file",
     "config_folder",
+    "format_files",
+    "rule_files",
     "user_formats_folder",
     "user_rules_folder",
 ]
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = os.path.dirname(os.path.realpath(__file__))
 """The package's folder; importlib.resources would say the same and cost 20 ms at every start."""
+_OWN = "vllm-watch"
 
 
 def config_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -29,64 +32,93 @@ def config_folder(environ: Mapping[str, str] | None = None) -> Path:
     Args:
         environ: The environment variables; the process's own if not given.
     """
-    environ = os.environ if environ is None else environ
-    base = Path(environ.get("XDG_CONFIG_HOME", ""))
-    if not base.is_absolute():  # The XDG specification: ignore relative ones, and an empty one.
-        base = Path(environ.get("HOME") or _home()) / ".config"
-    return base / "vllm-watch"
+    return _path(_config_folder(environ))
 
 
-def _home() -> Path:
-    """The home that the system knows of a user without HOME: from cron, in a container."""
-    try:
-        return Path.home()
-    except RuntimeError:  # a user id without an entry: there are no files of its own
-        return Path(os.devnull)
-
-
-def config_file(environ: Mapping[str, str] | None = None) -> Path:
+def config_file(environ: Mapping[str, str] | None = None) -> str:
     """The settings file that is read when none is named; it need not exist."""
-    return config_folder(environ) / "config.toml"
+    return os.path.join(_config_folder(environ), "config.toml")
 
 
-def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+def cache_folder(environ: Mapping[str, str] | None = None) -> str:
     """The folder of what can be made again at any time; it need not exist."""
-    environ = os.environ if environ is None else environ
-    base = Path(environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        base = Path(environ.get("HOME") or _home()) / ".cache"
-    return base / "vllm-watch"
+    return _folder(environ, "XDG_CACHE_HOME", ".cache")
 
 
 def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of the user's own log formats, read after the built-in ones; need not exist."""
-    return config_folder(environ) / "parsers"
+    return _path(os.path.join(_config_folder(environ), "parsers"))
 
 
 def user_rules_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of the user's own health rules, read after the built-in ones; need not exist."""
-    return config_folder(environ) / "rules"
+    return _path(os.path.join(_config_folder(environ), "rules"))
 
 
 def builtin_formats_folder() -> Path:
     """The folder of the log formats that come with the program."""
-    return _data_folder("parsers", "parsers")
+    return _path(_data_folder("parsers", "parsers"))
 
 
 def captures_folder() -> Path:
     """The folder of the real logs that come with the program, for the demo."""
-    return _data_folder("captures", "fixtures/logs")
+    return _path(_data_folder("captures", "fixtures/logs"))
 
 
-def _data_folder(in_package: str, in_checkout: str) -> Path:
+def format_files() -> list[str]:
+    """The files of all log formats: the built-in ones, then the user's own."""
+    own = os.path.join(_config_folder(), "parsers")
+    return _tables(_data_folder("parsers", "parsers")) + _tables(own)
+
+
+def rule_files() -> list[str]:
+    """The user's own rule files."""
+    return _tables(os.path.join(_config_folder(), "rules"))
+
+
+def _tables(folder: str) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(os.path.join(folder, name) for name in names if name.endswith(".toml"))
+
+
+def _path(name: str) -> Path:
+    from pathlib import Path  # 3 ms, which no short command can spare
+
+    return Path(name)
+
+
+def _config_folder(environ: Mapping[str, str] | None = None) -> str:
+    return _folder(environ, "XDG_CONFIG_HOME", ".config")
+
+
+def _folder(environ: Mapping[str, str] | None, variable: str, in_home: str) -> str:
+    environ = os.environ if environ is None else environ
+    base = environ.get(variable, "")
+    if not os.path.isabs(base):  # The XDG specification: ignore relative ones, and an empty one.
+        base = os.path.join(environ.get("HOME") or _home(), in_home)
+    return os.path.join(base, _OWN)
+
+
+def _home() -> str:
+    """The home that the system knows of a user without HOME: from cron, in a container."""
+    home = os.path.expanduser("~")
+    # A user id without an entry: there are no files of its own.
+    return os.devnull if home == "~" else home
+
+
+def _data_folder(in_package: str, in_checkout: str) -> str:
     """Find data that a wheel carries inside the package and a checkout at its top."""
-    packaged = _PACKAGE / in_package
-    if packaged.is_dir():
+    packaged = os.path.join(_PACKAGE, in_package)
+    if os.path.isdir(packaged):
         return packaged
-    checkout = _PACKAGE.parent
+    checkout = os.path.dirname(_PACKAGE)
+    data = os.path.join(checkout, in_checkout)
     # Beside an installed package a folder of that name would be another package's.
-    if (checkout / "pyproject.toml").is_file() and (checkout / in_checkout).is_dir():
-        return checkout / in_checkout
+    if os.path.isfile(os.path.join(checkout, "pyproject.toml")) and os.path.isdir(data):
+        return data
     raise FileNotFoundError(
         f"{packaged}: missing from this installation of vllm-watch: reinstall it"
     )

@@ -11,7 +11,6 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from vllm_watch import __version__
@@ -20,7 +19,7 @@ from vllm_watch.locations import cache_folder
 Tables: TypeAlias = "list[dict[str, Any]]"
 
 
-def kept_tables(name: str, paths: Sequence[Path]) -> Tables | None:
+def kept_tables(name: str, paths: Sequence[str | os.PathLike[str]]) -> Tables | None:
     """Return the tables of files as they were kept when they had passed their checks.
 
     None if they were not, or the files have changed since.
@@ -34,7 +33,7 @@ def kept_tables(name: str, paths: Sequence[Path]) -> Tables | None:
         return None
 
 
-def keep_tables(name: str, paths: Sequence[Path], tables: Tables) -> None:
+def keep_tables(name: str, paths: Sequence[str | os.PathLike[str]], tables: Tables) -> None:
     """Keep the tables of files that have passed their checks, if that is possible."""
     place = _place(name, paths)
     aside = f"{place}.{os.getpid()}"
@@ -47,14 +46,14 @@ def keep_tables(name: str, paths: Sequence[Path], tables: Tables) -> None:
         return
 
 
-def _place(name: str, paths: Sequence[Path]) -> str:
-    folders = "\0".join(map(os.fspath, paths))
+def _place(name: str, paths: Sequence[str | os.PathLike[str]]) -> str:
+    folders = "\0".join(os.fspath(path) for path in paths)
     return os.path.join(
         cache_folder(), f"{name}-{zlib.crc32(folders.encode('utf-8', 'replace')):08x}.json"
     )
 
 
-def _state(paths: Sequence[Path]) -> list[list[str | int]]:
+def _state(paths: Sequence[str | os.PathLike[str]]) -> list[list[str | int]]:
     """Return what changes when a file, or the program that checks it, changes."""
     state: list[list[str | int]] = [[__version__]]
     for path in paths:

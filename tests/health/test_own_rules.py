@@ -130,7 +130,7 @@ def test_a_broken_rule_file_is_refused_and_the_others_stay(
 ) -> None:
     path = own_rules(broken, "a.toml")
     own_rules(OWN, "b.toml")
-    book, (line,) = known_rules(user_rules_folder())
+    book, (line,) = known_rules()
     assert words in line
     assert str(path) in line
     assert "\n" not in line

@@ -89,7 +89,7 @@ def test_every_built_in_file_loads(path: Path) -> None:
 def test_built_in_files_load_together_and_are_known_by_their_names() -> None:
     formats = load_formats(BUILT_IN)
     assert len(BUILT_IN) >= 7
-    assert {origin.path for origin in formats.origins.values()} == set(BUILT_IN)
+    assert {origin.path for origin in formats.origins.values()} == set(map(str, BUILT_IN))
     assert len(formats.origins) == len(BUILT_IN)
 
 
@@ -282,4 +282,4 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     formats = load(tmp_path, envelope=ENVELOPE, stats=about + STATS, zstats=about + STATS)
     assert list(formats.origins) == ["envelope", "mine", "mine (2)"]
     path = tmp_path / "stats.toml"
-    assert formats.origins["mine"] == Origin(path, "stats", "T", "1 – 2", 1)
+    assert formats.origins["mine"] == Origin(str(path), "stats", "T", "1 – 2", 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import require_logs, settings_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
-from vllm_watch.locations import builtin_formats_folder, user_formats_folder
+from vllm_watch.locations import format_files
 from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with locked(folder):
             changed, done = changed_logs(folder, found.logs)
-            work = work_of(folder, _format_files(), settings)
+            work = work_of(folder, format_files(), settings)
             for archived in _worked(arguments, work, changed):
                 done.append(archived)
                 _progress(len(done), len(changed))
@@ -76,12 +76,6 @@ def _progress(done: int, of: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[2K{done:,} of {of:,} logs")
         sys.stderr.flush()
-
-
-def _format_files() -> list[Path]:
-    user = user_formats_folder()
-    paths = sorted(builtin_formats_folder().glob("*.toml"))
-    return paths + (sorted(user.glob("*.toml")) if user.is_dir() else [])
 
 
 def _require_extras(arguments: argparse.Namespace) -> None:

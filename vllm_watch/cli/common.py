@@ -5,44 +5,37 @@ from __future__ import annotations
 import argparse
 import os
 from datetime import tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.saying import CommandError, say
 from vllm_watch.config import Settings, load_settings
-from vllm_watch.core.benchmark import Benchmark
-from vllm_watch.core.moments import TimeText, parse_time
-from vllm_watch.core.zones import parse_zone
 from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.locations import builtin_formats_folder, user_formats_folder, user_rules_folder
+from vllm_watch.locations import format_files, rule_files
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.loading import load_formats
 from vllm_watch.sources.paths import STDIN, Found
 
 if TYPE_CHECKING:
     from vllm_watch.beside.poller import Poller
+    from vllm_watch.core.benchmark import Benchmark
+    from vllm_watch.core.moments import TimeText
 
 
 def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
     """Return the settings: defaults < file < environment < options of this command."""
-    path = Path(arguments.config) if arguments.config else None
     known = {"time.tz": arguments.tz}
     known |= {name.replace("_", ".", 1): value for name, value in options.items()}
-    if user_rules_folder().is_dir():
+    if rule_files():
         from vllm_watch.health.rules import known_rules  # only where there are any
 
-        for refused in known_rules(user_rules_folder())[1]:
+        for refused in known_rules()[1]:
             say(refused)
-    return load_settings(path, os.environ, known)
+    return load_settings(arguments.config or None, os.environ, known)
 
 
 def formats() -> Formats:
     """Return the built-in formats and the user's own."""
-    paths = sorted(builtin_formats_folder().glob("*.toml"))
-    user = user_formats_folder()
-    if user.is_dir():
-        paths += sorted(user.glob("*.toml"))
-    return load_formats(paths)
+    return load_formats(format_files())
 
 
 def time_of(option: str, text: str | None) -> TimeText | None:
@@ -53,6 +46,8 @@ def time_of(option: str, text: str | None) -> TimeText | None:
     """
     if text is None:
         return None
+    from vllm_watch.core.moments import parse_time
+
     try:
         return parse_time(text)
     except ValueError as error:
@@ -61,7 +56,11 @@ def time_of(option: str, text: str | None) -> TimeText | None:
 
 def zone_of(settings: Settings) -> tzinfo | None:
     """Return the zone of the logs as set, None if it is to be found out."""
-    return parse_zone(settings.time.tz) if settings.time.tz else None
+    if not settings.time.tz:
+        return None
+    from vllm_watch.core.zones import parse_zone
+
+    return parse_zone(settings.time.tz)
 
 
 def ingest_of(
@@ -104,6 +103,8 @@ def benchmarks_of(arguments: argparse.Namespace) -> tuple[Benchmark, ...]:
     """
     if not arguments.marks:
         return ()
+    from pathlib import Path
+
     from vllm_watch.reports.benchmarks import BenchmarkError, load_benchmarks
 
     try:

@@ -15,7 +15,7 @@ from vllm_watch.locations import config_file
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the settings, where their file is, or write one."""
-    path = Path(arguments.config) if arguments.config else config_file(os.environ)
+    path = Path(arguments.config or config_file(os.environ))
     if arguments.action == "path":
         write(str(path))
     elif arguments.action == "init":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
 
 from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
 from vllm_watch.cli.saying import DONE, FAILED, say
@@ -111,8 +111,8 @@ def _entry(name: str, origin: Origin) -> dict[str, str | int]:
 
 
 def _place(origin: Origin) -> str:
-    built_in = origin.path.parent == builtin_formats_folder()
-    return "built in" if built_in else str(Path(origin.path))
+    built_in = os.path.dirname(origin.path) == str(builtin_formats_folder())
+    return "built in" if built_in else origin.path
 
 
 def _show(check: FileCheck, *, every: bool) -> None:

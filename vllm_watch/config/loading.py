@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from vllm_watch.core.mistakes import MistakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 RESERVED_PREFIXES = ("VLLM_WATCH_ALERT_", "VLLM_WATCH_TEST_", "VLLM_WATCH_LATENCIES")
 """Environment variables that are no settings: what alerts tell commands, switches of the tests, of
@@ -38,7 +38,7 @@ class ConfigError(MistakeError):
 
 
 def load_settings(
-    path: Path | None,
+    path: str | os.PathLike[str] | None,
     environ: Mapping[str, str],
     options: Mapping[str, object],
 ) -> Settings:
@@ -53,7 +53,7 @@ def load_settings(
         ConfigError: A layer holds something that cannot be used.
     """
     loader = _Loader()
-    file = locations.config_file(environ) if path is None else path
+    file = locations.config_file(environ) if path is None else os.fspath(path)
     text = _read_file(file, must_exist=path is not None)
     if text is not None:
         loader.add_file(file, text)
@@ -62,10 +62,11 @@ def load_settings(
     return loader.settings()
 
 
-def _read_file(path: Path, *, must_exist: bool) -> str | None:
+def _read_file(path: str, *, must_exist: bool) -> str | None:
     """The text of the file; None if it is missing and may be."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         if not must_exist:
             return None
@@ -95,7 +96,7 @@ class _Loader:
         self._file = ""
         """The settings file, if there is one."""
 
-    def add_file(self, path: Path, text: str) -> None:
+    def add_file(self, path: str, text: str) -> None:
         """Take the values of a TOML file."""
         import tomllib  # 18 ms, for those who have a file
 
@@ -104,13 +105,13 @@ class _Loader:
         except (ValueError, RecursionError) as error:
             # A whole number of 5,000 digits is a plain ValueError, and brackets nest without end.
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
-        origin, self._file = f"file {path}", str(path)
+        origin, self._file = f"file {path}", path
         for section, table in document.items():
             if section == SERVERS_SECTION:
                 self._add_servers(path, table)
                 continue
             if section not in SECTIONS:
-                raise _unknown(str(path), section, _document_names())
+                raise _unknown(path, section, _document_names())
             if not isinstance(table, dict):
                 raise ConfigError(
                     f"{path}: {section} must be a table, not {shown(table)}: write [{section}]"
@@ -120,7 +121,7 @@ class _Loader:
                 if key == f"health.{OVERRIDE}":
                     self._add_overrides(path, value)
                     continue
-                self._take(key, value, origin=origin, place=str(path))
+                self._take(key, value, origin=origin, place=path)
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
         """Take the values of VLLM_WATCH_… variables; an empty one counts as not set."""
@@ -185,7 +186,7 @@ class _Loader:
         self._origins[key] = origin
         self._places[key] = place
 
-    def _add_servers(self, path: Path, tables: object) -> None:
+    def _add_servers(self, path: str, tables: object) -> None:
         """Take the [servers."PATTERN"] tables."""
         fix = f'write [{SERVERS_SECTION}."PATTERN"] above it'
         if not isinstance(tables, dict):
@@ -201,7 +202,7 @@ class _Loader:
             self._servers.append(ServerSettings(pattern, **given))
             self._origins |= {f"{prefix}.{name}": f"file {path}" for name in given}
 
-    def _add_overrides(self, path: Path, tables: object) -> None:
+    def _add_overrides(self, path: str, tables: object) -> None:
         """Take the [[health.override]] tables."""
         prefix = f"health.{OVERRIDE}"
         fix = f'write [[{prefix}]] and below it model = "PATTERN" or server = "PATTERN"'
@@ -236,18 +237,18 @@ def _document_names() -> list[str]:
     return [*SECTIONS, SERVERS_SECTION, *known_settings()]
 
 
-def _accept_server_value(path: Path, prefix: str, name: str, value: object) -> Any:
+def _accept_server_value(path: str, prefix: str, name: str, value: object) -> Any:
     """Check one value of a [servers."PATTERN"] table."""
     kind = server_kinds().get(name)
     if kind is None:
-        raise _unknown(str(path), f"{prefix}.{name}", [f"{prefix}.{key}" for key in server_kinds()])
+        raise _unknown(path, f"{prefix}.{name}", [f"{prefix}.{key}" for key in server_kinds()])
     try:
         return kind.accept(value)
     except ValueError as error:
         raise ConfigError(f"{path}: {prefix}.{name} {error}") from None
 
 
-def _judgement_key(path: Path, prefix: str, name: str) -> str:
+def _judgement_key(path: str, prefix: str, name: str) -> str:
     """Return the key of a setting that an override may hold."""
     known = {
         setting.name: key
@@ -255,11 +256,11 @@ def _judgement_key(path: Path, prefix: str, name: str) -> str:
         if setting.section in SECTIONS_OF_JUDGEMENT
     }
     if name not in known:
-        raise _unknown(str(path), f"{prefix}.{name}", [*known, *PATTERNS])
+        raise _unknown(path, f"{prefix}.{name}", [*known, *PATTERNS])
     return known[name]
 
 
-def _accepted(path: Path, shown_key: str, setting: Setting, value: object) -> object:
+def _accepted(path: str, shown_key: str, setting: Setting, value: object) -> object:
     try:
         return setting.kind.accept(value)
     except ValueError as error:

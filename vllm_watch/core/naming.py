@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePath
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.patterns import lazy
@@ -62,7 +61,7 @@ def name_from_path(path: str) -> ServerName:
     plain = path.removesuffix(".gz").removesuffix(".zst")
     if path.startswith(COMMAND):
         return ServerName(None, None, printable(path.removeprefix(COMMAND)))
-    stem = printable(PurePath(plain).stem) or "stdin"
+    stem = printable(_stem(plain)) or "stdin"
     found = _REALTIME.match(stem)
     if found is None:
         return ServerName(None, None, stem)
@@ -86,9 +85,22 @@ def name_from_fields(base: ServerName, fields: Mapping[str, object]) -> ServerNa
         port = int(found.group(1)) if found else None
     return replace(
         base,
-        model=base.model or (printable(PurePath(str(model)).name) if model else None),
+        model=base.model or (printable(_last(str(model))) if model else None),
         port=base.port or (port if isinstance(port, int) else None),
     )
+
+
+def _last(path: str) -> str:
+    """Return the last part of a path, nothing if it has none."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return parts[-1] if parts else ""
+
+
+def _stem(path: str) -> str:
+    """Return the last part of a path without its ending."""
+    name = _last(path)
+    at = name.rfind(".")
+    return name[:at] if 0 < at < len(name) - 1 else name
 
 
 def printable(text: str) -> str:

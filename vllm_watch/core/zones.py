@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from datetime import UTC, timedelta, timezone, tzinfo
 
 from vllm_watch.core.patterns import lazy
@@ -36,6 +35,8 @@ def parse_zone(text: str) -> tzinfo:
         return UTC
     if name[:1] in ("+", "-"):
         return _zone_from_offset(name)
+    import zoneinfo  # 3 ms, and few name a zone
+
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -60,6 +61,8 @@ def _zone_from_offset(text: str) -> tzinfo:
 
 def _mend(name: str) -> str:
     """Say what could have been meant by a name that is none."""
+    import zoneinfo
+
     known = zoneinfo.available_timezones()
     if not known:
         return "this machine has no zone database; write +02:00, or pip install tzdata"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.latest import engine_values, latest_values
@@ -11,13 +12,15 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.health.advice import ADVICE
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
 from vllm_watch.health.longcontext import context_per_request, thousands
 from vllm_watch.health.rules import RECORDED_SCOPES, Rule
 from vllm_watch.health.shown import shown_value
 from vllm_watch.health.spans import WHOLE_SERVER, Span
+
+if TYPE_CHECKING:
+    from vllm_watch.health.situation import Advice
 
 _WHOLE = frozenset(
     {
@@ -53,8 +56,7 @@ def alert_finding(
         return Finding(rule.id, word, severity, word, "", "", rule.guide, span.since, engine)
     words = Words(span_words(case, span, time))
     title = rule.raised_title if raised else rule.title
-    compute = ADVICE.get(rule.advice)
-    advice = compute(case.situation(span.engine, advised or time)) if compute else None
+    advice = _advice(case, span, advised or time)
     flapping = f" ({span.times} times)" if counted and span.times > 1 else ""
     return Finding(
         rule.id,
@@ -73,6 +75,16 @@ def alert_finding(
         expect=advice.expect if advice and advice.expect else rule.expect.format_map(words),
         costs=costs_of(advice.flags, case.facts) if advice else (),
     )
+
+
+def _advice(case: Case, span: Span, time: float) -> Advice | None:
+    """Return what to change, None where the rule names no advice or the log lacks what it takes."""
+    if not span.rule.advice:
+        return None
+    from vllm_watch.health.advice import ADVICE
+
+    compute = ADVICE.get(span.rule.advice)
+    return compute(case.situation(span.engine, time)) if compute else None
 
 
 def is_raised(span: Span, time: float, beside: Iterable[Span]) -> bool:

@@ -7,15 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vllm_watch.config import Settings
-from vllm_watch.core.crashloop import CrashLoop
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.run import Run
 from vllm_watch.health.rules import RuleBook, Severity
-from vllm_watch.health.situation import Situation
 from vllm_watch.health.spans import WHOLE_SERVER
 
 if TYPE_CHECKING:
+    from vllm_watch.core.crashloop import CrashLoop
     from vllm_watch.health.judgement import Judgement
+    from vllm_watch.health.situation import Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,8 @@ class Case:
 
     def situation(self, engine: int | None, time: float) -> Situation:
         """Return what advice starts from."""
+        from vllm_watch.health.situation import Situation  # only where something is wrong
+
         known = None if engine == WHOLE_SERVER else engine
         return Situation(
             self.run, known, time, self.settings, self.facts, self.over, until=self.until

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.states import ServerState
-from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
@@ -39,22 +38,27 @@ def findings_at(
     if over and state.since is not None:
         at = state.since
         before = [span for span in case.alerts.firing(at) if span.rule.severity != "note"]
-        last_words = [
-            alert_finding(case, span, at, before, worded=worded) for span in _earliest(before)
-        ]
+        last_words = _of_alerts(case, at, before, worded=worded)
         last_words += _unexplained((f for f in trends if f.severity != "note"), before)
         found += [_before_the_end(finding, state) for finding in last_words]
     elif state.name not in ("stopped", "finished"):
         firing = case.alerts.firing(time)
-        found += [
-            alert_finding(case, span, time, firing, worded=worded) for span in _earliest(firing)
-        ]
+        found += _of_alerts(case, time, firing, worded=worded)
         found += _unexplained(trends, firing)
     ranked = sorted(explained(case.book, sorted(found, key=rank)), key=rank)
     if not worded:
         return tuple(ranked)
     remedies = plain_remedies(case.book)
     return tuple(one_per_flag(ranked, lambda finding: remedies.get(finding.id, finding.remedy)))
+
+
+def _of_alerts(case: Case, time: float, firing: list[Span], *, worded: bool) -> list[Finding]:
+    """Return what the alerts that fire say at `time`, one for each rule."""
+    if not firing:
+        return []
+    from vllm_watch.health.alertfindings import alert_finding  # words, for those who need them
+
+    return [alert_finding(case, span, time, firing, worded=worded) for span in _earliest(firing)]
 
 
 def _before_the_end(finding: Finding, state: ServerState) -> Finding:
@@ -73,6 +77,8 @@ def findings_of(
     Nothing is hidden by another finding here; `until` is None for what still fires. The figures
     of a title are those at which it fired, the advice is that of its end.
     """
+    from vllm_watch.health.alertfindings import alert_finding
+
     spans = [span for span in case.alerts.spans() if span.fired <= time]
     found = []
     for span in spans:

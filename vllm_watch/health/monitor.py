@@ -10,14 +10,12 @@ from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.olderruns import make_room, make_room_of_quiet
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
 from vllm_watch.core.states import ServerState, StateRules, judge, steady_until
 from vllm_watch.core.store import Server, Store
-from vllm_watch.health.alertfindings import figures_at
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.finding import Noted, noted
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
@@ -27,9 +25,7 @@ from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.spans import Span
 from vllm_watch.health.statefindings import PASSING
-from vllm_watch.health.told import findings_told
 from vllm_watch.health.trends import Trends
-from vllm_watch.locations import user_rules_folder
 
 _OVER = frozenset({"dead", "stopped", "ended", "finished", "no-stats"})
 """States after which no sample comes."""
@@ -77,7 +73,7 @@ class Monitor:
         self.notes: tuple[str, ...] = ()
         """One line for each of the user's rule files that is not used."""
         if book is None:
-            book, self.notes = known_rules(user_rules_folder())
+            book, self.notes = known_rules()
         self._book = book
         self._planner = Planner(book)
         self._judges: dict[tuple[str, Stage, int], Judgement] = {}
@@ -130,6 +126,8 @@ class Monitor:
     def make_room(self, server: Server) -> None:
         """Forget events and runs of a server where they are too many."""
         if self._keep is not None:
+            from vllm_watch.core.olderruns import make_room
+
             make_room(server.runs, self._keep)
             server.run.forget_text()
 
@@ -146,6 +144,8 @@ class Monitor:
         known = [(at, server) for at, server in written if at is not None]
         old = [(at, server) for at, server in known if now - at > keep.full_seconds]
         quiet = [server for _, server in sorted(old, key=lambda entry: entry[0])]
+        from vllm_watch.core.olderruns import make_room_of_quiet
+
         make_room_of_quiet([server.runs for server in quiet], keep)
         sources = {server.source for server in quiet}
         for (source, _, _), judgement in self._judges.items():
@@ -169,6 +169,8 @@ class Monitor:
             plan = self._planner.plan(self.settings.of_server(*named))
             judgement.use(plan, named, self.settings.max_num_seqs_of(server.name))
         if judgement.extend() and self._keep is not None:
+            from vllm_watch.health.alertfindings import figures_at
+
             judgement.remember(lambda span: figures_at(run, span, span.fired))
         return judgement
 
@@ -240,6 +242,8 @@ class Monitor:
 
         Each stands once with its spans, the worst first, what it explains nested under it.
         """
+        from vllm_watch.health.told import findings_told
+
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
         loop = self._loop(server, run, state) if run is server.run else None

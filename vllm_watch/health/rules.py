@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.recorded import SIGNALS
+from vllm_watch.locations import rule_files
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.tables import keep_tables, kept_tables
 
@@ -56,7 +57,7 @@ SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples that a rule with `hold = "at once"` needs."""
 
-RULE_FILE = Path(__file__).with_name("rules.toml")
+RULE_FILE = os.path.join(os.path.dirname(__file__), "rules.toml")
 """The built-in rules."""
 
 
@@ -189,15 +190,15 @@ def builtin_rules() -> RuleBook:
     return load_rules(RULE_FILE)
 
 
-def known_rules(folder: Path) -> tuple[RuleBook, tuple[str, ...]]:
+def known_rules() -> tuple[RuleBook, tuple[str, ...]]:
     """Return the built-in rules with the user's own, and one line for each file refused.
 
-    The user's files are `folder`'s `*.toml` in the order of their names; a rule or state of the
+    The user's files are taken in the order of their names; a rule or state of the
     same id takes the place of the one before. A broken file is refused whole: the rest stays in
     force.
     """
     book, refused = builtin_rules(), []
-    for path in sorted(folder.glob("*.toml")) if folder.is_dir() else ():
+    for path in rule_files():
         try:
             own = load_rules(path)
         except RuleError as error:
@@ -208,12 +209,13 @@ def known_rules(folder: Path) -> tuple[RuleBook, tuple[str, ...]]:
     return book, tuple(refused)
 
 
-def load_rules(path: Path) -> RuleBook:
+def load_rules(path: str | os.PathLike[str]) -> RuleBook:
     """Read a rule file.
 
     Raises:
         RuleError: it cannot be read, or a rule lacks a key or names an unknown signal.
     """
+    path = os.fspath(path)
     kept = kept_tables("rules", [path])
     table = _table(path) if kept is None else kept[0]
     for name, entries in table.items():
@@ -228,16 +230,17 @@ def load_rules(path: Path) -> RuleBook:
     return RuleBook(rules, {rule.state: rule for rule in states})
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _table(path: str) -> dict[str, Any]:
     import tomllib  # 8 ms, and only files that have changed are parsed
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            return tomllib.loads(file.read())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RuleError(f"{path}: cannot be read as a rule file: {error}") from error
 
 
-def _rule(path: Path, entry: dict[str, Any]) -> Rule:
+def _rule(path: str, entry: dict[str, Any]) -> Rule:
     where = f"{path}: rule {entry.get('id', '?')!r}"
     unknown = sorted(entry.keys() - _RULE_KEYS)
     if unknown:
@@ -298,7 +301,7 @@ def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | floa
     return hold
 
 
-def _state_rule(path: Path, entry: dict[str, Any]) -> StateRule:
+def _state_rule(path: str, entry: dict[str, Any]) -> StateRule:
     where = f"{path}: state {entry.get('id', '?')!r}"
     try:
         return StateRule(

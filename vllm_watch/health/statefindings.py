@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import takewhile
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from vllm_watch.core.crashloop import CrashLoop
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
@@ -19,12 +18,13 @@ from vllm_watch.core.startup import (
     working_at,
 )
 from vllm_watch.core.states import OVER, STATS_ARE_OFF, ServerState
-from vllm_watch.health.advice import ADVICE
-from vllm_watch.health.alertfindings import Words, in_words, latest
-from vllm_watch.health.failures import FAILURE_ADVICE
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
 from vllm_watch.health.rules import StateRule
+
+if TYPE_CHECKING:
+    from vllm_watch.core.crashloop import CrashLoop
+    from vllm_watch.health.situation import Advice
 
 NO_STATS: Literal["no-stats"] = "no-stats"
 """The state of a server whose stats lines are switched off."""
@@ -183,6 +183,8 @@ def _of_rule(
     rule = case.book.states.get(name)
     if rule is None:
         return None
+    from vllm_watch.health.alertfindings import Words, in_words, latest
+
     limit = case.settings.watch.starting_limit_seconds
     said = {
         "limit": f"{limit / 60:.0f}",
@@ -190,9 +192,7 @@ def _of_rule(
         **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
     }
     asks = rule if rule.advices else case.book.states.get("dead", rule)
-    compute = {**ADVICE, **FAILURE_ADVICE}.get(asks.advices.get(state.cause, ""))
-    situation = replace(case.situation(None, time), told=dict(state.told))
-    advice = compute(situation) if compute else None
+    advice = _advice(case, asks.advices.get(state.cause, ""), time, state)
     return Finding(
         rule.id,
         rule.word,
@@ -208,6 +208,18 @@ def _of_rule(
         expect=advice.expect if advice else "",
         costs=costs_of(advice.flags, case.facts) if advice else (),
     )
+
+
+def _advice(case: Case, name: str, time: float, state: ServerState) -> Advice | None:
+    """Return what a piece of advice says, None where it has no name or nothing to say."""
+    if not name:
+        return None
+    from vllm_watch.health.advice import ADVICE
+    from vllm_watch.health.failures import FAILURE_ADVICE
+
+    compute = {**ADVICE, **FAILURE_ADVICE}.get(name)
+    situation = replace(case.situation(None, time), told=dict(state.told))
+    return compute(situation) if compute else None
 
 
 def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:

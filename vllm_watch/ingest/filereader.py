@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import replace
@@ -19,7 +18,6 @@ from vllm_watch.core.records import (
 )
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
-from vllm_watch.ingest.recordedclock import recorded_clock
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.streams import MAIN, Streams
@@ -29,11 +27,11 @@ from vllm_watch.sources.capture import capture_of
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.compressed import SavedArchive, end_of, is_compressed
 from vllm_watch.sources.follower import Follower, FollowOptions
-from vllm_watch.sources.paths import STDIN, is_stream
-from vllm_watch.sources.standard_input import StandardInput
+from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
     from vllm_watch.sources.commands import CommandOutput
+    from vllm_watch.sources.standard_input import StandardInput
 
 PEEK = 64 * 1024
 """Bytes at a log's end in which its newest stamp is looked for."""
@@ -76,6 +74,8 @@ class FileReader:
         start = max(0, self.size - NEWEST) if stage == "newest" else 0
         self._follower: StandardInput | CommandOutput | SavedArchive | Follower
         if path == STDIN:
+            from vllm_watch.sources.standard_input import StandardInput
+
             self._follower = StandardInput(wait=not options.live, stopped=options.stopped)
         elif path in options.commands:
             from vllm_watch.sources.commands import CommandOutput  # brings subprocess: 6 ms
@@ -183,7 +183,7 @@ class FileReader:
     @property
     def ended(self) -> bool:
         """Whether nothing can come any more: a pipe that its writer closed."""
-        return isinstance(self._follower, StandardInput) and self._follower.ended
+        return self.path == STDIN and bool(getattr(self._follower, "ended", False))
 
     def close(self) -> None:
         """Close the file."""
@@ -257,9 +257,12 @@ class FileReader:
             zone = Zone(self._options.tz, "given")
         tail, modified = _tail(self.path)
         tail = plain(tail, dated=True) or head
-        beside = recorded_clock(self.source, head, tail) if zone is None else None
-        if beside is not None:
-            zone, modified = Zone(beside.tz, "recording"), beside.last.timestamp()
+        if zone is None and recordings_of(self.source):
+            from vllm_watch.ingest.recordedclock import recorded_clock
+
+            beside = recorded_clock(self.source, head, tail)
+            if beside is not None:
+                zone, modified = Zone(beside.tz, "recording"), beside.last.timestamp()
         return clock_for(head, tail, modified or now, now, zone, capture.year)
 
 
@@ -275,7 +278,7 @@ def size_of(path: str) -> int:
 def _head_of(path: str) -> Iterator[Chunk]:
     """Yield the whole lines of a file's beginning; what cannot be read is told by its follower."""
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             data = file.read(HEAD)
     except OSError:
@@ -290,7 +293,7 @@ def _tail(path: str) -> tuple[bytes, float | None]:
     try:
         if is_compressed(path):
             return end_of(path, PEEK), os.stat(path).st_mtime
-        with Path(path).open("rb") as file:
+        with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             file.seek(max(0, status.st_size - PEEK))
             return file.read(PEEK), status.st_mtime

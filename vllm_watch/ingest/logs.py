@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import Batch, Looked, Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
-from vllm_watch.ingest.recordingreader import RecordingReader
 from vllm_watch.ingest.resting import Resting
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.commandwords import commands_of
@@ -27,7 +27,9 @@ from vllm_watch.sources.paths import (
     is_recording,
     is_stream,
 )
-from vllm_watch.sources.wakeups import Pace, StopEvent, wakeups
+
+if TYPE_CHECKING:
+    from vllm_watch.sources.wakeups import Pace, StopEvent
 
 
 def _places_of(path: str, folders: dict[str, str]) -> set[str]:
@@ -104,6 +106,8 @@ class Ingest:
 
     def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
         """Yield what exists, then what arrives, until `stop` is set; new files join."""
+        from vllm_watch.sources.wakeups import Pace, wakeups
+
         options = self._options
         streams = any(map(is_stream, self.patterns))
         seconds = min(0.1, options.poll_seconds) if streams else options.poll_seconds
@@ -240,6 +244,8 @@ class Ingest:
         """Return what reads a file; of a large one the newest part first, where that is wanted."""
         options, twin = self._options, path != source
         if is_recording(path) and twin:
+            from vllm_watch.ingest.recordingreader import RecordingReader
+
             return RecordingReader(
                 path,
                 source,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.records import Event
@@ -53,7 +52,7 @@ class Access:
 class Origin:
     """Where a format file stands and what it says about itself."""
 
-    path: Path
+    path: str
     kind: str
     title: str
     versions: str

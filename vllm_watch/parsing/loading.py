@@ -7,11 +7,11 @@ is refused at load.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from vllm_watch.core.dataclass import dataclass
@@ -38,13 +38,13 @@ from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
 from vllm_watch.tables import keep_tables, kept_tables
 
 
-def load_formats(paths: Iterable[Path]) -> Formats:
+def load_formats(paths: Iterable[str | os.PathLike[str]]) -> Formats:
     """Read format files, earlier ones first.
 
     Raises:
         FormatError: a file is broken, or one of its samples does not give what it must.
     """
-    files = list(paths)
+    files = [os.fspath(path) for path in paths]
     kept = kept_tables("formats", files)
     tables = [_table(path) for path in files] if kept is None else kept
     formats = _formats(list(zip(files, tables, strict=True)), checked=kept is not None)
@@ -53,13 +53,13 @@ def load_formats(paths: Iterable[Path]) -> Formats:
     return formats
 
 
-def _formats(tables: list[tuple[Path, dict[str, Any]]], *, checked: bool) -> Formats:
+def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Formats:
     """Compile format files; hold them to their samples, unless they were `checked` before."""
     formats = Formats()
     envelopes: list[str] = []
     for path, table in tables:
         if not checked:
-            refuse_slow_patterns(str(path), table)
+            refuse_slow_patterns(path, table)
         formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":
             with _naming(path):
@@ -73,9 +73,9 @@ def _formats(tables: list[tuple[Path, dict[str, Any]]], *, checked: bool) -> For
     return formats
 
 
-def _name(formats: Formats, path: Path, table: Mapping[str, Any]) -> str:
+def _name(formats: Formats, path: str, table: Mapping[str, Any]) -> str:
     """Return the name of a format file, told apart from earlier ones of that name."""
-    name = unique = str(table.get("name", path.stem))
+    name = unique = str(table.get("name", os.path.basename(path).removesuffix(".toml")))
     number = 1
     while unique in formats.origins:
         number += 1
@@ -83,7 +83,7 @@ def _name(formats: Formats, path: Path, table: Mapping[str, Any]) -> str:
     return unique
 
 
-def _origin(path: Path, table: Mapping[str, Any]) -> Origin:
+def _origin(path: str, table: Mapping[str, Any]) -> Origin:
     kind, title, versions = (str(table.get(key, "")) for key in ("kind", "title", "versions"))
     return Origin(path, kind, title, versions, _samples(table))
 
@@ -102,7 +102,7 @@ def _samples(value: object) -> int:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(path: str) -> Iterator[None]:
     """Make a slip in a format file an error that names the file."""
     try:
         yield
@@ -125,11 +125,12 @@ def _envelope_pattern(entry: Mapping[str, Any], checked: bool) -> str:
     return pattern
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _table(path: str) -> dict[str, Any]:
     import tomllib  # 8 ms, and only files that have changed are parsed
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            return tomllib.loads(file.read())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FormatError(f"{path}: cannot be read as a format file: {error}") from error
 
@@ -139,7 +140,7 @@ class _Adding:
     """Adds what one file knows to the formats."""
 
     formats: Formats
-    path: Path
+    path: str
     checked: bool
 
     def add(self, table: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -16,7 +15,7 @@ from vllm_watch.parsing.parts import Parts
 from vllm_watch.parsing.text import without_escapes
 
 
-def check_samples(path: Path, entry: Mapping[str, Any], values_of: Any) -> None:
+def check_samples(path: str, entry: Mapping[str, Any], values_of: Any) -> None:
     """Hold an entry to its samples.
 
     Raises:
@@ -34,7 +33,7 @@ def check_samples(path: Path, entry: Mapping[str, Any], values_of: Any) -> None:
             )
 
 
-def check_opaque(formats: Formats, path: Path, table: Mapping[str, Any]) -> None:
+def check_opaque(formats: Formats, path: str, table: Mapping[str, Any]) -> None:
     """Hold an opaque file to its samples: each must be a line that is not read."""
     samples = table.get("sample", [])
     if not samples:

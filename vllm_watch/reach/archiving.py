@@ -19,7 +19,7 @@ from vllm_watch.reach.archive import Archived, archive_log, drop_moved, key_of, 
 from vllm_watch.sources.paths import LogSet
 
 Work = Callable[[LogSet], Archived]
-_formats: dict[tuple[Path, ...], Formats] = {}
+_formats: dict[tuple[str, ...], Formats] = {}
 """Compiled once in each process."""
 
 
@@ -91,15 +91,13 @@ def in_dask(work: Work, logs: Sequence[LogSet], address: dict[str, str]) -> Iter
                 yield Archived(source, trouble=f"{source}: {type(error).__name__}: {error}")
 
 
-def work_of(folder: Path, format_files: Sequence[Path], settings: Settings) -> Work:
+def work_of(folder: Path, format_files: Sequence[str], settings: Settings) -> Work:
     """Return what is done with one log; it can be sent to another process."""
     plain = replace(settings, origins={})  # where values came from cannot be sent, nor need be
     return partial(_work, folder.resolve(), tuple(format_files), plain)
 
 
-def _work(
-    folder: Path, format_files: tuple[Path, ...], settings: Settings, log: LogSet
-) -> Archived:
+def _work(folder: Path, format_files: tuple[str, ...], settings: Settings, log: LogSet) -> Archived:
     if format_files not in _formats:
         _formats[format_files] = load_formats(list(format_files))
     files = (log.source, *log.twins)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from vllm_watch.core.store import SKEW_TOLERATED, Server
 from vllm_watch.parsing.formats import Formats
@@ -69,7 +68,7 @@ def modified_at(file: str) -> float | None:
 def _last_line(file: str) -> bytes:
     """Return the last line of a file that is not blank."""
     try:
-        with Path(file).open("rb") as opened:
+        with open(file, "rb") as opened:
             opened.seek(max(0, os.fstat(opened.fileno()).st_size - _LAST_LINE))
             return opened.read(_LAST_LINE).rstrip().rpartition(b"\n")[2]
     except OSError:

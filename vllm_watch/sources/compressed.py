@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import time
-import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
 from vllm_watch.sources.document import Identity
 
+if TYPE_CHECKING:
+    import zlib
+
 ENDINGS = (".gz", ".zst")
 """Endings of the names of compressed logs."""
+_LIBRARIES = ("zlib", "zstandard", "_cffi_backend")
+"""Where the errors of damaged archives come from; they are not known without importing them."""
 
 
 def is_compressed(path: str) -> bool:
@@ -65,13 +68,10 @@ class ArchiveStream:
             return data
         except EOFError as error:
             raise ArchiveError("is cut off; what stands before the cut is read") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise ArchiveError("is damaged; what stands before the damage is read") from error
         except OSError:
             raise
         except Exception as error:
-            # zstandard's own error is not known without importing it.
-            if type(error).__module__.partition(".")[0] not in ("zstandard", "_cffi_backend"):
+            if type(error).__module__.partition(".")[0] not in _LIBRARIES:
                 raise
             raise ArchiveError("is damaged; what stands before the damage is read") from error
 
@@ -140,7 +140,7 @@ class _Gzip:
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
-        self._inflate = zlib.decompressobj(wbits=31)
+        self._inflate = _inflater()
         self._began = False
 
     def read(self, size: int) -> bytes:
@@ -151,7 +151,7 @@ class _Gzip:
                 )
                 if not left:
                     return b""
-                self._inflate = zlib.decompressobj(wbits=31)
+                self._inflate = _inflater()
             else:
                 left = self._inflate.unconsumed_tail or self._raw.read(65536)
             if not left:
@@ -163,6 +163,13 @@ class _Gzip:
             self._began = True
             if data := self._inflate.decompress(left, size):
                 return data
+
+
+def _inflater() -> zlib._Decompress:
+    """Return what takes the plain bytes out of a gzip member."""
+    import zlib  # only archives need it
+
+    return zlib.decompressobj(wbits=31)
 
 
 class _Whole:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 from typing import Protocol
 
 SPARE = 64
@@ -26,6 +25,8 @@ class DescriptorPool:
     def __init__(self, limit: int | None = None) -> None:
         """Allow `limit` descriptors; by default what RLIMIT_NOFILE leaves."""
         if limit is None:
+            import resource
+
             soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             limit = 1 << 16 if soft == resource.RLIM_INFINITY else soft - SPARE
         self.limit = max(FEWEST, limit)
