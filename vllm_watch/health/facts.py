@@ -59,11 +59,12 @@ def facts_of(
     if isinstance(config.get("device_config"), str):
         facts["cuda"] = float(str(config["device_config"]).startswith("cuda"))
     facts["custom_allreduce_off"] = float("custom_allreduce" in config)
+    names = f"{model or ''} {config.get('model') or ''}"
+    facts["latent_attention"] = float(
+        _LATENT.search(names) is not None and "distill" not in names.lower()
+    )
     if model:
         facts["vision_language"] = float(_VISION.search(model) is not None)
-        facts["latent_attention"] = float(
-            _LATENT.search(model) is not None and "distill" not in model.lower()
-        )
         billions = model_billions(model)
         if billions is not None:
             facts["model_billions"] = billions
