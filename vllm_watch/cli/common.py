@@ -87,6 +87,7 @@ def ingest_of(
         newest_first=newest_first,
         ends=ends,
         rotated=rotated,
+        helped=not live,
     )
     if poller is not None:
         from vllm_watch.ingest.polled import PolledIngest

@@ -16,6 +16,7 @@ from vllm_watch.core.records import (
     SampleTable,
     Stage,
 )
+from vllm_watch.ingest.ahead import ahead_of
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
 from vllm_watch.ingest.substitutes import Runs
@@ -30,6 +31,7 @@ from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
+    from vllm_watch.parsing.sieve import Sifted
     from vllm_watch.sources.commands import CommandOutput
     from vllm_watch.sources.standard_input import StandardInput
 
@@ -115,9 +117,11 @@ class FileReader:
                         if not isinstance(r, Sample | Amendment | SampleTable)
                     )
                     yield replace(batch, items=tuple(kept))
-        for chunk in self._follower.read():
-            empty = False
-            yield from self._batches(chunk)
+        helped = self._options.helped and self.stage == "whole" and not self.caught_up
+        with ahead_of(self.path, self._formats, helped=helped and not self.twin) as ahead:
+            for chunk in self._follower.read():
+                empty = False
+                yield from self._batches(chunk, None if ahead is None else ahead.take(chunk))
         self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
@@ -192,25 +196,34 @@ class FileReader:
     def _new_part(self) -> Part:
         return Part(self._formats, self._options, twin=self.twin)
 
-    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
+    def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
         """Yield what a chunk tells of each server that writes into this file."""
         continued = self._continues(chunk)
         size = len(chunk.data)
         for name, lines in self._streams.read(chunk.data, continued=continued):
             own = MAIN if self.twin else name  # a companion belongs to its log's own server
-            batch = self._batch(own, lines, chunk, continued=continued)
+            known = sifted if lines is chunk.data else None
+            batch = self._batch(own, lines, chunk, continued=continued, sifted=known)
             told = "" if self.twin else self._streams.name(own)
             yield replace(batch, size=size, part=told)
             size = 0
 
-    def _batch(self, name: str, lines: bytes, chunk: Chunk, *, continued: bool) -> Batch:
+    def _batch(
+        self,
+        name: str,
+        lines: bytes,
+        chunk: Chunk,
+        *,
+        continued: bool,
+        sifted: Sifted | None = None,
+    ) -> Batch:
         """Return what lines tell of one server."""
         now = self._options.now()
         part = self._parts.get(name)
         if part is None:
             part = self._parts[name] = self._new_part()
         clock = None if part.has_clock else self._clock(lines, now)
-        scan = part.scan(lines, clock, continued=continued)
+        scan = part.scan(lines, clock, continued=continued, sifted=sifted)
         arrived = now if self.caught_up and self._options.live else None
         shift = part.rezone(scan.newest_stamp, arrived)
         items = part.numbered(scan, shift)

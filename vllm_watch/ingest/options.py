@@ -27,6 +27,8 @@ class ReadOptions:
     """Of large logs read only beginning and newest part (reading once): for a quick answer."""
     ends: bool = False
     """Whether following ends with standard input where that is all there is to follow."""
+    helped: bool = False
+    """Whether a second process may help to read large logs (reading once)."""
     rotated: bool = False
     """Whether to begin with the rotated files beside each log."""
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

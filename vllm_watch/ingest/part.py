@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import replace
@@ -17,6 +18,9 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scan, Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.zonefinder import ZoneFinder
+
+if TYPE_CHECKING:
+    from vllm_watch.parsing.sieve import Sifted
 
 UNSURE = ("modification time", "assumed")
 """Sources of a zone that lines which arrive may correct."""
@@ -46,15 +50,25 @@ class Part:
         """Whether a stamp told year and zone."""
         return self._scanner is not None and self._scanner.clock.newest is not None
 
-    def scan(self, data: bytes, clock: StampClock | None, *, continued: bool) -> Scan:
-        """Read lines; `clock` is what they tell of year and zone, until one is known."""
+    def scan(
+        self,
+        data: bytes,
+        clock: StampClock | None,
+        *,
+        continued: bool,
+        sifted: Sifted | None = None,
+    ) -> Scan:
+        """Read lines; `clock` is what they tell of year and zone, until one is known.
+
+        `sifted` are the lines without the usual ones, where these were taken out already.
+        """
         if self._scanner is None:
             year = time.gmtime(self._options.now()).tm_year
             clock = clock or StampClock(ASSUMED, year)
             self._scanner = Scanner(self._formats, clock, twin=self._twin)
         elif clock is not None and self._scanner.clock.newest is None:
             self._scanner.clock = clock
-        return self._scanner.scan(data, continued=continued)
+        return self._scanner.scan(data, continued=continued, sifted=sifted)
 
     def numbered(self, scan: Scan, shift: float) -> tuple[Item, ...]:
         """Return records with their run, and their right time where the zone was just found."""

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.records import Amendment
-from vllm_watch.parsing.dull import STAMP_LENGTH
+from vllm_watch.parsing.access import AccessCounter
+from vllm_watch.parsing.barelines import BareLines
+from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
+from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
 from vllm_watch.parsing.shapes import Shape
-from vllm_watch.parsing.sieve import Gap, Sieve
+from vllm_watch.parsing.sieve import Gap, Sieve, Sifted, Usual
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
@@ -57,14 +60,17 @@ class LargeBlocks:
         self._sieve = sieve
         self._known = known
         self._tables = TableMaker()
+        self._forms: Sequence[Usual] = ()
         bytes(KEPT_MEMORY)
 
-    def read(self, scan: Scan, block: bytes) -> bytes:
+    def read(self, scan: Scan, block: bytes, sifted: Sifted | None = None) -> bytes:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
-        Returns the block without its usual lines, JSON lines made plain.
+        `sifted` is the block without its usual lines, where that is known already. Returns the
+        same, JSON lines made plain.
         """
-        sifted = self._sieve.sift(block)
+        sifted = sifted or self._sieve.sift(block)
+        self._forms = sifted.forms
         scan.lines += sifted.lines
         rest = self._scanner.plain(sifted.rest)
         lines = rest.split(b"\n")
@@ -151,9 +157,9 @@ class LargeBlocks:
 
     def _count(self, gaps: list[Gap]) -> None:
         """Count usual lines that stood before a line."""
-        counts, answers = self._scanner.uncounted, self._sieve.answers
+        counts = self._scanner.uncounted
         for gap in gaps:
-            answer = answers[gap.form]
+            answer = self._forms[gap.form].answer
             counts[answer] = counts.get(answer, 0) + gap.size
 
     def _put(self, scan: Scan, time: float, shape: Shape, row: tuple[bytes, ...]) -> None:
@@ -181,10 +187,10 @@ class LargeBlocks:
             for gap in gaps.get(at, ()):
                 count = gap.size
                 if whole:  # an access line ends a traceback: one of them is put back
-                    pieces.append(self._sieve.example(gap.form))
+                    pieces.append(self._forms[gap.form].example)
                     size += len(pieces[-1])
                     count -= 1
-                removed.append((size, self._sieve.answers[gap.form], count))
+                removed.append((size, self._forms[gap.form].answer, count))
             pieces.append(line + b"\n" if ended else line)
             size += len(pieces[-1])
         self._scanner.walk(scan, b"".join(pieces), removed)
@@ -212,3 +218,10 @@ def _matched(piece: _Piece, shape: Shape, places: list[int]) -> list[int]:
 
 def _from(gaps: dict[int, list[Gap]], start: int, stop: int) -> dict[int, list[Gap]]:
     return {at - start: gaps[at] for at in range(start, stop) if at in gaps}
+
+
+def sieve_of(formats: Formats) -> Sieve:
+    """Return a sieve for a log of which nothing was read yet."""
+    silent = BareLines(formats, twin=False).silent
+    known = KnownLines(formats, DullLines(formats, silent), silent)
+    return Sieve(AccessCounter(formats.access), known.is_plain)

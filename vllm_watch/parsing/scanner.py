@@ -28,6 +28,7 @@ from vllm_watch.parsing.wrappers import LONGEST_JSON
 if TYPE_CHECKING:
     from vllm_watch.parsing.blocks import LargeBlocks
     from vllm_watch.parsing.knownlines import KnownLines
+    from vllm_watch.parsing.sieve import Sifted
 
 
 MOST_ENVELOPES = 1_000
@@ -118,17 +119,18 @@ class Scanner:
         self.uncounted: dict[Answer, int] = {}
         """Requests since the newest boundary that stand in none of the texts to come."""
 
-    def scan(self, block: bytes, *, continued: bool = False) -> Scan:
+    def scan(self, block: bytes, *, continued: bool = False, sifted: Sifted | None = None) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
 
-        `continued` tells that the block begins within the line that the last one ended in.
+        `continued` tells that the block begins within the line that the last one ended in;
+        `sifted` is the block without its usual lines, where that is known already.
         """
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
         if len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules):
             scan.lines = whole is not block  # the rest of a line that is not looked at
-            text = self._large_blocks().read(scan, block)
+            text = self._large_blocks().read(scan, block, sifted if block is whole else None)
         else:
             text = self.plain(block)
             self.walk(scan, text)

@@ -10,7 +10,7 @@ are equal, up to digits in the beginning, and what lies between can only be an a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -49,8 +49,17 @@ class Gap(NamedTuple):
     line: int
     """Number of that line, from 0; the number of all lines for those behind the last."""
     form: int
-    """Which form they have: an index of `Sieve.answers`."""
+    """Which form they have: an index of `Sifted.forms`."""
     size: int
+
+
+class Usual(NamedTuple):
+    """A form of usual lines."""
+
+    answer: Answer
+    """What each of them says."""
+    example: bytes
+    """One of them, with its newline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class Sifted:
     gaps: list[Gap]
     lines: int
     """Newlines in the whole block."""
+    forms: Sequence[Usual] = ()
+    """The forms that are known."""
 
 
 class _Form:
@@ -125,8 +136,7 @@ class Sieve:
         self._access = access
         self._plain = plain
         self._forms: list[_Form] = []
-        self.answers: list[Answer] = []
-        """What a line of each form says."""
+        self._usual: list[Usual] = []
         self._vain = 0
         self._wait = 0
 
@@ -137,11 +147,6 @@ class Sieve:
             sifted = self._sift(block)
         return sifted
 
-    def example(self, form: int) -> bytes:
-        """Return a line of a form, with its newline."""
-        one = self._forms[form]
-        return one.prefix + b"0.0.0.0:0" + one.suffix + b"\n"
-
     def _sift(self, block: bytes) -> Sifted:
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
         count = len(ends)
@@ -151,7 +156,8 @@ class Sieve:
         starts[0], starts[1:] = 0, ends[:-1] + 1
         forms = self._forms_of(block, starts, ends)
         left = np.flatnonzero(forms < 0)
-        return Sifted(_joined(block, starts, ends, left), self._gaps(forms, left), count)
+        rest = _joined(block, starts, ends, left)
+        return Sifted(rest, self._gaps(forms, left), count, self._usual)
 
     def _forms_of(self, block: bytes, starts: Ints, ends: Ints) -> NDArray[np.int8]:
         """Return the form of each line, −1 where it is none of the usual ones."""
@@ -207,7 +213,8 @@ class Sieve:
         fresh = fresh[: MOST_FORMS - len(self._forms)]
         for form in fresh:
             self._forms.append(_Form(*form, IPV4 if rooms[form] == IPV4 else IPV6))
-            self.answers.append(answers[form])
+            example = b"0.0.0.0:0".join(form) + b"\n"
+            self._usual.append(Usual(answers[form], example))
         self._vain = 0 if fresh else min(self._vain + 1, 6)
         self._wait = 0 if fresh else 2**self._vain
         return bool(fresh)

@@ -91,16 +91,18 @@ def read_saved(
     *,
     passed: Callable[[Batch], None] | None = None,
     newest_only: bool = False,
+    helped: bool = False,
     wall: Callable[[], float] = time.time,
 ) -> Reading:
     """Read everything in the logs as they are now.
 
     `passed` sees each batch as it goes by: for progress, and for what rows are made of. A path
     that matches nothing is in `found.missing`, no error. `newest_only` reads of large logs only
-    the beginning and the newest part: for a quick answer.
+    the beginning and the newest part: for a quick answer. `helped`: a second process may help.
     """
     tz = parse_zone(settings.time.tz) if settings.time.tz else None
-    ingest = Ingest(patterns, formats, ReadOptions(tz=tz, newest_only=newest_only, now=wall))
+    options = ReadOptions(tz=tz, newest_only=newest_only, helped=helped, now=wall)
+    ingest = Ingest(patterns, formats, options)
     found = ingest.discover()
     reading = Reading(Monitor(settings), found, wall())
     for batch in _told(ingest.read_once(), reading.troubles):

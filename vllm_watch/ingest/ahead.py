@@ -1,0 +1,204 @@
+"""A second process takes the usual access lines out of a large log, ahead of the one that reads it.
+
+It reads the same bytes in the same pieces and finds in each what the reader's own sieve would: so
+what is read does not depend on whether there was such a process, how far it came, or whether it
+died. Each of the two holds every piece to the log's fingerprints (`sources/document.py`); a piece
+of another place or size is not taken. It reads and never maps the file: a truncation ends it
+quietly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import struct
+import sys
+import threading
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.document import Document, ReplacedError, beginning
+
+if TYPE_CHECKING:
+    from vllm_watch.parsing.sieve import Sifted
+
+HELPED = 64 << 20
+"""Bytes of a log from which on a second process helps: it takes some time to start."""
+OWN_PIECES = 4
+"""Each fourth piece is left to the reader: it has more to do with what is left."""
+MOST_LEFT = 4
+"""A piece of which more than one byte in so many is left is not handed over: there is no gain."""
+VAIN_PIECES = 16
+"""After so many of those in a row the process ends."""
+PIPE = 1 << 20
+"""Bytes that may wait in the pipe: how far it may be ahead."""
+_HEAD = struct.Struct("<7q")
+"""Device, inode, offset and size of a piece; newlines in it; bytes of what is left, and of the rest
+of the message."""
+
+
+class Ahead:
+    """A process that sifts a log, and what it found."""
+
+    def __init__(self, path: str, formats: Formats) -> None:
+        """Start it.
+
+        Raises:
+            OSError: there can be no further process.
+        """
+        read, write = os.pipe()
+        try:
+            self._child = os.fork()
+        except OSError:
+            os.close(read)
+            os.close(write)
+            raise
+        if self._child == 0:
+            os.close(read)
+            _be_child(path, formats, write)
+        os.close(write)
+        self._pipe: BinaryIO | None = os.fdopen(read, "rb")
+        self._pieces = 0
+        self._waiting: tuple[tuple[int, ...], int, bytes, bytes] | None = None
+
+    def take(self, chunk: Chunk) -> Sifted | None:
+        """Return a piece without its usual lines, None if that is not known."""
+        self._pieces += 1
+        if self._pieces % OWN_PIECES == 0:
+            return None
+        place = (*chunk.identity, chunk.offset, len(chunk.data))
+        while self._pipe is not None:
+            if self._waiting is None:
+                self._waiting = self._read()
+                continue
+            found = self._waiting
+            if found[0] != place and found[0][2] > chunk.offset:
+                return None
+            self._waiting = None
+            if found[0] == place:
+                return _sifted(*found[1:])
+        return None
+
+    def close(self) -> None:
+        """End the process."""
+        if self._child:
+            if self._pipe is not None:
+                self._pipe.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._child, 0)
+        self._pipe, self._child = None, 0
+
+    def _read(self) -> tuple[tuple[int, ...], int, bytes, bytes] | None:
+        """Return the next message; without one there is nothing more to come."""
+        assert self._pipe is not None
+        head = self._pipe.read(_HEAD.size)
+        if len(head) == _HEAD.size:
+            *place, lines, left, more = _HEAD.unpack(head)
+            rest, table = self._pipe.read(left), self._pipe.read(more)
+            if len(rest) == left and len(table) == more:
+                return tuple(place), lines, rest, table
+        self._pipe.close()
+        self._pipe = None
+        return None
+
+
+@contextlib.contextmanager
+def ahead_of(path: str, formats: Formats, *, helped: bool) -> Iterator[Ahead | None]:
+    """Start a process that sifts a log, None where that is not worth while, or cannot be."""
+    ahead = None
+    if helped and _is_worth_it(path):
+        with contextlib.suppress(OSError):
+            ahead = Ahead(path, formats)
+    try:
+        yield ahead
+    finally:
+        if ahead is not None:
+            ahead.close()
+
+
+def _is_worth_it(path: str) -> bool:
+    """Tell whether a log is large and plain, and there is a processor to spare."""
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return False
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    plain = stat.S_ISREG(status.st_mode) and not path.endswith((".gz", ".zst"))
+    return plain and status.st_size >= HELPED and len(os.sched_getaffinity(0)) > 1
+
+
+def _be_child(path: str, formats: Formats, write: int) -> None:
+    """Sift a log in a process of its own, and end it; nothing of the parent's is touched."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(nothing, descriptor)
+        with os.fdopen(write, "wb", buffering=0) as pipe:
+            _sift(path, formats, pipe)
+    finally:
+        os._exit(0)
+
+
+def _sift(path: str, formats: Formats, pipe: BinaryIO) -> None:
+    from vllm_watch.parsing.blocks import sieve_of
+
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
+    sieve, vain = sieve_of(formats), 0
+    for number, chunk in enumerate(_chunks(path), 1):
+        if number % OWN_PIECES == 0:
+            continue
+        sifted = sieve.sift(chunk.data)
+        if len(sifted.rest) * MOST_LEFT > len(chunk.data):
+            vain += 1
+            if vain > VAIN_PIECES:
+                return
+            continue
+        vain = 0
+        gaps = array("q", [number for gap in sifted.gaps for number in gap])
+        forms = json.dumps(
+            [[*answer, example.decode("latin-1")] for answer, example in sifted.forms]
+        )
+        table = struct.pack("<q", len(gaps) // 3) + gaps.tobytes() + forms.encode()
+        place = (*chunk.identity, chunk.offset, len(chunk.data))
+        head = _HEAD.pack(*place, sifted.lines, len(sifted.rest), len(table))
+        message = memoryview(b"".join((head, sifted.rest, table)))
+        while message:
+            message = message[pipe.write(message) or 0 :]
+
+
+def _chunks(path: str) -> Iterator[Chunk]:
+    """Yield the pieces of a log as its follower does, as long as it stays what it was."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    identity = (status.st_dev, status.st_ino)
+    document = Document(identity, beginning(descriptor, status.st_size))
+    with contextlib.suppress(ReplacedError):
+        while data := document.new_in(descriptor):
+            yield from document.take(data)
+
+
+def _sifted(lines: int, rest: bytes, table: bytes) -> Sifted:
+    from vllm_watch.parsing.access import Answer
+    from vllm_watch.parsing.sieve import Gap, Sifted, Usual
+
+    (count,) = struct.unpack_from("<q", table)
+    gaps = array("q", table[8 : 8 + 24 * count])
+    found = [Gap(*gaps[at : at + 3]) for at in range(0, len(gaps), 3)]
+    forms = [
+        Usual(Answer(what, status, route), example.encode("latin-1"))
+        for what, status, route, example in json.loads(table[8 + 24 * count :])
+    ]
+    return Sifted(rest, found, lines, forms)
