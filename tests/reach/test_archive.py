@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from tests import serverlog
 from tests.logs import FIXTURES, log_of, stats_by_hand
 from vllm_watch.cli import main
-from vllm_watch.reach import archive as archive_module
+from vllm_watch.reach import archivefiles
 from vllm_watch.reach.archive import Archived, archive_log, key_of
 from vllm_watch.reach.archiving import in_dask, in_processes
 from vllm_watch.sources.paths import LogSet
@@ -116,23 +119,23 @@ def test_a_call_that_broke_off_goes_on(
 
     log = logs / log_of("h100_optimised").name
     with monkeypatch.context() as patch:  # killed before the log's entry was written
-        patch.setattr(archive_module, "_write_text", killed)
+        patch.setattr(archivefiles, "_write_text", killed)
         with pytest.raises(KeyboardInterrupt):
             archive_here(broken, log)
     assert list((broken / "samples").rglob("*.parquet"))
-    left = broken / archive_module.ASIDE / "half.parquet.1"  # by one that was killed while it wrote
+    left = broken / archivefiles.ASIDE / "half.parquet.1"  # by one that was killed while it wrote
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"PAR1 half")
     assert "4 logs archived" in archived(capsys, logs, "-o", broken)
     assert rows_of(broken) == rows_of(whole)
-    assert not list((broken / archive_module.ASIDE).iterdir())
+    assert not list((broken / archivefiles.ASIDE).iterdir())
 
 
 def archive_here(folder: Path, log: Path) -> Archived:
     from tests.logs import formats
     from vllm_watch.config import Settings
 
-    return archive_log(folder, str(log), (str(log),), formats(), Settings())
+    return archive_log(folder, LogSet(str(log)), formats(), Settings())
 
 
 def dies(log: LogSet) -> Archived:
@@ -146,9 +149,7 @@ def test_a_process_that_dies_takes_only_its_own_log_with_it(logs: Path) -> None:
     sets = [LogSet(str(path)) for path in sorted(logs.glob("*.log"))]
     done = list(in_processes(dies, sets, 2))
     assert sorted(a.source for a in done) == sorted(s.source for s in sets)
-    assert [a.trouble.endswith("the process that read it died") for a in done if a.trouble] == [
-        True
-    ]
+    assert ["the process that read it died" in a.trouble for a in done if a.trouble] == [True]
 
 
 def test_two_at_once_and_a_damaged_file(logs: Path, tmp_path: Path, capsys: Output) -> None:
@@ -164,6 +165,62 @@ def test_two_at_once_and_a_damaged_file(logs: Path, tmp_path: Path, capsys: Outp
     told = capsys.readouterr()
     assert f"{damaged}: is damaged" in told.err
     assert len(json.loads(told.out)["runs"]) == 3
+
+
+def test_all_samples_of_several_servers_in_one_log(tmp_path: Path, capsys: Output) -> None:
+    at, target = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp(), tmp_path / "archive"
+    lines: list[str] = []
+    for step in range(3):
+        for pod in ("chat-0", "chat-1"):
+            text = serverlog.begun(at) if not step else serverlog.busy(at + 60 * step)
+            lines += [f"[pod/{pod}/vllm] {line}\n" for line in text.splitlines()]
+    log = serverlog.write(tmp_path, "".join(lines), name="pods.log")
+    told = archived(capsys, log, "-o", target)
+    assert "1 logs archived (2 runs, 16 samples)" in told
+    assert pq.read_table(target / "samples").num_rows == 16
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_it_in_one_line_and_keeps_what_is_there(
+    logs: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "archive"
+    first = logs / log_of("h100_optimised").name
+    archived(capsys, first, "-o", target)
+    kept = rows_of(target)
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        assert main(["archive", str(logs), "-o", str(target)]) == 1
+    assert capsys.readouterr().err == (
+        f"vllm-watch: {target}: no space left on device; make room or choose another -o, "
+        "and call again: what is archived stays\n"
+    )
+    assert rows_of(target) == kept
+    assert "3 logs archived" in archived(capsys, logs, "-o", target)
+
+
+@pytest.mark.parametrize("words", [["--dask", "nonsense"], ["--scheduler-file", "{log}"],
+                                   ["--scheduler-file", "/nowhere/scheduler.json"]])  # fmt: skip
+def test_no_cluster_is_told_in_one_line(
+    words: list[str], logs: Path, tmp_path: Path, capsys: Output
+) -> None:
+    log = str(logs / log_of("h100_optimised").name)
+    words = [word.replace("{log}", log) for word in words]
+    assert main(["archive", log, "-o", str(tmp_path / "archive"), *words]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"vllm-watch: {' '.join(words)}: ")
+    assert told.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_made(logs: Path, tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["archive", str(logs), "-o", str(tmp_path / "file" / "archive")]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"vllm-watch: {tmp_path / 'file' / 'archive'}: not a directory; make room or choose"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     if any(map(is_stream, arguments.paths)):
         raise CommandError("archive: takes files only; name logs, folders or globs")
     _require_extras(arguments)
-    from vllm_watch.reach.archive import ArchiveError, locked
+    from vllm_watch.reach.archive import locked
+    from vllm_watch.reach.archivefiles import ArchiveError
     from vllm_watch.reach.archiving import changed_logs, work_of
 
     settings = settings_of(arguments)
@@ -51,9 +52,9 @@ def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> It
     if not logs:
         return
     if arguments.dask:
-        yield from in_dask(work, logs, {"address": arguments.dask})
+        yield from in_dask(work, logs, {"address": arguments.dask}, say)
     elif arguments.scheduler_file:
-        yield from in_dask(work, logs, {"scheduler_file": arguments.scheduler_file})
+        yield from in_dask(work, logs, {"scheduler_file": arguments.scheduler_file}, say)
     else:
         yield from in_processes(work, logs, arguments.processes or default_processes())
 

@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str]]:
     """Return the runs of an archive, or of logs read now."""
-    from vllm_watch.reach.archive import RUNS, read_runs
+    from vllm_watch.reach.archive import read_runs
+    from vllm_watch.reach.archivefiles import RUNS
     from vllm_watch.reach.runrows import run_rows
 
     if len(paths) == 1 and (Path(paths[0]) / RUNS).is_dir():

@@ -272,6 +272,8 @@ class Batch:
     """Seconds by which all times differ from the log's own: films of several logs."""
     part: str = ""
     """Name before the server's lines, where several servers write into one file."""
+    began: tuple[tuple[int, int], ...] = ()
+    """Runs that begin in it, each with the offset of its first line in the file, where asked."""
 
     @property
     def records(self) -> tuple[Record, ...]:

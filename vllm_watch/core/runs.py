@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from vllm_watch.core.records import Event, Item
 
-_OPENING = frozenset({"version", "args"})
+OPENING = frozenset({"version", "args"})
 """Kinds of events that a server writes once, at the very start."""
 _AT_WORK = "at work"
 """Stands for records that only a server writes that is up."""
-_READING_ARGUMENTS = frozenset({*_OPENING, "model", "config", "eager"})
+_READING_ARGUMENTS = frozenset({*OPENING, "model", "config", "eager"})
 """Kinds of events before the engine is begun."""
 ANEW_SECONDS = 120.0
 """A launcher that starts itself anew in another process does so within this time."""
@@ -23,9 +23,9 @@ class RunCounter:
     arguments are read: once, that is the same run.
     """
 
-    def __init__(self) -> None:
-        """Start before the first run."""
-        self.run = 0
+    def __init__(self, run: int = 0) -> None:
+        """Start before the first line of a run."""
+        self.run = run
         self._seen: set[str] = set()
         self._opened: float | None = None
         self._anew = False
@@ -37,7 +37,7 @@ class RunCounter:
             self._seen.add(_AT_WORK)
             return self.run
         kind = record.kind
-        opening = kind == "process_started" if record.twin else kind in _OPENING
+        opening = kind == "process_started" if record.twin else kind in OPENING
         if opening:
             if kind in self._seen or _AT_WORK in self._seen:
                 self._anew = not record.twin and not self._anew and self._only_opened(record)

@@ -74,6 +74,8 @@ class FileReader:
         self._options = options
         self.twin = twin
         start = max(0, self.size - NEWEST) if stage == "newest" else 0
+        run, begin = options.begins.get(path, (0, 0))
+        start = max(start, begin - 1)  # the line end before it
         self._follower: StandardInput | CommandOutput | SavedArchive | Follower
         if path == STDIN:
             from vllm_watch.sources.standard_input import StandardInput
@@ -95,7 +97,7 @@ class FileReader:
         else:
             self._follower = Follower(path, following, companion=twin, start=start)
         self._streams: Streams = Streams(formats.unwrapper, beside._streams if beside else None)
-        self._parts = {MAIN: self._new_part()}
+        self._parts = {MAIN: self._new_part(run)}
         """The servers that write into this file, by the names before their lines."""
         self.caught_up = False
         """Whether it has been looked at to its end once."""
@@ -193,8 +195,8 @@ class FileReader:
         """Close the file."""
         self._follower.close()
 
-    def _new_part(self) -> Part:
-        return Part(self._formats, self._options, twin=self.twin)
+    def _new_part(self, run: int = 0) -> Part:
+        return Part(self._formats, self._options, twin=self.twin, run=run)
 
     def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
         """Yield what a chunk tells of each server that writes into this file."""
@@ -226,7 +228,13 @@ class FileReader:
         scan = part.scan(lines, clock, continued=continued, sifted=sifted)
         arrived = now if self.caught_up and self._options.live else None
         shift = part.rezone(scan.newest_stamp, arrived)
+        before = part.run
         items = part.numbered(scan, shift)
+        began: tuple[tuple[int, int], ...] = ()
+        if self._options.places and part.run > before and not self._streams.named:
+            from vllm_watch.ingest.places import begins_of
+
+            began = begins_of(chunk, items, before, self._formats)
         newest, zone = scan.newest_stamp, part.zone
         return Batch(
             source_of(self.source, name),
@@ -247,6 +255,7 @@ class FileReader:
             past=(min(chunk.offset + len(chunk.data), self.size), self.size)
             if self.stage == "past"
             else None,
+            began=began,
         )
 
     def _continues(self, chunk: Chunk) -> bool:

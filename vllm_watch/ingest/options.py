@@ -33,6 +33,10 @@ class ReadOptions:
     """Whether to begin with the rotated files beside each log."""
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The words of each command whose output is a log, by its path (`command:NAME`)."""
+    begins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Where to begin in a log, by its path: the number of a run, and where its first line is."""
+    places: bool = False
+    """Whether to tell where in the file each run begins."""
     now: Callable[[], float] = time.time
     """The wall clock."""
     clock: Callable[[], float] = time.monotonic

@@ -29,16 +29,21 @@ UNSURE = ("modification time", "assumed")
 class Part:
     """Reads the lines of one server in a file; most files hold only one."""
 
-    def __init__(self, formats: Formats, options: ReadOptions, *, twin: bool) -> None:
-        """Start before the first line."""
+    def __init__(self, formats: Formats, options: ReadOptions, *, twin: bool, run: int = 0) -> None:
+        """Start before the first line of a run, the log's first or another."""
         self._formats = formats
         self._options = options
         self._twin = twin
-        self._counter = RunCounter()
+        self._counter = RunCounter(run)
         self.runs = Runs()
         """What it told of its runs, for what is recorded beside it."""
         self._finder = ZoneFinder()
         self._scanner: Scanner | None = None
+
+    @property
+    def run(self) -> int:
+        """The newest run."""
+        return self._counter.run
 
     @property
     def zone(self) -> Zone:

@@ -47,6 +47,11 @@ class Streams:
         """Names with lines of vLLM."""
         self._newest = MAIN
 
+    @property
+    def named(self) -> bool:
+        """Whether its lines stand behind names."""
+        return self._named
+
     def name(self, part: str) -> str:
         """Return what a part is called, empty while its log holds only one server."""
         if len(self._servers) < 2:

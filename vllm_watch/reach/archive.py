@@ -1,41 +1,38 @@
-"""Logs into a Parquet data set: each log once, known again by path, size and time.
-
-DIR/runs/KEY.parquet            a row for each run of one log
-DIR/samples/month=M/KEY.parquet the samples of one log in one month
-DIR/logs/KEY.json               what was read; written last: what broke off is read again
-
-Every file is written aside and renamed. KEY is made from the log's path.
-"""
+"""Logs into a Parquet data set: each log once, known again by path, size and time."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.reach.archivefiles import (
+    ASIDE,
+    LOGS,
+    RUNS,
+    ArchiveError,
+    cannot_write,
+    entry_of,
+    remove,
+    replace_log,
+    runs_of,
+)
+from vllm_watch.reach.continuing import continued, note_of, whole
+from vllm_watch.sources.paths import LogSet
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-RUNS, SAMPLES, LOGS = "runs", "samples", "logs"
-ASIDE = ".aside"
-"""Folder in which files are written before they take their place."""
+PLACE = "place"
+"""Where a log is read on, in its entry."""
 _HEAD = 1 << 16
 """Bytes at a log's beginning by which it is known again under another path."""
-
-
-class ArchiveError(Exception):
-    """The archive cannot be used; the message is one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,14 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the archive: two writers at once would undo each other's work.
 
     Raises:
-        ArchiveError: another one holds it.
+        ArchiveError: another one holds it, or it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -105,8 +106,9 @@ def known_marks(folder: Path) -> dict[str, LogMark]:
     """Return what the archive holds, by key; a damaged entry counts as not there."""
     marks = {}
     for path in (folder / LOGS).glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            marks[path.stem] = LogMark(**json.loads(path.read_text(encoding="utf-8")))
+        entry = entry_of(folder, path.stem)
+        with contextlib.suppress(TypeError, KeyError):
+            marks[path.stem] = LogMark(**{each.name: entry[each.name] for each in fields(LogMark)})
     return marks
 
 
@@ -118,74 +120,32 @@ def drop_moved(folder: Path, marks: Mapping[str, LogMark], wanted: Iterable[LogM
             remove(folder, key)
 
 
-def remove(folder: Path, key: str) -> None:
-    """Take a log out of the archive; its entry first, so that half of it never counts."""
-    for path in [
-        folder / LOGS / f"{key}.json",
-        folder / RUNS / f"{key}.parquet",
-        *(folder / SAMPLES).glob(f"month=*/{key}.parquet"),
-    ]:
-        path.unlink(missing_ok=True)
-
-
-def archive_log(
-    folder: Path, source: str, files: tuple[str, ...], formats: Formats, settings: Settings
-) -> Archived:
+def archive_log(folder: Path, log: LogSet, formats: Formats, settings: Settings) -> Archived:
     """Read one log and put it into the archive in place of what was there of it.
 
-    Meant for a process of its own; `files` are the log and its companions.
+    Of a log that grew the newest runs are read, where that gives the same as reading all of it.
+    Meant for a process of its own.
+
+    Raises:
+        ArchiveError: the archive cannot be written.
     """
-    from vllm_watch.reach.runrows import run_rows, runs_schema, sample_tables
-    from vllm_watch.reports.reading import read_saved
-
+    source, key = log.source, key_of(log.source)
     try:
-        mark = mark_of(source, files)  # before it is read: what comes meanwhile is read next time
-        reading = read_saved([source], formats, settings)
-        if reading.troubles:
-            return Archived(source, trouble=reading.troubles[0])
-        import pyarrow as pa
-
-        rows, key = run_rows(reading), key_of(source)
-        remove(folder, key)
-        samples = 0
-        for server in reading.servers:
-            for month, table in sample_tables(server):
-                samples += table.num_rows
-                _write(folder, folder / SAMPLES / f"month={month}" / f"{key}.parquet", table)
-        _write(folder, folder / RUNS / f"{key}.parquet", pa.Table.from_pylist(rows, runs_schema()))
-        _write_text(folder, folder / LOGS / f"{key}.json", json.dumps(asdict(mark)))
+        status = os.stat(source)
+        mark = mark_of(source, (source, *log.twins))  # what comes meanwhile is read next time
+        place = entry_of(folder, key).get(PLACE)
+        content = continued(folder, key, log, place, formats, settings)
+        if content is None:
+            content = whole(log, formats, settings)
+        if content.trouble:
+            return Archived(source, trouble=content.trouble)
+        same = os.path.samestat(status, os.stat(source))
     except OSError as error:
         what = error.filename or source
         return Archived(source, trouble=f"{what}: {(error.strerror or str(error)).lower()}")
-    return Archived(source, len(rows), samples)
-
-
-def _write(folder: Path, path: Path, table: pa.Table) -> None:
-    import pyarrow.parquet as pq
-
-    with _aside(folder, path) as aside:
-        pq.write_table(table, aside, compression="zstd")
-
-
-def _write_text(folder: Path, path: Path, text: str) -> None:
-    with _aside(folder, path) as aside:
-        aside.write_text(text, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _aside(folder: Path, path: Path) -> Iterator[Path]:
-    """Give a place to write to; what is there at the end becomes `path`.
-
-    It is outside of the data, so that what a killed writer leaves is never read as a part of them.
-    """
-    for parent in (path.parent, folder / ASIDE):
-        parent.mkdir(parents=True, exist_ok=True)
-    aside = folder / ASIDE / f"{path.name}.{os.getpid()}"
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    entry = {**asdict(mark), PLACE: note_of(content.place) if same else None}
+    replace_log(folder, key, content.rows, content.samples, entry)
+    return Archived(source, content.runs, content.count)
 
 
 def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -195,7 +155,6 @@ def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         ArchiveError: the folder is no archive.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not (folder / RUNS).is_dir():
         raise ArchiveError(f"{folder}: holds no archive; `vllm-watch archive PATH... -o {folder}`")
@@ -203,7 +162,7 @@ def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     troubles = []
     for path in sorted((folder / RUNS).glob("*.parquet")):
         try:
-            rows += pq.read_table(path, partitioning=None).to_pylist()
+            rows += runs_of(folder, path.stem)
         except (pa.ArrowException, OSError):
             troubles.append(f"{path}: is damaged; remove {LOGS}/{path.stem}.json and archive again")
     return rows, troubles

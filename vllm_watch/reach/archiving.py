@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from importlib import import_module
@@ -16,9 +18,13 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.loading import load_formats
 from vllm_watch.reach.archive import Archived, archive_log, drop_moved, key_of, known_marks, mark_of
+from vllm_watch.reach.archivefiles import ArchiveError
 from vllm_watch.sources.paths import LogSet
 
 Work = Callable[[LogSet], Archived]
+_MOST_HANDED_OUT = 4
+"""Logs that a process is given at once."""
+_CONNECT_SECONDS = 10.0
 _formats: dict[tuple[str, ...], Formats] = {}
 """Compiled once in each process."""
 
@@ -47,20 +53,52 @@ def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], li
 def in_processes(work: Work, logs: Sequence[LogSet], processes: int) -> Iterator[Archived]:
     """Yield what became of each log, worked on by so many processes of this machine.
 
-    A process that dies (out of memory, killed) takes only its own log with it: the others are
-    tried again, one at a time.
+    A process that dies (out of memory, killed) takes only its own log with it: those that were
+    handed out are tried again one at a time, the rest by new processes.
+
+    Raises:
+        ArchiveError: the archive cannot be written.
     """
-    left = list(logs)
-    try:
-        with ProcessPoolExecutor(processes) as pool:
-            futures = {pool.submit(work, log): log for log in logs}
-            for future in as_completed(futures):
-                done = future.result()
-                left.remove(futures[future])
-                yield done
-    except BrokenProcessPool:
-        for log in left:
-            yield _alone(work, log)
+    size = min(_MOST_HANDED_OUT, max(1, len(logs) // (8 * processes)))
+    waiting = deque(logs[at : at + size] for at in range(0, len(logs), size))
+    while waiting:
+        flying: dict[Future[list[Archived]], Sequence[LogSet]] = {}
+        try:
+            with ProcessPoolExecutor(processes, initializer=_begin, initargs=(work,)) as pool:
+                yield from _flown(pool, waiting, flying, 2 * processes)
+        except BrokenProcessPool:
+            for logs_of_one in flying.values():
+                for log in logs_of_one:
+                    yield _alone(work, log)
+
+
+def _flown(
+    pool: ProcessPoolExecutor,
+    waiting: deque[Sequence[LogSet]],
+    flying: dict[Future[list[Archived]], Sequence[LogSet]],
+    most: int,
+) -> Iterator[Archived]:
+    """Hand logs out, a few more than there are processes; yield what became of each."""
+    while waiting or flying:
+        while waiting and len(flying) < most:
+            flying[pool.submit(_worked, waiting[0])] = waiting[0]
+            waiting.popleft()
+        for future in wait(flying, return_when=FIRST_COMPLETED).done:
+            done = future.result()
+            del flying[future]
+            yield from done
+
+
+_work_here: list[Work] = []
+"""What a process of a pool does with each log: sent to it once."""
+
+
+def _begin(work: Work) -> None:
+    _work_here[:] = [work]
+
+
+def _worked(logs: Sequence[LogSet]) -> list[Archived]:
+    return [_work_here[0](log) for log in logs]
 
 
 def _alone(work: Work, log: LogSet) -> Archived:
@@ -68,27 +106,59 @@ def _alone(work: Work, log: LogSet) -> Archived:
         with ProcessPoolExecutor(1) as pool:
             return pool.submit(work, log).result()
     except BrokenProcessPool:
-        return Archived(log.source, trouble=f"{log.source}: the process that read it died")
+        text = "the process that read it died (out of memory, or killed); archive it again"
+        return Archived(log.source, trouble=f"{log.source}: {text}")
 
 
-def in_dask(work: Work, logs: Sequence[LogSet], address: dict[str, str]) -> Iterator[Archived]:
+def in_dask(
+    work: Work,
+    logs: Sequence[LogSet],
+    address: dict[str, str],
+    told: Callable[[str], None] = lambda _: None,
+) -> Iterator[Archived]:
     """Yield what became of each log, worked on by a Dask cluster that sees the same files.
 
     Args:
         work: what is done with one log.
         logs: the logs.
         address: `{"address": "tcp://…"}` or `{"scheduler_file": "FILE"}`.
+        told: takes a line for the user.
+
+    Raises:
+        ArchiveError: the cluster cannot be reached, or the archive cannot be written.
     """
     distributed: Any = import_module("dask.distributed")  # it has no types
-    with distributed.Client(**address) as client:
+    with _client(distributed, address) as client:
+        if not client.scheduler_info()["workers"]:
+            told(f"{client.scheduler.address}: has no workers yet; the logs wait for them")
         futures = {client.submit(work, log, pure=False, retries=2): log for log in logs}
         keys = {future.key: log for future, log in futures.items()}
         for future in distributed.as_completed(list(futures)):
             try:
                 yield future.result()
+            except ArchiveError:
+                raise
             except Exception as error:  # noqa: BLE001  # whatever a worker died of
                 source = keys[future.key].source
                 yield Archived(source, trouble=f"{source}: {type(error).__name__}: {error}")
+
+
+def _client(distributed: Any, address: dict[str, str]) -> Any:
+    """Return a client of the scheduler at an address, or of the one that a file names.
+
+    Raises:
+        ArchiveError: there is none.
+    """
+    (option, named), given = next(iter(address.items())), address
+    option = "--dask" if option == "address" else "--scheduler-file"
+    try:
+        if option == "--scheduler-file":  # the client waits for a file that is not there for ever
+            given = {"address": json.loads(Path(named).read_text(encoding="utf-8"))["address"]}
+        return distributed.Client(**given, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        why = getattr(error, "strerror", None) or str(error) or "is no address"
+        hint = "see that the scheduler runs: tcp://HOST:8786, or the file that it wrote"
+        raise ArchiveError(f"{option} {named}: {why.lower()}; {hint}") from None
 
 
 def work_of(folder: Path, format_files: Sequence[str], settings: Settings) -> Work:
@@ -100,8 +170,7 @@ def work_of(folder: Path, format_files: Sequence[str], settings: Settings) -> Wo
 def _work(folder: Path, format_files: tuple[str, ...], settings: Settings, log: LogSet) -> Archived:
     if format_files not in _formats:
         _formats[format_files] = load_formats(list(format_files))
-    files = (log.source, *log.twins)
-    return archive_log(folder, log.source, files, _formats[format_files], settings)
+    return archive_log(folder, log, _formats[format_files], settings)
 
 
 def default_processes() -> int:

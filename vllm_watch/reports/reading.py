@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
@@ -92,6 +92,7 @@ def read_saved(
     passed: Callable[[Batch], None] | None = None,
     newest_only: bool = False,
     helped: bool = False,
+    begins: Mapping[str, tuple[int, int]] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Reading:
     """Read everything in the logs as they are now.
@@ -99,9 +100,18 @@ def read_saved(
     `passed` sees each batch as it goes by: for progress, and for what rows are made of. A path
     that matches nothing is in `found.missing`, no error. `newest_only` reads of large logs only
     the beginning and the newest part: for a quick answer. `helped`: a second process may help.
+    With `begins` a log is read from the beginning of one of its runs (the run's number and its
+    offset, by path), and batches tell where runs begin.
     """
     tz = parse_zone(settings.time.tz) if settings.time.tz else None
-    options = ReadOptions(tz=tz, newest_only=newest_only, helped=helped, now=wall)
+    options = ReadOptions(
+        tz=tz,
+        newest_only=newest_only,
+        helped=helped,
+        begins=begins or {},
+        places=begins is not None,
+        now=wall,
+    )
     ingest = Ingest(patterns, formats, options)
     found = ingest.discover()
     reading = Reading(Monitor(settings), found, wall())

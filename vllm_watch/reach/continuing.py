@@ -1,0 +1,230 @@
+"""What an archive keeps of a log, and how a log that grew is read on.
+
+Samples and runs depend on what stood before them in their own run only, and a crash loop on the
+runs that died in a row before. So a log that grew is read from the beginning of its newest run
+that does not follow a death; what is archived of the runs before stays. Where anything could make
+the result another than that of reading all of it, all of it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vllm_watch import __version__
+from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.records import Batch
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.reach.archivefiles import Row, runs_of, sample_files
+from vllm_watch.sources.compressed import is_compressed
+from vllm_watch.sources.paths import LogSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vllm_watch.reports.reading import Reading
+
+_LOOKED_AT = 1 << 16
+"""Bytes at a log's beginning, and before the place, by which it is known to be the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a log is read on."""
+
+    run: int
+    """The run that begins there."""
+    offset: int
+    """Where its first line begins."""
+    first: float
+    """Its first stamp: the same if year and zone are."""
+    behind: int | None
+    """Newest run in the log − newest run that its companions tell of: which runs they join. None
+    where they tell of nothing."""
+    model: str
+    port: int
+    """Name of the server, which runs before have told."""
+    digest: str
+    """Of what stands before it."""
+    version: str
+    """Of vllm-watch."""
+
+
+@dataclass(slots=True)
+class Content:
+    """What an archive keeps of a log."""
+
+    rows: list[Row] = field(default_factory=list)
+    """Its runs."""
+    samples: dict[str, pa.Table | None] = field(default_factory=dict)
+    """Its samples by month; None where those in the archive stay as they are."""
+    runs: int = 0
+    """How many runs were read."""
+    count: int = 0
+    """How many samples were read."""
+    place: Place | None = None
+    """Where it is read on when it has grown."""
+    trouble: str = ""
+    """Why it cannot be read."""
+
+
+def whole(log: LogSet, formats: Formats, settings: Settings) -> Content:
+    """Read all of a log."""
+    read = _read(log, formats, settings, {})
+    if read.reading.troubles:
+        return Content(trouble=read.reading.troubles[0])
+    return _content(log, read, [])
+
+
+def continued(
+    folder: Path, key: str, log: LogSet, noted: object, formats: Formats, settings: Settings
+) -> Content | None:
+    """Read a log on from the place that was `noted`; None where all of it has to be read."""
+    import pyarrow as pa
+
+    try:
+        place = Place(**noted) if isinstance(noted, dict) else None
+        if place is None or not _same(place, log.source):
+            return None
+        rows = [row for row in runs_of(folder, key) if row["run"] < place.run]
+        older = {
+            month: _older(path, place.run) for month, path in sample_files(folder, key).items()
+        }
+    except (OSError, TypeError, KeyError, pa.ArrowException):
+        return None
+    if [row["run"] for row in rows] != list(range(place.run)):
+        return None
+    read = _read(log, formats, settings, {log.source: (place.run, place.offset)})
+    if read.reading.troubles or len(read.reading.servers) != 1:
+        return None
+    server = read.reading.servers[0]
+    if read.behind != place.behind or server.numbered(place.run).first_stamp != place.first:
+        return None
+    server.known = replace(server.known, model=place.model, port=place.port)
+    server.name = server.known.text
+    read.begun.setdefault(place.run, place.offset)
+    content = _content(log, read, rows)
+    _put_before(content.samples, older)
+    return content
+
+
+@dataclass(slots=True)
+class _Read:
+    """A log that was read."""
+
+    reading: Reading
+    begun: dict[int, int]
+    """Where in it runs begin."""
+    told: bool
+    """Whether a companion told of anything."""
+
+    @property
+    def behind(self) -> int | None:
+        """Newest run in the log − newest run that its companions tell of; None without any."""
+        server = self.reading.servers[0]
+        return server.run.number - server.twin_newest if self.told else None
+
+
+def _read(
+    log: LogSet, formats: Formats, settings: Settings, begins: Mapping[str, tuple[int, int]]
+) -> _Read:
+    from vllm_watch.reports.reading import read_saved
+
+    begun: dict[int, int] = {}
+    told = False
+
+    def passed(batch: Batch) -> None:
+        nonlocal told
+        begun.update(batch.began)
+        told = told or (batch.twin and bool(batch.items))
+
+    reading = read_saved([log.source], formats, settings, passed=passed, begins=begins)
+    return _Read(reading, begun, told)
+
+
+def _content(log: LogSet, read: _Read, before: list[Row]) -> Content:
+    """Return what is kept of what was read, behind the runs that were known `before`."""
+    from vllm_watch.reach.runrows import run_rows, sample_tables
+
+    rows = [row for row in run_rows(read.reading) if row["run"] >= len(before)]
+    content = Content(before + rows, runs=len(rows))
+    for server in read.reading.servers:
+        for month, table in sample_tables(server):
+            content.count += table.num_rows
+            content.samples[month] = _joined(content.samples.get(month), table)
+    content.place = _place(log, read, content.rows)
+    return content
+
+
+def _place(log: LogSet, read: _Read, rows: list[Row]) -> Place | None:
+    """Return where a log can be read on, if anywhere but at its beginning."""
+    if len(read.reading.servers) != 1 or log.recordings or is_compressed(log.source):
+        return None
+    server = read.reading.servers[0]
+    known, dead = server.known, {row["run"] for row in rows if row["state"] == "dead"}
+    if not (known.model and known.port):
+        return None  # what comes may still give it another name
+    for run in sorted(read.begun, reverse=True):
+        first = server.numbered(run).first_stamp
+        if run and run - 1 not in dead and first is not None:
+            offset = read.begun[run]
+            digest, named = _digest(log.source, offset), (known.model, known.port)
+            return Place(run, offset, first, read.behind, *named, digest, __version__)
+    return None
+
+
+def _same(place: Place, source: str) -> bool:
+    """Tell whether what stands before a place is what stood there."""
+    return place.version == __version__ and _digest(source, place.offset) == place.digest
+
+
+def _digest(source: str, offset: int) -> str:
+    """Return what tells the bytes up to `offset` from others: their beginning and their end."""
+    with open(source, "rb") as file:
+        head = file.read(min(_LOOKED_AT, offset))
+        file.seek(max(0, offset - _LOOKED_AT))
+        end = file.read(min(_LOOKED_AT, offset))
+    return hashlib.sha256(b"%d\0%b%b" % (offset, head, end)).hexdigest()[:32]
+
+
+def _older(path: Path, run: int) -> tuple[pa.Table, bool]:
+    """Return the samples of a month before a run, and whether that is all of them."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, partitioning=None)
+    kept = table.filter(pc.less(table["run"], run))
+    return kept, kept.num_rows == table.num_rows
+
+
+def _put_before(
+    samples: dict[str, pa.Table | None], older: Mapping[str, tuple[pa.Table, bool]]
+) -> None:
+    """Join the samples of earlier runs with those that were read now."""
+    for month, (table, untouched) in older.items():
+        if month in samples:
+            samples[month] = _joined(table, samples[month])
+        elif untouched:
+            samples[month] = None
+        elif table.num_rows:
+            samples[month] = table
+
+
+def _joined(first: pa.Table | None, second: pa.Table | None) -> pa.Table | None:
+    """Return two tables as one, in order of time."""
+    import pyarrow as pa
+
+    if first is None or second is None:
+        return second if first is None else first
+    return pa.concat_tables([first, second]).sort_by(
+        [("time", "ascending"), ("engine", "ascending")]
+    )
+
+
+def note_of(place: Place | None) -> dict[str, Any] | None:
+    """Return a place as a note that `continued` reads."""
+    return None if place is None else asdict(place)
