@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
-from vllm_watch.sources.resuming import Resuming
+from vllm_watch.sources.chunks import BLOCK, Chunk
+from vllm_watch.sources.resuming import RepeatedLines
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a command is started again; each time twice as long, up to the longest."""
@@ -26,6 +27,12 @@ _MOST_AT_ONCE = 64
 """Blocks taken in one look: a command that floods must not keep the others waiting."""
 _TERM_SECONDS = 2.0
 _LONGEST_ERROR = 300
+_OF_A_LOG = re.compile(
+    rb"^(?:\x1b\[[0-9;]{0,8}m){0,4}(?:\([^()\n]{1,80} pid=\d{1,9}\)|"
+    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4}(?::    | \d\d-\d\d \d\d:))",
+    re.MULTILINE,
+)
+"""A line of vLLM or uvicorn on standard error: no words of the command's own."""
 
 
 class CommandOutput:
@@ -59,8 +66,9 @@ class CommandOutput:
         self._again_at = 0.0
         self._pause = FIRST_PAUSE
         self._errors = b""
-        self._cutter = LineCutter((0, 0))
-        self._resuming = Resuming()
+        self._output, self._logged = RepeatedLines(0), RepeatedLines(1)
+        self._logs = False
+        """Whether standard error holds lines of a log: `docker logs` keeps the two apart."""
 
     def read(self) -> Iterator[Chunk]:
         """Yield the whole lines that are there now, or all of them."""
@@ -72,9 +80,10 @@ class CommandOutput:
             ready = self._readable(process)
             if ready is None:
                 yield from self._new(b"")
+                yield from self._logged.feed(b"", self._clock())
                 return
             if process.stderr in ready:
-                self._take_errors(process)
+                yield from self._take_errors(process)
             if process.stdout in ready:
                 assert process.stdout is not None
                 data = os.read(process.stdout.fileno(), BLOCK)
@@ -85,8 +94,9 @@ class CommandOutput:
                 self._tell(None)
 
     def finish(self) -> Iterator[Chunk]:
-        """Yield a last line that lacks its newline."""
-        return self._cutter.finish()
+        """Yield last lines that lack their newline."""
+        yield from self._output.finish()
+        yield from self._logged.finish()
 
     def close(self) -> None:
         """End the command and everything that it started."""
@@ -107,26 +117,7 @@ class CommandOutput:
 
     def _new(self, data: bytes) -> Iterator[Chunk]:
         """Yield the whole lines that were not there before the command was started again."""
-        looking = self._resuming.looking
-        if not data and not looking:
-            return
-        new = self._resuming.feed(data, self._clock())
-        if new is None:
-            return
-        if looking and self._resuming.known:
-            self._cutter.rest = b""  # half a line of before comes again
-        elif looking:
-            new = self._after_the_end(new)
-        yield from self._handed(self._cutter.feed(new))
-
-    def _after_the_end(self, new: bytes) -> bytes:
-        """Return another output, behind the end of the half line that the one before left."""
-        return b"\n" + new if self._cutter.rest else new
-
-    def _handed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        for chunk in chunks:
-            self._resuming.saw(chunk.data)
-            yield chunk
+        return self._output.feed(data, self._clock())
 
     def _started(self) -> bool:
         """Start the command if it is time for it; tell whether it runs."""
@@ -148,8 +139,9 @@ class CommandOutput:
             self._tell(f"{self._words[0]}: {reason.lower()}; see that it is installed and in PATH")
             self._rest()
             return False
-        self._began, self._errors = self._clock(), b""
-        self._resuming.again(self._began)
+        self._began, self._errors, self._logs = self._clock(), b"", False
+        self._output.again(self._began)
+        self._logged.again(self._began)
         return True
 
     def _readable(self, process: subprocess.Popen[bytes]) -> list[object] | None:
@@ -162,12 +154,16 @@ class CommandOutput:
             if not self._wait or self._stopped():
                 return None
 
-    def _take_errors(self, process: subprocess.Popen[bytes]) -> None:
-        """Keep the newest words of the command's standard error."""
+    def _take_errors(self, process: subprocess.Popen[bytes]) -> Iterator[Chunk]:
+        """Keep the newest words of the command's standard error; yield lines of a log there."""
         assert process.stderr is not None
         data = os.read(process.stderr.fileno(), BLOCK)
         if not data:
             process.stderr.close()
+        if self._logs or _OF_A_LOG.search(data):
+            self._logs = True
+            yield from self._logged.feed(data, self._clock())
+            return
         self._errors = (self._errors + data)[-BLOCK:]
         line = self._last_error()
         if line:
@@ -181,14 +177,14 @@ class CommandOutput:
 
     def _end(self, process: subprocess.Popen[bytes]) -> Iterator[Chunk]:
         """Take note that the command has ended; it is started again later, unless read once."""
-        if self._wait:
-            yield from self._cutter.finish()
-        elif self._resuming.looking and not self._resuming.same:
-            new = self._after_the_end(self._resuming.give_up())
-            yield from self._handed(self._cutter.feed(new))
         errors = process.stderr
         while errors is not None and not errors.closed and select.select([errors], [], [], 0)[0]:
-            self._take_errors(process)
+            yield from self._take_errors(process)
+        if self._wait:
+            yield from self.finish()
+        else:
+            yield from self._output.end()
+            yield from self._logged.end()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(
                 _TERM_SECONDS

@@ -6,6 +6,10 @@ The newest lines seen are looked for in the new output; what stands before them 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from vllm_watch.sources.chunks import Chunk, LineCutter
+
 MARK_BYTES = 1024
 """How much of the newest whole lines is looked for: stats lines carry their time, so it is rare."""
 HEAD_BYTES = 1024
@@ -78,3 +82,49 @@ class Resuming:
         held, self._held, self.known = self._held or b"", None, False
         self._head = self._mark = b""
         return held
+
+
+class RepeatedLines:
+    """The whole lines of one output, each once, also when the output begins again."""
+
+    def __init__(self, number: int) -> None:
+        """Begin; `number` tells the outputs of one command apart."""
+        self._cutter = LineCutter((0, number))
+        self._resuming = Resuming()
+
+    def again(self, time: float) -> None:
+        """The output begins again, at `time` of a clock that only grows."""
+        self._resuming.again(time)
+
+    def feed(self, data: bytes, time: float) -> Iterator[Chunk]:
+        """Yield the whole lines that were not there before the output began again."""
+        looking = self._resuming.looking
+        if not data and not looking:
+            return
+        new = self._resuming.feed(data, time)
+        if new is None:
+            return
+        if looking and self._resuming.known:
+            self._cutter.rest = b""  # half a line of before comes again
+        elif looking:
+            new = self._after_the_end(new)
+        yield from self._handed(self._cutter.feed(new))
+
+    def end(self) -> Iterator[Chunk]:
+        """Yield what was held back of another output than before: it has ended."""
+        if self._resuming.looking and not self._resuming.same:
+            new = self._after_the_end(self._resuming.give_up())
+            yield from self._handed(self._cutter.feed(new))
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yield a last line that lacks its newline."""
+        return self._cutter.finish()
+
+    def _after_the_end(self, new: bytes) -> bytes:
+        """Return another output, behind the end of the half line that the one before left."""
+        return b"\n" + new if self._cutter.rest else new
+
+    def _handed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            self._resuming.saw(chunk.data)
+            yield chunk
