@@ -225,11 +225,16 @@ def test_a_folder_that_cannot_be_made(logs: Path, tmp_path: Path, capsys: Output
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
+    import dask
     import dask.distributed
 
-    with dask.distributed.LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as made:
+    once = {"distributed.scheduler.allowed-failures": 0}  # a worker that dies is not tried again
+    with (
+        dask.config.set(once),
+        dask.distributed.LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as made,
+    ):
         yield made.scheduler_address
 
 

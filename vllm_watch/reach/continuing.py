@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vllm_watch import __version__
 from vllm_watch.config import Settings
-from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.records import Batch
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reach.archivefiles import Row, runs_of, sample_files
