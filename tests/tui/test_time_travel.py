@@ -12,6 +12,7 @@ from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.charts.panel import plot_place
 from vllm_watch.tui.messages import time_at
 from vllm_watch.tui.widgets.columns import columns_for, ribbon_place
+from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import Glance, film_cells
 from vllm_watch.tui.widgets.hero import Hero
@@ -82,7 +83,11 @@ async def test_a_span_that_is_marked_fills_the_charts() -> None:
         start, stop = app.timeline.window()
         assert abs(start - at("08:50:31")) < 4
         assert abs(stop - at("08:51:11")) < 4
-        assert app.timeline.fitted is False
+        assert app.timeline.paused, "a film would run out of it"
+        await until(pilot, lambda: "SPAN" in shown(app, EventList))
+        await pilot.press("escape")
+        await until(pilot, lambda: "SPAN" not in shown(app, EventList))
+        assert app.timeline.fitted
 
 
 async def test_a_click_on_a_ribbon_chooses_server_and_moment() -> None:

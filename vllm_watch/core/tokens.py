@@ -65,13 +65,15 @@ def run_tokens(run: Run) -> dict[int, Tokens]:
 
 def generated_between(run: Run, begin: float, end: float) -> float:
     """Return the tokens generated in (begin, end]; a point counts where its last sample stands."""
-    total = 0.0
-    for engine in run.engines:
-        series = run.series[engine]
-        first = max(0, series.span(begin, end)[0] - 1)
-        steps = token_steps(series, "generation_tps", first)
-        total += sum(made for time, made in steps if begin < time <= end)
-    return total
+    series = (run.series[engine] for engine in run.engines)
+    return sum((tokens_between(each, "generation_tps", begin, end) for each in series), start=0.0)
+
+
+def tokens_between(series: Series, metric: str, begin: float, end: float) -> float:
+    """Return the tokens of one engine in (begin, end] by the rate `metric`."""
+    first = max(0, series.span(begin, end)[0] - 1)
+    steps = token_steps(series, metric, first)
+    return sum(made for time, made in steps if begin < time <= end)
 
 
 def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> float | None:

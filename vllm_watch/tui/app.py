@@ -64,7 +64,7 @@ class VllmWatch(App[int]):
         self.monitor = Monitor(settings, bounded=not replay)
         self.timeline = Timeline(wall, speed=settings.replay.speed if replay else None)
         self.timeline.loop = settings.replay.loop
-        self.timeline.span = settings.screen.window_minutes * 60.0
+        self.timeline.span = self.timeline.widest = settings.screen.window_minutes * 60.0
         shown = settings.time.display_tz
         self._tz = parse_zone(shown) if shown else datetime.now(UTC).astimezone().tzinfo or UTC
         self.silences = Silences(wall)

@@ -83,6 +83,8 @@ class ScreenView:
     """True where the selected server has errors to be read."""
     story: Story | None = None
     """The start-up of the selected server, where it has no stats line: charts would be empty."""
+    marked: Facts = ()
+    """Figures of the stretch of time that was marked."""
     film: float | None = None
     """How far a replay is, 0 to 1; None live."""
 

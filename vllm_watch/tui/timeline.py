@@ -51,9 +51,13 @@ class Timeline:
         self._anchor: tuple[float, float] | None = None
         self.saved_end: float | None = None
         """Where logs end that all are saved ones: a live screen opens there."""
-        self.span: float | None = 900.0
+        self.widest = 900.0
+        """Seconds that a window shows at most while it fits itself."""
+        self.span: float | None = self.widest
         self.fitted = True
         """True while the window fits itself to what there is."""
+        self.marked: tuple[float, float] | None = None
+        """The stretch that was marked, whose figures are shown; None for none."""
         self.cursor: float | None = None
         """The moment that is read off the charts, None for none."""
         self._reached = -math.inf
@@ -153,9 +157,16 @@ class Timeline:
         self.cursor = min(end, max(start, at + (end - start) * share))
 
     def show_span(self, start: float, end: float) -> None:
-        """Show just this stretch of time."""
+        """Hold the moment at the end of a stretch of time, and show just that."""
+        self.marked = start, end
         self.span, self.fitted = max(MIN_SPAN, end - start), False
+        if not self.paused:
+            self.toggle_pause()
         self.seek(end)
+
+    def unmark(self) -> None:
+        """Forget the stretch that was marked; the window fits itself again."""
+        self.marked, self.fitted, self.span = None, True, self.widest
 
     def to_end(self) -> None:
         """Show the present, or the end of a replay."""
@@ -176,6 +187,7 @@ class Timeline:
 
         Unsaid, these are the window's; a chart of a young server shows less than that.
         """
+        self.marked = None
         span = self.fitted_span()
         if shown is not None and self.fitted and span is not None:
             span = min(span, shown)

@@ -27,6 +27,7 @@ from vllm_watch.tui.pictures import Pictures, stepped
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
 from vllm_watch.tui.rows import Row, engine_rows, make_row
 from vllm_watch.tui.screenview import Choices, Problem, ScreenView
+from vllm_watch.tui.spanfacts import span_facts
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.story import Story, story_of
 from vllm_watch.tui.timeline import Timeline
@@ -65,6 +66,7 @@ class ViewMaker:
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[object, tuple[EventLine, ...]] = ((), ())
         self._drawn: dict[object, object] = {}
+        self._span: tuple[object, Facts] = ((), ())
         self._about: tuple[object, _About] = ((), ((), False, None))
 
     def make(
@@ -118,8 +120,21 @@ class ViewMaker:
             _reading(monitor, live=timeline.mode == "live"),
             errors,
             story,
+            self._marked(rows[selected], timeline) if rows else (),
             timeline.film(),
         )
+
+    def _marked(self, row: Row, timeline: Timeline) -> Facts:
+        """Return the figures of the stretch that was marked, of a row's server or engine."""
+        if timeline.marked is None:
+            return ()
+        server = self._monitor.store.servers[row.source]
+        key = (row.source, row.engine, timeline.marked, server.revision)
+        if key != self._span[0]:
+            settings = self._monitor.settings
+            facts = span_facts(server, row.engine, timeline.marked, settings, self._tz)
+            self._span = key, facts
+        return self._span[1]
 
     def _shown(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
         """Return the rows that were asked for in their order, engines below their server."""

@@ -29,11 +29,11 @@ ROLES = {
     "warning": "warning",
     "critical": "critical",
     "dead": "dead",
-    "over": "faint",
-    "nothing": "faint",
+    "over": "rule",
+    "nothing": "rule",
 }
 """What a server was to the role of its colour."""
-_SIGNS = {"starting": "⋅", "dead": "·", "over": " ", "nothing": " ", "silent": " ", "idle": "▁"}
+_SIGNS = {"starting": "⋅", "dead": "·", "over": "─", "nothing": "─", "silent": " ", "idle": "▁"}
 """Where nothing is generated the sign tells what it was, without a colour too."""
 HIGHEST = 7
 """Eighths of a row: rows below each other stay apart."""

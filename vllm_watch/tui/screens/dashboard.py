@@ -163,7 +163,7 @@ class Dashboard(TimeKeys, Openers):
             self._monitor.store.looked,
             round(moment, 0 if timeline.mode == "live" else 2),
             timeline.window(),
-            timeline.cursor,
+            (timeline.cursor, timeline.marked),
             (timeline.fitted, timeline.label()),
             self._choices,
             self._page,
@@ -342,6 +342,9 @@ class Dashboard(TimeKeys, Openers):
             self.action_findings()
         elif self.query_one("#goto", Input).display:
             self._leave("#goto")
+        elif self._timeline.marked is not None:
+            self._timeline.unmark()
+            self.draw()
         elif self._timeline.cursor is not None:
             self._timeline.cursor = None
             self.draw()

@@ -177,16 +177,19 @@ def header(
 
 
 def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
-    """Return round clock times, each beginning above the cell of its time."""
+    """Return round clock times, each beside a tick above the cell of its time."""
     cells = [" "] * width
     start, end = window
     free = 0
     for tick in clock_ticks(start, end, max(width // 2, min(width, 24)), tz):
         place = int((tick.time - start) / (end - start) * width)
-        if place < free or place + len(tick.label) + 1 > width:
-            continue
-        cells[place : place + len(tick.label) + 1] = f"╷{tick.label}"
-        free = place + len(tick.label) + 2
+        size = len(tick.label) + 1
+        begin, text = place, f"╷{tick.label}"
+        if place + size > width:  # at the right edge the time stands before its tick
+            begin, text = place + 1 - size, f"{tick.label}╷"
+        if begin >= free and place < width:
+            cells[begin : begin + size] = text
+            free = begin + size + 1
     return "".join(cells)
 
 

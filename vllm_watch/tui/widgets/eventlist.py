@@ -8,24 +8,34 @@ from rich.text import Text
 
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.card import labelled
 from vllm_watch.tui.widgets.pane import Framed
 from vllm_watch.tui.wording import wrapped
+
+
+def span_lines(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
+    """Return the figures of the stretch that was marked, and a blank line behind them."""
+    groups = (labelled(label, facts, width, palette) for label, facts in view.marked)
+    lines = [line for group in groups for line in group]
+    return [*lines, Text("")] if lines else []
 
 
 class EventList(Framed):
     """Start-up phases, errors, alerts, deaths, with their times."""
 
     TITLE = "Events"
+    """While a stretch of time is marked, its figures stand above them."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when there is an event more."""
-        return id(view.events), view.tz
+        return id(view.events), view.tz, view.marked
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the newest events that fit."""
-        lines: list[Text] = []
+        lines = span_lines(view, width, palette)
+        height -= len(lines)
         free = max(0, height - len(view.events))
         for event in view.events[:height]:
             line = Text(f" {'~' if event.about else ''}{clock(event.time, view.tz)} ")

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from rich.cells import cell_len
 from rich.text import Text
 
+from vllm_watch.tui.layout import LARGE
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.verdict import Verdict, verdict_of
 from vllm_watch.tui.widgets.pane import Pane
@@ -20,16 +21,31 @@ class VerdictLine(Pane):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when the verdict is another one."""
-        return verdict_of(view)
+        return verdict_of(view), view.marked
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
         verdict = verdict_of(view)
+        if view.marked and width < LARGE:
+            return [span_text(view, width, palette)]
         if verdict is None:
             return []
         return [verdict_text(verdict, width, palette)]
+
+
+def span_text(view: ScreenView, width: int, palette: dict[str, str]) -> Text:
+    """Return the figures of a marked stretch in one line: there is no room for a pane of them."""
+    facts = [fact for _, facts in view.marked for fact in facts]
+    line = Text(f" {facts[0]}", style=f"bold {palette['cursor']}", end="")
+    for fact in facts[1:]:
+        if line.cell_len + cell_len(fact) + 3 < width:
+            line.append(" · ", style=palette["faint"])
+            line.append(fact, style="not bold")
+    line.append(" " * max(0, width - line.cell_len))
+    line.stylize(f"on {palette['select']}")
+    return line
 
 
 def verdict_text(verdict: Verdict, width: int, palette: dict[str, str]) -> Text:
