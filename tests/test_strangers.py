@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from scripts.strangers import PAGE, expected, page, results
+from pathlib import Path
+
+from scripts.strangers import PAGE, excerpts, expected, page, results
+from tests.casefiles import load
 
 
 def test_the_page_is_made_from_the_data() -> None:
@@ -16,3 +19,13 @@ def test_every_log_has_both_verdicts() -> None:
 def test_a_third_of_the_logs_is_healthy() -> None:
     healthy = [one for one in expected().values() if one.get("worst") in ("note", "warning")]
     assert len(healthy) >= len(expected()) / 3
+
+
+def test_each_excerpt_has_a_case_that_asks_for_its_rule() -> None:
+    found = load(Path(__file__).parents[1] / "fixtures" / "cases")
+    cases = {one.table["name"]: one.table["expect"] for one in found}
+    for one in excerpts():
+        expect = cases[one["case"]]
+        wanted = [*expect.get("findings", ()), *expect.get("firing", ()), *expect.get("says", ())]
+        unwanted = [*expect.get("findings_lack", ()), *expect.get("firing_lack", ())]
+        assert one["rule"] in (wanted if one["fires"] else unwanted), one
