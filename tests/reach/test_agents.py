@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -111,6 +112,8 @@ def test_configuration_errors_and_comparison() -> None:
         ("samples", {"server": DEAD, "metric": "speed"}, "no metric 'speed'"),
         ("samples", {"server": DEAD, "metric": "running", "since": "soon"}, "'soon' is no time"),
         ("samples", {"server": DEAD, "metric": "running", "step": 0}, "must be seconds above 0"),
+        ("samples", {"server": DEAD, "metric": "running", "step": "NaN"}, "finite number"),
+        ("wait_ready", {"server": "nobody", "timeout": "NaN"}, "finite number"),
         ("diagnose", {}, "server"),
         ("nothing", {}, "nothing"),
     ],
@@ -179,6 +182,37 @@ def test_the_command_over_standard_input_and_output() -> None:
     }  # fmt: skip
     assert states[DEAD] == "dead"
     assert len(states) == 4
+
+
+@pytest.mark.slow
+def test_garbage_is_passed_over_and_the_next_question_answered() -> None:
+    call = {"name": "diagnose", "arguments": {"server": "nobody"}}
+    client = {"protocolVersion": "2025-06-18", "capabilities": {},
+              "clientInfo": {"name": "test", "version": "1"}}  # fmt: skip
+    questions = (
+        b'garbage\n{"a": 1}\n[]\n\xff\xfe\x00\n',
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}).encode(),
+        b'\n{"jsonrpc": "2.0", "method": "notifications/initialized"}\n',
+        json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}).encode(),
+    )
+    words = [sys.executable, "-m", "vllm_watch", "mcp", str(log_of("h100_optimised"))]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stderr is not None
+        server.stdin.write(b"".join(questions) + b"\n")
+        server.stdin.flush()
+        told = {}
+        while 2 not in told:  # ends at the end of the output at the latest
+            answer = json.loads(server.stdout.readline())
+            told[answer["id"]] = answer
+        server.stdin.close()
+        assert server.wait(30) == 0
+        assert server.stderr.read() == b""
+    assert told[2]["result"]["isError"] is True
+    assert "no server 'nobody'" in told[2]["result"]["content"][0]["text"]
 
 
 def test_standard_input_is_the_clients(capsys: Output) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import socket
 import threading
 import time
 import urllib.request
@@ -15,10 +18,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests import serverlog as log
 from tests.logs import formats, log_of
 from vllm_watch.cli import main
+from vllm_watch.cli.exporter_command import _write
 from vllm_watch.cli.listening import listen_address
 from vllm_watch.config import Settings
 from vllm_watch.core.records import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.reach import exporting
 from vllm_watch.reach.exporting import Exporter
 from vllm_watch.reports.following import FollowedServers
 
@@ -155,3 +160,64 @@ def test_a_public_address_is_warned_of(capsys: Output) -> None:
     assert "anybody who reaches this address" in capsys.readouterr().err
     assert listen_address("[::1]:9835") == ("::1", 9835)
     assert capsys.readouterr().err == ""
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(capsys: Output) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["exporter", str(log_of("h100_optimised")), "--listen", address]) == 1
+    assert capsys.readouterr().err == (
+        f"vllm-watch: --listen {address}: address already in use; choose another port\n"
+    )
+
+
+def test_a_scraper_that_hangs_holds_up_no_other(followed: type[Followed]) -> None:
+    one = followed(log_of("h100_optimised"))
+    one.look()
+    httpd = one.exporter.serve("127.0.0.1", 0)
+    place = ("127.0.0.1", httpd.server_port)
+    try:
+        with socket.create_connection(place) as hangs, socket.create_connection(place) as mumbles:
+            hangs.sendall(b"GET /metrics HT")  # and says no more
+            mumbles.sendall(b"\0\xff garbage\r\n\r\n")
+            with urllib.request.urlopen(f"http://{place[0]}:{place[1]}", timeout=10) as answer:
+                assert page_of(answer.read().decode())["vllm:request_success_total", "", ""] == 2692
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def test_two_exporters_on_one_text_file(tmp_path: Path, capsys: Output) -> None:
+    log, target = str(log_of("h100_optimised")), tmp_path / "vllm.prom"
+    with (tmp_path / ".vllm.prom.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert main(["exporter", log, "--textfile", str(target)]) == 1
+    assert capsys.readouterr().err == (
+        f"vllm-watch: --textfile {target}: another exporter writes it; "
+        "give each a file of its own\n"
+    )
+
+
+@pytest.mark.parametrize(("name", "why"), [("", "is a directory"), ("no/x.prom", "no such file")])
+def test_a_text_file_that_cannot_be_written(
+    name: str, why: str, tmp_path: Path, capsys: Output
+) -> None:
+    target = tmp_path / name
+    assert main(["exporter", str(log_of("h100_optimised")), "--textfile", str(target)]) == 1
+    assert capsys.readouterr().err.startswith(f"vllm-watch: --textfile {target}: {why}")
+
+
+def test_a_text_file_on_a_full_disk_is_told_and_tried_again(
+    tmp_path: Path, followed: type[Followed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, target = followed(log_of("h100_optimised")), tmp_path / "vllm.prom"
+    one.look()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "write_to_textfile", full)
+        assert _write(one.exporter, target) == f"--textfile {target}: no space left on device"
+    assert _write(one.exporter, target) == ""
+    assert target.exists()

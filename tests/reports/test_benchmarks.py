@@ -73,7 +73,9 @@ def test_what_guidellm_saves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "{}", "[1, 2]", '{"benchmarks": []}', '{"benchmarks": [3]}', '{"date": 1}',
-     json.dumps(vllm_result(duration="long")), json.dumps(vllm_result(date="yesterday")), "\0"],
+     json.dumps(vllm_result(duration="long")), json.dumps(vllm_result(date="yesterday")), "\0", json.dumps(vllm_result(duration=1e300)),
+     json.dumps(vllm_result(duration=-5)), json.dumps(vllm_result(date="00011123-085730")),
+     '{"benchmarks": [{"start_time": 1e300, "end_time": 1e300, "metrics": {}}]}'],
 )  # fmt: skip
 def test_a_foreign_file_is_named(text: str, tmp_path: Path, capsys: Output) -> None:
     path = tmp_path / "x.json"
@@ -131,3 +133,20 @@ def test_on_the_charts(tmp_path: Path) -> None:
     spec = chart_spec(monitor, server, None, (at("08:50:00"), at("08:58:00")), CHART_NAMES[0])
     zone = spec.zones[-1]
     assert (zone.begin, zone.end, zone.label) == (at("08:56:40"), at("08:57:30"), "bench")
+
+
+def test_what_ran_at_another_time_or_against_another_model_is_told(
+    tmp_path: Path, capsys: Output
+) -> None:
+    log = str(log_of("h100_optimised"))
+    early = saved(tmp_path, vllm_result(date="20240101-120000"), "early.json")
+    other = saved(tmp_path, vllm_result(model_id="meta/Llama-3-8B"), "other.json")
+    fits = saved(tmp_path, vllm_result(), "fits.json")
+    page = tmp_path / "page.html"
+    words = ["--mark", str(early), "--mark", str(other), "--mark", str(fits)]
+    assert main(["report", log, "-o", str(page), *words]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "vllm-watch: --mark early: no log covers its time, 2024-01-01 11:59 – 2024-01-01 12:00; "
+        "see its date",
+        "vllm-watch: --mark other: is of meta/Llama-3-8B, the logs are of Random-Qwen3-1.7B",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vllm_watch.beside.poller import Poller
     from vllm_watch.core.benchmark import Benchmark
     from vllm_watch.core.moments import TimeText
+    from vllm_watch.reports.reading import Reading
 
 
 def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
@@ -112,6 +114,15 @@ def benchmarks_of(arguments: argparse.Namespace) -> tuple[Benchmark, ...]:
         return tuple(one for name in arguments.marks for one in load_benchmarks(Path(name)))
     except BenchmarkError as error:
         raise CommandError(str(error)) from None
+
+
+def say_left_over(benchmarks: Sequence[Benchmark], reading: Reading) -> None:
+    """Say which benchmarks ran at another time, or against another model."""
+    if benchmarks:
+        from vllm_watch.reports.benchmarks import left_over
+
+        for line in left_over(benchmarks, reading.servers):
+            say(line)
 
 
 def require_logs(patterns: list[str], found: Found) -> None:

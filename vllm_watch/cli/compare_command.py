@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
-from vllm_watch.cli.common import benchmarks_of, require_logs, settings_of
+from vllm_watch.cli.common import benchmarks_of, require_logs, say_left_over, settings_of
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     benchmarks = benchmarks_of(arguments)
     reading = read_logs([baseline, *arguments.candidates], settings)
     reading.monitor.store.benchmarks = benchmarks
+    say_left_over(benchmarks, reading)
     from vllm_watch.reports.comparison import compare
     from vllm_watch.reports.comparisonjson import comparison_json
     from vllm_watch.reports.comparisontext import comparison_markdown, comparison_text

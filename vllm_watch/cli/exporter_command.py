@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
+import fcntl
+import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     stop = threading.Event()
     textfile = Path(arguments.textfile) if arguments.textfile else None
     httpd = None
+    held = contextlib.ExitStack()
     try:
-        if textfile is None:
+        if textfile is not None:
+            held.enter_context(_alone(textfile))
+        else:
             address, port = listen_address(arguments.listen)
             try:
                 httpd = exporter.serve(address, port)
@@ -47,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     finally:
         stop.set()
+        held.close()
         ingest.close()
         if httpd is not None:
             httpd.shutdown()
@@ -58,13 +67,52 @@ def _export(
     ingest: Ingest, exporter: Exporter, stop: threading.Event, textfile: Path | None
 ) -> None:
     """Feed the exporter with what arrives; write the text file from time to time."""
-    written = -TEXTFILE_SECONDS
+    written, trouble = -TEXTFILE_SECONDS, ""
     for item in ingest.follow(stop):
         exporter.feed(item, ingest.found.logs, time.time())
         due = time.monotonic() - written >= TEXTFILE_SECONDS
         if textfile is not None and due and isinstance(item, Looked) and item.caught_up:
-            exporter.write(textfile)
+            before, trouble = trouble, _write(exporter, textfile)
             written = time.monotonic()
+            if trouble and trouble != before:
+                say(f"{trouble}; it is tried again every {TEXTFILE_SECONDS:.0f} s")
+
+
+def _write(exporter: Exporter, textfile: Path) -> str:
+    """Write the text file; return why that failed, or nothing: a full disk may be emptied."""
+    try:
+        exporter.write(textfile)
+    except OSError as error:
+        return f"--textfile {textfile}: {(error.strerror or str(error)).lower()}"
+    return ""
+
+
+@contextlib.contextmanager
+def _alone(textfile: Path) -> Iterator[None]:
+    """Hold a text file: two exporters would replace each other's page, and counters go back.
+
+    Raises:
+        CommandError: another one holds it, or nothing can be written there.
+    """
+    lock = textfile.with_name(f".{textfile.name}.lock")
+    try:
+        if textfile.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        file = lock.open("w")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        text = f"--textfile {textfile}: {why}; name a file in a folder that can be written"
+        raise CommandError(text, FAILED) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"--textfile {textfile}: another exporter writes it; give each a file of its own"
+            raise CommandError(text, FAILED) from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _classes() -> tuple[type[Exporter], type]:

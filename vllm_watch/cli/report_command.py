@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vllm_watch.cli.common import benchmarks_of, formats, settings_of
+from vllm_watch.cli.common import benchmarks_of, formats, say_left_over, settings_of
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.cli.writing import text_aside
@@ -20,6 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     benchmarks = benchmarks_of(arguments)
     reading = read_logs(arguments.paths, settings)
     reading.monitor.store.benchmarks = benchmarks
+    say_left_over(benchmarks, reading)
     from vllm_watch.reports.htmlreport import page_of
 
     with text_aside(target) as file:  # before drawing: a folder that is not there is said at once

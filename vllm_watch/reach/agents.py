@@ -38,8 +38,11 @@ Metric = Annotated[
         "step_time_s, steps_per_second, tokens_per_step"
     ),
 ]
-Step = Annotated[float | None, Field(description="seconds between two points; means over them")]
-Timeout = Annotated[float, Field(description="seconds, 600 at most")]
+Step = Annotated[
+    float | None,
+    Field(description="seconds between two points; means over them", allow_inf_nan=False),
+]
+Timeout = Annotated[float, Field(description="seconds, 600 at most", allow_inf_nan=False)]
 
 
 class Tools:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ RUNS, SAMPLES, LOGS = "runs", "samples", "logs"
 ASIDE = ".aside"
 """Folder in which files are written before they take their place."""
 
+_ERRNO = re.compile(r"\[errno (\d{1,3})\]", re.IGNORECASE)
+
 Row = dict[str, Any]
 
 
@@ -32,7 +35,8 @@ class ArchiveError(Exception):
 
 def cannot_write(folder: Path, error: OSError) -> ArchiveError:
     """Return what is said of an archive that cannot be written."""
-    why = (error.strerror or str(error)).lower()
+    told = _ERRNO.search(str(error))  # pyarrow wraps its own words around the system's
+    why = (os.strerror(int(told.group(1))) if told else error.strerror or str(error)).lower()
     hint = "make room or choose another -o, and call again: what is archived stays"
     return ArchiveError(f"{folder}: {why}; {hint}")
 

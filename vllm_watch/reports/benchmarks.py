@@ -17,6 +17,7 @@ from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, times_between
 from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server
 
 _DATE = "%Y%m%d-%H%M%S"
 _VLLM = {
@@ -42,6 +43,12 @@ _GUIDELLM = {
     "request_mean_s": ("request_latency", "mean", 1.0),
 }
 """Our name to GuideLLM's metric and figure of its successful requests."""
+
+
+_LONGEST_SECONDS = 366 * 86_400.0
+"""A benchmark does not last for more than a year."""
+_YEARS = range(2000, 2100)
+"""Years in which a benchmark may have ended; vLLM is from 2023, clocks may be wrong."""
 
 
 class BenchmarkError(Exception):
@@ -89,14 +96,34 @@ def benchmarks_of(
     spans = []
     for benchmark in benchmarks:
         begin, end = benchmark.span(tz)
-        first, last = run.first_stamp, run.newest_stamp
-        if not benchmark.is_of(model) or first is None or last is None:
-            continue
-        if end <= first or begin >= last:
+        if not benchmark.is_of(model) or not _covers(run, begin, end):
             continue
         times, _ = times_between(run, evidence_of(run), begin, end, gate)
         spans.append(BenchmarkSpan(benchmark, begin, end, _means(run, begin, end), times))
     return tuple(spans)
+
+
+def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Iterator[str]:
+    """Yield a line about each benchmark that ran against none of these servers, and why."""
+    listed = list(servers)
+    for benchmark in benchmarks:
+        models = [server.known.model for server in listed]
+        fitting = [one for one in listed if benchmark.is_of(one.known.model)]
+        if not fitting:
+            known = ", ".join(sorted({model for model in models if model}))
+            yield f"--mark {benchmark.name}: is of {benchmark.model}, the logs are of {known}"
+            continue
+        if any(_covers(run, *benchmark.span(one.tz)) for one in fitting for run in one.runs):
+            continue
+        begin, end = benchmark.span(fitting[0].tz)
+        told = (datetime.fromtimestamp(moment, fitting[0].tz) for moment in (begin, end))
+        since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in told)
+        yield f"--mark {benchmark.name}: no log covers its time, {since} – {until}; see its date"
+
+
+def _covers(run: Run, begin: float, end: float) -> bool:
+    first, last = run.first_stamp, run.newest_stamp
+    return first is not None and last is not None and begin < last and end > first
 
 
 def _means(run: Run, begin: float, end: float) -> dict[str, float]:
@@ -147,6 +174,8 @@ def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
         return None
     if seconds is None or "request_throughput" not in document:
         return None
+    if not 0 <= seconds <= _LONGEST_SECONDS or end.year not in _YEARS:
+        return None
     figures = {}
     for name, (theirs, scale) in _VLLM.items():
         value = _number(document.get(theirs))
@@ -160,7 +189,9 @@ def _guidellm(one: Any, name: str, report: Mapping[str, Any]) -> Benchmark | Non
     if not isinstance(one, dict) or not isinstance(one.get("metrics"), dict):
         return None
     begin, end = _number(one.get("start_time")), _number(one.get("end_time"))
-    if begin is None or end is None or end < begin:
+    if begin is None or end is None or not 0 <= end - begin <= _LONGEST_SECONDS:
+        return None
+    if not 0 <= end < 4e9:  # it is read as a moment
         return None
     figures = {}
     for ours, (metric, figure, scale) in _GUIDELLM.items():
