@@ -14,7 +14,8 @@ from vllm_watch.cli import main
 from vllm_watch.config import Settings
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.reports.benchmarks import BenchmarkError, load_benchmarks
-from vllm_watch.tui.chartspecs import CHART_NAMES, chart_spec
+from vllm_watch.tui.chartspecs import chart_spec
+from vllm_watch.tui.charttable import CHART_NAMES
 
 Output = pytest.CaptureFixture[str]
 

@@ -205,6 +205,14 @@ def test_clock_ticks_are_round_and_have_room(
     assert [tick.label for tick in ticks] == labels
 
 
+def test_where_a_new_day_begins_its_date_stands() -> None:
+    evening = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
+    labels = [tick.label for tick in clock_ticks(evening, evening + 4 * 3600, 60, UTC)]
+    assert labels == ["22:00", "23:00", "Nov 24", "01:00", "02:00"]
+    midnight = datetime(2026, 11, 24, tzinfo=UTC).timestamp()
+    assert clock_ticks(midnight, midnight + 4 * 3600, 60, UTC)[0].label == "00:00"
+
+
 def test_clock_ticks_follow_the_zone_and_its_changes() -> None:
     kolkata = clock_ticks(START, START + 7200, 60, ZoneInfo("Asia/Kolkata"))
     assert [tick.label for tick in kolkata] == [

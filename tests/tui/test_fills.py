@@ -88,16 +88,28 @@ def test_what_hangs_grows_downwards() -> None:
 
 def test_waiting_stands_on_running() -> None:
     canvas = Canvas(1, 4)
-    stack(Area(canvas, PALETTE, 0, 3, 4), flat(25.0), flat(75.0), 100.0, ("primary", "warning"))
+    series = [flat(25.0), flat(75.0)]
+    stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning"))
     top, *_, bottom = grounds(canvas, 0)
     assert (top, bottom) == (PALETTE["warning"].lower(), PALETTE["primary"].lower())
+
+
+def test_a_third_series_stands_on_the_second_also_where_that_is_zero() -> None:
+    canvas = Canvas(2, 4)
+    series = [flat(25.0, 50.0), flat(50.0, 0.0), flat(25.0, 50.0)]
+    stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning", "critical"))
+    first, second = grounds(canvas, 0), grounds(canvas, 1)
+    assert [first[0], first[3]] == [PALETTE[role].lower() for role in ("critical", "primary")]
+    assert second[0] == PALETTE["critical"].lower()
+    assert PALETTE["warning"].lower() not in second
 
 
 @pytest.mark.parametrize("shading", [PLAIN, MONO])
 def test_fills_are_told_apart_without_shades(shading: str) -> None:
     canvas = Canvas(1, 4)
     palette = {**PALETTE, "shading": shading}
-    stack(Area(canvas, palette, 0, 3, 4), flat(50.0), flat(50.0), 100.0, ("primary", "warning"))
+    series = [flat(50.0), flat(50.0)]
+    stack(Area(canvas, palette, 0, 3, 4), series, 100.0, ("primary", "warning"))
     assert cells(canvas) == (["▒", "▒", "█", "█"] if shading == MONO else ["█"] * 4)
 
 

@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from tests.logs import FIXTURES
 from tests.tui.screens import all_read, replay_app, until
+from vllm_watch.tui.widgets.bigchart import BigChart
 from vllm_watch.tui.widgets.drawnlines import ScrolledLines
 
 Compare = Callable[..., bool]
@@ -106,3 +107,12 @@ def test_server_page(snap_compare: Compare) -> None:
 def test_server_page_corner(snap_compare: Compare) -> None:
     """40×10: verdict, a ribbon of one row, the worst finding; nothing cut in mid-number."""
     assert compare(snap_compare, (40, 10), "08:51:35", ("enter",), proved)
+
+
+def test_chart_page(snap_compare: Compare) -> None:
+    """120×40: the KV cache of :8003 in red to the top, two findings below it, four figures."""
+
+    def shown(screen: Screen[Any]) -> bool:
+        return any("╭─ KV cache" in chart.text for chart in screen.query(BigChart))
+
+    assert compare(snap_compare, (120, 40), "08:51:35", ("z", "tab"), shown)

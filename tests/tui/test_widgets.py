@@ -17,7 +17,7 @@ from textual.geometry import Size
 from tests.logs import at, read
 from tests.tui.screens import SETTINGS, monitor_from, monitor_of, view_at
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.chartspecs import CHART_NAMES
+from vllm_watch.tui.charttable import CHART_NAMES
 from vllm_watch.tui.palette import THEME, roles_of
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.widgets import pane as pane_module

@@ -261,6 +261,20 @@ def arguments() -> tuple[str, ...]:
     return value
 
 
+def words(kind: str) -> tuple[str, ...]:
+    """A field for a list of words; empty: as it comes."""
+
+    def check(value: object) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError
+        if not all(isinstance(one, str) and one.strip() for one in value):
+            raise ValueError
+        return tuple(one.strip() for one in value)
+
+    value: tuple[str, ...] = _setting((), Kind(kind, check, _parse_arguments))
+    return value
+
+
 def optional_address() -> str | None:
     """A field for a web address that may stay unset."""
     value: str | None = _setting(None, ADDRESS)

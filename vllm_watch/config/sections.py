@@ -20,6 +20,7 @@ from vllm_watch.config.kinds import (
     positive,
     ratio,
     text,
+    words,
 )
 from vllm_watch.core.dataclass import dataclass
 
@@ -68,6 +69,9 @@ class ScreenSettings:
 
     theme: str = text("vllm-watch")
     """Name of the colour theme; `t` on the screen shows them all."""
+    charts: tuple[str, ...] = words("""a list of charts, such as ["throughput", "kv"]""")
+    """Charts that are shown, in this order. Empty: all that have something to show. The names are
+    in the command palette (ctrl+p), which also shows and hides each."""
     window_minutes: float = positive(15.0)
     """Minutes that the charts show at first."""
     refresh_seconds: float = positive(0.5)

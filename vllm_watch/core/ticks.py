@@ -122,15 +122,20 @@ def clock_ticks(start: float, end: float, columns: int, tz: tzinfo) -> tuple[Clo
             else:
                 continue
             if len(times) > len(best):
-                best = tuple(
-                    ClockTick(time, datetime.fromtimestamp(time, tz).strftime(layout))
-                    for time in times
-                )
+                best = tuple(ClockTick(time, _label(time, start, layout, tz)) for time in times)
             if len(best) >= LEAST_CLOCKS:
                 break
     except (ValueError, OverflowError, OSError):
         pass
     return best
+
+
+def _label(time: float, start: float, layout: str, tz: tzinfo) -> str:
+    """Return a clock time; where a new day begins inside of the window, its date."""
+    moment = datetime.fromtimestamp(time, tz)
+    midnight = not (moment.hour or moment.minute or moment.second)
+    dated = midnight and time > start and "%b" not in layout
+    return moment.strftime("%b %d" if dated else layout)
 
 
 def _clock_layout(span: float, step: int) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 
 from textual import events, on, work
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.screen import Screen
 from textual.theme import ThemeProvider
 from textual.worker import Worker, WorkerState, get_current_worker
 
@@ -23,6 +24,7 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.excerpt import Excerpt, excerpt
 from vllm_watch.tui.alerting import LOOK_SECONDS, Alerting
+from vllm_watch.tui.chartcommands import unknown_charts
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
 from vllm_watch.tui.palette import DAY_THEME, THEME
@@ -95,12 +97,21 @@ class VllmWatch(App[int]):
         self.push_screen(self._dashboard())
         if self.timeline.mode == "live":  # what a replay shows is long past
             self.set_interval(LOOK_SECONDS, self.alerting.look)
+        trouble = unknown_charts(self._settings.screen.charts)
+        if trouble:
+            self.notify(trouble, severity="warning", timeout=20, markup=False)
         self._read()
 
     async def on_event(self, event: events.Event) -> None:
         """Pass an event on, unless a key or the mouse comes while the app closes its screens."""
         if self.screen_stack or not isinstance(event, events.InputEvent):
             await super().on_event(event)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yield what the palette offers: Textual's commands, then those of the dashboard."""
+        yield from super().get_system_commands(screen)
+        if isinstance(screen, Dashboard):
+            yield from screen.commands()
 
     def search_themes(self) -> None:
         """Show the themes to choose from."""

@@ -175,14 +175,13 @@ def _apart(
 def http_line(
     server: Server, what: str, name: str, role: str, marker: str, window: tuple[float, float]
 ) -> Line:
-    """Return requests per second over time: `answered`, or `failed` with those refused."""
+    """Return requests per second over time: those `answered`, `refused` (4xx) or `failed` (5xx)."""
     times: list[float] = []
     values: list[float | None] = []
     for run in server.runs:
         for stretch in run.traffic.stretches(window[0] - 60.0, window[1], run.stamps()):
             times.append(min(stretch.end, window[1]))
-            errors = stretch.refused + stretch.failed
-            values.append(stretch.answered if what == "answered" else errors)
+            values.append(getattr(stretch, what))
     return Line(name, times, values, role, marker, SILENCE_CADENCES * max(10.0, server.run.cadence))
 
 

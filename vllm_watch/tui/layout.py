@@ -5,7 +5,7 @@ from __future__ import annotations
 from vllm_watch.core.dataclass import dataclass
 
 CHARTS = ("throughput", "kv", "requests", "pace", "prefix", "http")
-"""Charts in the order of their importance; the tab key turns to those that have no room."""
+"""Charts of an ordinary server, the most important ones first."""
 
 WIDE, WIDE_ROWS = 160, 36
 """From this size on three charts stand side by side, and the server's card below."""
@@ -54,11 +54,13 @@ def layout_for(
     full: bool = False,
     alone: bool = False,
     bare: bool = False,
+    charts: tuple[str, ...] = CHARTS,
 ) -> Layout:
     """Divide a screen of `width` × `height` for a fleet of `rows` rows.
 
     `full` gives the charts' room to the findings; `alone`: there is but one server; `bare`: the
-    charts of the selected one would be empty, its start-up takes their place.
+    charts of the selected one would be empty, its start-up takes their place. `charts` are those
+    that it has; the tab key turns to those that have no room.
     """
     strip = width < STRIP or height < STRIP_ROWS
     fleet = max(1, rows) + 1
@@ -67,7 +69,7 @@ def layout_for(
         beside = ("findings", "events") if width >= LARGE else ("findings",)
         return Layout(fleet, panes=beside, verdict=height >= JUDGED_ROWS, framed=not strip)
     if strip:
-        return _strip(width, height, fleet - 1, page)
+        return _strip(width, height, fleet - 1, page, charts)
     large = height >= LARGE_ROWS
     hero = HERO_ROWS if large else SMALL_HERO_ROWS
     fleet = hero if alone else min(fleet, max(5, height // 4))
@@ -83,31 +85,36 @@ def layout_for(
     framed = below >= 7
     if bare:
         return Layout(fleet, (), 1, below, panes, framed=framed, hero=alone, story=True)
-    pages = -(-len(CHARTS) // count)
-    shown = _turned(page, count)
+    shown, pages = _turned(page, count, charts)
+    across = min(across, len(shown))
     return Layout(fleet, shown, across, below, panes, framed=framed, hero=alone, pages=pages)
 
 
-def _turned(page: int, count: int) -> tuple[str, ...]:
-    """Return the charts of a page: `count` of them, those after the last one are the first."""
-    pages = -(-len(CHARTS) // count)
+def _turned(page: int, count: int, charts: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    """Return the charts of a page and the number of pages.
+
+    On the last page the first charts fill the room that would be left.
+    """
+    if len(charts) <= count:
+        return charts, 1
+    pages = -(-len(charts) // count)
     first = page % pages * count
-    return tuple(CHARTS[(first + offset) % len(CHARTS)] for offset in range(count))
+    return tuple(charts[(first + offset) % len(charts)] for offset in range(count)), pages
 
 
-def _strip(width: int, height: int, rows: int, page: int) -> Layout:
+def _strip(width: int, height: int, rows: int, page: int, charts: tuple[str, ...]) -> Layout:
     """Divide a strip: the fleet and the worst findings, charts one a page."""
     headed = int(width >= STRIP and height > 5)
-    page %= len(CHARTS) + 1
+    page %= len(charts) + 1
     verdict = height >= JUDGED_ROWS
     least = 6 if page else 2
     fleet = max(1, min(max(rows, 1) + headed, height - 2 - verdict - min(least, height // 2)))
-    shown = (CHARTS[page - 1],) if page else ()
+    shown = (charts[page - 1],) if page else ()
     return Layout(
         fleet,
         shown,
         panes=() if page else ("findings",),
         verdict=verdict,
         framed=False,
-        pages=len(CHARTS) + 1,
+        pages=len(charts) + 1,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.spec import ChartSpec
 from vllm_watch.tui.chartspecs import chart_spec
@@ -83,6 +84,15 @@ class Pictures:
         spec = self._keep(key, make)
         cursor = self._cursor_in(self.span)
         return spec if cursor is None else replace(spec, cursor=cursor - server.skew)
+
+    def asked(self) -> Asked | None:
+        """Return whose charts are shown over which time, None without a server."""
+        server = self._server(self.source)
+        if self.monitor is None or server is None:
+            return None
+        start, end = (at - server.skew for at in self.span)
+        until = self._until(self.span) - server.skew
+        return Asked(self.monitor, server, self.engine, start, end, until)
 
     def chart_key(self, name: str) -> tuple[object, ...]:
         """Return what tells a chart from that of another moment."""

@@ -85,6 +85,8 @@ class ScreenView:
     """The start-up of the selected server, where it has no stats line: charts would be empty."""
     marked: Facts = ()
     """Figures of the stretch of time that was marked."""
+    charts: tuple[str, ...] = ()
+    """Charts that have something to show of the selected server, as they were asked for."""
     film: float | None = None
     """How far a replay is, 0 to 1; None live."""
 
@@ -133,5 +135,7 @@ class Choices:
     filter: str = ""
     order: str = "name"
     """In which order the servers stand: a key of `ORDERS`."""
+    charts: tuple[str, ...] = ()
+    """Names of the charts that are wanted, in their order; empty: all that there are."""
     chosen: bool = False
     """True once the cursor was moved; until then it goes to the worst server."""

@@ -18,6 +18,7 @@ from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.longcontext import worst_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.tui.charttable import charts_of
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
@@ -96,7 +97,10 @@ class ViewMaker:
         )
         facts: Facts = ()
         errors, story = False, None
+        charts: tuple[str, ...] = ()
         if rows:
+            row = rows[selected]
+            charts = charts_of(monitor.store.servers[row.source], row.moment, choices.charts)
             pictures = self._pictures_of(rows[selected], pictures, timeline)
             facts, errors, story = self._about_row(rows[selected], moment, live, timeline.window())
         return ScreenView(
@@ -121,6 +125,7 @@ class ViewMaker:
             errors,
             story,
             self._marked(rows[selected], timeline) if rows else (),
+            charts,
             timeline.film(),
         )
 

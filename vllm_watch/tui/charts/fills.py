@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, replace
@@ -74,26 +75,28 @@ def fill(
 
 
 def stack(
-    area: Area,
-    lower: Sequence[Level | None],
-    upper: Sequence[Level | None],
-    top: float,
-    roles: tuple[str, str],
+    area: Area, series: Sequence[Sequence[Level | None]], top: float, roles: Sequence[str]
 ) -> None:
-    """Fill each column up to the lower series and the other one on top of it."""
+    """Fill each column with one series upon the other, the first one lowest."""
     inks = [area.palette.get(role, "") for role in roles]
-    sums = (a.mean + (b.mean if b else 0.0) for a, b in zip(lower, upper, strict=True) if a)
-    area = replace(area, highest=_highest(area, sums, top))
-    for column, (below, above) in enumerate(zip(lower, upper, strict=True)):
-        if below is None:
-            continue
-        first = eighths_of(below.mean, top, area.rows)
-        both = eighths_of(below.mean + (above.mean if above else 0.0), top, area.rows)
-        if both > first:
-            _column(area, column, both, inks[1], 1, foot=first)
-            _column(area, column, first, inks[0], 0, over=inks[1])
-        else:
-            _column(area, column, first, inks[0], 0)
+    columns = [_sums(levels) for levels in zip(*series, strict=True)]
+    area = replace(area, highest=_highest(area, (sums[-1] for sums in columns if sums), top))
+    for column, sums in enumerate(columns):
+        heads = [eighths_of(value, top, area.rows) for value in sums]
+        for index in range(len(heads) - 1, -1, -1):
+            foot = heads[index - 1] if index else 0
+            if index and heads[index] <= foot:
+                continue
+            above = next((n for n in range(index + 1, len(heads)) if heads[n] > heads[index]), None)
+            over = inks[above] if above is not None else ""
+            _column(area, column, heads[index], inks[index], min(index, 1), foot=foot, over=over)
+
+
+def _sums(levels: Sequence[Level | None]) -> list[float]:
+    """Return how high each series of a column reaches; nothing where the first is unknown."""
+    if levels[0] is None:
+        return []
+    return list(accumulate(level.mean if level else 0.0 for level in levels))
 
 
 def _highest(area: Area, values: Iterable[float], top: float) -> int:

@@ -247,8 +247,8 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
     top = _ends(plot.spec, plot.columns, tops)[0]
     area = plot.area(plot.rows - 1, plot.rows)
-    roles = plot.spec.lines[0].role, plot.spec.lines[1].role
-    stack(area, plot.levels(0), plot.levels(1), top, roles)
+    lines = plot.spec.lines
+    stack(area, [plot.levels(n) for n in range(len(lines))], top, [line.role for line in lines])
     _limits(plot, top)
     _scale(plot, top)
 

@@ -101,7 +101,7 @@ class ChartSpec:
     """Said in the middle of a chart without samples."""
     kind: str = "lines"
     """``lines``; ``area``: the first line filled; ``mirror``: the first stands, the second hangs,
-    each on a scale of its own; ``stack``: the second stands on the first."""
+    each on a scale of its own; ``stack``: each stands on the one before."""
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on an area has the colour of which role, ascending."""
     note: str = ""

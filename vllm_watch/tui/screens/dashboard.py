@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import tzinfo
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
 from textual.theme import Theme
@@ -18,7 +18,8 @@ from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import Excerpt
 from vllm_watch.tui.alerting import Alerting
-from vllm_watch.tui.chartspecs import CHART_NAMES
+from vllm_watch.tui.chartcommands import chart_commands, toggled
+from vllm_watch.tui.charttable import CHART_NAMES
 from vllm_watch.tui.layout import Layout, layout_for
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
@@ -81,7 +82,7 @@ class Dashboard(TimeKeys, Openers):
         self._tz = tz
         self._alerting = alerting
         self._silences = silences
-        self._choices = Choices()
+        self._choices = Choices(charts=monitor.settings.screen.charts)
         self._maker = ViewMaker(monitor, tz, job)
         self._alerts = {}
         self._opened: set[str] = set()
@@ -192,6 +193,12 @@ class Dashboard(TimeKeys, Openers):
                 pane.show(view)
         self._took = time.monotonic() - began
 
+    @property
+    def first_chart(self) -> str:
+        """The first of the charts shown, empty where none is."""
+        shown = self._layout.charts if self._layout is not None else ()
+        return shown[0] if shown else ""
+
     def _top(self) -> Fleet | Hero:
         """Return what stands on top now."""
         return self._tops()[self._layout is not None and self._layout.hero]
@@ -211,6 +218,7 @@ class Dashboard(TimeKeys, Openers):
             full=self._full,
             alone=view.alone,
             bare=view.story is not None,
+            charts=view.charts or CHART_NAMES[:1],
         )
         if layout == self._layout:
             return
@@ -229,6 +237,9 @@ class Dashboard(TimeKeys, Openers):
             chart = self.query_one(f"#chart-{name}", ChartPane)
             charts.move_child(chart, before=place)
             chart.first = place == 0
+            alone = (place + 1) % layout.chart_columns
+            last = place + 1 == len(layout.charts) and alone
+            chart.styles.column_span = layout.chart_columns - alone + 1 if last else 1
         for name in CHART_NAMES:
             self.query_one(f"#chart-{name}").display = name in layout.charts
         self.query_one(StoryPane).display = layout.story
@@ -281,6 +292,7 @@ class Dashboard(TimeKeys, Openers):
             "filter": old.filter,
             "chosen": old.chosen,
             "order": old.order,
+            "charts": old.charts,
             **changes,
         }
         self._choices = Choices(opened=frozenset(self._opened), **values)  # type: ignore[arg-type]
@@ -314,6 +326,15 @@ class Dashboard(TimeKeys, Openers):
         findings = self.query_one(Findings)
         findings.can_focus = self._full
         self.set_focus(findings if self._full else self._top())
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """Yield what the palette offers here."""
+        shown = self.view.charts if self.view is not None else ()
+        return chart_commands(shown, self.action_chart, self.toggle_chart)
+
+    def toggle_chart(self, name: str) -> None:
+        """Show a chart, or hide it."""
+        self._set(charts=toggled(self._choices.charts, name))
 
     def action_order(self) -> None:
         """Put the servers into the next order."""

@@ -18,12 +18,14 @@ from vllm_watch.tui.evidencedata import evidence_chart
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.screens.calculators import CalculatorScreen
+from vllm_watch.tui.screens.chart import ChartScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
 from vllm_watch.tui.screens.log import LogScreen, Stretch
 from vllm_watch.tui.screens.server import ServerScreen
 from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
+from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 
@@ -43,6 +45,7 @@ class Openers(Screen[None]):
     BINDINGS = [
         Binding("question_mark", "help", "help"),
         Binding("enter", "server", "server"),
+        Binding("z", "chart", "one chart"),
         Binding("x", "errors", "errors"),
         Binding("n", "calculators", "calculators"),
         Binding("l", "log", "log"),
@@ -54,6 +57,11 @@ class Openers(Screen[None]):
     _tz: tzinfo
     _excerpts: Callable[[str, float, float, tzinfo], Excerpt]
     view: ScreenView | None
+
+    @property
+    def first_chart(self) -> str:
+        """The first of the charts shown, empty where none is."""
+        return ""
 
     def draw(self) -> None:
         """Show the moment."""
@@ -108,6 +116,16 @@ class Openers(Screen[None]):
 
         page = ServerScreen(row.source, self._monitor, self, lambda: self.view, read)
         self.app.push_screen(page)
+
+    @on(ChartPane.Opened)
+    def _open_chart(self, message: ChartPane.Opened) -> None:
+        self.action_chart(message.name)
+
+    def action_chart(self, name: str = "") -> None:
+        """Show one chart on the whole screen: the first one unless another is named."""
+        if self.view is not None and self.view.charts:
+            shown = name or self.first_chart or self.view.charts[0]
+            self.app.push_screen(ChartScreen(shown, self, lambda: self.view))
 
     def action_help(self) -> None:
         """Show every key and sign."""

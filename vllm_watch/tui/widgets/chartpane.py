@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from textual import events
+from textual.message import Message
 from textual.strip import Strip
 
 from vllm_watch.core.dataclass import replace
@@ -22,6 +23,14 @@ DRAG_CELLS = 2
 
 class ChartPane(Pane):
     """Draws the chart named `chart` of the view; draws again only when it changed."""
+
+    class Opened(Message):
+        """The chart is asked for on the whole screen."""
+
+        def __init__(self, name: str) -> None:
+            """Ask for the chart `name`."""
+            super().__init__()
+            self.name = name
 
     def __init__(self, chart: str, *, id: str | None = None) -> None:  # noqa: A002
         """Show the chart `chart` (see `chartspecs.CHART_NAMES`)."""
@@ -86,8 +95,14 @@ class ChartPane(Pane):
         self._pressed = event.x
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Show the stretch that was marked; a click alone goes to its moment."""
+        """Show the stretch that was marked; a click alone goes to its moment.
+
+        One on the title asks for the chart on the whole screen.
+        """
         pressed, self._pressed = self._pressed, None
+        if event.y == 0 and pressed == event.x:
+            self.post_message(self.Opened(self._chart))
+            return
         if pressed is None:
             return
         one, other = self._time_at(min(pressed, event.x)), self._time_at(max(pressed, event.x))

@@ -38,7 +38,9 @@ ORDER = (
     "alerts",
     "speed",
     "pane",
+    "errors",
     "engines",
+    "one chart",
 )
 """Keys in the order of their use; those that do not fit are left to the help."""
 FAILED = ("help", "findings", "errors")

@@ -1,0 +1,49 @@
+"""Whose chart is asked for, over which time."""
+
+from __future__ import annotations
+
+from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.chartdata import curve
+from vllm_watch.tui.charts import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose chart is asked for, over which time; in the log's own clock."""
+
+    monitor: Monitor
+    server: Server
+    engine: int | None
+    start: float
+    end: float
+    known: float
+    """Up to when anything is known."""
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Beginning and end."""
+        return self.start, self.end
+
+    @property
+    def seen(self) -> tuple[float, float]:
+        """Beginning, and up to when anything is known."""
+        return self.start, self.known
+
+    def line(self, metric: str, name: str, role: str, marker: str, scale: float = 1.0) -> Line:
+        """Return a metric as a line, its values multiplied."""
+        drawn = curve(self.server, self.engine, metric, self.start, self.known)
+        values = drawn.values
+        if scale != 1.0:
+            values = [None if value is None else value * scale for value in values]
+        return Line(name, drawn.times, values, role, marker, drawn.gap)
+
+
+def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:
+    """Return `max_num_seqs` of a server's engines together, None where the log does not say."""
+    run = server.run_at(time)
+    value = run.config.get("max_num_seqs") or monitor.settings.max_num_seqs_of(server.name)
+    if not isinstance(value, int):
+        return None
+    return float(value * max(1, len(run.engines)))

@@ -1,0 +1,268 @@
+"""Where the curves of charts come from: the log's metrics, its steps and requests, recordings.
+
+Each source tells which lines it gives, and since when it has something to show of a server.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.meantimes import evidence_of
+from vllm_watch.core.recordings import ROWS_APART, Table
+from vllm_watch.core.run import Run
+from vllm_watch.core.series import SILENCE_CADENCES, Series
+from vllm_watch.core.store import Server
+from vllm_watch.tui.chartasked import Asked
+from vllm_watch.tui.chartdata import http_line, pace_line, per_request_line
+from vllm_watch.tui.charts import Line
+from vllm_watch.tui.recordedcharts import recorded_line
+
+TIMES_WINDOW = 60.0
+"""Seconds over which mean times of requests are taken."""
+MOST_GPUS = 4
+"""GPUs drawn in one chart; the card tells of all."""
+_GPU_ROLES = ("primary", "secondary", "note", "warning")
+_GAP_STEPS = 2.5
+"""Seconds between two seconds with steps that are no gap."""
+
+Lines = tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Some lines of a chart."""
+
+    lines: Callable[[Asked], Lines]
+    since: Callable[[Server], float]
+    """Epoch seconds, in the log's own clock, since when it has something; infinity: never."""
+
+
+def logged(
+    metric: str,
+    name: str = "",
+    role: str = "primary",
+    marker: str = "fill",
+    *,
+    scale: float = 1.0,
+    zeros: bool = False,
+) -> Source:
+    """Return a metric of the stats lines; without `zeros` nothing but zeros is nothing to show."""
+    return Source(
+        lambda asked: (asked.line(metric, name, role, marker, scale),),
+        lambda server: min(
+            (_first(run, series, engine, metric, zeros)
+             for run in server.runs for engine, series in run.series.items()),
+            default=math.inf,
+        ),
+    )  # fmt: skip
+
+
+def _first(run: Run, series: Series, engine: int, metric: str, zeros: bool) -> float:
+    """Return when a metric was first there; of each sample it is asked once."""
+    column = series.columns.get(metric)
+    if column is None or not len(series):
+        return math.inf
+    place = f"first {metric} {engine} {zeros}"
+    known = run.memo.get(place)
+    seen = 0
+    if known is not None and isinstance(known[0][0], int):
+        if isinstance(known[1], float):
+            return series.times[min(int(known[1]), len(series) - 1)]
+        seen = min(known[0][0], len(series))
+    least = -1.0 if zeros else 0.0
+    found = next((at for at in range(seen, len(column)) if column[at] > least), None)
+    run.memo[place] = (len(series),), None if found is None else float(found)
+    return math.inf if found is None else series.times[found]
+
+
+def pace() -> Source:
+    """Return the time between two tokens: median and p95 as recorded, else about, from the log."""
+
+    def lines(asked: Asked) -> Lines:
+        recorded = latency("itl_s").lines(asked)
+        return recorded or (pace_line(asked.server, asked.engine, asked.seen),)
+
+    return Source(lines, logged("generation_tps").since)
+
+
+def per_request() -> Source:
+    """Return tokens per second of each request that runs."""
+    return Source(
+        lambda asked: (per_request_line(asked.server, asked.engine, asked.seen),),
+        logged("generation_tps").since,
+    )
+
+
+def latency(name: str) -> Source:
+    """Return median and p95 of a recorded latency, in milliseconds."""
+
+    def lines(asked: Asked) -> Lines:
+        found = (
+            recorded_line(
+                asked.server, asked.engine, f"{name}_{part}", asked.seen,
+                name=part, role=role, marker=marker,
+            )
+            for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots"))
+        )  # fmt: skip
+        return tuple(line for line in found if line is not None)
+
+    def since(server: Server) -> float:
+        return _begins(server.recording.latencies.values(), f"{name}_p50")
+
+    return Source(lines, since)
+
+
+def gpus(value: str, scale: float = 1.0) -> Source:
+    """Return a value of each GPU, as it was recorded."""
+
+    def lines(asked: Asked) -> Lines:
+        tables = sorted(asked.server.recording.gpus.items())[:MOST_GPUS]
+        known = [(gpu, table) for gpu, table in tables if value in table.columns]
+        alone = len(known) == 1
+        return tuple(
+            _gpu_line(asked, table, value, scale, "" if alone else f"GPU {gpu}|{gpu}", role)
+            for (gpu, table), role in zip(known, _GPU_ROLES, strict=False)
+        )
+
+    return Source(lines, lambda server: _begins(server.recording.gpus.values(), value))
+
+
+def _gpu_line(asked: Asked, table: Table, value: str, scale: float, name: str, role: str) -> Line:
+    first, last = table.span(asked.start - ROWS_APART, asked.known)
+    values = [None if each is None else each * scale for each in table.values(value, first, last)]
+    marker = "line" if role in _GPU_ROLES[::2] else "dots"
+    return Line(name, table.times[first:last], values, role, marker, ROWS_APART)
+
+
+def _begins(tables: object, value: str) -> float:
+    known = [t for t in tables if isinstance(t, Table)]  # type: ignore[attr-defined]
+    return min((t.times[0] for t in known if value in t.columns and len(t)), default=math.inf)
+
+
+def answers() -> Source:
+    """Return requests answered well per second, and those that were not."""
+
+    def lines(asked: Asked) -> Lines:
+        good = http_line(asked.server, "answered", "ok", "primary", "up", asked.seen)
+        bad = [each.values for each in errors().lines(asked)]
+        both = [(one or 0.0) + (other or 0.0) for one, other in zip(*bad, strict=True)]
+        return good, Line("errors|err", good.times, both, "critical", "down", good.gap_s)
+
+    return Source(lines, lambda server: _answered(server, (0, 1, 2)))
+
+
+def errors() -> Source:
+    """Return requests answered with an error per second, by status."""
+    kinds = (("refused", "4xx", "warning"), ("failed", "5xx", "critical"))
+    return Source(
+        lambda asked: tuple(
+            http_line(asked.server, what, name, role, "fill", asked.seen)
+            for what, name, role in kinds
+        ),
+        lambda server: _answered(server, (1, 2)),
+    )
+
+
+def _answered(server: Server, kinds: tuple[int, ...]) -> float:
+    """Return when a request of one of the classes of status was answered first."""
+    found = (
+        run.traffic.begins[at]
+        for run in server.runs
+        for at in range(len(run.traffic))
+        if any(run.traffic.counts[kind][at] for kind in kinds)
+    )
+    return next(found, math.inf)
+
+
+def request_times() -> Source:
+    """Return how long requests waited and ran, about (Little's law), over the last minute."""
+
+    def lines(asked: Asked) -> Lines:
+        times: list[float] = []
+        queue: list[float | None] = []
+        running: list[float | None] = []
+        for run in asked.server.runs:
+            evidence = evidence_of(run)
+            for at in _stamps(run, asked):
+                found, _, _ = evidence.over(at - TIMES_WINDOW, at)
+                times.append(at)
+                known = found is not None and found.queue is not None
+                queue.append(found.queue if found is not None else None)
+                ran = found.request - (found.queue or 0.0) if found is not None and known else None
+                running.append(ran)
+        gap = SILENCE_CADENCES * max(10.0, asked.server.run.cadence)
+        return (
+            Line("running|run", times, running, "primary", "fill", gap),
+            Line("queue", times, queue, "warning", "fill", gap),
+        )
+
+    def since(server: Server) -> float:
+        return max(answers().since(server), logged("running").since(server))
+
+    return Source(lines, since)
+
+
+def _stamps(run: Run, asked: Asked) -> Iterator[float]:
+    for at in run.stamps():
+        if asked.start - run.cadence <= at <= asked.known:
+            yield at
+
+
+def step_time() -> Source:
+    """Return milliseconds of a step, where the log has iteration details."""
+
+    def lines(asked: Asked) -> Lines:
+        points = [(at, 1000 * engines / steps) for at, engines, steps, _, _ in _steps(asked)]
+        return (_line(points, "", "note"),)
+
+    return Source(lines, _steps_since)
+
+
+def step_tokens() -> Source:
+    """Return tokens of answers and of prompts in a step."""
+
+    def lines(asked: Asked) -> Lines:
+        seconds = list(_steps(asked))
+        return (
+            _line([(at, made / steps) for at, _, steps, made, _ in seconds],
+                  "generated|gen", "primary"),
+            _line([(at, took / steps) for at, _, steps, _, took in seconds],
+                  "prompt", "secondary"),
+        )  # fmt: skip
+
+    return Source(lines, _steps_since)
+
+
+def _line(points: list[tuple[float, float]], name: str, role: str) -> Line:
+    times, values = [at for at, _ in points], [value for _, value in points]
+    return Line(name, times, values, role, "fill", _GAP_STEPS)
+
+
+def _steps_since(server: Server) -> float:
+    return min(
+        (steps.times[0] for run in server.runs for steps in run.steps.values() if steps.times),
+        default=math.inf,
+    )
+
+
+def _steps(asked: Asked) -> Iterator[tuple[float, int, int, int, int]]:
+    """Yield seconds of work: time, engines, steps, tokens generated and those of prompts."""
+    found: dict[float, tuple[int, int, int, int]] = {}
+    for run in asked.server.runs:
+        for engine, steps in run.steps.items():
+            if asked.engine not in (None, engine):
+                continue
+            for at, row in steps.whole():
+                if asked.start - 1 <= at <= asked.known and row.steps:
+                    a, b, c, d = found.get(at, (0, 0, 0, 0))
+                    found[at] = (a + 1, b + row.steps, c + row.generation_tokens,
+                                 d + row.context_tokens)  # fmt: skip
+    for at in sorted(found):
+        yield at, *found[at]
+
+
+def renamed(line: Line, name: str, role: str, marker: str) -> Line:
+    """Return a line under another name, in another colour."""
+    return replace(line, name=name, role=role, marker=marker)

@@ -1,0 +1,178 @@
+"""Every chart there is: a new one is one entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from vllm_watch.config import HealthSettings
+from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.store import Server
+from vllm_watch.tui.chartasked import Asked, batch_limit
+from vllm_watch.tui.charts import Band, ChartSpec, Limit
+from vllm_watch.tui.chartsources import (
+    Lines,
+    Source,
+    answers,
+    errors,
+    gpus,
+    latency,
+    logged,
+    pace,
+    per_request,
+    request_times,
+    step_time,
+    step_tokens,
+)
+
+_GIB = 1 / (1 << 30)
+_TOPS = (25.0, 50.0)
+"""Ends of the scale of a percentage of which little is reached: five rows of nothing say less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: what it shows and how it is drawn."""
+
+    name: str
+    """What settings and the palette call it."""
+    title: str
+    unit: str
+    sources: tuple[Source, ...]
+    kind: str = "area"
+    """See `ChartSpec.kind`; an area of several lines is drawn as lines."""
+    note: str = ""
+    y_max: float | None = None
+    always: bool = False
+    """Whether it stands there although it has nothing to show."""
+    more: Callable[[Asked, ChartSpec], ChartSpec] | None = None
+    """Adds what depends on the server or the settings: bands, limits, notes."""
+    empty: str = ""
+    """What it says where it has nothing to show; empty: why the server has no samples."""
+
+    @property
+    def words(self) -> str:
+        """Its title in full."""
+        return self.title.partition("|")[0]
+
+    def lines(self, asked: Asked) -> Lines:
+        """Return its lines."""
+        return tuple(line for source in self.sources for line in source.lines(asked))
+
+    def since(self, server: Server) -> float:
+        """Return since when it has something to show of a server, in the log's own clock."""
+        return min((source.since(server) for source in self.sources), default=math.inf)
+
+    def spec(self, asked: Asked) -> ChartSpec:
+        """Return it as it is drawn."""
+        lines = self.lines(asked)
+        kind = "lines" if self.kind == "area" and len(lines) > 1 else self.kind
+        spec = ChartSpec(
+            self.title, self.unit, *asked.window, lines, kind=kind, note=self.note,
+            y_max=self.y_max, empty=self.empty,
+        )  # fmt: skip
+        return spec if self.more is None else self.more(asked, spec)
+
+
+def _kv(asked: Asked, spec: ChartSpec) -> ChartSpec:
+    health = asked.monitor.settings.health
+    low, high = health.kv_cache_low * 100, health.kv_cache_healthy_high * 100
+    heat = (
+        (0.0, "low"),
+        (low, "good"),
+        (health.kv_cache_high * 100, "warning"),
+        (health.kv_cache_critical * 100, "critical"),
+    )
+    note = f"{low:.0f}–{high:.0f} healthy|{low:.0f}–{high:.0f} ok"
+    legends = _kv_legends(health)
+    return replace(spec, band=Band(low, high), heat=heat, note=note, legends=legends)
+
+
+def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return what the colours of the KV cache mean, in words that become fewer."""
+    low, high = f"{health.kv_cache_low * 100:.0f}", f"{health.kv_cache_healthy_high * 100:.0f}"
+    unused, healthy = (f"<{low} room", "low"), (f"{low}–{high} healthy", "good")
+    much = (
+        (f"≥{health.kv_cache_high * 100:.0f} high", "warning"),
+        (f"≥{health.kv_cache_critical * 100:.0f} full", "critical"),
+    )
+    return (unused, healthy, *much), (unused, healthy), (healthy,)
+
+
+def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
+    limit = batch_limit(asked.monitor, asked.server, asked.end)
+    if not limit:
+        return spec
+    return replace(spec, limits=(Limit(limit, "max_num_seqs|limit"),), note=f"limit {limit:,.0f}")
+
+
+def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
+    return replace(spec, note="recorded" if len(spec.lines) > 1 else "about, from the log")
+
+
+def _prefix(asked: Asked, spec: ChartSpec) -> ChartSpec:
+    good = asked.monitor.settings.health.prefix_cache_excellent * 100
+    spec = _percentage(asked, spec)
+    return replace(spec, limits=(Limit(good, ""),), note=f"excellent from {good:.0f}")
+
+
+def _percentage(_: Asked, spec: ChartSpec) -> ChartSpec:
+    """Let a scale end earlier where little of it is reached."""
+    known = (value for line in spec.lines for value in line.values if value is not None)
+    highest = max(known, default=100.0)
+    return replace(spec, y_max=next((top for top in _TOPS if highest <= 0.8 * top), 100.0))
+
+
+CHARTS: tuple[Chart, ...] = (
+    Chart("throughput", "Throughput|tok/s", "tok/s", (
+        logged("generation_tps", "generation|gen", "primary", "up"),
+        logged("prompt_tps", "prompt", "secondary", "down"),
+    ), "mirror", always=True),
+    Chart("kv", "KV cache", "%", (logged("kv_cache_usage", role="low", scale=100),),
+          y_max=100.0, always=True, more=_kv),
+    Chart("requests", "Requests", "", (
+        logged("running", "running|run"),
+        logged("waiting", "waiting|wait", "warning"),
+    ), "stack", always=True, more=_requests),
+    Chart("pace", "Time per token", "ms", (pace(),), always=True, more=_pace),
+    Chart("first_token", "Time to first token", "ms", (latency("ttft_s"),), note="recorded"),
+    Chart("prefix", "Prefix cache hits", "%", (
+        logged("prefix_cache_hit_rate", role="secondary", scale=100),
+    ), y_max=100.0, more=_prefix),
+    Chart("http", "HTTP", "req/s", (answers(),), "mirror", empty="no requests in this window"),
+    Chart("errors", "Errors", "req/s", (errors(),), "stack"),
+    Chart("request_times", "Time per request", "s", (request_times(),), "stack",
+          note="mean of a minute, about"),
+    Chart("gpu_power", "GPU power", "W", (gpus("power_w"),), note="recorded"),
+    Chart("gpu_use", "GPU utilisation", "%", (gpus("utilization", 100),), y_max=100.0,
+          note="recorded"),
+    Chart("gpu_memory", "GPU memory", "GiB", (gpus("memory_used", _GIB),), note="recorded"),
+    Chart("step_time", "Time per step", "ms", (step_time(),)),
+    Chart("step_tokens", "Tokens per step", "tok", (step_tokens(),), "stack"),
+    Chart("acceptance", "Draft tokens accepted", "%", (
+        logged("spec_acceptance_rate", role="good", scale=100, zeros=True),
+    ), y_max=100.0),
+    Chart("accepted_length", "Tokens per draft", "tok", (
+        logged("spec_mean_acceptance_length", role="good"),
+    )),
+    Chart("preemptions", "Preemptions", "", (logged("preemptions", role="critical"),)),
+    Chart("compute", "Compute", "TFLOP/s", (logged("mfu_tflops", role="note"),),
+          note="per device"),
+    Chart("memory_traffic", "Memory traffic", "GB/s", (logged("mfu_gbps", role="secondary"),),
+          note="per device"),
+    Chart("per_request", "Per request", "tok/s", (per_request(),)),
+)  # fmt: skip
+"""All charts, the most important ones first."""
+
+CHART_BY_NAME: Mapping[str, Chart] = {chart.name: chart for chart in CHARTS}
+CHART_NAMES = tuple(CHART_BY_NAME)
+
+
+def charts_of(server: Server, time: float, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the charts that have something to show of a server at a time of its own clock.
+
+    `wanted` are the names that were asked for, in their order; empty: all.
+    """
+    chosen = [CHART_BY_NAME[name] for name in wanted if name in CHART_BY_NAME] or list(CHARTS)
+    shown = [chart.name for chart in chosen if chart.always or chart.since(server) <= time]
+    return tuple(shown) or CHART_NAMES[:1]

@@ -1,0 +1,127 @@
+"""One chart on the whole screen, at the moment of the screen below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import Screen
+
+from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed
+from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.bigchart import MODES, BigChart
+from vllm_watch.tui.widgets.drawnlines import DrawnLines
+from vllm_watch.tui.widgets.glance import Glance
+from vllm_watch.tui.widgets.keyline import key_words
+
+FOLLOWS_SECONDS = 0.25
+"""How often it looks whether the screen below shows another moment."""
+
+
+class ChartScreen(Above[None]):
+    """A chart with all its detail; the time keys of the screen below work here, too."""
+
+    BINDINGS = [
+        Binding("escape,z,q,enter", "close", "close"),
+        Binding("tab", "turn(1)", "next chart"),
+        Binding("shift+tab", "turn(-1)", show=False),
+        Binding("m", "mode", "sum, engines"),
+        Binding("space", "below('pause')", "pause"),
+        Binding("left", "below('move', -0.2)", "time"),
+        Binding("right", "below('move', 0.2)", "time"),
+        Binding("shift+left", "below('cursor', -1)", "cursor"),
+        Binding("shift+right", "below('cursor', 1)", "cursor"),
+        Binding("plus,equals_sign", "below('zoom', -1)", "zoom"),
+        Binding("minus", "below('zoom', 1)", "zoom"),
+        Binding("left_square_bracket", "below('alert', -1)", "alerts"),
+        Binding("right_square_bracket", "below('alert', 1)", "alerts"),
+    ]
+
+    def __init__(
+        self, name: str, below: Screen[None], view: Callable[[], ScreenView | None]
+    ) -> None:
+        """Show the chart `name` of the server that is selected in the screen `below`."""
+        super().__init__()
+        self._chart = name
+        self._below = below
+        self._view = view
+
+    def compose(self) -> ComposeResult:
+        """Lay out the page."""
+        with Vertical(id="chart-page"):
+            yield Glance(id="chart-glance")
+            yield BigChart(self._chart, id="big-chart")
+            yield DrawnLines(id="chart-keys")
+
+    def on_mount(self) -> None:
+        """Begin to show and to follow."""
+        self.query_one(BigChart).first = True
+        self.set_interval(FOLLOWS_SECONDS, self.follow)
+        self.call_after_refresh(self.follow)
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self.follow)
+
+    def follow(self) -> None:
+        """Show the moment of the screen below."""
+        view = self._view()
+        if view is None or not self.is_active:
+            return
+        self.query_one(Glance).show(view)
+        chart = self.query_one(BigChart)
+        chart.show(view)
+        keys = [("esc", "close", "screen.close"), ("tab", "next chart", "screen.turn(1)")]
+        if chart.engines:
+            keys.append(("m", f"{chart.mode}: sum, both, engines", "screen.mode"))
+        keys += [
+            ("space", "pause", "screen.below('pause')"),
+            ("←→", "time", "screen.below('move', -0.2)"),
+            ("⇧←→", "cursor", "screen.below('cursor', -1)"),
+            ("+−", "zoom", "screen.below('zoom', 1)"),
+            ("[]", "alerts", "screen.below('alert', 1)"),
+        ]
+        palette = palette_of(self.app)
+        self.query_one("#chart-keys", DrawnLines).show([key_words(keys, palette)])
+
+    @on(TimePointed)
+    @on(TimeChosen)
+    @on(SpanChosen)
+    @on(Zoomed)
+    def _pass_on(self, message: Message) -> None:
+        """Let the mouse do what it does on the charts of the screen below."""
+        self._below.post_message(message)
+        self.call_after_refresh(self.follow)
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def action_turn(self, step: int) -> None:
+        """Show the next chart, or the one before."""
+        view = self._view()
+        names = view.charts if view is not None else ()
+        if names:
+            at = names.index(self._chart) if self._chart in names else 0
+            self._chart = names[(at + step) % len(names)]
+            self.query_one(BigChart).show_chart(self._chart)
+            self.follow()
+
+    def action_mode(self) -> None:
+        """Draw all engines as one, each of them, or both."""
+        chart = self.query_one(BigChart)
+        chart.mode = MODES[(MODES.index(chart.mode) + 1) % len(MODES)]
+        self.follow()
+
+    def action_below(self, name: str, *steps: float) -> None:
+        """Do what a key of the screen below does."""
+        getattr(self._below, f"action_{name}")(*steps)
+        self.follow()
+
+    def action_close(self) -> None:
+        """Go back."""
+        self.dismiss(None)
