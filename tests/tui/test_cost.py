@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.geometry import Region
@@ -19,9 +20,12 @@ from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.spans import Span
+from vllm_watch.tui import fleetrows
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.pictures import STEPS, stepped
+from vllm_watch.tui.rows import make_row
 from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.widgets import fleet
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.pane import Pane
 
@@ -170,3 +174,47 @@ def test_a_server_that_has_just_written_is_not_looked_at_until_silence_may_tell(
         monitor.recent.health(server, at("08:50:51") + second, saved=False)
     assert looked[:2] == [at("08:50:51"), at("08:51:21")]
     assert monitor.recent.health(server, at("08:51:31"), saved=False).state.name == "stalled"
+
+
+async def test_news_of_one_server_make_one_row_and_draw_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six servers that wrote just now one writes again."""
+    wall = Wall(at("08:54:22"))
+    text = log_of("h100_optimised").read_text(encoding="utf-8").partition(" 08:54:30 ")[0]
+    text = text.rpartition("\n")[0] + "\n"
+    for port in range(8001, 8007):
+        (tmp_path / f"vllm_M_port{port}_realtime.log").write_text(text, encoding="utf-8")
+    app = live(wall, tmp_path / "*.log")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.screen_stack != [] and bool(dashboard(app).view))
+        await until(pilot, lambda: len(view(app).rows) == 6 and not view(app).reading)
+        servers = list(app.monitor.store.servers.values())
+        for server in servers:
+            app.monitor.apply(news_of(server, wall()))
+        dashboard(app).draw()
+        await pilot.pause()
+        made: list[str] = []
+        monkeypatch.setattr(fleetrows, "make_row", noting(made, make_row))
+        drawn: list[str] = []
+        monkeypatch.setattr(fleet, "_grounded", noting(drawn, fleet._grounded))
+        app.monitor.apply(news_of(servers[3], wall()))
+        dashboard(app).draw()
+        assert made == [servers[3].source]
+        assert drawn == [servers[3].source]
+
+
+def news_of(server: Server, now: float) -> Batch:
+    """Return a line that a server wrote just now."""
+    sample = Sample(now, 0, {"running": 3.0, "generation_tps": 500.0 + server.revision})
+    return Batch(server.source, (sample,), newest_stamp=now, arrived=now, tz=server.tz, size=1)
+
+
+def noting(sources: list[str], make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that notes of which server or row it makes something."""
+
+    def noted(*words: Any, **named: Any) -> Any:
+        sources.append(next(one.source for one in words if hasattr(one, "source")))
+        return make(*words, **named)
+
+    return noted

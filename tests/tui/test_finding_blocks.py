@@ -13,7 +13,8 @@ from tests.tui.screens import monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.health.finding import Noted
 from vllm_watch.health.rules import builtin_rules
-from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.problems import Problem, Problems
+from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets import findingblock, findings
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
@@ -63,7 +64,7 @@ def test_with_less_room_a_death_and_what_was_before_are_one(dead: ScreenView, he
 
 
 def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
-    both = replace(dead, problems=(*dead.problems, *of_port(dead, ":8004")))
+    both = replace(dead, problems=Problems.of((*dead.problems, *of_port(dead, ":8004"))))
     drawn = lines(both, 40, 4)
     assert [line.split()[1] for line in drawn[::2]] == [":8003", ":8004"]
     assert drawn[1] == drawn[3] == "  → read its first error (x), fix it"
@@ -85,10 +86,12 @@ def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -
     flags = ("--max-num-seqs 256", "--gpu-memory-utilization 0.85")
     oom = replace(death.finding, remedy=", then ".join(flags), flags=flags)
     problems = (Problem(row, Noted.of(oom)), replace(before, row=row))
-    drawn = lines(replace(dead, problems=problems), 40, 4)
+    drawn = lines(replace(dead, problems=Problems.of(problems)), 40, 4)
     assert drawn[1:3] == ["  → --max-num-seqs 256, then", "    --gpu-memory-utilization 0.85"]
     assert "before that: KV cache full" in drawn[3]
-    assert lines(replace(dead, problems=problems), 40, 2)[1].startswith("  → --max-num-seqs 256")
+    assert lines(replace(dead, problems=Problems.of(problems)), 40, 2)[1].startswith(
+        "  → --max-num-seqs 256"
+    )
 
 
 def test_a_warning_gives_its_reason_where_there_is_room(warned: ScreenView) -> None:
@@ -196,7 +199,7 @@ def test_of_many_findings_only_those_with_room_are_made(
         return original(*words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(findings, "finding_block", counted)
-    drawn = lines(replace(dead, problems=problems), 40, 6)
+    drawn = lines(replace(dead, problems=Problems.of(problems)), 40, 6)
     deaths = 3  # each of two lines, and told together with what was before it
     assert any(f"+{400 - deaths}" in line for line in drawn)
     assert len(made) < 40

@@ -88,6 +88,8 @@ class Row:
     """The newest numbers that were written, also those of a server that has ended."""
     silenced: frozenset[str] = frozenset()
     """Ids of findings that nobody wants to hear of now: they do not colour the row."""
+    skew: float = 0.0
+    """Seconds by which the log's clock lies behind ours."""
     serial: int = 0
     """Two rows of one serial differ in nothing but the moment."""
 
@@ -97,9 +99,12 @@ class Row:
         return self.port or self.name
 
     def at(self, moment: float) -> Row:
-        """Return the same row a little later, in its log's own clock."""
-        age = None if self.age is None else max(0.0, self.age + moment - self.moment)
-        return replace(self, moment=moment, age=age)
+        """Return the same row a little later, at a moment of our clock."""
+        own = moment - self.skew
+        if own == self.moment:
+            return self
+        age = None if self.age is None else max(0.0, self.age + own - self.moment)
+        return replace(self, moment=own, age=age)
 
     def same(self, other: Row) -> bool:
         """Tell whether another row, made of the same lines, shows the same but for its moment."""
@@ -174,6 +179,7 @@ def make_row(
         ending_words(health.state, run, time),
         saved,
         server_values(run, time),
+        skew=server.skew,
         serial=next(_SERIALS),
     )
 
@@ -201,6 +207,7 @@ def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
                 row.late,
                 time,
                 silenced=row.silenced,
+                skew=server.skew,
             )
         )
     return rows

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import tzinfo
 
-from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.tui.eventlines import EventLine
 from vllm_watch.tui.facts import Facts
 from vllm_watch.tui.pictures import Pictures
+from vllm_watch.tui.problems import Problem, Problems
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.story import Story
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A finding and the server that has it."""
-
-    row: Row
-    noted: Noted
-    left: float | None = None
-    """Seconds for which it stays silenced, None: until it is over, or not silenced at all."""
-
-    @property
-    def finding(self) -> Finding:
-        """The finding with its words."""
-        return self.noted.finding
-
-    @property
-    def silenced(self) -> bool:
-        """True while nobody wants to hear of it."""
-        return self.noted.id in self.row.silenced
-
-    @property
-    def loud(self) -> bool:
-        """True for what the first glance should show."""
-        return self.noted.severity != "note" and not self.silenced
-
-    @property
-    def key(self) -> Key:
-        """What it is told from the others by, for as long as it lasts: its log and its id."""
-        return self.row.source, self.noted.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +22,7 @@ class ScreenView:
     tz: tzinfo
     mode: str
     """LIVE, PAUSED, REPLAY ×20 …"""
-    rows: tuple[Row, ...] = ()
+    rows: Sequence[Row] = ()
     """Servers by model and port; an opened one is followed by its engines."""
     selected: int = 0
     counts: tuple[tuple[str, str, int], ...] = ()
@@ -61,7 +30,7 @@ class ScreenView:
     total_tps: float | None = None
     newest: float | None = None
     """Age in seconds of the newest sample of all."""
-    problems: tuple[Problem, ...] = ()
+    problems: Problems = field(default_factory=Problems)
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()
     pictures: Pictures = field(default_factory=Pictures)
@@ -89,14 +58,13 @@ class ScreenView:
     """Charts that have something to show of the selected server, as they were asked for."""
     film: float | None = None
     """How far a replay is, 0 to 1; None live."""
+    named: int = 0
+    """Grows when names of servers change, or which there are."""
 
     @property
     def worst(self) -> Problem | None:
         """The one worst thing, None if nothing is wrong."""
-        for problem in self.problems:
-            if problem.loud:
-                return problem
-        return None
+        return self.problems.worst
 
     @property
     def servers(self) -> tuple[Row, ...]:

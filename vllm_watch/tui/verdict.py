@@ -6,8 +6,9 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.deathwords import flag_words, held_at, unproved
 from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
+from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.rows import Row
-from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.wording import with_key
 
 _AT_WORK = ("busy", "idle", "ready")
@@ -35,7 +36,7 @@ def verdict_of(view: ScreenView) -> Verdict | None:
     worst = view.worst
     if worst is None:
         return _all_well(view)
-    others = len({problem.row.source for problem in view.problems if problem.loud}) - 1
+    others = view.problems.troubled - 1
     aside = f"+{others} more" if others > 0 else ""
     if worst.row.state.name in ("dead", "ended"):
         return _death(view, worst, aside)
@@ -63,7 +64,7 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
         ago = past >= DAY
         when += f" {duration(past)} ago" if ago else f" {clock(row.state.since, view.tz)}"
     short, cause = row.short, row.state.cause
-    before = None if cause else _before(view, row)
+    before = None if cause else _before(row)
     if before is not None:
         read = "read its error" if row.state.name == "dead" else worst.finding.remedy
         told = unproved(before, row.state.since, with_key(read, short=True))
@@ -73,13 +74,10 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
     return Verdict("✖", "critical", words, _remedy(worst), aside)
 
 
-def _before(view: ScreenView, row: Row) -> Finding | None:
+def _before(row: Row) -> Finding | None:
     """Return what held when a server ended."""
-    since = row.state.since
-    own = (
-        problem for problem in view.problems if problem.row.source == row.source and problem.loud
-    )
-    return held_at((each.finding for each in own if each.noted.until is not None), since)
+    known = (Problem(row, noted) for noted in row.noted if noted.until is not None)
+    return held_at((problem.finding for problem in known if problem.loud), row.state.since)
 
 
 def _remedy(problem: Problem) -> tuple[str, ...]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
-from vllm_watch.core.dataclass import replace
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
@@ -24,10 +22,12 @@ from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
+from vllm_watch.tui.fleetrows import FleetRows, KeptRow, Rows
 from vllm_watch.tui.pictures import Pictures, stepped
+from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
-from vllm_watch.tui.rows import Row, engine_rows, make_row
-from vllm_watch.tui.screenview import Choices, Problem, ScreenView
+from vllm_watch.tui.rows import Row, engine_rows
+from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.spanfacts import span_facts
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.story import Story, story_of
@@ -62,8 +62,7 @@ class ViewMaker:
         self._tz = tz
         self._job = job
         self._stamps = Stamps(monitor)
-        self._rows: dict[str, tuple[object, Row, float]] = {}
-        """Source to its row, what it was made of, and up to when it holds if nothing comes."""
+        self._fleet = FleetRows(monitor, self._stamps)
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[object, tuple[EventLine, ...]] = ((), ())
         self._drawn: dict[object, object] = {}
@@ -84,13 +83,15 @@ class ViewMaker:
         `silences` the findings that are silenced, with the seconds left.
         """
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
-        servers = [_silenced(row, silences) for row in self._server_rows(timeline)]
-        rows = self._shown(servers, choices, moment)
-        problems = _problems(servers, silences)
-        selected = _selected(rows, problems, choices)
+        kept = self._fleet.at(timeline, silences)
+        servers = [one.row for one in kept]
+        rows = Rows(self._shown(servers, choices, moment), moment)
+        problems = Problems((e for one in kept for e in one.entries), moment, silences)
+        selected = _selected(rows.made, problems, choices)
         looked = monitor.store.looked
         waiting = " ".join(looked.missing) if looked is not None and not servers else ""
-        rates = [v for row in servers if (v := row.values.generation_tps) is not None]
+        rates = [one.rate for one in kept if one.rate is not None]
+        newest = max((one.newest for one in kept if one.newest is not None), default=None)
         window = stepped(timeline.window())
         pictures = Pictures(
             monitor, window, moment, live, self._stamps, cursor=timeline.cursor, kept=self._drawn
@@ -107,11 +108,11 @@ class ViewMaker:
             moment,
             self._tz,
             timeline.label(),
-            tuple(rows),
+            rows,
             selected,
-            _counts(servers),
+            _counts(kept),
             sum(rates) if rates else None,
-            min((row.age for row in servers if row.age is not None), default=None),
+            None if newest is None else max(0.0, moment - newest),
             problems,
             self._events(moment, live),
             pictures,
@@ -120,13 +121,14 @@ class ViewMaker:
             waiting,
             (*_notes(monitor, self._tz), *troubles),
             choices.filter,
-            len(servers) - sum(row.engine is None for row in rows),
+            len(servers) - sum(row.engine is None for row in rows.made),
             _reading(monitor, live=timeline.mode == "live"),
             errors,
             story,
             self._marked(rows[selected], timeline) if rows else (),
             charts,
             timeline.film(),
+            self._fleet.named,
         )
 
     def _marked(self, row: Row, timeline: Timeline) -> Facts:
@@ -150,28 +152,8 @@ class ViewMaker:
         for row in shown:
             rows.append(row)
             if row.source in choices.opened:
-                rows += engine_rows(row, self._monitor.store.servers[row.source], moment)
+                rows += engine_rows(row.at(moment), self._monitor.store.servers[row.source], moment)
         return rows
-
-    def _server_rows(self, timeline: Timeline) -> Iterator[Row]:
-        """Yield the rows of servers; of one without news the row before, at this moment."""
-        monitor, moment, live = self._monitor, timeline.moment(), timeline.following
-        now, after = timeline.now(), monitor.settings.watch.saved_after_seconds
-        for server in monitor.store.servers.values():
-            if timeline.mode != "live" and not _begun(server, moment):
-                continue
-            stamp = (self._stamps.of(server, moment, live), live, server.skew)
-            kept, time = self._rows.get(server.source), moment - server.skew
-            if kept is None or kept[0] != stamp or not kept[1].moment <= time < kept[2]:
-                saved = live and server.saved(now, after)
-                row = make_row(monitor, server, moment, live=live, saved=saved)
-                if kept is not None and kept[0] == stamp and row.same(kept[1]):
-                    row = replace(row, serial=kept[1].serial)
-                until = monitor.recent.until(server) if live else -math.inf
-                self._rows[server.source] = (stamp, row, until)
-                yield row
-            else:
-                yield kept[1].at(time)
 
     def _pictures_of(self, row: Row, pictures: Pictures, timeline: Timeline) -> Pictures:
         """Return the pictures with the charts of a row."""
@@ -256,11 +238,6 @@ def _reading(monitor: Monitor, *, live: bool) -> str:
     return f"reading {'the past ' if live else ''}{percent(min(1.0, read / max(1, size)))}"
 
 
-def _begun(server: Server, moment: float) -> bool:
-    first = server.runs[0].first_stamp
-    return first is None or first <= moment
-
-
 def _worst_first(row: Row) -> tuple[int, float]:
     worst = row.worst
     rank = -SEVERITIES.index(worst.severity) - 1 if worst is not None else 0
@@ -285,10 +262,11 @@ def _matches(row: Row, text: str) -> bool:
     return all(word in hay for word in words)
 
 
-def _selected(rows: list[Row], problems: tuple[Problem, ...], choices: Choices) -> int:
+def _selected(rows: Sequence[Row], problems: Problems, choices: Choices) -> int:
     """Return the row of the chosen server and engine; unchosen, the worst server's."""
     if not choices.chosen:
-        source = next((p.row.source for p in problems if p.loud), choices.source)
+        worst = problems.worst
+        source = choices.source if worst is None else worst.row.source
         return next((i for i, row in enumerate(rows) if row.source == source), 0)
     for index, row in enumerate(rows):
         if (row.source, row.engine) == (choices.source, choices.engine):
@@ -296,35 +274,12 @@ def _selected(rows: list[Row], problems: tuple[Problem, ...], choices: Choices) 
     return next((i for i, row in enumerate(rows) if row.source == choices.source), 0)
 
 
-def _counts(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
-    found = Counter(row.shape for row in rows)
-    dead = sum(row.state.name == "dead" for row in rows)
+def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
+    found = Counter(one.shape for one in kept)
     words = dict(_ORDER)
-    if found["✖"] and dead < found["✖"]:
+    if found["✖"] and any(one.shape == "✖" and one.row.state.name != "dead" for one in kept):
         words["✖"] = "critical"
     return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
-
-
-def _silenced(row: Row, silences: Mapping[Key, float | None]) -> Row:
-    quiet = frozenset(found.id for found in row.noted if (row.source, found.id) in silences)
-    return replace(row, silenced=quiet) if quiet else row
-
-
-def _problems(rows: list[Row], silences: Mapping[Key, float | None]) -> tuple[Problem, ...]:
-    """Return all findings: the loud ones first, the worst of them before the others."""
-    found = [
-        Problem(row, finding, silences.get((row.source, finding.id)))
-        for row in rows
-        for finding in row.noted
-    ]
-    found.sort(
-        key=lambda problem: (
-            problem.silenced,
-            -SEVERITIES.index(problem.noted.severity),
-            -(problem.noted.since or 0.0),
-        )
-    )
-    return tuple(found)
 
 
 def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:

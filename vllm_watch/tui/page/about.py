@@ -12,8 +12,9 @@ from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import LogLine
 from vllm_watch.reports.nextstart import NextStart, next_start
+from vllm_watch.tui.problems import Problem, Problems, entries_of
 from vllm_watch.tui.rows import Row
-from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.screenview import ScreenView
 
 Evidence = Mapping[object, Sequence[LogLine]]
 """Finding (see `evidence_key`) to the lines of the log that show it."""
@@ -68,7 +69,7 @@ def about_server(
         view,
         rows=(row,),
         selected=0,
-        problems=tuple(one for one in view.problems if one.row.source == source),
+        problems=Problems(entries_of(row)),
     )
     return About(monitor, server, run, row, alone, found, start, evidence or {})
 

@@ -12,7 +12,7 @@ from vllm_watch.reports.nextstarttext import line_notes
 from vllm_watch.reports.startline import flag_text, start_line
 from vllm_watch.tui.page.about import About, evidence_key, problems_of
 from vllm_watch.tui.page.arrange import Palette, Part
-from vllm_watch.tui.screenview import Problem
+from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.widgets.findingblock import finding_block
 from vllm_watch.tui.wording import wrapped
 

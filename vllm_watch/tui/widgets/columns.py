@@ -193,6 +193,23 @@ def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
     return "".join(cells)
 
 
+class Table:
+    """The columns for some rows in so many cells, their colours, and how names are told apart."""
+
+    def __init__(
+        self, rows: Sequence[Row], width: int, palette: dict[str, str], health: HealthSettings
+    ) -> None:
+        """Divide `width` cells for `rows`; bars have the ranges of `health`."""
+        self.width, self.palette = width, palette
+        self.columns = columns_for(width, rows)
+        self._health = health
+        self._common = _common_start({row.model for row in rows})
+
+    def drawer(self, ribbon: Callable[[Row, int], Text]) -> CellDrawer:
+        """Return what draws the cells of a row; `ribbon` draws its ribbon in so many cells."""
+        return CellDrawer(self.palette, self._health, self._common, ribbon)
+
+
 class CellDrawer:
     """Draws the cells of rows."""
 
@@ -200,22 +217,22 @@ class CellDrawer:
         self,
         palette: dict[str, str],
         health: HealthSettings,
-        rows: Sequence[Row] = (),
-        ribbon: Callable[[Row, int], Text] | None = None,
+        common: str,
+        ribbon: Callable[[Row, int], Text],
     ) -> None:
-        """Draw with these colours, bars with these ranges; names that differ among `rows`.
+        """Draw with these colours, bars with these ranges.
 
-        `ribbon` draws the ribbon of a row in so many cells.
+        `common` is the beginning that all names have, `ribbon` draws a row's in so many cells.
         """
         self._palette = palette
-        self._common = _common_start({row.model for row in rows})
+        self._common = common
         self._health = health
         self._makers: Mapping[str, Callable[[Row, int], Text]] = {
             "name": self._name,
             "port": self._port,
             "state": self._state,
             "gen": lambda row, _: Text(figures.rate(row.values.generation_tps)),
-            "ribbon": ribbon or (lambda _row, _width: Text("")),
+            "ribbon": ribbon,
             "load": self._load,
             "kv": self._kv,
             "pct": self._percent,

@@ -12,7 +12,7 @@ from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.health.findings import UNPROVED
 from vllm_watch.reports.deathwords import flag_words
 from vllm_watch.tui.figures import DAY, age, clock
-from vllm_watch.tui.screenview import Problem
+from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.widgets.pane import beside
 from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 

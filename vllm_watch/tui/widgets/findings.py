@@ -10,7 +10,8 @@ from textual.binding import Binding
 from textual.message import Message
 
 from vllm_watch.tui.figures import age
-from vllm_watch.tui.screenview import Problem, ScreenView
+from vllm_watch.tui.problems import Problem
+from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed
@@ -80,15 +81,7 @@ class Findings(Framed):
         room = self.size.height
         if self._listed:
             return view.problems[max(0, self._index - room) : self._index + room]
-        found: list[Problem] = []
-        made = {True: 0, False: 0}
-        for problem in view.problems:
-            if made[problem.loud] <= room:
-                made[problem.loud] += 1
-                found.append(problem)
-            elif min(made.values()) > room:
-                break
-        return found
+        return [problem for _, problem in view.problems.reach(room)]
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -258,44 +251,37 @@ def _blocks(
     `together`: a death and what was before. Of a large fleet only as many blocks are made as there
     is room for, of loud ones and of others one line each: the pane costs what it shows.
     """
-    blocks: list[Block] = []
-    made = {True: 0, False: 0}
-    left_out = 0
-    told: set[int] = set()
     earlier = _before_deaths(view) if together else {}
-    for index, problem in enumerate(view.problems):
-        before = earlier.get(index)
+    told = {before for death, before in earlier.items() if before > death}
+    blocks: list[Block] = []
+    for index, problem in view.problems.reach(2 * room):
         if index in told:
             continue
-        told |= set() if before is None else {before}
-        if made[problem.loud] > room:
-            left_out += 1
-            continue
-        made[problem.loud] += 1
+        before = earlier.get(index)
         died_of = None if before is None else view.problems[before]
         block = finding_block(problem, view.tz, width, palette, died_of)
         block.place = index
         blocks.append(block)
+    left_out = len(view.problems) - len(told) - len(blocks)
     return blocks + [note_block(note, width, palette) for note in view.notes], left_out
 
 
 def _before_deaths(view: ScreenView) -> dict[int, int]:
     """Return for deaths without a known cause the finding whose flags are the best advice."""
-    deaths = {
-        index: dead.row.source
-        for index, dead in enumerate(view.problems)
-        if dead.row.state.name in ("dead", "ended")
-        and not (dead.row.state.cause or dead.silenced)
-        and dead.noted.until is None
-    }
-    sources, first = {*deaths.values()}, dict[str, int]()
-    for place, problem in enumerate(view.problems):
-        known = problem.row.source not in sources or problem.row.source in first
-        if known or problem.silenced or problem.noted.until is None:
+    places = view.problems.places_of("dead", "ended")
+    known = [(place, view.problems[place]) for place in places]
+    first: dict[str, int] = {}
+    for place, one in known:
+        if one.row.source in first or one.silenced or one.noted.until is None:
             continue
-        if problem.finding.flags:
-            first[problem.row.source] = place
-    return {index: first[source] for index, source in deaths.items() if source in first}
+        if one.finding.flags:
+            first[one.row.source] = place
+    deaths = {
+        place: one.row.source
+        for place, one in known
+        if not (one.row.state.cause or one.silenced) and one.noted.until is None
+    }
+    return {place: first[source] for place, source in deaths.items() if source in first}
 
 
 def fill(blocks: list[Block], room: int) -> list[Block]:

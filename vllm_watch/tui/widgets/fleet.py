@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
 from textual.message import Message
+from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.states import OVER
@@ -23,11 +25,12 @@ from vllm_watch.tui.widgets.columns import (
     TAIL,
     CellDrawer,
     Column,
+    Table,
     columns_for,
     header,
     ribbon_place,
 )
-from vllm_watch.tui.widgets.pane import Pane, fitted
+from vllm_watch.tui.widgets.pane import Pane, fitted, strip_of
 from vllm_watch.tui.wording import shortened
 
 SIGN_CELLS = 3
@@ -76,52 +79,82 @@ class Fleet(Pane, can_focus=True):
         super().__init__(id=id)
         self._health = health
         self._top = 0
+        self._table: Table | None = None
+        self._frame: tuple[object, ...] = ()
+        self._known: dict[Hashable, Strip] = {}
+        """The rows of the drawing before, by what they depend on."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a visible row, its ribbon, an age or the cursor changes."""
         room = self.size.height
         self._scroll(view, max(1, room - (room > 1 and self.size.width >= HEADED)))
         seen = view.rows[self._top : self._top + room]
-        rows = tuple(
-            (
-                row.serial or row,
-                row.engine,
-                row.silenced,
-                figures.age(row.age),
-                _past_words(row),
-                view.pictures.ribbon_key(row.source),
-            )
-            for row in seen
-        )
+        rows = tuple(_row_key(view, row) for row in seen)
         empty = (view.filter, view.waiting, clock_of(view)) if not view.rows else ()
-        names = tuple({(row.model, row.port) for row in view.rows}) if len(view.rows) < 40 else ()
-        return rows, self._top, view.selected, len(view.rows), names, empty
+        named = view.named, view.pictures.span
+        return rows, self._top, view.selected, len(view.rows), named, empty
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the head and the rows around the cursor."""
-        columns = columns_for(width, view.rows)
+        table = Table(view.rows, width, palette, self._health)
+        return [make() for _, make in self._drawn(view, table, height)]
+
+    def strips(
+        self, view: ScreenView, width: int, height: int, palette: dict[str, str]
+    ) -> list[Strip]:
+        """Return the same as strips: those of rows that show the same as before are kept."""
+        frame = (width, view.named, view.filter, view.tz)
+        if self._table is None or frame != self._frame or palette is not self._table.palette:
+            self._frame = frame
+            self._table = Table(view.rows, width, palette, self._health)
+            self._known = {}
+        known, self._known = self._known, {}
+        strips = []
+        for key, make in self._drawn(view, self._table, height):
+            strip = known.get(key) if key is not None else None
+            if strip is None:
+                strip = strip_of(make(), width, self.app.console)
+            if key is not None:
+                self._known[key] = strip
+            strips.append(strip)
+        return strips
+
+    def _drawn(
+        self, view: ScreenView, table: Table, height: int
+    ) -> Iterator[tuple[Hashable, Callable[[], Text]]]:
+        """Yield what makes each line, and what it depends on; None where that is not known."""
+        width, palette, columns = table.width, table.palette, table.columns
         headed = height > 1 and width >= HEADED
         room = height - headed
         self._scroll(view, room)
-        charts = view.pictures.span if view.rows and not view.alone else None
-        lines = [header(columns, view.window, view.tz, palette, charts)] if headed else []
         if not view.rows:
-            return lines[:0] + self._empty(view, width, palette)
+            for line in self._empty(view, width, palette):
+                yield None, partial(Text.copy, line)
+            return
+        below = len(view.rows) - self._top - room
+        if headed:
+            charts = None if view.alone else view.pictures.span
+            yield None, partial(header, columns, view.window, view.tz, palette, charts)
+        for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
+            if below > 0 and index == self._top + room - 1:
+                more = Text(f"   +{below + 1} more ↓", style=palette["muted"])
+                yield None, partial(Text.copy, more)
+                return
+            chosen = index == view.selected
+            yield (_row_key(view, row), chosen), partial(self._row, view, row, table, chosen)
+
+    def _row(self, view: ScreenView, row: Row, table: Table, chosen: bool) -> Text:
+        """Return a row with its cursor."""
 
         def ribbon(row: Row, cells: int) -> Text:
             steps = view.pictures.ribbon(row.source, row.engine, cells)
-            return ribbon_text(steps, palette, view.pictures.cursor_step(cells))
+            return ribbon_text(steps, table.palette, view.pictures.cursor_step(cells))
 
-        drawer = CellDrawer(palette, self._health, view.rows, ribbon)
-        for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
-            line = self._cells(view, row, columns, drawer, width, palette)
-            lines.append(_grounded(line, row, index == view.selected, width, palette))
-        below = len(view.rows) - self._top - room
-        if below > 0 and lines:
-            lines[-1] = Text(f"   +{below + 1} more ↓", style=palette["muted"])
-        return lines
+        drawer = table.drawer(ribbon)
+        line = self._cells(view, row, table.columns, drawer, table.width, table.palette)
+        return _grounded(line, row, chosen, table.width, table.palette)
 
     @staticmethod
     def _cells(
@@ -231,11 +264,24 @@ def clock_of(view: ScreenView) -> str:
     return figures.clock(view.moment, view.tz)
 
 
+def _row_key(view: ScreenView, row: Row) -> Hashable:
+    """Return what a row's drawing depends on besides the table's width, colours and names."""
+    return (
+        row.serial or row,
+        row.engine,
+        row.silenced,
+        figures.age(row.age),
+        _past_words(row),
+        view.pictures.ribbon_key(row.source),
+    )
+
+
 def _past_words(row: Row) -> str:
-    """Return how long a start-up takes by now, as it is shown."""
-    if row.state.name != "starting" or row.state.since is None:
+    """Return how long a start-up takes by now, or how long ago an end is, as it is shown."""
+    past = None if row.state.since is None else row.moment - row.state.since
+    if past is None or row.state.name not in ("starting", *OVER):
         return ""
-    return figures.duration(row.moment - row.state.since)
+    return figures.duration(past) if row.state.name == "starting" else figures.age(past)
 
 
 def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:

@@ -1,0 +1,122 @@
+"""The rows of all servers: kept while nothing comes, with what a fleet is counted by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from operator import attrgetter
+from typing import NamedTuple, overload
+
+from vllm_watch.actions.silences import Key
+from vllm_watch.core.dataclass import replace
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.problems import Entry, entries_of
+from vllm_watch.tui.rows import Row, make_row
+from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.timeline import Timeline
+
+
+class KeptRow(NamedTuple):
+    """A server's row as it was made, and what is counted of it."""
+
+    stamp: object
+    """What it was made of."""
+    until: float
+    """Up to when it holds if nothing comes, in the log's clock."""
+    row: Row
+    shape: str
+    rate: float | None
+    newest: float | None
+    """When its newest sample was written, in our clock."""
+    entries: tuple[Entry, ...]
+
+
+class Rows(Sequence[Row]):
+    """Rows as of a moment; those nobody looks at stay as they were made before."""
+
+    def __init__(self, made: Sequence[Row], moment: float) -> None:
+        """Show `made` as of `moment`, in our clock."""
+        self.made = made
+        self.moment = moment
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.made)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        """Return a row, or some, as of the moment."""
+        if isinstance(place, slice):
+            return tuple(row.at(self.moment) for row in self.made[place])
+        return self.made[place].at(self.moment)
+
+
+class FleetRows:
+    """Makes the rows of all servers; of those without news they stay as they are."""
+
+    def __init__(self, monitor: Monitor, stamps: Stamps) -> None:
+        """Show what `monitor` knows."""
+        self._monitor = monitor
+        self._stamps = stamps
+        self._kept: dict[str, KeptRow] = {}
+        self._sources: tuple[str, ...] = ()
+        self.named = 1
+        """Grows when names of servers change, or which there are."""
+
+    def at(self, timeline: Timeline, silences: Collection[Key] = ()) -> list[KeptRow]:
+        """Return the rows of servers at the moment shown, in the order in which they were found."""
+        moment, live, everyone = timeline.moment(), timeline.following, timeline.mode == "live"
+        shown = []
+        for source, server in self._monitor.store.servers.items():
+            if not everyone and not _begun(server, moment):
+                continue
+            kept = self._kept.get(source)
+            time = moment - server.skew
+            stamp = (self._stamps.of(server, moment, live), live, server.skew)
+            if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
+                kept = self._kept[source] = self._made(server, timeline, stamp, kept)
+            shown.append(kept)
+        sources = tuple(one.row.source for one in shown)
+        if sources != self._sources:
+            self._sources = sources
+            self.named += 1
+        if silences:
+            quiet = {source for source, _ in silences}
+            shown = [_silenced(one, silences) if one.row.source in quiet else one for one in shown]
+        return shown
+
+    def _made(
+        self, server: Server, timeline: Timeline, stamp: object, kept: KeptRow | None
+    ) -> KeptRow:
+        monitor, moment, live = self._monitor, timeline.moment(), timeline.following
+        saved = live and server.saved(timeline.now(), monitor.settings.watch.saved_after_seconds)
+        row = make_row(monitor, server, moment, live=live, saved=saved)
+        if kept is None or _names(row) != _names(kept.row):
+            self.named += 1
+        elif kept.stamp == stamp and row.same(kept.row):
+            row = replace(row, serial=kept.row.serial)
+        until = monitor.recent.until(server) if live else -math.inf
+        return _counted(stamp, until, row)
+
+
+_names = attrgetter("name", "model", "port")
+
+
+def _begun(server: Server, moment: float) -> bool:
+    first = server.runs[0].first_stamp
+    return first is None or first <= moment
+
+
+def _counted(stamp: object, until: float, row: Row) -> KeptRow:
+    newest = None if row.age is None else row.moment + row.skew - row.age
+    return KeptRow(stamp, until, row, row.shape, row.values.generation_tps, newest, entries_of(row))
+
+
+def _silenced(kept: KeptRow, silences: Collection[Key]) -> KeptRow:
+    row = kept.row
+    quiet = frozenset(noted.id for noted in row.noted if (row.source, noted.id) in silences)
+    return _counted(kept.stamp, kept.until, replace(row, silenced=quiet)) if quiet else kept

@@ -1,0 +1,128 @@
+"""The findings of all servers in their order; those that nobody looks at are not made."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from types import MappingProxyType
+from typing import overload
+
+from vllm_watch.actions.silences import Key
+from vllm_watch.core.dataclass import dataclass
+from vllm_watch.health.finding import Finding, Noted
+from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.tui.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A finding and the server that has it."""
+
+    row: Row
+    noted: Noted
+    left: float | None = None
+    """Seconds for which it stays silenced, None: until it is over, or not silenced at all."""
+
+    @property
+    def finding(self) -> Finding:
+        """The finding with its words."""
+        return self.noted.finding
+
+    @property
+    def silenced(self) -> bool:
+        """True while nobody wants to hear of it."""
+        return self.noted.id in self.row.silenced
+
+    @property
+    def loud(self) -> bool:
+        """True for what the first glance should show."""
+        return self.noted.severity != "note" and not self.silenced
+
+    @property
+    def key(self) -> Key:
+        """What it is told from the others by, for as long as it lasts: its log and its id."""
+        return self.row.source, self.noted.id
+
+
+Order = tuple[bool, int, float]
+"""What findings are ordered by: those that are not silenced, the worst, the newest first."""
+Entry = tuple[Order, Row, Noted]
+_QUIET: Order = (False, -SEVERITIES.index("note"), -math.inf)
+"""The order before all that is only worth a note, and what is silenced."""
+
+
+def entries_of(row: Row) -> tuple[Entry, ...]:
+    """Return the findings of a row with their order."""
+    return tuple((_order(one, silenced=one.id in row.silenced), row, one) for one in row.noted)
+
+
+def _order(noted: Noted, *, silenced: bool) -> Order:
+    return silenced, -SEVERITIES.index(noted.severity), -(noted.since or 0.0)
+
+
+class Problems(Sequence[Problem]):
+    """The findings of all servers, the loud ones first, the worst of them before the others."""
+
+    def __init__(
+        self,
+        entries: Iterable[Entry] = (),
+        moment: float | None = None,
+        silences: Mapping[Key, float | None] = MappingProxyType({}),
+    ) -> None:
+        """Order findings as of `moment` (None: their rows'); `silences` has the seconds left."""
+        self._entries = sorted(entries, key=itemgetter(0))
+        self._moment = moment
+        self._silences = silences
+        self.loud = bisect_left(self._entries, _QUIET, key=itemgetter(0))
+        """How many are loud: they come first."""
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Problems:
+        """Order findings that are made."""
+        known = list(problems)
+        entries = ((_order(p.noted, silenced=p.silenced), p.row, p.noted) for p in known)
+        return cls(entries, silences={p.key: p.left for p in known})
+
+    def __len__(self) -> int:
+        """Return the number of findings."""
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> Problem: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Problem]: ...
+    def __getitem__(self, place: int | slice) -> Problem | Sequence[Problem]:
+        """Return a finding with its server, or some."""
+        if isinstance(place, slice):
+            return tuple(map(self._problem, self._entries[place]))
+        return self._problem(self._entries[place])
+
+    @property
+    def worst(self) -> Problem | None:
+        """The one worst thing, None if nothing is wrong."""
+        return self[0] if self.loud else None
+
+    @property
+    def troubled(self) -> int:
+        """How many servers have a loud finding."""
+        return len({row.source for _, row, _ in self._entries[: self.loud]})
+
+    def reach(self, room: int) -> Iterator[tuple[int, Problem]]:
+        """Yield findings with their places, of loud ones and of others one more than `room`.
+
+        Each takes a line at least: no other one can be on the screen.
+        """
+        for first, end in ((0, self.loud), (self.loud, len(self))):
+            for place in range(first, min(end, first + room + 1)):
+                yield place, self[place]
+
+    def places_of(self, *states: str) -> list[int]:
+        """Return the places of findings of servers that are in one of some states."""
+        return [n for n, (_, row, _) in enumerate(self._entries) if row.state.name in states]
+
+    def _problem(self, entry: Entry) -> Problem:
+        _, row, noted = entry
+        left = self._silences.get((row.source, noted.id)) if self._silences else None
+        return Problem(row if self._moment is None else row.at(self._moment), noted, left)
