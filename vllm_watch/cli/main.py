@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -64,6 +65,9 @@ def _runner(command: str) -> Callable[[argparse.Namespace], int]:
     name = "screen" if command in SCREENS else command
     module = importlib.import_module(f"vllm_watch.cli.{name}_command")
     run: Callable[[argparse.Namespace], int] = module.run
+    if not gc.isenabled():  # so begins a process of our own: what is loaded by now stays
+        gc.freeze()
+        gc.enable()
     return run
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import sys
 from typing import Any, NoReturn, TypeAlias
 
 from vllm_watch.cli.saying import CommandError
@@ -27,8 +30,23 @@ FILES = ("FILE", "PATH", "LOG", "BASELINE", "CANDIDATE")
 """Names of values, as help shows them, that are files: shells complete those."""
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what formats help; argparse asks for it at each option, and imports shutil for it."""
+    columns = 0
+    with contextlib.suppress(ValueError):
+        columns = int(os.environ.get("COLUMNS", "0"))
+    if columns <= 0 and sys.__stdout__ is not None:
+        with contextlib.suppress(ValueError, OSError):
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns
+    return argparse.HelpFormatter(prog, width=(columns if columns > 0 else 80) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line and exit code 2, and that knows which values are files."""
+
+    def __init__(self, **told: Any) -> None:
+        """Take what argparse takes."""
+        super().__init__(formatter_class=_formatter, **told)
 
     def add_argument(self, *names: str, **how: Any) -> argparse.Action:
         """Add an argument, with the kind of value that a shell's completion offers for it."""
