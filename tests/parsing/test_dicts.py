@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +29,36 @@ def test_what_is_no_dict_gives_nothing() -> None:
 @given(st.dictionaries(WORDS, VALUES, max_size=5))
 def test_literals_are_read_as_python_does(value: dict[str, object]) -> None:
     assert read_dict(repr(value)) == value
+
+
+ATOMS = (
+    *(
+        "1",
+        "-2.5",
+        "+3",
+        "--1",
+        "-True",
+        "-x",
+        "None",
+        "'a'",
+        "b'x'",
+        "1e400",
+        "()",
+        "(1,)",
+        "[1, [2]]",
+    ),
+    *("{1, 2}", "set()", "set(1)", "{}", "{'a': 1}", "...", "f(1)", "{**a}", "[*a]", "f'{1}'"),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(ATOMS), st.sampled_from(ATOMS)), max_size=3))
+def test_a_literal_is_what_python_calls_one(entries: list[tuple[str, str]]) -> None:
+    text = "{" + ", ".join(f"{key}: {value}" for key, value in entries) + "}"
+    try:
+        expected = ast.literal_eval(text)
+    except (ValueError, TypeError):
+        return
+    assert repr(read_dict(text)) == repr(expected)
 
 
 @given(st.dictionaries(WORDS, VALUES, max_size=5))

@@ -105,7 +105,7 @@ def _stem(path: str) -> str:
 
 def printable(text: str) -> str:
     """Return a file name that can be shown: control characters and broken bytes replaced."""
-    return _CONTROLS.sub("�", text)
+    return text if text.isprintable() else _CONTROLS.sub("�", text)
 
 
 def escaped(text: str) -> str:

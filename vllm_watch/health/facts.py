@@ -9,12 +9,12 @@ from vllm_watch.core.records import FieldValue
 
 _SIZE = lazy(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
 """Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, which is a part of them."""
-_VISION = lazy(r"(?i)(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
-"""Words of names of models that see."""
+_VISION = lazy(r"(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
+"""Words of names of models that see, in small letters."""
 _LATENT = lazy(
-    r"(?i)(?<![a-z])(?:deepseek[-_]?(?:v[2-9]|r1)|kimi[-_]?k2|glm[-_]?(?:4\.7[-_]?flash|5)|longcat)"
+    r"(?<![a-z])(?:deepseek[-_]?(?:v[2-9]|r1)|kimi[-_]?k2|glm[-_]?(?:4\.7[-_]?flash|5)|longcat)"
 )
-"""Names of models with multi-head latent attention; those distilled into others have it not."""
+"""Names, in small letters, of models with latent attention; those distilled into others lack it."""
 SAME_SHARE = 0.05
 """Two sizes of a cache that differ by no more are one: concurrency is written with two digits."""
 _NUMBERS = (
@@ -59,12 +59,10 @@ def facts_of(
     if isinstance(config.get("device_config"), str):
         facts["cuda"] = float(str(config["device_config"]).startswith("cuda"))
     facts["custom_allreduce_off"] = float("custom_allreduce" in config)
-    names = f"{model or ''} {config.get('model') or ''}"
-    facts["latent_attention"] = float(
-        _LATENT.search(names) is not None and "distill" not in names.lower()
-    )
+    names = f"{model or ''} {config.get('model') or ''}".lower()
+    facts["latent_attention"] = float(_LATENT.search(names) is not None and "distill" not in names)
     if model:
-        facts["vision_language"] = float(_VISION.search(model) is not None)
+        facts["vision_language"] = float(_VISION.search(model.lower()) is not None)
         billions = model_billions(model)
         if billions is not None:
             facts["model_billions"] = billions

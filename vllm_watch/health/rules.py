@@ -57,6 +57,10 @@ SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples that a rule with `hold = "at once"` needs."""
 
+_SIGNALS = METRIC_BY_NAME.keys() | DERIVED_SIGNALS | FACTS | SIGNALS
+_HOLDS = frozenset(HealthSettings.__match_args__)
+_LEVELS = _HOLDS | frozenset(AdviceSettings.__match_args__)
+"""Names of settings that levels and holds may be."""
 RULE_FILE = os.path.join(os.path.dirname(__file__), "rules.toml")
 """The built-in rules."""
 
@@ -296,7 +300,7 @@ def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | floa
     if hold[0] == "at once":
         return AT_ONCE, AT_ONCE
     for name in hold:
-        if not hasattr(HealthSettings(), name):
+        if name not in _HOLDS:
             raise RuleError(f"{where}: hold {name!r} is no setting of [health]")
     return hold
 
@@ -331,7 +335,7 @@ def _severity(where: str, text: str) -> Severity:
 
 def _test(where: str, entry: dict[str, Any]) -> Test:
     signal = entry.get("signal", "")
-    if signal not in METRIC_BY_NAME and signal not in DERIVED_SIGNALS | FACTS | SIGNALS:
+    if signal not in _SIGNALS:
         raise RuleError(f"{where}: signal {signal!r} is no metric and no derived signal")
     for comparison in _COMPARISONS:
         if comparison in entry:
@@ -342,7 +346,6 @@ def _test(where: str, entry: dict[str, Any]) -> Test:
 
 def _level(where: str, level: str | float) -> str | float:
     """Return a number, or the name of a setting that there is."""
-    known = hasattr(HealthSettings(), str(level)) or hasattr(AdviceSettings(), str(level))
-    if isinstance(level, str) and not known:
+    if isinstance(level, str) and level not in _LEVELS:
         raise RuleError(f"{where}: level {level!r} is no setting")
     return level

@@ -30,7 +30,8 @@ def without_escapes(raw: bytes) -> bytes:
 def shown(raw: bytes, limit: int = SHOWN_CHARACTERS) -> str:
     """Return text of a log as it may be shown: decoded, cut to `limit`, nothing that acts."""
     text = without_escapes(raw[: limit * 4]).decode("utf-8", "replace").rstrip("\r\n ")
-    return _CONTROLS.sub("", text.replace("\t", "  "))[:limit]
+    text = text.replace("\t", "  ")
+    return (text if text.isprintable() else _CONTROLS.sub("", text))[:limit]
 
 
 def segment_end(block: bytes, position: int) -> int:

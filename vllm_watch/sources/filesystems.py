@@ -76,7 +76,9 @@ def _parsed(table: str) -> list[tuple[str, str]]:
         left, dash, right = line.partition(" - ")
         fields = left.split(" ")
         if dash and len(fields) > 4 and right:
-            point = _OCTAL.sub(lambda octal: chr(int(octal.group(1), 8)), fields[4])
+            point = fields[4]
+            if "\\" in point:
+                point = _OCTAL.sub(lambda octal: chr(int(octal.group(1), 8)), point)
             mounts[point] = right.split(" ")[0]
     return sorted(mounts.items(), key=lambda mount: -len(mount[0]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -54,6 +53,20 @@ class Found:
     missing: tuple[str, ...]
     """Patterns that match nothing (yet)."""
     troubles: tuple[PathTrouble, ...] = ()
+
+
+def _has_magic(path: str) -> bool:
+    """Tell whether a path is a glob."""
+    return any(mark in path for mark in "*?[")
+
+
+def _globbed(pattern: str) -> list[str]:
+    """Return what a path means now, as `glob.glob` says; few are globs."""
+    if not _has_magic(pattern):
+        return [pattern] if os.path.lexists(pattern) else []
+    import glob
+
+    return glob.glob(pattern)
 
 
 def is_stream(path: str) -> bool:
@@ -116,7 +129,7 @@ class LogFinder:
         names: dict[str, set[str]] = {}
         for pattern in self._patterns:
             folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
-            if is_stream(pattern) or glob.has_magic(folder):
+            if is_stream(pattern) or _has_magic(folder):
                 return None
             try:
                 names[folder] = set(os.listdir(folder or "."))
@@ -157,7 +170,7 @@ def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
         return [os.path.join(pattern, name) for name in sorted(names)]
     if os.path.lexists(pattern):
         return [pattern]
-    matched = sorted(glob.glob(pattern))
+    matched = sorted(_globbed(pattern))
     if not matched:
         _look_at_folder(pattern, troubles)
     return [name for name in matched if not os.path.isdir(name)]
@@ -166,7 +179,7 @@ def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
 def _look_at_folder(pattern: str, troubles: list[PathTrouble]) -> None:
     """Say so when nothing matches because the folder cannot be read."""
     folder = os.path.dirname(pattern) or "."
-    if glob.has_magic(folder) or not os.path.isdir(folder):
+    if _has_magic(folder) or not os.path.isdir(folder):
         return
     try:
         with os.scandir(folder) as entries:
@@ -264,11 +277,11 @@ def folders_of(patterns: Sequence[str]) -> set[str]:
             continue
         candidates = [os.path.dirname(pattern) or "."]
         if not os.path.isdir(candidates[0]):
-            candidates = [name for name in glob.glob(candidates[0]) if os.path.isdir(name)]
+            candidates = [name for name in _globbed(candidates[0]) if os.path.isdir(name)]
         folders.update(name for name in candidates if os.path.isdir(name))
         folders.update(
             os.path.dirname(os.path.realpath(name))
-            for name in glob.glob(pattern)
+            for name in _globbed(pattern)
             if os.path.islink(name)
         )
     return folders
