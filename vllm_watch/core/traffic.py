@@ -65,7 +65,7 @@ class Traffic:
                 column.append(0.0)
         self.ends[-1] = math.nan if arrived is None else max(arrived, begin)
         for status, number in served.items():
-            column = self.counts[0 if status < "400" else 1 if status < "500" else 2]
+            column = self.counts[_class_of(status)]
             column[-1] += number
         if self._most is not None and len(self) > self._most:
             self.coarsen(self._most // 4 * 2)
@@ -74,10 +74,33 @@ class Traffic:
         self, status: str, times: array[float], numbers: array[int], arrived: float | None
     ) -> int:
         """Count requests of one status after each of many stamps (NaN is none); return them all."""
+        if arrived is None and self._most is None:
+            self._add_at_once(status, times, numbers)
+            return sum(numbers)
         for time, number in zip(times, numbers, strict=True):
             if number:
                 self.add({status: number}, None if math.isnan(time) else time, arrived)
         return sum(numbers)
+
+    def _add_at_once(self, status: str, times: array[float], numbers: array[int]) -> None:
+        """Count the same of a log that is read once: no stretch is closed, none is merged."""
+        begins, column = self.begins, self.counts[_class_of(status)]
+        before = len(begins)
+        newest = begins[-1] if begins and math.isnan(self.ends[-1]) else math.nan
+        known = begins[-1] if begins else -math.inf
+        for time, number in zip(times, numbers, strict=True):
+            if time == newest:
+                column[-1] += number
+            elif number and not math.isnan(time):
+                self._ordered = self._ordered and known <= time
+                begins.append(time)
+                column.append(number)
+                newest = known = time
+        more = array("d", [0.0]) * (len(begins) - before)
+        self.ends.extend(array("d", [math.nan]) * len(more))
+        for other in self.counts:
+            if other is not column:
+                other.extend(more)
 
     def coarsen(self, stop: int | None = None) -> int:
         """Merge stretches before the one at `stop` (all) two by two; return how many went.
@@ -134,6 +157,11 @@ class Traffic:
         for column in (self.begins, self.ends):
             for index in range(len(column)):
                 column[index] += seconds
+
+
+def _class_of(status: str) -> int:
+    """Return which of the counts a status belongs to."""
+    return 0 if status < "400" else 1 if status < "500" else 2
 
 
 def next_after(stamps: array[float], time: float, default: float) -> float:

@@ -17,7 +17,6 @@ import stat
 import struct
 import sys
 import threading
-from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -167,11 +166,11 @@ def _sift(path: str, formats: Formats, pipe: BinaryIO) -> None:
                 return
             continue
         vain = 0
-        gaps = array("q", [number for gap in sifted.gaps for number in gap])
+        gaps = b"".join(column.astype("<q").tobytes() for column in sifted.gaps)
         forms = json.dumps(
             [[*answer, example.decode("latin-1")] for answer, example in sifted.forms]
         )
-        table = struct.pack("<q", len(gaps) // 3) + gaps.tobytes() + forms.encode()
+        table = struct.pack("<q", len(sifted.gaps.lines)) + gaps + forms.encode()
         place = (*chunk.identity, chunk.offset, len(chunk.data))
         head = _HEAD.pack(*place, sifted.lines, len(sifted.rest), len(table))
         message = memoryview(b"".join((head, sifted.rest, table)))
@@ -191,14 +190,15 @@ def _chunks(path: str) -> Iterator[Chunk]:
 
 
 def _sifted(lines: int, rest: bytes, table: bytes) -> Sifted:
+    import numpy as np
+
     from vllm_watch.parsing.access import Answer
-    from vllm_watch.parsing.sieve import Gap, Sifted, Usual
+    from vllm_watch.parsing.sieve import Gaps, Sifted, Usual
 
     (count,) = struct.unpack_from("<q", table)
-    gaps = array("q", table[8 : 8 + 24 * count])
-    found = [Gap(*gaps[at : at + 3]) for at in range(0, len(gaps), 3)]
+    gaps = Gaps(*np.frombuffer(table, "<q", 3 * count, 8).reshape(3, count))
     forms = [
         Usual(Answer(what, status, route), example.encode("latin-1"))
         for what, status, route, example in json.loads(table[8 + 24 * count :])
     ]
-    return Sifted(rest, found, lines, forms)
+    return Sifted(rest, gaps, lines, forms)

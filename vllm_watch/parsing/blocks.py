@@ -19,7 +19,7 @@ from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
 from vllm_watch.parsing.shapes import Shape
-from vllm_watch.parsing.sieve import Gap, Sieve, Sifted, Usual
+from vllm_watch.parsing.sieve import Gaps, Sieve, Sifted, Usual
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vllm_watch.parsing.scanner import Removed, Scan, Scanner
 
 FIRST_LINES, MOST_LINES = 64, 4_096
-"""Lines that are read together: few at first, since what they teach is of use to the next ones."""
+"""Lines that are read together: few while some are not known, since they teach the next ones."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
@@ -42,8 +42,8 @@ class _Piece:
     """Some lines of what is left of a block."""
 
     lines: Sequence[bytes]
-    gaps: dict[int, list[Gap]]
-    """Usual lines that stood before each of them."""
+    gaps: Gaps
+    """Usual lines that stood before them."""
     kinds: list[Kind | None]
     stamps: list[bytes | None] = field(default_factory=list)
     """Stamps of the known lines; None of those without one, and of those not known."""
@@ -61,6 +61,7 @@ class LargeBlocks:
         self._known = known
         self._tables = TableMaker()
         self._forms: Sequence[Usual] = ()
+        self._size = FIRST_LINES
         bytes(KEPT_MEMORY)
 
     def read(self, scan: Scan, block: bytes, sifted: Sifted | None = None) -> bytes:
@@ -75,26 +76,24 @@ class LargeBlocks:
         rest = self._scanner.plain(sifted.rest)
         lines = rest.split(b"\n")
         unended = lines.pop()
-        gaps: dict[int, list[Gap]] = {}
-        for gap in sifted.gaps:
-            gaps.setdefault(gap.line, []).append(gap)
-        start, size = 0, FIRST_LINES
+        gaps, start = sifted.gaps, 0
         while start < len(lines):
-            stop = min(len(lines), start + size)
-            near = {at - start: gaps[at] for at in gaps.keys() & range(start, stop)}
-            self._read_piece(scan, lines[start:stop], near)
-            start, size = stop, min(size * 4, MOST_LINES)
+            stop = min(len(lines), start + self._size)
+            self._read_piece(scan, lines[start:stop], gaps.part(start, stop))
+            start = stop
         scan.items += self._tables.take()
-        if unended or len(lines) in gaps:
-            near = {0: gaps[len(lines)]} if len(lines) in gaps else {}
-            self._in_full(scan, [unended], near, ended=False)
+        behind = gaps.part(len(lines), len(lines) + 1)
+        if unended or len(behind.lines):
+            self._in_full(scan, [unended], behind, ended=False)
         return rest
 
-    def _read_piece(self, scan: Scan, lines: list[bytes], gaps: dict[int, list[Gap]]) -> None:
+    def _read_piece(self, scan: Scan, lines: list[bytes], gaps: Gaps) -> None:
         piece = _Piece(lines, gaps, self._known.kinds(lines))
         self._take_apart(piece)
         kinds, at = piece.kinds, 0
         unknown = [place for place, kind in enumerate(kinds) if kind is None]
+        few = FIRST_LINES if len(unknown) * 8 > len(lines) else self._size
+        self._size = min(few * 4, MOST_LINES)
         unknown.append(len(kinds))
         for place in unknown:
             if place < at:
@@ -109,7 +108,7 @@ class LargeBlocks:
             if end > place:
                 if TRACEBACK in b"\n".join(lines[place:end]) or self._scanner.within:
                     end = len(kinds)  # who knows where it ends
-                self._in_full(scan, lines[place:end], _from(gaps, place, end))
+                self._in_full(scan, lines[place:end], gaps.part(place, end))
             at = end
 
     def _take_apart(self, piece: _Piece) -> None:
@@ -133,12 +132,19 @@ class LargeBlocks:
 
     def _together(self, scan: Scan, piece: _Piece, start: int, stop: int) -> None:
         """Read lines whose kind is known."""
-        tables, gaps, rows = self._tables, piece.gaps, piece.rows
-        counts, last, passed = self._scanner.uncounted, self._scanner.stamp, False
+        tables, rows, last = self._tables, piece.rows, self._scanner.stamp
+        counts, passed = self._scanner.uncounted, False
         times = self._scanner.see(scan, piece.stamps[start:stop])
+        near = piece.gaps.part(start, stop)
+        part = rows[start:stop]
+        if not counts and None not in times and all(row and row[0].usual for row in part):
+            answers = [usual.answer for usual in self._forms]
+            tables.count_all([last, *times], near, answers)
+            tables.add_all(times, part)  # type: ignore[arg-type]  # no None is among them
+            return
+        gaps = near.by_line()
         for at, time in enumerate(times, start):
-            if at in gaps:
-                self._count(gaps[at])
+            self._count(gaps.get(at - start, ()))
             if time is None:
                 continue
             found = rows[at]
@@ -148,19 +154,19 @@ class LargeBlocks:
             last = time
             if found is None:
                 passed = True
-            elif found[0].companion or found[0].stats_like != 1:
+            elif not found[0].usual:
                 self._put(scan, time, *found)
             else:
                 tables.add(time, found)
         if passed:
             self._scanner.end_error()
 
-    def _count(self, gaps: list[Gap]) -> None:
+    def _count(self, gaps: Sequence[tuple[int, int]]) -> None:
         """Count usual lines that stood before a line."""
         counts = self._scanner.uncounted
-        for gap in gaps:
-            answer = self._forms[gap.form].answer
-            counts[answer] = counts.get(answer, 0) + gap.size
+        for form, size in gaps:
+            answer = self._forms[form].answer
+            counts[answer] = counts.get(answer, 0) + size
 
     def _put(self, scan: Scan, time: float, shape: Shape, row: tuple[bytes, ...]) -> None:
         """Take in a companion line, or an unusual stats line."""
@@ -174,23 +180,21 @@ class LargeBlocks:
             engine = shape.engine_of(row) if shape.named else None
             self._scanner.add(scan, Amendment(values, engine))
 
-    def _in_full(
-        self, scan: Scan, lines: list[bytes], gaps: dict[int, list[Gap]], *, ended: bool = True
-    ) -> None:
+    def _in_full(self, scan: Scan, lines: list[bytes], gaps: Gaps, *, ended: bool = True) -> None:
         """Have lines read one by one that nothing is known of."""
         scan.items += self._tables.take()
         whole = self._scanner.within or any(TRACEBACK in line for line in lines)
         pieces: list[bytes] = []
         removed: list[Removed] = []
-        size = 0
+        size, before = 0, gaps.by_line()
         for at, line in enumerate(lines):
-            for gap in gaps.get(at, ()):
-                count = gap.size
+            for form, count in before.get(at, ()):
+                usual, left = self._forms[form], count
                 if whole:  # an access line ends a traceback: one of them is put back
-                    pieces.append(self._forms[gap.form].example)
+                    pieces.append(usual.example)
                     size += len(pieces[-1])
-                    count -= 1
-                removed.append((size, self._forms[gap.form].answer, count))
+                    left -= 1
+                removed.append((size, usual.answer, left))
             pieces.append(line + b"\n" if ended else line)
             size += len(pieces[-1])
         self._scanner.walk(scan, b"".join(pieces), removed)
@@ -214,10 +218,6 @@ def _matched(piece: _Piece, shape: Shape, places: list[int]) -> list[int]:
         piece.rows[at] = shape, row
         piece.stamps[at] = row[0]
     return left
-
-
-def _from(gaps: dict[int, list[Gap]], start: int, stop: int) -> dict[int, list[Gap]]:
-    return {at - start: gaps[at] for at in range(start, stop) if at in gaps}
 
 
 def sieve_of(formats: Formats) -> Sieve:

@@ -178,13 +178,11 @@ class Scanner:
     def see(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
         """Note the stamps of lines; return their times, None where there is none."""
         times = self.clock.resolve_all(stamps)
-        known = [
-            (time, stamp) for time, stamp in zip(times, stamps, strict=True) if time is not None
-        ]
+        known = [time for time in times if time is not None]
         if known:
-            self._stamp, stamp = known[-1]
-            self._stamped = (stamp or b"", self.clock.zone)
-            scan.saw(max(known)[0])
+            newest = next(at for at in range(len(times) - 1, -1, -1) if times[at] is not None)
+            self._stamp, self._stamped = times[newest], (stamps[newest] or b"", self.clock.zone)
+            scan.saw(max(known))
         return times
 
     def end_error(self) -> None:

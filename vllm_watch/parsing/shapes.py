@@ -66,6 +66,9 @@ class Shape:
     stats_like: int
     """How often the words of a stats line stand in it."""
 
+    usual: bool
+    """Whether it is one stats line and nothing else."""
+
     def rows(self, lines: Sequence[bytes]) -> list[tuple[bytes, ...]]:
         """Return the texts of the groups of each line that is of this shape."""
         rows: list[tuple[bytes, ...]] = self.pattern.findall(b"\n".join(lines))
@@ -132,7 +135,8 @@ def shape_of(
     engine = None if plan.engine >= 0 else ALL_ENGINES if plan.engine == -1 else 0
     compiled = re.compile(b"^" + pattern + b"$", re.MULTILINE)
     named = plan.engine != -2
-    return Shape(compiled, engine, named, tuple(metrics), writer, companion, stats_like)
+    usual = stats_like == 1 and not companion
+    return Shape(compiled, engine, named, tuple(metrics), writer, companion, stats_like, usual)
 
 
 def _head_pattern(place: Place, envelopes: EnvelopeReader) -> bytes | None:

@@ -43,14 +43,30 @@ _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that may stand in an address: no blank, no quote, and hardly a word."""
 
 
-class Gap(NamedTuple):
-    """Usual lines that stood before a line of what is left."""
+class Gaps(NamedTuple):
+    """Usual lines that stood before lines of what is left, as columns."""
 
-    line: int
-    """Number of that line, from 0; the number of all lines for those behind the last."""
-    form: int
-    """Which form they have: an index of `Sifted.forms`."""
-    size: int
+    lines: Ints
+    """Numbers of those lines, from 0, in order; the number of all for those behind the last."""
+    forms: Ints
+    """Which form each has: an index of `Sifted.forms`."""
+    sizes: Ints
+
+    def part(self, start: int, stop: int) -> Gaps:
+        """Return those before the lines `start` … `stop` − 1, counted from `start`."""
+        first, last = np.searchsorted(self.lines, (start, stop)).tolist()
+        some = slice(first, last)
+        return Gaps(self.lines[some] - start, self.forms[some], self.sizes[some])
+
+    def by_line(self) -> dict[int, list[tuple[int, int]]]:
+        """Return form and size of each, by line."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for line, form, size in zip(*(column.tolist() for column in self), strict=True):
+            found.setdefault(line, []).append((form, size))
+        return found
+
+
+NO_GAPS = Gaps(*(np.zeros(0, np.int64) for _ in range(3)))
 
 
 class Usual(NamedTuple):
@@ -68,7 +84,7 @@ class Sifted:
 
     rest: bytes
     """All other lines, in order; the last one may lack its newline."""
-    gaps: list[Gap]
+    gaps: Gaps
     lines: int
     """Newlines in the whole block."""
     forms: Sequence[Usual] = ()
@@ -151,7 +167,7 @@ class Sieve:
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
         count = len(ends)
         if not count or not self._forms or len(block) < SMALLEST:
-            return Sifted(block, [], count)
+            return Sifted(block, NO_GAPS, count)
         starts = np.empty_like(ends)
         starts[0], starts[1:] = 0, ends[:-1] + 1
         forms = self._forms_of(block, starts, ends)
@@ -179,16 +195,20 @@ class Sieve:
                 found[lines if good.all() else lines[good]] = number
         return found
 
-    def _gaps(self, forms: NDArray[np.int8], left: Ints) -> list[Gap]:
-        found: list[Gap] = []
+    @staticmethod
+    def _gaps(forms: NDArray[np.int8], left: Ints) -> Gaps:
         ends = np.append(left, len(forms))
+        parts = []
         for form in np.flatnonzero(np.bincount(forms[forms >= 0])).tolist():
             before = np.concatenate(([0], np.cumsum(forms == form)))[ends]
             counts = np.diff(before, prepend=0)
             lines = np.flatnonzero(counts)
-            pairs = zip(lines.tolist(), counts[lines].tolist(), strict=True)
-            found += [Gap(line, form, count) for line, count in pairs]
-        return found
+            parts.append(Gaps(lines, np.full(len(lines), form), counts[lines]))
+        if len(parts) < 2:
+            return parts[0] if parts else NO_GAPS
+        joined = Gaps(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        order = np.argsort(joined.lines, kind="stable")
+        return Gaps(*(column[order] for column in joined))
 
     def _learn(self, rest: bytes) -> bool:
         """Learn further forms from what is left of a block; return whether there were any."""

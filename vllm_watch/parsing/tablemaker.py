@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
+from operator import add
+
+import numpy as np
 
 from vllm_watch.core.records import Item, RequestTable, SampleTable
 from vllm_watch.parsing.access import Answer
 from vllm_watch.parsing.shapes import Shape
+from vllm_watch.parsing.sieve import Gaps
 
 Row = tuple[bytes, ...]
 
@@ -23,11 +27,18 @@ class TableMaker:
         self._added: list[tuple[int, Shape, Row]] = []
         """Companion lines, each with the number of the stats line that it completes."""
         self._requests: list[tuple[float | None, Mapping[Answer, int]]] = []
+        self._counted: list[RequestTable] = []
+        """Requests of stretches before those."""
 
     def add(self, time: float, line: tuple[Shape, Row]) -> None:
         """Take in a stats line."""
         self._times.append(time)
         self._lines.append(line)
+
+    def add_all(self, times: Sequence[float], lines: Sequence[tuple[Shape, Row]]) -> None:
+        """Take in many stats lines."""
+        self._times += times
+        self._lines += lines
 
     def amend(self, shape: Shape, row: Row) -> bool:
         """Complete the newest stats line by a companion line, if it is its own."""
@@ -40,15 +51,43 @@ class TableMaker:
         """Take in the requests of one stretch."""
         self._requests.append((time, counts))
 
+    def count_all(
+        self, times: Sequence[float | None], gaps: Gaps, answers: Sequence[Answer]
+    ) -> None:
+        """Take in the requests that stood before each of many lines.
+
+        `times` are those of the lines before them; a request of a form says one of `answers`.
+        """
+        if not len(gaps.lines):
+            return
+        self._put_counts()
+        fresh = np.diff(gaps.lines, prepend=-1) != 0
+        stretch, known = np.cumsum(fresh) - 1, gaps.lines[fresh].tolist()
+        counts = _Counts([times[line] for line in known])
+        for form in sorted(set(gaps.forms.tolist())):
+            some = gaps.forms == form
+            column = np.zeros(len(known), np.int64)
+            column[stretch[some]] = gaps.sizes[some]
+            counts.add(answers[form], array("q", column.tobytes()))
+        self._counted.append(counts.table())
+
     def take(self) -> list[Item]:
         """Return what was gathered, and start again."""
+        self._put_counts()
         items: list[Item] = []
-        if self._requests:
-            items.append(_request_table(self._requests))
+        if self._counted:
+            items.append(_joined(self._counted))
+            self._counted = []
         if self._times:
             items.append(self._sample_table())
-        self._times, self._lines, self._added, self._requests = [], [], [], []
+        self._times, self._lines, self._added = [], [], []
         return items
+
+    def _put_counts(self) -> None:
+        """Make a table of the stretches that came one by one."""
+        if self._requests:
+            self._counted.append(_request_table(self._requests))
+            self._requests = []
 
     def _newest_engine(self) -> int:
         shape, row = self._lines[-1]
@@ -107,19 +146,72 @@ def _put(
             column[at] = value
 
 
+class _Counts:
+    """Requests of some stretches as columns."""
+
+    def __init__(self, times: Sequence[float | None]) -> None:
+        """Begin without any."""
+        self._times = array("d", [math.nan if time is None else time for time in times])
+        self._served: dict[str, array[int]] = {}
+        self._failing: dict[str, array[int]] = {}
+        self._others = {"polls": self._none(), "other": self._none()}
+
+    def add(self, answer: Answer, column: array[int]) -> None:
+        """Add how often one thing was answered in each stretch."""
+        if answer.what != "served":
+            self._others[answer.what] = _sum(self._others[answer.what], column)
+            return
+        known = self._served.get(answer.status, self._none())
+        self._served[answer.status] = _sum(known, column)
+        if answer.failing:
+            known = self._failing.get(answer.route, self._none())
+            self._failing[answer.route] = _sum(known, column)
+
+    def table(self) -> RequestTable:
+        """Return them."""
+        polls, other = self._others["polls"], self._others["other"]
+        return RequestTable(self._times, self._served, polls, other, self._failing)
+
+    def _none(self) -> array[int]:
+        return array("q", [0]) * len(self._times)
+
+
+def _sum(one: array[int], other: array[int]) -> array[int]:
+    return array("q", map(add, one, other))
+
+
 def _request_table(stretches: Sequence[tuple[float | None, Mapping[Answer, int]]]) -> RequestTable:
-    size = len(stretches)
-    none = array("q", [0])
-    served: dict[str, array[int]] = {}
-    failing: dict[str, array[int]] = {}
-    others = {"polls": none * size, "other": none * size}
-    for at, (_, counts) in enumerate(stretches):
-        for answer, number in counts.items():
-            if answer.what == "served":
-                served.setdefault(answer.status, none * size)[at] += number
-                if answer.failing:
-                    failing.setdefault(answer.route, none * size)[at] += number
-            else:
-                others[answer.what][at] += number
-    times = array("d", (math.nan if time is None else time for time, _ in stretches))
-    return RequestTable(times, served, others["polls"], others["other"], failing)
+    counts = _Counts([time for time, _ in stretches])
+    answers = {answer for _, told in stretches for answer in told}
+    for answer in sorted(answers):
+        counts.add(answer, array("q", [told.get(answer, 0) for _, told in stretches]))
+    return counts.table()
+
+
+def _joined(tables: Sequence[RequestTable]) -> RequestTable:
+    """Return the stretches of tables of one run as one."""
+    if len(tables) == 1:
+        return tables[0]
+    times, polls, other = array("d"), array("q"), array("q")
+    for table in tables:
+        times += table.times
+        polls += table.polls
+        other += table.other
+    return RequestTable(
+        times,
+        _joined_columns(tables, [table.served for table in tables]),
+        polls,
+        other,
+        _joined_columns(tables, [table.failing for table in tables]),
+    )
+
+
+def _joined_columns(
+    tables: Sequence[RequestTable], columns: Sequence[Mapping[str, array[int]]]
+) -> dict[str, array[int]]:
+    found: dict[str, array[int]] = {}
+    for name in sorted({name for some in columns for name in some}):
+        found[name] = array("q")
+        for table, some in zip(tables, columns, strict=True):
+            found[name] += some.get(name) or array("q", [0]) * len(table)
+    return found

@@ -7,6 +7,7 @@ modification time, New Year is counted as the lines pass, and the zone is given,
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
@@ -33,6 +34,9 @@ hour old is no log from a place a quarter of an hour behind Greenwich."""
 OFFSET_TOLERANCE = 120.0
 """A measured offset counts if it lies this close to a quarter."""
 _LEAP_YEARS_BACK = 8
+MANY_STAMPS = 64
+"""Stamps from which on columns are faster than one after the other."""
+_LENGTH = len(b"11-23 09:05:08")
 MOST_HOURS = 64
 """Hours whose beginnings are remembered."""
 
@@ -173,6 +177,8 @@ class StampClock:
 
         Within an hour that does not come twice only minutes and seconds are looked at.
         """
+        if len(stamps) >= MANY_STAMPS and "numpy" in sys.modules and None not in stamps:
+            return self._resolve_many(b"".join(stamps), len(stamps))  # type: ignore[arg-type]
         times: list[float | None] = []
         hour, base, top = b"", 0.0, -math.inf
         within = _within_hour()
@@ -192,6 +198,29 @@ class StampClock:
             steady = hours is not None and times[-1] is not None and hours[0] == hours[1]
             hour, base = (stamp[:8], hours[0]) if steady and hours is not None else (b"", 0.0)
         self._reached(top)
+        return times
+
+    def _resolve_many(self, stamps: bytes, count: int) -> list[float | None]:
+        """Return the same of many stamps in a row, one hour after the other."""
+        import numpy as np
+
+        text = np.frombuffer(stamps, np.uint8).reshape(count, _LENGTH)
+        hours = np.ndarray((count,), "<u8", stamps, strides=(_LENGTH,))
+        digits = text[:, [9, 10, 12, 13]] - 48.0
+        seconds = digits @ np.array([600.0, 60.0, 10.0, 1.0])
+        ends = [*(np.flatnonzero(np.diff(hours)) + 1).tolist(), count]
+        times: list[float | None] = []
+        for start, end in zip([0, *ends], ends, strict=False):
+            stamp = stamps[start * _LENGTH : (start + 1) * _LENGTH]
+            first = self.resolve(stamp)
+            known = self._hours.get(stamp[:8])
+            if first is None or known is None or known[0] != known[1]:  # or an hour comes twice
+                rest = range((start + 1) * _LENGTH, end * _LENGTH, _LENGTH)
+                times += [first, *(self.resolve(stamps[at : at + _LENGTH]) for at in rest)]
+                continue
+            some = known[0] + seconds[start:end]
+            self._reached(some.max().item())
+            times += some.tolist()
         return times
 
     def _reached(self, time: float) -> None:
