@@ -133,7 +133,7 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     low = {**rates, "running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.1}
     server = monitor.apply(Batch(LOG, tuple(Sample(10.0 * n, 0, low) for n in range(3))))
     (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
-    assert found.detail == "3 requests fill it to 10 %; 20–60 % is healthy"
+    assert found.detail == "with 3 running it is at 10 %; 20–60 % is healthy"
     full = {**rates, "running": 3.0, "waiting": 9.0, "kv_cache_usage": 0.95}
     server = monitor.apply(Batch("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
     worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]

@@ -332,3 +332,20 @@ def test_what_comes_often_is_told_once_with_how_often(tmp_path: Path, capsys: Ou
     out = capsys.readouterr().out
     assert out.count("KV cache high") == 1
     assert "KV cache high: 85 %, 5 times, 09:00:00 – 09:08:" in out
+
+
+def test_a_refused_model_names_what_is_served_as_the_client_must_write_it(
+    tmp_path: Path, capsys: Output
+) -> None:
+    """Without a served name the path of the model is its name."""
+    args = "non-default args: {'model': '/models/Dunlin-9B', 'port': 8000}"
+    refused = "Error with model error=ErrorInfo(message='The model `Dunlin-9B` does not exist.'"
+    log = tmp_path / "vllm_Dunlin-9B_port8000_realtime.log"
+    log.write_text(
+        f"(APIServer pid=1) INFO 11-23 08:00:00 [utils.py:233] {args}\n"
+        f"(APIServer pid=1) ERROR 11-23 08:05:00 [serving_chat.py:157] {refused}, code=404)\n"
+        + LINE.format(minute=5, second=0, prompt=3, generation=7, running=1)
+    )
+    assert main(["summary", str(log)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the model Dunlin-9B does not exist; served is /models/Dunlin-9B" in told

@@ -181,7 +181,7 @@ def graphs(at: Situation) -> Advice | None:
 def room(at: Situation) -> Advice | None:
     """Advise against more requests where as many as now filled the cache later in the run."""
     now, later = at.now(), at.fills_later()
-    if now is None or later is None or later < at.settings.health.kv_cache_healthy_high:
+    if now is None or later is None or later < at.settings.health.kv_cache_low:
         return None
     return Advice(
         "nothing: contexts grew later",

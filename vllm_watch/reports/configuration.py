@@ -28,7 +28,10 @@ _IDENTITY = frozenset(
 )
 _OF_ONE_RANK = frozenset({"dp_rank", "world_size"})
 _MEASURED = frozenset(
-    {"weights_gib", "graphs_gib", "gpu_blocks", "gpu_gib", "num_gpu_blocks", "device_config"}
+    {
+        *("weights_gib", "graphs_gib", "gpu_blocks", "gpu_gib", "num_gpu_blocks", "device_config"),
+        "custom_allreduce",
+    }
 )
 """What the engine found, no flags."""
 _SECRET = lazy(r"api_key|secret|password|(?:^|_)token$")

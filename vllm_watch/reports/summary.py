@@ -90,6 +90,8 @@ class RunSummary:
     polls: int
     refusals: tuple[Refusal, ...]
     """Why requests were refused, the most frequent first."""
+    served_model: object
+    """What the model is served as: its names as given, else its path; None if unknown."""
     errors: int
     """Error messages and tracebacks in the log; answers with an error are in `served`."""
     findings: tuple[Finding, ...]
@@ -159,6 +161,7 @@ def _run_summary(
         _requests(run, engines),
         run.polls,
         tuple(refusals_of(run)),
+        run.config.get("served_model_name") or run.config.get("model"),
         _errors(run),
         reading.findings(server, run),
         server.stats_like if newest else None,

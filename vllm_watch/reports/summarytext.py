@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 
+from vllm_watch.health.findings import Finding
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
     ENGINE_HEADS,
@@ -68,7 +69,8 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     if summary.findings:
         yield ""
     for label, words in facts_of(summary, zone):
-        yield from _labelled(label, words, width, str)
+        if label != "why" or not _told(words, summary.findings):
+            yield from _labelled(label, words, width, str)
     if summary.together.samples:
         yield ""
         yield from _table(FIGURE_HEADS, figure_rows(summary.together), width, paint)
@@ -80,6 +82,11 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     for number, words in enumerate(unknown_words(summary)):
         yield from _labelled("" if number else "unknown", words, width, str)
     yield ""
+
+
+def _told(why: str, findings: Sequence[Finding]) -> bool:
+    """Tell whether a finding gives the reason of a state as well."""
+    return any(finding.detail and finding.detail in why for finding in findings)
 
 
 def _labelled(label: str, words: str, width: int, paint: Callable[[str], str]) -> Iterator[str]:

@@ -289,7 +289,7 @@ def _requests(summary: RunSummary) -> str:
 
 def _refused(summary: RunSummary) -> str:
     """Return why requests were refused, with what would have been accepted."""
-    known = {**summary.config, "model": summary.model}
+    known = {"model": summary.served_model}
     return " · ".join(refusal_words(one, known) for one in summary.refusals)
 
 
@@ -307,8 +307,7 @@ def _times(summary: RunSummary) -> str:
     """Return mean times of requests, or why they are unknown where there were any."""
     times = summary.times
     if times is None:
-        worked = summary.together.samples and summary.requests
-        return f"unknown: {summary.times_unknown}" if worked else ""
+        return ""  # why stands among what is unknown
     if times.source == "requests":
         exact = f"{short_time(times.request)} per request (mean of {times.answered:,} timed ones)"
         if times.queue is None:

@@ -40,7 +40,7 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
     if not summary.recorded.latency:
         why = "no log has them; `vllm-watch record` keeps them beside it"
         yield Unknown("percentiles of latencies", why)
-    if summary.times is None and summary.times_unknown:
+    if summary.times is None and summary.times_unknown and summary.together.samples:
         yield Unknown("mean times of requests", summary.times_unknown)
     if not summary.recorded.gpus:
         yield Unknown("GPU use, power, heat", "no log has them; `vllm-watch record --gpu` does")
