@@ -104,7 +104,8 @@ class VllmWatch(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Pass an event on, unless a key or the mouse comes while the app closes its screens."""
-        if self.screen_stack or not isinstance(event, events.InputEvent):
+        open_yet = self.is_running and bool(self.screen_stack)
+        if open_yet or not isinstance(event, events.InputEvent):
             await super().on_event(event)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import tzinfo
 
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding, Noted

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from rich.text import Text
+
+from vllm_watch.core.dataclass import dataclass
 
 FRAMED = 50
 """From this width on parts have a frame; below it a rule with their title."""
