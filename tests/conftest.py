@@ -32,6 +32,9 @@ def isolated_user(monkeypatch: pytest.MonkeyPatch, config_base: Path) -> Iterato
     # Not below tmp_path: tests use that as a folder of logs. It does not exist until a test makes it.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(config_base / str(next(_numbers))))
     monkeypatch.setenv("XDG_CACHE_HOME", str(config_base / "cache"))  # of all tests: it is a cache
+    monkeypatch.setenv("XDG_STATE_HOME", os.environ["XDG_CONFIG_HOME"] + "-state")
+    for variable in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)

@@ -47,7 +47,7 @@ def test_without_anything_the_defaults_hold() -> None:
     assert loaded.watch.ended_after_seconds == 300
     assert loaded.watch.starting_limit_seconds == 900
     assert loaded.watch.saved_after_seconds == 300
-    assert loaded.screen.theme == "vllm-watch"
+    assert loaded.screen.theme == "last"
     assert loaded.screen.window_minutes == 15
     assert loaded.screen.refresh_seconds == 0.5
     assert loaded.screen.animation is False

@@ -17,6 +17,7 @@ __all__ = [
     "config_folder",
     "format_files",
     "rule_files",
+    "state_folder",
     "user_formats_folder",
     "user_rules_folder",
 ]
@@ -43,6 +44,11 @@ def config_file(environ: Mapping[str, str] | None = None) -> str:
 def cache_folder(environ: Mapping[str, str] | None = None) -> str:
     """The folder of what can be made again at any time; it need not exist."""
     return _folder(environ, "XDG_CACHE_HOME", ".cache")
+
+
+def state_folder(environ: Mapping[str, str] | None = None) -> str:
+    """The folder of what was chosen on the screen; it need not exist."""
+    return _folder(environ, "XDG_STATE_HOME", os.path.join(".local", "state"))
 
 
 def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:

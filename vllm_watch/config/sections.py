@@ -25,6 +25,7 @@ from vllm_watch.config.kinds import (
 from vllm_watch.core.dataclass import dataclass
 
 Notify = Literal["off", "osc9", "osc777", "both"]
+Glyphs = Literal["auto", "unicode", "ascii"]
 Severity = Literal["note", "warning", "critical"]
 
 
@@ -67,8 +68,11 @@ class WatchSettings:
 class ScreenSettings:
     """[screen]: how it looks."""
 
-    theme: str = text("vllm-watch")
-    """Name of the colour theme; `t` on the screen shows them all."""
+    theme: str = text("last")
+    """Name of the colour theme: `vllm-watch`, `vllm-watch-day`, `vllm-watch-contrast` or another of
+    those that `t` on the screen shows; `last`: the one chosen last."""
+    glyphs: Glyphs = choice("auto", get_args(Glyphs))
+    """Signs, bars and fills: `auto` takes ASCII where the locale knows no more (`LANG=C`)."""
     charts: tuple[str, ...] = words("""a list of charts, such as ["throughput", "kv"]""")
     """Charts that are shown, in this order. Empty: all that have something to show. The names are
     in the command palette (ctrl+p), which also shows and hides each."""

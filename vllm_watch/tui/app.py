@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.theme import ThemeProvider
+from textual.theme import Theme, ThemeProvider
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from vllm_watch.actions.silences import Silences
@@ -24,14 +25,21 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.excerpt import Excerpt, excerpt
 from vllm_watch.tui.alerting import LOOK_SECONDS, Alerting
+from vllm_watch.tui.asciiglyphs import AsciiFilter, knows_unicode
 from vllm_watch.tui.chartcommands import unknown_charts
+from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
-from vllm_watch.tui.palette import DAY_THEME, THEME
+from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.modal import Palette
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.together import BEGINS_AFTER
+
+
+def _unicode(glyphs: str) -> bool:
+    """Tell whether signs beyond ASCII are shown: as set, else by the locale."""
+    return glyphs == "unicode" or (glyphs == "auto" and knows_unicode())
 
 
 class VllmWatch(App[int]):
@@ -78,6 +86,7 @@ class VllmWatch(App[int]):
             ring=self.bell,
             report=lambda outcome: self.post_message(ActionDone(outcome)),
         )
+        self._ascii = AsciiFilter(enabled=not _unicode(settings.screen.glyphs))
         self._ingest = ingest
         self._settings = settings
         self._start = start
@@ -86,10 +95,12 @@ class VllmWatch(App[int]):
 
     def on_mount(self) -> None:
         """Show the dashboard and start reading."""
-        self.register_theme(THEME)
-        self.register_theme(DAY_THEME)
+        for theme in OWN_THEMES:
+            self.register_theme(theme)
         wanted = self._settings.screen.theme
+        wanted = chosen("theme") if wanted == "last" else wanted
         self.theme = wanted if wanted in self.available_themes else THEME.name
+        self.theme_changed_signal.subscribe(self, self._remember)
         if not self._settings.screen.animation:
             self.animation_level = "none"
         if self.timeline.mode == "replay":
@@ -101,6 +112,21 @@ class VllmWatch(App[int]):
         if trouble:
             self.notify(trouble, severity="warning", timeout=20, markup=False)
         self._read()
+
+    def _remember(self, theme: Theme) -> None:
+        """Keep the theme that was chosen for the next start."""
+        if theme.name not in (self._settings.screen.theme, chosen("theme") or THEME.name):
+            choose("theme", theme.name)
+
+    @property
+    def ascii_only(self) -> bool:
+        """True where no sign beyond ASCII is shown."""
+        return self._ascii.enabled
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what every line goes through on its way to the terminal."""
+        filters = super().get_line_filters()
+        return [*filters, self._ascii] if self._ascii.enabled else filters
 
     async def on_event(self, event: events.Event) -> None:
         """Pass an event on, unless a key or the mouse comes while the app closes its screens."""

@@ -8,32 +8,35 @@ from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
 
-from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH
+from vllm_watch.tui.charts.shades import ASCII, MONO, PLAIN, SMOOTH
 
 THEME = Theme(
     name="vllm-watch",
     primary="#5fb3ff",
     secondary="#c792ea",
-    accent="#7fdbca",
-    success="#6fd08c",
-    warning="#f2b33d",
-    error="#ff6b70",
+    accent="#8fd8ee",
+    success="#4fd1a5",
+    warning="#ffc83d",
+    error="#ff5a5f",
     foreground="#d6dde6",
     background="#0e1318",
     surface="#141b22",
     panel="#1b242d",
     dark=True,
 )
-"""The theme it starts with: dark, calm, red and amber only where something is wrong."""
+"""The theme it starts with: dark, calm, red and amber only where something is wrong.
+
+Green, amber and red of each theme lie apart for eyes that tell no red from green as well.
+"""
 
 DAY_THEME = Theme(
     name="vllm-watch-day",
     primary="#0b63b5",
     secondary="#7b3fa0",
-    accent="#0b7a75",
-    success="#1d7f3f",
+    accent="#00688f",
+    success="#00796b",
     warning="#9a6200",
-    error="#c01f2e",
+    error="#8f0028",
     foreground="#1e252c",
     background="#fbfbf8",
     surface="#f1f1ec",
@@ -41,6 +44,24 @@ DAY_THEME = Theme(
     dark=False,
 )
 """The same for bright rooms and projectors."""
+
+CONTRAST_THEME = Theme(
+    name="vllm-watch-contrast",
+    primary="#66c2ff",
+    secondary="#ff9dff",
+    accent="#9de9ff",
+    success="#5cffc8",
+    warning="#ffd000",
+    error="#ff6a5c",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1a1a1a",
+    dark=True,
+)
+"""The same with the highest contrast: white and bright colours on black, 7 to 1 at least."""
+
+OWN_THEMES = (THEME, DAY_THEME, CONTRAST_THEME)
 
 LEAST_CONTRAST = 4.5
 """Of text that is not large, against what it stands on (WCAG 2, level AA)."""
@@ -63,16 +84,18 @@ def palette_of(app: App[object]) -> dict[str, str]:
     """Return the colours of the app's theme by role, and what the terminal can show."""
     theme = app.current_theme
     shading = shading_of(app)
-    key = (theme.name, theme.primary, theme.background, theme.dark, shading)
+    few = _few_colours(app)
+    glyphs = ASCII if getattr(app, "ascii_only", False) else ""
+    key = (theme.name, theme.primary, theme.background, theme.dark, shading, few, glyphs)
     if key not in _PALETTES:
         roles = roles_of(theme)
         more: dict[str, str] = {}
-        if shading == PLAIN:
+        if shading == PLAIN and few:
             grounds = [role for role in roles if role.endswith("_ground")]
             more = {**SIXTEEN, **dict.fromkeys(grounds, "default")}
         elif shading == MONO:
             more = weights_of(theme)
-        _PALETTES[key] = {**roles, **more, "shading": shading}
+        _PALETTES[key] = {**roles, **more, "shading": shading, "glyphs": glyphs}
     return _PALETTES[key]
 
 
@@ -91,8 +114,14 @@ def shading_of(app: App[object]) -> str:
     """Return whether fills can fade on this terminal (see `charts/shades.py`)."""
     if app.no_color:
         return MONO
-    few = app.console.color_system in ("standard", "windows") and not app.is_headless
-    return PLAIN if few else SMOOTH
+    cubed = app.console.color_system == "256" and not app.is_headless
+    # Of 256 colours few are dark: fills that fade would be bands of other hues.
+    return PLAIN if cubed or _few_colours(app) or getattr(app, "ascii_only", False) else SMOOTH
+
+
+def _few_colours(app: App[object]) -> bool:
+    """Tell whether a terminal has but sixteen colours."""
+    return app.console.color_system in ("standard", "windows") and not app.is_headless
 
 
 GROUNDS = (

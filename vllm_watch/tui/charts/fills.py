@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.tui.charts.shades import MONO, PLAIN, SMOOTH, fade, mixed
+from vllm_watch.tui.charts.shades import ASCII, MONO, PLAIN, SMOOTH, fade, mixed
 
 if TYPE_CHECKING:
     from vllm_watch.tui.charts.canvas import Canvas
@@ -160,6 +160,9 @@ def _shade(area: Area, row: int, place: int, dim: int, colour: str, share: float
 def _edge(area: Area, row: int, place: int, part: int, colour: str, over: str) -> None:
     """Draw the cell in which a column ends, `part` eighths of it filled."""
     canvas = area.canvas
+    if area.palette.get("glyphs") == ASCII:  # what stands for blocks does not fill its cell
+        canvas.put(row, place, LOWER[part], colour)
+        return
     if over:
         canvas.shade(row, place, over)
     if area.hangs:  # the cell's colours change places: blocks are filled from below

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 SMOOTH, PLAIN, MONO = "smooth", "plain", "mono"
 """What a terminal can show: any colour, sixteen of them, none. Palettes name it as `shading`."""
+ASCII = "ascii"
+"""What palettes name as `glyphs` where nothing else is shown."""
 STEPS = 40
 """Shades between a colour and its ground: more cannot be told apart."""
 BASE, CREST = 0.26, 0.56

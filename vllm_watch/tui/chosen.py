@@ -1,0 +1,40 @@
+"""What was chosen on the screen and is kept between starts: one small JSON file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from vllm_watch.locations import state_folder
+
+_FILE = "chosen.json"
+
+
+def chosen(name: str) -> str:
+    """Return what was chosen last, empty where nothing was or it cannot be read."""
+    return _read().get(name, "")
+
+
+def choose(name: str, value: str) -> None:
+    """Keep a choice; where nothing can be written it lasts until the end of this start."""
+    known = _read()
+    if known.get(name) == value:
+        return
+    path = Path(state_folder()) / _FILE
+    aside = path.with_name(f"{_FILE}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps({**known, name: value}), encoding="utf-8")
+        aside.replace(path)
+
+
+def _read() -> dict[str, str]:
+    try:
+        found = json.loads((Path(state_folder()) / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
