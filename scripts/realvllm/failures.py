@@ -40,7 +40,9 @@ FAILURES = {
     "fails-by-name": Failure("nowhere", model="nowhere"),
     "fails-by-architecture": Failure("NoSuchForCausalLM", model="unknown"),
     "fails-by-weights": Failure("model weights", ("--load-format", "auto", "--enforce-eager")),
-    "fails-by-space": Failure("KV cache", ("--enforce-eager",), {"VLLM_CPU_KVCACHE_SPACE": "9000"}),
+    "fails-by-space": Failure(
+        "requested memory for kv", ("--enforce-eager",), {"VLLM_CPU_KVCACHE_SPACE": "9000"}
+    ),
 }
 
 

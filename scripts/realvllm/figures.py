@@ -30,14 +30,11 @@ class Distribution:
         """Return the mean in seconds."""
         return self.total / self.count
 
-    def bounds(self, share: float) -> tuple[float, float]:
-        """Return the bucket in which a percentile lies: between which seconds it must be."""
-        below = 0.0
-        for bound, count in sorted(self.buckets.items()):
-            if count >= share * self.count:
-                return below, bound
-            below = bound
-        return below, math.inf
+    def ranks(self, seconds: float) -> tuple[float, float]:
+        """Return which share of all is shorter, at least and at most: a bucket's two ends."""
+        shorter = [count for bound, count in self.buckets.items() if bound <= seconds]
+        reached = [count for bound, count in self.buckets.items() if bound >= seconds]
+        return max(shorter, default=0.0) / self.count, min(reached) / self.count
 
 
 class Figures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ class Stage:
     def figures(self) -> Figures:
         """Return the server's own figures."""
         page = self.server.page()
-        self.server.log.with_suffix(".prom").write_text(page, encoding="utf-8")
+        kept = self.server.log.with_suffix(f".{self.sheet.scenario}.prom")
+        kept.write_text(page, encoding="utf-8")
         return Figures(page)
 
     def drive(self, load: Load, seed: int = 1) -> Measured:
@@ -44,8 +46,22 @@ class Stage:
     def rest(self) -> Figures:
         """Wait until nothing runs and the log says so; return the server's figures."""
         until("the end of all requests", lambda: not self.figures().busy())
+        figures = self.figures()
         time.sleep(5.0)  # two intervals of the stats line: the last tokens are written
+        recording = self.server.log.with_suffix(".metrics.jsonl")
+        if recording.exists():
+            until("the last row", lambda: recorded_tokens(recording) >= figures.generated(), 60)
         return self.figures()
+
+
+def recorded_tokens(recording: Path) -> float:
+    """Return the tokens of all engines by their newest rows."""
+    newest: dict[int, float] = {}
+    for line in recording.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["kind"] == "engine":
+            newest[row["engine"]] = row["generated_tokens_total"] or 0.0
+    return sum(newest.values())
 
 
 Scene = Callable[[Stage], None]
