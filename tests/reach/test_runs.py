@@ -51,6 +51,17 @@ def test_only_about_equal_loads_stand_side_by_side() -> None:
     ]
 
 
+def test_only_requests_of_about_one_length_stand_side_by_side(capsys: Output) -> None:
+    """By hand: 0.524 × 649,792 ÷ 20.0 = 17,028 tokens, 0.754 × 79,168 ÷ 38.6 = 1,545 tokens."""
+    logs = [str(log_of(name)) for name in ("h100_long_context", "h100_saturated_then_killed")]
+    assert main(["runs", *logs, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["runs"]
+    assert [(one["server"][-4:], one["standing"]) for one in told] == [
+        ("8002", "alone at 20 requests of 17,028 tokens at once"),
+        ("8003", "alone at 39 requests of 1,545 tokens at once"),
+    ]
+
+
 def test_the_highest_first_and_the_unknown_last() -> None:
     rows = [row(gpus=1), row(gpus=None), row(gpus=8)]
     assert [each["gpus"] for each in ordered(rows, "gpus")] == [8, 1, None]
@@ -72,7 +83,7 @@ def test_of_real_logs(capsys: Output) -> None:
     assert best["cost"] == pytest.approx(3.89 * 324 / 3600)
     assert best["request_s"] == pytest.approx(9.46, abs=0.01)
     by_server = {each["server"]: each["standing"] for each in told}
-    assert by_server["Random-Qwen3-1.7B:8000"] == "alone at 6 requests at once"
+    assert by_server["Random-Qwen3-1.7B:8000"] == "alone at 6 requests of 809 tokens at once"
 
 
 def test_as_text_and_markdown(capsys: Output) -> None:

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from vllm_watch.config import CompareSettings
-from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import UNKNOWN, duration, percent, rate
 from vllm_watch.reach.runrows import COLUMNS, FLAGS, LISTS, NUMBERS, WHOLES
 
@@ -33,17 +32,9 @@ HEADS = {
 STANDING = "standing"
 """Column that says how a run compares: `best`, a share of the best, or why it is not compared."""
 DEFAULT_SORT = "generation_tps_per_gpu"
+_LEAST_USAGE = 0.005
+"""A smaller usage of the KV cache tells too little: vLLM rounds it to 0.1 %."""
 _RATIOS = frozenset({"kv_cache_usage", "kv_cache_usage_max", "prefix_cache_hit_rate"})
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Runs that can be compared: one model, about as many requests at once."""
-
-    model: str
-    running: float
-    """Busy mean of running requests of its best run."""
-    best: Row
 
 
 def chosen(rows: Sequence[Row], model: str | None) -> list[Row]:
@@ -75,8 +66,8 @@ def standings(rows: Sequence[Row], settings: CompareSettings) -> list[str]:
     """Return how each run compares with the best of its kind.
 
     Runs are comparable when they are of one model, have enough busy samples, and had about as
-    many requests at once (within the factor `[compare] loads_differ`): throughput follows load.
-    What counts is generation per GPU.
+    many requests at once, about as long (both within the factor `[compare] loads_differ`):
+    throughput follows load. What counts is generation per GPU.
     """
     told = [""] * len(rows)
     able: dict[str, list[int]] = {}
@@ -108,7 +99,9 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, told: list[st
     left = sorted(indices, key=lambda index: -(rows[index]["running"] or 0.0))
     while left:
         top = rows[left[0]]["running"] or 0.0
-        band = [index for index in left if (rows[index]["running"] or 0.0) * factor >= top]
+        near = [index for index in left if (rows[index]["running"] or 0.0) * factor >= top]
+        length = held(rows[left[0]])
+        band = [index for index in near if _alike(held(rows[index]), length, factor)]
         left = [index for index in left if index not in band]
         best = max(band, key=lambda index: rows[index]["generation_tps_per_gpu"])
         most = rows[best]["generation_tps_per_gpu"]
@@ -116,7 +109,22 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, told: list[st
             share = rows[index]["generation_tps_per_gpu"] / most
             told[index] = f"{share:.0%} of the best" if index != best else f"best of {len(band)}"
         if len(band) == 1:
-            told[best] = f"alone at {top:,.0f} requests at once"
+            each = f" of {length:,.0f} tokens" if length is not None else ""
+            told[best] = f"alone at {top:,.0f} requests{each} at once"
+
+
+def held(row: Row) -> float | None:
+    """Return the tokens that a request held in the KV cache on average; None if not known."""
+    usage, tokens, running = row["kv_cache_usage"], row["kv_cache_tokens"], row["running"]
+    if not usage or not tokens or not running or usage < _LEAST_USAGE:
+        return None
+    return float(usage * tokens / running)
+
+
+def _alike(one: float | None, other: float | None, factor: float) -> bool:
+    if one is None or other is None:
+        return True
+    return max(one, other) <= factor * min(one, other)
 
 
 def by_columns(rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
