@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from vllm_watch.cli.common import formats
@@ -67,3 +69,48 @@ def test_ranks_and_levels_are_no_names(known: Formats) -> None:
 def test_names_within_names(known: Formats) -> None:
     line = b"Nov 23 09:00:00 host vllm[12]: [Stage-%d] " + STATS
     assert set(parts(known, line % 0 + line % 1)) == {MAIN, "host vllm Stage-1"}
+
+
+HEADS = [
+    *(b"vllm-1  | ", b"nginx-1 | ", b"[pod/vllm-0/server] ", b"", b"[Stage-0] "),
+    b"Nov 26 07:%02d:%02d gpu01 vllm[4242]: ",
+    b"Nov 26 07:%02d:%02d gpu01 vllm[43]: ",
+    b"vllm-1  | 2025-11-23T07:%02d:%02d.123Z ",
+    b"\x1b[36mvllm-2  |\x1b[0m ",
+]
+BODIES = [
+    b'(APIServer pid=1211) INFO:     127.0.0.1:1 - "POST /v1/completions HTTP/1.1" 200 OK',
+    b"INFO 11-23 07:00:01 [loggers.py:310] Engine 000: Avg prompt throughput: 1.0 tokens/s, x",
+    b"INFO 11-23 07:00:01 [api_server.py:1] vLLM API server version 0.1",
+    *(b"some text", b"", b"  File x", b"progress\r 10%|##\r 20%|"),
+]
+
+
+def random_blocks(chance: random.Random) -> list[bytes]:
+    heads, blocks = chance.sample(HEADS, chance.choice([1, 1, 2, 3])), []
+    for _ in range(6):
+        lines = []
+        for _ in range(chance.choice([1, 5, 40])):
+            head = chance.choice(heads)
+            if b"%02d" in head:
+                head %= chance.randrange(60), chance.randrange(60)
+            lines.append(head + chance.choice(BODIES) + b"\n")
+        blocks.append(b"".join(lines)[: chance.choice([None, None, None, -1])])
+    return blocks
+
+
+def test_lines_behind_a_known_beginning_are_read_as_the_first_was(
+    known: Formats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [random_blocks(random.Random(seed)) for seed in range(150)]
+
+    def read_all() -> list[list[tuple[str, bytes]]]:
+        found = []
+        for blocks in cases:
+            streams = Streams(known.unwrapper)
+            found += [streams.read(block) for block in blocks]
+        return found
+
+    quickly = read_all()
+    monkeypatch.setattr(Streams, "_remember", lambda *_: None)
+    assert quickly == read_all()

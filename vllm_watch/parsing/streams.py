@@ -7,7 +7,9 @@ as is every line without a name; each further one is a server of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.text import without_escapes
@@ -21,11 +23,29 @@ all of its lines, but for a headline or two."""
 _SEARCHED = 64 * 1024
 """Bytes at a block's beginning in which names are looked for that stand in some lines only."""
 _MOST_NAMES = 256
+_MOST_FORMS = 16
+"""What stood before lines that is remembered: it is looked through for each line."""
+_CLOCK = lazy(rb"\d\d:\d\d:\d\d([.,]\d{1,9})?")
 _LONGEST_HEAD = 400
 _ORDINARY = lazy(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
 """Beginnings of lines that nothing stands before: most logs have only such."""
 _LINE_OF_VLLM = (b".py:", b" pid=")
 """What stands in the lines of vLLM only, not in those of a gateway or a database beside it."""
+
+
+class Form(NamedTuple):
+    """What stands before many lines, alike up to a clock."""
+
+    name: str
+    """The names in it."""
+    pattern: re.Pattern[bytes]
+    """Finds it before an ordinary line; its groups stay."""
+    constant: bytes | None
+    """Its bytes, if they are always the same and none of them stay."""
+    stays: bool
+    """Whether all of it stays."""
+    unlike: re.Pattern[bytes]
+    """Finds it before any other line."""
 
 
 class Streams:
@@ -46,6 +66,8 @@ class Streams:
         self._vllm: set[str] = set()
         """Names with lines of vLLM."""
         self._newest = MAIN
+        self._forms: dict[bytes, Form] = {}
+        """What stood before lines, by its pattern."""
 
     @property
     def named(self) -> bool:
@@ -80,26 +102,29 @@ class Streams:
         return any(self._named_line(line)[0] is not None for line in _first_lines(block))
 
     def _parted(self, block: bytes, *, continued: bool) -> list[tuple[str, bytes]]:
+        inside = any(literal in block for literal in self._unwrapper.anywhere)
+        alone = None if inside or continued else self._of_one(block)
+        if alone is not None:
+            return alone
         lines = block.splitlines(keepends=True) if b"\r" not in block else _lines(block)
-        named = [self._named_line(line) for line in lines]
+        read = self._named_line if inside else self._known_line
+        named = [read(line) for line in lines]
         if continued and named:
             named[0] = (self._newest, lines[0])
         for name, line in named:
-            if name is not None:
+            if name is not None and name not in self._servers:
                 self._learn(name, line)
-        parts: dict[str, list[bytes]] = {}
+        found: dict[str | None, list[bytes]] = {}
+        parts = {name: found.setdefault(self._part_of(name), []) for name, _ in named}
         for name, line in named:
-            part = self._part_of(name)
-            if part is not None:
-                parts.setdefault(part, []).append(line)
+            parts[name].append(line)
         if named:
             self._newest = named[-1][0] or MAIN
-        return [(part, b"".join(parts[part])) for part in sorted(parts)]
+        known = sorted(part for part in found if part is not None)
+        return [(part, b"".join(found[part])) for part in known]
 
     def _learn(self, name: str, line: bytes) -> None:
         """Note a name's line: whether it is vLLM's, and a server's."""
-        if name in self._servers:
-            return
         if any(word in line for word in _LINE_OF_VLLM):
             self._vllm.add(name)
         if len(self._servers) < _MOST_NAMES and self._unwrapper.is_servers(line):
@@ -114,6 +139,44 @@ class Streams:
             return known
         return MAIN if name in self._vllm else None
 
+    def _of_one(self, block: bytes) -> list[tuple[str, bytes]] | None:
+        """Return the parts of a block in which all lines bear one name; None if it is another."""
+        form = next((form for form in self._forms.values() if form.pattern.match(block)), None)
+        if form is None or form.constant is None or form.name not in self._servers:
+            return None
+        prefix = form.constant
+        ends = block.count(b"\n") - block.endswith(b"\n")
+        if block.count(b"\n" + prefix) != ends or form.unlike.search(block):
+            return None
+        self._newest = form.name
+        return [(self._servers[form.name], block[len(prefix) :].replace(b"\n" + prefix, b"\n"))]
+
+    def _known_line(self, line: bytes) -> tuple[str | None, bytes]:
+        """Return the same as `_named_line` of a line that holds no name anywhere else."""
+        for form in self._forms.values():
+            found = form.pattern.match(line)
+            if found is not None:
+                if form.stays:
+                    return form.name, line
+                return form.name, b"".join(found.groups()) + line[found.end() :]
+        return self._named_line(line)
+
+    def _remember(self, name: str, layers: Sequence[tuple[bytes, bool]]) -> None:
+        """Remember what stood before a line: each layer, and whether it is kept."""
+        pattern = b"".join(
+            b"(%b)" % _clockless(text) if kept else _clockless(text) for text, kept in layers
+        )
+        plain = b"".join(text for text, _ in layers)
+        if len(self._forms) >= _MOST_FORMS:
+            del self._forms[next(iter(self._forms))]
+        self._forms[pattern] = Form(
+            name,
+            re.compile(pattern + b"(?=%b)" % _ORDINARY.pattern),
+            plain if pattern == re.escape(plain) else None,
+            all(kept for _, kept in layers),
+            re.compile(b"\n%b(?!%b)" % (pattern, _ORDINARY.pattern)),
+        )
+
     def _named_line(self, line: bytes) -> tuple[str | None, bytes]:
         """Return the names before a line, None if there are none, and the line without them.
 
@@ -127,20 +190,22 @@ class Streams:
         plain = without_escapes(line) if line.startswith(b"\x1b") else line
         head = plain[:_LONGEST_HEAD]
         names: list[str] = []
-        kept: list[bytes] = []
+        layers: list[tuple[bytes, bool]] = []
         at = 0
         for _ in range(MOST_LAYERS):
             if not inside and _ORDINARY.match(head, at):
+                if names and plain is line:
+                    self._remember(" ".join(names), layers)
                 break
             layer = self._layer(head, at)
             if layer is None:
                 break
             if layer.name:
                 names.append(layer.name)
-            if layer.clocked or not layer.name:
-                kept.append(head[at : layer.end])
+            layers.append((head[at : layer.end], layer.clocked or not layer.name))
             at = layer.end
-        return (" ".join(names), b"".join(kept) + plain[at:]) if names else (None, line)
+        kept = b"".join(text for text, stays in layers if stays)
+        return (" ".join(names), kept + plain[at:]) if names else (None, line)
 
     def _layer(self, head: bytes, at: int) -> Layer | None:
         """Return the wrapper at a place in a line: one that is known, or one that begins so."""
@@ -152,6 +217,16 @@ class Streams:
         if layer is not None and constant and len(self.prefixes) < _MOST_NAMES:
             self.prefixes[head[at : layer.end]] = layer.name
         return layer
+
+
+def _clockless(text: bytes) -> bytes:
+    """Return a pattern for a text with any clock in the place of its own."""
+    pattern, at = b"", 0
+    for clock in _CLOCK.finditer(text):
+        fraction = rb"[.,]\d{1,9}" if clock.group(1) else rb"(?![.,]\d)"
+        pattern += re.escape(text[at : clock.start()]) + rb"\d\d:\d\d:\d\d" + fraction
+        at = clock.end()
+    return pattern + re.escape(text[at:])
 
 
 def _first_lines(block: bytes) -> Iterable[bytes]:
