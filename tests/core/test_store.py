@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -287,3 +288,33 @@ def test_a_trouble_says_since_when_until_it_is_over() -> None:
     assert (server.trouble, server.trouble_since) == ("a.log: gone", 5.0)
     store.apply(Batch("a.log", file="a.log"))
     assert (server.trouble, server.trouble_since) == (None, None)
+
+
+def of_log(source: str, time: float, **more: Any) -> Batch:
+    return Batch(source, (sample(time),), newest_stamp=time, **more)
+
+
+def test_how_far_logs_reach_is_the_same_kept_as_worked_out_anew() -> None:
+    """Three servers: one with a clock of its own, one whose zone turns out another, one plain."""
+    store = Store()
+    batches = [
+        of_log("a.log", 1000.0),
+        of_log("b.log", 500.0, arrived=90_500.0),
+        of_log("c.log", 3000.0),
+        of_log("b.log", 510.0, arrived=90_520.0),
+        of_log("c.log", 3010.0 - 3600.0, shift=-3600.0),
+        of_log("a.log", 1010.0),
+        of_log("b.log", 520.0, arrived=525.0),
+    ]
+    spans = []
+    for batch in batches:
+        store.apply(batch)
+        first, last = store.reach()
+        known = [
+            (s.runs[0].first_stamp + s.skew, s.newest_stamp + s.skew)
+            for s in store.servers.values()
+            if s.runs[0].first_stamp is not None and s.newest_stamp is not None
+        ]
+        assert (first, last) == (min(f for f, _ in known), max(n for _, n in known))
+        spans.append((first, last))
+    assert spans[-1] == (-600.0, 1010.0)

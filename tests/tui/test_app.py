@@ -319,7 +319,7 @@ class Broken(Ingest):
         yield from super().read_once(stop)
         raise RuntimeError("[/var/x] the disk is gone [red]")
 
-    def follow(self, stop: object) -> Iterator[Batch | Looked]:
+    def follow(self, stop: object, **_: object) -> Iterator[Batch | Looked]:
         yield from super().read_once()
         raise RuntimeError("[/var/x] the disk is gone [red]")
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of
 from vllm_watch.core.records import Batch, Event, Requests
+from vllm_watch.health import alertfindings
 from vllm_watch.tui.eventlines import EventLine, event_lines, short_name
 
 
@@ -72,3 +75,11 @@ def test_a_server_without_a_port_is_told_by_its_name() -> None:
     assert short_name(monitor.store.servers["a.log"]) == "a"
     (line,) = event_lines(monitor, 10.0, 5)
     assert (line.server, line.text) == ("a", "1 × HTTP 500")
+
+
+def test_titles_of_alerts_are_worded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They say how it was when an alert fired: no later line changes that."""
+    monitor = monitor_of("h100_saturated_then_killed")
+    first = event_lines(monitor, at("08:51:50"), 60)
+    monkeypatch.setattr(alertfindings, "span_words", None)
+    assert event_lines(monitor, at("08:51:50"), 60) == first

@@ -15,12 +15,14 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.linecounts import counted
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.olderruns import age, make_room
+from vllm_watch.core.reach import Reach
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.records import (
     Amendment,
     Batch,
     Event,
+    Item,
     Looked,
     Record,
     Requests,
@@ -201,6 +203,7 @@ class Store:
         self.benchmarks: tuple[Benchmark, ...] = ()
         """Benchmarks that clients ran against these servers, as the user's files tell them."""
         self._names = Names()
+        self._reach = Reach()
         self._pasts: dict[str, Server] = {}
         """Large logs read from their beginning, while their newest part is what is shown."""
 
@@ -216,6 +219,7 @@ class Store:
         server.note_trouble(batch)
         if batch.twin:
             self._apply_twin(server, batch)
+            self._reach.note(server)
             return server
         if batch.shift:
             for run in server.runs:
@@ -233,25 +237,27 @@ class Store:
                 server.skew = behind if abs(behind) > SKEW_TOLERATED else 0.0
         arrived = server.log_time(batch.arrived)
         for item in batch.items:
-            if isinstance(item, SampleTable):
-                self._apply_table(server, item, arrived)
-                continue
-            if isinstance(item, StepTable):
-                server.add_steps(item)
-                continue
-            if isinstance(item, AnsweredTable):
-                server.add_answered(item)
-                continue
-            if isinstance(item, RequestTable):
-                server.records += len(item)
-                server.numbered(item.run).add_request_table(item, arrived)
-                continue
-            self._apply_record(server, item, arrived)
+            self._apply_item(server, item, arrived)
         if batch.newest_stamp is not None:
             server.run.stamp(batch.newest_stamp)
         self._arrive(server, batch)
         self._age(server)
+        if batch.stage != "past":
+            self._reach.note(server, moved=bool(batch.shift) or batch.stage == "complete")
         return server
+
+    def _apply_item(self, server: Server, item: Item, arrived: float | None) -> None:
+        if isinstance(item, SampleTable):
+            self._apply_table(server, item, arrived)
+        elif isinstance(item, StepTable):
+            server.add_steps(item)
+        elif isinstance(item, AnsweredTable):
+            server.add_answered(item)
+        elif isinstance(item, RequestTable):
+            server.records += len(item)
+            server.numbered(item.run).add_request_table(item, arrived)
+        else:
+            self._apply_record(server, item, arrived)
 
     def _age(self, server: Server) -> None:
         """Thin the earlier runs of a server now and then, as the newest thins itself."""
@@ -313,13 +319,7 @@ class Store:
 
     def reach(self) -> tuple[float | None, float | None]:
         """Return the first and the newest stamp of all logs, in our clock; None without any."""
-        firsts, lasts = [], []
-        for server in self.servers.values():
-            first, last = server.runs[0].first_stamp, server.newest_stamp
-            if first is not None and last is not None:
-                firsts.append(first + server.skew)
-                lasts.append(last + server.skew)
-        return min(firsts, default=None), max(lasts, default=None)
+        return self._reach.of(self.servers.values())
 
     def reading(self) -> tuple[int, int] | None:
         """Return bytes read and bytes in all while large logs are read, None when all is known."""

@@ -15,7 +15,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
 from vllm_watch.health.longcontext import context_per_request, thousands
-from vllm_watch.health.rules import RECORDED_SCOPES, Rule
+from vllm_watch.health.rules import RECORDED_SCOPES, Rule, Severity
 from vllm_watch.health.shown import shown_value
 from vllm_watch.health.spans import WHOLE_SERVER, Span
 
@@ -179,6 +179,31 @@ def figures_at(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], 
 def _running(series: Series, time: float) -> float:
     index = series.index_at(time)
     return 0.0 if index is None else series.value("running", index) or 0.0
+
+
+def alert_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, Severity]:
+    """Return title and severity of an alert when it fired, without advice; worded once."""
+    rule = span.rule
+    raised = rule.raised is not None and is_raised(span, span.fired, beside)
+    told = case.alerts.told_alerts
+    key = ("fired", rule.id, span.engine, span.fired, span.times, raised, len(case.alerts.steps))
+    if key not in told:
+        title = rule.raised_title if raised else rule.title
+        flapping = f" ({span.times} times)" if span.times > 1 else ""
+        words = Words(span_words(case, span, span.fired))
+        told[key] = title.format_map(words) + flapping, ""
+    return told[key][0], rule.raised if raised and rule.raised else rule.severity
+
+
+def over_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
+    """Return what to say of an alert that has ended, and whether that is good; worded once."""
+    told = case.alerts.told_alerts
+    key = ("over", span.rule.id, span.engine, span.fired, span.until, len(case.alerts.steps))
+    if key not in told:
+        text, good = span_over(case, span, beside)
+        told[key] = text, "good" if good else ""
+    text, how = told[key]
+    return text, bool(how)
 
 
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:

@@ -25,7 +25,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.answers import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.facts import facts_of
-from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState
+from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rounds import Row
@@ -66,6 +66,8 @@ class Judgement:
         """Grows with every change of what is judged."""
         self.told_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
         """What trends were told as when they were certain (`trends.py`)."""
+        self.told_alerts: dict[tuple[object, ...], tuple[str, str]] = {}
+        """Words of alerts as they were when they fired, or were over (`alertfindings.py`)."""
         self._told = -1
         self._engines: dict[int, Marks[EngineState]] = {}
         self._server: Marks[ServerState] = Marks(ServerState(plan))
@@ -133,7 +135,7 @@ class Judgement:
         """Judge as another server, maybe by another plan: from the beginning on."""
         if plan is not self.plan:
             self.plan = plan
-            self.told_trends.clear()
+            self._forget_told()
             for watches_of, watches in self._recorded.items():
                 watches.use(plan.recorded[watches_of[0]], plan.settings.health)
             if all(series.folded == 0 for series in self.run.series.values()):
@@ -151,7 +153,7 @@ class Judgement:
     def shift(self, seconds: float) -> None:
         """Move everything in time, and judge anew what can be: the zone turned out another."""
         self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
-        self.told_trends.clear()
+        self._forget_told()
         for watches in self._recorded.values():
             watches.shift(seconds)
         for engine, marks in self._engines.items():
@@ -178,6 +180,11 @@ class Judgement:
                 marks.state.signals.rates = array("d")
         self._forget_marks()
         self.revision += 1
+
+    def _forget_told(self) -> None:
+        """Forget the words of what is judged anew."""
+        self.told_trends.clear()
+        self.told_alerts.clear()
 
     def _forget_marks(self) -> None:
         """Forget the states of earlier rows."""
@@ -272,7 +279,7 @@ class Judgement:
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late one
-            self.told_trends.clear()
+            self._forget_told()
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
@@ -389,11 +396,3 @@ class Judgement:
 def few_rows() -> int:
     """Return up to how many rows it is not worth while to judge by columns."""
     return FEW_ROWS if "numpy" in sys.modules else FEW_WITHOUT
-
-
-def columns_of(series: Series, start: int, stop: int) -> tuple[Floats, dict[str, Floats]]:
-    """Return copies of some rows of a series as columns; NaN is an absent value."""
-    import numpy as np
-
-    values = {name: np.array(column[start:stop]) for name, column in series.columns.items()}
-    return np.array(series.times[start:stop]), values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from vllm_watch.core.series import Series
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.rounds import Together
@@ -162,3 +163,11 @@ class Marks(Generic[State]):
         self._marks = [mark for mark, out in zip(self._marks, gone, strict=True) if not out] or [
             (self.count, self.state.copy())
         ]
+
+
+def columns_of(series: Series, start: int, stop: int) -> tuple[Floats, dict[str, Floats]]:
+    """Return copies of some rows of a series as columns; NaN is an absent value."""
+    import numpy as np
+
+    values = {name: np.array(column[start:stop]) for name, column in series.columns.items()}
+    return np.array(series.times[start:stop]), values

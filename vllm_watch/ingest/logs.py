@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import replace
@@ -104,8 +104,13 @@ class Ingest:
         """Return what reads a file now, None if nothing does."""
         return self._readers.get(path)
 
-    def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
-        """Yield what exists, then what arrives, until `stop` is set; new files join."""
+    def follow(
+        self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
+    ) -> Iterator[Batch | Looked]:
+        """Yield what exists, then what arrives, until `stop` is set; new files join.
+
+        `waits` is called when all is handed on and more is waited for.
+        """
         from vllm_watch.sources.wakeups import Pace, wakeups
 
         options = self._options
@@ -120,6 +125,7 @@ class Ingest:
                     return
                 if self._backlog or stop.is_set():
                     break
+                waits()
             yield from self._catch_up(stop)
 
     def _ended(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vllm_watch.beside.poller import Poller
 from vllm_watch.core.recorded import RECORDING
@@ -26,11 +26,13 @@ class PolledIngest(Ingest):
         self._poller = poller
         self._substitutes = Substitutes()
 
-    def follow(self, stop: StopEvent) -> Iterator[Batch | Looked]:
+    def follow(
+        self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
+    ) -> Iterator[Batch | Looked]:
         """Yield as `Ingest` does, and behind each look what is new on the page."""
         end = self._poller.start()
         try:
-            for item in super().follow(stop):
+            for item in super().follow(stop, waits=waits):
                 yield item
                 if isinstance(item, Looked):
                     yield from self._polled()

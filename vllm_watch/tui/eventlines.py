@@ -9,7 +9,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import span_finding, span_over
+from vllm_watch.health.alertfindings import alert_words, over_words
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.spans import Span
 from vllm_watch.tui.figures import duration
@@ -114,11 +114,11 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         if span.rule.severity == "note" or any(_explains(other, span) for other in explaining):
             continue
         run = server.run_at(span.fired)
-        finding = span_finding(monitor.case(server, run), span, spans)
-        glyph = _GLYPHS[finding.severity]
-        yield EventLine(span.since, glyph, finding.severity, name, finding.title)
+        case = monitor.case(server, run)
+        title, severity = alert_words(case, span, spans)
+        yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
         if span.until is not None and span.until <= until:
-            text, good = span_over(monitor.case(server, run), span, spans)
+            text, good = over_words(case, span, spans)
             glyph, role = ("✓", "good") if good else ("·", "muted")
             yield EventLine(span.until, glyph, role, name, text)
 

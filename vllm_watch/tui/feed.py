@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,8 @@ from vllm_watch.tui.together import moved_together
 
 GROUP_SECONDS = 0.05
 """Batches that come closer together than this travel as one message."""
+SWITCH_SECONDS = 0.001
+"""How long reading may keep the screen's thread waiting: a key takes several turns of both."""
 MOST_PENDING = 2
 """Messages that the screen may have unread before reading waits for it: keys wait behind them."""
 
@@ -29,28 +32,37 @@ def run_feed(
     together: bool = False,
 ) -> None:
     """Read until `stop` is set (live) or all is read (replay), posting messages."""
+    group: list[Batch | Looked] = []
+
+    def hand_on() -> None:
+        """Post what was read, and wait while the screen is behind."""
+        if group:
+            post(BatchesRead(tuple(group)))
+            group.clear()
+            while pending() > MOST_PENDING and not stop.is_set():
+                stop.wait(0.02)
+
     items: Iterator[Batch | Looked]
     if live:
-        items = ingest.follow(stop)
+        items = ingest.follow(stop, waits=hand_on)
     elif together:
         items = moved_together(ingest.read_once(stop))
     else:
         items = ingest.read_once(stop)
-    group: list[Batch | Looked] = []
     began = time.monotonic()
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         for item in items:
+            if not group:
+                began = time.monotonic()
             group.append(item)
-            late = time.monotonic() - began > GROUP_SECONDS
-            if late or isinstance(item, Looked) or item.arrived is not None:
-                post(BatchesRead(tuple(group)))
-                group, began = [], time.monotonic()
-                while pending() > MOST_PENDING and not stop.is_set():
-                    stop.wait(0.02)
+            if isinstance(item, Looked) or time.monotonic() - began > GROUP_SECONDS:
+                hand_on()
             if stop.is_set():
                 break
     finally:  # what was read before a failure reaches the screen
-        if group:
-            post(BatchesRead(tuple(group)))
+        sys.setswitchinterval(switching)
+        hand_on()
         post(AllRead())
         ingest.close()

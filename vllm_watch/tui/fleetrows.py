@@ -39,6 +39,7 @@ class Rows(Sequence[Row]):
         """Show `made` as of `moment`, in our clock."""
         self.made = made
         self.moment = moment
+        self._seen: dict[int, Row] = {}
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -51,8 +52,11 @@ class Rows(Sequence[Row]):
     def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
         """Return a row, or some, as of the moment."""
         if isinstance(place, slice):
-            return tuple(row.at(self.moment) for row in self.made[place])
-        return self.made[place].at(self.moment)
+            return tuple(map(self.__getitem__, range(len(self.made))[place]))
+        row = self._seen.get(place)
+        if row is None:
+            row = self._seen[place] = self.made[place].at(self.moment)
+        return row
 
 
 class FleetRows:

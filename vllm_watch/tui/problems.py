@@ -75,6 +75,7 @@ class Problems(Sequence[Problem]):
         self._entries = sorted(entries, key=itemgetter(0))
         self._moment = moment
         self._silences = silences
+        self._seen: dict[int, Problem] = {}
         self.loud = bisect_left(self._entries, _QUIET, key=itemgetter(0))
         """How many are loud: they come first."""
 
@@ -96,8 +97,11 @@ class Problems(Sequence[Problem]):
     def __getitem__(self, place: int | slice) -> Problem | Sequence[Problem]:
         """Return a finding with its server, or some."""
         if isinstance(place, slice):
-            return tuple(map(self._problem, self._entries[place]))
-        return self._problem(self._entries[place])
+            return tuple(map(self.__getitem__, range(len(self._entries))[place]))
+        known = self._seen.get(place)
+        if known is None:
+            known = self._seen[place] = self._problem(self._entries[place])
+        return known
 
     @property
     def worst(self) -> Problem | None:
