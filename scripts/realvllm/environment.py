@@ -165,6 +165,7 @@ def make_model(made: Environment) -> None:
             "eos_token": "<end>",
             "pad_token": "<pad>",
             "model_max_length": 8192,
+            "chat_template": "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
         },
     }
     for name, value in files.items():

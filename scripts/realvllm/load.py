@@ -32,6 +32,13 @@ class Load:
     output: int = 100
     stream: bool = False
     temperature: float = 0.8
+    chat: bool = False
+    """Whether requests go to the chat route, with words for tokens."""
+
+    @property
+    def route(self) -> str:
+        """Return where its requests go."""
+        return "/v1/chat/completions" if self.chat else "/v1/completions"
 
 
 @dataclass(slots=True)
@@ -92,9 +99,11 @@ def request_of(load: Load, chance: random.Random, shared: list[int]) -> dict[str
     """Return the body of one request."""
     length = max(load.shared + 1, round(chance.gauss(load.prompt, load.prompt / 5)))
     own = chance.choices(WORDS, k=length - load.shared)
+    prompt = shared[: load.shared] + own
+    words = {"messages": [{"role": "user", "content": " ".join(f"a{n % 9}" for n in prompt)}]}
     return {
         "model": MODEL,
-        "prompt": shared[: load.shared] + own,
+        **(words if load.chat else {"prompt": prompt}),
         "max_tokens": max(2, round(chance.gauss(load.output, load.output / 4))),
         "ignore_eos": True,
         "temperature": load.temperature,
@@ -113,7 +122,7 @@ async def _drive(url: str, load: Load, seed: int, measured: Measured) -> None:
         while time.monotonic() < end:
             body = request_of(load, chance, shared)
             try:
-                await _send(session, f"{url}/v1/completions", body, measured)
+                await _send(session, f"{url}{load.route}", body, measured)
             except (aiohttp.ClientError, OSError):
                 measured.lost += 1
                 await asyncio.sleep(0.5)

@@ -43,7 +43,8 @@ class Sheet:
 
     def holds(self, what: str, expected: str, seen: str, good: bool) -> None:
         """Add a comparison that was made already."""
-        self.rows.append(Row(self.scenario, what, expected, seen, good))
+        words = " ".join(seen.split())  # one line, whatever was printed
+        self.rows.append(Row(self.scenario, what, expected, words, good))
 
     def equal(self, what: str, expected: object, seen: object) -> None:
         """Add a comparison of two values that must be the same."""
@@ -88,7 +89,7 @@ class Sheet:
         rows = sorted(self.rows, key=lambda row: row.good)
         head = ("", "scenario", "what", "expected", "seen", "off")
         cells = [head, *(_cells(row) for row in rows)]
-        widths = [min(44, max(len(row[n]) for row in cells)) for n in range(len(head))]
+        widths = [min(60, max(len(row[n]) for row in cells)) for n in range(len(head))]
         lines = [_line(row, widths) for row in cells]
         lines.insert(1, "  ".join("─" * width for width in widths))
         taken = "  ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
