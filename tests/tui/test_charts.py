@@ -22,6 +22,7 @@ from vllm_watch.core.ticks import (
     clock_ticks,
     decimals_for,
     round_top,
+    span_ticks,
     value_text,
 )
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
@@ -203,6 +204,20 @@ def test_clock_ticks_are_round_and_have_room(
 ) -> None:
     ticks = clock_ticks(START, START + minutes * 60, columns, UTC)
     assert [tick.label for tick in ticks] == labels
+
+
+@pytest.mark.parametrize(
+    ("end", "columns", "labels"),
+    [
+        (200, 70, ["30 s", "1 m", "1 m 30", "2 m", "2 m 30", "3 m"]),
+        (3 * 3600, 60, ["30 m", "1 h", "1 h 30", "2 h", "2 h 30", "3 h"]),
+        (3 * 86400, 40, ["1 d", "2 d", "3 d"]),
+        (0, 60, []),
+        (100, 0, []),
+    ],
+)  # fmt: skip
+def test_lengths_of_time_are_round(end: float, columns: int, labels: list[str]) -> None:
+    assert [tick.label for tick in span_ticks(end, columns)] == labels
 
 
 def test_where_a_new_day_begins_its_date_stands() -> None:

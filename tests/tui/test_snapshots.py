@@ -116,3 +116,12 @@ def test_chart_page(snap_compare: Compare) -> None:
         return any("╭─ KV cache" in chart.text for chart in screen.query(BigChart))
 
     assert compare(snap_compare, (120, 40), "08:51:35", ("z", "tab"), shown)
+
+
+def test_compare_page(snap_compare: Compare) -> None:
+    """120×40: :8001 above :8003 on one axis, ten times the tokens, three things against it."""
+
+    def shown(screen: Screen[Any]) -> bool:
+        return any("Flags that differ" in each.text for each in screen.query(ScrolledLines))
+
+    assert compare(snap_compare, (120, 40), "08:56:20", ("c",), shown)

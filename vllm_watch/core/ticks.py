@@ -130,6 +130,28 @@ def clock_ticks(start: float, end: float, columns: int, tz: tzinfo) -> tuple[Clo
     return best
 
 
+def span_ticks(end: float, columns: int) -> tuple[ClockTick, ...]:
+    """Return round lengths of time from zero to `end` whose labels have room: `5 m`, `2 h`."""
+    if not (math.isfinite(end) and end > 0 and columns > 0):
+        return ()
+    for step in _CLOCK_STEPS:
+        times = [float(step * number) for number in range(1, math.floor(end / step) + 1)]
+        room = max((len(_length(time)) for time in times), default=0)
+        if step * columns / end >= room + _LABEL_GAPS[0]:
+            return tuple(ClockTick(time, _length(time)) for time in times)
+    return ()
+
+
+def _length(seconds: float) -> str:
+    """Return a length of time in its largest units: `30 s`, `1 m 30`, `2 h`, `3 d`."""
+    whole = round(seconds)
+    for size, unit, part in ((DAY_S, "d", 3600), (3600, "h", 60), (60, "m", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest:02d}" if rest else "")
+    return f"{whole} s"
+
+
 def _label(time: float, start: float, layout: str, tz: tzinfo) -> str:
     """Return a clock time; where a new day begins inside of the window, its date."""
     moment = datetime.fromtimestamp(time, tz)

@@ -122,13 +122,14 @@ def summarise(reading: Reading) -> list[RunSummary]:
 
 def summary_of(reading: Reading, server: Server) -> RunSummary:
     """Return a server's newest run, with its earlier ones."""
-    earlier = tuple(_run_summary(reading, server, run) for run in server.runs[:-1])
-    return _run_summary(reading, server, server.run, earlier)
+    earlier = tuple(run_summary(reading, server, run) for run in server.runs[:-1])
+    return run_summary(reading, server, server.run, earlier)
 
 
-def _run_summary(
+def run_summary(
     reading: Reading, server: Server, run: Run, earlier: tuple[RunSummary, ...] = ()
 ) -> RunSummary:
+    """Return one run of a server at its own end."""
     newest = run is server.run
     tokens = run_tokens(run)
     engines = _engine_summaries(run, tokens, server.tz)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from vllm_watch.core.ticks import clock_ticks
+from vllm_watch.core.ticks import clock_ticks, span_ticks
 from vllm_watch.tui.charts.layers import MARK_RANK
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def write_clock(
     for place, mark in _placed(spec, columns) if marked else ():
         canvas.put(bottom, left + place, mark.glyph, palette.get(mark.role, ""))
         free[place] = False
-    for tick in clock_ticks(spec.start, spec.end, columns, tz):
+    ticks = span_ticks(spec.end, columns) if spec.relative else None
+    for tick in ticks or clock_ticks(spec.start, spec.end, columns, tz):
         at = column_of(spec, columns, tick.time)
         if at is None or not free[at]:
             continue

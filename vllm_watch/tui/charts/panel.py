@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,8 @@ def scale_tops(spec: ChartSpec, columns: int) -> tuple[float, ...]:
         for line in spec.lines
     ]
     peaks = [max((level.high for level in each if level), default=0.0) for each in found]
+    if spec.kind == "mirror" and spec.even:
+        return (min(round_top(max(peaks, default=0.0)), spec.y_max or math.inf),) * 2
     if spec.y_max:
         return (spec.y_max,)
     if spec.kind == "mirror":
@@ -230,8 +233,8 @@ def _zone_label(plot: Plot, zone: Zone, first: int, room: int) -> None:
 def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     """Draw the first line upwards from the middle, the second one downwards."""
     spec, palette = plot.spec, plot.palette
-    upper = max(1, round((plot.rows - 1) * UPPER_SHARE))
-    lower = plot.rows - 1 - upper
+    upper = max(1, (plot.rows - 1) // 2 if spec.even else round((plot.rows - 1) * UPPER_SHARE))
+    lower = upper if spec.even else plot.rows - 1 - upper
     ends = _ends(spec, plot.columns, tops)
     for column in range(plot.columns):
         plot.canvas.put(1 + upper, plot.left + column, "─", palette.get("rule", ""))
@@ -241,7 +244,7 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     fill(hanging, plot.levels(1), ends[1], lambda _: down.role, weight=1)
     _label(plot, 0, axis_label(ends[0]), palette.get(up.role, ""))
     _label(plot, upper, "0")
-    _label(plot, plot.rows - 1, axis_label(ends[1]), palette.get(down.role, ""))
+    _label(plot, upper + lower, axis_label(ends[1]), palette.get(down.role, ""))
 
 
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:

@@ -109,6 +109,10 @@ class ChartSpec:
     legends: tuple[tuple[tuple[str, str], ...], ...] = ()
     """What the colours of an area mean, in place of the note: words and roles, the most first."""
     zones: tuple[Zone, ...] = ()
+    relative: bool = False
+    """Whether times are seconds since a beginning: its clock tells lengths."""
+    even: bool = False
+    """Whether both halves of a mirror are of one height and one scale, to be compared."""
 
     def role(self, line: Line, value: float) -> str:
         """Return the palette role of a value's colour: by its height where the chart has heat."""

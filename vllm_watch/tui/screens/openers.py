@@ -14,11 +14,13 @@ from vllm_watch.core.states import OVER
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.prefill import prefilled
 from vllm_watch.reports.excerpt import Excerpt
+from vllm_watch.tui.comparing import sides
 from vllm_watch.tui.evidencedata import evidence_chart
 from vllm_watch.tui.figures import clock
 from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.screens.calculators import CalculatorScreen
 from vllm_watch.tui.screens.chart import ChartScreen
+from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
 from vllm_watch.tui.screens.errors import ErrorScreen, error_text
 from vllm_watch.tui.screens.evidence import EvidenceScreen
 from vllm_watch.tui.screens.help import HelpScreen, key_name
@@ -46,6 +48,7 @@ class Openers(Screen[None]):
         Binding("question_mark", "help", "help"),
         Binding("enter", "server", "server"),
         Binding("z", "chart", "one chart"),
+        Binding("c", "compare", "compare"),
         Binding("x", "errors", "errors"),
         Binding("n", "calculators", "calculators"),
         Binding("l", "log", "log"),
@@ -126,6 +129,30 @@ class Openers(Screen[None]):
         if self.view is not None and self.view.charts:
             shown = name or self.first_chart or self.view.charts[0]
             self.app.push_screen(ChartScreen(shown, self, lambda: self.view))
+
+    def action_compare(self) -> None:
+        """Compare the run of the selected server with another one, which is asked for."""
+        row = self.view.selected_row if self.view else None
+        if row is None:
+            return
+        known = sides(self._monitor, self._tz)
+        number = self._monitor.store.servers[row.source].run_at(row.moment).number
+        own = next((one for one in known if (one.source, one.number) == (row.source, number)), None)
+        others = [one for one in known if one is not own]
+        if own is None or not others:
+            words = "there is no other run to compare with" if own else "it has no samples yet"
+            self.notify(words, timeout=4, markup=False)
+            return
+
+        def chosen(place: int | None) -> None:
+            if place is not None:
+                page = CompareScreen(self._monitor, own, others[place], self._tz)
+                self.app.push_screen(page)
+
+        if len(others) == 1:
+            chosen(0)
+        else:
+            self.app.push_screen(SidesScreen(own, others), chosen)
 
     def action_help(self) -> None:
         """Show every key and sign."""

@@ -41,6 +41,7 @@ ORDER = (
     "errors",
     "engines",
     "one chart",
+    "compare",
 )
 """Keys in the order of their use; those that do not fit are left to the help."""
 FAILED = ("help", "findings", "errors")

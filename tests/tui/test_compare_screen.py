@@ -1,0 +1,96 @@
+"""Two runs compared on the screen: who can be compared, curves on one axis, gains, flags."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+
+from tests.logs import log_of
+from tests.tui.screens import monitor_of, replay_app, until
+from tests.tui.test_app import running
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.comparing import better, compared, curves, sides
+from vllm_watch.tui.page.gains import compare_head, compare_lines
+from vllm_watch.tui.palette import THEME, roles_of
+from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
+from vllm_watch.tui.screens.dashboard import Dashboard
+from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
+
+PALETTE = {**roles_of(THEME), "shading": "smooth"}
+PATHS = [log_of(name) for name in ("h100_saturated_then_killed", "h100_optimised")]
+
+
+@pytest.fixture(scope="module")
+def both() -> Monitor:
+    return monitor_of("h100_saturated_then_killed", "h100_optimised")
+
+
+def body(app: VllmWatch) -> str:
+    return "\n".join(each.text for each in app.screen.query(ScrolledLines))
+
+
+async def test_c_compares_with_the_only_other_run_and_x_exchanges_them() -> None:
+    app = replay_app(*PATHS, start="2026-11-23 08:57:00")
+    async with running(app, (120, 40)) as pilot:
+        await pilot.press("space", "c")
+        await until(pilot, lambda: "Flags that differ" in body(app))
+        # `compare` says of the two logs: 1,183 and 12,439 tok/s while busy, 10.51×.
+        assert "10.51× ✓" in body(app)
+        assert "gpu_memory_utilization" in body(app)
+        await pilot.press("x")
+        await until(pilot, lambda: "0.10× ✖" in body(app))
+        assert "▲ Random-Qwen3-1.7B:8003" in app.screen.query_one("#compare-head", DrawnLines).text
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+
+
+async def test_of_several_runs_one_is_asked_for() -> None:
+    app = replay_app(*PATHS, log_of("cpu_two_engines"), start="2026-11-23 09:24:25")
+    async with running(app, (80, 24)) as pilot:
+        await pilot.press("space", "c")
+        await until(pilot, lambda: isinstance(app.screen, SidesScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, SidesScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+
+
+async def test_without_another_run_it_says_so() -> None:
+    app = replay_app(PATHS[0], start="2026-11-23 08:51:35")
+    async with running(app, (80, 24)) as pilot:
+        await pilot.press("space", "c")
+        await pilot.pause()
+        assert isinstance(app.screen, Dashboard)
+        assert "no other run" in str([note.message for note in app._notifications])
+
+
+def test_both_begin_where_they_served_and_share_a_scale(both: Monitor) -> None:
+    killed, optimised = sides(both, UTC)
+    generation = curves(both, killed, optimised)[0]
+    candidate, baseline = generation.lines
+    assert (candidate.name, baseline.name) == ("candidate|cand", "baseline|base")
+    # 08:49:51 up, the first stats line at 08:50:01; 08:54:00 up, the first at 08:54:10.
+    assert baseline.times[0] == 10.0
+    assert generation.start == 0.0
+    assert generation.relative
+    text = [line.plain for line in compare_lines(None, [generation], (80, 40), PALETTE, UTC)]
+    assert [line[1:5].strip() for line in text if line[1:5].strip()][1:4] == ["20k", "0", "20k"]
+
+
+@pytest.mark.parametrize("width", [20, 39, 79, 119, 199])
+def test_every_line_fits_its_width(both: Monitor, width: int) -> None:
+    one, other = sides(both, UTC)
+    comparison = compared(both, one, other)
+    lines = compare_lines(comparison, curves(both, one, other), (width, 40), PALETTE, UTC)
+    lines += compare_head(one, other, comparison, width, PALETTE)
+    assert all(line.cell_len <= width for line in lines)
+
+
+def test_more_is_not_always_better() -> None:
+    assert [better(name) for name in ("generation_tps", "queue_s", "itl_p95_ms", "running")] == [
+        1, -1, -1, 0,
+    ]  # fmt: skip

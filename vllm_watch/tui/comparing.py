@@ -1,0 +1,150 @@
+"""Two runs of what is watched, compared: who they are, their gains, their curves on one axis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.run import Run
+from vllm_watch.core.startup import serving_at
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui import figures
+from vllm_watch.tui.chartasked import Asked
+from vllm_watch.tui.charts import ChartSpec, Line
+from vllm_watch.tui.charttable import CHART_BY_NAME
+
+if TYPE_CHECKING:
+    from vllm_watch.reports.comparison import Comparison
+
+DRAWN = ("throughput", "requests", "kv", "pace")
+"""Charts of which the first line of both is drawn."""
+LEAST_SECONDS = 60.0
+"""Seconds that the common axis has at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One run of one server."""
+
+    source: str
+    number: int
+    """Of the run."""
+    name: str
+    words: str
+    """When it was, and how long."""
+
+
+def sides(monitor: Monitor, tz: tzinfo) -> list[Side]:
+    """Return every run that has samples, servers in the order found, their newest run first."""
+    return [
+        _side(server, run, tz)
+        for server in monitor.store.servers.values()
+        for run in reversed(server.runs)
+        if run.series
+    ]
+
+
+def _side(server: Server, run: Run, tz: tzinfo) -> Side:
+    words = ""
+    if run.first_stamp is not None and run.newest_stamp is not None:
+        began = datetime.fromtimestamp(run.first_stamp, tz)
+        words = f"{began:%m-%d %H:%M}, {figures.duration(run.newest_stamp - run.first_stamp)}"
+    of = f" run {run.number + 1}" if len(server.runs) > 1 else ""
+    return Side(server.source, run.number, f"{server.name}{of}", words)
+
+
+def run_of(monitor: Monitor, side: Side) -> tuple[Server, Run] | None:
+    """Return the server and the run of a side, None where it is forgotten by now."""
+    server = monitor.store.servers.get(side.source)
+    runs = server.runs if server is not None else ()
+    run = next((run for run in runs if run.number == side.number), None)
+    return None if server is None or run is None else (server, run)
+
+
+def compared(monitor: Monitor, baseline: Side, candidate: Side) -> Comparison | None:
+    """Return what a candidate gains, None where one of both is forgotten by now."""
+    # numpy: 0.3 s, for those who compare
+    from vllm_watch.reports.comparison import compare, side_of
+    from vllm_watch.reports.reading import Reading
+    from vllm_watch.reports.summary import run_summary
+    from vllm_watch.sources.paths import Found
+
+    reading = Reading(monitor, Found((), ()), time.time())
+    found = [run_of(monitor, side) for side in (baseline, candidate)]
+    known = [one for one in found if one is not None]
+    if len(known) < 2:
+        return None
+    before, after = (side_of(run_summary(reading, *one), one[1]) for one in known)
+    return compare(before, after, monitor.settings.compare)
+
+
+def curves(monitor: Monitor, baseline: Side, candidate: Side) -> list[ChartSpec]:
+    """Return charts of both, the candidate above, from when each of them served."""
+    found = [run_of(monitor, side) for side in (candidate, baseline)]
+    both = [one for one in found if one is not None]
+    if len(both) < 2:
+        return []
+    begins = [serving_at(run) or run.first_stamp or 0.0 for _, run in both]
+    ends = [run.newest_stamp or begin for (_, run), begin in zip(both, begins, strict=True)]
+    length = max(LEAST_SECONDS, *(end - begin for end, begin in zip(ends, begins, strict=True)))
+    names = ("candidate|cand", "baseline|base")
+    specs = []
+    for name in DRAWN:
+        chart = CHART_BY_NAME[name]
+        drawn = []
+        for (server, run), begin, words, (role, marker) in zip(
+            both, begins, names, (("primary", "up"), ("secondary", "down")), strict=True
+        ):
+            asked = Asked(monitor, _alone(server, run), None, begin, begin + length, begin + length)
+            lines = chart.lines(asked)
+            drawn.append(_moved(lines[0], begin, words, role, marker))
+        what = "Generation" if name == "throughput" else "Running" if name == "requests" else ""
+        specs.append(
+            ChartSpec(
+                what or chart.words, chart.unit, 0.0, length, tuple(drawn), kind="mirror",
+                relative=True, even=True, y_max=chart.y_max, empty="neither has samples",
+            )
+        )  # fmt: skip
+    return specs
+
+
+def _alone(server: Server, run: Run) -> Server:
+    """Return a server with only this run: the curve of a chart is that of all its runs."""
+    return replace(server, runs=[run])
+
+
+def _moved(line: Line, begin: float, name: str, role: str, marker: str) -> Line:
+    """Return a line whose times begin at zero."""
+    return replace(
+        line, name=name, role=role, marker=marker, times=[at - begin for at in line.times]
+    )
+
+
+def better(quantity: str) -> int:
+    """Return whether more of a quantity is better: 1, worse: −1, or neither: 0."""
+    if quantity in _MORE:
+        return 1
+    return (
+        -1 if quantity in _LESS or quantity.startswith(("ttft", "itl", "queue", "request_")) else 0
+    )
+
+
+_MORE = frozenset(
+    {"prompt_tps", "generation_tps", "generation_tps_per_request", "prefix_cache_hit_rate",
+     "requests_per_second"}
+)  # fmt: skip
+_LESS = frozenset(
+    {"ready_after_s", "queue_s", "per_token_ms", "cost_per_million_tokens", "failed_requests",
+     "errors"}
+)  # fmt: skip
+
+
+def flags_of(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Yield the flags that differ: name, the baseline's value, the candidate's."""
+    from vllm_watch.reports.comparisontext import configuration_rows
+
+    yield from configuration_rows(comparison)

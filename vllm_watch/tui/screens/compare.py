@@ -1,0 +1,141 @@
+"""Two runs compared on the screen: curves on one axis, gains, flags that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.comparing import Side, compared, curves
+from vllm_watch.tui.page.gains import compare_head, compare_lines
+from vllm_watch.tui.palette import palette_of
+from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
+from vllm_watch.tui.widgets.keyline import key_words
+
+if TYPE_CHECKING:
+    from vllm_watch.reports.comparison import Comparison
+
+
+class SidesScreen(Above[int | None]):
+    """Asks what a run is compared with; ends with its place in the list, None for with nothing."""
+
+    BINDINGS = [Binding("escape,c,q", "leave", "leave it")]
+
+    def __init__(self, baseline: Side, others: Sequence[Side]) -> None:
+        """Ask which of the others is compared with the baseline."""
+        super().__init__()
+        self._baseline = baseline
+        self._others = others
+
+    def compose(self) -> ComposeResult:
+        """Lay out the question."""
+        with Vertical(id="sides"):
+            head = Text("COMPARE WITH ", style="bold", overflow="ellipsis", no_wrap=True)
+            head.append(f"{self._baseline.name} {self._baseline.words}", style="not bold")
+            yield Static(head)
+            yield OptionList(*(Option(_option(side)) for side in self._others))
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        """Take the run under the cursor."""
+        self.dismiss(message.option_index)
+
+    def action_leave(self) -> None:
+        """Compare nothing."""
+        self.dismiss(None)
+
+
+def _option(side: Side) -> Text:
+    text = Text(f"{side.name}  ", no_wrap=True, overflow="ellipsis")
+    text.append(side.words, style="dim")
+    return text
+
+
+class CompareScreen(Above[None]):
+    """What a candidate gains over a baseline, both told at the end of what is known of them."""
+
+    BINDINGS = [
+        Binding("escape,c,q", "close", "close"),
+        Binding("x", "exchange", "exchange"),
+        Binding("k", "scroll(-1)", show=False),
+        Binding("j", "scroll(1)", show=False),
+    ]
+
+    def __init__(self, monitor: Monitor, baseline: Side, candidate: Side, tz: tzinfo) -> None:
+        """Compare two runs of what `monitor` knows."""
+        super().__init__()
+        self._monitor = monitor
+        self._sides = baseline, candidate
+        self._tz = tz
+        self.comparison: Comparison | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the page."""
+        with Vertical(id="compare"):
+            yield DrawnLines(id="compare-head")
+            yield ScrolledLines(id="compare-body")
+            yield DrawnLines(id="compare-keys")
+
+    def on_mount(self) -> None:
+        """Show the curves, and begin to work out the gains."""
+        self.query_one(ScrolledLines).focus()
+        self.call_after_refresh(self._show)
+        self._load()
+
+    def on_resize(self) -> None:
+        """Arrange it anew."""
+        self.call_after_refresh(self._show)
+
+    @work(thread=True, group="compare", exit_on_error=False)
+    def _load(self) -> None:
+        """Import what takes a while in a thread: the event loop alone may look at runs."""
+        import vllm_watch.reports.comparison  # noqa: F401  # numpy: 0.3 s
+
+        self.app.call_from_thread(self._compare)
+
+    def _compare(self) -> None:
+        if self.is_mounted:
+            self.comparison = compared(self._monitor, *self._sides)
+            self._show()
+
+    def _show(self) -> None:
+        if not self.is_mounted:
+            return
+        palette, body = palette_of(self.app), self.query_one(ScrolledLines)
+        head = compare_head(*self._sides, self.comparison, self.size.width, palette)
+        self.query_one("#compare-head", DrawnLines).show(head)
+        charts = curves(self._monitor, *self._sides)
+        size = max(1, body.columns), body.size.height
+        body.show(compare_lines(self.comparison, charts, size, palette, self._tz))
+        keys = (
+            ("esc", "close", "screen.close"),
+            ("↑↓", "scroll", "screen.scroll(1)"),
+            ("x", "exchange both", "screen.exchange"),
+        )
+        self.query_one("#compare-keys", DrawnLines).show([key_words(keys, palette)])
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(ScrolledLines).scroll_relative(y=lines, animate=False)
+
+    def action_exchange(self) -> None:
+        """Make the candidate the baseline, and the other way round."""
+        baseline, candidate = self._sides
+        self._sides = candidate, baseline
+        if self.comparison is not None:
+            self._compare()
+
+    def action_close(self) -> None:
+        """Go back."""
+        self.dismiss(None)
