@@ -158,6 +158,31 @@ def test_what_a_flag_costs_depends_on_where_it_goes(flag: str, word: str) -> Non
     assert cost.startswith(f"--{flag_pair(flag)[0]}: ")
 
 
+def test_a_flag_that_was_not_given_is_compared_with_vllms_usual_value() -> None:
+    assert "a smaller KV cache" in costs_of(["--gpu-memory-utilization 0.85"], {})[0]
+    assert "no room" in costs_of(["--gpu-memory-utilization 0.95"], {})[0]
+    assert "between two tokens" in costs_of(["--max-num-batched-tokens 8192"], {})[0]
+
+
+def test_workers_that_hung_before_a_death_keep_their_own_advice(tmp_path: Path) -> None:
+    """A start that ran out of memory in the end: what to change stands at the death alone."""
+    log = tmp_path / "vllm_Tern-9B_port8000_realtime.log"
+    hang = "No available shared memory broadcast block found in 60 seconds."
+    lines = [
+        ("INFO 11-23 08:00:00 [api_server.py:1839]", "vLLM API server version 0.19.0"),
+        ("INFO 11-23 08:00:30 [gpu_model_runner.py:1]", "Starting to load model /models/Tern-9B"),
+        *((f"INFO 11-23 08:0{at}:00 [shm_broadcast.py:681]", hang) for at in (2, 3)),
+        ("ERROR 11-23 08:04:00 [core.py:1099]", "EngineCore failed to start."),
+        ("ERROR 11-23 08:04:00 [core.py:1099]", "Traceback (most recent call last):"),
+        ("ERROR 11-23 08:04:00 [core.py:1099]", "torch.OutOfMemoryError: CUDA out of memory."),
+    ]
+    log.write_text("".join(f"(EngineCore pid=7) {head} {text}\n" for head, text in lines))
+    found = {one.id: one for one in of(reader()(log))}
+    assert found["server-dead"].remedy.startswith("quantise the model")
+    assert found["workers-hang"].flags == ()
+    assert found["workers-hang"].remedy.startswith("look for a dead rank")
+
+
 def test_noise_is_no_rise_and_a_rise_is() -> None:
     noise = [13.2, 14.4, 14.2, 13.4, 13.8, 13.7, 14.0, 14.3, 13.2, 13.0, 14.3, 14.4]
     assert rise(noise) == 0.0

@@ -63,9 +63,7 @@ def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
     except ValueError:
         return ""
     if present is None:
-        present = (
-            0.0 if name in ("gpu-memory-utilization", "max-num-batched-tokens") else wanted + 1
-        )
+        present = _USUAL.get(name, wanted + 1)
     told = (_UP if wanted > present else _DOWN).get(name)
     return f"--{name}: {told}" if told else ""
 

@@ -132,7 +132,8 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     for at, _ in takewhile(lambda line: row[-1] - line[0] <= _HANG_GAPS * seconds, lines[-2::-1]):
         row.append(at)
     words = {"times": str(len(row)), "seconds": f"{seconds:.0f}"}
-    found = _of_rule(case, HANG, row[-1] - seconds, time, words, state)
+    # Of what the server died later is the death's matter, and so is what to change.
+    found = _of_rule(case, HANG, row[-1] - seconds, time, words, replace(state, cause=""))
     if found is None:
         return None
     ready = ready_at(run)

@@ -81,7 +81,7 @@ def findings_told(
 
 
 def _of_one_word(case: Case, ranked: Sequence[Finding]) -> list[Finding]:
-    """Return findings, those of one word as one where either explains the other at times.
+    """Return findings, those of one word or one advice as one where either explains the other.
 
     It is one trouble that two rules see: the worse one, of equals the one that lasted longer, has
     the time of both and the other one nested under it.
@@ -91,7 +91,9 @@ def _of_one_word(case: Case, ranked: Sequence[Finding]) -> list[Finding]:
         for at, other in enumerate(kept):
             names = finding.id, other.id
             related = any(set(names) & set(case.book.hides(name)) for name in names)
-            if related and (finding.word, finding.engine) == (other.word, other.engine):
+            alerts = finding.metric is not None and other.metric is not None
+            same = finding.word == other.word or (alerts and finding.flags == other.flags != ())
+            if related and same and finding.engine == other.engine:
                 kept[at] = _joined(other, finding, case.settings.health.flap_seconds)
                 break
         else:
