@@ -65,7 +65,7 @@ def _runner(command: str) -> Callable[[argparse.Namespace], int]:
     name = "screen" if command in SCREENS else command
     module = importlib.import_module(f"vllm_watch.cli.{name}_command")
     run: Callable[[argparse.Namespace], int] = module.run
-    if not gc.isenabled():  # so begins a process of our own: what is loaded by now stays
+    if not gc.isenabled() and command not in SCREENS:  # see __main__; screens do it themselves
         gc.freeze()
         gc.enable()
     return run

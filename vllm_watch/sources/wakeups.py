@@ -116,12 +116,12 @@ def _watched(
     pace: Pace,
 ) -> Generator[set[str] | None, None, set[str]]:
     """Yield wake-ups until the set of folders changes; return those that cannot be watched."""
-    from watchfiles import watch  # 57 ms, and only following needs it
-
     polled = pace.clock()
     identities = _identities(watched)
     pace.by_event, pace.watched = False, frozenset()
     yield None
+    from watchfiles import watch  # 57 ms, behind the first look
+
     pace.watched = frozenset(map(os.path.abspath, watched))
     told = False
     try:

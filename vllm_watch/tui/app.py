@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
 
 from textual import events, on, work
@@ -17,7 +19,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText, place_time
-from vllm_watch.core.records import Batch
+from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
@@ -35,6 +37,15 @@ from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.modal import Palette
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.together import BEGINS_AFTER
+
+PATIENCE = 0.3
+"""Seconds that the first frame waits for the first look at all logs."""
+
+
+def _settle() -> None:
+    """Let garbage collection begin, without all that the first frame took."""
+    gc.freeze()
+    gc.enable()
 
 
 def _unicode(glyphs: str) -> bool:
@@ -105,6 +116,10 @@ class VllmWatch(App[int]):
             self.animation_level = "none"
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
+        self._first = ExitStack()
+        if self.timeline.mode == "live":  # one whole frame, in place of an empty one that jumps
+            self._first.enter_context(self.batch_update())
+            self.set_timer(PATIENCE, self._show)
         self.push_screen(self._dashboard())
         if self.timeline.mode == "live":  # what a replay shows is long past
             self.set_interval(LOOK_SECONDS, self.alerting.look)
@@ -190,6 +205,16 @@ class VllmWatch(App[int]):
         self.timeline.cover(*self.monitor.store.reach())
         self.timeline.saved_end = self._saved_end()
         self._redraw()
+        if any(isinstance(item, Looked) for item in message.items):
+            self._show()
+
+    def _show(self) -> None:
+        """Let the first frame be drawn: every log was looked at once, or that takes its time."""
+        if self.screen_stack and isinstance(self.screen, Dashboard):
+            self.screen.draw()
+        self._first.close()
+        if not gc.isenabled():  # a process of our own, see __main__: what is loaded by now stays
+            self.call_after_refresh(_settle)
 
     def _saved_end(self) -> float | None:
         """Return where the logs end if all of them are saved ones, else None."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.middle import median
 from vllm_watch.core.states import OVER
 from vllm_watch.core.ticks import decimals_for, value_text
 from vllm_watch.health.rules import SEVERITIES

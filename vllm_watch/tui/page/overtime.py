@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import TypeVar
 
 from rich.style import Style
 from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.middle import median
 from vllm_watch.tui import figures
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.canvas import Canvas

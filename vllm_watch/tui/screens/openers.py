@@ -1,4 +1,7 @@
-"""What opens above the dashboard: help, evidence, silences, errors, calculators."""
+"""What opens above the dashboard: help, evidence, silences, errors, calculators.
+
+Each screen is imported when it is opened first: the first frame draws none of them.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,18 @@ from textual import on
 from textual.binding import Binding
 from textual.screen import Screen
 
-from vllm_watch.core.states import OVER
-from vllm_watch.health.findings import Finding
-from vllm_watch.health.prefill import prefilled
-from vllm_watch.reports.excerpt import Excerpt
-from vllm_watch.tui.comparing import sides
-from vllm_watch.tui.evidencedata import evidence_chart
-from vllm_watch.tui.figures import clock
 from vllm_watch.tui.messages import TimeChosen
-from vllm_watch.tui.screens.calculators import CalculatorScreen
-from vllm_watch.tui.screens.chart import ChartScreen
-from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
-from vllm_watch.tui.screens.errors import ErrorScreen, error_text
-from vllm_watch.tui.screens.evidence import EvidenceScreen
-from vllm_watch.tui.screens.help import HelpScreen, key_name
-from vllm_watch.tui.screens.log import LogScreen, Stretch
-from vllm_watch.tui.screens.server import ServerScreen
-from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 
 if TYPE_CHECKING:
     from vllm_watch.actions.silences import Silences
+    from vllm_watch.health.findings import Finding
     from vllm_watch.health.jobs import JobWatch
     from vllm_watch.health.monitor import Monitor
+    from vllm_watch.reports.excerpt import Excerpt
+    from vllm_watch.tui.screens.log import Stretch
     from vllm_watch.tui.screenview import ScreenView
 
 AFTER_END = 10.0
@@ -73,6 +63,9 @@ class Openers(Screen[None]):
     @on(Findings.Opened)
     def _open(self, message: Findings.Opened) -> None:
         """Show the evidence of a finding, as it stands at this moment."""
+        from vllm_watch.tui.evidencedata import evidence_chart
+        from vllm_watch.tui.screens.evidence import EvidenceScreen
+
         row, finding = message.problem.row, message.problem.finding
         server = self._monitor.store.servers[row.source]
         chart = evidence_chart(self._monitor, server, finding.engine, finding, row.moment)
@@ -91,6 +84,8 @@ class Openers(Screen[None]):
     @on(Findings.SilenceAsked)
     def _silence(self, message: Findings.SilenceAsked) -> None:
         """Take a silence back, or ask how long one shall be."""
+        from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
+
         problem = message.problem
         if problem.silenced:
             self._silences.lift(problem.key)
@@ -108,6 +103,8 @@ class Openers(Screen[None]):
     @on(Fleet.RowOpened)
     def action_server(self) -> None:
         """Show the page of the selected server."""
+        from vllm_watch.tui.screens.server import ServerScreen
+
         row = self.view.selected_row if self.view else None
         if row is None:
             return
@@ -127,11 +124,16 @@ class Openers(Screen[None]):
     def action_chart(self, name: str = "") -> None:
         """Show one chart on the whole screen: the first one unless another is named."""
         if self.view is not None and self.view.charts:
+            from vllm_watch.tui.screens.chart import ChartScreen
+
             shown = name or self.first_chart or self.view.charts[0]
             self.app.push_screen(ChartScreen(shown, self, lambda: self.view))
 
     def action_compare(self) -> None:
         """Compare the run of the selected server with another one, which is asked for."""
+        from vllm_watch.tui.comparing import sides
+        from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
+
         row = self.view.selected_row if self.view else None
         if row is None:
             return
@@ -156,6 +158,8 @@ class Openers(Screen[None]):
 
     def action_help(self) -> None:
         """Show every key and sign."""
+        from vllm_watch.tui.screens.help import HelpScreen, key_name
+
         keys: dict[str, str] = {}
         own = [binding for kind in type(self).__mro__ for binding in vars(kind).get("BINDINGS", ())]
         for binding in (*own, *Fleet.BINDINGS, *Findings.BINDINGS, *self.app.BINDINGS):
@@ -169,6 +173,8 @@ class Openers(Screen[None]):
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""
+        from vllm_watch.tui.screens.errors import ErrorScreen, error_text
+
         row = self.view.selected_row if self.view else None
         if row is not None:
             run = self._monitor.store.servers[row.source].run_at(row.moment)
@@ -177,6 +183,9 @@ class Openers(Screen[None]):
 
     def action_log(self) -> None:
         """Show the selected server's log at the cursor, or at the moment."""
+        from vllm_watch.core.states import OVER
+        from vllm_watch.tui.screens.log import LogScreen
+
         row = self.view.selected_row if self.view else None
         if row is None or self.view is None:
             return
@@ -199,6 +208,10 @@ class Openers(Screen[None]):
 
     def action_calculators(self) -> None:
         """Work out batch size, capacity and times, starting from the selected server's figures."""
+        from vllm_watch.health.prefill import prefilled
+        from vllm_watch.tui.figures import clock
+        from vllm_watch.tui.screens.calculators import CalculatorScreen
+
         view, row = self.view, self.view.selected_row if self.view else None
         if view is not None and row is not None:
             run = self._monitor.store.servers[row.source].run_at(row.moment)
