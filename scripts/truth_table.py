@@ -119,11 +119,23 @@ def times_row(capture: str, run: Run, page: str) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
+def pages() -> list[Path]:
+    """Return the metrics pages of all captures, those with recordings last."""
+    folders = (ROOT / "fixtures" / name for name in ("logs", "recordings"))
+    return [page for folder in folders for page in sorted(folder.glob("*/*.prom"))]
+
+
+def log_beside(page: Path) -> Path:
+    """Return the log beside a page, which may be compressed."""
+    log = page.with_suffix(".log")
+    return log if log.exists() else page.with_suffix(".log.gz")
+
+
 def table() -> str:
     """Return the whole page."""
     rows, times = [], []
-    for prom in sorted((ROOT / "fixtures" / "logs").glob("*/*.prom")):
-        run, page = only_run(prom.with_suffix(".log")), prom.read_text(encoding="utf-8")
+    for prom in pages():
+        run, page = only_run(log_beside(prom)), prom.read_text(encoding="utf-8")
         for engine, tokens in run_tokens(run).items():
             cells = [prom.parent.name, str(engine)]
             metrics = ("generation_tps", "prompt_tps")
