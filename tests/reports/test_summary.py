@@ -289,6 +289,24 @@ def test_the_text_fits_a_hundred_columns_and_says_what_matters(capsys: Output) -
         assert words in out
 
 
+@pytest.mark.parametrize("form", [(), ("--markdown",)])
+def test_the_verdict_and_the_findings_stand_before_the_figures(
+    form: tuple[str, ...], capsys: Output
+) -> None:
+    assert main(["summary", str(log_of("h100_saturated_then_killed")), *form]) == 0
+    out = capsys.readouterr().out
+    words = (
+        "dead since 08:51:43", "✖ died 08:51:43", "critical: The server died",
+        "critical: KV cache full", "note: CUDA graphs are off", "max", "generation throughput",
+        "percentiles of latencies",
+    )  # fmt: skip
+    places = [out.index(one) for one in words[:-3]]
+    places += [out.index(one, places[-1]) for one in words[-3:]]
+    assert places == sorted(places)
+    if not form:
+        assert out.count("engine core exited unexpectedly") == 1  # the finding has it
+
+
 def test_markdown_renders_hostile_names_as_they_are(tmp_path: Path, capsys: Output) -> None:
     log = tmp_path / "<img src=x>|`[a](b)`.log"
     log.write_text(LINE.format(minute=5, second=0, prompt=3, generation=7, running=1))

@@ -156,9 +156,8 @@ def _findings_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     for words in findings_in_words(summary.findings, zone):
         finding = words.finding
         head = f"**{finding.severity}: {markdown(words.title)}**, {markdown(words.span)}"
-        told = [head, *(markdown(text) for text in (finding.detail,) if text)]
-        yield f"- {SHAPES[finding.severity]} {'. '.join(told)}"
-        for text in advice_words(words):
+        yield f"- {SHAPES[finding.severity]} {head}"
+        for text in filter(None, (finding.detail, *advice_words(words))):
             yield f"  - {markdown(text)}"
     if summary.findings:
         yield ""
