@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vllm_watch.core.dataclass import dataclass, field
@@ -106,6 +108,57 @@ def _check_text(value: object) -> str:
     return value.strip()
 
 
+_NAMED_KEYS = frozenset(
+    (
+        *("enter", "escape", "tab", "space", "backspace", "delete", "insert", "home", "end"),
+        *("pageup", "pagedown", "up", "down", "left", "right", "slash", "backslash", "at"),
+        *("minus", "plus", "underscore", "comma", *(f"f{number}" for number in range(1, 25))),
+    )
+)
+_MODIFIERS = frozenset(("ctrl", "shift", "alt", "super"))
+
+
+def _key_name(key: str) -> str:
+    """Return a key by the name that the screen knows it by."""
+    *modifiers, last = key.split("+") if len(key) > 1 and not key.endswith("++") else [key]
+    if len(last) == 1 and not last.isalnum():
+        last = _sign_name(last)
+    elif len(last) > 1 and last not in _NAMED_KEYS and last not in _signs():
+        raise ValueError
+    if not last or not _MODIFIERS.issuperset(modifiers):
+        raise ValueError
+    return "+".join((*modifiers, last))
+
+
+_KEY_NAMES = {
+    "solidus": "slash",
+    "reverse_solidus": "backslash",
+    "commercial_at": "at",
+    "hyphen_minus": "minus",
+    "plus_sign": "plus",
+    "low_line": "underscore",
+}
+"""Unicode's names of signs that the screen calls otherwise."""
+
+
+@cache
+def _signs() -> frozenset[str]:
+    """Return the names of ASCII's signs, such as question_mark."""
+    signs = (chr(code) for code in range(33, 127) if not chr(code).isalnum())
+    return frozenset(_sign_name(sign) for sign in signs)
+
+
+def _sign_name(sign: str) -> str:
+    name = unicodedata.name(sign, "").lower().replace(" ", "_").replace("-", "_")
+    return _KEY_NAMES.get(name, name)
+
+
+def _check_keys(value: object) -> str:
+    text = _check_text(value)
+    parts = [text] if text == "," else [part.strip() for part in text.split(",")]
+    return ",".join(_key_name(part) for part in parts)
+
+
 def _check_zone(value: object) -> str:
     name = _check_text(value)
     try:
@@ -172,6 +225,7 @@ RATIO = Kind("a ratio from 0 to 1 (0.3 is 30 %)", _check_ratio, float)
 POSITIVE = Kind("a number above 0", _check_positive, float)
 FLAG = Kind("true or false", _check_flag, _parse_flag)
 TEXT = Kind("a text in quotes", _check_text, str)
+KEYS = Kind("keys by their names, such as x, ctrl+p or space", _check_keys, str)
 ARGUMENTS = Kind(
     """a list of a program and its arguments, such as ["notify-send", "vLLM"]""",
     _check_arguments,
@@ -240,6 +294,12 @@ def flag(*, default: bool) -> bool:
 def text(default: str) -> str:
     """A field for a text that is not empty."""
     value: str = _setting(default, TEXT)
+    return value
+
+
+def keys(default: str) -> str:
+    """A field for keys of the keyboard, parted by commas."""
+    value: str = _setting(default, KEYS)
     return value
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vllm_watch.config import commandsections, sections, slosection
+from vllm_watch.config import commandsections, keysection, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
 from vllm_watch.core.dataclass import dataclass, told_fields
 
@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "times": sections.RequestTimesSettings,
         "cost": sections.CostSettings,
         "slo": slosection.SloSettings,
+        "keys": keysection.KeySettings,
     }
 )
 """The sections with fixed keys, in the order in which they are shown."""
@@ -95,6 +96,9 @@ def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     ]
 
 
+_MODULES = (sections, commandsections, slosection, keysection)
+
+
 @cache
 def _documentation() -> Mapping[tuple[str, str], str]:
     """The text under every field, which Python throws away: read from the source."""
@@ -102,7 +106,7 @@ def _documentation() -> Mapping[tuple[str, str], str]:
     import inspect  # both together 15 ms, for `vllm-watch config` alone
 
     texts: dict[tuple[str, str], str] = {}
-    sources = (inspect.getsource(module) for module in (sections, commandsections, slosection))
+    sources = (inspect.getsource(module) for module in _MODULES)
     for cls in (one for source in sources for one in ast.parse(source).body):
         if not isinstance(cls, ast.ClassDef):
             continue

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from vllm_watch.config.commandsections import CheckSettings, CompareSettings
+from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.overrides import Override
 from vllm_watch.config.registry import known_settings
 from vllm_watch.config.sections import (
@@ -62,6 +63,8 @@ class Settings:
     """What the GPUs cost."""
     slo: SloSettings = field(default_factory=SloSettings)
     """What latencies should be at most."""
+    keys: KeySettings = field(default_factory=KeySettings)
+    """Which keys do what on the screen."""
     servers: tuple[ServerSettings, ...] = ()
     """What the logs do not say, by pattern, in the order of the file."""
     overrides: tuple[Override, ...] = ()

@@ -31,6 +31,7 @@ from vllm_watch.tui.asciiglyphs import AsciiFilter, knows_unicode
 from vllm_watch.tui.chartcommands import unknown_charts
 from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.feed import run_feed
+from vllm_watch.tui.keys import bound, use
 from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
 from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
@@ -59,8 +60,8 @@ class VllmWatch(App[int]):
     TITLE = "vllm-watch"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
-        Binding("t", "change_theme", "theme"),
-        Binding("q", "quit", "quit"),
+        bound("theme", "change_theme", "theme"),
+        bound("quit", "quit", "quit"),
         # Textual itself does not quit on ctrl+c.
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
     ]
@@ -106,6 +107,7 @@ class VllmWatch(App[int]):
 
     def on_mount(self) -> None:
         """Show the dashboard and start reading."""
+        self.set_keymap(use(self._settings.keys))
         for theme in OWN_THEMES:
             self.register_theme(theme)
         wanted = self._settings.screen.theme

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from vllm_watch.core.patterns import lazy
+from vllm_watch.tui.keys import key_name
 
 _ERRORS = lazy(r"\b(?:errors|first error|its error)\b")
 _CLAUSE = lazy(r"[,;:] | \(")
@@ -16,7 +17,7 @@ def with_key(remedy: str, *, short: bool = False) -> str:
 
     The words themselves name no key: scripts and reports, which have none, say them too.
     """
-    return _ERRORS.sub(rf"\g<0> ({'' if short else 'key '}x)", remedy, count=1)
+    return _ERRORS.sub(rf"\g<0> ({'' if short else 'key '}{key_name('errors')})", remedy, count=1)
 
 
 def shortened(text: str, width: int, least: int = 1) -> str:

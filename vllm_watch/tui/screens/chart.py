@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
 
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
@@ -29,18 +30,18 @@ class ChartScreen(Above[None]):
 
     BINDINGS = [
         Binding("escape,z,q,enter", "close", "close"),
-        Binding("tab", "turn(1)", "next chart"),
-        Binding("shift+tab", "turn(-1)", show=False),
-        Binding("m", "mode", "sum, engines"),
-        Binding("space", "below('pause')", "pause"),
-        Binding("left", "below('move', -0.2)", "time"),
-        Binding("right", "below('move', 0.2)", "time"),
-        Binding("shift+left", "below('cursor', -1)", "cursor"),
-        Binding("shift+right", "below('cursor', 1)", "cursor"),
-        Binding("plus,equals_sign", "below('zoom', -1)", "zoom"),
-        Binding("minus", "below('zoom', 1)", "zoom"),
-        Binding("left_square_bracket", "below('alert', -1)", "alerts"),
-        Binding("right_square_bracket", "below('alert', 1)", "alerts"),
+        bound("pane", "turn(1)", "next chart"),
+        bound("pane_before", "turn(-1)", show=False),
+        bound("chart_mode", "mode", "sum, engines"),
+        bound("pause", "below('pause')", "pause"),
+        bound("earlier", "below('move', -0.2)", "time"),
+        bound("later", "below('move', 0.2)", "time"),
+        bound("cursor_left", "below('cursor', -1)", "cursor"),
+        bound("cursor_right", "below('cursor', 1)", "cursor"),
+        bound("closer", "below('zoom', -1)", "zoom"),
+        bound("wider", "below('zoom', 1)", "zoom"),
+        bound("alert_before", "below('alert', -1)", "alerts"),
+        bound("alert_after", "below('alert', 1)", "alerts"),
     ]
 
     def __init__(

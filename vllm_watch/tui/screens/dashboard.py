@@ -8,7 +8,6 @@ from datetime import tzinfo
 
 from textual import on
 from textual.app import ComposeResult, SystemCommand
-from textual.binding import Binding
 from textual.containers import Container, Horizontal, Vertical
 from textual.theme import Theme
 from textual.widgets import Input
@@ -20,7 +19,10 @@ from vllm_watch.reports.excerpt import Excerpt
 from vllm_watch.tui.alerting import Alerting
 from vllm_watch.tui.chartcommands import chart_commands, toggled
 from vllm_watch.tui.charttable import CHART_NAMES
+from vllm_watch.tui.commands import key_commands, server_commands, time_commands
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.layout import Layout, layout_for
+from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
@@ -50,12 +52,12 @@ class Dashboard(TimeKeys, Openers):
 
     CSS_PATH = "dashboard.tcss"
     BINDINGS = [
-        Binding("tab", "page(1)", "pane"),
-        Binding("shift+tab", "page(-1)", "pane before", show=False),
-        Binding("f", "findings", "findings"),
-        Binding("slash", "filter", "filter"),
-        Binding("s", "order", "order of the servers", show=False),
-        Binding("escape", "clear_filter", "show all", show=False),
+        bound("pane", "page(1)", "pane"),
+        bound("pane_before", "page(-1)", "pane before", show=False),
+        bound("findings", "findings", "findings"),
+        bound("filter", "filter", "filter"),
+        bound("order", "order", "order of the servers", show=False),
+        bound("back", "clear_filter", "show all", show=False),
     ]
 
     def __init__(
@@ -329,8 +331,22 @@ class Dashboard(TimeKeys, Openers):
 
     def commands(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers here."""
-        shown = self.view.charts if self.view is not None else ()
-        return chart_commands(shown, self.action_chart, self.toggle_chart)
+        view = self.view
+        shown = view.charts if view is not None else ()
+        yield from key_commands(self)
+        if view is not None:
+            yield from server_commands(view, self._go_to_row)
+            yield from time_commands(view, self._go_to_time)
+        yield from chart_commands(shown, self.action_chart, self.toggle_chart)
+
+    def _go_to_row(self, row: Row) -> None:
+        """Put the cursor on a server."""
+        self._set(source=row.source, engine=row.engine, chosen=True)
+
+    def _go_to_time(self, moment: float) -> None:
+        """Show a moment."""
+        self._timeline.seek(moment)
+        self.draw()
 
     def toggle_chart(self, name: str) -> None:
         """Show a chart, or hide it."""

@@ -18,6 +18,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.reports.excerpt import Excerpt, LogLine
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.evidencedata import evidence_words
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.log import ROLES
 from vllm_watch.tui.screens.modal import Above
@@ -50,10 +51,10 @@ class EvidenceScreen(Above[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     BINDINGS = [
         Binding("escape,enter,q", "dismiss_evidence", "close"),
-        Binding("y", "copy", "copy the flag line"),
-        Binding("up,k", "scroll(-1)", "up", show=False),
-        Binding("down,j", "scroll(1)", "down", show=False),
-        Binding("pageup", "scroll(-10)", "page up", show=False),
+        bound("copy", "copy", "copy the flag line"),
+        bound("up", "scroll(-1)", "up", show=False),
+        bound("down", "scroll(1)", "down", show=False),
+        bound("page_up", "scroll(-10)", "page up", show=False),
         Binding("pagedown,space", "scroll(10)", "page down", show=False),
     ]
 

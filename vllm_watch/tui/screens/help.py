@@ -10,7 +10,6 @@ from textual.widgets import Static
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.tui.screens.modal import Above
-from vllm_watch.tui.widgets.keyline import NAMES
 
 LEGEND = (
     ("●", "busy: requests run or wait"),
@@ -62,8 +61,3 @@ class HelpScreen(Above[None]):
     def action_dismiss_help(self) -> None:
         """Go back to the dashboard."""
         self.dismiss(None)
-
-
-def key_name(key: str) -> str:
-    """Return a key as people write it."""
-    return "/".join(NAMES.get(part, part) for part in key.split(","))

@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from vllm_watch.core.patterns import lazy
 from vllm_watch.reports.excerpt import Excerpt, LogLine, stamp_time
 from vllm_watch.tui.figures import clock
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
 from vllm_watch.tui.widgets.pane import strip_of
@@ -115,14 +116,14 @@ class LogScreen(Above[float | None]):
     BINDINGS = [
         Binding("escape,l,q", "close", "close"),
         Binding("enter", "choose", "go to its time"),
-        Binding("slash", "search", "search"),
-        Binding("n", "find(1)", "next"),
-        Binding("N", "find(-1)", "before"),
-        Binding("e", "errors", "errors only"),
-        Binding("left_square_bracket", "page(-1)", "earlier"),
-        Binding("right_square_bracket", "page(1)", "later"),
-        Binding("up,k", "cursor(-1)", show=False),
-        Binding("down,j", "cursor(1)", show=False),
+        bound("search", "search", "search"),
+        bound("search_next", "find(1)", "next"),
+        bound("search_before", "find(-1)", "before"),
+        bound("errors_only", "errors", "errors only"),
+        bound("alert_before", "page(-1)", "earlier"),
+        bound("alert_after", "page(1)", "later"),
+        bound("up", "cursor(-1)", show=False),
+        bound("down", "cursor(1)", show=False),
         Binding("pageup", "cursor(-20)", show=False),
         Binding("pagedown,space", "cursor(20)", show=False),
         Binding("home", "cursor(-100000)", show=False),

@@ -13,6 +13,7 @@ from textual import on
 from textual.binding import Binding
 from textual.screen import Screen
 
+from vllm_watch.tui.keys import bound, key_of
 from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.findings import Findings
@@ -35,13 +36,13 @@ class Openers(Screen[None]):
     """A screen from whose view others are opened."""
 
     BINDINGS = [
-        Binding("question_mark", "help", "help"),
-        Binding("enter", "server", "server"),
-        Binding("z", "chart", "one chart"),
-        Binding("c", "compare", "compare"),
-        Binding("x", "errors", "errors"),
-        Binding("n", "calculators", "calculators"),
-        Binding("l", "log", "log"),
+        bound("help", "help", "help"),
+        bound("server", "server", "server"),
+        bound("chart", "chart", "one chart"),
+        bound("compare", "compare", "compare"),
+        bound("errors", "errors", "errors"),
+        bound("calculators", "calculators", "calculators"),
+        bound("log", "log", "log"),
     ]
 
     _monitor: Monitor
@@ -158,13 +159,13 @@ class Openers(Screen[None]):
 
     def action_help(self) -> None:
         """Show every key and sign."""
-        from vllm_watch.tui.screens.help import HelpScreen, key_name
+        from vllm_watch.tui.screens.help import HelpScreen
 
         keys: dict[str, str] = {}
         own = [binding for kind in type(self).__mro__ for binding in vars(kind).get("BINDINGS", ())]
         for binding in (*own, *Fleet.BINDINGS, *Findings.BINDINGS, *self.app.BINDINGS):
             if isinstance(binding, Binding):
-                key = binding.key_display or key_name(binding.key)
+                key = key_of(binding)
                 known = keys.get(binding.description)
                 if known != key:
                     keys[binding.description] = f"{known} {key}" if known else key

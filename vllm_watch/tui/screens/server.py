@@ -14,6 +14,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.evidence import telling_lines
 from vllm_watch.reports.excerpt import Excerpt, LogLine
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.content import page_head, page_lines
 from vllm_watch.tui.page.told import copied
@@ -34,18 +35,18 @@ class ServerScreen(Above[None]):
 
     BINDINGS = [
         Binding("escape,enter,q", "close", "close"),
-        Binding("y", "copy", "copy the start"),
+        bound("copy", "copy", "copy the start"),
         Binding("k", "scroll(-1)", show=False),
         Binding("j", "scroll(1)", show=False),
-        Binding("space", "below('pause')", "pause"),
-        Binding("left", "below('move', -0.2)", "time"),
-        Binding("right", "below('move', 0.2)", "time"),
-        Binding("plus,equals_sign", "below('zoom', -1)", "zoom"),
-        Binding("minus", "below('zoom', 1)", "zoom"),
-        Binding("left_square_bracket", "below('alert', -1)", "alerts"),
-        Binding("right_square_bracket", "below('alert', 1)", "alerts"),
-        Binding("l", "below('log')", "log"),
-        Binding("x", "below('errors')", "errors"),
+        bound("pause", "below('pause')", "pause"),
+        bound("earlier", "below('move', -0.2)", "time"),
+        bound("later", "below('move', 0.2)", "time"),
+        bound("closer", "below('zoom', -1)", "zoom"),
+        bound("wider", "below('zoom', 1)", "zoom"),
+        bound("alert_before", "below('alert', -1)", "alerts"),
+        bound("alert_after", "below('alert', 1)", "alerts"),
+        bound("log", "below('log')", "log"),
+        bound("errors", "below('errors')", "errors"),
     ]
 
     def __init__(

@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.binding import Binding
 from textual.screen import Screen
 
 from vllm_watch.core.moments import parse_time, place_time
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import FilmChosen, SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.pictures import STEPS
 
@@ -26,27 +26,27 @@ class TimeKeys(Screen[None]):
     """A screen that shows a moment of a timeline."""
 
     BINDINGS = [
-        Binding("space", "pause", "pause"),
-        Binding("left", "move(-0.2)", "time"),
-        Binding("right", "move(0.2)", "time"),
-        Binding("plus,equals_sign", "zoom(-1)", "zoom", key_display="+"),
-        Binding("minus", "zoom(1)", "zoom", key_display="−"),
-        Binding("left_square_bracket", "alert(-1)", "alerts"),
-        Binding("right_square_bracket", "alert(1)", "alerts"),
-        Binding("less_than_sign", "speed(-1)", "speed", key_display="<"),
-        Binding("greater_than_sign", "speed(1)", "speed", key_display=">"),
-        Binding("comma", "sample(-1)", "line before", show=False),
-        Binding("full_stop", "sample(1)", "next line", show=False),
-        Binding("shift+left", "cursor(-1)", "cursor: values at a time", show=False),
-        Binding("shift+right", "cursor(1)", "cursor: values at a time", show=False),
-        Binding("left_curly_bracket", "event(-1)", "events", show=False),
-        Binding("right_curly_bracket", "event(1)", "events", show=False),
-        Binding("left_parenthesis", "run(-1)", "runs", show=False),
-        Binding("right_parenthesis", "run(1)", "runs", show=False),
-        Binding("g", "go_to", "go to a time", show=False),
-        Binding("o", "loop", "loop", show=False),
-        Binding("home", "home", "beginning", show=False),
-        Binding("end", "end", "now, or the end", show=False),
+        bound("pause", "pause", "pause"),
+        bound("earlier", "move(-0.2)", "time"),
+        bound("later", "move(0.2)", "time"),
+        bound("closer", "zoom(-1)", "zoom"),
+        bound("wider", "zoom(1)", "zoom"),
+        bound("alert_before", "alert(-1)", "alerts"),
+        bound("alert_after", "alert(1)", "alerts"),
+        bound("slower", "speed(-1)", "speed"),
+        bound("faster", "speed(1)", "speed"),
+        bound("line_before", "sample(-1)", "line before", show=False),
+        bound("line_after", "sample(1)", "next line", show=False),
+        bound("cursor_left", "cursor(-1)", "cursor: values at a time", show=False),
+        bound("cursor_right", "cursor(1)", "cursor: values at a time", show=False),
+        bound("event_before", "event(-1)", "events", show=False),
+        bound("event_after", "event(1)", "events", show=False),
+        bound("start_before", "run(-1)", "runs", show=False),
+        bound("start_after", "run(1)", "runs", show=False),
+        bound("go_to", "go_to", "go to a time", show=False),
+        bound("loop", "loop", "loop", show=False),
+        bound("beginning", "home", "beginning", show=False),
+        bound("now", "end", "now, or the end", show=False),
     ]
 
     _monitor: Monitor

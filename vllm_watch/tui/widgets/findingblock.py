@@ -231,7 +231,7 @@ def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str]
     whole = wrapped(words, room, MOST_LINES)
     if len(whole) == 1:
         return whole, whole
-    return [shortened(words.replace(" (key x)", " (x)"), room)], whole
+    return [shortened(words.replace(" (key ", " ("), room)], whole
 
 
 def _silenced(problem: Problem, width: int, palette: dict[str, str]) -> Block:

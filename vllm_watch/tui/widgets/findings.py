@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.message import Message
 
 from vllm_watch.tui.figures import age
+from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.card import fact_lines
@@ -29,15 +30,15 @@ class Findings(Framed):
     TITLE = "Findings"
     fills = False
     """Whether free rows show the selected server's facts."""
-    KEY = "f"
+    KEY = "findings"
     can_focus = False
     BINDINGS = [
-        Binding("up,k", "cursor(-1)", "up", show=False),
-        Binding("down,j", "cursor(1)", "down", show=False),
-        Binding("pageup", "cursor(-10)", "page up", show=False),
-        Binding("pagedown", "cursor(10)", "page down", show=False),
-        Binding("enter", "open", "evidence"),
-        Binding("s", "silence", "silence"),
+        bound("up", "cursor(-1)", "up", show=False),
+        bound("down", "cursor(1)", "down", show=False),
+        bound("page_up", "cursor(-10)", "page up", show=False),
+        bound("page_down", "cursor(10)", "page down", show=False),
+        bound("evidence", "open", "evidence"),
+        bound("silence", "silence", "silence"),
         Binding("escape", "screen.findings", "back", show=False),
     ]
 
@@ -98,7 +99,7 @@ class Findings(Framed):
             shown, missing, key = *self._list(view, width, room, palette), "↓"
         else:
             self._top = 0
-            shown, missing, key = *_glance(view, width, room, palette), "f"
+            shown, missing, key = *_glance(view, width, room, palette), key_name("findings")
         for index, block in enumerate(shown):
             last = index == len(shown) - 1
             drawn = block.lines(f"+{missing} more: {key}" if last and missing else "")

@@ -8,7 +8,6 @@ from functools import partial
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
-from textual.binding import Binding
 from textual.message import Message
 from textual.strip import Strip
 
@@ -16,6 +15,7 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
@@ -48,11 +48,11 @@ class Fleet(Pane, can_focus=True):
     """The table of servers. Rows keep their order; the cursor stays on its server."""
 
     BINDINGS = [
-        Binding("up,k", "cursor(-1)", "up", show=False),
-        Binding("down,j", "cursor(1)", "down", show=False),
-        Binding("pageup", "cursor(-10)", "page up", show=False),
-        Binding("pagedown", "cursor(10)", "page down", show=False),
-        Binding("e", "toggle_engines", "engines"),
+        bound("up", "cursor(-1)", "up", show=False),
+        bound("down", "cursor(1)", "down", show=False),
+        bound("page_up", "cursor(-10)", "page up", show=False),
+        bound("page_down", "cursor(10)", "page down", show=False),
+        bound("engines", "toggle_engines", "engines"),
     ]
 
     class RowChosen(Message):

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from rich.text import Text
 from textual import events
-from textual.binding import Binding
 from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
@@ -17,6 +16,7 @@ from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row, Values
 from vllm_watch.tui.screenview import ScreenView
@@ -42,7 +42,7 @@ class Figure(NamedTuple):
 class Hero(Pane, can_focus=True):
     """Draws the only server there is."""
 
-    BINDINGS = [Binding("e", "toggle_engines", "engines")]
+    BINDINGS = [bound("engines", "toggle_engines", "engines")]
 
     def __init__(self, health: HealthSettings, *, id: str | None = None) -> None:  # noqa: A002
         """Colour the KV cache by the ranges of `health`."""

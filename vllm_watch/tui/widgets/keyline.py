@@ -7,24 +7,9 @@ from collections.abc import Hashable, Iterable
 from rich.style import Style
 from rich.text import Text
 
+from vllm_watch.tui.keys import key_name, key_text
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
-
-NAMES = {
-    "question_mark": "?",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "slash": "/",
-    "left": "←",
-    "right": "→",
-    "plus": "+",
-    "minus": "−",
-    "escape": "esc",
-    "comma": ",",
-    "full_stop": ".",
-}
-"""Keys as people write them."""
-
 
 ORDER = (
     "help",
@@ -64,7 +49,7 @@ class KeyLine(Pane):
     ) -> list[Text]:
         """Return the one line."""
         line, kept = Text(), 0
-        last = _entry("q", "quit", "app.quit", palette)
+        last = _entry(key_name("quit"), "quit", "app.quit", palette)
         for key, text, action in self._entries(FAILED if view.failed else ()):
             entry = _entry(key, text, action, palette)
             if kept + entry.cell_len + last.cell_len > width:
@@ -78,14 +63,19 @@ class KeyLine(Pane):
         """Return key, words and action of the bindings that work now: `first`, then by use."""
         order = (*first, *ORDER)
         shown: dict[str, tuple[str, str, str]] = {}
+        told: set[str | None] = set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if binding.show and active.enabled and binding.action != "quit":
-                key = binding.key_display or NAMES.get(binding.key, binding.key)
-                known = shown.get(binding.description)
-                if known:
-                    key = known[0] if key in known[0] else known[0] + key
-                shown[binding.description] = (key, binding.description, binding.action)
+            if not (binding.show and active.enabled) or binding.action == "quit":
+                continue
+            if binding.id in told:  # another key for the same
+                continue
+            told |= {binding.id} if binding.id else set()
+            key = binding.key_display or key_text(binding.key)
+            known = shown.get(binding.description)
+            if known:
+                key = known[0] if key in known[0] else known[0] + key
+            shown[binding.description] = (key, binding.description, binding.action)
         return sorted(shown.values(), key=lambda e: order.index(e[1]) if e[1] in order else 99)
 
 

@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from vllm_watch.tui.charts.canvas import style_of
+from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
 
@@ -95,6 +96,7 @@ class Framed(Pane):
 
     TITLE = ""
     KEY = ""
+    """Name of the binding whose key stands at the right end of the title."""
 
     framed = True
     """Whether there is room for rules."""
@@ -111,7 +113,8 @@ class Framed(Pane):
         title = Text(f" {self.TITLE} ", style=f"bold {palette['text']}")
         title.append_text(self.aside(view, palette))
         title.truncate(max(0, width - 9), overflow="ellipsis")
-        key = Text(f" {self.KEY} " if self.KEY else "", style=f"bold {palette['primary']}")
+        named = f" {key_name(self.KEY)} " if self.KEY else ""
+        key = Text(named, style=f"bold {palette['primary']}")
         head.append_text(title)
         head.append("─" * (width - head.cell_len - key.cell_len - 2))
         head.append_text(key)

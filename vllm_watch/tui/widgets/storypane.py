@@ -22,7 +22,7 @@ class StoryPane(Framed):
     """Phases as bars, the one that lasts marked; below them the errors."""
 
     TITLE = "Start-up"
-    KEY = "x"
+    KEY = "errors"
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a phase or an error changes."""

@@ -1,0 +1,100 @@
+"""Every key can be another one: by settings, in the footer, the help and the palette."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.logs import log_of, read
+from tests.tui.screens import SETTINGS, Wall, until
+from tests.tui.test_app import running, shown, view
+from vllm_watch.cli.main import main
+from vllm_watch.config import KeySettings, Settings
+from vllm_watch.core.moments import parse_time
+from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.commands import key_commands, server_commands, time_commands
+from vllm_watch.tui.screens.dashboard import Dashboard
+from vllm_watch.tui.screens.help import HelpScreen
+from vllm_watch.tui.widgets.findings import Findings
+from vllm_watch.tui.widgets.keyline import KeyLine
+from vllm_watch.tui.wording import with_key
+
+
+def app_with(**keys: str) -> VllmWatch:
+    settings: Settings = replace(SETTINGS, keys=KeySettings(**keys))
+    start = parse_time("2026-11-23 08:52:20")
+    path = log_of("h100_saturated_then_killed")
+    return VllmWatch(read(path), settings, replay=True, start=start, wall=Wall())
+
+
+async def test_a_key_of_the_settings_works_and_is_named_everywhere() -> None:
+    app = app_with(findings="ctrl+f", errors="f7", quit="ctrl+x")
+    async with running(app, (120, 40)) as pilot:
+        await until(pilot, lambda: "ctrl+f findings" in shown(app, KeyLine))
+        assert shown(app, KeyLine).rstrip().endswith("ctrl+x quit")
+        assert " ctrl+f ─╮" in shown(app, Findings)
+        assert "(key f7)" in shown(app, Findings)
+        await pilot.press("f")
+        assert not isinstance(app.focused, Findings), "the usual key does nothing any more"
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: isinstance(app.focused, Findings))
+        await pilot.press("ctrl+f", "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        assert isinstance(app.screen, HelpScreen)
+        assert ("ctrl+f", "findings") in app.screen._keys
+    async with running(app_with(), (80, 24)):
+        assert with_key("read its first error") == "read its first error (key x)"
+
+
+async def test_the_palette_knows_keys_servers_and_times() -> None:
+    app = app_with()
+    async with running(app, (120, 40)):
+        screen = app.screen
+        assert isinstance(screen, Dashboard)
+        keys = {command.title: command.help for command in key_commands(screen)}
+        assert keys["Findings: findings"] == "key f"
+        assert keys["Alerts: alert before"] == "key ["
+        (server,) = server_commands(view(app), screen._go_to_row)
+        assert server.title == "Server :8003"
+        times = [*time_commands(view(app), screen._go_to_time)]
+        died = next(one for one in times if one.help == "engine core exited unexpectedly")
+        assert died.title == "Time 08:51:43 :8003"
+        died.callback()
+        assert abs(app.timeline.moment() - 1795423903.0) < 1
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('pauze = "p"', "pause"),
+        ('pause = "hyper+p"', "keys by their names"),
+        ('pause = "no such key"', "keys by their names"),
+        ("pause = 5", "keys by their names"),
+    ],
+)
+def test_an_unknown_name_or_key_is_one_clear_line(
+    line: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[keys]\n{line}\n")
+    assert main(["config", "show", "--config", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert str(file) in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("?", "question_mark"), ("+", "plus"), ("N", "N"), ("ctrl+p", "ctrl+p"), (",", "comma"),
+     ("x, f5", "x,f5"), ("shift+left", "shift+left"), ("at", "at"), ("/", "slash")],
+)  # fmt: skip
+def test_keys_are_written_as_they_look_or_by_name(
+    written: str, kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[keys]\npause = '{written}'\n")
+    assert main(["config", "show", "--config", str(file)]) == 0
+    assert f'pause = "{kept}"' in capsys.readouterr().out.replace("'", '"')

@@ -1,0 +1,49 @@
+"""Commands of the palette: every key, every server, every time at which something happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from textual.app import SystemCommand
+from textual.screen import Screen
+
+from vllm_watch.tui.figures import clock
+from vllm_watch.tui.keys import key_text
+from vllm_watch.tui.rows import Row
+from vllm_watch.tui.screenview import ScreenView
+
+MOST_SERVERS = 200
+"""Servers that the palette names; more are found by the filter."""
+
+
+def key_commands(screen: Screen[None]) -> Iterator[SystemCommand]:
+    """Yield what the keys do that work now, each once, with its key."""
+    told: set[str] = set()
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        words = binding.tooltip or binding.description
+        if not (binding.id and words and active.enabled) or binding.id in told:
+            continue
+        told.add(binding.id)
+        key = key_text(binding.key)
+        title = f"{words[0].upper()}{words[1:]}: {binding.id.replace('_', ' ')}"
+
+        async def run(action: str = binding.action, node: object = active.node) -> None:
+            await screen.run_action(action, node)  # type: ignore[arg-type]
+
+        yield SystemCommand(title, f"key {key}", run)
+
+
+def server_commands(view: ScreenView, choose: Callable[[Row], object]) -> Iterator[SystemCommand]:
+    """Yield the servers to go to."""
+    for row in view.servers[:MOST_SERVERS]:
+        words = f"{row.model}, {row.word}" if row.port else row.word
+        yield SystemCommand(f"Server {row.short}", words, partial(choose, row))
+
+
+def time_commands(view: ScreenView, seek: Callable[[float], object]) -> Iterator[SystemCommand]:
+    """Yield the newest events and alerts as times to go to."""
+    for event in view.events:
+        title = f"Time {clock(event.time, view.tz)} {event.server}"
+        yield SystemCommand(title, event.text, partial(seek, event.time))
