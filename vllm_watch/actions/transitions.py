@@ -63,6 +63,8 @@ class Transitions:
 
     def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
         """Return what to tell at `now`; alerts whose ids are in `silenced` are told later."""
+        if not health.noted and not self._alerts:
+            return []
         lasting = {finding.id: finding for finding in _lasting(health)}
         for name, finding in lasting.items():
             known = self._alerts.get(name)

@@ -45,7 +45,7 @@ class AlertWatch:
         for source, alerts in self._servers.items():
             server = self._monitor.store.servers[source]
             health = self._health(server, now)
-            quiet = {name for place, name in silenced if place == source}
+            quiet = {name for place, name in silenced if place == source} if silenced else set()
             told += [
                 _alert(server, health, transition, now)
                 for transition in alerts.update(health, now, quiet)

@@ -174,8 +174,10 @@ class Server:
 
     def saved(self, now: float, after: float) -> bool:
         """Tell whether nothing more is expected: old, and nothing arrived since it was opened."""
+        if self.last_arrival is not None:
+            return False
         newest = self.newest_stamp
-        return self.last_arrival is None and newest is not None and now - newest > after
+        return newest is not None and now - newest > after
 
 
 SKEW_TOLERATED = 90.0

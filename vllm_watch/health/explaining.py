@@ -14,9 +14,17 @@ def ancestors(identity: str, book: RuleBook, present: Iterable[str]) -> list[str
 
     What explains what explains it counts, too. Where two explain each other, neither is in it.
     """
+    return _nearest_last(identity, _all_above(book, present))
+
+
+def _all_above(book: RuleBook, present: Iterable[str]) -> dict[str, set[str]]:
+    """Return for each id among `present` those that explain it, by whatever way."""
     names = dict.fromkeys(present)
-    above = {name: _above(name, book, names) for name in names}
-    found = above.get(identity, set()) - {name for name in names if identity in above[name]}
+    return {name: _above(name, book, names) for name in names}
+
+
+def _nearest_last(identity: str, above: Mapping[str, set[str]]) -> list[str]:
+    found = above.get(identity, set()) - {name for name in above if identity in above[name]}
     return sorted(found, key=lambda name: (len(above[name]), name))
 
 
@@ -40,8 +48,9 @@ def explained(book: RuleBook, found: Sequence[Finding]) -> list[Finding]:
         return list(found)
     below: dict[str, list[Finding]] = {}
     kept: list[Finding] = []
+    every = _all_above(book, (finding.id for finding in found))
     for finding in found:
-        above = ancestors(finding.id, book, (other.id for other in found))
+        above = _nearest_last(finding.id, every)
         if above:
             below.setdefault(above[0], []).append(finding)
         else:

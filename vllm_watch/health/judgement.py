@@ -317,7 +317,7 @@ class Judgement:
                 place = bisect_right(one.times, known.times[-1], one.thinned)
                 marks.state.rows[engine] = place + one.folded - one.thinned
             marks.forget([True])
-        marks.put()
+        marks.put(len(series))
         self._judge_together(marks.state)
         marks.count = sum(marks.state.rows.values())
 

@@ -128,10 +128,10 @@ class Marks(Generic[State]):
         """Rows judged so far, to tell how far back a mark is."""
         self._marks: list[tuple[int, State]] = [(0, state.copy())]
 
-    def put(self) -> None:
-        """Remember the present state before further rows are judged."""
+    def put(self, engines: int = 1) -> None:
+        """Remember the present state before further rows, of so many engines, are judged."""
         marks, count = self._marks, self.count
-        if count - marks[-1][0] < EACH_ROWS:
+        if count - marks[-1][0] < EACH_ROWS * engines:
             return
         marks.append((count, self.state.copy()))
         if len(marks) <= 3:

@@ -49,6 +49,8 @@ class PlannedRule:
     seconds: float
     """… if they are past the level in a row for so long."""
     raised_when: tuple[Bound, ...]
+    first: Bound | None
+    """The first test of `when`, which most samples fail; None where there is more to ask."""
 
     def past(self, signals: Values) -> bool:
         """Tell whether a sample is past the level; an unknown signal is not."""
@@ -166,6 +168,7 @@ def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
         of,
         level_of(rule.seconds, settings.health, settings.advice),
         tuple(_bound(test, settings) for test in rule.raised_when),
+        when[0] if when and not rule.each_round else None,
     )
 
 

@@ -196,6 +196,9 @@ class Together:
         self.silences: list[Span] = []
         """Alerts about engines that wrote nothing while others were busy."""
         self._sized = plan.uses("seen_share")
+        self._asked: Values | None = None
+        self._asks = False
+        """Whether a rule can fire by what `_asked` told, that compares the capacity seen."""
 
     def use(self, plan: Plan) -> None:
         """Judge further rows by another plan."""
@@ -203,11 +206,13 @@ class Together:
         self.rounds.settings = plan.settings
         self.watches.use(plan.server, plan.settings.health)
         self._sized = plan.uses("seen_share")
+        self._asked = None
 
     def copy(self) -> Together:
         """Return a copy that further rows do not change."""
         other = Together.__new__(Together)
         other.plan, other._sized = self.plan, self._sized
+        other._asked, other._asks = self._asked, self._asks
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
         other.silences = self.silences.copy()
         return other
@@ -235,10 +240,13 @@ class Together:
 
     def needs_capacity(self, facts: Values) -> bool:
         """Tell whether a rule asks what the samples show of the capacity: that costs most."""
-        return any(
-            ((hold := self.watches.holds.get(rule.number)) is not None and hold.firing)
-            or rule.possible(facts)
-            for rule in self._sized
+        if facts is not self._asked:
+            self._asked, self._asks = facts, any(rule.possible(facts) for rule in self._sized)
+        if self._asks:
+            return True
+        holds = self.watches.holds
+        return bool(holds) and any(
+            (hold := holds.get(rule.number)) is not None and hold.firing for rule in self._sized
         )
 
     def fell_silent(self, engine: int, since: float, time: float) -> None:

@@ -126,8 +126,15 @@ class Watches:
             self._facts = facts
             firing = {number for number, hold in holds.items() if hold.firing}
             self._possible = [r for r in self.rules if r.possible(facts) or r.number in firing]
+        value_of = signals.get
         for rule in self._possible:
             hold = holds.get(rule.number, AT_REST)
+            if hold is AT_REST and (first := rule.first) is not None:
+                # Most rules rest at most samples, and their first test says so.
+                signal, sign, bound, strict = first
+                value = None if idle else value_of(signal)
+                if value is None or not (value * sign > bound if strict else value * sign >= bound):
+                    continue
             row = self.row
             if rule.rule.each_round:
                 if not rule.judges(signals):

@@ -109,9 +109,13 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
     """Yield the newest alerts, without those that another one explains."""
     name = short_name(server)
     spans = [span for span in monitor.spans(server) if span.fired <= until][-2 * limit :]
-    explaining = [span for span in spans if span.rule.hides]
+    explaining: dict[str, list[Span]] = {}
     for span in spans:
-        if span.rule.severity == "note" or any(_explains(other, span) for other in explaining):
+        for hidden in span.rule.hides:
+            explaining.setdefault(hidden, []).append(span)
+    for span in spans:
+        others = explaining.get(span.rule.id, ())
+        if span.rule.severity == "note" or any(one.firing_at(span.fired) for one in others):
             continue
         run = server.run_at(span.fired)
         case = monitor.case(server, run)
@@ -131,11 +135,6 @@ def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Eve
         yield EventLine(span.since, glyph, span.severity, name, finding.title)
         if span.until is not None and span.until <= until:
             yield EventLine(span.until, "✓", "good", name, f"{finding.word}: over")
-
-
-def _explains(other: Span, span: Span) -> bool:
-    """Tell whether another alert that explains it fires at the moment at which this one does."""
-    return span.rule.id in other.rule.hides and other.firing_at(span.fired)
 
 
 def _event_line(

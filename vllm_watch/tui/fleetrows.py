@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from operator import attrgetter
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import replace
@@ -30,33 +30,6 @@ class KeptRow(NamedTuple):
     newest: float | None
     """When its newest sample was written, in our clock."""
     entries: tuple[Entry, ...]
-
-
-class Rows(Sequence[Row]):
-    """Rows as of a moment; those nobody looks at stay as they were made before."""
-
-    def __init__(self, made: Sequence[Row], moment: float) -> None:
-        """Show `made` as of `moment`, in our clock."""
-        self.made = made
-        self.moment = moment
-        self._seen: dict[int, Row] = {}
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.made)
-
-    @overload
-    def __getitem__(self, place: int) -> Row: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Row]: ...
-    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
-        """Return a row, or some, as of the moment."""
-        if isinstance(place, slice):
-            return tuple(map(self.__getitem__, range(len(self.made))[place]))
-        row = self._seen.get(place)
-        if row is None:
-            row = self._seen[place] = self.made[place].at(self.moment)
-        return row
 
 
 class FleetRows:

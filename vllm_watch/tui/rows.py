@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
+from typing import overload
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.latest import made_one
@@ -140,6 +142,33 @@ class Row:
         return self.state.name
 
 
+class Rows(Sequence[Row]):
+    """Rows as of a moment; those nobody looks at stay as they were made before."""
+
+    def __init__(self, made: Sequence[Row], moment: float) -> None:
+        """Show `made` as of `moment`, in our clock."""
+        self.made = made
+        self.moment = moment
+        self._seen: dict[int, Row] = {}
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.made)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        """Return a row, or some, as of the moment."""
+        if isinstance(place, slice):
+            return tuple(map(self.__getitem__, range(len(self.made))[place]))
+        row = self._seen.get(place)
+        if row is None:
+            row = self._seen[place] = self.made[place].at(self.moment)
+        return row
+
+
 def make_row(
     monitor: Monitor, server: Server, time: float, *, live: bool, saved: bool = False
 ) -> Row:
@@ -151,7 +180,7 @@ def make_row(
         health = monitor.health(server, time, live=False, saved=saved)
     run = server.run_at(time)
     gone = health.state.name in (*OVER, "starting", "no-stats", "ready")
-    values = Values() if gone else server_values(run, time)
+    last = server_values(run, time)
     since = newest_age(run, time, live=live)
     if health.state.name == "starting" and not run.moments:
         health = replace(health, state=replace(health.state, why="no line of vLLM yet"))
@@ -167,7 +196,7 @@ def make_row(
         f":{server.known.port}" if server.known.port else "",
         health.state,
         health.noted,
-        values,
+        Values() if gone else last,
         since,
         late,
         time,
@@ -178,7 +207,7 @@ def make_row(
         None if traffic is None else traffic.refused + traffic.failed,
         ending_words(health.state, run, time),
         saved,
-        server_values(run, time),
+        last,
         skew=server.skew,
         serial=next(_SERIALS),
     )

@@ -10,7 +10,7 @@ from vllm_watch.tui.eventlines import EventLine
 from vllm_watch.tui.facts import Facts
 from vllm_watch.tui.pictures import Pictures
 from vllm_watch.tui.problems import Problem, Problems
-from vllm_watch.tui.rows import Row
+from vllm_watch.tui.rows import Row, Rows
 from vllm_watch.tui.story import Story
 
 
@@ -70,6 +70,12 @@ class ScreenView:
     def servers(self) -> tuple[Row, ...]:
         """The rows without those of engines."""
         return tuple(row for row in self.rows if row.engine is None)
+
+    @property
+    def fleet(self) -> Sequence[Row]:
+        """The same as they were made: what is counted of them needs no moment."""
+        made = self.rows.made if isinstance(self.rows, Rows) else self.rows
+        return [row for row in made if row.engine is None]
 
     @property
     def alone(self) -> bool:

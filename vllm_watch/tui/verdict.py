@@ -31,7 +31,7 @@ class Verdict:
 
 def verdict_of(view: ScreenView) -> Verdict | None:
     """Return what the screen says in one line, None before there is any server."""
-    if not view.servers:
+    if not view.rows:
         return None
     worst = view.worst
     if worst is None:
@@ -89,7 +89,7 @@ def _remedy(problem: Problem) -> tuple[str, ...]:
 
 
 def _all_well(view: ScreenView) -> Verdict:
-    servers = view.servers
+    servers = view.fleet
     starting = [row for row in servers if row.state.name == "starting"]
     work = [row for row in servers if row.state.name in _AT_WORK]
     if view.mode == "SAVED" and not work:

@@ -22,11 +22,11 @@ from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
-from vllm_watch.tui.fleetrows import FleetRows, KeptRow, Rows
+from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.pictures import Pictures, stepped
 from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
-from vllm_watch.tui.rows import Row, engine_rows
+from vllm_watch.tui.rows import Row, Rows, engine_rows
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.spanfacts import span_facts
 from vllm_watch.tui.stamps import Stamps

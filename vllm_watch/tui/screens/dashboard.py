@@ -44,6 +44,8 @@ SOON = 0.06
 """Seconds within which news reach the screen; what comes meanwhile is drawn with them."""
 RESTS = 4
 """Times as long as the last drawing took that keys and reading have before the next one."""
+EACH_SERVER = 0.00025
+"""Seconds for which news are gathered, for each server: of a thousand 100 a second write."""
 PANES = ("findings", "events", "card")
 
 
@@ -152,7 +154,8 @@ class Dashboard(TimeKeys, Openers):
         """Draw soon: something arrived."""
         if not self._pending:
             self._pending = True
-            self.set_timer(max(SOON, RESTS * self._took), self.draw)
+            fleet = EACH_SERVER * len(self._monitor.store.servers)
+            self.set_timer(max(SOON, RESTS * self._took, fleet), self.draw)
 
     # --- drawing --------------------------------------------------------------------------------
 
