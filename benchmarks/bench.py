@@ -20,7 +20,16 @@ from pathlib import Path
 
 from benchmarks import badlogs, biglog, live, picture, scaling
 from benchmarks.terminal import Terminal
-from benchmarks.timing import PEER, PROGRAM, Cost, in_turns, machine, peer, timed
+from benchmarks.timing import (
+    PEER,
+    PROGRAM,
+    Cost,
+    as_installed,
+    in_turns,
+    machine,
+    peer,
+    timed,
+)
 from tests import serverlog
 
 HERE = Path(__file__).parent
@@ -231,6 +240,7 @@ def main() -> None:
     parser.add_argument("--only", help=f"parts, with commas: {', '.join(PARTS)}")
     given = parser.parse_args()
     parts = given.only.split(",") if given.only else list(PARTS)
+    as_installed()
     about, began = machine(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), given.quick)

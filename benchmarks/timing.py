@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import platform
 import resource
@@ -13,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+import vllm_watch
 
 PROGRAM = (sys.executable, "-m", "vllm_watch")
 """How the program is run: with the interpreter that runs the benchmark."""
@@ -40,6 +43,12 @@ def in_turns(commands: Mapping[str, Sequence[str] | str], rounds: int) -> dict[s
         name: Cost(*(statistics.median(column) for column in zip(*each, strict=True)))
         for name, each in taken.items()
     }
+
+
+def as_installed() -> None:
+    """Let the program find its modules compiled, as an installer leaves them."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(Path(vllm_watch.__file__).parent, quiet=1)
 
 
 def timed(command: Sequence[str] | str) -> tuple[float, float]:

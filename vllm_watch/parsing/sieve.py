@@ -54,6 +54,8 @@ class Gaps(NamedTuple):
 
     def part(self, start: int, stop: int) -> Gaps:
         """Return those before the lines `start` … `stop` − 1, counted from `start`."""
+        if not len(self.lines):
+            return self
         first, last = np.searchsorted(self.lines, (start, stop)).tolist()
         some = slice(first, last)
         return Gaps(self.lines[some] - start, self.forms[some], self.sizes[some])
