@@ -47,6 +47,7 @@ def _helped(log: Path, disturb: Callable[[Ahead], object]) -> tuple[tuple[object
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ahead, "HELPED", 1)
         patch.setattr(ahead, "Ahead", Disturbed)
+        patch.setattr(ahead, "_is_idle", lambda: True)
         return _read(log, helped=True), taken
 
 

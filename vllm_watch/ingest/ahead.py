@@ -132,7 +132,19 @@ def _is_worth_it(path: str) -> bool:
     except OSError:
         return False
     plain = stat.S_ISREG(status.st_mode) and not path.endswith((".gz", ".zst"))
-    return plain and status.st_size >= HELPED and len(os.sched_getaffinity(0)) > 1
+    return plain and status.st_size >= HELPED and _is_idle()
+
+
+def _is_idle() -> bool:
+    """Tell whether a second process would find a processor that has nothing else to do.
+
+    The log is read twice then, a third more work in all: on a busy machine that only costs.
+    """
+    processors = len(os.sched_getaffinity(0))
+    try:
+        return processors > 1 and os.getloadavg()[0] < processors + 0.5
+    except OSError:
+        return False
 
 
 def _be_child(path: str, formats: Formats, write: int) -> None:
