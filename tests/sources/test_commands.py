@@ -198,6 +198,21 @@ def test_what_is_no_command_is_refused(text: str, capsys: Output) -> None:
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("head -c 300000 /dev/urandom", "is it a vLLM log?"),
+        ("true", "command:web: is empty"),
+        ("false", "command:web: ended with exit code 1"),
+    ],
+)
+def test_a_command_that_writes_no_log(command: str, told: str, capsys: Output) -> None:
+    assert main(["summary", "--command", f"web={command}"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert told in lines[0]
+    assert lines[1:] == ["vllm-watch: nothing of vLLM could be read; see above"]
+
+
 def test_two_of_one_name(capsys: Output) -> None:
     words = ["summary", "--command", "a=cat x", "--command", "a=cat y"]
     assert main(words) == 2
