@@ -68,6 +68,8 @@ class KeySettings:
     """What the keys do: the errors of a server."""
     calculators: str = keys("n")
     """What the keys do: the calculators."""
+    export: str = keys("E")
+    """What the keys do: write what is seen into files."""
     log: str = keys("l")
     """What the keys do: the log of a server."""
     pane: str = keys("tab")

@@ -76,6 +76,8 @@ class ScreenSettings:
     charts: tuple[str, ...] = words("""a list of charts, such as ["throughput", "kv"]""")
     """Charts that are shown, in this order. Empty: all that have something to show. The names are
     in the command palette (ctrl+p), which also shows and hides each."""
+    export_folder: str = text(".")
+    """Folder for the files that `E` writes; relative to where vllm-watch was started."""
     window_minutes: float = positive(15.0)
     """Minutes that the charts show at first."""
     refresh_seconds: float = positive(0.5)

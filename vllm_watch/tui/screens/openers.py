@@ -43,6 +43,7 @@ class Openers(Screen[None]):
         bound("errors", "errors", "errors"),
         bound("calculators", "calculators", "calculators"),
         bound("log", "log", "log"),
+        bound("export", "export", "write what is seen", show=False),
     ]
 
     _monitor: Monitor
@@ -171,6 +172,25 @@ class Openers(Screen[None]):
                     keys[binding.description] = f"{known} {key}" if known else key
         shown = [(key, words) for words, key in keys.items()]
         self.app.push_screen(HelpScreen(shown, self._monitor.settings.health))
+
+    def action_export(self) -> None:
+        """Write what is seen: the screen, the samples of the window, a short report."""
+        from pathlib import Path
+
+        from vllm_watch.tui.exporting import write_files
+
+        if self.view is None:
+            return
+        folder = Path(self._monitor.settings.screen.export_folder).expanduser()
+        try:
+            screen = self.app.export_screenshot(title="vllm-watch")
+            files = write_files(self.view, self._monitor, screen, folder)
+        except OSError as error:
+            told = f"nothing written: {error.strerror or error}: {error.filename or folder}"
+            self.notify(told, severity="error", timeout=10, markup=False)
+            return
+        names = ", ".join(path.name for path in files)
+        self.notify(f"{folder.resolve()}: {names}", title="written", timeout=10, markup=False)
 
     def action_errors(self) -> None:
         """Show the selected server's errors with their tracebacks, the first one first."""
