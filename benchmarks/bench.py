@@ -11,6 +11,7 @@ results-quick.md, from smaller data.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -239,6 +240,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller data, two minutes")
     parser.add_argument("--only", help=f"parts, with commas: {', '.join(PARTS)}")
     given = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
     parts = given.only.split(",") if given.only else list(PARTS)
     as_installed()
     about, began = machine(), time.perf_counter()

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+
+from tests import serverlog
 
 HEAVY = ("textual", "rich", "plotext", "pandas", "numpy", "watchfiles")
 
@@ -35,3 +39,87 @@ def test_what_only_some_need_is_not_loaded_for_all() -> None:
 def stdlib_extra() -> set[str]:
     """What `dataclasses` itself pulls in, which differs between versions of Python."""
     return loaded_by("dataclasses")
+
+
+BASE = ("argparse", "array", "bisect", "contextlib", "datetime", "enum", "math", "re", "typing")
+"""What a short command may import, with all that this version of Python brings in with it."""
+SLOW = {
+    *("asyncio", "threading", "subprocess", "socket", "multiprocessing", "concurrent", "signal"),
+    *(
+        "dataclasses",
+        "inspect",
+        "ast",
+        "pathlib",
+        "shutil",
+        "glob",
+        "tempfile",
+        "logging",
+        "string",
+    ),
+    *("json", "tomllib", "csv", "zoneinfo", "statistics", "decimal", "fractions", "random"),
+    *("gzip", "bz2", "lzma", "select", "resource", "urllib", "ssl", "struct", "weakref"),
+}
+"""Modules of the standard library that cost a millisecond or more and that a glance can spare."""
+UNUSED = (
+    *("vllm_watch.tui", "vllm_watch.reach", "vllm_watch.actions", "vllm_watch.beside"),
+    *("vllm_watch.health.advice", "vllm_watch.health.alertfindings", "vllm_watch.health.told"),
+    *(
+        "vllm_watch.health.situation",
+        "vllm_watch.health.calculators",
+        "vllm_watch.health.trendwords",
+    ),
+    *("vllm_watch.ingest.ahead", "vllm_watch.ingest.recordingreader", "vllm_watch.sources.wakeups"),
+    *(
+        "vllm_watch.ingest.recordedclock",
+        "vllm_watch.sources.standard_input",
+        "vllm_watch.reports.summary",
+    ),
+    *("vllm_watch.parsing.sieve", "vllm_watch.parsing.gputable", "vllm_watch.health.signalcolumns"),
+)
+"""Our own modules, and packages, that a healthy server's glance does not use."""
+
+
+def modules_of(*words: str, first: str = "") -> set[str]:
+    """The modules that a command has loaded by its end, those of starting Python left out."""
+    code = f"""
+import sys
+{first}
+before = set(sys.modules)
+from vllm_watch.cli import main
+try:
+    main({list(words)!r})
+except SystemExit:
+    pass
+print("", *sorted(set(sys.modules) - before), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("command", ["status", "check"])
+def test_a_glance_at_a_healthy_server_loads_little(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    now = time.time()
+    text = serverlog.begun(now - 900) + serverlog.ready(now - 800) + serverlog.busy(now - 3)
+    log = str(serverlog.write(tmp_path, text))
+    modules_of(command, log)  # formats and rules are parsed once, and kept
+    base = "; ".join(f"import {name}" for name in BASE)
+    loaded = modules_of(command, log, first=base)
+    tops = {name.partition(".")[0] for name in loaded}
+    assert "vllm_watch.reports.present" in loaded
+    spared = SLOW - ({"json"} if command == "check" else set())  # check --json
+    assert tops.isdisjoint({*HEAVY, *spared})
+    assert [name for name in loaded if name.startswith(UNUSED)] == []
+
+
+def test_the_version_loads_the_command_line_alone() -> None:
+    loaded = modules_of("--version", first="; ".join(f"import {name}" for name in BASE))
+    own = {name for name in loaded if name.startswith("vllm_watch")}
+    assert {name for name in own if not name.startswith("vllm_watch.cli")} == {
+        "vllm_watch",
+        "vllm_watch.core",
+        "vllm_watch.core.mistakes",
+    }
+    assert {name.partition(".")[0] for name in loaded}.isdisjoint({*HEAVY, *SLOW})

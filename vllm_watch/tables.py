@@ -1,15 +1,16 @@
 """TOML files that come with the program or are the user's, parsed and checked once per change.
 
 Parsing and checking the format files takes as long as all else that `status` does. What passed its
-checks is kept as JSON in the user's cache folder, with the names, sizes and modification times of
-the files; while those are the same it is read from there. Where nothing can be kept, nothing is.
+checks is kept in the user's cache folder, in the form in which Python keeps compiled code, with the
+names, sizes and modification times of the files; while those are the same it is read from there.
+Where nothing can be kept, nothing is.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
-import zlib
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -19,17 +20,21 @@ from vllm_watch.locations import cache_folder
 Tables: TypeAlias = "list[dict[str, Any]]"
 
 
+_PRIME = 4_294_967_291
+"""Tells sets of files apart in the name of what is kept of them."""
+
+
 def kept_tables(name: str, paths: Sequence[str | os.PathLike[str]]) -> Tables | None:
     """Return the tables of files as they were kept when they had passed their checks.
 
     None if they were not, or the files have changed since.
     """
     try:
-        with open(_place(name, paths), encoding="utf-8") as file:
-            kept = json.load(file)
+        with open(_place(name, paths), "rb") as file:
+            kept = marshal.loads(file.read())
         tables: Tables = kept["tables"]
         return tables if kept["files"] == _state(paths) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -39,8 +44,9 @@ def keep_tables(name: str, paths: Sequence[str | os.PathLike[str]], tables: Tabl
     aside = f"{place}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            json.dump({"files": _state(paths), "tables": tables}, file)
+        data = marshal.dumps({"files": _state(paths), "tables": tables})
+        with open(aside, "wb") as file:
+            file.write(data)
         os.replace(aside, place)
     except (OSError, TypeError, ValueError):  # a full disk, a date in a table: read it again
         return
@@ -48,9 +54,8 @@ def keep_tables(name: str, paths: Sequence[str | os.PathLike[str]], tables: Tabl
 
 def _place(name: str, paths: Sequence[str | os.PathLike[str]]) -> str:
     folders = "\0".join(os.fspath(path) for path in paths)
-    return os.path.join(
-        cache_folder(), f"{name}-{zlib.crc32(folders.encode('utf-8', 'replace')):08x}.json"
-    )
+    number = int.from_bytes(folders.encode("utf-8", "replace"), "big") % _PRIME
+    return os.path.join(cache_folder(), f"{name}-{number:08x}.{sys.implementation.cache_tag}")
 
 
 def _state(paths: Sequence[str | os.PathLike[str]]) -> list[list[str | int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import replace
@@ -16,7 +17,6 @@ from vllm_watch.core.records import (
     SampleTable,
     Stage,
 )
-from vllm_watch.ingest.ahead import ahead_of
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
 from vllm_watch.ingest.substitutes import Runs
@@ -31,6 +31,7 @@ from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
+    from vllm_watch.ingest.ahead import Ahead
     from vllm_watch.parsing.sieve import Sifted
     from vllm_watch.sources.commands import CommandOutput
     from vllm_watch.sources.standard_input import StandardInput
@@ -119,8 +120,7 @@ class FileReader:
                         if not isinstance(r, Sample | Amendment | SampleTable)
                     )
                     yield replace(batch, items=tuple(kept))
-        helped = self._options.helped and self.stage == "whole" and not self.caught_up
-        with ahead_of(self.path, self._formats, helped=helped and not self.twin) as ahead:
+        with self._ahead() as ahead:
             for chunk in self._follower.read():
                 empty = False
                 yield from self._batches(chunk, None if ahead is None else ahead.take(chunk))
@@ -141,6 +141,15 @@ class FileReader:
                 file=self.path,
                 stage=self.stage,
             )
+
+    def _ahead(self) -> AbstractContextManager[Ahead | None]:
+        """Return a process that sifts the log, where one is wanted and helps."""
+        wanted = self._options.helped and self.stage == "whole" and not self.caught_up
+        if not wanted or self.twin:
+            return nullcontext()
+        from vllm_watch.ingest.ahead import ahead_of
+
+        return ahead_of(self.path, self._formats, helped=True)
 
     def completed(self, newest: FileReader) -> Iterator[Batch]:
         """Yield the word that the whole log has been read, and takes its newest part's place.

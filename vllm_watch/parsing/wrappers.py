@@ -7,7 +7,6 @@ module sees one kind of log.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -165,6 +164,8 @@ class Unwrapper:
         head = line[:brace].decode("utf-8", "replace")
         if self.strip(_COLOUR.sub("", head)):
             return None
+        import json  # few logs are of JSON lines
+
         try:
             table = json.loads(line[brace:])
         except (ValueError, RecursionError):
@@ -197,6 +198,8 @@ class Unwrapper:
         brace = text.find("{")
         if brace < 0 or self.strip(_COLOUR.sub("", text[:brace])).strip():
             return None
+        import json
+
         try:
             nested = json.loads(text[brace:])
         except (ValueError, RecursionError):

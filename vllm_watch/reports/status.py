@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from vllm_watch.config import Settings
 from vllm_watch.core.figures import short_time
 from vllm_watch.core.latest import together
-from vllm_watch.core.meantimes import TimesGate, evidence_of, times_between
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
 from vllm_watch.reports.present import Now
@@ -63,7 +61,9 @@ def line_of(
     """
     codes = {now.server.source: verdict_of(now, settings).code for now in servers}
     ranked = sorted(servers, key=lambda now: _WORST_FIRST.index(codes[now.server.source]))
-    values = _values(ranked, settings)
+    values = _values(ranked)
+    if any(name in (template or "") for name in _TIMES):
+        values |= _times(ranked[0], settings)
     text = "".join(
         literal + (_escaped(value) if tmux else value)
         for literal, value in filled(_template(template, ranked[0], values), values)
@@ -84,14 +84,32 @@ def filled(template: str, values: Mapping[str, str | float]) -> list[tuple[str, 
     """
     parts: list[tuple[str, str]] = []
     try:
-        parsed = list(string.Formatter().parse(template))
+        parsed = _parsed(template)
     except ValueError as error:
         raise FieldError(
             f"{template!r}: {error}; write fields as {{state}}, a brace as {{{{"
         ) from None
-    for literal, name, form, _ in parsed:
+    for literal, name, form in parsed:
         parts.append((literal, "" if name is None else _field(name, form or "", values)))
     return parts
+
+
+def _parsed(template: str) -> list[tuple[str, str | None, str | None]]:
+    """Return the text before each field, its name and its format.
+
+    Raises:
+        ValueError: the template is broken.
+    """
+    first, *rest = template.split("{")
+    pieces = [piece.partition("}") for piece in rest]
+    plain = (name.isidentifier() and end and "}" not in text for name, end, text in pieces)
+    if "}" not in first and all(plain):
+        befores = [first, *(text for _, _, text in pieces)]
+        names: list[str | None] = [*(name for name, _, _ in pieces), None]
+        return [(text, name, "") for text, name in zip(befores, names, strict=True)]
+    import string  # its import takes as long as reading a small log
+
+    return [(text, name, form) for text, name, form, _ in string.Formatter().parse(template)]
 
 
 def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
@@ -139,7 +157,7 @@ def _template(given: str | None, worst_one: Now, values: Mapping[str, str | floa
     return template
 
 
-def _values(ranked: Sequence[Now], settings: Settings) -> dict[str, str | float]:
+def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
     """Return every field that is known; names and states are those of the first server."""
     first = ranked[0]
     each = [now.values("mean" if len(ranked) == 1 else "highest") for now in ranked]
@@ -161,7 +179,6 @@ def _values(ranked: Sequence[Now], settings: Settings) -> dict[str, str | float]
         "run": run.number,
         "engine": _engine(run.engines),
     }
-    values |= _times(first, settings)
     ages = [(now.age, now) for now in ranked if now.age is not None]
     if ages:
         age, youngest = min(ages, key=lambda pair: pair[0])
@@ -172,6 +189,8 @@ def _values(ranked: Sequence[Now], settings: Settings) -> dict[str, str | float]
 
 def _times(now: Now, settings: Settings) -> dict[str, float]:
     """Return the mean times of a server's last minutes, nothing where they are unknown."""
+    from vllm_watch.core.meantimes import TimesGate, evidence_of, times_between
+
     limits = settings.times
     gate = TimesGate(limits.least_answered, limits.least_lines)
     run = now.server.run_at(now.time)

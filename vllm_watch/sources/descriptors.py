@@ -25,10 +25,8 @@ class DescriptorPool:
     def __init__(self, limit: int | None = None) -> None:
         """Allow `limit` descriptors; by default what RLIMIT_NOFILE leaves."""
         if limit is None:
-            import resource
-
-            soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            limit = 1 << 16 if soft == resource.RLIM_INFINITY else soft - SPARE
+            soft = os.sysconf("SC_OPEN_MAX")
+            limit = 1 << 16 if soft < 0 else soft - SPARE
         self.limit = max(FEWEST, limit)
         self._holders: dict[Holder, None] = {}
 
