@@ -185,11 +185,11 @@ class _Counted:
                 yield row
 
     def lines(self) -> Iterator[str]:
-        """Yield the rows as lines of JSON."""
+        """Yield the rows as lines of JSON, those of a piece together."""
         for item in self.source:
             if isinstance(item, Piece):
                 self.rows += len(item.table)
-                yield from item.lines()
+                yield "".join(item.lines())
             else:
                 self.rows += 1
                 yield json_line(item)

@@ -91,6 +91,8 @@ def is_raised(span: Span, time: float, beside: Iterable[Span]) -> bool:
     """Tell whether an alert is worse than its rule says by `time`, by itself or beside others."""
     if span.raised is not None and span.raised <= time:
         return True
+    if not span.rule.raised_with:
+        return False
     return any(
         other.rule.id in span.rule.raised_with
         and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))

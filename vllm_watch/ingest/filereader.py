@@ -21,6 +21,7 @@ from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scanner import WORTH_IT
 from vllm_watch.parsing.streams import MAIN, Streams
 from vllm_watch.parsing.timestamps import StampClock, Zone, has_stamp
 from vllm_watch.parsing.zonefinder import clock_for
@@ -205,7 +206,9 @@ class FileReader:
         self._follower.close()
 
     def _new_part(self, run: int = 0) -> Part:
-        return Part(self._formats, self._options, twin=self.twin, run=run)
+        once = self.stage == "whole" and not self._options.live
+        large = once and size_of(self.path) > 2 * WORTH_IT
+        return Part(self._formats, self._options, twin=self.twin, run=run, large=large)
 
     def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
         """Yield what a chunk tells of each server that writes into this file."""

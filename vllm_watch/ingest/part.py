@@ -29,11 +29,20 @@ UNSURE = ("modification time", "assumed")
 class Part:
     """Reads the lines of one server in a file; most files hold only one."""
 
-    def __init__(self, formats: Formats, options: ReadOptions, *, twin: bool, run: int = 0) -> None:
-        """Start before the first line of a run, the log's first or another."""
+    def __init__(
+        self,
+        formats: Formats,
+        options: ReadOptions,
+        *,
+        twin: bool,
+        run: int = 0,
+        large: bool = False,
+    ) -> None:
+        """Start before the first line of a run, the log's first or another, of a `large` file."""
         self._formats = formats
         self._options = options
         self._twin = twin
+        self._large = large
         self._counter = RunCounter(run)
         self.runs = Runs()
         """What it told of its runs, for what is recorded beside it."""
@@ -70,7 +79,7 @@ class Part:
         if self._scanner is None:
             year = time.gmtime(self._options.now()).tm_year
             clock = clock or StampClock(ASSUMED, year)
-            self._scanner = Scanner(self._formats, clock, twin=self._twin)
+            self._scanner = Scanner(self._formats, clock, twin=self._twin, large=self._large)
         elif clock is not None and self._scanner.clock.newest is None:
             self._scanner.clock = clock
         return self._scanner.scan(data, continued=continued, sifted=sifted)

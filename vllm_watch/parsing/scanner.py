@@ -98,8 +98,13 @@ class _Walk:
 class Scanner:
     """Reads the blocks of one file in order; remembers only what spans two blocks."""
 
-    def __init__(self, formats: Formats, clock: StampClock, *, twin: bool = False) -> None:
-        """Read with `formats`, resolve stamps with `clock`; `twin` marks a `.err` file."""
+    def __init__(
+        self, formats: Formats, clock: StampClock, *, twin: bool = False, large: bool = False
+    ) -> None:
+        """Read with `formats`, resolve stamps with `clock`; `twin` marks a `.err` file.
+
+        `large` tells that there is so much to read that reading large blocks pays at once.
+        """
         self._formats = formats
         self.clock = clock
         self._twin = twin
@@ -110,8 +115,8 @@ class Scanner:
         self._dull = DullLines(formats, self._bare.silent)
         self._large: LargeBlocks | None = None
         self._known: KnownLines | None = None
-        self._read = 0
-        """Bytes read."""
+        self._read = WORTH_IT if large else 0
+        """Bytes read, as far as they tell whether there is much to read."""
         self._stamp: float | None = None
         self._stamped: tuple[bytes, Zone] = (b"", clock.zone)
         """The newest stamp as written, and the zone in which it was read."""
