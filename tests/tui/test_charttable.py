@@ -122,6 +122,14 @@ def test_times_of_requests_follow_from_who_is_there_and_who_leaves(tmp_path: Pat
     assert queue[-2] == pytest.approx(running[-2] / 2)
 
 
+def test_without_errors_the_answers_have_the_whole_chart() -> None:
+    monitor = monitor_of("h100_saturated_then_killed")
+    before = drawn(monitor, "http", (at("08:50:00"), at("08:51:30")))
+    assert (before.kind, before.note, len(before.lines)) == ("area", "no errors", 1)
+    after = drawn(monitor, "http", (at("08:50:00"), at("08:52:30")))
+    assert (after.kind, len(after.lines)) == ("mirror", 2)
+
+
 def test_what_is_wanted_is_shown_in_that_order() -> None:
     server = only(monitor_of("h100_saturated_then_killed"))
     time = at("08:52:00")

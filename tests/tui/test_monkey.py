@@ -16,7 +16,7 @@ from tests.tui.test_app import running
 from vllm_watch.tui.screens.dashboard import Dashboard
 
 KEYS = (
-    *"?fxnglots/,.<>+-[]{}()kj0815:m",
+    *"?fxnglotscezy/,.<>+-[]{}()kj0815:m",
     "space", "left", "right", "up", "down", "home", "end", "pageup", "pagedown", "tab",
     "shift+tab", "shift+left", "shift+right", "enter", "escape", "backspace", "delete",
     "ctrl+p", "f1", "ctrl+a", "ü", "日",

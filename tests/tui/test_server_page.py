@@ -106,6 +106,18 @@ def test_it_tells_flags_room_and_start_up_as_the_log_does(killed: Monitor) -> No
     assert "Before this run" not in text
 
 
+def test_findings_are_told_anew_only_after_a_while(killed: Monitor) -> None:
+    (source,) = killed.store.servers
+    first = about_of(killed, "08:51:35")
+    soon = about_server(killed, view_at(killed, "08:51:39"), source, before=first)
+    later = about_server(killed, view_at(killed, "08:51:41"), source, before=soon)
+    assert soon is not None
+    assert later is not None
+    assert soon.findings is first.findings
+    assert later.findings is not first.findings
+    assert later.told == at("08:51:41")
+
+
 def test_it_shows_nothing_of_what_is_to_come(killed: Monitor) -> None:
     text = plain(about_of(killed, "08:50:15"))
     assert "KV cache full" not in text

@@ -110,6 +110,15 @@ def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
     return replace(spec, note="recorded" if len(spec.lines) > 1 else "about, from the log")
 
 
+def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
+    """Give the room of the errors to the answers where there was none."""
+    good, bad = spec.lines
+    if any(bad.values):
+        return spec
+    line = replace(good, name="", marker="fill")
+    return replace(spec, kind="area", lines=(line,), note="no errors")
+
+
 def _prefix(asked: Asked, spec: ChartSpec) -> ChartSpec:
     good = asked.monitor.settings.health.prefix_cache_excellent * 100
     spec = _percentage(asked, spec)
@@ -139,7 +148,8 @@ CHARTS: tuple[Chart, ...] = (
     Chart("prefix", "Prefix cache hits", "%", (
         logged("prefix_cache_hit_rate", role="secondary", scale=100),
     ), y_max=100.0, more=_prefix),
-    Chart("http", "HTTP", "req/s", (answers(),), "mirror", empty="no requests in this window"),
+    Chart("http", "HTTP", "req/s", (answers(),), "mirror", more=_http,
+          empty="no requests in this window"),
     Chart("errors", "Errors", "req/s", (errors(),), "stack"),
     Chart("request_times", "Time per request", "s", (request_times(),), "stack",
           note="mean of a minute, about"),

@@ -20,6 +20,10 @@ Evidence = Mapping[object, Sequence[LogLine]]
 """Finding (see `evidence_key`) to the lines of the log that show it."""
 
 
+HOLDS_SECONDS = 5.0
+"""For so long findings are not told anew where nothing was written: that takes a while."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """A server as its page shows it."""
@@ -35,6 +39,16 @@ class About:
     start: NextStart
     """The start that these findings lead to."""
     evidence: Evidence
+    told: float = 0.0
+    """The moment at which its findings were told, in the log's own clock."""
+    revision: int = 0
+    """Of the server, when its findings were told."""
+
+    def holds(self, server: Server, run: Run, row: Row) -> bool:
+        """Tell whether the findings are still those of a row a little later."""
+        same = server is self.server and run is self.run and server.revision == self.revision
+        near = 0 <= row.moment - self.told < HOLDS_SECONDS
+        return same and near and row.state.name == self.row.state.name
 
     @property
     def time(self) -> float:
@@ -54,24 +68,39 @@ class About:
 
 
 def about_server(
-    monitor: Monitor, view: ScreenView, source: str, evidence: Evidence | None = None
+    monitor: Monitor,
+    view: ScreenView,
+    source: str,
+    evidence: Evidence | None = None,
+    before: About | None = None,
 ) -> About | None:
-    """Return what is known of a server at the moment of a view, None where it is not in it."""
+    """Return what is known of a server at the moment of a view, None where it is not in it.
+
+    What its run came to is taken from the page `before` where nothing was written since then.
+    """
     server = monitor.store.servers.get(source)
     row = next((row for row in view.servers if row.source == source), None)
     if server is None or row is None:
         return None
     run = server.run_at(row.moment)
-    live = view.mode == "LIVE"
-    found = monitor.findings(server, run, now=row.moment, live=live, saved=row.saved)
-    start = next_start(server.name, server.source, run, found, offline=run.prompts is not None)
+    if before is not None and before.holds(server, run, row):
+        found, start = before.findings, before.start
+    else:
+        live = view.mode == "LIVE"
+        found = monitor.findings(server, run, now=row.moment, live=live, saved=row.saved)
+        offline = run.prompts is not None
+        start = next_start(server.name, server.source, run, found, offline=offline)
     alone = replace(
         view,
         rows=(row,),
         selected=0,
         problems=Problems(entries_of(row)),
     )
-    return About(monitor, server, run, row, alone, found, start, evidence or {})
+    held = before is not None and found is before.findings
+    told = before.told if before is not None and held else row.moment
+    return About(
+        monitor, server, run, row, alone, found, start, evidence or {}, told, server.revision
+    )
 
 
 def problems_of(about: About) -> tuple[Problem, ...]:

@@ -97,7 +97,7 @@ class ServerScreen(Above[None]):
         if view is None or state == self._drawn or not self.is_active or body.columns < 2:
             return
         self._drawn = state
-        about = about_server(self._monitor, view, self._source, self._evidence)
+        about = about_server(self._monitor, view, self._source, self._evidence, self.about)
         if about is None:
             return
         self.about = about
