@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 
 from rich.cells import cell_len
@@ -16,6 +16,7 @@ from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.keys import bound
+from vllm_watch.tui.groups import Group, group_line, groups_of
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
@@ -79,6 +80,8 @@ class Fleet(Pane, can_focus=True):
         super().__init__(id=id)
         self._health = health
         self._top = 0
+        self._placed: tuple[object, Sequence[int | Group]] = ((), ())
+        """Rows, and what stands below each other of them."""
         self._table: Table | None = None
         self._frame: tuple[object, ...] = ()
         self._known: dict[Hashable, Strip] = {}
@@ -88,8 +91,11 @@ class Fleet(Pane, can_focus=True):
         """Draw when a visible row, its ribbon, an age or the cursor changes."""
         room = self.size.height
         self._scroll(view, max(1, room - (room > 1 and self.size.width >= HEADED)))
-        seen = view.rows[self._top : self._top + room]
-        rows = tuple(_row_key(view, row) for row in seen)
+        places = self._places(view)[self._top : self._top + room]
+        rows = tuple(
+            place if isinstance(place, Group) else _row_key(view, view.rows[place])
+            for place in places
+        )
         empty = (view.filter, view.waiting, clock_of(view)) if not view.rows else ()
         named = view.named, view.pictures.span
         return rows, self._top, view.selected, len(view.rows), named, empty
@@ -133,17 +139,22 @@ class Fleet(Pane, can_focus=True):
             for line in self._empty(view, width, palette):
                 yield None, partial(Text.copy, line)
             return
-        below = len(view.rows) - self._top - room
+        places = self._places(view)
+        below = len(places) - self._top - room
         if headed:
             charts = None if view.alone else view.pictures.span
             yield None, partial(header, columns, view.window, view.tz, palette, charts)
-        for index, row in enumerate(view.rows[self._top : self._top + room], self._top):
-            if below > 0 and index == self._top + room - 1:
-                more = Text(f"   +{below + 1} more ↓", style=palette["muted"])
-                yield None, partial(Text.copy, more)
-                return
-            chosen = index == view.selected
+        shown = places[self._top : self._top + room]
+        for place in shown[:-1] if below > 0 else shown:
+            if isinstance(place, Group):
+                yield place, partial(group_line, place, width, palette)
+                continue
+            row, chosen = view.rows[place], place == view.selected
             yield (_row_key(view, row), chosen), partial(self._row, view, row, table, chosen)
+        if below > 0 and shown:
+            hidden = sum(not isinstance(place, Group) for place in places[self._top + room - 1 :])
+            more = Text(f"   +{hidden} more ↓", style=palette["muted"])
+            yield None, partial(Text.copy, more)
 
     def _row(self, view: ScreenView, row: Row, table: Table, chosen: bool) -> Text:
         """Return a row with its cursor."""
@@ -181,12 +192,28 @@ class Fleet(Pane, can_focus=True):
         return line + story(view, row, width - 1 - line.cell_len, palette)
 
     def _scroll(self, view: ScreenView, room: int) -> None:
-        last = max(0, len(view.rows) - room)
-        if view.selected < self._top:
-            self._top = view.selected
-        elif view.selected >= self._top + room - (1 if last else 0):
-            self._top = view.selected - room + (2 if last else 1)
+        places = self._places(view)
+        last = max(0, len(places) - room)
+        selected = places.index(view.selected) if places else 0
+        first = selected  # above the first row of a model its line is seen as well
+        if selected and isinstance(places[selected - 1], Group):
+            first -= 1
+        if first < self._top:
+            self._top = first
+        elif selected >= self._top + room - (1 if last else 0):
+            self._top = selected - room + (2 if last else 1)
         self._top = max(0, min(self._top, last))
+
+    def _places(self, view: ScreenView) -> Sequence[int | Group]:
+        """Return what stands below each other: the indices of rows, lines above models."""
+        if self._placed[0] is not view.rows:
+            places: list[int | Group] = []
+            groups = groups_of(view.rows)
+            ends = [*(group.first for group in groups[1:]), len(view.rows)]
+            for group, end in zip(groups, ends, strict=False):
+                places += [group, *range(group.first, end)]
+            self._placed = view.rows, places or range(len(view.rows))
+        return self._placed[1]
 
     @staticmethod
     def _empty(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
@@ -221,9 +248,13 @@ class Fleet(Pane, can_focus=True):
         if view is None or not view.rows:
             return
         headed = self.size.height > 1 and self.size.width >= HEADED
-        index = self._top + event.y - headed
+        places, at = self._places(view), self._top + event.y - headed
+        place = places[at] if 0 <= at < len(places) else None
         time = self._time_at(event.x)
-        if 0 <= index < len(view.rows):
+        if isinstance(place, Group):
+            self.post_message(self.RowChosen(view.rows[place.first]))
+        elif place is not None:
+            index = place
             if time is not None:
                 self.post_message(self.RowChosen(view.rows[index]))
                 self.post_message(TimeChosen(time))

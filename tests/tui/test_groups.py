@@ -1,0 +1,90 @@
+"""Servers of one model together: lines above them in a large fleet, and the cursor among these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.logs import read
+from tests.tui.screens import SETTINGS, monitor_from, monitor_of, view_at
+from vllm_watch.core.dataclass import replace
+from vllm_watch.tui.groups import group_line, groups_of
+from vllm_watch.tui.palette import THEME, roles_of
+from vllm_watch.tui.screenview import Choices, ScreenView
+from vllm_watch.tui.widgets.fleet import Fleet
+
+PALETTE = {**roles_of(THEME), "shading": "smooth"}
+MODELS = ("Llama", "Mistral", "Qwen")
+
+
+def lines_of(model: str, port: int) -> Iterator[str]:
+    """Write a server that makes 100 tok/s for 4 requests; KV 40 %, of those at port 8005 60 %."""
+    usage = 60.0 if port == 8005 else 40.0
+    yield (
+        "INFO 11-23 09:00:00 [utils.py:1] non-default args: "
+        f"{{'model': '/models/{model}', 'port': {port}}}"
+    )
+    for second in range(10, 60, 10):
+        yield (
+            f"INFO 11-23 09:00:{second} [loggers.py:310] Engine 000: Avg prompt throughput: 10.0 "
+            "tokens/s, Avg generation throughput: 100.0 tokens/s, Running: 4 reqs, Waiting: 0 "
+            f"reqs, GPU KV cache usage: {usage}%, Prefix cache hit rate: 0.0%"
+        )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> ScreenView:
+    folder = tmp_path_factory.mktemp("fleet")
+    paths: list[Path] = []
+    for number in range(18):
+        model, port = MODELS[number % 3], 8000 + number
+        paths.append(folder / f"{model}_{port}.log")
+        paths[-1].write_text("\n".join(lines_of(model, port)) + "\n")
+    return view_at(monitor_from(read(*paths).read_once()), "09:00:55", Choices(chosen=True))
+
+
+def drawn(view: ScreenView, height: int, fleet: Fleet | None = None) -> Sequence[str]:
+    pane = fleet or Fleet(SETTINGS.health)
+    return [line.plain for line in pane.lines(view, 120, height, PALETTE)]
+
+
+def test_a_line_above_each_model_adds_its_servers_up(fleet: ScreenView) -> None:
+    groups = groups_of(fleet.rows)
+    assert [(group.model, group.first, group.servers) for group in groups] == [
+        ("Llama", 0, 6), ("Mistral", 6, 6), ("Qwen", 12, 6),
+    ]  # fmt: skip
+    assert groups[2].tps == 600.0
+    assert groups[2].kv == (0.4, 0.6)
+    text = group_line(groups[2], 120, PALETTE).plain
+    assert text.startswith(" Qwen  6 servers  ● 6  600 tok/s  24 run, 0 wait  KV 40–60 %")
+    assert group_line(groups[2], 20, PALETTE).cell_len <= 20
+
+
+def test_rows_stand_below_the_line_of_their_model(fleet: ScreenView) -> None:
+    lines = drawn(fleet, 30)
+    assert lines[1].startswith(" Llama  6 servers")
+    assert lines[8].startswith(" Mistral  6 servers")
+    assert len(lines) == 1 + 3 + 18
+
+
+def test_scrolled_to_the_first_row_of_a_model_its_line_is_seen(fleet: ScreenView) -> None:
+    pane = Fleet(SETTINGS.health)
+    bottom = drawn(replace(fleet, selected=17), 8, pane)
+    assert bottom[-1].startswith("▌")
+    assert not any("more ↓" in line for line in bottom)
+    top = drawn(replace(fleet, selected=6), 8, pane)
+    assert top[1].startswith(" Mistral  6 servers")
+    assert top[2].startswith("▌")
+    first = drawn(replace(fleet, selected=0), 8, pane)
+    assert first[1].startswith(" Llama")
+    assert first[-1] == "   +13 more ↓", "rows, without the lines above models"
+
+
+def test_a_small_fleet_and_one_in_another_order_have_no_lines(fleet: ScreenView) -> None:
+    small = view_at(monitor_of("h100_saturated_then_killed", "cpu_two_engines"), "08:51:00")
+    assert groups_of(small.rows) == ()
+    assert groups_of(fleet.rows[:12]) == ()
+    mixed = sorted(fleet.rows, key=lambda row: row.port)
+    assert groups_of(mixed) == ()

@@ -1,0 +1,93 @@
+"""Servers of one model together: what a line above them says of a large fleet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from vllm_watch.core.dataclass import dataclass
+from vllm_watch.tui import figures
+from vllm_watch.tui.rows import Row
+from vllm_watch.tui.widgets.glance import SHAPE_ROLES
+
+LEAST_SERVERS = 16
+"""From this many servers on they are grouped."""
+LEAST_EACH = 2
+"""Servers that a model has in the mean at least: a line above every row would be in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The servers of one model."""
+
+    first: int
+    """Index of its first row."""
+    model: str
+    servers: int
+    shapes: tuple[tuple[str, int], ...]
+    """Signs of states and how many servers have each, the most frequent first."""
+    tps: float | None
+    running: float
+    waiting: float
+    kv: tuple[float, float] | None
+    """The lowest and the highest KV cache usage."""
+
+
+def groups_of(rows: Sequence[Row]) -> tuple[Group, ...]:
+    """Return the groups of a large fleet whose rows stand by model; nothing for any other."""
+    if len(rows) < LEAST_SERVERS:
+        return ()
+    groups = tuple(_groups(rows))
+    models = {group.model for group in groups}
+    servers = sum(group.servers for group in groups)
+    parted = len(models) < len(groups)
+    few = servers < LEAST_SERVERS or servers < LEAST_EACH * len(groups)
+    return () if parted or few or len(groups) < 2 else groups
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[Group]:
+    first = 0
+    for model, members in groupby(rows, key=lambda row: row.model):
+        listed = list(members)
+        servers = [row for row in listed if row.engine is None]
+        values = [row.values for row in servers]
+        rates = [one.generation_tps for one in values if one.generation_tps is not None]
+        usages = [one.kv_cache_usage for one in values if one.kv_cache_usage is not None]
+        yield Group(
+            first,
+            model,
+            len(servers),
+            tuple(Counter(row.shape for row in servers).most_common()),
+            sum(rates) if rates else None,
+            sum(one.running or 0.0 for one in values),
+            sum(one.waiting or 0.0 for one in values),
+            (min(usages), max(usages)) if usages else None,
+        )
+        first += len(listed)
+
+
+def group_line(group: Group, width: int, palette: dict[str, str]) -> Text:
+    """Return the line above the servers of a model: how many, in which states, what they do."""
+    line = Text(" ", end="")
+    line.append(group.model, style=f"bold {palette['text']}")
+    line.append(f"  {group.servers} server" + ("" if group.servers == 1 else "s"))
+    line.stylize(palette["muted"], len(group.model) + 1)
+    for shape, count in group.shapes:
+        line.append(f"  {shape} {count}", style=palette[SHAPE_ROLES[shape]])
+    facts = []
+    if group.tps is not None:
+        facts.append(f"{figures.short_rate(group.tps)} tok/s")
+        facts.append(f"{group.running:,.0f} run, {group.waiting:,.0f} wait")
+    if group.kv is not None:
+        low, high = (figures.percent(usage) for usage in group.kv)
+        facts.append(f"KV {low.removesuffix(' %')}–{high}" if low != high else f"KV {high}")
+    for fact in facts:
+        if line.cell_len + len(fact) + 4 <= width:
+            line.append(f"  {fact}", style=palette["muted"])
+    line.truncate(max(0, width), overflow="ellipsis")
+    if line.cell_len + 2 < width:
+        line.append(" " + "─" * (width - line.cell_len - 2), style=palette["rule"])
+    return line
