@@ -10,6 +10,7 @@ from rich.text import Text
 from vllm_watch.reports.nextstart import Change
 from vllm_watch.reports.nextstarttext import line_notes
 from vllm_watch.reports.startline import flag_text, start_line
+from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.page.about import About, evidence_key, problems_of
 from vllm_watch.tui.page.arrange import Palette, Part
 from vllm_watch.tui.problems import Problem
@@ -84,7 +85,9 @@ def start_part(about: About) -> Part | None:
             drawn += _muted(note, width, palette)
         return drawn
 
-    return Part("Recommended start", lines, key="y copies" if copied(about) else "")
+    return Part(
+        "Recommended start", lines, key=f"{key_name('copy')} copies" if copied(about) else ""
+    )
 
 
 def copied(about: About) -> str:

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
 
-from vllm_watch.tui.keys import bound
+from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
@@ -78,15 +78,24 @@ class ChartScreen(Above[None]):
         self.query_one(Glance).show(view)
         chart = self.query_one(BigChart)
         chart.show(view)
-        keys = [("esc", "close", "screen.close"), ("tab", "next chart", "screen.turn(1)")]
+        keys = [
+            ("esc", "close", "screen.close"),
+            (key_name("pane"), "next chart", "screen.turn(1)"),
+        ]
         if chart.engines:
-            keys.append(("m", f"{chart.mode}: sum, both, engines", "screen.mode"))
+            keys.append(
+                (key_name("chart_mode"), f"{chart.mode}: sum, both, engines", "screen.mode")
+            )
         keys += [
-            ("space", "pause", "screen.below('pause')"),
-            ("←→", "time", "screen.below('move', -0.2)"),
+            (key_name("pause"), "pause", "screen.below('pause')"),
+            (key_name("earlier") + key_name("later"), "time", "screen.below('move', -0.2)"),
             ("⇧←→", "cursor", "screen.below('cursor', -1)"),
-            ("+−", "zoom", "screen.below('zoom', 1)"),
-            ("[]", "alerts", "screen.below('alert', 1)"),
+            (key_name("closer") + key_name("wider"), "zoom", "screen.below('zoom', 1)"),
+            (
+                key_name("alert_before") + key_name("alert_after"),
+                "alerts",
+                "screen.below('alert', 1)",
+            ),
         ]
         palette = palette_of(self.app)
         self.query_one("#chart-keys", DrawnLines).show([key_words(keys, palette)])

@@ -14,7 +14,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.evidence import telling_lines
 from vllm_watch.reports.excerpt import Excerpt, LogLine
-from vllm_watch.tui.keys import bound
+from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.content import page_head, page_lines
 from vllm_watch.tui.page.told import copied
@@ -118,15 +118,19 @@ class ServerScreen(Above[None]):
     def _keys(self) -> list[tuple[str, str, str]]:
         keys = [("esc", "close", "screen.close"), ("↑↓", "scroll", "screen.scroll(1)")]
         if self.about is not None and copied(self.about):
-            keys.append(("y", "copy the start", "screen.copy"))
+            keys.append((key_name("copy"), "copy the start", "screen.copy"))
         return [
             *keys,
-            ("l", "log", "screen.below('log')"),
-            ("x", "errors", "screen.below('errors')"),
-            ("space", "pause", "screen.below('pause')"),
-            ("←→", "time", "screen.below('move', -0.2)"),
-            ("+−", "zoom", "screen.below('zoom', 1)"),
-            ("[]", "alerts", "screen.below('alert', 1)"),
+            (key_name("log"), "log", "screen.below('log')"),
+            (key_name("errors"), "errors", "screen.below('errors')"),
+            (key_name("pause"), "pause", "screen.below('pause')"),
+            (key_name("earlier") + key_name("later"), "time", "screen.below('move', -0.2)"),
+            (key_name("closer") + key_name("wider"), "zoom", "screen.below('zoom', 1)"),
+            (
+                key_name("alert_before") + key_name("alert_after"),
+                "alerts",
+                "screen.below('alert', 1)",
+            ),
         ]
 
     @work(thread=True, group="evidence", exit_on_error=False)

@@ -15,8 +15,8 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
-from vllm_watch.tui.keys import bound
 from vllm_watch.tui.groups import Group, group_line, groups_of
+from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
