@@ -41,6 +41,8 @@ class JsonKeys:
     level: Sequence[str] = ()
     logger: Sequence[str] = ()
     process: Sequence[str] = ()
+    http: Sequence[str] = ()
+    """Not fields but loggers: those of the HTTP server, whose plain lines have no stamp."""
 
 
 class Layer(NamedTuple):
@@ -222,6 +224,8 @@ class Unwrapper:
         file = logger.rpartition(".")[2]
         level = (_first(table, keys.level) or "INFO").upper()
         message = _ANCHOR.sub(r".py: \1]", text)
+        if logger in keys.http:
+            return f"{level + ':':<10}{message}"
         prefix = f"({process}) " if re.fullmatch(r"\w{1,60}", process) else ""
         return f"{prefix}{level} {stamp[1]} {stamp[2]} [{file}.py:0] {message}"
 
