@@ -122,12 +122,16 @@ class VllmWatch(App[int]):
         if self.timeline.mode == "live":  # one whole frame, in place of an empty one that jumps
             self._first.enter_context(self.batch_update())
             self.set_timer(PATIENCE, self._show)
-        self.push_screen(self._dashboard())
+        self._board = self._dashboard()
+        self._board.waits = self.timeline.mode == "live"
+        self.push_screen(self._board)
         if self.timeline.mode == "live":  # what a replay shows is long past
             self.set_interval(LOOK_SECONDS, self.alerting.look)
         trouble = unknown_charts(self._settings.screen.charts)
         if trouble:
             self.notify(trouble, severity="warning", timeout=20, markup=False)
+        if not gc.isenabled():  # a process of our own, see __main__: what is loaded by now stays
+            self.set_timer(1.0, _settle)
         self._read()
 
     def _remember(self, theme: Theme) -> None:
@@ -212,11 +216,12 @@ class VllmWatch(App[int]):
 
     def _show(self) -> None:
         """Let the first frame be drawn: every log was looked at once, or that takes its time."""
-        if self.screen_stack and isinstance(self.screen, Dashboard):
-            self.screen.draw()
+        if not self._board.waits:
+            return
+        self._board.waits = False
+        if self.screen_stack:  # else the app is closing
+            self._board.draw()
         self._first.close()
-        if not gc.isenabled():  # a process of our own, see __main__: what is loaded by now stays
-            self.call_after_refresh(_settle)
 
     def _saved_end(self) -> float | None:
         """Return where the logs end if all of them are saved ones, else None."""

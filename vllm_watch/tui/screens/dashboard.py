@@ -97,6 +97,8 @@ class Dashboard(TimeKeys, Openers):
         self._layout: Layout | None = None
         self.view = None
         self._pending = False
+        self.waits = False
+        """Whether nothing is to be drawn yet: the first look at the logs is about to end."""
         self._took = 0.0
         """Seconds that the last drawing took."""
         self._drawn: tuple[object, ...] = ()
@@ -162,6 +164,8 @@ class Dashboard(TimeKeys, Openers):
     def draw(self) -> None:
         """Give all panes the view of this moment, if it can have changed."""
         self._pending = False
+        if self.waits:
+            return
         timeline = self._timeline
         moment = timeline.moment()
         state: tuple[object, ...] = (
