@@ -18,7 +18,7 @@ from vllm_watch.tui.page.arrange import FRAMED, TWO_COLUMNS, Part, arranged
 from vllm_watch.tui.page.content import page_lines
 from vllm_watch.tui.page.given import Segment, segment_bar
 from vllm_watch.tui.page.overtime import overtime_part
-from vllm_watch.tui.page.told import copied
+from vllm_watch.tui.page.told import copied, start_part
 from vllm_watch.tui.palette import DAY_THEME, THEME, roles_of
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.server import ServerScreen
@@ -174,6 +174,16 @@ def test_without_colours_a_strip_is_as_high_as_its_value(killed: Monitor) -> Non
     strip = overtime_part(about_of(killed, "08:51:35")).lines(120, palette)[3].plain
     assert "█" in strip, "98 % and more"
     assert "▃" in strip or "▄" in strip, "the 35 to 43 % before"
+
+
+def test_without_colours_what_is_new_in_the_command_is_underlined(killed: Monitor) -> None:
+    part = start_part(about_of(killed, "08:51:35"))
+    assert part is not None
+    told = Text("\n").join(part.lines(60, {**PALETTE, "shading": "mono"}))
+    spans = [span for span in told.spans if "underline" in str(span.style)]
+    assert [told.plain[span.start : span.end] for span in spans] == [
+        "--gpu-memory-utilization 0.90", "0.90", "left out",
+    ]  # fmt: skip
 
 
 def test_pieces_of_a_bar_are_never_wider_than_it() -> None:

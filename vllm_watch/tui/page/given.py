@@ -235,8 +235,9 @@ def _piece(segment: Segment, cells: int, palette: Palette) -> Text:
         "",
     )  # fmt: skip
     if not smooth:
-        return Text((f"▌{words}" if words else "▌").ljust(cells, "▒")[:cells],
-                    style=palette[segment.role], end="")  # fmt: skip
+        text = Text(f"▌{words}".ljust(cells, "▒")[:cells], style=palette[segment.role], end="")
+        text.stylize(palette["text"], 1, 1 + len(words))
+        return text
     ground = mixed(palette[segment.role], palette["background"], 0.45)
     text = Text(f"▏{words}".ljust(cells)[:cells], end="")
     text.stylize(Style(color=palette["text"], bgcolor=ground))

@@ -10,6 +10,7 @@ from rich.text import Text
 from vllm_watch.reports.nextstart import Change
 from vllm_watch.reports.nextstarttext import line_notes
 from vllm_watch.reports.startline import flag_text, start_line
+from vllm_watch.tui.charts.shades import MONO
 from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.page.about import About, evidence_key, problems_of
 from vllm_watch.tui.page.arrange import Palette, Part
@@ -23,7 +24,7 @@ _MOST_OF_A_LINE = 6
 """Lines of the screen for a line of the log at most."""
 _ENVELOPE = re.compile(r"^.{0,80}?\b\d\d-\d\d (\d\d:\d\d:\d\d) \[[^\]]{1,80}\] ")
 """What stands before the message of a line of vLLM; only its clock time is kept."""
-_FIGURE = re.compile(r"(?<=: )[\d.]+%?")
+_FIGURE = re.compile(r"(?<=[ ▏])[\d.]+%?(?=[ ,]|$)")
 _MOST_WORDS = 6
 """Lines of one text at most."""
 
@@ -109,7 +110,7 @@ def _command(about: About, width: int, palette: Palette) -> list[Text]:
     lines = [Text("$ ", style=palette["faint"], end="")]
     for piece in pieces:
         new = piece.partition(" ")[0].partition("=")[0] in changed
-        ink = f"bold {palette['good']}" if new else palette["text"]
+        ink = _new(palette) if new else palette["text"]
         if lines[-1].cell_len > 4 and lines[-1].cell_len + len(piece) + 4 > width:
             lines[-1].append(" \\", style=palette["faint"])
             lines.append(Text("    ", end=""))
@@ -124,7 +125,7 @@ def _change(change: Change, width: int, palette: Palette) -> list[Text]:
     head = Text("→ ", style=palette["note"], end="")
     head.append(f"{change.flag} ", style="bold")
     head.append(f"{change.was} → ", style=palette["muted"])
-    head.append(change.becomes, style=f"bold {palette['good']}")
+    head.append(change.becomes, style=_new(palette))
     told = (
         ("", change.finding.title),
         ("costs: ", change.cost),
@@ -135,6 +136,13 @@ def _change(change: Change, width: int, palette: Palette) -> list[Text]:
     for label, words in told:
         lines += _muted(label + words, width, palette, indent=2) if words else []
     return lines
+
+
+def _new(palette: Palette) -> str:
+    """Return the style of what is new: without colours it is underlined."""
+    if palette.get("shading") == MONO:
+        return f"bold underline {palette['text']}"
+    return f"bold {palette['good']}"
 
 
 def _muted(text: str, width: int, palette: Palette, indent: int = 0) -> list[Text]:
