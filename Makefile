@@ -23,7 +23,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures docs reference fuzz judge follow soak bench memory archive-data test-real clean
+.PHONY: help demo test check unit fix snapshots pictures monkey docs reference fuzz judge follow soak bench memory archive-data test-real clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ reference: $(DEV)  ## write the pages of docs/reference that the program itself 
 
 docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo 'site/index.html'
+
+monkey: $(DEV)  ## random keys, mouse events and sizes in a real terminal; ARGS="--seed 7 --seconds 600"
+	@$(BIN)/python -m scripts.monkey $(ARGS)
 
 fuzz: $(DEV)  ## damaged logs through the reading; ARGS="--seconds 600"
 	@$(BIN)/python scripts/fuzz.py $(ARGS)

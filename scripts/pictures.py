@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts.recording import main as recording
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 DEMO = [sys.executable, "-m", "vllm_watch", "demo"]
@@ -24,8 +26,14 @@ def shoot(name: str, size: str, seconds: float, command: list[str]) -> None:
 
 def main() -> int:
     """Draw every picture anew."""
-    shoot("demo.png", "120x40", 8.5, DEMO)
-    return 0
+    shoot("demo.png", "120x40", 9.5, DEMO)
+    shoot("wide.png", "200x50", 9.5, DEMO)
+    shoot("corner.png", "40x10", 9.5, DEMO)
+    shoot(
+        "contrast.png", "120x40", 9.5, ["env", "VLLM_WATCH_SCREEN_THEME=vllm-watch-contrast", *DEMO]
+    )
+    shoot("ascii.png", "120x40", 9.5, ["env", "VLLM_WATCH_SCREEN_GLYPHS=ascii", *DEMO])
+    return recording()
 
 
 if __name__ == "__main__":

@@ -56,6 +56,9 @@ async def test_the_palette_knows_keys_servers_and_times() -> None:
         keys = {command.title: command.help for command in key_commands(screen)}
         assert keys["Findings: findings"] == "key f"
         assert keys["Alerts: alert before"] == "key ["
+        findings = next(one for one in key_commands(screen) if one.title == "Findings: findings")
+        await findings.callback()
+        assert isinstance(app.focused, Findings)
         (server,) = server_commands(view(app), screen._go_to_row)
         assert server.title == "Server :8003"
         times = [*time_commands(view(app), screen._go_to_time)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from textual.app import SystemCommand
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from vllm_watch.tui.figures import clock
@@ -29,8 +30,8 @@ def key_commands(screen: Screen[None]) -> Iterator[SystemCommand]:
         key = key_text(binding.key)
         title = f"{words[0].upper()}{words[1:]}: {binding.id.replace('_', ' ')}"
 
-        async def run(action: str = binding.action, node: object = active.node) -> None:
-            await screen.run_action(action, node)  # type: ignore[arg-type]
+        async def run(action: str = binding.action, node: DOMNode = active.node) -> None:
+            await screen.app.run_action(action, node)
 
         yield SystemCommand(title, f"key {key}", run)
 

@@ -73,7 +73,7 @@ class ChartScreen(Above[None]):
     def follow(self) -> None:
         """Show the moment of the screen below."""
         view = self._view()
-        if view is None or not self.is_active:
+        if view is None or not self.laid_out(Glance, BigChart, DrawnLines):
             return
         self.query_one(Glance).show(view)
         chart = self.query_one(BigChart)

@@ -108,7 +108,7 @@ class CompareScreen(Above[None]):
             self._show()
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        if not self.laid_out(ScrolledLines, DrawnLines):
             return
         palette, body = palette_of(self.app), self.query_one(ScrolledLines)
         head = compare_head(*self._sides, self.comparison, self.size.width, palette)

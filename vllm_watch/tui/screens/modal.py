@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
 from textual.screen import ModalScreen, ScreenResultType
+from textual.widget import Widget
 
 
 class Above(ModalScreen[ScreenResultType]):
@@ -17,6 +18,14 @@ class Above(ModalScreen[ScreenResultType]):
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         """Close this screen with a result; do nothing where it is not the one shown."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
+
+    def laid_out(self, *kinds: type[Widget]) -> bool:
+        """Tell whether it is shown with widgets of these kinds: not before, not while it closes."""
+        return self.is_active and all(self.query(kind) for kind in kinds)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let no key act before it is laid out, or while it closes."""
+        return super().check_action(action, parameters) if self.laid_out(Widget) else False
 
 
 class Palette(CommandPalette):

@@ -92,9 +92,11 @@ class ServerScreen(Above[None]):
 
     def follow(self) -> None:
         """Show the moment of the screen below where it shows something else than before."""
+        if not self.laid_out(ScrolledLines, DrawnLines):
+            return
         view, body = self._view(), self.query_one(ScrolledLines)
         state = (view, len(self._evidence), self.size, body.columns, self.app.theme)
-        if view is None or state == self._drawn or not self.is_active or body.columns < 2:
+        if view is None or state == self._drawn or body.columns < 2:
             return
         self._drawn = state
         about = about_server(self._monitor, view, self._source, self._evidence, self.about)
