@@ -22,6 +22,7 @@ from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.spans import Span
 from vllm_watch.tui import fleetrows
 from vllm_watch.tui.charts import ChartSpec, Line
+from vllm_watch.tui.messages import BatchesRead
 from vllm_watch.tui.pictures import STEPS, stepped
 from vllm_watch.tui.rows import make_row
 from vllm_watch.tui.stamps import Stamps
@@ -218,3 +219,19 @@ def noting(sources: list[str], make: Callable[..., Any]) -> Callable[..., Any]:
         return make(*words, **named)
 
     return noted
+
+
+async def test_what_arrives_is_applied_in_turns_and_keys_come_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "vllm_M_port8001_realtime.log"
+    log.write_text("", encoding="utf-8")
+    app = live(Wall(at("08:54:22")), log)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.screen_stack != [] and bool(dashboard(app).view))
+        await until(pilot, lambda: str(log) in app.monitor.store.servers)
+        server = app.monitor.store.servers[str(log)]
+        monkeypatch.setattr("vllm_watch.tui.app.TURN_SECONDS", 0.0)
+        app._take_in(BatchesRead(tuple(news_of(server, at("08:54:22") + n) for n in range(5))))
+        assert len(server.run.series[0]) == 1
+        await until(pilot, lambda: len(server.run.series[0]) == 5)

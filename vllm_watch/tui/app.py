@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
@@ -54,6 +56,12 @@ def _unicode(glyphs: str) -> bool:
     return glyphs == "unicode" or (glyphs == "auto" and knows_unicode())
 
 
+TURN_SECONDS = 0.01
+"""How long what was read is applied before a key has its turn …"""
+REST_SECONDS = 0.001
+"""… and how long until it goes on."""
+
+
 class VllmWatch(App[int]):
     """vllm-watch on a terminal."""
 
@@ -99,6 +107,10 @@ class VllmWatch(App[int]):
             report=lambda outcome: self.post_message(ActionDone(outcome)),
         )
         self._ascii = AsciiFilter(enabled=not _unicode(settings.screen.glyphs))
+        self._arrived: deque[Batch | Looked] = deque()
+        """What is read and not applied yet."""
+        self._applies = False
+        """Whether the next turn of applying is on its way."""
         self._ingest = ingest
         self._settings = settings
         self._start = start
@@ -193,7 +205,7 @@ class VllmWatch(App[int]):
         run_feed(
             self._ingest,
             self.post_message,
-            lambda: self.message_queue_size,
+            lambda: self.message_queue_size + len(self._arrived),
             worker.cancelled_event,
             live=self.timeline.mode == "live",
             together=self._together,
@@ -202,16 +214,29 @@ class VllmWatch(App[int]):
     @on(BatchesRead)
     def _take_in(self, message: BatchesRead) -> None:
         """Apply what arrived; the event loop owns all state."""
-        for item in message.items:
+        self._arrived.extend(message.items)
+        self._apply(time.monotonic() + TURN_SECONDS)
+
+    def _apply(self, until: float = math.inf) -> None:
+        """Apply what arrived until a moment; keys have their turn before the rest."""
+        looked = False
+        while self._arrived:
+            item = self._arrived.popleft()
+            looked = looked or isinstance(item, Looked)
             if isinstance(item, Batch):
                 self.monitor.apply(item)
             else:
                 self.monitor.look(item)
                 self.alerting.caught_up()
+            if time.monotonic() >= until:
+                break
+        if self._arrived and not self._applies:
+            self._applies = True
+            self.set_timer(REST_SECONDS, self._apply_more)
         self.timeline.cover(*self.monitor.store.reach())
         self.timeline.saved_end = self._saved_end()
         self._redraw()
-        if any(isinstance(item, Looked) for item in message.items):
+        if looked:
             self._show()
 
     def _show(self) -> None:
@@ -222,6 +247,10 @@ class VllmWatch(App[int]):
         if self.screen_stack:  # else the app is closing
             self._board.draw()
         self._first.close()
+
+    def _apply_more(self) -> None:
+        self._applies = False
+        self._apply(time.monotonic() + TURN_SECONDS)
 
     def _saved_end(self) -> float | None:
         """Return where the logs end if all of them are saved ones, else None."""
@@ -234,6 +263,7 @@ class VllmWatch(App[int]):
     @on(AllRead)
     def _all_read(self) -> None:
         """Start the playhead once everything is known: alerts are computed over the whole log."""
+        self._apply()
         timeline = self.timeline
         self.monitor.store.expected = None
         if timeline.mode == "replay" and not timeline.ready and timeline.first is not None:
