@@ -119,7 +119,7 @@ def test_chart_page(snap_compare: Compare) -> None:
 
 
 def test_compare_page(snap_compare: Compare) -> None:
-    """120×40: :8001 above :8003 on one axis, ten times the tokens, three things against it."""
+    """120×40: :8003 above :8001 on one axis, a tenth of the tokens, three reasons to doubt it."""
 
     def shown(screen: Screen[Any]) -> bool:
         return any("Flags that differ" in each.text for each in screen.query(ScrolledLines))

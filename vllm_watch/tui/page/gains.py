@@ -70,7 +70,7 @@ def _verdict(comparison: Comparison | None, width: int, palette: Palette) -> Tex
         words = f"{more}{doubt}"
         if comparison.warnings:
             number = len(comparison.warnings)
-            words += f", but {number} thing{'s speak' if number > 1 else ' speaks'} against it"
+            words += f"; {number} reason{'s' if number > 1 else ''} to doubt it"
     line = Text(end="")
     line.append(fitted(f" {glyph} {words}", width), style=f"bold {palette[role]}")
     ground = palette.get(f"{role}_ground", "")
@@ -188,7 +188,7 @@ def _doubts(comparison: Comparison) -> Part:
                 drawn.append(line)
         return drawn
 
-    return Part("What speaks against it", lines)
+    return Part("Reasons to doubt it", lines)
 
 
 def _flags(comparison: Comparison) -> Part:

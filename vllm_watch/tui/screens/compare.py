@@ -31,17 +31,18 @@ class SidesScreen(Above[int | None]):
 
     BINDINGS = [Binding("escape,c,q", "leave", "leave it")]
 
-    def __init__(self, baseline: Side, others: Sequence[Side]) -> None:
-        """Ask which of the others is compared with the baseline."""
+    def __init__(self, candidate: Side, others: Sequence[Side]) -> None:
+        """Ask which of the others the candidate is compared with: their baseline."""
         super().__init__()
-        self._baseline = baseline
+        self._candidate = candidate
         self._others = others
 
     def compose(self) -> ComposeResult:
         """Lay out the question."""
         with Vertical(id="sides"):
-            head = Text("COMPARE WITH ", style="bold", overflow="ellipsis", no_wrap=True)
-            head.append(f"{self._baseline.name} {self._baseline.words}", style="not bold")
+            head = Text("COMPARE ", style="bold", overflow="ellipsis", no_wrap=True)
+            head.append(f"{self._candidate.name} {self._candidate.words}", style="not bold")
+            head.append(" WITH")
             yield Static(head)
             yield OptionList(*(Option(_option(side)) for side in self._others))
 

@@ -150,7 +150,7 @@ class Openers(Screen[None]):
 
         def chosen(place: int | None) -> None:
             if place is not None:
-                page = CompareScreen(self._monitor, own, others[place], self._tz)
+                page = CompareScreen(self._monitor, others[place], own, self._tz)
                 self.app.push_screen(page)
 
         if len(others) == 1:
