@@ -98,5 +98,7 @@ def event_form(table: Mapping[str, object], where: str, *, checked: bool = False
 
 
 def _strings(table: Mapping[str, object], key: str) -> dict[str, str]:
-    value = table.get(key, {})
+    value = table.get(key)
+    if not value:
+        return {}
     return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}

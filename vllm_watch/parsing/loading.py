@@ -37,6 +37,9 @@ from vllm_watch.parsing.samples import (
 from vllm_watch.parsing.wrappers import JsonKeys, Unwrapper, Wrappers
 from vllm_watch.tables import keep_tables, kept_tables
 
+_COUNTED = "samples: counted"
+"""Key of the number of samples in a table that is kept without them."""
+
 
 def load_formats(paths: Iterable[str | os.PathLike[str]]) -> Formats:
     """Read format files, earlier ones first.
@@ -49,7 +52,7 @@ def load_formats(paths: Iterable[str | os.PathLike[str]]) -> Formats:
     tables = [_table(path) for path in files] if kept is None else kept
     formats = _formats(list(zip(files, tables, strict=True)), checked=kept is not None)
     if kept is None:
-        keep_tables("formats", files, tables)
+        keep_tables("formats", files, [_without_samples(table) for table in tables])
     return formats
 
 
@@ -88,8 +91,23 @@ def _origin(path: str, table: Mapping[str, Any]) -> Origin:
     return Origin(path, kind, title, versions, _samples(table))
 
 
+def _without_samples(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table that passed its checks with only the number of its samples."""
+
+    def without(value: Any) -> Any:
+        if isinstance(value, list):
+            return [without(item) for item in value]
+        if isinstance(value, dict):
+            return {key: without(item) for key, item in value.items() if key != "sample"}
+        return value
+
+    return {**without(table), _COUNTED: _samples(table)}
+
+
 def _samples(value: object) -> int:
     """Count the samples in a table and all tables in it."""
+    if isinstance(value, dict) and _COUNTED in value:
+        return int(value[_COUNTED])
     if isinstance(value, list):
         return sum(_samples(item) for item in value)
     if not isinstance(value, dict):
