@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from vllm_watch.cli import main
-from vllm_watch.cli.arguments import COMMANDS, SHELLS
-from vllm_watch.cli.completion_command import script
+from vllm_watch.cli.arguments import COMMANDS
+from vllm_watch.cli.completion_command import SHELLS, script
 
 Output = pytest.CaptureFixture[str]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import require_logs, settings_of
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.locations import format_files
 from vllm_watch.sources.paths import LogSet, find_logs, is_stream
@@ -16,6 +17,30 @@ from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 if TYPE_CHECKING:
     from vllm_watch.reach.archive import Archived
     from vllm_watch.reach.archiving import Work
+
+EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the data")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--processes", type=_processes, metavar="N", help="at once (one per core)")
+    how.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster: tcp://node:8786")
+    how.add_argument("--scheduler-file", metavar="FILE", help="the same, by its scheduler's file")
+
+
+def _processes(text: str) -> int:
+    """Read a number of processes."""
+    number = int(text)
+    if not 1 <= number <= 1024:
+        raise ValueError(text)
+    return number
+
+
+_processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it in its refusal
 
 
 def run(arguments: argparse.Namespace) -> int:

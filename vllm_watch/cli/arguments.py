@@ -1,96 +1,61 @@
-"""The commands and their options, declared once: `--help` is made from here."""
+"""The commands, and how their words are read."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
 
 from vllm_watch import __version__
-from vllm_watch.cli import besidearguments
-from vllm_watch.cli.exportarguments import add_export
-from vllm_watch.cli.parser import (
-    PATHS,
-    Commands,
-    Parser,
-    add_command,
-    add_forms,
-    add_marks,
-    add_paths,
-    add_price,
-    everywhere,
-)
-from vllm_watch.cli.reacharguments import add_archive, add_exporter, add_mcp, add_runs, add_web
+from vllm_watch.cli.parser import Commands, Parser, everywhere
 from vllm_watch.cli.saying import CommandError
 
-SHELLS = ("bash", "zsh", "fish")
-"""Shells for which `completion` makes a script."""
 SCREENS = ("watch", "replay", "demo")
-"""Commands that show the screen; every other one has a module `<name>_command`."""
-COMMANDS = (
-    *SCREENS,
-    "export",
-    "summary",
-    "compare",
-    "report",
-    "check",
-    "wait",
-    "status",
-    "exporter",
-    "mcp",
-    "web",
-    "archive",
-    "runs",
-    "formats",
-    "config",
-    "completion",
-    *besidearguments.NAMES,
-)
-"""Names of commands; anything else as the first word is a path to watch."""
+"""Commands that show the screen."""
+COMMANDS: dict[str, str] = {
+    "watch": "live dashboard (the command if none is named)",
+    "replay": "play saved logs as a film",
+    "demo": "the film of the packaged real captures, side by side",
+    "export": "write every sample, or every event, as CSV, JSON lines or Parquet",
+    "summary": "say what each server was, how it was configured and how it fared",
+    "compare": "show what a change gained against a baseline, comparing busy periods only",
+    "report": "write a page with tables, charts, findings and events that opens anywhere",
+    "check": "monitoring plug-in: exit 0 OK, 1 warning, 2 critical, 3 unknown",
+    "wait": "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
+    "status": "one line for tmux's status bar and for prompts",
+    "exporter": "follow logs as a /metrics page for Prometheus, with vLLM's names",
+    "mcp": "answer agents over the Model Context Protocol, on standard input and output",
+    "web": "the same screen in a browser",
+    "archive": "put many logs into a Parquet data set; a second call reads only what has changed",
+    "runs": "list what every run did, and which flags did best among comparable runs",
+    "formats": "list the dialects that are read; `formats check FILE...` tries them on logs",
+    "config": "show the settings and where each came from, or write a file to start from",
+    "completion": "print a script that lets a shell complete commands, options and files",
+    "run": "start a server with its logs, record beside it, show it; stop all that it started",
+    "record": (
+        "on the server's node: write what the log lacks (latencies, counters, GPUs) beside it"
+    ),
+    "presets": "the documented flags for a model of a size, and why",
+}
+"""Every command and what it does. `<name>_command` is its module: `EXAMPLE` shows how it is called,
+`declare` adds its arguments, `run` runs it. Any other first word is a path to watch."""
 
 _VALUED = ("--config", "--tz", "--command")
 """Options of every command that take a value: they may stand before the command, too."""
 
 
-def build_parser(only: str | None = None) -> Parser:
-    """Return the parser of the whole command line, or of one command alone: that is quicker."""
-    parser = Parser(
-        prog="vllm-watch",
-        description="A live dashboard over vLLM's logs: what is wrong, since when, what to change.",
-        epilog="example: vllm-watch 'pbs_results/vllm_*_realtime.log'",
-    )
-    parser.add_argument("--version", action="version", version=f"vllm-watch {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    adders = _adders()
-    for add in (adders[only],) if only in adders else dict.fromkeys(adders.values()):
-        add(commands)
+def build_parser() -> Parser:
+    """Return the parser of the whole command line, with the arguments of every command."""
+    parser, commands = _bare()
+    for name in COMMANDS:
+        _declare(commands, name)
     return parser
 
 
-def _adders() -> dict[str, Callable[[Commands], None]]:
-    """Return what declares each command; some are declared together."""
-    beside = dict.fromkeys(besidearguments.NAMES, besidearguments.add_beside)
-    return {
-        "watch": _watch,
-        "replay": _replay,
-        "demo": _demo,
-        "export": add_export,
-        "summary": _summary,
-        "compare": _compare,
-        "report": _report,
-        "check": _check,
-        "wait": _wait,
-        "status": _status,
-        "exporter": add_exporter,
-        "mcp": add_mcp,
-        "web": add_web,
-        "archive": add_archive,
-        "runs": add_runs,
-        "formats": _formats,
-        "config": _config,
-        "completion": _completion,
-        **beside,
-    }
+def module_of(command: str) -> ModuleType:
+    """Return the module of a command; it imports only what the command uses."""
+    return importlib.import_module(f"vllm_watch.cli.{command}_command")
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -101,17 +66,47 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """
     listed = list(words)
     first = _first_word(listed)
-    plain = bool(listed) and listed[0] not in ("-h", "--help", "--version")
-    if plain and (first is None or listed[first] not in COMMANDS):
+    parser, commands = _bare()
+    if not listed or listed[0] in ("-h", "--help", "--version"):
+        for name, text in COMMANDS.items():
+            commands.add_parser(name, help=text)
+        return parser.parse_args(listed)
+    if first is None or listed[first] not in COMMANDS:
         listed.insert(0, "watch")
-    elif plain and first:
+    elif first:
         listed = [listed[first], *listed[:first], *listed[first + 1 :]]
-    if listed[:1] == ["run"]:
-        return besidearguments.parse_run(listed, build_parser("run"))
-    arguments = build_parser(listed[0] if listed else None).parse_args(listed)
+    _declare(commands, listed[0])
+    read = getattr(module_of(listed[0]), "read", None)
+    arguments: argparse.Namespace = (
+        parser.parse_args(listed) if read is None else read(listed, parser)
+    )
     if hasattr(arguments, "log_commands"):
         _join_commands(arguments)
     return arguments
+
+
+def _bare() -> tuple[Parser, Commands]:
+    """Return the parser without a command, and where commands are added."""
+    parser = Parser(
+        prog="vllm-watch",
+        description="A live dashboard over vLLM's logs: what is wrong, since when, what to change.",
+        epilog="example: vllm-watch 'pbs_results/vllm_*_realtime.log'",
+    )
+    parser.add_argument("--version", action="version", version=f"vllm-watch {__version__}")
+    return parser, parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+
+def _declare(commands: Commands, name: str) -> None:
+    """Add a command with the options of every command and its own."""
+    module, text = module_of(name), COMMANDS[name]
+    command: Parser = commands.add_parser(
+        name,
+        help=text,
+        description=text[:1].upper() + text[1:] + ".",
+        epilog=f"example: {module.EXAMPLE}",
+    )
+    everywhere(command, None)
+    module.declare(command)
 
 
 def _join_commands(arguments: argparse.Namespace) -> None:
@@ -146,219 +141,3 @@ def _first_word(words: list[str]) -> int | None:
         if not word.startswith("-") and (index == 0 or words[index - 1] not in _VALUED):
             return index
     return None
-
-
-def _watch(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "watch",
-        "live dashboard (the command if none is named)",
-        "vllm-watch 'pbs_results/vllm_*_realtime.log'",
-    )
-    add_paths(command)
-    command.add_argument(
-        "--metrics",
-        metavar="URL",
-        help="the server's metrics page, where its port can be reached: latencies, counters",
-    )
-    _screen_options(command)
-    add_marks(command)
-
-
-def _screen_options(command: Parser) -> None:
-    add_price(command)
-    for name, words in (("requests", "answered"), ("tokens", "generated")):
-        command.add_argument(
-            f"--target-{name}",
-            type=_positive,
-            metavar="N",
-            help=f"say when a job of so many {name} {words} will be done",
-        )
-
-
-def _positive(text: str) -> int:
-    """Read a whole number of at least 1; `_` and `,` may part thousands."""
-    number = int(text.replace(",", "_")) if text.isascii() else 0
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-_positive.__name__ = "whole number of at least 1"  # argparse names it when it refuses a text
-
-
-def _replay(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "replay",
-        "play saved logs as a film",
-        "vllm-watch replay vllm_M_port8001_realtime.log --speed 20 --start +5m",
-    )
-    add_paths(command)
-    _replay_options(command)
-    add_marks(command)
-
-
-def _replay_options(command: Parser) -> None:
-    command.add_argument("--speed", type=float, metavar="N", help="seconds of log per second (20)")
-    command.add_argument(
-        "--start", metavar="TIME", help="begin there: 09:05, 2026-11-23 09:05, +10m, 10m"
-    )
-    command.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
-    _screen_options(command)
-
-
-def _demo(commands: Commands) -> None:
-    command = add_command(
-        commands, "demo", "the film of the packaged real captures, side by side", "vllm-watch demo"
-    )
-    _replay_options(command)
-
-
-def _check(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "check",
-        "monitoring plug-in: exit 0 OK, 1 warning, 2 critical, 3 unknown",
-        "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m",
-    )
-    add_paths(command)
-    command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
-    command.add_argument(
-        "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
-    )
-
-
-def _wait(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "wait",
-        "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
-        "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py",
-    )
-    add_paths(command)
-    command.add_argument(
-        "--timeout", type=float, default=900.0, metavar="SECONDS", help="wait no longer (900)"
-    )
-    command.add_argument(
-        "--no-new-run",
-        action="store_true",
-        help="exit 1 if one is over already, instead of waiting for its next run",
-    )
-
-
-def _status(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "status",
-        "one line for tmux's status bar and for prompts",
-        "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'",
-    )
-    add_paths(command)
-    command.add_argument(
-        "--format",
-        metavar="TEXT",
-        help="fields in braces: server, state, finding, age, generation_tps … (docs/tmux.md)",
-    )
-    command.add_argument("--tmux", action="store_true", help="colours in tmux's syntax")
-
-
-def _summary(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "summary",
-        "say what each server was, how it was configured and how it fared",
-        "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json",
-    )
-    add_paths(command)
-    add_price(command)
-    add_forms(command).add_argument(
-        "--flags", action="store_true", help="as the next start: its `vllm serve` line, with why"
-    )
-
-
-def _compare(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "compare",
-        "show what a change gained against a baseline, comparing busy periods only",
-        "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log",
-    )
-    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + PATHS)
-    command.add_argument(
-        "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
-    )
-    add_price(command)
-    add_forms(command)
-    add_marks(command)
-
-
-def _report(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "report",
-        "write a page with tables, charts, findings and events that opens anywhere",
-        "vllm-watch report 'pbs_results/*.log' -o report.html",
-    )
-    add_paths(command)
-    command.add_argument(
-        "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
-    )
-    add_marks(command)
-    add_price(command)
-
-
-def _formats(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "formats",
-        "list the dialects that are read; `formats check FILE...` tries them on logs",
-        "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'",
-    )
-    command.add_argument("--json", action="store_true", help="as JSON")
-    actions = command.add_subparsers(dest="action", metavar="check", required=False)
-    text = "say line by line what is read of logs, and what stays unread"
-    check: Parser = actions.add_parser(
-        "check",
-        help=text,
-        description=text[:1].upper() + text[1:] + ".",
-        epilog="example: vllm-watch formats check vllm_M_port8001_realtime.log --all",
-    )
-    everywhere(check, argparse.SUPPRESS)
-    add_paths(check)
-    check.add_argument(
-        "--installed-vllm",
-        nargs="?",
-        const=sys.executable,
-        metavar="PYTHON",
-        help="instead of a log: what the vLLM of this Python writes, read back",
-    )
-    check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
-    check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
-
-
-def _config(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "config",
-        "show the settings and where each came from, or write a file to start from",
-        "vllm-watch config init",
-    )
-    command.add_argument(
-        "action",
-        nargs="?",
-        choices=("show", "path", "init"),
-        default="show",
-        help="show the settings in force, the place of the file, or write it with every default",
-    )
-    command.add_argument("--force", action="store_true", help="init: replace a file that is there")
-
-
-def _completion(commands: Commands) -> None:
-    command = add_command(
-        commands,
-        "completion",
-        "print a script that lets a shell complete commands, options and files",
-        "vllm-watch completion bash > ~/.local/share/bash-completion/completions/vllm-watch",
-    )
-    command.add_argument("shell", choices=SHELLS, help="whose script")

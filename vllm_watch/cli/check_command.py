@@ -6,11 +6,24 @@ import argparse
 import json
 
 from vllm_watch.cli.common import formats, settings_of, time_of
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import CommandError, write
 from vllm_watch.core.moments import GRAMMAR, TimeText, place_time
 from vllm_watch.core.store import Server
 from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
 from vllm_watch.reports.present import look
+
+EXAMPLE = "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
+    command.add_argument(
+        "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import benchmarks_of, require_logs, say_left_over, settings_of
+from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_marks, add_price
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
@@ -17,6 +18,22 @@ from vllm_watch.sources.paths import find_logs
 if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Comparison, Side
     from vllm_watch.reports.reading import Reading
+
+EXAMPLE = (
+    "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log"
+)
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + PATHS)
+    command.add_argument(
+        "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
+    )
+    add_price(command)
+    add_forms(command)
+    add_marks(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,18 @@ import sys
 import shtab
 
 from vllm_watch.cli.arguments import build_parser
+from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE
+
+SHELLS = ("bash", "zsh", "fish")
+"""Shells for which it makes a script."""
+EXAMPLE = "vllm-watch completion bash > ~/.local/share/bash-completion/completions/vllm-watch"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument("shell", choices=SHELLS, help="whose script")
 
 
 def run(arguments: argparse.Namespace) -> int:

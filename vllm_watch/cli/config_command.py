@@ -7,10 +7,26 @@ import os
 from pathlib import Path
 
 from vllm_watch.cli.common import settings_of
+from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.writing import text_aside
 from vllm_watch.config.template import shown_settings, template
 from vllm_watch.locations import config_file
+
+EXAMPLE = "vllm-watch config init"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "path", "init"),
+        default="show",
+        help="show the settings in force, the place of the file, or write it with every default",
+    )
+    command.add_argument("--force", action="store_true", help="init: replace a file that is there")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
+from vllm_watch.cli.exportarguments import EXAMPLE as EXAMPLE
+from vllm_watch.cli.exportarguments import declare as declare
 from vllm_watch.cli.progress import reading_shown
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.writing import path_aside

@@ -1,18 +1,15 @@
-"""The options of `export`."""
+"""The arguments of `export`."""
 
 from __future__ import annotations
 
-from vllm_watch.cli.parser import Commands, add_command, add_paths
+from vllm_watch.cli.parser import Parser, add_paths
+
+EXAMPLE = "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min"
+"""How it is called, for `--help`."""
 
 
-def add_export(commands: Commands) -> None:
-    """Declare `export`."""
-    command = add_command(
-        commands,
-        "export",
-        "write every sample, or every event, as CSV, JSON lines or Parquet",
-        "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min",
-    )
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
     add_paths(command)
     command.add_argument(
         "-o",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.listening import listen_address
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.records import Looked
 
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
 
 TEXTFILE_SECONDS = 15.0
 """Seconds between two writings of a text file: node-exporter's collector is scraped as often."""
+
+EXAMPLE = "vllm-watch exporter 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:9835"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        default="127.0.0.1:9835",
+        help="answer there (127.0.0.1:9835)",
+    )
+    where.add_argument(
+        "--textfile",
+        metavar="FILE.prom",
+        help="write a file for node-exporter's textfile collector instead",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

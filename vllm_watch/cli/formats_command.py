@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
+from vllm_watch.cli.parser import Parser, add_paths, everywhere
 from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
@@ -34,6 +35,33 @@ _SAID = {
     "blank": "blank",
     "unread": "unread",
 }
+
+EXAMPLE = "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument("--json", action="store_true", help="as JSON")
+    actions = command.add_subparsers(dest="action", metavar="check", required=False)
+    text = "say line by line what is read of logs, and what stays unread"
+    check: Parser = actions.add_parser(
+        "check",
+        help=text,
+        description=text[:1].upper() + text[1:] + ".",
+        epilog="example: vllm-watch formats check vllm_M_port8001_realtime.log --all",
+    )
+    everywhere(check, argparse.SUPPRESS)
+    add_paths(check)
+    check.add_argument(
+        "--installed-vllm",
+        nargs="?",
+        const=sys.executable,
+        metavar="PYTHON",
+        help="instead of a log: what the vLLM of this Python writes, read back",
+    )
+    check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+    check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
 
 
 def run(arguments: argparse.Namespace) -> int:

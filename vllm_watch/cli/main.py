@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from vllm_watch.cli.arguments import SCREENS, command_of, parse
+from vllm_watch.cli.arguments import SCREENS, command_of, module_of, parse
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
 from vllm_watch.core.mistakes import MistakeError
 
@@ -62,9 +61,7 @@ def _code(words: list[str], code: int) -> int:
 
 def _runner(command: str) -> Callable[[argparse.Namespace], int]:
     """Return what runs a command; a command imports only what it uses."""
-    name = "screen" if command in SCREENS else command
-    module = importlib.import_module(f"vllm_watch.cli.{name}_command")
-    run: Callable[[argparse.Namespace], int] = module.run
+    run: Callable[[argparse.Namespace], int] = module_of(command).run
     if not gc.isenabled() and command not in SCREENS:  # see __main__; screens do it themselves
         gc.freeze()
         gc.enable()

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.sources.paths import STDIN
@@ -15,6 +16,14 @@ from vllm_watch.sources.paths import STDIN
 if TYPE_CHECKING:
     from vllm_watch.ingest import Ingest
     from vllm_watch.reach.answers import Answers
+
+EXAMPLE = "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -66,15 +66,6 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """Where a command adds itself."""
 
 
-def add_command(commands: Commands, name: str, text: str, example: str) -> Parser:
-    """Add a command that begins with the options of every command."""
-    command: Parser = commands.add_parser(
-        name, help=text, description=text[:1].upper() + text[1:] + ".", epilog=f"example: {example}"
-    )
-    everywhere(command, None)
-    return command
-
-
 def everywhere(command: Parser, default: str | None) -> None:
     """Add the options of every command; below a command, absent ones must not overwrite its own."""
     command.add_argument(
@@ -156,3 +147,16 @@ def add_forms(command: Parser) -> argparse._MutuallyExclusiveGroup:
     forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
     forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")
     return forms
+
+
+def span_of(text: str) -> float:
+    """Read a length of time, in seconds; a bare number is seconds."""
+    from vllm_watch.core.moments import parse_time
+
+    time = parse_time(text if not text.replace(".", "", 1).isdigit() else text + "s")
+    if time.kind != "ago" or not 0.5 <= time.seconds <= 3600:
+        raise ValueError(text)
+    return time.seconds
+
+
+span_of.__name__ = "time of 0.5s to 1h, such as 10s,"  # argparse names it when it refuses a text

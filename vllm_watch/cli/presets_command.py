@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 from vllm_watch.beside.presets import Fitted, PresetError, fitted, preset_table
+from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE, CommandError, write
 from vllm_watch.core.patterns import lazy
 from vllm_watch.health.facts import model_billions
@@ -14,6 +15,16 @@ from vllm_watch.health.facts import model_billions
 SCHEMA = 1
 _ACTIVE = lazy(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")
 """The active part of a mixture of experts, in a model's name: `30B-A3B`."""
+
+EXAMPLE = "vllm-watch presets Qwen/Qwen3-14B --gpus 4"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument("model", nargs="?", metavar="MODEL", help="its name, or a size: 7B")
+    command.add_argument("--gpus", type=int, metavar="N", help="GPUs of the machine (4)")
+    command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:

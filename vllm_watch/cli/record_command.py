@@ -12,8 +12,29 @@ from vllm_watch.beside.gpus import GpuError, Gpus
 from vllm_watch.beside.recorder import Recorder
 from vllm_watch.beside.recordfile import RecordError, SecondRecorderError
 from vllm_watch.cli.pages import fetcher_of, page_address
+from vllm_watch.cli.parser import Parser, span_of
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.naming import name_from_path
+
+EXAMPLE = "vllm-watch record vllm_M_port8000_realtime.log --metrics http://127.0.0.1:8000/metrics"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument(
+        "log", metavar="LOG", help="the server's log; X.metrics.jsonl is written beside X.log"
+    )
+    command.add_argument(
+        "--metrics",
+        metavar="URL",
+        help="the server's metrics page (without --gpu: of the port in the log's name)",
+    )
+    command.add_argument("--gpu", action="store_true", help="the node's GPUs as well, by NVML")
+    command.add_argument("--while", dest="pid", type=int, help=argparse.SUPPRESS)
+    command.add_argument(
+        "--every", type=span_of, default=10.0, metavar="TIME", help="time between two looks (10s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,9 +6,23 @@ import argparse
 from pathlib import Path
 
 from vllm_watch.cli.common import benchmarks_of, formats, say_left_over, settings_of
+from vllm_watch.cli.parser import Parser, add_marks, add_paths, add_price
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.cli.writing import text_aside
+
+EXAMPLE = "vllm-watch report 'pbs_results/*.log' -o report.html"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument(
+        "-o", "--output", required=True, metavar="FILE.html", help="the page to write"
+    )
+    add_marks(command)
+    add_price(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from vllm_watch.beside.commandline import ServerCommand, log_name, server_comman
 from vllm_watch.beside.presets import PresetError, fitted, preset_table
 from vllm_watch.beside.process import ServerProcess, StartError, check_port, keep_group
 from vllm_watch.cli.common import formats, ingest_of, settings_of
+from vllm_watch.cli.parser import Parser, span_of
 from vllm_watch.cli.presets_command import size_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.config import Settings
@@ -30,6 +31,59 @@ _LAST_LINES = 5
 """Lines of the server's errors that are shown when its log tells no reason."""
 _LOOKS_AFTER = 2
 """Looks at the logs after the server's end: what it wrote last is read by then."""
+
+EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    command.add_argument(
+        "--log-dir", metavar="DIR", default="pbs_results", help="folder of the logs (pbs_results)"
+    )
+    command.add_argument(
+        "--name", metavar="NAME", help="name in the log's name instead of the model"
+    )
+    command.add_argument(
+        "--on-exit",
+        choices=("stop", "leave"),
+        help="what becomes of the server when the screen is left (asked where not given)",
+    )
+    command.add_argument(
+        "--preset", metavar="NAME", help="add the documented flags: auto, or one of `presets`"
+    )
+    command.add_argument(
+        "--gpus", type=int, metavar="N", help="GPUs for --preset (those there are)"
+    )
+    command.add_argument(
+        "--strict", action="store_true", help="do not start where the flags show something wrong"
+    )
+    command.add_argument(
+        "--wait", action="store_true", help="return when the server is ready, and leave it"
+    )
+    command.add_argument(
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="for --wait (900)"
+    )
+    command.add_argument(
+        "--grace", type=span_of, default=30.0, metavar="TIME", help="time to stop by itself (30s)"
+    )
+
+
+def read(words: list[str], parser: Parser) -> argparse.Namespace:
+    """Read its words: what stands behind `--` is the server's, word by word.
+
+    Raises:
+        CommandError: there is no `--`, or what stands before it cannot be read.
+    """
+    at = words.index("--") if "--" in words else None
+    if at is None and not {"-h", "--help"} & set(words):
+        given = " ".join(words[1:]) or "vllm serve MODEL"
+        raise CommandError(
+            f"-- is missing before the server's command: vllm-watch run [OPTIONS] -- {given}"
+        )
+    arguments = parser.parse_args(words[:at])
+    arguments.server = words[at + 1 :] if at is not None else []
+    return arguments
 
 
 def run(arguments: argparse.Namespace) -> int:

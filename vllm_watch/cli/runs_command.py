@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vllm_watch.cli.common import settings_of
+from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_paths, add_price
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
@@ -16,6 +17,21 @@ from vllm_watch.config import Settings
 
 _WIDTH = 160
 """Columns that the table takes where the terminal is narrower: it is for a pager then."""
+
+EXAMPLE = "vllm-watch runs vllm_runs --model 'Qwen3*' --sort generation_tps_per_gpu"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command, "an archive, or " + PATHS)
+    command.add_argument("--model", metavar="GLOB", help="only models with such a name")
+    command.add_argument("--sort", metavar="COLUMN", help="highest first (generation_tps_per_gpu)")
+    command.add_argument(
+        "--by", metavar="COLUMNS", help="one row for each combination: model,tensor_parallel_size"
+    )
+    add_price(command)
+    add_forms(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,9 +5,24 @@ from __future__ import annotations
 import argparse
 
 from vllm_watch.cli.common import formats, require_logs, settings_of
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.reports.present import look
 from vllm_watch.reports.status import FieldError, line_of
+
+EXAMPLE = "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument(
+        "--format",
+        metavar="TEXT",
+        help="fields in braces: server, state, finding, age, generation_tps … (docs/tmux.md)",
+    )
+    command.add_argument("--tmux", action="store_true", help="colours in tmux's syntax")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import settings_of
+from vllm_watch.cli.parser import Parser, add_forms, add_paths, add_price
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED
 
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Columns where there is no terminal, and at most: longer lines do not read well."""
+
+EXAMPLE = "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    add_price(command)
+    add_forms(command).add_argument(
+        "--flags", action="store_true", help="as the next start: its `vllm serve` line, with why"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

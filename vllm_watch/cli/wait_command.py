@@ -9,6 +9,7 @@ import threading
 import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import Looked
@@ -22,6 +23,22 @@ _CELLS = 20
 _LONG_SILENT = 3600.0
 """Seconds of silence of an idle server after which that is told: it may be gone."""
 _NUMBERS = lazy(r" \d+/\d+$")
+
+EXAMPLE = "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument(
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="wait no longer (900)"
+    )
+    command.add_argument(
+        "--no-new-run",
+        action="store_true",
+        help="exit 1 if one is over already, instead of waiting for its next run",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

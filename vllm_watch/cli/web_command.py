@@ -9,8 +9,23 @@ import sys
 
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.listening import listen_address
+from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.sources.paths import STDIN
+
+EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        default="127.0.0.1:8090",
+        help="answer there (127.0.0.1:8090)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`vllm-watch watch | replay | demo`: the screen."""
+"""What `watch`, `replay` and `demo` share: the screen and its options."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from vllm_watch.cli.common import (
     time_of,
     zone_of,
 )
+from vllm_watch.cli.parser import Parser, add_price
 from vllm_watch.cli.saying import DONE, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText
@@ -41,6 +42,39 @@ POLL_SECONDS = 10.0
 """Seconds between two looks at a metrics page: vLLM's own pace of stats lines."""
 BROWSER_DRIVER = "TEXTUAL_DRIVER"
 """What textual-serve sets for the program behind a page: a driver that needs no terminal."""
+
+
+def screen_options(command: Parser) -> None:
+    """Add the options of every screen."""
+    add_price(command)
+    for name, words in (("requests", "answered"), ("tokens", "generated")):
+        command.add_argument(
+            f"--target-{name}",
+            type=_positive,
+            metavar="N",
+            help=f"say when a job of so many {name} {words} will be done",
+        )
+
+
+def _positive(text: str) -> int:
+    """Read a whole number of at least 1; `_` and `,` may part thousands."""
+    number = int(text.replace(",", "_")) if text.isascii() else 0
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+_positive.__name__ = "whole number of at least 1"  # argparse names it when it refuses a text
+
+
+def replay_options(command: Parser) -> None:
+    """Add the options of a film."""
+    command.add_argument("--speed", type=float, metavar="N", help="seconds of log per second (20)")
+    command.add_argument(
+        "--start", metavar="TIME", help="begin there: 09:05, 2026-11-23 09:05, +10m, 10m"
+    )
+    command.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
+    screen_options(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

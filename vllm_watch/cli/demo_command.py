@@ -1,0 +1,16 @@
+"""`vllm-watch demo`: the packaged captures as a film."""
+
+from __future__ import annotations
+
+from vllm_watch.cli.parser import Parser
+from vllm_watch.cli.screen import replay_options, run
+
+__all__ = ["EXAMPLE", "declare", "run"]
+
+EXAMPLE = "vllm-watch demo"
+"""How it is called, for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    replay_options(command)
