@@ -106,6 +106,14 @@ def test_it_tells_flags_room_and_start_up_as_the_log_does(killed: Monitor) -> No
     assert "Before this run" not in text
 
 
+def test_where_nothing_needs_to_change_nothing_is_copied() -> None:
+    about = about_of(monitor_of("cpu_two_engines"), "09:24:25")
+    assert not about.start.changes
+    assert about.start.given is not None
+    assert copied(about) == ""
+    assert "Recommended start" not in plain(about)
+
+
 def test_findings_are_told_anew_only_after_a_while(killed: Monitor) -> None:
     (source,) = killed.store.servers
     first = about_of(killed, "08:51:35")

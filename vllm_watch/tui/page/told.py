@@ -94,7 +94,9 @@ def start_part(about: About) -> Part | None:
 def copied(about: About) -> str:
     """Return what the copy key copies: the command, else the flags alone, else nothing."""
     start = about.start
-    if start.given is not None and start.changes:
+    if not start.changes:
+        return ""
+    if start.given is not None:
         return start_line(start.given, start.flags)
     return " ".join(flag_text(name, value) for name, value in start.flags.items())
 
