@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.patterns import lazy
+from vllm_watch.core.records import Sample
 from vllm_watch.parsing.dull import STAMP_LENGTH, Place
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
@@ -97,6 +98,14 @@ class Shape:
             read = SCALED[exponent].__getitem__ if exponent else float
             columns[name] = array("d", map(read, column))
         return columns
+
+    def sample(self, time: float, row: Sequence[bytes]) -> Sample:
+        """Return one stats line by itself."""
+        values = {
+            name: SCALED[exponent][text] if exponent else float(text)
+            for (name, exponent), text in zip(self.metrics, row[self.first :], strict=True)
+        }
+        return Sample(time, self.engine_of(row), values, writer=self.writer)
 
 
 def shape_of(

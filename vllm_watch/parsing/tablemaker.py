@@ -15,6 +15,8 @@ from vllm_watch.parsing.shapes import Shape
 from vllm_watch.parsing.sieve import Gaps
 
 Row = tuple[bytes, ...]
+FEW = 2
+"""Stats lines up to which each by itself costs less than a table."""
 
 
 class TableMaker:
@@ -78,7 +80,10 @@ class TableMaker:
         if self._counted:
             items.append(_joined(self._counted))
             self._counted = []
-        if self._times:
+        if len(self._times) <= FEW and not self._added:
+            pairs = zip(self._times, self._lines, strict=True)
+            items += [shape.sample(time, row) for time, (shape, row) in pairs]
+        elif self._times:
             items.append(self._sample_table())
         self._times, self._lines, self._added = [], [], []
         return items
