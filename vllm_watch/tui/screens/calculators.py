@@ -182,7 +182,7 @@ class CalculatorScreen(Above[None]):
                     yield CalculatorBlock(calculator)
             yield Static(id="calculators-keys", markup=False)
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         """Fill the inputs."""
         self.action_refill()
         keys = Text(no_wrap=True, overflow="ellipsis")

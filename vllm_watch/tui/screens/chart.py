@@ -60,7 +60,7 @@ class ChartScreen(Above[None]):
             yield BigChart(self._chart, id="big-chart")
             yield DrawnLines(id="chart-keys")
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         """Begin to show and to follow."""
         self.query_one(BigChart).first = True
         self.set_interval(FOLLOWS_SECONDS, self.follow)

@@ -86,7 +86,7 @@ class CompareScreen(Above[None]):
             yield ScrolledLines(id="compare-body")
             yield DrawnLines(id="compare-keys")
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         """Show the curves, and begin to work out the gains."""
         self.query_one(ScrolledLines).focus()
         self.call_after_refresh(self._show)

@@ -93,7 +93,7 @@ class EvidenceScreen(Above[None]):
                 yield Static("looking for its lines …", id="evidence-lines", markup=False)
             yield Static(id="evidence-keys", markup=False)
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         """Begin to look for the log lines."""
         palette = palette_of(self.app)
         keys = Text(no_wrap=True, overflow="ellipsis")

@@ -155,7 +155,7 @@ class LogScreen(Above[float | None]):
             yield Input(placeholder="search; enter finds, esc leaves", id="log-search")
             yield Static(id="log-keys", markup=False)
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         """Begin to read."""
         self.query_one(Input).display = False
         palette = palette_of(self.app)

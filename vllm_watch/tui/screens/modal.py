@@ -19,6 +19,14 @@ class Above(ModalScreen[ScreenResultType]):
         """Close this screen with a result; do nothing where it is not the one shown."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
+    def on_mount(self) -> None:
+        """Begin, unless it was closed before it was laid out."""
+        if self.children:
+            self.opened()
+
+    def opened(self) -> None:
+        """Do what there is to do once it is laid out."""
+
     def laid_out(self, *kinds: type[Widget]) -> bool:
         """Tell whether it is shown with widgets of these kinds: not before, not while it closes."""
         return self.is_active and all(self.query(kind) for kind in kinds)

@@ -80,7 +80,7 @@ class ServerScreen(Above[None]):
             yield ScrolledLines(id="server-body")
             yield DrawnLines(id="server-keys")
 
-    def on_mount(self) -> None:
+    def opened(self) -> None:
         """Begin to show and to follow."""
         self.query_one(ScrolledLines).focus()
         self.set_interval(FOLLOWS_SECONDS, self.follow)
