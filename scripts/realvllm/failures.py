@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.realvllm.server import Server
-from scripts.realvllm.stage import Scene, Setup, Stage
+from scripts.realvllm.stage import Scene, Setup, Stage, unstarted
 from scripts.realvllm.watching import ask, check
 
 
@@ -105,11 +105,6 @@ def fails(stage: Stage, server: Server, words: str, flag: str) -> None:
 
 def _logs(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("*.log")]
-
-
-def unstarted(stage: Stage, server: Server) -> None:
-    """Make the folder; the scenario starts the server itself."""
-    server.folder.mkdir(parents=True, exist_ok=True)
 
 
 SETUPS = (

@@ -8,7 +8,7 @@ from statistics import mean
 
 from scripts.realvllm.load import Load
 from scripts.realvllm.server import processor_seconds
-from scripts.realvllm.stage import Setup, Stage, started
+from scripts.realvllm.stage import Setup, Stage, started, unstarted
 
 STEPS, BATCH = 20_000, 32
 PLUG_IN = f"""
@@ -89,5 +89,10 @@ def plug_in(stage: Stage) -> None:
 
 SETUPS = (
     Setup("overhead", {"overhead-recording": recording}, ("--enforce-eager",), begin=started),
-    Setup("overhead of the plug-in", {"overhead-plug-in": plug_in}, ("--enforce-eager",)),
+    Setup(
+        "overhead of the plug-in",
+        {"overhead-plug-in": plug_in},
+        ("--enforce-eager",),
+        begin=unstarted,
+    ),
 )

@@ -94,6 +94,11 @@ def recorded(stage: Stage, server: Server) -> None:
     time.sleep(FIRST)
 
 
+def unstarted(stage: Stage, server: Server) -> None:
+    """Make the folder; the scenario starts the server itself."""
+    server.folder.mkdir(parents=True, exist_ok=True)
+
+
 def play(setup: Setup, chosen: Sequence[str], stage: Stage) -> None:
     """Start a server and run the chosen scenarios on it; the start counts for the first one."""
     sheet, began = stage.sheet, False
