@@ -1,4 +1,4 @@
-"""Make the pages of docs/reference that the program itself knows: commands, settings, findings.
+"""Make the pages of docs/reference that the program itself knows, and the metrics of docs/schemas.
 
 `python -m scripts.reference` writes them. tests/test_references.py fails where a page is old.
 """
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from scripts import schemas
 from vllm_watch.cli.arguments import build_parser
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
 from vllm_watch.health.rules import Rule, StateRule, Test, builtin_rules
@@ -178,10 +179,12 @@ def page(name: str) -> str:
 
 
 def main() -> int:
-    """Write the pages."""
-    for name in PAGES:
-        (FOLDER / name).write_text(page(name), encoding="utf-8")
-        print(FOLDER / name, file=sys.stderr)
+    """Write the pages, and the metrics of the schemas."""
+    made = {FOLDER / name: page(name) for name in PAGES}
+    made |= {schemas.FOLDER / name: schemas.schema(name) for name in schemas.NAMES}
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8")
+        print(path, file=sys.stderr)
     return 0
 
 

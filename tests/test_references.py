@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import reference
+from scripts import reference, schemas
+from vllm_watch.core.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
@@ -34,6 +35,7 @@ SECTION = re.compile(r"(?<![\w.])§\s?\d")
 """A section sign with a number: of some document that a reader here does not have."""
 OF_SOMEONE_ELSE = ("RFC", "POSIX")
 PATH = re.compile(r"(?<![\w/-])((?:docs|fixtures|tests|scripts|examples)/[\w./-]*\w)")
+CODE = re.compile(r"`(vllm_watch/[\w./]*\w)`")
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 
 
@@ -62,6 +64,17 @@ def test_every_path_that_a_text_names_is_there() -> None:
     assert missing == []
 
 
+def test_every_module_that_a_document_names_is_there() -> None:
+    missing = [
+        f"{shown(path)}: {name}"
+        for path in FILES
+        if path.suffix == ".md" and path.name != "CHANGELOG.md"
+        for name in CODE.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    ]
+    assert missing == []
+
+
 def test_every_link_of_a_document_resolves() -> None:
     missing = [
         f"{shown(path)}: {target}"
@@ -77,3 +90,10 @@ def test_every_link_of_a_document_resolves() -> None:
 def test_a_page_that_the_program_makes_is_up_to_date(name: str) -> None:
     made = (reference.FOLDER / name).read_text(encoding="utf-8")
     assert made == reference.page(name), "run `python -m scripts.reference`"
+
+
+@pytest.mark.parametrize("name", schemas.NAMES)
+def test_a_schema_has_the_metrics_of_the_catalogue(name: str) -> None:
+    told = (schemas.FOLDER / name).read_text(encoding="utf-8")
+    assert told == schemas.schema(name), "run `make reference`"
+    assert all(f'"{metric.name}": {{' in told for metric in METRICS)

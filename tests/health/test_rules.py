@@ -59,7 +59,7 @@ def test_every_finding_says_what_to_do_and_who_says_so() -> None:
 
 
 def test_severities_are_those_of_the_guides() -> None:
-    assert {rule.id: rule.severity for rule in builtin_rules().rules} == {
+    severities = {  # new rules may be added, these may not go or change
         "kv-cache-critical": "critical",
         "kv-cache-high": "warning",
         "kv-cache-low": "note",
@@ -107,6 +107,8 @@ def test_severities_are_those_of_the_guides() -> None:
         "slow-step": "warning",
         "budget-binds": "note",
     }
+    found = {rule.id: rule.severity for rule in builtin_rules().rules}
+    assert {name: found.get(name) for name in severities} == severities
     assert {state: rule.severity for state, rule in builtin_rules().states.items()} == {
         "dead": "critical",
         "stalled": "critical",
