@@ -7,13 +7,12 @@ from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.kinds import Kind
 from vllm_watch.config.loading import ConfigError, load_settings
 from vllm_watch.config.registry import Setting, known_settings
+from vllm_watch.config.screensection import ReplaySettings, ScreenSettings
 from vllm_watch.config.sections import (
     AdviceSettings,
     CostSettings,
     HealthSettings,
-    ReplaySettings,
     RequestTimesSettings,
-    ScreenSettings,
     ServerSettings,
     TimeSettings,
     TrendSettings,

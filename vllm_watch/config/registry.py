@@ -6,7 +6,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vllm_watch.config import commandsections, keysection, sections, slosection
+from vllm_watch.config import commandsections, keysection, screensection, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
 from vllm_watch.core.dataclass import dataclass, told_fields
 
@@ -20,8 +20,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "time": sections.TimeSettings,
         "watch": sections.WatchSettings,
-        "screen": sections.ScreenSettings,
-        "replay": sections.ReplaySettings,
+        "screen": screensection.ScreenSettings,
+        "replay": screensection.ReplaySettings,
         "health": sections.HealthSettings,
         "advice": sections.AdviceSettings,
         "trend": sections.TrendSettings,
@@ -96,7 +96,7 @@ def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     ]
 
 
-_MODULES = (sections, commandsections, slosection, keysection)
+_MODULES = (sections, commandsections, slosection, keysection, screensection)
 
 
 @cache

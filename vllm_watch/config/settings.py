@@ -10,14 +10,13 @@ from vllm_watch.config.commandsections import CheckSettings, CompareSettings
 from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.overrides import Override
 from vllm_watch.config.registry import known_settings
+from vllm_watch.config.screensection import ReplaySettings, ScreenSettings
 from vllm_watch.config.sections import (
     AdviceSettings,
     AlertSettings,
     CostSettings,
     HealthSettings,
-    ReplaySettings,
     RequestTimesSettings,
-    ScreenSettings,
     ServerSettings,
     TimeSettings,
     TrendSettings,

@@ -313,3 +313,8 @@ def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
                 f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?"
             )
     return tuple(notes)
+
+
+def whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:
+    """Return the time left as it is shown: a change of it is worth a drawing."""
+    return {key: None if left is None else int(left // 60) for key, left in silences.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import tzinfo
 
 from textual import on
@@ -12,7 +12,7 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.theme import Theme
 from textual.widgets import Input
 
-from vllm_watch.actions.silences import Key, Silences
+from vllm_watch.actions.silences import Silences
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import Excerpt
@@ -27,7 +27,7 @@ from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.viewmaker import ViewMaker
+from vllm_watch.tui.viewmaker import ViewMaker, whole_minutes
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.eventlist import EventList
@@ -179,7 +179,7 @@ class Dashboard(TimeKeys, Openers):
             self._page,
             self._full,
             self._alerting.troubles,
-            _whole_minutes(self._silences.left()),
+            whole_minutes(self._silences.left()),
         )
         if timeline.mode == "live":
             state = (*state[:3], timeline.fitted_span(), *state[4:])
@@ -395,8 +395,3 @@ class Dashboard(TimeKeys, Openers):
         else:
             self.query_one("#filter", Input).value = ""
             self._leave("#filter")
-
-
-def _whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:
-    """Return the time left as it is shown: a change of it is worth a drawing."""
-    return {key: None if left is None else int(left // 60) for key, left in silences.items()}
