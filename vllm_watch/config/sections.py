@@ -259,12 +259,6 @@ class AdviceSettings:
     tensor_parallel_1_below: float = positive(7.0)
     """Parameters in billions below which no tensor parallelism is advised (performance guide,
     presets guide)."""
-    tensor_parallel_2_below: float = positive(20.0)
-    """Parameters in billions below which tensor parallelism of 2 is advised (performance guide,
-    presets guide)."""
-    tensor_parallel_4_below: float = positive(70.0)
-    """Parameters in billions below which it is 4, and from which on 8 (performance guide, presets
-    guide)."""
 
     job_overhead: float = ratio(0.20)
     """Share (0 to 1) added to the time of a job for prefill and queueing (long-context guide)."""
@@ -370,8 +364,6 @@ NOT_ABOVE = (
     ("advice.gpu_memory_low", "advice.gpu_memory_high"),
     ("advice.batched_tokens_low", "advice.batched_tokens_advised"),
     ("advice.batched_tokens_advised", "advice.batched_tokens_long"),
-    ("advice.tensor_parallel_1_below", "advice.tensor_parallel_2_below"),
-    ("advice.tensor_parallel_2_below", "advice.tensor_parallel_4_below"),
     ("trend.fall_to_4k", "trend.fall_to_10k"),
     ("trend.fall_to_10k", "trend.fall_to_20k"),
     ("trend.fall_to_20k", "trend.fall_to_30k"),
