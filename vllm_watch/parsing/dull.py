@@ -22,6 +22,8 @@ MOST = 4_096
 """Shapes that are remembered."""
 ZEROS = bytes.maketrans(b"123456789", b"000000000")
 """Makes all digits of a line zero."""
+SHORT_LINE = 24
+"""Mean bytes of a line below which a block has short lines."""
 
 
 class Place(NamedTuple):
@@ -75,3 +77,11 @@ class DullLines:
         stamp = block.rfind(envelope.stamp, start, body[0])
         if stamp >= 0:
             self.stamps[block[start:end].translate(ZEROS)] = stamp - start
+
+
+def has_short_lines(block: bytes) -> bool:
+    """Tell whether lines are so short in the mean that hardly any can be vLLM's.
+
+    Such a block is searched as a small one: taking its lines apart by columns would cost more.
+    """
+    return block.count(b"\n") * SHORT_LINE > len(block)

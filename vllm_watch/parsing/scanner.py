@@ -16,7 +16,7 @@ from vllm_watch.core.records import Event, Item, Record, Sample, records_of
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.completing import add_record
-from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place
+from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place, has_short_lines
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
@@ -133,7 +133,8 @@ class Scanner:
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
-        if len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules):
+        pays = len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
+        if pays and not has_short_lines(block):
             scan.lines = whole is not block  # the rest of a line that is not looked at
             text = self._large_blocks().read(scan, block, sifted if block is whole else None)
         else:
