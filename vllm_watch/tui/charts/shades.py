@@ -10,7 +10,7 @@ ASCII = "ascii"
 """What palettes name as `glyphs` where nothing else is shown."""
 STEPS = 40
 """Shades between a colour and its ground: more cannot be told apart."""
-BASE, CREST = 0.26, 0.56
+BASE, CREST = 0.24, 0.80
 """How much of its colour a fill keeps at its base, and just below the highest edge of all."""
 
 
