@@ -155,11 +155,7 @@ def experiment(
     Every log is rotated after each `every` lines, in the `manners` by turns. Waits on what was
     handed on, at most `patience` seconds each time.
     """
-    logs = folder / "logs"
-    logs.mkdir()
-    names = [f"w{n}.log" for n in range(files)]
-    for number, name in enumerate(names):
-        (logs / name).write_bytes(line_of(number, 0))
+    logs, names = _begun(folder, files)
     first = Reader(logs, folder / "one.jsonl")
     writers: list[subprocess.Popen[str]] = []
     try:
@@ -175,18 +171,7 @@ def experiment(
         second = Reader(logs, folder / "two.jsonl", "--rotated")
         counts = {n: int(w.communicate()[0]) for n, w in zip(names, writers, strict=True)}
         ended = time.monotonic()
-        try:
-            last = {name: count - 1 for name, count in counts.items()}
-            second.wait(lambda reader: reader.reached(last), patience)
-            behind = time.monotonic() - ended
-            # One look more: what is handed on twice would be by then.
-            for number, name in enumerate(names):
-                with (logs / name).open("ab") as file:
-                    file.write(line_of(number, counts[name]))
-                counts[name] += 1
-            second.wait(lambda reader: reader.reached({n: c - 1 for n, c in counts.items()}), 30)
-        finally:
-            second.kill()
+        behind = _read_to_the_end(second, logs, counts, patience) - ended
     finally:
         first.process.kill()
         for writer in writers:
@@ -197,6 +182,35 @@ def experiment(
     said = (first.said.read_text() + second.said.read_text()).splitlines()
     outcome.wrong += [f"it said: {text}" for text in said]
     return outcome
+
+
+def _begun(folder: Path, files: int) -> tuple[Path, list[str]]:
+    """Make the logs, a line in each; return their folder and their names."""
+    logs = folder / "logs"
+    logs.mkdir()
+    names = [f"w{n}.log" for n in range(files)]
+    for number, name in enumerate(names):
+        (logs / name).write_bytes(line_of(number, 0))
+    return logs, names
+
+
+def _read_to_the_end(reader: Reader, logs: Path, counts: dict[str, int], patience: float) -> float:
+    """Let a reader come to the end of all logs; return when it was there.
+
+    A line is added to each log then, and counted: what is handed on twice would be by then.
+    """
+    try:
+        last = {name: count - 1 for name, count in counts.items()}
+        reader.wait(lambda one: one.reached(last), patience)
+        there = time.monotonic()
+        for number, name in enumerate(counts):
+            with (logs / name).open("ab") as file:
+                file.write(line_of(number, counts[name]))
+            counts[name] += 1
+        reader.wait(lambda one: one.reached({n: c - 1 for n, c in counts.items()}), 30)
+    finally:
+        reader.kill()
+    return there
 
 
 def _writer(

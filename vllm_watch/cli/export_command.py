@@ -19,7 +19,6 @@ from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.meantimes import TimesGate
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
 from vllm_watch.ingest import Ingest
@@ -168,7 +167,7 @@ def _times(batches: Iterable[Batch], wanted: _Wanted) -> Iterator[Row]:
     """Return mean times over the steps that are asked for, or over those of the settings."""
     limits = wanted.settings.times
     step = limits.window_minutes * 60.0 if wanted.step is None else wanted.step
-    return time_rows(batches, TimesGate(limits.least_answered, limits.least_lines), step)
+    return time_rows(batches, limits.gate(), step)
 
 
 @dataclass(slots=True)

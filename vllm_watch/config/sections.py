@@ -6,7 +6,7 @@ are quoted with the guide they come from, as the health rules quote them on the 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from vllm_watch.config.kinds import (
     arguments,
@@ -21,6 +21,9 @@ from vllm_watch.config.kinds import (
     ratio,
 )
 from vllm_watch.core.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from vllm_watch.core.meantimes import TimesGate
 
 Notify = Literal["off", "osc9", "osc777", "both"]
 Severity = Literal["note", "warning", "critical"]
@@ -330,6 +333,12 @@ class RequestTimesSettings:
     """Stats lines of all engines together below which the times are unknown."""
     window_minutes: float = positive(5.0)
     """Minutes of log behind the times on the screen, in `status` and in `export --times`."""
+
+    def gate(self) -> TimesGate:
+        """Return how much a stretch of log must hold for its times to be known."""
+        from vllm_watch.core.meantimes import TimesGate  # most commands tell no times
+
+        return TimesGate(self.least_answered, self.least_lines)
 
 
 @dataclass(frozen=True, slots=True)

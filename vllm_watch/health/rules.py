@@ -246,13 +246,7 @@ def _table(path: str) -> dict[str, Any]:
 
 def _rule(path: str, entry: dict[str, Any]) -> Rule:
     where = f"{path}: rule {entry.get('id', '?')!r}"
-    unknown = sorted(entry.keys() - _RULE_KEYS)
-    if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[0], _RULE_KEYS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")
+    _check_keys(where, entry)
     try:
         if entry["metric"] not in METRIC_BY_NAME:
             raise RuleError(f"{where}: metric {entry['metric']!r} is none of the catalogue")
@@ -291,6 +285,17 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
         raise RuleError(f"{where}: key {error} is missing") from error
     except (TypeError, AttributeError) as error:
         raise RuleError(f"{where}: has a value of the wrong kind: {error}") from error
+
+
+def _check_keys(where: str, entry: dict[str, Any]) -> None:
+    """Refuse keys that no rule has, with the one that may be meant."""
+    unknown = sorted(entry.keys() - _RULE_KEYS)
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(unknown[0], _RULE_KEYS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")
 
 
 def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | float]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.naming import source_of
 from vllm_watch.core.records import (
     Amendment,
     Batch,
+    Item,
     Sample,
     SampleTable,
     Stage,
@@ -47,6 +48,34 @@ NEWEST = 1024 * 1024
 """Bytes at a large log's end that are its newest part: some 15 minutes of a busy server."""
 
 
+Source: TypeAlias = "StandardInput | CommandOutput | SavedArchive | Follower"
+"""What gives the bytes of a path."""
+
+
+def _opened(
+    path: str, options: ReadOptions, following: FollowOptions | None, *, companion: bool, start: int
+) -> Source:
+    """Return what gives the bytes of a path, of a file from `start` on."""
+    if path == STDIN:
+        from vllm_watch.sources.standard_input import StandardInput
+
+        return StandardInput(wait=not options.live, stopped=options.stopped)
+    if path in options.commands:
+        from vllm_watch.sources.commands import CommandOutput  # brings subprocess: 6 ms
+
+        return CommandOutput(
+            path,
+            options.commands[path],
+            wait=not options.live,
+            stopped=options.stopped,
+            clock=options.clock,
+            now=options.now,
+        )
+    if is_compressed(path):
+        return SavedArchive(path, options.now)
+    return Follower(path, following, companion=companion, start=start)
+
+
 class FileReader:
     """One file followed and read into batches."""
 
@@ -78,26 +107,7 @@ class FileReader:
         start = max(0, self.size - NEWEST) if stage == "newest" else 0
         run, begin = options.begins.get(path, (0, 0))
         start = max(start, begin - 1)  # the line end before it
-        self._follower: StandardInput | CommandOutput | SavedArchive | Follower
-        if path == STDIN:
-            from vllm_watch.sources.standard_input import StandardInput
-
-            self._follower = StandardInput(wait=not options.live, stopped=options.stopped)
-        elif path in options.commands:
-            from vllm_watch.sources.commands import CommandOutput  # brings subprocess: 6 ms
-
-            self._follower = CommandOutput(
-                path,
-                options.commands[path],
-                wait=not options.live,
-                stopped=options.stopped,
-                clock=options.clock,
-                now=options.now,
-            )
-        elif is_compressed(path):
-            self._follower = SavedArchive(path, options.now)
-        else:
-            self._follower = Follower(path, following, companion=twin, start=start)
+        self._follower = _opened(path, options, following, companion=twin, start=start)
         self._streams: Streams = Streams(formats.unwrapper, beside._streams if beside else None)
         self._parts = {MAIN: self._new_part(run)}
         """The servers that write into this file, by the names before their lines."""
@@ -242,11 +252,7 @@ class FileReader:
         shift = part.rezone(scan.newest_stamp, arrived)
         before = part.run
         items = part.numbered(scan, shift)
-        began: tuple[tuple[int, int], ...] = ()
-        if self._options.places and part.run > before and not self._streams.named:
-            from vllm_watch.ingest.places import begins_of
-
-            began = begins_of(chunk, items, before, self._formats)
+        new_run = self._options.places and part.run > before and not self._streams.named
         newest, zone = scan.newest_stamp, part.zone
         return Batch(
             source_of(self.source, name),
@@ -267,8 +273,16 @@ class FileReader:
             past=(min(chunk.offset + len(chunk.data), self.size), self.size)
             if self.stage == "past"
             else None,
-            began=began,
+            began=self._begins(chunk, items, before) if new_run else (),
         )
+
+    def _begins(
+        self, chunk: Chunk, items: Sequence[Item], before: int
+    ) -> tuple[tuple[int, int], ...]:
+        """Return where the runs begin that a chunk began; `before` it was in this one."""
+        from vllm_watch.ingest.places import begins_of
+
+        return begins_of(chunk, items, before, self._formats)
 
     def _continues(self, chunk: Chunk) -> bool:
         """Tell whether a chunk begins within the line that the chunk before it left open."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from vllm_watch.config import Settings
 from vllm_watch.core.store import SKEW_TOLERATED, Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.timestamps import has_stamp
@@ -43,6 +44,26 @@ def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
         return False
     quiet_since = newest if arrived is None else max(newest, arrived)
     return wall - server.skew - quiet_since > after
+
+
+class SavedLogs:
+    """Which of the logs that are followed were saved ones: decided once, when each is found."""
+
+    def __init__(self, settings: Settings, formats: Formats) -> None:
+        """Begin without logs."""
+        self._after = settings.watch.saved_after_seconds
+        self._formats = formats
+        self._saved: dict[str, bool] = {}
+
+    def look(self, server: Server, files: Sequence[str], wall: float) -> None:
+        """Decide about a server whose log was read to its end; `files` as for `settle`."""
+        if server.source not in self._saved:
+            settle(server, files, self._formats, wall)
+            self._saved[server.source] = nothing_more_expected(server, wall, self._after)
+
+    def saved(self, server: Server) -> bool:
+        """Tell whether nothing more is expected of a server's log; what arrives shows else."""
+        return self._saved.get(server.source, False) and server.last_arrival is None
 
 
 def _skew(log: str, newest: float, formats: Formats) -> float:

@@ -10,7 +10,7 @@ from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import nothing_more_expected, settle
+from vllm_watch.reports.arrivals import SavedLogs
 from vllm_watch.reports.present import Now
 from vllm_watch.reports.reading import Reading
 from vllm_watch.sources.paths import Found, LogSet
@@ -22,10 +22,8 @@ class FollowedServers:
     def __init__(self, settings: Settings, formats: Formats) -> None:
         """Begin without servers."""
         self._settings = settings
-        self._formats = formats
         self._monitor = Monitor(settings, bounded=True)
-        self._saved: dict[str, bool] = {}
-        """By source, whether its log was a saved one when it was opened."""
+        self._saved = SavedLogs(settings, formats)
         self.missing: tuple[str, ...] = ()
         """Paths that match nothing yet."""
         self.caught_up = False
@@ -41,12 +39,10 @@ class FollowedServers:
         self._monitor.look(item)
         self.missing = item.missing
         self.caught_up = self.caught_up or item.caught_up
-        after = self._settings.watch.saved_after_seconds
         for entry in logs:
             server = self._monitor.store.servers.get(entry.source)
-            if server is not None and entry.source not in self._saved:
-                settle(server, (entry.source, *entry.twins), self._formats, wall)
-                self._saved[entry.source] = nothing_more_expected(server, wall, after)
+            if server is not None:
+                self._saved.look(server, (entry.source, *entry.twins), wall)
         return None
 
     @property
@@ -64,8 +60,7 @@ class FollowedServers:
 
     def _now(self, server: Server, wall: float) -> Now:
         now = wall - server.skew
-        saved = self._saved.get(server.source, False) and server.last_arrival is None
-        health = self._monitor.health(server, now, live=True, saved=saved)
+        health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
         run = server.run_at(now)
         newest = newest_sample(run, now)
         limit = self._settings.max_num_seqs_of(server.name) or run.config.get("max_num_seqs")

@@ -189,13 +189,12 @@ def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
 
 def _times(now: Now, settings: Settings) -> dict[str, float]:
     """Return the mean times of a server's last minutes, nothing where they are unknown."""
-    from vllm_watch.core.meantimes import TimesGate, evidence_of, times_between
+    from vllm_watch.core.meantimes import evidence_of, times_between
 
     limits = settings.times
-    gate = TimesGate(limits.least_answered, limits.least_lines)
     run = now.server.run_at(now.time)
     start = now.time - limits.window_minutes * 60
-    times, _ = times_between(run, evidence_of(run, start), start, now.time, gate)
+    times, _ = times_between(run, evidence_of(run, start), start, now.time, limits.gate())
     if times is None:
         return {}
     told = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)

@@ -8,8 +8,9 @@ from datetime import datetime, tzinfo
 
 import numpy as np
 
+from vllm_watch.config import CostSettings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.meantimes import MeanTimes, TimesGate, run_times
+from vllm_watch.core.meantimes import MeanTimes, run_times
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import ServerName, name_from_fields
 from vllm_watch.core.refusals import Refusal, refusals_of
@@ -130,15 +131,11 @@ def run_summary(
     reading: Reading, server: Server, run: Run, earlier: tuple[RunSummary, ...] = ()
 ) -> RunSummary:
     """Return one run of a server at its own end."""
-    newest = run is server.run
     tokens = run_tokens(run)
     engines = _engine_summaries(run, tokens, server.tz)
     known = name_from_fields(server.known, run.config)
-    settings = reading.monitor.settings
-    gate = TimesGate(settings.times.least_answered, settings.times.least_lines)
-    recorded = recorded_summary(server, run)
-    times, times_unknown = run_times(run, gate)
-    config = configuration_of(run)
+    settings, recorded = reading.monitor.settings, recorded_summary(server, run)
+    times, times_unknown = run_times(run, settings.times.gate())
     return RunSummary(
         server.name,
         server.source,
@@ -154,7 +151,7 @@ def run_summary(
         _moment(run.newest_stamp, server.tz),
         ready_after(run),
         tuple(phases_of(run)),
-        config,
+        configuration_of(run),
         capacity_of(run),
         engines,
         _together(run, tokens, engines, server.tz),
@@ -165,14 +162,14 @@ def run_summary(
         run.config.get("served_model_name") or run.config.get("model"),
         _errors(run),
         reading.findings(server, run),
-        server.stats_like if newest else None,
-        tuple(_warnings(server, run)) if newest else (),
+        server.stats_like if run is server.run else None,
+        tuple(_warnings(server, run)) if run is server.run else (),
         recorded_times(recorded) or times,
         times_unknown,
-        cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), settings.cost),
+        _cost(run, tokens, settings.cost),
         recorded,
         iterations_of(run),
-        benchmarks_of(reading.monitor.store.benchmarks, run, known.model, server.tz, gate),
+        _benchmarks(reading, server, run, known.model),
         earlier,
     )
 
@@ -184,6 +181,18 @@ def _engine_summaries(
         _engine_summary(engine_label(engine), engine_frame(run.series[engine]), tokens[engine], tz)
         for engine in run.engines
     )
+
+
+def _benchmarks(
+    reading: Reading, server: Server, run: Run, model: str | None
+) -> tuple[BenchmarkSpan, ...]:
+    marks, gate = reading.monitor.store.benchmarks, reading.monitor.settings.times.gate()
+    return benchmarks_of(marks, run, model, server.tz, gate)
+
+
+def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost | None:
+    config = configuration_of(run)
+    return cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), prices)
 
 
 def _lasted(run: Run) -> float | None:

@@ -14,7 +14,7 @@ from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.reports.arrivals import nothing_more_expected, settle
+from vllm_watch.reports.arrivals import SavedLogs
 from vllm_watch.sources.paths import STDIN, LogSet
 
 Outcome = Literal["ready", "died"]
@@ -75,8 +75,7 @@ class Waiting:
     missing: tuple[str, ...] = ()
     """Paths that match nothing yet."""
     _monitor: Monitor = field(init=False)
-    _saved: dict[str, bool] = field(default_factory=dict)
-    """By source, whether its log was a saved one when it was opened."""
+    _saved: SavedLogs = field(init=False)
     _before: dict[str, int] = field(default_factory=dict)
     """By source, the run that was over before waiting began."""
     _began: bool = False
@@ -84,6 +83,7 @@ class Waiting:
     def __post_init__(self) -> None:
         """Begin without servers."""
         self._monitor = Monitor(self.settings, bounded=True)
+        self._saved = SavedLogs(self.settings, self.formats)
 
     def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
         """Take in an item that was read at `wall`; return the outcome once there is one.
@@ -116,14 +116,9 @@ class Waiting:
 
     def _standings(self, files: dict[str, tuple[str, ...]], wall: float) -> Iterator[Standing]:
         for server in self._monitor.store.servers.values():
-            source = server.source
-            if source not in self._saved:
-                settle(server, files.get(source, (source,)), self.formats, wall)
-                after = self.settings.watch.saved_after_seconds
-                self._saved[source] = nothing_more_expected(server, wall, after)
-            saved = self._saved[source] and server.last_arrival is None
+            self._saved.look(server, files.get(server.source, (server.source,)), wall)
             now = wall - server.skew
-            health = self._monitor.health(server, now, live=True, saved=saved)
+            health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
             yield self._standing(server, health, now)
 
     def _standing(self, server: Server, health: Health, now: float) -> Standing:

@@ -10,7 +10,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from watchfiles import Change
 
 STEP_MS = 20
 """Milliseconds of quiet after which collected events are handed on."""
@@ -120,22 +123,10 @@ def _watched(
     identities = _identities(watched)
     pace.by_event, pace.watched = False, frozenset()
     yield None
-    from watchfiles import watch  # 57 ms, behind the first look
-
     pace.watched = frozenset(map(os.path.abspath, watched))
     told = False
     try:
-        for changes in watch(
-            *watched,
-            watch_filter=None,
-            recursive=False,
-            stop_event=stop,
-            step=STEP_MS,
-            debounce=DEBOUNCE_MS,
-            rust_timeout=max(50, int(pace.slow * 1000 / FASTER)),
-            yield_on_timeout=True,
-            raise_interrupt=True,
-        ):
+        for changes in _changes(watched, stop, pace):
             if changes:
                 told = True
                 paths = {path for _, path in changes}
@@ -158,6 +149,25 @@ def _watched(
         # A folder vanished, or the system has no watches left: the poll sees to those.
         return _unwatchable(watched)
     return set()
+
+
+def _changes(
+    watched: Collection[str], stop: StopEvent, pace: Pace
+) -> Iterator[set[tuple[Change, str]]]:
+    """Yield what the kernel tells of folders; nothing after a while without changes."""
+    from watchfiles import watch  # 57 ms, behind the first look
+
+    return watch(
+        *watched,
+        watch_filter=None,
+        recursive=False,
+        stop_event=stop,
+        step=STEP_MS,
+        debounce=DEBOUNCE_MS,
+        rust_timeout=max(50, int(pace.slow * 1000 / FASTER)),
+        yield_on_timeout=True,
+        raise_interrupt=True,
+    )
 
 
 def _identities(folders: Collection[str]) -> dict[str, tuple[int, int] | None]:

@@ -90,21 +90,18 @@ def _single(
     for begin, end, mean, lowest, highest in envelope(series, metric, low, high):
         lead_to(begin)
         widest = max(widest, end - begin)
-        if end - begin < 3 * series.cadence:
-            times += [begin, end]
-            values += [lowest, highest] if extremes else [mean, mean]
-        elif not extremes:
+        if not extremes:
             times += [begin, end]
             values += [mean, mean]
+        elif end - begin < 3 * series.cadence:
+            times += [begin, end]
+            values += [lowest, highest]
         else:
             third = (end - begin) / 3
             times += [begin, begin + third, end - third, end]
             values += [mean, lowest, highest, mean]
-    for time, value in zip(
-        series.times[series.thinned : high],
-        series.values(metric, series.thinned, high),
-        strict=True,
-    ):
+    exact = series.values(metric, series.thinned, high)
+    for time, value in zip(series.times[series.thinned : high], exact, strict=True):
         if time - times[-1] > silence:
             lead_to(time)
         times.append(time)

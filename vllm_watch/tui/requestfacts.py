@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.config import CostSettings, RequestTimesSettings
 from vllm_watch.core.figures import duration, percent, short_time
-from vllm_watch.core.meantimes import TimesGate, evidence_of, times_between
+from vllm_watch.core.meantimes import evidence_of, times_between
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import busy_seconds, generated_between
 from vllm_watch.reports.configuration import configuration_of
@@ -18,8 +18,7 @@ def times_facts(run: Run, time: float, limits: RequestTimesSettings) -> tuple[st
     """
     end = time if run.newest_stamp is None else min(time, run.newest_stamp)
     start = end - limits.window_minutes * 60
-    gate = TimesGate(limits.least_answered, limits.least_lines)
-    times, _ = times_between(run, evidence_of(run, start), start, end, gate)
+    times, _ = times_between(run, evidence_of(run, start), start, end, limits.gate())
     if times is None:
         return ()
     exact = times.source == "requests"

@@ -7,7 +7,7 @@ from datetime import tzinfo
 from vllm_watch.config import Settings
 from vllm_watch.core.figures import clock, count, duration, percent, rate, short_time
 from vllm_watch.core.latest import made_one
-from vllm_watch.core.meantimes import TimesGate, evidence_of, times_between
+from vllm_watch.core.meantimes import evidence_of, times_between
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
@@ -86,8 +86,7 @@ def _times(
     """Return the mean times of all engines' requests: answers are not told apart by engine."""
     if engine is not None and len(run.engines) > 1:
         return ()
-    limits = settings.times
-    gate = TimesGate(limits.least_answered, limits.least_lines)
+    gate = settings.times.gate()
     times, why = times_between(run, evidence_of(run, start), start, end, gate)
     if times is None:
         return (f"unknown: {why}",) if why else ()

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
+from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
@@ -53,6 +54,18 @@ _ORDER = (
 _About = tuple[Facts, bool, Story | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown of the selected row."""
+
+    pictures: Pictures
+    facts: Facts = ()
+    errors: bool = False
+    story: Story | None = None
+    marked: Facts = ()
+    charts: tuple[str, ...] = ()
+
+
 class ViewMaker:
     """Makes views; what belongs to a server without news is taken from the view before."""
 
@@ -79,31 +92,15 @@ class ViewMaker:
     ) -> ScreenView:
         """Return what the screen shows at the timeline's moment.
 
-        `troubles` are lines about what else needs a hand, after those about paths and logs;
-        `silences` the findings that are silenced, with the seconds left.
+        `troubles`: lines after those about paths and logs; `silences`: findings, seconds left.
         """
         monitor, moment, live = self._monitor, timeline.moment(), timeline.following
         kept = self._fleet.at(timeline, silences)
-        servers = [one.row for one in kept]
-        rows = Rows(self._shown(servers, choices, moment), moment)
+        rows = Rows(self._shown([one.row for one in kept], choices, moment), moment)
         problems = Problems((e for one in kept for e in one.entries), moment, silences)
         selected = _selected(rows.made, problems, choices)
-        looked = monitor.store.looked
-        waiting = " ".join(looked.missing) if looked is not None and not servers else ""
-        rates = [one.rate for one in kept if one.rate is not None]
-        newest = max((one.newest for one in kept if one.newest is not None), default=None)
         window = stepped(timeline.window())
-        pictures = Pictures(
-            monitor, window, moment, live, self._stamps, cursor=timeline.cursor, kept=self._drawn
-        )
-        facts: Facts = ()
-        errors, story = False, None
-        charts: tuple[str, ...] = ()
-        if rows:
-            row = rows[selected]
-            charts = charts_of(monitor.store.servers[row.source], row.moment, choices.charts)
-            pictures = self._pictures_of(rows[selected], pictures, timeline)
-            facts, errors, story = self._about_row(rows[selected], moment, live, timeline.window())
+        shown = self._shown_of(rows[selected] if rows else None, window, timeline, choices)
         return ScreenView(
             moment,
             self._tz,
@@ -111,24 +108,45 @@ class ViewMaker:
             rows,
             selected,
             _counts(kept),
-            sum(rates) if rates else None,
-            None if newest is None else max(0.0, moment - newest),
+            _total_rate(kept),
+            _age(kept, moment),
             problems,
             self._events(moment, live),
-            pictures,
-            facts,
+            shown.pictures,
+            shown.facts,
             window,
-            waiting,
+            "" if kept else _missing(monitor),
             (*_notes(monitor, self._tz), *troubles),
             choices.filter,
-            len(servers) - sum(row.engine is None for row in rows.made),
+            len(kept) - sum(row.engine is None for row in rows.made),
             _reading(monitor, live=timeline.mode == "live"),
-            errors,
-            story,
-            self._marked(rows[selected], timeline) if rows else (),
-            charts,
+            shown.errors,
+            shown.story,
+            shown.marked,
+            shown.charts,
             timeline.film(),
             self._fleet.named,
+        )
+
+    def _shown_of(
+        self, row: Row | None, window: tuple[float, float], timeline: Timeline, choices: Choices
+    ) -> _Shown:
+        """Return what is shown of the selected row, if there is one."""
+        moment, live = timeline.moment(), timeline.following
+        pictures = Pictures(
+            self._monitor, window, moment, live, self._stamps, cursor=timeline.cursor,
+            kept=self._drawn,
+        )  # fmt: skip
+        if row is None:
+            return _Shown(pictures)
+        facts, errors, story = self._about_row(row, moment, live, timeline.window())
+        return _Shown(
+            self._pictures_of(row, pictures, timeline),
+            facts,
+            errors,
+            story,
+            self._marked(row, timeline),
+            charts_of(self._monitor.store.servers[row.source], row.moment, choices.charts),
         )
 
     def _marked(self, row: Row, timeline: Timeline) -> Facts:
@@ -272,6 +290,24 @@ def _selected(rows: Sequence[Row], problems: Problems, choices: Choices) -> int:
         if (row.source, row.engine) == (choices.source, choices.engine):
             return index
     return next((i for i, row in enumerate(rows) if row.source == choices.source), 0)
+
+
+def _total_rate(kept: Sequence[KeptRow]) -> float | None:
+    """Return what all servers generate per second, None where none is known."""
+    rates = [one.rate for one in kept if one.rate is not None]
+    return sum(rates) if rates else None
+
+
+def _age(kept: Sequence[KeptRow], moment: float) -> float | None:
+    """Return how old the newest sample of all is."""
+    newest = max((one.newest for one in kept if one.newest is not None), default=None)
+    return None if newest is None else max(0.0, moment - newest)
+
+
+def _missing(monitor: Monitor) -> str:
+    """Return the paths that match nothing yet."""
+    looked = monitor.store.looked
+    return "" if looked is None else " ".join(looked.missing)
 
 
 def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:

@@ -147,13 +147,12 @@ def finding_block(
     least = 2 if finding.until is not None else 1  # not just `before that`
     room = width - head.cell_len - 1
     title, detail = _title(problem, room, before, wordy=width >= WORDY)
-    title = shortened(title, room, least)
-    head.append(title, style=color if finding.severity != "note" else "")
+    head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
     remedy, whole = _remedies(finding.remedy, finding.flags, width - len(_lead(width)) - 2)
     if before is not None and before.finding.flags:
         told = f"not proved: {flag_words(before.finding)}"
         whole = [*whole, told] if cell_len(told) <= width - len(_lead(width)) - 2 else whole
-    guide = f"[{finding.guide}]"
+    guide = [f"[{finding.guide}]"]
     unproved = _is_unproved(problem) and width < 2 * WORDY
     return Block(
         head,
@@ -163,7 +162,7 @@ def finding_block(
         remedy,
         whole,
         detail if width >= WORDY else "",
-        [UNPROVED, guide] if unproved else [guide],
+        [UNPROVED, *guide] if unproved else guide,
         loud=problem.loud,
     )
 
