@@ -223,8 +223,11 @@ class FileReader:
     def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
         """Yield what a chunk tells of each server that writes into this file."""
         continued = self._continues(chunk)
-        size = len(chunk.data)
-        for name, lines in self._streams.read(chunk.data, continued=continued):
+        size, alone = len(chunk.data), not self._streams.name(MAIN)
+        parts = self._streams.read(chunk.data, continued=continued)
+        if alone and self._streams.name(MAIN) and all(name != MAIN for name, _ in parts):
+            parts.insert(0, (MAIN, b""))  # it writes nothing here, but has a name from now on
+        for name, lines in parts:
             own = MAIN if self.twin else name  # a companion belongs to its log's own server
             known = sifted if lines is chunk.data else None
             batch = self._batch(own, lines, chunk, continued=continued, sifted=known)
