@@ -32,7 +32,7 @@ def almost_stats(path: Path, size: int) -> None:
 
 
 def endless(path: Path, size: int) -> None:
-    """One line of stats lines without end."""
+    """A line of stats lines without an end."""
     _filled(path, size, stats_line(0, 1, now=1_763_884_800.0).encode().rstrip() + b" ")
 
 

@@ -5,7 +5,7 @@
 The writers are processes of their own (`logwriter`), which rotate by renaming, by copying and
 truncating, and by names with dates. The reader is `vllm-watch export --follow -o -`; halfway it is
 killed, and a second one begins with the rotated files (`--rotated`), so that it must hand on every
-line that the writers say they wrote, once and in order. The first one must have handed on a
+line that the writers say they wrote, once and in order. The first one must have passed on a
 beginning of each log without a gap.
 """
 
@@ -34,7 +34,7 @@ ORDER = ("rename", "copy", "date")
 
 
 class Reader:
-    """One `vllm-watch export --follow` over a folder, and what it has handed on."""
+    """One `vllm-watch export --follow` over a folder, and what it has passed on."""
 
     def __init__(self, folder: Path, output: Path, *options: str) -> None:
         """Start it; its rows go to a file, what it says to another beside it."""
@@ -72,7 +72,7 @@ class Reader:
             time.sleep(0.05)
 
     def reached(self, last: dict[str, int]) -> bool:
-        """Tell whether it has handed on these serial numbers."""
+        """Tell whether it has passed on these serial numbers."""
         return all(name in self.handed and self.handed[name][-1] >= n for name, n in last.items())
 
     def kill(self) -> None:
@@ -113,7 +113,7 @@ def ranges(serials: Iterable[int]) -> str:
 
 
 def compare(counts: dict[str, int], first: Reader, second: Reader) -> Outcome:
-    """Hold what both readers handed on against what the writers say."""
+    """Hold what both readers passed on against what the writers say."""
     outcome = Outcome(written=sum(counts.values()))
     for name, count in counts.items():
         written = Counter(range(count))
@@ -153,7 +153,7 @@ def experiment(
     """Run it in `folder`: `files` writers of `lines` lines each, `rate` a second.
 
     Every log is rotated after each `every` lines, in the `manners` by turns. Waits on what was
-    handed on, at most `patience` seconds each time.
+    passed on, at most `patience` seconds each time.
     """
     logs, names = _begun(folder, files)
     first = Reader(logs, folder / "one.jsonl")
@@ -197,7 +197,7 @@ def _begun(folder: Path, files: int) -> tuple[Path, list[str]]:
 def _read_to_the_end(reader: Reader, logs: Path, counts: dict[str, int], patience: float) -> float:
     """Let a reader come to the end of all logs; return when it was there.
 
-    A line is added to each log then, and counted: what is handed on twice would be by then.
+    A line is added to each log then, and counted: what is passed on twice would be by then.
     """
     try:
         last = {name: count - 1 for name, count in counts.items()}

@@ -167,7 +167,7 @@ def table_lines() -> list[str]:
 
 
 def page() -> str:
-    """Return docs/formats.md with its table made anew."""
+    """Return docs/formats.md with its table made again."""
     guide = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
     return guide + MARK + "\n" + "\n".join(table_lines()) + "\n"
 

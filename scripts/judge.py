@@ -198,7 +198,7 @@ def _row(name: str, count: Mapping[str, int]) -> str:
 
 
 def _found(run: Run, finding: Finding, end: float) -> Found:
-    """Return what is scored of a finding; one without end lasts to the end of its run."""
+    """Return what is scored of a finding; one without an end lasts to the end of its run."""
     start = finding.since if finding.since is not None else run.first_stamp or READ_AT
     until = finding.until if finding.until is not None else max(end, start)
     return Found(

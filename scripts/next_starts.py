@@ -28,7 +28,7 @@ HEAD = """\
 # The next start, judged
 
 `vllm-watch summary LOG --flags` prints the `vllm serve` line of a run with the changes that its
-findings advise. This page holds every capture's line against what was in its log: would the server
+findings advise. This page compares each capture's line with its log: would the server
 have been better with it? Changes and evidence are the program's own words, made by
 `scripts/next_starts.py`; verdict and reason are by hand (`fixtures/judgement/next_start.toml`). A
 test fails when a line changes that nobody has judged again.

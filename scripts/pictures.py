@@ -25,7 +25,7 @@ def shoot(name: str, size: str, seconds: float, command: list[str]) -> None:
 
 
 def main() -> int:
-    """Draw every picture anew."""
+    """Draw every picture again."""
     shoot("demo.png", "120x40", 9.5, DEMO)
     shoot("wide.png", "200x50", 9.5, DEMO)
     shoot("corner.png", "40x10", 9.5, DEMO)

@@ -4,7 +4,7 @@
 
 A history is a seeded sequence of actions on several logs: lines and parts of lines, all ways of
 rotation, truncation, deletion, errors of the system, looks, restarts of the reader. What the
-follower hands on is compared with what a simple model of the writers says they wrote. What nobody
+follower passes on is compared with what a simple model of the writers says they wrote. What nobody
 can see is kept out of the histories: bytes that are thrown away before anyone looked.
 """
 

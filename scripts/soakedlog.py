@@ -18,7 +18,7 @@ KEPT = 30
 
 
 class Log:
-    """One log with its writer, its reader, and what the reader must have handed on."""
+    """One log with its writer, its reader, and what the reader must have passed on."""
 
     def __init__(self, folder: Path, rng: random.Random, options: FollowOptions) -> None:
         """Begin with a log that is not there yet."""
@@ -100,7 +100,7 @@ class Log:
         self.part = b""
 
     def cut_off(self) -> None:
-        """End the line before a truncation if the writer would go on behind a hole."""
+        """End the line before a truncation if the writer would continue behind a hole."""
         if not self.append and self.part:
             self.write(b"\n")
             self.end_line()
@@ -125,7 +125,7 @@ class Log:
         self.reopen()
 
     def rename_held(self) -> None:
-        """Rename; the writer goes on in the renamed file until it reopens."""
+        """Rename; the writer continues in the renamed file until it reopens."""
         if self.path.exists() and not self.path.is_symlink() and self.holds_path():
             self.path.rename(self.rotated())
             if self.rng.random() < 0.5:

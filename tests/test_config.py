@@ -236,7 +236,10 @@ def test_an_unknown_key_is_refused_with_the_nearest(
             "[time]\ntz = 2",
             "time.tz must be a time zone such as 'Europe/Berlin', 'UTC' or '+02:00', not 2",
         ),
-        ("[time]\ntz = 'berlin'", "time.tz 'berlin' is no time zone: did you mean Europe/Berlin?"),
+        (
+            "[time]\ntz = 'berlin'",
+            "time.tz 'berlin' is not a time zone: did you mean Europe/Berlin?",
+        ),
         ("time = 3", "time must be a table, not 3: write [time]"),
         ("servers = 3", 'servers must hold tables by pattern: write [servers."PATTERN"] above it'),
         (
@@ -324,8 +327,8 @@ def test_the_environment_is_read_by_the_type(variable: str, text: str, value: ob
         (
             "VLLM_WATCH_TIME_TZ",
             "+25:00",
-            "environment VLLM_WATCH_TIME_TZ: time.tz '+25:00' is no offset from UTC: they reach"
-            " from -12:00 to +14:00",
+            "environment VLLM_WATCH_TIME_TZ: time.tz '+25:00' is not a UTC offset: the range is"
+            " -12:00 to +14:00",
         ),
         (
             "VLLM_WATCH_TIME_ZT",

@@ -186,7 +186,7 @@ def test_a_single_sample_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--since", "soon"], "--since 'soon' is no time"),
+        (["--since", "soon"], "--since 'soon' is not a time"),
         (["--resample", "fast"], "--resample: 'fast' is no step"),
         (["--resample", "0.5s"], "1s at least"),
         (["--resample", "+1min"], "is no step"),

@@ -117,7 +117,7 @@ def test_what_a_version_takes_and_does_not_write_is_not_written(
     loggers.write_text(loggers.read_text().replace("if self.mm is not None", "if False"))
     assert main(["formats", "check", "--installed-vllm", "--json"]) == 0
     lines = {line["kind"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
-    assert "writes nothing of it" in lines["multimodal cache"]["missing"]
+    assert "writes nothing about it" in lines["multimodal cache"]["missing"]
 
 
 def test_no_vllm_is_one_line(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,10 +110,10 @@ def test_age_and_time(now: float, tmp_path: Path, capsys: Output) -> None:
     ("template", "said"),
     [
         ("{runing}", "did you mean {running}"),
-        ("{kv}", "is no field"),
+        ("{kv}", "is not a field"),
         ("{state", "write fields as {state}"),
-        ("{}", "is no field"),
-        ("{state.__class__}", "is no field"),
+        ("{}", "is not a field"),
+        ("{state.__class__}", "is not a field"),
         ("{state:d}", "does not suit 'busy'"),
     ],
 )

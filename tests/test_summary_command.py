@@ -59,8 +59,8 @@ def test_what_is_no_log_of_vllm(tmp_path: Path, capsys: Output) -> None:
     assert out == ""
     assert lines == [
         f"{tmp_path}/a.log: is empty",
-        f"{tmp_path}/b.log: holds no line of vLLM in 400 lines; is it a vLLM log?",
-        f"{tmp_path}/c.log: holds no line of vLLM in its one line; is it a vLLM log?",
+        f"{tmp_path}/b.log: has no vLLM line in 400 lines; is it a vLLM log?",
+        f"{tmp_path}/c.log: has no vLLM line in its one line; is it a vLLM log?",
         "nothing of vLLM could be read; see above",
     ]
     (tmp_path / "d.log").write_bytes(LOG.read_bytes())
@@ -88,7 +88,7 @@ def test_a_log_without_stats_lines_is_summed_up_and_said_so(tmp_path: Path, caps
     log.write_text("".join(line for line in lines if "Avg prompt throughput" not in line))
     out, (line,) = summary(capsys, log)
     assert "unknown: no stats line" in out
-    assert line == f"{log}: holds no stats line; see whether its server became ready"
+    assert line == f"{log}: holds no stats line; check whether its server became ready"
 
 
 @pytest.mark.parametrize("command", ["summary", "compare"])

@@ -78,7 +78,7 @@ class Environment:
         return self.folder / "models" / "Tiny-Qwen3"
 
     def version(self) -> str | None:
-        """Return the version of its vLLM, None where there is none."""
+        """Return the version of its vLLM, None if there is none."""
         ask = "import importlib.metadata as m; print(m.version('vllm'))"
         if not self.python.exists():
             return None

@@ -32,7 +32,7 @@ class Sheet:
 
     @contextmanager
     def of(self, scenario: str) -> Iterator[None]:
-        """Take what follows as a scenario's; an error in it is a bad row, and the others go on."""
+        """Take what follows as a scenario's; an error in it is a bad row, the others go on."""
         self.scenario, began = scenario, monotonic()
         try:
             yield

@@ -92,7 +92,7 @@ def test_a_gpu_that_falls_off_the_bus_is_said_once() -> None:
         said += troubles
     nvml.lost.clear()
     said += gpus.rows(0.0)[1]
-    assert said == ["GPU 1 cannot be asked any more: GPU is lost", "GPU 1 can be asked again"]
+    assert said == ["GPU 1 can no longer be read: GPU is lost", "GPU 1 can be read again"]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_the_whole_table_without_a_model(capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["my-finetune"], "my-finetune: its name tells no size; give the size instead"),
+        (["my-finetune"], "my-finetune: its name has no size; give the size instead"),
         (["0B"], "0B: a size must be above 0, such as 7B or 30B"),
         (["7B", "--gpus", "0"], "--gpus 0: there must be one GPU at least"),
         (["--gpus", "-2"], "--gpus -2: there must be one GPU at least"),

@@ -69,7 +69,7 @@ def test_neither_textual_nor_pandas_is_imported() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["server.log"], "server.log: its name tells no port; add --metrics"),
+        (["server.log"], "server.log: its name has no port; add --metrics"),
         (["x.log", "--metrics", "ftp://a/metrics"], "--metrics ftp://a/metrics: give an http"),
         (["x.log", "--every", "0"], "--every: invalid time of 0.5s to 1h"),
         (["x.log", "--every", "+10s"], "--every: invalid time"),

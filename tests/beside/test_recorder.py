@@ -238,7 +238,7 @@ class FallenGpu:
     """Two GPUs, of which one falls off the bus for a while."""
 
     def __init__(self) -> None:
-        self.looks: Iterator[list[str]] = iter([[], ["GPU 1 cannot be asked any more: lost"], []])
+        self.looks: Iterator[list[str]] = iter([[], ["GPU 1 can no longer be read: lost"], []])
 
     def rows(self, time: float) -> tuple[list[GpuRow], list[str]]:
         troubles = next(self.looks)
@@ -253,4 +253,4 @@ def test_gpus_are_recorded_beside_each_other(log: Path) -> None:
         *("v", "time", "kind", "gpu", "name", "uuid", "utilization", "memory_used"),
         *("memory_total", "power_w", "temperature_c", "sm_clock_hz", "throttle"),
     ]
-    assert "GPU 1 cannot be asked any more: lost" in scene.said
+    assert "GPU 1 can no longer be read: lost" in scene.said

@@ -317,7 +317,7 @@ def test_a_preset_is_added_where_the_command_says_nothing(capsys: Output) -> Non
     assert "no preset 'tiny'; there are small, medium" in refused(
         capsys, "--preset", "tiny", "--", sys.executable, "serve", "M"
     )
-    assert "its name tells no size" in refused(
+    assert "its name has no size" in refused(
         capsys, "--preset", "auto", "--", sys.executable, "serve", "my-model"
     )
     assert "--gpus 0: there must be one GPU at least" in refused(
@@ -331,9 +331,7 @@ def test_a_preset_needs_to_know_how_many_gpus_there_are(
     given = ("--preset", "small", "--strict", "--", sys.executable, "serve", "M", "--enforce-eager")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert "--preset: how many GPUs there are is not known here; add --gpus N" in refused(
-        capsys, *given
-    )
+    assert "--preset: the number of GPUs is unknown here; add --gpus N" in refused(capsys, *given)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     assert main(["run", *given]) == 2
     assert "preset small on 3 GPUs: --data-parallel-size 3" in capsys.readouterr().err

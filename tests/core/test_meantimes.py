@@ -66,8 +66,8 @@ def test_two_engines_are_added_up() -> None:
     [
         (9, 500, "only 9 stats lines; 10 are needed"),
         (12, 0, "only 0 requests answered; 30 are needed"),
-        (12, 31, "31 requests answered, the 4 still under way perhaps among them: "
-                 "fewer than the 30 needed are surely over"),
+        (12, 31, "31 requests answered, the 4 of them may still be running: "
+                 "fewer than the 30 needed are certainly finished"),
         (12, 34, ""),
     ],
 )  # fmt: skip
@@ -119,7 +119,7 @@ def test_requests_timed_one_by_one_stand_in_a_window_of_their_own() -> None:
         run.answered.abort(20.0 + number)
     times, why = times_between(run, evidence_of(run), 0.0, 120.0, gate)
     assert times is None
-    assert why.startswith("6 requests that were aborted")
+    assert why.startswith("6 requests were aborted")
     assert times_between(run, evidence_of(run), 120.0, 240.0, gate)[0] == late
 
 

@@ -39,32 +39,32 @@ def test_utc_needs_no_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("europe/berlin", "'europe/berlin' is no time zone: did you mean Europe/Berlin?"),
-        ("New York", "'New York' is no time zone: did you mean America/New_York?"),
+        ("europe/berlin", "'europe/berlin' is not a time zone: did you mean Europe/Berlin?"),
+        ("New York", "'New York' is not a time zone: did you mean America/New_York?"),
         (
             "Eurpoe/Berlin",
-            "'Eurpoe/Berlin' is no time zone:"
+            "'Eurpoe/Berlin' is not a time zone:"
             " did you mean Europe/Berlin or Europe/Dublin or Europe/Helsinki?",
         ),
         (
             "",
-            "'' is no time zone:"
+            "'' is not a time zone:"
             " write an IANA name such as Europe/Berlin, or an offset such as +02:00",
         ),
         (
             "../../etc/passwd",
-            "'../../etc/passwd' is no time zone:"
+            "'../../etc/passwd' is not a time zone:"
             " write an IANA name such as Europe/Berlin, or an offset such as +02:00",
         ),
         (
             "x" * 5000,
-            f"'{'x' * 64}…' is no time zone:"
+            f"'{'x' * 64}…' is not a time zone:"
             " write an IANA name such as Europe/Berlin, or an offset such as +02:00",
         ),
-        ("+x", "'+x' is no offset from UTC: write it as +02:00 or -05:30"),
-        ("+05:75", "'+05:75' is no offset from UTC: an hour has 60 minutes"),
-        ("+14:15", "'+14:15' is no offset from UTC: they reach from -12:00 to +14:00"),
-        ("-12:15", "'-12:15' is no offset from UTC: they reach from -12:00 to +14:00"),
+        ("+x", "'+x' is not a UTC offset: write it as +02:00 or -05:30"),
+        ("+05:75", "'+05:75' is not a UTC offset: an hour has 60 minutes"),
+        ("+14:15", "'+14:15' is not a UTC offset: the range is -12:00 to +14:00"),
+        ("-12:15", "'-12:15' is not a UTC offset: the range is -12:00 to +14:00"),
     ],
 )
 def test_what_is_no_zone_is_refused_with_the_nearest(text: str, message: str) -> None:
@@ -74,7 +74,7 @@ def test_what_is_no_zone_is_refused_with_the_nearest(text: str, message: str) ->
 
 
 def test_a_folder_of_the_zone_database_is_no_zone() -> None:
-    with pytest.raises(ValueError, match=r"^'Europe' is no time zone: did you mean "):
+    with pytest.raises(ValueError, match=r"^'Europe' is not a time zone: did you mean "):
         parse_zone("Europe")
 
 

@@ -137,7 +137,7 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     full = {**rates, "running": 3.0, "waiting": 9.0, "kv_cache_usage": 0.95}
     server = monitor.apply(Batch("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
     worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]
-    assert "at 90 % and more they queue" in worst.detail
+    assert "at 90 % and more the queue only grows" in worst.detail
 
 
 def test_the_limits_of_silence_are_settings() -> None:

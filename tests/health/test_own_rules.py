@@ -118,8 +118,8 @@ def test_a_rule_of_the_same_id_takes_the_built_in_ones_place() -> None:
     [
         (OWN.replace("remedy =", "remedi ="), "key 'remedi' is unknown; did you mean 'remedy'?"),
         (OWN.replace('signal = "running"', 'signal = "runing"'), "signal 'runing'"),
-        (OWN.replace("hold_samples", "hold_lines"), "hold 'hold_lines' is no setting"),
-        (OWN.replace("above = 200", 'above = "much"'), "level 'much' is no setting"),
+        (OWN.replace("hold_samples", "hold_lines"), "hold 'hold_lines' is not a setting"),
+        (OWN.replace("above = 200", 'above = "much"'), "level 'much' is not a setting"),
         ("rule = 3", "rule must be a list of tables"),
         ("[[rule]", "cannot be read as a rule file"),
         ("[[rules]]\nid = 1", "key 'rules' is unknown"),

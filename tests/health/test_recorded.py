@@ -71,7 +71,7 @@ def test_near_misses_of_an_idle_gpu(waiting: float, change: Callable[[GpuRow], G
         (
             "gpu-throttled",
             lambda row: replace(row, throttle=("hw_thermal_slowdown",)),
-            "GPU 1 is held back",
+            "GPU 1 is throttled",
         ),
         ("gpu-hot", lambda row: replace(row, temperature_c=86.0), "GPU 1 is hot: 86 °C"),
         (
@@ -183,7 +183,7 @@ def test_log_and_counters_that_differ_are_told() -> None:
     found = judged(lines(80), counters(80, 1050.0))["log-and-counters-differ"]
     assert found.title == "Log and counters differ by 5 %"
     assert found.detail == (
-        "over ten minutes the log tells 600,000 tokens, the server's counter 630,000"
+        "over ten minutes the log shows 600,000 tokens, the server's counter 630,000"
     )
 
 

@@ -148,9 +148,13 @@ def test_a_rule_of_ones_own(tmp_path: Path) -> None:
     [
         ('guide = "g"', "", "key 'guide' is missing"),
         ('hold = "hold_samples"', "", "key 'hold' is missing"),
-        ('"note"', '"fatal"', "severity 'fatal' is none of note, warning, critical"),
-        ('metric = "running"', 'metric = "runing"', "metric 'runing' is none of the catalogue"),
-        ('signal = "running", above', 'signal = "load", above', "signal 'load' is no metric"),
+        ('"note"', '"fatal"', "severity 'fatal' is not one of note, warning, critical"),
+        ('metric = "running"', 'metric = "runing"', "metric 'runing' is not in the catalogue"),
+        (
+            'signal = "running", above',
+            'signal = "load", above',
+            "signal 'load' is neither a metric",
+        ),
         ("above = 3", "over = 3", "needs one of at_least, above, below"),
         ("[[rule]]", "[[rule", "cannot be read as a rule file"),
     ],

@@ -131,6 +131,6 @@ def test_the_finding_with_a_queue_and_without(tmp_path: Path, capsys: Output) ->
             if one["id"] == "budget-binds"
         )
     assert [found[waiting]["severity"] for waiting in (0, 20)] == ["note", "warning"]
-    assert found[0]["title"] == "50 % of steps are full of tokens"
+    assert found[0]["title"] == "50 % of steps hit the token limit"
     assert found[0]["flags"] == ["--max-num-batched-tokens 4096"]
     assert "(2,048)" in found[0]["detail"]

@@ -110,7 +110,7 @@ def test_configuration_errors_and_comparison() -> None:
     [
         ("diagnose", {"server": "nobody"}, "no server 'nobody'; servers: Random-Qwen3-1.7B:8003"),
         ("samples", {"server": DEAD, "metric": "speed"}, "no metric 'speed'"),
-        ("samples", {"server": DEAD, "metric": "running", "since": "soon"}, "'soon' is no time"),
+        ("samples", {"server": DEAD, "metric": "running", "since": "soon"}, "'soon' is not a time"),
         ("samples", {"server": DEAD, "metric": "running", "step": 0}, "must be seconds above 0"),
         ("samples", {"server": DEAD, "metric": "running", "step": "NaN"}, "finite number"),
         ("wait_ready", {"server": "nobody", "timeout": "NaN"}, "finite number"),

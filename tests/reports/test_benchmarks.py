@@ -81,7 +81,7 @@ def test_what_guidellm_saves(tmp_path: Path) -> None:
 def test_a_foreign_file_is_named(text: str, tmp_path: Path, capsys: Output) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(BenchmarkError, match=r"x\.json: is no result"):
+    with pytest.raises(BenchmarkError, match=r"x\.json: is not a result"):
         load_benchmarks(path)
     log = str(log_of("h100_optimised"))
     assert main(["compare", log, log, "--mark", str(path)]) == 2
@@ -149,5 +149,5 @@ def test_what_ran_at_another_time_or_against_another_model_is_told(
     assert capsys.readouterr().err.splitlines() == [
         "vllm-watch: --mark early: no log covers its time, 2024-01-01 11:59 – 2024-01-01 12:00; "
         "see its date",
-        "vllm-watch: --mark other: is of meta/Llama-3-8B, the logs are of Random-Qwen3-1.7B",
+        "vllm-watch: --mark other: its model is meta/Llama-3-8B, the logs' is Random-Qwen3-1.7B",
     ]

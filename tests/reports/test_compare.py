@@ -74,7 +74,7 @@ def test_the_guide_stands_beside_a_default_and_nothing_else(capsys: Output) -> N
     assert main(["compare", str(BASELINE), str(OPTIMISED)]) == 0
     text = capsys.readouterr().out
     assert re.search(r"^generation throughput .*more than noise +4–5×$", text, re.M)
-    assert "guide: what the presets guide tells" in text
+    assert "guide: figures of the presets guide" in text
     assert max(map(len, text.splitlines())) <= 100
     assert main(["compare", str(OPTIMISED), str(BASELINE), "--markdown"]) == 0
     assert "guide" not in capsys.readouterr().out
@@ -165,8 +165,8 @@ def test_a_start_up_that_failed_has_nothing_to_compare(capsys: Output) -> None:
     [
         (["{base}", "none.log"], ["none.log: matches no file; the rest is read", "{base}: no other log"]),
         (["none.log", "{other}"], ["none.log: matches no file; name a log"]),
-        (["{folder}", "{other}"], ["means 10 logs; name one log as the baseline"]),
-        (["{base}", "{base}"], ["{base}: no other log was given"]),
+        (["{folder}", "{other}"], ["matches 10 logs; name one log as the baseline"]),
+        (["{base}", "{base}"], ["{base}: no other log to compare"]),
         (["none.log", "neither.log"], ["none.log: matches no file"]),
         (["{base}"], ["the following arguments are required: CANDIDATE"]),
     ],
@@ -189,10 +189,10 @@ def test_a_baseline_that_is_no_log(tmp_path: Path, capsys: Output) -> None:
     junk.write_bytes(bytes(range(256)) * 40)
     assert main(["compare", str(junk), str(OPTIMISED)]) == 1
     err = capsys.readouterr().err.splitlines()
-    assert f"{junk}: holds no line of vLLM in" in err[0]
+    assert f"{junk}: has no vLLM line in" in err[0]
     assert err[-1] == f"vllm-watch: {junk}: nothing to compare with; see above"
     assert main(["compare", str(OPTIMISED), str(junk)]) == 1
-    assert f"{OPTIMISED}: no other log was given or read" in capsys.readouterr().err
+    assert f"{OPTIMISED}: no other log to compare" in capsys.readouterr().err
 
 
 def test_student_t_as_in_the_tables() -> None:

@@ -131,7 +131,7 @@ def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
     start = datetime(2026, 3, 1, tzinfo=UTC)
     long_log(log, start, 5, UTC)
     early = excerpt(str(log), start.timestamp() - 900, start.timestamp() - 800, UTC, FORMATS)
-    assert early.trouble == f"{log}: it was begun again after that time"
+    assert early.trouble == f"{log}: it was started again after that time"
     late = excerpt(str(log), start.timestamp() + 900, start.timestamp() + 990, UTC, FORMATS)
     assert late.trouble == f"{log}: no line of that time is in it"
     assert "standard input" in excerpt("-", 1e9, 1e9, UTC, FORMATS).trouble

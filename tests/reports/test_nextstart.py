@@ -93,7 +93,10 @@ def test_words_are_quoted_and_in_order(tmp_path: Path, capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        ("args: Namespace(model='M', port=8000, max_num_seqs=8)", "prints all arguments, defaults"),
+        (
+            "args: Namespace(model='M', port=8000, max_num_seqs=8)",
+            "prints all arguments with defaults",
+        ),
         ("nothing of interest", "no line `non-default args`"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_command_that_is_not_there() -> None:
     assert list(command.read()) == []
     assert command.trouble == (
         "command:web: no-such-program: no such file or directory; "
-        "see that it is installed and in PATH"
+        "check that it is installed and in PATH"
     )
 
 

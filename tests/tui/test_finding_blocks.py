@@ -100,7 +100,7 @@ def test_a_warning_gives_its_reason_where_there_is_room(warned: ScreenView) -> N
     assert corner[1:3] == ["  → begin prompts with what they share,", "    put what varies last"]
     plain = lines(warned, 80, 4)
     assert plain[1].startswith("   most prompts are computed anew: under 20 %")
-    assert "→ begin prompts with what they share, put what varies last" in plain[2]
+    assert "→ put what prompts share first, what varies last" in plain[2]
 
 
 @pytest.mark.parametrize("width", [36, 40, 51, 52, 65, 80, 120])

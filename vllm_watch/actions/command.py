@@ -28,7 +28,7 @@ def run_command(
     terminal; what it writes is thrown away, but for the last line on standard error if it fails.
 
     Args:
-        arguments: program and arguments, handed on as they are.
+        arguments: program and arguments, passed on as they are.
         alert: what to tell it.
         seconds: time limit; after it the program is killed with its children (all of its process
             group; one that leaves the group escapes).
@@ -72,7 +72,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, cancel: Event) -> t
             _kill_group(process)
             return said, False
         said, pipe = _listen(said, pipe, _LOOK_SECONDS)
-    # A child that goes on may hold the pipe open for ever: only what is there by now is read.
+    # A child that continues may hold the pipe open for ever: only what is there by now is read.
     said, _ = _listen(said, pipe, 0.0)
     return said, True
 

@@ -19,7 +19,7 @@ Status = Literal["firing", "resolved"]
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """An alert to tell of."""
+    """An alert to send."""
 
     status: Status
     finding: Finding
@@ -90,7 +90,7 @@ class Transitions:
     def _ended(
         self, lasting: Collection[str], ended: bool, now: float, silenced: Collection[str]
     ) -> list[Transition]:
-        """Forget the alerts that are over, and return those to tell of."""
+        """Forget the alerts that are over, and return those to send."""
         told = []
         for name, alert in list(self._alerts.items()):
             # What another finding explains, or the end of its server, is not over.

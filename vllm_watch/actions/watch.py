@@ -1,4 +1,4 @@
-"""Looks at all servers and says which alerts to tell of. Owned by the event loop."""
+"""Looks at all servers and says which alerts to send. Owned by the event loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AlertWatch:
         self._from: float | None = None
 
     def caught_up(self, now: float) -> None:
-        """Take notice that everything there is has been read: what fires already is no news.
+        """Take notice that everything there is has been read: what fires already is not news.
 
         Of a log that joins later only what began since then is news.
         """
@@ -40,7 +40,7 @@ class AlertWatch:
             self._from = now
 
     def look(self, now: float, silenced: Collection[Key]) -> list[Alert]:
-        """Return the alerts to tell of at `now`, in this machine's clock."""
+        """Return the alerts to send at `now`, in this machine's clock."""
         told = []
         for source, alerts in self._servers.items():
             server = self._monitor.store.servers[source]

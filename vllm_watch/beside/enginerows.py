@@ -58,7 +58,7 @@ def _latency(now: Histogram, before: Histogram | None) -> Latency:
 
 
 def _restarted(now: EnginePage, before: EnginePage) -> bool:
-    """Tell whether a counter fell: the server began anew between two looks."""
+    """Tell whether a counter fell: the server restarted between two looks."""
     fell = any(now.counters.get(name, 0.0) < value for name, value in before.counters.items())
     return fell or any(
         name in now.histograms and now.histograms[name].count < histogram.count

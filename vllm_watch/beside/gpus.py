@@ -1,4 +1,4 @@
-"""The node's GPUs as NVML tells of them."""
+"""The node's GPUs as NVML reports them."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Gpus:
             nvml.nvmlInit()
             count = int(nvml.nvmlDeviceGetCount())
         except nvml.NVMLError as error:
-            raise GpuError(f"no GPU can be asked: {error}") from error
+            raise GpuError(f"no GPU can be read: {error}") from error
         if not count:
-            raise GpuError("no GPU can be asked: the driver knows none")
+            raise GpuError("no GPU can be read: the driver reports none")
         named = os.environ.get("CUDA_VISIBLE_DEVICES", "") if visible is None else visible
         self._indices = self._chosen(count, named)
 
@@ -59,11 +59,11 @@ class Gpus:
                 rows.append(self._row(index, time))
             except self._nvml.NVMLError as error:
                 if index not in self._refused:
-                    troubles.append(f"GPU {index} cannot be asked any more: {error}")
+                    troubles.append(f"GPU {index} can no longer be read: {error}")
                 self._refused.add(index)
             else:
                 if index in self._refused:
-                    troubles.append(f"GPU {index} can be asked again")
+                    troubles.append(f"GPU {index} can be read again")
                 self._refused.discard(index)
         return rows, troubles
 

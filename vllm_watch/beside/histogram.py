@@ -24,7 +24,7 @@ class Histogram:
 def growth(now: Histogram, before: Histogram | None) -> Histogram:
     """Return what was measured between two looks.
 
-    A histogram that has become smaller, or has other bounds, began anew with its server: then all
+    A histogram that has become smaller, or has other bounds, restarted with its server: then all
     of it is new. None as `before` says that it was empty.
     """
     if before is None or now.count < before.count or now.buckets.keys() != before.buckets.keys():

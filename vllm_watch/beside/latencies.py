@@ -60,7 +60,7 @@ class Interval:
     def add(self, stats: object) -> None:
         """Take the stats of one iteration: vLLM's `IterationStats` of any version.
 
-        What a version lacks is passed over.
+        What a version lacks is skipped.
         """
         self.ttft.add(getattr(stats, "time_to_first_tokens_iter", None) or ())
         self.itl.add(getattr(stats, "inter_token_latencies_iter", None) or ())

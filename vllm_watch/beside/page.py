@@ -75,13 +75,13 @@ class Page:
 
 
 def read_page(text: str) -> Page:
-    """Return what a `/metrics` page tells of vLLM's engines.
+    """Return what a `/metrics` page says about vLLM's engines.
 
     Raises:
-        PageError: it is no such page, or tells nothing of vLLM.
+        PageError: it is not one, or says nothing about vLLM.
     """
     if text.lstrip()[:1] == "<":
-        raise PageError("is a web page, no metrics")
+        raise PageError("is a web page, not metrics")
     page = Page()
     lines = _needed_lines(text)
     try:

@@ -13,7 +13,7 @@ PRESET_FILE = Path(__file__).with_name("presets.toml")
 
 
 class PresetError(Exception):
-    """Flags that cannot be told; the message says what to give."""
+    """Flags that are unknown; the message says what to give."""
 
 
 @dataclass(frozen=True, slots=True)

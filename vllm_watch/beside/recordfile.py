@@ -92,7 +92,7 @@ class RecordFile:
             )
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise RecordError(f"{self.path}: {reason}; let its folder be written") from error
+            raise RecordError(f"{self.path}: {reason}; make its folder writable") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

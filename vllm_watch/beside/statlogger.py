@@ -28,7 +28,7 @@ class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not th
     def __init__(
         self, vllm_config: object = None, engine_index: int = 0, *more: object, **named: object
     ) -> None:
-        """Make the logger of an engine; what later versions hand over besides is passed over."""
+        """Make the logger of an engine; what later versions hand over besides is skipped."""
         self._engine = engine_index
         self._on = os.environ.get(VARIABLE, "").strip() == "1"
         self._interval = Interval()
@@ -45,7 +45,7 @@ class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not th
             return
         try:
             self._interval.add(iteration_stats)
-        except Exception as error:  # noqa: BLE001  # the server must go on whatever it is
+        except Exception as error:  # noqa: BLE001  # the server must continue whatever it is
             self._fail(error)
 
     def log(self) -> None:

@@ -55,7 +55,7 @@ def main() -> int:
             if change is _plain:
                 plain = shape
             elif shape == plain:
-                raise LookupError("this version takes it and writes nothing of it")
+                raise LookupError("this version accepts it but writes nothing about it")
             _tell({"kind": kind, **written})
         except Exception as error:  # noqa: BLE001
             text = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -27,9 +27,9 @@ def declare(command: Parser) -> None:
     add_paths(command)
     command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the data")
     how = command.add_mutually_exclusive_group()
-    how.add_argument("--processes", type=_processes, metavar="N", help="at once (one per core)")
+    how.add_argument("--processes", type=_processes, metavar="N", help="default: one per core")
     how.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster: tcp://node:8786")
-    how.add_argument("--scheduler-file", metavar="FILE", help="the same, by its scheduler's file")
+    how.add_argument("--scheduler-file", metavar="FILE", help="the same, with the scheduler's file")
 
 
 def _processes(text: str) -> int:

@@ -22,7 +22,7 @@ def declare(command: Parser) -> None:
     add_paths(command)
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
     command.add_argument(
-        "--since", metavar="TIME", help="judge by all that fired since: 10m (ago), 09:05"
+        "--since", metavar="TIME", help="judge by all alerts since then: 10m (ago), 09:05"
     )
 
 

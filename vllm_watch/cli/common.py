@@ -44,7 +44,7 @@ def time_of(option: str, text: str | None) -> TimeText | None:
     """Return the time that an option gives, None where it is absent.
 
     Raises:
-        CommandError: it is no time; the message shows the grammar.
+        CommandError: it is not a time; the message shows the grammar.
     """
     if text is None:
         return None

@@ -75,7 +75,7 @@ def _baseline(pattern: str) -> str:
     require_logs([pattern], found)
     if len(found.logs) > 1:
         raise CommandError(
-            f"{pattern}: means {len(found.logs)} logs; name one log as the baseline, the others "
+            f"{pattern}: matches {len(found.logs)} logs; name one log as the baseline, the others "
             "after it"
         )
     return found.logs[0].source
@@ -103,5 +103,5 @@ def _sides(reading: Reading, baseline: str) -> list[Side]:
         raise CommandError(f"{baseline}: nothing to compare with; see above", FAILED)
     if not sides:
         code = FAILED if len(reading.found.logs) > 1 else USAGE
-        raise CommandError(f"{baseline}: no other log was given or read to compare it with", code)
+        raise CommandError(f"{baseline}: no other log to compare it with", code)
     return [before, *sides.values()]

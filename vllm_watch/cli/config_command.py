@@ -24,9 +24,9 @@ def declare(command: Parser) -> None:
         nargs="?",
         choices=("show", "path", "init"),
         default="show",
-        help="show the settings in force, the place of the file, or write it with every default",
+        help="show the settings in use, show the file's path, or write it with every default",
     )
-    command.add_argument("--force", action="store_true", help="init: replace a file that is there")
+    command.add_argument("--force", action="store_true", help="init: replace an existing file")
 
 
 def run(arguments: argparse.Namespace) -> int:

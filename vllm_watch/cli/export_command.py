@@ -130,14 +130,14 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
     }
     instead = next((name for name, given in asked.items() if given), None)
     if instead and arguments.follow:
-        raise CommandError(f"{instead} is of what is there: leave out it or --follow")
+        raise CommandError(f"{instead} covers finished data only: leave out {instead} or --follow")
     elsewhere = instead if instead != "--times" else None
     if step is not None and (arguments.events or arguments.follow or elsewhere):
         named = {"--events": arguments.events, **asked, "--times": False}
         other = next((name for name, given in named.items() if given), "--follow")
-        raise CommandError(f"--resample gathers samples that are there: leave out it or {other}")
+        raise CommandError(f"--resample does not go with {other}: leave out one of them")
     if arguments.follow and span.until is not None:
-        raise CommandError("--follow has no end: leave out it or --until")
+        raise CommandError("--follow has no end: leave out --follow or --until")
     if arguments.follow and output != "-":
         raise CommandError("--follow writes to standard output: use -o -")
     if output != "-" and not output.endswith(ENDINGS):
@@ -360,7 +360,7 @@ class _Told:
             ends = (datetime.fromtimestamp(at, tz) for at in (first, newest))
             parts.append("from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends))
         if not parts:
-            return "there is no sample at all"
+            return "there are no samples"
         more = len(self._reach) - len(parts)
         rest = f" and those of {more} more logs" if more else ""
         return f"samples reach {', '.join(parts)}{rest}"
@@ -370,13 +370,13 @@ class _Told:
         for source in sources:
             tally = self._tallies.get(source, _Tally())
             if tally.stats_like:
-                say(f"{source}: {tally.stats_like} stats-like lines without a known envelope")
+                say(f"{source}: {tally.stats_like} stats-like lines with an unknown prefix")
             elif tally.samples or (source in self.unreadable and not tally.size):
                 continue
             elif not tally.size:
                 say(f"{source}: is empty")
             elif not tally.stamped:
                 lines = max(1, tally.lines)
-                say(f"{source}: holds no line of vLLM in {lines:,} lines; is it a vLLM log?")
+                say(f"{source}: has no vLLM line in {lines:,} lines; is it a vLLM log?")
             else:
-                say(f"{source}: holds no stats line; see whether its server became ready")
+                say(f"{source}: holds no stats line; check whether its server became ready")

@@ -19,29 +19,29 @@ def declare(command: Parser) -> None:
         help="a name in .csv, .jsonl or .parquet; - for JSON lines to stdout",
     )
     command.add_argument(
-        "--follow", action="store_true", help="then go on with what arrives, until interrupted"
+        "--follow", action="store_true", help="then continue with new samples until interrupted"
     )
     command.add_argument(
         "--rotated",
         action="store_true",
-        help="begin with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
+        help="start with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
     )
-    command.add_argument(
-        "--resample", metavar="STEP", help="means over equal steps of time: 30s, 1min, 1h"
-    )
+    command.add_argument("--resample", metavar="STEP", help="means over time steps: 30s, 1min, 1h")
     times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
-    command.add_argument("--since", metavar="TIME", help=f"from then on: {times}")
-    command.add_argument("--until", metavar="TIME", help="up to then")
+    command.add_argument("--since", metavar="TIME", help=f"start: {times}")
+    command.add_argument("--until", metavar="TIME", help="end, written as the start")
     instead = command.add_mutually_exclusive_group()
-    instead.add_argument("--events", action="store_true", help="events and alerts instead")
-    instead.add_argument("--iterations", action="store_true", help="steps instead, by the second")
+    instead.add_argument("--events", action="store_true", help="write events and alerts instead")
+    instead.add_argument(
+        "--iterations", action="store_true", help="write steps instead, per second"
+    )
     instead.add_argument(
         "--times",
         action="store_true",
-        help="mean times of requests instead, over steps of time (--resample, else 5 min)",
+        help="write mean times of requests instead (per --resample step, else 5 min)",
     )
     instead.add_argument(
         "--recorded",
         action="store_true",
-        help="what was recorded beside the logs instead: latencies, counters, GPUs",
+        help="write recorded rows instead: latencies, counters, GPUs",
     )

@@ -44,7 +44,7 @@ def declare(command: Parser) -> None:
     """Declare its arguments."""
     command.add_argument("--json", action="store_true", help="as JSON")
     actions = command.add_subparsers(dest="action", metavar="check", required=False)
-    text = "say line by line what is read of logs, and what stays unread"
+    text = "show which lines of a log are read, and which are not"
     check: Parser = actions.add_parser(
         "check",
         help=text,
@@ -243,7 +243,7 @@ def _cell(character: str) -> int:
 
 
 def _cut(text: str, width: int) -> str:
-    """Return text in at most `width` columns, with … where it goes on."""
+    """Return text in at most `width` columns, with … where it continues."""
     if _cells(text) <= width:
         return text
     used = end = 0

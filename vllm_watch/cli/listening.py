@@ -12,7 +12,7 @@ def listen_address(text: str) -> tuple[str, int]:
     """Return the address and the port of `127.0.0.1:9835` or `[::1]:9835`; warn if it is public.
 
     Raises:
-        CommandError: it is no such address.
+        CommandError: it is not one.
     """
     host, _, port = text.rpartition(":")
     host = host.strip("[]")

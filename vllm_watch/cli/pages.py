@@ -11,7 +11,7 @@ def page_address(url: str) -> str:
     """Return the whole address: `127.0.0.1:8000` is `http://127.0.0.1:8000/metrics`.
 
     Raises:
-        CommandError: it is none of the web.
+        CommandError: it is not one of the web.
     """
     whole = url if "://" in url else f"http://{url}"
     if not whole.startswith(("http://", "https://")):

@@ -68,9 +68,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 def everywhere(command: Parser, default: str | None) -> None:
     """Add the options of every command; below a command, absent ones must not overwrite its own."""
-    command.add_argument(
-        "--config", metavar="FILE", default=default, help="settings file instead of the usual one"
-    )
+    command.add_argument("--config", metavar="FILE", default=default, help="another settings file")
     command.add_argument(
         "--tz",
         metavar="ZONE",
@@ -116,7 +114,7 @@ def add_marks(command: Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="result of `vllm bench serve --save-result` or GuideLLM: its time and figures",
+        help="a result of `vllm bench serve --save-result` or GuideLLM to show",
     )
 
 

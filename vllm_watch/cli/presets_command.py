@@ -1,4 +1,4 @@
-"""`vllm-watch presets`: the documented flags for a model of a size, and why."""
+"""`vllm-watch presets`: the documented flags for a model's size, and why."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     for one in found:
         for line in _lines(one, arguments.model, billions):
             write(line)
-    write(f"source: {table.source}; what it tells of the way from default to small:")
+    write(f"source: {table.source}; its figures for the change from default to small:")
     for gain in table.gains:
         write(f"  {gain.what}: {gain.before} → {gain.after}")
     return DONE
@@ -63,13 +63,13 @@ def size_of(model: str) -> float:
         raise PresetError(f"{model}: a size must be above 0, such as 7B or 30B")
     if billions is None:
         raise PresetError(
-            f"{model}: its name tells no size; give the size instead, such as 7B or 30B"
+            f"{model}: its name has no size; give the size instead, such as 7B or 30B"
         )
     return billions
 
 
 def active_size_of(model: str) -> float | None:
-    """Return the active part of a mixture of experts in billions, None where it is none."""
+    """Return the active part of a mixture of experts in billions, None if it is not one."""
     found = _ACTIVE.search(model)
     return float(found[1]) if found else None
 

@@ -79,7 +79,7 @@ def total_size(found: Found) -> int:
 def reading_shown(found: Found) -> Iterator[Callable[[Batch], None] | None]:
     """Give what each batch is to be told to: a line of progress where stderr is a terminal.
 
-    None where it is none: narration in a file or a pipe is for errors.
+    None if it is not one: narration in a file or a pipe is for errors.
     """
     if not sys.stderr.isatty():
         yield None

@@ -50,17 +50,17 @@ def _tells(server: Server) -> bool:
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
         elif server.lines:
             lines = f"{server.lines:,} lines" if server.lines > 1 else "its one line"
-            say(f"{server.source}: holds no line of vLLM in {lines}; is it a vLLM log?")
+            say(f"{server.source}: has no vLLM line in {lines}; is it a vLLM log?")
         elif not server.trouble:
             say(f"{server.source}: is empty")
         return False
     if not any(run.series for run in server.runs):
-        say(f"{server.source}: holds no stats line; see whether its server became ready")
+        say(f"{server.source}: holds no stats line; check whether its server became ready")
     return True
 
 
 def _unpacker(path: str) -> str | None:
-    """Return the command that unpacks a compressed file, None if it is none."""
+    """Return the command that unpacks a compressed file, None if it is not one."""
     if not os.path.isfile(path):
         return None  # opening a pipe waits for whoever writes into it
     try:

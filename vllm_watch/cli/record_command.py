@@ -28,12 +28,12 @@ def declare(command: Parser) -> None:
     command.add_argument(
         "--metrics",
         metavar="URL",
-        help="the server's metrics page (without --gpu: of the port in the log's name)",
+        help="the server's metrics page (default without --gpu: the port in the log's name)",
     )
-    command.add_argument("--gpu", action="store_true", help="the node's GPUs as well, by NVML")
+    command.add_argument("--gpu", action="store_true", help="also record the node's GPUs (NVML)")
     command.add_argument("--while", dest="pid", type=int, help=argparse.SUPPRESS)
     command.add_argument(
-        "--every", type=span_of, default=10.0, metavar="TIME", help="time between two looks (10s)"
+        "--every", type=span_of, default=10.0, metavar="TIME", help="time between two rows (10s)"
     )
 
 
@@ -86,7 +86,7 @@ def _url(arguments: argparse.Namespace) -> str | None:
     port = name_from_path(arguments.log).port
     if port is None:
         raise CommandError(
-            f"{arguments.log}: its name tells no port; "
+            f"{arguments.log}: its name has no port; "
             "add --metrics http://127.0.0.1:8000/metrics, or --gpu"
         )
     return f"http://127.0.0.1:{port}/metrics"

@@ -28,7 +28,7 @@ from vllm_watch.ingest import Ingest
 
 TIMED_OUT = 124
 _LAST_LINES = 5
-"""Lines of the server's errors that are shown when its log tells no reason."""
+"""Lines of the server's errors that are shown when its log mentions no reason."""
 _LOOKS_AFTER = 2
 """Looks at the logs after the server's end: what it wrote last is read by then."""
 
@@ -42,30 +42,32 @@ def declare(command: Parser) -> None:
         "--log-dir", metavar="DIR", default="pbs_results", help="folder of the logs (pbs_results)"
     )
     command.add_argument(
-        "--name", metavar="NAME", help="name in the log's name instead of the model"
+        "--name", metavar="NAME", help="use this name instead of the model in the log's name"
     )
     command.add_argument(
         "--on-exit",
         choices=("stop", "leave"),
-        help="what becomes of the server when the screen is left (asked where not given)",
+        help="what to do with the server when the screen closes (default: ask)",
     )
     command.add_argument(
         "--preset", metavar="NAME", help="add the documented flags: auto, or one of `presets`"
     )
+    command.add_argument("--gpus", type=int, metavar="N", help="GPUs for --preset (default: all)")
     command.add_argument(
-        "--gpus", type=int, metavar="N", help="GPUs for --preset (those there are)"
+        "--strict", action="store_true", help="do not start if the flags have a known problem"
     )
     command.add_argument(
-        "--strict", action="store_true", help="do not start where the flags show something wrong"
-    )
-    command.add_argument(
-        "--wait", action="store_true", help="return when the server is ready, and leave it"
+        "--wait", action="store_true", help="return when the server is ready; it keeps running"
     )
     command.add_argument(
         "--timeout", type=float, default=900.0, metavar="SECONDS", help="for --wait (900)"
     )
     command.add_argument(
-        "--grace", type=span_of, default=30.0, metavar="TIME", help="time to stop by itself (30s)"
+        "--grace",
+        type=span_of,
+        default=30.0,
+        metavar="TIME",
+        help="time to stop before a kill (30s)",
     )
 
 
@@ -125,7 +127,7 @@ def _command(arguments: argparse.Namespace) -> ServerCommand:
             preset = table.named(arguments.preset)
         gpus = _gpus() if arguments.gpus is None else arguments.gpus
         if gpus is None:
-            raise PresetError("how many GPUs there are is not known here; add --gpus N")
+            raise PresetError("the number of GPUs is unknown here; add --gpus N")
         found = fitted(preset, gpus)
     except PresetError as error:
         raise CommandError(f"--preset: {error}") from error
@@ -167,7 +169,7 @@ def _tell_smells(command: ServerCommand, settings: Settings, *, strict: bool) ->
     for smell in smells:
         say(f"{smell.title}: {smell.remedy}")
     if smells and strict:
-        raise CommandError("not started, since --strict was given and the flags show the above")
+        raise CommandError("not started: --strict was given and the flags have the problems above")
 
 
 def _record(command: ServerCommand, log: str, pid: int) -> subprocess.Popen[bytes] | None:
@@ -202,7 +204,7 @@ class _Session:
     server: ServerProcess
     log: str
     left: bool = False
-    """Whether the server goes on without us."""
+    """Whether the server continues without us."""
     exited: threading.Event = field(default_factory=threading.Event)
     _began: float = field(default_factory=time.time)
     _before: dict[int, object] = field(default_factory=dict)
@@ -304,7 +306,7 @@ class _Session:
         return self._ended()
 
     def _leave(self) -> bool:
-        """Ask whether the server goes on, unless that was said already."""
+        """Ask whether the server continues, unless that was said already."""
         if self.arguments.on_exit:
             return bool(self.arguments.on_exit == "leave")
         try:
@@ -316,7 +318,7 @@ class _Session:
     def _left(self) -> int:
         self.left = True
         pid = self.server.pid
-        say(f"the server runs on: vllm-watch {self.log} shows it, kill {pid} stops it")
+        say(f"the server keeps running: vllm-watch {self.log} shows it, kill {pid} stops it")
         return DONE
 
     def _wait(self, ingest: Ingest) -> int:
@@ -352,7 +354,7 @@ class _Session:
         """Say how the server ended; return its exit code."""
         code = self.server.code() or 0
         if self._signalled is not None:
-            say(f"the server has ended with exit code {code}, as it was told to")
+            say(f"the server has ended with exit code {code}, as requested")
             return code
         say(f"the server has ended with exit code {code}")
         # vLLM 0.32 ends with 0, too, where its engine has died under load.
@@ -362,7 +364,7 @@ class _Session:
         return code
 
     def _reason(self) -> list[str]:
-        """Return why it died by its log; nothing where the log tells of no death."""
+        """Return why it died by its log; nothing where the log mentions no death."""
         from vllm_watch.reports.reading import read_saved
 
         reading = read_saved([self.log], formats(), self.settings)

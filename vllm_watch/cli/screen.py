@@ -52,7 +52,7 @@ def screen_options(command: Parser) -> None:
             f"--target-{name}",
             type=_positive,
             metavar="N",
-            help=f"say when a job of so many {name} {words} will be done",
+            help=f"show when a job of N {name} {words} will be done",
         )
 
 
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not (browser or sys.stdout.isatty()):
         raise CommandError("the screen needs a terminal; for scripts: vllm-watch export PATH -o -")
     if replay and reads_stdin(getattr(arguments, "paths", [])):
-        say("reading standard input to its end; it is played as far as it has come")
+        say("reading standard input to its end, then playing it")
     if not browser:
         _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen

@@ -29,7 +29,7 @@ def declare(command: Parser) -> None:
     add_paths(command)
     add_price(command)
     add_forms(command).add_argument(
-        "--flags", action="store_true", help="as the next start: its `vllm serve` line, with why"
+        "--flags", action="store_true", help="the next start: its `vllm serve` line, with reasons"
     )
 
 

@@ -17,7 +17,7 @@ def declare(command: Parser) -> None:
     command.add_argument(
         "--metrics",
         metavar="URL",
-        help="the server's metrics page, where its port can be reached: latencies, counters",
+        help="the server's metrics page, if its port can be reached: latencies, counters",
     )
     screen_options(command)
     add_marks(command)

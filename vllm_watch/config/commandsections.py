@@ -12,23 +12,23 @@ CheckCode = Literal["ok", "warning", "critical", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """[check]: what `check` answers for servers that do nothing wrong and yet do not work."""
+    """[check]: what `check` answers for servers that do not work, without an error."""
 
     stopped: CheckCode = choice("critical", get_args(CheckCode))  # a field
-    """A server that somebody stopped."""
+    """A server that was stopped on purpose."""
     ended: CheckCode = choice("critical", get_args(CheckCode))  # a field
-    """A server whose log just ends at work: killed from outside, or lost."""
+    """A server whose log ends in the middle of work: killed from outside, or lost."""
     no_stats: CheckCode = choice("unknown", get_args(CheckCode))  # a field
     """A server that writes no stats lines, because they are disabled."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompareSettings:
-    """[compare]: when two runs differ by more than noise, and when their loads do."""
+    """[compare]: when two runs, or their loads, count as different."""
 
     confidence: float = ratio(0.95)
-    """Share (0 to 1) of such intervals that hold the true ratio."""
+    """Confidence (0 to 1) of the interval of each ratio."""
     least_busy_samples: int = count(10, least=2)
-    """Samples with requests running below which nothing is told from noise."""
+    """Fewest samples with requests running to tell a change from noise."""
     loads_differ: float = positive(2.0)
-    """Factor by which concurrency, prompts or answers may differ before that is warned of."""
+    """Factor by which concurrency, prompts or answers may differ before there is a warning."""

@@ -15,7 +15,7 @@ class KeySettings:
     """
 
     pause: str = keys("space")
-    """What the keys do: hold the moment, or go on."""
+    """What the keys do: hold the moment, or continue."""
     earlier: str = keys("left")
     """What the keys do: look earlier."""
     later: str = keys("right")
@@ -51,7 +51,7 @@ class KeySettings:
     go_to: str = keys("g")
     """What the keys do: to a time that is typed."""
     loop: str = keys("o")
-    """What the keys do: begin a replay anew at its end, or not."""
+    """What the keys do: restart a replay at its end, or not."""
     beginning: str = keys("home")
     """What the keys do: to the beginning."""
     now: str = keys("end")

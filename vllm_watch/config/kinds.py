@@ -211,7 +211,7 @@ def _check_address(value: object) -> str:
 
     address = _check_text(value)
     parts = urlsplit(address)
-    _ = parts.port  # a port that is none is a ValueError
+    _ = parts.port  # a port that is not one is a ValueError
     if not parts.hostname or parts.username is not None or not address.isprintable():
         raise ValueError
     if " " in address or not address.isascii():

@@ -103,7 +103,7 @@ class _Loader:
         try:
             document = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
-            # A whole number of 5,000 digits is a plain ValueError, and brackets nest without end.
+            # A whole number of 5,000 digits is a plain ValueError, and brackets nest at will.
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
         origin, self._file = f"file {path}", path
         for section, table in document.items():

@@ -18,7 +18,7 @@ class ScreenSettings:
     """Name of the colour theme: `vllm-watch`, `vllm-watch-day`, `vllm-watch-contrast` or another of
     those that `t` on the screen shows; `last`: the one chosen last."""
     glyphs: Glyphs = choice("auto", get_args(Glyphs))
-    """Signs, bars and fills: `auto` takes ASCII where the locale knows no more (`LANG=C`)."""
+    """Signs, bars and fills: `auto` uses ASCII if the locale has nothing else (`LANG=C`)."""
     charts: tuple[str, ...] = words("""a list of charts, such as ["throughput", "kv"]""")
     """Charts that are shown, in this order. Empty: all that have something to show. The names are
     in the command palette (ctrl+p), which also shows and hides each."""
@@ -27,14 +27,14 @@ class ScreenSettings:
     window_minutes: float = positive(15.0)
     """Minutes that the charts show at first."""
     refresh_seconds: float = positive(0.5)
-    """Seconds between two drawings of what has changed."""
+    """Seconds between two updates of the screen."""
     animation: bool = flag(default=False)
     """Let panes slide and bars glide; off is calmer, and cheaper over a slow connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """[replay]: how saved logs are played."""
+    """[replay]: how saved logs are replayed."""
 
     speed: float = positive(20.0)
     """Seconds of the log that pass in one second."""

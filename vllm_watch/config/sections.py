@@ -1,7 +1,7 @@
-"""The sections of the configuration file: each a small frozen dataclass of documented fields.
+"""The sections of the settings file: one small frozen dataclass of documented fields each.
 
 The text under a field is its documentation: `vllm-watch config` prints it. Numbers of the guides
-are quoted with the guide they come from, as the health rules quote them on the screen.
+name the guide they come from, as the findings on the screen do.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class TimeSettings:
     """[time]: which clocks are read and shown."""
 
     tz: str | None = optional_zone()
-    """Zone of the clock that wrote the logs, as an IANA name or +HH:MM. Unset: found out."""
+    """Zone of the clock that wrote the logs: an IANA name or +HH:MM. Unset: detected."""
     display_tz: str | None = optional_zone()
-    """Zone of the times that are shown. Unset: this machine's."""
+    """Zone of the times on the screen. Unset: this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ class WatchSettings:
     poll_seconds: float = positive(1.0)
     """Seconds between two looks at every file, for file systems that send no events."""
     events: bool = flag(default=True)
-    """Let the operating system's file events wake the follower between two looks."""
+    """Use the operating system's file events, to read new lines between two looks."""
     ended_after_seconds: float = positive(300.0)
-    """Seconds without any new line, after a stats line with work, until a server has ended."""
+    """Seconds without a new line, after a stats line with work, before a server counts as ended."""
     starting_limit_seconds: float = positive(900.0)
     """Seconds that a start-up may take before `check` warns."""
     start_lost_after_hours: float = positive(24.0)
-    """Hours of silence after which a start-up is lost, though its log is not a named, saved one."""
+    """Hours of silence after which a start-up counts as lost, unless its log is a saved one."""
     saved_after_seconds: float = positive(300.0)
-    """Age in seconds of the newest stamp from which on a log that does not grow is a saved one."""
+    """A log that does not grow is a saved one if its newest stamp is this many seconds old."""
     stalled_cadences: float = positive(3.0)
-    """Multiples of the usual distance between two stats lines after which silence is a stall."""
+    """Silence of so many times the usual distance between two stats lines is a stall."""
     stalled_floor_seconds: float = positive(30.0)
-    """Seconds of silence that are never a stall, however short the usual distance is."""
+    """Shorter silence, in seconds, is never a stall."""
     full_hours: float = positive(24.0)
     """Hours of a log's own time whose samples a live screen keeps in full (at most 20,000 of an
     engine); older ones are thinned: minutes, tens of minutes, hours. docs/memory.md has bounds."""
@@ -66,7 +66,7 @@ class WatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """[health]: from which value on something is wrong, and for how long it must be."""
+    """[health]: levels of the health rules, and for how long they must be passed."""
 
     kv_cache_low: float = ratio(0.30)
     """KV cache usage (0 to 1) below which there is room to batch more (optimisation guide, presets
@@ -78,56 +78,56 @@ class HealthSettings:
     """KV cache usage (0 to 1) above which memory may run out: warning (presets guide, server
     guide)."""
     kv_cache_critical: float = ratio(0.95)
-    """KV cache usage (0 to 1) from which on requests queue without end: critical (long-context
+    """KV cache usage (0 to 1) from which the queue only grows: critical (long-context
     guide)."""
     kv_clear_margin: float = ratio(0.05)
-    """KV cache usage (0 to 1) that it must come back past the level before the alert clears."""
+    """An alert clears when KV cache usage is back inside its level by this much (0 to 1)."""
     preemption_kv_cache: float = ratio(0.90)
-    """KV cache usage (0 to 1) from which on running turning into waiting means preemptions."""
+    """KV cache usage (0 to 1) from which running requests going back to waiting are preempted."""
 
     at_limit_share: float = ratio(0.95)
-    """Share (0 to 1) of `max_num_seqs` from which on running is at it: some end between lines."""
+    """Share (0 to 1) of `max_num_seqs` from which the limit counts as reached."""
     preemption_needed: int = count(2)
     """How many of the most recent samples must show preemptions before there is a warning."""
     swings_kv_cache: float = ratio(0.90)
-    """KV cache usage (0 to 1) from which on swinging throughput means over-capacity (long-context
+    """KV cache usage (0 to 1) from which throughput swings mean over-capacity (long-context
     guide)."""
     swings_lines: int = count(12)
-    """Stats lines whose throughput is looked at for swings."""
+    """Number of stats lines in which swings of the throughput are looked for."""
     swings_level: float = ratio(0.15)
     """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
     flap_seconds: float = positive(60.0)
-    """Seconds within which an alert that comes back is the same one, counted."""
+    """An alert that comes back within so many seconds is the same one; it is counted."""
 
     prefix_cache_low: float = ratio(0.20)
-    """Prefix cache hit rate (0 to 1) below which caching brings nothing: warning (chunked prefill
+    """Prefix cache hit rate (0 to 1) below which caching saves little: warning (chunked prefill
     guide)."""
     prefix_cache_excellent: float = ratio(0.60)
-    """Prefix cache hit rate (0 to 1) from which on it is excellent (optimisation guide)."""
+    """Prefix cache hit rate (0 to 1) from which it is excellent (optimisation guide)."""
     prefix_clear_margin: float = ratio(0.05)
-    """Hit rate (0 to 1) that it must come back past the level before the alert clears."""
+    """The alert clears when the hit rate is above its level by this much (0 to 1)."""
     prompt_flow_lines: int = count(6)
-    """Stats lines looked at to see whether prompts flow; without them hits are unknown."""
+    """Newest stats lines that show whether prompts arrive; if none do, hits are unknown."""
     prompt_flow_needed: int = count(3)
-    """How many of those lines must show prompt throughput for prompts to flow."""
+    """How many of those lines must show prompt throughput for the hit rate to be judged."""
     prompt_flow_share: float = ratio(0.10)
-    """Share (0 to 1) of a line's tokens that must be prompts: a cache saves nothing of fewer."""
+    """Share (0 to 1) of a line's tokens that must be prompts for the line to count."""
 
     waiting_note: int = count(1)
-    """Waiting requests from which on there is a note."""
+    """Waiting requests from which there is a note."""
     waiting_warning: int = count(10)
-    """Waiting requests from which on a queue builds up: warning (long-context guide)."""
+    """Waiting requests from which a queue builds up: warning (long-context guide)."""
     waiting_clear_below: int = count(5)
     """Waiting requests below which that warning clears."""
 
     hold_samples: int = count(3)
-    """Samples in a row past a level before an alert fires: a single odd one is none."""
+    """Samples in a row past a level before an alert fires."""
     clear_samples: int = count(2)
-    """Samples in a row back past the margin before an alert clears."""
+    """Samples in a row back inside the margin before an alert clears."""
     recent_of: int = count(4)
-    """Samples that "most recent" looks at."""
+    """Number of most recent samples that some rules look at."""
     recent_needed: int = count(3)
-    """How many of those samples are "most"."""
+    """How many of those samples must be past the level."""
 
     near_zero_share: float = ratio(0.05)
     """Share (0 to 1) of the run's median rate per request below which throughput is near zero."""
@@ -135,84 +135,84 @@ class HealthSettings:
     """Stats lines near zero, with requests running, before it is critical."""
     nothing_lines: int = count(3)
     """Stats lines in a row without a token, with requests running or waiting, before it is
-    critical: a long prefill leaves one such line."""
+    critical. A long prefill causes one such line."""
     far_below_share: float = ratio(0.50)
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
     kv_override_factor: float = positive(2.0)
-    """How many times smaller than what fits `--num-gpu-blocks-override` must make the KV cache."""
+    """Warn if `--num-gpu-blocks-override` makes the KV cache this many times too small."""
     waits_seconds: float = positive(180.0)
-    """Seconds for which requests must wait beside free memory and free slots: a warning."""
+    """Seconds that requests wait despite free memory and free slots before a warning."""
     runaway_seconds: float = positive(900.0)
-    """Seconds for which the same few requests must generate alone to be without end."""
+    """Seconds that the same few requests generate alone before they count as endless."""
     runaway_running: int = count(2)
-    """Running requests up to which they may be the same few."""
+    """Most running requests for which this is looked for."""
     prefill_factor: float = positive(10.0)
-    """Prompt tokens per generated token from which on, beside a queue, prefill binds."""
+    """Prompt tokens per generated token from which prefill is the limit, if requests wait."""
     draft_lines: int = count(6)
-    """Stats lines with draft tokens whose acceptance is looked at: about a minute."""
+    """Stats lines with draft tokens that the acceptance is averaged over: about a minute."""
     draft_acceptance_low: float = ratio(0.30)
-    """Share (0 to 1) of draft tokens accepted below which speculation hardly pays: a note."""
+    """Share (0 to 1) of draft tokens accepted below which speculation gains little: note."""
     draft_acceptance_none: float = ratio(0.05)
-    """Share (0 to 1) of draft tokens accepted below which speculation costs: a warning."""
+    """Share (0 to 1) of draft tokens accepted below which speculation only costs: warning."""
     engines_missing_seconds: float = positive(60.0)
-    """Seconds of work in which an engine must have written no line to be missing."""
+    """An engine that writes nothing for so many seconds while others work is missing."""
 
     http_seconds: float = positive(300.0)
-    """Seconds of answers over which those with an error are counted."""
+    """Window in seconds over which answers with errors are counted."""
     http_failed: float = ratio(0.02)
-    """Share (0 to 1) of answers with status 500 and above from which on there is a warning."""
+    """Share (0 to 1) of answers with status 500 and above from which there is a warning."""
     http_failed_critical: float = ratio(0.10)
-    """The same from which on it is critical."""
+    """The same share, from which it is critical."""
     http_failed_least: int = count(5)
-    """Answers with such a status below which their share is none."""
+    """Fewest answers with such a status for a warning."""
     http_refused: float = ratio(0.20)
-    """Share (0 to 1) of answers with status 400 to 499 from which on there is a warning."""
+    """Share (0 to 1) of answers with status 400 to 499 from which there is a warning."""
     http_refused_least: int = count(20)
-    """Answers with such a status below which their share is none."""
+    """Fewest answers with such a status for a warning."""
 
     slow_step: float = positive(2.0)
-    """How many times longer than usual steps without prompts must take at the same batch."""
+    """Warn if steps without prompts take this many times the usual time at the same batch."""
     budget_share: float = ratio(0.30)
-    """Share (0 to 1) of steps at `max_num_batched_tokens` from which on that limit binds."""
+    """Share (0 to 1) of steps at `max_num_batched_tokens` from which there is a note."""
 
     imbalance_floor: int = count(4, least=0)
-    """Running requests by which engines of one server may always differ."""
+    """Difference in running requests that engines of a server may always have."""
     imbalance_share: float = ratio(0.50)
-    """Share (0 to 1) of their mean by which running requests of engines may differ."""
+    """Difference they may have as a share (0 to 1) of their mean."""
     imbalance_samples: int = count(3)
-    """Samples in a row in which engines must differ before it is imbalance."""
+    """Samples in a row with a larger difference before engines count as uneven."""
 
     gpu_in_use: float = ratio(0.10)
-    """Share (0 to 1) of a GPU's memory from which on it is one of the server's."""
+    """Share (0 to 1) of used memory from which a GPU belongs to the server."""
     gpu_idle: float = ratio(0.50)
     """Utilisation (0 to 1) below which a GPU idles: a single request shows 95 %."""
     gpu_memory_full: float = ratio(0.98)
-    """Share (0 to 1) of a GPU's memory from which on it is nearly full."""
+    """Share (0 to 1) of a GPU's memory from which it is nearly full."""
     gpu_hot_celsius: float = positive(85.0)
-    """Temperature in degrees from which on a GPU is hot: it slows down some degrees later."""
+    """Degrees Celsius from which a GPU is hot: it slows down a few degrees later."""
     counter_difference: float = ratio(0.03)
     """Share (0 to 1) by which log and counters may differ over ten minutes."""
     hangs_critical: int = count(3)
-    """Times that workers have not answered for a minute before it is critical."""
+    """Number of minutes without an answer of the workers before it is critical."""
     crash_loop_deaths: int = count(3, least=2)
-    """Deaths of the same error, one after another, that are a crash loop."""
+    """Deaths in a row with the same error that make a crash loop."""
     crash_loop_seconds: float = positive(900.0)
-    """Seconds within which they have to happen for that."""
+    """Seconds within which they must happen."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdviceSettings:
-    """[advice]: the numbers behind what the findings tell you to change."""
+    """[advice]: the numbers behind the advice of the findings."""
 
     kv_growth_limit: float = ratio(0.10)
-    """Rise (0 to 1) of KV usage per running request from which on no larger batch is advised."""
+    """Rise (0 to 1) of KV usage per running request from which no larger batch is advised."""
     kv_growth_seconds: float = positive(180.0)
     """Seconds over which that rise is measured."""
     seen_capacity_kv: float = ratio(0.80)
-    """KV cache usage (0 to 1) at which the capacity seen in samples is reckoned."""
+    """KV cache usage (0 to 1) up to which samples show the capacity."""
     seen_capacity_seconds: float = positive(60.0)
-    """Seconds of samples that the capacity seen is the median of."""
+    """Seconds of samples whose median is that capacity."""
     batch_target_kv: float = ratio(0.60)
     """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
@@ -224,10 +224,10 @@ class AdviceSettings:
     reduce_multiple: int = count(8)
     """An advised smaller `--max-num-seqs` is a multiple of this."""
     reduce_whole_below: int = count(16)
-    """Below this an advised smaller `--max-num-seqs` is any whole number."""
+    """Below this it may be any whole number."""
 
     gpu_memory_low: float = ratio(0.90)
-    """`--gpu-memory-utilization` (0 to 1) below which to raise it comes first (presets guide,
+    """`--gpu-memory-utilization` (0 to 1) below which raising it comes first (presets guide,
     long-context guide)."""
     gpu_memory_high: float = ratio(0.95)
     """`--gpu-memory-utilization` (0 to 1) up to which it is advised (presets guide, long-context
@@ -239,17 +239,17 @@ class AdviceSettings:
     """`--max-num-batched-tokens` advised after the GPU ran out of memory (presets guide)."""
 
     weights_share: float = ratio(0.85)
-    """Share (0 to 1) of a GPU that the weights take from which on the batch is not to blame."""
+    """Share (0 to 1) of a GPU for weights from which they, not the batch, fill the memory."""
 
     prompt_heavy_share: float = ratio(0.50)
-    """Share (0 to 1) of prompt tokens among all tokens from which on work is prompt-heavy."""
+    """Share (0 to 1) of prompt tokens among all tokens from which work is prompt-heavy."""
     model_len_large: int = count(131072)
-    """`--max-model-len` from which on it is looked at whether requests use it (long-context
+    """`--max-model-len` from which it is compared with the contexts in use (long-context
     guide)."""
     model_len_used_low: float = ratio(0.05)
-    """Share (0 to 1) of `--max-model-len` that requests must use for it to be no waste."""
+    """Share (0 to 1) of `--max-model-len` that requests must use; below it is too long."""
     long_context: int = count(16384)
-    """Tokens of context per request from which on it is long (performance guide)."""
+    """Tokens of context per request from which a context is long (performance guide)."""
 
     batched_tokens_low: int = count(2048)
     """`--max-num-batched-tokens` up to which prefill of prompt-heavy work is slow (performance
@@ -282,19 +282,19 @@ class TrendSettings:
     fall_to_50k: float = ratio(0.80)
     """Fall (0 to 1) expected at most with contexts of 30K to 50K tokens."""
     busy_minutes: float = positive(3.0)
-    """Busy minutes at the start, and at the end, whose means are compared."""
+    """Busy minutes at the start and at the end; their means are compared."""
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ for the two to be comparable."""
     noise_errors: float = positive(2.0)
-    """Standard errors of the two means by which a fall must be larger than what is expected."""
+    """Standard errors by which a fall must exceed the expected one."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes after which a run counts as steady."""
     sudden_drop_share: float = ratio(0.25)
-    """Share (0 to 1) of the last minutes' median throughput below which it fell suddenly."""
+    """Share (0 to 1) of the last minutes' median throughput below which it is a sudden fall."""
     recovery_share: float = ratio(0.80)
-    """Share (0 to 1) of the throughput before a pause that has to come back with the load."""
+    """Share (0 to 1) of the throughput before a pause that must come back with the load."""
     outlier_deviations: float = positive(3.0)
-    """Robust standard deviations off the median from which on a value is no noise (Hampel)."""
+    """Robust standard deviations off the median from which a value is not noise (Hampel)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,23 +304,23 @@ class AlertSettings:
     bell: bool = flag(default=True)
     """Ring the terminal's bell when alerts fire."""
     notify: Notify = choice("off", get_args(Notify))  # a field
-    """Desktop notification by an escape sequence of the terminal: which one it understands."""
+    """Desktop notification: the escape sequence that your terminal understands."""
     command: tuple[str, ...] = arguments()
-    """Program and arguments to run; no shell. Values are in VLLM_WATCH_ALERT_… and on its input."""
+    """Program and arguments to run, without a shell. Values: VLLM_WATCH_ALERT_… and stdin."""
     webhook: str | None = optional_address()
     """Address that alerts are posted to as JSON; https, or http to this machine itself."""
     min_severity: Severity = choice("warning", get_args(Severity))  # a field
-    """The least severity that is told."""
+    """The lowest severity that is sent."""
     resolved: bool = flag(default=True)
-    """Tell when an alert is over, too (the bell stays silent then)."""
+    """Also send when an alert is over (without the bell)."""
     repeat_minutes: int = count(0, least=0)
-    """Minutes after which an alert that still fires is told again; 0: never."""
+    """Minutes after which an alert that still fires is sent again; 0: never."""
     settle_minutes: int = count(5, least=0)
-    """Minutes that an alert which comes back waits before the same alert is sent again."""
+    """Minutes before an alert that comes back is sent again."""
     timeout_seconds: float = positive(10.0)
-    """Seconds that a command, or one try to post, may take."""
+    """Seconds that a command or a post may take."""
     at_once: int = count(4)
-    """Commands and posts that run at the same time at most."""
+    """Most commands and posts at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,11 +328,11 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Answered requests, beyond those still in flight, below which the times are unknown."""
+    """Fewest answered requests (without those in flight) for the times to be known."""
     least_lines: int = count(10, least=2)
-    """Stats lines of all engines together below which the times are unknown."""
+    """Fewest stats lines of all engines together for the times to be known."""
     window_minutes: float = positive(5.0)
-    """Minutes of log behind the times on the screen, in `status` and in `export --times`."""
+    """Minutes averaged for the times on the screen, in `status` and in `export --times`."""
 
     def gate(self) -> TimesGate:
         """Return how much a stretch of log must hold for its times to be known."""
@@ -343,22 +343,22 @@ class RequestTimesSettings:
 
 @dataclass(frozen=True, slots=True)
 class CostSettings:
-    """[cost]: what the GPUs cost; without a price no cost is shown."""
+    """[cost]: price of the GPUs; without it no cost is shown."""
 
     gpu_hourly: float | None = optional_positive()
     """Price of one GPU for one hour, in any currency."""
     gpus: int | None = optional_count()
-    """GPUs of one server. Unset: tensor x pipeline x data parallel size, as the log tells them."""
+    """GPUs of one server. Unset: tensor x pipeline x data parallel size, from the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """[servers."PATTERN"]: what the log does not say about the servers with such a name."""
+    """[servers."PATTERN"]: facts missing from the log, for servers with such a name."""
 
     pattern: str
     """Shell pattern for the server's name, such as `*:8001`."""
     max_num_seqs: int | None = optional_count()
-    """Requests that run at once at most, where the log does not say."""
+    """`--max-num-seqs` of the server, if the log does not have it."""
 
 
 NOT_ABOVE = (
@@ -378,4 +378,4 @@ NOT_ABOVE = (
     ("trend.fall_to_20k", "trend.fall_to_30k"),
     ("trend.fall_to_30k", "trend.fall_to_50k"),
 )
-"""Pairs of settings of which the first must not be above the second: the rules rely on it."""
+"""Pairs of settings: the first must not be above the second. The rules rely on it."""

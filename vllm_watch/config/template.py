@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _HEAD = """\
-# Settings of vllm-watch. Every line that is commented out holds its default: take the # away to
+# Settings of vllm-watch. Every line that is commented out holds its default: remove the # to
 # change it. Order of precedence: these < environment (VLLM_WATCH_SECTION_NAME) < options.
 """
 _SERVERS = """\
-# What a log does not say of its server. The pattern is a shell pattern for the server's name,
+# Facts missing from a log. The pattern is a shell pattern for the server's name,
 # <model>:<port>; the first that fits decides.
 # [servers."*:8001"]
 """

@@ -90,7 +90,7 @@ class _Metric:
     lows: array[float] = field(default_factory=lambda: array("d"))
     highs: array[float] = field(default_factory=lambda: array("d"))
     over_time: array[float] = field(default_factory=lambda: array("d"))
-    """Rate × seconds; empty for what is no rate."""
+    """Rate × seconds; empty for what is not a rate."""
 
     def merge(self, groups: Sequence[Group], start: int, stop: int) -> None:
         """Replace the buckets from `start` to `stop` by one for each group."""

@@ -12,7 +12,7 @@ NO_CONFIG = "no_config"
 CONFIG_KINDS = frozenset(
     {"config", "engine_config", "capacity", "args", "phase", "server_up", "version", NO_CONFIG}
 )
-"""Kinds of events that tell of the configuration."""
+"""Kinds of events that mention the configuration."""
 DEFAULTS_SECONDS = 2.0
 """For so long after `NO_CONFIG` a line of the start-up speaks of defaults."""
 V0_BLOCK = 16

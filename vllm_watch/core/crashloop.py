@@ -40,7 +40,7 @@ class CrashLoop:
         return self.deaths[-1]
 
     def over_at(self, state: ServerState, ready: float | None, now: float, window: float) -> float:
-        """Return when the loop ended, infinity while it goes on.
+        """Return when the loop ended, infinity while it continues.
 
         A newer run that is up ends it, unless the others had been up as well before they died:
         then it has to live for as long as the deaths of a loop lie apart.

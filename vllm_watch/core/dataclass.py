@@ -179,7 +179,7 @@ def _filled(
 
 
 def _default(given: Mapping[str, Any], name: str) -> Any:
-    """Return a field's default, made anew if it has a factory."""
+    """Return a field's default, made again if it has a factory."""
     factory = _told(given, name, "default_factory", None)
     if factory:
         return factory()

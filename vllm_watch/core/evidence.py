@@ -19,7 +19,7 @@ _LONG_AGO = -math.inf
 _SERVED = frozenset({"version", "server_up", "ready", "process_started"})
 """Kinds of events that only a server writes, no run of the class `LLM`."""
 _PROGRESS = frozenset({"phase", "capacity", "server_up", "ready"})
-"""Kinds of events that show that a start-up goes on."""
+"""Kinds of events that show that a start-up continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
 
 
 def _is_death(moment: Moment) -> bool:
-    """Tell whether an event says that the server is no more; a bare traceback by its error."""
+    """Tell whether an event says that the server is over; a bare traceback by its error."""
     return moment.event.kind in DEATHS or DEADLY in moment.event.fields
 
 
@@ -166,7 +166,7 @@ def _weigh_traceback(
 def _weigh_worker(
     found: Evidence, now: float, placed: list[tuple[float, Moment]], *, saved: bool
 ) -> None:
-    """A worker's exception ends a start-up unless the start-up goes on after it.
+    """A worker's exception ends a start-up unless the start-up continues after it.
 
     The engine may wait for that worker for ever, without a word that it failed.
     """

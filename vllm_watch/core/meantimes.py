@@ -148,8 +148,8 @@ def mean_times(
         told = f"{_counted(round(answered), 'request')} answered"
         if not answered or not in_flight:
             return None, f"only {told}; {gate.answered} are needed"
-        way = f"the {round(in_flight):,} still under way perhaps among them"
-        return None, f"{told}, {way}: fewer than the {gate.answered} needed are surely over"
+        way = f"the {round(in_flight):,} of them may still be running"
+        return None, f"{told}, {way}: fewer than the {gate.answered} needed are certainly finished"
     return times, ""
 
 
@@ -170,7 +170,7 @@ def times_between(
     times, why = mean_times(evidence, start, end, gate)
     count, mean, aborted = run.answered.over(start, end)
     if times is not None and aborted > gate.aborted_share * times.answered:
-        words = f"{aborted} requests that were aborted: their time would count for others"
+        words = f"{aborted} requests were aborted: the mean would include their time"
         times, why = None, words
     if mean is None or count < gate.answered:
         return times, why

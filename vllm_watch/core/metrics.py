@@ -14,7 +14,7 @@ Kind = Literal["rate", "count", "ratio", "length"]
 Total = Literal["sum", "mean", "highest"]
 
 ALL_ENGINES = -1
-"""Engine number of a line that speaks for all engines of a server (`2 Engines Aggregated:`)."""
+"""Engine number of a line that counts for all engines of a server (`2 Engines Aggregated:`)."""
 
 
 @dataclass(frozen=True, slots=True)

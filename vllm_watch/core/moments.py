@@ -33,7 +33,7 @@ def parse_time(text: str) -> TimeText:
     """Read a time.
 
     Raises:
-        ValueError: it is none; the message shows the grammar.
+        ValueError: it is not one; the message shows the grammar.
     """
     stripped = text.strip()
     try:
@@ -49,7 +49,7 @@ def parse_time(text: str) -> TimeText:
     if found := _SPAN.fullmatch(stripped.removeprefix("+")):
         seconds_long = float(found.group(1)) * _SECONDS[found.group(2)]
         return TimeText("after" if stripped.startswith("+") else "ago", seconds_long)
-    raise ValueError(f"{text!r} is no time: {GRAMMAR}")
+    raise ValueError(f"{text!r} is not a time: {GRAMMAR}")
 
 
 def place_time(time: TimeText, first: float, newest: float, reference: float, tz: tzinfo) -> float:

@@ -9,7 +9,7 @@ from vllm_watch.core.traffic import MOST_STRETCHES
 MOST_RUNS = 100
 """Runs kept per server; of more, the oldest are forgotten."""
 MOST_QUIET = 8
-"""Series' worth of points that all servers keep together that write no more."""
+"""Series' worth of points that all servers keep together that no longer write."""
 FEWEST_POINTS = 64
 """Points that a run of the past keeps of each engine, when others need room."""
 FEWEST_EVENTS = 20
@@ -61,7 +61,7 @@ def age(runs: list[Run], keep: Keep) -> None:
 
 
 def make_room_of_quiet(quiet: list[list[Run]], keep: Keep) -> None:
-    """Bound what servers keep together that write no more, those first that fell silent first.
+    """Bound what servers keep together that no longer write, the longest silent first.
 
     In a folder in which each job has a log of its own they become more and more.
     """

@@ -17,7 +17,7 @@ from vllm_watch.core.run import Moment
 
 TRACEBACK = "Traceback (most recent call last):"
 DEATHS = frozenset({"dead", "killed", "usage"})
-"""Kinds of events after which a server is no more."""
+"""Kinds of events after which a server is over."""
 ERRORS = frozenset({*DEATHS, "cause", "error", "traceback", "worker_failed"})
 """Kinds of events that can say why."""
 DEADLY = "deadly"
@@ -45,7 +45,7 @@ class Reason:
 
     @property
     def by_hand(self) -> bool:
-        """Whether it is no fault: somebody stopped the server."""
+        """Whether it is not a fault: somebody stopped the server."""
         return self.text.partition(":")[0] == INTERRUPT
 
 

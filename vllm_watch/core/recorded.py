@@ -159,7 +159,7 @@ def row_of(found: object) -> Recorded | None:
 
     Raises:
         NewerRowError: it is of another version than ours.
-        RowError: it is no row.
+        RowError: it is not a row.
     """
     if not isinstance(found, Mapping):
         raise RowError("no object")

@@ -34,7 +34,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A companion line that arrived after its stats line had been handed on."""
+    """A companion line that arrived after its stats line had been passed on."""
 
     values: Mapping[str, float]
     """What it adds to the newest sample."""
@@ -283,7 +283,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The paths were looked through."""
+    """The paths were searched."""
 
     time: float
     """Wall clock of the look."""

@@ -77,7 +77,7 @@ class Told(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Samples in a row that are all at work, or all idle."""
+    """Samples in a row that are all busy, or all idle."""
 
     begin: float
     seen: float

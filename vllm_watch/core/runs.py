@@ -11,7 +11,7 @@ _AT_WORK = "at work"
 _READING_ARGUMENTS = frozenset({*OPENING, "model", "config", "eager"})
 """Kinds of events before the engine is begun."""
 ANEW_SECONDS = 120.0
-"""A launcher that starts itself anew in another process does so within this time."""
+"""A launcher that restarts in another process does so within this time."""
 
 
 class RunCounter:
@@ -19,7 +19,7 @@ class RunCounter:
 
     A log's run begins where an opening line comes a second time, or after stats lines or requests
     of a run whose own opening is not in the file; a twin has no banner, its runs are told apart by
-    `Started server process`. Some platforms start the server anew in another process as soon as the
+    `Started server process`. Some platforms start the server in another process as soon as the
     arguments are read: once, that is the same run.
     """
 
@@ -29,7 +29,7 @@ class RunCounter:
         self._seen: set[str] = set()
         self._opened: float | None = None
         self._anew = False
-        """Whether this run has started anew in another process already."""
+        """Whether this run has restarted in another process already."""
 
     def feed(self, record: Item) -> int:
         """Return the run of a record, taking notice if it begins a new one."""

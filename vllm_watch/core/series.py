@@ -191,7 +191,7 @@ class Series:
         return (of.lows[index], of.highs[index]) if of.lows else (value, value)
 
     def over_time(self, metric: str, index: int) -> float:
-        """Return a rate × seconds over a bucket (`index` < `thinned`); 0 for what is no rate."""
+        """Return a rate × seconds over a bucket (`index` < `thinned`); 0 for what is not a rate."""
         of = self._buckets.metrics.get(metric) if self._buckets is not None else None
         return of.over_time[index] if of is not None and of.over_time else 0.0
 
@@ -341,7 +341,7 @@ def _finite(column: array[float]) -> array[float]:
 
 
 def median_distance(times: Sequence[float]) -> float:
-    """Return the median distance of neighbours in seconds, 10 where there are none."""
+    """Return the median distance of neighbours in seconds, 10 if there are none."""
     gaps = sorted(later - sooner for sooner, later in pairwise(times))
     gaps = [gap for gap in gaps if gap > 0]
     return gaps[len(gaps) // 2] if gaps else DEFAULT_CADENCE

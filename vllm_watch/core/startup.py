@@ -76,7 +76,7 @@ def phases_of(run: Run) -> list[Phase]:
         if isinstance(took, str) and took not in names and isinstance(seconds, (int, float)):
             _put_before(marks, took, at - seconds)
             names = {name for _, name in marks}
-        # Engines start at once and tell of the same phases: the first to come to one counts.
+        # Engines start at once and log the same phases: the first to come to one counts.
         if phase not in names:
             marks.append((at, phase))
     if run.began is not None and marks and marks[0][0] > run.began:

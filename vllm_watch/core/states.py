@@ -28,7 +28,7 @@ STATS_ARE_OFF = "stats are disabled in this server"
 
 
 LATE_CADENCES = 3.0
-"""Cadences after which the newest sample of a server at work is late."""
+"""Cadences after which the newest sample of a busy server is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +148,20 @@ def _working_state(
     if run.newest_arrival is not None and run.newest_arrival <= now:
         quiet_since = max(quiet_since, run.newest_arrival)
     if now - quiet_since > rules.ended_after:
-        return ServerState("ended", quiet_since, "nothing was written any more")
+        return ServerState("ended", quiet_since, "nothing more was written")
     for engine, (index, written) in working.items():
         silent = now - written
         if silent <= rules.stalled_floor:
             continue
         if silent > rules.stalled_cadences * run.series[engine].cadence_at(index):
-            return ServerState("stalled", written, f"engine {engine} has fallen silent at work")
+            return ServerState("stalled", written, f"engine {engine} went silent under load")
     return ServerState("busy", _since(run, now, busy=True))
 
 
 def _recorded(run: Run, now: float, rules: StateRules) -> bool:
     """Tell whether a run without stats lines has samples of now from a recording beside its log.
 
-    When a recording falls silent that says nothing of the server.
+    When a recording stops writing that says nothing of the server.
     """
     limit = max(rules.stalled_cadences * run.cadence, rules.stalled_floor)
     indices = ((series, series.index_at(now)) for series in run.series.values())
@@ -203,7 +203,7 @@ def _since(run: Run, now: float, *, busy: bool) -> float | None:
 
 
 def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
-    """Return the time of the first of the samples up to `index` that are all at work, or idle.
+    """Return the time of the first of the samples up to `index` that are all busy, or idle.
 
     The run remembers the newest answer: asked again later, only what is new is looked at.
     """

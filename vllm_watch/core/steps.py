@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from vllm_watch.core.dataclass import dataclass, field, replace
 
 COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
-"""What a line tells of its step: prompts taken in and answers generated, requests and tokens."""
+"""What a line says about its step: prompts taken in and answers generated, requests and tokens."""
 BUDGET_SHARE = 0.95
 """Share of `max_num_batched_tokens` from which on a step is at that limit."""
 MOST_SECONDS = 50_000

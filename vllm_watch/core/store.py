@@ -51,7 +51,7 @@ class Server:
     runs: list[Run] = field(default_factory=list)
     """The runs that are known, the oldest first."""
     twin_newest: int = 0
-    """Newest run that its companions tell of, counted by their own starts."""
+    """Newest run that its companions mention, counted by their own starts."""
     revision: int = 0
     """The store's revision at its newest change: two equal ones show the same."""
     tz: tzinfo = UTC
@@ -181,7 +181,7 @@ class Server:
 
 
 SKEW_TOLERATED = 90.0
-"""Seconds that a stamp may lie from its arrival: file systems tell of appended bytes late (NFS
+"""Seconds that a stamp may lie from its arrival: file systems report appended bytes late (NFS
 caches attributes up to 60 s). Beyond that the log has a clock of its own, and is shown in it."""
 
 
@@ -301,7 +301,7 @@ class Store:
         whole, newest = self._pasts.pop(source, None), self.servers.get(source)
         if whole is None:
             return
-        if newest is None:  # a server of a stream of several that had fallen silent before
+        if newest is None:  # a server of a stream of several that had stopped writing before
             self.servers[source] = whole
             return
         whole.troubles, whole.skew = newest.troubles, newest.skew

@@ -42,25 +42,25 @@ def parse_zone(text: str) -> tzinfo:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         # OSError: the name of a folder of the zone database, such as "Europe", or an endless one.
         shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
-        raise ValueError(f"{shown!r} is no time zone: {_mend(name)}") from None
+        raise ValueError(f"{shown!r} is not a time zone: {_fix(name)}") from None
 
 
 def _zone_from_offset(text: str) -> tzinfo:
     """Read `+HH:MM` and its short forms."""
     match = _OFFSET.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no offset from UTC: write it as +02:00 or -05:30")
+        raise ValueError(f"{text!r} is not a UTC offset: write it as +02:00 or -05:30")
     sign, hours, minutes = match.groups(default="0")
     if int(minutes) > 59:
-        raise ValueError(f"{text!r} is no offset from UTC: an hour has 60 minutes")
+        raise ValueError(f"{text!r} is not a UTC offset: an hour has 60 minutes")
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     if not _WEST_MOST <= offset <= _EAST_MOST:
-        raise ValueError(f"{text!r} is no offset from UTC: they reach from -12:00 to +14:00")
+        raise ValueError(f"{text!r} is not a UTC offset: the range is -12:00 to +14:00")
     return timezone(offset) if offset else UTC
 
 
-def _mend(name: str) -> str:
-    """Say what could have been meant by a name that is none."""
+def _fix(name: str) -> str:
+    """Say what could have been meant by a name that is not one."""
     import zoneinfo
 
     known = zoneinfo.available_timezones()

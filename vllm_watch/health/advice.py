@@ -39,9 +39,9 @@ def raise_batch(at: Situation) -> Advice | None:
     growth = kv_growth(at.run, at.time, advice.kv_growth_seconds)
     minutes = f"{advice.kv_growth_seconds / 60:.0f} min"
     if growth is None and at.over:
-        return Advice("try a larger batch limit: it was too short to see whether contexts grow")
+        return Advice("try a larger batch limit: the run was too short to show growth")
     if growth is None:
-        return Advice(f"wait {minutes}: it must be seen whether contexts grow")
+        return Advice(f"wait {minutes} to see whether contexts grow")
     if growth >= advice.kv_growth_limit:
         return Advice(
             "no larger batch: contexts still grow",
@@ -91,7 +91,7 @@ def fewer_than_start(at: Situation) -> Advice | None:
         rest if at.over else "wait for samples: only they show what fits",
         formula=f"{percent(share)} of {whole:.1f} = {recommended_batch(whole, share)}"
         " at full length",
-        expect="if all requests use the full context, more than these wait or are put back",
+        expect="if all requests use the full context, more than these are preempted",
     )
 
 
@@ -111,7 +111,7 @@ def _what_fits(at: Situation) -> Advice | None:
         (f"--max-num-seqs {number}",),
         f"with contexts as long as here: {level} × {running:.0f} running ÷ {usage * 100:.1f} % "
         f"= {seen:.1f} → {number}",
-        f"KV cache at {level} at most; what comes beyond waits instead of being put back",
+        f"KV cache at {level} at most; more requests wait instead of being preempted",
     )
 
 
@@ -128,7 +128,7 @@ def batched_tokens(at: Situation) -> Advice | None:
     long = context is not None and context >= advice.long_context
     number = advice.batched_tokens_long if long else advice.batched_tokens_advised
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
-    why = f"{why}: {'long' if long else 'not long'}, from {advice.long_context:,} on they are"
+    why = f"{why}: {'long' if long else 'not long'} (long: {advice.long_context:,} and more)"
     if given >= number:  # so much already: the larger number, whatever the contexts
         number, why = advice.batched_tokens_long, f"{given:,.0f} tokens are too few a step"
         if given >= number:
@@ -137,7 +137,7 @@ def batched_tokens(at: Situation) -> Advice | None:
         f"--max-num-batched-tokens {given:.0f} → {number}",
         (f"--max-num-batched-tokens {number}",),
         why if context is not None else "",
-        "prompts are taken in with fewer steps; each step is longer for those that generate",
+        "prefill takes fewer steps; each step is longer for requests that generate",
     )
 
 
@@ -152,7 +152,7 @@ def double_budget(at: Situation) -> Advice | None:
         "between tokens matters more",
         (flag,),
         f"2 × {given:,.0f}",
-        "prompts are taken in with fewer steps; each step is longer for those that generate",
+        "prefill takes fewer steps; each step is longer for requests that generate",
     )
 
 
@@ -164,7 +164,7 @@ def prefix_caching(at: Situation) -> Advice | None:
     return Advice(
         f"{flag}, unless prompts have nothing in common",
         (flag,),
-        expect="prompts that begin alike are computed once; the hit rate shows how many do",
+        expect="shared prefixes are computed once; the hit rate shows how many do",
     )
 
 

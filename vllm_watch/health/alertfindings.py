@@ -128,7 +128,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     words["limit"] = _limit_text(rule, case.settings.health)
     words |= _levels(case.settings.health)
     printed = "preemptions" in values
-    words["how"] = "the line counts them" if printed else "inferred: running fell, waiting rose"
+    words["how"] = "counted by vLLM" if printed else "inferred: running fell, waiting rose"
     context = context_per_request(
         values.get("kv_cache_usage"), case.facts.get("context_tokens"), values.get("running")
     )
@@ -143,7 +143,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
 def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
     """Return what to say of an alert that has ended, and whether that is good news.
 
-    It is none where nothing was left to judge it by, or where something critical goes on.
+    It is none where nothing was left to judge it by, or where something critical continues.
     """
     time = span.fired if span.until is None else span.until
     words = Words(span_words(case, span, time))

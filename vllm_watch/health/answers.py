@@ -51,7 +51,7 @@ def answer_signals(
 
 
 class AnswerAlerts:
-    """Alerts about the answers of one run, judged anew where its requests have changed."""
+    """Alerts about the answers of one run, judged again where its requests have changed."""
 
     def __init__(self) -> None:
         """Start without requests."""

@@ -36,7 +36,7 @@ MOST_SPANS = 1_000
 CADENCE_OF = 65
 """Newest lines whose distances tell the cadence …"""
 CADENCE_EACH = 8
-"""… anew at each eighth line, and at each of the first sixteen."""
+"""… again at each eighth line, and at each of the first sixteen."""
 EXPECTED, FAULTY = "slows-as-expected", "slows-too-much"
 DROP, RECOVERY = "sudden-drop", "no-recovery"
 

@@ -1,4 +1,4 @@
-"""What the start-up lines tell of a server, as numbers that rules compare."""
+"""What the start-up lines say about a server, as numbers that rules compare."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def context_tokens(config: Mapping[str, FieldValue]) -> float | None:
 
 
 def number(config: Mapping[str, FieldValue], name: str) -> float | None:
-    """Return a number of the configuration, None where it is none or not known."""
+    """Return a number of the configuration, None if it is not one or not known."""
     value = config.get(name)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 

@@ -62,8 +62,8 @@ def _of_alerts(case: Case, time: float, firing: list[Span], *, worded: bool) -> 
 
 
 def _before_the_end(finding: Finding, state: ServerState) -> Finding:
-    """Return what was wrong when a server died, as that: what came before is no proof."""
-    seen = finding.detail.partition(";")[0]  # what follows tells how to go on
+    """Return what was wrong when a server died, as that: what came before is not proof."""
+    seen = finding.detail.partition(";")[0]  # what follows tells how to continue
     detail = seen if state.cause else f"{UNPROVED}: {seen}"
     title = f"before that: {finding.title}"
     return replace(finding, title=title, detail=detail, until=state.since)
@@ -115,7 +115,7 @@ def _unexplained(trends: Iterable[Finding], firing: Iterable[Span]) -> list[Find
 
 
 def _earliest(spans: Iterable[Span]) -> list[Span]:
-    """Return one span per rule: the engine that has it longest speaks for the others."""
+    """Return one span per rule: the engine that has it longest counts for the others."""
     first: dict[str, Span] = {}
     for span in spans:
         known = first.get(span.rule.id)

@@ -14,14 +14,14 @@ _UP: Mapping[str, str] = {
     "max-num-seqs": "each request gets slower as more run beside it, and the KV cache fills more",
     "max-num-batched-tokens": "longer steps: more time between two tokens of those that generate, "
     "and more memory for activations",
-    "gpu-memory-utilization": "no room for anything else on the GPU; too near to 1 it runs out of "
-    "memory at the edge",
+    "gpu-memory-utilization": "no room for anything else on the GPU; close to 1 it may run out of "
+    "memory",
     "max-model-len": "a request may take more of the KV cache",
     "tensor-parallel-size": "GPUs exchange data for every layer",
     "data-parallel-size": "each engine holds the whole weights, and has a KV cache of its own",
 }
 _DOWN: Mapping[str, str] = {
-    "max-num-seqs": "requests wait in the queue where they would have run at once",
+    "max-num-seqs": "requests wait that would otherwise run at once",
     "max-num-batched-tokens": "prompts take more steps: a longer time to the first token",
     "gpu-memory-utilization": "a smaller KV cache: fewer requests at once",
     "max-model-len": "longer prompts are refused",
@@ -30,7 +30,7 @@ _DOWN: Mapping[str, str] = {
 _ANY: Mapping[str, str] = {
     "kv-cache-dtype": "some quality: vLLM's own test of April 2026 kept 94 to 99 % of the scores "
     "(its blog, The State of FP8 KV-Cache); before its fixes long contexts lost far more on Hopper "
-    "(vLLM issue 23813). Compare answers first. Where memory does not bind it may be slower",
+    "(vLLM issue 23813). Compare answers first. Where memory is not the limit it may be slower",
     "enforce-eager": "the start-up takes longer, and the graphs take some memory",
     "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
 }

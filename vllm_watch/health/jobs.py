@@ -24,7 +24,7 @@ RECENT_REQUESTS = 10
 RECENT_REQUESTS_SECONDS = 600.0
 """… which is this long; else it is the rate of the whole run."""
 MOST_METERED = 64
-"""Runs whose sums are remembered; others are added up anew when somebody asks."""
+"""Runs whose sums are remembered; others are added up again when somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Progress:
 
 @dataclass(slots=True)
 class _Meter:
-    """Tokens of one engine added up line by line; goes on where it stopped."""
+    """Tokens of one engine added up line by line; continues where it stopped."""
 
     cadence: float = 0.0
     thinned: int = 0

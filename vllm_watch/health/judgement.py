@@ -151,7 +151,7 @@ class Judgement:
         self.named, self.limit, self._told = named, limit, -1
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time, and judge anew what can be: the zone turned out another."""
+        """Move everything in time, and judge again what can be: the zone turned out another."""
         self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
         self._forget_told()
         for watches in self._recorded.values():
@@ -168,7 +168,7 @@ class Judgement:
         self.revision += 1
 
     def rest(self, *, over: bool) -> None:
-        """Keep fewer alerts, and nothing to judge anew from: nothing is written any more.
+        """Keep fewer alerts, and nothing to judge again from: nothing is written any more.
 
         `over`: there is a newer run, so nothing more can come.
         """
@@ -182,7 +182,7 @@ class Judgement:
         self.revision += 1
 
     def _forget_told(self) -> None:
-        """Forget the words of what is judged anew."""
+        """Forget the words of what is judged again."""
         self.told_trends.clear()
         self.told_alerts.clear()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vllm_watch.health.signalcolumns import Floats
 
 EACH_ROWS = 8
-"""Rows after which a state is kept again to begin from: judging some rows anew costs less."""
+"""Rows after which a state is kept again to begin from: judging some rows again costs less."""
 MOST_ROWS = 4_096
 """Rows judged at once: what columns need beside the samples stays small."""
 TOLD = -9

@@ -69,7 +69,7 @@ def _denser_cache(at: Situation) -> Advice | None:
         flag,
         (flag,),
         "8 bits instead of 16 for each number",
-        "twice the KV cache; where memory binds, vLLM measured 1.15 to 1.49 times the tokens",
+        "twice the KV cache; if memory is short, vLLM measured 1.15 to 1.49 times the tokens",
     )
 
 
@@ -120,7 +120,7 @@ def smaller_batch(at: Situation) -> Advice | None:
         (f"--max-num-seqs {number}",),
         f"{halved}{shown} = {seen:.1f}{'; the smaller' if halved else ''}{multiple}",
         f"KV cache at about {percent(min(1.0, advice.seen_capacity_kv * number / seen))}; "
-        "requests wait instead of being put back",
+        "requests wait instead of being preempted",
     )
 
 
@@ -181,7 +181,7 @@ def out_of_memory(at: Situation) -> Advice | None:
         ", then ".join(flags[:2]),
         tuple(flags),
         f"{halved}; then the next flag, one after the other; quantise if that is not enough",
-        "less memory at once; each step leaves more to spare",
+        "lower peak memory; each step leaves more free",
         in_turn=True,
     )
 

@@ -30,7 +30,7 @@ from vllm_watch.health.trends import Trends
 _OVER = frozenset({"dead", "stopped", "ended", "finished", "no-stats"})
 """States after which no sample comes."""
 _AGE_SECONDS = 3_600.0
-"""Seconds between two looks for servers that write no more."""
+"""Seconds between two looks for servers that no longer write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class PlannedRule:
         )
 
     def judges(self, signals: Values) -> bool:
-        """Tell whether a sample counts at all: within a round of engines nothing can be told."""
+        """Tell whether a sample counts at all: within a round of engines nothing is known."""
         return not self.rule.each_round or all(test.signal in signals for test in self.when)
 
 

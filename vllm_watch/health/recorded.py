@@ -118,7 +118,7 @@ def difference(series: Series, table: Table, until: float) -> dict[str, float]:
     """Return by how much log and counters differ over the ten minutes before a time.
 
     `counter_difference` is a share of the counter, 0 where stamps of whole seconds explain it;
-    nothing where one of the two does not reach over ten minutes, or the server began anew.
+    nothing where one of the two does not reach over ten minutes, or the server restarted.
     """
     last = series.index_at(until)
     if last is None or last <= series.thinned:

@@ -17,9 +17,9 @@ def less_gpu_memory(at: Situation) -> Advice | None:
         return None
     flag = f"--gpu-memory-utilization {now - _LESS:.2f}"
     return Advice(
-        f"{flag}, or end what else runs on this GPU",
+        f"{flag}, or end other work on this GPU",
         (flag,),
-        f"{now:.2f} − {_LESS:.2f}: room for what is not planned",
+        f"{now:.2f} − {_LESS:.2f}: room for unplanned memory",
         "a little less KV cache; no out of memory at the next peak",
     )
 

@@ -149,7 +149,7 @@ def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences:
 
 
 def _heard(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
-    """Return how many engines have written by each row, NaN where one line speaks for all."""
+    """Return how many engines have written by each row, NaN where one line counts for all."""
     heard = np.zeros(len(rows.times))
     for engine, at in places.items():
         known = (_newest(at, len(rows.times)) >= 0) | (len(rounds.engines[engine].times) > 0)
@@ -223,7 +223,7 @@ def _window_medians(values: Floats, starts: Indexes, stops: Indexes) -> Floats:
 
 
 def _silences(together: Together, rows: Rows, places: dict[int, Indexes], cadences: Floats) -> None:
-    """Begin and end the alerts of engines that fell silent, in the order of the rows."""
+    """Begin and end the alerts of engines that stopped writing, in the order of the rows."""
     watch = together.plan.settings.watch
     busy = rows.busy
     telling = busy & ~np.isnan(rows.running)

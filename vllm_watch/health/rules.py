@@ -249,9 +249,9 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
     _check_keys(where, entry)
     try:
         if entry["metric"] not in METRIC_BY_NAME:
-            raise RuleError(f"{where}: metric {entry['metric']!r} is none of the catalogue")
+            raise RuleError(f"{where}: metric {entry['metric']!r} is not in the catalogue")
         if entry.get("scope", "engine") not in SCOPES:
-            raise RuleError(f"{where}: scope {entry['scope']!r} is none of {', '.join(SCOPES)}")
+            raise RuleError(f"{where}: scope {entry['scope']!r} is not one of {', '.join(SCOPES)}")
         return Rule(
             entry["id"],
             entry["word"],
@@ -306,7 +306,7 @@ def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | floa
         return AT_ONCE, AT_ONCE
     for name in hold:
         if name not in _HOLDS:
-            raise RuleError(f"{where}: hold {name!r} is no setting of [health]")
+            raise RuleError(f"{where}: hold {name!r} is not a setting of [health]")
     return hold
 
 
@@ -335,13 +335,13 @@ def _severity(where: str, text: str) -> Severity:
     for severity in SEVERITIES:
         if severity == text:
             return severity
-    raise RuleError(f"{where}: severity {text!r} is none of {', '.join(SEVERITIES)}")
+    raise RuleError(f"{where}: severity {text!r} is not one of {', '.join(SEVERITIES)}")
 
 
 def _test(where: str, entry: dict[str, Any]) -> Test:
     signal = entry.get("signal", "")
     if signal not in _SIGNALS:
-        raise RuleError(f"{where}: signal {signal!r} is no metric and no derived signal")
+        raise RuleError(f"{where}: signal {signal!r} is neither a metric nor a derived signal")
     for comparison in _COMPARISONS:
         if comparison in entry:
             level, margin = entry[comparison], entry.get("margin", 0.0)
@@ -352,5 +352,5 @@ def _test(where: str, entry: dict[str, Any]) -> Test:
 def _level(where: str, level: str | float) -> str | float:
     """Return a number, or the name of a setting that there is."""
     if isinstance(level, str) and level not in _LEVELS:
-        raise RuleError(f"{where}: level {level!r} is no setting")
+        raise RuleError(f"{where}: level {level!r} is not a setting")
     return level

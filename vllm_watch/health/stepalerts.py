@@ -62,7 +62,7 @@ def window_signals(
 
     `budget_share` is the share (0…1) of steps at `max_num_batched_tokens`; `step_ratio` the time of
     a step without prompts ÷ the usual one at the same batch, with `step_time` and `step_usual` in
-    seconds and `step_batch` in requests. What cannot be told is not among them.
+    seconds and `step_batch` in requests. What is unknown is not among them.
     """
     signals: dict[str, float] = {}
     known = [(row.at_budget, row.steps) for row in rows if row.at_budget is not None]

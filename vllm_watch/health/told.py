@@ -35,7 +35,7 @@ class _Group:
     id: str
     engine: int
     whole: bool
-    """It tells of the start-up: what explains it at any time explains it for good."""
+    """It is about the start-up: what explains it at any time explains it for good."""
     intervals: list[Interval]
     spans: list[Span] = field(default_factory=list)
     """Of an alert."""

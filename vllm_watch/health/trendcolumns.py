@@ -225,7 +225,7 @@ class _Block:
             self._spans(name, past, apart, values, facts)
 
     def _comparable(self, first: Minutes) -> Bools:
-        """Return at which busy samples a fall can be told: about as many ran as at first."""
+        """Return at which busy samples a fall is known: about as many ran as at first."""
         alike, windows = self.trend.settings.trend.running_tolerance, self.windows
         return (
             (np.abs(windows.running - first.running) <= alike * first.running)

@@ -45,7 +45,7 @@ class Trends:
 
     def spans(self, run: Run) -> list[TrendSpan]:
         """Return every trend of the run's engines, in the order in which they were certain."""
-        if run.doubled:  # each line counts only its writer's requests: no trend can be told
+        if run.doubled:  # each line counts only its writer's requests: no trend is known
             return []
         spans = [span for one in run.engines for span in self._judgement.trend_spans(one)]
         return sorted(spans, key=lambda span: span.fired)

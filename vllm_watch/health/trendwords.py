@@ -69,8 +69,8 @@ def change_finding(
             "dropped",
             "warning",
             f"Throughput fell suddenly: {before:,.0f} → {now:,.0f} tok/s",
-            f"{runs:.0f} run, {ran:.0f} ran before: the load is still there; "
-            "no prompts that would explain it",
+            f"{runs:.0f} run, {ran:.0f} ran before: the load is the same, "
+            "and no prompts explain it",
             _LOOK,
             GUIDE,
             since,
@@ -78,15 +78,15 @@ def change_finding(
             until,
             "generation_tps",
             formula=f"{share} of the median of the busy minutes before",
-            expect="the rate of before, once memory and queue are in order",
+            expect="the rate before the fall, once the cause is fixed",
         )
     return Finding(
         name,
         "unhealed",
         "warning",
         f"Throughput did not come back: {now:,.0f} of {before:,.0f} tok/s",
-        f"{runs:.0f} run as before the pause ({ran:.0f}), with contexts no longer; "
-        "a leak looks like that",
+        f"{runs:.0f} run as before the pause ({ran:.0f}), and contexts are no longer; "
+        "it may be a leak",
         "restart the server, and compare its rate then",
         GUIDE,
         since,
@@ -94,5 +94,5 @@ def change_finding(
         until,
         "generation_tps",
         formula=f"{share} of the median of the busy minutes before the pause",
-        expect="the rate of before the pause",
+        expect="the rate before the pause",
     )

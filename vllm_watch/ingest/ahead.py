@@ -32,7 +32,7 @@ HELPED = 64 << 20
 OWN_PIECES = 4
 """Each fourth piece is left to the reader: it has more to do with what is left."""
 MOST_LEFT = 4
-"""A piece of which more than one byte in so many is left is not handed over: there is no gain."""
+"""If more than one byte in so many is left of a piece, it is not handed over: no time is gained."""
 VAIN_PIECES = 16
 """After so many of those in a row the process ends."""
 PIPE = 1 << 20

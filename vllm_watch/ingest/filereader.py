@@ -221,7 +221,7 @@ class FileReader:
         return Part(self._formats, self._options, twin=self.twin, run=run, large=large)
 
     def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
-        """Yield what a chunk tells of each server that writes into this file."""
+        """Yield what a chunk says about each server that writes into this file."""
         continued = self._continues(chunk)
         size, alone = len(chunk.data), not self._streams.name(MAIN)
         parts = self._streams.read(chunk.data, continued=continued)
@@ -244,7 +244,7 @@ class FileReader:
         continued: bool,
         sifted: Sifted | None = None,
     ) -> Batch:
-        """Return what lines tell of one server."""
+        """Return what lines say about one server."""
         now = self._options.now()
         part = self._parts.get(name)
         if part is None:

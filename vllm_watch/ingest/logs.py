@@ -109,7 +109,7 @@ class Ingest:
     ) -> Iterator[Batch | Looked]:
         """Yield what exists, then what arrives, until `stop` is set; new files join.
 
-        `waits` is called when all is handed on and more is waited for.
+        `waits` is called when all is passed on and more is waited for.
         """
         from vllm_watch.sources.wakeups import Pace, wakeups
 

@@ -30,7 +30,7 @@ class ReadOptions:
     helped: bool = False
     """Whether a second process may help to read large logs (reading once)."""
     rotated: bool = False
-    """Whether to begin with the rotated files beside each log."""
+    """Whether to start with the rotated files beside each log."""
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The words of each command whose output is a log, by its path (`command:NAME`)."""
     begins: Mapping[str, tuple[int, int]] = field(default_factory=dict)

@@ -72,9 +72,9 @@ class Part:
         continued: bool,
         sifted: Sifted | None = None,
     ) -> Scan:
-        """Read lines; `clock` is what they tell of year and zone, until one is known.
+        """Read lines; `clock` is what they say about year and zone, until one is known.
 
-        `sifted` are the lines without the usual ones, where these were taken out already.
+        `sifted` are the lines without the usual ones, where these were removed already.
         """
         if self._scanner is None:
             year = time.gmtime(self._options.now()).tm_year

@@ -1,4 +1,4 @@
-"""Where in a file its runs begin: an archive goes on there when the log has grown."""
+"""Where in a file its runs begin: an archive continues there when the log has grown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def begins_of(
         before: the newest run before this chunk.
         formats: what reads the lines.
 
-    Nothing where the lines, read one by one, do not tell of the same openings.
+    Nothing where the lines, read one by one, do not mention the same openings.
     """
     told = [item for item in items if isinstance(item, Event) and item.kind in OPENING]
     found = list(_openings(chunk.data, formats))

@@ -1,10 +1,9 @@
-"""Which of many files need not be looked at with each poll: those that rest where events tell.
+"""Which of many files a poll may skip: quiet ones whose growth would be reported by an event.
 
-A look at a file costs some 20 µs, so a poll of 5,000 each second would keep a tenth of a core busy.
-Files that have not grown for a while, or whose growth events tell of, in a watched folder of a
-local file system, are looked at with every tenth poll only. Should one that was quiet have grown
-without an event, its folder's events are believed no more: then each poll looks at all of its files
-again.
+Looking at a file costs about 20 µs, so polling 5,000 of them each second would use a tenth of a
+core. In a watched folder of a local file system, files that have not grown for a while, or whose
+growth is reported by events, are looked at in every tenth poll only. If such a file grew without an
+event, the events of its folder are no longer trusted, and each poll looks at all of its files.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Substitutes:
 
 
 def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
-    """Return what a stats line would tell of an engine: rates over the interval since `before`.
+    """Return what a stats line would say about an engine: rates over the interval since `before`.
 
     Prompt tokens are those computed, as in the log: cached ones are not counted.
     The first row of a server that was there before its recorder has no rates; one that has

@@ -80,7 +80,7 @@ class BareLines:
         return [replace(found, time=time, process=process, after=stamp)]
 
     def rest(self, block: bytes) -> list[Record]:
-        """At a block's beginning: go on with a traceback that an earlier block began."""
+        """At a block's beginning: continue with a traceback that an earlier block began."""
         return [self._known(event) for event in self.traceback.rest(block)]
 
     def _known(self, event: Event) -> Event:
@@ -111,7 +111,7 @@ class BareLines:
     def _progress(self, block: bytes, start: int, position: int, end: int) -> list[Event] | None:
         """Return the newest state of the progress bar at `position`, None if there is none.
 
-        The first state of a line speaks for all others.
+        The first state of a line counts for all others.
         """
         for form in self._formats.bare_events:
             if form.kind == "progress" and block.startswith(form.contains, position):

@@ -1,7 +1,7 @@
 """Python dicts as vLLM prints them: mostly literals, some entries with objects in them.
 
 `non-default args: {'model': 'M', 'max_num_seqs': 8, 'compilation_config': {'mode': <Mode.X: 3>}}`
-is no literal, yet most of its entries are.
+is not a literal, yet most of its entries are.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _value(node: Any) -> Any:
     """Return what `ast.literal_eval` gives for a node; `ast` itself takes 3 ms to import.
 
     Raises:
-        ValueError: it is no literal.
+        ValueError: it is not a literal.
     """
     kind = type(node).__name__
     if kind == "Constant":

@@ -28,7 +28,7 @@ class Envelope:
     """What stands before a message."""
 
     process: str
-    """Process name without its id, empty where there is none."""
+    """Process name without its id, empty if there is none."""
     level: str
     """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
     stamp: bytes

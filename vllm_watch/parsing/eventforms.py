@@ -32,7 +32,7 @@ class EventForm:
     contains: bytes
     """Literal that every such message holds: the cheap test before the pattern."""
     gist: bytes
-    """The same without digits and dots: a message whose text without digits lacks it is none."""
+    """The same without digits and dots: a message whose text without digits lacks it is not one."""
     pattern: re.Pattern[str]
     """Matched in the message (bare lines: in the line without its process prefix)."""
     bare: bool = False
@@ -59,7 +59,7 @@ class EventForm:
         fields = dict(self.constants)
         for name, text in texts.items():
             if text is not None:
-                with suppress(ValueError):  # `1.2.` fits a pattern and is no number: absent
+                with suppress(ValueError):  # `1.2.` fits a pattern and is not a number: absent
                     fields[name] = self.types.get(name, str)(text)
         return fields
 

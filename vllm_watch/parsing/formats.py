@@ -31,7 +31,7 @@ class LineForm:
     """The envelope of another server: year, stamp and perhaps engine, directly before the body."""
 
     def is_whole(self, metrics: Iterable[str]) -> bool:
-        """Tell whether a line with these metrics goes on far enough to be one."""
+        """Tell whether a line with these metrics continues far enough to be one."""
         return not self.whole_from or not self.whole_from.isdisjoint(metrics)
 
     def fits(self, file: str, body: bytes) -> bool:
@@ -94,11 +94,11 @@ class Formats:
         return next((word for word in words if body.startswith(word)), None)
 
     def is_known(self, line: str) -> bool:
-        """Tell whether a line is recognised although nothing of it is kept."""
+        """Tell whether a line is recognised although nothing in it is kept."""
         return any(pattern.search(line) for pattern in self.known)
 
     def stats_of(self, file: str, body: bytes) -> Parts | None:
-        """Return what a stats line says, or None if the message is none."""
+        """Return what a stats line says, or None if the message is not one."""
         return _read(self.stats, file, body)
 
     def is_cut(self, file: str, body: bytes) -> bool:
@@ -112,7 +112,7 @@ class Formats:
         )
 
     def companion_of(self, file: str, body: bytes) -> Parts | None:
-        """Return what a companion line adds, or None if the message is none."""
+        """Return what a companion line adds, or None if the message is not one."""
         return _read(self.companions, file, body)
 
     def plan_of(self, file: str, body: bytes) -> tuple[Plan, bool] | None:
@@ -130,7 +130,7 @@ class Formats:
     def event_of(self, envelope: Envelope, body: bytes, time: float) -> Event | None:
         """Return the event that a message is, or None.
 
-        Messages that differ only in their numbers are looked through once: a text without
+        Messages that differ only in their numbers are searched once: a text without
         digits that holds no event's literal without digits cannot be an event.
         """
         shape = body.translate(None, DIGITS)
@@ -147,7 +147,7 @@ class Formats:
         return None
 
     def is_dull(self, body: bytes) -> bool:
-        """Tell whether a message was looked through and can be nothing that we know.
+        """Tell whether a message was searched and can be nothing that we know.
 
         True for all messages that differ from this one only in their digits.
         """

@@ -33,7 +33,7 @@ _NAMES = {
     "clocks.current.sm": "sm_clock_hz",
     "clocks.sm": "sm_clock_hz",
 }
-"""Columns of `nvidia-smi --help-query-gpu` to fields of a row; others are passed over."""
+"""Columns of `nvidia-smi --help-query-gpu` to fields of a row; others are skipped."""
 _REASON = lazy(r"clocks_(?:event|throttle)_reasons\.([a-z_]+)")
 _SCALES = {
     "%": 0.01,

@@ -10,7 +10,7 @@ from vllm_watch.core.steps import COUNTS, StepTable
 from vllm_watch.parsing.timestamps import StampClock
 
 HEAD_GROUPS = ("stamp", "engine", "rank")
-"""Groups that the pattern of what stands before a step must have; the last two may be empty."""
+"""Groups that the pattern of what is before a step must have; the last two may be empty."""
 _LONGEST_HEAD = 400
 """Bytes before a step in its line at most."""
 
@@ -57,7 +57,7 @@ class Iterations:
         )
 
     def _read_head(self, head: bytes, clock: StampClock) -> tuple[float, int] | None:
-        """Return time and engine that a head tells, None if it is no head of such a line."""
+        """Return time and engine that a head tells, None if it is not a head of such a line."""
         found = self.head.fullmatch(head) if len(head) <= _LONGEST_HEAD else None
         time = None if found is None else clock.again(found["stamp"])
         if found is None or time is None:

@@ -131,7 +131,7 @@ def _naming(path: str) -> Iterator[None]:
     except re.error as error:
         raise FormatError(f"{path}: pattern does not compile: {error}") from error
     except (AttributeError, IndexError, TypeError) as error:
-        raise FormatError(f"{path}: has not the form of a format file: {error}") from error
+        raise FormatError(f"{path}: is not a valid format file: {error}") from error
 
 
 def _envelope_pattern(entry: Mapping[str, Any], checked: bool) -> str:

@@ -192,7 +192,7 @@ def _compile(template: str) -> Template:
         elif name in _NAMES:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         else:
-            raise FormatError(f"template {template!r} names {name!r}, which is no metric")
+            raise FormatError(f"template {template!r} names {name!r}, which is not a metric")
         pattern += percent
         end = holder.end()
     pattern += re.escape(template[end:])

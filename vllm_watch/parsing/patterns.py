@@ -10,7 +10,7 @@ from typing import Any
 from vllm_watch.parsing.errors import FormatError
 
 LARGE = 1000
-"""A repeat that may go on longer than this counts as one without end."""
+"""A repeat that may continue longer than this counts as unbounded."""
 
 _parser: Any = importlib.import_module("re._parser")
 _REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
@@ -20,7 +20,7 @@ def refuse_slow_patterns(where: str, table: object) -> None:
     """Look through all patterns of a format file.
 
     Raises:
-        FormatError: a repeat without end stands inside another: some line would take for ever.
+        FormatError: an unbounded repeat is inside another: some line would take for ever.
     """
     for pattern in _patterns(table):
         try:
@@ -37,7 +37,7 @@ def refuse_slow_patterns(where: str, table: object) -> None:
 
 
 def _patterns(table: object, key: str = "") -> Iterator[str]:
-    """Yield every pattern of a table: `pattern`, what stands in `find`, a format's `envelope`."""
+    """Yield every pattern of a table: `pattern`, what is in `find`, a format's `envelope`."""
     if isinstance(table, dict):
         for name, value in table.items():
             yield from _patterns(value, "pattern" if key == "find" else str(name))
@@ -49,7 +49,7 @@ def _patterns(table: object, key: str = "") -> Iterator[str]:
 
 
 def _nested(value: object, *, inside: bool) -> bool:
-    """Tell whether a parsed pattern holds a repeat without end inside another."""
+    """Tell whether a parsed pattern holds an unbounded repeat inside another."""
     if isinstance(value, _parser.SubPattern):
         return any(_nested(node, inside=inside) for node in value)
     if isinstance(value, list):

@@ -28,9 +28,7 @@ def check_samples(path: str, entry: Mapping[str, Any], values_of: Any) -> None:
         line, expected = sample["line"], sample["expect"]
         got = values_of(line)
         if got != expected:
-            raise FormatError(
-                f"{path}: sample {line[:120]!r} gives {got!r}, it must give {expected!r}"
-            )
+            raise FormatError(f"{path}: sample {line[:120]!r} gives {got!r}, expected {expected!r}")
 
 
 def check_opaque(formats: Formats, path: str, table: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 `Scanner.scan` takes a block of whole lines and yields records in file order. There is no loop
 over lines: the end of an envelope (`.py:123] `) and the literals of lines without one are looked
-for in the bytes, everything else is passed over by the search itself.
+for in the bytes, everything else is skipped by the search itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 MOST_ENVELOPES = 1_000
-"""Messages of other processes that may run into one line; what follows in it is passed over."""
+"""Messages of other processes that may run into one line; what follows in it is skipped."""
 
 LARGE_BLOCK = 256 * 1024
 """Bytes of a block from which on it may be read as a large one."""
@@ -65,7 +65,7 @@ class Scan:
 
 
 Removed: TypeAlias = "tuple[int, Answer, int]"
-"""Access lines that were taken out of a text: where they stood, what they say, their number."""
+"""Access lines that were removed of a text: where they stood, what they say, their number."""
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class _Walk:
     opaque_end: int = 0
     """Up to where nothing is the server's own word."""
     removed: list[Removed] = field(default_factory=list)
-    """What was taken out and is not counted yet, the last first."""
+    """What was removed and is not counted yet, the last first."""
 
     def enter(self, position: int) -> None:
         """Go on to the line at `position`."""
@@ -182,7 +182,7 @@ class Scanner:
         return self._bare.traceback.open
 
     def see(self, scan: Scan, stamps: Sequence[bytes | None]) -> list[float | None]:
-        """Note the stamps of lines; return their times, None where there is none."""
+        """Note the stamps of lines; return their times, None if there is none."""
         times = self.clock.resolve_all(stamps)
         known = [time for time in times if time is not None]
         if known:

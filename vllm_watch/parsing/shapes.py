@@ -117,7 +117,7 @@ def shape_of(
     companion: bool = False,
     stats_like: int = 0,
 ) -> Shape | None:
-    """Return the shape of a line that was read; None if it cannot be told from others by it."""
+    """Return the shape of a line that was read; None if it does not distinguish the line."""
     head = _head_pattern(place, envelopes)
     body = place.line[place.body : place.end]
     if head is None:

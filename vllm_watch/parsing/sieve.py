@@ -1,9 +1,9 @@
-"""The usual access lines taken out of a block at once, so that only the other lines are read.
+"""The usual access lines removed of a block at once, so that only the other lines are read.
 
 Of a busy server's log 90 to 99 lines in a hundred are access lines that differ in the client's
 address alone. numpy finds the ends of all lines and compares their beginnings and ends with those
 of lines that were read before; what is left is a small text, with the number of lines that stood
-between. A line is taken out only if the access pattern would say the same of it: beginning and end
+between. A line is removed only if the access pattern would say the same of it: beginning and end
 are equal, up to digits in the beginning, and what lies between can only be an address.
 """
 
@@ -178,7 +178,7 @@ class Sieve:
         return Sifted(rest, self._gaps(forms, left), count, self._usual)
 
     def _forms_of(self, block: bytes, starts: Ints, ends: Ints) -> NDArray[np.int8]:
-        """Return the form of each line, −1 where it is none of the usual ones."""
+        """Return the form of each line, −1 where it is not one of the usual ones."""
 
         def view(size: int) -> Any:
             return np.ndarray((len(block) - size + 1,), f"V{size}", block, strides=(1,))
@@ -257,7 +257,7 @@ def _rows(found: Any, size: int) -> NDArray[np.uint8]:
 
 
 def _joined(block: bytes, starts: Ints, ends: Ints, left: Ints) -> bytes:
-    """Return the lines that are left, and what stands behind the last newline."""
+    """Return the lines that are left, and what is behind the last newline."""
     tail = int(ends[-1]) + 1
     if len(left) == len(ends):
         return block

@@ -24,7 +24,7 @@ _SEARCHED = 64 * 1024
 """Bytes at a block's beginning in which names are looked for that stand in some lines only."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
-"""What stood before lines that is remembered: it is looked through for each line."""
+"""What stood before lines that is remembered: it is searched for each line."""
 _CLOCK = lazy(rb"\d\d:\d\d:\d\d([.,]\d{1,9})?")
 _LONGEST_HEAD = 400
 _ORDINARY = lazy(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")

@@ -16,7 +16,7 @@ STATS_LIKE = b"Avg generation throughput: "
 """Words that a stats line of any version holds."""
 
 LONGEST_MESSAGE = 32_768
-"""Bytes of a message that are looked at; what follows in the same line is passed over."""
+"""Bytes of a message that are looked at; what follows in the same line is skipped."""
 
 SHOWN_CHARACTERS = 2_000
 """Longest message that is kept for showing, in characters."""

@@ -30,7 +30,7 @@ QUARTER = 900.0
 _HALVES = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
 REAL_OFFSETS = frozenset(3600.0 * hours for hours in (*range(-12, 15), *_HALVES))
 """Offsets that some place on earth keeps (IANA zone database, 2026): a log that is a quarter of an
-hour old is no log from a place a quarter of an hour behind Greenwich."""
+hour old is not a log from a place a quarter of an hour behind Greenwich."""
 OFFSET_TOLERANCE = 120.0
 """A measured offset counts if it lies this close to a quarter."""
 _LEAP_YEARS_BACK = 8

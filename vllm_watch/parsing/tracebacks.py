@@ -20,12 +20,12 @@ _ERROR = lazy(
     r"(?!INFO\b|WARNING\b|DEBUG\b|ERROR\b)[A-Za-z_][\w.]{0,200}(?:\([\w.]{1,80}\))?(?:: |:?$)"
 )
 _GOES_ON = lazy(r":$|\d validation errors? for ")
-"""An error whose message goes on at column 0."""
+"""An error whose message continues at column 0."""
 _PROCESS = lazy(r"\(([A-Za-z_]\w{0,60})(?: [^()\n]{0,120})?\) ")
 
 
 def process_of(prefix: str) -> str:
-    """Return the name of the process in what stands before a line, empty if there is none."""
+    """Return the name of the process in what is before a line, empty if there is none."""
     names = _PROCESS.findall(prefix)
     return str(names[-1]) if names else ""
 
@@ -63,11 +63,11 @@ class TracebackReader:
 
     @property
     def open(self) -> bool:
-        """Whether the newest traceback may go on in the next line."""
+        """Whether the newest traceback may continue in the next line."""
         return self._open is not None
 
     def rest(self, block: bytes) -> list[Event]:
-        """At a block's beginning: go on with a traceback that an earlier block began."""
+        """At a block's beginning: continue with a traceback that an earlier block began."""
         return [] if self._open is None else self._collect(block, 0)
 
     def _collect(self, block: bytes, start: int, end: int | None = None) -> list[Event]:

@@ -160,7 +160,7 @@ class Unwrapper:
         return b"".join([*pieces, block[kept:]]) if pieces else block
 
     def _plain_line(self, line: bytes, brace: int, *, dated: bool) -> bytes | None:
-        """Return a JSON line as a plain one, None if it is none that we know."""
+        """Return a JSON line as a plain one, None if it is not one that we know."""
         if len(line) > LONGEST_JSON:
             return _QUOTED.sub(rb".py: \1]", line) if brace == 0 else None
         head = line[:brace].decode("utf-8", "replace")

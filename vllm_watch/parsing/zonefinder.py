@@ -102,7 +102,7 @@ class OuterStamp(NamedTuple):
     stamped: datetime
     """The line's own stamp, read as UTC, in the year that brings it nearest to the other."""
     seen: datetime
-    """The moment that the stamp before it tells, read as UTC where it tells no zone."""
+    """The moment that the stamp before it tells, read as UTC where it mentions no zone."""
     zoned: bool
     """Whether it tells one."""
 

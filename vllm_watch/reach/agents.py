@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.5
 _READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 Json = dict[str, Any]
-Server = Annotated[str, Field(description="name as `servers` tells it: <model>:<port>")]
+Server = Annotated[str, Field(description="name as in `servers`: <model>:<port>")]
 TimeText = Annotated[
     str | None, Field(description="09:05, 2026-11-23 09:05, 10m (before the end), +10m")
 ]

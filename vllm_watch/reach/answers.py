@@ -111,7 +111,7 @@ class Answers:
             step: seconds between two points, the mean over them; None: every stats line.
 
         Raises:
-            AnswerError: no such server or metric, or a time or step that is none.
+            AnswerError: no such server or metric, or a time or step that is not one.
         """
         if metric not in METRIC_BY_NAME and metric not in STEP_METRICS:
             names = ", ".join((*METRIC_BY_NAME, *STEP_METRICS))

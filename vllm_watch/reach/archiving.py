@@ -32,7 +32,7 @@ _formats: dict[tuple[str, ...], Formats] = {}
 def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], list[Archived]]:
     """Return the logs that the archive lacks or holds in an older state, and what is unreadable.
 
-    What stands under another path now is taken out of the archive, to be read from there.
+    What stands under another path now is removed of the archive, to be read from there.
     """
     marks, wanted, unreadable = known_marks(folder), {}, []
     for log in logs:
@@ -157,7 +157,7 @@ def _client(distributed: Any, address: dict[str, str]) -> Any:
         return distributed.Client(**given, timeout=_CONNECT_SECONDS)
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         why = getattr(error, "strerror", None) or str(error) or "is no address"
-        hint = "see that the scheduler runs: tcp://HOST:8786, or the file that it wrote"
+        hint = "check that the scheduler runs: tcp://HOST:8786, or the file that it wrote"
         raise ArchiveError(f"{option} {named}: {why.lower()}; {hint}") from None
 
 

@@ -43,13 +43,13 @@ class Place:
     first: float
     """Its first stamp: the same if year and zone are."""
     behind: int | None
-    """Newest run in the log − newest run that its companions tell of: which runs they join. None
-    where they tell of nothing."""
+    """Newest run in the log − newest run that its companions mention: which runs they join. None
+    where they mention nothing."""
     model: str
     port: int
     """Name of the server, which runs before have told."""
     digest: str
-    """Of what stands before it."""
+    """Of what is before it."""
     version: str
     """Of vllm-watch."""
 
@@ -124,7 +124,7 @@ class _Read:
 
     @property
     def behind(self) -> int | None:
-        """Newest run in the log − newest run that its companions tell of; None without any."""
+        """Newest run in the log − newest run that its companions mention; None without any."""
         server = self.reading.servers[0]
         return server.run.number - server.twin_newest if self.told else None
 
@@ -178,7 +178,7 @@ def _place(log: LogSet, read: _Read, rows: list[Row]) -> Place | None:
 
 
 def _same(place: Place, source: str) -> bool:
-    """Tell whether what stands before a place is what stood there."""
+    """Tell whether what is before a place is what stood there."""
     return place.version == __version__ and _digest(source, place.offset) == place.digest
 
 

@@ -73,7 +73,7 @@ def _gauges(servers: list[Now]) -> Iterator[Metric]:
 def _counters(servers: list[Now], totals: Totals) -> Iterator[Metric]:
     named = {
         **dict.fromkeys(TOKENS.values(), "added up from the log's rates"),
-        PREEMPTIONS: "those that the stats lines tell of",
+        PREEMPTIONS: "those in the stats lines",
     }
     for counter, source in named.items():
         name = "num_preemptions" if counter == PREEMPTIONS else counter

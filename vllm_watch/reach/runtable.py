@@ -110,7 +110,7 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, told: list[st
             told[index] = f"{share:.0%} of the best" if index != best else f"best of {len(band)}"
         if len(band) == 1:
             each = f" of {length:,.0f} tokens" if length is not None else ""
-            told[best] = f"alone at {top:,.0f} requests{each} at once"
+            told[best] = f"no comparable run: {top:,.0f} requests{each} at once"
 
 
 def held(row: Row) -> float | None:

@@ -1,4 +1,4 @@
-"""What a file's modification time tells of lines that arrived before anyone watched.
+"""What a file's modification time says about lines that arrived before anyone watched.
 
 Requests and progress bars carry no stamp, and a server's clock may be wrong: whoever was not
 there when lines arrived knows from the modification time alone whether a silent log is still

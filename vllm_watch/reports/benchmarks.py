@@ -52,7 +52,7 @@ _YEARS = range(2000, 2100)
 
 
 class BenchmarkError(Exception):
-    """A file that is no result of a benchmark; the message is one line that names it."""
+    """A file that is not a result of a benchmark; the message is one line that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def load_benchmarks(path: Path) -> list[Benchmark]:
     found = [one for document in documents for one in _benchmarks(document, path.stem)]
     if not found:
         raise BenchmarkError(
-            f"{path}: is no result of `vllm bench serve --save-result` or of GuideLLM"
+            f"{path}: is not a result of `vllm bench serve --save-result` or of GuideLLM"
         )
     return found
 
@@ -111,7 +111,7 @@ def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Ite
         fitting = [one for one in listed if benchmark.is_of(one.known.model)]
         if not fitting:
             known = ", ".join(sorted({model for model in models if model}))
-            yield f"--mark {benchmark.name}: is of {benchmark.model}, the logs are of {known}"
+            yield f"--mark {benchmark.name}: its model is {benchmark.model}, the logs' is {known}"
             continue
         if any(_covers(run, *benchmark.span(one.tz)) for one in fitting for run in one.runs):
             continue

@@ -48,7 +48,7 @@ SINGLE = (
     Quantity("failed_requests", "requests failed (5xx)", ""),
     Quantity("errors", "errors in the log", ""),
 )
-"""One number of each run: whether their ratio is more than noise cannot be told."""
+"""One number of each run: whether their ratio is more than noise is unknown."""
 RECORDED = (
     Quantity("ttft_p50_s", "time to first token, median", "s"),
     Quantity("ttft_p95_s", "time to first token, p95", "s"),
@@ -124,7 +124,7 @@ class Comparison:
 
     @property
     def gains(self) -> Mapping[str, Gain]:
-        """What the guide tells of the way from the default to a preset, by quantity.
+        """What the guide says about the way from the default to a preset, by quantity.
 
         Empty where the baseline is not the default.
         """
@@ -309,7 +309,7 @@ def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> lis
         if len(side.samples) < settings.least_busy_samples:
             found.append(
                 f"the {name} has {_samples(len(side.samples))} with requests running: "
-                f"under {settings.least_busy_samples} nothing can be told from noise"
+                f"under {settings.least_busy_samples} no change can be told from noise"
             )
         found += [f"the {name}: {warning}" for warning in side.summary.warnings]
     models = {side.summary.model for side in (baseline, candidate)} - {None}

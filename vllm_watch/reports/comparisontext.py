@@ -123,7 +123,7 @@ def reference_words(each: Comparison) -> str:
     told = "; ".join(f"{gain.what} {gain.before} → {gain.after}" for gain in each.gains.values())
     if not told:
         return ""
-    return f"guide: what the {preset_table().source} tells of the default and a preset: {told}"
+    return f"guide: figures of the {preset_table().source}, default → preset: {told}"
 
 
 def configuration_rows(each: Comparison) -> list[tuple[str, str, str]]:
@@ -140,7 +140,7 @@ def verdict(compared: Compared) -> str:
         return "unknown" if None in (compared.baseline, compared.candidate) else ""
     told = compared.ratio.more_than_noise
     if told is None:
-        return "cannot be told"
+        return "too few samples"
     return "more than noise" if told else "noise"
 
 

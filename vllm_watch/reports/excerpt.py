@@ -31,7 +31,7 @@ BLOCK = 1 << 16
 _OVERLAP = 64
 """Bytes by which two reads overlap, so that no stamp is cut."""
 _WITHOUT_STAMP = 4 << 20
-"""Bytes without any stamp that are looked through for the next one."""
+"""Bytes without any stamp that are searched for the next one."""
 _MOST_READ = 32 << 20
 """Bytes read from the place on: of very many request lines the rest is not counted."""
 _LONGEST = 1 << 16
@@ -149,7 +149,7 @@ def _lines(
     lines = kept.lines()
     if not lines:
         begun = first is not None and first > until
-        why = "it was begun again after that time" if begun else "no line of that time is in it"
+        why = "it was started again after that time" if begun else "no line of that time is in it"
         return Excerpt(trouble=f"{file.name}: {why}")
     return Excerpt(lines)
 

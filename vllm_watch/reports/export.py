@@ -19,7 +19,7 @@ class _Source:
     name: ServerName
     tz: tzinfo = UTC
     samples: list[Sample] = field(default_factory=list)
-    """Stats lines one by one that are not yet handed on."""
+    """Stats lines one by one that are not yet passed on."""
     held: SampleTable | None = None
     """The newest stats line."""
 

@@ -1,7 +1,7 @@
 """`formats check`: which format takes each line of a log, and what stays unread.
 
 A tool for finding gaps, so it goes line by line; but every line passes through the same `Scanner`
-as in all other commands, so that it cannot say something else than what is read.
+as in all other commands, so that it cannot say something other than what is read.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def _over_time(reading: Reading, server: Server, run: Run, axis: Axis) -> Iterat
     length = duration((run.newest_stamp or axis.end) - axis.begin)
     head = element(
         "figcaption", element("b", "Over time"), *keys,
-        element("span", "height: tokens generated; colour: what it was", class_="quiet"),
+        element("span", "height: tokens generated; colour: its state", class_="quiet"),
         element("output", length),
     )  # fmt: skip
     yield element("figure", joined(head, svg), class_="whole")

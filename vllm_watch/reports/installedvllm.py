@@ -77,7 +77,7 @@ def check_installed(python: str, formats: Formats) -> InstalledCheck:
     if failed is not None:
         raise ProbeError(f"{python}: no vLLM can be imported: {failed}")
     if version is None:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no word"]
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
         raise ProbeError(f"{python}: the vLLM there gave no answer: {last[0]}")
     written = tuple(_compared(entry, formats) for entry in found if "kind" in entry)
     return InstalledCheck(version, written)

@@ -1,4 +1,4 @@
-"""Whether two runs had comparable work to do: a faster run of easier work is no gain."""
+"""Whether two runs had comparable work to do: a faster run of easier work is not a gain."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def load_warnings(baseline: Load, candidate: Load, factor: float) -> list[str]:
     found = []
     if pair := _differing(baseline.running, candidate.running, factor):
         found.append(
-            f"concurrency differs: {pair[0]:.1f} and {pair[1]:.1f} requests ran at once in the "
-            "mean; throughput follows it, so see generation per request, too"
+            f"concurrency differs: {pair[0]:.1f} and {pair[1]:.1f} requests ran at once "
+            "on average; throughput depends on it, so see generation per request, too"
         )
     if pair := _differing(baseline.prompt_share, candidate.prompt_share, factor):
         found.append(

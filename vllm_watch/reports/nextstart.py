@@ -18,16 +18,16 @@ SWITCHED_ON = "given"
 
 _NOT_KNOWN: Mapping[str, str] = {
     "max-num-seqs": "how long the next requests are; longer ones need more of the KV cache each",
-    "max-num-batched-tokens": "how much longer each step gets; the log has no times of tokens",
+    "max-num-batched-tokens": "how much longer each step gets; the log does not time tokens",
     "gpu-memory-utilization": "whether something else needs memory on the same GPU",
     "kv-cache-dtype": "how much the answers change, and how fast the attention of this model is "
     "with 8 bits on this GPU",
     "enforce-eager": "whether it was set for a reason: to debug, or because graphs failed",
     "num-gpu-blocks-override": "why it was set: it is meant for tests",
-    "max-model-len": "how long the longest request is that must be answered",
+    "max-model-len": "how long your longest request is",
     "tensor-parallel-size": "whether one GPU holds the weights and enough KV cache",
     "data-parallel-size": "whether each GPU has room for the whole weights",
-    "enable-prefix-caching": "how many prompts begin alike",
+    "enable-prefix-caching": "how many prompts share a prefix",
 }
 """What the log cannot tell about a change of each flag."""
 _ROOM = ("num-gpu-blocks-override", "gpu-memory-utilization")
@@ -73,7 +73,7 @@ class NextStart:
     """Flags of the next start by their names with `_`, those given first, in their order."""
     changes: tuple[Change, ...]
     without_flag: tuple[Finding, ...]
-    """Warnings and worse that no flag settles."""
+    """Warnings and worse that no flag fixes."""
     one_api_server: bool
     """`--api-server-count 1` was added: with more, data-parallel engines write no stats lines."""
 
@@ -88,7 +88,7 @@ def next_start(
         source: path of its log.
         run: the run whose flags are changed.
         findings: of that run, the worst first, each flag advised once.
-        offline: it was no server, but a run of the class LLM that came to its end.
+        offline: it was no server, but a run of the class LLM that finished its work.
     """
     given, why_not = (None, OFFLINE) if offline else given_flags(run)
     flags = dict(given.flags) if given else {}
@@ -220,6 +220,6 @@ def _number(value: object) -> float:
 
 
 def _release(version: object) -> tuple[int, ...]:
-    """Return the first two numbers of a version, (0, 0) where there are none."""
+    """Return the first two numbers of a version, (0, 0) if there are none."""
     found = re.match(r"(\d{1,4})\.(\d{1,4})", str(version))
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)

@@ -38,7 +38,7 @@ def _block(start: NextStart, width: int) -> Iterator[str]:
         yield from _change(change, width, with_why=change.finding is not told)
         told = change.finding
     for finding in start.without_flag:
-        words = f"no flag settles {finding.severity}: {finding.title}. Do: {finding.remedy}"
+        words = f"no flag fixes {finding.severity}: {finding.title}. Do: {finding.remedy}"
         yield from _comment(words, width)
     if start.given is None:
         return
@@ -71,7 +71,7 @@ def _change(change: Change, width: int, *, with_why: bool) -> Iterator[str]:
     yield from _comment(f"{change.flag}: {change.was} → {change.becomes}", width)
     why = f"{finding.severity}: {finding.title} ({finding.id}, {finding.guide})"
     told = (
-        ("why", why if with_why else "as the one before, together with it"),
+        ("why", why if with_why else "see the change above"),
         ("evidence", finding.formula or finding.detail if with_why else ""),
         ("expect", finding.expect if with_why else ""),
         ("cost", change.cost),

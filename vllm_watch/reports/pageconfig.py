@@ -34,7 +34,7 @@ _PHASE_INKS = 6
 
 
 def startup_section(summary: RunSummary) -> Iterator[Markup]:
-    """Yield the phases of the start-up as a bar; nothing where the log tells of none."""
+    """Yield the phases of the start-up as a bar; nothing where the log mentions none."""
     if not summary.phases or summary.first is None or summary.last is None:
         return
     last = summary.last.timestamp()
@@ -81,7 +81,7 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
 
 
 def _is_in(words: str, details: Sequence[str]) -> bool:
-    """Tell whether a finding says the same, perhaps without what stands around it."""
+    """Tell whether a finding says the same, perhaps without what is around it."""
     return any(detail in words for detail in details)
 
 

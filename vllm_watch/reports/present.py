@@ -36,7 +36,7 @@ class Now:
     limit: int | None
     """Requests that run at once at most (`max_num_seqs`)."""
     trouble: str = ""
-    """Why it cannot be judged: its log cannot be read, or holds no line of vLLM."""
+    """Why it cannot be judged: its log cannot be read, or holds no vLLM line."""
 
     def values(self, ratios: Ratios = "mean") -> dict[str, float]:
         """Return its newest values, ratios 0…1; none where they say nothing about now."""
@@ -142,5 +142,5 @@ def _trouble(server: Server) -> str:
         return server.trouble
     evidence = any(run.moments or run.series or run.first_stamp for run in server.runs)
     if server.lines and not evidence:
-        return f"{server.source}: holds no line of vLLM in {server.lines:,} lines"
+        return f"{server.source}: has no vLLM line in {server.lines:,} lines"
     return ""

@@ -32,14 +32,14 @@ def parse_step(text: str) -> float:
     """Return the seconds of a step as written: `30s`, `1min`, `2h`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     try:
         time = parse_time(text)
     except ValueError:
         time = None
     if time is None or time.kind != "ago" or time.seconds < SHORTEST:
-        raise ValueError(f"{text!r} is no step of time: write 30s, 1min or 2h, 1s at least")
+        raise ValueError(f"{text!r} is not a time step: write 30s, 1min or 2h, 1s at least")
     return time.seconds
 
 

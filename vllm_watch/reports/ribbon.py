@@ -83,7 +83,7 @@ def server_frame(server: Server) -> tuple[Frame, float]:
 def _loads(
     server: Server, window: tuple[float, float]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return by cell: a line tells of it, it tells of work, the newest line before had none."""
+    """Return for each cell: whether it has a line, one with work, none in the line before."""
     frame, silence = server_frame(server)
     none = np.zeros(CELLS, dtype=bool)
     if not len(frame):

@@ -46,8 +46,8 @@ def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
     if given is not None:
         return _given(given), ""
     if lines:
-        return None, "its log prints all arguments, defaults among them: not which were given"
-    return None, "its log has no line `non-default args`, which tells what it was started with"
+        return None, "its log prints all arguments with defaults: the given ones are unknown"
+    return None, "its log has no line `non-default args`, which lists the given flags"
 
 
 def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> str:

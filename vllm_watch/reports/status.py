@@ -1,4 +1,4 @@
-"""`status`: one line for tmux's status bar and for prompts, made by a template of fields."""
+"""`status`: one line for tmux's status bar or a prompt, made by a template of fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vllm_watch.reports.present import Now
 
 FIELDS: Mapping[str, str] = {
     "servers": "how many servers there are",
-    "server": "name of the server; of several the worst one's, as in all that follow",
+    "server": "name of the server; with several servers, the worst one (as below)",
     "source": "its log",
     "model": "its model",
     "port": "its port",
@@ -28,7 +28,7 @@ FIELDS: Mapping[str, str] = {
     "run": "0, 1 … per restart",
     "engine": "its engine, `all` if it has several",
     "queue_s": "mean time in the queue over the last minutes, estimated from the log",
-    "request_s": "mean time of a request, likewise; exact where the log times requests one by one",
+    "request_s": "mean time of a request over them; exact if the log times each request",
     "per_token_s": "mean time per output token, estimated",
     **{metric.name: f"{metric.label}, {metric.unit or 'number'}" for metric in METRICS},
 }
@@ -117,7 +117,7 @@ def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
         import difflib
 
         nearest = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.0)
-        raise FieldError(f"{{{name}}} is no field; did you mean {{{nearest[0]}}}?")
+        raise FieldError(f"{{{name}}} is not a field; did you mean {{{nearest[0]}}}?")
     value = values.get(name, _ABSENT)
     if not form:
         return shown(name, value)

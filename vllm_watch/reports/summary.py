@@ -255,7 +255,7 @@ def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
 
 
 def _errors(run: Run) -> int:
-    """Count the errors that the log tells of, each traceback once."""
+    """Count the errors that the log mentions, each traceback once."""
     return sum(
         moment.event.level in ("ERROR", "CRITICAL") or moment.event.kind == "traceback"
         for moment in run.moments
@@ -287,7 +287,7 @@ def _warnings(server: Server, run: Run) -> list[str]:
         )
     if server.stats_like:
         found.append(
-            f"{server.stats_like:,} stats-like lines behind no known envelope are missing here; "
+            f"{server.stats_like:,} stats-like lines with an unknown prefix are missing here; "
             "`vllm-watch formats check` shows them"
         )
     if server.damaged:

@@ -149,7 +149,7 @@ def advice_words(words: FindingWords) -> list[str]:
         f"because: {finding.formula}" if finding.formula else "",
         f"expect: {finding.expect}" if finding.expect else "",
         f"cost: {costs}" if costs else "",
-        f"with it: {words.explains}" if words.explains else "",
+        f"explains: {words.explains}" if words.explains else "",
     ]
     return [text for text in told if text]
 
@@ -298,8 +298,8 @@ def _tokens(summary: RunSummary) -> str:
     if not together.samples:
         return "unknown: no stats line"
     return (
-        f"{together.generated_tokens:,} generated, {together.prompt_tokens:,} of prompts computed "
-        f"({together.samples:,} samples, {together.busy_samples:,} busy)"
+        f"{together.generated_tokens:,} generated, {together.prompt_tokens:,} prompt tokens "
+        f"computed ({together.samples:,} samples, {together.busy_samples:,} busy)"
     )
 
 

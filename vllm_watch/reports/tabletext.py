@@ -46,7 +46,7 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Return text in at most `width` columns, with … where it goes on."""
+    """Return text in at most `width` columns, with … where it continues."""
     if cells(text) <= width:
         return text
     end = _fitting(text, width - 1)

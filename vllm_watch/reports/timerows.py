@@ -28,7 +28,7 @@ tokens stay estimates), `metrics` (recorded); `unknown` tells why a mean is abse
 """
 _DIGITS = 6
 _BEFORE = 1e-3
-"""Seconds: a line at the end of a step tells of the time before it, so it belongs to that step."""
+"""Seconds: a line at the end of a step is about the time before it, so it belongs to that step."""
 
 
 def time_rows(batches: Iterable[Batch], gate: TimesGate, step: float) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What cannot be told of a run, and why: listed as such, never shown as healthy."""
+"""What is unknown about a run, and why: listed as unknown, never shown as healthy."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Something that a run's log does not tell."""
+    """Something that is missing from a run's log."""
 
     what: str
     why: str
 
 
 _FLAGS = (
-    ("max_num_seqs", "not in the log, so whether the batch limit binds"),
-    ("gpu_memory_utilization", "not in the log, so whether the KV cache could have more memory"),
+    ("max_num_seqs", "not in the log; the batch limit is not judged"),
+    ("gpu_memory_utilization", "not in the log; more memory for the KV cache is not advised"),
 )
-"""Flags that judgement needs, and what cannot be told without them."""
+"""Flags that judgement needs, and what is not judged without them."""
 _METRICS = (
-    ("kv_cache_usage", "KV cache usage", "no stats line has it, so whether memory binds"),
-    ("waiting", "waiting requests", "no stats line has them, so whether requests queue"),
-    ("prefix_cache_hit_rate", "prefix cache hits", "no stats line has them"),
+    ("kv_cache_usage", "KV cache usage", "not in the stats lines; memory is not judged"),
+    ("waiting", "waiting requests", "not in the stats lines; the queue is not judged"),
+    ("prefix_cache_hit_rate", "prefix cache hits", "not in the stats lines"),
 )
 
 
 def unknowns_of(summary: RunSummary) -> tuple[Unknown, ...]:
-    """Return what is not known of a run that would be asked for, with the reason."""
+    """Return what is unknown about a run, with the reason."""
     return tuple(_unknowns(summary))
 
 
 def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
     if not summary.recorded.latency:
-        why = "no log has them; `vllm-watch record` keeps them beside it"
+        why = "never in a log; `vllm-watch record` adds them"
         yield Unknown("percentiles of latencies", why)
     if summary.times is None and summary.times_unknown and summary.together.samples:
         yield Unknown("mean times of requests", summary.times_unknown)
     if not summary.recorded.gpus:
-        yield Unknown("GPU use, power, heat", "no log has them; `vllm-watch record --gpu` does")
+        yield Unknown("GPU use, power, heat", "never in a log; `vllm-watch record --gpu` adds them")
     if summary.requests is None:
         yield Unknown("requests answered, and with which status", "access lines are switched off")
     if not summary.together.samples:

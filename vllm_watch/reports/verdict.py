@@ -66,7 +66,7 @@ def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
 def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     """Say when it died, of what or after what, and what to change."""
     state = summary.state
-    when = "died" if state.name == "dead" else "ended without a word"
+    when = "died" if state.name == "dead" else "ended without a message"
     if state.since is not None:
         when += f" {_moment(state.since, summary, zone)}"
     of_server = [one for one in loud if one.metric is None and one.severity == "critical"]

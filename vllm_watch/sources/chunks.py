@@ -1,4 +1,4 @@
-"""What every source hands on: whole lines, with the place where they stood."""
+"""What every source passes on: whole lines, with the place where they stood."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BLOCK = 1 << 20
 """Bytes per read: large enough that searching, not calling, takes the time."""
 
 LONGEST_LINE = 8 << 20
-"""A line without end is handed on in pieces of this size: memory stays bounded."""
+"""A line without an end is passed on in pieces of this size: memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class CommandOutput:
     ) -> None:
         """Read the command `words`, which is started at the first read.
 
-        With `wait` one read goes on to the command's end, or until `stopped`; without, each read
+        With `wait` one read continues to the command's end, or until `stopped`; without, each read
         takes what is there, and a command that has ended is started again.
         """
         self.path = path
@@ -136,7 +136,9 @@ class CommandOutput:
             )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._tell(f"{self._words[0]}: {reason.lower()}; see that it is installed and in PATH")
+            self._tell(
+                f"{self._words[0]}: {reason.lower()}; check that it is installed and in PATH"
+            )
             self._rest()
             return False
         self._began, self._errors, self._logs = self._clock(), b"", False

@@ -90,21 +90,21 @@ class Document:
         )
 
     def new_in(self, descriptor: int) -> bytes:
-        """Return what stands in an open file behind the place reached, at most a block.
+        """Return what is in an open file behind the place reached, at most a block.
 
         Raises:
             OSError: it cannot be read now; nothing is lost by trying again.
             ReplacedError: it holds something else.
         """
         data = os.pread(descriptor, chunks.BLOCK, self.offset)
-        # Looked at after the read: what was read before a truncation is handed on, what was
+        # Looked at after the read: what was read before a truncation is passed on, what was
         # read across one never is.
         if not self.fits(descriptor):
             raise ReplacedError
         return data
 
     def take(self, data: bytes) -> Iterator[Chunk]:
-        """Take in what stands behind the place reached; yield it up to its last newline."""
+        """Take in what is behind the place reached; yield it up to its last newline."""
         if len(self.head) == self.offset - self.start < HEAD:
             self.head += data[: HEAD - len(self.head)]
         self.tail = (self.tail + data[-TAIL:])[-TAIL:]

@@ -85,7 +85,7 @@ class Documents:
             self._all.remove(one)
 
     def match(self, entry: Entry, descriptor: int, standing: Standing) -> Document | Verdict:
-        """Return which document an open file holds and may go on with.
+        """Return which document an open file holds and may continue with.
 
         Raises:
             OSError: it cannot be read.

@@ -1,14 +1,14 @@
 """One log followed: whole lines out, in order, whatever happens to its files.
 
 The file that the path names is read on through an open descriptor, and so is, for a while, the one
-that it named before: a writer goes on in a renamed file until it reopens. As long as the path
+that it named before: a writer continues in a renamed file until it reopens. As long as the path
 names the same file and what was read still stands in it, that is all. Whenever something else is
 seen, everything of the log's family (`rotated.py`) is held to what was read of it
 (`documents.py`), and what was not read is read, the oldest first (`unread.py`).
 
 What nobody can see: bytes that were written and thrown away between two looks without a copy; and
 a file that was truncated and holds, when we look again, the same bytes at its beginning and before
-the place reached as before. A file that was cut shorter, but not to nothing, goes on at its new
+the place reached as before. A file that was cut shorter, but not to nothing, continues at its new
 end if what is left of it can be compared (256 to 4096 bytes); else it is read again: then lines
 are doubled, but none is lost.
 """
@@ -74,7 +74,7 @@ class Follower:
     ) -> None:
         """Follow `path`, from its beginning; it need not exist yet.
 
-        That a `companion` is gone is no trouble. With `start` the file that is there now is read
+        That a `companion` is gone is not a problem. With `start` the file that is there now is read
         from the first line behind that offset.
         """
         self.path = path
@@ -105,7 +105,7 @@ class Follower:
         )
         self._begun = False
         self._unsure = True
-        """The family has to be looked through again."""
+        """The family has to be searched again."""
         self._problem: str | None = None
         self._missing_since: float | None = None
         self._signature: tuple[object, ...] = ()
@@ -138,13 +138,13 @@ class Follower:
         yield from self._documents.finish()
 
     def close(self) -> None:
-        """Let go of the files; what is not yet handed on of a last line is dropped."""
+        """Let go of the files; what is not yet passed on of a last line is dropped."""
         for held in self._held():
             held.file.close()
         self._begin()
 
     def size(self) -> int:
-        """Return the present size in bytes, 0 if it cannot be told."""
+        """Return the present size in bytes, 0 if it is unknown."""
         try:
             return os.stat(self.path).st_size
         except OSError:
@@ -188,7 +188,7 @@ class Follower:
         yield from self._let_go(missing=status is None)
 
     def _status(self) -> os.stat_result | None:
-        """Return what the path names now, None if that is no file that can be read."""
+        """Return what the path names now, None if that is not a file that can be read."""
         reopens = self._options.reopens(self.path)
         try:
             # Looked at before it is opened: opening a pipe would wake its writer and lose the data.
@@ -227,7 +227,7 @@ class Follower:
         return now > self._settled_at and not any(self._is_over(held) for held in self._old)
 
     def _signature_of(self, status: os.stat_result | None) -> tuple[object, ...]:
-        """Return what changes when anything happens; nothing if that cannot be told."""
+        """Return what changes when anything happens; nothing if that is unknown."""
         try:
             # Of a log that is not there the folder tells what comes; a new one changes it.
             seen = [status or os.stat(os.path.dirname(self.path) or ".")]

@@ -234,7 +234,7 @@ def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tup
 
 
 def _unpacked(path: str) -> tuple[str, str]:
-    """Split a path into the name before it was compressed, and the ending that tells of that."""
+    """Split a path into the name before it was compressed, and the ending of its compression."""
     for packed in _PACKED[1:]:
         if path.endswith(packed):
             return path.removesuffix(packed), packed
@@ -250,7 +250,7 @@ def _log_there(log: str, packed: str, known: Iterable[str]) -> str | None:
 
 
 def log_of_twin(path: str, known: Iterable[str] = ()) -> str:
-    """Return the log that a companion belongs to, the path itself if it is none."""
+    """Return the log that a companion belongs to, the path itself if it is not one."""
     plain, packed = _unpacked(path)
     for ending in _TWIN_ENDINGS:
         if plain.endswith(ending):

@@ -1,7 +1,7 @@
-"""Where to go on in an output that is written again from some earlier place.
+"""Where to continue in an output that is written again from some earlier place.
 
 `kubectl logs -f` that is started again repeats what it said before, all of it or a tail of it.
-The newest lines seen are looked for in the new output; what stands before them is known.
+The newest lines seen are looked for in the new output; what is before them is known.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Resuming:
             self._held, self._newest = b"", time
 
     def saw(self, whole: bytes) -> None:
-        """Remember whole lines that were handed on."""
+        """Remember whole lines that were passed on."""
         if len(self._head) < HEAD_BYTES:
             self._head = (self._head + whole)[:HEAD_BYTES]
         end = whole.rfind(b"\n") + 1

@@ -78,7 +78,7 @@ def _leads_nowhere(path: str) -> bool:
 
 
 def entry_of(path: str, *, is_log: bool = False) -> Entry | None:
-    """Return what stands at a path, None if that is no plain file.
+    """Return what is at a path, None if that is not a plain file.
 
     Raises:
         OSError: nothing stands there, or it cannot be asked about.

@@ -23,7 +23,7 @@ class StandardInput:
     def __init__(self, *, wait: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the pipe, whose descriptor is taken at the first read.
 
-        With `wait` one read goes on to the pipe's end, or until `stopped` says that nobody wants
+        With `wait` one read continues to the pipe's end, or until `stopped` says that nobody wants
         the rest; without, it takes what is there now.
         """
         self.path = "-"

@@ -35,7 +35,7 @@ def read_trouble(path: str, error: OSError) -> str:
 
 
 def kind_trouble(path: str, mode: int) -> str:
-    """Return one line about a path that is no plain file, with what to do about it."""
+    """Return one line about a path that is not a plain file, with what to do about it."""
     if stat.S_ISDIR(mode):
         return f"{path}: is a folder; name the logs in it"
     if stat.S_ISFIFO(mode):

@@ -1,6 +1,6 @@
 """Finds, in the family of a log, the oldest file that holds what was not read.
 
-One file at a time: it is read before the next one is sought, in a folder that is listed anew. What
+One file at a time: it is read before the next one is sought, in a folder that is listed again. What
 cannot be opened holds up what is newer, for a while; what changes under our eyes is listed again.
 """
 
@@ -49,7 +49,7 @@ class Unread:
 
     entry: Entry
     document: Document | None
-    """What it goes on with; None if there is nothing in it."""
+    """What it continues with; None if there is nothing in it."""
     file: OpenFile | ArchiveStream
 
     def read(self, documents: Documents) -> Iterator[Chunk]:
@@ -57,7 +57,7 @@ class Unread:
 
         Raises:
             OSError: it cannot be read on.
-            ArchiveError: it is broken or cut off; what stands before that has been yielded.
+            ArchiveError: it is broken or cut off; what is before that has been yielded.
         """
         document = self.document
         if document is None:
@@ -147,7 +147,7 @@ class Finder:
         Raises:
             OSError: the folder cannot be listed.
             BlockedError: a file cannot be read now, and everything newer waits for it.
-            InterruptedError: the folder changes faster than it can be looked through.
+            InterruptedError: the folder changes faster than it can be searched.
         """
         for _ in range(TRIES):
             listed = self._listed()
@@ -185,7 +185,7 @@ class Finder:
         """Pass over a file that cannot be read to its end, or have everything wait for it.
 
         Raises:
-            BlockedError: it is not time yet to go on without it.
+            BlockedError: it is not time yet to continue without it.
         """
         if self._patient():
             self.release(found)
@@ -325,7 +325,7 @@ class Finder:
         document = Document(entry.identity, start)
         before = self._documents.replaced_in(entry.identity)
         if start and before and before.offset == start:
-            document.inherit(before)  # a hole up to where we were: its writer goes on there
+            document.inherit(before)  # a hole up to where we were: its writer continues there
         return document
 
     def _standing(self, entries: list[Entry]) -> Callable[[Document], bytes | None]:

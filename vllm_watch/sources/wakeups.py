@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from watchfiles import Change
 
 STEP_MS = 20
-"""Milliseconds of quiet after which collected events are handed on."""
+"""Milliseconds of quiet after which collected events are passed on."""
 DEBOUNCE_MS = 100
 """Longest time for which events are collected."""
 FASTER = 4
@@ -171,7 +171,7 @@ def _changes(
 
 
 def _identities(folders: Collection[str]) -> dict[str, tuple[int, int] | None]:
-    """Return device and inode of each folder, None where it cannot be told."""
+    """Return device and inode of each folder, None where it is unknown."""
     found: dict[str, tuple[int, int] | None] = {}
     for folder in folders:
         try:

@@ -61,7 +61,7 @@ def curve(
 
 
 Drawn = tuple[list[float], list[float | None], float]
-"""Times, values, and the longest distance that is no gap."""
+"""Times, values, and the longest distance that is not a gap."""
 
 
 def _single(

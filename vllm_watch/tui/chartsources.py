@@ -22,7 +22,7 @@ from vllm_watch.tui.recordedcharts import recorded_line
 TIMES_WINDOW = 60.0
 """Seconds over which mean times of requests are taken."""
 MOST_GPUS = 4
-"""GPUs drawn in one chart; the card tells of all."""
+"""GPUs drawn in one chart; the card shows all."""
 _GPU_ROLES = ("primary", "secondary", "note", "warning")
 _GAP_STEPS = 2.5
 """Seconds between two seconds with steps that are no gap."""

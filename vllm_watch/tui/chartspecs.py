@@ -42,10 +42,10 @@ def _why_empty(server: Server, start: float, end: float) -> str:
     """Return what an empty chart says: where the samples are, and the keys that lead there."""
     stamps = [time for run in server.runs for time in run.stamps()[-1:] if time < start]
     if stamps:
-        return f"the newest sample is {duration(end - max(stamps))} old: − or ← lead there"
+        return f"the newest sample is {duration(end - max(stamps))} old: − or ← go there"
     if not server.run_at(end).series:
         return "no stats line yet"
-    return "no samples in this window: → leads on"
+    return "no samples in this window: → goes on"
 
 
 def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:

@@ -104,9 +104,9 @@ def _job(
         # Rounded down: 100 % is said when it is done, not before.
         facts.append(f"{int(progress.share * 100)} % done{of}")
         if over:
-            facts.append("then its server was over")
+            facts.append("then its server ended")
         elif progress.seconds_left is None:
-            facts.append("nothing moves now" if progress.done else "none yet")
+            facts.append("no progress now" if progress.done else "none yet")
         else:
             at = clock(time + server.skew + progress.seconds_left, tz, seconds=False)
             facts.append(f"about {span(progress.seconds_left)} left ({at})")

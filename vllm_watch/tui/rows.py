@@ -69,7 +69,7 @@ class Row:
     age: float | None
     """Seconds since the newest stats line."""
     late: bool
-    """True when that is more than three cadences of a server at work."""
+    """True when that is more than three cadences of a busy server."""
     moment: float = 0.0
     """The moment shown, in the log's own clock."""
     progress: float | None = None
@@ -183,7 +183,7 @@ def make_row(
     last = server_values(run, time)
     since = newest_age(run, time, live=live)
     if health.state.name == "starting" and not run.moments:
-        health = replace(health, state=replace(health.state, why="no line of vLLM yet"))
+        health = replace(health, state=replace(health.state, why="no vLLM line yet"))
     if live and run.progress is not None and health.state.name == "starting":
         health = replace(health, state=with_progress(health.state, run.progress[0]))
     traffic = run.traffic.rate(time, run.stamps()) if health.state.name == "no-stats" else None

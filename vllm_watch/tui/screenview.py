@@ -47,7 +47,7 @@ class ScreenView:
     hidden: int = 0
     """Servers that the filter leaves out."""
     reading: str = ""
-    """How much of what there is has been read, while that goes on."""
+    """How much of what there is has been read, while that continues."""
     failed: bool = False
     """True where the selected server has errors to be read."""
     story: Story | None = None

@@ -1,4 +1,4 @@
-"""What there is to tell of a server that has not written a stats line: phases, errors."""
+"""What there is to say about a server that has not written a stats line: phases, errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Story:
     begun: float | None
     """When its first line was written, in the log's own clock."""
     over: bool
-    """True where it will not go on."""
+    """True where it will not continue."""
 
 
 def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:

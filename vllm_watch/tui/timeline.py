@@ -30,7 +30,7 @@ ZOOMS = (60.0, 120.0, *SPANS)
 """Widths that the zoom keys go through: closer than a window ever is of itself."""
 
 AFTER_END = 20.0
-"""Seconds that a replay goes on behind the newest stamp, so that the end can be seen."""
+"""Seconds that a replay continues behind the newest stamp, so that the end can be seen."""
 
 
 class Timeline:
@@ -123,7 +123,7 @@ class Timeline:
     # --- keys ---------------------------------------------------------------------------------
 
     def toggle_pause(self) -> None:
-        """Hold the moment, or go on from it (live: back to the present)."""
+        """Hold the moment, or continue from it (live: back to the present)."""
         if self.paused:
             held, self._held, self.paused = self._held, None, False
             if self.mode == "replay" and held is not None:

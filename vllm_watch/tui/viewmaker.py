@@ -35,7 +35,7 @@ from vllm_watch.tui.story import Story, story_of
 from vllm_watch.tui.timeline import Timeline
 
 FACTS_SECONDS = 5.0
-"""What is known of the selected server is worked out anew after this long without news."""
+"""What is known of the selected server is worked out again after this long without news."""
 MOST_EVENT_LINES = 60
 """Events that are put on the screen; the pane shows the newest that fit."""
 
@@ -335,7 +335,7 @@ def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
             notes.append(server.trouble + since_words(since, now or since or 0.0, tz))
         if server.stats_like:
             notes.append(
-                f"{server.source}: {server.stats_like} stats-like lines without a known envelope"
+                f"{server.source}: {server.stats_like} stats-like lines with an unknown prefix"
             )
         if server.damaged:
             notes.append(f"{server.source}: {server.damaged} stats lines were cut off")
@@ -345,9 +345,7 @@ def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
                 "each line counts only its own requests"
             )
         if server.lines > 20 and not server.records:
-            notes.append(
-                f"{server.source}: no line of vLLM in {server.lines:,} lines; is it a log?"
-            )
+            notes.append(f"{server.source}: no vLLM line in {server.lines:,} lines; is it a log?")
     return tuple(notes)
 
 

@@ -54,7 +54,7 @@ def flag_lines(remedy: str, flags: tuple[str, ...], width: int) -> list[str]:
     """Return advice that names flags on as many lines as it takes: a flag is never cut.
 
     Where a line has no room for the old value (`--flag old → new`), the new one stands alone;
-    where it has none even for that, the value goes on below.
+    where it has none even for that, the value continues below.
     """
     lines: list[str] = []
     for piece in _FLAG.split(remedy):

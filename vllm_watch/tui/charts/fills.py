@@ -123,7 +123,7 @@ def _column(
     """Fill one column from `foot` to `head` eighths; `over` is the colour that stands on it."""
     canvas, place = area.canvas, area.left + column
     ground = area.palette.get("background", "")
-    if head <= 0:  # a known zero is no gap
+    if head <= 0:  # a known zero is not a gap
         if not foot and canvas.free(area.row(0), place, 1):
             canvas.put(area.row(0), place, "▔" if area.hangs else "▁", area.palette.get("zero", ""))
         return

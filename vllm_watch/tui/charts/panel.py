@@ -198,7 +198,7 @@ def _title(
 
 
 def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]:
-    """Yield what stands at the right end of the title, the most words first."""
+    """Yield what is at the right end of the title, the most words first."""
     muted = palette.get("muted", "")
     if palette.get("shading", SMOOTH) != MONO:
         for legend in spec.legends:

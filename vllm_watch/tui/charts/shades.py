@@ -9,7 +9,7 @@ SMOOTH, PLAIN, MONO = "smooth", "plain", "mono"
 ASCII = "ascii"
 """What palettes name as `glyphs` where nothing else is shown."""
 STEPS = 40
-"""Shades between a colour and its ground: more cannot be told apart."""
+"""Shades between a colour and its ground: more is unknown apart."""
 BASE, CREST = 0.24, 0.80
 """How much of its colour a fill keeps at its base, and just below the highest edge of all."""
 

@@ -19,7 +19,7 @@ MOST_RUNS = 12
 
 
 def runs_part(about: About) -> Part | None:
-    """Return the runs before this one, the newest first; None where there is none."""
+    """Return the runs before this one, the newest first; None if there is none."""
     before = [run for run in about.server.runs if run.number < about.run.number]
     if not before:
         return None

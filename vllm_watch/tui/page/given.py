@@ -169,7 +169,7 @@ def _memory(about: About) -> Iterator[Segment]:
 
 
 def startup_part(about: About) -> Part | None:
-    """Return the phases of the start-up as a labelled bar; None where the log tells of none."""
+    """Return the phases of the start-up as a labelled bar; None where the log mentions none."""
     phases = [phase for phase in phases_of(about.run) if phase.begin <= about.time]
     if not phases:
         return None

@@ -138,7 +138,7 @@ def _strips(about: About, engines: Sequence[int], metric: str, cells: int) -> li
 
 
 def _shade(share: float) -> float:
-    """Return a share in steps that can be told apart: equal cells are drawn in one go."""
+    """Return a share in steps that is known apart: equal cells are drawn in one go."""
     return round(min(1.0, share) * SHADES) / SHADES
 
 
@@ -156,7 +156,7 @@ def _uneven(engine: int, newest: dict[int, float | None], top: float) -> str:
     if not far or max(own, middle) < _UNEVEN_SHARE * min(own, middle):
         return ""
     if not middle:
-        return "▲ alone at work"
+        return "▲ only one busy"
     return f"▲ {own / middle:.1f}× the others"
 
 

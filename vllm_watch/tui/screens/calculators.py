@@ -30,10 +30,10 @@ Figures = Mapping[str, float | None]
 
 
 def typed(text: str, field: Field) -> float | None:
-    """Return the value of an input as typed, None where there is none.
+    """Return the value of an input as typed, None if there is none.
 
     Raises:
-        ValueError: it is no number, or none that the field takes; the message says so.
+        ValueError: it is not a number, or none that the field takes; the message says so.
     """
     plain = text.strip().replace(",", "").replace("_", "").removesuffix("%")
     if not plain:
@@ -133,7 +133,7 @@ class CalculatorBlock(Vertical):
 
     @on(Input.Changed)
     def work_out(self) -> None:
-        """Answer anew from what stands in the inputs."""
+        """Answer again from what is in the inputs."""
         figures = dict(self._known)
         wrong = ""
         for one in self.query(FieldInput):

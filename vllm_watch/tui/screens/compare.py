@@ -93,7 +93,7 @@ class CompareScreen(Above[None]):
         self._load()
 
     def on_resize(self) -> None:
-        """Arrange it anew."""
+        """Arrange it again."""
         self.call_after_refresh(self._show)
 
     @work(thread=True, group="compare", exit_on_error=False)

@@ -143,7 +143,7 @@ class Dashboard(TimeKeys, Openers):
         self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
-        """Divide the screen anew."""
+        """Divide the screen again."""
         self._drawn = ()
         self.call_after_refresh(self.draw)
 

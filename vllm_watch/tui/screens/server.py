@@ -31,7 +31,7 @@ MOST_EVIDENCE = 8
 
 
 class ServerScreen(Above[None]):
-    """One server at the moment of the screen below; time goes on and can be moved."""
+    """One server at the moment of the screen below; time continues and can be moved."""
 
     BINDINGS = [
         Binding("escape,enter,q", "close", "close"),
@@ -87,11 +87,11 @@ class ServerScreen(Above[None]):
         self.call_after_refresh(self.follow)
 
     def on_resize(self) -> None:
-        """Arrange it anew."""
+        """Arrange it again."""
         self.call_after_refresh(self.follow)
 
     def follow(self) -> None:
-        """Show the moment of the screen below where it shows something else than before."""
+        """Show the moment of the screen below where it shows something other than before."""
         if not self.laid_out(ScrolledLines, DrawnLines):
             return
         view, body = self._view(), self.query_one(ScrolledLines)

@@ -62,7 +62,7 @@ class TimeKeys(Screen[None]):
         raise NotImplementedError
 
     def action_pause(self) -> None:
-        """Hold the moment or go on; reading goes on all the while."""
+        """Hold the moment or continue; reading continues all the while."""
         self._timeline.toggle_pause()
         self.draw()
 
@@ -148,9 +148,9 @@ class TimeKeys(Screen[None]):
         self.draw()
 
     def action_loop(self) -> None:
-        """Begin a replay anew at its end, or not."""
+        """Restart a replay at its end, or not."""
         self._timeline.loop = not self._timeline.loop
-        on = "begins anew at its end" if self._timeline.loop else "stops at its end"
+        on = "repeats at its end" if self._timeline.loop else "stops at its end"
         self.notify(f"the replay {on}", timeout=3, markup=False)
 
     @on(TimePointed)

@@ -12,7 +12,7 @@ from vllm_watch.tui.widgets.pane import Framed
 
 
 class Card(Framed):
-    """Facts about the selected server, a line each; long ones go on below."""
+    """Facts about the selected server, a line each; long ones continue below."""
 
     TITLE = "Server"
 
@@ -58,7 +58,7 @@ def labelled(
 
 
 def _pieces(fact: str, room: int) -> list[str]:
-    """Return a fact in pieces of `room` cells at most; a path goes on below after a slash."""
+    """Return a fact in pieces of `room` cells at most; a path continues below after a slash."""
     pieces = []
     while cell_len(fact) > room:
         end = max(1, next((n for n in range(room, 0, -1) if cell_len(fact[:n]) <= room), 1))

@@ -40,7 +40,7 @@ WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
 """States without numbers: words stand in their place."""
 _ENDED = {
     "stopped": ("somebody stopped it", "stopped"),
-    "finished": ("came to its end", "finished"),
+    "finished": ("finished its work", "finished"),
 }
 """How a server ended that did not fail, in words that become fewer."""
 

@@ -1,4 +1,4 @@
-"""One server is no fleet: its figures large, below them its ribbon of time."""
+"""One server is not a fleet: its figures large, below them its ribbon of time."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Pane(Widget):
         self.redraw()
 
     def redraw(self, *, anew: bool = False) -> None:
-        """Draw the view where it shows something else than before; `anew`: in any case."""
+        """Draw the view where it shows something other than before; `anew`: in any case."""
         width, height = self.size
         if self.view is None or not self.display or width < 1 or height < 1:
             return
@@ -130,7 +130,7 @@ class Framed(Pane):
         return drawn
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
-        """Return what stands behind the title."""
+        """Return what is behind the title."""
         return Text("")
 
     @property

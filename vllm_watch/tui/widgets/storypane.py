@@ -35,7 +35,7 @@ class StoryPane(Framed):
             return Text("")
         took = sum(seconds for _, seconds, _ in story.phases)
         text = Text(f"{row.short}  ", style=palette["muted"])
-        text.append(duration(took) if story.phases else "no line of vLLM yet", palette["note"])
+        text.append(duration(took) if story.phases else "no vLLM line yet", palette["note"])
         return text
 
     def lines(
