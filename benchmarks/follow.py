@@ -113,7 +113,7 @@ def ranges(serials: Iterable[int]) -> str:
 
 
 def compare(counts: dict[str, int], first: Reader, second: Reader) -> Outcome:
-    """Hold what both readers passed on against what the writers say."""
+    """Compare what both readers passed on with what the writers say."""
     outcome = Outcome(written=sum(counts.values()))
     for name, count in counts.items():
         written = Counter(range(count))

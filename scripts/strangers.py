@@ -239,15 +239,15 @@ def expected() -> dict[str, Mapping[str, Json]]:
 
 HEAD = """# Strangers' logs
 
-A monitor that is right on the logs it grew up with has shown nothing. These are public logs that
+A monitor must also be right on logs that were not used to develop it. These are public logs that
 nobody here had made or seen: logs that people committed to their repositories, and long excerpts
 from issues. For each of them a person wrote down what a seasoned operator would say, before the
 program read it.
 
-There were two hunts. The faults that the first one found were mended, so its *now* only says that
-they are. The second hunt came after the mending, with logs of the same sources and of others: its
-*first* is the honest measure of how the program does on a log that it has never seen. The third
-hunt looked for requests that wait though there is room and for answers without end, in logs with
+There were two hunts. The faults found by the first one were fixed, so its *now* only says that
+they are. The second hunt came after the fixes, with logs of the same sources and of others: its
+*first* measures how well the program does on a log that it has never seen. The third
+hunt looked for requests that wait though there is room and for endless answers, in logs with
 long queues: all five are near misses.
 
 *Right*: state, reason and numbers as the operator says, and no alarm and no advice that he would

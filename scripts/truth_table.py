@@ -16,12 +16,12 @@ from vllm_watch.parsing.loading import load_formats
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "truth.md"
-HEAD = """# True to the server
+HEAD = """# Accuracy
 
-The log is second-hand: the server's own counters are the truth. Tokens integrated from each
+The server's own counters are exact, the log is not. Tokens integrated from each
 capture's stats lines against the counters on its `/metrics` page, taken shortly before the end.
 Prompt tokens are those computed (`source="local_compute"`); cached ones are not in the log's
-rate. What came after the last stats line is unwritten, so the log may fall short by one interval.
+rate. Tokens after the last stats line are not in the log, so it may be short by one interval.
 *Held* is the rule, to the letter: 0.97 × counter − cadence × the larger of the last two rates ≤
 log ≤ 1.03 × counter + that rate × one second; otherwise by how many tokens it is missed.
 Made by `python -m scripts.truth_table`; a test holds it to the captures.
@@ -32,9 +32,9 @@ Made by `python -m scripts.truth_table`; a test holds it to the captures.
 FOOT = """
 `cpu_clean_stop` misses the rule. Its last two lines say 0 (a pause) and 54.6 tokens/s (work began
 anew somewhere within that interval); 7 s of work followed, 8 of the 31 requests ended in them, and
-no line tells of it. The log lacks 776 tokens, 111 for each of these seconds, where lines full of
+no line has them. The log lacks 776 tokens, 111 for each of these seconds, where lines full of
 work say up to 117; of prompts 674, 96 a second. So what is missing fits into that tail, but the
-rule allows for the rate of the last two lines only, and neither foretells it.
+rule uses the rates of the last two lines only, and both are lower.
 """
 
 TIMES_HEAD = """

@@ -187,12 +187,12 @@ def test_a_single_sample_is_enough(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--since", "soon"], "--since 'soon' is not a time"),
-        (["--resample", "fast"], "--resample: 'fast' is no step"),
+        (["--resample", "fast"], "--resample: 'fast' is not a time step"),
         (["--resample", "0.5s"], "1s at least"),
-        (["--resample", "+1min"], "is no step"),
-        (["--resample", "1min", "--events"], "leave out it or --events"),
-        (["--resample", "1min", "--follow"], "leave out it or --follow"),
-        (["--until", "1m", "--follow"], "leave out it or --until"),
+        (["--resample", "+1min"], "is not a time step"),
+        (["--resample", "1min", "--events"], "--resample does not go with --events"),
+        (["--resample", "1min", "--follow"], "--resample does not go with --follow"),
+        (["--until", "1m", "--follow"], "leave out --follow or --until"),
     ],
 )
 def test_options_that_make_no_sense(words: list[str], said: str, capsys: Output) -> None:

@@ -97,9 +97,9 @@ def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -
 def test_a_warning_gives_its_reason_where_there_is_room(warned: ScreenView) -> None:
     corner = lines(warned, 40, 4)
     assert corner[0].startswith(" ▲ :9104 Few prefix cache hits: 0 %")
-    assert corner[1:3] == ["  → begin prompts with what they share,", "    put what varies last"]
+    assert corner[1:3] == ["  → put what prompts share first, what", "    varies last"]
     plain = lines(warned, 80, 4)
-    assert plain[1].startswith("   most prompts are computed anew: under 20 %")
+    assert plain[1].startswith("   most prompts are computed in full: under 20 %")
     assert "→ put what prompts share first, what varies last" in plain[2]
 
 

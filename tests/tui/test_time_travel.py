@@ -137,7 +137,7 @@ async def test_what_is_no_time_is_said_and_can_be_left() -> None:
     async with running(app) as pilot:
         await pilot.press("g", *"noon", "enter")
         await until(pilot, lambda: len(app._notifications) > 0)
-        assert any("is no time" in notice.message for notice in app._notifications)
+        assert any("is not a time" in notice.message for notice in app._notifications)
         assert app.timeline.moment() == at("08:51:20")
         await pilot.press("escape")
         assert not app.screen.query_one("#goto").display
