@@ -225,6 +225,8 @@ class AdviceSettings:
     """An advised smaller `--max-num-seqs` is a multiple of this."""
     reduce_whole_below: int = count(16)
     """Below this it may be any whole number."""
+    least_change: float = ratio(0.05)
+    """Share (0 to 1) by which `--max-num-seqs` must shrink to be worth a restart."""
 
     gpu_memory_low: float = ratio(0.90)
     """`--gpu-memory-utilization` (0 to 1) below which raising it comes first (presets guide,

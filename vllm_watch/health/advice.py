@@ -106,6 +106,8 @@ def _what_fits(at: Situation) -> Advice | None:
         return None
     running, usage = now
     level = percent(at.settings.advice.seen_capacity_kv)
+    if number > limit * (1 - at.settings.advice.least_change):
+        return Advice(f"nothing now: {seen:.1f} requests as long as these fit at {level}")
     return Advice(
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
