@@ -1,4 +1,4 @@
-"""`python -m vllm_watch`, and what the console script runs: `main` with a process of its own."""
+"""Entry point of `python -m vllm_watch` and of the console script: `main` in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things are on this machine: the only module that knows paths."""
+"""Paths on this machine: only this module knows them."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def test_two_engines_are_added_up() -> None:
     [
         (9, 500, "only 9 stats lines; 10 are needed"),
         (12, 0, "only 0 requests answered; 30 are needed"),
-        (12, 31, "31 requests answered, the 4 of them may still be running: "
-                 "fewer than the 30 needed are certainly finished"),
+        (12, 31, "31 requests answered, but 4 may still be running: "
+                 "30 finished ones are needed"),
         (12, 34, ""),
     ],
 )  # fmt: skip

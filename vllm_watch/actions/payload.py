@@ -1,4 +1,4 @@
-"""What an action is told of an alert: one JSON object, the same values in an environment.
+"""What an action gets about an alert: one JSON object, and the same values in the environment.
 
 The object is documented in `docs/schemas/alert.json`.
 """

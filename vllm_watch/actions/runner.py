@@ -1,4 +1,4 @@
-"""Runs commands and posts in threads of their own: nothing of it may hold up the screen."""
+"""Runs commands and posts in separate threads, so that they never block the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts that a person does not want to hear of for a while. In memory only."""
+"""Alerts that a person has silenced for a while. In memory only."""
 
 from __future__ import annotations
 

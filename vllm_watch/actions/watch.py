@@ -1,4 +1,4 @@
-"""Looks at all servers and says which alerts to send. Owned by the event loop."""
+"""Checks all servers and returns the alerts to send. Owned by the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a recording made from one look at the `/metrics` page after another."""
+"""Makes the rows of a recording from successive readings of the `/metrics` page."""
 
 from __future__ import annotations
 

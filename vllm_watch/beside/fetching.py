@@ -1,4 +1,4 @@
-"""A page fetched from a server that may be absent, slow, endless, or no vLLM at all."""
+"""Fetches a page from a server that may be absent, slow, endless, or not vLLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latencies of one interval measured exactly, and the line that tells them."""
+"""Exact latencies of one interval, and the log line with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's `/metrics` page read: the numbers of each engine."""
+"""Reads the server's `/metrics` page: the numbers of each engine."""
 
 from __future__ import annotations
 

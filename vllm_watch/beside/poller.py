@@ -1,4 +1,4 @@
-"""A metrics page looked at in a thread of its own: the rows of a recording, in memory."""
+"""Reads a metrics page in a separate thread: the rows of a recording, in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented flags for a model of a size on so many GPUs; the data is a file."""
+"""The documented flags for a model's size and a number of GPUs; the data is in a file."""
 
 from __future__ import annotations
 

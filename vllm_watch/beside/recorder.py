@@ -1,4 +1,4 @@
-"""`record`: looks at the server's page and at the GPUs in equal steps, and writes rows."""
+"""`record`: reads the server's page and the GPUs at equal intervals, and writes rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has an installed vLLM write stats lines from made-up stats, as a program of its own.
+"""Makes an installed vLLM write stats lines from made-up stats, as a separate program.
 
 `python -m vllm_watch.beside.statsprobe` prints one JSON object a line: the kind of line, what vLLM
 wrote (with its own envelope), and the values that it was given. Whatever a version lacks is told

@@ -1,4 +1,4 @@
-"""The commands, and how their words are read."""
+"""The commands, and how the command line is parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vllm-watch demo`: the packaged captures as a film."""
+"""`vllm-watch demo`: replays the packaged captures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vllm-watch formats`: the dialects that are read, and what they make of a log."""
+"""`vllm-watch formats`: the known log formats, and which lines of a log they read."""
 
 from __future__ import annotations
 

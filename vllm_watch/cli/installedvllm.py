@@ -1,4 +1,4 @@
-"""`vllm-watch formats check --installed-vllm`: an early word of wordings that change."""
+"""`vllm-watch formats check --installed-vllm`: an early warning of changed wordings."""
 
 from __future__ import annotations
 

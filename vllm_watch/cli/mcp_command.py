@@ -1,4 +1,4 @@
-"""`vllm-watch mcp`: the same knowledge for agents, on standard input and output."""
+"""`vllm-watch mcp`: answers for agents, on standard input and output."""
 
 from __future__ import annotations
 

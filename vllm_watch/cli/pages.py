@@ -1,4 +1,4 @@
-"""Addresses of metrics pages as people give them, and what fetches them."""
+"""Addresses of metrics pages as given by users, and their fetchers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far reading has come, in one line on stderr, for logs that take a while."""
+"""Progress of reading, in one line on stderr, for large logs."""
 
 from __future__ import annotations
 

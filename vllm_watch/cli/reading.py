@@ -1,4 +1,4 @@
-"""Saved logs read by a command: progress meanwhile, and one line about each that tells nothing."""
+"""Saved logs read by a command, with progress, and one line about each log without data."""
 
 from __future__ import annotations
 

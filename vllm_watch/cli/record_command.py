@@ -1,4 +1,4 @@
-"""`vllm-watch record`: what only the server's node knows, written beside its log."""
+"""`vllm-watch record`: figures of the server's node, written beside its log."""
 
 from __future__ import annotations
 

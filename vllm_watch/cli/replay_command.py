@@ -1,4 +1,4 @@
-"""`vllm-watch replay`: saved logs as a film."""
+"""`vllm-watch replay`: replays saved logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vllm-watch run`: a server started, recorded and shown; stopped with all that it started."""
+"""`vllm-watch run`: starts, records and shows a server, and stops it with all its processes."""
 
 from __future__ import annotations
 

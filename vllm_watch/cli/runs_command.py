@@ -1,4 +1,4 @@
-"""`vllm-watch runs`: what every run did, and which flags did best."""
+"""`vllm-watch runs`: all runs, and which flags did best."""
 
 from __future__ import annotations
 

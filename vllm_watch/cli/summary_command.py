@@ -1,4 +1,4 @@
-"""`vllm-watch summary`: what each server was, how it was configured and how it fared."""
+"""`vllm-watch summary`: state, configuration, figures and findings of each server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long requests took, one by one, where a log says when each came and was answered."""
+"""Times of single requests, if a log says when each one arrived and was answered."""
 
 from __future__ import annotations
 

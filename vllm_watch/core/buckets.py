@@ -1,4 +1,4 @@
-"""The thinned past of a series: samples merged into buckets of time that keep what matters.
+"""The thinned past of a series: samples merged into time buckets.
 
 A bucket knows its first and last time, how many samples it holds and, for each metric, how many of
 them had a value, their sum, the lowest and the highest, and for rates what they make over time.

@@ -1,4 +1,4 @@
-"""Which of several lines is the configuration: who knows best."""
+"""Which of several lines has the valid configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that dies again and again of the same error."""
+"""A server that dies repeatedly of the same error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The newest values of a server: its engines' newest samples made one."""
+"""The newest values of a server: the newest samples of its engines combined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many measurements are behind a latency line: it does not say, its stats line tells about."""
+"""How many measurements are behind a latency line: derived from its stats line."""
 
 from __future__ import annotations
 

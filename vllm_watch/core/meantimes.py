@@ -148,8 +148,8 @@ def mean_times(
         told = f"{_counted(round(answered), 'request')} answered"
         if not answered or not in_flight:
             return None, f"only {told}; {gate.answered} are needed"
-        way = f"the {round(in_flight):,} of them may still be running"
-        return None, f"{told}, {way}: fewer than the {gate.answered} needed are certainly finished"
+        way = f"but {round(in_flight):,} may still be running"
+        return None, f"{told}, {way}: {gate.answered} finished ones are needed"
     return times, ""
 
 

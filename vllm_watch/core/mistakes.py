@@ -1,4 +1,4 @@
-"""What a user can put right: one kind of error for all files that a user writes."""
+"""Errors that a user can correct: one class for all files that users write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How what is over makes room: a server in a crash loop begins thousands of runs."""
+"""Frees memory of earlier runs: a server in a crash loop starts thousands of them."""
 
 from __future__ import annotations
 

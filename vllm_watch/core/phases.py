@@ -1,4 +1,4 @@
-"""How far a start-up is: its phases in their usual order, and the bar of the present one."""
+"""Progress of a start-up: its phases in their usual order, and the bar of the current one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the logs of all servers reach, kept as lines come: a fleet is not asked each time."""
+"""The newest time in the logs of all servers, updated with each line."""
 
 from __future__ import annotations
 

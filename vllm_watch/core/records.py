@@ -1,4 +1,4 @@
-"""What reading a log yields: samples, events and request counts. Values without logic."""
+"""The results of reading a log: samples, events and request counts. Plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why requests were refused, where the log says: grouped and counted."""
+"""Why requests were refused, if the log says so: grouped and counted."""
 
 from __future__ import annotations
 

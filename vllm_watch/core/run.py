@@ -1,4 +1,4 @@
-"""One run of one server: its samples, its events, what the log told of its configuration."""
+"""One run of one server: its samples, its events, its configuration from the log."""
 
 from __future__ import annotations
 

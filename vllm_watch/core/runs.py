@@ -1,4 +1,4 @@
-"""Runs counted: a restart appends to the same log, its banner begins a new run."""
+"""Counts runs: a restart appends to the same log, and its banner begins a new run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of engines, second by second, where a log has iteration details."""
+"""Steps of engines, second by second, if a log has iteration details."""
 
 from __future__ import annotations
 

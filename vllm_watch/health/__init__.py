@@ -1,1 +1,1 @@
-"""Is it well? Ranges and rules as data, the alert machine, findings for a person."""
+"""Health: ranges and rules as data, alerts, findings for people."""

@@ -1,7 +1,7 @@
-"""Trends of one engine: its samples in, spans of time in which a trend holds out.
+"""Trends of one engine: samples in, spans with a trend out.
 
 `EngineTrend.step` takes one sample, `trendcolumns.py` many at once; a test holds both to each
-other. What is told of a moment is worked out from the samples around it when it is asked for.
+other. The figures of a moment are computed from the samples around it when it is asked for.
 """
 
 from __future__ import annotations

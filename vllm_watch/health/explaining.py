@@ -1,4 +1,4 @@
-"""One trouble, one finding: what a finding explains is nested under it (`hides` in rules.toml)."""
+"""One problem, one finding: explained findings are nested under it (`hides` in rules.toml)."""
 
 from __future__ import annotations
 

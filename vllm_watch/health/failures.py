@@ -1,6 +1,6 @@
-"""What to change after a death, with vLLM's own numbers where its error tells them.
+"""What to change after a death, with vLLM's own numbers if its error has them.
 
-Each function gives one piece of advice, or None where the log does not tell what it takes. Which
+Each function gives one piece of advice, or None if the log lacks its input. Which
 one a cause of death asks for is data (`advices` in rules.toml).
 """
 
@@ -27,7 +27,7 @@ def shorter_context(at: Situation) -> Advice | None:
             remedy=f"{override.remedy}, or {flag}",
             flags=(*override.flags, flag),
             in_turn=True,
-            expect="it starts: without the override with all the memory that there is",
+            expect="it starts, and all free memory is used for the cache",
         )
     return Advice(
         flag + (f", or {more.remedy}" if more else ""),

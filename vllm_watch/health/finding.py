@@ -1,4 +1,4 @@
-"""What a finding is, and what a run is judged by."""
+"""What a finding is, and the input for judging a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings: what is wrong now, in words, with since when, what to do and which guide says so."""
+"""Findings: what is wrong now, since when, what to do, and the guide that says so."""
 
 from __future__ import annotations
 

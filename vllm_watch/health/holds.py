@@ -1,4 +1,4 @@
-"""How long a rule must hold before it fires, and be better before it is over.
+"""How long a rule must hold before it fires, and clear before it is over.
 
 One sample after the other (`stepped`, `eased`), or the verdicts on many samples at once (`walk`),
 of which only those are looked at that can change something.

@@ -1,4 +1,4 @@
-"""How far a job is, and when it will be done: tokens generated and requests answered so far.
+"""Progress of a job, and when it will be done: tokens generated and requests answered so far.
 
 Generated tokens are integrated over the stats lines (`core/tokens.py`), not guessed from a formula;
 requests are counted from the access lines. A job begins with the run.

@@ -1,4 +1,4 @@
-"""Everything that is judged of one run: its alerts and trends, up to its newest sample.
+"""The judgement of one run: its alerts and trends, up to its newest sample.
 
 A judgement is a function of the run's samples, of what its start-up told and of the settings, all
 in the order of time, so it does not matter how a log was read. It is extended when somebody asks:

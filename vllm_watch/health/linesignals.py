@@ -1,6 +1,6 @@
 """Signals of one stats line and the few before it: pure functions of their values.
 
-Values are those of the metric catalogue by name; ratios 0…1. What the lines do not tell is None.
+Values are those of the metric catalogue by name; ratios 0…1. A missing value is None.
 """
 
 from __future__ import annotations

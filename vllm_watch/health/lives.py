@@ -1,4 +1,4 @@
-"""What a server was over time: its runs as stretches, and the alerts over them."""
+"""A server over time: its runs as spans of states, and the alerts over them."""
 
 from __future__ import annotations
 

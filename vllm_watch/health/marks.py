@@ -1,4 +1,4 @@
-"""What judging remembers at a row, and states of earlier rows from which it can begin again."""
+"""The state of judging at a row, and saved states from which it can restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice where memory binds: what makes the KV cache larger, what needs less of it.
+"""Advice where memory is the limit: a larger KV cache, or less use of it.
 
 Each function gives one piece of advice for a situation, or None where the log does not tell what
 it takes. A number is never guessed, and none is below what was seen to run.

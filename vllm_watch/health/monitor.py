@@ -1,4 +1,4 @@
-"""Store and alert machines together: batches in, frozen views of servers out."""
+"""Store and alerts together: batches in, frozen views of servers out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the calculators start from: the selected server's own figures."""
+"""Initial values of the calculators: the selected server's own figures."""
 
 from __future__ import annotations
 

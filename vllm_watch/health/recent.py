@@ -1,4 +1,4 @@
-"""The health of servers as of now, judged again where something came or silence may tell."""
+"""The present health of servers, judged again after news or when silence matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows from beside the log as signals that rules compare (`[slo]`)."""
+"""Recorded rows as signals that rules compare (`[slo]`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to change about what recordings show."""
+"""Advice for findings from recordings."""
 
 from __future__ import annotations
 

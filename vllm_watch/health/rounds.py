@@ -1,4 +1,4 @@
-"""What all engines of one server tell together: uneven rounds, capacity seen, silence.
+"""Signals over all engines of a server: uneven rounds, capacity seen, silence.
 
 Rows are the samples of all engines in the order of their stamps, engines of one stamp by number:
 an order that does not depend on how a log was read. `Rounds` takes one row at a time,

@@ -1,4 +1,4 @@
-"""The rule file read and checked: data in, frozen rules out, nothing evaluated."""
+"""Reads and checks the rule file: data in, frozen rules out, nothing evaluated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What many samples of one engine show, by columns; see `situation.py` for few."""
+"""The advice's input from many samples of one engine, by columns; see `situation.py` for few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as findings tell them."""
+"""Values as findings show them."""
 
 from __future__ import annotations
 

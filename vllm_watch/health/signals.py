@@ -1,7 +1,7 @@
-"""What rules compare: a sample's own values and those derived from the samples before it.
+"""Signals that rules compare: a sample's own values, and values derived from earlier samples.
 
 `Signals` takes one sample at a time; `signalcolumns.py` takes many at once and leaves the same
-state behind. A test holds both to each other.
+state behind. A test compares both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What advice starts from: a server at a moment, and what its samples show."""
+"""The input of advice: a server at a moment, and figures from its samples."""
 
 from __future__ import annotations
 

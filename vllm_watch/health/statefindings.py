@@ -1,4 +1,4 @@
-"""Findings that a state is in itself, and those of events: slow starts, hangs, crash loops."""
+"""Findings from states and events: deaths, slow starts, hangs, crash loops."""
 
 from __future__ import annotations
 

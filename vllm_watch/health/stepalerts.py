@@ -1,4 +1,4 @@
-"""Steps of engines as alerts, where the log has iteration details."""
+"""Alerts about engine steps, if the log has iteration details."""
 
 from __future__ import annotations
 

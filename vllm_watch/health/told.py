@@ -1,4 +1,4 @@
-"""What a run comes to: each finding once with its spans, worst first, one number for each flag.
+"""The findings of a whole run: each once with its spans, worst first, one number for each flag.
 
 The screen shows what is wrong at a moment; this is the same over a whole run. At every moment a
 finding hides what it explains, so a finding is nested for the time that another one explains, and

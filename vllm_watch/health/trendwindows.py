@@ -1,4 +1,4 @@
-"""The last busy minutes of many samples, as columns: what trends are told by."""
+"""The last busy minutes of many samples, as columns: the input of trends."""
 
 from __future__ import annotations
 

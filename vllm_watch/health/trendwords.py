@@ -1,4 +1,4 @@
-"""The words of trend findings: what is seen, what it means, what to do, with this run's figures."""
+"""The texts of trend findings, with this run's figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second process takes the usual access lines out of a large log, ahead of the one that reads it.
+"""A second process removes the usual access lines of a large log, ahead of the reader.
 
 It reads the same bytes in the same pieces and finds in each what the reader's own sieve would: so
 what is read does not depend on whether there was such a process, how far it came, or whether it

@@ -1,4 +1,4 @@
-"""Large logs: their newest part is shown at once, their past is read behind it.
+"""Large logs: the newest part is shown at once, the rest is read in the background.
 
 Such a log is read by two readers. The one of its newest part follows it and is what the screen
 shows; the other one reads the whole log from its beginning, slice by slice, into a server that is

@@ -1,4 +1,4 @@
-"""One file read into batches: its bytes, its zone, its runs."""
+"""Reads one file into batches: its bytes, its zone, its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All logs that the given paths mean: read once, or followed."""
+"""All logs that match the given paths: read once, or followed."""
 
 from __future__ import annotations
 

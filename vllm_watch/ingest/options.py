@@ -1,4 +1,4 @@
-"""How logs are read: what the ingest is told by those who use it."""
+"""Options for reading logs."""
 
 from __future__ import annotations
 

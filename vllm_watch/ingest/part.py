@@ -1,4 +1,4 @@
-"""What one server wrote into one file: its clock, its zone, its runs."""
+"""The lines of one server in one file: its clock, its zone, its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A followed log whose server's metrics page is read as well, where its port can be reached."""
+"""A followed log, and the metrics page of its server if the port can be reached."""
 
 from __future__ import annotations
 

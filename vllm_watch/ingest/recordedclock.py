@@ -1,4 +1,4 @@
-"""What a recording says about the clock of its log: its rows have a year and a zone."""
+"""The clock of a log from its recording, whose rows have a year and a zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands beside a log read into batches: `X.metrics.jsonl` and `X_gpu.csv`."""
+"""Reads the recordings beside a log into batches: `X.metrics.jsonl` and `X_gpu.csv`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large blocks read into tables: usual lines at once, known shapes together, the rest in full.
+"""Reads large blocks into tables: usual lines at once, known shapes together, the rest in full.
 
 A block goes through three stages. The sieve takes out the usual access lines. Of what is left,
 lines whose shape is known (stats lines, lines that say nothing) are read together; between them

@@ -1,4 +1,4 @@
-"""Records put behind each other; a companion line goes into the stats line that it completes."""
+"""Joins records in order; a companion line is merged into the stats line that it completes."""
 
 from __future__ import annotations
 

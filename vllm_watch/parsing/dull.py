@@ -1,4 +1,4 @@
-"""Lines that say nothing to keep, known again by their shape: skipped without being read.
+"""Lines without information, recognised by their shape and skipped.
 
 A shape is a line whose digits are all zero. A line is learnt after it has been read in full and
 gave nothing; one of the same shape can differ only in digits, so it would give nothing either.

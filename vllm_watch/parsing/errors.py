@@ -1,4 +1,4 @@
-"""What can be wrong with a format file."""
+"""Errors of format files."""
 
 from __future__ import annotations
 

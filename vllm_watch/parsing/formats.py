@@ -1,4 +1,4 @@
-"""Everything that the format files know, compiled and ready to be asked."""
+"""All format files, compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines known by their shape: what a line says is known from one that was read before."""
+"""Lines of a known shape: their meaning is taken from a line that was read before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the literals of lines without an envelope stand in a block."""
+"""Positions in a block of the literals of lines without an envelope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Format files: `parsers/*.toml` read, compiled and held to their own samples.
+"""Format files: `parsers/*.toml` are read, compiled and checked with their own samples.
 
 A file is one of: `envelope`, `stats`, `companion`, `event`, `wrapper`, `known`, `opaque` (its
 `kind`). Every entry carries samples with the values they must give; a file whose samples do not

@@ -1,4 +1,4 @@
-"""Patterns of format files held to linear time: a repeat inside a repeat is refused."""
+"""Keeps patterns of format files linear: an unbounded repeat inside a repeat is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that tell when a request came and when it was answered: their stamps and ids."""
+"""Lines with the arrival or the end of a request: their stamps and ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Format files held to their samples: what each line must give."""
+"""Checks format files with their samples."""
 
 from __future__ import annotations
 

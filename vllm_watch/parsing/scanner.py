@@ -1,4 +1,4 @@
-"""Blocks of a log searched for literal anchors; messages read only where one stands.
+"""Searches blocks of a log for literal anchors; only messages at an anchor are read.
 
 `Scanner.scan` takes a block of whole lines and yields records in file order. There is no loop
 over lines: the end of an envelope (`.py:123] `) and the literals of lines without one are looked

@@ -1,4 +1,4 @@
-"""Secrets in what a server says of its flags: hidden before anything else sees them."""
+"""Secrets in logged flags: hidden before anything else sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The usual access lines removed of a block at once, so that only the other lines are read.
+"""Removes the usual access lines of a block at once, so that only the other lines are read.
 
 Of a busy server's log 90 to 99 lines in a hundred are access lines that differ in the client's
 address alone. numpy finds the ends of all lines and compares their beginnings and ends with those

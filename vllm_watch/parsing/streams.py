@@ -1,4 +1,4 @@
-"""Several servers in one stream told apart by the names before their lines.
+"""Several servers in one stream, separated by the names before their lines.
 
 `kubectl logs --prefix`, stern, compose and journald write the lines of many pods or containers
 into one log, each behind a name. The first name that writes as a server is the log's own server,

@@ -1,4 +1,4 @@
-"""Wrappers taken off: prefixes of containers and batch systems, lines that are JSON objects.
+"""Removes wrappers: prefixes of containers and batch systems, JSON objects.
 
 Lines with vLLM's own prefix need no unwrapping, since anything may stand before it. JSON lines
 are made into plain ones, the message directly behind an envelope, so that everything after this

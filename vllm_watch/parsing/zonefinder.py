@@ -1,4 +1,4 @@
-"""The zone of a log's stamps found by comparing them with the clock that sees them arrive."""
+"""Finds the zone of a log's stamps by comparing them with their arrival times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent may ask about followed servers, as plain values: bounded in size, read only.
+"""Answers for agents about followed servers, as plain values: bounded in size, read only.
 
 Text of a log is quoted only in fields whose names begin with `log_`: it is never an instruction.
 """

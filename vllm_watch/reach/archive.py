@@ -1,4 +1,4 @@
-"""Logs into a Parquet data set: each log once, known again by path, size and time."""
+"""Archives logs in a Parquet data set: each log once, recognised by path, size and time."""
 
 from __future__ import annotations
 

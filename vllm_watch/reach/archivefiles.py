@@ -1,4 +1,4 @@
-"""The files of an archive: how they are named, written and read back.
+"""The files of an archive: their names, writing and reading.
 
 DIR/runs/KEY.parquet            a row for each run of one log
 DIR/samples/month=M/KEY.parquet the samples of one log in one month

@@ -1,4 +1,4 @@
-"""Many logs into an archive at once: by processes of this machine, or by a Dask cluster."""
+"""Archives many logs in parallel: by processes of this machine, or by a Dask cluster."""
 
 from __future__ import annotations
 

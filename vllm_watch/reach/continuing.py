@@ -1,4 +1,4 @@
-"""What an archive keeps of a log, and how a log that grew is read on.
+"""Continues an archive: what it keeps of a log, and how a log that grew is read.
 
 Samples and runs depend on what stood before them in their own run only, and a crash loop on the
 runs that died in a row before. So a log that grew is read from the beginning of its newest run

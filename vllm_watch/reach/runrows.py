@@ -1,4 +1,4 @@
-"""One flat row for each run, and its samples as a table: what an archive keeps of a log."""
+"""The content of an archive: one flat row for each run, and its samples as a table."""
 
 from __future__ import annotations
 

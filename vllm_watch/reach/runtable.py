@@ -1,4 +1,4 @@
-"""`runs`: what every run did, and which flags did best among those that can be compared."""
+"""`runs`: all runs, and which flags did best among comparable ones."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The same knowledge without a screen: exports, summaries, comparisons."""
+"""Output without a screen: exports, summaries, comparisons."""

@@ -1,4 +1,4 @@
-"""Results of benchmark clients, and what the server's log says of the same time.
+"""Results of benchmark clients, and the figures of the server's log for the same time.
 
 `vllm bench serve --save-result` writes one object, `--append-result` one a line; its `date` is the
 client's local time at the end. GuideLLM writes a report with a list of benchmarks in epoch seconds.

@@ -1,4 +1,4 @@
-"""A benchmark in words: what the client measured, and what the server's log says of that time."""
+"""A benchmark in words: the client's figures, and those of the server's log for that time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compare`: what a change gained, comparing busy periods only (the guides' table of gains)."""
+"""`compare`: the gains of a change, in busy periods only (the guides' table of gains)."""
 
 from __future__ import annotations
 

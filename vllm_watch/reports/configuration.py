@@ -1,4 +1,4 @@
-"""How a server was configured, as its log tells it."""
+"""The configuration of a server, from its log."""
 
 from __future__ import annotations
 

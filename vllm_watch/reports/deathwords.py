@@ -1,4 +1,4 @@
-"""What may have to do with a death whose cause no line names: the same words on screen and page."""
+"""Findings before a death without a named cause: the same texts on screen and page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples as a chart can show them: all of a short log; of a long one means with their extremes."""
+"""Samples for a chart: all of a short log; for a long one means with extremes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`export --events`: what happened to servers, as records that scripts read."""
+"""`export --events`: events of servers as records for scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which lines of a log show a finding."""
+"""The lines of a log that show a finding."""
 
 from __future__ import annotations
 

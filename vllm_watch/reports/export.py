@@ -1,4 +1,4 @@
-"""`export`: samples as records that scripts read."""
+"""`export`: samples as records for scripts."""
 
 from __future__ import annotations
 

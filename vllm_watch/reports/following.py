@@ -1,4 +1,4 @@
-"""Logs followed without a screen, judged by the clock of now whenever somebody asks."""
+"""Follows logs without a screen, and judges them on demand by the present time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`formats check`: which format takes each line of a log, and what stays unread.
+"""`formats check`: which format reads each line of a log, and which lines are not read.
 
 A tool for finding gaps, so it goes line by line; but every line passes through the same `Scanner`
-as in all other commands, so that it cannot say something other than what is read.
+as in all other commands, so that the result is the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`report`: one page about runs that opens anywhere: no network, nothing of a log acts in it.
+"""`report`: one self-contained page about runs: no network, and log text is never executed.
 
 Every text of a log, a file name or a flag goes through `markup.element`, which makes words of all
 that is not markup of our own. The policy of the page lets its own style and script work alone.

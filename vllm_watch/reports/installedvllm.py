@@ -1,4 +1,4 @@
-"""`formats check --installed-vllm`: what an installed vLLM writes, read back and compared."""
+"""`formats check --installed-vllm`: reads back the lines of an installed vLLM and compares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of a run's engines in figures and words, where the log has iteration details."""
+"""Steps of a run's engines in figures and words, if the log has iteration details."""
 
 from __future__ import annotations
 

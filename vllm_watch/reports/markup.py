@@ -1,4 +1,4 @@
-"""Markup of a page: whatever is put into it is words, unless it was made here."""
+"""Markup of a page: all text is escaped, unless this module made it."""
 
 from __future__ import annotations
 

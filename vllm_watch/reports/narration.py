@@ -1,4 +1,4 @@
-"""One server told line by line as it goes, where there is no screen."""
+"""Events of one server line by line, without a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The next start of a server: its flags with what its findings advise, one value for each flag."""
+"""The next start of a server: its flags with the advised changes, one value for each flag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The findings of a run on a page, with their evidence, and the start that they lead to."""
+"""The findings of a run on a page, with evidence, and the recommended start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The head of a run on a page: the verdict, what it was, and its figures in large."""
+"""The head of a run on a page: the verdict, its facts, and large figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stretches of one log's samples as arrays: filtered and gathered as numbers, written as text."""
+"""A log's samples as arrays: filtered and resampled as numbers, written as text."""
 
 from __future__ import annotations
 

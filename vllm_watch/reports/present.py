@@ -1,4 +1,4 @@
-"""Logs read once and judged by the clock of now: what `check` and `status` start from."""
+"""Reads logs once and judges them by the present time, for `check` and `status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs read once, to the end, without a screen: what summaries, checks and reports start from."""
+"""Reads logs once, to the end, for summaries, checks and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was recorded beside a log, over one run: latencies and GPUs."""
+"""Recorded latencies and GPUs of one run."""
 
 from __future__ import annotations
 

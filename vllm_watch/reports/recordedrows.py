@@ -1,4 +1,4 @@
-"""`export --recorded`: what was recorded beside logs, as records that scripts read."""
+"""`export --recorded`: rows of recordings as records for scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ribbon of time of a server on a page: height is generation, colour what the server was."""
+"""The ribbon of time of a server on a page: height is generation, colour the state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ribbon of time as SVG: an area in the colours of what the server was."""
+"""The ribbon of time as SVG: an area in the colours of the states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record of an export is before it is written."""
+"""A record of an export before it is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server's flags alone show, before it is started."""
+"""Problems that a server's flags alone show, before it is started."""
 
 from __future__ import annotations
 

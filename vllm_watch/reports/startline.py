@@ -1,4 +1,4 @@
-"""The `vllm serve` line of a run, as its own log tells its flags."""
+"""The `vllm serve` line of a run, with the flags from its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A summary in words and cells: what its text, Markdown and HTML show alike."""
+"""A summary as texts and cells, shared by plain text, Markdown and HTML."""
 
 from __future__ import annotations
 

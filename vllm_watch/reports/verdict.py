@@ -1,4 +1,4 @@
-"""The verdict on a run in one line: what it is, since when, why, and what to change."""
+"""The verdict on a run in one line: state, since when, why, and what to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wait`: what became of servers that somebody waits for."""
+"""`wait`: the outcome for the servers that are waited for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every source passes on: whole lines, with the place where they stood."""
+"""What every source yields: whole lines with their position."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The output of a command as a source: `kubectl logs -f`, `ssh`, `docker`, `journalctl`.
 
 No shell is involved. A command that ends is started again while logs are followed, with growing
-pauses; what is read once is read to the command's end. Nothing of it is left when we leave.
+pauses; what is read once is read to the command's end. It is stopped when we exit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands among the paths: how they are written, and the words that they are run with."""
+"""Commands among the paths: their syntax, and the arguments that they are run with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a log: a run of bytes with a beginning, a place reached, and a rest of a line.
+"""A document: a sequence of bytes with a beginning, a read position, and an unfinished line.
 
 A document is known by its bytes, not by a name or an inode: names move at a rotation, inodes are
 used again, and a copy or an archive holds the same bytes elsewhere. Its fingerprint is its

@@ -1,4 +1,4 @@
-"""One log followed: whole lines out, in order, whatever happens to its files.
+"""Follows one log: yields whole lines in order, whatever happens to its files.
 
 The file that the path names is read on through an open descriptor, and so is, for a while, the one
 that it named before: a writer continues in a renamed file until it reopens. As long as the path

@@ -1,4 +1,4 @@
-"""Names in a folder by how they begin, without listing it again for each of thousands of logs.
+"""Names in a folder by prefix, without listing it again for each of thousands of logs.
 
 Each followed log looks for its rotated files among all names of its folder, so with 5,000 logs in
 one folder the first look would list it 15,000 times. A list is kept for as long as the folder's

@@ -1,4 +1,4 @@
-"""One open file of many: its descriptor may be taken away, and is opened again."""
+"""One open file of many: its descriptor may be closed, and is opened again when needed."""
 
 from __future__ import annotations
 

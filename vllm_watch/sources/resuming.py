@@ -1,7 +1,7 @@
-"""Where to continue in an output that is written again from some earlier place.
+"""Where to continue if a command writes part of its output again.
 
 `kubectl logs -f` that is started again repeats what it said before, all of it or a tail of it.
-The newest lines seen are looked for in the new output; what is before them is known.
+The newest lines seen are looked for in the new output; earlier lines are known.
 """
 
 from __future__ import annotations

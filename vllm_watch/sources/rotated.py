@@ -1,4 +1,4 @@
-"""The files that a log has become: `x.log.1`, `x.log-20261123`, `x.log.2.gz`, oldest first."""
+"""The rotated files of a log: `x.log.1`, `x.log-20261123`, `x.log.2.gz`, oldest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard input as a source: what a pipe brings."""
+"""Standard input as a source."""
 
 from __future__ import annotations
 

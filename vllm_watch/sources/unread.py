@@ -1,4 +1,4 @@
-"""Finds, in the family of a log, the oldest file that holds what was not read.
+"""Finds the oldest file of a log's family that has unread bytes.
 
 One file at a time: it is read before the next one is sought, in a folder that is listed again. What
 cannot be opened holds up what is newer, for a while; what changes under our eyes is listed again.

@@ -1,4 +1,4 @@
-"""Something may have changed: told by the file system, backed up by a poll.
+"""Signals that something may have changed: by file events, backed up by polling.
 
 Folders are watched, not files: after a rotation the watch on a file is dead. On NFS, Lustre and
 FUSE no events come at all, so every file is looked at once in a while whatever happens.

@@ -1,1 +1,1 @@
-"""The screen: Textual, and nothing below it knows."""
+"""The screen. Only this package uses Textual."""

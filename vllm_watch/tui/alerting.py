@@ -1,4 +1,4 @@
-"""Joins the watch over alerts to the terminal, to commands and to posts. The event loop owns it."""
+"""Sends alerts to the terminal, to commands and to webhooks. The event loop owns it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A screen without Unicode: every sign, bar and fill in ASCII, for terminals that know no more."""
+"""A screen without Unicode: every sign, bar and fill in ASCII, for terminals without Unicode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose chart is asked for, over which time."""
+"""Which server's chart is shown, over which time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the palette about charts: one on the whole screen, shown or hidden."""
+"""Commands of the palette for charts: on the whole screen, show, hide."""
 
 from __future__ import annotations
 

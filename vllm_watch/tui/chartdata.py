@@ -1,4 +1,4 @@
-"""What a server's engines wrote as curves: one metric over time, of one engine or of all."""
+"""Curves of a server's engines: one metric over time, of one engine or of all."""
 
 from __future__ import annotations
 

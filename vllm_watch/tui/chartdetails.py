@@ -1,4 +1,4 @@
-"""What a chart on the whole screen tells besides its curves: engines, figures, findings in time."""
+"""What the full-screen chart shows besides its curves: engines, figures, findings over time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where the curves of charts come from: the log's metrics, its steps and requests, recordings.
 
-Each source tells which lines it gives, and since when it has something to show of a server.
+Each source says which lines it gives, and since when it has data of a server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every chart there is: a new one is one entry."""
+"""All charts: a new one is one entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much time the charts show: no half of a chart stays empty."""
+"""The time range of the charts: never more than half of it is empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was chosen on the screen and is kept between starts: one small JSON file."""
+"""Choices on the screen that are kept between starts: one small JSON file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs of what is watched, compared: who they are, their gains, their curves on one axis."""
+"""Compares two watched runs: which ones, their gains, their curves on one axis."""
 
 from __future__ import annotations
 

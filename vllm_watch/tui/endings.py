@@ -1,4 +1,4 @@
-"""Why a server ended, in words that become fewer: for a line that has no room for an error."""
+"""Why a server ended, in ever shorter texts, for lines without room for an error."""
 
 from __future__ import annotations
 

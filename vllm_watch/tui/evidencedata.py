@@ -1,4 +1,4 @@
-"""What the evidence of a finding is made of: its words, its stretch of time, its chart."""
+"""The data behind a finding's evidence: its text, its time range, its chart."""
 
 from __future__ import annotations
 

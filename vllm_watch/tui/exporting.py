@@ -1,4 +1,4 @@
-"""What is seen, as files: the screen as SVG, the window's samples as CSV, a short report."""
+"""Saves the view: the screen as SVG, the window's samples as CSV, a short report."""
 
 from __future__ import annotations
 

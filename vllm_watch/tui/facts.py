@@ -1,4 +1,4 @@
-"""What is known of a server's configuration and past, in words for its card."""
+"""A server's configuration and past, as texts for its card."""
 
 from __future__ import annotations
 

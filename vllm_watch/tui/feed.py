@@ -1,4 +1,4 @@
-"""The reading thread: runs the ingest and posts what it yields, in groups."""
+"""The reading thread: runs the ingest and posts its batches in groups."""
 
 from __future__ import annotations
 

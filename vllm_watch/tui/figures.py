@@ -1,4 +1,4 @@
-"""Numbers as the screen shows them: as everywhere else."""
+"""Numbers on the screen, formatted as everywhere else."""
 
 from __future__ import annotations
 

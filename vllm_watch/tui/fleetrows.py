@@ -1,4 +1,4 @@
-"""The rows of all servers: kept while nothing comes, with what a fleet is counted by."""
+"""The rows of all servers, reused without news, and the counts over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers of one model together: what a line above them says of a large fleet."""
+"""Servers of one model: the summary line above them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: what each does is declared where it acts, which it is comes from the settings."""
+"""Keys: actions are declared where they act, key names come from the settings."""
 
 from __future__ import annotations
 

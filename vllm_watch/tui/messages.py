@@ -1,4 +1,4 @@
-"""What the reading thread tells the screen."""
+"""Messages from the reading thread to the screen."""
 
 from __future__ import annotations
 

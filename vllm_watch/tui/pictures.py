@@ -1,4 +1,4 @@
-"""Charts and ribbons of a view, made when a pane asks for them: what is not shown costs nothing."""
+"""Charts and ribbons of a view, made when a pane needs them."""
 
 from __future__ import annotations
 

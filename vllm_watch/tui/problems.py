@@ -1,4 +1,4 @@
-"""The findings of all servers in their order; those that nobody looks at are not made."""
+"""The findings of all servers in order; their texts are made only if shown."""
 
 from __future__ import annotations
 

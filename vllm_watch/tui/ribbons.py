@@ -1,4 +1,4 @@
-"""The ribbon of time of a server: how much it generated, and what it was, in steps of a window."""
+"""The ribbon of a server: generated tokens and state, for each step of a window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen views of servers: what a row of the fleet shows at a moment."""
+"""Frozen views of servers: the content of a table row at a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a stretch of time that was marked: means, tokens, times, cost."""
+"""Figures of a marked time range: means, tokens, times, cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells whether a server shows something new: its revision and, looking back, its changes."""
+"""Detects whether a server has something new to show: by its revision, or its past changes."""
 
 from __future__ import annotations
 

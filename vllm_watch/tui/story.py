@@ -1,4 +1,4 @@
-"""What there is to say about a server that has not written a stats line: phases, errors."""
+"""Facts about a server without a stats line: phases, errors."""
 
 from __future__ import annotations
 

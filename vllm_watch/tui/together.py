@@ -1,4 +1,4 @@
-"""Saved logs of different hours moved to a common start: one film shows them side by side."""
+"""Moves saved logs of different hours to a common start, to replay them side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words made for the room there is: keys named, clauses dropped, long texts on several lines."""
+"""Fits texts to the space: key names added, clauses dropped, long texts wrapped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie: from times and values to cells and braille dots."""
+"""Positions: from times and values to cells and braille dots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ribbon of time in cells: height says how much was generated, colour what the server was."""
+"""A ribbon of time in cells: height shows generated tokens, colour the state."""
 
 from __future__ import annotations
 

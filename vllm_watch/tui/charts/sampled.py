@@ -1,4 +1,4 @@
-"""A series in columns: what each column of a chart shows of it."""
+"""A series in columns: the value that each column of a chart shows."""
 
 from __future__ import annotations
 

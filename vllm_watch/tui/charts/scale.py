@@ -1,4 +1,4 @@
-"""The value axis: how much a row stands for, so that every tick is the middle of a row."""
+"""The value axis: the value of a row, chosen so that every tick is the middle of a row."""
 
 from __future__ import annotations
 

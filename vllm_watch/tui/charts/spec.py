@@ -1,4 +1,4 @@
-"""What a chart shows: pure values, without a terminal, a colour or a library in them."""
+"""What a chart shows: plain values, without terminal, colour or library."""
 
 from __future__ import annotations
 

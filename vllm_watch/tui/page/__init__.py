@@ -1,1 +1,1 @@
-"""The page of one server: what is told of it, in parts that are arranged for the room there is."""
+"""The page of one server: its parts, arranged for the available space."""

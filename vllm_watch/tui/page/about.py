@@ -1,4 +1,4 @@
-"""What the page of a server is made from: everything known of it at a moment."""
+"""The input for the page of a server: everything known about it at a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a page arranged for a width: below each other, from some width on in two columns."""
+"""Arranges the parts of a page: below each other, on wide screens in two columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run gained over another: figures with their intervals, doubts, flags that differ."""
+"""The gains of one run over another: figures with intervals, caveats, flags that differ."""
 
 from __future__ import annotations
 

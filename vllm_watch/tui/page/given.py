@@ -1,4 +1,4 @@
-"""How a server was started: its flags, what fits into it, the phases of its start-up."""
+"""How a server was started: its flags, its capacity, the phases of its start-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server over time: its ribbon, below it a heat strip of each engine, one clock for all."""
+"""A server over time: its ribbon, and below it a heat strip of each engine, on one axis."""
 
 from __future__ import annotations
 

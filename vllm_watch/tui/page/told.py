@@ -1,4 +1,4 @@
-"""What is wrong with a server, with its evidence, and the start that it leads to."""
+"""What is wrong with a server, the evidence, and the recommended start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every screen above the dashboard shares: it closes once, however often it is told to."""
+"""Base of every screen above the dashboard: it closes only once."""
 
 from __future__ import annotations
 

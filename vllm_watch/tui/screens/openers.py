@@ -1,6 +1,6 @@
-"""What opens above the dashboard: help, evidence, silences, errors, calculators.
+"""Opens the screens above the dashboard: help, evidence, silences, errors, calculators.
 
-Each screen is imported when it is opened first: the first frame draws none of them.
+Each screen is imported when it is first opened.
 """
 
 from __future__ import annotations

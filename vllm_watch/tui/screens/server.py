@@ -1,4 +1,4 @@
-"""The page of one server: what is wrong, what to change, what it is made of, how it came about."""
+"""The page of one server: what is wrong, what to change, its configuration and history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The question for how long an alert shall be silent."""
+"""Asks for how long an alert is silenced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that were drawn somewhere else: those that stay, and those that scroll."""
+"""Lines drawn elsewhere: fixed ones and scrolling ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One finding as lines: what and since when, why, what to do; in the room there is."""
+"""One finding as lines: what and since when, why, what to do, fitted to the space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong, since when, what to do, which guide says so."""
+"""The findings: what is wrong, since when, what to do, which guide says so."""
 
 from __future__ import annotations
 

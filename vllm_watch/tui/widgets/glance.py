@@ -1,4 +1,4 @@
-"""The one line on top that says it all."""
+"""The line at the top: the state of all servers."""
 
 from __future__ import annotations
 

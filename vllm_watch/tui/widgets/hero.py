@@ -1,4 +1,4 @@
-"""One server is not a fleet: its figures large, below them its ribbon of time."""
+"""A single server: large figures, and below them its ribbon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The start-up of a server without stats lines, in place of charts that would be empty."""
+"""The start-up of a server without stats lines, instead of empty charts."""
 
 from __future__ import annotations
 
