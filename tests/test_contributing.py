@@ -27,7 +27,7 @@ def example(words: str) -> str:
 
 
 def test_a_part_of_the_stats_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (metric,) = eval(example('Metric("lora_adapters"'), vars(metrics).copy())
+    metric = eval(example('Metric("lora_adapters"'), vars(metrics).copy())
     wording, sample = example("LoRA adapters: {").split("\n\n")
     built_in = {path.name: path for path in builtin_formats_folder().glob("*.toml")}
     name = "vllm_v1_stats.toml"
@@ -56,5 +56,5 @@ def test_a_scenario(tmp_path: Path) -> None:
 
 
 def test_a_chart() -> None:
-    (chart,) = eval(example('Chart("deferred"'), vars(charttable).copy())
+    chart = eval(example('Chart("deferred"'), vars(charttable).copy())
     assert (chart.name, chart.words) == ("deferred", "Deferred requests")
