@@ -41,10 +41,10 @@ test: $(DEV)  ## everything that CI runs: format, lint, types, import rules, tes
 
 check: test  ## the same as test
 
-unit: $(DEV)  ## the tests alone; ARGS="tests/test_config.py -k zone" chooses
+unit: $(DEV)  ## the tests alone; ARGS="tests/core -k states" chooses
 	@$(BIN)/pytest -n auto $(ARGS)
 
-fix: $(DEV)  ## mend what ruff can mend, and format
+fix: $(DEV)  ## fix what ruff can fix, and format
 	@$(BIN)/ruff check --fix --quiet $(CODE); $(BIN)/ruff format $(CODE)
 
 snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each before committing

@@ -1,4 +1,4 @@
-"""Every dialect of docs/formats.md and every sign of the health rules, values worked out by hand."""
+"""Every dialect of docs/formats.md, values worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.logs import formats, log_of
+from tests.logs import formats
+from tests.parsing.dialects import READY, STATS, events, said, scan
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.records import Event, Record, Sample
-from vllm_watch.parsing.scanner import Scan, Scanner
+from vllm_watch.core.records import Sample
+from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
-FORMATS = formats()
 V0 = (
     "Avg prompt throughput: 12.5 tokens/s, Avg generation throughput: 35.1 tokens/s, "
     "Running: 2 reqs, Swapped: 1 reqs, Pending: 3 reqs, GPU KV cache usage: 4.2%, "
@@ -27,10 +27,6 @@ V0_VALUES = {
     "kv_cache_usage": 0.042,
     "cpu_kv_cache_usage": 0.001,
 }
-V1 = (
-    "Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: 2.0 tokens/s, "
-    "Running: 3 reqs, Waiting: 4 reqs, GPU KV cache usage: 5.0%, Prefix cache hit rate: 6.0%"
-)
 V1_VALUES = {
     "prompt_tps": 1.0,
     "generation_tps": 2.0,
@@ -39,15 +35,6 @@ V1_VALUES = {
     "kv_cache_usage": 0.05,
     "prefix_cache_hit_rate": 0.06,
 }
-STATS = f"(APIServer pid=7) INFO 11-23 09:00:00 [loggers.py:310] {V1}"
-
-
-def new(*, twin: bool = False) -> Scanner:
-    return Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026), twin=twin)
-
-
-def scan(text: str, *, twin: bool = False) -> Scan:
-    return new(twin=twin).scan(text.encode())
 
 
 def samples(text: str) -> list[Sample]:
@@ -57,14 +44,6 @@ def samples(text: str) -> list[Sample]:
 def only(text: str) -> Sample:
     (sample,) = samples(text)
     return sample
-
-
-def events(text: str, *, twin: bool = False) -> list[Event]:
-    return [record for record in scan(text, twin=twin).records if isinstance(record, Event)]
-
-
-def said(file: str, body: str, level: str = "INFO") -> str:
-    return f"(APIServer pid=7) {level} 11-23 09:00:00 [{file}:310] {body}\n"
 
 
 # --- V0 ------------------------------------------------------------------------------------------
@@ -296,150 +275,9 @@ def test_a_line_cut_off_anywhere_raises_nothing_and_reads_no_wrong_number() -> N
             assert set(sample.values.items()) <= set(V1_VALUES.items())
 
 
-READY = "INFO:     Application startup complete."
-
-
 @pytest.mark.parametrize(
     "around",
     ["{}\n", "{}\r\n", "{}  \n", "bar: 100%|###| 9/9\r{}\n", "\0\0{}\n", "{}\0\n", "{}\r"],
 )
 def test_what_stands_around_a_line_without_prefix(around: str) -> None:
     assert [event.kind for event in events(around.replace("{}", READY))] == ["ready"]
-
-
-# --- progress ------------------------------------------------------------------------------------
-
-
-def progress(data: bytes, *pieces: bytes) -> list[tuple[object, object, object]]:
-    one = new(twin=True)
-    records: list[Record] = [r for piece in (data, *pieces) for r in one.scan(piece).records]
-    return [
-        (event.fields["phase"], event.fields["done"], event.fields["total"])
-        for event in records
-        if isinstance(event, Event) and event.kind == "progress"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("capture", "expected"),
-    [
-        ("h100_optimised", (51, 51)),
-        ("h100_long_context", (9, 9)),
-        ("h100_long_context", (6, 6)),
-    ],
-)
-def test_the_progress_of_the_captures(capture: str, expected: tuple[int, int]) -> None:
-    data = log_of(capture).with_suffix(".err").read_bytes()
-    assert ("capturing graphs", *expected) in progress(data)
-    lines = data.splitlines(keepends=True)  # \r ends a line here: every state comes by itself
-    assert ("capturing graphs", *expected) in progress(b"", *lines)
-
-
-def test_the_newest_state_of_a_bar_counts() -> None:
-    states = [
-        f"Loading safetensors checkpoint shards: {25 * n:3}% Completed | {n}/4 " for n in range(5)
-    ]
-    one_line = "\r".join(f"\r{state}[00:0{n}<00:01]" for n, state in enumerate(states)) + "\n"
-    assert progress(one_line.encode()) == [("loading weights", 4, 4)]
-    lines = [f"{state}[00:03<00:01,  1.02s/it]\n".encode() for state in states]
-    assert progress(b"".join(lines)) == [("loading weights", n, 4) for n in range(5)]
-    assert progress(b"", *lines) == [("loading weights", n, 4) for n in range(5)]
-
-
-# --- failures ------------------------------------------------------------------------------------
-
-CAUSES = [
-    ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", "out of memory"),
-    ("torch.cuda.OutOfMemoryError: no room", "out of memory"),
-    ("ValueError: No available memory for the cache blocks.", "no memory for the KV cache"),
-    ("RuntimeError: NCCL error: unhandled cuda error", "NCCL"),
-    ("RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:1275", "NCCL"),
-    ("OSError: [Errno 98] Address already in use", "port in use"),
-    ("OSError: [Errno 98] error while attempting to bind: address already in use", "port in use"),
-]
-
-
-@pytest.mark.parametrize(("text", "cause"), CAUSES)
-def test_why_it_died(text: str, cause: str) -> None:
-    (event,) = events(said("core.py", text, "ERROR"))
-    assert (event.kind, event.fields["cause"]) == ("cause", cause)
-
-
-@pytest.mark.parametrize("level", ["INFO", "WARNING", "DEBUG"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(text for text, _ in CAUSES),
-        "limit errors like `OSError: [Errno 24] Too many open files`",
-        "retrying after EngineDeadError",
-        "if you see Engine core initialization failed. look above",
-    ],
-)
-def test_a_warning_that_only_mentions_an_error_is_nothing(text: str, level: str) -> None:
-    assert events(said("core.py", f"This may end in {text}", level)) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "level"),
-    [
-        ("[shutdown] MPClient: engine core exited unexpectedly; starting cleanup", "WARNING"),
-        ("EngineCore encountered a fatal error.", "ERROR"),
-        ("EngineCore failed to start.", "ERROR"),
-        ("RuntimeError: Engine core initialization failed. See root cause above.", "ERROR"),
-        ("Worker proc VllmWorker-0 died unexpectedly, shutting down executor.", "ERROR"),
-        ("vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.", "ERROR"),
-        ("AsyncLLM output_handler failed.", "ERROR"),
-    ],
-)
-def test_death(text: str, level: str) -> None:
-    (event,) = events(said("core.py", text, level))
-    assert event.kind == "dead"
-
-
-@pytest.mark.parametrize(
-    ("line", "kind"),
-    [
-        ("slurmstepd: error: *** JOB 1 ON n CANCELLED AT 2026-11-23T10:00:00 DUE TO TIME LIMIT ***", "killed"),
-        ("slurmstepd: error: *** STEP 1.0 ON n CANCELLED AT 2026-11-23T10:00:00 ***", "killed"),
-        ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=1.0 cgroup.", "killed"),
-        ("slurmstepd: error: Detected 1 oom_kill event in StepId=1.0.", "killed"),
-        ("=>> PBS: job killed: walltime 3612 exceeded limit 3600", "killed"),
-        ("=>> PBS: job killed: mem 70000000kb exceeded limit 67108864kb", "killed"),
-        ("Killed", "killed"),
-        ("Terminated", "killed"),
-        ("vllm: error: unrecognized arguments: --max-num-sequences 5", "usage"),
-        ("INFO:     Shutting down", "shutting_down"),
-        ("INFO:     Finished server process [1670]", "process_finished"),
-        ("INFO:     Started server process [1670]", "process_started"),
-    ],
-)  # fmt: skip
-def test_the_word_of_others(line: str, kind: str) -> None:
-    assert [event.kind for event in events(f"{line}\n", twin=True)] == [kind]
-    assert [event.kind for event in events(f"0: {line}\r\n", twin=True)] == [kind]
-    assert events(f"somebody said {line}\n", twin=True) == []
-
-
-@pytest.mark.parametrize(
-    "text", ["[shutdown] API server: shutdown triggered", "Shutting down FastAPI HTTP server."]
-)
-def test_stops(text: str) -> None:
-    assert [event.kind for event in events(said("launcher.py", text))] == ["stop"]
-
-
-# --- the request logger --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("file", ["logger.py", "request_logger.py", "entrypoints/logger.py"])
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Received request cmpl-1: prompt: '",
-        "Request cmpl-1 details: prompt: '",
-        "Request cmpl-1 JSON body: '",
-        "Generated response cmpl-1: output: '",
-    ],
-)
-def test_what_the_request_logger_quotes_is_not_read(words: str, file: str) -> None:
-    quoted = f"{STATS} {said('core.py', CAUSES[0][0], 'ERROR').strip()} {READY}\rKilled"
-    found = scan(said(file, words + quoted) + said("x.py", "next"))
-    assert (found.records, found.stats_like) == ([], 0)

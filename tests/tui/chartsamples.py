@@ -1,0 +1,57 @@
+"""What the tests of charts have in common: charts to draw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
+"""A round hour, so that ticks are easy to name."""
+PALETTE = {
+    "primary": "#7dcfff",
+    "secondary": "#e0af68",
+    "limit": "#565f89",
+    "band": "#1f2a3a",
+    "axis": "#3b4261",
+    "text": "#c0caf5",
+    "muted": "#737aa2",
+    "warning": "#e0af68",
+    "critical": "#f7768e",
+    "cursor": "#ffffff",
+    "background": "#16161e",
+}
+NAN, INF = math.nan, math.inf
+
+
+def line(
+    values: list[float | None],
+    name: str = "generation",
+    role: str = "primary",
+    marker: str = "line",
+    step: float = 10.0,
+    gap_s: float = 35.0,
+) -> Line:
+    times = [START + index * step for index in range(len(values))]
+    return Line(name, times, values, role, marker, gap_s)
+
+
+def spec(*lines: Line, minutes: float = 15.0, **changes: object) -> ChartSpec:
+    chart = ChartSpec("Throughput", "tok/s", START, START + minutes * 60, lines)
+    return replace(chart, **changes)  # type: ignore[arg-type]
+
+
+def rows(chart: ChartSpec, width: int = 60, height: int = 12) -> list[str]:
+    return draw_chart(chart, width, height, PALETTE, UTC).plain.split("\n")
+
+
+RISING: list[float | None] = [50.0 * index for index in range(91)]
+FULL = spec(
+    line(RISING),
+    line([800.0 + index % 7 for index in range(91)], "prompt", "secondary", "dots"),
+    band=Band(1000, 2000),
+    limits=(Limit(4000, "max_num_seqs"),),
+    marks=(Mark(START + 450, "warning", "▲"), Mark(START + 900, "critical", "✖")),
+)
