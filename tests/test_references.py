@@ -75,6 +75,20 @@ def test_every_module_that_a_document_names_is_there() -> None:
     assert missing == []
 
 
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    folders = ("vllm_watch", "scripts", "tests", "benchmarks", "parsers", "fixtures")
+    there = {f"/{shown(path)}" for folder in folders for path in (ROOT / folder).rglob("*.*")}
+    names = re.findall(r"`([\w./-]+\.(?:py|toml|html|css|js))`", text)
+    assert len(names) > 100
+    missing = [
+        name
+        for name in names
+        if "NAME" not in name and not any(path.endswith(f"/{name}") for path in there)
+    ]
+    assert missing == []
+
+
 def test_every_link_of_a_document_resolves() -> None:
     missing = [
         f"{shown(path)}: {target}"
