@@ -9,7 +9,7 @@ import sys
 def program() -> int:
     """Run vllm-watch with the words of its command line and return the exit code.
 
-    What is imported stays for good, so it is never searched for garbage: neither while it is
+    What is imported stays loaded, so it is never searched for garbage: neither while it is
     loaded nor, where that alone took as long as starting Python, at the end.
     """
     gc.disable()

@@ -44,9 +44,9 @@ class Alert:
     since: float | None
     """Epoch seconds of the first evidence, in this machine's clock."""
     time: float
-    """Epoch seconds of the moment at which it is told."""
+    """Epoch seconds of the moment at which it is reported."""
     repeated: bool = False
-    """True when it was told before and fires still."""
+    """True when it was reported before and fires still."""
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ from vllm_watch.config.sections import AlertSettings
 from vllm_watch.core.dataclass import dataclass
 
 MOST_WAITING = 100
-"""Runs that wait for a thread; beyond that they are left out, and that is told."""
+"""Runs that wait for a thread; beyond that they are left out, and that is reported."""
 EXIT_SECONDS = 3.0
 """Seconds that runs are given when the program ends."""
 

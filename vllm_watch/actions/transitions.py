@@ -12,7 +12,7 @@ from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import SEVERITIES
 
 ENDS = ("dead", "ended")
-"""States that end a run: what fired until then is neither told again nor called over."""
+"""States that end a run: what fired until then is neither reported again nor called over."""
 
 Status = Literal["firing", "resolved"]
 
@@ -24,7 +24,7 @@ class Transition:
     status: Status
     finding: Finding
     repeated: bool = False
-    """True when it was told before and fires still."""
+    """True when it was reported before and fires still."""
 
 
 @dataclass(slots=True)
@@ -33,13 +33,13 @@ class _Alert:
 
     noted: Noted
     due: float
-    """When it is told at the earliest."""
+    """When it is reported at the earliest."""
     told: float | None = None
-    """When it was told last, +∞ for one that is never told again, None: not yet."""
+    """When it was reported last, +∞ for one that is never reported again, None: not yet."""
 
 
 class Transitions:
-    """The alerts of one server, and which of them were told."""
+    """The alerts of one server, and which of them were reported."""
 
     def __init__(self, settings: AlertSettings, hides: Callable[[str], Collection[str]]) -> None:
         """Tell by `settings`; `hides` returns which findings a finding explains."""
@@ -50,7 +50,7 @@ class Transitions:
         """By id, when an alert was over the last time."""
 
     def begin(self, health: Health, *, watched_from: float) -> None:
-        """Take what a log tells when it is opened: alerts that began before are not told."""
+        """Take what a log tells when it is opened: alerts that began before are not reported."""
         for finding in _lasting(health):
             past = finding.since is None or finding.since < watched_from
             alert = _Alert(finding, watched_from, float("inf") if past else None)
@@ -62,7 +62,7 @@ class Transitions:
         return self._alerts.keys()
 
     def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
-        """Return what to tell at `now`; alerts whose ids are in `silenced` are told later."""
+        """Return what to tell at `now`; alerts whose ids are in `silenced` are reported later."""
         if not health.noted and not self._alerts:
             return []
         lasting = {finding.id: finding for finding in _lasting(health)}

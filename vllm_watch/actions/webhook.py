@@ -30,7 +30,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """An alert goes to the address that was given, and to no other scheme, host or path."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow none: the answer is told as a failure."""
+        """Follow none: the answer is reported as a failure."""
 
 
 class _Timed:

@@ -63,7 +63,7 @@ def server_command(words: Sequence[str]) -> ServerCommand:
 def log_name(command: ServerCommand, name: str | None = None) -> str:
     """Return the name of a server's log: `vllm_{model with / as _}_port{port}_realtime.log`.
 
-    `name` stands in the model's place where it is given.
+    `name` replaces the model where it is given.
     """
     told = name or command.model or Path(command.words[0]).name
     plain = printable(told).strip("/").replace("/", "_").replace(" ", "_") or "server"

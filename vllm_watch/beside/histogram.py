@@ -47,7 +47,7 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | No
     """Return a percentile in seconds as Prometheus' `histogram_quantile` estimates it.
 
     Linear within a bucket, whose first one begins at 0; what lies above the last finite bound
-    is told as that bound.
+    is reported as that bound.
 
     Args:
         share: 0 … 1.

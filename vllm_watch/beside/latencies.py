@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 MOST_VALUES = 500_000
 """Measurements kept of an interval; of more, every second one goes, again and again."""
 ALWAYS_TOLD = ("stop", "length", "abort")
-"""Reasons of an end that are told also where they are 0."""
+"""Reasons of an end that are reported also where they are 0."""
 
 
 class Measured:

@@ -1,8 +1,8 @@
 """Makes an installed vLLM write stats lines from made-up stats, as a separate program.
 
 `python -m vllm_watch.beside.statsprobe` prints one JSON object a line: the kind of line, what vLLM
-wrote (with its own envelope), and the values that it was given. Whatever a version lacks is told
-as missing. Nothing else of ours imports this module: vLLM's own are heavy.
+wrote (with its own envelope), and the values that it was given. What a version does not have is
+reported as missing. Nothing else of ours imports this module: vLLM's own are heavy.
 """
 
 from __future__ import annotations

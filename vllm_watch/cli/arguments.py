@@ -40,7 +40,7 @@ COMMANDS: dict[str, str] = {
 `declare` adds its arguments, `run` runs it. Any other first word is a path to watch."""
 
 _VALUED = ("--config", "--tz", "--command")
-"""Options of every command that take a value: they may stand before the command, too."""
+"""Options of every command that take a value: they may be before the command, too."""
 
 
 def build_parser() -> Parser:

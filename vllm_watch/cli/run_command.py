@@ -72,10 +72,10 @@ def declare(command: Parser) -> None:
 
 
 def read(words: list[str], parser: Parser) -> argparse.Namespace:
-    """Read its words: what stands behind `--` is the server's, word by word.
+    """Read its words: what is behind `--` is the server's, word by word.
 
     Raises:
-        CommandError: there is no `--`, or what stands before it cannot be read.
+        CommandError: there is no `--`, or what is before it cannot be read.
     """
     at = words.index("--") if "--" in words else None
     if at is None and not {"-h", "--help"} & set(words):

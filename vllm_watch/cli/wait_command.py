@@ -21,7 +21,7 @@ TIMED_OUT = 124
 """Exit code of timeout(1) for the same."""
 _CELLS = 20
 _LONG_SILENT = 3600.0
-"""Seconds of silence of an idle server after which that is told: it may be gone."""
+"""Seconds of silence of an idle server after which that is reported: it may be gone."""
 _NUMBERS = lazy(r" \d+/\d+$")
 
 EXAMPLE = "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py"

@@ -220,7 +220,7 @@ class _Loader:
             self._overrides.append(Override(**patterns, values=MappingProxyType(values)))
 
     def _check_order(self, settings: Settings) -> None:
-        """Refuse levels that stand in the wrong order, naming the one that the user gave."""
+        """Refuse levels that are in the wrong order, naming the one that the user gave."""
         for lower, upper in NOT_ABOVE:
             low, high = settings.value_of(lower), settings.value_of(upper)
             if low > high:  # type: ignore[operator]  # both are numbers: the pairs name only such
@@ -233,7 +233,7 @@ class _Loader:
 
 
 def _document_names() -> list[str]:
-    """What can stand at the top of the file, and what people put there by mistake."""
+    """What can be at the top of the file, and what people put there by mistake."""
     return [*SECTIONS, SERVERS_SECTION, *known_settings()]
 
 

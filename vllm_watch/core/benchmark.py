@@ -33,7 +33,7 @@ class Benchmark:
     def is_of(self, model: str | None) -> bool:
         """Tell whether it may be about a server of this model, whatever folder its name has.
 
-        In a log's file name the folders stand before the name, parted by `_`.
+        In a log's file name the folders are before the name, parted by `_`.
         """
         if self.model is None or model is None:
             return True

@@ -65,7 +65,7 @@ class Configuration:
         config[name] = printable(value) if isinstance(value, str) else value
 
     def _imply(self, config: dict[str, FieldValue], fields: Mapping[str, object]) -> None:
-        """Put what follows from the capacity: the length it is told for, V0's blocks as tokens."""
+        """Put what follows from the capacity: its length, V0's blocks as tokens."""
         length, blocks = fields.get("for_tokens"), fields.get("gpu_blocks")
         if isinstance(length, int):
             self._put(config, "max_model_len", length, _IMPLIED, "capacity")

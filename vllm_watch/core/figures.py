@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 DAY = 86_400.0
 """Seconds of a day: of what is older a time of day would not tell which."""
 UNKNOWN = "–"
-"""What stands where nothing is known; never 0."""
+"""Shown for an unknown value; never 0."""
 
 
 def rate(value: float | None) -> str:

@@ -9,7 +9,7 @@ from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.run import Run
 
 Ratios = Literal["mean", "highest"]
-"""What stands for the ratios of several: their mean, or the highest of them."""
+"""The ratio of several engines: their mean, or the highest of them."""
 
 
 def latest_values(run: Run, time: float, *, ratios: Ratios = "mean") -> dict[str, float]:

@@ -163,7 +163,7 @@ def times_between(
 ) -> tuple[MeanTimes | None, str]:
     """Return the mean times of a run over (start, end], or None and why they are unknown.
 
-    Where the log times enough requests one by one, their mean stands in the estimate's place; the
+    Where the log times enough requests one by one, their mean replaces the estimate; the
     words then tell why the other times are unknown, if they are.
     """
     gate = gate or TimesGate()

@@ -72,9 +72,9 @@ def place_time(time: TimeText, first: float, newest: float, reference: float, tz
 
 
 def since_words(since: float | None, now: float, tz: tzinfo | None = None) -> str:
-    """Return ` (since 12:03)` to stand behind a trouble, "" if its beginning is not known.
+    """Return ` (since 12:03)` to append to a problem, "" if its beginning is not known.
 
-    A day other than today is told too. Times are of `tz`, by default this machine's zone.
+    A day other than today is reported too. Times are of `tz`, by default this machine's zone.
     """
     if since is None:
         return ""

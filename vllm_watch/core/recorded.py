@@ -12,9 +12,9 @@ VERSION = 1
 """The version of the rows that this program writes and reads."""
 
 RECORDING = ".metrics.jsonl"
-"""What stands in place of `.log` in the name of a recording."""
+"""Replaces `.log` in the name of a recording."""
 GPU_TABLE = "_gpu.csv"
-"""What stands in place of `.log` in the name of a table that `nvidia-smi` writes."""
+"""Replaces `.log` in the name of a table that `nvidia-smi` writes."""
 
 LATENCIES = ("ttft_s", "itl_s", "queue_s", "prefill_s", "decode_s", "request_s")
 """Latencies of an engine row, in seconds: to the first token, between tokens, in the queue, …"""

@@ -91,7 +91,7 @@ class Table:
 
 @dataclass(slots=True)
 class Recording:
-    """Everything that stands beside one log, and the latency lines in it.
+    """Everything that is beside one log, and the latency lines in it.
 
     Times are epoch seconds. Those of latency lines and of `nvidia-smi`'s tables are read in the
     log's zone and move with it; those of a recording have a zone of their own.
@@ -102,7 +102,7 @@ class Recording:
     engines: dict[int, Table] = field(default_factory=dict)
     """By data-parallel rank: what the metrics page told."""
     lines: dict[int, Table] = field(default_factory=dict)
-    """By data-parallel rank: what the plug-in's lines in the log told."""
+    """By data-parallel rank: what the plug-in's lines in the log said."""
     nvml: dict[int, Table] = field(default_factory=dict)
     smi: dict[int, Table] = field(default_factory=dict)
     names: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)

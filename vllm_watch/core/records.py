@@ -248,13 +248,13 @@ class Batch:
     tz: tzinfo = UTC
     """Zone of the log's stamps as known now."""
     zone_assumed: bool = False
-    """True when nothing told the zone and UTC stands in for it."""
+    """True when no line gave the zone and UTC is used instead."""
     shift: float = 0.0
     """Seconds by which all earlier times of this source move: its zone turned out another."""
     trouble: str | None = None
     """One line about why a file of this server cannot be read now."""
     stats_like: int = 0
-    """Lines that look like stats lines but stand behind no known envelope."""
+    """Lines that look like stats lines but are behind no known envelope."""
     damaged: int = 0
     """Stats lines that were cut off and gave no sample."""
     lines: int = 0
@@ -262,7 +262,7 @@ class Batch:
     size: int = 0
     """Bytes read."""
     file: str = ""
-    """Path of the file itself, the log or one of its companions; empty where it is not told."""
+    """Path of the file itself, the log or one of its companions; empty if unknown."""
     stage: Stage = "whole"
     past: tuple[int, int] | None = None
     """Bytes read so far and in all, while the past of a log is read."""

@@ -23,7 +23,7 @@ from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 MOST_EVENTS = 2_000
 """Events kept per run; of more, the oldest ordinary ones go."""
 MOST_TOLD = 500
-"""Lines kept per run that told of its configuration: the start-up's."""
+"""Lines kept per run that showed its configuration: the start-up's."""
 MOST_TEXT = 2_000_000
 """Characters of events kept per run that is watched: some 200 long tracebacks."""
 MOST_ERROR_LINES = 200
@@ -64,7 +64,7 @@ class Moment:
 
 
 class Told(NamedTuple):
-    """A line that told of the configuration."""
+    """A line that showed the configuration."""
 
     time: float
     """Where it belongs: its stamp, else the newest one read before it; −∞ before any."""
@@ -104,7 +104,7 @@ class Run:
     told: Configuration = field(default_factory=Configuration)
     """Which line told each flag of `config`."""
     history: list[Told] = field(default_factory=list)
-    """What told of the configuration, in the order of time."""
+    """What showed the configuration, in the order of time."""
     began: float | None = None
     """The first stamp in file order: a clock that goes back later does not move it."""
     first_stamp: float | None = None
@@ -128,7 +128,7 @@ class Run:
     text: int = 0
     """Characters of its events."""
     stretches: dict[int, Stretch] = field(default_factory=dict)
-    """Engine to its newest stretch, as far as somebody asked (`core/states.py`)."""
+    """Engine to its newest stretch, as far as requested (`core/states.py`)."""
     memo: dict[str, tuple[tuple[object, ...], float | tuple[float, float] | None]] = field(
         default_factory=dict
     )

@@ -18,7 +18,7 @@ class RunCounter:
     """Counts the runs of one file as its records pass.
 
     A log's run begins where an opening line comes a second time, or after stats lines or requests
-    of a run whose own opening is not in the file; a twin has no banner, its runs are told apart by
+    of a run whose own opening is not in the file; a twin has no banner, its runs are separated by
     `Started server process`. Some platforms start the server in another process as soon as the
     arguments are read: once, that is the same run.
     """

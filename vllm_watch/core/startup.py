@@ -12,7 +12,7 @@ LAUNCHING = "launching"
 _ENGINE_STANDS = "starting the HTTP server"
 """The phase after the engine's start: the line that names it says that the engine is ready."""
 _LAUNCH_SECONDS = 10.0
-"""A phase this short before one that is told by its length belongs to that one."""
+"""A phase this short before one that is reported by its length belongs to that one."""
 
 
 class Phase(NamedTuple):

@@ -37,7 +37,7 @@ def integrated(
 def token_steps(series: Series, metric: str, start: int = 0) -> Iterator[tuple[float, float]]:
     """Yield the time and the tokens of each point from `start` on, exact also for thinned ones.
 
-    A thinned point's tokens are told at its last sample.
+    A thinned point's tokens are reported at its last sample.
     """
     thinned = series.thinned
     for index in range(start, thinned):
@@ -64,7 +64,7 @@ def run_tokens(run: Run) -> dict[int, Tokens]:
 
 
 def generated_between(run: Run, begin: float, end: float) -> float:
-    """Return the tokens generated in (begin, end]; a point counts where its last sample stands."""
+    """Return the tokens generated in (begin, end]; a point counts where its last sample is."""
     series = (run.series[engine] for engine in run.engines)
     return sum((tokens_between(each, "generation_tps", begin, end) for each in series), start=0.0)
 

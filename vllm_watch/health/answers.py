@@ -80,7 +80,7 @@ def _judged(traffic: Traffic, plan: Plan) -> list[Span]:
         watches.step(max(time, before), signals, idle=False)
         before = max(time, before)
         _keep_figures(watches, before, signals)
-    # Without further answers those of the last minutes are gone one day: so is the alert.
+    # Without further answers those of the last minutes are gone later: so is the alert.
     end = before + health.http_seconds
     return [replace(one, until=end) if one.until is None else one for one in watches.spans]
 

@@ -239,7 +239,7 @@ class EngineTrend:
         return hits is not None and hits >= self.settings.health.prefix_cache_excellent
 
     def figures(self, last: Minutes | None, values: Values, facts: Values) -> Figures:
-        """Return what is told of a moment by its sample and its last busy minutes."""
+        """Return the figures of a moment from its sample and its last busy minutes."""
         slow = self._judged(last, values, facts)
         row = {} if last is None else {"last_running": last.running}
         if slow.context is not None:
@@ -275,7 +275,7 @@ class EngineTrend:
         self._begin(TrendSpan(name, self.engine, since, time))
 
     def end_slow(self, name: str, time: float) -> None:
-        """End a slow run: it is told by the figures at its worst, at its end it held no more."""
+        """End a slow run; it is reported with the figures at its worst."""
         _, figures = self.worst.pop(name)
         self._end(name, time, figures)
 

@@ -39,7 +39,7 @@ def facts_of(
     """Return what is known of a server as numbers; what the log does not say is not in it.
 
     Args:
-        config: what the start-up lines told.
+        config: what the start-up lines said.
         model: the model's name: it tells its size, and whether it sees.
         batch_limit: `max_num_seqs` as the user gave it, where the log does not say.
     """

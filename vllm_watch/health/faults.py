@@ -95,7 +95,7 @@ class SuddenDrop:
         base = self.base
         if base is None:
             share, self.highest = self._trend.sudden_drop_share, max(self.highest, sample.rate)
-            # No median is above the highest: most samples are told without working it out.
+            # No median is above the highest: most samples are reported without working it out.
             if sample.rate >= share * self.highest or len(window) < FEWEST:
                 return
             if sample.rate >= share * max([one.rate for one in window]):

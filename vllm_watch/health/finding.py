@@ -88,7 +88,7 @@ class Noted:
         return self._read()
 
     def moved(self, seconds: float) -> Noted:
-        """Return it as it is told in another clock."""
+        """Return it as it is reported in another clock."""
 
         def read() -> Finding:
             found = self.finding
@@ -137,11 +137,11 @@ class Case:
     run: Run
     alerts: Judgement
     facts: Mapping[str, float]
-    """What the start-up told, as numbers."""
+    """What the start-up said, as numbers."""
     over: bool = False
     """No sample will come any more."""
     until: float | None = None
-    """Up to when a whole run is told, None where a moment is."""
+    """Up to when a whole run is reported, None where a moment is."""
     loop: CrashLoop | None = None
     """The deaths of the same error before this moment, if they are a loop."""
 

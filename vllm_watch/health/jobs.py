@@ -24,7 +24,7 @@ RECENT_REQUESTS = 10
 RECENT_REQUESTS_SECONDS = 600.0
 """… which is this long; else it is the rate of the whole run."""
 MOST_METERED = 64
-"""Runs whose sums are remembered; others are added up again when somebody asks."""
+"""Runs whose sums are remembered; others are added up again on demand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The judgement of one run: its alerts and trends, up to its newest sample.
 
-A judgement is a function of the run's samples, of what its start-up told and of the settings, all
-in the order of time, so it does not matter how a log was read. It is extended when somebody asks:
+A judgement is a function of the run's samples, of what its start-up said and of the settings, all
+in the order of time, so it does not matter how a log was read. It is extended on demand:
 by columns where there is much to judge (a log read once), sample by sample where there is little
 (live, a line per engine each ten seconds). Whatever comes late, is amended, or turns out to be
 another server's moves the first row that counts as new back; states at earlier rows are kept to
@@ -65,7 +65,7 @@ class Judgement:
         self.revision = 0
         """Grows with every change of what is judged."""
         self.told_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
-        """What trends were told as when they were certain (`trends.py`)."""
+        """What trends were reported as when they were certain (`trends.py`)."""
         self.told_alerts: dict[tuple[object, ...], tuple[str, str]] = {}
         """Words of alerts as they were when they fired, or were over (`alertfindings.py`)."""
         self._told = -1
@@ -80,11 +80,11 @@ class Judgement:
 
     @property
     def facts(self) -> Values:
-        """What the start-up told up to now, as numbers."""
+        """What the start-up said up to now, as numbers."""
         return self.steps[-1].facts
 
     def facts_at(self, time: float) -> Values:
-        """Return what the start-up had told by a moment."""
+        """Return what the start-up had said by a moment."""
         return next(step.facts for step in reversed(self.steps) if step.time <= time)
 
     # --- what was found -----------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Judgement:
         return [] if trend is None else trend.spans
 
     def remember(self, figures: Callable[[Span], tuple[Values, tuple[float, ...]]]) -> None:
-        """Keep the figures at which alerts fired: their samples are thinned one day."""
+        """Keep the figures at which alerts fired: their samples are thinned later."""
         together = self._server.state.together
         lists = [marks.state.watches.spans for marks in self._engines.values()]
         for spans in (*lists, together.watches.spans, together.silences):
@@ -219,7 +219,7 @@ class Judgement:
         return True
 
     def _tell(self) -> float:
-        """Fold what was told of the configuration; return from when on it differs, or infinity."""
+        """Fold the lines about the configuration; return from when on it differs, or infinity."""
         self._told = len(self.run.history)
         config: dict[str, FieldValue] = {}
         configuration = Configuration()
@@ -240,7 +240,7 @@ class Judgement:
         return facts_of(config, self.named[1], self.limit)
 
     def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
-        """Yield slices of rows from `start` on, each with what the start-up had told by then."""
+        """Yield slices of rows from `start` on, each with what the start-up had said by then."""
         ends = [bisect_left(times, step.time) for step in self.steps[1:]]
         for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True):
             for first in range(max(begin, start), end, MOST_ROWS):
@@ -322,7 +322,7 @@ class Judgement:
         marks.count = sum(marks.state.rows.values())
 
     def _judge_together(self, state: ServerState) -> None:
-        """Judge all rows that a state has not seen yet, and what was told between them."""
+        """Judge all rows that a state has not seen yet, and what was reported between them."""
         series = self.run.series
         parts = []
         for engine, one in series.items():
@@ -340,7 +340,7 @@ class Judgement:
         self._tell_together(state, math.inf)
 
     def _tell_together(self, state: ServerState, time: float) -> Values:
-        """Note what was told up to a moment; return what is known then."""
+        """Note what was reported up to a moment; return what is known then."""
         while state.told < len(self.steps) and self.steps[state.told].time <= time:
             step = self.steps[state.told]
             state.told += 1

@@ -23,7 +23,7 @@ TOLD = -9
 """Stands before all engines of the same moment."""
 
 Key = tuple[float, int]
-"""Where a row stands in the order of all: its time, its engine."""
+"""Position of a row among all: its time, its engine."""
 State = TypeVar("State", "EngineState", "ServerState")
 
 

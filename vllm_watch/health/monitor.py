@@ -91,7 +91,7 @@ class Monitor:
         )
 
     def apply(self, batch: Batch) -> Server:
-        """Take in a batch; it is judged when somebody asks."""
+        """Take in a batch; it is judged on demand."""
         server = self.store.apply(batch)
         if batch.stage == "complete":
             for key in [key for key in self._judges if key[:2] == (batch.source, "newest")]:
@@ -210,7 +210,7 @@ class Monitor:
 
         def findings(worded: bool) -> tuple[Finding, ...]:
             told: tuple[Finding, ...] = ()
-            # A stall says it all: what its last line told of a trend is beside the point.
+            # A stall says it all: a trend in its last line no longer matters.
             if state.name != "stalled":
                 told = trends.findings(run, moment, worded=worded)
             return findings_at(case, state, time, told, worded=worded)
@@ -240,7 +240,7 @@ class Monitor:
     ) -> tuple[Finding, ...]:
         """Return what a run comes to: every finding up to `now` that was there after `since`.
 
-        Each stands once with its spans, the worst first, what it explains nested under it.
+        Each appears once with its spans, the worst first, what it explains nested under it.
         """
         from vllm_watch.health.told import findings_told
 

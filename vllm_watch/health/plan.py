@@ -67,7 +67,7 @@ class PlannedRule:
         )
 
     def possible(self, facts: Values) -> bool:
-        """Tell whether it can fire by what the start-up told."""
+        """Tell whether it can fire by what the start-up said."""
         return all(
             test.signal not in FACTS
             or ((value := facts.get(test.signal)) is not None and test.holds(value))

@@ -224,7 +224,7 @@ class Together:
         self.silences = [span.moved(seconds) for span in self.silences]
 
     def tell(self, time: float, facts: Values) -> None:
-        """Note what a line of the start-up told."""
+        """Note what a line of the start-up said."""
         self.watches.step(time, facts, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:

@@ -88,7 +88,7 @@ class Rule:
 
     id: str
     word: str
-    """What stands in the state's place on the screen."""
+    """What replaces the state on the screen."""
     severity: Severity
     metric: str
     """The metric whose value the title shows, and on whose chart it is marked."""

@@ -60,7 +60,7 @@ class Signals:
         put back.
         `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
         `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of `facts`,
-        what the start-up told.
+        what the start-up said.
         """
         signals = {**facts, **values}
         running, waiting = values.get("running"), values.get("waiting")

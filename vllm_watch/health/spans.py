@@ -47,7 +47,7 @@ class Span:
     returned: float | None = None
     """When it fired again as another span without a longer pause, None: it did not."""
     figures: Mapping[str, float] | None = None
-    """The values of the moment at which it fired: its sample is thinned one day."""
+    """The values of the moment at which it fired: its sample is thinned later."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
     raised: float | None = None
@@ -91,7 +91,7 @@ class Watches:
         self.rules = rules
         self._facts: Values | None = None
         self._possible: Sequence[PlannedRule] = rules
-        """Those that can fire with `_facts`, and those that fired when these were told."""
+        """Those that can fire with `_facts`, and those that fired when these were reported."""
         self.paces = {
             rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
             for rule in rules
@@ -118,7 +118,7 @@ class Watches:
     ) -> None:
         """Judge one row.
 
-        `facts` are those of its signals that the start-up told: what cannot fire with them is not
+        `facts` are those of its signals that the start-up said: what cannot fire with them is not
         looked at. None where no rule compares any.
         """
         holds = self.holds

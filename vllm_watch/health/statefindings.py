@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 NO_STATS: Literal["no-stats"] = "no-stats"
 """The state of a server whose stats lines are switched off."""
 SLOW_START = "slow-start"
-"""What stands for a start-up that takes too long, which is no state of its own."""
+"""Key of a start-up that takes too long, which is not a state."""
 SLOW_STARTED = "slow-started"
-"""What stands for a start-up that took too long and is over."""
+"""Key of a start-up that took too long and is over."""
 CRASH_LOOP = "crash-loop"
-"""What stands for a server that dies again and again."""
+"""Key of a server that dies repeatedly."""
 HANG = "workers-hang"
-"""What stands for workers that do not answer."""
+"""Key of workers that do not answer."""
 PASSING = (SLOW_START, HANG, CRASH_LOOP)
 """What begins or passes by time alone."""
 _HANG_GAPS = 2.5

@@ -2,7 +2,7 @@
 
 The screen shows what is wrong at a moment; this is the same over a whole run. At every moment a
 finding hides what it explains, so a finding is nested for the time that another one explains, and
-stands by itself for the rest.
+is shown by itself for the rest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Group:
     id: str
     engine: int
     whole: bool
-    """It is about the start-up: what explains it at any time explains it for good."""
+    """It is about the start-up: what explains it at any time explains it permanently."""
     intervals: list[Interval]
     spans: list[Span] = field(default_factory=list)
     """Of an alert."""
@@ -52,7 +52,7 @@ def findings_told(
 ) -> tuple[Finding, ...]:
     """Return every finding of a run up to `time` that fired after `since`: the worst first.
 
-    Each id stands once for each engine, with its spans; what another one explains is nested under
+    Each id appears once for each engine, with its spans; what another one explains is nested under
     that. Of several numbers for one flag the best founded stays: that of the worst finding, of
     equals of the one that lasted longest. `until` is None for what still fires.
     """

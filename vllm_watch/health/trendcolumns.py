@@ -112,7 +112,7 @@ class _Block:
         highest = np.concatenate(([max(last, default=-np.inf)], windows.highest[:-1]))
         sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
         rates = self.load.rate[self.known :]
-        # No median is above the highest: most samples are told without working it out.
+        # No median is above the highest: most samples are reported without working it out.
         some = (sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])
         begins = at[self._low_ones(np.flatnonzero(some))]
         low, row = np.zeros(len(self.times), bool), 0

@@ -1,7 +1,7 @@
 """Trends over a run as findings: slower as expected, too slow, dropped, not recovered.
 
-Spans are judged once (`enginetrend.py`); what is told of a moment is worked out from the samples
-around it when somebody asks, so that live, replay and seeking agree.
+Spans are judged once (`enginetrend.py`); the figures of a moment are computed from the samples
+around it on demand, so that live, replay and seeking agree.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _EXPLAINS = {
 }
 """Trends that explain others."""
 _SETTLED_SECONDS = 600.0
-"""So long after a moment all engines have told of it."""
+"""So long after a moment all engines have reported it."""
 
 
 class Trends:
@@ -95,7 +95,7 @@ class Trends:
         ]
 
     def _told(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
-        """Return what a trend was told as when it was certain, worked out once."""
+        """Return what a trend was reported as when it was certain, worked out once."""
         told = self._judgement.told_trends
         key = (span.id, span.engine, span.fired)
         if key in told:
@@ -142,7 +142,7 @@ class Trends:
         assert trend is not None
         series = run.series[span.engine]
         if span.before is None:
-            # When a fall could be told last: now and then another number of requests runs.
+            # When a fall could be reported last: now and then another number of requests runs.
             low, high = series.span(span.fired, time)
             moments = (series.times[at] for at in range(high - 1, low - 1, -1))
             told = (self._slow(run, trend, moment) for moment in moments)

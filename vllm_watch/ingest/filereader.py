@@ -42,7 +42,7 @@ PEEK = 64 * 1024
 """Bytes at a log's end in which its newest stamp is looked for."""
 
 HEAD = 256 * 1024
-"""Bytes at a large log's beginning that are read for its newest part: the start-up stands there."""
+"""Bytes at a large log's beginning that are read for its newest part: the start-up is there."""
 
 NEWEST = 1024 * 1024
 """Bytes at a large log's end that are its newest part: some 15 minutes of a busy server."""
@@ -193,7 +193,7 @@ class FileReader:
 
     @property
     def runs(self) -> Runs:
-        """What it told of its own server's runs, for what is recorded beside it."""
+        """What it said about its own server's runs, for what is recorded beside it."""
         return self._parts[MAIN].runs
 
     @property
@@ -327,7 +327,7 @@ def size_of(path: str) -> int:
 
 
 def _head_of(path: str) -> Iterator[Chunk]:
-    """Yield the whole lines of a file's beginning; what cannot be read is told by its follower."""
+    """Yield the whole lines of a file's beginning; its follower reports read errors."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())

@@ -169,7 +169,7 @@ class Ingest:
     def _complete(self, reader: FileReader) -> Iterator[Batch]:
         """Let the whole of a log take the place of its newest part.
 
-        Its companions are read again: what they told belongs to runs that were not known.
+        Its companions are read again: what they said belongs to runs that were not known.
         """
         newest = self._readers.get(reader.path)
         self._readers[reader.path] = reader
@@ -186,7 +186,7 @@ class Ingest:
 
     def _concerned(self, changed: set[str] | None, pace: Pace | None) -> list[FileReader]:
         """Return the readers of the files that changed, of all that are due if it is not known."""
-        # A folder that was given as "." or "logs/" is told of in just these words.
+        # A folder that was given as "." or "logs/" is reported in just these words.
         places = {os.path.abspath(path) for path in changed or ()}
         if changed is None or not places <= self._places.keys() | self._strangers:
             known = len(self._readers)

@@ -45,7 +45,7 @@ class Part:
         self._large = large
         self._counter = RunCounter(run)
         self.runs = Runs()
-        """What it told of its runs, for what is recorded beside it."""
+        """What it said about its runs, for what is recorded beside it."""
         self._finder = ZoneFinder()
         self._scanner: Scanner | None = None
 

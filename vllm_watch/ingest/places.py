@@ -18,7 +18,7 @@ def begins_of(
     """Return the runs that begin in a chunk, each with the offset of its first line in the file.
 
     Args:
-        chunk: whole lines of one server, as they stand in its file.
+        chunk: whole lines of one server, as they are in its file.
         items: what was read of them, with its runs.
         before: the newest run before this chunk.
         formats: what reads the lines.

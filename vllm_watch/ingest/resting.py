@@ -35,7 +35,7 @@ class Resting:
         self._untold: set[str] = set()
         """Folders in which a file grew without an event while it rested."""
         self._told: set[str] = set()
-        """Files whose newest growth an event told of: the next one will be told of as well."""
+        """Files whose newest growth an event reported: the next one will be reported as well."""
 
     def due(self, paths: Collection[str], watched: Collection[str]) -> set[str]:
         """Return which of all files to look at in this poll.

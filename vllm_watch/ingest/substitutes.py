@@ -15,7 +15,7 @@ NO_STATS = "no_stats"
 
 @dataclass(slots=True)
 class Runs:
-    """What a log told of its runs: when they began, and which of them write no stats."""
+    """What a log said about its runs: when they began, and which of them write no stats."""
 
     begins: dict[int, float] = field(default_factory=dict)
     """Run to its first stamp in epoch seconds."""

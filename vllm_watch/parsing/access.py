@@ -49,7 +49,7 @@ class AccessCounter:
         return counts
 
     def lines(self, text: bytes) -> Iterator[tuple[bytes, int, Answer]]:
-        """Yield each line that holds one request, where its method stands, and what it says."""
+        """Yield each line that holds one request, where its method is, and what it says."""
         if self._access is None:
             return
         for found in self._access.pattern.finditer(text):

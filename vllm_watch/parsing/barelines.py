@@ -14,7 +14,7 @@ from vllm_watch.parsing.timestamps import StampClock
 from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader, process_of
 
 LONGEST_PREFIX = 400
-"""Bytes of wrappers that may stand before a line."""
+"""Bytes of wrappers that may be before a line."""
 LONGEST_LINE = 32_768
 """Bytes of such a line that are looked at."""
 LONGEST_BAR = 1 << 20
@@ -39,12 +39,12 @@ class BareLines:
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
 
     def silent(self, text: bytes) -> bool:
-        """Tell whether a text holds no literal, whatever digits stand in the place of its own."""
+        """Tell whether a text holds no literal, whatever digits are in the place of its own."""
         plain = text.translate(None, DIGITS)
         return not any(gist in plain for gist in self._gists)
 
     def positions(self, block: bytes) -> list[int]:
-        """Return where each literal first stands in each line, the last first."""
+        """Return where each literal first is in each line, the last first."""
         self._line = (0, 0)
         return self._literals.positions(block)
 

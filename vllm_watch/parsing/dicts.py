@@ -79,7 +79,7 @@ def _value(node: Any) -> Any:
 
 
 def _entries(text: str) -> Iterator[str]:
-    """Yield the texts between the commas of a dict that stand in no bracket and no string."""
+    """Yield the texts between the commas of a dict that are in no bracket and no string."""
     open_brackets: list[str] = []
     quote = ""
     start = index = 0

@@ -20,12 +20,12 @@ MOST_SHAPES = 4_096
 
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _Spans: TypeAlias = "tuple[int, slice, slice, slice, slice, slice]"
-"""Where an envelope begins, and where process, level, stamp, path and line stand."""
+"""Where an envelope begins, and where process, level, stamp, path and line are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What stands before a message."""
+    """What is before a message."""
 
     process: str
     """Process name without its id, empty if there is none."""
@@ -38,7 +38,7 @@ class Envelope:
     line: str
     """Its line number."""
     start: int
-    """Bytes of the head that stand before the envelope."""
+    """Bytes of the head that are before the envelope."""
 
 
 class EnvelopeReader:

@@ -19,14 +19,14 @@ from vllm_watch.parsing.wrappers import Unwrapper, Wrappers
 
 @dataclass(frozen=True, slots=True)
 class LineForm:
-    """A stats or companion format: where it may stand and how its body is read."""
+    """A stats or companion format: where it may be and how its body is read."""
 
     files: frozenset[str]
-    """Source files of vLLM whose envelope must stand before it."""
+    """Source files of vLLM whose envelope must be before it."""
     contains: bytes
     reader: PartsReader
     whole_from: frozenset[str] = frozenset()
-    """Metrics of which one at least stands in every line that was not cut off; empty: no matter."""
+    """Metrics of which one at least is in every line that was not cut off; empty: no matter."""
     envelope: re.Pattern[bytes] | None = None
     """The envelope of another server: year, stamp and perhaps engine, directly before the body."""
 
@@ -116,7 +116,7 @@ class Formats:
         return _read(self.companions, file, body)
 
     def plan_of(self, file: str, body: bytes) -> tuple[Plan, bool] | None:
-        """Return where the numbers of a stats line stand, and whether it is a companion line.
+        """Return where the numbers of a stats line are, and whether it is a companion line.
 
         None if a message is neither.
         """

@@ -17,7 +17,7 @@ class Literals:
         return iter(self._literals)
 
     def positions(self, block: bytes) -> list[int]:
-        """Return where each literal first stands in each line, the last first."""
+        """Return where each literal first is in each line, the last first."""
         found: set[int] = set()
         for literal in self._literals:
             at = block.find(literal)

@@ -68,7 +68,7 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
             with _naming(path):
                 envelopes += [_envelope_pattern(entry, checked) for entry in table["envelope"]]
     formats.envelope = EnvelopeReader(envelopes)
-    # What stands around a line comes first: samples of all other kinds need it.
+    # What is around a line comes first: samples of all other kinds need it.
     tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
     for path, table in tables:
         with _naming(path):
@@ -77,7 +77,7 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
 
 
 def _name(formats: Formats, path: str, table: Mapping[str, Any]) -> str:
-    """Return the name of a format file, told apart from earlier ones of that name."""
+    """Return the name of a format file, distinguished from earlier ones of that name."""
     name = unique = str(table.get("name", os.path.basename(path).removesuffix(".toml")))
     number = 1
     while unique in formats.origins:

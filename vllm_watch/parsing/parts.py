@@ -41,7 +41,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the numbers of all bodies of one shape stand."""
+    """Where the numbers of all bodies of one shape are."""
 
     engine: int
     """Index of the engine's number, −1: all engines, −2: none named."""

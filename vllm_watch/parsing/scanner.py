@@ -65,7 +65,7 @@ class Scan:
 
 
 Removed: TypeAlias = "tuple[int, Answer, int]"
-"""Access lines that were removed of a text: where they stood, what they say, their number."""
+"""Access lines that were removed from a text: where they stood, what they say, their number."""
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Scanner:
         """The newest stamp as written, and the zone in which it was read."""
         self._opaque = False
         self.uncounted: dict[Answer, int] = {}
-        """Requests since the newest boundary that stand in none of the texts to come."""
+        """Requests since the newest boundary that are in none of the texts to come."""
 
     def scan(self, block: bytes, *, continued: bool = False, sifted: Sifted | None = None) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).

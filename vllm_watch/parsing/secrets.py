@@ -8,7 +8,7 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 
 HIDDEN = "***"
-"""What stands for a secret."""
+"""Shown instead of a secret."""
 _NAMES = lazy(r"api_?key|secret|password|(?:^|_)token$")
 _QUOTED = r"""(?:'[^'\n]{0,4000}+'|"[^"\n]{0,4000}+")"""
 _IN_TEXT = lazy(
@@ -28,7 +28,7 @@ def fields_without_secrets(fields: Mapping[str, FieldValue]) -> dict[str, FieldV
 
 
 def _hidden(name: str, value: object) -> object:
-    """Return a value with the secrets in it hidden, however deep they stand."""
+    """Return a value with the secrets in it hidden, however deep they are."""
     if value and _NAMES.search(name) and not isinstance(value, dict):
         return HIDDEN
     if isinstance(value, dict):

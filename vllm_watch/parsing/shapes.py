@@ -1,7 +1,7 @@
 """Stats lines of one shape: after one was read in full, all others are read by one search.
 
 The shape of a line is what is left of it without its numbers. What was found of the first line of
-a shape (which number is which metric, where the stamp stands) holds for all lines of that shape;
+a shape (which number is which metric, where the stamp is) holds for all lines of that shape;
 they are put under each other and one regular expression takes all numbers out.
 """
 
@@ -65,7 +65,7 @@ class Shape:
     """The numbered API server that writes it."""
     companion: bool
     stats_like: int
-    """How often the words of a stats line stand in it."""
+    """How often the words of a stats line are in it."""
 
     usual: bool
     """Whether it is one stats line and nothing else."""
@@ -151,7 +151,7 @@ def shape_of(
 def _head_pattern(place: Place, envelopes: EnvelopeReader) -> bytes | None:
     """Return a pattern for all heads that say the same but for stamp and numbers.
 
-    Each number is tried out: where a short and a long one give the same envelope, any may stand.
+    Each number is tried out: where a short and a long one give the same envelope, either is fine.
     """
     head = place.line[: place.body]
     pattern, at = b"", 0

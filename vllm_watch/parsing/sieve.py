@@ -40,7 +40,7 @@ WORTH_LEARNING = 4
 _WORD = 8
 _ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
-"""Bytes that may stand in an address: no blank, no quote, and hardly a word."""
+"""Bytes that may be in an address: no blank, no quote, and hardly a word."""
 
 
 class Gaps(NamedTuple):

@@ -21,20 +21,20 @@ _LOOKED_AT = 16
 """Lines at a block's beginning in which a name is looked for; a stream with names has them in
 all of its lines, but for a headline or two."""
 _SEARCHED = 64 * 1024
-"""Bytes at a block's beginning in which names are looked for that stand in some lines only."""
+"""Bytes at a block's beginning in which names are looked for that are in some lines only."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
 """What stood before lines that is remembered: it is searched for each line."""
 _CLOCK = lazy(rb"\d\d:\d\d:\d\d([.,]\d{1,9})?")
 _LONGEST_HEAD = 400
 _ORDINARY = lazy(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
-"""Beginnings of lines that nothing stands before: most logs have only such."""
+"""Beginnings of lines without anything before them: most logs have only such."""
 _LINE_OF_VLLM = (b".py:", b" pid=")
-"""What stands in the lines of vLLM only, not in those of a gateway or a database beside it."""
+"""What is in the lines of vLLM only, not in those of a gateway or a database beside it."""
 
 
 class Form(NamedTuple):
-    """What stands before many lines, alike up to a clock."""
+    """What is before many lines, alike up to a clock."""
 
     name: str
     """The names in it."""
@@ -54,13 +54,13 @@ class Streams:
     def __init__(self, unwrapper: Unwrapper, beside: Streams | None = None) -> None:
         """Take names and loggers off by the patterns of the format files.
 
-        `beside` reads the log to which this file is a companion: the same names stand in both.
+        `beside` reads the log to which this file is a companion: the same names are in both.
         """
         self._unwrapper = unwrapper
         self._named = False
         self._logged = False
         self.prefixes: dict[bytes, str] = {} if beside is None else beside.prefixes
-        """What stands before the lines of a name, where that never changes."""
+        """What is before the lines of a name, where that never changes."""
         self._servers: dict[str, str] = {}
         """Names that write as servers, and the part that each is."""
         self._vllm: set[str] = set()
@@ -71,7 +71,7 @@ class Streams:
 
     @property
     def named(self) -> bool:
-        """Whether its lines stand behind names."""
+        """Whether its lines are behind names."""
         return self._named
 
     def name(self, part: str) -> str:
@@ -230,7 +230,7 @@ def _clockless(text: bytes) -> bytes:
 
 
 def _first_lines(block: bytes) -> Iterable[bytes]:
-    """Yield those of a block's first lines that something may stand before."""
+    """Yield those of a block's first lines that something may be before."""
     start = 0
     for _ in range(_LOOKED_AT):
         end = block.find(b"\n", start)

@@ -19,7 +19,7 @@ _STAMP = lazy(
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
     rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 )
-"""A vLLM stamp wherever it stands in a piece of a log."""
+"""A vLLM stamp wherever it is in a piece of a log."""
 
 NEWEST_AHEAD = timedelta(days=1)
 """How far a newest stamp may lie after the file's modification time: clocks and zones differ."""
@@ -52,12 +52,12 @@ class Zone:
 
     @property
     def assumed(self) -> bool:
-        """True when nothing told the zone and UTC stands in for it."""
+        """True when no line gave the zone and UTC is used instead."""
         return self.source == "assumed"
 
 
 ASSUMED = Zone(UTC, "assumed")
-"""UTC, since nothing told the zone: containers usually write it."""
+"""UTC, since no line gave the zone: containers usually write it."""
 
 
 def stamp_parts(stamp: bytes) -> tuple[int, int, int, int, int]:
@@ -75,7 +75,7 @@ def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | No
 
 
 def has_stamp(piece: bytes) -> bool:
-    """Tell whether a vLLM stamp stands in a piece of a log."""
+    """Tell whether a vLLM stamp is in a piece of a log."""
     return _STAMP.search(piece) is not None
 
 

@@ -10,7 +10,7 @@ from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.parsing.text import shown
 
 TRACEBACK = b"Traceback (most recent call last):"
-"""First line of a traceback; only wrappers may stand before it."""
+"""First line of a traceback; only wrappers may be before it."""
 
 _LONGEST = 400
 _LONGEST_LINE = 16_384
@@ -33,7 +33,7 @@ def process_of(prefix: str) -> str:
 class TracebackReader:
     """Collects the lines of a traceback, also when they arrive in several blocks.
 
-    It is told as soon as its error is read; what follows of the error's message continues it.
+    It is reported as soon as its error is read; what follows of the error's message continues it.
     """
 
     def __init__(self, strip: Callable[[str], str], *, twin: bool) -> None:
@@ -44,7 +44,7 @@ class TracebackReader:
         self._after: float | None = None
         self._process = ""
         self._error = ""
-        """The error, once it was told."""
+        """The error, once it was reported."""
 
     def told(self, line: str) -> bool:
         """Tell whether a line is the error of the newest traceback."""

@@ -1,6 +1,6 @@
 """Removes wrappers: prefixes of containers and batch systems, JSON objects.
 
-Lines with vLLM's own prefix need no unwrapping, since anything may stand before it. JSON lines
+Lines with vLLM's own prefix need no unwrapping, since anything may be before it. JSON lines
 are made into plain ones, the message directly behind an envelope, so that everything after this
 module sees one kind of log.
 """
@@ -58,7 +58,7 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wrappers:
-    """What the format files say of that which stands around a line."""
+    """What the format files say of that which is around a line."""
 
     patterns: Sequence[str] = ()
     """Each for the beginning of a line; the group `part` names whose line it is."""
@@ -66,9 +66,9 @@ class Wrappers:
     loggers: Sequence[str] = ()
     """Envelopes of loggers other than vLLM's own: groups `time`, `logger` and `level`."""
     anywhere: Sequence[str] = ()
-    """Literals of names that stand in some lines only."""
+    """Literals of names that are in some lines only."""
     server_words: Sequence[str] = ()
-    """Literals of which one stands in a line that only a server's own process writes."""
+    """Literals of which one is in a line that only a server's own process writes."""
 
 
 class Unwrapper:
@@ -83,7 +83,7 @@ class Unwrapper:
         self._server_words = [word.encode() for word in wrappers.server_words]
         self._keys = wrappers.keys
         self.anywhere = tuple(literal.encode() for literal in wrappers.anywhere)
-        """Literals of names that stand in some lines of a log only."""
+        """Literals of names that are in some lines of a log only."""
 
     def strip(self, line: str) -> str:
         """Return a line without the wrappers before it."""
@@ -231,7 +231,7 @@ class Unwrapper:
 
 
 def _clocked(found: re.Match[bytes]) -> bool:
-    """Tell whether a clock stands in what was matched."""
+    """Tell whether a clock is in what was matched."""
     return _CLOCK.search(found.group()) is not None
 
 

@@ -37,7 +37,7 @@ LONGEST_LINE = 400
 MOST_FINDINGS = 12
 EVIDENCE_LINES = 6
 SEE_LOG = "(see log_why)"
-"""What stands in our own words where they would quote the log."""
+"""What is in our own words where they would quote the log."""
 
 Json = dict[str, Any]
 

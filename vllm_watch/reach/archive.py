@@ -113,7 +113,7 @@ def known_marks(folder: Path) -> dict[str, LogMark]:
 
 
 def drop_moved(folder: Path, marks: Mapping[str, LogMark], wanted: Iterable[LogMark]) -> None:
-    """Take out of the archive what now stands under another path: it will be read from there."""
+    """Take out of the archive what now is under another path: it will be read from there."""
     fingerprints = {mark.fingerprint for mark in wanted if key_of(mark.source) not in marks}
     for key, mark in marks.items():
         if mark.fingerprint in fingerprints and not os.path.exists(mark.source):

@@ -32,7 +32,7 @@ _formats: dict[tuple[str, ...], Formats] = {}
 def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], list[Archived]]:
     """Return the logs that the archive lacks or holds in an older state, and what is unreadable.
 
-    What stands under another path now is removed of the archive, to be read from there.
+    What is under another path now is removed from the archive, to be read from there.
     """
     marks, wanted, unreadable = known_marks(folder), {}, []
     for log in logs:

@@ -120,7 +120,7 @@ class _Read:
     begun: dict[int, int]
     """Where in it runs begin."""
     told: bool
-    """Whether a companion told of anything."""
+    """Whether a companion reported anything."""
 
     @property
     def behind(self) -> int | None:

@@ -38,7 +38,7 @@ WORDS = ("dtype", "quantization")
 LISTS = ("findings", "advised_flags")
 MOMENTS = ("first", "last")
 COLUMNS = (*TEXTS, *WHOLES, *MOMENTS, *FLAGS, *WORDS, *NUMBERS, *LISTS)
-"""Columns of a run; metrics stand there as means over its busy samples, under their own names."""
+"""Columns of a run; metrics are included as means over its busy samples, under their own names."""
 
 
 def run_rows(reading: Reading) -> list[Row]:

@@ -114,7 +114,7 @@ class AlertsAsTheyCome:
         """Runs with changes that wait."""
 
     def moved(self, source: str, seconds: float) -> None:
-        """Take notice that all times of a log have moved: what was told stays told."""
+        """Take notice that all times of a log have moved: what was reported stays reported."""
         for place, told in self._told.items():
             if place[0] == source:
                 self._told[place] = {_moved(key, seconds) for key in told}

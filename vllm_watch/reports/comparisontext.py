@@ -145,7 +145,7 @@ def verdict(compared: Compared) -> str:
 
 
 def _heads(each: Comparison, confidence: float) -> tuple[str, ...]:
-    """Return the heads of a comparison; the guide's gains stand beside those of a default."""
+    """Return the heads of a comparison; the guide's gains are beside those of a default."""
     guide = ("guide",) if each.gains else ()
     between = f"{confidence:.0%} between"
     return ("while busy, mean", "baseline", "candidate", "ratio", between, "", *guide)

@@ -36,7 +36,7 @@ _MEASURED = frozenset(
 """What the engine found, no flags."""
 _SECRET = lazy(r"api_key|secret|password|(?:^|_)token$")
 HIDDEN = "(hidden)"
-"""What stands for a secret: reports are sent to others."""
+"""Shown instead of a secret: reports are sent to others."""
 
 
 def configuration_of(run: Run) -> dict[str, object]:

@@ -31,8 +31,8 @@ def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row
 def event_rows(batches: Iterable[Batch], settings: Settings) -> Iterator[Row]:
     """Yield the events of logs that are read once: source by source, run by run, in time order.
 
-    An unstamped line of a companion stands where it counts. Errors answered to
-    clients are one event per burst. Alerts stand behind the lines of their moment.
+    An unstamped line of a companion is where it counts. Errors answered to
+    clients are one event per burst. Alerts are behind the lines of their moment.
     """
     monitor = Monitor(settings)
     for batch in batches:
@@ -47,9 +47,9 @@ def event_rows_as_they_come(
 ) -> Iterator[Row | None]:
     """Yield events while logs grow, None at each quiet moment.
 
-    An event is told at the next look at the files, so that the lines that continue it are in it.
+    An event is reported at the next look at the files, to include the lines that continue it.
     """
-    # Nothing may be forgotten before it is told.
+    # Nothing may be forgotten before it is reported.
     monitor = Monitor(settings, bounded=True, forgets=False)
     alerts = AlertsAsTheyCome(monitor)
     told: dict[int, Moment] = {}

@@ -64,7 +64,7 @@ def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats)
     """Return the lines of a log from `LEAD` seconds before `since` to `until` (epoch seconds).
 
     Stamps are read in the zone `tz`, in the year that puts them nearest to `since`. Requests in a
-    row are told by their number, so that stats lines are not crowded out.
+    row are reported by their number, so that stats lines are not crowded out.
     """
     if is_stream(path):
         what = "standard input" if path == STDIN else path
@@ -123,7 +123,7 @@ def _lines(
     start, until = window
     file.seek(offset)
     if offset:
-        file.readline(_LONGEST)  # the rest of a line that stands before the window anyway
+        file.readline(_LONGEST)  # the rest of a line that is before the window anyway
     year = datetime.fromtimestamp(start, tz).year
     scanner = Scanner(formats, StampClock(Zone(tz, "given"), year))
     kept = _Kept()

@@ -49,7 +49,7 @@ CLASSES = (
 """What a line can be; every line is one of these."""
 
 MOST_SHAPES = 20_000
-"""Shapes that are told apart in one file; lines of further ones are only counted."""
+"""Shapes that are distinguished in one file; lines of further ones are only counted."""
 
 _LONGEST_SHAPE = 300
 _NO_TEXT = b" \t\r\n\0"
@@ -77,7 +77,7 @@ class Shape:
     example: str
     """That line, safe to show."""
     envelope: bool
-    """Whether it stands behind a known envelope: only its message is not read."""
+    """Whether it is behind a known envelope: only its message is not read."""
     stats_like: bool = False
     """Whether it holds the words of a stats line."""
     count: int = 1

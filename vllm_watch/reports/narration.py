@@ -16,7 +16,7 @@ _SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
 _RANKS = {"note": 0, "warning": 1, "critical": 2}
 _UP = frozenset({"ready", "idle", "busy", "no-stats"})
 _LONGEST = 200
-"""Characters of an event that are told: a configuration has thousands."""
+"""Characters of an event that are reported: a configuration has thousands."""
 _STAMP = 1.0
 """Seconds by which a stamp may lie before its moment: it is cut to whole seconds."""
 
@@ -74,7 +74,7 @@ class Narrator:
     def _alerts(self, firing: list[Finding], *, up: bool) -> Iterator[str]:
         """Yield what has begun, what has become worse and what is over.
 
-        What another finding explains is neither told nor over.
+        What another finding explains is neither reported nor over.
         """
         for finding in firing:
             before = self._firing.get(finding.id)

@@ -118,7 +118,7 @@ def next_start(
 def _changes(
     flags: Mapping[str, object], config: Mapping[str, FieldValue], findings: Iterable[Finding]
 ) -> tuple[Change, ...]:
-    """Return one change for each flag; what a larger KV cache may settle stands behind it."""
+    """Return one change for each flag; what a larger KV cache may settle is behind it."""
     changes: dict[str, Change] = {}
     for finding in _advising(findings):
         pairs = [flag_pair(flag) for flag in finding.flags]

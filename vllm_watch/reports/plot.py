@@ -13,7 +13,7 @@ from vllm_watch.core.ticks import axis_label, clock_ticks, round_top
 from vllm_watch.reports.markup import Markup, element, joined
 
 WIDTH, HEIGHT = 520.0, 168.0
-"""Units of a chart's picture: about as many pixels where two stand side by side."""
+"""Units of a chart's picture: about as many pixels where two are side by side."""
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 6.0, 6.0, 20.0
 """Units left free around the drawing for labels."""
 _TICKS = 4
@@ -118,7 +118,7 @@ class _Scale(NamedTuple):
 
 
 def plot_svg(plot: Plot, axis: Axis, number: int) -> Markup:
-    """Return a chart; values for the pointer stand in its `data-` attributes."""
+    """Return a chart; values for the pointer are in its `data-` attributes."""
     scales = _scales(plot)
     parts = [*_grid(plot, axis, scales), *_curves(plot, axis, scales, f"{axis.name}-{number}")]
     return element(

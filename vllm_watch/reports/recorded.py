@@ -13,7 +13,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 
 GPU_FIGURES = ("utilization", "memory_used", "power_w", "temperature_c", "sm_clock_hz")
-"""What is told of a GPU: a ratio, bytes, watt, degrees, hertz."""
+"""Reported values of a GPU: a ratio, bytes, watt, degrees, hertz."""
 
 
 @dataclass(frozen=True, slots=True)

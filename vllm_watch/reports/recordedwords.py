@@ -13,7 +13,7 @@ _NAMES = {
     "queue_s": "queue",
     "request_s": "request",
 }
-"""The latencies that are told in words; the others are parts of a request."""
+"""The latencies that are reported in words; the others are parts of a request."""
 _GIB = 1 << 30
 
 

@@ -31,7 +31,7 @@ def ribbon_svg(
 ) -> tuple[Markup, list[str]]:
     """Return the ribbon of a server over an axis, and the states that are in it.
 
-    A small one has no times: it stands in a table.
+    A small one has no times: it is in a table.
     """
     window = (axis.begin, axis.end)
     parts = ribbon_parts(monitor, server, window)

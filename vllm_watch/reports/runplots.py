@@ -23,7 +23,7 @@ _PER_TOKEN = "Time per token"
 _STEPS_APART = 5.0
 """Seconds without a step across which no line is drawn."""
 _LIMIT_SHOWN = 3.0
-"""A limit this many times as high as the samples would flatten them: it is told in words."""
+"""A limit this many times as high as the samples would flatten them: it is reported in words."""
 
 
 def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]:
@@ -179,7 +179,7 @@ def _latencies(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
 
 
 def _gpus(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
-    """Yield the power of the first GPUs, at the times of the first; all are told in figures."""
+    """Yield the power of the first GPUs, at the times of the first; all are reported in figures."""
     tables = [(gpu, table) for gpu, table in sorted(server.recording.gpus.items()) if len(table)]
     if not tables:
         return

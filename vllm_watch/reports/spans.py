@@ -107,7 +107,7 @@ def _first_time(items: Iterable[Item]) -> float | None:
     """Return the time of the first record that has one."""
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
-            # What stands in two tables side by side is mixed in the log.
+            # What is in two tables side by side is mixed in the log.
             times = [item.times for item in items if isinstance(item, SampleTable | RequestTable)]
             known = [time for each in times for time in each[:1] if not math.isnan(time)]
             return min(known, default=None)

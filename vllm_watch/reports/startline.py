@@ -64,7 +64,7 @@ def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> 
 
 
 def flag_text(name: str, value: object) -> str:
-    """Return one flag as it stands in a command: `--max-num-seqs 256`."""
+    """Return one flag as it is in a command: `--max-num-seqs 256`."""
     return " ".join(_words(name, value))
 
 

@@ -53,7 +53,7 @@ def line_of(
 ) -> str:
     """Return the line for one or more servers.
 
-    Of several, rates and requests are summed and ratios the highest; the count stands in front.
+    Of several, rates and requests are summed and ratios the highest; the count is in front.
     `tmux` colours it in tmux's syntax and escapes `#` in values.
 
     Raises:

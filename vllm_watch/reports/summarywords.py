@@ -206,7 +206,7 @@ def _moment_words(time: float | None, near: float | None, zone: tzinfo) -> str:
 
 
 def moment_words(time: float, zone: tzinfo) -> str:
-    """Return a moment as clock time; the date stands in the line of the whole time."""
+    """Return a moment as clock time; the date is in the line of the whole time."""
     return f"{datetime.fromtimestamp(time, zone):%H:%M:%S}"
 
 
@@ -307,7 +307,7 @@ def _times(summary: RunSummary) -> str:
     """Return mean times of requests, or why they are unknown where there were any."""
     times = summary.times
     if times is None:
-        return ""  # why stands among what is unknown
+        return ""  # why is among what is unknown
     if times.source == "requests":
         exact = f"{short_time(times.request)} per request (mean of {times.answered:,} timed ones)"
         if times.queue is None:

@@ -22,8 +22,8 @@ Outcome = Literal["ready", "died"]
 UP = frozenset({"ready", "idle", "busy", "no-stats"})
 """States in which a server answers requests."""
 GRACE_SECONDS = 5.0
-"""The HTTP server announces itself before it answers: so long its own word for that, which may
-stand in no file at all, is waited for."""
+"""Seconds to wait for the line that the HTTP server answers: it announces itself earlier, and that
+line may be in no file."""
 ERROR_LINES = 8
 """Lines of one error that are shown: its first, and the last ones, which say what was wrong."""
 MOST_ERRORS = 6

@@ -8,7 +8,7 @@ from vllm_watch.core.naming import COMMAND
 
 
 def command_pattern(text: str) -> str:
-    """Return what stands among the paths for `NAME=command and its arguments`.
+    """Return what is among the paths for `NAME=command and its arguments`.
 
     Raises:
         ValueError: there is no name, no command, or a quote is left open.

@@ -91,7 +91,7 @@ class ArchiveStream:
         return start, head[:size]
 
     def before(self, offset: int, size: int) -> bytes | None:
-        """Return the `size` bytes before `offset` and stand there; None if it ends before that.
+        """Return the `size` bytes before `offset` and stay there; None if it ends before that.
 
         Raises:
             OSError: the disk fails.

@@ -27,7 +27,7 @@ Identity = tuple[int, int]
 
 
 class ReplacedError(Exception):
-    """What was read of a document does not stand in the file any more."""
+    """What was read of a document is no longer in the file."""
 
 
 class Document:
@@ -83,7 +83,7 @@ class Document:
             OSError: it cannot be read.
         """
         if self.start and os.pread(descriptor, 1, self.start - 1) != b"\0":
-            return False  # no hole: that these bytes stand there is chance
+            return False  # no hole: that these bytes are there is chance
         return (
             os.pread(descriptor, len(self.head), self.start) == self.head
             and os.pread(descriptor, len(self.tail), self.offset - len(self.tail)) == self.tail

@@ -15,7 +15,7 @@ FRESH_SECONDS = 30.0
 REOPENED = frozenset({"nfs", "nfs4"})
 """Where `stat` answers from a cache: only opening a file asks the server."""
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
-"""Where every change is made on this machine: told of by events, and seen in a folder's times."""
+"""Where every change is made on this machine: reported by events, and seen in a folder's times."""
 
 _OCTAL = lazy(r"\\([0-7]{3})")
 

@@ -2,7 +2,7 @@
 
 The file that the path names is read on through an open descriptor, and so is, for a while, the one
 that it named before: a writer continues in a renamed file until it reopens. As long as the path
-names the same file and what was read still stands in it, that is all. Whenever something else is
+names the same file and what was read is still in it, that is all. Whenever something else is
 seen, everything of the log's family (`rotated.py`) is held to what was read of it
 (`documents.py`), and what was not read is read, the oldest first (`unread.py`).
 
@@ -252,7 +252,7 @@ class Follower:
         for held in self._held():
             document = held.document
             if document is None or not document.head:
-                intact = False  # by nothing could be told whether it is still the same
+                intact = False  # nothing shows whether it is still the same
                 continue
             try:
                 while data := document.new_in(held.file.descriptor()):

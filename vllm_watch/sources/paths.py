@@ -15,7 +15,7 @@ STDIN = "-"
 """The path that means standard input."""
 
 _PACKED = ("", ".gz", ".zst")
-"""What may stand behind the name of a log, or of a companion, that was saved compressed."""
+"""What may be behind the name of a log, or of a companion, that was saved compressed."""
 MANY = 16
 """Logs in one folder from which on it is listed once, not asked for each companion's name."""
 _LOGS = tuple(".log" + packed for packed in _PACKED)
@@ -218,7 +218,7 @@ def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -
 
 
 def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
-    """Return the companions of a log that exist: what went to stderr stands there."""
+    """Return the companions of a log that exist: what went to stderr is there."""
     plain, packed = _unpacked(source)
     if is_stream(source) or not plain.endswith(".log"):
         return ()

@@ -81,7 +81,7 @@ def entry_of(path: str, *, is_log: bool = False) -> Entry | None:
     """Return what is at a path, None if that is not a plain file.
 
     Raises:
-        OSError: nothing stands there, or it cannot be asked about.
+        OSError: nothing is there, or it cannot be asked about.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):

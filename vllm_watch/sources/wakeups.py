@@ -22,7 +22,7 @@ DEBOUNCE_MS = 100
 FASTER = 4
 """Times as often as everything, what has just grown without an event is looked at."""
 HOT_SECONDS = 5.0
-"""For how long after a change that no event told of."""
+"""For how long after a change that no event reported."""
 RETRY_SECONDS = 30.0
 """After how long a folder that could not be watched is tried again."""
 
@@ -58,7 +58,7 @@ class Pace:
         return self.slow / FASTER if self.hot() else self.slow
 
     def hot(self) -> set[str]:
-        """Return the files that grew lately without an event that told of it."""
+        """Return the files that grew lately without an event that reported it."""
         now = self.clock()
         self._hot = {path: until for path, until in self._hot.items() if until > now}
         return set(self._hot)

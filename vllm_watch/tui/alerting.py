@@ -37,7 +37,7 @@ class Alerting:
             wall: the clock.
             write: writes escape sequences to the terminal.
             ring: rings its bell.
-            report: told of every run of a command and every post, from their threads.
+            report: gets every run of a command and every post, from their threads.
         """
         self._settings = monitor.settings.alerts
         self._silences = silences

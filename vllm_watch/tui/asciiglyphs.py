@@ -23,9 +23,9 @@ _GLYPHS = {
     "▒": ":", "▓": "%", "▀": "#", "\u00a0": " ", "µ": "u", "μ": "u", "°": "o", "²": "2",
     "▖": ".", "∞": "8",
 }  # fmt: skip
-"""What stands for each sign of the screen: one cell for one cell."""
+"""ASCII for each sign of the screen, cell by cell."""
 _BRAILLE = " ..:.::!.::!:!!#"
-"""What stands for a cell of dots, by how many of its eight are set: two a step."""
+"""ASCII for a cell of dots, by how many of its eight are set: two a step."""
 
 
 class _Table(dict[int, str]):

@@ -44,7 +44,7 @@ class Chart:
     note: str = ""
     y_max: float | None = None
     always: bool = False
-    """Whether it stands there although it has nothing to show."""
+    """Whether it is shown even without data."""
     more: Callable[[Asked, ChartSpec], ChartSpec] | None = None
     """Adds what depends on the server or the settings: bands, limits, notes."""
     empty: str = ""

@@ -37,7 +37,7 @@ class Group:
 
 
 def groups_of(rows: Sequence[Row]) -> tuple[Group, ...]:
-    """Return the groups of a large fleet whose rows stand by model; nothing for any other."""
+    """Return the groups of a large fleet whose rows are by model; nothing for any other."""
     if len(rows) < LEAST_SERVERS:
         return ()
     groups = tuple(_groups(rows))

@@ -8,13 +8,13 @@ CHARTS = ("throughput", "kv", "requests", "pace", "prefix", "http")
 """Charts of an ordinary server, the most important ones first."""
 
 WIDE, WIDE_ROWS = 160, 36
-"""From this size on three charts stand side by side, and the server's card below."""
+"""From this size on three charts are side by side, and the server's card below."""
 LARGE, LARGE_ROWS = 100, 32
 """From this size on four charts and the events have room."""
 STRIP, STRIP_ROWS = 58, 20
 """Below this size there is no room for charts beside anything else."""
 PAIR = 76
-"""From this width on two charts stand side by side."""
+"""From this width on two charts are side by side."""
 JUDGED_ROWS = 12
 """From this height on the verdict has a line."""
 HERO_ROWS, SMALL_HERO_ROWS = 8, 5
@@ -23,10 +23,10 @@ HERO_ROWS, SMALL_HERO_ROWS = 8, 5
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What stands below each other between the glance and the key line."""
+    """What is below each other between the glance and the key line."""
 
     fleet: int
-    """Rows of the table, or of the figures that stand in its place."""
+    """Rows of the table, or of the figures that replace it."""
     charts: tuple[str, ...] = ()
     """Charts shown; they take the room that is left."""
     chart_columns: int = 1
@@ -38,9 +38,9 @@ class Layout:
     framed: bool = True
     """Whether the panes below have rules around them."""
     hero: bool = False
-    """Whether figures stand in place of the table."""
+    """Whether figures are in place of the table."""
     story: bool = False
-    """Whether the start-up stands in the charts' place."""
+    """Whether the start-up replaces the charts."""
     pages: int = 1
     """How many pages the tab key turns."""
 

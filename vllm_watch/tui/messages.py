@@ -42,7 +42,7 @@ class ReadingFailed(Message, bubble=False):
 
 
 class TimePointed(Message):
-    """The pointer stands over a moment of a chart or a ribbon, or has left it."""
+    """The pointer is over a moment of a chart or a ribbon, or has left it."""
 
     def __init__(self, time: float | None) -> None:
         """Point at `time` of our clock, None for nothing."""

@@ -100,7 +100,7 @@ def palette_of(app: App[object]) -> dict[str, str]:
 
 
 def weights_of(theme: Theme) -> dict[str, str]:
-    """Return roles told apart by how bright they are, for a screen without colours."""
+    """Return roles distinguished by how bright they are, for a screen without colours."""
     background = Color.parse(theme.background or "#000000")
     text = Color.parse(theme.foreground or "#ffffff")
     shares = {

@@ -103,7 +103,7 @@ class Pictures:
         return "chart", name, self.source, self.engine, self.span, self.over, stamp
 
     def cursor_step(self, steps: int) -> int | None:
-        """Return the step of a ribbon at which the cursor stands, None outside of it."""
+        """Return the step of a ribbon at which the cursor is, None outside of it."""
         cursor, (start, end) = self._cursor_in(self.window), self.window
         if cursor is None or steps < 1:
             return None

@@ -42,7 +42,7 @@ class Problem:
 
     @property
     def key(self) -> Key:
-        """What it is told from the others by, for as long as it lasts: its log and its id."""
+        """Its identity while it lasts: its log and its id."""
         return self.row.source, self.noted.id
 
 

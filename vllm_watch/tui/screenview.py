@@ -79,7 +79,7 @@ class ScreenView:
 
     @property
     def alone(self) -> bool:
-        """True where there is but one row: figures stand in place of a table."""
+        """True where there is but one row: figures are in place of a table."""
         return len(self.rows) == 1 and not self.hidden and not self.filter
 
     @property

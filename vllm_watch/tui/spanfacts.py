@@ -83,7 +83,7 @@ def _tokens(run: Run, engines: list[int], start: float, end: float) -> tuple[str
 def _times(
     run: Run, engine: int | None, start: float, end: float, settings: Settings
 ) -> tuple[str, ...]:
-    """Return the mean times of all engines' requests: answers are not told apart by engine."""
+    """Return the mean times of all engines' requests: answers are not distinguished by engine."""
     if engine is not None and len(run.engines) > 1:
         return ()
     gate = settings.times.gate()

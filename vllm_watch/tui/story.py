@@ -11,9 +11,9 @@ from vllm_watch.core.startup import phases_of
 from vllm_watch.tui.screens.errors import error_text
 
 MOST_TRACE_LINES = 6
-"""Lines of one traceback that are told."""
+"""Lines of one traceback that are reported."""
 INDENT = " " * 17
-"""What stands before the lines of a traceback (`screens/errors.py`)."""
+"""What is before the lines of a traceback (`screens/errors.py`)."""
 MOST_ERROR_LINES = 60
 """Lines of errors that the screen can show at most."""
 
@@ -48,7 +48,7 @@ def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
 
 
 def shorter(lines: list[str]) -> list[str]:
-    """Return errors with the ends of long tracebacks: the exception stands there."""
+    """Return errors with the ends of long tracebacks: the exception is there."""
     found: list[str] = []
     for trace, group in groupby(lines, key=lambda line: line.startswith(INDENT)):
         block = list(group)

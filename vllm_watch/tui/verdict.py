@@ -16,7 +16,7 @@ _AT_WORK = ("busy", "idle", "ready")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The line that stands between the servers and their charts."""
+    """The line that is between the servers and their charts."""
 
     glyph: str
     role: str
@@ -26,7 +26,7 @@ class Verdict:
     remedy: tuple[str, ...] = ()
     """What to change, the longest form first."""
     aside: str = ""
-    """What stands at the right end, where there is room."""
+    """What is at the right end, where there is room."""
 
 
 def verdict_of(view: ScreenView) -> Verdict | None:

@@ -37,12 +37,12 @@ class Canvas:
             self.put(row, column + offset, glyph, ink)
 
     def fill(self, row: int, column: int, glyph: str, ink: str = "") -> None:
-        """Set one cell if nothing stands there yet."""
+        """Set one cell if nothing is there yet."""
         if self.free(row, column, 1):
             self.put(row, column, glyph, ink)
 
     def overlay(self, row: int, column: int, glyph: str, ink: str) -> None:
-        """Set one cell's glyph where none but a block stands; a block becomes its ground."""
+        """Set one cell's glyph where none but a block is; a block becomes its ground."""
         if not (0 <= row < self.height and 0 <= column < self.width):
             return
         under = self._glyphs[row][column]

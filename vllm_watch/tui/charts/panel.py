@@ -33,7 +33,7 @@ MIN_WIDTH, MIN_HEIGHT = 24, 4
 NOTED_HEIGHT = 9
 """From this height on a row below the plot has room for words."""
 UPPER_SHARE = 0.62
-"""Share of a mirror's rows that stand above its middle."""
+"""Share of a mirror's rows that are above its middle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A stretch of time that is told apart, e.g. the start-up."""
+    """A marked stretch of time, e.g. the start-up."""
 
     begin: float
     end: float
@@ -100,7 +100,7 @@ class ChartSpec:
     empty: str = "no samples in this window"
     """Said in the middle of a chart without samples."""
     kind: str = "lines"
-    """``lines``; ``area``: the first line filled; ``mirror``: the first stands, the second hangs,
+    """``lines``; ``area``: the first line filled; ``mirror``: the first is above, the second below,
     each on a scale of its own; ``stack``: each stands on the one before."""
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on an area has the colour of which role, ascending."""

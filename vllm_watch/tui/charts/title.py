@@ -198,7 +198,7 @@ def _title(
             pieces.append((form.gap + reading.marker, reading.ink))
         if name:
             pieces.append((f" {name}" if reading.marker else name, muted))
-        alone = behind and len(readings) == 1  # nothing stands behind it that could move
+        alone = behind and len(readings) == 1  # nothing is behind it that could move
         if value := reading.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (reading.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))

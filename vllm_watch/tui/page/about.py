@@ -21,7 +21,7 @@ Evidence = Mapping[object, Sequence[LogLine]]
 
 
 HOLDS_SECONDS = 5.0
-"""For so long findings are not told anew where nothing was written: that takes a while."""
+"""For so long findings are not reported again where nothing was written: that takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class About:
     """The start that these findings lead to."""
     evidence: Evidence
     told: float = 0.0
-    """The moment at which its findings were told, in the log's own clock."""
+    """The moment at which its findings were reported, in the log's own clock."""
     revision: int = 0
-    """Of the server, when its findings were told."""
+    """Of the server, when its findings were reported."""
 
     def holds(self, server: Server, run: Run, row: Row) -> bool:
         """Tell whether the findings are still those of a row a little later."""

@@ -12,7 +12,7 @@ from vllm_watch.core.dataclass import dataclass
 FRAMED = 50
 """From this width on parts have a frame; below it a rule with their title."""
 TWO_COLUMNS = 110
-"""From this width on parts that can stand beside each other do."""
+"""From this width on parts that can be beside each other do."""
 
 Palette = dict[str, str]
 Lines = Callable[[int, Palette], list[Text]]
@@ -26,11 +26,11 @@ class Part:
     title: str
     lines: Lines
     aside: str = ""
-    """What stands at the right end of its rule, where there is room."""
+    """What is at the right end of its rule, where there is room."""
     key: str = ""
     """The key that belongs to it."""
     whole: bool = False
-    """Whether it takes the whole width, also where others stand in two columns."""
+    """Whether it takes the whole width, also where others are in two columns."""
 
 
 def arranged(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:
@@ -49,7 +49,7 @@ def arranged(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:
 
 
 def _in_columns(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:
-    """Return parts in two columns: each stands below the others of the shorter one."""
+    """Return parts in two columns: each is below the others of the shorter one."""
     widths = width // 2, width - width // 2
     columns: tuple[list[Text], list[Text]] = [], []
     for part in parts:

@@ -27,7 +27,7 @@ MOST_ROWS = 15
 _NAME, _LONG_NAME, _VALUE = 30, 34, 8
 """Cells of a quantity's name, of one where there is room, and of each of its values."""
 _WITH_VALUES = _NAME + 2 * _VALUE + 9
-"""From this width on both values stand before their ratio."""
+"""From this width on both values are before their ratio."""
 _UNKNOWN = "–"
 
 

@@ -31,7 +31,7 @@ SHADES = 20
 PAIRED = 16
 """Of more engines two share a row, each half of its height."""
 WORDY = 70
-"""From this width on the figures of an engine stand behind its strip."""
+"""From this width on the figures of an engine are behind its strip."""
 _BAR = "▆"
 """A cell of a strip: lower than its row, so that strips below each other stay apart."""
 _LABEL = 6

@@ -23,7 +23,7 @@ WIDE = 90
 _MOST_OF_A_LINE = 6
 """Lines of the screen for a line of the log at most."""
 _ENVELOPE = re.compile(r"^.{0,80}?\b\d\d-\d\d (\d\d:\d\d:\d\d) \[[^\]]{1,80}\] ")
-"""What stands before the message of a line of vLLM; only its clock time is kept."""
+"""What is before the message of a line of vLLM; only its clock time is kept."""
 _FIGURE = re.compile(r"(?<=[ ▏])[\d.]+%?(?=[ ,]|$)")
 _MOST_WORDS = 6
 """Lines of one text at most."""

@@ -50,7 +50,7 @@ def typed(text: str, field: Field) -> float | None:
 
 
 def shown(value: float | None, field: Field) -> str:
-    """Return a value as it stands in an input: plain digits, per cent for ratios."""
+    """Return a value as it is in an input: plain digits, per cent for ratios."""
     if value is None:
         return ""
     number = value * field.scale

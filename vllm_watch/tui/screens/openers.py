@@ -64,7 +64,7 @@ class Openers(Screen[None]):
 
     @on(Findings.Opened)
     def _open(self, message: Findings.Opened) -> None:
-        """Show the evidence of a finding, as it stands at this moment."""
+        """Show the evidence of a finding, as it is at this moment."""
         from vllm_watch.tui.evidencedata import evidence_chart
         from vllm_watch.tui.screens.evidence import EvidenceScreen
 

@@ -23,7 +23,7 @@ FIGURES_ROWS = 14
 """From this height on there is a table of figures."""
 MOST_TOLD = 6
 _SHARE = 0.55
-"""Share of the height that the sum has where the engines stand below it."""
+"""Share of the height that the sum has where the engines are below it."""
 
 
 class BigChart(ChartPane):
@@ -37,7 +37,7 @@ class BigChart(ChartPane):
         self.redraw(anew=True)
 
     def key(self, view: ScreenView) -> Hashable:
-        """Draw when its picture or what is told below changes."""
+        """Draw when its picture or what is reported below changes."""
         row = view.selected_row
         return super().key(view), self.mode, row.noted if row is not None else ()
 

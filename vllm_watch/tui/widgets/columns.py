@@ -27,7 +27,7 @@ class Column:
     header: str
     width: int
     right: bool = False
-    """Numbers stand at the right edge."""
+    """Numbers are at the right edge."""
 
 
 _LEAD = (
@@ -185,7 +185,7 @@ def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
         place = int((tick.time - start) / (end - start) * width)
         size = len(tick.label) + 1
         begin, text = place, f"╷{tick.label}"
-        if place + size > width:  # at the right edge the time stands before its tick
+        if place + size > width:  # at the right edge the time is before its tick
             begin, text = place + 1 - size, f"{tick.label}╷"
         if begin >= free and place < width:
             cells[begin : begin + size] = text
@@ -194,7 +194,7 @@ def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
 
 
 class Table:
-    """The columns for some rows in so many cells, their colours, and how names are told apart."""
+    """The columns for some rows in so many cells, their colours, and how names differ."""
 
     def __init__(
         self, rows: Sequence[Row], width: int, palette: dict[str, str], health: HealthSettings

@@ -24,7 +24,7 @@ class EventList(Framed):
     """Start-up phases, errors, alerts, deaths, with their times."""
 
     TITLE = "Events"
-    """While a stretch of time is marked, its figures stand above them."""
+    """While a stretch of time is marked, its figures are above them."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when there is an event more."""

@@ -39,7 +39,7 @@ class Block:
     reason: str = ""
     """Why; empty where lines are too short for it."""
     hints: Sequence[str] = ()
-    """What stands at the right edge of the last line where there is room, the best first."""
+    """What is at the right edge of the last line where there is room, the best first."""
     style: str = ""
     arrow: str = "→ "
     loud: bool = True
@@ -131,7 +131,7 @@ def finding_block(
 ) -> Block:
     """Return a finding as a block; `named`: with its server.
 
-    `before` is what was wrong before a death: it is told in the same lines where there is no room
+    `before` is what was wrong before a death: it is in the same lines where there is no room
     for a block of its own, and its flags are the advice.
     """
     finding = problem.finding

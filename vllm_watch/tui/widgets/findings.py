@@ -238,7 +238,7 @@ def _glance(
     """Return what a pane that does not scroll shows, and the number of findings left out."""
     blocks, left_out = _blocks(view, width, room, palette)
     if sum(block.height for block in blocks if block.loud) > room:
-        # A death and what was wrong before it are told together: the change must be seen.
+        # A death and what was wrong before it are reported together: the change must be seen.
         blocks, left_out = _blocks(view, width, room, palette, together=True)
     shown = fill(blocks, room)
     return shown, len(blocks) - len(shown) + left_out

@@ -37,7 +37,7 @@ from vllm_watch.tui.wording import shortened
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
 WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
-"""States without numbers: words stand in their place."""
+"""States without numbers: words replace them."""
 _ENDED = {
     "stopped": ("somebody stopped it", "stopped"),
     "finished": ("finished its work", "finished"),
@@ -81,7 +81,7 @@ class Fleet(Pane, can_focus=True):
         self._health = health
         self._top = 0
         self._placed: tuple[object, Sequence[int | Group]] = ((), ())
-        """Rows, and what stands below each other of them."""
+        """Rows, and what is below each other of them."""
         self._table: Table | None = None
         self._frame: tuple[object, ...] = ()
         self._known: dict[Hashable, Strip] = {}
@@ -205,7 +205,7 @@ class Fleet(Pane, can_focus=True):
         self._top = max(0, min(self._top, last))
 
     def _places(self, view: ScreenView) -> Sequence[int | Group]:
-        """Return what stands below each other: the indices of rows, lines above models."""
+        """Return what is below each other: the indices of rows, lines above models."""
         if self._placed[0] is not view.rows:
             places: list[int | Group] = []
             groups = groups_of(view.rows)

@@ -96,7 +96,7 @@ class Framed(Pane):
 
     TITLE = ""
     KEY = ""
-    """Name of the binding whose key stands at the right end of the title."""
+    """Name of the binding whose key is at the right end of the title."""
 
     framed = True
     """Whether there is room for rules."""
