@@ -42,6 +42,8 @@ class Reason:
     """What the format files call it: `out of memory`, `port in use` …"""
     told: tuple[tuple[str, float], ...] = ()
     """Numbers that the line itself tells, by the names of the format files."""
+    vague: bool = False
+    """Whether all lines only say that it is over: the log names no cause."""
 
     @property
     def by_hand(self) -> bool:
@@ -74,9 +76,9 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
         return replace(best, told=min([best.told, *alike], key=_numbers))
     # An event speaks before the lines around it: a traceback by its error, not by its headline.
     events = [line for line in lines if line.kind] or lines
-    telling = (line for line in events if "vague" not in line.fields)
-    first = next(telling, events[0] if events else None)
-    return None if first is None else _reason(first, [])
+    telling = next((line for line in events if "vague" not in line.fields), None)
+    first = telling or next(iter(events), None)
+    return None if first is None else replace(_reason(first, []), vague=telling is None)
 
 
 def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:

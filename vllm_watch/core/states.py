@@ -54,6 +54,8 @@ class ServerState:
     """What killed it, as the format files name it: `out of memory`, `port in use` …"""
     told: tuple[tuple[str, float], ...] = ()
     """Numbers that the reason of a death tells, by the names of the format files."""
+    vague: bool = False
+    """Whether the log says that it is over, and nowhere why."""
 
 
 def judge(
@@ -73,7 +75,7 @@ def judge(
     if evidence.death is not None:
         reason = evidence.reason
         return ServerState(
-            "dead", _known(evidence.death), reason.text, reason.cause, told=reason.told
+            "dead", _known(evidence.death), reason.text, reason.cause, reason.told, reason.vague
         )
     if evidence.stop is not None:
         return ServerState("stopped", _known(evidence.stop), evidence.stop_text)

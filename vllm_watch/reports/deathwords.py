@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from vllm_watch.core.figures import duration
 from vllm_watch.health.finding import Finding
@@ -21,11 +21,21 @@ def held_at(findings: Iterable[Finding], end: float | None) -> Finding | None:
     return None
 
 
-def unproved(before: Finding, end: float | None, read: str) -> tuple[str, ...]:
-    """Return what to do after such a death, the longest words first.
+def death_lines(
+    head: str, whys: Sequence[str], before: Finding, end: float | None, *, named: bool
+) -> tuple[tuple[str, str], ...]:
+    """Return what to say of a death after a fault that is not proved to be its cause.
 
-    `read` (read its error) comes first, then what held before, that it is not proved to be the
-    cause, and only then the flags that would have helped against it.
+    Each is the words and what to change, the longest first. What the log says comes first, then
+    that it names no cause (if it is not `named`), then what held before, and only then the flags
+    that were wrong anyway: these have no place without all that comes before them.
+
+    Args:
+        head: who died, and when.
+        whys: what the log says, in words that become fewer.
+        before: the fault that held when it died.
+        end: when it died.
+        named: whether the log names an error.
     """
     what = before.title.removeprefix(_BEFORE).partition(":")[0]
     begin, until = before.lasted[-1]
@@ -34,10 +44,19 @@ def unproved(before: Finding, end: float | None, read: str) -> tuple[str, ...]:
     if begin is not None and until is not None:
         seconds = until - begin
         lasted = f" for {f'{seconds:.0f} s' if seconds < 100 else duration(seconds)}"
-    word = f"{before.word} before"
-    told = [f"{read}; {what}{lasted} before, {UNPROVED}", f"{read}; {word}, {UNPROVED}"]
+    unnamed, short = ("", "") if named else ("; the log names no cause", "; no cause named")
+    perhaps = f", {UNPROVED}" if named else ""
+    tails = (
+        f"{unnamed}; before: {what}{lasted}{perhaps}",
+        f"{unnamed}; before: {what}{lasted}",
+        f"{unnamed}; {before.word} before",
+        f"{short}; {before.word} before",
+    )
+    heads = [*(f"{head}: {why}" for why in whys), head]
     flags = flag_words(before)
-    return (*(f"{each}: {flags}" for each in told if flags), *told, f"{read}; {word}", read)
+    lines = [(each + tails[0], f"change anyway: {flags}") for each in heads[:1] if flags]
+    lines += [(each + tail, "") for each in heads for tail in tails]
+    return tuple(dict.fromkeys([*lines, *((each, "") for each in heads)]))
 
 
 def flag_words(finding: Finding) -> str:

@@ -9,11 +9,10 @@ from datetime import datetime, tzinfo
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.health.finding import Finding
-from vllm_watch.reports.deathwords import flag_words, held_at, unproved
+from vllm_watch.reports.deathwords import death_lines, flag_words, held_at
 from vllm_watch.reports.summary import RunSummary
 
 _LONGEST_WHY = 160
-_READ = "read its error"
 _OF_A_DEATH = ("dead", "ended")
 _GLYPHS = {
     **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
@@ -74,7 +73,10 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
     own = own or next(iter(of_server), None)
     before = held_at((one for one in loud if one is not own), state.since)
     if before is not None and not state.cause:
-        return Verdict("✖", "critical", when, unproved(before, state.since, _READ)[0])
+        named = state.name == "dead" and not state.vague
+        whys = [_short(state.why)] if state.why else []
+        words, remedy = death_lines(when, whys, before, state.since, named=named)[0]
+        return Verdict("✖", "critical", words, remedy)
     why = f": {state.cause or _short(state.why)}" if state.cause or state.why else ""
     remedy = _remedy(own) if own is not None else ""
     return Verdict("✖", "critical", f"{when}{why}", remedy, _more(loud))

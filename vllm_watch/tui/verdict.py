@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.health.finding import Finding
-from vllm_watch.reports.deathwords import flag_words, held_at, unproved
+from vllm_watch.reports.deathwords import death_lines, flag_words, held_at
 from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.rows import Row
@@ -27,6 +27,8 @@ class Verdict:
     """What to change, the longest form first."""
     aside: str = ""
     """What is at the right end, where there is room."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Words and remedies of which none stands without the other, in place of both."""
 
 
 def verdict_of(view: ScreenView) -> Verdict | None:
@@ -66,9 +68,11 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
     short, cause = row.short, row.state.cause
     before = None if cause else _before(row)
     if before is not None:
-        read = "read its error" if row.state.name == "dead" else worst.finding.remedy
-        told = unproved(before, row.state.since, with_key(read, short=True))
-        return Verdict("✖", "critical", (f"{short} {when}", f"{short} {when[:5]}"), told, aside)
+        head, named = f"{short} {when}", row.state.name == "dead" and not row.state.vague
+        pairs = death_lines(head, row.ending, before, row.state.since, named=named)
+        whole, flags = pairs[0]
+        told = (flags,) if flags else ()
+        return Verdict("✖", "critical", (whole, f"{short} {when[:5]}"), told, aside, pairs)
     why = [f": {each}" for each in ([cause] if cause else row.ending)]
     words = (*(f"{short} {when}{each}" for each in why), f"{short} {when}", f"{short} {when[:5]}")
     return Verdict("✖", "critical", words, _remedy(worst), aside)

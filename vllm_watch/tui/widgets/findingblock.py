@@ -150,7 +150,7 @@ def finding_block(
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
     remedy, whole = _remedies(finding.remedy, finding.flags, width - len(_lead(width)) - 2)
     if before is not None and before.finding.flags:
-        told = f"not proved: {flag_words(before.finding)}"
+        told = f"change anyway: {flag_words(before.finding)}"
         whole = [*whole, told] if cell_len(told) <= width - len(_lead(width)) - 2 else whole
     guide = [f"[{finding.guide}]"]
     unproved = _is_unproved(problem) and width < 2 * WORDY
@@ -179,7 +179,7 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
         return f"died, {before.finding.word} before", finding.detail
     if not wordy and _is_unproved(problem):
         word = f"{finding.word} before"
-        told = (f"{word}, {UNPROVED}", f"{word}, not proved", word)
+        told = (f"{word}, {UNPROVED}", f"{word}, cause unknown", word)
         return next((text for text in told if cell_len(text) <= room), word), finding.detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")

@@ -73,6 +73,9 @@ def _pair(verdict: Verdict, room: int) -> tuple[str, str]:
 
     The shortest remedy comes before the longer words: what to change must be seen.
     """
+    for words, remedy in verdict.pairs:
+        if cell_len(words) + (len(_ARROW) + cell_len(remedy) if remedy else 0) <= room:
+            return words, remedy
     shortest = min(verdict.remedy, key=cell_len, default="")
     for words in verdict.words:
         if not shortest:
