@@ -41,7 +41,7 @@ test: $(DEV)  ## everything that CI runs: format, lint, types, import rules, tes
 
 check: test  ## the same as test
 
-unit: $(DEV)  ## the tests alone; ARGS="tests/core -k states" chooses
+unit: $(DEV)  ## only the tests; ARGS="tests/core -k states" selects some
 	@$(BIN)/pytest -n auto $(ARGS)
 
 fix: $(DEV)  ## fix what ruff can fix, and format
@@ -53,7 +53,7 @@ snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each b
 pictures: $(DEV)  ## redraw the pictures of the documentation from the real program
 	@$(BIN)/python -m scripts.pictures $(ARGS)
 
-reference: $(DEV)  ## write the pages of docs/reference that the program itself knows
+reference: $(DEV)  ## write the generated pages of docs/reference
 	@$(BIN)/python -m scripts.reference
 
 docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is an error
@@ -62,10 +62,10 @@ docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is
 monkey: $(DEV)  ## random keys, mouse events and sizes in a real terminal; ARGS="--seed 7 --seconds 600"
 	@$(BIN)/python -m scripts.monkey $(ARGS)
 
-fuzz: $(DEV)  ## damaged logs through the reading; ARGS="--seconds 600"
+fuzz: $(DEV)  ## read damaged logs; ARGS="--seconds 600"
 	@$(BIN)/python scripts/fuzz.py $(ARGS)
 
-judge: $(DEV)  ## findings against what a person would say: hits, misses, false alarms per rule
+judge: $(DEV)  ## compare findings with labels: hits, misses, false alarms per rule
 	@$(BIN)/python -m scripts.judge $(ARGS)
 
 follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; ARGS="--files 10"
@@ -74,7 +74,7 @@ follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; A
 soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
 	@$(BIN)/python -m scripts.soak $(ARGS)
 
-bench: $(DEV)  ## every promised speed as a ratio, into benchmarks/results.md; ARGS=--quick: two minutes
+bench: $(DEV)  ## measure every promised speed into benchmarks/results.md; ARGS=--quick: two minutes
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
 memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what happened; ARGS="--hours 24"
@@ -83,7 +83,7 @@ memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what h
 archive-data: $(DEV)  ## thousands of logs archived by processes and by Dask, one killed; ARGS="--logs 300"
 	@$(BIN)/python -m benchmarks.archive $(ARGS)
 
-test-real: $(DEV)  ## a real vLLM on the processor judges what is read (3 GB once, 45 minutes); ARGS="--only light,idle"
+test-real: $(DEV)  ## compare with a real vLLM on the CPU (3 GB once, 45 minutes); ARGS="--only light,idle"
 	@$(BIN)/python -m scripts.realvllm $(ARGS)
 
 clean:  ## remove the environment, caches and built files

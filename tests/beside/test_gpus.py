@@ -104,7 +104,7 @@ def test_the_gpus_that_the_server_may_use(visible: str, chosen: list[int]) -> No
 
 
 def test_no_gpu_is_one_line() -> None:
-    with pytest.raises(GpuError, match="knows none"):
+    with pytest.raises(GpuError, match="reports none"):
         Gpus("", Nvml(0))
 
 
