@@ -44,7 +44,7 @@ def test_of_a_cut_archive_what_stands_before_the_cut_is_read(ending: str, tmp_pa
     read = b"".join(chunk.data for chunk in archive.read())
     assert len(read) >= 300_000
     assert DATA.startswith(read)
-    assert archive.trouble == f"{path}: is cut off; what stands before the cut is read"
+    assert archive.trouble == f"{path}: is cut off; the part before the cut is read"
     assert archive.trouble_since == 7.0
 
 
@@ -54,7 +54,7 @@ def test_what_is_no_archive_gives_one_line(ending: str, tmp_path: Path) -> None:
     path.write_bytes(b"this is plain text\n" * 9)
     archive = SavedArchive(str(path))
     assert list(archive.read()) == []
-    assert archive.trouble == f"{path}: is damaged; what stands before the damage is read"
+    assert archive.trouble == f"{path}: is damaged; the part before the damage is read"
 
 
 def test_the_missing_library_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def _show(check: FileCheck, *, every: bool) -> None:
     _show_shapes("unread lines", check.ranked(envelope=False), every=every)
     _show_shapes("messages that no format reads", check.ranked(envelope=True), every=every)
     if check.beyond:
-        _write(f"  {check.beyond:,} further lines of too many shapes to be told apart")
+        _write(f"  {check.beyond:,} further lines with too many different shapes")
     _write("")
 
 

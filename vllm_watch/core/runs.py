@@ -7,7 +7,7 @@ from vllm_watch.core.records import Event, Item
 OPENING = frozenset({"version", "args"})
 """Kinds of events that a server writes once, at the very start."""
 _AT_WORK = "at work"
-"""Stands for records that only a server writes that is up."""
+"""Kind of records that only a server writes that is up."""
 _READING_ARGUMENTS = frozenset({*OPENING, "model", "config", "eager"})
 """Kinds of events before the engine is begun."""
 ANEW_SECONDS = 120.0

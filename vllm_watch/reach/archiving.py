@@ -156,7 +156,7 @@ def _client(distributed: Any, address: dict[str, str]) -> Any:
             given = {"address": json.loads(Path(named).read_text(encoding="utf-8"))["address"]}
         return distributed.Client(**given, timeout=_CONNECT_SECONDS)
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        why = getattr(error, "strerror", None) or str(error) or "is no address"
+        why = getattr(error, "strerror", None) or str(error) or "is not an address"
         hint = "check that the scheduler runs: tcp://HOST:8786, or the file that it wrote"
         raise ArchiveError(f"{option} {named}: {why.lower()}; {hint}") from None
 

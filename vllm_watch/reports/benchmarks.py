@@ -77,7 +77,7 @@ def load_benchmarks(path: Path) -> list[Benchmark]:
     try:
         documents = list(_documents(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is no text"
+        why = getattr(error, "strerror", None) or "is not text"
         raise BenchmarkError(f"{path}: {why.lower()}") from None
     except ValueError:
         documents = []

@@ -282,7 +282,7 @@ def _warnings(server: Server, run: Run) -> list[str]:
         )
     if run.doubled:
         found.append(
-            f"{run.doubled} API servers write lines for one engine: each line tells only of the "
+            f"{run.doubled} API servers write lines for one engine: each line counts only the "
             "requests that went through its own"
         )
     if server.stats_like:

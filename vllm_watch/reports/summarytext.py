@@ -135,7 +135,7 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
         yield f"> doubtful: {markdown(warning)}"
         yield ""
     yield from _findings_markdown(summary, zone)
-    yield from markdown_table(("what", "as the log tells"), facts_of(summary, zone), numbers=False)
+    yield from markdown_table(("what", "from the log"), facts_of(summary, zone), numbers=False)
     yield ""
     if summary.together.samples:
         yield from markdown_table(FIGURE_HEADS, figure_rows(summary.together))

@@ -67,13 +67,13 @@ class ArchiveStream:
             self.offset += len(data)
             return data
         except EOFError as error:
-            raise ArchiveError("is cut off; what stands before the cut is read") from error
+            raise ArchiveError("is cut off; the part before the cut is read") from error
         except OSError:
             raise
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in _LIBRARIES:
                 raise
-            raise ArchiveError("is damaged; what stands before the damage is read") from error
+            raise ArchiveError("is damaged; the part before the damage is read") from error
 
     def beginning(self, size: int) -> tuple[int, bytes]:
         """Return where the plain bytes begin, behind a hole if there is one, and the first `size`.
