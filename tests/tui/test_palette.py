@@ -48,7 +48,8 @@ def test_the_formula_itself() -> None:
 def test_muted_text_can_be_read(name: str) -> None:
     """Wherever the theme's own text can be."""
     roles = colors(name)
-    for ground in ("background", "panel", "select"):
+    tinted = [role for role in roles if role.endswith("_ground")]
+    for ground in ("background", "panel", "select", "band", *tinted):
         if contrast(roles["text"], roles[ground]) >= 4.5:
             assert contrast(roles["muted"], roles[ground]) >= 4.45, ground  # colours are rounded
 

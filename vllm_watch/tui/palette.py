@@ -125,7 +125,7 @@ def _few_colours(app: App[object]) -> bool:
 
 
 GROUNDS = (
-    ("band", "good", 0.12),
+    ("band", "good", 0.18),
     ("low", "primary", 0.55),
     ("dead", "critical", 0.62),
     ("limit", "warning", 0.55),
@@ -176,7 +176,8 @@ def roles_of(theme: Theme) -> dict[str, str]:
     }
     roles |= {name: background.blend(roles[of], share) for name, of, share in GROUNDS}
     css_panel = pick("panel", roles["panel"].hex)
-    grounds = background, roles["panel"], css_panel, roles["select"]
+    tinted = (roles[name] for name, *_ in GROUNDS if name.endswith("_ground"))
+    grounds = background, roles["panel"], css_panel, roles["select"], roles["band"], *tinted
     roles["muted"] = readable(text, grounds)
     return {name: color.hex6 for name, color in roles.items()}
 

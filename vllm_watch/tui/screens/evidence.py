@@ -136,7 +136,7 @@ class EvidenceScreen(Above[None]):
         for line in found.lines:
             whole.append_text(_line(line, palette))
         if found.more:
-            whole.append("… more lines follow in the log", style=palette["faint"])
+            whole.append("… more lines follow in the log", style=palette["muted"])
         self.query_one("#evidence-lines", Static).update(whole)
 
     def action_scroll(self, lines: int) -> None:

@@ -31,7 +31,7 @@ ROLES = {
     "event": "note",
     "request": "muted",
     "line": "muted",
-    "skipped": "faint",
+    "skipped": "muted",
 }
 """Kind of a log line to the role of its colour."""
 _STAMP = lazy(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b")
