@@ -62,7 +62,7 @@ def test_a_log_with_a_clock_of_its_own_is_fitted_in_the_screens_time() -> None:
     server = server_with(1_000.0, 1_010.0)
     server.skew = 7_200.0
     start, end = server_window(server, (7_200.0 + 400, 7_200.0 + 1_300))
-    assert (start, end) == (8_500.0 - 360.0, 8_500.0)
+    assert (start, end) == (8_500.0 - 330.0, 8_500.0)
 
 
 def test_the_charts_of_a_server_that_is_gone_end_at_its_end() -> None:

@@ -88,7 +88,7 @@ def test_looking_back_live_is_a_pause_and_the_end_is_the_present() -> None:
     wall = Wall(LAST)
     timeline = living(wall)
     timeline.move(-0.2)
-    assert timeline.moment() == LAST - 144
+    assert timeline.moment() == LAST - 132
     assert (timeline.label(), timeline.following) == ("PAUSED", False)
     timeline.to_end()
     assert (timeline.moment(), timeline.label()) == (LAST, "LIVE")
@@ -158,7 +158,7 @@ def test_zoom_goes_through_the_windows_to_everything() -> None:
         start, end = timeline.window()
         widths.append(end - start)
         timeline.zoom(1)
-    assert widths == [720, 900, 3600, 21600, 600, 600]
+    assert widths == [660, 900, 3600, 21600, 600, 600]
     widths = []
     for _ in range(7):
         timeline.zoom(-1)
@@ -189,7 +189,7 @@ def test_the_window_fits_itself_to_a_short_log() -> None:
     assert timeline.window() == (FIRST + 20 - 30, FIRST + 20)
     wall.now += 20
     start, end = timeline.window()
-    assert end - start == 480
+    assert end - start == 450
 
 
 def test_everything_of_an_unknown_log_is_five_minutes() -> None:

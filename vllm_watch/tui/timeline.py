@@ -19,8 +19,14 @@ SPANS = (300.0, 900.0, 3600.0, 21600.0, None)
 
 MIN_SPAN = 10.0
 """Seconds of the narrowest window."""
-_MINUTES = (2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 90, 120, 180, 360)
-FITTED = (30.0, 60.0, 80.0, *(60.0 * minutes for minutes in _MINUTES))
+_HALVES = tuple(half / 2 for half in range(4, 17))
+_MINUTES = (*_HALVES, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 25, 30, 35, 40, 50, 60, 75, 90)
+_HOURS = (2, 3, 4.5, 6)
+FITTED = (
+    *(30.0, 60.0, 80.0),
+    *(60.0 * minutes for minutes in _MINUTES),
+    *(3600.0 * hours for hours in _HOURS),
+)
 """Widths that a fitted window grows through: few, so that curves move steadily between them,
 and close together, so that it is always mostly filled."""
 MARGIN = 1.03
