@@ -25,6 +25,7 @@ from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.columns import columns_for, header, ribbon_place
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.keyline import KeyLine
+from vllm_watch.tui.widgets.pane import divider
 from vllm_watch.tui.widgets.verdictline import verdict_text
 
 KILLED = "h100_saturated_then_killed"
@@ -78,6 +79,16 @@ def test_a_known_cause_is_called_by_its_name(
     view = view_at(monitor_of(capture, "cpu_spec_decode_colour"), clock)
     assert table(view, 40)[0].rstrip().endswith(f" {narrow}")
     assert table(view, 120)[1].rstrip().endswith(f" {wide}")
+
+
+def test_the_smallest_screen_tells_every_end_by_the_clock(fleet: Monitor) -> None:
+    ends = [row.split()[1:4] for row in table(view_at(fleet, "08:58:30"), 40)]
+    assert [":8001", "stopped", "08:57:54"] in ends
+    assert [":8003", "dead", "08:51:43:"] in ends
+
+
+def test_the_facts_of_a_server_are_parted_from_the_findings() -> None:
+    assert divider("Server", 14, PALETTE).plain == "─ Server ─────"
 
 
 def test_a_death_of_another_day_is_told_by_its_age(dead: ScreenView) -> None:

@@ -15,7 +15,7 @@ from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
-from vllm_watch.tui.widgets.pane import Framed
+from vllm_watch.tui.widgets.pane import Framed, divider
 
 _LEAST_FACTS = 3
 """Rows that must be free before facts fill them."""
@@ -116,7 +116,7 @@ class Findings(Framed):
         """Return what is known of the selected server, where rows are free and no card shows it."""
         if not self.fills or room < _LEAST_FACTS:
             return []
-        return [Text(""), *fact_lines(view, width, palette)][:room]
+        return [divider("Server", width, palette), *fact_lines(view, width, palette)][:room]
 
     @property
     def _listed(self) -> bool:

@@ -341,13 +341,21 @@ def _append_end(
     room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
     for column in columns:
         if column.key == "said":
-            line.append(_when(view, row, column.width // 2) + (": " if row.ending else ""), style)
+            line.append(
+                _when(view, row, max(_ENDED_CELLS, column.width // 2))
+                + (": " if row.ending else ""),
+                style,
+            )
         elif column.key in TAIL:
             break
         elif column.key == "gen":
             line.append(_when(view, row, room - 1).ljust(room), style)
         elif column.key != "state":
             line.append_text(drawer.draw(row, [column]))
+
+
+_ENDED_CELLS = len("stopped 08:57:39")
+"""Cells in which each row says the time of its end, so that all say it alike."""
 
 
 def _when(view: ScreenView, row: Row, room: int) -> str:

@@ -17,6 +17,9 @@ from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
 
+DIVIDER = "─"
+"""Begins a line that reaches from one side of a frame to the other."""
+
 
 class Pane(Widget):
     """A part of the screen that draws itself from the view.
@@ -123,9 +126,11 @@ class Framed(Pane):
         lines = self.lines(view, inside, height - 2, palette)[: height - 2]
         lines += [Text("")] * (height - 2 - len(lines))
         side = Strip([Segment("│", rule)], 1)
+        left, right = (Strip([Segment(end, rule)], 1) for end in "├┤")
         for line in lines:
             middle = strip_of(line, inside, console).adjust_cell_length(inside)
-            drawn.append(Strip.join([side, middle, side]))
+            ends = (left, right) if line.plain.startswith(f"{DIVIDER} ") else (side, side)
+            drawn.append(Strip.join([ends[0], middle, ends[1]]))
         drawn.append(Strip([Segment("╰" + "─" * inside + "╯", rule)], width))
         return drawn
 
@@ -137,6 +142,14 @@ class Framed(Pane):
     def head_rows(self) -> int:
         """Rows above the first line."""
         return int(self.framed and self.size.width >= 8 and self.size.height >= 3)
+
+
+def divider(title: str, width: int, palette: dict[str, str]) -> Text:
+    """Return a rule with a title, which parts a framed pane into two."""
+    line = Text(DIVIDER, style=palette["rule"], end="")
+    line.append(f" {title} ", style=f"bold {palette['text']}")
+    line.append(DIVIDER * max(0, width - line.cell_len))
+    return line
 
 
 def strip_of(line: Text, width: int, console: Console) -> Strip:
