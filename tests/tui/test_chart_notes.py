@@ -46,6 +46,15 @@ def test_a_mark_has_its_word_beside_it_and_moves_no_clock_time() -> None:
     assert rule == drawn()[-1]
 
 
+def test_a_mark_without_a_word_takes_no_row_and_is_the_tick_of_its_time() -> None:
+    full, died = (Mark(at(f"08:5{clock}"), "critical", "✖") for clock in ("4:00", "5:52"))
+    *_, last, rule = drawn(full, died)
+    left, columns = plot_place(60)
+    assert set(last[1:-1].partition("0")[2]) <= set(" ▂▃▄▅▆▇█"), "the plot goes down to the rule"
+    assert rule[left + int(60 / 180 * columns) :].startswith("✖08:54"), "it is in place of the tick"
+    assert rule[left + int(172 / 180 * columns)] == "✖"
+
+
 def test_what_is_worse_has_its_word_first() -> None:
     full = Mark(at("08:54:02"), "critical", "✖", "KV full")
     near = (

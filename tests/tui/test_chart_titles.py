@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from itertools import pairwise
 
 import pytest
 from rich.cells import cell_len
 
 from tests.tui.chartsamples import FULL, INF, NAN, START, line, rows, spec
+from vllm_watch.tui.charts import draw_panel
 
 # ---------------------------------------------------------------- title
 
@@ -23,9 +25,9 @@ def test_the_title_names_the_series_and_their_newest_values() -> None:
 
 def test_values_after_which_nothing_came_are_called_the_last_ones() -> None:
     old, new = line([4620.0]), line([812.0] * 91, "prompt", "secondary", "dots")
-    assert " Throughput tok/s  last  ─ generation 4,620" in rows(spec(old), 80, 9)[0]
-    assert "last" not in rows(spec(old, new), 80, 9)[0]
-    assert "last" not in rows(replace(spec(old), cursor=START + 1), 80, 9)[0]
+    assert " Throughput tok/s  until 09:00:00  ─ generation 4,620" in rows(spec(old), 80, 9)[0]
+    assert "until" not in rows(spec(old, new), 80, 9)[0]
+    assert "until" not in rows(replace(spec(old), cursor=START + 1), 80, 9)[0]
     assert rows(spec(old), 26, 9)[0].rstrip() == " Throughput last 4620"
 
 
@@ -34,12 +36,31 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
     chart = replace(spec(*ended, minutes=10.1), over=True)
     titles = {width: rows(chart, width, 9)[0].strip() for width in (80, 60, 40, 30)}
     assert titles == {
-        80: "Throughput tok/s  last  ─ generation 4,620  ╌ prompt 812",
-        60: "Throughput tok/s  last  ─ generation 4,620  ╌ prompt 812",
+        80: "Throughput tok/s  until 09:10:00  ─ generation 4,620  ╌ prompt 812",
+        60: "Throughput tok/s  until 09:10:00  ─ gen 4,620  ╌ prompt 812",
         40: "Throughput last ─ gen 4620 ╌ prompt 812",
         30: "Throughput last ─ gen ╌ pro",
     }
-    assert "last" not in rows(replace(chart, over=False), 80, 9)[0]
+    assert "until" not in rows(replace(chart, over=False), 80, 9)[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "title"),
+    [
+        (90, "Throughput :8003  until 09:10:00  ▲ generation 1,246  ▼ prompt 297 tok/s"),
+        (60, "tok/s :8003  until 09:10:00  ▲ gen 1,246  ▼ prompt 297"),
+        (40, "tok/s last ▲ gen 1246 ▼ prompt 297"),
+    ],
+)
+def test_a_title_tells_the_unit_before_it_tells_the_name(width: int, title: str) -> None:
+    up = line([1246.0] * 61, "generation|gen", "primary", "up")
+    down = line([297.0] * 61, "prompt", "secondary", "down")
+    chart = replace(
+        spec(up, down, minutes=10.1), over=True, kind="mirror", unit="tok/s",
+        title="Throughput :8003|tok/s :8003|Throughput|tok/s",
+    )  # fmt: skip
+    drawn = draw_panel(chart, width, 10, {}, UTC).strips()[0].text
+    assert drawn.strip("╭─╮ ") == title
 
 
 @pytest.mark.parametrize("width", [*range(28, 48), 53, 60, 70, 80])
@@ -62,7 +83,7 @@ def test_the_last_thing_that_goes_from_a_title_is_the_value_of_a_lone_line() -> 
     ended = replace(spec(line([9.25] * 61, ""), minutes=10.1), title="Prefix cache hits", over=True)
     titles = [rows(ended, width, 9)[0].rstrip() for width in (40, 30, 24, 20)]
     assert titles == [
-        " Prefix cache hits tok/s  last  9.2",
+        " Prefix cache hits  until 09:10:00  9.2",
         " Prefix cache hits  last  9.2",
         " Prefix cache hits  9.2",
         " Prefix cache hits",

@@ -7,6 +7,7 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
+from tests.tui.test_widgets import PALETTE
 from vllm_watch.config import ServerSettings, Settings, WatchSettings
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
@@ -78,6 +79,9 @@ def test_the_charts_and_their_lines() -> None:
     band = specs["kv"].band
     assert band is not None
     assert [band.low, band.high] == pytest.approx([30, 70])
+    drawn = [strip.text for strip in draw_panel(specs["kv"], 60, 12, PALETTE, UTC).strips()]
+    (named,) = [row for row in drawn[1:-1] if "healthy" in row]
+    assert drawn.index(named) in range(4, 8), "the word stands in the band: 30 to 70 of 100"
     assert [level for level, _ in specs["kv"].heat] == [0, 30, 80, 95]
     assert [limit.value for limit in specs["requests"].limits] == [512]
     assert [limit.value for limit in specs["prefix"].limits] == [60]
@@ -147,7 +151,7 @@ def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
         if spec
     ]
     assert titles[0].startswith("╭─ Requests  running 37  waiting 363 ─")
-    assert titles[1].startswith("╭─ Requests  last  running 37  waiting 363 ─")
+    assert titles[1].startswith("╭─ Requests  until 08:51:41  running 37  waiting 363 ─")
     assert titles[0].endswith("─ limit 512 ─╮")
 
 

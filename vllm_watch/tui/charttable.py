@@ -107,7 +107,9 @@ def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
-    return replace(spec, note="recorded" if len(spec.lines) > 1 else "about, from the log")
+    return replace(
+        spec, note="recorded" if len(spec.lines) > 1 else "about, from the log|from the log|about"
+    )
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:

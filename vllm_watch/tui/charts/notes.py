@@ -84,10 +84,11 @@ def write_clock(
     ticks = span_ticks(spec.end, columns) if spec.relative else None
     for tick in ticks or clock_ticks(spec.start, spec.end, columns, tz):
         at = column_of(spec, columns, tick.time)
-        if at is None or not free[at]:
+        if at is None:
             continue
-        canvas.put(bottom, left + at, TICK, ink)
-        free[at] = False
+        if free[at]:  # else the mark stands there, and is its tick
+            canvas.put(bottom, left + at, TICK, ink)
+            free[at] = False
         cells = len(tick.label)
         for begin in (at + 1, at - cells):
             if _is_free(free, begin, cells, at):

@@ -262,6 +262,7 @@ def _area(plot: Plot, tops: tuple[float, ...]) -> None:
     _band(plot, top)
     area = plot.area(plot.rows - 1, plot.rows)
     fill(area, plot.levels(0), top, lambda value: spec.role(spec.lines[0], value))
+    _band_label(plot, top)
     _limits(plot, top)
     _scale(plot, top)
 
@@ -308,6 +309,22 @@ def _band(plot: Plot, top: float) -> None:
                 plot.canvas.put(1 + row, column, LOWER[head], tint)
             else:
                 plot.canvas.put(1 + row, column, LOWER[foot], f"reverse {tint}")
+
+
+def _band_label(plot: Plot, top: float) -> None:
+    """Say in the band what it is, where nothing is filled: at its left, its right or its middle."""
+    band, tint = plot.spec.band, plot.palette.get("band", "")
+    if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
+        return
+    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
+    cells = cell_len(band.label)
+    left, spare = plot.left + 1, plot.columns - cells - 2
+    for above in range(high // EIGHTHS - 1, -(-low // EIGHTHS) - 1, -1):
+        row = plot.rows - above
+        for column in (left, left + spare, left + spare // 2):
+            if spare >= 0 and plot.canvas.free(row, column - 1, cells + 2):
+                plot.canvas.write(row, column, band.label, plot.palette.get("muted", ""))
+                return
 
 
 def _limits(plot: Plot, top: float) -> None:

@@ -12,7 +12,7 @@ from vllm_watch.core.ticks import axis_label, clock_text, decimals_for, value_te
 from vllm_watch.tui.charts.thin import Run, nearest, newest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import tzinfo
 
     from vllm_watch.tui.charts.canvas import Canvas
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "▲", "down": "▼"}
 """How a marker looks in the title."""
-LAST = "last"
+LAST, UNTIL = "last", "until"
 """Said before values that are all older than their gaps: nothing newer was written."""
 FULL, SHORT = 99, 98
 """Names in full, and in their short form; anything less is a length to which that is cut."""
@@ -84,6 +84,7 @@ FORMS = (
     Form(unit=False, names=SHORT, values="brief", gap=" "),
     Form(unit=False, names=SHORT, values="plain", clock=1),
     Form(unit=False, names=SHORT, values="brief", clock=1),
+    Form(unit=False, names=SHORT, values="brief", clock=1, gap=" "),
     Form(unit=False, names=0, values="plain", clock=1),
     Form(unit=False, names=0, values="plain", clock=2, gap=" "),
     Form(unit=False, names=0, values="brief", clock=2, gap=" "),
@@ -128,11 +129,10 @@ def title_pieces(
     clocks = _clocks(spec, readings, palette, tz)
     pieces: list[Piece] = []
     titles = spec.title.split("|")
-    for title in titles if len(readings) > 1 else ():
-        for form in NAMED_FORMS:
-            pieces = _title(form, title, spec, readings, clocks, palette)
-            if cells_of(pieces) <= room:
-                return pieces
+    for title, form in _named(titles, spec.unit) if len(readings) > 1 else ():
+        pieces = _title(form, title, spec, readings, clocks, palette)
+        if cells_of(pieces) <= room:
+            return pieces
     title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
     told = all(reading.marker in "▲▼" for reading in readings)  # by their signs alone
     for form in FORMS if len(readings) != 1 else FORMS_ALONE:
@@ -146,6 +146,18 @@ def title_pieces(
     if len(readings) == 1 and cells_of(pieces + value) <= room:
         pieces += value
     return pieces
+
+
+def _named(titles: Sequence[str], unit: str) -> Iterator[tuple[str, Form]]:
+    """Yield titles and forms that name every line: first those that tell the unit and the time."""
+    timeless = NAMED_FORMS[-1]
+    pairs = [(title, form) for title in titles for form in NAMED_FORMS if form is not timeless]
+    pairs += [(title, timeless) for title in titles]
+    untold = [
+        (title, form) for title, form in pairs if unit and not form.unit and unit not in title
+    ]
+    yield from (pair for pair in pairs if pair not in untold)
+    yield from untold
 
 
 def write_pieces(canvas: Canvas, column: int, pieces: list[Piece], row: int = 0) -> int:
@@ -172,7 +184,8 @@ def _clocks(
         return [(clock, palette.get("cursor", muted))] * 2 if clock else []
     if not readings or not all(reading.stale for reading in readings):
         return []
-    return [(LAST, muted), (LAST, muted)]
+    clock = "" if spec.relative else clock_text(max(each.time for each in readings), tz)
+    return [(f"{UNTIL} {clock}" if clock else LAST, muted), (LAST, muted)]
 
 
 def _title(
@@ -203,7 +216,8 @@ def _title(
             close = name or (reading.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))
             pieces.append((value, reading.value_ink))
-    if spec.unit and behind and form.values and (form.unit or len(spec.unit) == 1):
+    told = spec.unit in title.split()
+    if spec.unit and behind and form.values and not told and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
     return pieces
 

@@ -246,6 +246,7 @@ class Dashboard(TimeKeys, Openers):
             chart = self.query_one(f"#chart-{name}", ChartPane)
             charts.move_child(chart, before=place)
             chart.first = place == 0
+            chart.worded = place < layout.chart_columns
             alone = (place + 1) % layout.chart_columns
             last = place + 1 == len(layout.charts) and alone
             chart.styles.column_span = layout.chart_columns - alone + 1 if last else 1

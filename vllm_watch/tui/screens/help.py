@@ -24,7 +24,7 @@ LEGEND = (
     ("▲ ✖ ↻", "below a chart: a finding began; the server died; the server started again"),
     ("├ ┤", "below a chart: the start-up, a benchmark"),
     ("┴09:05", "below a chart: the tick marks the time written beside it"),
-    ("▲ ▼", "in a chart's title: above and below the zero line; last: the log ended there"),
+    ("▲ ▼", "in a chart's title: above and below the zero line; until: the log ended there"),
     ("▂▅▇", "the ribbon: tokens per second over time, each row with its own scale"),
     ("⋅ · ▁", "in the ribbon: starting; dead; idle. Colours show the states"),
     ("–", "unknown; never shown as 0"),

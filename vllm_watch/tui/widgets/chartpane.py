@@ -38,6 +38,8 @@ class ChartPane(Pane):
         self._chart = chart
         self.first = False
         """Whether its title says whose charts these are."""
+        self.worded = True
+        """Whether its marks have words; the chart above it in its column has them."""
         self._whose: object = None
         self._ends: tuple[float, ...] = ()
         """The ends of the scales as they were drawn, and whose they are."""
@@ -46,7 +48,7 @@ class ChartPane(Pane):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when what it shows is another picture."""
-        return view.pictures.chart_key(self._chart), view.tz, self._named(view)
+        return view.pictures.chart_key(self._chart), view.tz, self._named(view), self.worded
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
@@ -57,8 +59,10 @@ class ChartPane(Pane):
             return []
         named = self._named(view)
         if named:
-            title = spec.title.partition("|")[0]
-            spec = replace(spec, title=f"{title}{named}|{spec.title}")
+            titles = spec.title.split("|")
+            spec = replace(spec, title="|".join([*(f"{each}{named}" for each in titles), *titles]))
+        if not self.worded:
+            spec = replace(spec, marks=tuple(replace(mark, word="") for mark in spec.marks))
         tops = self._tops(spec, view, width)
         return draw_panel(spec, width, height, palette, view.tz, tops=tops).strips()
 
