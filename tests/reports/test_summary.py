@@ -304,7 +304,8 @@ def test_the_verdict_and_the_findings_stand_before_the_figures(
     places += [out.index(one, places[-1]) for one in words[-3:]]
     assert places == sorted(places)
     if not form:
-        assert out.count("engine core exited unexpectedly") == 1  # the finding has it
+        assert out.count("engine core exited unexpectedly") == 2  # the verdict and the finding
+        assert "died 08:51:43: engine core exited unexpectedly; the log names no cause" in out
 
 
 def test_markdown_renders_hostile_names_as_they_are(tmp_path: Path, capsys: Output) -> None:

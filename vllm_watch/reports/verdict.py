@@ -8,11 +8,14 @@ from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, percent, rate, short_time
+from vllm_watch.core.patterns import lazy
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at
 from vllm_watch.reports.summary import RunSummary
 
 _LONGEST_WHY = 160
+_TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?")
+"""What vLLM writes before a message: `[shutdown] MPClient: `."""
 _OF_A_DEATH = ("dead", "ended")
 _GLYPHS = {
     **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
@@ -142,8 +145,9 @@ def _remedy(finding: Finding) -> str:
 
 
 def _short(why: str) -> str:
-    """Return the first sentence of a reason, cut at a word."""
-    first = re.split(r"(?<=[.;])\s", why.strip(), maxsplit=1)[0].rstrip(".;")
+    """Return the first sentence of a reason without vLLM's own tags, cut at a word."""
+    plain = _TAGS.sub("", why.strip())
+    first = re.split(r"(?<=[.;])\s", plain, maxsplit=1)[0].rstrip(".;")
     if len(first) <= _LONGEST_WHY:
         return first
     return first[:_LONGEST_WHY].rpartition(" ")[0] + " …"
