@@ -50,7 +50,7 @@ def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: S
     first, second, third, fourth = lines(dead, 40, 4)
     assert first.split() == ["✖", ":8003", "died:", "EngineDeadError"]
     assert second == "  → read its first error (x), fix it"
-    assert third.startswith(" ✖ :8003 KV full before, may not be why")
+    assert third.startswith(" ✖ :8003 KV full before, maybe why")
     assert fourth == f"  → {MEMORY}"
 
 

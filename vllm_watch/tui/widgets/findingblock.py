@@ -179,7 +179,7 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
         return f"died, {before.finding.word} before", finding.detail
     if not wordy and _is_unproved(problem):
         word = f"{finding.word} before"
-        told = (f"{word}, {UNPROVED}", f"{word}, cause unknown", word)
+        told = (f"{word}, maybe why", word)
         return next((text for text in told if cell_len(text) <= room), word), finding.detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
