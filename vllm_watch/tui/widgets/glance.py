@@ -66,6 +66,8 @@ class Glance(Pane):
             left.append(text, style=palette[SHAPE_ROLES[shape]])
         if view.total_tps is not None:
             left.append(f" {short_rate(view.total_tps)} tok/s", style="bold")
+            if width >= _WORDY and sum(number for *_, number in view.counts) > 1:
+                left.append(" in all", style=palette["muted"])
         right = self._right(view, view.mode, width, palette)
         self._film_ends = right.cell_len
         if left.cell_len + right.cell_len >= width:  # ×20 says that it is a replay, too
