@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,23 @@ from textual.geometry import Region
 from tests.logs import FIXTURES, at, log_of
 from tests.tui.screens import Wall, monitor_from, monitor_of, until, view_at
 from tests.tui.test_app import dashboard, live, view
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.records import Batch, Event, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.health import alertfindings
 from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.spans import Span
-from vllm_watch.tui import fleetrows
+from vllm_watch.tui import fleetrows, viewmaker
 from vllm_watch.tui.charts import ChartSpec, Line
+from vllm_watch.tui.eventlines import EventLine, newest_lines
 from vllm_watch.tui.messages import BatchesRead
 from vllm_watch.tui.pictures import STEPS, stepped
 from vllm_watch.tui.rows import make_row
+from vllm_watch.tui.screenview import Choices
 from vllm_watch.tui.stamps import Stamps
+from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets import fleet
 from vllm_watch.tui.widgets.chartpane import ChartPane
 from vllm_watch.tui.widgets.pane import Pane
@@ -209,6 +214,30 @@ def news_of(server: Server, now: float) -> Batch:
     """Return a line that a server wrote just now."""
     sample = Sample(now, 0, {"running": 3.0, "generation_tps": 500.0 + server.revision})
     return Batch(server.source, (sample,), newest_stamp=now, arrived=now, tz=server.tz, size=1)
+
+
+def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stats line that raises no alert leaves the pane of events as it is."""
+    monitor = monitor_of("h100_optimised", "h100_saturated_then_killed")
+    timeline = Timeline(Wall(at("08:54:40")))
+    maker = ViewMaker(monitor, UTC)
+    before = maker.make(timeline, Choices()).events
+    assert before
+    ordered: list[int] = []
+
+    def order(lines: Iterable[Sequence[EventLine]], limit: int) -> tuple[EventLine, ...]:
+        ordered.append(limit)
+        return newest_lines(lines, limit)
+
+    monkeypatch.setattr(viewmaker, "newest_lines", order)
+    server = next(iter(monitor.store.servers.values()))
+    monitor.apply(Batch(server.source, size=1))
+    assert maker.make(timeline, Choices()).events is before
+    assert ordered == []
+    told = Event("stop", at("08:54:39"), "stopped")
+    monitor.apply(Batch(server.source, (told,), newest_stamp=at("08:54:39")))
+    assert maker.make(timeline, Choices()).events != before
+    assert len(ordered) == 1
 
 
 def noting(sources: list[str], make: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,9 @@ from tests.tui.screens import SETTINGS, monitor_from, monitor_of, view_at
 from vllm_watch.core.dataclass import replace
 from vllm_watch.tui.groups import group_line, groups_of
 from vllm_watch.tui.palette import THEME, roles_of
+from vllm_watch.tui.rows import Row, Rows
 from vllm_watch.tui.screenview import Choices, ScreenView
+from vllm_watch.tui.widgets.columns import Table
 from vllm_watch.tui.widgets.fleet import Fleet
 
 PALETTE = {**roles_of(THEME), "shading": "smooth"}
@@ -88,3 +90,24 @@ def test_a_small_fleet_and_one_in_another_order_have_no_lines(fleet: ScreenView)
     assert groups_of(fleet.rows[:12]) == ()
     mixed = sorted(fleet.rows, key=lambda row: row.port)
     assert groups_of(mixed) == ()
+
+
+def test_only_rows_on_the_screen_get_the_moment(
+    fleet: ScreenView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines above models count rows as they were made."""
+    assert isinstance(fleet.rows, Rows)
+    later = replace(fleet, rows=Rows(fleet.made, fleet.moment + 5.0), moment=fleet.moment + 5.0)
+    moved: set[str] = set()
+    at = Row.at
+
+    def noting(row: Row, moment: float) -> Row:
+        moved.add(row.source)
+        return at(row, moment)
+
+    monkeypatch.setattr(Row, "at", noting)
+    table = Table(fleet.rows, 120, PALETTE, SETTINGS.health)
+    moved.clear()
+    lines = [make().plain for _, make in Fleet(SETTINGS.health)._drawn(later, table, 7)]
+    assert lines[1].startswith(" Llama  6 servers  ● 6  600 tok/s")
+    assert 0 < len(moved) <= 7

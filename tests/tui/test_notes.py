@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
+import pytest
+
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
 from vllm_watch.core.records import Batch, Looked
+from vllm_watch.tui import lognotes
+from vllm_watch.tui.lognotes import LogNotes, notes_of
 
 
 def test_troubles_of_folders_and_of_logs_tell_since_when() -> None:
@@ -22,3 +28,30 @@ def test_troubles_of_folders_and_of_logs_tell_since_when() -> None:
     monitor.apply(Batch(source, file=source))
     monitor.look(Looked(at("12:00:01"), 1, (), ()))
     assert view_at(monitor, "09:21:00").notes == ()
+
+
+def test_only_servers_with_news_or_a_note_are_asked_for_notes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monitor = monitor_of("cpu_clean_stop", "h100_optimised", "cpu_two_engines")
+    sources = list(monitor.store.servers)
+    asked: list[str] = []
+
+    def noting(server, now, tz):  # type: ignore[no-untyped-def]
+        asked.append(server.source)
+        return notes_of(server, now, tz)
+
+    monkeypatch.setattr(lognotes, "notes_of", noting)
+    notes = LogNotes(monitor, UTC)
+    assert notes.at() == ()
+    assert asked == sources
+    asked.clear()
+    assert notes.at() == ()
+    assert asked == []
+    monitor.apply(Batch(sources[1], damaged=2))
+    monitor.apply(Batch(sources[2], size=1))
+    assert notes.at() == (f"{sources[1]}: 2 stats lines were cut off",)
+    assert asked == sources[1:]
+    asked.clear()
+    assert notes.at() == (f"{sources[1]}: 2 stats lines were cut off",)
+    assert asked == sources[1:2], "how long it lasts may change"

@@ -53,7 +53,8 @@ class FleetRows:
                 continue
             kept = self._kept.get(source)
             time = moment - server.skew
-            stamp = (self._stamps.of(server, moment, live), live, server.skew)
+            known = server.revision if live else self._stamps.of(server, moment, live)
+            stamp = (known, live, server.skew)
             if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
                 kept = self._kept[source] = self._made(server, timeline, stamp, kept)
             shown.append(kept)

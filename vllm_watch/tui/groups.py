@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 from rich.text import Text
 
@@ -40,18 +41,18 @@ def groups_of(rows: Sequence[Row]) -> tuple[Group, ...]:
     """Return the groups of a large fleet whose rows are by model; nothing for any other."""
     if len(rows) < LEAST_SERVERS:
         return ()
-    groups = tuple(_groups(rows))
-    models = {group.model for group in groups}
-    servers = sum(group.servers for group in groups)
-    parted = len(models) < len(groups)
-    few = servers < LEAST_SERVERS or servers < LEAST_EACH * len(groups)
-    return () if parted or few or len(groups) < 2 else groups
+    parts = [(model, list(members)) for model, members in groupby(rows, key=attrgetter("model"))]
+    if len(parts) < 2 or len({model for model, _ in parts}) < len(parts):
+        return ()
+    servers = sum(row.engine is None for row in rows)
+    if servers < LEAST_SERVERS or servers < LEAST_EACH * len(parts):
+        return ()
+    return tuple(_groups(parts))
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[Group]:
+def _groups(parts: Iterable[tuple[str, list[Row]]]) -> Iterator[Group]:
     first = 0
-    for model, members in groupby(rows, key=lambda row: row.model):
-        listed = list(members)
+    for model, listed in parts:
         servers = [row for row in listed if row.engine is None]
         values = [row.values for row in servers]
         rates = [one.generation_tps for one in values if one.generation_tps is not None]

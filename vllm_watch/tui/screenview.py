@@ -74,8 +74,12 @@ class ScreenView:
     @property
     def fleet(self) -> Sequence[Row]:
         """The same as they were made: what is counted of them needs no moment."""
-        made = self.rows.made if isinstance(self.rows, Rows) else self.rows
-        return [row for row in made if row.engine is None]
+        return [row for row in self.made if row.engine is None]
+
+    @property
+    def made(self) -> Sequence[Row]:
+        """All rows as they were made, not as of the moment."""
+        return self.rows.made if isinstance(self.rows, Rows) else self.rows
 
     @property
     def alone(self) -> bool:

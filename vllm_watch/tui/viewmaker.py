@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.moments import since_words
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
@@ -24,6 +23,7 @@ from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.facts import Facts, facts_of
 from vllm_watch.tui.figures import percent
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
+from vllm_watch.tui.lognotes import LogNotes
 from vllm_watch.tui.pictures import Pictures, stepped
 from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
@@ -77,7 +77,8 @@ class ViewMaker:
         self._stamps = Stamps(monitor)
         self._fleet = FleetRows(monitor, self._stamps)
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
-        self._newest: tuple[object, tuple[EventLine, ...]] = ((), ())
+        self._newest: tuple[EventLine, ...] = ()
+        self._notes = LogNotes(monitor, tz)
         self._drawn: dict[object, object] = {}
         self._span: tuple[object, Facts] = ((), ())
         self._about: tuple[object, _About] = ((), ((), False, None))
@@ -116,7 +117,7 @@ class ViewMaker:
             shown.facts,
             window,
             "" if kept else _missing(monitor),
-            (*_notes(monitor, self._tz), *troubles),
+            (*self._notes.at(), *troubles),
             choices.filter,
             len(kept) - sum(row.engine is None for row in rows.made),
             _reading(monitor, live=timeline.mode == "live"),
@@ -218,20 +219,19 @@ class ViewMaker:
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:
         """Return the newest events of all servers; of those without news the ones before."""
-        lines = []
-        for server in self._monitor.store.servers.values():
-            stamp = self._stamps.of(server, moment, live)
-            kept = self._lines.get(server.source)
+        servers, changed = self._monitor.store.servers, False
+        for source, server in servers.items():
+            stamp = (server.revision, -1) if live else self._stamps.of(server, moment, live)
+            kept = self._lines.get(source)
             if kept is None or kept[0] != stamp:
                 found = server_lines(self._monitor, server, moment, MOST_EVENT_LINES)
-                if kept is not None and kept[1] == found:
-                    found = kept[1]
-                kept = self._lines[server.source] = (stamp, found)
-            lines.append(kept[1])
-        key = tuple(map(id, lines))
-        if key != self._newest[0]:
-            self._newest = key, newest_lines(lines, MOST_EVENT_LINES)
-        return self._newest[1]
+                same = kept is not None and kept[1] == found
+                self._lines[source] = (stamp, found)
+                changed = changed or not same
+        if changed:
+            lines = (self._lines[source][1] for source in servers)
+            self._newest = newest_lines(lines, MOST_EVENT_LINES)
+        return self._newest
 
 
 def make_view(
@@ -316,37 +316,6 @@ def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
     if found["✖"] and any(one.shape == "✖" and one.row.state.name != "dead" for one in kept):
         words["✖"] = "critical"
     return tuple((shape, words[shape], found[shape]) for shape, _ in _ORDER if found[shape])
-
-
-def _notes(monitor: Monitor, tz: tzinfo) -> tuple[str, ...]:
-    looked = monitor.store.looked
-    notes = [*monitor.notes]
-    now = looked.time if looked else 0.0
-    if looked:
-        each = zip(looked.troubles, looked.troubles_since, strict=True)
-        notes += [text + since_words(since, now, tz) for text, since in each]
-    if looked and monitor.store.servers:
-        notes += [
-            f"{path}: is not there yet; it is read when it appears" for path in looked.missing
-        ]
-    for server in monitor.store.servers.values():
-        if server.trouble:
-            since = server.trouble_since
-            notes.append(server.trouble + since_words(since, now or since or 0.0, tz))
-        if server.stats_like:
-            notes.append(
-                f"{server.source}: {server.stats_like} stats-like lines with an unknown prefix"
-            )
-        if server.damaged:
-            notes.append(f"{server.source}: {server.damaged} stats lines were cut off")
-        if server.run.doubled:
-            notes.append(
-                f"{server.source}: {server.run.doubled} API servers write lines for one engine; "
-                "each line counts only its own requests"
-            )
-        if server.lines > 20 and not server.records:
-            notes.append(f"{server.source}: no vLLM line in {server.lines:,} lines; is it a log?")
-    return tuple(notes)
 
 
 def whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:

@@ -198,11 +198,12 @@ class TimeKeys(Screen[None]):
     def alert_times(self) -> list[float]:
         """Return when alerts fired, in our clock; those of a server until something arrives."""
         times: set[float] = set()
-        for server in self._monitor.store.servers.values():
-            kept = self._alerts.get(server.source)
+        for source, server in self._monitor.store.servers.items():
+            kept = self._alerts.get(source)
             if kept is None or kept[0] != server.revision:
-                kept = self._alerts[server.source] = (server.revision, self._fired(server))
-            times |= kept[1]
+                kept = self._alerts[source] = (server.revision, self._fired(server))
+            if kept[1]:
+                times |= kept[1]
         return sorted(times)
 
     def _fired(self, server: Server) -> set[float]:

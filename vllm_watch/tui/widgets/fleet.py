@@ -208,7 +208,7 @@ class Fleet(Pane, can_focus=True):
         """Return what is below each other: the indices of rows, lines above models."""
         if self._placed[0] is not view.rows:
             places: list[int | Group] = []
-            groups = groups_of(view.rows)
+            groups = groups_of(view.made)  # no group tells an age
             ends = [*(group.first for group in groups[1:]), len(view.rows)]
             for group, end in zip(groups, ends, strict=False):
                 places += [group, *range(group.first, end)]

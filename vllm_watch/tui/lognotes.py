@@ -1,0 +1,71 @@
+"""Notes about paths and logs themselves: what cannot be read, and lines that are not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import tzinfo
+
+from vllm_watch.core.moments import since_words
+from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+
+_LINES = 20
+"""A log without a line of vLLM is told of after so many lines."""
+
+
+class LogNotes:
+    """Makes the notes; servers without news and without a note are not asked again."""
+
+    def __init__(self, monitor: Monitor, tz: tzinfo) -> None:
+        """Tell of what `monitor` knows, times in the zone `tz`."""
+        self._monitor = monitor
+        self._tz = tz
+        self._seen: dict[str, int] = {}
+        """Revisions of servers when they were asked."""
+        self._noted: set[str] = set()
+        """Sources of servers that had something to tell."""
+
+    def at(self) -> tuple[str, ...]:
+        """Return the notes as of the last look at the paths."""
+        monitor = self._monitor
+        looked, servers = monitor.store.looked, monitor.store.servers
+        notes = [*monitor.notes]
+        now = looked.time if looked else 0.0
+        if looked:
+            each = zip(looked.troubles, looked.troubles_since, strict=True)
+            notes += [text + since_words(since, now, self._tz) for text, since in each]
+        if looked and servers:
+            notes += [
+                f"{path}: is not there yet; it is read when it appears" for path in looked.missing
+            ]
+        for source, server in servers.items():
+            if self._seen.get(source) != server.revision or source in self._noted:
+                notes += self._of(source, server, now)
+        return tuple(notes)
+
+    def _of(self, source: str, server: Server, now: float) -> list[str]:
+        found = list(notes_of(server, now, self._tz))
+        self._seen[source] = server.revision
+        if found:
+            self._noted.add(source)
+        else:
+            self._noted.discard(source)
+        return found
+
+
+def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:
+    """Yield what is to be told of a server's log at `now`, when the paths were looked at."""
+    if server.trouble:
+        since = server.trouble_since
+        yield server.trouble + since_words(since, now or since or 0.0, tz)
+    if server.stats_like:
+        yield f"{server.source}: {server.stats_like} stats-like lines with an unknown prefix"
+    if server.damaged:
+        yield f"{server.source}: {server.damaged} stats lines were cut off"
+    if server.run.doubled:
+        yield (
+            f"{server.source}: {server.run.doubled} API servers write lines for one engine; "
+            "each line counts only its own requests"
+        )
+    if server.lines > _LINES and not server.records:
+        yield f"{server.source}: no vLLM line in {server.lines:,} lines; is it a log?"
