@@ -107,9 +107,7 @@ def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
-    return replace(
-        spec, note="recorded" if len(spec.lines) > 1 else "about, from the log|from the log|about"
-    )
+    return replace(spec, note="recorded" if len(spec.lines) > 1 else "about, from the log|about")
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
