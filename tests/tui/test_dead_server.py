@@ -99,14 +99,18 @@ def test_a_death_of_another_day_is_told_by_its_age(dead: ScreenView) -> None:
 
 
 BEFORE = "before: KV cache full for 62 s"
-CHANGE = " → change anyway: --gpu-memory-utilization 0.15 → 0.90"
+CHANGE = " → also fix: --gpu-memory-utilization 0.15 → 0.90"
 
 
 @pytest.mark.parametrize(
     ("width", "told"),
     [
         (200, f": engine core exited unexpectedly; the log names no cause; {BEFORE}{CHANGE}"),
-        (120, f": engine core exited unexpectedly; the log names no cause; {BEFORE}"),
+        (
+            120,
+            ": EngineDeadError; no cause named; KV full before"
+            " → also: --gpu-memory-utilization 0.15 → 0.90",
+        ),
         (80, ": EngineDeadError; the log names no cause; KV full before"),
         (60, "; no cause named; KV full before"),
         (40, ": EngineDeadError"),
@@ -130,7 +134,7 @@ def test_a_log_that_names_its_error_is_not_said_to_name_none(dead: ScreenView) -
     verdict = verdict_of(replace(dead, rows=(row,), problems=Problems.of((worst,))))
     assert verdict is not None
     line = verdict_text(verdict, 160, PALETTE).plain.rstrip()
-    assert line.startswith(f" ✖ :8003 died 08:51:43: ValueError: odd; {BEFORE}, may not be why → ")
+    assert line.startswith(f" ✖ :8003 died 08:51:43: ValueError: odd; {BEFORE}, maybe why → ")
 
 
 # --- keys ----------------------------------------------------------------------------------------

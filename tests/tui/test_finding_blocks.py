@@ -74,9 +74,9 @@ def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) ->
     drawn = lines(dead, 80, 4)
     assert "→ read its first error (key x), fix it, restart" in drawn[1]
     assert MEMORY in drawn[3]
-    assert "may not be why" in drawn[3]
+    assert "maybe why" in drawn[3]
     wide = "\n".join(lines(dead, 90, 12))
-    assert wide.count("may not be why") == 1, "the reason says it, the edge need not"
+    assert wide.count("maybe why") == 1, "the reason says it, the edge need not"
 
 
 def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -> None:

@@ -14,7 +14,7 @@ from vllm_watch.health.statefindings import state_findings, states_of_run
 
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
 
-UNPROVED = "may not be why"
+UNPROVED = "maybe why"
 """Said of a fault that a server had when it died of something that its log does not name."""
 NEAR_ZERO = "throughput-near-zero"
 """The rule that explains every trend."""

@@ -150,7 +150,7 @@ def finding_block(
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
     remedy, whole = _remedies(finding.remedy, finding.flags, width - len(_lead(width)) - 2)
     if before is not None and before.finding.flags:
-        told = f"change anyway: {flag_words(before.finding)}"
+        told = f"also fix: {flag_words(before.finding)}"
         whole = [*whole, told] if cell_len(told) <= width - len(_lead(width)) - 2 else whole
     guide = [f"[{finding.guide}]"]
     unproved = _is_unproved(problem) and width < 2 * WORDY
