@@ -82,6 +82,14 @@ async def test_a_second_in_which_nothing_happens_sends_the_clock_and_the_ages(
         assert dict(sent).get("Fleet", 0) <= 2
 
 
+def test_a_window_of_all_there_is_stays_between_two_steps() -> None:
+    first, hours = at("09:00:00"), 12 * 3600
+    shown = [stepped((first, first + hours + second), grows=True) for second in range(600)]
+    assert len(set(shown)) == 2  # a step is 2^15 s / 60 = 546 s
+    assert {start for start, _ in shown} == {first}
+    assert all(end >= first + hours + second for second, (_, end) in enumerate(shown))
+
+
 def test_a_window_moves_on_in_steps_and_holds_the_moment() -> None:
     ends = set()
     for tenth in range(0, 3_000):

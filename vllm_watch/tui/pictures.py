@@ -26,15 +26,19 @@ Window = tuple[float, float]
 _T = TypeVar("_T")
 
 
-def stepped(window: Window) -> Window:
-    """Return a window whose end lies at the next whole step."""
+def stepped(window: Window, *, grows: bool = False) -> Window:
+    """Return a window whose end lies at the next whole step.
+
+    One that `grows` (all there is) keeps its start. Its step depends only on the power of two
+    below its width, so what is drawn stays as it is between two steps.
+    """
     start, end = window
     width = end - start
     if not (math.isfinite(width) and width > 0):
         return window
-    step = width / STEPS
+    step = (2.0 ** math.floor(math.log2(width)) if grows else width) / STEPS
     end = math.ceil(end / step - 1e-9) * step
-    return end - width, end
+    return start if grows else end - width, end
 
 
 @dataclass(frozen=True, slots=True)

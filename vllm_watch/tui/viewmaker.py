@@ -100,7 +100,7 @@ class ViewMaker:
         rows = Rows(self._shown([one.row for one in kept], choices, moment), moment)
         problems = Problems((e for one in kept for e in one.entries), moment, silences)
         selected = _selected(rows.made, problems, choices)
-        window = stepped(timeline.window())
+        window = stepped(timeline.window(), grows=timeline.span is None)
         shown = self._shown_of(rows[selected] if rows else None, window, timeline, choices)
         return ScreenView(
             moment,
@@ -181,8 +181,9 @@ class ViewMaker:
         span = window = timeline.window()
         if timeline.fitted and timeline.span is not None:
             span = server_window(server, window, row.state.since if over else None)
-        ended = span[1] < window[1]
-        return pictures.of(row.source, row.engine, span if ended else stepped(span), over=over)
+        if span[1] >= window[1]:  # the server has not ended
+            span = stepped(span, grows=timeline.span is None)
+        return pictures.of(row.source, row.engine, span, over=over)
 
     def _figures(
         self, server: Server, run: Run, time: float, window: tuple[float, float] | None
