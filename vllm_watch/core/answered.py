@@ -22,14 +22,14 @@ class AnsweredTable:
     seconds: array[float]
     """From the request's stamp to the answer's; both are whole seconds."""
     aborted: array[float]
-    """Epoch seconds at which requests ended that had run for a while and got no answer."""
+    """Epoch seconds at which requests ended without an answer although they had been running."""
 
     def __len__(self) -> int:
         """Return the number of requests answered."""
         return len(self.ends)
 
     def moved(self, seconds: float) -> AnsweredTable:
-        """Return the table with its times moved."""
+        """Return the table with its times shifted."""
         ends, aborted = (
             array("d", (time + seconds for time in times)) for times in (self.ends, self.aborted)
         )
@@ -51,7 +51,7 @@ class Answered:
 
     @property
     def seconds(self) -> float:
-        """What they took, added up."""
+        """Total seconds that they took."""
         return self._answers.over(-math.inf, math.inf)[1]
 
     @property
@@ -61,20 +61,20 @@ class Answered:
 
     @property
     def mean(self) -> float | None:
-        """Seconds that a request took, None without any; whole seconds of stamps even out."""
+        """Mean seconds of a request, None without any; rounding to whole seconds averages out."""
         return self.over(-math.inf, math.inf)[1]
 
     @property
     def times(self) -> Sequence[float]:
-        """Return when requests were answered, of those that are kept one by one."""
+        """Return when requests were answered, for those that are kept one by one."""
         return self._answers.times
 
     def add(self, end: float, seconds: float) -> None:
-        """Take in a request that was answered."""
+        """Count a request that was answered."""
         self._answers.add(end, seconds)
 
     def abort(self, end: float) -> None:
-        """Take in a request that ended without an answer."""
+        """Count a request that ended without an answer."""
         self._aborts.add(end, 0.0)
 
     def over(self, start: float, end: float) -> tuple[int, float | None, int]:
@@ -83,23 +83,23 @@ class Answered:
         return count, seconds / count if count else None, self._aborts.over(start, end)[0]
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self._answers.shift(seconds)
         self._aborts.shift(seconds)
 
 
 class _Ends:
-    """Ends of requests in the order of time, with what these took, added up."""
+    """Ends of requests in the order of time, and running totals of their seconds."""
 
     def __init__(self) -> None:
         self.times: array[float] = array("d")
         self.sums: array[float] = array("d", [0.0])
-        """Seconds of all requests before each one, and of all together."""
+        """Total seconds of all requests before each one; the last entry is the total of all."""
         self.dropped = 0
-        """Requests that are no longer kept one by one: they are older than the others."""
+        """Number of oldest requests that are no longer kept one by one."""
 
     def add(self, end: float, seconds: float) -> None:
-        """Take in a request; a clock that goes back stands still meanwhile."""
+        """Add a request; if the clock goes back, its time counts as the newest one so far."""
         self.times.append(max(end, self.times[-1]) if self.times else end)
         self.sums.append(self.sums[-1] + seconds)
         if len(self.times) > MOST_REQUESTS:
@@ -108,7 +108,7 @@ class _Ends:
             del self.times[:gone], self.sums[:gone]
 
     def over(self, start: float, end: float) -> tuple[int, float]:
-        """Return how many ended in (start, end], and their seconds."""
+        """Return how many ended in (start, end], and their total seconds."""
         low, high = bisect_right(self.times, start), bisect_right(self.times, end)
         if high <= low:
             return 0, 0.0
@@ -117,5 +117,5 @@ class _Ends:
         return high - low, self.sums[high] - self.sums[low]
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.times = array("d", (time + seconds for time in self.times))

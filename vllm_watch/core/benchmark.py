@@ -10,18 +10,18 @@ from vllm_watch.core.dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark, as its result file tells it."""
+    """One benchmark, read from its result file."""
 
     name: str
-    """The file's stem, with a number behind it where the file holds several."""
+    """The file's stem, with a number appended if the file holds several."""
     model: str | None
-    """Model that was asked for, None where the file does not say."""
+    """The requested model, None if the file does not name it."""
     end: float | datetime
-    """When it ended: epoch seconds, or a time without a zone, which is then the log's."""
+    """When it ended: epoch seconds, or a time without a zone (the log's zone then applies)."""
     seconds: float
     """How long it lasted."""
     figures: Mapping[str, float]
-    """What the client measured, by the names of `FIGURES`."""
+    """Measured values, by the names of `FIGURES`."""
 
     def span(self, tz: tzinfo) -> tuple[float, float]:
         """Return beginning and end in epoch seconds; `tz` is the zone of a time without one."""
@@ -31,9 +31,10 @@ class Benchmark:
         return end - self.seconds, end
 
     def is_of(self, model: str | None) -> bool:
-        """Tell whether it may be about a server of this model, whatever folder its name has.
+        """Return whether it may belong to a server of this model.
 
-        In a log's file name the folders are before the name, parted by `_`.
+        Folders of the model's name are ignored. In a log's file name they come before the name,
+        separated by `_`.
         """
         if self.model is None or model is None:
             return True
@@ -53,4 +54,4 @@ FIGURES = {
     "itl_p99_s": "99th percentile of the time between two tokens",
     "request_mean_s": "mean time of a request",
 }
-"""What a client's result can tell, with what it is."""
+"""Figures that a client's result can hold, with their descriptions."""

@@ -17,16 +17,16 @@ from typing import NamedTuple
 from vllm_watch.core.dataclass import dataclass, field
 
 Group = tuple[int, int]
-"""First index and the one behind the last of what becomes one bucket."""
+"""First index of the points that become one bucket, and the index after the last."""
 
 
 class Tier(NamedTuple):
-    """One step of coarseness."""
+    """One level of coarseness."""
 
     seconds: float
     """Width of a bucket; they begin at multiples of it since the epoch."""
     most: int
-    """Buckets of this width; of more, the oldest go to the next tier."""
+    """Buckets kept at this width; older ones move to the next tier."""
 
 
 TIERS = (Tier(60.0, 1_440), Tier(600.0, 1_008), Tier(3_600.0, 1_008))
@@ -38,19 +38,19 @@ class Keep:
     """How much of a series is kept, and how."""
 
     full_seconds: float = 86_400.0
-    """Samples younger than this, by the log's own time, stay as they are …"""
+    """Samples younger than this, by the log's own time, are kept one by one …"""
     full_samples: int = 20_000
-    """… unless they are more than this: a day at one sample in 4.3 s."""
+    """… unless there are more than this: a day at one sample every 4.3 s."""
     tiers: tuple[Tier, ...] = TIERS
-    """Coarseness of what is older, the finest first. The last one doubles its width when full."""
+    """Tiers for older samples, the finest first. The last one doubles its width when full."""
     extremes: bool = True
     """Keep the lowest and the highest value of each bucket."""
     forgets: bool = True
-    """Forget events and earlier runs at once where they are too many, not only when told to."""
+    """Drop events and earlier runs as soon as there are too many, not only on request."""
 
     @property
     def slack(self) -> int:
-        """Samples by which there may be more: they are thinned together, which is cheap."""
+        """How many samples may exceed the limit: they are then thinned together, which is cheap."""
         return max(1, min(self.full_samples // 24, 360))
 
     @property
@@ -66,7 +66,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is exact of a metric, however its series was thinned."""
+    """The exact figures of a metric, however its series was thinned."""
 
     count: int
     """Samples that had a value."""
@@ -146,9 +146,9 @@ class Buckets:
         self._settle(len(times))
 
     def add_late(self, time: float) -> int:
-        """Count a sample into the bucket to whose time it belongs, and return that one's index.
+        """Add a sample to the bucket of its time, and return the bucket's index.
 
-        It adds nothing over time: that time is covered by the samples that came before it.
+        It adds nothing to sums over time: the samples before it already cover that time.
         """
         index = next((i for i in range(len(self) - 1, 0, -1) if self.begins[i] <= time), 0)
         self.begins[index] = min(self.begins[index], time)
@@ -166,19 +166,19 @@ class Buckets:
             metric.highs[index] = max(metric.highs[index], value)
 
     def shift(self, seconds: float) -> None:
-        """Move every bucket in time."""
+        """Shift all times."""
         self.begins = array("d", (time + seconds for time in self.begins))
         self.ends = array("d", (time + seconds for time in self.ends))
 
     def coarsen(self) -> None:
-        """Merge neighbours two by two, all of them into the last tier."""
+        """Merge neighbours two by two; in the last tier all of them."""
         groups = [(at, min(at + 2, len(self))) for at in range(0, len(self), 2)]
         self._merge(groups, 0, len(self))
         self._sizes = [0] * len(self._sizes)
         self._sizes[-1] = len(self)
 
     def _metric(self, name: str, known: int) -> _Metric:
-        """Return the arrays of a metric; the `known` buckets before it came have no value."""
+        """Return the arrays of a metric; buckets older than its first value have none."""
         metric = self.metrics.get(name)
         if metric is None:
             metric = self.metrics[name] = _Metric(
@@ -205,9 +205,9 @@ class Buckets:
             metric.over_time.extend(value * held if value == value else 0.0 for value, held in each)
 
     def _settle(self, added: int) -> None:
-        """Merge what lies in one bucket of its tier, and let the oldest go to coarser tiers.
+        """Merge the samples of each bucket of a tier, and move the oldest to coarser tiers.
 
-        `added` are the newest of the finest tier, which are not merged yet.
+        `added` is the number of newest entries of the finest tier that are not merged yet.
         """
         for number, tier in enumerate(self._keep.tiers[:-1]):
             self._merge_tier(number, tier.seconds, added)

@@ -1,4 +1,4 @@
-"""Which of several lines has the valid configuration."""
+"""Chooses which of several lines gives the valid configuration."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from vllm_watch.core.naming import printable
 from vllm_watch.core.records import Event, FieldValue
 
 NO_CONFIG = "no_config"
-"""Kind of `Current vLLM config is not set.`: what follows at once are defaults, not this server."""
+"""Kind of `Current vLLM config is not set.`: the lines right after it are defaults."""
 CONFIG_KINDS = frozenset(
     {"config", "engine_config", "capacity", "args", "phase", "server_up", "version", NO_CONFIG}
 )
 """Kinds of events that mention the configuration."""
 DEFAULTS_SECONDS = 2.0
-"""For so long after `NO_CONFIG` a line of the start-up speaks of defaults."""
+"""For this long after `NO_CONFIG`, start-up lines describe defaults, not this server."""
 V0_BLOCK = 16
-"""Tokens in a block of V0's cache, where its arguments do not say."""
+"""Tokens in a block of V0's cache, if its arguments do not say."""
 
 _RANKS = {"config": 1, "args": 2, "engine_config": 3}
-"""The engine knows best, then what the user asked for, then the lines of the start-up."""
+"""Order of trust: the engine, then the user's arguments, then the lines of the start-up."""
 _IMPLIED = 0
 _ASKED_FOR_ALL = 4
 _OF_ALL_ENGINES = frozenset({"data_parallel_size", "model", "served_model_name"})
-"""Flags about all engines: one of several engines knows only of itself, the user knows."""
+"""Flags about all engines together: an engine knows only itself, so the user's value wins."""
 _NO_FLAGS = frozenset({"dump", "phase", "seconds", "took"})
 
 
 class Configuration:
-    """Takes events into a table of flags, each flag from the line that knows it best."""
+    """Collects flags from events; each flag comes from the most reliable line."""
 
     def __init__(self) -> None:
         """Start without a line."""
@@ -36,9 +36,9 @@ class Configuration:
         self._defaults_from: float | None = None
 
     def take(self, config: dict[str, FieldValue], event: Event) -> None:
-        """Put what an event tells into `config`.
+        """Put the values of an event into `config`.
 
-        Of two lines of the start-up the first stands: a second one is the draft model's.
+        Of two lines of the start-up the first one counts: the second belongs to a draft model.
         """
         if event.kind == NO_CONFIG:
             self._defaults_from = event.time
@@ -65,7 +65,7 @@ class Configuration:
         config[name] = printable(value) if isinstance(value, str) else value
 
     def _imply(self, config: dict[str, FieldValue], fields: Mapping[str, object]) -> None:
-        """Put what follows from the capacity: its length, V0's blocks as tokens."""
+        """Add what the capacity implies: the cache's length, and V0's blocks as tokens."""
         length, blocks = fields.get("for_tokens"), fields.get("gpu_blocks")
         if isinstance(length, int):
             self._put(config, "max_model_len", length, _IMPLIED, "capacity")

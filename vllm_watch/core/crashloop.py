@@ -42,8 +42,8 @@ class CrashLoop:
     def over_at(self, state: ServerState, ready: float | None, now: float, window: float) -> float:
         """Return when the loop ended, infinity while it continues.
 
-        A newer run that is up ends it, unless the others had been up as well before they died:
-        then it has to live for as long as the deaths of a loop lie apart.
+        A newer run that is up ends it. If the earlier runs were up as well before they died, the
+        newer one must first live for `window` seconds.
         """
         quiet = self.last.time + window
         if state.name == "dead":
@@ -56,7 +56,7 @@ class CrashLoop:
 
 
 def crash_loop(newest_first: Iterable[Death | None], least: int, window: float) -> CrashLoop | None:
-    """Return the deaths in a row that end with the newest, None if they are no loop.
+    """Return the latest deaths in a row with the same error, None if they are no loop.
 
     Args:
         newest_first: the runs of a server, None for one that did not die.
@@ -76,5 +76,5 @@ def crash_loop(newest_first: Iterable[Death | None], least: int, window: float) 
 
 
 def _shape(death: Death) -> str:
-    """Return what is the same in two deaths of the same error, whatever their numbers."""
+    """Return an error without its numbers, so that equal errors compare equal."""
     return _NUMBERS.sub("0", death.state.why.lower())

@@ -24,7 +24,7 @@ _FEW = 8
 
 
 class _Field:
-    """What `field` was told, as the standard one takes it."""
+    """The arguments given to `field`, in the form of the standard library."""
 
     __slots__ = ("told",)
 
@@ -33,14 +33,14 @@ class _Field:
 
 
 def told_fields(cls: type) -> dict[str, dict[str, Any]]:
-    """Return what `field` was told, by the names of the fields that were declared with it."""
+    """Return the arguments given to `field`, by the names of the fields."""
     fields: _StandardFields = vars(cls)["__dataclass_fields__"]
     given = fields.given.items()
     return {name: value.told for name, value in given if isinstance(value, _Field)}
 
 
 class _StandardFields:
-    """`__dataclass_fields__` of a class, made by the standard library when somebody asks."""
+    """`__dataclass_fields__` of a class, made by the standard library on first use."""
 
     __slots__ = ("_annotations", "_made", "given")
 
@@ -89,7 +89,7 @@ def _dataclass(
 
 
 def _told(given: Mapping[str, Any], name: str, what: str, otherwise: Any) -> Any:
-    """Return what `field` was told about a name, `otherwise` if nothing."""
+    """Return the `field` arguments of a name, or `otherwise`."""
     value = given.get(name)
     return value.told.get(what, otherwise) if isinstance(value, _Field) else otherwise
 
@@ -98,7 +98,7 @@ def _methods(compared: tuple[str, ...], *, frozen: bool) -> dict[str, Any]:
     """Return the methods of a class: compared by some of its fields, if any."""
     methods: dict[str, Any] = {"__repr__": _repr}
     if compared:
-        # Of one name attrgetter gives the bare value; twice the name is a tuple, too.
+        # attrgetter returns a bare value for one name; naming it twice makes a tuple.
         values = attrgetter(*(compared if len(compared) > 1 else compared * 2))
 
         def equal(self: Any, other: object) -> Any:
@@ -142,14 +142,14 @@ _FROZEN = {
 
 
 def _first_constructor(cls: Any, given: Mapping[str, Any], *, frozen: bool) -> Callable[..., None]:
-    """Return an `__init__` for the first objects, which then has one compiled."""
+    """Return an `__init__` for the first objects; later ones use a compiled one."""
     left = _FEW
 
     def construct(self: Any, *args: Any, **values: Any) -> None:
         nonlocal left
         left -= 1
         filled = _filled(cls, given, args, values) if left > 0 else None
-        if filled is None:  # the compiled one says what is wrong with the arguments, too
+        if filled is None:  # the compiled one also reports wrong arguments
             cls.__init__ = _constructor(cls, given, frozen=frozen)
             cls.__init__(self, *args, **values)
             return

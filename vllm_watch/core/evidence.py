@@ -9,28 +9,28 @@ from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, r
 from vllm_watch.core.run import Moment, Run
 
 STARTUP_TRACEBACK_SECONDS = 30.0
-"""A traceback without envelope ends the start-up if nothing stamped follows for this long."""
+"""A traceback without envelope ends the start-up if no stamped line follows within this time."""
 REASON_SECONDS = 60.0
-"""Errors at most this long before or after the first word of a death can say why."""
+"""Errors this long before or after the first sign of a death can explain it."""
 DUMPED = "the engine dumped what it worked on: a step failed"
-"""Why a server died of which nothing more is known."""
+"""Cause of a death if the log has only the engine's dump."""
 _LONG_AGO = -math.inf
-"""When something happened of which neither a stamp nor an arrival is known."""
+"""Used as the time of an event without stamp and without arrival."""
 _SERVED = frozenset({"version", "server_up", "ready", "process_started"})
-"""Kinds of events that only a server writes, no run of the class `LLM`."""
+"""Kinds of events that only a server writes, never a run of the class `LLM`."""
 _PROGRESS = frozenset({"phase", "capacity", "server_up", "ready"})
 """Kinds of events that show that a start-up continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """How far a run without a server is: prompts from a list, and then it ends by itself."""
+    """Progress of a run without a server: it processes a list of prompts and then ends."""
 
     prompts: int | None = None
     """Prompts of the newest progress bar that are processed; None where there is no bar."""
     total: int | None = None
     left: bool = False
-    """Whether the workers were told to go, or the process said that it exits."""
+    """Whether the workers were asked to stop, or the process said that it exits."""
 
     @property
     def done(self) -> bool:
@@ -38,14 +38,14 @@ class Offline:
         return self.prompts is not None and self.prompts == self.total
 
     def over(self, quiet: bool) -> bool:
-        """Tell whether it has finished; a full bar may be one of several while it is not quiet."""
+        """Return whether it has finished; one full bar may be one of several until it is quiet."""
         if self.prompts is None:
             return self.left
         return self.done and (self.left or quiet)
 
     @property
     def text(self) -> str:
-        """How far it is, in words."""
+        """The progress in words."""
         if self.prompts is None:
             return "the workers have left"
         return f"{self.prompts:,} of {self.total:,} prompts processed"
@@ -53,7 +53,7 @@ class Offline:
 
 @dataclass(slots=True)
 class Evidence:
-    """The events up to a moment, sorted into what they prove."""
+    """The events up to a moment, sorted by what they prove."""
 
     ready: float | None = None
     no_stats: bool = False
@@ -61,14 +61,14 @@ class Evidence:
     stop_text: str = ""
     death: float | None = None
     reason: Reason = field(default_factory=lambda: Reason(""))
-    """Why it died, if it did."""
+    """The cause of death, if it died."""
     phase: str = ""
     offline: Offline | None = None
-    """How far it is, if it is a run without a server."""
+    """The progress, if it is a run without a server."""
 
 
 def evidence_at(run: Run, now: float, *, saved: bool) -> Evidence:
-    """Fold the events up to `now` into what they prove."""
+    """Sort the events up to `now` by what they prove."""
     found = Evidence()
     if run.first_request is not None and run.first_request <= now:
         found.ready = run.first_request
@@ -117,20 +117,21 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
 
 
 def _is_death(moment: Moment) -> bool:
-    """Tell whether an event says that the server is over; a bare traceback by its error."""
+    """Return whether an event says that the server is over; a bare traceback by its error."""
     return moment.event.kind in DEATHS or DEADLY in moment.event.fields
 
 
 def _interrupted(moment: Moment) -> bool:
-    """Tell whether a traceback of the process itself ends in Ctrl-C."""
+    """Return whether a traceback of the main process ends in Ctrl-C."""
     error = str(moment.event.fields.get("error", ""))
     return moment.event.kind == "traceback" and error.partition(":")[0] == INTERRUPT
 
 
 def _went_on(run: Run, at: float, moment: Moment) -> bool:
-    """Tell whether a server generated tokens after an unstamped word for a death.
+    """Return whether a server generated tokens after an unstamped sign of death.
 
-    Such a word (`Killed`) may be about another process; the batch system's is about the job.
+    Such a line (`Killed`) may be about another process. A line of the batch system is always about
+    the job.
     """
     if moment.event.time is not None or "outside" in moment.event.fields:
         return False
@@ -168,7 +169,7 @@ def _weigh_worker(
 ) -> None:
     """A worker's exception ends a start-up unless the start-up continues after it.
 
-    The engine may wait for that worker for ever, without a word that it failed.
+    The engine may wait for that worker forever without reporting the failure.
     """
     failed = [at for at, moment in placed if moment.event.kind == "worker_failed"]
     if found.death is not None or not failed:
@@ -179,7 +180,7 @@ def _weigh_worker(
 
 
 def _torn_down(run: Run, placed: list[tuple[float, Moment]]) -> bool:
-    """Tell whether the only errors of a finished run without a server are of its tear-down."""
+    """Return whether all errors of a finished run without a server come from its tear-down."""
     bar = run.prompts
     if bar is None or bar.event.fields.get("done") != bar.event.fields.get("total"):
         return False
@@ -189,10 +190,10 @@ def _torn_down(run: Run, placed: list[tuple[float, Moment]]) -> bool:
 
 
 def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Moment]]) -> None:
-    """Find out why it died; who pressed Ctrl-C stopped it.
+    """Find the cause of death; Ctrl-C is a deliberate stop.
 
-    Of a start-up every error counts, of a server that was up only those about its end: others
-    are about requests.
+    During a start-up every error counts. For a server that was up only errors near its end count:
+    earlier ones are about requests.
     """
     started = found.ready is not None and found.ready <= death
     first = death - REASON_SECONDS if started else -math.inf
@@ -209,7 +210,7 @@ def _weigh_reason(found: Evidence, death: float, placed: list[tuple[float, Momen
 def _weigh_offline(
     found: Evidence, run: Run, now: float, placed: list[tuple[float, Moment]]
 ) -> None:
-    """Tell how far a run without a server is."""
+    """Return the progress of a run without a server."""
     kinds = {moment.event.kind for _, moment in placed}
     if kinds & _SERVED or run.first_request is not None:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 DAY = 86_400.0
-"""Seconds of a day: of what is older a time of day would not tell which."""
+"""Seconds of a day: for older moments the date is shown as well."""
 UNKNOWN = "–"
 """Shown for an unknown value; never 0."""
 
@@ -60,7 +60,7 @@ def short_time(seconds: float | None) -> str:
     if seconds >= 60:
         return duration(seconds)
     value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1000, "ms")
-    if value < 0.05:  # milliseconds: less than it would show
+    if value < 0.05:  # too small to show
         return "0 s"
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
@@ -77,7 +77,7 @@ def age(seconds: float | None) -> str:
 
 
 def clock(time: float | None, tz: tzinfo, *, seconds: bool = True) -> str:
-    """Return a moment as local clock time; one beyond the calendar is as good as unknown."""
+    """Return a moment as local clock time; a moment outside the calendar is unknown."""
     if time is None:
         return UNKNOWN
     try:

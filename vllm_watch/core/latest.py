@@ -15,7 +15,7 @@ Ratios = Literal["mean", "highest"]
 def latest_values(run: Run, time: float, *, ratios: Ratios = "mean") -> dict[str, float]:
     """Return every metric of a run as of `time`: rates and requests summed over its engines.
 
-    Ratios are 0…1. A metric that no engine's newest sample has is not in it.
+    Ratios are 0…1. A metric that no engine's newest sample has is left out.
     """
     return together((engine_values(run, engine, time) for engine in run.engines), ratios=ratios)
 
@@ -28,7 +28,7 @@ def engine_values(run: Run, engine: int, time: float) -> dict[str, float]:
 
 
 def together(each: Iterable[Mapping[str, float]], *, ratios: Ratios) -> dict[str, float]:
-    """Return the values of several engines or servers as one (the catalogue's `total`)."""
+    """Combine the values of several engines or servers (the catalogue's `total`)."""
     listed = list(each)
     total: dict[str, float] = {}
     for metric in METRICS:
@@ -39,7 +39,7 @@ def together(each: Iterable[Mapping[str, float]], *, ratios: Ratios) -> dict[str
 
 
 def made_one(metric: Metric, known: Sequence[float], ratios: Ratios = "mean") -> float:
-    """Return the values of a metric, one at least, of several engines as one."""
+    """Combine the values of one metric of several engines; at least one value is needed."""
     if metric.total == "sum":
         return sum(known)
     if metric.total == "highest" or ratios == "highest":

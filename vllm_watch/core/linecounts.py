@@ -1,4 +1,4 @@
-"""How many measurements are behind a latency line: derived from its stats line."""
+"""The number of measurements behind a latency line, derived from its stats line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from vllm_watch.core.recordings import ROWS_APART
 from vllm_watch.core.series import Series
 
 _STAMP = 2.0
-"""Seconds by which a latency line may follow its stats line."""
+"""A latency line follows its stats line within so many seconds."""
 _USUAL = 10.0
-"""Seconds of an interval of which only the end is known: vLLM's default."""
+"""Seconds of an interval if only its end is known: vLLM's default."""
 
 
 def counted(row: EngineRow, series: Series | None) -> EngineRow:
-    """Return a latency line's row, its latencies weighed by what its stats line tells.
+    """Return a latency line's row, its latencies weighted by the requests of its stats line.
 
-    First tokens are those of the requests that ended, or run now and did not before; between
-    tokens is measured once for each of the others. Without that, an interval in which thirty
-    requests began and none ended would weigh as much as one with a single request.
+    First tokens are counted for the requests that ended, and for those that run now but did not
+    before. The time between tokens is measured once for each of the other requests. Without these
+    weights, an interval in which thirty requests began and none ended would weigh as much as one
+    with a single request.
     """
     index = None if series is None else series.index_at(row.time)
     if series is None or index is None or row.time - series.times[index] > _STAMP:
@@ -29,7 +30,7 @@ def counted(row: EngineRow, series: Series | None) -> EngineRow:
     before = (series.value("running", index - 1) or 0.0) if known else 0.0
     ended = max((latency.count for latency in row.latencies.values()), default=0)
     if ended == 1 and "request_s" not in row.latencies:
-        ended = 0  # the row has one in place of none
+        ended = 0  # the row has 1 instead of 0
     begun = max(1.0, ended + running - before)
     seconds = gap if gap is not None and known else _USUAL
     tokens = (series.value("generation_tps", index) or 0.0) * seconds

@@ -21,7 +21,7 @@ from vllm_watch.core.tokens import token_steps
 
 @dataclass(frozen=True, slots=True)
 class TimesGate:
-    """How much a stretch of log must hold before its mean times are worth a number."""
+    """How much a stretch of log must hold before its mean times are shown."""
 
     answered: int = 30
     """Requests answered, beyond those that are still in flight at the end."""
@@ -33,7 +33,7 @@ class TimesGate:
 
 @dataclass(frozen=True, slots=True)
 class MeanTimes:
-    """Mean times over a stretch of log, in seconds: "about", a few per cent off at best."""
+    """Mean times over a stretch of log, in seconds: estimates, a few per cent off at best."""
 
     queue: float | None
     """Mean time that a request waited before it ran, None where only whole requests are timed."""
@@ -49,12 +49,12 @@ class MeanTimes:
     lines: int
     """Stats lines in the stretch."""
     source: Literal["log", "requests", "metrics"] = "log"
-    """Estimated from the log, its requests timed one by one, or told by the metrics page."""
+    """How they are known: estimated, timed request by request, or taken from the metrics page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Sums over time up to each stats line of all engines: any window is a difference of two."""
+    """Running sums up to each stats line of all engines; a window is the difference of two."""
 
     times: tuple[float, ...]
     """Epoch seconds of each stats line, sorted."""
@@ -94,7 +94,7 @@ class Evidence:
         return times, lines, answered
 
     def _answers_between(self, start: float, end: float, last: int) -> float:
-        """Return the answers in a window; those after the newest line belong to its work."""
+        """Return the answers in a window; answers after the newest line count as well."""
         begin = bisect_left(self.answer_times, start)
         newest = last == len(self.times)
         stop = len(self.answers) if newest else bisect_left(self.answer_times, end)
@@ -142,7 +142,7 @@ def mean_times(
     times, lines, answered = evidence.over(start, end)
     if lines < gate.lines:
         return None, f"only {_counted(lines, 'stats line')}; {gate.lines} are needed"
-    # A stream's access line is written at its start: what is in flight may be counted already.
+    # A stream's access line is written at its start, so a request in flight may count already.
     in_flight = evidence.in_flight_at(end)
     if times is None or answered - in_flight < gate.answered:
         told = f"{_counted(round(answered), 'request')} answered"
@@ -163,8 +163,8 @@ def times_between(
 ) -> tuple[MeanTimes | None, str]:
     """Return the mean times of a run over (start, end], or None and why they are unknown.
 
-    Where the log times enough requests one by one, their mean replaces the estimate; the
-    words then tell why the other times are unknown, if they are.
+    If the log times enough requests one by one, their mean replaces the estimate. The words then
+    say why the other times are unknown, if they are.
     """
     gate = gate or TimesGate()
     times, why = mean_times(evidence, start, end, gate)
@@ -185,10 +185,11 @@ def token_paces(
     counts: Sequence[float | None],
     gap: float,
 ) -> list[float | None]:
-    """Return seconds per output token at each stats line: requests that run ÷ tokens per second.
+    """Return seconds per output token at each stats line: running requests ÷ tokens per second.
 
-    By Little's law this is the mean time per token of the requests that run. A rate is that of the
-    time since the line before it: so is the number of requests, if that was within `gap` seconds.
+    By Little's law this is the mean time per token of the running requests. A rate covers the time
+    since the line before it. The number of requests is averaged over the same time, if that was
+    within `gap` seconds.
     """
     paces: list[float | None] = []
     before: tuple[float, float | None] | None = None
@@ -206,7 +207,7 @@ _Columns = tuple[list[float], list[float], list[float], list[float], list[float]
 
 
 def _merged(parts: Sequence[_Columns]) -> _Columns:
-    """Return the lines of several engines in the order of time, with the requests of all."""
+    """Return the lines of several engines in the order of time, with all engines' requests."""
     rows: list[tuple[float, int, float, float, float, float]] = sorted(
         (time, place, *rest)
         for place, (times, *columns) in enumerate(parts)
@@ -222,10 +223,10 @@ def _merged(parts: Sequence[_Columns]) -> _Columns:
 
 
 def _engine_columns(series: Series, since: float) -> _Columns:
-    """Return what each line of an engine adds; between lines requests change in a straight line.
+    """Return what each line of an engine adds; between lines requests change linearly.
 
-    The first line, and the first after a silence, hold for one cadence (`core/tokens.py`). From
-    two lines before `since` on: the first one after it then knows the one before.
+    The first line, and the first after a silence, hold for one cadence (`core/tokens.py`). Lines
+    are read from two before `since` on, so that the first line after it has a predecessor.
     """
     first, cadence = max(series.thinned, series.span(since, math.inf)[0] - 2), series.cadence
     times = series.times[first:].tolist()
@@ -251,7 +252,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _difference(sums: tuple[float, ...], first: int, last: int) -> float:
-    """Return what the entries `first` … `last` − 1 add up to."""
+    """Return the sums of the entries `first` … `last` − 1."""
     if last <= first:
         return 0.0
     return sums[last - 1] - (sums[first - 1] if first else 0.0)

@@ -28,12 +28,11 @@ class Metric:
     unit: str
     """Unit as shown on the screen; ratios are 0…1 inside and per cent only there."""
     kind: Kind
-    """What sort of number it is: it decides type, scale and formatting."""
+    """The kind of number: it decides type, scale and formatting."""
     total: Total
-    """How the values of several engines make the server's value."""
+    """How the values of several engines are combined into the server's value."""
     steps: Literal["mean", "sum"] = "mean"
-    """How the samples of a step of time make one value: what a line counts since the line before
-    is summed."""
+    """How the samples of a time step are combined; counts since the line before are summed."""
 
 
 METRICS: tuple[Metric, ...] = (

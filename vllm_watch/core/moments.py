@@ -15,7 +15,7 @@ _SPAN = lazy(r"(\d+(?:\.\d+)?)(s|m|min|h|d)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 GRAMMAR = "write 2026-11-23 09:05, 09:05, 10m (ago) or +10m (after the beginning)"
-"""How times are written, for every error about one."""
+"""How times are written; shown in every error about a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def parse_time(text: str) -> TimeText:
 def place_time(time: TimeText, first: float, newest: float, reference: float, tz: tzinfo) -> float:
     """Return epoch seconds of a time in a log that reaches from `first` to `newest`.
 
-    `reference` is what `ago` counts from: now when watching, the newest sample elsewhere.
-    A bare clock time is the newest such moment in the log.
+    `ago` counts from `reference`: now when watching, the newest sample elsewhere. A bare clock time
+    is the newest such moment in the log.
     """
     if time.kind == "after":
         return first + time.seconds
@@ -74,7 +74,7 @@ def place_time(time: TimeText, first: float, newest: float, reference: float, tz
 def since_words(since: float | None, now: float, tz: tzinfo | None = None) -> str:
     """Return ` (since 12:03)` to append to a problem, "" if its beginning is not known.
 
-    A day other than today is reported too. Times are of `tz`, by default this machine's zone.
+    The date is added if it is not today. Times are in `tz`, by default this machine's zone.
     """
     if since is None:
         return ""

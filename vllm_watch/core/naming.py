@@ -13,7 +13,7 @@ _CONTROLS = lazy(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 COMMAND = "command:"
-"""What the path of a command's output begins with; its name follows."""
+"""Start of the path of a command's output; its name follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class ServerName:
     port: int | None
     """Port of its API."""
     stem: str
-    """The file's name without ending: the name where model and port are unknown."""
+    """The file's name without ending, used if model and port are unknown."""
     part: str = ""
-    """Name before its lines, where several servers write into one file."""
+    """The prefix of its lines, if several servers write into one file."""
 
     @property
     def text(self) -> str:
@@ -45,16 +45,16 @@ def source_of(path: str, part: str) -> str:
 
 
 def name_in_stream(source: str, part: str) -> ServerName:
-    """Return what is known of a server by its source, in a stream of several by its `part`."""
+    """Return the names that a source gives: its file name, and `part` in a stream of several."""
     if not part:
         return name_from_path(source)
-    if source.endswith(f"#{part}"):  # the file's name speaks of the log's own server at best
+    if source.endswith(f"#{part}"):  # the file's name describes only the log's own server
         return ServerName(None, None, printable(part), printable(part))
     return replace(name_from_path(source), part=printable(part))
 
 
 def name_from_path(path: str) -> ServerName:
-    """Return what a file name `vllm_<model>_port<port>_realtime.log` tells.
+    """Return the model and the port in a file name `vllm_<model>_port<port>_realtime.log`.
 
     The guide's batch scripts replace `/` in the model by `_`; that cannot be undone.
     """
@@ -69,7 +69,7 @@ def name_from_path(path: str) -> ServerName:
 
 
 def name_from_fields(base: ServerName, fields: Mapping[str, object]) -> ServerName:
-    """Complete a name by what the log says of its server; the file name goes first.
+    """Complete a name from the log; values from the file name take precedence.
 
     `fields` are those of one event: `served_model_name`, `model`, `address` or `args`.
     """
@@ -109,7 +109,7 @@ def printable(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return text in which what acts on a terminal is written `\u202e`; valid within JSON."""
+    r"""Return text with characters that act on a terminal as `\u202e`; valid within JSON."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 

@@ -1,4 +1,4 @@
-"""Frees memory of earlier runs: a server in a crash loop starts thousands of them."""
+"""Frees memory of earlier runs: a server in a crash loop has thousands of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from vllm_watch.core.traffic import MOST_STRETCHES
 MOST_RUNS = 100
 """Runs kept per server; of more, the oldest are forgotten."""
 MOST_QUIET = 8
-"""Series' worth of points that all servers keep together that no longer write."""
+"""Points that all silent servers may keep together, as a multiple of one series."""
 FEWEST_POINTS = 64
-"""Points that a run of the past keeps of each engine, when others need room."""
+"""Points that an earlier run keeps of each engine if others need room."""
 FEWEST_EVENTS = 20
-"""Events that a run of the past keeps: its start-up's first and its last ones."""
+"""Events that an earlier run keeps: the first ones of its start-up, and the last ones."""
 
 
 def make_room(runs: list[Run], keep: Keep) -> None:
-    """Bound what all runs but the newest keep together by what one run may keep.
+    """Limit all earlier runs together to what one run may keep.
 
-    The oldest give way first: samples become means of ever longer times, ordinary events go.
+    The oldest are reduced first: samples become means of longer times, ordinary events are dropped.
     Runs beyond `MOST_RUNS` are forgotten.
     """
     del runs[:-MOST_RUNS]
@@ -43,9 +43,9 @@ def make_room(runs: list[Run], keep: Keep) -> None:
 
 
 def age(runs: list[Run], keep: Keep) -> None:
-    """Thin what is old in all runs but the newest, by the clock of that one.
+    """Thin the old samples of all runs but the newest, by the clock of the newest.
 
-    Runs of which nothing is left in full have as many buckets together as one run may have.
+    Runs that keep no single samples share the number of buckets that one run may have.
     """
     stamps = (series.present for series in runs[-1].series.values())
     present = max((stamp for stamp in stamps if stamp is not None), default=None)
@@ -61,15 +61,15 @@ def age(runs: list[Run], keep: Keep) -> None:
 
 
 def make_room_of_quiet(quiet: list[list[Run]], keep: Keep) -> None:
-    """Bound what servers keep together that no longer write, the longest silent first.
+    """Limit what all silent servers keep together; the longest silent are reduced first.
 
-    In a folder in which each job has a log of its own they become more and more.
+    In a folder with one log per job their number keeps growing.
     """
     coarsen([run for runs in quiet for run in runs], MOST_QUIET * keep.most_points)
 
 
 def coarsen(runs: list[Run], most: int) -> None:
-    """Thin the first of these runs until all have at most so many points, or 64 each."""
+    """Thin the first of these runs until all together have at most `most` points, or 64 each."""
     over = sum(len(series) for run in runs for series in run.series.values()) - most
     for run in runs:
         for series in run.series.values():

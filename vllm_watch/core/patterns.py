@@ -7,19 +7,19 @@ from typing import Any, AnyStr, cast
 
 
 def lazy(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """Return what `re.compile` returns, but compiled when something is first asked of it."""
+    """Return the same as `re.compile`, but compile only on first use."""
     return cast("re.Pattern[AnyStr]", _Lazy(text, flags))
 
 
 class _Lazy:
-    """Stands for a compiled pattern, method by method."""
+    """Replaces a compiled pattern, method by method."""
 
     def __init__(self, *given: Any) -> None:
         self._given = given
 
     def __getattr__(self, name: str) -> Any:
-        """Return a method or an attribute of the pattern, and keep it: asked here only once."""
-        if name.startswith("__"):  # copies and the like ask for what no pattern has
+        """Return a method or an attribute of the pattern, and cache it."""
+        if name.startswith("__"):  # copying asks for attributes that no pattern has
             raise AttributeError(name)
         value = vars(self)[name] = getattr(re.compile(*self._given), name)
         return value

@@ -27,9 +27,9 @@ def with_progress(state: ServerState, bar: Event) -> ServerState:
 
 
 def startup_share(state: ServerState, bar: Event | None) -> float | None:
-    """Return how far a start-up is (0…1), by its phase and the bar of that phase.
+    """Return the progress of a start-up (0…1), from its phase and the bar of that phase.
 
-    None where it is over, or in a phase that nobody knows.
+    None if it is over, or in an unknown phase.
     """
     if state.name != "starting":
         return None

@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from vllm_watch.core.store import Server
 
 _FEW_SECONDS = 1.0
-"""A clock that is further off by less than this is that of before."""
+"""Differences between clocks below this are ignored."""
 Known = tuple[object, float]
-"""A server's oldest run and the difference of its clock, as they were when it was looked at."""
+"""A server's oldest run and clock difference, as last seen."""
 
 
 class Reach:
     """The first and the newest stamp of all servers, in our clock."""
 
     def __init__(self) -> None:
-        """Know of no server."""
+        """Start without servers."""
         self._span = (math.inf, -math.inf)
         self._known: dict[str, Known] = {}
         self._anew = False
 
     def note(self, server: Server, *, moved: bool = False) -> None:
-        """Take notice of what came from a server; `moved`: its times are others now."""
+        """Update with news of a server; `moved`: its times have shifted."""
         known, now = self._known.get(server.source), (server.runs[0], server.skew)
         if known is not None:
             other_clock = abs(known[1] - now[1]) > _FEW_SECONDS

@@ -19,17 +19,17 @@ TRACEBACK = "Traceback (most recent call last):"
 DEATHS = frozenset({"dead", "killed", "usage"})
 """Kinds of events after which a server is over."""
 ERRORS = frozenset({*DEATHS, "cause", "error", "traceback", "worker_failed"})
-"""Kinds of events that can say why."""
+"""Kinds of events that can give the cause."""
 DEADLY = "deadly"
-"""Field of a traceback whose error is itself the word for a death (`EngineDeadError`)."""
+"""Field of a traceback whose error itself means a death (`EngineDeadError`)."""
 INTERRUPT = "KeyboardInterrupt"
-"""The exception of somebody who pressed Ctrl-C, or of a signal that asked to stop."""
+"""The exception of a Ctrl-C, or of a signal that asks the process to stop."""
 
 _EXCEPTION = lazy(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:\([\w.]{1,80}\))?(?::(?:\s.*)?)?)$")
 _VALIDATION = lazy(r"\d+ validation errors? for \w+")
 _NONE: Mapping[str, FieldValue] = {}
 _FURTHER = 12
-"""Lines behind an exception in which the rest of its message is looked for."""
+"""The rest of an exception's message is searched in so many lines after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Reason:
     cause: str = ""
     """What the format files call it: `out of memory`, `port in use` …"""
     told: tuple[tuple[str, float], ...] = ()
-    """Numbers that the line itself tells, by the names of the format files."""
+    """Numbers in the line itself, by the names of the format files."""
     vague: bool = False
     """Whether all lines only say that it is over: the log names no cause."""
 
     @property
     def by_hand(self) -> bool:
-        """Whether it is not a fault: somebody stopped the server."""
+        """Whether it was stopped on purpose, so not a fault."""
         return self.text.partition(":")[0] == INTERRUPT
 
 
@@ -57,7 +57,7 @@ class _Line(NamedTuple):
     text: str
     process: str
     kind: str
-    """Kind of the event that it begins, empty for a further line of one."""
+    """Kind of the event that it begins, empty for a continuation line."""
     fields: Mapping[str, FieldValue]
 
 
@@ -72,9 +72,9 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
     if candidates:
         best = candidates[0][2]
         alike = [one.told for *_, one in candidates if best.cause and one.cause == best.cause]
-        # Several workers tell how much fits: the least decides.
+        # Several workers report how much fits: the smallest counts.
         return replace(best, told=min([best.told, *alike], key=_numbers))
-    # An event speaks before the lines around it: a traceback by its error, not by its headline.
+    # An event comes before the lines around it. A traceback counts by its error, not its headline.
     events = [line for line in lines if line.kind] or lines
     telling = next((line for line in events if "vague" not in line.fields), None)
     first = telling or next(iter(events), None)
@@ -82,9 +82,9 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
 
 
 def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
-    """Yield what can be the reason, with its rank (the least is the best) and its place.
+    """Yield candidates for the cause, with rank (the lowest is best) and place.
 
-    Whoever ended the job from outside comes first, then engines and workers, then API servers.
+    An end from outside the job comes first, then engines and workers, then API servers.
     """
     for process in dict.fromkeys(line.process for line in lines):
         own = [(index, line) for index, line in enumerate(lines) if line.process == process]
@@ -107,7 +107,7 @@ def _lines(errors: Iterable[Moment]) -> Iterator[_Line]:
     for moment in errors:
         event = moment.event
         texts = event.text.splitlines() or [""]
-        # A traceback of its own is one event: its last line is what its fields are about.
+        # A separate traceback is one event: its fields come from its last line.
         own = len(texts) - 1 if event.kind == "traceback" else 0
         for index, text in enumerate([*texts, *moment.lines]):
             begins = index == own
@@ -127,7 +127,7 @@ def _exceptions(lines: list[_Line]) -> Iterator[int]:
 
 
 def _reason(line: _Line, rest: list[_Line]) -> Reason:
-    """Return what a line says, with those behind it that belong to its message."""
+    """Return the text of a line and of the following lines of the same message."""
     text, fields = line.text.strip(), line.fields
     found = _EXCEPTION.match(text)
     if found:
@@ -156,7 +156,7 @@ def _reason(line: _Line, rest: list[_Line]) -> Reason:
 def _validation(
     text: str, fields: Mapping[str, FieldValue], message: list[_Line]
 ) -> tuple[str, Mapping[str, FieldValue]]:
-    """Return the line of a pydantic error that says what is wrong: with what, if it names that."""
+    """Return the line of a pydantic error that says what is wrong, with the field if named."""
     for place, line in enumerate(message):
         said, bracket, _ = line.text.strip().partition(" [type=")
         if said.startswith(("Value error, ", "Assertion failed, ")):

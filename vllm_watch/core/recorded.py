@@ -21,7 +21,7 @@ LATENCIES = ("ttft_s", "itl_s", "queue_s", "prefill_s", "decode_s", "request_s")
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 """The percentiles of each latency."""
 FINISHED = ("stop", "length", "abort", "error", "repetition")
-"""Why a request ends, as vLLM names it."""
+"""Reasons for the end of a request, as vLLM names them."""
 LINE_NAMES = frozenset(
     {
         *(f"{name}_{part}" for name in LATENCIES for part in QUANTILES),
@@ -39,7 +39,7 @@ THROTTLES = (
     "hw_power_brake_slowdown",
     "display_clock_setting",
 )
-"""Why a GPU's clock is held down, as `nvidia-smi --query-gpu` names it."""
+"""Reasons for a lowered GPU clock, as `nvidia-smi --query-gpu` names them."""
 TOTALS = (
     "generated_tokens_total",
     "prompt_tokens_total",
@@ -53,7 +53,7 @@ TOTALS = (
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long something took in one interval, in seconds; None where nothing was measured."""
+    """The durations measured in one interval, in seconds; None if there were none."""
 
     p50: float | None = None
     p95: float | None = None
@@ -65,7 +65,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
-    """One engine as the server's `/metrics` page showed it; None for what the page lacks."""
+    """One engine as the server's `/metrics` page shows it; None for values that the page lacks."""
 
     time: float
     """Epoch seconds."""
@@ -81,14 +81,14 @@ class EngineRow:
     latencies: Mapping[str, Latency] = field(default_factory=dict)
     """Latencies of the interval before `time`, by their names in `LATENCIES`."""
     preemptions: int | None = None
-    """Preemptions in the interval, as a latency line tells them."""
+    """Preemptions in the interval, from a latency line."""
     origin: Literal["page", "line"] = "page"
-    """The metrics page, or a latency line in the log."""
+    """Where it comes from: the metrics page, or a latency line in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuRow:
-    """One GPU at a moment; None for what was not asked for or is not supported."""
+    """One GPU at a moment; None for values that were not queried or are not supported."""
 
     time: float
     """Epoch seconds."""
@@ -97,7 +97,7 @@ class GpuRow:
     name: str | None = None
     uuid: str | None = None
     utilization: float | None = None
-    """Share of the time (0 … 1) in which some kernel ran: it does not tell how much."""
+    """Share of the time (0 … 1) in which any kernel ran; not how busy the GPU was."""
     memory_used: float | None = None
     """Bytes."""
     memory_total: float | None = None
@@ -106,9 +106,9 @@ class GpuRow:
     temperature_c: float | None = None
     sm_clock_hz: float | None = None
     throttle: tuple[str, ...] = ()
-    """Why the clock is held down, in NVML's words; empty where it is not."""
+    """Why the clock is lowered, in NVML's words; empty if it is not."""
     origin: Literal["nvml", "table"] = "nvml"
-    """NVML, or a table of `nvidia-smi`."""
+    """Where it comes from: NVML, or a table of `nvidia-smi`."""
 
 
 _GPU_VALUES = (
@@ -124,7 +124,7 @@ class RowError(ValueError):
 
 
 class NewerRowError(RowError):
-    """A row of a version that this program does not know."""
+    """A row of a newer version than this program knows."""
 
 
 def recording_of(log: str) -> str:
@@ -133,7 +133,7 @@ def recording_of(log: str) -> str:
 
 
 def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
-    """Return a row as the object that stands on a line of `X.metrics.jsonl`.
+    """Return a row as the object of one line of `X.metrics.jsonl`.
 
     `tz` is the zone in which its time is written, None: this machine's.
     """
@@ -155,7 +155,7 @@ def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
 
 
 def row_of(found: object) -> Recorded | None:
-    """Return the row that an object of `X.metrics.jsonl` stands for, None for an unknown kind.
+    """Return the row of an object of `X.metrics.jsonl`, None for an unknown kind.
 
     Raises:
         NewerRowError: it is of another version than ours.
@@ -243,7 +243,7 @@ def _whole(value: object) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number, None for anything else."""
+    """Return a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e300 else None

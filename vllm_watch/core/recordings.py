@@ -13,11 +13,11 @@ from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, La
 MOST_ROWS = 20_000
 """Rows of one engine or GPU that are kept where memory is bounded: some two days."""
 ROWS_APART = 45.0
-"""Seconds from one row to the next that are no gap: the recorder looks every ten seconds."""
+"""Rows further apart than this have a gap between them: the recorder writes every ten seconds."""
 
 
 class Table:
-    """Columns of numbers in time order; a value that a row lacks is None outside, NaN inside."""
+    """Columns of numbers in time order; a missing value is NaN inside and None outside."""
 
     __slots__ = ("columns", "revision", "times")
 
@@ -77,7 +77,7 @@ class Table:
         return index if index >= 0 else None
 
     def shift(self, seconds: float) -> None:
-        """Move every row in time."""
+        """Shift all times."""
         self.revision += 1
         self.times = array("d", (time + seconds for time in self.times))
 
@@ -91,25 +91,25 @@ class Table:
 
 @dataclass(slots=True)
 class Recording:
-    """Everything that is beside one log, and the latency lines in it.
+    """All rows beside one log, and the log's latency lines.
 
-    Times are epoch seconds. Those of latency lines and of `nvidia-smi`'s tables are read in the
-    log's zone and move with it; those of a recording have a zone of their own.
+    Times are epoch seconds. Latency lines and tables of `nvidia-smi` use the log's zone and shift
+    with it; recordings carry their own zone.
     """
 
     bounded: bool = False
     """Whether old rows are forgotten."""
     engines: dict[int, Table] = field(default_factory=dict)
-    """By data-parallel rank: what the metrics page told."""
+    """By data-parallel rank: rows from the metrics page."""
     lines: dict[int, Table] = field(default_factory=dict)
-    """By data-parallel rank: what the plug-in's lines in the log said."""
+    """By data-parallel rank: rows from the plug-in's lines in the log."""
     nvml: dict[int, Table] = field(default_factory=dict)
     smi: dict[int, Table] = field(default_factory=dict)
     names: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
     """GPU to its name and UUID."""
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything."""
+        """Return whether there are any rows."""
         return bool(self.engines or self.lines or self.nvml or self.smi)
 
     @property
@@ -119,11 +119,11 @@ class Recording:
 
     @property
     def latencies(self) -> dict[int, Table]:
-        """Latencies by engine: exact ones of the log's lines, else those of the metrics page."""
+        """Latencies by engine: the exact ones from the log, else those of the metrics page."""
         return self.lines or self.engines
 
     def add(self, row: Recorded) -> None:
-        """Take in a row."""
+        """Add a row."""
         if isinstance(row, EngineRow):
             tables = self.lines if row.origin == "line" else self.engines
             table = tables.setdefault(row.engine, Table())
@@ -138,7 +138,7 @@ class Recording:
             table.drop(MOST_ROWS // 4)
 
     def shift(self, seconds: float) -> None:
-        """Move what is in the log's zone."""
+        """Shift the rows that use the log's zone."""
         for table in (*self.lines.values(), *self.smi.values()):
             table.shift(seconds)
 
@@ -208,10 +208,10 @@ def _points(
 
 
 def bound_of(latency: Latency, part: str) -> float | None:
-    """Return the most that a percentile can be, by the mean: seconds, None without a mean.
+    """Return the largest value a percentile can have, given the mean; None without a mean.
 
-    At most a share 1 − q of measurements is mean ÷ (1 − q) or longer (Markov's inequality). That
-    is far below the estimate where all of them lie in a histogram's first, wide bucket.
+    At most a share 1 − q of the measurements is mean ÷ (1 − q) or longer (Markov's inequality).
+    That is far below the estimate if all of them lie in a histogram's first, wide bucket.
     """
     return None if latency.mean is None else latency.mean / (1 - QUANTILES[part])
 
@@ -219,8 +219,9 @@ def bound_of(latency: Latency, part: str) -> float | None:
 def mixed(latencies: Iterable[Latency]) -> Latency | None:
     """Return the latency of several intervals together, None where nothing was measured.
 
-    Mean and count are exact. A percentile is that of the mixture of the intervals' distributions,
-    each taken as straight lines through its known percentiles: about, but never outside of them.
+    Mean and count are exact. A percentile is approximate: it is that of the mixture of the
+    intervals' distributions, each interpolated linearly between its known percentiles. It never
+    lies outside of theirs.
     """
     known = [latency for latency in latencies if latency.count and latency.p50 is not None]
     count = sum(latency.count for latency in known)
@@ -236,7 +237,7 @@ def mixed(latencies: Iterable[Latency]) -> Latency | None:
 
 
 def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
-    """Return where the mixture reaches each percentile; None where some interval lacks it."""
+    """Return the mixture's value at each percentile; None if some interval lacks it."""
     told = [part for part in QUANTILES if all(getattr(one, part) is not None for one in latencies)]
     found: dict[str, float | None] = dict.fromkeys(QUANTILES)
     every = sum(latency.count for latency in latencies)
@@ -251,13 +252,13 @@ def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
         while wanted and wanted[0][0] <= level + jump * (1 + _ROUNDING):
             found[wanted.pop(0)[1]] = round(seconds, 6)
         level, density, at = level + jump, density + change, seconds
-    for _, part in wanted:  # the last one, but for the rounding of sums
+    for _, part in wanted:  # the last one, apart from rounding errors
         found[part] = round(at, 6)
     return {part: _within(value, part, latencies) for part, value in found.items()}
 
 
 def _within(value: float | None, part: str, latencies: list[Latency]) -> float | None:
-    """Return a percentile of all, held among those of each: sums lose digits on the way."""
+    """Return a percentile of all, limited to the range of the single ones (rounding errors)."""
     if value is None:
         return None
     each: list[float] = [getattr(latency, part) for latency in latencies]

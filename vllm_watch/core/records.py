@@ -37,9 +37,9 @@ class Amendment:
     """A companion line that arrived after its stats line had been passed on."""
 
     values: Mapping[str, float]
-    """What it adds to the newest sample."""
+    """Values that it adds to the newest sample."""
     engine: int | None = None
-    """The engine it names, or None: the stats line just before."""
+    """The engine it names, or None: the engine of the stats line before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Event:
     """A line about the life of a server: a start-up phase, a flag, an error, a death."""
 
     kind: str
-    """What it says, as the format file names it: `version`, `server_up`, `dead` …"""
+    """Its kind, as the format file names it: `version`, `server_up`, `dead` …"""
     time: float | None
     """Epoch seconds of the line's stamp; None where the line carries none."""
     text: str
@@ -59,9 +59,9 @@ class Event:
     run: int = 0
     """0, 1 … per restart in the same log; for a twin, counted by its own starts."""
     twin: bool = False
-    """True when the line stood in the `.err` twin (or another companion file) of the log."""
+    """True if the line is from the `.err` twin (or another companion file) of the log."""
     continues: bool = False
-    """True when the line belongs to the error event just before."""
+    """True if the line continues the error event before it."""
     process: str = ""
     """The process that wrote an error, empty where the line does not name it."""
     after: float | None = None
@@ -150,7 +150,7 @@ class SampleTable:
         )
 
     def complete(self, values: Mapping[str, float]) -> None:
-        """Add what a companion line says to the last line; only while the table is being made."""
+        """Add a companion line's values to the last line; only while the table is being built."""
         for name, value in values.items():
             if name not in self.columns:
                 self.columns[name] = array("d", [math.nan]) * len(self)
@@ -166,7 +166,7 @@ class SampleTable:
             yield Sample(time, engine, values, self.run, writer)
 
     def moved(self, seconds: float, run: int) -> SampleTable:
-        """Return the table in another run, its times moved."""
+        """Return the table in another run, with its times shifted."""
         return replace(self, times=_moved(self.times, seconds), run=run)
 
 
@@ -208,7 +208,7 @@ class RequestTable:
             )
 
     def moved(self, seconds: float, run: int) -> RequestTable:
-        """Return the table in another run, its times moved."""
+        """Return the table in another run, with its times shifted."""
         return replace(self, times=_moved(self.times, seconds), run=run)
 
 
@@ -227,8 +227,11 @@ def records_of(items: Iterable[Item]) -> list[Record]:
 
 
 Stage: TypeAlias = Literal["whole", "newest", "past", "complete"]
-"""What a batch is a part of. A large log is shown by its `newest` part at once, while the whole
-of it is read from its beginning as its `past`, which takes its place when it is `complete`."""
+"""Which part of a log a batch belongs to.
+
+A large log is first shown by its `newest` part, while the whole log is read from its beginning as
+its `past`. The past replaces the newest part when it is `complete`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +249,15 @@ class Batch:
     arrived: float | None = None
     """Wall clock when the bytes were seen, if they were appended while we watched."""
     tz: tzinfo = UTC
-    """Zone of the log's stamps as known now."""
+    """Zone of the log's stamps, as known now."""
     zone_assumed: bool = False
-    """True when no line gave the zone and UTC is used instead."""
+    """True when no line gives the zone and UTC is used instead."""
     shift: float = 0.0
-    """Seconds by which all earlier times of this source move: its zone turned out another."""
+    """Seconds by which all earlier times of this source shift, after its zone became known."""
     trouble: str | None = None
     """One line about why a file of this server cannot be read now."""
     stats_like: int = 0
-    """Lines that look like stats lines but are behind no known envelope."""
+    """Lines that look like stats lines but have an unknown envelope."""
     damaged: int = 0
     """Stats lines that were cut off and gave no sample."""
     lines: int = 0
@@ -271,7 +274,7 @@ class Batch:
     moved: float = 0.0
     """Seconds by which all times differ from the log's own: films of several logs."""
     part: str = ""
-    """Name before the server's lines, where several servers write into one file."""
+    """Prefix of the server's lines, if several servers write into one file."""
     began: tuple[tuple[int, int], ...] = ()
     """Runs that begin in it, each with the offset of its first line in the file, where asked."""
 

@@ -19,10 +19,10 @@ class Refusal:
     reason: str
     """`model`, `length` or `validation`, as the format files say."""
     asked: str
-    """The model that was asked for, or the kind of request; empty where the reason has neither."""
+    """The requested model, or the kind of request; empty if the reason has neither."""
     count: int
     longest: int | None = None
-    """Tokens of the longest of those that were too long."""
+    """Tokens of the longest request that was too long."""
     allowed: int | None = None
     """Tokens that are allowed."""
 
@@ -49,7 +49,7 @@ def refusals_of(run: Run, until: float | None = None) -> list[Refusal]:
 
 
 def refusal_words(refusal: Refusal, config: Mapping[str, object]) -> str:
-    """Return one reason in words, with what would have been accepted."""
+    """Return one reason in words, with the accepted value."""
     if refusal.reason == "model":
         served = config.get("served_model_name") or config.get("model")
         known = f"; served is {served}" if served else ""

@@ -21,9 +21,9 @@ from vllm_watch.core.steps import Steps, second_of
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
-"""Events kept per run; of more, the oldest ordinary ones go."""
+"""Events kept per run; beyond that, the oldest ordinary ones are dropped."""
 MOST_TOLD = 500
-"""Lines kept per run that showed its configuration: the start-up's."""
+"""Configuration lines kept per run: those of the start-up."""
 MOST_TEXT = 2_000_000
 """Characters of events kept per run that is watched: some 200 long tracebacks."""
 MOST_ERROR_LINES = 200
@@ -32,28 +32,28 @@ BURST_SECONDS = 10.0
 """HTTP errors closer together than this are one burst: one stats interval of vLLM."""
 
 EAGER_PHASES = {"compiling": "profiling memory", "capturing graphs": "warming up"}
-"""Phases by the lines before them, and what follows those lines with `--enforce-eager`.
+"""Phases by the line before them, and the phases that follow with `--enforce-eager`.
 
-vLLM says so itself: `Enforce eager set, disabling torch.compile and CUDAGraphs`; what it then does
+vLLM says so itself: `Enforce eager set, disabling torch.compile and CUDAGraphs`. What it then does
 is `init engine (profile, create kv cache, warmup model)`.
 """
 _READY_KINDS = frozenset({"server_up", "ready"})
 PROCESSING = "processing prompts"
 """Phase of the progress bar of a run of the class `LLM`, without a server."""
 HTTP_ERRORS = "http_errors"
-"""Kind of the event that stands for a burst of requests answered with an error."""
+"""Kind of the event for a burst of requests answered with an error."""
 _FORGETTABLE = frozenset({"error", "spike", "refused", HTTP_ERRORS})
 
 
 @dataclass(slots=True)
 class Moment:
-    """An event in its place in time."""
+    """An event with its time."""
 
     event: Event
     arrived: float | None
     """Wall clock of its arrival, if it came while we watched."""
     newest_stamp: float | None
-    """Newest stamp of the run when it was read: the best place for what has no stamp."""
+    """Newest stamp of the run when the event was read: the best estimate if it has no stamp."""
     lines: list[str] = field(default_factory=list)
     """Further lines of the same message: a traceback."""
 
@@ -67,12 +67,12 @@ class Told(NamedTuple):
     """A line that showed the configuration."""
 
     time: float
-    """Where it belongs: its stamp, else the newest one read before it; −∞ before any."""
+    """Its time: its stamp, else the newest one read before it; −∞ before any."""
     event: Event
 
     @property
     def stamped(self) -> bool:
-        """Whether that is its own stamp."""
+        """Whether the time is its own stamp."""
         return self.event.time is not None
 
 
@@ -81,10 +81,10 @@ class Stretch(NamedTuple):
 
     begin: float
     seen: float
-    """Up to where that was looked at."""
+    """How far this was computed."""
     busy: bool
     revision: int
-    """Of the series, then."""
+    """Revision of the series at that time."""
 
 
 @dataclass(slots=True)
@@ -95,28 +95,28 @@ class Run:
     keep: Keep | None = None
     """How much of its samples is kept, None: all of them."""
     judge: Callable[[Run], None] | None = None
-    """Called before samples are thinned: they must have been judged by then."""
+    """Called before samples are thinned, so that they can be judged first."""
     series: dict[int, Series] = field(default_factory=dict)
     seen: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
     moments: list[Moment] = field(default_factory=list)
     config: dict[str, FieldValue] = field(default_factory=dict)
     told: Configuration = field(default_factory=Configuration)
-    """Which line told each flag of `config`."""
+    """The line that gave each flag of `config`."""
     history: list[Told] = field(default_factory=list)
-    """What showed the configuration, in the order of time."""
+    """Lines that showed the configuration, in the order of time."""
     began: float | None = None
-    """The first stamp in file order: a clock that goes back later does not move it."""
+    """The first stamp in file order; it stays if the clock goes back later."""
     first_stamp: float | None = None
     newest_stamp: float | None = None
     newest_arrival: float | None = None
-    """When anything at all of this run arrived last, while we watch."""
+    """When any line of this run arrived last, while we watch."""
     first_request: float | None = None
     served: Counter[str] = field(default_factory=Counter)
     polls: int = 0
     traffic: Traffic = field(default_factory=Traffic)
     answered: Answered = field(default_factory=Answered)
-    """Requests whose beginning and answer the log tells, one by one."""
+    """Requests that the log times one by one."""
     steps: dict[int, Steps] = field(default_factory=dict)
     """Engine to its steps, where the log has iteration details."""
     progress: tuple[Event, float | None] | None = None
@@ -128,14 +128,14 @@ class Run:
     text: int = 0
     """Characters of its events."""
     stretches: dict[int, Stretch] = field(default_factory=dict)
-    """Engine to its newest stretch, as far as requested (`core/states.py`)."""
+    """Engine to its newest stretch, as far as computed (`core/states.py`)."""
     memo: dict[str, tuple[tuple[object, ...], float | tuple[float, float] | None]] = field(
         default_factory=dict
     )
-    """What took a look at every sample, by name: which samples these were, and what it is."""
+    """Cached results of passes over all samples, by name, with the samples they cover."""
 
     def __post_init__(self) -> None:
-        """Bound the requests, too, where samples are."""
+        """Limit the requests, too, if samples are limited."""
         if self.keep is not None:
             self.traffic = Traffic(MOST_STRETCHES)
 
@@ -162,7 +162,7 @@ class Run:
             self.stamp(time)
 
     def add_steps(self, time: float, engine: int, counts: Mapping[str, array[int]]) -> None:
-        """Put the steps of a second of an engine to the others."""
+        """Add the steps of an engine in one second."""
         known = (self.config.get(name) for name in ("max_num_batched_tokens", "max_num_seqs"))
         limits = (float(limit) if isinstance(limit, int) else None for limit in known)
         row = second_of(counts, *limits)
@@ -181,7 +181,7 @@ class Run:
             self.seen[engine] = max(arrived, self.seen.get(engine, 0.0))
 
     def add_event(self, event: Event, arrived: float | None) -> None:
-        """Keep an event; a line that continues the error before it joins that."""
+        """Keep an event; a line that continues the error before it is added to that."""
         if event.kind == "progress":
             if event.fields.get("phase") == PROCESSING:
                 self.prompts = self._moment(event, arrived)
@@ -220,7 +220,7 @@ class Run:
         return max((series.times for series in self.series.values()), key=len, default=empty)
 
     def add_requests(self, requests: Requests, arrived: float | None = None) -> None:
-        """Count requests; those answered with an error are an event as well."""
+        """Count requests; those answered with an error also make an event."""
         errors = {status: n for status, n in requests.served.items() if status >= "400" and n}
         if errors:
             self._add_http_errors(requests, errors, arrived)
@@ -265,8 +265,8 @@ class Run:
     def placed(self) -> Iterator[tuple[float | None, Moment]]:
         """Yield the events with the time at which they count.
 
-        Unstamped lines lie between the stamped events that they confirm: readiness
-        at `Starting vLLM server`, an end at the newest stamp read before it; live, on arrival.
+        Unstamped lines lie between stamped events that confirm them. Readiness counts at `Starting
+        vLLM server`, an end at the newest stamp read before it; live, they count at their arrival.
         """
         up = next((m.event.time for m in self.moments if m.event.kind == "server_up"), None)
         for moment in self.moments:
@@ -282,12 +282,12 @@ class Run:
                 yield self.newest_stamp if known is None else known, moment
 
     def arrive(self, time: float) -> None:
-        """Take notice that something was written, whether or not it carries a stamp."""
+        """Note that a line was written, with or without a stamp."""
         if self.newest_arrival is None or time > self.newest_arrival:
             self.newest_arrival = time
 
     def shift(self, seconds: float) -> None:
-        """Move everything: the zone is another. Arrivals too: they are kept in the log's clock."""
+        """Shift all times, arrivals too (they are in the log's clock), after the zone changed."""
         self.traffic.shift(seconds)
         self.answered.shift(seconds)
         for series in self.series.values():
@@ -322,7 +322,7 @@ class Run:
         return Moment(event, arrived, max(stamps, default=None))
 
     def _count_text(self, characters: int) -> None:
-        """Note text, and forget events where it becomes too much to watch for weeks."""
+        """Count text, and forget events if a watched run has too much of it."""
         self.text += characters
         if self.keep is not None and self.keep.forgets:
             self.forget_text()
@@ -340,7 +340,7 @@ class Run:
     def _add_http_errors(
         self, requests: Requests, errors: Mapping[str, int], arrived: float | None
     ) -> None:
-        """Keep errors as an event; those of one burst are one event at the burst's beginning."""
+        """Keep errors as an event; errors of one burst share one event at the burst's beginning."""
         time = requests.time
         burst = self._newest_of(own=False)
         if burst is None or not _near(burst.event.time, time):
@@ -379,7 +379,7 @@ def _eager(event: Event) -> Event:
 
 
 def _near(one: float | None, other: float | None) -> bool:
-    """Tell whether two times belong to one burst; unknown times do together."""
+    """Return whether two times belong to one burst; two unknown times do."""
     if one is None or other is None:
         return one is other
     return abs(other - one) <= BURST_SECONDS

@@ -7,9 +7,9 @@ from vllm_watch.core.records import Event, Item
 OPENING = frozenset({"version", "args"})
 """Kinds of events that a server writes once, at the very start."""
 _AT_WORK = "at work"
-"""Kind of records that only a server writes that is up."""
+"""Kind of records that only a ready server writes."""
 _READING_ARGUMENTS = frozenset({*OPENING, "model", "config", "eager"})
-"""Kinds of events before the engine is begun."""
+"""Kinds of events before the engine starts."""
 ANEW_SECONDS = 120.0
 """A launcher that restarts in another process does so within this time."""
 
@@ -29,10 +29,10 @@ class RunCounter:
         self._seen: set[str] = set()
         self._opened: float | None = None
         self._anew = False
-        """Whether this run has restarted in another process already."""
+        """Whether this run has already restarted in another process."""
 
     def feed(self, record: Item) -> int:
-        """Return the run of a record, taking notice if it begins a new one."""
+        """Return the run of a record; an opening line begins a new one."""
         if not isinstance(record, Event):
             self._seen.add(_AT_WORK)
             return self.run
@@ -50,7 +50,7 @@ class RunCounter:
         return self.run
 
     def _only_opened(self, record: Event) -> bool:
-        """Tell whether the run so far has read its arguments and the model's, and nothing more."""
+        """Return whether the run so far has only read its arguments and the model's."""
         if self._opened is None or record.time is None or "config" not in self._seen:
             return False
         return self._seen <= _READING_ARGUMENTS and record.time - self._opened <= ANEW_SECONDS

@@ -15,14 +15,17 @@ from vllm_watch.core.metrics import METRICS
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
 SILENCE_CADENCES = 1.5
-"""A distance of more cadences than this is a silence: no rate holds over it, no line is drawn, and
-lines of several engines further apart are of different rounds."""
+"""A distance of more cadences than this is a silence.
+
+No rate holds over it, no line is drawn across it, and lines of several engines this far apart
+belong to different rounds.
+"""
 RATES = frozenset(m.name for m in METRICS if m.kind == "rate" and m.total == "sum")
 """Metrics that are tokens when added up over time."""
 _CADENCE_OF = 64
-"""Newest samples whose distances tell the cadence; they are never thinned while a run lasts."""
+"""Newest samples whose distances give the cadence; they are never thinned while a run lasts."""
 _STEADY = 8
-"""The present is the stamp of this newest sample."""
+"""The stamp of this newest sample counts as now."""
 
 
 class Series:
@@ -59,11 +62,11 @@ class Series:
         self._newest = -1
         self._ready = ready
         self.unjudged = 0
-        """Index of the first point that changed since somebody judged them (`health`)."""
+        """Index of the first point that changed since the last judgement (`health`)."""
         self.folded = 0
         """How many samples have become parts of buckets."""
         self.revision = 0
-        """Grows when samples move or come late: what was known of those before may be wrong."""
+        """Grows when samples move or come late: earlier results may then be wrong."""
 
     def __len__(self) -> int:
         """Return the number of points: samples, and buckets of older ones."""
@@ -136,7 +139,7 @@ class Series:
                 column[self._newest] = value
 
     def shift(self, seconds: float) -> None:
-        """Move every sample in time: the zone of the log turned out to be another."""
+        """Shift all times, after the zone of the log became known."""
         self.times = array("d", (time + seconds for time in self.times))
         self.revision += 1
         if self._buckets is not None:
@@ -174,7 +177,7 @@ class Series:
     def written(self, index: int, now: float) -> float:
         """Return when the newest sample of the point at `index` was written, as known at `now`.
 
-        Within a bucket lines came all the time: at `now` there was one just before.
+        Lines arrived throughout a bucket, so within one the answer is `now`.
         """
         if self._buckets is None or index >= len(self._buckets):
             return self.times[index]
@@ -217,9 +220,9 @@ class Series:
         return self._cadence
 
     def cadence_at(self, index: int) -> float:
-        """Return the cadence as it was known when the sample at `index` was the newest.
+        """Return the cadence as known when the sample at `index` was the newest.
 
-        That of thinned samples is not kept: the present one stands for it.
+        For thinned samples it is not kept; the present cadence is used.
         """
         if index < self.thinned:
             return self.cadence
@@ -228,13 +231,13 @@ class Series:
 
     @property
     def present(self) -> float | None:
-        """Stamp that counts as now: one stray one from the future makes nothing old."""
+        """Stamp that counts as now: a single stray stamp from the future has no effect."""
         if not self.times:
             return None
         return self.times[-_STEADY] if len(self.times) >= _STEADY else self.times[0]
 
     def age(self, before: float) -> None:
-        """Merge the samples before a moment, when they are all or many: this run is over."""
+        """Merge the samples before a moment, if they are all or many: this run is over."""
         if self._keep is None:
             return
         fine = len(self.times) - self.thinned
@@ -243,7 +246,7 @@ class Series:
             self._fold(old)
 
     def coarsen(self) -> None:
-        """Make do with half of the points at most, or with a minute each: this run is long over."""
+        """Reduce the points, first to buckets, then by half at each call: this run is long over."""
         if self._keep is None or not self.times:
             return
         if self._buckets is None or len(self.times) > len(self._buckets):
@@ -285,7 +288,7 @@ class Series:
         self._replace_front(stop)
 
     def _replace_front(self, stop: int) -> None:
-        """Put the means of all buckets in place of the points up to `stop`."""
+        """Replace the points up to `stop` by the means of all buckets."""
         buckets = self._buckets
         assert buckets is not None
         self.unjudged = max(len(buckets), self.unjudged - stop + len(buckets))
@@ -298,7 +301,7 @@ class Series:
         self._cadence_at = 0
 
     def _is_thinned(self, index: int, time: float) -> bool:
-        """Tell whether a late sample belongs to a time of which only buckets are left."""
+        """Return whether a late sample belongs to a time that is kept as buckets only."""
         buckets = self._buckets
         if buckets is None or index > len(buckets):
             return False
@@ -313,7 +316,7 @@ class Series:
 
 
 class Piece(NamedTuple):
-    """A bucket of thinned samples as it is drawn; None for what none of its samples has."""
+    """A bucket of thinned samples as it is drawn; None for metrics that it lacks."""
 
     begin: float
     """Time of its first sample."""

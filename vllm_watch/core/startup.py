@@ -7,12 +7,12 @@ from typing import NamedTuple
 from vllm_watch.core.run import Run
 
 LAUNCHING = "launching"
-"""What a server does before its log names a phase: imports, arguments, the engine's process."""
+"""Name of the time before the log names a phase: imports, arguments, the engine's process."""
 
 _ENGINE_STANDS = "starting the HTTP server"
-"""The phase after the engine's start: the line that names it says that the engine is ready."""
+"""The phase after the engine's start; the line that names it says that the engine is ready."""
 _LAUNCH_SECONDS = 10.0
-"""A phase this short before one that is reported by its length belongs to that one."""
+"""A phase this short is merged into the following phase that reports its own length."""
 
 
 class Phase(NamedTuple):
@@ -26,7 +26,7 @@ class Phase(NamedTuple):
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, as the stamps tell: whole seconds."""
+        """Its length by the stamps, in whole seconds."""
         return None if self.end is None else self.end - self.begin
 
 
@@ -38,7 +38,7 @@ def ready_at(run: Run) -> float | None:
 
 
 def working_at(run: Run) -> float | None:
-    """Return when it could work: the server was up or, without a server, its engine ready."""
+    """Return when it could serve: the server was up or, without a server, its engine ready."""
     ready = ready_at(run)
     if ready is not None or run.prompts is None or run.first_request is not None:
         return ready
@@ -47,7 +47,7 @@ def working_at(run: Run) -> float | None:
 
 
 def serving_at(run: Run) -> float | None:
-    """Return when a run first served: it said that it is up, or wrote a stats line, or answered."""
+    """Return when a run first served: it was up, wrote a stats line, or answered a request."""
     for at, moment in run.placed():
         if moment.event.kind in ("server_up", "ready"):
             return at
@@ -76,7 +76,7 @@ def phases_of(run: Run) -> list[Phase]:
         if isinstance(took, str) and took not in names and isinstance(seconds, (int, float)):
             _put_before(marks, took, at - seconds)
             names = {name for _, name in marks}
-        # Engines start at once and log the same phases: the first to come to one counts.
+        # Engines start together and log the same phases: the first engine to enter one counts.
         if phase not in names:
             marks.append((at, phase))
     if run.began is not None and marks and marks[0][0] > run.began:
@@ -96,7 +96,7 @@ def longest_phases(run: Run, now: float) -> list[tuple[str, float]]:
 
 
 def _put_before(marks: list[tuple[float, str]], name: str, begin: float) -> None:
-    """Put a phase that has just ended behind those known, or in place of the newest."""
+    """Add a phase that has just ended, or replace the newest one by it."""
     if marks:
         before, known = marks[-1]
         begin = max(begin, before)

@@ -22,40 +22,40 @@ State = Literal[
     "busy",
 ]
 OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
-"""States that only a new run gets out of."""
+"""States that only a new run can leave."""
 STATS_ARE_OFF = "stats are disabled in this server"
-"""Why a server writes no stats lines."""
+"""Reasons why a server writes no stats lines."""
 
 
 LATE_CADENCES = 3.0
-"""Cadences after which the newest sample of a busy server is late."""
+"""After so many cadences without a line, the newest sample of a busy server is late."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateRules:
-    """The numbers behind the states; all are settings."""
+    """The limits behind the states; all are settings."""
 
     stalled_cadences: float = 3.0
     stalled_floor: float = 30.0
     ended_after: float = 300.0
     start_lost_after: float = 86_400.0
-    """Seconds of silence after which a start-up is lost, though somebody looks at it now."""
+    """Seconds of silence after which a start-up counts as lost, even while it is watched."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What a server does, since when, and how we know."""
+    """The state of a server, since when, and how it is known."""
 
     name: State
     since: float | None
     why: str = ""
-    """The line or the fact behind it."""
+    """The line or the fact that proves it."""
     cause: str = ""
-    """What killed it, as the format files name it: `out of memory`, `port in use` …"""
+    """The cause of death, as the format files name it: `out of memory`, `port in use` …"""
     told: tuple[tuple[str, float], ...] = ()
-    """Numbers that the reason of a death tells, by the names of the format files."""
+    """Numbers in the cause of death, by the names of the format files."""
     vague: bool = False
-    """Whether the log says that it is over, and nowhere why."""
+    """Whether the log says that it is over, but not why."""
 
 
 def judge(
@@ -95,9 +95,9 @@ def judge(
 
 
 def steady_until(run: Run, state: ServerState, now: float, rules: StateRules) -> float:
-    """Return up to when a live state stays as it is if nothing is written; `now` if it may not.
+    """Return until when a live state cannot change if nothing is written; at least `now`.
 
-    Only silence can end a server's work then, and silence takes its time to be one.
+    Only silence can change it then, and silence counts only after some time.
     """
     if run.newest_stamp is None or run.newest_stamp > now or run.prompts is not None:
         return now
@@ -161,9 +161,9 @@ def _working_state(
 
 
 def _recorded(run: Run, now: float, rules: StateRules) -> bool:
-    """Tell whether a run without stats lines has samples of now from a recording beside its log.
+    """Return whether a run without stats lines has current samples from a recording beside its log.
 
-    When a recording stops writing that says nothing of the server.
+    If a recording stops, that does not say anything about the server.
     """
     limit = max(rules.stalled_cadences * run.cadence, rules.stalled_floor)
     indices = ((series, series.index_at(now)) for series in run.series.values())
@@ -173,7 +173,7 @@ def _recorded(run: Run, now: float, rules: StateRules) -> bool:
 
 
 def _known(time: float) -> float | None:
-    """Return a time that is known, else None."""
+    """Return a known time, else None."""
     return time if math.isfinite(time) else None
 
 
@@ -193,7 +193,7 @@ def _work(run: Run, engine: int, index: int) -> bool:
 
 
 def _since(run: Run, now: float, *, busy: bool) -> float | None:
-    """Return the first sample of the present stretch of work (or of idleness)."""
+    """Return the first sample of the present busy (or idle) stretch."""
     begins = []
     for engine in run.engines:
         series = run.series[engine]
@@ -207,7 +207,7 @@ def _since(run: Run, now: float, *, busy: bool) -> float | None:
 def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
     """Return the time of the first of the samples up to `index` that are all busy, or idle.
 
-    The run remembers the newest answer: asked again later, only what is new is looked at.
+    The run caches the newest answer, so later calls look only at new samples.
     """
     series = run.series[engine]
     known = run.stretches.get(engine)

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from vllm_watch.core.dataclass import dataclass, field, replace
 
 COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
-"""What a line says about its step: prompts taken in and answers generated, requests and tokens."""
+"""Counts of a step in a line: requests and tokens of prompts, requests and tokens of answers."""
 BUDGET_SHARE = 0.95
-"""Share of `max_num_batched_tokens` from which on a step is at that limit."""
+"""From this share of `max_num_batched_tokens` on, a step counts as at that limit."""
 MOST_SECONDS = 50_000
-"""Seconds kept of an engine that is watched for weeks."""
+"""Seconds kept of a watched engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class StepTable:
         return len(self.times)
 
     def moved(self, seconds: float) -> StepTable:
-        """Return the table with its times moved."""
+        """Return the table with its times shifted."""
         if not seconds:
             return self
         return replace(self, times=array("d", (time + seconds for time in self.times)))
@@ -61,18 +61,18 @@ class Second:
     """Prompt tokens computed."""
     generation_tokens: int = 0
     decode_steps: int = 0
-    """Steps that took in no prompt, and generated."""
+    """Steps without prompts that generated tokens."""
     decode_requests: int = 0
-    """Requests in those steps, added up."""
+    """Total requests in those steps."""
     most_tokens: int = 0
-    """Of one step."""
+    """The largest of one step."""
     at_budget: int | None = None
-    """Steps with `BUDGET_SHARE` of `max_num_batched_tokens` and more; None: it is unknown."""
+    """Steps with at least `BUDGET_SHARE` of `max_num_batched_tokens`; None if that is unknown."""
     at_seqs: int | None = None
-    """Steps with `max_num_seqs` requests; None: it is unknown."""
+    """Steps with `max_num_seqs` requests; None if that is unknown."""
 
     def add(self, other: Second) -> None:
-        """Take in further steps."""
+        """Add further steps."""
         self.steps += other.steps
         self.context_tokens += other.context_tokens
         self.generation_tokens += other.generation_tokens
@@ -119,11 +119,11 @@ class Steps:
     """Whole seconds in which there were steps."""
     rows: list[Second] = field(default_factory=list)
     dropped_seconds: int = 0
-    """Seconds that are no longer kept one by one."""
+    """Number of seconds that are no longer kept one by one."""
     _total: Second = field(default_factory=Second)
 
     def add(self, time: float, row: Second, *, bounded: bool = False) -> None:
-        """Take in the steps of a second; a second comes in parts where a log is followed."""
+        """Add the steps of a second; while a log is followed, a second can come in parts."""
         self._total.add(row)
         at = bisect_left(self.times, time)
         if at < len(self.times) and self.times[at] == time:
@@ -137,13 +137,13 @@ class Steps:
             del self.rows[:gone], self.times[:gone]
 
     def total(self) -> Second:
-        """Return all steps as one row; a limit counts from when it is known."""
+        """Return all steps as one row; a limit counts from the time it is known."""
         return replace(self._total)
 
     def whole(self) -> list[tuple[float, Second]]:
-        """Return the seconds with steps in the seconds before and after: work went on in them.
+        """Return the seconds whose neighbours have steps as well: work went on throughout.
 
-        One second ÷ its steps is then the time of a step.
+        One second ÷ its number of steps is then the time of a step.
         """
         times = self.times
         return [
@@ -166,7 +166,7 @@ class Steps:
         return bisect_left(self.times, start), bisect_left(self.times, end)
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.times = array("d", (time + seconds for time in self.times))
 
 

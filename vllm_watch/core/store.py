@@ -1,4 +1,4 @@
-"""All state: servers, their runs, what is known of their files. Owned by the event loop."""
+"""All state: servers, their runs, facts about their files. Owned by the event loop."""
 
 from __future__ import annotations
 
@@ -45,26 +45,26 @@ class Server:
     name: str
     known: ServerName
     keep: Keep | None = None
-    """How much of its runs is kept, None: everything."""
+    """How many samples its runs keep, None: all."""
     judge: Judge | None = None
     """Called with a run before its samples are thinned."""
     runs: list[Run] = field(default_factory=list)
     """The runs that are known, the oldest first."""
     twin_newest: int = 0
-    """Newest run that its companions mention, counted by their own starts."""
+    """The newest run that its companions mention, by their own count of starts."""
     revision: int = 0
-    """The store's revision at its newest change: two equal ones show the same."""
+    """The store's revision at its newest change; equal revisions show the same."""
     tz: tzinfo = UTC
     zone_assumed: bool = False
     troubles: dict[tuple[bool, str], str] = field(default_factory=dict)
     """Why a file of this server cannot be read now, by whether it is a companion, and its path."""
     troubles_since: dict[tuple[bool, str], float | None] = field(default_factory=dict)
-    """Wall clock at which each of `troubles` began, None where that is not known."""
+    """Wall clock at which each of `troubles` began, None if unknown."""
     last_arrival: float | None = None
     skew: float = 0.0
-    """Seconds by which the log's clock lies behind ours, 0 while they agree (`SKEW_TOLERATED`)."""
+    """Seconds by which the log's clock is behind ours, 0 if they agree (`SKEW_TOLERATED`)."""
     moved: float = 0.0
-    """Seconds by which its times differ from the log's own: films of several logs."""
+    """Seconds by which its times differ from the log's own, if logs are replayed together."""
     stats_like: int = 0
     damaged: int = 0
     lines: int = 0
@@ -72,9 +72,9 @@ class Server:
     stage: Stage = "whole"
     """`newest` while only the newest part of a large log is known."""
     past: tuple[int, int] | None = None
-    """Bytes read so far and in all, while the past of a large log is read."""
+    """Bytes read so far and in total, while the past of a large log is read."""
     recording: Recording = field(default_factory=Recording)
-    """What was written beside the log, of all runs."""
+    """The recorded rows of all its runs."""
     aged: float = 0.0
     """Stamp at which its earlier runs were thinned last."""
     _newest_engine: int = 0
@@ -93,9 +93,9 @@ class Server:
         return self.runs[-1]
 
     def numbered(self, number: int) -> Run:
-        """Return a run by its number; it begins if there was none. The oldest if it is forgotten.
+        """Return a run by its number, creating it if needed; the oldest if it was forgotten.
 
-        When a run begins, those before it must make do with less (`core/olderruns.py`).
+        When a run begins, earlier runs are reduced (`core/olderruns.py`).
         """
         while number > self.run.number:
             self.runs.append(self._new(self.run.number + 1))
@@ -105,7 +105,7 @@ class Server:
 
     @property
     def path(self) -> str:
-        """Path of the log that it writes, also where others write there, too."""
+        """Path of the log that it writes, which several servers may share."""
         return self.source.removesuffix(f"#{self.known.part}") if self.known.part else self.source
 
     @property
@@ -126,13 +126,13 @@ class Server:
 
     @property
     def written(self) -> float | None:
-        """When anything was written last, in our clock, as far as is known."""
+        """When a line was written last, in our clock, as far as known."""
         newest = self.newest_stamp
         known = (self.last_arrival, None if newest is None else newest + self.skew)
         return max((time for time in known if time is not None), default=None)
 
     def note_trouble(self, batch: Batch) -> None:
-        """Note why a file cannot be read, or that it can."""
+        """Note that a file cannot be read, or that it can again."""
         place = (batch.twin, batch.file)
         if batch.trouble:
             self.troubles[place] = batch.trouble
@@ -157,12 +157,12 @@ class Server:
         return current
 
     def add_steps(self, table: StepTable) -> None:
-        """Put the steps of a table into the runs during which they were made."""
+        """Split the steps of a table among the runs in which they were made."""
         for time, engine, counts in table.seconds():
             self.run_at(time).add_steps(time, engine, counts)
 
     def add_answered(self, table: AnsweredTable) -> None:
-        """Put requests that ended into the runs in which they did."""
+        """Split ended requests among the runs in which they ended."""
         for end, seconds in zip(table.ends, table.seconds, strict=True):
             self.run_at(end).answered.add(end, seconds)
         for end in table.aborted:
@@ -173,7 +173,7 @@ class Server:
         return None if wall is None else wall - self.skew
 
     def saved(self, now: float, after: float) -> bool:
-        """Tell whether nothing more is expected: old, and nothing arrived since it was opened."""
+        """Return whether nothing more is expected: old, and nothing arrived while it was open."""
         if self.last_arrival is not None:
             return False
         newest = self.newest_stamp
@@ -189,9 +189,9 @@ class Store:
     """Every server, in the order in which their logs were found."""
 
     def __init__(self, keep: Keep | None = None, judge: Judge | None = None) -> None:
-        """Start empty; `keep` bounds what is kept of each server, None keeps everything.
+        """Start empty; `keep` limits what is kept of each server, None keeps everything.
 
-        `judge` is called with a server and a run before samples of it are thinned.
+        `judge` is called with a server and a run before its samples are thinned.
         """
         self._keep, self._judge = keep, judge
         self.servers: dict[str, Server] = {}
@@ -199,18 +199,18 @@ class Store:
         self.revision = 0
         """Grows with every change; two equal revisions need no redraw."""
         self.expected: int | None = None
-        """Bytes that are to be read before a replay begins, None once they are."""
+        """Bytes to be read before a replay begins, None once they are read."""
         self.size = 0
         """Bytes read."""
         self.benchmarks: tuple[Benchmark, ...] = ()
-        """Benchmarks that clients ran against these servers, as the user's files tell them."""
+        """Client benchmarks against these servers, from the user's files."""
         self._names = Names()
         self._reach = Reach()
         self._pasts: dict[str, Server] = {}
-        """Large logs read from their beginning, while their newest part is what is shown."""
+        """Large logs being read from their beginning, while their newest part is shown."""
 
     def apply(self, batch: Batch) -> Server:
-        """Take in a batch and return its server."""
+        """Apply a batch and return its server."""
         if batch.stage != "past" or self._further(batch):
             self.revision += 1
         if batch.stage == "complete":
@@ -262,7 +262,7 @@ class Store:
             self._apply_record(server, item, arrived)
 
     def _age(self, server: Server) -> None:
-        """Thin the earlier runs of a server now and then, as the newest thins itself."""
+        """Thin the earlier runs of a server now and then, like the newest run thins itself."""
         newest, keep = server.run.newest_stamp, self._keep
         if keep is None or newest is None or len(server.runs) == 1:
             return
@@ -271,7 +271,7 @@ class Store:
             age(server.runs, keep)
 
     def _further(self, batch: Batch) -> bool:
-        """Tell whether the reading of a past got on by a visible step: one in a hundred."""
+        """Return whether reading a past has advanced visibly: by one per cent."""
         shown = self.servers.get(batch.source)
         if shown is None or shown.past is None or batch.past is None:
             return True
@@ -279,7 +279,7 @@ class Store:
         return before * 100 // max(1, size) != now * 100 // max(1, size)
 
     def _server(self, batch: Batch) -> Server:
-        """Return the server that a batch belongs to: while its past is read that is not shown."""
+        """Return the server of a batch; a past that is still being read has a hidden one."""
         if batch.stage == "past" and batch.source in self.servers:
             self.servers[batch.source].past = batch.past
         servers = self._pasts if batch.stage == "past" else self.servers
@@ -297,11 +297,11 @@ class Store:
         return server
 
     def _complete(self, source: str) -> None:
-        """Show the whole of a log in place of its newest part."""
+        """Show the whole log instead of its newest part."""
         whole, newest = self._pasts.pop(source, None), self.servers.get(source)
         if whole is None:
             return
-        if newest is None:  # a server of a stream of several that had stopped writing before
+        if newest is None:  # a server in a shared stream that stopped writing before
             self.servers[source] = whole
             return
         whole.troubles, whole.skew = newest.troubles, newest.skew
@@ -314,7 +314,7 @@ class Store:
         self._names.name(source, whole.known.text)
 
     def _arrive(self, server: Server, batch: Batch) -> None:
-        """Note bytes that came while we watch."""
+        """Note bytes that arrived while we watch."""
         arrived = server.log_time(batch.arrived)
         if arrived is not None and batch.size:
             server.run.arrive(arrived)
@@ -324,14 +324,14 @@ class Store:
         return self._reach.of(self.servers.values())
 
     def reading(self) -> tuple[int, int] | None:
-        """Return bytes read and bytes in all while large logs are read, None when all is known."""
+        """Return bytes read and total bytes while large logs are read, None when all is read."""
         pasts = [server.past for server in self.servers.values() if server.past]
         if pasts:
             return sum(read for read, _ in pasts), sum(size for _, size in pasts)
         return (self.size, self.expected) if self.expected else None
 
     def look(self, looked: Looked) -> None:
-        """Note a look at the paths."""
+        """Note the result of a search of the paths."""
         self.looked = looked
 
     def _apply_table(self, server: Server, table: SampleTable, arrived: float | None) -> None:
@@ -371,7 +371,7 @@ class Store:
             server.name = self._names.name(server.source, known.text)
 
     def _apply_twin(self, server: Server, batch: Batch) -> None:
-        """Join a companion's events to the runs: the last of its starts is the newest run's."""
+        """Assign a companion's events to the runs: its last start belongs to the newest run."""
         self._arrive(server, batch)
         for record in batch.records:
             if isinstance(record, EngineRow | GpuRow):

@@ -9,9 +9,9 @@ from typing import NamedTuple
 LABEL_CELLS = 4
 """Widest label of the y axis: ``1.5k``, ``150k``, ``1024``."""
 HEADROOM = 1.02
-"""The top lies this much above the data, so that a line at its maximum is not the chart's rim."""
+"""The top is this much above the data, so that a line at its maximum does not touch the rim."""
 HUGE = 1e300
-"""Nothing is scaled beyond this, so that no product of it overflows."""
+"""Nothing is scaled beyond this, so that no product overflows."""
 DAY_S = 86_400
 SECONDS_BELOW_S = 120
 """Windows shorter than this get seconds in their clock labels."""
@@ -52,12 +52,12 @@ def round_top(peak: float) -> float:
 
 
 def scaled(mantissa: float, power: int) -> float:
-    """Return ``mantissa`` × 10^``power`` without the dust of a binary fraction."""
+    """Return ``mantissa`` × 10^``power`` without binary rounding errors."""
     return float(f"{mantissa}e{power}")
 
 
 def is_round(step: float) -> bool:
-    """Say whether multiples of a step are read easily."""
+    """Return whether multiples of a step are easy to read."""
     return _mantissa(step) in _ROUND_STEPS
 
 
@@ -98,7 +98,7 @@ def decimals_for(values: list[float]) -> int:
 
 
 def clock_text(time: float, tz: tzinfo, seconds: bool = True) -> str:
-    """Return the clock time of an epoch time, or nothing if no calendar reaches that far."""
+    """Return the clock time of an epoch time, "" outside the calendar."""
     try:
         return datetime.fromtimestamp(time, tz).strftime("%H:%M:%S" if seconds else "%H:%M")
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Tokens from rates: what a run generated, integrated over its stats lines."""
+"""Tokens from rates: a run's rates integrated over its stats lines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vllm_watch.core.series import SILENCE_CADENCES, Series, held_seconds
 
 
 class Tokens(NamedTuple):
-    """Tokens of one engine in one run, as far as the log tells."""
+    """Tokens of one engine in one run, as far as the log shows."""
 
     generated: float
     """Tokens generated."""
     prompt: float
-    """Prompt tokens computed; those taken from the cache are not in the log's rate."""
+    """Prompt tokens computed; tokens taken from the cache are not in the log's rate."""
 
 
 def integrated(
@@ -77,9 +77,9 @@ def tokens_between(series: Series, metric: str, begin: float, end: float) -> flo
 
 
 def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> float | None:
-    """Return how long requests were running on any engine of a run, None without stats lines.
+    """Return how long any engine of a run had running requests, None without stats lines.
 
-    Of that only what lies between two moments.
+    Only the time between two moments counts.
     """
     stretches = []
     for engine in run.engines:

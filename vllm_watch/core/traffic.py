@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MOST_STRETCHES = 10_000
-"""Stretches kept of a run that is watched; of more, neighbours of the older half become one."""
+"""Stretches kept of a watched run; beyond that, neighbours in the older half are merged."""
 OPEN_SECONDS = 10.0
-"""What the newest stretch lasts if no stamp follows: one stats interval of vLLM."""
+"""Length of the newest stretch if no stamp follows: one stats interval of vLLM."""
 SHORTEST = 1.0
-"""Seconds that a stretch lasts at least: stamps are whole seconds."""
+"""Shortest length of a stretch in seconds: stamps are whole seconds."""
 
 
 class Stretch(NamedTuple):
@@ -83,7 +83,7 @@ class Traffic:
         return sum(numbers)
 
     def _add_at_once(self, status: str, times: array[float], numbers: array[int]) -> None:
-        """Count the same of a log that is read once: no stretch is closed, none is merged."""
+        """Count requests of a log that is read once: no stretch is closed, none is merged."""
         begins, column = self.begins, self.counts[_class_of(status)]
         before = len(begins)
         newest = begins[-1] if begins and math.isnan(self.ends[-1]) else math.nan
@@ -153,7 +153,7 @@ class Traffic:
         return Stretch(recent[0].begin, now, *totals)
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         for column in (self.begins, self.ends):
             for index in range(len(column)):
                 column[index] += seconds

@@ -14,11 +14,11 @@ _EAST_MOST = timedelta(hours=14)
 _WEST_MOST = timedelta(hours=-12)
 """No clock on earth is further behind UTC."""
 _SUGGESTIONS = 3
-"""More names than these are not read in an error of one line."""
+"""Most names suggested in an error, which is one line."""
 _SIMILARITY = 0.6
-"""difflib's own measure of what still looks like a slip of the fingers."""
+"""difflib's usual limit for a likely typing error."""
 _LONGEST_NAME = 64
-"""No zone's name is half as long; what is longer is cut in messages and resembles nothing."""
+"""Longer text is cut in messages and gets no suggestions: all zone names are far shorter."""
 
 
 def parse_zone(text: str) -> tzinfo:
@@ -60,7 +60,7 @@ def _zone_from_offset(text: str) -> tzinfo:
 
 
 def _fix(name: str) -> str:
-    """Say what could have been meant by a name that is not one."""
+    """Return a hint: the names that may have been meant."""
     import zoneinfo
 
     known = zoneinfo.available_timezones()
@@ -73,7 +73,7 @@ def _fix(name: str) -> str:
 
 
 def _nearest_zones(name: str, known: set[str]) -> list[str]:
-    """The zones whose name, or whose city, resembles what was written."""
+    """Return the zones whose name, or whose city, resembles the text."""
     if len(name) > _LONGEST_NAME:
         return []
     import difflib
@@ -87,7 +87,7 @@ def _nearest_zones(name: str, known: set[str]) -> list[str]:
             for candidate in (whole, whole.rpartition("/")[2])
         )
 
-    # Equal ones in the order of their names: a set has none of its own.
+    # Equally similar names are sorted by name: a set has no order.
     ranked = sorted((-similarity(zone), zone) for zone in known)[:_SUGGESTIONS]
     exact = [zone for score, zone in ranked if score == -1]
     return exact or [zone for score, zone in ranked if -score >= _SIMILARITY]
