@@ -1,7 +1,7 @@
 """What to change, with the number computed from the server's own figures.
 
-Each function gives one piece of advice for a situation, or None where the log does not tell what
-it takes: a number is never guessed. Which one a rule asks for is data (`advice` in rules.toml).
+Each function gives one piece of advice for a situation, or None if the log lacks the input: a
+number is never guessed. Which one a rule asks for is data (`advice` in rules.toml).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["ADVICE", "Advice", "Situation"]
 def raise_batch(at: Situation) -> Advice | None:
     """Advise a larger batch: the limit binds while memory is free (presets guide).
 
-    Running × 60 % ÷ KV usage, the largest power of two that does not exceed it; none while the
-    contexts of the running requests still grow, or before three minutes have told whether they do.
+    Running × 60 % ÷ KV usage, the largest power of two that does not exceed it. No advice while the
+    contexts of the running requests still grow, or before three minutes have shown whether they do.
     """
     limit, now, advice = at.facts.get("max_num_seqs"), at.now(), at.settings.advice
     if limit is None or now is None:
@@ -76,8 +76,8 @@ def raise_batch(at: Situation) -> Advice | None:
 def fewer_than_start(at: Situation) -> Advice | None:
     """Advise on more requests at once than fit at full length.
 
-    The start-up's own capacity gives no number: 90 % of it would be right only if all requests
-    were of full length. Samples replace it.
+    The capacity in the start-up lines gives no number: 90 % of it would be right only if all
+    requests were of full length. The number comes from samples.
     """
     whole = at.facts.get("max_concurrency")
     memory = drop_override(at) or more_memory(at)
@@ -96,7 +96,7 @@ def fewer_than_start(at: Situation) -> Advice | None:
 
 
 def _what_fits(at: Situation) -> Advice | None:
-    """Advise the capacity that samples show, but never less than what runs without waiting."""
+    """Advise the capacity that samples show, but never less than ran without waiting."""
     limit, seen, now = at.facts.get("max_num_seqs"), at.seen_capacity(), at.now()
     if limit is None or seen is None or now is None:
         return None
@@ -131,7 +131,7 @@ def batched_tokens(at: Situation) -> Advice | None:
     number = advice.batched_tokens_long if long else advice.batched_tokens_advised
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
     why = f"{why}: {'long' if long else 'not long'} (long: {advice.long_context:,} and more)"
-    if given >= number:  # so much already: the larger number, whatever the contexts
+    if given >= number:  # already that many: advise the larger number, whatever the contexts
         number, why = advice.batched_tokens_long, f"{given:,.0f} tokens are too few a step"
         if given >= number:
             return None
@@ -144,7 +144,7 @@ def batched_tokens(at: Situation) -> Advice | None:
 
 
 def double_budget(at: Situation) -> Advice | None:
-    """Advise twice the tokens of a step where steps are full of them."""
+    """Advise twice the tokens of a step if steps are full."""
     given = at.facts.get("max_num_batched_tokens")
     if given is None:
         return None
@@ -181,7 +181,7 @@ def graphs(at: Situation) -> Advice | None:
 
 
 def room(at: Situation) -> Advice | None:
-    """Advise against more requests where as many as now filled the cache later in the run."""
+    """Advise against more requests if as many as now filled the cache later in the run."""
     now, later = at.now(), at.fills_later()
     if now is None or later is None or later < at.settings.health.kv_cache_low:
         return None
@@ -207,4 +207,4 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "less-gpu-memory": less_gpu_memory,
     "one-api-server": one_api_server,
 }
-"""What rules may ask for, by name."""
+"""Advice functions that rules can name."""

@@ -28,7 +28,7 @@ _WHOLE = frozenset(
         *("num_gpu_blocks", "num_gpu_blocks_override"),
     }
 )
-"""Facts that are whole numbers."""
+"""Signals from the start-up that are whole numbers."""
 
 
 def alert_finding(
@@ -41,10 +41,10 @@ def alert_finding(
     counted: bool = True,
     worded: bool = True,
 ) -> Finding:
-    """Return what an alert says at `time`; its advice with the figures of `advised`.
+    """Return what an alert says at `time`; its advice uses the figures of `advised`.
 
-    `beside` are the other alerts; `counted` tells how often it came back. Not `worded` it has only
-    what it is ranked by: texts and advice take ten times as long.
+    `beside` are the other alerts; `counted` is how often it came back. Without `worded`, it has
+    only the fields it is ranked by: texts and advice take ten times as long.
     """
     rule, run = span.rule, case.run
     raised = rule.raised is not None and is_raised(span, advised or time, beside)
@@ -78,7 +78,7 @@ def alert_finding(
 
 
 def _advice(case: Case, span: Span, time: float) -> Advice | None:
-    """Return what to change, None where the rule names no advice or the log lacks what it takes."""
+    """Return the advice, None if the rule names none or the log lacks its input."""
     if not span.rule.advice:
         return None
     from vllm_watch.health.advice import ADVICE
@@ -88,7 +88,7 @@ def _advice(case: Case, span: Span, time: float) -> Advice | None:
 
 
 def is_raised(span: Span, time: float, beside: Iterable[Span]) -> bool:
-    """Tell whether an alert is worse than its rule says by `time`, by itself or beside others."""
+    """Return whether an alert has become worse by `time`, by its samples or with other alerts."""
     if span.raised is not None and span.raised <= time:
         return True
     if not span.rule.raised_with:
@@ -109,7 +109,7 @@ def overlap(one: Span, other: Span) -> bool:
 
 
 def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
-    """Return the words that a rule's texts may hold, with the figures of `time`."""
+    """Return the values for the placeholders of a rule's texts, with the figures of `time`."""
     rule, run = span.rule, case.run
     values, ran = figures_at(run, span, time)
     words = {name: f"{value:,.4g}" for name, value in case.facts.items()}
@@ -141,9 +141,9 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
 
 
 def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
-    """Return what to say of an alert that has ended, and whether that is good news.
+    """Return the text for an alert that has ended, and whether that is good news.
 
-    It is none where nothing was left to judge it by, or where something critical continues.
+    The text is empty if nothing was left to judge it by, or if something critical continues.
     """
     time = span.fired if span.until is None else span.until
     words = Words(span_words(case, span, time))
@@ -184,7 +184,7 @@ def _running(series: Series, time: float) -> float:
 
 
 def alert_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, Severity]:
-    """Return title and severity of an alert when it fired, without advice; worded once."""
+    """Return title and severity of an alert when it fired, without advice; cached."""
     rule = span.rule
     raised = rule.raised is not None and is_raised(span, span.fired, beside)
     told = case.alerts.told_alerts
@@ -198,7 +198,7 @@ def alert_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, Se
 
 
 def over_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
-    """Return what to say of an alert that has ended, and whether that is good; worded once."""
+    """Return the text for an alert that has ended, and whether that is good; cached."""
     told = case.alerts.told_alerts
     key = ("over", span.rule.id, span.engine, span.fired, span.until, len(case.alerts.steps))
     if key not in told:
@@ -209,12 +209,12 @@ def over_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, boo
 
 
 def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
-    """Return an alert as the finding that it was when it fired, `beside` the others."""
+    """Return an alert as the finding that it was when it fired, with `beside`, the others."""
     return alert_finding(case, span, span.fired, beside)
 
 
 def _of_answered(values: Mapping[str, float]) -> str:
-    """Return how many requests failed and were refused; of these only what there was."""
+    """Return how many requests failed and were refused; zeros are left out."""
     counts = {"failed": values.get("failed", 0.0), "were refused": values.get("refused", 0.0)}
     told = [f"{number:,.0f} {how}" for how, number in counts.items() if number]
     if not told:
@@ -225,7 +225,7 @@ def _of_answered(values: Mapping[str, float]) -> str:
 
 
 def _levels(health: HealthSettings) -> dict[str, str]:
-    """Return the levels that texts of other rules name."""
+    """Return the levels that texts of other rules use."""
     low = shown_value("kv_cache_usage", health.kv_cache_low).removesuffix(" %")
     high = shown_value("kv_cache_usage", health.kv_cache_healthy_high)
     return {
@@ -251,7 +251,7 @@ def _limit_text(rule: Rule, settings: HealthSettings) -> str:
 
 
 def latest(run: Run, engine: int | None, time: float) -> dict[str, float]:
-    """Return the values of the newest sample at `time`, of one engine or of all made one."""
+    """Return the values of the newest sample at `time`, of one engine or all engines combined."""
     return latest_values(run, time) if engine is None else engine_values(run, engine, time)
 
 
@@ -261,7 +261,7 @@ def in_words(values: Mapping[str, float]) -> dict[str, str]:
 
 
 class Words(dict[str, str]):
-    """Words of a template; what is unknown is a dash, never a wrong number."""
+    """Values of a template; an unknown one becomes a dash."""
 
     def __missing__(self, key: str) -> str:
         return "–"

@@ -23,9 +23,8 @@ def answer_signals(
     """Yield the signals of each stretch of access lines, in their order.
 
     `answered`, `refused` (status 400 to 499) and `failed` (500 and above) of the last
-    `http_seconds`; `http_failing` and `http_refusing` are their shares (0…1) of all answers, 0
-    where they are too few to tell; `http_errors` is the larger of the two ÷ its level: 1 and more
-    is too much.
+    `http_seconds`. `http_failing` and `http_refusing` are their shares (0…1) of all answers, 0 if
+    there are too few. `http_errors` is the larger of the two ÷ its level: from 1 on it is too high.
     """
     newest: deque[tuple[float, tuple[float, ...]]] = deque()
     for index, begin in enumerate(traffic.begins):
@@ -51,7 +50,7 @@ def answer_signals(
 
 
 class AnswerAlerts:
-    """Alerts about the answers of one run, judged again where its requests have changed."""
+    """Alerts about the answers of one run, updated when its requests change."""
 
     def __init__(self) -> None:
         """Start without requests."""
@@ -80,13 +79,13 @@ def _judged(traffic: Traffic, plan: Plan) -> list[Span]:
         watches.step(max(time, before), signals, idle=False)
         before = max(time, before)
         _keep_figures(watches, before, signals)
-    # Without further answers those of the last minutes are gone later: so is the alert.
+    # Without further answers, those of the last minutes expire later, and the alert with them.
     end = before + health.http_seconds
     return [replace(one, until=end) if one.until is None else one for one in watches.spans]
 
 
 def _keep_figures(watches: Watches, time: float, signals: Values) -> None:
-    """Keep the figures of an alert at its worst: those of a stretch are nowhere else."""
+    """Keep the figures of an alert at its worst: they are not stored elsewhere."""
     for at, span in enumerate(watches.spans):
         known = 0.0 if span.figures is None else span.figures["http_errors"]
         if span.firing_at(time) and signals["http_errors"] > known:

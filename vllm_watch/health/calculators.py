@@ -12,21 +12,21 @@ from collections.abc import Callable, Mapping
 from vllm_watch.core.dataclass import dataclass
 
 GROWTH_LIMIT = 0.10
-"""Rise (0…1) of KV usage per request from which on contexts grow ([advice] kv_growth_limit)."""
+"""From this rise (0…1) of KV usage per request on, contexts grow ([advice] kv_growth_limit)."""
 Inputs = Mapping[str, float | None]
-"""Name of an input to its value: ratios 0…1, None where it is not known."""
+"""Name of an input to its value: ratios 0…1, None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a calculator says."""
+    """The result of a calculator."""
 
     text: str
-    """The result in words, or which inputs are missing."""
+    """The result in words, or the missing inputs."""
     formula: str = ""
     """The arithmetic, with the inputs' figures."""
     flag: str = ""
-    """A complete word of vLLM's command line to copy, empty where the result is none."""
+    """Complete words of vLLM's command line to copy, empty if there are none."""
     value: float | None = None
     """The result itself, None while an input is missing."""
 
@@ -45,19 +45,19 @@ class Field:
     or_zero: bool = False
     """True where 0 is an answer too."""
     asked: bool = False
-    """True where only the person knows it."""
+    """True if only the user knows it."""
     optional: bool = False
-    """True where there is an answer without it."""
+    """True if the answer does not need it."""
 
     @property
     def scale(self) -> float:
-        """What the value is multiplied with to be shown."""
+        """Factor from the value to the number shown."""
         return 100.0 if self.unit == "%" else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Calculator:
-    """One question that figures answer."""
+    """One question, answered from its inputs."""
 
     id: str
     title: str
@@ -66,7 +66,7 @@ class Calculator:
     guide: str
 
     def answer(self, inputs: Inputs) -> Answer:
-        """Return the answer, or which inputs it lacks."""
+        """Return the answer, or the inputs that are missing."""
         missing = [
             field.label
             for field in self.fields
@@ -97,7 +97,7 @@ def batch_estimate(running: float, kv_cache_usage: float, target: float) -> int:
     Raises:
         ZeroDivisionError: the cache is empty.
     """
-    # Figures of a log have one decimal: what they come to is not cut for a rounding in binary.
+    # Figures of a log have one decimal: the result is not cut because of binary rounding.
     return max(1, math.floor(round(running * target / kv_cache_usage, 6)))
 
 
@@ -163,7 +163,7 @@ def _batch(known: Mapping[str, float]) -> Answer:
     growth = known.get("kv_growth")
     grows = growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT)
     if grows and flag > running:
-        # Contexts that still grow will fill the cache: no larger batch is advised.
+        # Growing contexts will fill the cache: no larger batch is advised.
         words = f"{estimate:,} requests now, but their contexts grow: wait until they settle"
         return Answer(words, formula, value=float(estimate))
     unknown = growth is None and flag > running
@@ -219,7 +219,7 @@ def _tokens(known: Mapping[str, float]) -> Answer:
 
 
 def span(seconds: float) -> str:
-    """Return a span of time as a person says it: `45 s`, `37 min`, `2 h 05 min`, `3 d 4 h`."""
+    """Return a span of time in plain words: `45 s`, `37 min`, `2 h 05 min`, `3 d 4 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

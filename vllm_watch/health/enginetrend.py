@@ -1,7 +1,7 @@
 """Trends of one engine: samples in, spans with a trend out.
 
 `EngineTrend.step` takes one sample, `trendcolumns.py` many at once; a test holds both to each
-other. The figures of a moment are computed from the samples around it when it is asked for.
+other. The figures of a moment are computed on demand from the samples around it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vllm_watch.health.signals import of_all
 MOST_SPANS = 1_000
 """Trends kept per engine."""
 CADENCE_OF = 65
-"""Newest lines whose distances tell the cadence …"""
+"""The cadence is found from the distances of so many newest lines …"""
 CADENCE_EACH = 8
 """… again at each eighth line, and at each of the first sixteen."""
 EXPECTED, FAULTY = "slows-as-expected", "slows-too-much"
@@ -46,7 +46,7 @@ Figures = tuple[SlowDown, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class TrendSpan:
-    """One trend's life."""
+    """One span of a trend."""
 
     id: str
     engine: int
@@ -57,21 +57,21 @@ class TrendSpan:
     until: float | None = None
     """The sample at which it was over, None while it lasts."""
     before: Usual | None = None
-    """What was usual before a change."""
+    """The usual figures before a change."""
     worst: Figures | None = None
-    """Of one that is over, how slow it was at its worst (of a change, at last), and the figures."""
+    """Once it is over: how slow it was at its worst, and the figures (of a change: the last)."""
 
     @property
     def severity(self) -> Severity:
-        """How bad it is (expected is a note, faulty a warning)."""
+        """Its severity (expected is a note, faulty a warning)."""
         return "note" if self.id == EXPECTED else "warning"
 
     def firing_at(self, time: float) -> bool:
-        """Tell whether it holds at `time`."""
+        """Return whether it holds at `time`."""
         return self.fired <= time and (self.until is None or time < self.until)
 
     def moved(self, seconds: float) -> TrendSpan:
-        """Return it at another time."""
+        """Return it with its times shifted."""
         until = None if self.until is None else self.until + seconds
         return replace(self, since=self.since + seconds, fired=self.fired + seconds, until=until)
 
@@ -95,21 +95,21 @@ class EngineTrend:
         self.busy = 0
         """Busy samples so far."""
         self.worked = 0.0
-        """Seconds that they stand for."""
+        """Seconds that the busy samples cover."""
         self.holds: dict[str, Hold] = {}
         self.worst: dict[str, tuple[float, Figures]] = {}
-        """The lowest rate per request of a slow run that lasts, and the figures then."""
+        """The lowest rate per request of the present slow run, and the figures then."""
         self.drop = SuddenDrop(settings.health, settings.trend)
         self.recovery = NoRecovery(settings.health, settings.trend)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Judge by other settings from here on."""
+        """Judge with other settings from here on."""
         self.settings = settings
         self.drop.use(settings.health, settings.trend)
         self.recovery.use(settings.health, settings.trend)
         self.least = min(settings.trend.fall_to_4k, *(high for _, _, high in bands(settings.trend)))
-        """No fall up to here is one."""
+        """Falls up to this share are no trend."""
 
     def copy(self) -> EngineTrend:
         """Return a copy that further samples do not change."""
@@ -121,7 +121,7 @@ class EngineTrend:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time: the zone of the log turned out to be another."""
+        """Shift all times after the zone changed."""
         self.times = deque((time + seconds for time in self.times), maxlen=CADENCE_OF - 1)
         self.spans = [span.moved(seconds) for span in self.spans]
         self.holds = {name: hold.moved(seconds) for name, hold in self.holds.items()}
@@ -138,7 +138,7 @@ class EngineTrend:
         self.times.append(time)
         self.drop.feed(sample, self.last)
         full = self._take(sample) if sample is not None else False
-        # What a drop left is not learnt as usual.
+        # The rates left after a drop are not learnt as usual.
         full = full and self.drop.active is None
         self.recovery.feed(sample, lambda: self.last, full=full)
         self._step_slow(time, sample, values, facts)
@@ -147,7 +147,7 @@ class EngineTrend:
         self.fed += 1
 
     def needed(self, cadence: float) -> float:
-        """Seconds of busy minutes, half a line less: intervals are never quite a whole number.
+        """Seconds of busy minutes, minus half a line: intervals are never exactly whole.
 
         A server that writes rarely needs at least `FEWEST_LINES`, however long they take.
         """
@@ -162,7 +162,7 @@ class EngineTrend:
         return busy_sample(time, distance, values, self.worked)
 
     def _take(self, sample: Busy) -> bool:
-        """Put a busy sample into the first minutes and the last; tell whether these are whole."""
+        """Add a busy sample to the first and the last minutes; return whether both are complete."""
         self.busy += 1
         self.worked = sample.begun + sample.covers
         limit = self.worked - self.needed(self.cadence)
@@ -174,7 +174,7 @@ class EngineTrend:
         return last[0].begun <= limit
 
     def take_first(self, sample: Busy, limit: float) -> None:
-        """Put a busy sample into the first minutes, until they are whole."""
+        """Add a busy sample to the first minutes, until they are complete."""
         if self.first_minutes is None:
             self.first.append(sample)
             if self.first[0].begun <= limit or len(self.first) >= MOST_BUSY:
@@ -183,9 +183,9 @@ class EngineTrend:
     def _step_slow(self, time: float, sample: Busy | None, values: Values, facts: Values) -> None:
         """Begin and end the two trends of a slow run, as alerts do.
 
-        A fault is one in the steady state only: the first minutes of a healthy server, when all
-        its requests are young, are faster than what follows. What chance alone can do (two
-        standard errors of the two means, a textbook bound of 95 %) is no fall.
+        A fault is reported in the steady state only: in the first minutes of a healthy server all
+        its requests are young, and faster than later. Falls within chance (two standard errors of
+        the two means, a textbook bound of 95 %) are ignored.
         """
         verdict, rate = None, None
         # None while the last minutes overlap with the first.
@@ -207,7 +207,7 @@ class EngineTrend:
                 self._note_worst(name, rate, values, facts)
 
     def apart(self, start: int) -> bool:
-        """Tell whether busy minutes that begin with the `start`-th sample are behind the first."""
+        """Return whether busy minutes from the `start`-th sample on come after the first ones."""
         return self.first_minutes is not None and start >= len(self.first)
 
     def _verdict(self, rate: float, values: Values, facts: Values) -> str | None:
@@ -235,7 +235,7 @@ class EngineTrend:
         return judged(first, last, context, self.settings.trend, shared=shared)
 
     def shared(self, hits: float | None) -> bool:
-        """Tell whether prefixes are shared so much that contexts are longer than they seem."""
+        """Return whether prefixes are shared so much that contexts are longer than they seem."""
         return hits is not None and hits >= self.settings.health.prefix_cache_excellent
 
     def figures(self, last: Minutes | None, values: Values, facts: Values) -> Figures:
@@ -250,9 +250,9 @@ class EngineTrend:
     # --- spans --------------------------------------------------------------------------------
 
     def pace(self, name: str) -> Pace:
-        """Return how many samples it takes until a slow run is one, and until it is over.
+        """Return how many samples begin a slow run, and how many end it.
 
-        A mean over minutes is no single sample: the note needs no hold, the warning has one.
+        The mean over minutes is smooth: the note needs no hold, the warning has one.
         """
         health = self.settings.health
         needed = 1 if name == EXPECTED else health.hold_samples
@@ -292,7 +292,7 @@ class EngineTrend:
         self.worst[name] = (rate, self.figures(last, values, facts))
 
     def step_change(self, name: str, time: float, change: Change | None) -> None:
-        """Begin a change, follow it, or end it."""
+        """Begin, continue or end a change."""
         at = self._open(name)
         if change is not None and at is None:
             span = TrendSpan(name, self.engine, change.since, time, None, change.before)
@@ -314,7 +314,7 @@ class EngineTrend:
             self.spans[at] = replace(span, until=max(time, span.fired), worst=worst)
 
     def _open(self, name: str) -> int | None:
-        """Return the index of the span of a trend that lasts."""
+        """Return the index of the span of a trend that has not ended."""
         for at in range(len(self.spans) - 1, -1, -1):
             if self.spans[at].id == name:
                 return at if self.spans[at].until is None else None
@@ -322,7 +322,7 @@ class EngineTrend:
 
 
 def busy_sample(time: float, covers: float, values: Values, begun: float) -> Busy | None:
-    """Return a sample with requests running as the trends see it, None for any other."""
+    """Return a sample with running requests as the trends see it, None for any other."""
     running, rate = values.get("running"), values.get("generation_tps")
     if not running or rate is None:
         return None

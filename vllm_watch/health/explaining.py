@@ -10,15 +10,15 @@ from vllm_watch.health.rules import SEVERITIES, RuleBook
 
 
 def ancestors(identity: str, book: RuleBook, present: Iterable[str]) -> list[str]:
-    """Return the ids among `present` that explain a finding, what explains the others first.
+    """Return the ids among `present` that explain a finding, in the order of explanation.
 
-    What explains what explains it counts, too. Where two explain each other, neither is in it.
+    Explanations are transitive. Two that explain each other are left out.
     """
     return _nearest_last(identity, _all_above(book, present))
 
 
 def _all_above(book: RuleBook, present: Iterable[str]) -> dict[str, set[str]]:
-    """Return for each id among `present` those that explain it, by whatever way."""
+    """Return for each id among `present` the ids that explain it, directly or indirectly."""
     names = dict.fromkeys(present)
     return {name: _above(name, book, names) for name in names}
 
@@ -63,7 +63,7 @@ def _explains_any(hides: Sequence[str], names: Collection[str]) -> bool:
 
 
 def with_explained(finding: Finding, below: Iterable[Finding]) -> Finding:
-    """Return a finding with what it explains; it is as severe as the worst of that, at least."""
+    """Return a finding with those it explains; it is at least as severe as the worst of them."""
     below = tuple(sorted(below, key=rank))
     worst = max(
         (finding.severity, *(one.severity for one in below)), key=lambda s: SEVERITIES.index(s)
@@ -72,10 +72,10 @@ def with_explained(finding: Finding, below: Iterable[Finding]) -> Finding:
 
 
 def rank(finding: Finding) -> tuple[int, float]:
-    """Return what findings of one moment are sorted by: the worst first, then the newest."""
+    """Return the sort key of findings at one moment: the worst first, then the newest."""
     return -SEVERITIES.index(finding.severity), -(finding.since or 0.0)
 
 
 def plain_remedies(book: RuleBook) -> Mapping[str, str]:
-    """Return the remedy of each rule as it is without a number."""
+    """Return the remedy of each rule when it has no number."""
     return {rule.id: rule.remedy for rule in book.rules}

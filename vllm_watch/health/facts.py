@@ -1,4 +1,4 @@
-"""What the start-up lines say about a server, as numbers that rules compare."""
+"""Facts from the start-up lines, as numbers that rules compare."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 
 _SIZE = lazy(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
-"""Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, which is a part of them."""
+"""Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, the active part."""
 _VISION = lazy(r"(?<![a-z])(?:vl|vlm|vision|llava|pixtral|internvl)(?![a-z])")
-"""Words of names of models that see, in small letters."""
+"""Words, in small letters, in names of models that take images."""
 _LATENT = lazy(
     r"(?<![a-z])(?:deepseek[-_]?(?:v[2-9]|r1)|kimi[-_]?k2|glm[-_]?(?:4\.7[-_]?flash|5)|longcat)"
 )
-"""Names, in small letters, of models with latent attention; those distilled into others lack it."""
+"""Names, in small letters, of models with latent attention; distilled models do not have it."""
 SAME_SHARE = 0.05
-"""Two sizes of a cache that differ by no more are one: concurrency is written with two digits."""
+"""Cache sizes this close are the same: concurrency is written with two digits."""
 _NUMBERS = (
     "max_num_seqs",
     "max_model_len",
@@ -36,7 +36,7 @@ _NUMBERS = (
 def facts_of(
     config: Mapping[str, FieldValue], model: str | None, batch_limit: int | None = None
 ) -> dict[str, float]:
-    """Return what is known of a server as numbers; what the log does not say is not in it.
+    """Return the known facts about a server as numbers; unknown ones are left out.
 
     Args:
         config: what the start-up lines said.
@@ -67,7 +67,7 @@ def facts_of(
         if billions is not None:
             facts["model_billions"] = billions
     if "max_num_seqs" in facts and facts.get("max_concurrency", 0.0) > 0:
-        # Both are of each engine: every data-parallel rank has a scheduler of its own.
+        # Both apply to each engine: every data-parallel rank has its own scheduler.
         facts["over_capacity"] = facts["max_num_seqs"] / facts["max_concurrency"]
     return facts
 
@@ -88,16 +88,16 @@ def context_tokens(config: Mapping[str, FieldValue]) -> float | None:
 
 
 def number(config: Mapping[str, FieldValue], name: str) -> float | None:
-    """Return a number of the configuration, None if it is not one or not known."""
+    """Return a number of the configuration, None if unknown or not a number."""
     value = config.get(name)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def model_billions(name: str) -> float | None:
-    """Return a model's parameters in billions as its name says them, None where it does not.
+    """Return a model's billions of parameters from its name, None if the name has none.
 
-    The largest of several numbers: `Qwen3-30B-A3B` is 30, `Mixtral-8x7B` is 56 (47 in truth: its
-    experts share a part), `my-finetune-v2` says nothing.
+    The largest of several numbers counts: `Qwen3-30B-A3B` is 30, `Mixtral-8x7B` is 56 (really 47:
+    its experts share a part), `my-finetune-v2` gives none.
     """
     sizes = [float(times or 1) * float(size) for times, size in _SIZE.findall(name)]
     return max(sizes, default=None)

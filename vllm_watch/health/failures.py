@@ -1,7 +1,7 @@
-"""What to change after a death, with vLLM's own numbers if its error has them.
+"""Advice after a death, with vLLM's own numbers if its error has them.
 
-Each function gives one piece of advice, or None if the log lacks its input. Which
-one a cause of death asks for is data (`advices` in rules.toml).
+Each function gives one piece of advice, or None if the log lacks its input. Each cause of death
+names its function (`advices` in rules.toml).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def shorter_context(at: Situation) -> Advice | None:
 
 
 def model_s_length(at: Situation) -> Advice | None:
-    """Advise the longest context that the model was made for."""
+    """Advise the longest context that the model supports."""
     most = at.told.get("most_len")
     if not most:
         return None
@@ -51,7 +51,7 @@ def model_s_length(at: Situation) -> Advice | None:
 
 
 def more_cache(at: Situation) -> Advice | None:
-    """Advise more memory where nothing is left for the KV cache."""
+    """Advise more memory if none is left for the KV cache."""
     raised = at.told.get("raise_to")
     if raised:
         flag = f"--gpu-memory-utilization {raised:g}"
@@ -60,7 +60,7 @@ def more_cache(at: Situation) -> Advice | None:
 
 
 def free_memory(at: Situation) -> Advice | None:
-    """Advise what fits beside the other processes on the GPU."""
+    """Advise a memory share that fits beside the other processes on the GPU."""
     free, total = at.told.get("free_gib"), at.told.get("total_gib")
     if not total or free is None:
         return None
@@ -74,7 +74,7 @@ def free_memory(at: Situation) -> Advice | None:
 
 
 def fewer_gpus(at: Situation) -> Advice | None:
-    """Advise no more GPUs than there are."""
+    """Advise no more GPUs than exist."""
     gpus = at.told.get("gpus")
     if not gpus:
         return None
@@ -85,7 +85,7 @@ def fewer_gpus(at: Situation) -> Advice | None:
 
 
 def dividing(at: Situation) -> Advice | None:
-    """Advise the largest tensor parallel size below the one asked for that divides the heads."""
+    """Advise the largest smaller tensor parallel size that divides the heads."""
     heads, tensor = at.told.get("heads"), at.told.get("tensor")
     if not heads or not tensor:
         return None
@@ -113,4 +113,4 @@ FAILURE_ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "fewer-gpus": fewer_gpus,
     "dividing": dividing,
 }
-"""What causes of death may ask for, by name."""
+"""Advice functions that causes of death can name."""

@@ -1,8 +1,8 @@
-"""Sudden drops of throughput, and throughput that does not come back with the load.
+"""Sudden drops of throughput, and throughput that stays low after a pause.
 
-Fed with the samples of one engine in time order; each remembers some minutes, never the history.
-Medians and MADs (`health/robust.py`) stand for "usual" and "noise": the Hampel identifier, which
-calls a value an outlier more than 3 scaled MADs off the median of its neighbours.
+Both detectors take the samples of one engine in time order and remember some minutes only. Medians
+and MADs (`health/robust.py`) measure "usual" and "noise": the Hampel identifier, which calls a
+value an outlier more than 3 scaled MADs off the median of its neighbours.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vllm_watch.health.longcontext import FEWEST_LINES, MOST_BUSY, Busy
 from vllm_watch.health.robust import FEWEST, spread
 
 STEADY_SHARE = 0.75
-"""Share of some minutes' samples that must lie near their median number running to be steady."""
+"""Minutes are steady if this share of their samples is near their median number running."""
 
 
 class Usual(NamedTuple):
-    """What was usual in some minutes."""
+    """The usual figures of some minutes."""
 
     rate: float
     """Median generation throughput, tokens per second."""
@@ -37,10 +37,10 @@ class Usual(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a fault was seen by."""
+    """The evidence of a fault."""
 
     since: float
-    """Epoch seconds of the first sample of it."""
+    """Epoch seconds of its first sample."""
     before: Usual
     now: float
     """Generation throughput, tokens per second."""
@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
 
 def usual(samples: Sequence[Busy]) -> Usual:
-    """Return what was usual in samples.
+    """Return the usual figures of some samples.
 
     Raises:
         statistics.StatisticsError: there are none.
@@ -79,13 +79,13 @@ class SuddenDrop:
         """Judge with these settings."""
         self._health, self._trend = health, trend
         self.base: Usual | None = None
-        """What was usual before the first of the low samples that are looked at."""
+        """The usual figures before the present low samples."""
         self._low: list[float] = []
         self._clear = 0
         self.highest = 0.0
         """Highest throughput of the run."""
         self.active: Change | None = None
-        """The drop that lasts."""
+        """The present drop."""
 
     def feed(self, sample: Busy | None, window: Sequence[Busy]) -> None:
         """Take the next sample, None for an idle one, and the busy minutes before it."""
@@ -95,7 +95,7 @@ class SuddenDrop:
         base = self.base
         if base is None:
             share, self.highest = self._trend.sudden_drop_share, max(self.highest, sample.rate)
-            # No median is above the highest: most samples are reported without working it out.
+            # No median exceeds the highest: most samples need no median.
             if sample.rate >= share * self.highest or len(window) < FEWEST:
                 return
             if sample.rate >= share * max([one.rate for one in window]):
@@ -132,7 +132,7 @@ class SuddenDrop:
             self.active = self.active._replace(now=sample.rate, running=sample.running)
 
     def use(self, health: HealthSettings, trend: TrendSettings) -> None:
-        """Judge by other settings from here on."""
+        """Judge with other settings from here on."""
         self._health, self._trend = health, trend
 
     def copy(self) -> SuddenDrop:
@@ -143,7 +143,7 @@ class SuddenDrop:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move it in time."""
+        """Shift it in time."""
         self._low = [time + seconds for time in self._low]
         self.active = _shifted(self.active, seconds)
 
@@ -160,13 +160,13 @@ class _Pause:
 
 
 class NoRecovery:
-    """Throughput that stays away although the load came back: a leak looks like that.
+    """Throughput that stays low although the load came back, as with a leak.
 
-    Before a pause (nothing running, or under half of what was usual) the busy minutes are kept.
-    When for as many minutes about as many run again (±20 %) and their contexts are no longer than
-    before (KV usage per request, +20 %), the median throughput has to be at least
+    Before a pause (nothing running, or under half the usual number) the busy minutes are kept.
+    Later, about as many requests run again (±20 %) for as many minutes, with contexts no longer
+    than before (KV usage per request, +20 %). Then the median throughput has to be at least
     `recovery_share` of the median before, or within `outlier_deviations` robust deviations of it.
-    Unknown, so no fault, where the KV usage is unknown: longer contexts would explain it.
+    If the KV usage is unknown, no fault is reported: longer contexts could explain it.
     """
 
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
@@ -179,26 +179,26 @@ class NoRecovery:
         self.pause: _Pause | None = None
         self._clear = 0
         self.active: Change | None = None
-        """The lack of recovery that lasts."""
+        """The present lack of recovery."""
 
     def feed(
         self, sample: Busy | None, window: Callable[[], Sequence[Busy]], *, full: bool
     ) -> None:
         """Take the next sample, None for an idle one.
 
-        `window` makes the last busy minutes, this sample among them; `full`: they are whole.
+        `window` returns the last busy minutes, this sample included; `full`: they are complete.
         """
         if sample is None or (self.running and sample.running < self.running / 2):
             self._pausing()
             return
         if self.pause is not None:
             self._returning(sample, self.pause)
-        # While the load is back the minutes of the pause are still among the last ones.
+        # While the load is back, the last minutes still include those of the pause.
         if full and not (self.pause is not None and self.pause.after):
             self._learn(window())
 
     def use(self, health: HealthSettings, trend: TrendSettings) -> None:
-        """Judge by other settings from here on."""
+        """Judge with other settings from here on."""
         self._health, self._trend = health, trend
 
     def copy(self) -> NoRecovery:
@@ -211,7 +211,7 @@ class NoRecovery:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move it in time."""
+        """Shift it in time."""
         self.active = _shifted(self.active, seconds)
         if self.pause is not None:
             after = (one._replace(time=one.time + seconds) for one in self.pause.after)
@@ -261,7 +261,7 @@ class NoRecovery:
         )
 
     def _learn(self, window: Sequence[Busy]) -> None:
-        """Remember steady minutes; such at another load end the comparison with those before."""
+        """Remember steady minutes; steady minutes at another load end the comparison."""
         tolerance = self._trend.running_tolerance
         ran = sorted([sample.running for sample in window])
         running = median(ran)

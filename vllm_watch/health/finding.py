@@ -1,4 +1,4 @@
-"""What a finding is, and the input for judging a run."""
+"""The class of findings, and the input for judging a run."""
 
 from __future__ import annotations
 
@@ -27,59 +27,59 @@ class Finding:
     """One or two words for it."""
     severity: Severity
     title: str
-    """What is seen, with its number and unit."""
+    """The observation, with its number and unit."""
     detail: str
     remedy: str
-    """What to do about it."""
+    """What to do."""
     guide: str
-    """Which guide says so."""
+    """The guide it comes from."""
     since: float | None
     """Epoch seconds of the first evidence."""
     engine: int | None = None
     """The engine it is about, None: the whole server."""
     until: float | None = None
-    """When it ended, None while it lasts."""
+    """When it ended, None if it has not."""
     metric: str | None = None
-    """The metric that shows it best: whose chart is the evidence."""
+    """The metric that shows it best; its chart is the evidence."""
     flags: tuple[str, ...] = ()
-    """What to change, as complete words of vLLM's command line: `--max-num-seqs 256`."""
+    """Flags to change, as complete words of vLLM's command line: `--max-num-seqs 256`."""
     in_turn: bool = False
-    """The flags are other ways or later steps: the first is to be tried first, alone."""
+    """The flags are alternatives or later steps: try the first one alone first."""
     formula: str = ""
     """The arithmetic behind the flags, with this server's own figures."""
     expect: str = ""
-    """What to expect from the change."""
+    """The expected effect of the change."""
     costs: tuple[str, ...] = ()
-    """What following the advice makes worse."""
+    """The cost of following the advice."""
     spans: tuple[tuple[float | None, float | None], ...] = ()
-    """Since when and until when, of each time that it was so; None: still."""
+    """Begin and end of each time that it fired; None: it still does."""
     explains: tuple[Finding, ...] = ()
-    """What is hidden because this one explains it."""
+    """Findings that this one explains."""
 
     @property
     def lasted(self) -> tuple[tuple[float | None, float | None], ...]:
-        """Every time that it was so, one at least."""
+        """Every time that it fired, at least one."""
         return self.spans or ((self.since, self.until),)
 
 
 class Noted:
-    """A finding of a moment before its words: they and its advice are worked out when read.
+    """A finding of a moment; texts and advice are worked out when read.
 
-    Of a fleet all findings are counted and ordered, and few are shown. Two are equal if they are
+    For a fleet all findings are counted and sorted, but few are shown. Two are equal if they are
     ranked the same, whatever their figures.
     """
 
     __slots__ = ("_read", "engine", "id", "severity", "since", "until", "word")
 
     def __init__(self, head: Finding, read: Callable[[], Finding]) -> None:
-        """Note `head`, whose texts need not be right; `read` returns the whole finding."""
+        """Keep `head`, whose texts may be missing; `read` returns the whole finding."""
         self.id, self.word, self.severity = head.id, head.word, head.severity
         self.since, self.until, self.engine = head.since, head.until, head.engine
         self._read = read
 
     @classmethod
     def of(cls, finding: Finding) -> Noted:
-        """Note a finding that has its words."""
+        """Keep a finding whose texts are complete."""
         return cls(finding, lambda: finding)
 
     @property
@@ -88,7 +88,7 @@ class Noted:
         return self._read()
 
     def moved(self, seconds: float) -> Noted:
-        """Return it as it is reported in another clock."""
+        """Return it with its times in another clock."""
 
         def read() -> Finding:
             found = self.finding
@@ -104,18 +104,19 @@ class Noted:
         return self.id, self.word, self.severity, self.since, self.until, self.engine
 
     def __eq__(self, other: object) -> bool:
-        """Compare what it is ranked by."""
+        """Compare the fields it is ranked by."""
         return isinstance(other, Noted) and self._ranked() == other._ranked()
 
     def __hash__(self) -> int:
-        """Hash what it is ranked by."""
+        """Hash the fields it is ranked by."""
         return hash(self._ranked())
 
 
 def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
-    """Return the findings of a server that `make` makes, with their words where it gets True.
+    """Return the findings of a server; `make` makes them, with texts if called with True.
 
-    All words of a server are made at once: two findings never advise two values for one flag.
+    All texts of a server are made together, so that no two findings advise different values for one
+    flag.
     """
     made: list[tuple[Finding, ...]] = []
 
@@ -123,31 +124,31 @@ def noted(make: Callable[[bool], tuple[Finding, ...]]) -> tuple[Noted, ...]:
         if not made:
             made.append(make(True))
         same = (one for one in made[0] if (one.id, one.engine) == (head.id, head.engine))
-        return next(same, head)  # what came late may have changed what fires: it is seen at once
+        return next(same, head)  # late lines may have changed which findings fire
 
     return tuple(Noted(head, partial(read, head)) for head in make(False))
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A run, and all that it is judged by."""
+    """A run with everything it is judged by."""
 
     book: RuleBook
     settings: Settings
     run: Run
     alerts: Judgement
     facts: Mapping[str, float]
-    """What the start-up said, as numbers."""
+    """Facts from the start-up, as numbers."""
     over: bool = False
-    """No sample will come any more."""
+    """No sample will follow."""
     until: float | None = None
-    """Up to when a whole run is reported, None where a moment is."""
+    """End of the report for a whole run, None for a moment."""
     loop: CrashLoop | None = None
-    """The deaths of the same error before this moment, if they are a loop."""
+    """The crash loop that this run belongs to, if any."""
 
     def situation(self, engine: int | None, time: float) -> Situation:
-        """Return what advice starts from."""
-        from vllm_watch.health.situation import Situation  # only where something is wrong
+        """Return the input of advice."""
+        from vllm_watch.health.situation import Situation  # imported only if something is wrong
 
         known = None if engine == WHOLE_SERVER else engine
         return Situation(

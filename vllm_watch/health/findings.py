@@ -15,7 +15,7 @@ from vllm_watch.health.statefindings import state_findings, states_of_run
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
 
 UNPROVED = "maybe why"
-"""Said of a fault that a server had when it died of something that its log does not name."""
+"""The text for a fault before a death whose cause the log does not name."""
 NEAR_ZERO = "throughput-near-zero"
 """The rule that explains every trend."""
 
@@ -28,10 +28,10 @@ def findings_at(
     *,
     worded: bool = True,
 ) -> tuple[Finding, ...]:
-    """Return what is wrong with a run at `time`: the worst first, then the newest.
+    """Return the problems of a run at `time`: the worst first, then the newest.
 
-    `trends` are those of that moment, of the end of a server that is over. Not `worded` alerts
-    have only what they are ranked by.
+    `trends` are those at that moment, or at the end of a server that is over. Without `worded`,
+    alerts have only the fields they are ranked by.
     """
     found = state_findings(case, state, time)
     over = state.name in ("dead", "ended")
@@ -53,17 +53,17 @@ def findings_at(
 
 
 def _of_alerts(case: Case, time: float, firing: list[Span], *, worded: bool) -> list[Finding]:
-    """Return what the alerts that fire say at `time`, one for each rule."""
+    """Return the findings of the alerts that fire at `time`, one for each rule."""
     if not firing:
         return []
-    from vllm_watch.health.alertfindings import alert_finding  # words, for those who need them
+    from vllm_watch.health.alertfindings import alert_finding  # the texts, for those who need them
 
     return [alert_finding(case, span, time, firing, worded=worded) for span in _earliest(firing)]
 
 
 def _before_the_end(finding: Finding, state: ServerState) -> Finding:
-    """Return what was wrong when a server died, as that: what came before is not proof."""
-    seen = finding.detail.partition(";")[0]  # what follows tells how to continue
+    """Return the faults before a death as possible causes: earlier does not mean proved."""
+    seen = finding.detail.partition(";")[0]  # the next step after the death
     detail = seen if state.cause else f"{UNPROVED}: {seen}"
     title = f"before that: {finding.title}"
     return replace(finding, title=title, detail=detail, until=state.since)
@@ -74,8 +74,8 @@ def findings_of(
 ) -> tuple[Finding, ...]:
     """Return every finding that fired in a run up to `time`, the oldest first.
 
-    Nothing is hidden by another finding here; `until` is None for what still fires. The figures
-    of a title are those at which it fired, the advice is that of its end.
+    None is hidden by another one; `until` is None if it still fires. A title has the figures at the
+    time it fired, the advice those at its end.
     """
     from vllm_watch.health.alertfindings import alert_finding
 
@@ -97,7 +97,7 @@ def findings_of(
 
 
 def _before(case: Case, span: Span, time: float) -> float:
-    """Return the last sample before an alert ended: there it was still so."""
+    """Return the last sample before an alert ended, when it still held."""
     engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
     times = []
     for engine in engines:
@@ -110,12 +110,12 @@ def _before(case: Case, span: Span, time: float) -> float:
 
 
 def _unexplained(trends: Iterable[Finding], firing: Iterable[Span]) -> list[Finding]:
-    """Leave trends out while hardly anything is generated at all: that says more."""
+    """Leave trends out while hardly anything is generated: that finding is enough."""
     return [] if any(span.rule.id == NEAR_ZERO for span in firing) else list(trends)
 
 
 def _earliest(spans: Iterable[Span]) -> list[Span]:
-    """Return one span per rule: the engine that has it longest counts for the others."""
+    """Return one span per rule, that of the engine that has it longest."""
     first: dict[str, Span] = {}
     for span in spans:
         known = first.get(span.rule.id)

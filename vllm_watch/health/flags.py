@@ -1,4 +1,4 @@
-"""Flags that findings advise: one value for each, and what following them costs."""
+"""Flags that findings advise: one value for each, and the cost of following them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from vllm_watch.core.dataclass import replace
 
 DROP = "(drop)"
-"""Stands in place of a value where a flag is to be left out: `--enforce-eager (drop)`."""
+"""Replaces the value of a flag that should be removed: `--enforce-eager (drop)`."""
 
 _UP: Mapping[str, str] = {
     "max-num-seqs": "each request gets slower as more run beside it, and the KV cache fills more",
@@ -35,20 +35,20 @@ _ANY: Mapping[str, str] = {
     "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
 }
 _USUAL: Mapping[str, float] = {"gpu-memory-utilization": 0.9, "max-num-batched-tokens": 2048}
-"""Values of flags that were not given."""
+"""Defaults of flags that were not given."""
 
 
 def flag_pair(flag: str) -> tuple[str, str]:
-    """Return a flag's name without dashes and its value, `DROP` where it is to be left out."""
+    """Return a flag's name without dashes, and its value or `DROP`."""
     name, _, value = flag.partition(" ")
     return name.removeprefix("--"), value
 
 
 def costs_of(flags: Iterable[str], facts: Mapping[str, float]) -> tuple[str, ...]:
-    """Return what following flags makes worse, one sentence for each flag that costs anything.
+    """Return the cost of following flags, one sentence for each flag that has one.
 
-    `facts` are the present values: whether a flag goes up or down tells what it costs. Where the
-    log does not tell one, vLLM's usual value stands for it, or else one that is higher.
+    `facts` are the present values: the cost depends on whether a flag goes up or down. For a value
+    that is not in the log, vLLM's default is used, or else a higher one.
     """
     told = (_cost(*flag_pair(flag), facts) for flag in flags)
     return tuple(dict.fromkeys(text for text in told if text))
@@ -69,7 +69,7 @@ def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
 
 
 class Advised(Protocol):
-    """Whatever advises flags (a finding)."""
+    """Anything that advises flags (a finding)."""
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -87,8 +87,8 @@ def one_per_flag(
 ) -> list[_Finding]:
     """Return findings of one server, each flag advised once: by the first that names it.
 
-    A later one that names another value for it keeps its word (`plain`) and loses the number.
-    `values` holds what was advised before, and takes what is advised here.
+    A later finding with another value for the flag keeps its general remedy (`plain`) without the
+    number. `values` holds the values advised so far, and is updated here.
     """
     values = {} if values is None else values
     kept: list[_Finding] = []

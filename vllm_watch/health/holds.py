@@ -1,7 +1,7 @@
 """How long a rule must hold before it fires, and clear before it is over.
 
-One sample after the other (`stepped`, `eased`), or the verdicts on many samples at once (`walk`),
-of which only those are looked at that can change something.
+Either one sample after the other (`stepped`, `eased`), or the verdicts on many samples at once
+(`walk`), which only looks at samples that can change something.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 
 class Pace(NamedTuple):
-    """How many samples it takes to fire, and to end."""
+    """The numbers of samples that begin and end an alert."""
 
     needed: int
     of: int
@@ -25,13 +25,13 @@ class Streak(NamedTuple):
     """Samples in a row that are past a level, without a longer pause between two of them."""
 
     row: int
-    """The newest of them."""
+    """Time of the newest one."""
     begin: float
     newest: float
 
 
 class Hold(NamedTuple):
-    """How far a rule is from firing, or from ending. Immutable, so that a copy costs nothing."""
+    """How close a rule is to firing, or to ending. Immutable, so that a copy costs nothing."""
 
     hits: tuple[tuple[int, float], ...] = ()
     """Rows past the level among the most recent ones, and their times."""
@@ -39,16 +39,16 @@ class Hold(NamedTuple):
     """Rows in a row back past the margin, while it fires."""
     firing: bool = False
     streak: Streak | None = None
-    """Rows past the level in a row, where their time counts."""
+    """Rows past the level in a row, for rules that need a time."""
 
     @property
     def since(self) -> float:
-        """Time of the first of its hits; a clock that goes back does not turn an alert round."""
+        """Time of its first row past the level; never earlier if the clock goes back."""
         times = [time for _, time in self.hits]
         return min(times if self.streak is None else [*times, self.streak.begin])
 
     def moved(self, seconds: float) -> Hold:
-        """Return it at another time."""
+        """Return it with its times shifted."""
         streak = self.streak
         if streak is not None:
             streak = Streak(streak.row, streak.begin + seconds, streak.newest + seconds)
@@ -60,17 +60,17 @@ AT_REST = Hold()
 
 
 class Turn(NamedTuple):
-    """A rule began to fire, became worse, or ended."""
+    """The moment at which a rule fires, becomes worse, or ends."""
 
     row: int
-    """Of the samples looked at."""
+    """Index of the sample among those looked at."""
     kind: Literal["fires", "raised", "ends"]
     since: float = 0.0
-    """Of an alert that begins."""
+    """First sample past the level, if an alert begins."""
 
 
 def stepped(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
-    """Return the hold of a rule that does not fire after a row past its level."""
+    """Return the hold of a rule that does not fire, after a row past its level."""
     streak, long = hold.streak, True
     if pace.seconds:
         apart = streak is None or streak.row != row - 1 or time - streak.newest > pace.seconds / 2
@@ -81,7 +81,7 @@ def stepped(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
 
 
 def eased(hold: Hold, pace: Pace, *, cleared: bool, idle: bool) -> Hold:
-    """Return the hold of a rule that fires after a row: at rest when it is over."""
+    """Return the hold of a rule that fires, after a row; an empty hold when it is over."""
     clear = hold.clear + 1 if cleared else 0
     if idle or clear >= pace.clear_samples:
         return AT_REST
@@ -125,26 +125,26 @@ def walk(
 
 
 class _Firing:
-    """Where a rule begins to fire among rows past its level."""
+    """Finds where a rule begins to fire among rows past its level."""
 
     def __init__(
         self, hold: Hold, pace: Pace, first_row: int, times: Sequence[float], past: Sequence[int]
     ) -> None:
-        """Look at rows past a level, behind those of a hold that does not fire yet."""
+        """Look at rows past a level that follow those of a hold that does not fire yet."""
         self._pace, self._first, self._times, self._past = pace, first_row, times, past
         self._simple = not (pace.seconds or hold.streak) and (
             hold.firing or len(hold.hits) < pace.needed
         )
-        """Whether only rows are counted."""
+        """Whether only the number of rows matters, not their time."""
         before = [] if hold.firing else [(row - first_row, time) for row, time in hold.hits]
         self._rows = [*(row for row, _ in before), *past]
         self._when = [time for _, time in before]
         pairs = zip(self._rows, self._rows[max(0, pace.needed - 1) :], strict=False)
         self._last = [at for at, (one, other) in enumerate(pairs) if other - one < pace.of]
-        """First of as many rows as it takes that lie close enough together."""
+        """Index of the first row in each group that is large and close enough to fire."""
 
     def after(self, hold: Hold, at: int) -> tuple[Hold, int]:
-        """Return the hold of a rule that does not fire, and the next row: when it does, or all."""
+        """Return the hold of a rule that does not fire, and the next row: when it fires, or all."""
         past, times = self._past, self._times
         if not self._simple:
             place = bisect_left(past, at)
@@ -176,7 +176,7 @@ class _Firing:
 
 
 class _Ending:
-    """Where a rule that fires is over among rows that are cleared or idle."""
+    """Finds where a rule that fires is over among rows that are cleared or idle."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class _Ending:
         cleared: Sequence[bool],
         idle: Sequence[bool],
     ) -> None:
-        """Look at `rows` of `size` rows that are cleared or idle."""
+        """Look at `rows`, those of `size` rows that are cleared or idle."""
         self._pace, self._size = pace, size
         self._rows, self._cleared, self._idle = rows, cleared, idle
         before = max(0, pace.clear_samples - 1)
@@ -195,7 +195,7 @@ class _Ending:
             for place, row in enumerate(rows)
             if idle[row] or (place >= before and row - rows[place - before] == before)
         ]
-        """Rows at which it is over if it fired before the first of as many as it takes."""
+        """Rows at which it would be over."""
 
     def after(self, hold: Hold, at: int) -> tuple[Hold, int]:
         """Return the hold of a rule that fires, and the next row: when it is over, or all."""

@@ -18,13 +18,13 @@ from vllm_watch.core.series import Series
 from vllm_watch.core.tokens import token_steps
 
 RECENT_SECONDS = 180.0
-"""The rate of tokens is the mean of this long: contexts grow, so the start tells little."""
+"""The token rate is the mean over this time: contexts grow, so the start says little."""
 RECENT_REQUESTS = 10
-"""Requests that must have been answered lately for their rate to be that of the last while …"""
+"""With so many requests answered lately, the rate is that of the last seconds …"""
 RECENT_REQUESTS_SECONDS = 600.0
-"""… which is this long; else it is the rate of the whole run."""
+"""… and these are the seconds; else it is the rate of the whole run."""
 MOST_METERED = 64
-"""Runs whose sums are remembered; others are added up again on demand."""
+"""Runs whose sums are cached; others are added up again on demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is at a moment."""
+    """The progress of a job at a moment."""
 
     unit: str
     """`requests` or `tokens`."""
     done: float
     target: float
     seconds_left: float | None
-    """Seconds until the target is reached at the present rate, None if nothing moves."""
+    """Seconds until the target is reached at the present rate, None if there is no progress."""
     reached: float | None = None
     """Epoch seconds at which the target was reached."""
 
@@ -56,7 +56,7 @@ class Progress:
 
 @dataclass(slots=True)
 class _Meter:
-    """Tokens of one engine added up line by line; continues where it stopped."""
+    """Tokens of one engine added up line by line; continues at the line where it stopped."""
 
     cadence: float = 0.0
     thinned: int = 0
@@ -64,7 +64,7 @@ class _Meter:
     totals: array[float] = field(default_factory=lambda: array("d"))
 
     def read(self, series: Series) -> None:
-        """Add the lines that are new; begin again if older ones have changed."""
+        """Add new lines; begin again if older ones have changed."""
         if not self._goes_on_in(series):
             self.times, self.totals = array("d"), array("d")
         known = len(self.times)
@@ -89,20 +89,20 @@ class _Meter:
 
 
 class JobWatch:
-    """Progress of jobs; remembers sums, so that a refresh adds what is new only."""
+    """Progress of jobs; keeps sums, so that a refresh adds only new lines."""
 
     def __init__(self, targets: Targets) -> None:
         """Watch a job with these targets."""
         self.targets = targets
         self._meters: dict[tuple[str, int], dict[int, _Meter]] = {}
-        """By log and run, the one that was asked for last at the end."""
+        """By log and run; the most recently used is last."""
 
     def generated(self, source: str, run: Run, time: float) -> float:
         """Return the tokens that a run of the log `source` generated up to `time`."""
         return _total(self._read(source, run), time)
 
     def progress(self, source: str, run: Run, time: float) -> tuple[Progress, ...]:
-        """Return how far the job is at `time`, for each target; nothing before the first line."""
+        """Return the progress of the job at `time`, for each target; none before the first line."""
         found = []
         first = min((one.times[0] for one in run.series.values() if len(one)), default=None)
         if first is None or time < first:
@@ -152,7 +152,7 @@ def _request_progress(run: Run, target: int, first: float, time: float) -> Progr
     done = answered(run, time)
     if done >= target:
         counts = run.traffic.counts[0]
-        # Of very many requests the oldest have no time any more.
+        # If there are very many requests, the oldest have no time any more.
         totals = accumulate(counts, initial=answered(run, math.inf) - sum(counts))
         index = next(index for index, total in enumerate(totals) if round(total) >= target)
         reached = run.traffic.begins[index - 1] if index else first

@@ -1,11 +1,11 @@
 """The judgement of one run: its alerts and trends, up to its newest sample.
 
-A judgement is a function of the run's samples, of what its start-up said and of the settings, all
-in the order of time, so it does not matter how a log was read. It is extended on demand:
-by columns where there is much to judge (a log read once), sample by sample where there is little
-(live, a line per engine each ten seconds). Whatever comes late, is amended, or turns out to be
-another server's moves the first row that counts as new back; states at earlier rows are kept to
-begin from. What is judged before the samples that are left is never judged again.
+A judgement is a function of the run's samples, its start-up facts and the settings, in the order of
+time. So the way a log was read does not matter. It is extended on demand: by columns for many
+samples (a log read once), sample by sample for few (live, a line per engine each ten seconds). Late
+and amended lines, and a changed name of the server, move the first row to judge again back; states
+at earlier rows are kept to restart from. Rows before the oldest sample still kept are never judged
+again.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from vllm_watch.health.signalcolumns import Floats
 
 FEW_ROWS = 24
-"""Rows up to which one by one is faster than columns …"""
+"""Up to so many rows, one by one is faster than columns …"""
 FEW_WITHOUT = 1_500
-"""… and up to which it is faster than to import numpy first."""
+"""… and up to so many, it is faster than importing numpy first."""
 
 
 class Step(NamedTuple):
-    """What was known of the start-up from a moment on."""
+    """Facts of the start-up, from a moment on."""
 
     time: float
     stamped: bool
@@ -51,28 +51,28 @@ class Step(NamedTuple):
 
 
 class Judgement:
-    """Alerts and trends of one run, extended as samples come."""
+    """Alerts and trends of one run, extended as samples arrive."""
 
     def __init__(self, run: Run, plan: Plan) -> None:
         """Judge a run by `plan`."""
         self.run = run
         self.plan = plan
         self.named: tuple[str, str | None] = ("", None)
-        """The names of server and model by which the plan was found."""
+        """The names of server and model that selected the plan."""
         self.limit: int | None = None
         self.rests = False
         self.steps: list[Step] = [Step(-math.inf, False, facts_of({}, None, None))]
         self.revision = 0
-        """Grows with every change of what is judged."""
+        """Grows with every change of the judgement."""
         self.told_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
-        """What trends were reported as when they were certain (`trends.py`)."""
+        """Findings of trends at the moment they were certain (`trends.py`)."""
         self.told_alerts: dict[tuple[object, ...], tuple[str, str]] = {}
-        """Words of alerts as they were when they fired, or were over (`alertfindings.py`)."""
+        """Texts of alerts at the moment they fired or ended (`alertfindings.py`)."""
         self._told = -1
         self._engines: dict[int, Marks[EngineState]] = {}
         self._server: Marks[ServerState] = Marks(ServerState(plan))
         self.recorded = RecordedSignals()
-        """What makes signals of rows from beside the log."""
+        """Makes signals of the rows recorded beside the log."""
         self._recorded: dict[tuple[str, int], Watches] = {}
         self._answers = AnswerAlerts()
         self._step_alerts = StepAlerts()
@@ -80,11 +80,11 @@ class Judgement:
 
     @property
     def facts(self) -> Values:
-        """What the start-up said up to now, as numbers."""
+        """Facts that the start-up has given up to now, as numbers."""
         return self.steps[-1].facts
 
     def facts_at(self, time: float) -> Values:
-        """Return what the start-up had said by a moment."""
+        """Return the start-up facts known at a moment."""
         return next(step.facts for step in reversed(self.steps) if step.time <= time)
 
     # --- what was found -----------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Judgement:
         return [] if trend is None else trend.spans
 
     def remember(self, figures: Callable[[Span], tuple[Values, tuple[float, ...]]]) -> None:
-        """Keep the figures at which alerts fired: their samples are thinned later."""
+        """Keep the figures at which alerts fired, because their samples are thinned later."""
         together = self._server.state.together
         lists = [marks.state.watches.spans for marks in self._engines.values()]
         for spans in (*lists, together.watches.spans, together.silences):
@@ -132,7 +132,7 @@ class Judgement:
     # --- what came ----------------------------------------------------------------------------
 
     def use(self, plan: Plan, named: tuple[str, str | None], limit: int | None) -> None:
-        """Judge as another server, maybe by another plan: from the beginning on."""
+        """Judge again from the beginning, after the server's name or plan has changed."""
         if plan is not self.plan:
             self.plan = plan
             self._forget_told()
@@ -143,7 +143,7 @@ class Judgement:
                 self._server = Marks(ServerState(plan))
                 for series in self.run.series.values():
                     series.unjudged = 0
-            else:  # what is thinned stays as it was judged
+            else:  # thinned samples keep their judgement
                 for marks in self._engines.values():
                     marks.state.use(plan)
                 self._server.state.use(plan)
@@ -151,7 +151,7 @@ class Judgement:
         self.named, self.limit, self._told = named, limit, -1
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time, and judge again what can be: the zone turned out another."""
+        """Shift all times after the zone changed, and judge again what is possible."""
         self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
         self._forget_told()
         for watches in self._recorded.values():
@@ -168,9 +168,9 @@ class Judgement:
         self.revision += 1
 
     def rest(self, *, over: bool) -> None:
-        """Keep fewer alerts, and nothing to judge again from: nothing is written any more.
+        """Keep fewer alerts, and no states to restart from: nothing is written any more.
 
-        `over`: there is a newer run, so nothing more can come.
+        `over`: there is a newer run, so nothing more can arrive.
         """
         self.extend()
         self.rests = True
@@ -182,7 +182,7 @@ class Judgement:
         self.revision += 1
 
     def _forget_told(self) -> None:
-        """Forget the words of what is judged again."""
+        """Forget cached texts of rows that are judged again."""
         self.told_trends.clear()
         self.told_alerts.clear()
 
@@ -194,11 +194,11 @@ class Judgement:
 
     @property
     def beginnings(self) -> int:
-        """From how many earlier rows judging can begin again, of all engines."""
+        """Number of saved states from which judging can restart, over all engines."""
         return sum(len(marks.states) for marks in self._engines.values())
 
     def extend(self) -> bool:
-        """Judge whatever is new or has changed; tell whether there was anything."""
+        """Judge everything new or changed; return whether there was anything."""
         series = self.run.series
         news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one)}
         changed = self._tell() if self._told != len(self.run.history) else math.inf
@@ -219,7 +219,7 @@ class Judgement:
         return True
 
     def _tell(self) -> float:
-        """Fold the lines about the configuration; return from when on it differs, or infinity."""
+        """Process the configuration lines; return from when on they differ, or infinity."""
         self._told = len(self.run.history)
         config: dict[str, FieldValue] = {}
         configuration = Configuration()
@@ -240,14 +240,14 @@ class Judgement:
         return facts_of(config, self.named[1], self.limit)
 
     def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
-        """Yield slices of rows from `start` on, each with what the start-up had said by then."""
+        """Yield slices of rows from `start` on, each with the start-up facts known by then."""
         ends = [bisect_left(times, step.time) for step in self.steps[1:]]
         for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True):
             for first in range(max(begin, start), end, MOST_ROWS):
                 yield first, min(end, first + MOST_ROWS), step.facts
 
     def record(self, scope: str, number: int, time: float, signals: Values) -> None:
-        """Judge a row from beside the log: of an engine, or of a GPU."""
+        """Judge a row recorded beside the log: of an engine, or of a GPU."""
         watches = self._recorded.get((scope, number))
         if watches is None:
             health = self.plan.settings.health
@@ -275,10 +275,10 @@ class Judgement:
             found = marks.back([state.row <= row + offset for state in marks.states])
             if (
                 not found and marks.state.trend.times
-            ):  # what lies before every state stays as it was
+            ):  # rows before all saved states keep their judgement
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
-                marks.forget([True])  # its rows were counted without the late one
+                marks.forget([True])  # its rows were counted without the late row
             self._forget_told()
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
@@ -322,7 +322,7 @@ class Judgement:
         marks.count = sum(marks.state.rows.values())
 
     def _judge_together(self, state: ServerState) -> None:
-        """Judge all rows that a state has not seen yet, and what was reported between them."""
+        """Judge all rows that a state has not seen, and the start-up facts between them."""
         series = self.run.series
         parts = []
         for engine, one in series.items():
@@ -340,7 +340,7 @@ class Judgement:
         self._tell_together(state, math.inf)
 
     def _tell_together(self, state: ServerState, time: float) -> Values:
-        """Note what was reported up to a moment; return what is known then."""
+        """Apply the start-up facts up to a moment; return those known then."""
         while state.told < len(self.steps) and self.steps[state.told].time <= time:
             step = self.steps[state.told]
             state.told += 1
@@ -394,5 +394,5 @@ class Judgement:
 
 
 def few_rows() -> int:
-    """Return up to how many rows it is not worth while to judge by columns."""
+    """Return up to how many rows columns are slower."""
     return FEW_ROWS if "numpy" in sys.modules else FEW_WITHOUT

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 Values = Mapping[str, float]
 
 USUAL_LIMITS = frozenset({8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0})
-"""Batch limits that vLLM chooses or that users like to set: as many running may be the limit."""
+"""Batch limits that vLLM chooses or users often set; so many running may be the limit."""
 
 
 def tokens(values: Values) -> float | None:
@@ -27,14 +27,14 @@ def prompts_per_token(values: Values) -> float | None:
 
 
 def step(now: float | None, before: float | None) -> float | None:
-    """Return by how much a value differs from that of the line before."""
+    """Return the difference of a value to the line before."""
     return None if now is None or before is None else now - before
 
 
 def acceptance(newest: Iterable[tuple[float, float]]) -> float | None:
-    """Return the share (0…1) of drafted tokens that were accepted over some lines.
+    """Return the share (0…1) of drafted tokens accepted over some lines, None without drafts.
 
-    Each line (its share, what it drafted) counts by what it drafted; None where that is nothing.
+    Each line (its share, its drafted tokens) is weighted by its drafted tokens.
     """
     accepted = drafted = 0.0
     for share, weight in newest:
@@ -48,9 +48,9 @@ def not_filling(
 ) -> float | None:
     """Return 1 where fewer requests run than may, although the scheduler could take more.
 
-    That is so below `low` of the batch limit (`share`: running ÷ limit), and where below it the
-    number does not move; without a known limit only the latter tells, and a number that may be the
-    limit tells nothing.
+    That is so below `low` of the batch limit (`share`: running ÷ limit), or below the limit if the
+    number does not move. Without a known limit only a number that does not move counts, unless it
+    may itself be the limit.
     """
     if not running:
         return None

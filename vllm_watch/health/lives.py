@@ -13,18 +13,18 @@ from vllm_watch.health.monitor import Monitor
 
 NOTHING, STARTING, BUSY, IDLE, SILENT = "nothing", "starting", "busy", "idle", "silent"
 WARNING, CRITICAL, DEAD, OVER = "warning", "critical", "dead", "over"
-"""What a server was at a time; `nothing` before its log, `over` after it was stopped."""
+"""States of a server over time; `nothing` is before its log, `over` after it was stopped."""
 _ENDS = {"dead": DEAD, "stopped": OVER, "finished": OVER, "ended": OVER}
 _WORST = {WARNING: 1, CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of time in which a server was one thing; in epoch seconds of its log."""
+    """A stretch of time in one state; in epoch seconds of the server's log."""
 
     begin: float
     end: float
-    """Infinite while it lasts."""
+    """Infinite if it has not ended."""
     state: str
 
 
@@ -47,7 +47,7 @@ def lives(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
 
 
 def alarms(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
-    """Yield the alerts up to a moment, the worst ones last; notes are none."""
+    """Yield the alerts up to a moment, the worst ones last; notes are left out."""
     spans = [
         Stretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
         for span in monitor.spans(server)

@@ -16,25 +16,25 @@ from vllm_watch.core.middle import median
 Verdict = Literal["expected", "faulty", "unknown"]
 
 MOST_BUSY = 2_000
-"""Samples that are looked at as the busy minutes: a clock that stands still makes no minute."""
+"""Most samples of the busy minutes, in case a clock does not advance."""
 
 FEWEST_LINES = 3
-"""Lines that the busy minutes are made of at least, however rarely a server writes one."""
+"""Fewest lines of the busy minutes, however rarely a server writes one."""
 
 
 class Busy(NamedTuple):
-    """One sample with requests running."""
+    """One sample with running requests."""
 
     time: float
     covers: float
-    """Seconds that it stands for."""
+    """Seconds that it covers."""
     rate: float
     """Generation throughput, tokens per second of the whole engine."""
     running: float
     work: float
     """Requests running or waiting."""
     prompt: float
-    """Prompt throughput, tokens per second; 0 where the line has none."""
+    """Prompt throughput, tokens per second; 0 if the line has none."""
     per_request_kv: float | None
     """KV cache usage (0…1) ÷ requests running: grows with contexts."""
     begun: float = 0.0
@@ -49,18 +49,18 @@ class Minutes(NamedTuple):
     running: float
     """Mean number running."""
     usual: float
-    """Median number running: the two differ where the load changed within."""
+    """Median number running; it differs from the mean if the load changed."""
     error: float = 0.0
-    """Standard error of the mean rate, as a share of it: how far chance alone moves it."""
+    """Standard error of the mean rate, as a share of it: the size of chance differences."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowDown:
-    """How much slower a run has become, and what to think of it."""
+    """How much slower a run has become, and whether that is expected."""
 
     verdict: Verdict
     reason: str
-    """Why it is so, in words; what is missing where it is unknown."""
+    """The reason in words; if it is unknown, the missing input."""
     fall: float | None = None
     """1 − last ÷ first minutes' rate per request (0…1; negative: faster)."""
     context: float | None = None
@@ -89,7 +89,7 @@ def bands(settings: TrendSettings) -> tuple[tuple[float, float, float], ...]:
 
 
 def band_at(context: float, settings: TrendSettings) -> tuple[float, float] | None:
-    """Return the fall (0…1) that is expected at a context in tokens, None beyond the table."""
+    """Return the fall (0…1) expected at a context in tokens, None beyond the table."""
     for limit, low, high in bands(settings):
         if context < limit:
             return low, high
@@ -110,7 +110,7 @@ def context_per_request(
 
 
 def minutes_of(samples: Sequence[Busy]) -> Minutes:
-    """Return the means of busy samples, added up one by one: columns add in the same order.
+    """Return the means of busy samples, added in the same order as columns are.
 
     Raises:
         ZeroDivisionError: there are none.
@@ -130,7 +130,7 @@ def minutes_of(samples: Sequence[Busy]) -> Minutes:
 
 
 def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:
-    """Tell whether about the same number ran: mean and median within `tolerance` of the first's."""
+    """Return whether about the same number ran: mean and median within `tolerance`."""
     return (
         abs(last.running - first.running) <= tolerance * first.running
         and abs(last.usual - first.usual) <= tolerance * first.usual
@@ -145,9 +145,9 @@ def judged(
     *,
     shared: bool = False,
 ) -> SlowDown:
-    """Return what to think of the last busy minutes against the first.
+    """Compare the last busy minutes with the first.
 
-    `first` and `last` are None until each is over and the two do not overlap; `shared`: prefixes
+    `first` and `last` are None until each is complete and they do not overlap. `shared`: prefixes
     are shared so much that `context` is a lower bound.
     """
     if first is None or last is None:
@@ -179,7 +179,7 @@ def judged(
 
 
 def worst_of(found: Iterable[SlowDown]) -> SlowDown | None:
-    """Return the one that tells most: a fault, then the deepest fall; None of none."""
+    """Return the most important one: a fault, then the deepest fall; None if there is none."""
     return max(found, key=lambda slow: (slow.verdict == "faulty", slow.fall or -1.0), default=None)
 
 

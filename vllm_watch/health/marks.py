@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from vllm_watch.health.signalcolumns import Floats
 
 EACH_ROWS = 8
-"""Rows after which a state is kept again to begin from: judging some rows again costs less."""
+"""Rows between two saved states: judging these rows again is cheap."""
 MOST_ROWS = 4_096
-"""Rows judged at once: what columns need beside the samples stays small."""
+"""Rows judged at once, which limits the memory of columns."""
 TOLD = -9
-"""Stands before all engines of the same moment."""
+"""Sorts before all engines of the same moment."""
 
 Key = tuple[float, int]
 """Position of a row among all: its time, its engine."""
@@ -28,14 +28,14 @@ State = TypeVar("State", "EngineState", "ServerState")
 
 
 class EngineState:
-    """What the rules and trends of one engine remember."""
+    """The state of the rules and trends of one engine."""
 
     def __init__(self, engine: int, plan: Plan) -> None:
-        """Remember nothing yet."""
+        """Begin with an empty state."""
         health = plan.settings.health
         self.engine, self.plan = engine, plan
         self.row = 0
-        """The next row to be judged, counted since the run began."""
+        """The next row to judge, counted from the beginning of the run."""
         self.signals = Signals(health, engine)
         self.watches = Watches(engine, plan.engine, health)
         self.trend = EngineTrend(engine, plan.settings)
@@ -56,7 +56,7 @@ class EngineState:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.watches.shift(seconds)
         self.trend.shift(seconds)
 
@@ -73,7 +73,7 @@ class EngineState:
 
         from vllm_watch.health import signalcolumns, trendcolumns
 
-        with np.errstate(all="ignore"):  # a share of hardly anything may be infinite
+        with np.errstate(all="ignore"):  # a share of a tiny value may be infinite
             table = signalcolumns.derive(self.signals, values, facts, len(times))
             work = table["work"]
             signalcolumns.sweep(self.watches, times, table, work == 0)  # type: ignore[arg-type]
@@ -82,16 +82,16 @@ class EngineState:
 
 
 class ServerState:
-    """What the rules about all engines together remember."""
+    """The state of the rules about all engines together."""
 
     def __init__(self, plan: Plan) -> None:
-        """Remember nothing yet."""
+        """Begin with an empty state."""
         self.plan = plan
         self.together = Together(plan)
         self.rows: dict[int, int] = {}
-        """The next row of each engine to be judged."""
+        """The next row to judge of each engine."""
         self.told = 0
-        """How many steps of the start-up were taken notice of."""
+        """How many steps of the start-up were processed."""
         self.newest: Key = (-math.inf, TOLD)
         """The newest row judged."""
 
@@ -108,15 +108,15 @@ class ServerState:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.together.shift(seconds)
         self.newest = (self.newest[0] + seconds, self.newest[1])
 
 
 class Marks(Generic[State]):
-    """A state, and copies of it at earlier rows from which judging can begin again.
+    """A state, and copies of it at earlier rows from which judging can restart.
 
-    Kept are the two newest ones, and ever fewer of those further back.
+    The two newest copies are kept, and fewer and fewer of the older ones.
     """
 
     _BLOCKS = (64, 512)
@@ -125,11 +125,11 @@ class Marks(Generic[State]):
         """Begin with a state before the first row."""
         self.state: State = state
         self.count = 0
-        """Rows judged so far, to tell how far back a mark is."""
+        """Rows judged so far, to measure the age of a mark."""
         self._marks: list[tuple[int, State]] = [(0, state.copy())]
 
     def put(self, engines: int = 1) -> None:
-        """Remember the present state before further rows, of so many engines, are judged."""
+        """Save the present state before further rows, of so many engines, are judged."""
         marks, count = self._marks, self.count
         if count - marks[-1][0] < EACH_ROWS * engines:
             return
@@ -145,7 +145,7 @@ class Marks(Generic[State]):
         self._marks = [mark for n, mark in enumerate(marks) if n in kept]
 
     def back(self, fits: list[bool]) -> bool:
-        """Return to the newest state that fits, of `states`; to the oldest if none does."""
+        """Return to the newest of `states` that fits; to the oldest if none does."""
         places = [n for n, fit in enumerate(fits) if fit]
         place = places[-1] if places else 0
         self.count = self._marks[place][0]
@@ -155,11 +155,11 @@ class Marks(Generic[State]):
 
     @property
     def states(self) -> list[State]:
-        """The states remembered, the oldest first."""
+        """The saved states, the oldest first."""
         return [state for _, state in self._marks]
 
     def forget(self, gone: list[bool]) -> None:
-        """Forget states whose rows are not there any more."""
+        """Forget states whose rows no longer exist."""
         self._marks = [mark for mark, out in zip(self._marks, gone, strict=True) if not out] or [
             (self.count, self.state.copy())
         ]

@@ -1,7 +1,7 @@
-"""Advice where memory is the limit: a larger KV cache, or less use of it.
+"""Advice if memory is the limit: a larger KV cache, or less use of it.
 
-Each function gives one piece of advice for a situation, or None where the log does not tell what
-it takes. A number is never guessed, and none is below what was seen to run.
+Each function gives one piece of advice for a situation, or None if the log lacks its input. A
+number is never guessed, and never below what has already run.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _CARD = lazy(r"total capacity of ([\d.]{1,12}) GiB")
 
 
 def free_cache(at: Situation) -> Advice | None:
-    """Advise what gives requests more of the KV cache, the most harmless first.
+    """Advise what gives requests more of the KV cache, the least harmful first.
 
-    A cache made small by hand before everything else, then the GPU's memory, then a smaller batch
-    or smaller cache entries.
+    A cache made small by hand comes first, then the GPU's memory, then a smaller batch or smaller
+    cache entries.
     """
     return drop_override(at) or more_memory(at) or _smaller_or_denser(at)
 
 
 def drop_override(at: Situation) -> Advice | None:
-    """Advise to let vLLM measure the cache where `--num-gpu-blocks-override` made it smaller."""
+    """Advise removing a `--num-gpu-blocks-override` that made the cache smaller."""
     times = at.facts.get("kv_override")
     if times is None or times <= at.settings.health.kv_override_factor:
         return None
@@ -41,7 +41,7 @@ def drop_override(at: Situation) -> Advice | None:
 
 
 def _smaller_or_denser(at: Situation) -> Advice | None:
-    """Advise a smaller batch and, as another way, a KV cache of 8 bits; either where it helps."""
+    """Advise a smaller batch or, as an alternative, a KV cache of 8 bits; either if it helps."""
     smaller, denser = smaller_batch(at), _denser_cache(at)
     if smaller is None or denser is None:
         return smaller or denser
@@ -74,9 +74,10 @@ def _denser_cache(at: Situation) -> Advice | None:
 
 
 def more_memory(at: Situation) -> Advice | None:
-    """Advise to give the server the GPU's memory where the log shows that it has less.
+    """Advise giving the server the GPU's whole memory if it has less.
 
-    With the sizes of GPU and cache in the log, by how much the cache grows; else a lower bound.
+    If the log has the sizes of GPU and cache, the text says how much the cache grows; else a lower
+    bound.
     """
     given, low = at.facts.get("gpu_memory_utilization"), at.settings.advice.gpu_memory_low
     if given is None or given >= low:
@@ -125,10 +126,9 @@ def smaller_batch(at: Situation) -> Advice | None:
 
 
 def weights_too_large(at: Situation) -> Advice | None:
-    """Advise a smaller model or more GPUs where the weights alone fill the card.
+    """Advise a smaller model or more GPUs if the weights alone fill the card.
 
-    Their size is what loading them took; a start-up that ran out of memory while it loaded them
-    is one as well.
+    Their size comes from the loading line, or from a start-up that ran out of memory while loading.
     """
     loaded = [
         weights
@@ -151,7 +151,7 @@ def weights_too_large(at: Situation) -> Advice | None:
 
 
 def _card_gib(at: Situation) -> float | None:
-    """Return the memory of one GPU in GiB, as the start-up or torch's error tells it."""
+    """Return the memory of one GPU in GiB, from the start-up or torch's error."""
     told = at.facts.get("gpu_gib") or at.told.get("total_gib")
     if told:
         return told
@@ -187,7 +187,7 @@ def out_of_memory(at: Situation) -> Advice | None:
 
 
 def _rounded(number: float, at: Situation) -> int:
-    """Return an advised smaller number: a multiple of 8, below 16 a whole one."""
+    """Round an advised number down: to a multiple of 8, below 16 to a whole number."""
     advice = at.settings.advice
     whole = max(1, math.floor(number))
     if whole < advice.reduce_whole_below:
@@ -196,6 +196,6 @@ def _rounded(number: float, at: Situation) -> int:
 
 
 def percent(ratio: float) -> str:
-    """Return a ratio in per cent, with a decimal where it is small."""
+    """Return a ratio in per cent, with a decimal if it is small."""
     number = ratio * 100
     return f"{number:.0f} %" if number >= 10 or number == round(number) else f"{number:.1f} %"

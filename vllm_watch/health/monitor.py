@@ -28,27 +28,27 @@ from vllm_watch.health.statefindings import PASSING
 from vllm_watch.health.trends import Trends
 
 _OVER = frozenset({"dead", "stopped", "ended", "finished", "no-stats"})
-"""States after which no sample comes."""
+"""States after which no sample follows."""
 _AGE_SECONDS = 3_600.0
-"""Seconds between two looks for servers that no longer write."""
+"""Seconds between two searches for servers that no longer write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a server is at a moment."""
+    """The state and the findings of a server at a moment."""
 
     state: ServerState
     noted: tuple[Noted, ...]
-    """Its findings, the worst first; they get their words when they are read."""
+    """Its findings, the worst first; their texts are made when they are read."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Its findings with their words, the worst first."""
+        """Its findings with their texts, the worst first."""
         return tuple(one.finding for one in self.noted)
 
 
 class Monitor:
-    """Everything known, and what to think of it. Owned by the event loop."""
+    """The store and its judgement. Owned by the event loop."""
 
     def __init__(
         self,
@@ -60,27 +60,27 @@ class Monitor:
     ) -> None:
         """Judge with `settings` and the rules of `book` (the built-in ones).
 
-        `bounded` is for what runs for weeks: older samples are thinned (docs/memory.md). What
-        reads logs once keeps everything, so that its figures are exact. Without `forgets` events
-        and earlier runs are kept until `make_room`.
+        `bounded` is for programs that run for weeks: older samples are thinned (docs/memory.md).
+        Commands that read logs once keep everything, so that their figures are exact. Without
+        `forgets`, events and earlier runs are kept until `make_room`.
         """
         full = settings.watch.full_hours * 3600.0
         self._keep = Keep(full, forgets=forgets) if bounded else None
         self.store = Store(self._keep, self._judged_before_thinning if bounded else None)
         self.recent = RecentHealth(self)
-        """What the present looks like, for those who ask every second."""
+        """The present health, for callers that ask every second."""
         self.settings = settings
         self.notes: tuple[str, ...] = ()
-        """One line for each of the user's rule files that is not used."""
+        """One line for each of the user's rule files that was refused."""
         if book is None:
             book, self.notes = known_rules()
         self._book = book
         self._planner = Planner(book)
         self._judges: dict[tuple[str, Stage, int], Judgement] = {}
         self._unread: dict[tuple[str, Stage], list[Recorded]] = {}
-        """Rows from beside logs that are not judged yet."""
+        """Recorded rows that are not judged yet."""
         self._deaths: dict[tuple[str, Stage, int], tuple[object, Death | None]] = {}
-        """How earlier runs died, and the evidence by which that was found."""
+        """How earlier runs died, and the evidence used."""
         self._aged = 0.0
         watch = settings.watch
         self._rules = StateRules(
@@ -91,7 +91,7 @@ class Monitor:
         )
 
     def apply(self, batch: Batch) -> Server:
-        """Take in a batch; it is judged on demand."""
+        """Apply a batch; it is judged on demand."""
         server = self.store.apply(batch)
         if batch.stage == "complete":
             for key in [key for key in self._judges if key[:2] == (batch.source, "newest")]:
@@ -108,7 +108,7 @@ class Monitor:
         return server
 
     def _read_rows(self, server: Server) -> None:
-        """Judge rows from beside the log, each in the run during which it was written."""
+        """Judge recorded rows, each in its run."""
         for row in self._unread.pop((server.source, server.stage), ()):
             run = server.run_at(row.time)
             begin, end = server.recorded_span(run)
@@ -124,7 +124,7 @@ class Monitor:
                 judgement.record("gpu", row.gpu, row.time, found)
 
     def make_room(self, server: Server) -> None:
-        """Forget events and runs of a server where they are too many."""
+        """Forget events and runs of a server if there are too many."""
         if self._keep is not None:
             from vllm_watch.core.olderruns import make_room
 
@@ -132,14 +132,14 @@ class Monitor:
             server.run.forget_text()
 
     def look(self, looked: Looked) -> None:
-        """Note a look at the paths."""
+        """Note the result of a search of the paths."""
         self.store.look(looked)
         if self._keep is not None and looked.time - self._aged >= _AGE_SECONDS:
             self._aged = looked.time
             self._age(looked.time, self._keep)
 
     def _age(self, now: float, keep: Keep) -> None:
-        """Let servers that have written nothing for as long as samples are kept in full rest."""
+        """Reduce servers that have not written for as long as samples are kept in full."""
         written = [(server.written, server) for server in self.store.servers.values()]
         known = [(at, server) for at, server in written if at is not None]
         old = [(at, server) for at, server in known if now - at > keep.full_seconds]
@@ -153,7 +153,7 @@ class Monitor:
                 judgement.rest(over=False)
 
     def alerts(self, server: Server, run: Run) -> Judgement:
-        """Return what is judged of a run up to its newest sample."""
+        """Return the judgement of a run up to its newest sample."""
         if (server.source, server.stage) in self._unread:
             self._read_rows(server)
         return self._judged(server, run)
@@ -182,7 +182,7 @@ class Monitor:
         self._judged(server, run)
 
     def _tidy(self, server: Server) -> None:
-        """Let go of the judgement of runs that are forgotten; that of earlier runs keeps less."""
+        """Drop the judgement of forgotten runs, and reduce that of earlier ones."""
         place = (server.source, server.stage)
         for key in [key for key in self._judges if key[:2] == place]:
             if key[2] < server.runs[0].number:
@@ -191,7 +191,7 @@ class Monitor:
                 self._judges[key].rest(over=True)
 
     def case(self, server: Server, run: Run) -> Case:
-        """Return a run with all that it is judged by."""
+        """Return a run with everything it is judged by."""
         judgement = self.alerts(server, run)
         return Case(self._book, judgement.plan.settings, run, judgement, judgement.facts)
 
@@ -210,7 +210,7 @@ class Monitor:
 
         def findings(worded: bool) -> tuple[Finding, ...]:
             told: tuple[Finding, ...] = ()
-            # A stall says it all: a trend in its last line no longer matters.
+            # A stall is enough: trends in its last line no longer matter.
             if state.name != "stalled":
                 told = trends.findings(run, moment, worded=worded)
             return findings_at(case, state, time, told, worded=worded)
@@ -218,7 +218,7 @@ class Monitor:
         return Health(state, noted(findings))
 
     def steady_until(self, server: Server, health: Health, now: float) -> float:
-        """Return up to when a health of `now` cannot change if nothing comes; `now` if it may."""
+        """Return until when a health of `now` cannot change without news; at least `now`."""
         found = {one.id for one in health.noted}
         if server.last_arrival is None or found & self._book.ids_of(PASSING):
             return now
@@ -238,9 +238,9 @@ class Monitor:
         saved: bool,
         since: float = -math.inf,
     ) -> tuple[Finding, ...]:
-        """Return what a run comes to: every finding up to `now` that was there after `since`.
+        """Return every finding of a run up to `now` that lasted after `since`.
 
-        Each appears once with its spans, the worst first, what it explains nested under it.
+        Each appears once with its spans, the worst first, those it explains nested under it.
         """
         from vllm_watch.health.told import findings_told
 
@@ -271,7 +271,7 @@ class Monitor:
         return crash_loop(deaths, health.crash_loop_deaths, health.crash_loop_seconds)
 
     def _death(self, server: Server, run: Run) -> Death | None:
-        """Return how an earlier run died, None if it did not; remembered, it is over."""
+        """Return how an earlier run died, None if it did not; cached, since it is over."""
         place = (server.source, server.stage, run.number)
         evidence = (len(run.moments), run.newest_stamp)
         known = self._deaths.get(place)
@@ -292,7 +292,7 @@ class Monitor:
         ]
 
     def hides(self, finding: str) -> tuple[str, ...]:
-        """Return the ids of the findings that a finding explains; `*` stands for all."""
+        """Return the ids of the findings that a finding explains; `*` means all."""
         return self._book.hides(finding)
 
     def spans(self, server: Server) -> list[Span]:

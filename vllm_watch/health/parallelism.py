@@ -22,9 +22,9 @@ def data_parallel(at: Situation) -> Advice | None:
 
 
 def over_pcie(at: Situation) -> Advice | None:
-    """Advise as much data parallelism as a model's size allows where GPUs have no fast link.
+    """Advise as much data parallelism as a model's size allows if GPUs have no fast link.
 
-    Without flags: whether fewer GPUs hold the model, its size alone does not tell.
+    Without flags: the model's size alone does not show whether fewer GPUs can hold it.
     """
     billions = at.facts.get("model_billions")
     if billions is None:

@@ -11,7 +11,7 @@ from vllm_watch.health.levels import level_of
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 Values = Mapping[str, float]
-"""Signals of one sample by name; what is unknown is not among them."""
+"""Signals of one sample by name; unknown ones are left out."""
 
 
 class Bound(NamedTuple):
@@ -19,14 +19,14 @@ class Bound(NamedTuple):
 
     signal: str
     sign: float
-    """−1 for tests of what must be low."""
+    """−1 for tests with an upper limit."""
     bound: float
     strict: bool
-    """The bound itself does not pass."""
+    """A value equal to the bound does not pass."""
 
     def holds(self, value: float) -> bool:
-        """Tell whether a known value passes."""
-        value = value * self.sign  # not in place: it may be a column
+        """Return whether a known value passes."""
+        value = value * self.sign  # a new value: it may be a column
         return value > self.bound if self.strict else value >= self.bound
 
 
@@ -35,25 +35,25 @@ class PlannedRule:
     """A rule with the numbers of one server's settings."""
 
     number: int
-    """Its place in the plan."""
+    """Its index in the plan."""
     rule: Rule
     when: tuple[Bound, ...]
     unless: tuple[Bound, ...]
     clear: tuple[Bound, ...]
     flow: tuple[Bound, ...]
-    """Tests without which there is nothing to judge by: prompts must flow."""
+    """Tests that must hold for the rule to be judged: prompts must flow."""
     needed: int
-    """So many samples …"""
+    """This many samples …"""
     of: int
     """… of so many most recent ones make it fire …"""
     seconds: float
     """… if they are past the level in a row for so long."""
     raised_when: tuple[Bound, ...]
     first: Bound | None
-    """The first test of `when`, which most samples fail; None where there is more to ask."""
+    """The first test of `when`, which most samples fail; None if there are special cases."""
 
     def past(self, signals: Values) -> bool:
-        """Tell whether a sample is past the level; an unknown signal is not."""
+        """Return whether a sample is past the level; not with an unknown signal."""
         for signal, sign, bound, strict in self.when:
             value = signals.get(signal)
             if value is None:
@@ -67,7 +67,7 @@ class PlannedRule:
         )
 
     def possible(self, facts: Values) -> bool:
-        """Tell whether it can fire by what the start-up said."""
+        """Return whether it can fire, given the start-up facts."""
         return all(
             test.signal not in FACTS
             or ((value := facts.get(test.signal)) is not None and test.holds(value))
@@ -75,28 +75,28 @@ class PlannedRule:
         )
 
     def cleared(self, signals: Values) -> bool:
-        """Tell whether a sample is back past the margin; an unknown signal is."""
+        """Return whether a sample is back past the margin; it is with an unknown signal."""
         held = (
             (value := signals.get(test.signal)) is None or test.holds(value) for test in self.clear
         )
         return any(held) if self.rule.clear_any else all(held)
 
     def unknown(self, signals: Values) -> bool:
-        """Tell whether too few prompts flow to judge by."""
+        """Return whether too few prompts flow to judge."""
         return any(
             (value := signals.get(test.signal)) is None or not test.holds(value)
             for test in self.flow
         )
 
     def raised(self, signals: Values) -> bool:
-        """Tell whether a sample makes it worse than the rule says."""
+        """Return whether a sample makes it worse than the rule's severity."""
         return any(
             (value := signals.get(test.signal)) is not None and test.holds(value)
             for test in self.raised_when
         )
 
     def judges(self, signals: Values) -> bool:
-        """Tell whether a sample counts at all: within a round of engines nothing is known."""
+        """Return whether a sample counts: within a round of engines it does not."""
         return not self.rule.each_round or all(test.signal in signals for test in self.when)
 
 
@@ -109,7 +109,7 @@ class Plan:
     server: tuple[PlannedRule, ...]
     silence: Rule | None
     recorded: Mapping[str, tuple[PlannedRule, ...]]
-    """Rules about rows from beside the log, by their scope."""
+    """Rules about recorded rows, by their scope."""
 
     def uses(self, signal: str) -> tuple[PlannedRule, ...]:
         """Return the rules that compare a signal."""
@@ -121,10 +121,10 @@ class Plan:
 
 
 class Planner:
-    """Makes plans, and remembers those made: a thousand servers share a few settings."""
+    """Makes plans and caches them: a thousand servers share a few settings."""
 
     def __init__(self, book: RuleBook) -> None:
-        """Make plans of the rules of `book`."""
+        """Make plans from the rules of `book`."""
         self._book = book
         self._plans: list[tuple[Settings, Plan]] = []
 

@@ -16,10 +16,10 @@ _MOST_FILLS = 40
 def prefilled(
     source: str, run: Run, time: float, settings: Settings, job: JobWatch
 ) -> dict[str, float | None]:
-    """Return the inputs of every calculator at `time`; None where the log does not say.
+    """Return the inputs of every calculator at `time`; None if the log lacks one.
 
-    `at_once` and `per_request_tps` are what runs now; `tokens_per_request` is what was generated
-    ÷ requests answered, so it holds only once requests end.
+    `at_once` and `per_request_tps` are the present values. `tokens_per_request` is generated tokens
+    ÷ answered requests, so it is right only once requests end.
     """
     engines = max(1, len(run.engines))
     latest = latest_values(run, time)
@@ -51,10 +51,10 @@ def prefilled(
 
 
 def kv_growth(run: Run, time: float, seconds: float) -> float | None:
-    """Return by what share (0…) KV usage per running request rose in the last `seconds`.
+    """Return the share (0…) by which KV usage per running request rose in the last `seconds`.
 
-    The engine that grew most; 0 where it fell or only went up and down, None before that long
-    with requests running.
+    Of the engine that grew most; 0 if it fell or only fluctuated, None with less than that time of
+    running requests.
     """
     grown = []
     for engine in run.engines:
@@ -65,9 +65,9 @@ def kv_growth(run: Run, time: float, seconds: float) -> float | None:
 
 
 def _fills(series: Series, time: float, seconds: float) -> list[float] | None:
-    """Return KV usage ÷ requests running over the last `seconds`, None before that long.
+    """Return KV usage ÷ requests running over the last `seconds`, None with less time.
 
-    Of many samples every so many-th: a rise shows in some dozens.
+    Of many samples only some dozens are used: they show a rise as well.
     """
     first, last = series.index_at(time - seconds), series.index_at(time)
     if first is None or last is None:

@@ -1,4 +1,4 @@
-"""The present health of servers, judged again after news or when silence matters."""
+"""The present health of servers, judged again after news or a long silence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from vllm_watch.health.monitor import Health, Monitor
 
 SHORTEST = 0.9
-"""Seconds for which the health of a server that writes nothing is not looked at again."""
+"""The health of a server that writes nothing is reused for so many seconds."""
 SERVERS_A_SECOND = 100
-"""Quiet servers looked at in a second: of more, each is looked at less often."""
+"""Quiet servers judged per second; with more servers, each is judged less often."""
 
 
 class _Kept(NamedTuple):
@@ -19,15 +19,15 @@ class _Kept(NamedTuple):
     saved: bool
     time: float
     until: float
-    """When it is looked at again although nothing came."""
+    """Time of the next judgement if nothing arrives."""
     health: Health
 
 
 class RecentHealth:
-    """Remembers the health of each server; what time alone changes is seen a little later.
+    """Caches the health of each server; changes by time alone are seen slightly later.
 
-    Silence becomes a stall after tens of seconds: a server that has just written is not looked at
-    before, and a fleet of a thousand silent ones can wait ten for it.
+    Silence becomes a stall after tens of seconds, so a server that has just written is not judged
+    again before that. A fleet of a thousand silent servers can wait ten seconds.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -51,5 +51,5 @@ class RecentHealth:
         return health
 
     def until(self, server: Server) -> float:
-        """Return up to when the health given last holds if nothing comes, in the log's clock."""
+        """Return until when the last health holds without news, in the log's clock."""
         return self._kept[server.source].until

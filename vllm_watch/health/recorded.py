@@ -13,25 +13,25 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 
 HARMFUL = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
-"""Why a clock is held down that is no design: a power limit under full load is one."""
+"""Reasons for a lowered clock that are not a fault: a power limit under full load is normal."""
 WINDOW = 600.0
 """Seconds over which log and counters are compared."""
 _EVERY = 60.0
 """Seconds between two such comparisons."""
 _RECENT = 30.0
-"""Seconds for which a stats line tells how many requests wait."""
+"""Seconds for which the waiting requests of a stats line stay valid."""
 _STAMP_SECONDS = 2.0
-"""Seconds by which the two ends of a window may be off: stamps are whole seconds."""
+"""Seconds by which the ends of a window may be off: stamps are whole seconds."""
 _SHORT = {"ttft_s": "ttft", "itl_s": "itl", "queue_s": "queue"}
 _COUNTED = {
     "generation_tps": ("generated_tokens_total", ""),
     "prompt_tps": ("prompt_tokens_total", "cached_prompt_tokens_total"),
 }
-"""Rates of the log to the counter of the same tokens, and to what must be taken from it."""
+"""Rates in the log to the counter of the same tokens, and to a counter to subtract."""
 
 
 class RecordedSignals:
-    """Makes signals of the rows of one run."""
+    """Makes signals of the recorded rows of one run."""
 
     def __init__(self) -> None:
         """Start without rows."""
@@ -58,7 +58,7 @@ class RecordedSignals:
         return signals
 
     def _is_without(self, run: Run) -> bool:
-        """Tell whether a run writes no stats lines; each event is looked at once."""
+        """Return whether a run writes no stats lines; each event is checked once."""
         fresh = run.moments[self._seen :]
         self._seen = len(run.moments)
         self._without = self._without or any(m.event.kind == "no_stats" for m in fresh)
@@ -81,7 +81,7 @@ class RecordedSignals:
 
 
 def _slo_signals(short: str, latency: Latency, settings: Settings) -> dict[str, float]:
-    """Return how far the worst percentile is beyond its target: nothing without a target."""
+    """Return how far the worst percentile is beyond its target, if there is a target."""
     worst: dict[str, float] = {}
     for part, share in QUANTILES.items():
         target = getattr(settings.slo, f"{short}_{part}_seconds", None)
@@ -115,10 +115,10 @@ def _waiting(run: Run, recording: Recording, time: float) -> float | None:
 
 
 def difference(series: Series, table: Table, until: float) -> dict[str, float]:
-    """Return by how much log and counters differ over the ten minutes before a time.
+    """Return the difference of log and counters over the ten minutes before a time.
 
-    `counter_difference` is a share of the counter, 0 where stamps of whole seconds explain it;
-    nothing where one of the two does not reach over ten minutes, or the server restarted.
+    `counter_difference` is a share of the counter, and 0 if stamps of whole seconds explain it.
+    Nothing is returned if one of the two does not cover ten minutes, or the server restarted.
     """
     last = series.index_at(until)
     if last is None or last <= series.thinned:
@@ -145,7 +145,7 @@ def difference(series: Series, table: Table, until: float) -> dict[str, float]:
 
 
 def _logged(series: Series, rate: str, first: int, last: int) -> tuple[float, float]:
-    """Return the tokens of the lines behind `first` up to `last`, and the highest rate at an end.
+    """Return the tokens of the lines after `first` up to `last`, and the highest rate at an end.
 
     A line after a silence counts one cadence, as in `core/tokens.py`.
     """
@@ -158,7 +158,7 @@ def _logged(series: Series, rate: str, first: int, last: int) -> tuple[float, fl
 
 
 def _grown(table: Table, name: str, begin: float, end: float) -> float | None:
-    """Return by how much a counter grew between two times, straight between its rows."""
+    """Return by how much a counter grew between two times, interpolated between its rows."""
     start, stop = table.span(begin, end)
     inside = table.values(name, max(0, start - 1), min(len(table), stop + 1))
     known = [value for value in inside if value is not None]
@@ -169,7 +169,7 @@ def _grown(table: Table, name: str, begin: float, end: float) -> float | None:
 
 
 def _at(table: Table, name: str, time: float) -> float | None:
-    """Return a counter at a time, straight between two rows no further apart than a minute."""
+    """Return a counter at a time, interpolated between two rows at most a minute apart."""
     index = table.index_at(time)
     if index is None:
         return None
@@ -196,7 +196,7 @@ SHOWN: Mapping[str, str] = {
     "temperature_c": "degrees",
     **{f"{short}_{part}": "time" for short in _SHORT.values() for part in ("value", "target")},
 }
-"""How values of signals are shown that are no metrics of the catalogue; others as numbers."""
+"""Formats of signals that are not metrics of the catalogue; others are plain numbers."""
 SIGNALS = frozenset(
     {
         *("recorded_only", "counter_difference", "throttled", "utilization", "memory_share"),
@@ -204,4 +204,4 @@ SIGNALS = frozenset(
         *(f"{short}_of_target" for short in _SHORT.values()),
     }
 )
-"""What rules of the scopes `recorded` and `gpu` may compare, beside metrics."""
+"""Signals that rules of the scopes `recorded` and `gpu` may compare, apart from metrics."""

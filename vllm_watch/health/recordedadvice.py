@@ -5,13 +5,13 @@ from __future__ import annotations
 from vllm_watch.health.situation import Advice, Situation
 
 _LESS = 0.02
-"""Share (0…1) of a GPU's memory that is given back: some 1.6 GiB of 80."""
+"""Share (0…1) of a GPU's memory to release: some 1.6 GiB of 80."""
 _LEAST = 0.5
-"""Below this the memory is not vLLM's to give back."""
+"""Below this, the memory is not used by vLLM."""
 
 
 def less_gpu_memory(at: Situation) -> Advice | None:
-    """Advise to plan less of a GPU's memory where it is nearly full; None if that is not known."""
+    """Advise less of a GPU's memory if it is nearly full; None if that is not known."""
     now = at.facts.get("gpu_memory_utilization")
     if now is None or now - _LESS < _LEAST:
         return None
@@ -25,6 +25,6 @@ def less_gpu_memory(at: Situation) -> Advice | None:
 
 
 def one_api_server(_: Situation) -> Advice:
-    """Advise the one API server that writes stats lines."""
+    """Advise a single API server, which writes stats lines."""
     flag = "--api-server-count 1"
     return Advice(f"nothing; {flag} brings the log's own stats lines back", (flag,))

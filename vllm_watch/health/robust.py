@@ -1,7 +1,7 @@
-"""Robust statistics of a few minutes of samples: median, MAD, and how erratically they swing.
+"""Robust statistics of a few minutes of samples: median, MAD, and swings.
 
-Medians and median absolute deviations stand one odd sample in two (Huber, Robust Statistics, 1981;
-Hampel, 1974), so a single wild line neither raises nor hides anything.
+Medians and median absolute deviations tolerate up to half odd samples (Huber, Robust Statistics,
+1981; Hampel, 1974), so a single wild value neither raises nor hides anything.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from vllm_watch.core.middle import median
 NORMAL = 1.4826
 """MAD × this estimates the standard deviation of normal noise: 1 ÷ Φ⁻¹(3/4), a textbook value."""
 FEWEST = 6
-"""Values that it takes to call a series erratic: one minute of lines."""
+"""Fewest values to call a series erratic: one minute of lines."""
 TURNING = 1 / 3
-"""Share of turning points from which on a series goes up and down rather than somewhere. Pure noise
-turns at 2/3 of its points, a trend at none (turning point test: Bienaymé, 1874)."""
+"""From this share of turning points on, a series goes up and down instead of in one direction.
+
+Pure noise turns at 2/3 of its points, a trend at none (turning point test: Bienaymé, 1874).
+"""
 CERTAIN = 2.0
-"""Standard deviations of chance beyond which a rise is one: a textbook bound of 95 %."""
+"""A rise counts beyond so many standard deviations of chance: a textbook bound of 95 %."""
 
 
 def spread(values: Sequence[float]) -> float:
@@ -44,11 +46,12 @@ def slope(values: Sequence[float]) -> float:
 
 
 def rise(values: Sequence[float]) -> float:
-    """Return by what share (0…) values rose from the first to the last, 0 where that is chance.
+    """Return the share (0…) by which values rose from the first to the last, 0 if by chance.
 
-    The slope is Theil's and Sen's, from the line through the medians; it counts only where the
-    pairs that rise outnumber those that fall beyond two standard deviations of chance (Kendall's
-    S, 1938: n (n − 1) (2 n + 5) ÷ 18). Of fewer than `FEWEST` values the ends are compared.
+    The slope is that of Theil and Sen, from the line through the medians. It counts only if the
+    rising pairs outnumber the falling ones by more than two standard deviations of chance
+    (Kendall's S, 1938: n (n − 1) (2 n + 5) ÷ 18). With fewer than `FEWEST` values, the ends are
+    compared.
     """
     if len(values) < FEWEST:
         return max(0.0, values[-1] / values[0] - 1) if len(values) > 1 and values[0] > 0 else 0.0

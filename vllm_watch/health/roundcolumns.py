@@ -14,7 +14,7 @@ from vllm_watch.health.rounds import CADENCE_OF, MOST_SEEN, Engine, Rounds, Row,
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes, distinct, sweep
 
 _CELLS = 1 << 20
-"""Engines × rows that are worked on at once: memory stays small."""
+"""Engines × rows processed at once, which limits memory."""
 
 
 class Rows(NamedTuple):
@@ -94,7 +94,7 @@ def cadence_column(before: Sequence[float], times: Floats, size: int) -> Floats:
 
 
 def window_cadences(times: Floats, size: int, step: int = 1) -> Floats:
-    """Return the median distance within each window of `size` times, each `step`-th window."""
+    """Return the median distance within each window of `size` times, for each `step`-th window."""
     windows = np.lib.stride_tricks.sliding_window_view(np.diff(times), size - 1)[::step]
     found = np.empty(len(windows))
     block = max(1, _CELLS // size)
@@ -109,14 +109,14 @@ def window_cadences(times: Floats, size: int, step: int = 1) -> Floats:
 
 
 def _newest(at: Indexes, rows: int) -> Indexes:
-    """Return for each row which of the rows `at` was the newest then, −1 before the first."""
+    """Return for each row the newest of the rows `at` by then, −1 before the first."""
     counts = np.zeros(rows, np.intp)
     counts[at] = 1
     return np.cumsum(counts) - 1
 
 
 def _held(values: Floats, first: float, newest: Indexes) -> Floats:
-    """Return the newest value at each row, `first` before there is one."""
+    """Return the newest value at each row, `first` if there is none yet."""
     return np.concatenate(([first], values))[newest + 1]
 
 
@@ -149,7 +149,7 @@ def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences:
 
 
 def _heard(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
-    """Return how many engines have written by each row, NaN where one line counts for all."""
+    """Return how many engines have written by each row, NaN if one line counts for all."""
     heard = np.zeros(len(rows.times))
     for engine, at in places.items():
         known = (_newest(at, len(rows.times)) >= 0) | (len(rounds.engines[engine].times) > 0)
@@ -174,7 +174,7 @@ def _seen_capacity(
 ) -> Floats | None:
     """Return batch limit ÷ the capacity that the last minute shows, NaN before any.
 
-    None where that is not asked for.
+    None if no rule asks for it.
     """
     settings = rounds.settings.advice
     total, known = np.zeros(len(rows.times)), np.zeros(len(rows.times))
@@ -194,7 +194,7 @@ def _seen_capacity(
             seen = stops > 0
             total[seen] += _window_medians(every, starts[seen], stops[seen])
             known += seen
-            if engine == ALL_ENGINES:  # its line is that of all engines, whatever others wrote
+            if engine == ALL_ENGINES:  # the line covers all engines, whatever others wrote
                 known[seen] = -np.inf
         state.seen.extend(
             zip(times[len(before) :].tolist(), every[len(before) :].tolist(), strict=True)
@@ -207,7 +207,7 @@ def _seen_capacity(
 
 
 def _window_medians(values: Floats, starts: Indexes, stops: Indexes) -> Floats:
-    """Return the medians of windows that only move on: each is worked out once."""
+    """Return the medians of windows that only move forward: each is computed once."""
     if not len(starts):
         return np.zeros(0)
     starts = np.maximum(starts, 0)
@@ -223,7 +223,7 @@ def _window_medians(values: Floats, starts: Indexes, stops: Indexes) -> Floats:
 
 
 def _silences(together: Together, rows: Rows, places: dict[int, Indexes], cadences: Floats) -> None:
-    """Begin and end the alerts of engines that stopped writing, in the order of the rows."""
+    """Begin and end the alerts of silent engines, in the order of the rows."""
     watch = together.plan.settings.watch
     busy = rows.busy
     telling = busy & ~np.isnan(rows.running)

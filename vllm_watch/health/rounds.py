@@ -1,8 +1,8 @@
-"""Signals over all engines of a server: uneven rounds, capacity seen, silence.
+"""Signals over all engines of a server: uneven rounds, observed capacity, silence.
 
-Rows are the samples of all engines in the order of their stamps, engines of one stamp by number:
-an order that does not depend on how a log was read. `Rounds` takes one row at a time,
-`roundcolumns.py` many at once.
+Rows are the samples of all engines in the order of their stamps; engines with the same stamp are in
+the order of their numbers. So the order does not depend on how a log was read. `Rounds` takes one
+row at a time, `roundcolumns.py` many at once.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, Span, Watches
 
 CADENCE_OF = 17
-"""Newest lines of an engine whose distances tell its cadence."""
+"""The cadence of an engine is found from so many newest lines."""
 MOST_SEEN = 64
-"""Samples of an engine that the capacity seen is the median of, at most."""
+"""The observed capacity is the median of at most so many samples of an engine."""
 
 
 class Row(NamedTuple):
-    """What counts of one sample here."""
+    """The values of one sample used here."""
 
     time: float
     engine: int
@@ -35,28 +35,28 @@ class Row(NamedTuple):
 
     @property
     def busy(self) -> bool:
-        """Whether requests run or wait, as far as is known."""
+        """Whether requests run or wait, as far as known."""
         return bool((self.running or 0.0) + (self.waiting or 0.0))
 
 
 class Engine:
-    """What is remembered of one engine."""
+    """The state of one engine."""
 
     __slots__ = ("cadence", "newest", "seen", "times")
 
     def __init__(self) -> None:
-        """Remember nothing yet."""
+        """Begin with an empty state."""
         self.newest = Row(0.0, 0, None, None, None)
         self.times: deque[float] = deque(maxlen=CADENCE_OF)
         self.cadence = DEFAULT_CADENCE
         self.seen: deque[tuple[float, float]] = deque(maxlen=MOST_SEEN)
-        """Time and capacity of the newest samples with requests running."""
+        """Time and capacity of the newest samples with running requests."""
 
     def heard(self, time: float) -> None:
-        """Note a line's time."""
+        """Add a line's time."""
         times = self.times
         whole = len(times) == CADENCE_OF
-        # As many of each distance as before: most lines come as regularly as that.
+        # The number of each distance is unchanged: most lines come at the same distance.
         alike = whole and times[1] - times[0] == time - times[-1]
         times.append(time)
         if not alike:
@@ -70,7 +70,7 @@ class Engine:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.newest = self.newest._replace(time=self.newest.time + seconds)
         self.times = deque((time + seconds for time in self.times), maxlen=CADENCE_OF)
         self.seen = deque(((time + seconds, c) for time, c in self.seen), maxlen=MOST_SEEN)
@@ -94,17 +94,17 @@ class Rounds:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         for engine in self.engines.values():
             engine.shift(seconds)
 
     def feed(self, row: Row, facts: Values, *, capacity: bool) -> dict[str, float]:
         """Return the signals of a server as of a sample of one engine.
 
-        `imbalance`: how far running requests of the engines differ, 1 is the most allowed.
-        `seen_share`: batch limit ÷ the capacity that the samples of the last minute show; only
-        where `capacity` asks for it. `flowing`: requests running on all engines.
-        `engines_missing`: engines of the start-up that have written nothing.
+        `imbalance`: the difference of running requests among the engines; more than 1 is too much.
+        `seen_share`: batch limit ÷ the capacity observed in the last minute, only if `capacity` is
+        set. `flowing`: requests running on all engines. `engines_missing`: engines of the start-up
+        that have written nothing.
         """
         engine = self.engines.get(row.engine)
         if engine is None:
@@ -122,7 +122,7 @@ class Rounds:
             seen, engines = self._seen_capacity(row.time)
             if ALL_ENGINES in self.engines and self.engines[ALL_ENGINES].seen:
                 engines = int(facts.get("data_parallel_size", 1.0))
-            if seen:  # the limit is each engine's
+            if seen:  # the limit applies to each engine
                 signals["seen_share"] = facts["max_num_seqs"] * engines / seen
         self.flowing += (row.running or 0.0) - before
         signals["flowing"] = self.flowing
@@ -144,7 +144,7 @@ class Rounds:
     def _seen_capacity(self, time: float) -> tuple[float, int]:
         """Return how many requests fill the cache, by the last minute, and of how many engines.
 
-        The median of level × running ÷ KV usage, added up over the engines.
+        It is the median of level × running ÷ KV usage, added up over the engines.
         """
         seconds = self.settings.advice.seen_capacity_seconds
         medians = []
@@ -157,7 +157,7 @@ class Rounds:
         return sum(medians), len(medians)
 
     def _imbalance(self, row: Row, engine: Engine) -> float | None:
-        """Return how uneven the round is that ends with this line, None within one."""
+        """Return how uneven the round that ends with this line is, None within a round."""
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None
         since = row.time - SILENCE_CADENCES * engine.cadence
@@ -173,7 +173,7 @@ class Rounds:
 
 
 def unbalanced(ran: list[float], settings: Settings) -> float | None:
-    """Return how far running requests differ ÷ how far they may, None of fewer than two."""
+    """Return the difference of running requests ÷ the allowed one, None below two engines."""
     if len(ran) < 2:
         return None
     health = settings.health
@@ -185,7 +185,7 @@ def unbalanced(ran: list[float], settings: Settings) -> float | None:
 
 
 class Together:
-    """The alerts of a server as a whole, and of engines that fall silent among busy ones."""
+    """The alerts of a server as a whole, and of engines that are silent while others work."""
 
     def __init__(self, plan: Plan) -> None:
         """Judge by `plan`."""
@@ -218,13 +218,13 @@ class Together:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.rounds.shift(seconds)
         self.watches.shift(seconds)
         self.silences = [span.moved(seconds) for span in self.silences]
 
     def tell(self, time: float, facts: Values) -> None:
-        """Note what a line of the start-up said."""
+        """Add the facts of a start-up line."""
         self.watches.step(time, facts, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:
@@ -239,7 +239,7 @@ class Together:
                         self.fell_silent(engine, since, row.time)
 
     def needs_capacity(self, facts: Values) -> bool:
-        """Tell whether a rule asks what the samples show of the capacity: that costs most."""
+        """Return whether a rule needs the observed capacity, which is the most expensive signal."""
         if facts is not self._asked:
             self._asked, self._asks = facts, any(rule.possible(facts) for rule in self._sized)
         if self._asks:

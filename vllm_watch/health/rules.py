@@ -1,4 +1,4 @@
-"""Reads and checks the rule file: data in, frozen rules out, nothing evaluated."""
+"""Reads and checks the rule file: data in, frozen rules out. Rules are not evaluated here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vllm_watch.tables import keep_tables, kept_tables
 
 Severity = Literal["note", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
-"""From least to worst."""
+"""From the least to the most severe."""
 
 DERIVED_SIGNALS = frozenset(
     {
@@ -48,14 +48,16 @@ FACTS = frozenset(
         *("num_gpu_blocks", "num_gpu_blocks_override"),
     }
 )
-"""Signals that the start-up tells (`facts.py`); all others are metrics of the catalogue."""
+"""Signals from the start-up (`facts.py`); all others are metrics of the catalogue."""
 _COMPARISONS = ("at_least", "above", "below", "at_most")
 RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
-"""Scopes of rules about other rows than stats lines: recorded ones of an engine or a GPU, answers
-of the server, steps of an engine."""
+"""Scopes of rules that do not judge stats lines.
+
+They judge recorded rows of an engine or a GPU, answers of the server, or steps of an engine.
+"""
 SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
-"""Samples that a rule with `hold = "at once"` needs."""
+"""Samples needed by a rule with `hold = "at once"`."""
 
 _SIGNALS = METRIC_BY_NAME.keys() | DERIVED_SIGNALS | FACTS | SIGNALS
 _HOLDS = frozenset(HealthSettings.__match_args__)
@@ -66,7 +68,7 @@ RULE_FILE = os.path.join(os.path.dirname(__file__), "rules.toml")
 
 
 class RuleError(FormatError):
-    """A rule file that cannot be used; the message names file, rule and key."""
+    """A rule file with an error; the message names file, rule and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,65 +81,68 @@ class Test:
     level: str | float
     """Name of a setting, or a number."""
     margin: str | float = 0.0
-    """How far past the level it must be (name of a setting, or a number)."""
+    """The distance past the level that is needed (name of a setting, or a number)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A finding that samples can give."""
+    """A finding from samples."""
 
     id: str
     word: str
-    """What replaces the state on the screen."""
+    """Shown instead of the state on the screen."""
     severity: Severity
     metric: str
-    """The metric whose value the title shows, and on whose chart it is marked."""
+    """The metric whose value is in the title, and whose chart is marked."""
     when: tuple[Test, ...]
     clear: tuple[Test, ...]
     hold: tuple[str | float, str | float]
-    """Settings that hold how many samples of how many most recent ones are needed."""
+    """Settings: samples needed, of so many most recent ones."""
     title: str
     detail: str
     remedy: str
     guide: str
     hides: tuple[str, ...] = ()
-    """Findings that this one explains; `*` is all."""
+    """Findings that this one explains; `*` means all."""
     scope: str = "engine"
-    """What it is about: each `engine`, the whole `server`, the `silence` of one engine, an engine
-    or a GPU as `recorded` beside the log."""
+    """What it is judged on.
+
+    Each `engine`, the whole `server`, the `silence` of one engine, or the rows of an engine or a
+    GPU `recorded` beside the log.
+    """
     unless: tuple[Test, ...] = ()
-    """Tests that together, if they are known to hold, keep it from being past."""
+    """If all of these tests are known to hold, the rule does not fire."""
     clear_any: bool = False
     """One test of `clear` is enough."""
     each_round: bool = False
-    """Judged only where its signals are known: once for each round of the engines."""
+    """Judged only when its signals are known: once for each round of the engines."""
     advice: str = ""
-    """Name of what computes its flags (`advice.py`)."""
+    """Name of the function that computes its flags (`advice.py`)."""
     expect: str = ""
-    """What to expect from the change, where no figure says more."""
+    """The expected effect of the change, if no figure says more."""
     over: str = ""
-    """What is said when it is over because its level was left; may hold what a title may."""
+    """The text when its level was left; may use the placeholders of a title."""
     settled: str = ""
-    """What is to be done once it is over, where that is not what was to be done before."""
+    """The remedy once it is over, if it differs."""
     raised: Severity | None = None
-    """Its severity beside one of `raised_with`, or where a test of `raised_when` holds."""
+    """Its severity together with one of `raised_with`, or if a test of `raised_when` holds."""
     raised_with: tuple[str, ...] = ()
-    """The findings beside which it is worse."""
+    """Findings that raise its severity."""
     raised_when: tuple[Test, ...] = ()
-    """Tests of a sample's values and of the start-up, one of which makes it worse."""
+    """Tests of a sample's values and of the start-up; each of them raises its severity."""
     raised_word: str = ""
-    """Its word then."""
+    """Its word after that."""
     raised_title: str = ""
-    """Its title then."""
+    """Its title after that."""
     raised_remedy: str = ""
-    """Its remedy then."""
+    """Its remedy after that."""
     seconds: str | float = 0.0
     """For how long its samples must be past the level in a row (a setting, or seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateRule:
-    """A finding that a state is in itself."""
+    """A finding that is a state."""
 
     id: str
     word: str
@@ -149,11 +154,11 @@ class StateRule:
     guide: str
     hides: tuple[str, ...] = ()
     remedies: Mapping[str, str] = field(default_factory=dict)
-    """Cause of the state to what to do about that."""
+    """Cause of the state to its remedy."""
     advices: Mapping[str, str] = field(default_factory=dict)
-    """Cause of the state to the name of what computes its flags."""
+    """Cause of the state to the name of the function that computes its flags."""
     flags: tuple[str, ...] = ()
-    """What to change where no cause computes it."""
+    """The flags if no function computes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +170,12 @@ class RuleBook:
     _hides: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Note what each finding explains: it is asked for at each look at a server."""
+        """Index the findings that each one explains: they are needed at each look at a server."""
         every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
         self._hides.update((rule.id, rule.hides) for rule in reversed(every))
 
     def ids_of(self, states: Iterable[str]) -> set[str]:
-        """Return the ids of the findings that states are in themselves."""
+        """Return the ids of the findings that are states."""
         return {self.states[name].id for name in states if name in self.states}
 
     def hides(self, finding: str) -> tuple[str, ...]:
@@ -195,11 +200,10 @@ def builtin_rules() -> RuleBook:
 
 
 def known_rules() -> tuple[RuleBook, tuple[str, ...]]:
-    """Return the built-in rules with the user's own, and one line for each file refused.
+    """Return the built-in rules with the user's own, and one line for each refused file.
 
-    The user's files are taken in the order of their names; a rule or state of the
-    same id takes the place of the one before. A broken file is refused whole: the rest stays in
-    force.
+    The user's files are read in the order of their names; a rule or state replaces an earlier one
+    with the same id. A broken file is refused as a whole, and the others still apply.
     """
     book, refused = builtin_rules(), []
     for path in rule_files():
@@ -235,7 +239,7 @@ def load_rules(path: str | os.PathLike[str]) -> RuleBook:
 
 
 def _table(path: str) -> dict[str, Any]:
-    import tomllib  # 8 ms, and only files that have changed are parsed
+    import tomllib  # 8 ms, and only changed files are parsed
 
     try:
         with open(path, encoding="utf-8") as file:
@@ -288,7 +292,7 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
 
 
 def _check_keys(where: str, entry: dict[str, Any]) -> None:
-    """Refuse keys that no rule has, with the one that may be meant."""
+    """Refuse unknown keys, and suggest the one that may be meant."""
     unknown = sorted(entry.keys() - _RULE_KEYS)
     if unknown:
         import difflib
@@ -299,7 +303,7 @@ def _check_keys(where: str, entry: dict[str, Any]) -> None:
 
 
 def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | float]:
-    """Return how many samples of how many most recent ones a rule needs."""
+    """Return how many of how many most recent samples a rule needs."""
     recent = entry.get("recent")
     hold = (recent["needed"], recent["of"]) if recent else (entry["hold"], entry["hold"])
     if hold[0] == "at once":
@@ -350,7 +354,7 @@ def _test(where: str, entry: dict[str, Any]) -> Test:
 
 
 def _level(where: str, level: str | float) -> str | float:
-    """Return a number, or the name of a setting that there is."""
+    """Return a number, or the name of an existing setting."""
     if isinstance(level, str) and level not in _LEVELS:
         raise RuleError(f"{where}: level {level!r} is not a setting")
     return level

@@ -28,7 +28,7 @@ def most_held(
     hold: int,
     full: float,
 ) -> float:
-    """Return the most requests that ran for `hold` samples in a row, none waiting, not full."""
+    """Return the most requests that ran for `hold` samples in a row while more would have fit."""
     import numpy as np
 
     ran, waits, used = (np.frombuffer(column) for column in (running, waiting, usage))

@@ -20,7 +20,7 @@ def shown_value(metric: str, value: float) -> str:
 
 
 def _shown_signal(kind: str, value: float) -> str:
-    """Return a value of what was recorded beside a log."""
+    """Return a recorded value as text."""
     if kind == "time":
         return short_time(value)
     unit = {"watt": " W", "degrees": " °C"}.get(kind, "")

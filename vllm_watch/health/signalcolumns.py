@@ -1,6 +1,6 @@
 """The signals of many samples at once, as columns: the same numbers as `signals.py`, in numpy.
 
-A missing value is NaN. What does not differ between the samples is a plain number.
+A missing value is NaN. A signal that is the same for all samples is a plain number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Indexes = np.ndarray[tuple[int], np.dtype[np.intp]]
 Table = Mapping[str, "Floats | float"]
-"""Signals of many samples by name; what is unknown of all of them is not among them."""
+"""Signals of many samples by name; signals unknown for all of them are left out."""
 
 
 def derive(signals: Signals, values: Mapping[str, Floats], facts: Values, rows: int) -> Table:
@@ -66,7 +66,7 @@ def _prompts(
     signals.prompts.extend(zip(prompt[-most:].tolist(), rate[-most:].tolist(), strict=True))
     enough = (prompt > 0) & (prompt >= signals.settings.prompt_flow_share * (prompt + rate))
     flow, prompts, rates = np.zeros(len(known)), np.zeros(len(known)), np.zeros(len(known))
-    for back in range(min(most, len(prompt)) - 1, -1, -1):  # the oldest first, as one by one
+    for back in range(min(most, len(prompt)) - 1, -1, -1):  # oldest first, as in `signals.py`
         fits = max(0, back - len(before))
         first = len(before) - back + fits
         some = slice(first, first + len(known) - fits)
@@ -110,7 +110,7 @@ def _swings(signals: Signals, generated: Floats, near_top: Bools) -> Floats:
     before = list(signals.newest)
     every = np.concatenate((before, generated))
     near = np.concatenate((np.ones(len(before), bool), near_top))
-    # How many lines in a row, up to this one, lie near the top.
+    # The number of lines in a row, up to this one, near the top.
     place = np.arange(len(every))
     length = place - np.maximum.accumulate(np.where(near, -1, place))
     found = np.full(len(every), np.nan)
@@ -152,7 +152,7 @@ def _medians(values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Float
 def _steps(
     signals: Signals, table: Table, now: tuple[Floats, Floats, Floats], printed: Floats | None
 ) -> dict[str, Floats]:
-    """Return what a line tells beside the one before it."""
+    """Return the signals that compare a line with the one before it."""
     before = [
         np.concatenate(([np.nan if old is None else old], column[:-1]))
         for old, column in zip(signals.before, now, strict=True)
@@ -203,12 +203,12 @@ def _drafts(signals: Signals, values: Mapping[str, Floats], rows: int) -> Floats
 
 
 def known(value: float) -> float | None:
-    """Return a value of a column, None where it is absent."""
+    """Return a value of a column, None if missing."""
     return None if value != value else value
 
 
 def distinct(values: Indexes) -> list[int]:
-    """Return the different values, sorted: `np.unique` imports `numpy.ma`, 20 ms."""
+    """Return the distinct values, sorted: `np.unique` would import `numpy.ma`, 20 ms."""
     return sorted(set(values.tolist()))
 
 
@@ -287,7 +287,7 @@ def _raised(rule: PlannedRule, table: Table, rows: int) -> Bools:
 
 
 def _with_raised(turns: list[Turn], raised: Bools, *, fires: bool) -> list[Turn]:
-    """Add the first row of each alert that makes it worse; `fires`: it did before the first."""
+    """Add the first row that makes each alert worse; `fires`: it did before the first row."""
     found: list[Turn] = []
     begun = 0 if fires else len(raised)
     for turn in [*turns, Turn(len(raised) - 1, "ends")]:
@@ -301,7 +301,7 @@ def _with_raised(turns: list[Turn], raised: Bools, *, fires: bool) -> list[Turn]
 
 
 def past_level(rule: PlannedRule, table: Table, rows: int) -> Bools | None:
-    """Return which rows are past a rule's level, None for none of them."""
+    """Return which rows are past a rule's level, None if none can be."""
     past: Bools | None = None
     for test in rule.when:
         value = table.get(test.signal)
@@ -327,7 +327,7 @@ def past_level(rule: PlannedRule, table: Table, rows: int) -> Bools | None:
 
 
 def past_margin(rule: PlannedRule, table: Table, rows: int) -> Bools:
-    """Return which rows are back past a rule's margin; unknown is."""
+    """Return which rows are back past a rule's margin; rows with an unknown signal are."""
     cleared = np.full(rows, not rule.rule.clear_any)
     for test in rule.clear:
         value = table.get(test.signal)

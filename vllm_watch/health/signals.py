@@ -19,7 +19,7 @@ from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import swing
 
 MOST_RATES = 2_048
-"""Rates kept to tell the run's median; of more, every second one is dropped."""
+"""Rates kept for the run's median; when full, every second one is dropped."""
 FEWEST_RATES = 3
 Before = tuple[float | None, float | None, float | None]
 
@@ -40,7 +40,7 @@ class Signals:
         self.before: Before = (None, None, None)
         """`running`, `waiting` and `kv_cache_usage` of the line before."""
         self.drafted: deque[tuple[float, float]] = deque(maxlen=settings.draft_lines)
-        """Acceptance of the newest lines that tell it, and what they drafted: their weight."""
+        """Acceptance in the newest lines that have it, and their drafted tokens: the weights."""
 
     def copy(self) -> Signals:
         """Return a copy that further samples do not change."""
@@ -51,16 +51,15 @@ class Signals:
         return other
 
     def feed(self, values: Values, facts: Values) -> dict[str, float]:
-        """Return the signals of a sample; what is unknown is not among them.
+        """Return the signals of a sample; unknown ones are left out.
 
         `work`: requests running or waiting. `prompt_flow`: how many of the most recent lines had
         prompts worth caching; `prompt_share`: prompt tokens ÷ all tokens in them. `rate_share`:
         tokens per second per running request ÷ the run's median of it; `prefill`: prompt throughput
-        ÷ what is lacking of that. `running_share`: running ÷ the batch limit. `preempted`: requests
-        put back.
-        `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
-        `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of `facts`,
-        what the start-up said.
+        ÷ the shortfall from it. `running_share`: running ÷ the batch limit. `preempted`: requests
+        put back. `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
+        `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of `facts`, what
+        the start-up said.
         """
         signals = {**facts, **values}
         running, waiting = values.get("running"), values.get("waiting")
@@ -104,17 +103,17 @@ class Signals:
             prompts = signals.get("prompt_tps", 0.0)
             signals["prefill"] = prompts / lacking if lacking > 0 else 0.0
         if signals.get("kv_cache_usage", 0.0) < self.settings.swings_kv_cache:
-            self.newest.clear()  # while there is room in the cache swings are of no account
+            self.newest.clear()  # while the cache has room, swings do not matter
         else:
             self.newest.append(generated)
             signals["swing"] = swing(self.newest)
 
     def learn(self, rate: float) -> float | None:
-        """Take a rate per request; return the run's median before it, None before there is one."""
+        """Add a rate per request; return the run's median before it, None if it is the first."""
         return self.learn_all((rate,))[0]
 
     def learn_all(self, some: Iterable[float]) -> list[float | None]:
-        """Take rates per request one after the other; return the median before each."""
+        """Add rates per request one after the other; return the median before each."""
         middles: list[float | None] = []
         rates, count = self.rates, len(self.rates)
         for rate in some:
@@ -127,7 +126,7 @@ class Signals:
         return middles
 
     def _line_signals(self, signals: dict[str, float], values: Values, now: Before) -> None:
-        """Add the signals that a line and the few before it tell."""
+        """Add the signals of a line and the few before it."""
         if "spec_acceptance_rate" in values:
             weight = values.get("spec_drafted_tps", 1.0)
             self.drafted.append((values["spec_acceptance_rate"], weight))
@@ -144,7 +143,7 @@ class Signals:
         signals.update((name, value) for name, value in told if value is not None)
 
     def acceptance(self) -> float | None:
-        """Return the acceptance over the newest lines that tell it, None while they are few."""
+        """Return the acceptance over the newest lines that have it, None while they are few."""
         if len(self.drafted) < self.settings.draft_lines:
             return None
         return linesignals.acceptance(self.drafted)
@@ -155,10 +154,10 @@ class Signals:
         values: Values,
         now: Before,
     ) -> None:
-        """Tell requests put back since the line before: printed, else inferred.
+        """Return the requests preempted since the line before: printed, else inferred.
 
-        Inferred where running falls and waiting rises by about as much near the top of the cache;
-        unknown where the line, or the one before, lacks what it takes to tell.
+        Inferred if running falls and waiting rises by about as much near the top of the cache;
+        unknown if the line, or the one before, lacks a value.
         """
         before, self.before = self.before, now
         if "preemptions" in values:
@@ -173,7 +172,7 @@ class Signals:
 
 
 def of_all(facts: Values, name: str, engine: int) -> float | None:
-    """Return a fact as it holds for a line: that of all engines for an aggregated one."""
+    """Return a fact for a line: an aggregated line sums over all engines."""
     value = facts.get(name)
     if value is None or engine != ALL_ENGINES:
         return value

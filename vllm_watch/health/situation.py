@@ -17,7 +17,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health import seen
 
 MANY = 1_500
-"""Samples from which on it is worth to import numpy."""
+"""From so many samples on, importing numpy pays."""
 Columns = tuple["array[float]", "array[float]", "array[float]"]
 """Running, waiting and KV usage of some samples; NaN is unknown."""
 _Seen = TypeVar("_Seen", float, tuple[float, float] | None)
@@ -25,45 +25,45 @@ _Seen = TypeVar("_Seen", float, tuple[float, float] | None)
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to change."""
+    """Advice: flags to change."""
 
     remedy: str
-    """In one short line, the number first."""
+    """One short line, the number first."""
     flags: tuple[str, ...] = ()
     """Complete words of vLLM's command line."""
     formula: str = ""
     expect: str = ""
     in_turn: bool = False
-    """The flags are other ways or later steps: to be tried one after the other."""
+    """The flags are alternatives or later steps: try one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A server at a moment, and what is known of it."""
+    """A server at a moment, with its known facts."""
 
     run: Run
     engine: int | None
-    """The engine that is spoken of, None: the whole server."""
+    """The engine that the advice is about, None: the whole server."""
     time: float
     settings: Settings
     facts: Mapping[str, float]
     over: bool = False
-    """No sample will come any more: the server has ended, or writes none."""
+    """No sample will follow: the server has ended, or writes none."""
     until: float | None = None
-    """Up to when samples are known, None: up to `time`."""
+    """Until when samples are known, None: up to `time`."""
     told: Mapping[str, float] = field(default_factory=dict)
-    """Numbers that the reason of a death tells."""
+    """Numbers from the cause of death."""
 
     @property
     def engines(self) -> float:
-        """Engines behind one line: the sum of all for an aggregated one."""
+        """Number of engines that a line covers: the sum of all for an aggregated one."""
         return self.facts.get("data_parallel_size", 1.0) if self.engine == ALL_ENGINES else 1.0
 
     def recent(self) -> list[tuple[float, float]]:
         """Return running requests and KV usage of each busy sample of the last minute.
 
-        Of the engine that is spoken of, for a whole server of the one that has most running;
-        of one engine each where a line is of several.
+        Of the engine in question; for a whole server, of the engine with most running requests.
+        Values are per engine if a line covers several.
         """
         return max((self._recent_of(e) for e in self._numbers()), key=_busiest, default=[])
 
@@ -82,8 +82,8 @@ class Situation:
     def ran_freely(self) -> float | None:
         """Return the most requests that one engine ran without a queue and without a full cache.
 
-        Held for as many samples in a row as an alert needs, up to this moment; None where nothing
-        did. No smaller batch is worth advising.
+        They must have run for as many samples in a row as an alert needs, up to this moment; None
+        if there were none. A smaller batch is never advised.
         """
         hold, full = self.settings.health.hold_samples, self.settings.health.kv_cache_critical
 
@@ -104,9 +104,9 @@ class Situation:
         return max(found, default=0.0) / self.engines or None
 
     def fullest(self, least: float) -> tuple[float, float] | None:
-        """Return running requests and KV usage where a request took most of the cache, up to now.
+        """Return running requests and KV usage of the sample where a request took most, up to now.
 
-        Of samples with at least `least` requests running in one engine.
+        Only samples with at least `least` requests running in one engine count.
         """
 
         def look(engine: int) -> tuple[float, float] | None:
@@ -122,9 +122,9 @@ class Situation:
         return max(known, key=lambda row: row[1] / row[0], default=None)
 
     def fills_later(self) -> float | None:
-        """Return the highest KV usage (0…1), as far as is known, with about as many running.
+        """Return the highest known KV usage (0…1) with about as many requests running.
 
-        Up to a fifth more than now; None where the log has nothing later than now.
+        Up to a fifth more than now; None if the log has nothing later than now.
         """
         now = self.now()
         if now is None or self.until is None or self.until <= self.time:
@@ -134,7 +134,7 @@ class Situation:
         return max((usage for usage in found if usage is not None), default=None)
 
     def _fullest_below(self, engine: int, most: float, until: float) -> float | None:
-        """Return the highest KV usage of an engine with up to `most` requests running in one."""
+        """Return the highest KV usage of an engine with up to `most` requests running."""
         if many := self._many(engine, until):
             return seen.fullest_below(*many, self.engines, most)
         rows = self._rows(engine, until)
@@ -142,7 +142,7 @@ class Situation:
         return max(usages, default=None)
 
     def _once(self, name: str, engine: int, look: Callable[[int], _Seen], *levels: float) -> _Seen:
-        """Return what a look at all samples up to this moment gives; only news is looked at.
+        """Return a result over all samples up to this moment; only new samples are read.
 
         A finding is drawn many times between two samples.
         """
@@ -170,7 +170,7 @@ class Situation:
                 yield running, 0.0 if math.isnan(waiting) else waiting, usage
 
     def _many(self, engine: int, until: float) -> Columns | None:
-        """Return the same as columns where there are many, None where there are few."""
+        """Return the same as columns if there are many samples, None if there are few."""
         series = self.run.series.get(engine)
         index = None if series is None else series.index_at(until)
         if series is None or index is None or index < MANY:

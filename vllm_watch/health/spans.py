@@ -1,8 +1,8 @@
 """Alerts as spans of log time: hold, firing, clear. The same for one sample and for thousands.
 
-A rule's verdict on a sample is two words: past its level, or back past its margin. What is made of
-them is the same state machine for both evaluators (`holds.py`): one sample at a time
-(`Watches.step`), or the verdicts on many samples as arrays (`Watches.take`).
+A rule's verdict on a sample is: past its level, or back past its margin, or neither. Both
+evaluators feed the verdicts into the same state machine (`holds.py`): one sample at a time
+(`Watches.step`), or many samples as arrays (`Watches.take`).
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
 Ending = Literal["cleared", "few prompts", "idle"]
-"""Why an alert ended: its level was left, there was nothing to judge it by, or no work at all."""
+"""Why an alert ended: its level was left, it could no longer be judged, or there was no work."""
 MOST_SPANS = 1_000
-"""Alerts kept per engine; of more, the oldest go."""
+"""Alerts kept per engine; beyond that, the oldest are dropped."""
 REST_SPANS = 100
 """Alerts kept per engine when its run is over."""
 WHOLE_SERVER = -2
-"""Stands for an engine in alerts about a whole server."""
+"""Used as the engine in alerts about a whole server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One alert's life."""
+    """One alert from begin to end."""
 
     rule: Rule
     engine: int
     since: float
     """First sample past the level."""
     fired: float
-    """The sample at which the hold was over."""
+    """The sample at which the hold was complete."""
     until: float | None = None
     """The sample at which it resolved, None while it fires."""
     ending: Ending = "cleared"
     """Why it resolved, once it has."""
     times: int = 1
-    """How often it has fired without a longer pause, this one included: flapping."""
+    """How often it has fired without a longer pause, this time included: flapping."""
     begun: float | None = None
-    """`since` of the first of those, None: of its own."""
+    """`since` of the first of those, None: this is the first."""
     returned: float | None = None
     """When it fired again as another span without a longer pause, None: it did not."""
     figures: Mapping[str, float] | None = None
-    """The values of the moment at which it fired: its sample is thinned later."""
+    """The values at which it fired, kept because its sample is thinned later."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
     raised: float | None = None
@@ -58,7 +58,7 @@ class Span:
         return self.fired <= time and (self.until is None or time < self.until)
 
     def moved(self, seconds: float) -> Span:
-        """Return it at another time."""
+        """Return it with its times shifted."""
         return replace(
             self,
             since=self.since + seconds,
@@ -71,7 +71,7 @@ class Span:
 
 
 class Watches:
-    """The rules of one engine, or of a whole server, and the alerts they gave."""
+    """The rules of one engine, or of a whole server, and their alerts."""
 
     def __init__(self, engine: int, rules: Sequence[PlannedRule], health: HealthSettings) -> None:
         """Watch an engine by `rules`."""
@@ -80,7 +80,7 @@ class Watches:
         self.spans: list[Span] = []
         """In the order in which they fired."""
         self.holds: dict[int, Hold] = {}
-        """Number of a rule to its hold, where it is not at rest."""
+        """Index of a rule to its hold, unless the rule is at rest."""
         self.row = 0
         """Rows judged so far."""
         self.rounds: dict[int, int] = {}
@@ -91,7 +91,7 @@ class Watches:
         self.rules = rules
         self._facts: Values | None = None
         self._possible: Sequence[PlannedRule] = rules
-        """Those that can fire with `_facts`, and those that fired when these were reported."""
+        """The rules that can fire with `_facts`, and those that fired when they were computed."""
         self.paces = {
             rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
             for rule in rules
@@ -109,7 +109,7 @@ class Watches:
         return other
 
     def shift(self, seconds: float) -> None:
-        """Move everything in time."""
+        """Shift all times."""
         self.spans = [span.moved(seconds) for span in self.spans]
         self.holds = {number: hold.moved(seconds) for number, hold in self.holds.items()}
 
@@ -118,8 +118,8 @@ class Watches:
     ) -> None:
         """Judge one row.
 
-        `facts` are those of its signals that the start-up said: what cannot fire with them is not
-        looked at. None where no rule compares any.
+        `facts` are the signals from the start-up: rules that cannot fire with them are skipped.
+        None if no rule compares any.
         """
         holds = self.holds
         if facts is not None and facts is not self._facts:
@@ -130,7 +130,7 @@ class Watches:
         for rule in self._possible:
             hold = holds.get(rule.number, AT_REST)
             if hold is AT_REST and (first := rule.first) is not None:
-                # Most rules rest at most samples, and their first test says so.
+                # Most rules rest at most samples, and their first test shows it.
                 signal, sign, bound, strict = first
                 value = None if idle else value_of(signal)
                 if value is None or not (value * sign > bound if strict else value * sign >= bound):
@@ -173,7 +173,7 @@ class Watches:
         self.keep([span])
 
     def _returned(self, before: Span, span: Span) -> tuple[Span, Span]:
-        """Return an alert and the one before it, as flapping where it came back just now."""
+        """Return an alert and the one before it, marked as flapping if it came back just now."""
         if before.until is not None and span.since - before.until > self.flap_seconds:
             return before, span
         begun = before.since if before.begun is None else before.begun
@@ -191,7 +191,7 @@ class Watches:
             self._mark(rule, time)
 
     def _mark(self, rule: PlannedRule, time: float) -> None:
-        """Note the first sample that makes an alert worse."""
+        """Note the first sample that raises an alert's severity."""
         at = self._newest(rule.rule)
         if at is not None and self.spans[at].raised is None:
             self.spans[at] = replace(self.spans[at], raised=time)
@@ -209,7 +209,7 @@ class Watches:
     def take(
         self, rows: Sequence[tuple[Turn, PlannedRule, Ending]], times: Sequence[float]
     ) -> None:
-        """Begin and end alerts as `walk` found, rule by rule; each turn with how it would end."""
+        """Begin and end alerts as `walk` found, rule by rule; each turn with its reason to end."""
         fresh: list[tuple[int, int, Span]] = []
         newest: dict[int, int] = {}
         for turn, rule, ending in rows:

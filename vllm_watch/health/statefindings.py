@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NO_STATS: Literal["no-stats"] = "no-stats"
 """The state of a server whose stats lines are switched off."""
 SLOW_START = "slow-start"
-"""Key of a start-up that takes too long, which is not a state."""
+"""Key of a start-up that takes too long; it is not a state."""
 SLOW_STARTED = "slow-started"
 """Key of a start-up that took too long and is over."""
 CRASH_LOOP = "crash-loop"
@@ -37,19 +37,19 @@ CRASH_LOOP = "crash-loop"
 HANG = "workers-hang"
 """Key of workers that do not answer."""
 PASSING = (SLOW_START, HANG, CRASH_LOOP)
-"""What begins or passes by time alone."""
+"""States that time alone can begin or end."""
 _HANG_GAPS = 2.5
-"""Multiples of the seconds that such a line names after which the next is another hang."""
+"""A hang ends after this multiple of the seconds in its line; the next line is a new hang."""
 
 
 def state_findings(case: Case, state: ServerState, time: float) -> list[Finding]:
-    """Return what a state is in itself at `time`, and what its run's events say of it then."""
+    """Return the findings of a state at `time`, and of its run's events."""
     found = _present(case, state, time)
     return [finding for finding in found if finding.until is None or finding.until > time]
 
 
 def states_of_run(case: Case, state: ServerState, time: float) -> list[Finding]:
-    """Return all of them up to `time`, also what is over: a slow start, no stats lines."""
+    """Return all of them up to `time`, including past ones: a slow start, no stats lines."""
     found = [*_present(case, state, time), _slow_start(case, state, time)]
     if state.name not in (NO_STATS, "starting"):
         found.append(_stats_were_off(case, state, time))
@@ -84,7 +84,7 @@ def _slow_start(case: Case, state: ServerState, time: float) -> Finding | None:
 
 
 def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | None:
-    """Return the finding of a run that wrote no stats lines and is over now."""
+    """Return the finding of a run that is over and wrote no stats lines."""
     off = next(
         (at for at, one in case.run.placed() if one.event.kind == "no_stats" and at is not None),
         None,
@@ -97,7 +97,7 @@ def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | No
 
 
 def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Finding | None:
-    """Return the finding of a crash loop: what its error asks for is what to do."""
+    """Return the finding of a crash loop; its remedy is that of its error."""
     death = loop.last.state
     words = {
         "why": death.why,
@@ -116,9 +116,9 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
 
 
 def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
-    """Return the newest time at which workers did not answer, until tokens flow again.
+    """Return when workers last did not answer, until tokens flow again.
 
-    While a server starts they may be compiling: that is a note, also if the start then fails.
+    During a start-up they may be compiling: that is a note, even if the start then fails.
     """
     run = case.run
     lines = [(at, m) for at, m in run.placed() if m.event.kind == "hang" and at is not None]
@@ -132,7 +132,7 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     for at, _ in takewhile(lambda line: row[-1] - line[0] <= _HANG_GAPS * seconds, lines[-2::-1]):
         row.append(at)
     words = {"times": str(len(row)), "seconds": f"{seconds:.0f}"}
-    # Of what the server died later is the death's matter, and so is what to change.
+    # The later cause of death, and its remedy, belong to the death.
     found = _of_rule(case, HANG, row[-1] - seconds, time, words, replace(state, cause=""))
     if found is None:
         return None
@@ -153,7 +153,7 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
 
 
 def _never_up(run: Run) -> bool:
-    """Tell whether all that we have of a run is a start-up."""
+    """Return whether the log of a run has only a start-up."""
     served = ready_at(run) is not None or run.first_request is not None or bool(run.series)
     return not served and run.prompts is None and bool(phases_of(run))
 
@@ -179,7 +179,7 @@ def _of_rule(
 ) -> Finding | None:
     """Return the finding that the rule file gives for a name, None if it gives none.
 
-    What to do depends on the state's cause.
+    The remedy depends on the state's cause.
     """
     rule = case.book.states.get(name)
     if rule is None:
@@ -212,7 +212,7 @@ def _of_rule(
 
 
 def _advice(case: Case, name: str, time: float, state: ServerState) -> Advice | None:
-    """Return what a piece of advice says, None where it has no name or nothing to say."""
+    """Return the result of an advice function, None if there is no function or no result."""
     if not name:
         return None
     from vllm_watch.health.advice import ADVICE
@@ -228,7 +228,7 @@ def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
 
 
 def _last_load(run: Run, time: float) -> str:
-    """Return the load that a dying engine told, in words; empty if it told none."""
+    """Return the load reported by a dying engine, in words; empty if there is none."""
     for at, moment in run.placed():
         fields = moment.event.fields
         if moment.event.kind != "last_load" or (at is not None and at > time):

@@ -16,21 +16,21 @@ from vllm_watch.health.spans import Span, Watches
 SCOPE = "steps"
 """Scope of rules about the steps of an engine."""
 WINDOW = 10.0
-"""Seconds of steps that are judged as one row: one stats interval of vLLM."""
+"""Seconds of steps judged as one row: one stats interval of vLLM."""
 _FEWEST_SECONDS = 4
-"""Seconds without prompts, at one batch, that tell the time of a step."""
+"""Seconds without prompts, at one batch, needed to know the time of a step."""
 _FEWEST_STEPS = 10
-"""Steps a second below which stamps of whole seconds are too coarse."""
+"""Below so many steps a second, stamps of whole seconds are too coarse."""
 _SAME_BATCH = 0.2
-"""Share by which the running requests of two seconds may differ and be one batch."""
+"""Two seconds have the same batch if their running requests differ by at most this share."""
 _BATCH_FACTOR = 1.25
 """Batches that differ by less than this are compared."""
 _LEARNT = 3
-"""Windows from which the usual time of a step at a batch is learnt."""
+"""Windows needed to learn the usual time of a step at a batch."""
 _DRIFT, _DRIFTS_BELOW = 0.1, 1.5
-"""How fast the usual time follows contexts that grow, while it is not far from it."""
+"""How fast the usual time follows growing contexts, while it is close."""
 _GONE_SECONDS = 60.0
-"""Without further steps an alert is over after this time."""
+"""Without further steps, an alert ends after this time."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class UsualSteps:
     usual: dict[int, float] = field(default_factory=dict)
 
     def compare(self, batch: float, seconds: float) -> float | None:
-        """Return the usual time at a batch, None while it is not known; learn from `seconds`."""
+        """Return the usual time at a batch, None if unknown; learn from `seconds`."""
         size = round(math.log(batch, _BATCH_FACTOR))
         usual = self.usual.get(size)
         if usual is None:
@@ -60,9 +60,9 @@ def window_signals(
 ) -> dict[str, float]:
     """Return the signals of the seconds of a window, in their order.
 
-    `budget_share` is the share (0…1) of steps at `max_num_batched_tokens`; `step_ratio` the time of
-    a step without prompts ÷ the usual one at the same batch, with `step_time` and `step_usual` in
-    seconds and `step_batch` in requests. What is unknown is not among them.
+    `budget_share` is the share (0…1) of steps at `max_num_batched_tokens`. `step_ratio` is the time
+    of a step without prompts ÷ the usual one at the same batch, with `step_time` and `step_usual`
+    in seconds and `step_batch` in requests. Unknown signals are left out.
     """
     signals: dict[str, float] = {}
     known = [(row.at_budget, row.steps) for row in rows if row.at_budget is not None]
@@ -91,7 +91,7 @@ def window_signals(
 
 
 def _follows(times: Sequence[float], rows: Sequence[Second], at: int) -> bool:
-    """Tell whether a second and the one before it have no prompts, and the same batch."""
+    """Return whether a second and the one before it have no prompts, and the same batch."""
     one, other = rows[at - 1], rows[at]
     if times[at] - times[at - 1] > 1 or not _decodes(one) or not _decodes(other):
         return False
@@ -107,7 +107,7 @@ def _alike(one: float, other: float) -> bool:
 
 
 class _EngineAlerts:
-    """Alerts about the steps of one engine, window by window as they come."""
+    """Alerts about the steps of one engine, window by window as they arrive."""
 
     def __init__(self, engine: int, plan: Plan, steps: Steps) -> None:
         health: HealthSettings = plan.settings.health
@@ -118,7 +118,7 @@ class _EngineAlerts:
         self._end = math.floor(steps.times[0] / WINDOW) * WINDOW
 
     def advance(self, steps: Steps) -> bool:
-        """Judge the windows that are complete; tell whether there was any."""
+        """Judge the complete windows; return whether there were any."""
         begun, newest = self._end, steps.times[-1]
         while self._end + WINDOW <= newest:
             begin, self._end = self._end, self._end + WINDOW
@@ -160,7 +160,7 @@ class StepAlerts:
         return found
 
     def _ended(self, span: Span, run: Run, steps: Steps) -> Span:
-        """Return a span that ends where no step has followed for a minute."""
+        """Return a span that ends if no step has followed for a minute."""
         gone = steps.times[-1] + _GONE_SECONDS
         if span.until is None and run.newest_stamp is not None and run.newest_stamp > gone:
             return replace(span, until=gone)

@@ -1,8 +1,8 @@
 """The findings of a whole run: each once with its spans, worst first, one number for each flag.
 
-The screen shows what is wrong at a moment; this is the same over a whole run. At every moment a
-finding hides what it explains, so a finding is nested for the time that another one explains, and
-is shown by itself for the rest.
+The screen shows the problems of a moment; this is the same over a whole run. At every moment a
+finding hides those it explains. So a finding is nested while another one explains it, and is shown
+separately for the rest of the time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from vllm_watch.health.spans import WHOLE_SERVER, Span
 from vllm_watch.health.statefindings import states_of_run
 
 Interval = tuple[float, float]
-"""Since and until in epoch seconds; infinity: still."""
+"""Begin and end in epoch seconds; infinity: not ended."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """All that was found of one id in one engine."""
+    """All findings of one id in one engine."""
 
     id: str
     engine: int
     whole: bool
-    """It is about the start-up: what explains it at any time explains it permanently."""
+    """It is about the start-up: a finding that ever explains it explains it permanently."""
     intervals: list[Interval]
     spans: list[Span] = field(default_factory=list)
     """Of an alert."""
@@ -53,8 +53,8 @@ def findings_told(
     """Return every finding of a run up to `time` that fired after `since`: the worst first.
 
     Each id appears once for each engine, with its spans; what another one explains is nested under
-    that. Of several numbers for one flag the best founded stays: that of the worst finding, of
-    equals of the one that lasted longest. `until` is None for what still fires.
+    that. If several findings advise one flag, the number of the worst finding is kept, among equals
+    that of the longest. `until` is None for what still fires.
     """
     case = replace(case, until=time)
     groups = _groups(case, state, time, trends)
@@ -81,10 +81,10 @@ def findings_told(
 
 
 def _of_one_word(case: Case, ranked: Sequence[Finding]) -> list[Finding]:
-    """Return findings, those of one word or one advice as one where either explains the other.
+    """Merge findings with the same word or advice if either explains the other.
 
-    It is one trouble that two rules see: the worse one, of equals the one that lasted longer, has
-    the time of both and the other one nested under it.
+    It is one problem seen by two rules. The worse one, among equals the longer one, gets the time
+    of both, and the other one is nested under it.
     """
     kept: list[Finding] = []
     for finding in ranked:
@@ -146,7 +146,7 @@ def _groups(case: Case, state: ServerState, time: float, trends: Iterable[Findin
 
 
 def joined(intervals: Iterable[Interval], pause: float) -> list[Interval]:
-    """Return intervals in order; those with no more than `pause` seconds between are one."""
+    """Return intervals in order; those at most `pause` seconds apart are merged."""
     kept: list[Interval] = []
     for begin, end in sorted(intervals):
         if kept and begin - kept[-1][1] <= pause:
@@ -159,9 +159,9 @@ def joined(intervals: Iterable[Interval], pause: float) -> list[Interval]:
 def split(
     intervals: Sequence[Interval], others: Sequence[Interval], pause: float
 ) -> tuple[list[Interval], list[Interval]]:
-    """Return what of `intervals` lies outside of the others, and what within.
+    """Return the parts of `intervals` outside of the others, and the parts within.
 
-    The others reach half a pause further on both sides; a rest of no more than a pause is within.
+    The others are extended by half a pause on both sides; a rest up to one pause counts as within.
     """
     wide = joined(((low - pause / 2, high + pause / 2) for low, high in others), 0.0)
     highs = [high for _, high in wide]
@@ -181,7 +181,7 @@ def split(
 
 
 def _above(case: Case, group: _Group, groups: Sequence[_Group]) -> list[_Group]:
-    """Return what explains a group, what explains the others first."""
+    """Return the findings that explain a group, in the order of explanation."""
     servers = {WHOLE_SERVER, ALL_ENGINES}
     near = [
         other
@@ -195,13 +195,13 @@ def _above(case: Case, group: _Group, groups: Sequence[_Group]) -> list[_Group]:
 def _taken(
     case: Case, group: _Group, above: _Group, rest: list[Interval]
 ) -> tuple[list[Interval], list[Interval]]:
-    """Return what of `rest` is left beside what `above` explains, and the latter."""
+    """Split `rest` into the part outside of what `above` explains, and the part within."""
     outside, inside = split(rest, above.intervals, case.settings.health.flap_seconds)
     return ([], rest) if group.whole and inside else (outside, inside)
 
 
 def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) -> Finding:
-    """Return a group as one finding for some of its time."""
+    """Return a group as one finding for a part of its time."""
     spans = _spans(intervals)
     if group.spans:
         finding = _of_alerts(case, _within(group.spans, intervals) or group.spans, time)
@@ -214,7 +214,7 @@ def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) 
 
 
 def _within(spans: Iterable[Span], intervals: Sequence[Interval]) -> list[Span]:
-    """Return the alerts that lie within some of `intervals`, which are in order and apart."""
+    """Return the alerts within some of `intervals`, which are sorted and do not overlap."""
     begins = [begin for begin, _ in intervals]
 
     def near(span: Span) -> bool:
@@ -242,7 +242,7 @@ def _end(span: Span, time: float) -> float:
 
 
 def _series(case: Case, span: Span) -> Series | None:
-    """Return the samples of an alert's engine, of a whole server those of its fullest engine."""
+    """Return the samples of an alert's engine; for a whole server, of its fullest engine."""
     if span.engine != WHOLE_SERVER:
         return case.run.series.get(span.engine)
     return max((case.run.series[one] for one in case.run.engines), key=len, default=None)
@@ -251,7 +251,7 @@ def _series(case: Case, span: Span) -> Series | None:
 def _worst_moment(case: Case, span: Span, time: float) -> float:
     """Return when the metric of an alert was at its worst.
 
-    The highest value where its rule has a lower bound for it, else the middle of its time.
+    The highest value if its rule has a lower bound for it, else the middle of its time.
     """
     series = _series(case, span)
     if series is None:
@@ -270,7 +270,7 @@ def _worst_moment(case: Case, span: Span, time: float) -> float:
 
 
 def _last_moment(case: Case, span: Span, time: float) -> float:
-    """Return the last sample at which an alert was still so."""
+    """Return the last sample at which an alert still held."""
     if span.until is None or span.until > time:
         return time
     engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
@@ -283,7 +283,7 @@ def _last_moment(case: Case, span: Span, time: float) -> float:
 
 
 def _rank(case: Case, finding: Finding, time: float) -> tuple[int, bool, float, float]:
-    """Return what a run's findings are sorted by: worst, states, longest, earliest first."""
+    """Return the sort key of a run's findings: worst, states, longest, earliest first."""
     states = {rule.id for rule in case.book.states.values()}
     lasted = sum(
         (time if end is None else end) - begin for begin, end in finding.spans if begin is not None
@@ -296,7 +296,7 @@ def _worse(finding: Finding) -> int:
 
 
 def _one_number_each(case: Case, found: list[Finding]) -> tuple[Finding, ...]:
-    """Return findings, each flag advised once, also by those that are nested."""
+    """Return findings, each flag advised once, also among nested ones."""
     remedies = plain_remedies(case.book)
 
     def plain(finding: Finding) -> str:

@@ -1,8 +1,8 @@
 """The trends of many samples at once, as columns: the same spans as `enginetrend.py`, in numpy.
 
-The last busy minutes of each sample are a slice of the busy ones; sums over them are added up in
-the order of time, as one by one. Drops and recoveries are followed sample by sample, but only
-where one may begin until it is over.
+The last busy minutes of each sample are a slice of the busy ones; sums over them are added in the
+order of time, as for single samples. Drops and recoveries are followed sample by sample, but only
+from where one may begin until it is over.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
 
 
 class _Block:
-    """Samples of one engine, looked at for each trend."""
+    """Samples of one engine, examined for each trend."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class _Block:
         highest = np.concatenate(([max(last, default=-np.inf)], windows.highest[:-1]))
         sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
         rates = self.load.rate[self.known :]
-        # No median is above the highest: most samples are reported without working it out.
+        # No median exceeds the highest: most samples need no median.
         some = (sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])
         begins = at[self._low_ones(np.flatnonzero(some))]
         low, row = np.zeros(len(self.times), bool), 0
@@ -149,7 +149,7 @@ class _Block:
         )
 
     def recoveries(self, full: Bools) -> None:
-        """Follow throughput that does not come back; `full`: busy minutes to learn from."""
+        """Follow throughput that stays low; `full`: busy minutes to learn from."""
         trend, row = self.trend, 0
         recovery = trend.recovery
         usable = full & (self.windows.near >= STEADY_SHARE)
@@ -174,10 +174,10 @@ class _Block:
             row += 1
 
     def _stirring(self, before: float, usable: Bools) -> Indexes:
-        """Return the rows that can change something while a pause rests.
+        """Return the rows that can change something while a pause is not compared.
 
-        Those at which about as many run again as `before`, and those from which another load is
-        learnt as usual.
+        These are rows at which about as many requests run as `before`, and rows from which another
+        load is learnt as usual.
         """
         running, recovery = self.load.running[self.known :], self.trend.recovery
         tolerance = self.trend.settings.trend.running_tolerance
@@ -225,7 +225,7 @@ class _Block:
             self._spans(name, past, apart, values, facts)
 
     def _comparable(self, first: Minutes) -> Bools:
-        """Return at which busy samples a fall is known: about as many ran as at first."""
+        """Return at which busy samples a fall can be computed: about as many ran as at first."""
         alike, windows = self.trend.settings.trend.running_tolerance, self.windows
         return (
             (np.abs(windows.running - first.running) <= alike * first.running)

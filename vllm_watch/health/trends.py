@@ -33,19 +33,19 @@ _EXPLAINS = {
 }
 """Trends that explain others."""
 _SETTLED_SECONDS = 600.0
-"""So long after a moment all engines have reported it."""
+"""All engines have reported a moment after so many seconds."""
 
 
 class Trends:
-    """The trends of one run, in words."""
+    """The trends of one run, as findings."""
 
     def __init__(self, judgement: Judgement) -> None:
-        """Tell what a judgement found."""
+        """Describe the trends that a judgement found."""
         self._judgement = judgement
 
     def spans(self, run: Run) -> list[TrendSpan]:
         """Return every trend of the run's engines, in the order in which they were certain."""
-        if run.doubled:  # each line counts only its writer's requests: no trend is known
+        if run.doubled:  # each line counts only its writer's requests: trends are unknown
             return []
         spans = [span for one in run.engines for span in self._judgement.trend_spans(one)]
         return sorted(spans, key=lambda span: span.fired)
@@ -58,9 +58,9 @@ class Trends:
         return {one: self._slow(run, trend, time)[0] for one, trend in trends if trend is not None}
 
     def findings(self, run: Run, time: float, *, worded: bool = True) -> tuple[Finding, ...]:
-        """Return the trends that hold at `time`, those left out that another one explains.
+        """Return the trends that hold at `time`, without those that another one explains.
 
-        Not `worded` they have only what they are ranked by.
+        Without `worded`, they have only the fields they are ranked by.
         """
         first: dict[str, TrendSpan] = {}
         for span in self.spans(run):
@@ -83,7 +83,7 @@ class Trends:
         return tuple(found)
 
     def warnings(self, run: Run, until: float) -> list[tuple[TrendSpan, Finding]]:
-        """Return the warnings up to `until` as they stood when they were certain.
+        """Return the warnings up to `until` as they were when they became certain.
 
         Those that another one explained at that moment are left out.
         """
@@ -95,7 +95,7 @@ class Trends:
         ]
 
     def _told(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
-        """Return what a trend was reported as when it was certain, worked out once."""
+        """Return the finding of a trend when it became certain, cached."""
         told = self._judgement.told_trends
         key = (span.id, span.engine, span.fired)
         if key in told:
@@ -106,7 +106,7 @@ class Trends:
         return shown
 
     def finding(self, run: Run, span: TrendSpan) -> Finding:
-        """Return a trend as the finding that it was when it was certain."""
+        """Return a trend as the finding that it was when it became certain."""
         return self._finding(span, run, span.fired)
 
     def _finding(
@@ -137,7 +137,7 @@ class Trends:
     # --- figures of a moment ------------------------------------------------------------------
 
     def _at(self, span: TrendSpan, run: Run, time: float) -> Figures:
-        """Return the figures of a trend that lasts."""
+        """Return the figures of a trend that has not ended."""
         trend = self._judgement.trend(span.engine)
         assert trend is not None
         series = run.series[span.engine]
@@ -199,7 +199,7 @@ def _window(
 
 
 def _cadence(series: Series, index: int) -> float:
-    """Return the cadence as the trends knew it at a sample; the present one of thinned ones."""
+    """Return the cadence that the trends used at a sample; for thinned samples the present one."""
     if index < series.thinned:
         return series.cadence
     number = series.folded + index - series.thinned

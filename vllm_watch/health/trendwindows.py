@@ -19,7 +19,7 @@ from vllm_watch.health.roundcolumns import window_cadences
 from vllm_watch.health.signalcolumns import Floats, Indexes
 
 _CELLS = 1 << 20
-"""Samples × samples of their minutes that are worked on at once."""
+"""Samples × samples of their minutes processed at once."""
 
 
 class Load(NamedTuple):
@@ -40,7 +40,7 @@ class Load(NamedTuple):
 
 
 class Samples:
-    """Busy samples, each made when it is asked for: most are never looked at by themselves."""
+    """Busy samples, each made on demand: most are never needed one by one."""
 
     def __init__(self, load: Load) -> None:
         """Make them of columns."""
@@ -70,7 +70,7 @@ class Windows(NamedTuple):
     """The last busy minutes of each new busy sample, as figures."""
 
     start: Indexes
-    """Their first sample in the load, and the one behind the last."""
+    """The index of their first sample, and the index after their last."""
     stop: Indexes
     highest: Floats
     """Highest throughput."""
@@ -172,10 +172,10 @@ def _window_block(
 
 
 def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return what was usual in some stretches of busy samples, as `faults.usual` does.
+    """Return the usual figures in some stretches of busy samples, like `faults.usual`.
 
-    The median rate and its robust standard deviation, the median number running, and running or
-    waiting.
+    They are the median rate and its robust standard deviation, the median number running, and the
+    median running or waiting.
     """
     columns = [np.empty(len(start)) for _ in range(4)]
     block = max(1, _CELLS // int((stop - start).max(initial=1)))
@@ -196,7 +196,7 @@ def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, 
 
 
 def _middles(values: Any, out: Any, size: Indexes) -> Floats:
-    """Return the median of the first `size` values of each row; those behind are `out`."""
+    """Return the median of the first `size` values of each row; the values after them are `out`."""
     ordered = np.sort(np.where(out, np.inf, values), axis=1)
     low, high = (np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size))
     return np.asarray((low + np.where(size % 2, low, high)) / 2)
