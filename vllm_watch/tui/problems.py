@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from types import MappingProxyType
-from typing import overload
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.tui.lazysequence import MadeWhenAsked
 from vllm_watch.tui.rows import Row
 
 
@@ -62,7 +62,7 @@ def _order(noted: Noted, *, silenced: bool) -> Order:
     return silenced, -SEVERITIES.index(noted.severity), -(noted.since or 0.0)
 
 
-class Problems(Sequence[Problem]):
+class Problems(MadeWhenAsked[Problem]):
     """The findings of all servers, the loud ones first, the worst of them before the others."""
 
     def __init__(
@@ -72,10 +72,10 @@ class Problems(Sequence[Problem]):
         silences: Mapping[Key, float | None] = MappingProxyType({}),
     ) -> None:
         """Order findings as of `moment` (None: their rows'); `silences` has the seconds left."""
+        super().__init__()
         self._entries = sorted(entries, key=itemgetter(0))
         self._moment = moment
         self._silences = silences
-        self._seen: dict[int, Problem] = {}
         self.loud = bisect_left(self._entries, _QUIET, key=itemgetter(0))
         """How many are loud: they come first."""
 
@@ -89,19 +89,6 @@ class Problems(Sequence[Problem]):
     def __len__(self) -> int:
         """Return the number of findings."""
         return len(self._entries)
-
-    @overload
-    def __getitem__(self, place: int) -> Problem: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Problem]: ...
-    def __getitem__(self, place: int | slice) -> Problem | Sequence[Problem]:
-        """Return a finding with its server, or some."""
-        if isinstance(place, slice):
-            return tuple(map(self.__getitem__, range(len(self._entries))[place]))
-        known = self._seen.get(place)
-        if known is None:
-            known = self._seen[place] = self._problem(self._entries[place])
-        return known
 
     @property
     def worst(self) -> Problem | None:
@@ -126,7 +113,8 @@ class Problems(Sequence[Problem]):
         """Return the places of findings of servers that are in one of some states."""
         return [n for n, (_, row, _) in enumerate(self._entries) if row.state.name in states]
 
-    def _problem(self, entry: Entry) -> Problem:
-        _, row, noted = entry
+    def make(self, place: int) -> Problem:
+        """Return a finding with its server."""
+        _, row, noted = self._entries[place]
         left = self._silences.get((row.source, noted.id)) if self._silences else None
         return Problem(row if self._moment is None else row.at(self._moment), noted, left)

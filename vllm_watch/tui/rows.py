@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
-from typing import overload
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.latest import made_one
@@ -16,6 +15,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Noted
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.endings import ending_words
+from vllm_watch.tui.lazysequence import MadeWhenAsked
 
 _SERIALS = count(1)
 _SHAPES = {
@@ -142,31 +142,22 @@ class Row:
         return self.state.name
 
 
-class Rows(Sequence[Row]):
+class Rows(MadeWhenAsked[Row]):
     """Rows as of a moment; those nobody looks at stay as they were made before."""
 
     def __init__(self, made: Sequence[Row], moment: float) -> None:
         """Show `made` as of `moment`, in our clock."""
+        super().__init__()
         self.made = made
         self.moment = moment
-        self._seen: dict[int, Row] = {}
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.made)
 
-    @overload
-    def __getitem__(self, place: int) -> Row: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Row]: ...
-    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
-        """Return a row, or some, as of the moment."""
-        if isinstance(place, slice):
-            return tuple(map(self.__getitem__, range(len(self.made))[place]))
-        row = self._seen.get(place)
-        if row is None:
-            row = self._seen[place] = self.made[place].at(self.moment)
-        return row
+    def make(self, place: int) -> Row:
+        """Return a row as of the moment."""
+        return self.made[place].at(self.moment)
 
 
 def make_row(
