@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 from textual.geometry import Region, Size
@@ -10,6 +10,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from vllm_watch.tui.widgets.held import Held
 from vllm_watch.tui.widgets.pane import strip_of
 
 
@@ -21,26 +22,22 @@ class DrawnLines(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         """Show nothing yet."""
         super().__init__(id=id)
-        self._strips: list[Strip] = []
+        self._held = Held()
 
     def show(self, lines: Sequence[Text]) -> None:
         """Show other lines; only those that changed are sent to the terminal."""
-        strips, before = _strips(self, lines), self._strips
-        self._strips = strips
-        changed = _changed(strips, before)
+        changed = self._held.hold(_strips(self, lines), self)
         if changed:
             self.refresh(*(Region(0, row, self.size.width, 1) for row in changed))
 
     @property
     def text(self) -> str:
         """What it shows, as plain text."""
-        return "\n".join(strip.text for strip in self._strips)
+        return self._held.text
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""
-        if y < len(self._strips):
-            return self._strips[y]
-        return Strip.blank(self.size.width, self.rich_style)
+        return self._held.line(y, self)
 
 
 class ScrolledLines(ScrollView, can_focus=True):
@@ -51,16 +48,21 @@ class ScrolledLines(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         """Show nothing yet."""
         super().__init__(id=id)
-        self._strips: list[Strip] = []
+        self._held = Held()
 
     def show(self, lines: Sequence[Text]) -> None:
-        """Show other lines where the old ones stood: it stays scrolled as it is."""
-        strips, before = _strips(self, lines), self._strips
-        if strips == before:
+        """Show other lines where the old ones stood: it stays scrolled as it is.
+
+        Only those that changed and are seen are sent to the terminal.
+        """
+        changed = self._held.hold(_strips(self, lines), self)
+        if not changed:
             return
-        self._strips = strips
-        self.virtual_size = Size(self.columns, len(strips))
-        self.refresh()
+        self.virtual_size = Size(self.columns, len(self._held.strips))
+        top = self.scroll_offset.y
+        seen = [row - top for row in changed if 0 <= row - top < self.size.height]
+        if seen:
+            self.refresh(*(Region(0, row, self.size.width, 1) for row in seen))
 
     @property
     def columns(self) -> int:
@@ -70,26 +72,13 @@ class ScrolledLines(ScrollView, can_focus=True):
     @property
     def text(self) -> str:
         """All of it, as plain text."""
-        return "\n".join(strip.text for strip in self._strips)
+        return self._held.text
 
     def render_line(self, y: int) -> Strip:
         """Return one line of what is seen."""
-        index, width = self.scroll_offset.y + y, self.size.width
-        if index < len(self._strips):
-            return self._strips[index].crop_extend(0, width, self.rich_style)
-        return Strip.blank(width, self.rich_style)
+        strip = self._held.line(self.scroll_offset.y + y, self)
+        return strip.crop_extend(0, self.size.width, self.rich_style)
 
 
-def _strips(widget: Widget, lines: Sequence[Text]) -> list[Strip]:
-    width, style = widget.size.width, widget.rich_style
-    drawn = (strip_of(line, width, widget.app.console) for line in lines)
-    return [strip.extend_cell_length(width).apply_style(style) for strip in drawn]
-
-
-def _changed(now: Sequence[Strip], before: Sequence[Strip]) -> list[int]:
-    """Return the rows that differ."""
-    return [
-        row
-        for row in range(max(len(now), len(before)))
-        if row >= len(now) or row >= len(before) or now[row] != before[row]
-    ]
+def _strips(widget: Widget, lines: Sequence[Text]) -> Iterator[Strip]:
+    return (strip_of(line, widget.size.width, widget.app.console) for line in lines)

@@ -16,6 +16,7 @@ from vllm_watch.tui.charts.canvas import style_of
 from vllm_watch.tui.keys import key_name
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.held import Held
 
 DIVIDER = "─"
 """Begins a line that reaches from one side of a frame to the other."""
@@ -33,7 +34,7 @@ class Pane(Widget):
         super().__init__(id=id, classes=classes)
         self.view: ScreenView | None = None
         self._key: Hashable = None
-        self._strips: list[Strip] = []
+        self._held = Held()
 
     def show(self, view: ScreenView) -> None:
         """Show another view."""
@@ -49,17 +50,10 @@ class Pane(Widget):
         if key == self._key and not anew:
             return
         self._key = key
-        style = self.rich_style
         drawn = self.strips(self.view, width, height, palette_of(self.app))[:height]
-        strips = [strip.extend_cell_length(width).apply_style(style) for strip in drawn]
-        before, self._strips = self._strips, strips
-        changed = [
-            Region(0, row, width, 1)
-            for row in range(max(len(strips), len(before)))
-            if row >= len(strips) or row >= len(before) or strips[row] != before[row]
-        ]
+        changed = self._held.hold(drawn, self)
         if changed:
-            self.refresh(*changed)
+            self.refresh(*(Region(0, row, width, 1) for row in changed))
 
     def key(self, view: ScreenView) -> Hashable:
         """Return what the drawing depends on besides size and theme."""
@@ -81,13 +75,11 @@ class Pane(Widget):
     @property
     def text(self) -> str:
         """What it shows, as plain text."""
-        return "\n".join(strip.text for strip in self._strips)
+        return self._held.text
 
     def render_line(self, y: int) -> Strip:
         """Return one line as it was drawn."""
-        if 0 <= y < len(self._strips):
-            return self._strips[y]
-        return Strip.blank(self.size.width, self.rich_style)
+        return self._held.line(y, self)
 
     def on_resize(self, _: events.Resize) -> None:
         """Draw for the new size."""
