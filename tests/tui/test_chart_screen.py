@@ -33,6 +33,8 @@ async def test_z_shows_a_chart_tab_the_next_and_the_cursor_reads_off_values() ->
         assert "at cursor" not in text(app)
         await pilot.press("shift+left")
         await until(pilot, lambda: "at cursor" in text(app))
+        await pilot.press("end")
+        assert app.timeline.moment() == app.timeline.end, "each time key of the dashboard works"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
         assert app.timeline.cursor is not None

@@ -14,18 +14,15 @@ from textual.screen import Screen
 from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.page import Following
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bigchart import MODES, BigChart
 from vllm_watch.tui.widgets.drawnlines import DrawnLines
 from vllm_watch.tui.widgets.glance import Glance
 from vllm_watch.tui.widgets.keyline import key_words
 
-FOLLOWS_SECONDS = 0.25
-"""How often it looks whether the screen below shows another moment."""
 
-
-class ChartScreen(Above[None]):
+class ChartScreen(Following):
     """A chart with all its detail; the time keys of the screen below work here, too."""
 
     BINDINGS = [
@@ -33,25 +30,15 @@ class ChartScreen(Above[None]):
         bound("pane", "turn(1)", "next chart"),
         bound("pane_before", "turn(-1)", show=False),
         bound("chart_mode", "mode", "sum, engines"),
-        bound("pause", "below('pause')", "pause"),
-        bound("earlier", "below('move', -0.2)", "time"),
-        bound("later", "below('move', 0.2)", "time"),
-        bound("cursor_left", "below('cursor', -1)", "cursor"),
-        bound("cursor_right", "below('cursor', 1)", "cursor"),
-        bound("closer", "below('zoom', -1)", "zoom"),
-        bound("wider", "below('zoom', 1)", "zoom"),
-        bound("alert_before", "below('alert', -1)", "alerts"),
-        bound("alert_after", "below('alert', 1)", "alerts"),
     ]
+    EVERY = 0.25
 
     def __init__(
         self, name: str, below: Screen[None], view: Callable[[], ScreenView | None]
     ) -> None:
         """Show the chart `name` of the server that is selected in the screen `below`."""
-        super().__init__()
+        super().__init__(below, view)
         self._chart = name
-        self._below = below
-        self._view = view
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
@@ -63,12 +50,7 @@ class ChartScreen(Above[None]):
     def opened(self) -> None:
         """Begin to show and to follow."""
         self.query_one(BigChart).first = True
-        self.set_interval(FOLLOWS_SECONDS, self.follow)
-        self.call_after_refresh(self.follow)
-
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.follow)
+        super().opened()
 
     def follow(self) -> None:
         """Show the moment of the screen below."""
@@ -86,17 +68,9 @@ class ChartScreen(Above[None]):
             keys.append(
                 (key_name("chart_mode"), f"{chart.mode}: sum, both, engines", "screen.mode")
             )
-        keys += [
-            (key_name("pause"), "pause", "screen.below('pause')"),
-            (key_name("earlier") + key_name("later"), "time", "screen.below('move', -0.2)"),
-            ("⇧←→", "cursor", "screen.below('cursor', -1)"),
-            (key_name("closer") + key_name("wider"), "zoom", "screen.below('zoom', 1)"),
-            (
-                key_name("alert_before") + key_name("alert_after"),
-                "alerts",
-                "screen.below('alert', 1)",
-            ),
-        ]
+        pause, time, *others = self.time_words()
+        cursor = ("⇧←→", "cursor", "screen.below('cursor', -1)")
+        keys += [pause, time, cursor, *others]
         palette = palette_of(self.app)
         self.query_one("#chart-keys", DrawnLines).show([key_words(keys, palette)])
 
@@ -126,12 +100,3 @@ class ChartScreen(Above[None]):
         chart = self.query_one(BigChart)
         chart.mode = MODES[(MODES.index(chart.mode) + 1) % len(MODES)]
         self.follow()
-
-    def action_below(self, name: str, *steps: float) -> None:
-        """Do what a key of the screen below does."""
-        getattr(self._below, f"action_{name}")(*steps)
-        self.follow()
-
-    def action_close(self) -> None:
-        """Go back."""
-        self.dismiss(None)

@@ -19,6 +19,7 @@ from vllm_watch.tui.comparing import Side, compared, curves
 from vllm_watch.tui.page.gains import compare_head, compare_lines
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.page import Page
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
 
@@ -61,14 +62,12 @@ def _option(side: Side) -> Text:
     return text
 
 
-class CompareScreen(Above[None]):
+class CompareScreen(Page):
     """What a candidate gains over a baseline, both told at the end of what is known of them."""
 
     BINDINGS = [
         Binding("escape,c,q", "close", "close"),
         Binding("x", "exchange", "exchange"),
-        Binding("k", "scroll(-1)", show=False),
-        Binding("j", "scroll(1)", show=False),
     ]
 
     def __init__(self, monitor: Monitor, baseline: Side, candidate: Side, tz: tzinfo) -> None:
@@ -88,13 +87,8 @@ class CompareScreen(Above[None]):
 
     def opened(self) -> None:
         """Show the curves, and begin to work out the gains."""
-        self.query_one(ScrolledLines).focus()
-        self.call_after_refresh(self._show)
+        super().opened()
         self._load()
-
-    def on_resize(self) -> None:
-        """Arrange it again."""
-        self.call_after_refresh(self._show)
 
     @work(thread=True, group="compare", exit_on_error=False)
     def _load(self) -> None:
@@ -106,9 +100,10 @@ class CompareScreen(Above[None]):
     def _compare(self) -> None:
         if self.is_mounted:
             self.comparison = compared(self._monitor, *self._sides)
-            self._show()
+            self.follow()
 
-    def _show(self) -> None:
+    def follow(self) -> None:
+        """Show both as they were told last."""
         if not self.laid_out(ScrolledLines, DrawnLines):
             return
         palette, body = palette_of(self.app), self.query_one(ScrolledLines)
@@ -126,17 +121,9 @@ class CompareScreen(Above[None]):
 
     # --- keys ---------------------------------------------------------------------------------
 
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(ScrolledLines).scroll_relative(y=lines, animate=False)
-
     def action_exchange(self) -> None:
         """Make the candidate the baseline, and the other way round."""
         baseline, candidate = self._sides
         self._sides = candidate, baseline
         if self.comparison is not None:
             self._compare()
-
-    def action_close(self) -> None:
-        """Go back."""
-        self.dismiss(None)

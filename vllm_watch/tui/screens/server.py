@@ -19,32 +19,21 @@ from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.content import page_head, page_lines
 from vllm_watch.tui.page.told import copied
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.screens.page import Following
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
 
-FOLLOWS_SECONDS = 0.5
-"""How often it looks whether the screen below shows another moment."""
 MOST_EVIDENCE = 8
 """Findings whose lines are looked for in the log."""
 
 
-class ServerScreen(Above[None]):
+class ServerScreen(Following):
     """One server at the moment of the screen below; time continues and can be moved."""
 
     BINDINGS = [
         Binding("escape,enter,q", "close", "close"),
         bound("copy", "copy", "copy the start"),
-        Binding("k", "scroll(-1)", show=False),
-        Binding("j", "scroll(1)", show=False),
-        bound("pause", "below('pause')", "pause"),
-        bound("earlier", "below('move', -0.2)", "time"),
-        bound("later", "below('move', 0.2)", "time"),
-        bound("closer", "below('zoom', -1)", "zoom"),
-        bound("wider", "below('zoom', 1)", "zoom"),
-        bound("alert_before", "below('alert', -1)", "alerts"),
-        bound("alert_after", "below('alert', 1)", "alerts"),
         bound("log", "below('log')", "log"),
         bound("errors", "below('errors')", "errors"),
     ]
@@ -62,11 +51,9 @@ class ServerScreen(Above[None]):
         Keys of that screen move the moment. `read` finds the lines of a finding in the log; it is
         called in a thread.
         """
-        super().__init__()
+        super().__init__(below, view)
         self._source = source
         self._monitor = monitor
-        self._below = below
-        self._view = view
         self._find = read
         self._evidence: dict[object, Sequence[LogLine]] = {}
         self._asked: set[object] = set()
@@ -79,16 +66,6 @@ class ServerScreen(Above[None]):
             yield DrawnLines(id="server-head")
             yield ScrolledLines(id="server-body")
             yield DrawnLines(id="server-keys")
-
-    def opened(self) -> None:
-        """Begin to show and to follow."""
-        self.query_one(ScrolledLines).focus()
-        self.set_interval(FOLLOWS_SECONDS, self.follow)
-        self.call_after_refresh(self.follow)
-
-    def on_resize(self) -> None:
-        """Arrange it again."""
-        self.call_after_refresh(self.follow)
 
     def follow(self) -> None:
         """Show the moment of the screen below where it shows something other than before."""
@@ -125,14 +102,7 @@ class ServerScreen(Above[None]):
             *keys,
             (key_name("log"), "log", "screen.below('log')"),
             (key_name("errors"), "errors", "screen.below('errors')"),
-            (key_name("pause"), "pause", "screen.below('pause')"),
-            (key_name("earlier") + key_name("later"), "time", "screen.below('move', -0.2)"),
-            (key_name("closer") + key_name("wider"), "zoom", "screen.below('zoom', 1)"),
-            (
-                key_name("alert_before") + key_name("alert_after"),
-                "alerts",
-                "screen.below('alert', 1)",
-            ),
+            *self.time_words(),
         ]
 
     @work(thread=True, group="evidence", exit_on_error=False)
@@ -150,22 +120,9 @@ class ServerScreen(Above[None]):
 
     # --- keys ---------------------------------------------------------------------------------
 
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(ScrolledLines).scroll_relative(y=lines, animate=False)
-
     def action_copy(self) -> None:
         """Copy the recommended start."""
         text = copied(self.about) if self.about is not None else ""
         if text:
             self.app.copy_to_clipboard(text)
             self.notify(f"copied: {text}", timeout=4, markup=False)
-
-    def action_below(self, name: str, *steps: float) -> None:
-        """Do what a key of the screen below does."""
-        getattr(self._below, f"action_{name}")(*steps)
-        self.follow()
-
-    def action_close(self) -> None:
-        """Go back."""
-        self.dismiss(None)
