@@ -1,4 +1,4 @@
-"""Alerts and trends as events: when each fired and when it was over, in the log's own time."""
+"""Alerts and trends as events: when each fired and when it ended, in the log's own time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEVELS: dict[Severity, str] = {"note": "INFO", "warning": "WARNING", "critical"
 
 
 class Change(NamedTuple):
-    """An alert that fired or is over."""
+    """An alert that fired or ended."""
 
     time: float
     id: str
@@ -32,12 +32,12 @@ class Change(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What it is known by, however often it is judged."""
+        """Its identity, the same each time it is judged."""
         return self[:-1]
 
 
 def changes_of(monitor: Monitor, server: Server, run: Run) -> list[Change]:
-    """Return what fired and what was over in a run up to its newest stamp, in that order."""
+    """Return the alerts that fired and ended in a run up to its newest stamp, in that order."""
     spans: list[Span | TrendSpan] = [*monitor.alerts(server, run).spans()]
     spans += monitor.trends(server, run).spans(run)
     changes = []
@@ -74,7 +74,7 @@ def alert_rows(
 
 
 def _known_at(other: Span, span: Span) -> bool:
-    """Tell whether an alert fired already, and still, when another one did."""
+    """Return whether an alert had fired, and still fired, when another one did."""
     return other is not span and other.firing_at(span.fired)
 
 
@@ -99,14 +99,14 @@ def _row(server: Server, run: Run, change: Change, severity: Severity, text: str
 
 
 class AlertsAsTheyCome:
-    """Tells each change once while a log grows.
+    """Reports each change once while a log grows.
 
-    A change waits for the next line of its log or the next look at the files, as a sample does:
-    a companion line that is written just behind it may still decide otherwise.
+    A change waits for the next line of its log or the next search of the files, as a sample does: a
+    companion line just behind it may still change the judgement.
     """
 
     def __init__(self, monitor: Monitor) -> None:
-        """Tell of a monitor's servers."""
+        """Report on a monitor's servers."""
         self._monitor = monitor
         self._told: dict[tuple[str, int], set[tuple[object, ...]]] = {}
         self._seen: dict[tuple[str, int], tuple[int, float | None]] = {}
@@ -114,13 +114,13 @@ class AlertsAsTheyCome:
         """Runs with changes that wait."""
 
     def moved(self, source: str, seconds: float) -> None:
-        """Take notice that all times of a log have moved: what was reported stays reported."""
+        """Note that all times of a log have shifted: reported changes are not reported again."""
         for place, told in self._told.items():
             if place[0] == source:
                 self._told[place] = {_moved(key, seconds) for key in told}
 
     def rows(self, server: Server, run: Run) -> Iterator[Row]:
-        """Yield what is new of a run."""
+        """Yield the new changes of a run."""
         place = (server.source, run.number)
         judgement = self._monitor.alerts(server, run)
         now = (judgement.revision, run.newest_stamp)

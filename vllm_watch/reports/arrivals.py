@@ -1,8 +1,8 @@
-"""What a file's modification time says about lines that arrived before anyone watched.
+"""Lines that arrived before anyone watched, judged by a file's modification time.
 
-Requests and progress bars carry no stamp, and a server's clock may be wrong: whoever was not
-there when lines arrived knows from the modification time alone whether a silent log is still
-written to, and how far the log's clock lies from ours.
+Requests and progress bars carry no stamp, and a server's clock may be wrong. For lines that arrived
+earlier, only the modification time says whether a silent log is still written to, and how far the
+log's clock is from ours.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from vllm_watch.parsing.timestamps import has_stamp
 from vllm_watch.sources.paths import is_stream
 
 BELIEVED_SECONDS = 3600.0
-"""A modification time further than this from the newest stamp is a copy's, and tells nothing."""
+"""A modification time further than this from the newest stamp belongs to a copy: it is ignored."""
 _LAST_LINE = 64 * 1024
 
 
 def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) -> None:
-    """Give a server the skew and the newest arrival that its files' modification times tell.
+    """Set a server's skew and newest arrival from its files' modification times.
 
-    `files` are its log and its companions; `wall` is now by our clock. What arrived while it was
-    watched tells more, so this is for servers of which nothing did.
+    `files` are its log and its companions; `wall` is now by our clock. For servers that were
+    watched the arrivals are known better, so this is only for servers without any.
     """
     newest = server.newest_stamp
     if newest is None or is_stream(server.path):
@@ -37,7 +37,7 @@ def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) 
 
 
 def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
-    """Tell whether a log is a saved one: nothing was written to it for `after` seconds."""
+    """Return whether a log is a saved one: nothing was written to it for `after` seconds."""
     newest = server.newest_stamp
     arrived = server.run.newest_arrival
     if newest is None:
@@ -47,7 +47,7 @@ def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
 
 
 class SavedLogs:
-    """Which of the logs that are followed were saved ones: decided once, when each is found."""
+    """Remembers which followed logs were saved ones when they were found."""
 
     def __init__(self, settings: Settings, formats: Formats) -> None:
         """Begin without logs."""
@@ -62,15 +62,15 @@ class SavedLogs:
             self._saved[server.source] = nothing_more_expected(server, wall, self._after)
 
     def saved(self, server: Server) -> bool:
-        """Tell whether nothing more is expected of a server's log; what arrives shows else."""
+        """Return whether nothing more is expected of a server's log; new lines refute it."""
         return self._saved.get(server.source, False) and server.last_arrival is None
 
 
 def _skew(log: str, newest: float, formats: Formats) -> float:
-    """Return by how many seconds the log's clock lies behind ours, 0 while they agree.
+    """Return by how many seconds the log's clock is behind ours, 0 if they agree.
 
-    Only where the file's last line carries a stamp does its modification time say when that
-    was written; a difference beyond an hour is a copy's, or a zone, which is found elsewhere.
+    The modification time is the time of the last line only if that line has a stamp. A difference
+    of more than an hour comes from a copy or from a zone, and zones are found elsewhere.
     """
     skew = (modified_at(log) or newest) - newest
     if not SKEW_TOLERATED < abs(skew) <= BELIEVED_SECONDS:
@@ -79,7 +79,7 @@ def _skew(log: str, newest: float, formats: Formats) -> float:
 
 
 def modified_at(file: str) -> float | None:
-    """Return the modification time of a file in epoch seconds, None if it is not there."""
+    """Return the modification time of a file in epoch seconds, None if the file is missing."""
     try:
         return os.stat(file).st_mtime
     except OSError:

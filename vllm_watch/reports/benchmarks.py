@@ -32,7 +32,7 @@ _VLLM = {
     "itl_p99_s": ("p99_itl_ms", 1e-3),
     "request_mean_s": ("mean_e2el_ms", 1e-3),
 }
-"""Our name to vLLM's, with what makes its unit ours (vllm/benchmarks/serve.py)."""
+"""Our name to vLLM's, with the factor to our unit (vllm/benchmarks/serve.py)."""
 _GUIDELLM = {
     "requests_per_second": ("requests_per_second", "mean", 1.0),
     "generation_tps": ("output_tokens_per_second", "mean", 1.0),
@@ -46,7 +46,7 @@ _GUIDELLM = {
 
 
 _LONGEST_SECONDS = 366 * 86_400.0
-"""A benchmark does not last for more than a year."""
+"""No benchmark lasts longer than a year."""
 _YEARS = range(2000, 2100)
 """Years in which a benchmark may have ended; vLLM is from 2023, clocks may be wrong."""
 
@@ -57,7 +57,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkSpan:
-    """A benchmark beside what the log says of the same time."""
+    """A benchmark with the log's figures for the same time."""
 
     benchmark: Benchmark
     begin: float
@@ -65,7 +65,7 @@ class BenchmarkSpan:
     log: Mapping[str, float]
     """Means over the stats lines of that time: generation_tps, running, waiting …"""
     times: MeanTimes | None
-    """Mean times by the log, None where that time holds too little."""
+    """Mean times by the log, None if that time has too little data."""
 
 
 def load_benchmarks(path: Path) -> list[Benchmark]:
@@ -104,7 +104,7 @@ def benchmarks_of(
 
 
 def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Iterator[str]:
-    """Yield a line about each benchmark that ran against none of these servers, and why."""
+    """Yield a line for each benchmark that ran against none of these servers, and why."""
     listed = list(servers)
     for benchmark in benchmarks:
         models = [server.known.model for server in listed]
@@ -127,7 +127,7 @@ def _covers(run: Run, begin: float, end: float) -> bool:
 
 
 def _means(run: Run, begin: float, end: float) -> dict[str, float]:
-    """Return means over a span, engines added up."""
+    """Return means over a span, summed over engines."""
     means: dict[str, float] = {}
     for engine in run.engines:
         series = run.series[engine]
@@ -191,7 +191,7 @@ def _guidellm(one: Any, name: str, report: Mapping[str, Any]) -> Benchmark | Non
     begin, end = _number(one.get("start_time")), _number(one.get("end_time"))
     if begin is None or end is None or not 0 <= end - begin <= _LONGEST_SECONDS:
         return None
-    if not 0 <= end < 4e9:  # it is read as a moment
+    if not 0 <= end < 4e9:  # read as a moment
         return None
     figures = {}
     for ours, (metric, figure, scale) in _GUIDELLM.items():
@@ -204,7 +204,7 @@ def _guidellm(one: Any, name: str, report: Mapping[str, Any]) -> Benchmark | Non
 
 
 def _successful(metric: Any, figure: str) -> Any:
-    """Return a figure of the successful requests, a percentile among them."""
+    """Return a figure of the successful requests; it may be a percentile."""
     successful = metric.get("successful") if isinstance(metric, dict) else None
     if not isinstance(successful, dict):
         return None

@@ -1,14 +1,14 @@
 """Is a ratio of two means more than noise? A moving-block bootstrap over samples in time order.
 
-Neighbouring stats lines resemble each other (the same requests are running), so that n of them
-tell less than n independent ones, and a test that takes them as independent calls noise a gain.
-Blocks of neighbours drawn with replacement keep that resemblance (Künsch 1989, Annals of
+Neighbouring stats lines resemble each other (the same requests are running). So n of them hold less
+information than n independent ones, and a test that takes them as independent reports noise as a
+gain. Blocks of neighbours drawn with replacement keep that resemblance (Künsch 1989, Annals of
 Statistics 17; Liu and Singh 1992).
 
 The length of a block is the one that makes the variance of a mean most accurate for a first-order
-autoregression with the samples' own lag-1 autocorrelation r (Andrews 1991, Econometrica 59, for
-the Bartlett kernel, to which the moving-block variance is equal in the limit):
-(3/2)^(1/3) · (2r / (1 − r²))^(2/3) · n^(1/3).
+autoregression with the samples' own lag-1 autocorrelation r (Andrews 1991, Econometrica 59, for the
+Bartlett kernel, to which the moving-block variance is equal in the limit): (3/2)^(1/3) · (2r / (1 −
+r²))^(2/3) · n^(1/3).
 
 The interval is that of the logarithm of the ratio: its standard error, from those of both sides
 over the replicates, times Student's t with (blocks − 1) degrees of freedom on the shorter side,
@@ -32,32 +32,32 @@ from vllm_watch.core.dataclass import dataclass
 REPLICATES = 2_000
 """Resamples; the standard error of a standard error is then below 2 %."""
 SEED = 20_240_229
-"""Fixed, so that the same logs always give the same answer."""
+"""Fixed, so that the same logs always give the same result."""
 MOST_SAMPLES = 2_000
-"""Samples that are resampled; of more, that many sums of neighbours are."""
+"""Most samples that are resampled; with more, sums of neighbours are resampled instead."""
 _HIGHEST_CORRELATION = 0.95
 _WIDEST = 20.0
-"""Logarithm of a factor that is beyond everything, and still a number."""
+"""Largest logarithm of a factor, so that the factor stays finite."""
 _LEAST_BLOCKS = 3
-"""A third of the samples is the longest block: of fewer blocks nothing can be said."""
+"""The longest block is a third of the samples: fewer blocks give no result."""
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Candidate's mean ÷ baseline's mean, with what is known of its error."""
+    """Candidate's mean ÷ baseline's mean, with its interval."""
 
     value: float
     low: float | None
-    """Ends of the interval; None where there are too few samples, or the value is 0."""
+    """Ends of the interval; None with too few samples, or if the value is 0."""
     high: float | None
     blocks: tuple[int, int]
     """Samples in a block, baseline and candidate."""
 
     @property
     def more_than_noise(self) -> bool | None:
-        """Whether the interval leaves out 1; None where there is no interval."""
+        """Whether 1 is outside of the interval; None if there is no interval."""
         if self.low is None or self.high is None:
             return None
         return not self.low <= 1.0 <= self.high
@@ -92,19 +92,19 @@ class Measured:
         self._values = np.asarray(values, dtype=np.float64)
         self._per = np.ones(len(values)) if per is None else np.asarray(per, dtype=np.float64)
         self.mean = float(self._values.sum() / self._per.sum()) if len(values) else None
-        # Weeks of samples are folded: sums of neighbours resemble each other as neighbours do.
+        # Very many samples are added up in groups: sums resemble their neighbours as samples do.
         self.fold = max(1, math.ceil(len(values) / MOST_SAMPLES))
         if self.fold > 1:
             begins = np.arange(0, len(values), self.fold)
             self._values = np.add.reduceat(self._values, begins)
             self._per = np.add.reduceat(self._per, begins)
         self.count = len(self._values)
-        # What varies about a quotient of sums is how far each value lies from its share.
+        # The error of a quotient of sums comes from each value's distance from its share.
         self.block = block_length(self._values - (self.mean or 0.0) * self._per)
 
     @property
     def blocks(self) -> int:
-        """How many blocks lie beside each other in the samples."""
+        """How many blocks fit into the samples."""
         return self.count // self.block
 
     def relative_error(self, random: np.random.Generator) -> float:

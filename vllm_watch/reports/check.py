@@ -18,14 +18,14 @@ from vllm_watch.reports.present import Now, Present
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of monitoring plug-ins."""
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-"""The codes as words, by code."""
+"""The names of the codes, by code."""
 VERSION = 1
-"""Of docs/schemas/check.json: it grows when a field changes or goes; new ones may appear."""
+"""Of docs/schemas/check.json: it grows when a field is changed or removed; new ones may appear."""
 LONGEST = 300
-"""Characters of a server's text: some causes of death are whole paragraphs."""
+"""Most characters of a server's text: some causes of death are whole paragraphs."""
 
 _BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
-"""Which of several wins: what is known to be bad goes before what is not known."""
+"""Order of importance among servers: known to be bad comes before unknown."""
 _BY_STATE = {
     "dead": CRITICAL,
     "stalled": CRITICAL,
@@ -35,7 +35,7 @@ _BY_STATE = {
     "idle": OK,
 }
 _WHATEVER_STATE = frozenset({"crash-loop", "workers-hang"})
-"""Findings that count whatever the server does now."""
+"""Findings that count in every state of the server."""
 _BY_SEVERITY = {"note": OK, "warning": WARNING, "critical": CRITICAL}
 _PUNCTUATION = str.maketrans(
     {"–": "-", "—": "-", "…": "...", "×": "x", "|": "/", "→": "->", "\u00a0": " ", "≤": "<="}
@@ -44,12 +44,12 @@ _PUNCTUATION = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to say about one server."""
+    """The result for one server."""
 
     now: Now
     code: int
     text: str
-    """What is seen and what to change, in one line."""
+    """The observation and the advice, in one line."""
 
 
 def verdict_of(now: Now, settings: Settings, *, spanned: bool = False) -> Verdict:
@@ -72,7 +72,7 @@ def verdict_of(now: Now, settings: Settings, *, spanned: bool = False) -> Verdic
 
 
 def _code_of(state: str, settings: Settings) -> int:
-    """Return what a state is by itself, as the table says or the user."""
+    """Return the code of a state, from the table or the user's settings."""
     chosen = {"stopped": "stopped", "ended": "ended", "no-stats": "no_stats"}.get(state)
     if chosen is None:
         return _BY_STATE.get(state, OK)
@@ -171,7 +171,7 @@ def _iso(time: float | None, tz: tzinfo) -> str | None:
 
 
 def _unread(present: Present) -> list[str]:
-    """Return one line for each thing asked for that no server stands for."""
+    """Return one line for each requested server that was not found."""
     told = {verdict.trouble for verdict in present.servers}
     missing = [f"{pattern}: matches no file" for pattern in present.found.missing]
     folders = [trouble.text for trouble in present.found.troubles]
@@ -179,7 +179,7 @@ def _unread(present: Present) -> list[str]:
 
 
 def _summary(present: Present, verdicts: list[Verdict], code: int) -> str:
-    """Return the one line that says it all: of several servers how many, and the worst."""
+    """Return the line for all servers: their number and the worst one."""
     unread = _unread(present)
     if not verdicts:
         return "; ".join(unread) or "nothing was read"
@@ -207,7 +207,7 @@ def _total(verdicts: list[Verdict]) -> str:
 
 
 def _said(now: Now) -> str:
-    """Return what is seen of a server and what to change, the worst and newest first."""
+    """Return the observation and the advice for a server, the worst and newest first."""
     state = now.health.state
     if now.fired and (state.name != "idle" or now.fired[0].severity != "note"):
         worst_one = now.fired[0]
@@ -286,6 +286,6 @@ def _percent(ratio: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text as one line without `|`, which begins the figures; its punctuation ASCII."""
+    """Return text as one line in ASCII punctuation, without the `|` that begins the figures."""
     text = text.translate(_PUNCTUATION)
     return "".join(c if c.isprintable() else " " for c in text)

@@ -21,7 +21,7 @@ from vllm_watch.reports.summary import RunSummary
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number of which two runs are compared."""
+    """A quantity that is compared between two runs."""
 
     name: str
     label: str
@@ -48,7 +48,7 @@ SINGLE = (
     Quantity("failed_requests", "requests failed (5xx)", ""),
     Quantity("errors", "errors in the log", ""),
 )
-"""One number of each run: whether their ratio is more than noise is unknown."""
+"""One number of each run: whether the ratio is more than noise cannot be known."""
 RECORDED = (
     Quantity("ttft_p50_s", "time to first token, median", "s"),
     Quantity("ttft_p95_s", "time to first token, p95", "s"),
@@ -59,7 +59,7 @@ RECORDED = (
     Quantity("gpu_power_w", "power per GPU", "W"),
     Quantity("gpu_utilization", "GPU utilisation", "%"),
 )
-"""The same, where it was recorded beside one of the logs at least."""
+"""The same, shown if at least one of the logs has a recording."""
 
 
 _USUAL: Mapping[str, object] = {
@@ -70,7 +70,7 @@ _USUAL: Mapping[str, object] = {
     "max_num_batched_tokens": 2048,
     "gpu_memory_utilization": 0.9,
 }
-"""Flags that presets change, with the value that vLLM takes where they are not given."""
+"""Flags that presets change, with vLLM's defaults."""
 _ALSO_USUAL: Mapping[str, object] = {"gpu_memory_utilization": 0.92}
 """Values of newer versions."""
 
@@ -82,21 +82,21 @@ STEPS = (
     Quantity("budget_share", "steps at the token limit", "%"),
     Quantity("max_num_seqs_share", "steps at max_num_seqs", "%"),
 )
-"""The same, where one of the logs at least has iteration details."""
+"""The same, shown if at least one of the logs has iteration details."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A run as it is compared."""
+    """A run prepared for comparison."""
 
     summary: RunSummary
     samples: Frame
     """Its samples with requests running: metrics, and `requests_per_second`."""
     busy_seconds: float
-    """How long requests were running, as the stats lines tell."""
+    """How long requests were running, by the stats lines."""
     load: Load
     default: bool = False
-    """None of the flags that presets change was given: the guide's baseline."""
+    """Whether no flag that presets change was given: the guide's baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Compared:
     baseline: float | None
     candidate: float | None
     ratio: Ratio | None
-    """None where a side is unknown or the baseline is 0."""
+    """None if a side is unknown or the baseline is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +118,22 @@ class Comparison:
     candidate: Side
     quantities: tuple[Compared, ...]
     configuration: Mapping[str, tuple[object, object]]
-    """Flags that differ, baseline's and candidate's value; None where a log does not tell."""
+    """Flags that differ, baseline's and candidate's value; None if a log does not show it."""
     warnings: tuple[str, ...]
     """Why the two may not be comparable."""
 
     @property
     def gains(self) -> Mapping[str, Gain]:
-        """What the guide says about the way from the default to a preset, by quantity.
+        """The guide's gains from the default to a preset, by quantity.
 
-        Empty where the baseline is not the default.
+        Empty if the baseline is not the default.
         """
         found = preset_table().gains if self.baseline.default else ()
         return {gain.metric: gain for gain in found}
 
 
 def side_of(summary: RunSummary, run: Run) -> Side:
-    """Return a run as it is compared."""
+    """Return a run prepared for comparison."""
     frame = run_frame(run)
     ones = [1.0 if running > 0 else None for running in frame["running"].tolist()]
     seconds = integrated(frame.times.tolist(), ones, run.cadence)
@@ -142,7 +142,7 @@ def side_of(summary: RunSummary, run: Run) -> Side:
 
 
 def is_default(run: Run) -> bool:
-    """Tell whether none of the flags that presets change was given, or only with usual values."""
+    """Return whether the flags that presets change were left out or have usual values."""
     given, _ = given_flags(run)
     return given is not None and all(
         given.flags.get(name, usual) in (usual, _ALSO_USUAL.get(name))
@@ -151,7 +151,7 @@ def is_default(run: Run) -> bool:
 
 
 def compare(baseline: Side, candidate: Side, settings: CompareSettings) -> Comparison:
-    """Return how a candidate differs from the baseline, and whether that can be trusted."""
+    """Return the differences between a candidate and the baseline, and any doubts."""
     sampled = [_sampled(each, baseline, candidate, settings) for each in SAMPLED]
     single = [_single(each, baseline.summary, candidate.summary) for each in SINGLE]
     rare = [_single(each, baseline.summary, candidate.summary) for each in (*STEPS, *RECORDED)]
@@ -174,7 +174,7 @@ def _sampled(
 
 
 def _measured(quantity: Quantity, side: Side) -> Measured:
-    """Return the samples of a quantity; per request is all tokens over all requests running."""
+    """Return the samples of a quantity; per request means all tokens over all requests running."""
     per = "running" if quantity.name.endswith("_per_request") else None
     name = quantity.name.removesuffix("_per_request")
     known = side.samples.where(~np.isnan(side.samples[name]))
@@ -197,7 +197,7 @@ def _failed(summary: RunSummary) -> float | None:
 
 
 def _time(name: str) -> Callable[[RunSummary], float | None]:
-    """Return what takes one of the mean times out of a summary, None where it is unknown."""
+    """Return a function from a summary to one of its mean times, None if unknown."""
 
     def value(summary: RunSummary) -> float | None:
         return getattr(summary.times, name) if summary.times is not None else None
@@ -211,7 +211,7 @@ def _per_token_ms(summary: RunSummary) -> float | None:
 
 
 def _steps(name: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
-    """Return what takes a figure of steps over all engines out of a summary."""
+    """Return a function from a summary to a figure of steps over all engines."""
 
     def value(summary: RunSummary) -> float | None:
         figure = of_all_engines(summary.iterations, name)
@@ -221,7 +221,7 @@ def _steps(name: str, scale: float = 1.0) -> Callable[[RunSummary], float | None
 
 
 def _latency(name: str, part: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
-    """Return what takes a recorded percentile out of a summary, None where it is unknown."""
+    """Return a function from a summary to a recorded percentile, None if unknown."""
 
     def value(summary: RunSummary) -> float | None:
         latency = summary.recorded.latency.get(name)
@@ -232,7 +232,7 @@ def _latency(name: str, part: str, scale: float = 1.0) -> Callable[[RunSummary],
 
 
 def _gpu_mean(name: str) -> Callable[[RunSummary], float | None]:
-    """Return what takes a mean over all recorded GPUs out of a summary."""
+    """Return a function from a summary to a mean over all recorded GPUs."""
 
     def value(summary: RunSummary) -> float | None:
         spreads = (gpu.figures[name] for gpu in summary.recorded.gpus)

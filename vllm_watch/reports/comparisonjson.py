@@ -29,7 +29,7 @@ def comparison_json(comparisons: Sequence[Comparison], confidence: float) -> Jso
 
 
 def _reference(each: Comparison) -> Json | None:
-    """Return the guide's gains from the default to a preset, None where that is not compared."""
+    """Return the guide's gains from the default to a preset, None if not compared."""
     if not each.gains:
         return None
     gains = {

@@ -95,7 +95,7 @@ def comparison_markdown(comparisons: Sequence[Comparison], confidence: float) ->
 
 
 def rows_of(each: Comparison) -> list[tuple[str, ...]]:
-    """Return a row of cells per quantity."""
+    """Return a row of cells for each quantity."""
     gains = each.gains
     return [
         (
@@ -112,14 +112,14 @@ def rows_of(each: Comparison) -> list[tuple[str, ...]]:
 
 
 def _guide(gains: Mapping[str, Gain], name: str) -> tuple[str, ...]:
-    """Return the cell of the guide's gain, empty where it has none; no cell without a guide."""
+    """Return the cell of the guide's gain, empty if there is none; no cell without a guide."""
     if not gains:
         return ()
     return (gains[name].factor if name in gains else "",)
 
 
 def reference_words(each: Comparison) -> str:
-    """Return the guide's own figures of a gain; empty where the baseline is not the default."""
+    """Return the guide's own figures of a gain; empty if the baseline is not the default."""
     told = "; ".join(f"{gain.what} {gain.before} → {gain.after}" for gain in each.gains.values())
     if not told:
         return ""
@@ -127,7 +127,7 @@ def reference_words(each: Comparison) -> str:
 
 
 def configuration_rows(each: Comparison) -> list[tuple[str, str, str]]:
-    """Return a row of cells per flag that differs."""
+    """Return a row of cells for each flag that differs."""
     return [
         (name, config_words(before), config_words(after))
         for name, (before, after) in each.configuration.items()
@@ -145,7 +145,7 @@ def verdict(compared: Compared) -> str:
 
 
 def _heads(each: Comparison, confidence: float) -> tuple[str, ...]:
-    """Return the heads of a comparison; the guide's gains are beside those of a default."""
+    """Return the heads of a comparison; with the guide's gains if the baseline is the default."""
     guide = ("guide",) if each.gains else ()
     between = f"{confidence:.0%} between"
     return ("while busy, mean", "baseline", "candidate", "ratio", between, "", *guide)

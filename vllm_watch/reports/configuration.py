@@ -18,10 +18,10 @@ ALWAYS = (
     "dtype",
     "quantization",
 )
-"""Flags that every report names, null where the log does not tell them; others follow as told."""
+"""Flags in every report, null if the log does not show them; other flags follow if known."""
 
 CAPACITY = ("kv_cache_tokens", "max_concurrency", "for_tokens", "kv_cache_gib")
-"""What fits: KV cache in tokens, requests of `for_tokens` tokens at once, KV cache in GiB."""
+"""Capacity: KV cache in tokens, requests of `for_tokens` tokens at once, KV cache in GiB."""
 
 _IDENTITY = frozenset(
     {"version", "model", "model_tag", "served_model_name", "host", "port", "address"}
@@ -33,14 +33,14 @@ _MEASURED = frozenset(
         "custom_allreduce",
     }
 )
-"""What the engine found, no flags."""
+"""Values that the engine measured; they are not flags."""
 _SECRET = lazy(r"api_key|secret|password|(?:^|_)token$")
 HIDDEN = "(hidden)"
-"""Shown instead of a secret: reports are sent to others."""
+"""Shown instead of a secret: reports may be sent to others."""
 
 
 def configuration_of(run: Run) -> dict[str, object]:
-    """Return the flags of a run: those of `ALWAYS` first, then what else was given."""
+    """Return the flags of a run: those of `ALWAYS` first, then the others."""
     told = {
         name: _value(name, value)
         for name, value in run.config.items()
@@ -51,7 +51,7 @@ def configuration_of(run: Run) -> dict[str, object]:
 
 
 def capacity_of(run: Run) -> dict[str, float | int | None]:
-    """Return what the engine found room for, null where the log does not tell."""
+    """Return the capacity measured by the engine, null if the log does not show it."""
     found: dict[str, float | int | None] = {}
     for name in CAPACITY:
         value = run.config.get(name)

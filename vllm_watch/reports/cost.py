@@ -23,13 +23,13 @@ class Cost:
     """From the run's first stamp to its newest."""
     total: float
     per_million_tokens: float | None
-    """Per million generated tokens, None where none was generated."""
+    """Cost per million generated tokens, None without tokens."""
     idle_share: float | None
     """Share (0…1) of that time without a request running, None without stats lines."""
 
 
 def gpus_of(config: Mapping[str, object], settings: CostSettings) -> int | None:
-    """Return the GPUs of a server: as set, else from its parallel sizes; None if none is known."""
+    """Return the GPUs of a server: as set, else from its parallel sizes; None if unknown."""
     if settings.gpus is not None:
         return settings.gpus
     sizes = [config.get(name) for name in _PARALLEL]

@@ -26,16 +26,12 @@ def death_lines(
 ) -> tuple[tuple[str, str], ...]:
     """Return what to say of a death after a fault that is not proved to be its cause.
 
-    Each is the words and what to change, the longest first. What the log says comes first, then
-    that it names no cause (if it is not `named`), then what held before, and only then the flags
-    that were wrong anyway: these have no place without all that comes before them.
+    Each text is a pair of words and advice, the longest first. The order of importance is: the
+    log's own words, the note that it names no cause (if it is not `named`), the fault before, and
+    last the flags. Flags are only shown with all the rest.
 
-    Args:
-        head: who died, and when.
-        whys: what the log says, in words that become fewer.
-        before: the fault that held when it died.
-        end: when it died.
-        named: whether the log names an error.
+    Args: head: who died, and when. whys: what the log says, in words that become fewer. before: the
+        fault that held when it died. end: when it died. named: whether the log names an error.
     """
     what = before.title.removeprefix(_BEFORE).partition(":")[0]
     begin, until = before.lasted[-1]
@@ -61,6 +57,6 @@ def death_lines(
 
 
 def flag_words(finding: Finding) -> str:
-    """Return the flags to change, with the old values where the advice tells them."""
+    """Return the flags to change, with their old values if the advice has them."""
     flags, remedy = finding.flags, finding.remedy
     return remedy if flags and all(flag.split()[0] in remedy for flag in flags) else " ".join(flags)

@@ -1,4 +1,4 @@
-"""Samples for a chart: all of a short log; for a long one means with extremes."""
+"""Samples for a chart: all samples of a short log; means with extremes for a long one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from vllm_watch.reports.frames import Frame, Numbers
 from vllm_watch.reports.plot import Curve
 
 MOST_POINTS = 600
-"""Samples of one chart that are drawn one by one: it has fewer pixels."""
+"""Up to so many samples of a chart are drawn one by one: it has fewer pixels."""
 CELLS = 400
-"""Stretches of time that a longer log is drawn in."""
+"""A longer log is drawn in so many steps of time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What of samples is drawn; where nothing was written a row is empty."""
+    """The drawn rows of samples; a row without data is empty."""
 
     means: Frame
     lows: Frame | None = None
-    """The lowest of each stretch, None where every row is a sample."""
+    """The lowest value of each step, None if every row is a sample."""
     highs: Frame | None = None
 
     @property
@@ -41,7 +41,7 @@ class Drawn:
 
 
 def drawn(frame: Frame, silence: float) -> Drawn:
-    """Return what is drawn of samples; those further apart than `silence` are not connected."""
+    """Return the rows of samples; those further apart than `silence` are not connected."""
     if len(frame) <= MOST_POINTS:
         after = np.flatnonzero(np.diff(frame.times) > silence) + 1
         return Drawn(_broken(frame, after, frame.times))
@@ -61,7 +61,7 @@ def drawn(frame: Frame, silence: float) -> Drawn:
 
 
 def _mean(values: Numbers, starts: NDArray[np.intp]) -> Numbers:
-    """Return the mean of each stretch over what is known, NaN where nothing is."""
+    """Return the mean of each step over its known values, NaN if there are none."""
     known = np.isfinite(values)
     counts = np.add.reduceat(known.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(known, values, 0.0), starts)
@@ -69,11 +69,11 @@ def _mean(values: Numbers, starts: NDArray[np.intp]) -> Numbers:
 
 
 def _broken(frame: Frame, after: NDArray[np.intp], begins: Numbers) -> Frame:
-    """Return rows with an empty one before some of them, so that no line is drawn across it."""
+    """Return rows with an empty row at each gap, so that no line is drawn across it."""
     columns = {name: np.insert(each, after, np.nan) for name, each in frame.columns.items()}
     return Frame(np.insert(frame.times, after, begins[after] - 0.5), columns)
 
 
 def listed(values: Numbers) -> list[float | None]:
-    """Return numbers with None for what is missing."""
+    """Return numbers with None for missing ones."""
     return [None if np.isnan(value) else value for value in values.tolist()]

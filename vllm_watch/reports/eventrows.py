@@ -14,7 +14,7 @@ from vllm_watch.reports.rows import Row, iso
 
 
 def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row:
-    """Return the record of an event; `at` is where it counts, None where nothing tells."""
+    """Return the record of an event; `at` is its time, None if unknown."""
     event = moment.event
     return {
         "time": None if at is None else iso(at, server.tz),
@@ -31,8 +31,8 @@ def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row
 def event_rows(batches: Iterable[Batch], settings: Settings) -> Iterator[Row]:
     """Yield the events of logs that are read once: source by source, run by run, in time order.
 
-    An unstamped line of a companion is where it counts. Errors answered to
-    clients are one event per burst. Alerts are behind the lines of their moment.
+    Unstamped lines of a companion come at their estimated time. Errors answered to clients are one
+    event per burst. Alerts follow the lines of their moment.
     """
     monitor = Monitor(settings)
     for batch in batches:
@@ -47,7 +47,8 @@ def event_rows_as_they_come(
 ) -> Iterator[Row | None]:
     """Yield events while logs grow, None at each quiet moment.
 
-    An event is reported at the next look at the files, to include the lines that continue it.
+    An event is reported at the next search of the files, so that it includes the lines that
+    continue it.
     """
     # Nothing may be forgotten before it is reported.
     monitor = Monitor(settings, bounded=True, forgets=False)

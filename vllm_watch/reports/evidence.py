@@ -8,11 +8,11 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.reports.excerpt import LogLine
 
 MOST_LINES = 2
-"""Lines of the log that are shown as evidence of a finding."""
+"""Lines of the log shown as evidence of a finding."""
 
 
 def telling_lines(finding: Finding, lines: Sequence[LogLine]) -> list[LogLine]:
-    """Return those of the lines around its beginning that show a finding: errors, stats lines."""
+    """Return the errors or stats lines around a finding's beginning that show it."""
     kinds = ("stats",) if finding.metric is not None else ("error", "event")
     found = [line for line in lines if line.kind in kinds]
     if finding.engine is not None:

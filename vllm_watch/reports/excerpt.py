@@ -1,6 +1,6 @@
-"""The lines of a log around a moment, found again in the file: the evidence behind a finding.
+"""The lines of a log around a moment, found again in the file: the evidence of a finding.
 
-No offsets are kept while a log is read, so the place is searched by its stamps: bisection over the
+No offsets are kept while a log is read. The place is searched by its stamps: bisection over the
 bytes, which reads some hundred kilobytes of a log of any size. Meant for a thread.
 """
 
@@ -23,20 +23,20 @@ from vllm_watch.sources.paths import STDIN, is_stream
 from vllm_watch.sources.troubles import open_trouble
 
 LEAD = 10.0
-"""Seconds before the moment from which lines are shown: one stats interval of vLLM."""
+"""Lines are shown from this many seconds before the moment: one stats interval of vLLM."""
 MOST_LINES = 200
-"""Lines that are shown at most."""
+"""Most lines shown."""
 BLOCK = 1 << 16
 """Bytes read at a time, and the width at which the bisection ends."""
 _OVERLAP = 64
 """Bytes by which two reads overlap, so that no stamp is cut."""
 _WITHOUT_STAMP = 4 << 20
-"""Bytes without any stamp that are searched for the next one."""
+"""The next stamp is searched in so many bytes."""
 _MOST_READ = 32 << 20
-"""Bytes read from the place on: of very many request lines the rest is not counted."""
+"""Bytes read from the place on; in a longer run of request lines the rest is not counted."""
 _LONGEST = 1 << 16
 _REQUESTS_SHOWN = 2
-"""Request lines in a row that are shown; of more, their number."""
+"""Request lines in a row that are shown; for more, their number."""
 
 Kind = Literal["stats", "error", "event", "request", "line", "skipped"]
 
@@ -46,7 +46,7 @@ class LogLine(NamedTuple):
 
     kind: Kind
     text: str
-    """Safe to show: nothing in it acts."""
+    """Safe to show: control characters are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Excerpt:
 
     lines: tuple[LogLine, ...] = ()
     trouble: str = ""
-    """Why there are none, in one line."""
+    """Why there are no lines, in one line."""
     more: bool = False
-    """True when there are further lines of that time."""
+    """True if there are further lines of that time."""
 
 
 def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats) -> Excerpt:
     """Return the lines of a log from `LEAD` seconds before `since` to `until` (epoch seconds).
 
-    Stamps are read in the zone `tz`, in the year that puts them nearest to `since`. Requests in a
-    row are reported by their number, so that stats lines are not crowded out.
+    Stamps are read in the zone `tz`, in the year closest to `since`. Requests in a row are replaced
+    by their number, so that stats lines are not crowded out.
     """
     if is_stream(path):
         what = "standard input" if path == STDIN else path
@@ -82,7 +82,7 @@ def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats)
 
 
 def stamp_time(stamp: bytes, near: float, tz: tzinfo) -> float | None:
-    """Return the moment of `MM-DD HH:MM:SS` in the year that puts it nearest to `near`."""
+    """Return the moment of `MM-DD HH:MM:SS` in the year closest to `near`."""
     year = datetime.fromtimestamp(near, tz).year
     found = (moment(stamp, candidate, tz) for candidate in (year - 1, year, year + 1))
     times = [at.timestamp() for at in found if at is not None]
@@ -123,14 +123,14 @@ def _lines(
     start, until = window
     file.seek(offset)
     if offset:
-        file.readline(_LONGEST)  # the rest of a line that is before the window anyway
+        file.readline(_LONGEST)  # the rest of a line before the window
     year = datetime.fromtimestamp(start, tz).year
     scanner = Scanner(formats, StampClock(Zone(tz, "given"), year))
     kept = _Kept()
     first = None
     counter = AccessCounter(formats.access)
     for raw in _raw_lines(file):
-        # Most lines of a busy server: told without the search for a stamp, of which they have none.
+        # Most lines of a busy server have no stamp: this check is faster than the search.
         counted = None if b".py:" in raw else counter.count(raw, 0, len(raw))
         requests = requests_of(counted, None) if counted else None
         if requests is not None:
@@ -162,7 +162,7 @@ def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 class _Kept:
-    """Lines that are shown, requests in a row counted."""
+    """Lines to show, with requests in a row counted."""
 
     def __init__(self) -> None:
         self.inside = False
@@ -171,7 +171,7 @@ class _Kept:
         self._requests = 0
 
     def take(self, raw: bytes, records: list[Record]) -> bool:
-        """Take a line in; False when there is no room for it."""
+        """Add a line; False if there is no room for it."""
         kind = _kind(records)
         if kind == "request":
             self._requests += 1
@@ -192,7 +192,7 @@ class _Kept:
         return tuple(self._lines)
 
     def _close(self) -> None:
-        """End a row of requests."""
+        """End a series of requests."""
         hidden = self._requests - _REQUESTS_SHOWN
         if hidden > 0:
             self._lines.append(LogLine("skipped", f"… {hidden:,} more request{'s' * (hidden > 1)}"))
@@ -200,7 +200,7 @@ class _Kept:
 
 
 def _kind(records: list[Record]) -> Kind:
-    """Return what a line is by what was read of it."""
+    """Return the kind of a line by its records."""
     for record in records:
         if isinstance(record, Sample | Amendment):
             return "stats"

@@ -14,18 +14,18 @@ from vllm_watch.reports.rows import Row
 
 @dataclass(slots=True)
 class _Source:
-    """What is known of one log while its batches pass."""
+    """The state of one log while its batches pass."""
 
     name: ServerName
     tz: tzinfo = UTC
     samples: list[Sample] = field(default_factory=list)
-    """Stats lines one by one that are not yet passed on."""
+    """Single stats lines that are not passed on yet."""
     held: SampleTable | None = None
     """The newest stats line."""
 
 
 class PieceMaker:
-    """Makes pieces of batches; a stats line waits for the companion lines that complete it."""
+    """Turns batches into pieces; a stats line waits for the companion lines that complete it."""
 
     def __init__(self) -> None:
         """Start without sources."""
@@ -66,14 +66,14 @@ class PieceMaker:
             yield from self._release(source, state)
 
     def _gathered(self, source: str, state: _Source) -> Iterator[Piece]:
-        """Make a table of the stats lines that came one by one."""
+        """Make a table of the single stats lines."""
         if state.samples:
             table = SampleTable.of(state.samples)
             state.samples = []
             yield from self._hold(source, state, table)
 
     def _hold(self, source: str, state: _Source, table: SampleTable) -> Iterator[Piece]:
-        """Hand on a table but for its newest line, and what was held before."""
+        """Pass on the held line and a table without its newest line."""
         yield from self._release(source, state)
         newest = len(table) - 1
         state.held = table.part(newest, newest + 1)
@@ -108,10 +108,10 @@ def rows_of(batches: Iterable[Batch]) -> Iterator[Row]:
 
 
 def rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | None]:
-    """Yield rows while logs grow, None at each quiet moment (to flush what was written).
+    """Yield rows while logs grow, None at each quiet moment (to flush the output).
 
-    A row is released by the next line of its log or by the next look at the files, so that a
-    companion line written just after it is in it.
+    A row is released by the next line of its log or the next search of the files, so that it
+    includes a companion line written just after it.
     """
     maker = PieceMaker()
     for item in items:

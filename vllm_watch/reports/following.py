@@ -17,7 +17,7 @@ from vllm_watch.sources.paths import Found, LogSet
 
 
 class FollowedServers:
-    """Takes in what following yields; not thread-safe: one thread at a time may use it."""
+    """Applies the items of following; only one thread at a time may use it."""
 
     def __init__(self, settings: Settings, formats: Formats) -> None:
         """Begin without servers."""
@@ -27,12 +27,12 @@ class FollowedServers:
         self.missing: tuple[str, ...] = ()
         """Paths that match nothing yet."""
         self.caught_up = False
-        """True once everything that was there at the beginning has been read."""
+        """True once everything that existed at the beginning has been read."""
 
     def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Server | None:
-        """Take in an item read at `wall`; `logs` are the files of the servers found so far.
+        """Apply an item read at `wall`; `logs` are the files of the servers found so far.
 
-        Returns the server that a batch is about, None for a look.
+        Return the server of a batch, None for a look.
         """
         if isinstance(item, Batch):
             return self._monitor.apply(item)
@@ -55,7 +55,7 @@ class FollowedServers:
         return [self._now(server, wall) for server in self.servers]
 
     def reading(self, wall: float) -> Reading:
-        """Return what has been read so far, for summaries of it as of `wall`."""
+        """Return what has been read so far, for summaries as of `wall`."""
         return Reading(self._monitor, Found((), self.missing), wall)
 
     def _now(self, server: Server, wall: float) -> Now:

@@ -46,10 +46,10 @@ CLASSES = (
     "blank",
     "unread",
 )
-"""What a line can be; every line is one of these."""
+"""Classes of lines; every line has exactly one."""
 
 MOST_SHAPES = 20_000
-"""Shapes that are distinguished in one file; lines of further ones are only counted."""
+"""Distinct shapes kept per file; lines of further shapes are only counted."""
 
 _LONGEST_SHAPE = 300
 _NO_TEXT = b" \t\r\n\0"
@@ -68,24 +68,24 @@ _SHAPES = (
 
 @dataclass(slots=True)
 class Shape:
-    """Lines that are alike but for numbers and paths."""
+    """Lines that differ only in numbers and paths."""
 
     text: str
-    """What they share."""
+    """The common text."""
     first: int
     """Number of the first such line."""
     example: str
     """That line, safe to show."""
     envelope: bool
-    """Whether it is behind a known envelope: only its message is not read."""
+    """Whether its envelope is known, so that only its message is not read."""
     stats_like: bool = False
-    """Whether it holds the words of a stats line."""
+    """Whether it looks like a stats line."""
     count: int = 1
 
 
 @dataclass(slots=True)
 class FileCheck:
-    """What one file held."""
+    """The result for one file."""
 
     path: str
     twin: bool = False
@@ -97,11 +97,11 @@ class FileCheck:
     """Stats lines that gave no sample: must be 0."""
     shapes: dict[tuple[bool, str], Shape] = field(default_factory=dict)
     beyond: int = 0
-    """Lines without a row of their own, since there were too many shapes."""
+    """Lines that are only counted, since there were too many shapes."""
     trouble: str | None = None
 
     def ranked(self, *, envelope: bool) -> list[Shape]:
-        """Return the shapes that stay unread: stats-like ones, then the most frequent first."""
+        """Return the unread shapes: stats-like ones, then the most frequent first."""
         chosen = [shape for shape in self.shapes.values() if shape.envelope == envelope]
         return sorted(chosen, key=lambda shape: (not shape.stats_like, -shape.count, shape.first))
 
@@ -147,7 +147,7 @@ def _chunks(reader: _Reader) -> Iterator[bytes]:
 
 
 def _clock(path: str, head: bytes, tz: tzinfo | None) -> StampClock | None:
-    """Return the clock as it is made when the log is read: a leap day is none in every year."""
+    """Return the clock that a reader of the log would use, which knows the year of a leap day."""
     now = modified = time.time()
     tail, capture = head, capture_of(path)
     if not is_stream(path):
@@ -162,7 +162,7 @@ def _clock(path: str, head: bytes, tz: tzinfo | None) -> StampClock | None:
 
 
 class _Liner:
-    """Says of each line in order what it is."""
+    """Classifies the lines in order."""
 
     def __init__(self, formats: Formats, clock: StampClock, check: FileCheck) -> None:
         self.scanner = Scanner(formats, clock, twin=check.twin)
@@ -171,7 +171,7 @@ class _Liner:
         self._check = check
         self._in_traceback = False
         self._traceback_site: tuple[str, str, bytes] | None = None
-        """Whose message, behind envelopes, is a traceback at the moment."""
+        """The envelope whose message is a traceback at the moment."""
 
     def take(self, raw: bytes) -> None:
         """Read one line and count it."""
@@ -189,7 +189,7 @@ class _Liner:
             self._remember(plain, scan)
 
     def _by_records(self, scan: Scan, plain: bytes) -> str | None:
-        """Return what a line is by what the scanner made of it, None if that is nothing."""
+        """Return the class of a line from the scanner's records, None without records."""
         inside = self._in_traceback
         records: list[Record] = []
         for record in scan.records:
@@ -219,7 +219,7 @@ class _Liner:
         return "events"
 
     def _by_text(self, plain: bytes) -> str:
-        """Return what a line is of which nothing was kept."""
+        """Return the class of a line without records."""
         if not plain.strip(_NO_TEXT) or not self._bare(plain).strip():
             return "blank"
         envelope, body = self._split(plain)
@@ -232,7 +232,7 @@ class _Liner:
         return self._message(envelope, shown(body))
 
     def _message(self, envelope: Envelope, text: str) -> str:
-        """Return what a message is that no format reads: tracebacks repeat their envelope."""
+        """Return the class of a message that no format reads: tracebacks repeat their envelope."""
         site = (envelope.process, envelope.file, envelope.stamp)
         if site == self._traceback_site and text:
             return "continuations"
@@ -250,7 +250,7 @@ class _Liner:
         return None, plain
 
     def _bare(self, plain: bytes) -> str:
-        """Return a line without what wraps it; of a progress bar, its newest state."""
+        """Return a line without its wrapper; of a progress bar, only its newest state."""
         newest = plain.rstrip(b"\r\n").rpartition(b"\r")[2]
         return self._formats.unwrapper.strip(shown(newest) + " ").rstrip()
 

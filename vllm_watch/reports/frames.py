@@ -16,8 +16,10 @@ from vllm_watch.core.series import Series
 Numbers: TypeAlias = "NDArray[np.float64]"
 
 SAME_INTERVAL = 0.5
-"""Stats lines of different engines no further apart than this share of the cadence are one
-interval: each engine logs once in it."""
+"""Share of the cadence within which stats lines of different engines are one interval.
+
+Each engine logs once in an interval.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +29,19 @@ class Frame:
     times: Numbers
     """Epoch seconds."""
     columns: Mapping[str, Numbers]
-    """Metric name to values, ratios 0…1; NaN where a line lacks the metric."""
+    """Metric name to values, ratios 0…1; NaN if a line lacks the metric."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.times)
 
     def __getitem__(self, name: str) -> Numbers:
-        """Return a column; one that no line has is all NaN."""
+        """Return a column; all NaN if no line has it."""
         column = self.columns.get(name)
         return np.full(len(self), np.nan) if column is None else column
 
     def where(self, chosen: NDArray[np.bool_]) -> Frame:
-        """Return the samples for which it is true."""
+        """Return the samples for which `chosen` is true."""
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return Frame(self.times[chosen], columns)
 
@@ -56,10 +58,10 @@ def engine_frame(series: Series) -> Frame:
 
 
 def run_frame(run: Run) -> Frame:
-    """Return a sample per interval of a whole run: its engines taken together.
+    """Return one sample per interval of a whole run: its engines combined.
 
-    Rates and counts are added up and ratios averaged over the engines that wrote in the interval;
-    an engine that is silent adds nothing: it has nothing to do, or has died.
+    Rates and counts are added up and ratios averaged over the engines that wrote in the interval. A
+    silent engine adds nothing: it has nothing to do, or has died.
     """
     engines = run.engines
     if len(engines) < 2:

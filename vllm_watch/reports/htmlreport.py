@@ -1,7 +1,7 @@
 """`report`: one self-contained page about runs: no network, and log text is never executed.
 
-Every text of a log, a file name or a flag goes through `markup.element`, which makes words of all
-that is not markup of our own. The policy of the page lets its own style and script work alone.
+Every text of a log, a file name or a flag goes through `markup.element`, which escapes everything
+except our own markup. The page's policy allows only its own style and script.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _PAGE = Path(__file__).with_name("report.html")
 _STYLE = Path(__file__).with_name("report.css")
 _SCRIPT = Path(__file__).with_name("report.js")
 _BEYOND = 0.03
-"""Share of a run that is shown behind its end, where it is over: the end is to be seen."""
+"""Share of a run shown after its end, if it is over, so that the end is visible."""
 _SHARED = 3.0
-"""Servers are drawn over one time if that is at most so many times as long as the longest."""
+"""Servers share one time axis if it is at most this many times as long as the longest run."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What all parts of a page are written from."""
+    """The input of all parts of a page."""
 
     reading: Reading
     zone: tzinfo
@@ -94,14 +94,14 @@ def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return what a page's policy calls a style or a script by."""
+    """Return the hash by which a page's policy allows a style or a script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _overview(
     reading: Reading, servers: Sequence[Server], summaries: Sequence[RunSummary], zone: tzinfo
 ) -> Iterator[Markup]:
-    """Yield a row for each server, with its ribbon and the way to its part of the page."""
+    """Yield a row for each server, with its ribbon and a link to its part of the page."""
     axes = _overview_axes(reading, servers, zone)
     shared = len({(axis.begin, axis.end) for axis in axes if axis is not None}) == 1
     heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
@@ -138,7 +138,7 @@ def _overview(
 
 
 def _overview_axes(reading: Reading, servers: Sequence[Server], zone: tzinfo) -> list[Axis | None]:
-    """Return the time over which each server is drawn: the same for all where that is readable."""
+    """Return the time axis of each server: the same for all if that is readable."""
     spans = []
     for server in servers:
         begins = [run.first_stamp for run in server.runs if run.first_stamp is not None]
@@ -160,7 +160,7 @@ def _overview_axes(reading: Reading, servers: Sequence[Server], zone: tzinfo) ->
 
 
 def _server(written: _Written, server: Server, summary: RunSummary, name: str) -> Markup:
-    """Return all about a server: its newest run, and those before in short."""
+    """Return everything about a server: its newest run, and a short list of earlier ones."""
     zone, earlier = written.zone, []
     for run, older in zip(server.runs, summary.earlier, strict=False):
         verdict = verdict_of(older, zone)
@@ -196,7 +196,7 @@ def _run(written: _Written, server: Server, run: Run, summary: RunSummary, name:
 
 
 def _times(axis: Axis | None) -> dict[str, str]:
-    """Return what the page's script has to know of the time of a run."""
+    """Return the data about a run's time that the page's script needs."""
     if axis is None:
         return {}
     offset = datetime.fromtimestamp(axis.begin, axis.zone).utcoffset() or timedelta(0)
@@ -208,7 +208,7 @@ def _times(axis: Axis | None) -> dict[str, str]:
 
 
 def _axis(summary: RunSummary, run: Run, zone: tzinfo, name: str) -> Axis | None:
-    """Return the time of a run with what is marked on it, None where it has no length."""
+    """Return the time of a run with its marks, None if it has no length."""
     begin, end = run.first_stamp, run.newest_stamp
     if begin is None or end is None or end <= begin:
         return None

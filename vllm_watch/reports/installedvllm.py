@@ -16,9 +16,9 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
 PROBE = Path(vllm_watch.beside.__file__).with_name("statsprobe.py")
-"""What vLLM's own Python runs: it needs nothing of ours."""
+"""The script that runs in vLLM's own Python: it needs nothing of ours."""
 PATIENCE = 300.0
-"""Seconds that importing a vLLM may take on a busy machine."""
+"""Seconds allowed for importing vLLM on a busy machine."""
 
 
 class ProbeError(Exception):
@@ -32,23 +32,23 @@ class Written:
     kind: str
     lines: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
-    """What was read differently from what it was given; empty where all fields are equal."""
+    """The values that were read differently from what was written; empty if all are equal."""
     values: int = 0
     """How many values were compared."""
     missing: str = ""
-    """Why this version writes no such line."""
+    """Why this version does not write such a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledCheck:
-    """What became of every kind of line."""
+    """The result for every kind of line."""
 
     version: str
     written: tuple[Written, ...]
 
     @property
     def wrong(self) -> bool:
-        """Whether something was not read as it was written."""
+        """Whether any value was not read as it was written."""
         return any(one.differences for one in self.written)
 
 
@@ -84,7 +84,7 @@ def check_installed(python: str, formats: Formats) -> InstalledCheck:
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """Return an answer; a library may have printed something else in between."""
+    """Return an answer; a library may have printed something in between."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -11,7 +11,7 @@ from vllm_watch.core.store import Store
 from vllm_watch.reports.rows import Row, iso
 
 ITERATION_COUNTS = tuple(one.name for one in fields(Second))
-"""What a second holds, all whole numbers (`core/steps.py` tells what they are)."""
+"""Columns of a second, all whole numbers (described in `core/steps.py`)."""
 ITERATION_FIELDS = ("time", "server", "source", "run", "engine", *ITERATION_COUNTS)
 """Columns of a row, in order."""
 

@@ -21,30 +21,30 @@ class IterationSummary:
     seconds: int
     """Seconds in which there were steps."""
     steps_per_second: float
-    """Over these."""
+    """In these seconds."""
     step_time_s: float | None
-    """Median over seconds amid work of one second ÷ the steps of that second."""
+    """Median step time: one second ÷ its steps, for seconds in the middle of work."""
     decode_step_time_s: float | None
-    """The same, of seconds without prompts."""
+    """The same for seconds without prompts."""
     context_tokens: int
     """Prompt tokens computed."""
     generation_tokens: int
     prefill_share: float | None
     """Share (0…1) of prompts among all tokens, None without tokens."""
     decode_only_share: float
-    """Share (0…1) of steps that generated and took in no prompt."""
+    """Share (0…1) of steps that generated without taking in a prompt."""
     tokens_per_step: float
-    """Of prompts and answers, in the mean."""
+    """Mean of prompts and answers."""
     most_tokens: int
-    """Of one step."""
+    """The largest step."""
     budget_share: float | None
-    """Share (0…1) of steps at 95 % of `max_num_batched_tokens` and more; None: it is unknown."""
+    """Share (0…1) of steps with at least 95 % of `max_num_batched_tokens`; None: unknown."""
     max_num_seqs_share: float | None
-    """Share (0…1) of steps with `max_num_seqs` requests; None: it is unknown."""
+    """Share (0…1) of steps with `max_num_seqs` requests; None: unknown."""
 
 
 STEP_METRICS = {"step_time_s": "s", "steps_per_second": "per s", "tokens_per_step": "tok"}
-"""What a second of steps comes to, all engines together, and its unit."""
+"""Figures of a second of steps, all engines together, and their units."""
 
 
 def step_points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float, float]]:
@@ -67,14 +67,14 @@ def _second(metric: str, engines: Sequence[Second]) -> float:
 
 
 def of_all_engines(iterations: Sequence[IterationSummary], name: str) -> float | None:
-    """Return a figure of steps over all engines, each by its steps; None where it is unknown."""
+    """Return a figure of steps over all engines, weighted by their steps; None if unknown."""
     known = [(one.steps, value) for one in iterations if (value := getattr(one, name)) is not None]
     steps = sum(count for count, _ in known)
     return sum(count * value for count, value in known) / steps if steps else None
 
 
 def iterations_of(run: Run) -> tuple[IterationSummary, ...]:
-    """Return the steps of each engine, in their order; nothing where the log has none."""
+    """Return the steps of each engine, in their order; empty if the log has none."""
     return tuple(_of_engine(engine, steps) for engine, steps in sorted(run.steps.items()))
 
 
@@ -103,7 +103,7 @@ def _of_engine(engine: int, steps: Steps) -> IterationSummary:
 
 
 def iteration_words(one: IterationSummary, *, several: bool) -> str:
-    """Return the steps of an engine in words; it is named where there are several."""
+    """Return the steps of an engine in words, with its number if there are several."""
     return ", ".join(_parts(one, several=several))
 
 

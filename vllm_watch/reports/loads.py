@@ -1,4 +1,4 @@
-"""Whether two runs had comparable work to do: a faster run of easier work is not a gain."""
+"""Whether two runs had comparable work: a faster run of easier work is not a gain."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from vllm_watch.reports.summary import RunSummary
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the clients asked of a run."""
+    """The load that clients put on a run."""
 
     running: float | None
-    """Mean of the requests running, where some were."""
+    """Mean of the running requests, over samples that have any."""
     most_running: float | None
     most_waiting: float | None
     max_num_seqs: float | None
@@ -39,7 +39,7 @@ def load_of(summary: RunSummary) -> Load:
 
 
 def load_warnings(baseline: Load, candidate: Load, factor: float) -> list[str]:
-    """Return why two loads are not comparable; `factor` is how far they may differ."""
+    """Return why two loads are not comparable; `factor` is the largest allowed ratio."""
     found = []
     if pair := _differing(baseline.running, candidate.running, factor):
         found.append(
@@ -65,7 +65,7 @@ def load_warnings(baseline: Load, candidate: Load, factor: float) -> list[str]:
 
 
 def _held_by_client(load: Load) -> bool:
-    """Tell whether the client, not the server, set how many requests ran at once."""
+    """Return whether the client, not the server, limited how many requests ran at once."""
     if load.most_running is None or load.most_waiting is None or not load.most_running:
         return False
     full = load.max_num_seqs is not None and load.most_running >= load.max_num_seqs
@@ -75,7 +75,7 @@ def _held_by_client(load: Load) -> bool:
 def _differing(
     before: float | None, after: float | None, factor: float
 ) -> tuple[float, float] | None:
-    """Return both where they differ by more than the factor."""
+    """Return both values if they differ by more than the factor."""
     if before is None or after is None:
         return None
     low, high = sorted((before, after))

@@ -7,22 +7,22 @@ import html
 from vllm_watch.reports.tabletext import printable
 
 _VOID = frozenset({"br", "col", "rect", "path", "line", "stop", "circle"})
-"""Elements that hold nothing."""
+"""Elements without content."""
 
 
 class Markup(str):
-    """Markup made by this module; any other string is words."""
+    """Markup made by this module; any other string is text to escape."""
 
     __slots__ = ()
 
 
 def text(words: str) -> Markup:
-    """Return words that a browser shows as they are, control characters made visible."""
+    """Return escaped text, with control characters made visible."""
     return words if isinstance(words, Markup) else Markup(html.escape(printable(words)))
 
 
 def element(name: str, *children: str, **attributes: str | float | None) -> Markup:
-    """Return an element; children that are no markup, and values of attributes, are words.
+    """Return an element; children that are not markup, and values of attributes, are escaped.
 
     `class_` is the attribute `class`; `_` within a name is `-`; None leaves an attribute out.
     """
@@ -37,19 +37,19 @@ def element(name: str, *children: str, **attributes: str | float | None) -> Mark
 
 
 def advice(words: str) -> Markup:
-    """Return words in which a flag is not broken over two lines."""
+    """Return text in which a flag is not broken over two lines."""
     parts = words.split(" ")
     kept = (element("span", one, class_="flag") if one.startswith("--") else one for one in parts)
     return Markup(" ".join(map(text, kept)))
 
 
 def joined(*parts: str) -> Markup:
-    """Return parts one behind the other."""
+    """Return parts joined together."""
     return Markup("".join(map(text, parts)))
 
 
 def _value(value: str | float) -> str:
-    """Return the value of an attribute: coordinates to a tenth of a unit."""
+    """Return the value of an attribute; coordinates are rounded to a tenth of a unit."""
     if isinstance(value, str):
         return str(value)
     return f"{value:.1f}".removesuffix(".0")

@@ -16,26 +16,26 @@ _SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
 _RANKS = {"note": 0, "warning": 1, "critical": 2}
 _UP = frozenset({"ready", "idle", "busy", "no-stats"})
 _LONGEST = 200
-"""Characters of an event that are reported: a configuration has thousands."""
+"""Most characters of an event: a configuration has thousands."""
 _STAMP = 1.0
-"""Seconds by which a stamp may lie before its moment: it is cut to whole seconds."""
+"""A stamp may be this many seconds before its moment: it is cut to whole seconds."""
 
 
 class Narrator:
-    """Tells of one server, of what happened from a moment on, each thing once."""
+    """Reports the events of one server from a moment on, each once."""
 
     def __init__(self, settings: Settings, since: float) -> None:
-        """Tell what happens from `since` on (epoch seconds)."""
+        """Report events from `since` on (epoch seconds)."""
         self._monitor = Monitor(settings, bounded=True)
         self._since = since - _STAMP
         self._told: set[int] = set()
         self._firing: dict[str, Finding] = {}
-        """Told and not over yet, hidden by another or not."""
+        """Reported and not ended yet, hidden by another or not."""
         self._phase = ""
         self._was_up = False
 
     def feed(self, item: Batch | Looked, wall: float) -> Iterator[str]:
-        """Take in an item that was read at `wall`, and yield what is new at a look."""
+        """Apply an item that was read at `wall`, and at a look yield the news."""
         if isinstance(item, Batch):
             self._monitor.apply(item)
             return
@@ -72,9 +72,9 @@ class Narrator:
             yield f"{_clock(server, now)}  {line}"
 
     def _alerts(self, firing: list[Finding], *, up: bool) -> Iterator[str]:
-        """Yield what has begun, what has become worse and what is over.
+        """Yield findings that began, became worse, or ended.
 
-        What another finding explains is neither reported nor over.
+        Findings that another one explains are not reported, and do not count as ended.
         """
         for finding in firing:
             before = self._firing.get(finding.id)

@@ -29,31 +29,31 @@ _NOT_KNOWN: Mapping[str, str] = {
     "data-parallel-size": "whether each GPU has room for the whole weights",
     "enable-prefix-caching": "how many prompts share a prefix",
 }
-"""What the log cannot tell about a change of each flag."""
+"""What the log cannot show about a change of each flag."""
 _ROOM = ("num-gpu-blocks-override", "gpu-memory-utilization")
-"""Flags that make the KV cache larger, the one that is to be changed first."""
+"""Flags that make the KV cache larger, the first one to change first."""
 _MEASURED_IN_CACHE = ("max-num-seqs", "max-model-len", "kv-cache-dtype")
-"""Flags whose numbers come from the size of the KV cache: a larger one makes others of them."""
+"""Flags whose numbers depend on the size of the KV cache."""
 
 _ONE_API_SERVER_EACH = (0, 18)
-"""Release since which each data-parallel engine gets an API server, and then no stats line is
-written; a count of 1 is no entry of `non-default args`."""
+"""Release since which each data-parallel engine gets an API server, and no stats lines are written;
+a count of 1 is no entry of `non-default args`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One flag that should be another at the next start."""
+    """One flag that should be changed for the next start."""
 
     flag: str
     """With its dashes."""
     was: str
-    """Its value, or `NOT_GIVEN`, with the value in effect where the log tells it."""
+    """Its value, or `NOT_GIVEN`, with the value in effect if the log shows it."""
     becomes: str
     """Its value, or `LEFT_OUT`."""
     finding: Finding
-    """What advises it; its first seen figures are the evidence."""
+    """The finding that advises it; its first figures are the evidence."""
     cost: str
-    """What it makes worse, empty where nothing is known."""
+    """The cost of the change, empty if none is known."""
     not_known: str
     otherwise: tuple[str, ...] = ()
     """Flags to try if this one is not enough."""
@@ -66,11 +66,11 @@ class NextStart:
     server: str
     source: str
     given: GivenFlags | None
-    """None where the log does not tell."""
+    """None if the log does not show it."""
     why_not: str
     """Why `given` is None."""
     flags: Mapping[str, object]
-    """Flags of the next start by their names with `_`, those given first, in their order."""
+    """Flags of the next start by their names with `_`: the given ones first, in their order."""
     changes: tuple[Change, ...]
     without_flag: tuple[Finding, ...]
     """Warnings and worse that no flag fixes."""
@@ -118,7 +118,7 @@ def next_start(
 def _changes(
     flags: Mapping[str, object], config: Mapping[str, FieldValue], findings: Iterable[Finding]
 ) -> tuple[Change, ...]:
-    """Return one change for each flag; what a larger KV cache may settle is behind it."""
+    """Return one change for each flag; a larger KV cache may make the last ones needless."""
     changes: dict[str, Change] = {}
     for finding in _advising(findings):
         pairs = [flag_pair(flag) for flag in finding.flags]
@@ -137,7 +137,7 @@ def _changes(
 
 
 def _grows(change: Change, config: Mapping[str, FieldValue]) -> bool:
-    """Tell whether a change makes the KV cache larger."""
+    """Return whether a change makes the KV cache larger."""
     if change.becomes == LEFT_OUT:
         return True
     present = config.get(change.flag[2:].replace("-", "_"))
@@ -145,7 +145,7 @@ def _grows(change: Change, config: Mapping[str, FieldValue]) -> bool:
 
 
 def _advising(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings that advise flags; what one explains has none to add to its own."""
+    """Yield the findings that advise flags; explained findings add no flags of their own."""
     for finding in findings:
         if finding.flags:
             yield finding
@@ -160,10 +160,10 @@ def _flags_of(finding: Finding) -> bool:
 def _differs(
     flags: Mapping[str, object], config: Mapping[str, FieldValue], name: str, value: str
 ) -> bool:
-    """Tell whether a flag is not yet as advised."""
+    """Return whether a flag does not have its advised value yet."""
     key = name.replace("-", "_")
     if name == "enforce-eager" and str(config.get("device_config", "")).startswith("cpu"):
-        return False  # there are no graphs to be had
+        return False  # graphs are not possible
     if value == DROP:
         return key in flags or (not flags and bool(config.get(key)))
     known = flags.get(key, config.get(key))
@@ -203,7 +203,7 @@ def _shown(value: object) -> str:
 
 
 def _value(text: str) -> object:
-    """Return the value of an advised flag as the log would tell it."""
+    """Return the value of an advised flag as the log would print it."""
     if not text:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The next start as a script: comments that say what changes and why, and the line to run."""
+"""The next start as a script: comments with changes and reasons, and the line to run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ONE_API_SERVER = (
 
 
 def next_start_text(starts: Iterable[NextStart], width: int) -> Iterator[str]:
-    """Yield a block of shell for each server; every line is a comment but the `vllm serve` one."""
+    """Yield a block of shell for each server; only the `vllm serve` line is not a comment."""
     for number, start in enumerate(starts):
         if number:
             yield ""
@@ -48,7 +48,7 @@ def _block(start: NextStart, width: int) -> Iterator[str]:
 
 
 def line_notes(start: NextStart) -> Iterator[str]:
-    """Yield what a person has to know or to add before the line of a next start is run."""
+    """Yield the comments to read before the line of a next start is run."""
     if start.given is None:
         return
     if start.one_api_server:
@@ -66,7 +66,7 @@ def line_notes(start: NextStart) -> Iterator[str]:
 
 
 def _change(change: Change, width: int, *, with_why: bool) -> Iterator[str]:
-    """Yield what is said of one flag; the reason is left out where the flag before has the same."""
+    """Yield the comments on one flag; the reason is left out if it repeats the one before."""
     finding = change.finding
     yield from _comment(f"{change.flag}: {change.was} → {change.becomes}", width)
     why = f"{finding.severity}: {finding.title} ({finding.id}, {finding.guide})"

@@ -22,19 +22,19 @@ from vllm_watch.reports.summarywords import (
 from vllm_watch.reports.unknowns import unknowns_of
 
 MOST_EVENTS = 300
-"""Events of one run in the page; of more, the newest."""
+"""Most events of one run in the page, the newest ones."""
 _LONGEST_EVENT = 600
 _CONFIG_EVENTS = frozenset({"version", "model", "args", "config", "engine_config"})
-"""Events that the table of the configuration tells, without the secrets among them."""
+"""Events that the configuration table shows already, without secrets."""
 _TOLD = frozenset({"log", "time", "config", "start-up", "unknown", "benchmark"})
-"""Facts that have a place of their own in the page."""
+"""Facts with a separate place in the page."""
 _BAR_WIDTH, _BAR_HEIGHT = 1060.0, 24.0
 _PHASE_INKS = 6
-"""Colours of the phases of a start-up; they begin again behind the last."""
+"""Colours of the phases of a start-up; repeated after the last."""
 
 
 def startup_section(summary: RunSummary) -> Iterator[Markup]:
-    """Yield the phases of the start-up as a bar; nothing where the log mentions none."""
+    """Yield the phases of the start-up as a bar; nothing if the log has none."""
     if not summary.phases or summary.first is None or summary.last is None:
         return
     last = summary.last.timestamp()
@@ -64,7 +64,7 @@ def startup_section(summary: RunSummary) -> Iterator[Markup]:
 
 
 def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
-    """Yield the table of metrics, of engines, and what else is known."""
+    """Yield the tables of metrics and of engines, and other facts."""
     yield element("h3", "Figures")
     if summary.together.samples:
         yield table(FIGURE_HEADS, figure_rows(summary.together))
@@ -81,7 +81,7 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
 
 
 def _is_in(words: str, details: Sequence[str]) -> bool:
-    """Tell whether a finding says the same, perhaps without what is around it."""
+    """Return whether a finding says the same, perhaps in other words around it."""
     return any(detail in words for detail in details)
 
 
@@ -94,7 +94,7 @@ def configuration_section(summary: RunSummary) -> Iterator[Markup]:
 
 
 def unknown_section(summary: RunSummary) -> Iterator[Markup]:
-    """Yield what the log does not tell, and why."""
+    """Yield what the log does not show, and why."""
     unknown = unknowns_of(summary)
     if unknown:
         yield element("h3", "Unknown")
@@ -102,7 +102,7 @@ def unknown_section(summary: RunSummary) -> Iterator[Markup]:
 
 
 def log_section(run: Run, zone: tzinfo) -> Iterator[Markup]:
-    """Yield the events of the log, folded up."""
+    """Yield the events of the log, collapsed."""
     told = [item for item in run.placed() if item[1].event.kind not in _CONFIG_EVENTS]
     placed = sorted(told, key=lambda item: math.inf if item[0] is None else item[0])
     if not placed:

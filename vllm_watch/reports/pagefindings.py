@@ -73,7 +73,7 @@ def _finding(told: FindingWords, axis: Axis | None, evidence: Evidence) -> Marku
 
 
 def _span_svg(finding: Finding, axis: Axis | None) -> Markup | str:
-    """Return when a finding fired, over the time of the run."""
+    """Return when a finding fired, as marks over the time of the run."""
     if axis is None or finding.since is None:
         return ""
     bars = []
@@ -102,7 +102,7 @@ def _lines(finding: Finding, evidence: Evidence) -> Iterator[Markup]:
 
 
 def next_start_section(summary: RunSummary, run: Run) -> Iterator[Markup]:
-    """Yield the line of the next start with what changes in it; nothing where nothing would."""
+    """Yield the line of the next start with its changes; nothing if there are none."""
     start = next_start(summary.server, summary.source, run, summary.findings)
     if not start.changes:
         return

@@ -13,7 +13,7 @@ from vllm_watch.reports.verdict import Verdict, state_glyph
 
 
 def verdict_line(verdict: Verdict) -> Markup:
-    """Return the line that is read first."""
+    """Return the first line: the verdict."""
     words = f"{verdict.words}: {verdict.figures}" if verdict.figures else verdict.words
     remedy = (
         element("span", "→ ", advice(verdict.remedy), class_="remedy") if verdict.remedy else ""
@@ -29,12 +29,12 @@ def verdict_line(verdict: Verdict) -> Markup:
 
 
 def state_words(summary: RunSummary) -> str:
-    """Return the state behind its shape."""
+    """Return the state with its shape."""
     return f"{state_glyph(summary.state.name)} {summary.state.name}"
 
 
 def facts_line(summary: RunSummary, zone: tzinfo) -> Markup:
-    """Return what it was, when, and where its log is."""
+    """Return the name, the times and the path of the log."""
     parts = [headline(summary, zone)]
     if summary.first is not None and summary.last is not None:
         first, last = summary.first.astimezone(zone), summary.last.astimezone(zone)
@@ -51,7 +51,7 @@ def facts_line(summary: RunSummary, zone: tzinfo) -> Markup:
 
 
 def tiles(summary: RunSummary) -> Markup:
-    """Return the figures that are asked for first."""
+    """Return the large figures."""
     told = [
         element(
             "div",
@@ -92,7 +92,7 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
 
 
 def _limit(summary: RunSummary) -> str:
-    """Return how many may run, in all engines together."""
+    """Return how many requests may run, in all engines together."""
     most = summary.config.get("max_num_seqs")
     return f"of {most * max(1, len(summary.engines)):,}" if isinstance(most, int) else ""
 

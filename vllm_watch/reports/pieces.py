@@ -15,7 +15,7 @@ from vllm_watch.reports.rows import Row
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _QUARTER = 900
-"""Seconds for which an offset from UTC holds: they change, and differ, by quarters of an hour."""
+"""Seconds for which an offset from UTC is constant: offsets change at quarters of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Piece:
         return Piece(self.server, self.source, self.tz, self.table.chosen(places))
 
     def _values(self, name: str) -> Sequence[float | int | None]:
-        """Return the values of a metric, requests as whole numbers, None where it is absent."""
+        """Return the values of a metric, requests as whole numbers, None if absent."""
         column = self.table.columns.get(name)
         if column is None:
             return [None] * len(self.table)
@@ -77,8 +77,8 @@ class Piece:
 
 
 def json_line(row: Row) -> str:
-    """Return a record as one line of JSON; nothing in it acts on a terminal."""
-    # A file name that is no UTF-8 stays its name, too.
+    """Return a record as one line of JSON, safe to print on a terminal."""
+    # A file name that is not UTF-8 keeps its bytes, too.
     line = _encode(row)
     harmless = line.isascii() and "\x7f" not in line
     return (line if harmless else escaped(line)) + "\n"
@@ -104,9 +104,9 @@ def iso_times(times: Sequence[float], tz: tzinfo) -> list[str]:
 
 
 def _quarter(begin: int, tz: tzinfo) -> tuple[str, int, str] | None:
-    """Return how the times of a quarter of an hour are written: hour, first minute, offset.
+    """Return the times of a quarter of an hour as text: hour, first minute, offset.
 
-    None where it does not begin with a quarter of an hour there.
+    None if it does not begin with a quarter of an hour there.
     """
     text = datetime.fromtimestamp(begin, tz).isoformat()
     minute, second = text[14:16], text[17:19]

@@ -13,7 +13,7 @@ from vllm_watch.core.ticks import axis_label, clock_ticks, round_top
 from vllm_watch.reports.markup import Markup, element, joined
 
 WIDTH, HEIGHT = 520.0, 168.0
-"""Units of a chart's picture: about as many pixels where two are side by side."""
+"""Size of a chart's picture, in pixels of a page with two charts side by side."""
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 6.0, 6.0, 20.0
 """Units left free around the drawing for labels."""
 _TICKS = 4
@@ -23,7 +23,7 @@ _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 Point = tuple[float, float, float] | None
-"""x, y of what it stands on, y; None is a gap."""
+"""x, y of the base, y; None is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +34,20 @@ class Curve:
     ink: str
     """The class of its colour."""
     values: Sequence[float | None]
-    """In the chart's unit, one for each time; None is a gap."""
+    """In the chart's unit, one value for each time; None is a gap."""
     lows: Sequence[float | None] = ()
     highs: Sequence[float | None] = ()
-    """The extremes where a value is the mean of several samples; empty where each is one."""
+    """The extremes if a value is the mean of several samples; empty if each is a sample."""
 
     @property
     def peak(self) -> float:
-        """The highest sample, 0 without any."""
+        """The highest sample, 0 if there is none."""
         return max((v for v in self.highs or self.values if v is not None), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What one chart shows."""
+    """The content of one chart."""
 
     title: str
     unit: str
@@ -58,10 +58,10 @@ class Plot:
     curves: tuple[Curve, ...]
     note: str = ""
     top: float | None = None
-    """The highest value of the axis, None: what the curves need."""
+    """The highest value of the axis, None: fitted to the curves."""
     limit: float | None = None
     band: tuple[float, float] | None = None
-    """From where to where it is healthy."""
+    """The healthy range."""
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on the fill has which colour."""
 
@@ -93,14 +93,14 @@ class Axis:
     zones: tuple[Zone, ...] = ()
     marks: tuple[Mark, ...] = ()
     name: str = field(default="c")
-    """Tells the charts of one page apart; of our making."""
+    """Identifies the chart within the page; chosen by us, not taken from a log."""
 
     def share(self, time: float) -> float:
-        """Return where a time is between beginning and end, 0…1."""
+        """Return the position of a time between beginning and end, 0…1."""
         return (time - self.begin) / (self.end - self.begin)
 
     def x(self, time: float) -> float:
-        """Return where a time is in a chart."""
+        """Return the horizontal position of a time in a chart."""
         return LEFT + min(1.0, max(0.0, self.share(time))) * (WIDTH - LEFT - RIGHT)
 
 
@@ -108,7 +108,7 @@ class _Scale(NamedTuple):
     """Values to heights."""
 
     base: float
-    """Where 0 is, in units from above."""
+    """Position of 0, in units from the top."""
     high: float
     """Units from 0 to the top."""
     top: float
@@ -118,7 +118,7 @@ class _Scale(NamedTuple):
 
 
 def plot_svg(plot: Plot, axis: Axis, number: int) -> Markup:
-    """Return a chart; values for the pointer are in its `data-` attributes."""
+    """Return a chart; the values for the pointer are in its `data-` attributes."""
     scales = _scales(plot)
     parts = [*_grid(plot, axis, scales), *_curves(plot, axis, scales, f"{axis.name}-{number}")]
     return element(
@@ -135,7 +135,7 @@ def plot_svg(plot: Plot, axis: Axis, number: int) -> Markup:
 
 
 def pointer_data(plot: Plot, axis: Axis) -> dict[str, str]:
-    """Return what the page's script reads: times after the beginning, and values."""
+    """Return the data for the page's script: times since the beginning, and values."""
     values = [
         [[_rounded(value) for value in each] for each in (curve.values, curve.lows, curve.highs)]
         for curve in plot.curves
@@ -166,7 +166,7 @@ def _scales(plot: Plot) -> tuple[_Scale, ...]:
 
 
 def _grid(plot: Plot, axis: Axis, scales: tuple[_Scale, ...]) -> Iterator[Markup]:
-    """Yield what lies behind the curves: zones, the band, ticks with their labels."""
+    """Yield the background: zones, the band, ticks with their labels."""
     scale, right = scales[0], WIDTH - RIGHT
     for zone in axis.zones:
         left, end = axis.x(zone.begin), axis.x(zone.end)
@@ -258,7 +258,7 @@ def _heat(plot: Plot, scale: _Scale, name: str) -> Markup:
 
 
 def area_path(points: Sequence[Point]) -> str:
-    """Return the path of the area under points; one point alone is a bar of its own."""
+    """Return the path of the area under points; a single point is a narrow bar."""
     parts = []
     for run in _unbroken(points):
         if len(run) == 1:
@@ -271,7 +271,7 @@ def area_path(points: Sequence[Point]) -> str:
 
 
 def edge_path(points: Sequence[Point]) -> str:
-    """Return the path along points; one point alone is a dot."""
+    """Return the path along points; a single point is a dot."""
     parts = []
     for run in _unbroken(points):
         line = " ".join(f"{x:.1f} {y:.1f}" for x, _, y in run)
@@ -280,7 +280,7 @@ def edge_path(points: Sequence[Point]) -> str:
 
 
 def _standing(points: Sequence[Point]) -> list[Point]:
-    """Leave out points at which nothing stands on the curve below, but for where that changes."""
+    """Leave out points of a stacked curve with no height, except where that changes."""
     flat = [point is not None and point[1] == point[2] for point in points]
     return [
         None if flat[max(0, at - 1)] and flat[at] and all(flat[at + 1 : at + 2]) else point
@@ -329,7 +329,7 @@ def clock_labels(
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return a value with four significant digits: what a chart can show."""
+    """Return a value with four significant digits, the precision of a chart."""
     if value is None:
         return None
     number = float(f"{value:.4g}")
@@ -363,7 +363,7 @@ def _peak(curve: Curve) -> str:
 
 
 def figure(value: float) -> str:
-    """Return a value as the charts of a page tell it: `18,734`, `73.5`, `0.25`."""
+    """Return a value as the charts of a page show it: `18,734`, `73.5`, `0.25`."""
     if value >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"

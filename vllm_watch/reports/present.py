@@ -18,7 +18,7 @@ from vllm_watch.reports.reading import Reading, read_saved
 from vllm_watch.sources.paths import Found
 
 _VALUED = frozenset({"idle", "busy", "stalled"})
-"""States in which the newest sample still says something about now."""
+"""States in which the newest sample still describes the present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Now:
     age: float | None
     """Seconds since its newest stats line."""
     fired: tuple[Finding, ...]
-    """Findings that fired since the moment asked for, worst first; without one, those of now."""
+    """Findings that fired since the requested moment, worst first; else the present ones."""
     limit: int | None
-    """Requests that run at once at most (`max_num_seqs`)."""
+    """Most requests that run at once (`max_num_seqs`)."""
     trouble: str = ""
-    """Why it cannot be judged: its log cannot be read, or holds no vLLM line."""
+    """Why it cannot be judged: its log cannot be read, or has no vLLM line."""
 
     def values(self, ratios: Ratios = "mean") -> dict[str, float]:
-        """Return its newest values, ratios 0…1; none where they say nothing about now."""
+        """Return its newest values, ratios 0…1; empty if they do not describe the present."""
         if self.health.state.name not in _VALUED:
             return {}
         return latest_values(self.server.run_at(self.time), self.time, ratios=ratios)
@@ -47,7 +47,7 @@ class Now:
 
 @dataclass(slots=True)
 class Present:
-    """All servers of the given paths as they are now."""
+    """All servers of the given paths in their present state."""
 
     servers: list[Now]
     found: Found
@@ -67,13 +67,11 @@ def look(
     passed: Callable[[Batch], None] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Present:
-    """Read what `patterns` mean and judge it by the clock of now.
+    """Read the logs of `patterns` and judge them by the present time.
 
-    `newest_only` reads of large logs only the beginning and the newest part; `passed` sees each
-    batch as it goes by.
-
-    `since` returns, for a server and its now, from which moment on findings count (epoch
-    seconds in the log's clock).
+    `newest_only` reads only the beginning and the newest part of large logs; `passed` is called
+    with each batch. `since` returns, for a server and its now, from which moment on findings count
+    (epoch seconds in the log's clock).
     """
     reading = read_saved(
         patterns, formats, settings, passed=passed, newest_only=newest_only, wall=wall
@@ -118,7 +116,7 @@ def _judged(
 def _fired(
     reading: Reading, server: Server, now: float, since: float, *, saved: bool
 ) -> tuple[Finding, ...]:
-    """Return what fired in a server's runs between `since` and `now`: worst first, then newest."""
+    """Return a server's findings that fired from `since` to `now`: worst first, then newest."""
     found: list[Finding] = []
     for run in server.runs:
         over = run is not server.run
@@ -131,7 +129,7 @@ def _fired(
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return findings with the worst first, of equals the newest."""
+    """Return findings with the worst first, among equals the newest."""
     order = ("critical", "warning", "note")
     return tuple(sorted(findings, key=lambda f: (order.index(f.severity), -(f.since or 0.0))))
 

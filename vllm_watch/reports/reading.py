@@ -21,11 +21,11 @@ from vllm_watch.sources.paths import Found
 
 @dataclass(slots=True)
 class Reading:
-    """What was read, and how to judge it."""
+    """The store that was read, and how to judge it."""
 
     monitor: Monitor
     found: Found
-    """What the paths meant: logs, patterns without a match, folders that cannot be read."""
+    """The result of the search: logs, patterns without a match, unreadable folders."""
     wall: float
     """Epoch seconds of our clock when it was read."""
     troubles: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Reading:
         ]
 
     def saved(self, server: Server) -> bool:
-        """Tell whether a log is a saved one: its newest stamp is old."""
+        """Return whether a log is a saved one: its newest stamp is old."""
         return server.saved(self.wall, self.monitor.settings.watch.saved_after_seconds)
 
     def end(self, run: Run) -> float:
@@ -65,7 +65,7 @@ class Reading:
         return self.monitor.state(run, self.end(run), live=False, saved=saved)
 
     def findings(self, server: Server, run: Run) -> tuple[Finding, ...]:
-        """Return what a run came to: each finding once, worst first, what it explains nested."""
+        """Return the findings of a run: each once, worst first, explained ones nested."""
         older = run is not server.run
         return self.monitor.findings(
             server, run, now=self.end(run), live=False, saved=older or self.saved(server)
@@ -80,7 +80,7 @@ class Reading:
 
 
 def tells(server: Server) -> bool:
-    """Tell whether anything in a log is vLLM's."""
+    """Return whether a log has any line from vLLM."""
     return any(run.moments or run.series or run.first_stamp is not None for run in server.runs)
 
 
@@ -97,11 +97,11 @@ def read_saved(
 ) -> Reading:
     """Read everything in the logs as they are now.
 
-    `passed` sees each batch as it goes by: for progress, and for what rows are made of. A path
-    that matches nothing is in `found.missing`, no error. `newest_only` reads of large logs only
-    the beginning and the newest part: for a quick answer. `helped`: a second process may help.
-    With `begins` a log is read from the beginning of one of its runs (the run's number and its
-    offset, by path), and batches tell where runs begin.
+    `passed` is called with each batch, for progress and for rows. A path that matches nothing is
+    listed in `found.missing` and is not an error. `newest_only` reads only the beginning and the
+    newest part of large logs, for a quick answer. `helped`: a second process may help. With
+    `begins` a log is read from the beginning of one of its runs (the run's number and its offset,
+    by path), and batches say where runs begin.
     """
     tz = parse_zone(settings.time.tz) if settings.time.tz else None
     options = ReadOptions(
@@ -123,7 +123,7 @@ def read_saved(
 
 
 def _told(batches: Iterator[Batch], troubles: list[str]) -> Iterator[Batch]:
-    """Pass batches on, keeping the lines about what could not be read."""
+    """Pass batches on, and collect the lines about files that could not be read."""
     for batch in batches:
         if batch.trouble and batch.trouble not in troubles:
             troubles.append(batch.trouble)

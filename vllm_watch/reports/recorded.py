@@ -38,24 +38,24 @@ class GpuSummary:
     memory_total: float | None
     """Bytes."""
     figures: Mapping[str, Spread | None]
-    """By the names of `GPU_FIGURES`; None where no row has it."""
+    """By the names of `GPU_FIGURES`; None if no row has it."""
     throttled: Mapping[str, float]
-    """Reason to the share of rows (0…1) in which it held the clock down; only those seen."""
+    """Reason to the share of rows (0…1) in which it lowered the clock; only reasons seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedSummary:
-    """What was recorded of a run."""
+    """The recorded figures of a run."""
 
     latency: Mapping[str, Latency] = field(default_factory=dict)
     """By the names of `LATENCIES`, in seconds, all engines together; empty without a recording."""
     exact: bool = False
-    """Whether a plug-in's lines in the log tell them, not a metrics page's histograms."""
+    """Whether they come from a plug-in's lines in the log, not a metrics page's histograms."""
     gpus: tuple[GpuSummary, ...] = ()
 
 
 def recorded_summary(server: Server, run: Run) -> RecordedSummary:
-    """Return what was recorded while a run lasted."""
+    """Return the recorded figures of a run's time."""
     begin, end = server.recorded_span(run)
     recording = server.recording
     gpus = (
@@ -73,7 +73,7 @@ def recorded_summary(server: Server, run: Run) -> RecordedSummary:
 
 
 def latencies_between(tables: Iterable[Table], begin: float, end: float) -> dict[str, Latency]:
-    """Return the latencies of all intervals that ended in a span, taken together, by name."""
+    """Return the latencies of all intervals that ended in a span, combined, by name."""
     found: dict[str, list[Latency]] = {name: [] for name in LATENCIES}
     for table in tables:
         start, stop = table.span(begin, end)
@@ -87,7 +87,7 @@ def latencies_between(tables: Iterable[Table], begin: float, end: float) -> dict
 def _both(lines: Mapping[str, Latency], page: Mapping[str, Latency]) -> dict[str, Latency]:
     """Return exact percentiles from a log's lines, with means and counts from the page.
 
-    Each has what the other lacks: lines tell no means, histograms no exact percentiles.
+    Lines have no means, and histograms have no exact percentiles.
     """
     found = {**page, **lines}
     for name in lines.keys() & page.keys():
@@ -96,7 +96,7 @@ def _both(lines: Mapping[str, Latency], page: Mapping[str, Latency]) -> dict[str
 
 
 def recorded_times(recorded: RecordedSummary) -> MeanTimes | None:
-    """Return exact mean times of requests from a metrics page, None where it was not recorded."""
+    """Return exact mean times of requests from a metrics page, None if not recorded."""
     queue, request = recorded.latency.get("queue_s"), recorded.latency.get("request_s")
     per_token = recorded.latency.get("itl_s")
     if queue is None or request is None or queue.mean is None or request.mean is None:

@@ -21,13 +21,13 @@ RECORDED_FIELDS = (
     *(*_NOW, *_COUNTED, *_TIMES, *_MEASURED),
     *("gpu", "name", "uuid", *_GPU, "throttle"),
 )
-"""Columns of a row, in order: an engine's, then a GPU's; docs/beside.md tells what they hold."""
+"""Columns of a row, in order: an engine's, then a GPU's; docs/beside.md describes them."""
 RECORDED_WHOLE = frozenset({"running", "waiting", "gpu", *_COUNTED, *_MEASURED})
 """Columns of whole numbers."""
 
 
 def recorded_rows(batches: Iterable[Batch]) -> Iterator[Row]:
-    """Yield what was recorded beside logs that are read once: source by source, in time order."""
+    """Yield recorded rows beside logs that are read once: source by source, in time order."""
     store = Store()
     for batch in batches:
         store.apply(batch)
@@ -36,7 +36,7 @@ def recorded_rows(batches: Iterable[Batch]) -> Iterator[Row]:
 
 
 def _server_rows(server: Server) -> Iterator[Row]:
-    """Yield the rows of each run, those of engines and GPUs as they came."""
+    """Yield the rows of each run, those of engines and GPUs mixed as they came."""
     recording = server.recording
     for run in server.runs:
         begin, end = server.recorded_span(run)

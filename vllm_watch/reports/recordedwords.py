@@ -13,12 +13,12 @@ _NAMES = {
     "queue_s": "queue",
     "request_s": "request",
 }
-"""The latencies that are reported in words; the others are parts of a request."""
+"""The latencies shown in words; the others are parts of a request."""
 _GIB = 1 << 30
 
 
 def latency_words(recorded: RecordedSummary) -> str:
-    """Return percentiles of the latencies, and where they come from; nothing without any."""
+    """Return percentiles of the latencies, and their source; nothing if there are none."""
     parts = [
         f"{label} {_percentiles(recorded.latency[name])}"
         for name, label in _NAMES.items()
@@ -31,7 +31,7 @@ def latency_words(recorded: RecordedSummary) -> str:
 
 
 def gpu_words(gpu: GpuSummary) -> str:
-    """Return how a GPU fared: its power first, which tells load better than utilisation."""
+    """Return the figures of a GPU: power first, which shows load better than utilisation."""
     figures = gpu.figures
     parts = [f"GPU {gpu.gpu}" + (f" {gpu.name}" if gpu.name else "")]
     power, used, ran = figures["power_w"], figures["memory_used"], figures["utilization"]

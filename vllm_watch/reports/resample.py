@@ -1,9 +1,9 @@
-"""`--resample`: samples of one engine gathered into equal steps of time.
+"""`--resample`: samples of one engine in equal time steps.
 
-A step's rates, ratios, lengths and requests are the means of its samples; what a stats line counts
-since the line before (preemptions, corrupted requests) is summed. A step without a sample is
-absent: a gap stays a gap. Steps begin at multiples of their length in the log's own zone, so that
-`1h` begins on the hour.
+Rates, ratios, lengths and requests of a step are the means of its samples; counts since the line
+before (preemptions, corrupted requests) are summed. A step without samples is left out: a gap stays
+a gap. Steps begin at multiples of their length in the log's own zone, so that `1h` begins on the
+hour.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 SHORTEST = 1.0
 """Seconds: stamps are whole seconds."""
 _QUARTER = 900.0
-"""Seconds for which an offset from UTC holds."""
+"""Seconds for which an offset from UTC is constant."""
 
 
 def parse_step(text: str) -> float:
-    """Return the seconds of a step as written: `30s`, `1min`, `2h`.
+    """Return the seconds of a written step: `30s`, `1min`, `2h`.
 
     Raises:
         ValueError: it is not one.
@@ -55,13 +55,13 @@ def resampled(pieces: Iterable[Piece], step: float) -> Iterator[Row]:
 
 def _steps(pieces: list[Piece], step: float) -> Iterator[Row]:
     """Yield the steps of one source."""
-    import pandas  # 0.4 s, for this option alone
+    import pandas  # 0.4 s, needed for this option only
 
     frame = pandas.concat(
         [_frame(number, piece, step) for number, piece in enumerate(pieces)],
         ignore_index=True,
     )
-    # An aggregated line comes behind those of the engines.
+    # An aggregated line comes after the engines.
     frame["last"] = frame["engine"] == ALL_ENGINES
     steps = frame.groupby(["run", "begin", "last", "engine"], sort=True)
     known = [metric for metric in METRICS if metric.name in frame.columns]
@@ -86,7 +86,7 @@ def _steps(pieces: list[Piece], step: float) -> Iterator[Row]:
 
 
 def _total(values: pd.Series[float]) -> float:
-    """Return the sum of what is known, NaN where nothing is."""
+    """Return the sum of known values, NaN if there are none."""
     return float(values.sum(min_count=1))
 
 
@@ -115,7 +115,7 @@ def _frame(number: int, piece: Piece, step: float) -> pd.DataFrame:
 
 
 def step_begins(times: Sequence[float], tz: tzinfo, step: float) -> list[float]:
-    """Return the beginning of the step in which each time lies, by the zone's own clock."""
+    """Return the beginning of the step of each time, by the zone's own clock."""
     offsets: dict[float, float] = {}
     begins = []
     for time in times:

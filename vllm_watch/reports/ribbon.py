@@ -38,7 +38,7 @@ WORDS = {
     DEAD: "dead",
     OVER: "over",
 }
-"""What the colours stand for, in the order of a key."""
+"""The meaning of the colours, in the order of the legend."""
 
 
 class Part(NamedTuple):
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
 
 def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) -> list[Part]:
-    """Return what a server was over a window of log time, the worst of each cell of it."""
+    """Return a server's state over a window of log time, the worst one in each cell."""
     life = _spread(lives(monitor, server, window[1]), window)
     alarm = _spread(alarms(monitor, server, window[1]), window)
     known, work, rests = _loads(server, window)
@@ -70,7 +70,7 @@ def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) 
 
 
 def server_frame(server: Server) -> tuple[Frame, float]:
-    """Return the samples of all runs of a server, and the distance that is a silence."""
+    """Return the samples of all runs of a server, and the shortest silence."""
     frames = [run_frame(run) for run in server.runs if run.series]
     if not frames:
         return Frame(np.array([]), {}), SILENCE_CADENCES * server.run.cadence

@@ -23,7 +23,7 @@ _PER_TOKEN = "Time per token"
 _STEPS_APART = 5.0
 """Seconds without a step across which no line is drawn."""
 _LIMIT_SHOWN = 3.0
-"""A limit this many times as high as the samples would flatten them: it is reported in words."""
+"""A limit this many times as high as the samples would flatten them: it is shown as text."""
 
 
 def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]:
@@ -104,7 +104,7 @@ def _requests(samples: Drawn, run: Run) -> Plot:
 
 
 def _answers(run: Run, silence: float) -> Iterator[Plot]:
-    """Yield answers per second by whether they were good, as the access lines tell."""
+    """Yield answers per second, good and bad ones, from the access lines."""
     stretches = run.traffic.stretches(-np.inf, np.inf, run.stamps())
     rows: list[tuple[float, float, float]] = []
     before = None
@@ -112,7 +112,7 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
         if before is not None and stretch.begin - before > silence:
             rows += [(before + 0.5, np.nan, np.nan)]
         told = stretch.answered, stretch.refused + stretch.failed
-        # Within a stretch the rate is known, however long it is: no point is far from the next.
+        # Within a stretch the rate is constant: points are close enough, however long it is.
         steps = min(CELLS, math.ceil((stretch.end - stretch.begin) / silence))
         moments = np.linspace(stretch.begin, stretch.end, max(1, steps) + 1)
         rows += [(moment, *told) for moment in moments.tolist()]
@@ -132,7 +132,7 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
 
 
 def _steps(run: Run) -> Iterator[Plot]:
-    """Yield the time of a step and its tokens, where the log has iteration details."""
+    """Yield the time of a step and its tokens, if the log has iteration details."""
     paces, tokens = (
         step_points(run, metric, -math.inf, math.inf)
         for metric in ("step_time_s", "tokens_per_step")
@@ -179,7 +179,7 @@ def _latencies(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
 
 
 def _gpus(server: Server, span: tuple[float, float]) -> Iterator[Plot]:
-    """Yield the power of the first GPUs, at the times of the first; all are reported in figures."""
+    """Yield the power of the first GPUs, at the times of the first; figures cover all GPUs."""
     tables = [(gpu, table) for gpu, table in sorted(server.recording.gpus.items()) if len(table)]
     if not tables:
         return
@@ -208,7 +208,7 @@ def _power(table: Table, span: tuple[float, float]) -> Frame:
 
 
 def _aligned(times: Numbers, frame: Frame) -> Numbers:
-    """Return the power at other times: at each the nearest row, NaN where none is near."""
+    """Return the power at other times: the nearest row of each, NaN if none is near."""
     if not len(frame):
         return np.full(len(times), np.nan)
     after = np.minimum(np.searchsorted(frame.times, times), len(frame) - 1)

@@ -1,4 +1,4 @@
-"""Problems that a server's flags alone show, before it is started."""
+"""Problems visible in a server's flags, before it is started."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from vllm_watch.core.records import Batch, Event, FieldValue
 from vllm_watch.health.monitor import Monitor
 
 _LOG = "flags.log"
-"""A log of nothing but the flags."""
+"""A log that has only the flags."""
 
 
 @dataclass(frozen=True, slots=True)
 class Smell:
-    """Something about the flags that is probably not meant."""
+    """A flag setting that is probably a mistake."""
 
     title: str
     remedy: str
 
 
 def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -> list[Smell]:
-    """Return what is wrong with flags, by the rules that judge a start-up, and by their sense.
+    """Return problems with flags: by the rules for start-ups, and by contradictions.
 
     Args:
         flags: by their names with `_`: `max_num_seqs`, `enforce_eager` …

@@ -24,12 +24,12 @@ from vllm_watch.reports.rows import Row
 
 @dataclass(slots=True)
 class Beginnings:
-    """Where each log begins: `+10m` counts from there."""
+    """The beginning of each log: `+10m` counts from there."""
 
     _first: dict[str, float] = field(default_factory=dict)
 
     def passed_on(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass batches on, taking notice of the first stamp of each log."""
+        """Pass batches on, and note the first stamp of each log."""
         for batch in batches:
             self.feed(batch)
             yield batch
@@ -53,19 +53,19 @@ class Beginnings:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time as written on the command line; both ends belong to it."""
+    """A stretch of time from the command line; both ends belong to it."""
 
     since: TimeText | None = None
     until: TimeText | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether it leaves anything out."""
+        """Return whether it leaves anything out."""
         return self.since is not None or self.until is not None
 
     def bounds(
         self, source: str, first: float, newest: float, tz: tzinfo, beginnings: Beginnings
     ) -> tuple[float, float]:
-        """Return both ends in epoch seconds for what one log holds: `ago` is before its newest."""
+        """Return both ends in epoch seconds for one log: `ago` counts back from its newest line."""
         first = beginnings.of(source, first)
         low, high = (
             None if text is None else place_time(text, first, newest, newest, tz)
@@ -74,7 +74,7 @@ class Span:
         return float("-inf") if low is None else low, float("inf") if high is None else high
 
     def of_pieces(self, pieces: Iterable[Piece], beginnings: Beginnings) -> Iterator[Piece]:
-        """Yield the samples within the span; each log's are placed when all of them are there."""
+        """Yield the samples within the span; a log's samples are selected once all are read."""
         if not self:
             yield from pieces
             return
@@ -107,7 +107,7 @@ def _first_time(items: Iterable[Item]) -> float | None:
     """Return the time of the first record that has one."""
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
-            # What is in two tables side by side is mixed in the log.
+            # Lines of two neighbouring tables are mixed in the log.
             times = [item.times for item in items if isinstance(item, SampleTable | RequestTable)]
             known = [time for each in times for time in each[:1] if not math.isnan(time)]
             return min(known, default=None)
@@ -117,7 +117,7 @@ def _first_time(items: Iterable[Item]) -> float | None:
 
 
 def within(row: Row, low: float, high: float) -> bool:
-    """Tell whether a row lies between two moments; one without a time lies nowhere."""
+    """Return whether a row is between two moments; a row without a time is not."""
     at = moment_of(row)
     return at is not None and low <= at.timestamp() <= high
 

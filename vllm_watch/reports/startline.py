@@ -14,27 +14,27 @@ from vllm_watch.parsing.secrets import HIDDEN
 from vllm_watch.parsing.text import SHOWN_CHARACTERS
 
 _MODELS = ("model_tag", "model")
-"""Names of the model among the arguments, the word behind `vllm serve` first."""
+"""Names of the model among the arguments; the word after `vllm serve` comes first."""
 _AS_JSON = frozenset({"allowed_origins", "allowed_methods", "allowed_headers"})
 """Flags that take a list as one word of JSON; other lists are several words."""
 _REPEATED = frozenset({"middleware"})
 """Flags that are given once for each value."""
 
 OFFLINE = "an offline run: the class LLM takes these flags as arguments, with _ and without --"
-"""Why there is no line where no server was started."""
+"""Why there is no line if no server was started."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenFlags:
-    """What a server was started with."""
+    """The arguments that a server was started with."""
 
     model: str | None
     flags: Mapping[str, object]
     """Values by their names with `_`, in the order of the log; secrets are `HIDDEN`."""
     unread: tuple[str, ...] = ()
-    """Names of flags whose values the log prints as objects of Python."""
+    """Names of flags whose values the log prints as Python objects."""
     cut: bool = False
-    """The log's line is too long to tell whether every flag was read."""
+    """The log's line is too long to be sure that every flag was read."""
 
 
 def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
@@ -51,9 +51,9 @@ def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
 
 
 def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> str:
-    """Return the command as one line of shell, with `flags` in place of those given.
+    """Return the command as one line of shell, with `flags` instead of the given ones.
 
-    A secret is a variable of the environment: the shell refuses to start without it.
+    A secret becomes an environment variable: the shell refuses to start without it.
     """
     words = ["vllm", "serve"]
     if given.model is not None:
@@ -64,7 +64,7 @@ def start_line(given: GivenFlags, flags: Mapping[str, object] | None = None) -> 
 
 
 def flag_text(name: str, value: object) -> str:
-    """Return one flag as it is in a command: `--max-num-seqs 256`."""
+    """Return one flag as written in a command: `--max-num-seqs 256`."""
     return " ".join(_words(name, value))
 
 
@@ -102,7 +102,7 @@ def _words(name: str, value: object) -> Iterator[str]:
 
 
 def secret_variable(name: str) -> str:
-    """Return the variable of the environment that stands for a secret: `VLLM_API_KEY`."""
+    """Return the environment variable for a secret: `VLLM_API_KEY`."""
     return ("" if name.startswith("hf_") else "VLLM_") + name.upper()
 
 

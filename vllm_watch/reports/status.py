@@ -1,4 +1,4 @@
-"""`status`: one line for tmux's status bar or a prompt, made by a template of fields."""
+"""`status`: one line for tmux's status bar or a prompt, from a template with fields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIELDS: Mapping[str, str] = {
     "per_token_s": "mean time per output token, estimated",
     **{metric.name: f"{metric.label}, {metric.unit or 'number'}" for metric in METRICS},
 }
-"""Every field of a template, with what it says."""
+"""Every field of a template, with its description."""
 
 AT_WORK = "{server} {state} {generation_tps} tok/s {running}/{waiting} KV {kv_cache_usage}"
 """The line of a server with figures: requests running / waiting."""
@@ -53,11 +53,10 @@ def line_of(
 ) -> str:
     """Return the line for one or more servers.
 
-    Of several, rates and requests are summed and ratios the highest; the count is in front.
-    `tmux` colours it in tmux's syntax and escapes `#` in values.
+    For several servers, rates and requests are summed, ratios are the highest, and the count comes
+    first. `tmux` colours it in tmux's syntax and escapes `#` in values.
 
-    Raises:
-        FieldError: the template is broken or names an unknown field.
+    Raises: FieldError: the template is broken or names an unknown field.
     """
     codes = {now.server.source: verdict_of(now, settings).code for now in servers}
     ranked = sorted(servers, key=lambda now: _WORST_FIRST.index(codes[now.server.source]))
@@ -128,7 +127,7 @@ def _field(name: str, form: str, values: Mapping[str, str | float]) -> str:
 
 
 def shown(name: str, value: str | float) -> str:
-    """Return a field's value as a person reads it: ratios in per cent, thousands separated."""
+    """Return a field's value for display: ratios in per cent, thousands separated."""
     if isinstance(value, str):
         return "".join(c if c.isprintable() else "?" for c in value)
     metric = METRIC_BY_NAME.get(name)
@@ -144,7 +143,7 @@ def shown(name: str, value: str | float) -> str:
 
 
 def _template(given: str | None, worst_one: Now, values: Mapping[str, str | float]) -> str:
-    """Return the template given, else one that suits what is known."""
+    """Return the given template, else one that fits the known values."""
     if given is not None:
         return given
     finding = worst_one.fired[0] if worst_one.fired else None
@@ -188,7 +187,7 @@ def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
 
 
 def _times(now: Now, settings: Settings) -> dict[str, float]:
-    """Return the mean times of a server's last minutes, nothing where they are unknown."""
+    """Return the mean times of a server's last minutes, nothing if unknown."""
     from vllm_watch.core.meantimes import evidence_of, times_between
 
     limits = settings.times
@@ -213,5 +212,5 @@ def _age(seconds: float) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Return a value in which tmux sees no style: `##` is its way to write `#`."""
+    """Return a value without tmux styles: tmux writes `#` as `##`."""
     return value.replace("#", "##")

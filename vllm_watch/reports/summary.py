@@ -36,7 +36,7 @@ class Figures:
     last: float | None
     mean: float
     busy_mean: float | None
-    """Over the samples with requests running, None if there was none."""
+    """Over the samples with requests running, None if there are none."""
     p50: float
     p95: float
     max: float
@@ -44,20 +44,20 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class EngineSummary:
-    """The samples of one engine, or of all engines of a run taken together."""
+    """The samples of one engine, or of all engines of a run combined."""
 
     engine: int | str
-    """Its number; `all` for an aggregated line, and for engines taken together."""
+    """Its number; `all` for an aggregated line, and for combined engines."""
     samples: int
     busy_samples: int
     """Those with requests running."""
     first: datetime | None
     last: datetime | None
     figures: Mapping[str, Figures | None]
-    """Every metric of the catalogue; None where no line has it."""
+    """Every metric of the catalogue; None if no line has it."""
     generated_tokens: int
     prompt_tokens: int
-    """Prompt tokens computed; those taken from the prefix cache are not among them."""
+    """Prompt tokens computed, without those taken from the prefix cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,15 @@ class RunSummary:
     capacity: Mapping[str, float | int | None]
     engines: tuple[EngineSummary, ...]
     together: EngineSummary
-    """All engines as one."""
+    """All engines combined."""
     served: Mapping[str, int]
     requests: int | None
-    """Inference requests answered; None where the log does not show them."""
+    """Inference requests answered; None if the log does not show them."""
     polls: int
     refusals: tuple[Refusal, ...]
     """Why requests were refused, the most frequent first."""
     served_model: object
-    """What the model is served as: its names as given, else its path; None if unknown."""
+    """The names under which the model is served, else its path; None if unknown."""
     errors: int
     """Error messages and tracebacks in the log; answers with an error are in `served`."""
     findings: tuple[Finding, ...]
@@ -100,24 +100,24 @@ class RunSummary:
     unrecognised: int | None
     """Stats-like lines of the whole file that no format reads; None for an earlier run."""
     warnings: tuple[str, ...]
-    """What makes the figures doubtful."""
+    """Reasons to doubt the figures."""
     times: MeanTimes | None
-    """Mean times of requests, estimated; None where the log holds too little for that."""
+    """Mean times of requests, estimated; None if the log has too little data."""
     times_unknown: str
     """Why `times` is None."""
     cost: Cost | None
     """None without a price, a duration or a number of GPUs."""
     recorded: RecordedSummary
-    """What was written beside the log."""
+    """The recorded figures beside the log."""
     iterations: tuple[IterationSummary, ...] = ()
-    """The steps of each engine, where the log has iteration details."""
+    """The steps of each engine, if the log has iteration details."""
     benchmarks: tuple[BenchmarkSpan, ...] = ()
     """Benchmarks that ran against it (`--mark`)."""
     earlier: tuple[RunSummary, ...] = ()
 
 
 def summarise(reading: Reading) -> list[RunSummary]:
-    """Return the newest run of each server in whose log there is something of vLLM."""
+    """Return the newest run of each server whose log has a line from vLLM."""
     return [summary_of(reading, server) for server in reading.servers if tells(server)]
 
 
@@ -231,7 +231,7 @@ def _together(
 
 
 def figures_of(values: Numbers, at_work: Numbers) -> Figures | None:
-    """Return the figures of one metric, None where no sample has it."""
+    """Return the figures of one metric, None if no sample has it."""
     known = values[~np.isnan(values)]
     if not len(known):
         return None
@@ -248,14 +248,14 @@ def figures_of(values: Numbers, at_work: Numbers) -> Figures | None:
 
 
 def _requests(run: Run, engines: tuple[EngineSummary, ...]) -> int | None:
-    """Return the requests answered; None where access lines are off although there was work."""
+    """Return the requests answered; None if access lines are off although there was work."""
     total = sum(run.served.values())
     worked = any(engine.busy_samples for engine in engines)
     return None if not total and not run.polls and worked else total
 
 
 def _errors(run: Run) -> int:
-    """Count the errors that the log mentions, each traceback once."""
+    """Count the errors in the log, each traceback once."""
     return sum(
         moment.event.level in ("ERROR", "CRITICAL") or moment.event.kind == "traceback"
         for moment in run.moments
@@ -301,7 +301,7 @@ def _warnings(server: Server, run: Run) -> list[str]:
 
 
 def _name_told_by(run: Run) -> ServerName:
-    """Return what the log itself, not its file's name, calls the server of a run."""
+    """Return the name of a run's server by the log, not by its file's name."""
     return name_from_fields(ServerName(None, None, ""), run.config)
 
 

@@ -18,7 +18,7 @@ from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
 from vllm_watch.reports.unknowns import unknowns_of
 
 SCHEMA = 1
-"""Version of the schema: it grows when something is renamed, removed or changes its meaning."""
+"""Version of the schema: it grows when a field is renamed, removed or changes its meaning."""
 _DIGITS = 6
 
 Json = dict[str, object]
@@ -30,7 +30,7 @@ def summary_json(summaries: Sequence[RunSummary]) -> Json:
 
 
 def run_json(summary: RunSummary) -> Json:
-    """Return one run; an earlier one has the same shape."""
+    """Return one run; an earlier run has the same form."""
     return {
         "server": summary.server,
         "source": summary.source,
@@ -111,7 +111,7 @@ def _times(times: MeanTimes | None) -> Json | None:
 
 
 def _latency(recorded: RecordedSummary) -> Json | None:
-    """Return the latencies by name, null where that one was not measured."""
+    """Return the latencies by name, null for those not measured."""
     if not recorded.latency:
         return None
     return {

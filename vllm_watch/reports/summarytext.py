@@ -85,7 +85,7 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
 
 
 def _told(why: str, findings: Sequence[Finding]) -> bool:
-    """Tell whether a finding gives the reason of a state as well."""
+    """Return whether a finding already gives the reason of a state."""
     return any(finding.detail and finding.detail in why for finding in findings)
 
 

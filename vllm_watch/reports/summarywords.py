@@ -32,7 +32,7 @@ Facts = list[tuple[str, str]]
 
 
 def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
-    """Return label and words of all that is known beside figures and findings."""
+    """Return label and words of all facts apart from figures and findings."""
     facts = [
         ("log", summary.source),
         ("time", _time(summary, zone)),
@@ -55,12 +55,12 @@ def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
 
 
 def unknown_words(summary: RunSummary) -> list[str]:
-    """Return what the log does not tell, and why: a line each."""
+    """Return what the log does not show, and why: a line each."""
     return [f"{one.what}: {one.why}" for one in unknowns_of(summary)]
 
 
 def headline(summary: RunSummary, zone: tzinfo) -> str:
-    """Return the state and since when, and what it was."""
+    """Return the state, its beginning and its cause."""
     parts: list[str] = [summary.state.name]
     if summary.state.since is not None and math.isfinite(summary.state.since):
         parts[0] += f" since {moment_words(summary.state.since, zone)}"
@@ -72,7 +72,7 @@ def headline(summary: RunSummary, zone: tzinfo) -> str:
 
 
 def figure_rows(engine: EngineSummary) -> list[tuple[str, ...]]:
-    """Return a row of cells per metric: the six of every stats line, and what else it has."""
+    """Return a row of cells per metric: the six of every stats line, and others that occur."""
     rows = []
     for metric in METRICS:
         figures = engine.figures[metric.name]
@@ -93,7 +93,7 @@ def figure_rows(engine: EngineSummary) -> list[tuple[str, ...]]:
 
 
 def engine_rows(summary: RunSummary) -> list[tuple[str, ...]]:
-    """Return a row of cells per engine, nothing where there is only one."""
+    """Return a row of cells per engine, nothing if there is only one."""
     return [_engine_row(engine) for engine in summary.engines] if len(summary.engines) > 1 else []
 
 
@@ -119,20 +119,20 @@ def fleet_rows(summaries: Sequence[RunSummary]) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class FindingWords:
-    """One finding, or all that are alike, in words."""
+    """One finding, or several alike, in words."""
 
     finding: Finding
-    """The first of those that are alike."""
+    """The first of them."""
     title: str
     """With the engines it is about."""
     span: str
-    """Since when and until when, and how often where that is often."""
+    """Beginning and end, and the count if it fired often."""
     explains: str = ""
-    """Titles of what it explains."""
+    """Titles of the findings that it explains."""
 
 
 def findings_in_words(findings: Sequence[Finding], zone: tzinfo) -> list[FindingWords]:
-    """Return findings in the order given; those of several engines that are alike are one."""
+    """Return findings in the given order; findings of several engines that are alike are merged."""
     alike: dict[str, list[Finding]] = {}
     for finding in findings:
         alike.setdefault(finding.id, []).append(finding)
@@ -140,7 +140,7 @@ def findings_in_words(findings: Sequence[Finding], zone: tzinfo) -> list[Finding
 
 
 def advice_words(words: FindingWords) -> list[str]:
-    """Return what to do, with flags, arithmetic, gain and cost, and what else this explains."""
+    """Return the advice, with flags, arithmetic, gain and cost, and explained findings."""
     finding = words.finding
     costs = "; ".join(cost.partition(": ")[2] for cost in finding.costs)
     told = [
@@ -155,7 +155,7 @@ def advice_words(words: FindingWords) -> list[str]:
 
 
 def _named(finding: Finding) -> bool:
-    """Tell whether the remedy names every flag itself."""
+    """Return whether the remedy names every flag itself."""
     return all(flag.split()[0] in finding.remedy for flag in finding.flags)
 
 
@@ -177,9 +177,9 @@ def _in_words(alike: Sequence[Finding], zone: tzinfo) -> FindingWords:
 
 
 def _span(alike: Sequence[Finding], zone: tzinfo) -> str:
-    """Return since when and until when, how often and how long in all where it was several times.
+    """Return beginning and end; if it fired several times also the count and the total length.
 
-    Of findings of several engines: from the first beginning to the last end.
+    For findings of several engines: from the first beginning to the last end.
     """
     spans = alike[0].lasted
     begins = [finding.since for finding in alike if finding.since is not None]
@@ -198,7 +198,7 @@ def _span(alike: Sequence[Finding], zone: tzinfo) -> str:
 
 
 def _moment_words(time: float | None, near: float | None, zone: tzinfo) -> str:
-    """Return a moment as clock time, with its date where `near` is of another day."""
+    """Return a moment as clock time, with its date if `near` is on another day."""
     if time is None or near is None:
         return "an unknown time"
     day, other = (datetime.fromtimestamp(moment, zone).date() for moment in (time, near))
@@ -206,7 +206,7 @@ def _moment_words(time: float | None, near: float | None, zone: tzinfo) -> str:
 
 
 def moment_words(time: float, zone: tzinfo) -> str:
-    """Return a moment as clock time; the date is in the line of the whole time."""
+    """Return a moment as clock time; the line of the whole time has the date."""
     return f"{datetime.fromtimestamp(time, zone):%H:%M:%S}"
 
 
@@ -251,7 +251,7 @@ def _config(summary: RunSummary) -> Iterator[str]:
 
 
 def config_words(value: object) -> str:
-    """Return the value of a flag as a person reads it."""
+    """Return the value of a flag for display."""
     if value is None:
         return UNKNOWN
     if isinstance(value, bool):
@@ -288,7 +288,7 @@ def _requests(summary: RunSummary) -> str:
 
 
 def _refused(summary: RunSummary) -> str:
-    """Return why requests were refused, with what would have been accepted."""
+    """Return why requests were refused, with the accepted value."""
     known = {"model": summary.served_model}
     return " · ".join(refusal_words(one, known) for one in summary.refusals)
 
@@ -304,10 +304,10 @@ def _tokens(summary: RunSummary) -> str:
 
 
 def _times(summary: RunSummary) -> str:
-    """Return mean times of requests, or why they are unknown where there were any."""
+    """Return mean times of requests, or why they are unknown if there were requests."""
     times = summary.times
     if times is None:
-        return ""  # why is among what is unknown
+        return ""  # the reason is listed as unknown
     if times.source == "requests":
         exact = f"{short_time(times.request)} per request (mean of {times.answered:,} timed ones)"
         if times.queue is None:

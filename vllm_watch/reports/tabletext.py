@@ -23,7 +23,7 @@ def text_table(heads: Row, rows: Sequence[Row], width: int) -> Iterator[str]:
 
 
 def markdown_table(heads: Row, rows: Sequence[Row], *, numbers: bool = True) -> Iterator[str]:
-    """Yield the lines of a table that GitHub and notebooks render, `numbers` to the right."""
+    """Yield the lines of a table for GitHub and notebooks, `numbers` aligned right."""
     yield "| " + " | ".join(markdown(head) or " " for head in heads) + " |"
     yield "| --- |" + (" ---: |" if numbers else " --- |") * (len(heads) - 1)
     for row in rows:
@@ -31,12 +31,12 @@ def markdown_table(heads: Row, rows: Sequence[Row], *, numbers: bool = True) -> 
 
 
 def markdown(text: str) -> str:
-    """Return text that Markdown shows as it is: names of models and files are anyone's."""
+    """Return text with Markdown escaped: names of models and files can contain anything."""
     return "".join(_ESCAPED.get(character, character) for character in printable(text))
 
 
 def printable(text: str) -> str:
-    """Return text without what a terminal would obey or cannot encode."""
+    """Return text without terminal controls and characters that a terminal cannot encode."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -46,7 +46,7 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Return text in at most `width` columns, with … where it continues."""
+    """Return text in at most `width` columns, with … where it is cut."""
     if cells(text) <= width:
         return text
     end = _fitting(text, width - 1)
@@ -54,7 +54,7 @@ def cut(text: str, width: int) -> str:
 
 
 def padded(text: str, width: int) -> str:
-    """Return text with blanks behind it to `width` columns."""
+    """Return text padded with blanks to `width` columns."""
     return text + " " * (width - cells(text))
 
 

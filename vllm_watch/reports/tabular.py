@@ -24,7 +24,7 @@ _CHUNK = 20_000
 
 
 class MissingExtraError(Exception):
-    """A package that only some need is not there; the message says what to install."""
+    """A missing optional package; the message says what to install."""
 
 
 def csv_lines(rows: Iterable[Row], fields: Sequence[str]) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _cell(value: object) -> object:
         return escaped(json.dumps(value, ensure_ascii=False))
     if not isinstance(value, str):
         return value
-    # Spreadsheets take what begins so for a formula. A file name that is no UTF-8 stays readable.
+    # Spreadsheets read such cells as formulas. Names that are not UTF-8 stay readable.
     guard = "'" if value.startswith(("=", "+", "-", "@")) else ""
     return guard + "\n".join(escaped(line) for line in value.split("\n"))
 
@@ -62,7 +62,7 @@ def _taken(buffer: io.StringIO) -> str:
 def write_parquet(rows: Iterable[Row], fields: Sequence[str], file: IO[bytes]) -> None:
     """Write rows as Parquet.
 
-    `time` is a timestamp with zone: the logs' own offset, UTC where they have several. Requests
+    `time` is a timestamp with zone: the logs' own offset, UTC if they have several. Requests
     and other whole numbers are nullable integers, `engine` is a text (`0`, `1`, `all`): the type
     of a column must not depend on what a log holds. The fields of an event are JSON as text.
 

@@ -16,19 +16,19 @@ from vllm_watch.reports.rows import Row, iso
 
 TIME_MEANS = ("queue_s", "request_s", "per_token_s")
 TIME_COUNTS = ("answered", "lines")
-"""Requests behind the means, and stats lines of all engines in the step."""
+"""Fewest requests behind the means, and stats lines of all engines, in a step."""
 TIME_FIELDS = (
     *("time", "server", "source", "run"),
     *(*TIME_MEANS, *TIME_COUNTS, "basis", "unknown"),
 )
 """Columns of a row, in order.
 
-`basis` is where the means come from: `log` (estimated), `requests` (timed one by one; queue and
-tokens stay estimates), `metrics` (recorded); `unknown` tells why a mean is absent.
+`basis` is the source of the means: `log` (estimated), `requests` (timed one by one; queue and
+tokens stay estimates), `metrics` (recorded). `unknown` is the reason of an absent mean.
 """
 _DIGITS = 6
 _BEFORE = 1e-3
-"""Seconds: a line at the end of a step is about the time before it, so it belongs to that step."""
+"""Seconds: a line at the end of a step describes the time before it, so it belongs to that step."""
 
 
 def time_rows(batches: Iterable[Batch], gate: TimesGate, step: float) -> Iterator[Row]:
@@ -42,7 +42,7 @@ def time_rows(batches: Iterable[Batch], gate: TimesGate, step: float) -> Iterato
 
 
 def _run_rows(server: Server, run: Run, gate: TimesGate, step: float) -> Iterator[Row]:
-    """Yield the steps of a run in which there is a stats line, or a request was answered."""
+    """Yield the steps of a run that have a stats line or an answered request."""
     evidence = evidence_of(run)
     moments = (*evidence.times, *evidence.answer_times, *run.answered.times)
     for begin in _begins(moments, server.tz, step):

@@ -23,7 +23,7 @@ _FLAGS = (
     ("max_num_seqs", "not in the log; the batch limit is not judged"),
     ("gpu_memory_utilization", "not in the log; more memory for the KV cache is not advised"),
 )
-"""Flags that judgement needs, and what is not judged without them."""
+"""Flags needed for judgement, and what cannot be judged without them."""
 _METRICS = (
     ("kv_cache_usage", "KV cache usage", "not in the stats lines; memory is not judged"),
     ("waiting", "waiting requests", "not in the stats lines; the queue is not judged"),

@@ -15,7 +15,7 @@ from vllm_watch.reports.summary import RunSummary
 
 _LONGEST_WHY = 160
 _TAGS = lazy(r"^\[[a-z_]+\] (?:[A-Z]\w+: )?")
-"""What vLLM writes before a message: `[shutdown] MPClient: `."""
+"""vLLM's tags before a message: `[shutdown] MPClient: `."""
 _OF_A_DEATH = ("dead", "ended")
 _GLYPHS = {
     **{"busy": "●", "idle": "○", "ready": "○", "finished": "✓", "stopped": "■", "starting": "◐"},
@@ -26,17 +26,17 @@ _GLYPHS = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What there is to know about a run, in a line."""
+    """The verdict on a run, in a line."""
 
     glyph: str
     severity: str
     """critical, warning, note or good."""
     words: str
     remedy: str = ""
-    """What to change, empty where nothing has to."""
+    """The advice, empty if there is none."""
     aside: str = ""
     figures: str = ""
-    """What a healthy run came to."""
+    """The figures of a healthy run."""
 
 
 def verdict_words(verdict: Verdict) -> str:
@@ -66,7 +66,7 @@ def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
 
 
 def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
-    """Say when it died, of what or after what, and what to change."""
+    """Say when it died, why or after which fault, and what to change."""
     state = summary.state
     when = "died" if state.name == "dead" else "ended without a message"
     if state.since is not None:
@@ -86,13 +86,13 @@ def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
 
 
 def _more(loud: list[Finding]) -> str:
-    """Return how many findings there are beside the worst; those of several engines are one."""
+    """Return how many findings there are besides the worst; those of several engines are one."""
     others = len({finding.id for finding in loud}) - 1
     return f"+{others} more" if others > 0 else ""
 
 
 def _moment(time: float, summary: RunSummary, zone: tzinfo) -> str:
-    """Return a moment, with its date where a run is longer than the day that it began."""
+    """Return a moment, with its date if a run extends beyond the day that it began."""
     dates = {each.astimezone(zone).date() for each in (summary.first, summary.last) if each}
     date = f"{datetime.fromtimestamp(time, zone):%Y-%m-%d} " if len(dates) > 1 else ""
     return date + clock(time, zone)
@@ -130,7 +130,7 @@ def _facts(summary: RunSummary) -> Iterator[str]:
 
 
 def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
-    """Return since when, or from when to when, a finding holds."""
+    """Return the beginning, or beginning and end, of a finding."""
     if finding.since is None:
         return ""
     if finding.until is None:
@@ -140,7 +140,7 @@ def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
 
 
 def _remedy(finding: Finding) -> str:
-    """Return the flags to change, with the old value where the advice tells it; else the advice."""
+    """Return the flags to change, with old values if the advice has them; else the advice."""
     return flag_words(finding) or finding.remedy
 
 

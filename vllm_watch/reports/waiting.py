@@ -1,4 +1,4 @@
-"""`wait`: the outcome for the servers that are waited for."""
+"""`wait`: the outcome for the awaited servers."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ Outcome = Literal["ready", "died"]
 UP = frozenset({"ready", "idle", "busy", "no-stats"})
 """States in which a server answers requests."""
 GRACE_SECONDS = 5.0
-"""Seconds to wait for the line that the HTTP server answers: it announces itself earlier, and that
-line may be in no file."""
+"""Seconds to wait for the line that shows that the HTTP server answers.
+
+It announces itself earlier, and that line may be in no file.
+"""
 ERROR_LINES = 8
-"""Lines of one error that are shown: its first, and the last ones, which say what was wrong."""
+"""Lines of one error that are shown: its first, and the last ones, which name the cause."""
 MOST_ERRORS = 6
-"""Errors of a dead server that are shown: the first is the cause, the others come of it."""
+"""Errors of a dead server that are shown: the first is the cause, the others follow from it."""
 _ERROR_KINDS = frozenset({"dead", "cause", "killed", "usage", "traceback", "error"})
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a server is."""
+    """The progress of a server."""
 
     server: Server
     health: Health
     share: float | None
-    """How much of its start-up is done (0…1), None when it is over or not known."""
+    """Share of its start-up that is done (0…1), None if it is over or unknown."""
     before: bool
-    """True when it was over before waiting began: a new run is waited for."""
+    """True if it was over before waiting began: then a new run is awaited."""
     announced: bool
-    """True when its HTTP server has announced itself and perhaps does not answer yet."""
+    """True if its HTTP server has announced itself but may not answer yet."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
         return self.server.name
 
     @property
@@ -64,14 +66,14 @@ class Standing:
 
 @dataclass(slots=True)
 class Waiting:
-    """Takes in what following yields and tells when the wait is over."""
+    """Applies the items of following, and says when the wait is over."""
 
     settings: Settings
     formats: Formats
     new_run: bool = True
-    """Wait for a new run of what was over before; else that counts as having died."""
+    """Wait for a new run of servers that were already over; else they count as dead."""
     standings: tuple[Standing, ...] = ()
-    """Every server as it was at the last look."""
+    """Every server at the last look."""
     missing: tuple[str, ...] = ()
     """Paths that match nothing yet."""
     _monitor: Monitor = field(init=False)
@@ -86,10 +88,10 @@ class Waiting:
         self._saved = SavedLogs(self.settings, self.formats)
 
     def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
-        """Take in an item that was read at `wall`; return the outcome once there is one.
+        """Apply an item that was read at `wall`; return the outcome once there is one.
 
-        `logs` are the files of the servers found so far. Only a look at all files can end the
-        wait: between two of them a companion may be unread.
+        `logs` are the files of the servers found so far. Only a look at all files can end the wait:
+        between two of them a companion may be unread.
         """
         if isinstance(item, Batch):
             self._monitor.apply(item)
@@ -127,7 +129,7 @@ class Waiting:
             why = "standard input has ended before it was ready"
             health = Health(ServerState("ended", now, why), health.noted)
         state, run = health.state, server.run
-        if state.name not in OVER or closed:  # no new run can come through a closed pipe
+        if state.name not in OVER or closed:  # a closed pipe cannot bring a new run
             self._before.pop(server.source, None)
         elif not self._began and self.new_run:
             self._before[server.source] = run.number
@@ -140,7 +142,7 @@ class Waiting:
 
 
 def _announced(run: Run, state: ServerState, now: float) -> bool:
-    """Tell whether a server said just now that it starts to listen, and nothing since."""
+    """Return whether the newest line of a server says that it starts to listen."""
     kinds = {moment.event.kind for moment in run.moments}
     if state.name != "ready" or "ready" in kinds or run.first_request is not None:
         return False
@@ -150,7 +152,7 @@ def _announced(run: Run, state: ServerState, now: float) -> bool:
 
 
 def error_lines(run: Run) -> list[str]:
-    """Return the first errors of a run, oldest first; of a long one its beginning and its end."""
+    """Return the first errors of a run, oldest first; for a long one its beginning and its end."""
     errors = [moment for moment in run.moments if moment.event.kind in _ERROR_KINDS]
     shown: list[str] = []
     for moment in errors[:MOST_ERRORS]:
