@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+
 import pytest
 
-from tests.logs import at
+from tests.logs import FIXTURES, at, log_of, read
 from tests.tui.screens import monitor_from, monitor_of
 from vllm_watch.core.records import Batch, Event, Requests
 from vllm_watch.health import alertfindings
@@ -22,6 +25,38 @@ def test_the_life_of_the_killed_server_newest_first() -> None:
     assert texts["ready after 38 s"].time == at("08:49:51")
     assert texts["KV cache full: 98 %, 361 wait"].time == at("08:50:41")
     assert any(line.role == "critical" and line.time == at("08:51:43") for line in told)
+
+
+def test_events_of_one_second_are_the_newest_first_too() -> None:
+    log = log_of("h100_saturated_then_killed").read_text(encoding="utf-8")
+    first, second = "engine core exited unexpectedly", "AsyncLLM output_handler failed"
+    assert 0 < log.index(first) < log.index(second)
+    told = [
+        line.text
+        for line in lines("h100_saturated_then_killed", "08:53:00")
+        if line.time == at("08:51:43")
+    ]
+    assert told.index(second) < told.index(first)
+
+
+def test_a_note_that_explains_something_critical_is_critical_from_then_on() -> None:
+    (log,) = (FIXTURES.parent / "recordings" / "cpu_saturated").glob("*.log.gz")
+    told = [
+        (datetime.fromtimestamp(line.time, UTC).strftime("%H:%M:%S"), line.role, line.text)
+        for line in event_lines(monitor_from(read(log).read_once()), math.inf, 60)
+        if "KV cache" in line.text and line.role != "muted"
+    ]
+    assert told == [
+        ("08:24:49", "good", "KV cache down to 80 %"),
+        ("08:22:49", "critical", "KV cache at 100 %: made 131 times smaller by hand"),
+        ("08:22:38", "warning", "KV cache at 83 %: made 131 times smaller by hand"),
+    ]
+
+
+def test_an_alert_of_a_dead_server_is_not_over() -> None:
+    told = lines("h100_saturated_then_killed", "09:30:00")
+    assert max(line.time for line in told) == at("08:51:43")
+    assert not any("answered again" in line.text for line in told)
 
 
 def test_the_requests_that_failed_are_one_burst() -> None:

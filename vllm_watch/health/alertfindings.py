@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vllm_watch.config import HealthSettings
@@ -15,7 +15,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
 from vllm_watch.health.longcontext import context_per_request, thousands
-from vllm_watch.health.rules import RECORDED_SCOPES, Rule, Severity
+from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule, Severity
 from vllm_watch.health.shown import shown_value
 from vllm_watch.health.spans import WHOLE_SERVER, Span
 
@@ -91,14 +91,18 @@ def is_raised(span: Span, time: float, beside: Iterable[Span]) -> bool:
     """Return whether an alert has become worse by `time`, by its samples or with other alerts."""
     if span.raised is not None and span.raised <= time:
         return True
-    if not span.rule.raised_with:
-        return False
-    return any(
-        other.rule.id in span.rule.raised_with
+    return bool(span.rule.raised_with) and bool(_raising(span, beside))
+
+
+def _raising(span: Span, beside: Iterable[Span]) -> list[Span]:
+    """Return the alerts that make another one worse: they fire at the same time."""
+    return [
+        other
+        for other in beside
+        if other.rule.id in span.rule.raised_with
         and (other.engine == span.engine or WHOLE_SERVER in (other.engine, span.engine))
         and overlap(other, span)
-        for other in beside
-    )
+    ]
 
 
 def overlap(one: Span, other: Span) -> bool:
@@ -183,18 +187,50 @@ def _running(series: Series, time: float) -> float:
     return 0.0 if index is None else series.value("running", index) or 0.0
 
 
-def alert_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, Severity]:
-    """Return title and severity of an alert when it fired, without advice; cached."""
+def rises(span: Span, beside: Sequence[Span]) -> list[tuple[float, Severity, Span]]:
+    """Return when an alert became a warning, and when it grew worse, and by which alert.
+
+    It is as severe as the worst that it explains (`explaining.py`). Of one moment the worst counts.
+    """
+    steps = [(span.fired, _severity(span, beside, span.fired), span)]
+    if span.rule.raised is not None:
+        moments = [span.raised, *(max(span.fired, one.fired) for one in _raising(span, beside))]
+        known = [max(span.fired, moment) for moment in moments if moment is not None]
+        steps += [(moment, span.rule.raised, span) for moment in sorted(known)[:1]]
+    steps += [
+        (one.fired, _severity(one, beside, one.fired), one)
+        for one in beside
+        if one.rule.id in span.rule.hides and span.firing_at(one.fired)
+    ]
+    found: list[tuple[float, Severity, Span]] = []
+    reached = SEVERITIES.index("note")
+    for step in sorted(steps, key=lambda step: (step[0], -SEVERITIES.index(step[1]))):
+        if SEVERITIES.index(step[1]) > reached:
+            reached = SEVERITIES.index(step[1])
+            found.append(step)
+    return found
+
+
+def alert_title(case: Case, span: Span, beside: Iterable[Span], time: float) -> str:
+    """Return the title of an alert as it was at `time`; cached."""
     rule = span.rule
-    raised = rule.raised is not None and is_raised(span, span.fired, beside)
+    known = [one for one in beside if one.fired <= time]
+    raised = rule.raised is not None and is_raised(span, time, known)
     told = case.alerts.told_alerts
-    key = ("fired", rule.id, span.engine, span.fired, span.times, raised, len(case.alerts.steps))
+    key = ("title", rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
     if key not in told:
         title = rule.raised_title if raised else rule.title
         flapping = f" ({span.times} times)" if span.times > 1 else ""
-        words = Words(span_words(case, span, span.fired))
+        words = Words(span_words(case, span, time))
         told[key] = title.format_map(words) + flapping, ""
-    return told[key][0], rule.raised if raised and rule.raised else rule.severity
+    return told[key][0]
+
+
+def _severity(span: Span, beside: Iterable[Span], time: float) -> Severity:
+    """Return how severe an alert was at `time`, by itself and beside others."""
+    rule = span.rule
+    raised = rule.raised and is_raised(span, time, [one for one in beside if one.fired <= time])
+    return rule.raised if rule.raised and raised else rule.severity
 
 
 def over_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:

@@ -9,9 +9,8 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import alert_words, over_words
+from vllm_watch.health.alertfindings import alert_title, over_words, rises
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.spans import Span
 from vllm_watch.tui.figures import duration
 
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
@@ -69,7 +68,10 @@ def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, 
 
 
 def newest_lines(lines: Iterable[Sequence[EventLine]], limit: int) -> tuple[EventLine, ...]:
-    """Return the newest of the events of several servers, the newest first."""
+    """Return the newest of the events of several servers, the newest first.
+
+    Of one second those stay in the order in which they are given: of a server the newest first.
+    """
     return tuple(sorted(chain.from_iterable(lines), key=lambda line: -line.time)[:limit])
 
 
@@ -83,7 +85,7 @@ def server_lines(
         *_alert_lines(monitor, server, time, limit),
         *_trend_lines(monitor, server, time),
     ]
-    return newest_lines([lines], limit)
+    return newest_lines([lines[::-1]], limit)
 
 
 def short_name(server: Server) -> str:
@@ -106,25 +108,29 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
 
 
 def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> Iterator[EventLine]:
-    """Yield the newest alerts, without those that another one explains."""
-    name = short_name(server)
-    spans = [span for span in monitor.spans(server) if span.fired <= until][-2 * limit :]
-    explaining: dict[str, list[Span]] = {}
-    for span in spans:
-        for hidden in span.rule.hides:
-            explaining.setdefault(hidden, []).append(span)
-    for span in spans:
-        others = explaining.get(span.rule.id, ())
-        if span.rule.severity == "note" or any(one.firing_at(span.fired) for one in others):
-            continue
-        run = server.run_at(span.fired)
+    """Yield the newest alerts, each also when it grew worse; none that another one explains.
+
+    An alert that ends after the last line of its run is not told as over: nothing shows that.
+    """
+    name, now = short_name(server), until
+    for run in server.runs:
+        until = now if run.newest_stamp is None else min(now, run.newest_stamp)
+        spans = [span for span in monitor.alerts(server, run).spans() if span.fired <= until]
+        spans = spans[-2 * limit :]
         case = monitor.case(server, run)
-        title, severity = alert_words(case, span, spans)
-        yield EventLine(span.since, _GLYPHS[severity], severity, name, title)
-        if span.until is not None and span.until <= until:
-            text, good = over_words(case, span, spans)
-            glyph, role = ("✓", "good") if good else ("·", "muted")
-            yield EventLine(span.until, glyph, role, name, text)
+        for span in spans:
+            if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
+                continue
+            steps = [step for step in rises(span, spans) if step[0] <= until]
+            for at, severity, _ in steps:
+                title = alert_title(case, span, spans, at)
+                since = span.since if at == span.fired else at
+                yield EventLine(since, _GLYPHS[severity], severity, name, title)
+            for worst in {id(step[2]): step[2] for step in steps}.values():
+                if worst.until is not None and worst.until <= until:
+                    text, good = over_words(case, worst, spans)
+                    glyph, role = ("✓", "good") if good else ("·", "muted")
+                    yield EventLine(worst.until, glyph, role, name, text)
 
 
 def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
