@@ -1,4 +1,4 @@
-"""Access lines counted by what was asked and answered."""
+"""Access lines, counted by route and status."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vllm_watch.core.records import Requests
 from vllm_watch.parsing.formats import Access
 
 PROTOCOL = b" HTTP/1."
-"""What every access line holds."""
+"""A text in every access line."""
 
 
 class Answer(NamedTuple):
-    """What an access line says."""
+    """The content of an access line."""
 
     what: str
     """`served` (an inference route), `polls` or `other`."""
@@ -36,7 +36,7 @@ class AccessCounter:
         self._access = access
 
     def count(self, block: bytes, start: int, end: int) -> Counter[Answer]:
-        """Return the requests in `block[start:end]` by what was answered."""
+        """Return the requests in `block[start:end]`, counted by route and status."""
         if self._access is None or block.find(PROTOCOL, start, end) < 0:
             return Counter()
         texts = Counter(
@@ -49,7 +49,7 @@ class AccessCounter:
         return counts
 
     def lines(self, text: bytes) -> Iterator[tuple[bytes, int, Answer]]:
-        """Yield each line that holds one request, where its method is, and what it says."""
+        """Yield each line that holds one request, the position of its method, and its content."""
         if self._access is None:
             return
         for found in self._access.pattern.finditer(text):

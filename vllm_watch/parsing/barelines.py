@@ -14,7 +14,7 @@ from vllm_watch.parsing.timestamps import StampClock
 from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader, process_of
 
 LONGEST_PREFIX = 400
-"""Bytes of wrappers that may be before a line."""
+"""Bytes of wrappers that may come before a line."""
 LONGEST_LINE = 32_768
 """Bytes of such a line that are looked at."""
 LONGEST_BAR = 1 << 20
@@ -22,7 +22,7 @@ LONGEST_BAR = 1 << 20
 
 
 class BareLines:
-    """Finds and reads the lines that no envelope announces."""
+    """Finds and reads lines that have no envelope."""
 
     def __init__(self, formats: Formats, *, twin: bool) -> None:
         """Read with `formats`; `twin` marks a `.err` file."""
@@ -39,7 +39,7 @@ class BareLines:
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
 
     def silent(self, text: bytes) -> bool:
-        """Tell whether a text holds no literal, whatever digits are in the place of its own."""
+        """Return whether a text holds no literal, even with other digits in it."""
         plain = text.translate(None, DIGITS)
         return not any(gist in plain for gist in self._gists)
 
@@ -51,7 +51,7 @@ class BareLines:
     def read(
         self, block: bytes, position: int, clock: StampClock, stamp: float | None
     ) -> list[Record]:
-        """Return what the line with a literal at `position` says; nothing if it is not ours."""
+        """Return the records of a line with a literal at `position`; none if it is not ours."""
         if not self._line[0] <= position < self._line[1]:
             self._line = _line_around(block, position)
         start, end = self._line
@@ -80,13 +80,13 @@ class BareLines:
         return [replace(found, time=time, process=process, after=stamp)]
 
     def rest(self, block: bytes) -> list[Record]:
-        """At a block's beginning: continue with a traceback that an earlier block began."""
+        """At a block's beginning: continue a traceback from an earlier block."""
         return [self._known(event) for event in self.traceback.rest(block)]
 
     def _known(self, event: Event) -> Event:
-        """Return a line of a traceback with what the formats know of its error.
+        """Return a line of a traceback, with the fields that formats read from its error.
 
-        A further line of a message that tells the cause is an event of its own.
+        A further line of a message that gives the cause is a separate event.
         """
         error = str(event.fields.get("error", event.text))
         for form in self._formats.events:
@@ -134,7 +134,7 @@ class BareLines:
 
 
 def _line_around(block: bytes, position: int) -> tuple[int, int]:
-    """Return beginning and end of the line at `position`: looked for once, lines may be long."""
+    """Return beginning and end of the line at `position`; cached, since lines may be long."""
     end = block.find(b"\n", position)
     start = block.rfind(b"\n", max(0, position - LONGEST_BAR), position) + 1
     return start, len(block) if end < 0 else end

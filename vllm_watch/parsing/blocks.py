@@ -1,9 +1,9 @@
 """Reads large blocks into tables: usual lines at once, known shapes together, the rest in full.
 
-A block goes through three stages. The sieve takes out the usual access lines. Of what is left,
-lines whose shape is known (stats lines, lines that say nothing) are read together; between them
-stand lines that nothing is known of, which go to the scanner, as those of a small block do. What is
-found does not depend on which way a line took.
+A block goes through three stages. The sieve removes the usual access lines. Of the remaining lines,
+those of a known shape (stats lines, lines without information) are read together. Unknown lines
+between them go to the scanner, like the lines of a small block. The result does not depend on the
+way a line took.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vllm_watch.parsing.scanner import Removed, Scan, Scanner
 
 FIRST_LINES, MOST_LINES = 64, 4_096
-"""Lines that are read together: few while some are not known, since they teach the next ones."""
+"""Lines read together: few while some are unknown, since they teach the following ones."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
@@ -39,23 +39,23 @@ that was freed. With another allocator this does nothing.
 
 @dataclass(slots=True)
 class _Piece:
-    """Some lines of what is left of a block."""
+    """Some of the remaining lines of a block."""
 
     lines: Sequence[bytes]
     gaps: Gaps
-    """Usual lines that stood before them."""
+    """The usual lines that came before them."""
     kinds: list[Kind | None]
     stamps: list[bytes | None] = field(default_factory=list)
-    """Stamps of the known lines; None of those without one, and of those not known."""
+    """Stamps of the known lines; None for lines without a stamp, and for unknown lines."""
     rows: list[tuple[Shape, tuple[bytes, ...]] | None] = field(default_factory=list)
-    """What the stats lines and companion lines say."""
+    """The values of the stats lines and companion lines."""
 
 
 class LargeBlocks:
-    """Reads large blocks for a scanner, which reads what is not known."""
+    """Reads large blocks for a scanner, which reads the unknown lines."""
 
     def __init__(self, scanner: Scanner, sieve: Sieve, known: KnownLines) -> None:
-        """Read with what `sieve` and `known` learn from the lines that `scanner` reads."""
+        """Read with what `sieve` and `known` have learnt from the lines that `scanner` read."""
         self._scanner = scanner
         self._sieve = sieve
         self._known = known
@@ -107,7 +107,7 @@ class LargeBlocks:
                 end += 1
             if end > place:
                 if TRACEBACK in b"\n".join(lines[place:end]) or self._scanner.within:
-                    end = len(kinds)  # who knows where it ends
+                    end = len(kinds)  # its end is unknown
                 self._in_full(scan, lines[place:end], gaps.part(place, end))
             at = end
 
@@ -128,7 +128,7 @@ class LargeBlocks:
             for shape in shapes:
                 places = _matched(piece, shape, places)
             for at in places:
-                kinds[at] = None  # its digits are not those of the lines that were read
+                kinds[at] = None  # its digits differ in kind from those of the lines that were read
 
     def _together(self, scan: Scan, piece: _Piece, start: int, stop: int) -> None:
         """Read lines whose kind is known."""
@@ -140,7 +140,7 @@ class LargeBlocks:
         if not counts and None not in times and all(row and row[0].usual for row in part):
             answers = [usual.answer for usual in self._forms]
             tables.count_all([last, *times], near, answers)
-            tables.add_all(times, part)  # type: ignore[arg-type]  # no None is among them
+            tables.add_all(times, part)  # type: ignore[arg-type] # None is excluded
             return
         gaps = near.by_line()
         for at, time in enumerate(times, start):
@@ -162,14 +162,14 @@ class LargeBlocks:
             self._scanner.end_error()
 
     def _count(self, gaps: Sequence[tuple[int, int]]) -> None:
-        """Count usual lines that stood before a line."""
+        """Count usual lines before a line."""
         counts = self._scanner.uncounted
         for form, size in gaps:
             answer = self._forms[form].answer
             counts[answer] = counts.get(answer, 0) + size
 
     def _put(self, scan: Scan, time: float, shape: Shape, row: tuple[bytes, ...]) -> None:
-        """Take in a companion line, or an unusual stats line."""
+        """Add a companion line, or an unusual stats line."""
         scan.stats_like += shape.stats_like
         if not shape.companion:
             self._tables.add(time, (shape, row))
@@ -181,7 +181,7 @@ class LargeBlocks:
             self._scanner.add(scan, Amendment(values, engine))
 
     def _in_full(self, scan: Scan, lines: list[bytes], gaps: Gaps, *, ended: bool = True) -> None:
-        """Have lines read one by one that nothing is known of."""
+        """Have unknown lines read one by one."""
         scan.items += self._tables.take()
         whole = self._scanner.within or any(TRACEBACK in line for line in lines)
         pieces: list[bytes] = []
@@ -190,7 +190,7 @@ class LargeBlocks:
         for at, line in enumerate(lines):
             for form, count in before.get(at, ()):
                 usual, left = self._forms[form], count
-                if whole:  # an access line ends a traceback: one of them is put back
+                if whole:  # an access line ends a traceback: put one of them back
                     pieces.append(usual.example)
                     size += len(pieces[-1])
                     left -= 1
@@ -221,7 +221,7 @@ def _matched(piece: _Piece, shape: Shape, places: list[int]) -> list[int]:
 
 
 def sieve_of(formats: Formats) -> Sieve:
-    """Return a sieve for a log of which nothing was read yet."""
+    """Return a sieve for a log of which nothing has been read."""
     silent = BareLines(formats, twin=False).silent
     known = KnownLines(formats, DullLines(formats, silent), silent)
     return Sieve(AccessCounter(formats.access), known.is_plain)

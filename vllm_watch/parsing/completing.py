@@ -24,7 +24,7 @@ def add_record(records: list[Item], record: Record) -> None:
 
 
 def _amend(records: list[Item], at: int, added: Amendment) -> bool:
-    """Complete the stats line at a place by a companion line, if it is its own."""
+    """Complete the stats line at an index by a companion line, if it belongs to it."""
     newest = records[at]
     if isinstance(newest, SampleTable) and added.engine in (None, newest.engines[-1]):
         newest.complete(added.values)

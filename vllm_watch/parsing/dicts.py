@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 LONGEST = 20_000
-"""Characters of a dict that is read."""
+"""Most characters of a dict that are read."""
 _ONLY_AST = 0x400
 """`ast.PyCF_ONLY_AST`."""
 _COLLECTIONS: dict[str, Callable[[Iterable[Any]], Any]] = {
@@ -22,7 +22,7 @@ _CLOSING = {"{": "}", "[": "]", "(": ")", "<": ">"}
 
 
 def read_dict(text: str) -> dict[str, object]:
-    """Return the entries of a printed dict whose values are literals; what is none gives none."""
+    """Return the entries of a printed dict whose values are literals; leave out the others."""
     if len(text) > LONGEST:
         return {}
     whole = _literal(text)
@@ -36,9 +36,9 @@ def read_dict(text: str) -> dict[str, object]:
 
 
 def names_in(text: str) -> list[str]:
-    """Return the names of all entries of a printed dict, also of those that are no literals.
+    """Return the names of all entries of a printed dict, including entries that are not literals.
 
-    `text` may begin before the dict; where it is cut off, the entry that is cut is left out.
+    `text` may begin before the dict; if the dict is cut off, its last entry is left out.
     """
     found = []
     for entry in _entries(text[max(0, text.find("{")) :][:LONGEST]):
@@ -79,7 +79,7 @@ def _value(node: Any) -> Any:
 
 
 def _entries(text: str) -> Iterator[str]:
-    """Yield the texts between the commas of a dict that are in no bracket and no string."""
+    """Yield the texts between the commas of a dict, ignoring commas in brackets and strings."""
     open_brackets: list[str] = []
     quote = ""
     start = index = 0

@@ -17,13 +17,13 @@ from vllm_watch.parsing.text import without_escapes
 
 STAMP_LENGTH = len(b"11-23 09:05:08")
 LONGEST = 512
-"""Bytes of a line that is remembered: the long ones are hardly ever alike."""
+"""Most bytes of a remembered line: long lines rarely repeat."""
 MOST = 4_096
-"""Shapes that are remembered."""
+"""Most shapes remembered."""
 ZEROS = bytes.maketrans(b"123456789", b"000000000")
 """Makes all digits of a line zero."""
 SHORT_LINE = 24
-"""Mean bytes of a line below which a block has short lines."""
+"""Below this mean length in bytes, a block has short lines."""
 
 
 class Place(NamedTuple):
@@ -40,17 +40,17 @@ class Place(NamedTuple):
 
 
 class DullLines:
-    """Shapes of lines that give no record, with the place of their stamp."""
+    """Shapes of lines that give no record, with the position of their stamp."""
 
     def __init__(self, formats: Formats, silent: Callable[[bytes], bool]) -> None:
-        """Remember what `formats` know nothing of.
+        """Remember lines that `formats` do not read.
 
-        `silent` tells that a text holds nothing of a line without envelope.
+        `silent` returns whether a text holds no line without envelope.
         """
         self._formats = formats
         self._silent = silent
         self.stamps: dict[bytes, int] = {}
-        """The shapes, each with the place of its stamp."""
+        """The shapes, each with the position of its stamp."""
 
     def stamp_of(self, block: bytes, start: int, end: int) -> int | None:
         """Return where the stamp of the line `block[start:end]` is, None if it must be read."""
@@ -62,7 +62,7 @@ class DullLines:
     def learn(
         self, block: bytes, line: tuple[int, int], body: tuple[int, int], envelope: Envelope
     ) -> None:
-        """Remember a line that gave no record: its span, its message's, and its envelope."""
+        """Remember a line that gave no record: its span, its message's span, its envelope."""
         start, end = line
         if (
             end - start > LONGEST
@@ -80,8 +80,8 @@ class DullLines:
 
 
 def has_short_lines(block: bytes) -> bool:
-    """Tell whether lines are so short in the mean that hardly any can be vLLM's.
+    """Return whether lines are so short on average that hardly any can be vLLM's.
 
-    Such a block is searched as a small one: taking its lines apart by columns would cost more.
+    Such a block is searched like a small one: reading its lines by columns would cost more.
     """
     return block.count(b"\n") * SHORT_LINE > len(block)

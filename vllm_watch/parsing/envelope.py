@@ -16,16 +16,16 @@ LONGEST_HEAD = 400
 """Bytes before the anchor in which an envelope must begin."""
 
 MOST_SHAPES = 4_096
-"""Shapes of heads that are remembered."""
+"""Most shapes of heads remembered."""
 
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _Spans: TypeAlias = "tuple[int, slice, slice, slice, slice, slice]"
-"""Where an envelope begins, and where process, level, stamp, path and line are."""
+"""Positions of the envelope, and of process, level, stamp, path and line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What is before a message."""
+    """The prefix of a message."""
 
     process: str
     """Process name without its id, empty if there is none."""
@@ -38,7 +38,7 @@ class Envelope:
     line: str
     """Its line number."""
     start: int
-    """Bytes of the head that are before the envelope."""
+    """Bytes of the head before the envelope."""
 
 
 class EnvelopeReader:
@@ -47,7 +47,7 @@ class EnvelopeReader:
     def __init__(self, patterns: list[str]) -> None:
         """Compile the patterns; each must name process, level, stamp, path and line."""
         self._spans: dict[bytes, _Spans] = {}
-        """Heads whose digits are all zero, with the places of their parts: digits move nothing."""
+        """Heads with all digits zero, and the positions of their parts."""
         self._patterns = [lazy(pattern.encode() + rb"\Z") for pattern in patterns]
 
     def read(self, head: bytes) -> Envelope | None:
@@ -72,7 +72,7 @@ class EnvelopeReader:
         )
 
     def _search(self, head: bytes) -> _Spans | None:
-        """Return where the parts of the envelope stand that ends where `head` ends."""
+        """Return the positions of the parts of the envelope that ends where `head` ends."""
         for pattern in self._patterns:
             found = pattern.search(head)
             if found:

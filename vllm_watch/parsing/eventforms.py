@@ -28,11 +28,11 @@ class EventForm:
     """One wording of one event."""
 
     kind: str
-    """What it says; the rest of the program knows only this word."""
+    """The kind of event; the rest of the program knows only this word."""
     contains: bytes
-    """Literal that every such message holds: the cheap test before the pattern."""
+    """A literal in every such message: the cheap test before the pattern."""
     gist: bytes
-    """The same without digits and dots: a message whose text without digits lacks it is not one."""
+    """The same without digits and dots, to search messages without their digits."""
     pattern: re.Pattern[str]
     """Matched in the message (bare lines: in the line without its process prefix)."""
     bare: bool = False
@@ -40,9 +40,9 @@ class EventForm:
     level: str = ""
     """Level that the envelope must have, empty for any."""
     types: Mapping[str, Callable[[str], FieldValue]] = field(default_factory=dict)
-    """Converter of each field; text where none is named."""
+    """Converter of each field; without one, it is text."""
     find: tuple[re.Pattern[str], ...] = ()
-    """Further patterns, each searched for by itself."""
+    """Further patterns, each searched for separately."""
     constants: Mapping[str, FieldValue] = field(default_factory=dict)
     """Fields that every such event has."""
 
@@ -59,7 +59,7 @@ class EventForm:
         fields = dict(self.constants)
         for name, text in texts.items():
             if text is not None:
-                with suppress(ValueError):  # `1.2.` fits a pattern and is not a number: absent
+                with suppress(ValueError):  # `1.2.` fits a pattern but is not a number: absent
                     fields[name] = self.types.get(name, str)(text)
         return fields
 

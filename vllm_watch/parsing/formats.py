@@ -19,29 +19,29 @@ from vllm_watch.parsing.wrappers import Unwrapper, Wrappers
 
 @dataclass(frozen=True, slots=True)
 class LineForm:
-    """A stats or companion format: where it may be and how its body is read."""
+    """A stats or companion format: where it may occur and how its body is read."""
 
     files: frozenset[str]
-    """Source files of vLLM whose envelope must be before it."""
+    """vLLM's source files whose envelope must come before it."""
     contains: bytes
     reader: PartsReader
     whole_from: frozenset[str] = frozenset()
-    """Metrics of which one at least is in every line that was not cut off; empty: no matter."""
+    """Complete lines have at least one of these metrics; empty: not checked."""
     envelope: re.Pattern[bytes] | None = None
-    """The envelope of another server: year, stamp and perhaps engine, directly before the body."""
+    """The envelope of another kind of server: year, stamp and perhaps engine, before the body."""
 
     def is_whole(self, metrics: Iterable[str]) -> bool:
-        """Tell whether a line with these metrics continues far enough to be one."""
+        """Return whether a line with these metrics is complete, not cut off."""
         return not self.whole_from or not self.whole_from.isdisjoint(metrics)
 
     def fits(self, file: str, body: bytes) -> bool:
-        """Tell whether a message of one of vLLM's source files may be such a line."""
+        """Return whether a message from one of vLLM's source files may be such a line."""
         return file in self.files and self.contains in body
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How an access line of the HTTP server looks, and which routes mean what."""
+    """The form of an access line of the HTTP server, and the meaning of its routes."""
 
     pattern: re.Pattern[bytes]
     inference: frozenset[bytes]
@@ -50,19 +50,19 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a format file stands and what it says about itself."""
+    """The path of a format file and its description."""
 
     path: str
     kind: str
     title: str
     versions: str
     samples: int
-    """Lines in it that hold it to what it must read."""
+    """Number of its samples."""
 
 
 @dataclass(slots=True)
 class Formats:
-    """Everything that the format files know, compiled."""
+    """All compiled format files."""
 
     envelope: EnvelopeReader = field(default_factory=lambda: EnvelopeReader([]))
     stats: list[LineForm] = field(default_factory=list)
@@ -73,36 +73,36 @@ class Formats:
     opaque_words: tuple[bytes, ...] = ()
     access: Access | None = None
     requests: RequestForm | None = None
-    """How lines about single requests look, None where no format tells."""
+    """The form of lines about single requests, None if no format has it."""
     iterations: Iterations | None = None
-    """How lines of iteration details look, None where no format tells."""
+    """The form of lines of iteration details, None if no format has it."""
     wrappers: Wrappers = field(default_factory=Wrappers)
     unwrapper: Unwrapper = field(default_factory=Unwrapper)
     known: list[re.Pattern[str]] = field(default_factory=list)
-    """Lines that are recognised and hold nothing to keep."""
+    """Lines that are recognised but not kept."""
     origins: dict[str, Origin] = field(default_factory=dict)
-    """The files by name, in the order given; ` (2)` behind a second of the same name."""
+    """The files by name, in the given order; a second file of the same name gets ` (2)`."""
     _dull: set[bytes] = field(default_factory=set)
 
     def is_opaque(self, file: str, body: bytes) -> bool:
-        """Tell whether the rest of the physical line is not the server's own word."""
+        """Return whether the rest of the physical line is not from the server itself."""
         return file in self.opaque_files and any(word in body for word in self.opaque_words)
 
     def opaque_beginning(self, file: str, body: bytes) -> bytes | None:
-        """Return the words that begin a message and make its line opaque, None if none do."""
+        """Return the words that begin a message and make its line opaque, None without any."""
         words = self.opaque_words if file in self.opaque_files else ()
         return next((word for word in words if body.startswith(word)), None)
 
     def is_known(self, line: str) -> bool:
-        """Tell whether a line is recognised although nothing in it is kept."""
+        """Return whether a line is recognised although nothing in it is kept."""
         return any(pattern.search(line) for pattern in self.known)
 
     def stats_of(self, file: str, body: bytes) -> Parts | None:
-        """Return what a stats line says, or None if the message is not one."""
+        """Return the content of a stats line, or None if the message is not one."""
         return _read(self.stats, file, body)
 
     def is_cut(self, file: str, body: bytes) -> bool:
-        """Tell whether a message is the beginning of a stats line, its rest cut off."""
+        """Return whether a message is the beginning of a stats line that was cut off."""
         return any(
             form.whole_from
             and file in form.files
@@ -112,7 +112,7 @@ class Formats:
         )
 
     def companion_of(self, file: str, body: bytes) -> Parts | None:
-        """Return what a companion line adds, or None if the message is not one."""
+        """Return the content of a companion line, or None if the message is not one."""
         return _read(self.companions, file, body)
 
     def plan_of(self, file: str, body: bytes) -> tuple[Plan, bool] | None:
@@ -128,10 +128,10 @@ class Formats:
         return None
 
     def event_of(self, envelope: Envelope, body: bytes, time: float) -> Event | None:
-        """Return the event that a message is, or None.
+        """Return the event in a message, or None.
 
-        Messages that differ only in their numbers are searched once: a text without
-        digits that holds no event's literal without digits cannot be an event.
+        Messages that differ only in their numbers are searched once: if a text without digits holds
+        no event's literal without digits, it cannot be an event.
         """
         shape = body.translate(None, DIGITS)
         if shape in self._dull:
@@ -147,9 +147,9 @@ class Formats:
         return None
 
     def is_dull(self, body: bytes) -> bool:
-        """Tell whether a message was searched and can be nothing that we know.
+        """Return whether a message was searched and has no known content.
 
-        True for all messages that differ from this one only in their digits.
+        True for all messages that differ from it only in their digits.
         """
         shape = body.rstrip(b"\r\n \x00").translate(None, DIGITS)
         forms = (*self.stats, *self.companions)

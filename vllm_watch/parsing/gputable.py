@@ -14,7 +14,7 @@ from vllm_watch.core.recorded import THROTTLES, GpuRow
 _UNIT = lazy(r"\s*\[([^\]]*)\]\s*$")
 _VALUE = lazy(r"(-?\d+(?:\.\d+)?)\s*([A-Za-z%]*)", re.ASCII)
 _SAME_LOOK = 0.5
-"""Seconds within which rows without an index are those of different GPUs of one look."""
+"""Rows without an index within these seconds are different GPUs of one reading."""
 _NAMES = {
     "timestamp": "timestamp",
     "index": "index",
@@ -51,7 +51,7 @@ _DEFAULT_UNITS = {
     "memory_free": "MiB",
     "sm_clock_hz": "MHz",
 }
-"""Units of `nounits` where the header does not tell them either."""
+"""Units with `nounits`, when the header has none either."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class GpuTable:
     columns: list[tuple[str, str]] | None = None
     """Field and unit of each column, from the newest header."""
     broken: int = 0
-    """Lines that cannot be read."""
+    """Number of lines that cannot be read."""
     _uuids: dict[str, int] = field(default_factory=dict)
     _newest: tuple[float, int] | None = None
 
@@ -86,7 +86,7 @@ class GpuTable:
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the table from being read, None if nothing does."""
+        """Why the table cannot be read, None if it can."""
         if self.columns is None:
             if not self.broken:
                 return None
@@ -130,7 +130,7 @@ class GpuTable:
         )
 
     def _index(self, known: Mapping[str, str], time: float) -> int:
-        """Return a row's GPU: by its index, its UUID, or its place among those of one look."""
+        """Return a row's GPU: by its index, its UUID, or its position in one reading."""
         text = known.get("index", "")
         if text.isdigit() and len(text) < 6:
             return int(text)
@@ -144,7 +144,7 @@ class GpuTable:
 
 
 def _header(cells: Sequence[str]) -> list[tuple[str, str]] | None:
-    """Return the fields and units of a header, None if the cells are none."""
+    """Return the fields and units of a header, None if the cells are not a header."""
     columns = []
     for cell in cells:
         unit = _UNIT.search(cell)

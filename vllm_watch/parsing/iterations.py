@@ -10,19 +10,19 @@ from vllm_watch.core.steps import COUNTS, StepTable
 from vllm_watch.parsing.timestamps import StampClock
 
 HEAD_GROUPS = ("stamp", "engine", "rank")
-"""Groups that the pattern of what is before a step must have; the last two may be empty."""
+"""Groups of the pattern for the text before a step; the last two may be empty."""
 _LONGEST_HEAD = 400
-"""Bytes before a step in its line at most."""
+"""Most bytes before a step in its line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Iterations:
-    """How a line of a step looks."""
+    """The form of a line of a step."""
 
     contains: bytes
-    """Stands in every such line, where `body` begins."""
+    """A text in every such line, where `body` begins."""
     head: re.Pattern[bytes]
-    """Matches all before that; its groups are `HEAD_GROUPS`."""
+    """Matches everything before it; its groups are `HEAD_GROUPS`."""
     body: re.Pattern[bytes]
     """Matches from there on; its groups are `COUNTS`."""
 
@@ -57,7 +57,7 @@ class Iterations:
         )
 
     def _read_head(self, head: bytes, clock: StampClock) -> tuple[float, int] | None:
-        """Return time and engine that a head tells, None if it is not a head of such a line."""
+        """Return time and engine in a head, None if it is not the head of such a line."""
         found = self.head.fullmatch(head) if len(head) <= _LONGEST_HEAD else None
         time = None if found is None else clock.again(found["stamp"])
         if found is None or time is None:

@@ -1,4 +1,4 @@
-"""Lines of a known shape: their meaning is taken from a line that was read before."""
+"""Lines of a known shape: their content is derived from a line that was read before."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from vllm_watch.parsing.shapes import Shape, shape_of
 from vllm_watch.parsing.text import STATS_LIKE
 
 NOTHING = -1
-"""A line that says nothing at all, not even when it was written."""
+"""A line without any information, even without a time."""
 _MOST_ALIKE = 8
-"""Shapes of stats lines that differ in their digits alone: processes, API servers."""
+"""Shapes of stats lines that differ only in their digits: processes, API servers."""
 _MOST_SHAPES = 256
-"""Shapes of stats lines in all: to learn one takes as long as to read a hundred lines."""
+"""Most shapes of stats lines: learning one takes as long as reading a hundred lines."""
 _OFTEN = 4
-"""A shape is learnt when it comes for this time."""
+"""A shape is learnt when it occurs this often."""
 _NEITHER = (b".py:", b'{"', b"\r", b"\0")
-"""What a line that is known by its shape must not hold, an envelope's own end aside."""
+"""Text that a line known by its shape must not hold, apart from its own envelope."""
 
 Kind: TypeAlias = "list[Shape] | int"
-"""The shapes that a line may have, or where the stamp stands of one that says nothing else."""
+"""The possible shapes of a line, or the position of the stamp if it has no other information."""
 
 
 class KnownLines:
-    """What is known of the shapes of one log's lines."""
+    """The known shapes of one log's lines."""
 
     def __init__(self, formats: Formats, dull: DullLines, silent: Callable[[bytes], bool]) -> None:
-        """Know nothing yet; `silent` tells that a text holds nothing of a line without envelope."""
+        """Begin empty; `silent` says whether a text holds no bare line."""
         self._formats = formats
         self._dull = dull
         self._silent = silent
         self._shapes: dict[bytes, list[Shape]] = {}
         self._times: dict[bytes, int] = {}
-        """How often lines of a shape were read that is not known yet."""
+        """How often lines of each unknown shape were read."""
         self._nothing: set[bytes] = set()
         self._heads: dict[int, dict[bytes, int]] = {}
-        """By length: beginnings of lines of which the rest is not the server's own word."""
+        """By length: beginnings of lines whose rest is not from the server itself."""
 
     def is_plain(self, text: bytes) -> bool:
-        """Tell whether a text holds no part of an envelope, a JSON object or a bare line."""
+        """Return whether a text holds no part of an envelope, a JSON object or a bare line."""
         return not any(word in text for word in _NEITHER) and self._silent(text)
 
     def kinds(self, lines: Sequence[bytes]) -> list[Kind | None]:
-        """Return what each line is, None for those that must be read."""
+        """Return the kind of each line, None for those that must be read."""
         text = b"\n".join(lines)
         shapes = map(self._shapes.get, text.translate(None, DIGITS).split(b"\n"))
         kinds: list[Kind | None] = list(shapes)
@@ -67,7 +67,7 @@ class KnownLines:
         return kinds
 
     def learn(self, place: Place, envelope: Envelope, record: Record | None) -> None:
-        """Learn from a line that was read in full, and what it gave."""
+        """Learn from a line that was read in full, and its records."""
         body = place.line[place.body : place.end]
         if record is None:
             word = self._formats.opaque_beginning(envelope.file, body)
@@ -96,7 +96,7 @@ class KnownLines:
             self._shapes.setdefault(key, []).append(shape)
 
     def learn_nothing(self, lines: Sequence[bytes]) -> None:
-        """Learn the lines of a text that was read in full which can say nothing."""
+        """Learn the lines without information from a text that was read in full."""
         for line in lines:
             if len(line) > LONGEST or len(self._nothing) >= MOST:
                 continue
@@ -104,7 +104,7 @@ class KnownLines:
                 self._nothing.add(line.translate(ZEROS))
 
     def _is_usual(self, key: bytes) -> bool:
-        """Tell whether a shape of stats lines comes often enough, and may still be learnt."""
+        """Return whether a shape of stats lines occurs often enough, and may still be learnt."""
         if len(self._shapes) >= _MOST_SHAPES or len(self._shapes.get(key, ())) >= _MOST_ALIKE:
             return False
         if len(self._times) >= MOST:
@@ -113,13 +113,13 @@ class KnownLines:
         return self._times[key] >= _OFTEN
 
     def _is_simple(self, place: Place, length: int | None = None) -> bool:
-        """Tell whether a line (up to `length`) is an envelope and a message and nothing else."""
+        """Return whether a line (up to `length`) is one envelope with its message."""
         line = place.line[:length]
         plain = line[: place.body].replace(b".py:", b"", 1) + line[place.body :].rstrip(b"\r")
         return self.is_plain(plain) and PROTOCOL not in line and b"\x1b" not in line[place.body :]
 
     def _learn_opaque(self, place: Place, word: int) -> None:
-        """Learn a beginning behind which everything is somebody else's word."""
+        """Learn a beginning after which the rest of the line is not from the server itself."""
         length = place.body + word
         heads = self._heads.setdefault(length, {})
         if len(heads) < MOST and self._is_simple(place, length):

@@ -8,7 +8,7 @@ from vllm_watch.parsing.parts import Parts
 
 
 def companion_record(parts: Parts, time: float) -> Amendment | EngineRow:
-    """Return what a companion line says: more of the stats line before it, or latencies."""
+    """Return the content of a companion line: values for the stats line before it, or latencies."""
     if not LINE_NAMES & parts.values.keys():
         return Amendment(parts.values, parts.engine)
     values = parts.values
@@ -21,7 +21,7 @@ def companion_record(parts: Parts, time: float) -> Amendment | EngineRow:
     for name in LATENCIES:
         known = {part: values.get(f"{name}_{part}") for part in QUANTILES}
         if any(value is not None for value in known.values()):
-            # How many were measured is not written: those that finished stand for them.
+            # The number of measurements is not in the line: the finished requests replace it.
             latencies[name] = Latency(**known, count=max(1, sum(finished.values())))
     preemptions = values.get("preemptions")
     return EngineRow(

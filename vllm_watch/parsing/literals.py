@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 
 
 class Literals:
-    """Literals looked for in the blocks of a log."""
+    """Literals searched in the blocks of a log."""
 
     def __init__(self, literals: Collection[bytes]) -> None:
-        """Look for `literals`."""
+        """Search for `literals`."""
         self._literals = tuple(sorted(literals))
 
     def __iter__(self) -> Iterator[bytes]:
@@ -17,7 +17,7 @@ class Literals:
         return iter(self._literals)
 
     def positions(self, block: bytes) -> list[int]:
-        """Return where each literal first is in each line, the last first."""
+        """Return the first position of each literal in each line, the last first."""
         found: set[int] = set()
         for literal in self._literals:
             at = block.find(literal)

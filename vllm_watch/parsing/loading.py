@@ -68,7 +68,7 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
             with _naming(path):
                 envelopes += [_envelope_pattern(entry, checked) for entry in table["envelope"]]
     formats.envelope = EnvelopeReader(envelopes)
-    # What is around a line comes first: samples of all other kinds need it.
+    # Wrappers and envelopes come first: samples of all other kinds need them.
     tables.sort(key=lambda entry: entry[1].get("kind") != "wrapper")
     for path, table in tables:
         with _naming(path):
@@ -121,7 +121,7 @@ def _samples(value: object) -> int:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Make a slip in a format file an error that names the file."""
+    """Turn a mistake in a format file into an error that names the file."""
     try:
         yield
     except FormatError:
@@ -135,7 +135,7 @@ def _naming(path: str) -> Iterator[None]:
 
 
 def _envelope_pattern(entry: Mapping[str, Any], checked: bool) -> str:
-    """Return the pattern of one `[[envelope]]` once it compiles and names what must be named."""
+    """Return the pattern of one `[[envelope]]`, if it compiles and has all groups."""
     pattern = str(entry["pattern"])
     for name in () if checked else ("process", "level", "stamp", "path", "line"):
         if name not in re.compile(pattern).groupindex:
@@ -144,7 +144,7 @@ def _envelope_pattern(entry: Mapping[str, Any], checked: bool) -> str:
 
 
 def _table(path: str) -> dict[str, Any]:
-    import tomllib  # 8 ms, and only files that have changed are parsed
+    import tomllib  # 8 ms, and only changed files are parsed
 
     try:
         with open(path, encoding="utf-8") as file:
@@ -155,7 +155,7 @@ def _table(path: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Adding:
-    """Adds what one file knows to the formats."""
+    """Adds the content of one file to the formats."""
 
     formats: Formats
     path: str
@@ -190,7 +190,7 @@ class _Adding:
             raise FormatError(f"{self.path}: kind must be {kinds}")
 
     def _check(self, entry: Mapping[str, Any], values_of: Callable[[str], object]) -> None:
-        """Hold an entry to its samples."""
+        """Check an entry with its samples."""
         if not self.checked:
             check_samples(self.path, entry, values_of)
 
@@ -221,7 +221,7 @@ class _Adding:
             self._check(json, lambda line: unwrapper.plain(line.encode()).decode())
 
     def _logger_pattern(self, entry: Mapping[str, Any]) -> str:
-        """Return the pattern of one `[[logger]]` once it compiles and names what must be named."""
+        """Return the pattern of one `[[logger]]`, if it compiles and has all groups."""
         pattern = str(entry["pattern"])
         for name in () if self.checked else ("stamp", "logger", "level"):
             if name not in re.compile(pattern).groupindex:
@@ -282,7 +282,7 @@ class _Adding:
         self.formats.requests = RequestForm(pattern, *words)
 
     def _naming(self, entry: Mapping[str, Any], groups: Iterable[str]) -> re.Pattern[bytes]:
-        """Return the pattern of an entry, which must name some groups."""
+        """Return the pattern of an entry, if it has the required groups."""
         pattern = lazy(str(entry["pattern"]).encode())
         for name in () if self.checked else groups:
             if name not in pattern.groupindex:

@@ -31,20 +31,20 @@ _FINITE_DIGITS = 308
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What one body says."""
+    """The content of one body."""
 
     engine: int | None
-    """Engine number, `ALL_ENGINES`, or None where the head names none."""
+    """Engine number, `ALL_ENGINES`, or None if the head names none."""
     values: dict[str, float]
-    """Metric name to value, ratios 0…1; what is absent or not finite is not in it."""
+    """Metric name to value, ratios 0…1; absent and non-finite values are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the numbers of all bodies of one shape are."""
+    """The positions of the numbers in all bodies of one shape."""
 
     engine: int
-    """Index of the engine's number, −1: all engines, −2: none named."""
+    """Index of the engine's number; −1: all engines, −2: none named."""
     picks: tuple[tuple[str, int, bytes], ...]
     """Metric, index of its number, exponent (`e-2` for per cent: exact, unlike a division)."""
 
@@ -55,12 +55,12 @@ class Plan:
 
 
 class Template(NamedTuple):
-    """A head or a part as the format file gives it."""
+    """A head or a part from the format file."""
 
     begins: bytes
     """The text before its first number or word: the cheap test before the pattern."""
     names: tuple[str, ...]
-    """What its numbers are called."""
+    """The names of its numbers."""
     pattern: re.Pattern[bytes]
 
     def match(self, body: bytes, position: int = 0) -> re.Match[bytes] | None:
@@ -71,7 +71,7 @@ class Template(NamedTuple):
 
 
 class PartsReader:
-    """Reads bodies that are a head and parts, by the templates of a format file."""
+    """Reads bodies that consist of a head and parts, by the templates of a format file."""
 
     def __init__(self, heads: list[str], parts: list[str], separator: str = ", ") -> None:
         """Compile the templates.
@@ -85,7 +85,7 @@ class PartsReader:
         self._plans: dict[tuple[bytes, ...], Plan | None] = {}
 
     def metrics_from(self, first: str) -> frozenset[str]:
-        """Return the metrics of the part that holds `first` and of all parts behind it.
+        """Return the metrics of the part with `first` and of all parts after it.
 
         Raises:
             FormatError: no part holds it.
@@ -97,7 +97,7 @@ class PartsReader:
         raise FormatError(f"no part holds {first!r}")
 
     def read(self, body: bytes) -> Parts | None:
-        """Return what a body says, or None if it is not one of this format."""
+        """Return the content of a body, or None if it does not have this format."""
         if len(body) > _LONGEST_BODY:
             return None
         pieces = NUMBER.split(body)
@@ -116,7 +116,7 @@ class PartsReader:
         return Parts(int(engine), values)
 
     def plan_of(self, body: bytes) -> Plan | None:
-        """Return where the numbers stand of all bodies of this one's shape, None for no form."""
+        """Return the number positions for all bodies of this shape, None if it has no form."""
         pieces = tuple(NUMBER.split(body)[::2])
         return self._plan_of(body, pieces) if len(body) <= _LONGEST_BODY else None
 
@@ -129,7 +129,7 @@ class PartsReader:
         return plan
 
     def _plan(self, body: bytes) -> Plan | None:
-        """Take one body apart; None if its head is unknown or no part of it is known."""
+        """Parse one body; None if its head is unknown or no part of it is known."""
         head = next((found for pattern in self._heads if (found := pattern.match(body))), None)
         if head is None:
             return None
@@ -167,13 +167,13 @@ def _picks_of(
     picks = []
     for name in found.groupdict():
         start, end = found.span(name)
-        if name in _NAMES and start in order:  # nan and inf have no number: the metric is absent
+        if name in _NAMES and start in order:  # nan and inf do not count: the metric is absent
             picks.append((name, order[start], _exponent(body, end)))
     return picks
 
 
 def _exponent(body: bytes, end: int) -> bytes:
-    """Return the power of ten of the unit behind a number: per cent, milliseconds."""
+    """Return the power of ten of the unit after a number: per cent, milliseconds."""
     if body[end : end + 1] == b"%":
         return b"e-2"
     return b"e-3" if body[end : end + 3] == b" ms" else b""
@@ -188,7 +188,7 @@ def _compile(template: str) -> Template:
         if name == "*":
             pattern += r"[A-Za-z0-9_]{1,40}"
         elif name in ("engine", "engines"):
-            pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `read` looks at it: bodies share a plan
+            pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `read` checks it: bodies share a plan
         elif name in _NAMES:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         else:

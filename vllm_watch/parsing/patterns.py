@@ -10,7 +10,7 @@ from typing import Any
 from vllm_watch.parsing.errors import FormatError
 
 LARGE = 1000
-"""A repeat that may continue longer than this counts as unbounded."""
+"""A repeat that may be longer than this counts as unbounded."""
 
 _parser: Any = importlib.import_module("re._parser")
 _REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
@@ -26,7 +26,7 @@ def refuse_slow_patterns(where: str, table: object) -> None:
         try:
             slow = _nested(_parser.parse(pattern), inside=False)
         except re.error:
-            continue  # refused with a better word where it is compiled
+            continue  # refused with a better message when it is compiled
         except RecursionError:
             slow = True
         if slow:

@@ -13,21 +13,21 @@ from vllm_watch.parsing.timestamps import StampClock
 GROUPS = ("stamp", "word", "id")
 """Groups that the pattern must have."""
 MOST_OPEN = 10_000
-"""Requests that are open at once; of more, the oldest are forgotten."""
+"""Most open requests; beyond that, the oldest are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestForm:
-    """How the lines about single requests look."""
+    """The form of lines about single requests."""
 
     pattern: re.Pattern[bytes]
     """Matches from the beginning of a line; its groups are `GROUPS`."""
     begins: tuple[bytes, ...]
-    """Words with which a request comes."""
+    """Words for the arrival of a request."""
     ends: tuple[bytes, ...]
-    """Words with which it is answered."""
+    """Words for its answer."""
     drops: tuple[bytes, ...]
-    """Words with which it ends without an answer."""
+    """Words for its end without an answer."""
 
 
 class RequestLines:
@@ -40,7 +40,7 @@ class RequestLines:
         """Id to the time at which the request came."""
 
     def concerns(self, text: bytes) -> bool:
-        """Tell whether a text may begin requests, or end some that are open."""
+        """Return whether a text may begin requests, or end open ones."""
         return bool(self._open) or any(b" %b " % word in text for word in self._form.begins)
 
     def read(self, text: bytes, clock: StampClock) -> AnsweredTable | None:
@@ -76,7 +76,7 @@ class RequestLines:
             del self._open[next(iter(self._open))]
 
     def _starts(self, text: bytes) -> Iterable[int]:
-        """Yield where the lines begin that hold one of the words."""
+        """Yield the beginnings of lines that hold one of the words."""
         form = self._form
         for word in (*form.begins, *form.ends, *form.drops):
             at = text.find(b" %b " % word)

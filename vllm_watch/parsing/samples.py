@@ -16,7 +16,7 @@ from vllm_watch.parsing.text import without_escapes
 
 
 def check_samples(path: str, entry: Mapping[str, Any], values_of: Any) -> None:
-    """Hold an entry to its samples.
+    """Check an entry with its samples.
 
     Raises:
         FormatError: there is no sample, or one gives other values than it must.
@@ -32,7 +32,7 @@ def check_samples(path: str, entry: Mapping[str, Any], values_of: Any) -> None:
 
 
 def check_opaque(formats: Formats, path: str, table: Mapping[str, Any]) -> None:
-    """Hold an opaque file to its samples: each must be a line that is not read."""
+    """Check an opaque file with its samples: each must be a line that is not read."""
     samples = table.get("sample", [])
     if not samples:
         raise FormatError(f"{path}: {table['contains']!r} has no sample")
@@ -53,7 +53,7 @@ def split_sample(formats: Formats, line: str) -> tuple[Envelope | None, bytes]:
 
 
 def envelope_values(formats: Formats, line: str) -> dict[str, str] | None:
-    """Return what the envelope of a line says, the path as written."""
+    """Return the fields of a line's envelope, with the path as written."""
     raw = line.encode()
     anchor = ANCHOR.search(raw)
     found = formats.envelope.read(raw[: anchor.end()]) if anchor else None

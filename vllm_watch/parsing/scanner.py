@@ -1,8 +1,8 @@
 """Searches blocks of a log for literal anchors; only messages at an anchor are read.
 
-`Scanner.scan` takes a block of whole lines and yields records in file order. There is no loop
-over lines: the end of an envelope (`.py:123] `) and the literals of lines without one are looked
-for in the bytes, everything else is skipped by the search itself.
+`Scanner.scan` takes a block of whole lines and yields records in file order. There is no loop over
+lines: the ends of envelopes (`.py:123] `) and the literals of bare lines are searched in the bytes,
+and the search skips everything else.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 
 MOST_ENVELOPES = 1_000
-"""Messages of other processes that may run into one line; what follows in it is skipped."""
+"""Messages of other processes that may run into a line; the text after them is skipped."""
 
 LARGE_BLOCK = 256 * 1024
-"""Bytes of a block from which on it may be read as a large one."""
+"""From this size in bytes on, a block may be read as a large one."""
 
 WORTH_IT = 2 << 20
-"""Bytes of a log from which on reading its blocks as large ones pays: numpy takes 0.1 s to load."""
+"""From this many bytes of a log on, reading large blocks pays: numpy takes 0.1 s to load."""
 
 
 @dataclass(slots=True)
 class Scan:
-    """What a block held."""
+    """The content of a block."""
 
     items: list[Item] = field(default_factory=list)
     newest_stamp: float | None = None
     stats_like: int = 0
-    """Lines with a stats line's words behind no known envelope."""
+    """Lines that look like stats lines without a known envelope."""
     damaged: int = 0
-    """Stats lines that were cut off: no samples."""
+    """Stats lines that were cut off: they give no samples."""
     lines: int = 0
 
     @property
@@ -65,7 +65,7 @@ class Scan:
 
 
 Removed: TypeAlias = "tuple[int, Answer, int]"
-"""Access lines that were removed from a text: where they stood, what they say, their number."""
+"""Access lines removed from a text: their position, content and number."""
 
 
 @dataclass(slots=True)
@@ -77,18 +77,18 @@ class _Walk:
     line_start: int = 0
     line_end: int = 0
     after: int = 0
-    """Where the newest envelope ended."""
+    """End of the newest envelope."""
     envelopes: int = 0
-    """How many were read in this line."""
+    """Number of envelopes read in this line."""
     counted: int = 0
-    """Up to where requests have been counted."""
+    """Requests have been counted up to here."""
     opaque_end: int = 0
-    """Up to where nothing is the server's own word."""
+    """Text up to here is not from the server itself."""
     removed: list[Removed] = field(default_factory=list)
-    """What was removed and is not counted yet, the last first."""
+    """Removed lines that are not counted yet, the last first."""
 
     def enter(self, position: int) -> None:
-        """Go on to the line at `position`."""
+        """Go to the line at `position`."""
         self.envelopes = 0
         self.line_start = self.block.rfind(b"\n", self.line_end, position) + 1
         end = self.block.find(b"\n", position)
@@ -103,7 +103,7 @@ class Scanner:
     ) -> None:
         """Read with `formats`, resolve stamps with `clock`; `twin` marks a `.err` file.
 
-        `large` tells that there is so much to read that reading large blocks pays at once.
+        `large`: there is so much to read that reading large blocks pays at once.
         """
         self._formats = formats
         self.clock = clock
@@ -116,26 +116,26 @@ class Scanner:
         self._large: LargeBlocks | None = None
         self._known: KnownLines | None = None
         self._read = WORTH_IT if large else 0
-        """Bytes read, as far as they tell whether there is much to read."""
+        """Bytes read, to decide whether there is much to read."""
         self._stamp: float | None = None
         self._stamped: tuple[bytes, Zone] = (b"", clock.zone)
-        """The newest stamp as written, and the zone in which it was read."""
+        """The newest stamp as written, and its zone."""
         self._opaque = False
         self.uncounted: dict[Answer, int] = {}
-        """Requests since the newest boundary that are in none of the texts to come."""
+        """Requests since the newest boundary that are in none of the following texts."""
 
     def scan(self, block: bytes, *, continued: bool = False, sifted: Sifted | None = None) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
 
         `continued` tells that the block begins within the line that the last one ended in;
-        `sifted` is the block without its usual lines, where that is known already.
+        `sifted` is the block without its usual lines, if already known.
         """
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
         pays = len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
         if pays and not has_short_lines(block):
-            scan.lines = whole is not block  # the rest of a line that is not looked at
+            scan.lines = whole is not block  # the rest of a line that is ignored
             text = self._large_blocks().read(scan, block, sifted if block is whole else None)
         else:
             text = self.plain(block)
@@ -147,7 +147,7 @@ class Scanner:
         return scan
 
     def _read_beside(self, scan: Scan, text: bytes) -> None:
-        """Put what many lines tell together behind the records: steps, requests answered."""
+        """Append the records made from many lines: steps, answered requests."""
         steps, requests = self._formats.iterations, self._requests
         if steps is not None and steps.contains in text:
             table = steps.read(text, self.clock)
@@ -192,7 +192,7 @@ class Scanner:
         return times
 
     def end_error(self) -> None:
-        """Let no further line belong to the newest error."""
+        """Prevent further lines from joining the newest error."""
         self._error_site = None
 
     def add(self, scan: Scan, record: Record) -> None:
@@ -202,7 +202,7 @@ class Scanner:
     def walk(self, scan: Scan, text: bytes, removed: Sequence[Removed] = ()) -> None:
         """Read a text of whole lines, from which access lines were `removed`, into a scan.
 
-        Requests behind the last stamped line are held for the next text.
+        Requests after the last stamped line are kept for the next text.
         """
         scan.items += self._bare.rest(text)
         walk = _Walk(text, scan, removed=list(reversed(removed)))
@@ -226,7 +226,7 @@ class Scanner:
         self._opaque = self._opaque or opaque
 
     def _pass(self, walk: _Walk, stamp_at: int) -> bool:
-        """Pass over a line that says nothing to keep; only its stamp counts."""
+        """Skip a line without information; only its stamp counts."""
         stamp = walk.block[stamp_at : stamp_at + STAMP_LENGTH]
         seen, zone = self._stamped
         if stamp != seen or zone is not self.clock.zone or walk.scan.newest_stamp is None:
@@ -249,14 +249,14 @@ class Scanner:
             walk.scan.stats_like -= self._own_stats(walk.scan, found, walk.block, position)
 
     def _read_anchor(self, walk: _Walk, position: int) -> int:
-        """Read the message behind an anchor; return from where to look for the next one."""
+        """Read the message after an anchor; return from where to search for the next one."""
         block = walk.block
         anchor = ANCHOR.match(block, position)
         if anchor is None or position < walk.opaque_end:
             return max(position + 1, walk.opaque_end)
         end = anchor.end()
         head = max(walk.line_start, walk.after, end - LONGEST_HEAD)
-        walk.after = end  # an envelope holds no other's end: many anchors in a row are cheap
+        walk.after = end  # an envelope holds no other's end: many anchors are cheap
         walk.envelopes += 1
         if walk.envelopes > MOST_ENVELOPES:
             return walk.line_end
@@ -294,7 +294,7 @@ class Scanner:
     def _learn(
         self, walk: _Walk, head: tuple[int, int], envelope: Envelope, record: Record | None
     ) -> None:
-        """Remember what a line gave that was read in full, for others like it."""
+        """Remember the result of a line that was read in full, for similar lines."""
         known, (start, body) = self._known, head
         if known is None or start != walk.line_start:
             return
@@ -315,7 +315,7 @@ class Scanner:
         return block
 
     def _time(self, scan: Scan, stamp: bytes) -> float | None:
-        """Note a line's stamp, None if there is no such moment."""
+        """Note a line's stamp, None if it is not a valid time."""
         time = self.clock.resolve(stamp)
         if time is not None:
             self._stamp, self._stamped = time, (stamp, self.clock.zone)
@@ -323,7 +323,7 @@ class Scanner:
         return time
 
     def _up_to_next(self, body: bytes) -> bytes:
-        """Return a message without the line of another process that runs into it."""
+        """Return a message without another process's line that runs into it."""
         if b".py:" not in body:
             return body
         for anchor in ANCHOR.finditer(body):
@@ -335,7 +335,7 @@ class Scanner:
         return body
 
     def _message(self, envelope: Envelope, body: bytes, time: float) -> Record | None:
-        """Read one message behind an envelope, None if it says nothing that we keep."""
+        """Read one message after an envelope, None if nothing in it is kept."""
         if b"\x1b" in body:
             body = without_escapes(body)
         body = body.rstrip(b"\r\n \x00")
@@ -352,7 +352,7 @@ class Scanner:
     def _error(
         self, envelope: Envelope, body: bytes, time: float, event: Event | None
     ) -> Event | None:
-        """Keep what is logged as an error; further lines of one message continue it."""
+        """Keep an error; further lines of the same message continue it."""
         if envelope.level not in ("ERROR", "CRITICAL"):
             self._error_site = None
             return event
@@ -365,7 +365,7 @@ class Scanner:
         return Event("error", time, text, {}, envelope.level, continues=continues, process=process)
 
     def _own_stats(self, scan: Scan, found: list[Record], block: bytes, position: int) -> int:
-        """Note the samples of another server; count the words that look like ours."""
+        """Note the samples of another kind of server; count lines that look like stats lines."""
         for record in found:
             if isinstance(record, Sample):
                 self._stamp, self._stamped = record.time, (b"", self.clock.zone)
@@ -374,12 +374,12 @@ class Scanner:
         return 0
 
     def _count_requests(self, walk: _Walk, end: int, stamp: float | None) -> None:
-        """Put the requests up to `end` that are not counted yet into a record of their own."""
+        """Turn the requests up to `end` that are not counted yet into a record."""
         self._hold_requests(walk, end)
         self._say_requests(walk.scan, stamp)
 
     def _say_requests(self, scan: Scan, stamp: float | None) -> None:
-        """Put the requests that are counted and not said yet into a record."""
+        """Turn the counted requests into a record."""
         counted = requests_of(self.uncounted, stamp)
         if counted is not None:
             scan.items.append(counted)

@@ -1,4 +1,4 @@
-"""Secrets in logged flags: hidden before anything else sees them."""
+"""Hides secrets in logged flags before anything else reads them."""
 
 from __future__ import annotations
 

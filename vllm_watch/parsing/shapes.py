@@ -1,8 +1,8 @@
 """Stats lines of one shape: after one was read in full, all others are read by one search.
 
-The shape of a line is what is left of it without its numbers. What was found of the first line of
-a shape (which number is which metric, where the stamp is) holds for all lines of that shape;
-they are put under each other and one regular expression takes all numbers out.
+The shape of a line is its text without the numbers. The structure of the first line of a shape
+(which number is which metric, where the stamp is) holds for all lines of that shape. They are
+joined, and one regular expression extracts all numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ENGINE = b"(\\d{1,%d}+)" % LONGEST_ENGINE
 
 
 class Numbers(dict[bytes, float]):
-    """Texts of numbers with their values; each is made once."""
+    """Texts of numbers with their values; each is converted once."""
 
     _MOST = 50_000
 
@@ -45,18 +45,17 @@ class Numbers(dict[bytes, float]):
 
 
 SCALED = {exponent: Numbers(exponent) for exponent in (b"e-2", b"e-3")}
-"""Per cent and milliseconds, by their power of ten: there are few, which come again and again."""
+"""Per cent and milliseconds, by their power of ten: there are few, and they repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """All stats lines, or all companion lines, that differ in their numbers alone."""
+    """All stats lines, or all companion lines, that differ only in their numbers."""
 
     pattern: re.Pattern[bytes]
-    """Finds whole lines; its groups are the stamp, the engine where the line names one, and the
-    metrics."""
+    """Finds whole lines; its groups are the stamp, the engine if named, and the metrics."""
     engine: int | None
-    """Engine of all its lines, None where each names its own."""
+    """Engine of all its lines, None if each line names one."""
     named: bool
     """Whether its lines name an engine, or all of them."""
     metrics: tuple[tuple[str, bytes], ...]
@@ -65,13 +64,13 @@ class Shape:
     """The numbered API server that writes it."""
     companion: bool
     stats_like: int
-    """How often the words of a stats line are in it."""
+    """How often the words of a stats line occur in it."""
 
     usual: bool
-    """Whether it is one stats line and nothing else."""
+    """Whether the line is exactly one stats line."""
 
     def rows(self, lines: Sequence[bytes]) -> list[tuple[bytes, ...]]:
-        """Return the texts of the groups of each line that is of this shape."""
+        """Return the texts of the groups of each line of this shape."""
         rows: list[tuple[bytes, ...]] = self.pattern.findall(b"\n".join(lines))
         return rows
 
@@ -87,7 +86,7 @@ class Shape:
 
     @property
     def first(self) -> int:
-        """Which group is the first metric."""
+        """Index of the group of the first metric."""
         return 2 if self.engine is None else 1
 
     def columns(self, rows: Sequence[tuple[bytes, ...]]) -> dict[str, array[float]]:
@@ -100,7 +99,7 @@ class Shape:
         return columns
 
     def sample(self, time: float, row: Sequence[bytes]) -> Sample:
-        """Return one stats line by itself."""
+        """Return a single stats line."""
         values = {
             name: SCALED[exponent][text] if exponent else float(text)
             for (name, exponent), text in zip(self.metrics, row[self.first :], strict=True)
@@ -117,7 +116,7 @@ def shape_of(
     companion: bool = False,
     stats_like: int = 0,
 ) -> Shape | None:
-    """Return the shape of a line that was read; None if it does not distinguish the line."""
+    """Return the shape of a line that was read; None if the shape would be ambiguous."""
     head = _head_pattern(place, envelopes)
     body = place.line[place.body : place.end]
     if head is None:
@@ -149,9 +148,9 @@ def shape_of(
 
 
 def _head_pattern(place: Place, envelopes: EnvelopeReader) -> bytes | None:
-    """Return a pattern for all heads that say the same but for stamp and numbers.
+    """Return a pattern for all heads that differ only in stamp and numbers.
 
-    Each number is tried out: where a short and a long one give the same envelope, either is fine.
+    Each number is tried out: if a short and a long one give the same envelope, any number does.
     """
     head = place.line[: place.body]
     pattern, at = b"", 0
@@ -173,7 +172,7 @@ def _head_pattern(place: Place, envelopes: EnvelopeReader) -> bytes | None:
 def _same(
     head: bytes, start: int, end: int, others: Sequence[bytes], envelopes: EnvelopeReader
 ) -> bool:
-    """Tell whether other digits in `head[start:end]` leave the envelope what it is."""
+    """Return whether other digits in `head[start:end]` leave the envelope unchanged."""
     wanted = envelopes.read(head)
     found = [envelopes.read(head[:start] + other + head[end:]) for other in others]
     return wanted is not None and all(

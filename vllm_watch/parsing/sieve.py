@@ -1,10 +1,10 @@
 """Removes the usual access lines of a block at once, so that only the other lines are read.
 
-Of a busy server's log 90 to 99 lines in a hundred are access lines that differ in the client's
-address alone. numpy finds the ends of all lines and compares their beginnings and ends with those
-of lines that were read before; what is left is a small text, with the number of lines that stood
-between. A line is removed only if the access pattern would say the same of it: beginning and end
-are equal, up to digits in the beginning, and what lies between can only be an address.
+In a busy server's log, 90 to 99 % of the lines are access lines that differ only in the client's
+address. numpy finds the ends of all lines and compares their beginnings and ends with those of
+lines that were read before. The rest is a small text, with the number of removed lines between its
+lines. A line is removed only if the access pattern would say the same of it: beginning and end are
+equal, up to digits in the beginning, and what lies between can only be an address.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 IPV4, IPV6 = 22, 46
-"""Bytes of an address and port at most."""
+"""Most bytes of an address and port."""
 MOST_FORMS = 12
-"""Forms of lines that are known at once."""
+"""Most forms of lines known at once."""
 LEARNT_FROM = 64 * 1024
-"""Bytes of what is left of a block from which further forms are learnt."""
+"""Further forms are learnt from so many bytes of a block's rest."""
 SMALLEST = 4_096
-"""Bytes of a block from which on it is worth sifting."""
+"""From this size in bytes on, a block is worth sifting."""
 FEWEST = 8
-"""Lines of one form in that piece that make it a usual one."""
+"""A form is usual if so many lines of that piece have it."""
 WORTH_LEARNING = 4
-"""Further forms are looked for when more than one in this many bytes is left."""
+"""Further forms are searched when more than one byte in so many is left."""
 _WORD = 8
 _ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
-"""Bytes that may be in an address: no blank, no quote, and hardly a word."""
+"""Bytes that an address may contain: no blank, no quote, and hardly a word."""
 
 
 class Gaps(NamedTuple):
-    """Usual lines that stood before lines of what is left, as columns."""
+    """Usual lines before the remaining lines, as columns."""
 
     lines: Ints
-    """Numbers of those lines, from 0, in order; the number of all for those behind the last."""
+    """Indexes of the remaining lines, from 0, in order; the end is the number of all."""
     forms: Ints
-    """Which form each has: an index of `Sifted.forms`."""
+    """The form of each, as an index of `Sifted.forms`."""
     sizes: Ints
 
     def part(self, start: int, stop: int) -> Gaps:
@@ -75,7 +75,7 @@ class Usual(NamedTuple):
     """A form of usual lines."""
 
     answer: Answer
-    """What each of them says."""
+    """The content of each line."""
     example: bytes
     """One of them, with its newline."""
 
@@ -90,16 +90,16 @@ class Sifted:
     lines: int
     """Newlines in the whole block."""
     forms: Sequence[Usual] = ()
-    """The forms that are known."""
+    """The known forms."""
 
 
 class _Form:
-    """Access lines that differ in the address, and in digits before it."""
+    """Access lines that differ only in the address, and in digits before it."""
 
     def __init__(self, prefix: bytes, suffix: bytes, room: int) -> None:
         self.prefix, self.suffix = prefix, suffix
         self._newest = prefix
-        """How the lines of the newest block began, if all alike."""
+        """The beginning of the lines of the newest block, if all are alike."""
         self._room = room
         self.shortest = len(prefix) + len(suffix) + 1
         self.longest = len(prefix) + len(suffix) + room
@@ -108,16 +108,16 @@ class _Form:
         self._zeros = np.where(_digit(text), np.uint8(48), text)
         own = [[column >= room - size for column in range(room)] for size in range(room + 1)]
         self._own = np.array(own, np.uint8).view(f"V{room}")[:, 0]
-        """For each length of an address: which of the bytes before its end are its own."""
+        """For each length of an address: which bytes before its end belong to the form."""
 
     def fits(self, view: Callable[[int], Any], starts: Ints, ends: Ints) -> Flags:
-        """Tell which lines are of this form; all have a length that it can have."""
+        """Return which lines have this form; all have a length that it can have."""
         good = self._equal(view(len(self.suffix))[ends - len(self.suffix)], self.suffix)
         good &= self._begins(view(len(self.prefix))[starts])
         room = self._room
         at = ends - (len(self.suffix) + room)
         lengths = ends - starts - (len(self.prefix) + len(self.suffix))
-        # Of a block's first line that may reach before the block: it is read one by one.
+        # The first line of a block may begin in the block before: it is read one by one.
         good &= at >= 0
         rows = _rows(view(room)[np.maximum(at, 0)], room)
         foreign = (rows - _FIRST > _SPAN) & _rows(self._own[lengths], room).view(bool)
@@ -147,10 +147,10 @@ class _Form:
 
 
 class Sieve:
-    """Takes usual access lines out of blocks; learns from what is left which lines are usual."""
+    """Removes usual access lines from blocks; learns from the rest which lines are usual."""
 
     def __init__(self, access: AccessCounter, plain: Callable[[bytes], bool]) -> None:
-        """Take out what `access` would count; `plain` tells that a text holds nothing else."""
+        """Remove lines that `access` would count; `plain`: whether a text holds nothing else."""
         self._access = access
         self._plain = plain
         self._forms: list[_Form] = []
@@ -178,7 +178,7 @@ class Sieve:
         return Sifted(rest, self._gaps(forms, left), count, self._usual)
 
     def _forms_of(self, block: bytes, starts: Ints, ends: Ints) -> NDArray[np.int8]:
-        """Return the form of each line, −1 where it is not one of the usual ones."""
+        """Return the form of each line, −1 if it is not a usual one."""
 
         def view(size: int) -> Any:
             return np.ndarray((len(block) - size + 1,), f"V{size}", block, strides=(1,))
@@ -213,7 +213,7 @@ class Sieve:
         return Gaps(*(column[order] for column in joined))
 
     def _learn(self, rest: bytes) -> bool:
-        """Learn further forms from what is left of a block; return whether there were any."""
+        """Learn further forms from the rest of a block; return whether there were any."""
         if self._wait > 0:
             self._wait -= 1
             return False
@@ -251,13 +251,13 @@ def _digit(text: NDArray[np.uint8]) -> Flags:
 
 
 def _rows(found: Any, size: int) -> NDArray[np.uint8]:
-    """Return gathered pieces as a table of bytes."""
+    """Return joined pieces as a table of bytes."""
     table: NDArray[np.uint8] = np.frombuffer(found.tobytes(), np.uint8).reshape(-1, size)
     return table
 
 
 def _joined(block: bytes, starts: Ints, ends: Ints, left: Ints) -> bytes:
-    """Return the lines that are left, and what is behind the last newline."""
+    """Return the remaining lines, and the text after the last newline."""
     tail = int(ends[-1]) + 1
     if len(left) == len(ends):
         return block

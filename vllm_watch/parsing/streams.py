@@ -1,8 +1,8 @@
 """Several servers in one stream, separated by the names before their lines.
 
-`kubectl logs --prefix`, stern, compose and journald write the lines of many pods or containers
-into one log, each behind a name. The first name that writes as a server is the log's own server,
-as is every line without a name; each further one is a server of its own.
+`kubectl logs --prefix`, stern, compose and journald write the lines of many pods or containers into
+one log, each line after a name. The first name that writes as a server is the log's own server, and
+so are all lines without a name. Each further name is another server.
 """
 
 from __future__ import annotations
@@ -18,64 +18,66 @@ from vllm_watch.parsing.wrappers import MOST_LAYERS, Layer, Unwrapper
 MAIN = ""
 """The part of a log that is its own server."""
 _LOOKED_AT = 16
-"""Lines at a block's beginning in which a name is looked for; a stream with names has them in
-all of its lines, but for a headline or two."""
+"""A name is searched in so many lines at a block's beginning.
+
+In a stream with names, all lines have one, except for a headline or two.
+"""
 _SEARCHED = 64 * 1024
-"""Bytes at a block's beginning in which names are looked for that are in some lines only."""
+"""Names that only some lines have are searched in so many bytes at a block's beginning."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
-"""What stood before lines that is remembered: it is searched for each line."""
+"""Most prefixes of lines remembered: each line is searched for them."""
 _CLOCK = lazy(rb"\d\d:\d\d:\d\d([.,]\d{1,9})?")
 _LONGEST_HEAD = 400
 _ORDINARY = lazy(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
-"""Beginnings of lines without anything before them: most logs have only such."""
+"""Beginnings of lines without a prefix: most logs have only these."""
 _LINE_OF_VLLM = (b".py:", b" pid=")
-"""What is in the lines of vLLM only, not in those of a gateway or a database beside it."""
+"""Text in vLLM's lines only, not in those of a gateway or a database in the same stream."""
 
 
 class Form(NamedTuple):
-    """What is before many lines, alike up to a clock."""
+    """A prefix of many lines, the same except for a clock."""
 
     name: str
     """The names in it."""
     pattern: re.Pattern[bytes]
-    """Finds it before an ordinary line; its groups stay."""
+    """Matches it before an ordinary line; its groups are kept."""
     constant: bytes | None
-    """Its bytes, if they are always the same and none of them stay."""
+    """Its bytes, if they are always the same and none of them are kept."""
     stays: bool
-    """Whether all of it stays."""
+    """Whether all of it is kept."""
     unlike: re.Pattern[bytes]
-    """Finds it before any other line."""
+    """Matches it before any other line."""
 
 
 class Streams:
-    """Parts one file's lines; remembers which names there were."""
+    """Splits the lines of one file by server; remembers the names."""
 
     def __init__(self, unwrapper: Unwrapper, beside: Streams | None = None) -> None:
-        """Take names and loggers off by the patterns of the format files.
+        """Remove names and loggers by the patterns of the format files.
 
-        `beside` reads the log to which this file is a companion: the same names are in both.
+        `beside` reads the log of which this file is a companion: both have the same names.
         """
         self._unwrapper = unwrapper
         self._named = False
         self._logged = False
         self.prefixes: dict[bytes, str] = {} if beside is None else beside.prefixes
-        """What is before the lines of a name, where that never changes."""
+        """The prefix of the lines of a name, if it never changes."""
         self._servers: dict[str, str] = {}
-        """Names that write as servers, and the part that each is."""
+        """Names that write as servers, with their parts."""
         self._vllm: set[str] = set()
-        """Names with lines of vLLM."""
+        """Names with lines from vLLM."""
         self._newest = MAIN
         self._forms: dict[bytes, Form] = {}
-        """What stood before lines, by its pattern."""
+        """The prefixes, by their pattern."""
 
     @property
     def named(self) -> bool:
-        """Whether its lines are behind names."""
+        """Whether its lines have names."""
         return self._named
 
     def name(self, part: str) -> str:
-        """Return what a part is called, empty while its log holds only one server."""
+        """Return the name of a part, empty while its log holds only one server."""
         if len(self._servers) < 2:
             return ""
         return next((name for name, own in self._servers.items() if own == part), "")
@@ -83,7 +85,7 @@ class Streams:
     def read(self, block: bytes, *, continued: bool = False) -> list[tuple[str, bytes]]:
         """Return the parts of a block of whole lines, each with its lines in order.
 
-        The lines of a name come without it; those of a logger other than vLLM's own as vLLM's.
+        Names are removed from the lines; lines of other loggers are rewritten as vLLM's.
         `continued` tells that the block begins within the line that the last one ended in.
         """
         if not self._named:
@@ -124,14 +126,14 @@ class Streams:
         return [(part, b"".join(found[part])) for part in known]
 
     def _learn(self, name: str, line: bytes) -> None:
-        """Note a name's line: whether it is vLLM's, and a server's."""
+        """Note whether a line of a name is from vLLM, and from a server."""
         if any(word in line for word in _LINE_OF_VLLM):
             self._vllm.add(name)
         if len(self._servers) < _MOST_NAMES and self._unwrapper.is_servers(line):
             self._servers[name] = name if self._servers else MAIN
 
     def _part_of(self, name: str | None) -> str | None:
-        """Return the part that a line belongs to, None if it is not vLLM's."""
+        """Return the part of a line, None if it is not from vLLM."""
         if name is None or not self._servers:
             return MAIN
         known = self._servers.get(name)
@@ -140,7 +142,7 @@ class Streams:
         return MAIN if name in self._vllm else None
 
     def _of_one(self, block: bytes) -> list[tuple[str, bytes]] | None:
-        """Return the parts of a block in which all lines bear one name; None if it is another."""
+        """Return the parts of a block in which all lines have the same name; None otherwise."""
         form = next((form for form in self._forms.values() if form.pattern.match(block)), None)
         if form is None or form.constant is None or form.name not in self._servers:
             return None
@@ -152,7 +154,7 @@ class Streams:
         return [(self._servers[form.name], block[len(prefix) :].replace(b"\n" + prefix, b"\n"))]
 
     def _known_line(self, line: bytes) -> tuple[str | None, bytes]:
-        """Return the same as `_named_line` of a line that holds no name anywhere else."""
+        """Return the same as `_named_line`, for a line with a name only at its beginning."""
         for form in self._forms.values():
             found = form.pattern.match(line)
             if found is not None:
@@ -162,7 +164,7 @@ class Streams:
         return self._named_line(line)
 
     def _remember(self, name: str, layers: Sequence[tuple[bytes, bool]]) -> None:
-        """Remember what stood before a line: each layer, and whether it is kept."""
+        """Remember the prefix of a line: each layer, and whether it is kept."""
         pattern = b"".join(
             b"(%b)" % _clockless(text) if kept else _clockless(text) for text, kept in layers
         )
@@ -180,7 +182,7 @@ class Streams:
     def _named_line(self, line: bytes) -> tuple[str | None, bytes]:
         """Return the names before a line, None if there are none, and the line without them.
 
-        A stamp stays, also with a name in it: what is read later takes that off.
+        A stamp is kept, even with a name in it: it is removed later.
         """
         inside = any(literal in line for literal in self._unwrapper.anywhere)
         if not inside:
@@ -208,7 +210,7 @@ class Streams:
         return (" ".join(names), kept + plain[at:]) if names else (None, line)
 
     def _layer(self, head: bytes, at: int) -> Layer | None:
-        """Return the wrapper at a place in a line: one that is known, or one that begins so."""
+        """Return the wrapper at a position in a line: a known one, or one that begins alike."""
         for prefix, name in self.prefixes.items():
             if head.startswith(prefix, at):
                 return Layer(name, at + len(prefix), clocked=False)
@@ -220,7 +222,7 @@ class Streams:
 
 
 def _clockless(text: bytes) -> bytes:
-    """Return a pattern for a text with any clock in the place of its own."""
+    """Return a pattern for a text with any clock time instead of its own."""
     pattern, at = b"", 0
     for clock in _CLOCK.finditer(text):
         fraction = rb"[.,]\d{1,9}" if clock.group(1) else rb"(?![.,]\d)"
@@ -230,7 +232,7 @@ def _clockless(text: bytes) -> bytes:
 
 
 def _first_lines(block: bytes) -> Iterable[bytes]:
-    """Yield those of a block's first lines that something may be before."""
+    """Yield those of a block's first lines that may have a prefix."""
     start = 0
     for _ in range(_LOOKED_AT):
         end = block.find(b"\n", start)
@@ -243,7 +245,7 @@ def _first_lines(block: bytes) -> Iterable[bytes]:
 
 
 def _lines(block: bytes) -> list[bytes]:
-    """Return the lines of a block with their ends; a carriage return ends none."""
+    """Return the lines of a block with their ends; a carriage return does not end a line."""
     lines = [line + b"\n" for line in block.split(b"\n")]
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]

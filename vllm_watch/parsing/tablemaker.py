@@ -16,49 +16,50 @@ from vllm_watch.parsing.sieve import Gaps
 
 Row = tuple[bytes, ...]
 FEW = 2
-"""Stats lines up to which each by itself costs less than a table."""
+"""Up to so many stats lines, single records cost less than a table."""
 
 
 class TableMaker:
-    """Gathers stats lines, companion lines and requests until they are taken as tables."""
+    """Collects stats lines, companion lines and requests until they are taken as tables."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._times: list[float] = []
         self._lines: list[tuple[Shape, Row]] = []
         self._added: list[tuple[int, Shape, Row]] = []
-        """Companion lines, each with the number of the stats line that it completes."""
+        """Companion lines, each with the index of the stats line that it completes."""
         self._requests: list[tuple[float | None, Mapping[Answer, int]]] = []
         self._counted: list[RequestTable] = []
-        """Requests of stretches before those."""
+        """Requests of earlier stretches."""
 
     def add(self, time: float, line: tuple[Shape, Row]) -> None:
-        """Take in a stats line."""
+        """Add a stats line."""
         self._times.append(time)
         self._lines.append(line)
 
     def add_all(self, times: Sequence[float], lines: Sequence[tuple[Shape, Row]]) -> None:
-        """Take in many stats lines."""
+        """Add many stats lines."""
         self._times += times
         self._lines += lines
 
     def amend(self, shape: Shape, row: Row) -> bool:
-        """Complete the newest stats line by a companion line, if it is its own."""
+        """Complete the newest stats line by a companion line, if it belongs to it."""
         if not self._lines or (shape.named and shape.engine_of(row) != self._newest_engine()):
             return False
         self._added.append((len(self._lines) - 1, shape, row))
         return True
 
     def count(self, time: float | None, counts: Mapping[Answer, int]) -> None:
-        """Take in the requests of one stretch."""
+        """Add the requests of one stretch."""
         self._requests.append((time, counts))
 
     def count_all(
         self, times: Sequence[float | None], gaps: Gaps, answers: Sequence[Answer]
     ) -> None:
-        """Take in the requests that stood before each of many lines.
+        """Add the requests that came before each of many lines.
 
-        `times` are those of the lines before them; a request of a form says one of `answers`.
+        `times` are those of the lines before them; requests of one form have the same one of
+        `answers`.
         """
         if not len(gaps.lines):
             return
@@ -74,7 +75,7 @@ class TableMaker:
         self._counted.append(counts.table())
 
     def take(self) -> list[Item]:
-        """Return what was gathered, and start again."""
+        """Return the collected tables, and start again."""
         self._put_counts()
         items: list[Item] = []
         if self._counted:
@@ -89,7 +90,7 @@ class TableMaker:
         return items
 
     def _put_counts(self) -> None:
-        """Make a table of the stretches that came one by one."""
+        """Make a table of the stretches that were added one by one."""
         if self._requests:
             self._counted.append(_request_table(self._requests))
             self._requests = []
@@ -162,7 +163,7 @@ class _Counts:
         self._others = {"polls": self._none(), "other": self._none()}
 
     def add(self, answer: Answer, column: array[int]) -> None:
-        """Add how often one thing was answered in each stretch."""
+        """Add the counts of one answer in each stretch."""
         if answer.what != "served":
             self._others[answer.what] = _sum(self._others[answer.what], column)
             return
@@ -194,7 +195,7 @@ def _request_table(stretches: Sequence[tuple[float | None, Mapping[Answer, int]]
 
 
 def _joined(tables: Sequence[RequestTable]) -> RequestTable:
-    """Return the stretches of tables of one run as one."""
+    """Return the stretches of tables of one run as one table."""
     if len(tables) == 1:
         return tables[0]
     times, polls, other = array("d"), array("q"), array("q")

@@ -13,13 +13,13 @@ _CONTROLS = lazy("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2
 """Control characters and marks that change the direction of text."""
 
 STATS_LIKE = b"Avg generation throughput: "
-"""Words that a stats line of any version holds."""
+"""Words in a stats line of any version."""
 
 LONGEST_MESSAGE = 32_768
-"""Bytes of a message that are looked at; what follows in the same line is skipped."""
+"""Bytes of a message that are read; the rest of the line is skipped."""
 
 SHOWN_CHARACTERS = 2_000
-"""Longest message that is kept for showing, in characters."""
+"""Most characters of a message that are kept for showing."""
 
 
 def without_escapes(raw: bytes) -> bytes:
@@ -28,14 +28,14 @@ def without_escapes(raw: bytes) -> bytes:
 
 
 def shown(raw: bytes, limit: int = SHOWN_CHARACTERS) -> str:
-    """Return text of a log as it may be shown: decoded, cut to `limit`, nothing that acts."""
+    """Return text of a log that is safe to show: decoded, cut to `limit`, without controls."""
     text = without_escapes(raw[: limit * 4]).decode("utf-8", "replace").rstrip("\r\n ")
     text = text.replace("\t", "  ")
     return (text if text.isprintable() else _CONTROLS.sub("", text))[:limit]
 
 
 def segment_end(block: bytes, position: int) -> int:
-    """Return where a line ends or is rewritten: one that is rewritten can be endless."""
+    """Return where a line ends or is rewritten: a line that is rewritten can be endless."""
     most = min(len(block), position + LONGEST_MESSAGE)
     ends = (block.find(mark, position, most) for mark in (b"\r", b"\n"))
     return min((end for end in ends if end >= 0), default=most)

@@ -1,7 +1,7 @@
-"""Stamps without year or zone made into moments.
+"""Turns stamps without year or zone into times.
 
-vLLM writes `MM-DD HH:MM:SS` in the server's local time. The year comes from the file's
-modification time, New Year is counted as the lines pass, and the zone is given, found or assumed.
+vLLM writes `MM-DD HH:MM:SS` in the server's local time. The year comes from the file's modification
+time, New Year is detected as lines pass, and the zone is given, found or assumed.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ _STAMP = lazy(
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4} (?:\x1b\[[0-9;]{0,8}m)?"
     rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 )
-"""A vLLM stamp wherever it is in a piece of a log."""
+"""Finds a vLLM stamp anywhere in a piece of a log."""
 
 NEWEST_AHEAD = timedelta(days=1)
-"""How far a newest stamp may lie after the file's modification time: clocks and zones differ."""
+"""The newest stamp may be this much later than the file's modification: clocks differ."""
 FRESH_SECONDS = 300.0
-"""A modification time this recent may tell the zone."""
+"""A modification time this recent may give the zone."""
 QUARTER = 900.0
 """Offsets from UTC are multiples of a quarter of an hour."""
 _HALVES = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
 REAL_OFFSETS = frozenset(3600.0 * hours for hours in (*range(-12, 15), *_HALVES))
-"""Offsets that some place on earth keeps (IANA zone database, 2026): a log that is a quarter of an
-hour old is not a log from a place a quarter of an hour behind Greenwich."""
+"""Offsets from UTC that are in use somewhere (IANA zone database, 2026).
+
+A log that is a quarter of an hour old must not be mistaken for one from a zone with that offset.
+"""
 OFFSET_TOLERANCE = 120.0
-"""A measured offset counts if it lies this close to a quarter."""
+"""A measured offset counts if it is this close to a quarter."""
 _LEAP_YEARS_BACK = 8
 MANY_STAMPS = 64
-"""Stamps from which on columns are faster than one after the other."""
+"""From so many stamps on, columns are faster than single stamps."""
 _LENGTH = len(b"11-23 09:05:08")
 MOST_HOURS = 64
-"""Hours whose beginnings are remembered."""
+"""Most hours whose beginnings are cached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | No
 
 
 def has_stamp(piece: bytes) -> bool:
-    """Tell whether a vLLM stamp is in a piece of a log."""
+    """Return whether a piece of a log has a vLLM stamp."""
     return _STAMP.search(piece) is not None
 
 
 def moment(stamp: bytes, year: int, tz: tzinfo) -> datetime | None:
-    """Return the moment that a stamp names in a year, or None if there is no such day."""
+    """Return the time of a stamp in a year, or None if there is no such day."""
     month, day, hour, minute, second = stamp_parts(stamp)
     try:
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=tz)
@@ -91,8 +93,8 @@ def moment(stamp: bytes, year: int, tz: tzinfo) -> datetime | None:
 def year_of_first(first: bytes, newest: bytes, modified: datetime, tz: tzinfo) -> int:
     """Return the year of a log's first stamp.
 
-    The newest stamp gets the latest year that puts it at most a day after the modification
-    time; when the first one lies later in the calendar, New Year passed between the two.
+    The newest stamp gets the latest year in which it is at most a day after the modification time.
+    If the first one is later in the calendar, New Year passed between the two.
     """
     limit = modified + NEWEST_AHEAD
     year = limit.astimezone(tz).year
@@ -107,9 +109,9 @@ def year_of_first(first: bytes, newest: bytes, modified: datetime, tz: tzinfo) -
 
 
 def zone_from_offset(stamped: datetime, seen: datetime) -> tzinfo | None:
-    """Return the zone in which `stamped` (read as UTC) is the moment `seen`, or None.
+    """Return the zone in which `stamped` (read as UTC) is the time `seen`, or None.
 
-    The difference must lie within two minutes of an offset that is in use, −12 … +14 h.
+    The difference must be within two minutes of an offset in use, −12 … +14 h.
     """
     offset = (stamped - seen).total_seconds()
     rounded = round(offset / QUARTER) * QUARTER
@@ -137,7 +139,7 @@ class StampClock:
         self._repeated = b""
 
     def resolve(self, stamp: bytes) -> float | None:
-        """Return epoch seconds of a stamp, or None if there is no such moment.
+        """Return epoch seconds of a stamp, or None if there is no such time.
 
         Counts New Year where the month jumps between 12 and 1; in the hour that summer time
         repeats, order decides.
@@ -173,9 +175,9 @@ class StampClock:
         return time
 
     def resolve_all(self, stamps: Sequence[bytes | None]) -> list[float | None]:
-        """Return what `resolve` would of stamps in file order, several times as fast.
+        """Return the same as `resolve` for stamps in file order, several times as fast.
 
-        Within an hour that does not come twice only minutes and seconds are looked at.
+        Within an hour that does not occur twice, only minutes and seconds are read.
         """
         if len(stamps) >= MANY_STAMPS and "numpy" in sys.modules and None not in stamps:
             return self._resolve_many(b"".join(stamps), len(stamps))  # type: ignore[arg-type]
@@ -201,7 +203,7 @@ class StampClock:
         return times
 
     def _resolve_many(self, stamps: bytes, count: int) -> list[float | None]:
-        """Return the same of many stamps in a row, one hour after the other."""
+        """Return the same for many stamps in a row, one hour after the other."""
         import numpy as np
 
         text = np.frombuffer(stamps, np.uint8).reshape(count, _LENGTH)
@@ -214,7 +216,7 @@ class StampClock:
             stamp = stamps[start * _LENGTH : (start + 1) * _LENGTH]
             first = self.resolve(stamp)
             known = self._hours.get(stamp[:8])
-            if first is None or known is None or known[0] != known[1]:  # or an hour comes twice
+            if first is None or known is None or known[0] != known[1]:  # or the hour occurs twice
                 rest = range((start + 1) * _LENGTH, end * _LENGTH, _LENGTH)
                 times += [first, *(self.resolve(stamps[at : at + _LENGTH]) for at in rest)]
                 continue
@@ -229,7 +231,7 @@ class StampClock:
             self.newest = time
 
     def again(self, stamp: bytes) -> float | None:
-        """Return the time of a stamp that was resolved before: it does not count as the newest."""
+        """Return the time of a stamp that was resolved before; it does not become the newest."""
         hours = self._hours.get(stamp[:8])
         if hours is None:
             year = self.year - (self._month == 1 and stamp[:2] == b"12")

@@ -10,12 +10,12 @@ from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.parsing.text import shown
 
 TRACEBACK = b"Traceback (most recent call last):"
-"""First line of a traceback; only wrappers may be before it."""
+"""First line of a traceback; only wrappers may come before it."""
 
 _LONGEST = 400
 _LONGEST_LINE = 16_384
 _FURTHER = 12
-"""Lines behind the error that may belong to its message."""
+"""Most lines after the error that may belong to its message."""
 _ERROR = lazy(
     r"(?!INFO\b|WARNING\b|DEBUG\b|ERROR\b)[A-Za-z_][\w.]{0,200}(?:\([\w.]{1,80}\))?(?:: |:?$)"
 )
@@ -25,19 +25,19 @@ _PROCESS = lazy(r"\(([A-Za-z_]\w{0,60})(?: [^()\n]{0,120})?\) ")
 
 
 def process_of(prefix: str) -> str:
-    """Return the name of the process in what is before a line, empty if there is none."""
+    """Return the name of the process in a line's prefix, empty if there is none."""
     names = _PROCESS.findall(prefix)
     return str(names[-1]) if names else ""
 
 
 class TracebackReader:
-    """Collects the lines of a traceback, also when they arrive in several blocks.
+    """Collects the lines of a traceback, also across several blocks.
 
-    It is reported as soon as its error is read; what follows of the error's message continues it.
+    It is reported when its error has been read; further lines of the error's message continue it.
     """
 
     def __init__(self, strip: Callable[[str], str], *, twin: bool) -> None:
-        """Read the tracebacks of one file; `strip` takes wrappers off a line."""
+        """Read the tracebacks of one file; `strip` removes wrappers from a line."""
         self._strip = strip
         self._twin = twin
         self._open: list[str] | None = None
@@ -47,7 +47,7 @@ class TracebackReader:
         """The error, once it was reported."""
 
     def told(self, line: str) -> bool:
-        """Tell whether a line is the error of the newest traceback."""
+        """Return whether a line is the error of the newest traceback."""
         return bool(line) and line == self._error
 
     def begin(
@@ -67,7 +67,7 @@ class TracebackReader:
         return self._open is not None
 
     def rest(self, block: bytes) -> list[Event]:
-        """At a block's beginning: continue with a traceback that an earlier block began."""
+        """At a block's beginning: continue a traceback from an earlier block."""
         return [] if self._open is None else self._collect(block, 0)
 
     def _collect(self, block: bytes, start: int, end: int | None = None) -> list[Event]:
@@ -90,7 +90,7 @@ class TracebackReader:
         return found
 
     def _next(self, line: str) -> Event | None:
-        """Take a line up to the error; return the traceback once it is complete."""
+        """Add a line up to the error; return the traceback once it is complete."""
         lines = self._open
         assert lines is not None
         inside = not lines or line.startswith((" ", "\t"))
@@ -104,7 +104,7 @@ class TracebackReader:
         return self._event("traceback", "\n".join(lines), fields)
 
     def _further(self, line: str) -> Event | None:
-        """Take a line behind the error; return it if it belongs to its message."""
+        """Add a line after the error; return it if it belongs to the message."""
         lines = self._open
         assert lines is not None
         inside = line.startswith((" ", "\t")) or (

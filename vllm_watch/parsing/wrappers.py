@@ -1,8 +1,8 @@
 """Removes wrappers: prefixes of containers and batch systems, JSON objects.
 
-Lines with vLLM's own prefix need no unwrapping, since anything may be before it. JSON lines
-are made into plain ones, the message directly behind an envelope, so that everything after this
-module sees one kind of log.
+Lines with vLLM's own prefix need no unwrapping, since any text may come before it. JSON lines are
+turned into plain ones, with the message right after an envelope, so that all other modules see one
+kind of log.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.patterns import lazy
 
 MOST_LAYERS = 16
-"""Wrappers inside each other that are taken off one line."""
+"""Most nested wrappers removed from one line."""
 LONGEST_JSON = 4 << 20
-"""A JSON line longer than this is not looked into, and nothing that it quotes is a log line."""
+"""A longer JSON line is not parsed, and texts that it quotes are not log lines."""
 _LONGEST_HEAD = 400
 _OBJECT = b'{"'
 _ANCHOR = lazy(r"\.py:(\d{1,6})\]")
@@ -42,37 +42,37 @@ class JsonKeys:
     logger: Sequence[str] = ()
     process: Sequence[str] = ()
     http: Sequence[str] = ()
-    """Not fields but loggers: those of the HTTP server, whose plain lines have no stamp."""
+    """Names of loggers, not of fields: the HTTP server's, whose plain lines have no stamp."""
 
 
 class Layer(NamedTuple):
     """One wrapper before a line."""
 
     name: str
-    """Whose line it is in a stream of several, empty where it does not say."""
+    """The server's name in a stream of several, empty if the wrapper has none."""
     end: int
-    """Where it ends."""
+    """Position of its end."""
     clocked: bool
-    """Whether a clock is part of it, so that it is another one in each line."""
+    """Whether it contains a clock time, so that it changes from line to line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrappers:
-    """What the format files say of that which is around a line."""
+    """The wrappers from the format files."""
 
     patterns: Sequence[str] = ()
-    """Each for the beginning of a line; the group `part` names whose line it is."""
+    """Each matches at the beginning of a line; the group `part` is the server's name."""
     keys: JsonKeys = JsonKeys()
     loggers: Sequence[str] = ()
     """Envelopes of loggers other than vLLM's own: groups `time`, `logger` and `level`."""
     anywhere: Sequence[str] = ()
-    """Literals of names that are in some lines only."""
+    """Literals of names that only some lines have."""
     server_words: Sequence[str] = ()
-    """Literals of which one is in a line that only a server's own process writes."""
+    """Literals, one of which is in any line that only a server's main process writes."""
 
 
 class Unwrapper:
-    """Takes wrappers off, by the patterns of the format files."""
+    """Removes wrappers by the patterns of the format files."""
 
     def __init__(self, wrappers: Wrappers | None = None) -> None:
         """Take the patterns, each for the beginning of a line."""
@@ -83,7 +83,7 @@ class Unwrapper:
         self._server_words = [word.encode() for word in wrappers.server_words]
         self._keys = wrappers.keys
         self.anywhere = tuple(literal.encode() for literal in wrappers.anywhere)
-        """Literals of names that are in some lines of a log only."""
+        """Literals of names that only some lines of a log have."""
 
     def strip(self, line: str) -> str:
         """Return a line without the wrappers before it."""
@@ -97,7 +97,7 @@ class Unwrapper:
         return line
 
     def layer(self, head: bytes, at: int) -> Layer | None:
-        """Return the wrapper that begins at a place in a line, None if none does."""
+        """Return the wrapper at a position in a line, None if there is none."""
         found = next((m for p in self._raw if (m := p.match(head, at)) and m.end() > at), None)
         if found is None:
             return None
@@ -105,17 +105,17 @@ class Unwrapper:
         return Layer(name.decode("utf-8", "replace"), found.end(), _clocked(found))
 
     def is_servers(self, line: bytes) -> bool:
-        """Tell whether only a server's own process writes such a line."""
+        """Return whether only a server's main process writes such a line."""
         return any(word in line for word in self._server_words)
 
     def is_logged(self, line: bytes) -> bool:
-        """Tell whether a logger other than vLLM's own wrote a line."""
+        """Return whether a line is from a logger other than vLLM's own."""
         return self._logger_of(line) is not None
 
     def logged(self, block: bytes) -> bytes:
-        """Return a block of whole lines with those of other loggers as vLLM writes them.
+        """Return a block of whole lines with other loggers' lines rewritten as vLLM's.
 
-        The logger's own time stays in front: it tells the year.
+        The logger's own time is kept in front: it has the year.
         """
         lines = block.split(b"\n")
         for index, line in enumerate(lines):
@@ -127,7 +127,7 @@ class Unwrapper:
         return b"\n".join(lines)
 
     def _logger_of(self, line: bytes) -> re.Match[bytes] | None:
-        """Return the envelope of another logger at a line's beginning, wrappers aside."""
+        """Return the envelope of another logger at a line's beginning, after wrappers."""
         head = line[:_LONGEST_HEAD]
         for pattern in self._loggers:
             found = pattern.search(head)
@@ -136,10 +136,10 @@ class Unwrapper:
         return None
 
     def plain(self, block: bytes, *, dated: bool = False) -> bytes:
-        """Return a block of whole lines with its JSON lines made plain.
+        """Return a block of whole lines with its JSON lines turned into plain ones.
 
-        With `dated` they keep their logger's own time in front: it tells the year; and so do
-        those of other loggers.
+        With `dated`, JSON lines and lines of other loggers keep their own time in front: it has the
+        year.
         """
         if dated and self._loggers and _VLLM in block:
             block = self.logged(block)
@@ -160,13 +160,13 @@ class Unwrapper:
         return b"".join([*pieces, block[kept:]]) if pieces else block
 
     def _plain_line(self, line: bytes, brace: int, *, dated: bool) -> bytes | None:
-        """Return a JSON line as a plain one, None if it is not one that we know."""
+        """Return a JSON line as a plain one, None if it has no known form."""
         if len(line) > LONGEST_JSON:
             return _QUOTED.sub(rb".py: \1]", line) if brace == 0 else None
         head = line[:brace].decode("utf-8", "replace")
         if self.strip(_COLOUR.sub("", head)):
             return None
-        import json  # few logs are of JSON lines
+        import json  # few logs have JSON lines
 
         try:
             table = json.loads(line[brace:])
@@ -175,7 +175,7 @@ class Unwrapper:
         if not isinstance(table, dict):
             return None
         text = self._text(table)
-        if text is None:  # no log line that we know: nothing that it quotes is one
+        if text is None:  # not a log line that we know: texts that it quotes are not log lines
             return _QUOTED.sub(rb".py: \1]", line)
         time = _first(table, self._keys.time) if dated else ""
         head += f"{time} " if _DATED.fullmatch(time) and not text.startswith(time) else ""
@@ -196,7 +196,7 @@ class Unwrapper:
         return self._enveloped(table, text)
 
     def _nested(self, text: str) -> dict[str, Any] | None:
-        """Return the JSON object that a text is, wrappers before it aside."""
+        """Return the JSON object in a text, after wrappers."""
         brace = text.find("{")
         if brace < 0 or self.strip(_COLOUR.sub("", text[:brace])).strip():
             return None
@@ -209,11 +209,11 @@ class Unwrapper:
         return nested if isinstance(nested, dict) else None
 
     def _begins_enveloped(self, text: str) -> bool:
-        """Tell whether a message is a whole line of vLLM's, only wrappers before its prefix."""
+        """Return whether a message is a whole vLLM line, with only wrappers before its prefix."""
         return _PREFIX.match(self.strip(_COLOUR.sub("", text[:_LONGEST_HEAD]).lstrip())) is not None
 
     def _enveloped(self, table: Mapping[str, Any], text: str) -> str | None:
-        """Return a JSON logger's message behind an envelope; nothing inside it is one."""
+        """Return a JSON logger's message after an envelope; nothing inside it counts as one."""
         keys = self._keys
         stamp = _STAMP.search(_first(table, keys.time))
         logger = _first(table, keys.logger)
