@@ -16,6 +16,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.tui.charts import ChartSpec, Limit, Line, draw_panel
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
+from vllm_watch.tui.charts.dots import HAZE, UNDER
 from vllm_watch.tui.charts.fills import Area, eighths_of, fill, stack
 from vllm_watch.tui.charts.ribbon import ROLES, Step, draw_ribbon, ribbon_text
 from vllm_watch.tui.charts.sampled import Level, levels
@@ -56,49 +57,73 @@ def test_a_height_is_exact_to_an_eighth_of_a_cell(value: float, eighths: int) ->
     assert eighths_of(value, 100.0, 4) == eighths
 
 
+def dotted(*values: float | None) -> list[Level | None]:
+    """Return two equal levels a cell."""
+    return [level for level in flat(*values) for _ in range(2)]
+
+
+def inks(canvas: Canvas, column: int) -> list[str]:
+    """Return the ink of each row of a column, from the top; nothing where it is empty."""
+    found = []
+    for strip in canvas.strips():
+        (segment,) = strip.crop(column, column + 1)
+        color = segment.style and segment.style.color
+        found.append(color.name.lower() if color and segment.text.strip() else "")
+    return found
+
+
 def test_the_edge_of_a_fill_is_bright_and_its_base_is_dark() -> None:
     canvas = Canvas(3, 4)
-    fill(Area(canvas, PALETTE, 0, 3, 4), flat(100.0, 56.25, 0.0), 100.0, lambda _: "primary")
-    assert cells(canvas)[1] == " ▂ "
-    colours = [colour.lower() for colour in grounds(canvas, 0)]
+    heights = [*flat(100.0, 100.0, 62.5, 50.0), *dotted(0.0)]
+    fill(Area(canvas, PALETTE, 0, 3, 4), heights, 100.0, lambda _: "primary")
+    assert [row[0] for row in cells(canvas)] == ["⣿"] * 4
+    assert [row[1] for row in cells(canvas)] == [" ", "⡄", "⣿", "⣿"], "two dots to a quarter row"
+    assert cells(canvas)[3][2] == "▁", "zero that is known is no gap"
+    colours = inks(canvas, 0)
     assert colours[0] == PALETTE["primary"].lower()
     light = [sum(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in colours]
     assert light == sorted(light, reverse=True)
     assert light[-1] < light[0] / 1.6
-    assert cells(canvas)[3][2] == "▁", "zero that is known is no gap"
 
 
 def test_a_gap_is_empty_and_a_spike_is_seen_above_the_mean() -> None:
     canvas = Canvas(2, 4)
-    fill(Area(canvas, PALETTE, 0, 3, 4), [None, Level(25.0, 100.0)], 100.0, lambda _: "primary")
-    assert grounds(canvas, 0) == [""] * 4
-    faint = mixed(PALETTE["primary"], PALETTE["background"], 0.34)
-    assert grounds(canvas, 1)[:3] == [faint] * 3
+    spike = Level(25.0, 100.0)
+    heights = [None, None, spike, None]
+    fill(Area(canvas, PALETTE, 0, 3, 4), heights, 100.0, lambda _: "primary")
+    assert [row[0] for row in cells(canvas)] == [" "] * 4
+    assert [row[1] for row in cells(canvas)] == ["⡇"] * 4, "beside a gap it is half a cell wide"
+    faint = mixed(PALETTE["primary"], PALETTE["background"], HAZE)
+    assert inks(canvas, 1) == [faint] * 3 + [PALETTE["primary"].lower()]
 
 
 def test_what_hangs_grows_downwards() -> None:
     canvas = Canvas(1, 3)
-    fill(Area(canvas, PALETTE, 0, 0, 3, hangs=True), flat(50.0), 100.0, lambda _: "secondary")
-    (edge,) = canvas.strips()[1]
-    assert edge.text == "▄"
-    assert edge.style is not None
-    assert edge.style.reverse
-    assert cells(canvas)[2] == " "
+    area = Area(canvas, PALETTE, 0, 0, 3, hangs=True)
+    fill(area, dotted(50.0), 100.0, lambda _: "secondary")
+    assert cells(canvas) == ["⣿", "⠛", " "]
 
 
 def test_waiting_stands_on_running() -> None:
     canvas = Canvas(1, 4)
-    series = [flat(25.0), flat(75.0)]
+    series = [dotted(12.5), dotted(87.5)]
     stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning"))
-    top, *_, bottom = grounds(canvas, 0)
-    assert (top, bottom) == (PALETTE["warning"].lower(), PALETTE["primary"].lower())
+    assert cells(canvas) == ["⣿", "⣿", "⣿", "⣤"]
+    assert (inks(canvas, 0)[0], inks(canvas, 0)[3]) == (
+        PALETTE["warning"].lower(), PALETTE["primary"].lower(),
+    )  # fmt: skip
+    under = mixed(PALETTE["warning"], PALETTE["background"], UNDER)
+    (cell,) = canvas.strips()[3]
+    assert cell.style is not None
+    assert cell.style.bgcolor is not None
+    assert cell.style.bgcolor.name == under, "no hole between the two"
 
 
 def test_a_third_series_stands_on_the_second_also_where_that_is_zero() -> None:
     canvas = Canvas(2, 4)
-    series = [flat(25.0, 50.0), flat(50.0, 0.0), flat(25.0, 50.0)]
+    series = [dotted(25.0, 50.0), dotted(50.0, 0.0), dotted(25.0, 50.0)]
     stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning", "critical"))
-    first, second = grounds(canvas, 0), grounds(canvas, 1)
+    first, second = inks(canvas, 0), inks(canvas, 1)
     assert [first[0], first[3]] == [PALETTE[role].lower() for role in ("critical", "primary")]
     assert second[0] == PALETTE["critical"].lower()
     assert PALETTE["warning"].lower() not in second
@@ -122,10 +147,11 @@ def test_fills_are_told_apart_without_shades(shading: str) -> None:
 def test_a_fill_stays_in_its_rows(
     values: list[float | None], rows: int, shading: str, hangs: bool
 ) -> None:
+    heights = dotted(*values) if shading == SMOOTH else flat(*values)
     canvas = Canvas(len(values), rows + 2)
     base = 1 if hangs else rows
     area = Area(canvas, {**PALETTE, "shading": shading}, 0, base, rows, hangs)
-    fill(area, flat(*values), max((v or 0.0 for v in values), default=1.0), lambda _: "good")
+    fill(area, heights, max((v or 0.0 for v in values), default=1.0), lambda _: "good")
     assert cells(canvas)[0] == cells(canvas)[-1] == " " * len(values)
     assert grounds(canvas, 0)[0] == grounds(canvas, 0)[-1] == ""
 

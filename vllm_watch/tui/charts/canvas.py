@@ -31,6 +31,16 @@ class Canvas:
             self._glyphs[row][column] = glyph if _narrow(glyph) else "•"
             self._inks[row][column] = ink
 
+    def dots(self, row: int, column: int, glyph: str, ink: str, ground: str = "") -> None:
+        """Set one cell inside of the canvas to a glyph known to be narrow, and perhaps its ground.
+
+        The same as `put` and `shade` for the thousands of cells that fills have.
+        """
+        self._glyphs[row][column] = glyph
+        self._inks[row][column] = ink
+        if ground:
+            self._grounds[row][column] = ground
+
     def write(self, row: int, column: int, text: str, ink: str = "") -> None:
         """Write a text from ``column`` on."""
         for offset, glyph in enumerate(text):
@@ -42,7 +52,7 @@ class Canvas:
             self.put(row, column, glyph, ink)
 
     def overlay(self, row: int, column: int, glyph: str, ink: str) -> None:
-        """Set one cell's glyph where none but a block is; a block becomes its ground."""
+        """Set one cell's glyph where a fill or nothing is; a block becomes its ground."""
         if not (0 <= row < self.height and 0 <= column < self.width):
             return
         under = self._glyphs[row][column]
@@ -50,7 +60,7 @@ class Canvas:
             colour = self._inks[row][column]
             if under in "▅▆▇█" and not colour.startswith("reverse"):
                 self._grounds[row][column] = colour
-        elif under != " ":
+        elif under != " " and not "\u2800" <= under <= "\u28ff":
             return
         self._glyphs[row][column], self._inks[row][column] = glyph, ink
 

@@ -1,13 +1,13 @@
-"""Filled areas in cells: a bright edge to an eighth of a cell, fading towards the base."""
+"""Filled areas in cells: braille dots; blocks where colours are few or signs are ASCII."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.tui.charts.shades import ASCII, MONO, PLAIN, SMOOTH, fade, mixed
+from vllm_watch.core.dataclass import dataclass
+from vllm_watch.tui.charts.dots import fill_dots, stack_dots, sums_of
+from vllm_watch.tui.charts.shades import ASCII, MONO, SMOOTH
 
 if TYPE_CHECKING:
     from vllm_watch.tui.charts.canvas import Canvas
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 EIGHTHS = 8
 LOWER = " ▁▂▃▄▅▆▇█"
 """A cell filled from below, by eighths."""
-HAZE = 0.34
-"""How much of its colour a column has between its mean and its highest sample."""
 _MONO_FILLS = "█▒░"
 """What fills are made of where there is no colour: the first series, the second, a haze."""
 
@@ -37,8 +35,6 @@ class Area:
     base: int
     rows: int
     hangs: bool = False
-    highest: int = 0
-    """Rows above the base at which the highest column ends: fills fade from there."""
 
     @property
     def shading(self) -> str:
@@ -62,7 +58,9 @@ def fill(
 
     `role_of` gives the palette role of a value's colour; `weight` tells series apart without one.
     """
-    area = replace(area, highest=_highest(area, (level.mean for level in heights if level), top))
+    if area.shading == SMOOTH:
+        fill_dots(area, heights, top, role_of)
+        return
     for column, level in enumerate(heights):
         if level is None:
             continue
@@ -78,11 +76,12 @@ def stack(
     area: Area, series: Sequence[Sequence[Level | None]], top: float, roles: Sequence[str]
 ) -> None:
     """Fill each column with one series upon the other, the first one lowest."""
+    if area.shading == SMOOTH:
+        stack_dots(area, series, top, roles)
+        return
     inks = [area.palette.get(role, "") for role in roles]
-    columns = [_sums(levels) for levels in zip(*series, strict=True)]
-    area = replace(area, highest=_highest(area, (sums[-1] for sums in columns if sums), top))
-    for column, sums in enumerate(columns):
-        heads = [eighths_of(value, top, area.rows) for value in sums]
+    for column, levels in enumerate(zip(*series, strict=True)):
+        heads = [eighths_of(value, top, area.rows) for value in sums_of(levels)]
         for index in range(len(heads) - 1, -1, -1):
             foot = heads[index - 1] if index else 0
             if index and heads[index] <= foot:
@@ -90,18 +89,6 @@ def stack(
             above = next((n for n in range(index + 1, len(heads)) if heads[n] > heads[index]), None)
             over = inks[above] if above is not None else ""
             _column(area, column, heads[index], inks[index], min(index, 1), foot=foot, over=over)
-
-
-def _sums(levels: Sequence[Level | None]) -> list[float]:
-    """Return how high each series of a column reaches; nothing where the first is unknown."""
-    if levels[0] is None:
-        return []
-    return list(accumulate(level.mean if level else 0.0 for level in levels))
-
-
-def _highest(area: Area, values: Iterable[float], top: float) -> int:
-    """Return the row of the highest edge."""
-    return (eighths_of(max(values, default=0.0), top, area.rows) - 1) // EIGHTHS
 
 
 def eighths_of(value: float, top: float, rows: int) -> int:
@@ -122,7 +109,6 @@ def _column(
 ) -> None:
     """Fill one column from `foot` to `head` eighths; `over` is the colour that stands on it."""
     canvas, place = area.canvas, area.left + column
-    ground = area.palette.get("background", "")
     if head <= 0:  # a known zero is not a gap
         if not foot and canvas.free(area.row(0), place, 1):
             canvas.put(area.row(0), place, "▔" if area.hangs else "▁", area.palette.get("zero", ""))
@@ -130,31 +116,10 @@ def _column(
     for above in range(foot // EIGHTHS, (head + EIGHTHS - 1) // EIGHTHS):
         part, row = head - above * EIGHTHS, area.row(above)
         if part < EIGHTHS:
-            under = mixed(over, ground, fade(above, area.highest)) if over else ""
-            _edge(area, row, place, part, colour, under if area.shading == SMOOTH else over)
-            continue
-        if area.shading == MONO:
-            canvas.put(row, place, _MONO_FILLS[weight], colour)
-        elif area.shading == PLAIN:
-            canvas.put(row, place, "█", colour)
+            _edge(area, row, place, part, colour, over)
         else:
-            dim = min(EIGHTHS, part - EIGHTHS)
-            _shade(area, row, place, dim, colour, fade(above, area.highest))
-
-
-def _shade(area: Area, row: int, place: int, dim: int, colour: str, share: float) -> None:
-    """Draw a full cell: `dim` eighths of it are the fill, what is beyond is its bright edge."""
-    canvas = area.canvas
-    shade = mixed(colour, area.palette.get("background", ""), share)
-    if dim >= EIGHTHS:
-        canvas.put(row, place, " ")
-        canvas.shade(row, place, shade)
-    elif area.hangs:
-        canvas.put(row, place, LOWER[EIGHTHS - dim], colour)
-        canvas.shade(row, place, shade)
-    else:
-        canvas.put(row, place, LOWER[dim], shade)
-        canvas.shade(row, place, colour)
+            glyph = _MONO_FILLS[weight] if area.shading == MONO else LOWER[EIGHTHS]
+            canvas.put(row, place, glyph, colour)
 
 
 def _edge(area: Area, row: int, place: int, part: int, colour: str, over: str) -> None:
@@ -174,15 +139,5 @@ def _edge(area: Area, row: int, place: int, part: int, colour: str, over: str) -
 def _haze(area: Area, column: int, part: tuple[int, int], colour: str) -> None:
     """Show faintly how high the samples of a column reached above their mean."""
     low, high = part
-    ground = area.palette.get("background", "")
-    faint = mixed(colour, ground, HAZE)
-    place = area.left + column
     for above in range(low // EIGHTHS, (high + EIGHTHS - 1) // EIGHTHS):
-        row, filled = area.row(above), high - above * EIGHTHS
-        if area.shading != SMOOTH:
-            area.canvas.put(row, place, _MONO_FILLS[2], colour)
-        elif filled >= EIGHTHS:
-            area.canvas.put(row, place, " ")
-            area.canvas.shade(row, place, faint)
-        else:
-            _edge(area, row, place, filled, faint, "")
+        area.canvas.put(area.row(above), area.left + column, _MONO_FILLS[2], colour)

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
+from vllm_watch.tui.charts.dots import WIDE
 from vllm_watch.tui.charts.draw import draw_curves
 from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of, fill, stack
 from vllm_watch.tui.charts.frame import LIMIT_REACH
@@ -61,12 +62,18 @@ class Plot:
             return None
         return min(self.columns - 1, int((time - start) / (end - start) * self.columns))
 
+    @property
+    def steps(self) -> int:
+        """How many levels of a series a row has: two a cell where fills are dots."""
+        dotted = self.palette.get("shading", SMOOTH) == SMOOTH
+        return self.columns * (WIDE if dotted else 1)
+
     def levels(self, index: int) -> list[Level | None]:
         """Return the levels of one of the chart's lines."""
         if index >= len(self.spec.lines):
-            return [None] * self.columns
+            return [None] * self.steps
         line = self.spec.lines[index]
-        return levels(line.times, line.values, self.window, self.columns, line.gap_s)
+        return levels(line.times, line.values, self.window, self.steps, line.gap_s)
 
     def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
         """Return the area whose base is a row of the plot, counted from its top."""

@@ -1,0 +1,144 @@
+"""Filled areas of braille dots: two dots a cell in time, four in height, brighter with height."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from vllm_watch.tui.charts.sampled import Level
+from vllm_watch.tui.charts.shades import mixed
+
+if TYPE_CHECKING:
+    from vllm_watch.tui.charts.fills import Area
+
+HIGH = 4
+"""Dots of a cell above each other."""
+WIDE = 2
+"""Dots of a cell beside each other."""
+_BLANK = 0x2800
+_FULL = "⣿"
+_NONE = Level(0.0, 0.0)
+_STANDING = ((0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8))
+"""Bits of so many dots from the lower edge: of the left column, of the right one."""
+_HANGING = ((0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8))
+"""The same from the upper edge."""
+LOW, CREST = 0.42, 0.78
+"""How much of their colour dots have at the base, and below the edge, which has it all."""
+BODY = 0.09
+"""How much of its colour the ground of cells has that are filled."""
+UNDER = 0.3
+"""How much of its colour a series has as the ground of the dots on which it stands."""
+HAZE = 0.45
+"""How much of its colour has what is between a mean and its highest sample."""
+
+
+def _dots(value: float, unit: float, most: int) -> int:
+    """Return a height in dots: at least one for anything above zero."""
+    if not (unit > 0 and value > 0):
+        return 0
+    return max(1, min(most, round(value * unit)))
+
+
+def fill_dots(
+    area: Area, heights: Sequence[Level | None], top: float, role_of: Callable[[float], str]
+) -> None:
+    """Fill up to two levels a cell on a scale that ends at `top`."""
+    unit = 0.0 if top <= 0 else HIGH * area.rows / top
+    most = HIGH * area.rows
+    ground = area.palette.get("background", "")
+    for column, (one, other) in enumerate(zip(heights[::WIDE], heights[1::WIDE], strict=True)):
+        if one is None and other is None:
+            continue
+        left, right = one or _NONE, other or _NONE
+        spike = max(left.high, right.high)
+        colour = area.palette.get(role_of(spike), "")
+        heads = _dots(left.mean, unit, most), _dots(right.mean, unit, most)
+        if spike * unit > max(heads) + HIGH:
+            highs = _dots(left.high, unit, most), _dots(right.high, unit, most)
+            for above in range(max(heads) // HIGH, -(-max(highs) // HIGH)):
+                _cell(area, column, above, highs, mixed(colour, ground, HAZE))
+        if heads == (0, 0):
+            _zero(area, column)
+        else:
+            _draw(area, column, heads, colour)
+
+
+def stack_dots(
+    area: Area, series: Sequence[Sequence[Level | None]], top: float, roles: Sequence[str]
+) -> None:
+    """Fill one series upon the other, the first one lowest; two levels a cell."""
+    inks = [area.palette.get(role, "") for role in roles]
+    sums = [sums_of(levels) for levels in zip(*series, strict=True)]
+    unit, most = 0.0 if top <= 0 else HIGH * area.rows / top, HIGH * area.rows
+    for column, (left, right) in enumerate(zip(sums[::WIDE], sums[1::WIDE], strict=True)):
+        if not (left or right):
+            continue
+        heads = [
+            (
+                _dots(left[index], unit, most) if left else 0,
+                _dots(right[index], unit, most) if right else 0,
+            )
+            for index in range(len(inks))
+        ]
+        if not max(heads[-1]):
+            _zero(area, column)
+        for index in range(len(inks) - 1, -1, -1):
+            foot = max(heads[index - 1]) // HIGH if index else 0
+            over = inks[index + 1] if index + 1 < len(inks) and heads[-1] != heads[index] else ""
+            if index and heads[index] == heads[index - 1]:
+                continue
+            _draw(area, column, heads[index], inks[index], foot=foot, over=over)
+
+
+def sums_of(levels: Sequence[Level | None]) -> list[float]:
+    """Return how high each series reaches; nothing where the first is unknown."""
+    if levels[0] is None:
+        return []
+    return list(accumulate(level.mean if level else 0.0 for level in levels))
+
+
+def _draw(
+    area: Area, column: int, heads: tuple[int, int], colour: str, foot: int = 0, over: str = ""
+) -> None:
+    """Draw one cell after the other up to two heads; `over` is the colour that stands on it."""
+    ground = area.palette.get("background", "")
+    canvas, place = area.canvas, area.left + column
+    left, right = heads
+    full, high = min(heads) // HIGH, -(-max(heads) // HIGH)
+    low = min(min(left or right, right or left) // HIGH, high - 1)  # the edge begins there
+    body = mixed(colour, ground, BODY)
+    inks = _inks(colour, ground, area.rows)
+    for above in range(foot, high):
+        ink = inks[above] if above < low else colour
+        if above < full:
+            canvas.dots(area.row(above), place, _FULL, ink, body)
+        else:
+            _cell(area, column, above, heads, ink, mixed(over, ground, UNDER) if over else "")
+
+
+@lru_cache(maxsize=256)
+def _inks(colour: str, ground: str, rows: int) -> tuple[str, ...]:
+    """Return the ink of each row of a fill below its edge, from the base up."""
+    shares = (LOW + (CREST - LOW) * above / max(1, rows - 1) for above in range(rows))
+    return tuple(mixed(colour, ground, share) for share in shares)
+
+
+def _cell(
+    area: Area, column: int, above: int, heads: tuple[int, int], ink: str, ground: str = ""
+) -> None:
+    """Draw the dots that two heads have in a row."""
+    bits = _HANGING if area.hangs else _STANDING
+    foot = above * HIGH
+    left = bits[0][max(0, min(HIGH, heads[0] - foot))]
+    right = bits[1][max(0, min(HIGH, heads[1] - foot))]
+    place = area.left + column
+    area.canvas.dots(area.row(above), place, chr(_BLANK | left | right), ink, ground)
+
+
+def _zero(area: Area, column: int) -> None:
+    """Draw a known zero, which is not a gap."""
+    row, place = area.row(0), area.left + column
+    if area.canvas.free(row, place, 1):
+        area.canvas.put(row, place, "▔" if area.hangs else "▁", area.palette.get("zero", ""))
