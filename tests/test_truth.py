@@ -178,11 +178,10 @@ def test_state_version_model_and_flags(
     monitor, server = server_of(capture)
     assert state_at_the_end(monitor, server) == state
     (run,) = server.runs
-    assert run.config["version"] == version
-    assert run.config["model"] == f"/models/{model}"
-    served: object = run.config["served_model_name"]
-    assert served == [model]
-    assert {name: run.config.get(name) for name in flags} == flags
+    assert run.configuration.version == version
+    assert run.configuration.model == f"/models/{model}"
+    assert run.configuration.served_model_name == [model]
+    assert {name: run.configuration.flag(name) for name in flags} == flags
 
 
 def test_a_taken_port_is_known_by_the_err_alone(tmp_path: Path) -> None:

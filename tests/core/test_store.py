@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.records import Amendment, Batch, Event, Looked, Record, Requests, Sample
 from vllm_watch.core.run import MOST_ERROR_LINES, MOST_EVENTS, Run
 from vllm_watch.core.store import Server, Store
@@ -39,7 +40,7 @@ def test_the_name_comes_from_the_log_where_the_file_does_not_say_it() -> None:
     first = store.apply(Batch("a.log", (event,)))
     second = store.apply(Batch("b.log", (event,)))
     assert (first.name, second.name) == ("Tiny:9101", "Tiny:9101 (2)")
-    assert first.run.config["port"] == 9101
+    assert first.run.configuration.port == 9101
 
 
 def test_samples_go_to_their_run_and_figures_are_those_of_the_newest() -> None:
@@ -279,7 +280,7 @@ def test_what_a_log_says_of_its_configuration_can_be_shown() -> None:
     run = Run(0)
     args: dict[str, object] = {"dtype": "\x1b[31mhalf\u202e", "port": 1}
     run.add_event(Event("args", 1.0, "non-default args", {"args": args}), None)
-    assert run.config == {"dtype": "�[31mhalf�", "port": 1}
+    assert run.configuration == ServerConfiguration(dtype="�[31mhalf�", port=1)
 
 
 def test_a_trouble_says_since_when_until_it_is_over() -> None:

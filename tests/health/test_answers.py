@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vllm_watch.config import HealthSettings, Settings
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.records import Event
 from vllm_watch.core.refusals import Refusal, refusal_words, refusals_of
 from vllm_watch.core.run import Run
@@ -78,8 +79,8 @@ def test_reasons_are_grouped_with_the_longest() -> None:
         Refusal("length", "", 3, 9000, 4096), Refusal("model", "curlew", 1),
     ]  # fmt: skip
     assert refusals_of(run, 99.0) == []
-    config = {"model": "northwind/Curlew-8B"}
-    told = [refusal_words(one, config) for one in refusals_of(run)]
+    known = ServerConfiguration(model="northwind/Curlew-8B")
+    told = [refusal_words(one, known) for one in refusals_of(run)]
     assert told == [
         "3 × prompt too long: the longest of 9,000 tokens, 4,096 are allowed",
         "1 × the model curlew does not exist; served is northwind/Curlew-8B",

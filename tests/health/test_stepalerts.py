@@ -13,6 +13,7 @@ from tests.core.test_steps import START, step, written
 from tests.serverlog import stats
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.health.plan import Planner
@@ -30,7 +31,7 @@ def run_of(*work: Work, budget: int | None = None, full: float = 0.0) -> Run:
     """Return a run with such work, second after second; a share of the steps is `full`."""
     run = Run(0)
     if budget is not None:
-        run.config["max_num_batched_tokens"] = budget
+        run.configuration = ServerConfiguration(max_num_batched_tokens=budget)
     at = 1000.0
     for seconds, rate, running in work:
         for _ in range(seconds):

@@ -286,8 +286,8 @@ def test_seeking_equals_having_watched() -> None:
         (40, 20, 20, 3_000),
     )
     watched = Run(0)
-    for told in whole.history:
-        watched.add_event(told.event, None)
+    for line in whole.configuration_lines:
+        watched.add_event(line.event, None)
     judgement, machine = judged_run(watched, SETTINGS), trends_of(whole, SETTINGS)
     seen = set()
     for index, time in enumerate(whole.series[0].times):

@@ -102,7 +102,7 @@ def test_the_newest_part_is_there_at_once_and_the_past_follows(
     assert newest == list(range(newest[0], 1000))  # no chart or alert reaches across a hole
     (server,) = screen.monitor.store.servers.values()
     # The start-up at the log's beginning is known, too.
-    assert server.run.config["version"] == "0.11.0"
+    assert server.run.configuration.version == "0.11.0"
     screen.look()
     assert server.past is not None
     assert server.past[1] == log.stat().st_size
@@ -198,5 +198,5 @@ def test_only_the_newest_part_is_read_for_a_quick_answer(tmp_path: Path, known: 
     for batch in read:
         monitor.apply(batch)
     (server,) = monitor.store.servers.values()
-    assert server.run.config["version"] == "0.11.0"
+    assert server.run.configuration.version == "0.11.0"
     assert server.run.series[0].value("generation_tps", -1) == 999

@@ -9,14 +9,18 @@ import pytest
 from tests.logs import log_of
 from vllm_watch.cli import main
 from vllm_watch.config import CostSettings
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.reports.cost import cost_of, gpus_of
 
+ONE_GPU = ServerConfiguration(tensor_parallel_size=1)
 Output = pytest.CaptureFixture[str]
 
 
 def test_worked_by_hand() -> None:
-    config = {"tensor_parallel_size": 2, "pipeline_parallel_size": 1, "data_parallel_size": 4}
-    cost = cost_of(config, 1800.0, 450.0, 2_000_000, CostSettings(gpu_hourly=3.5))
+    sizes = ServerConfiguration(
+        tensor_parallel_size=2, pipeline_parallel_size=1, data_parallel_size=4
+    )
+    cost = cost_of(sizes, 1800.0, 450.0, 2_000_000, CostSettings(gpu_hourly=3.5))
     assert cost is not None
     assert (cost.gpus, cost.hours, cost.total) == (8, 0.5, 14.0)
     assert cost.per_million_tokens == pytest.approx(7.0)
@@ -24,16 +28,16 @@ def test_worked_by_hand() -> None:
 
 
 def test_no_price_no_figure() -> None:
-    assert cost_of({"tensor_parallel_size": 1}, 60.0, 60.0, 1, CostSettings()) is None
+    assert cost_of(ONE_GPU, 60.0, 60.0, 1, CostSettings()) is None
     priced = CostSettings(gpu_hourly=1.0)
-    assert cost_of({}, 60.0, 60.0, 1, priced) is None
-    assert cost_of({"tensor_parallel_size": 1}, None, None, 0, priced) is None
+    assert cost_of(ServerConfiguration(), 60.0, 60.0, 1, priced) is None
+    assert cost_of(ONE_GPU, None, None, 0, priced) is None
 
 
 def test_the_users_number_of_gpus_comes_first() -> None:
-    assert gpus_of({"tensor_parallel_size": 4}, CostSettings(gpus=3)) == 3
-    assert gpus_of({"data_parallel_size": 2}, CostSettings()) == 2
-    assert gpus_of({"tensor_parallel_size": None}, CostSettings()) is None
+    assert gpus_of(ServerConfiguration(tensor_parallel_size=4), CostSettings(gpus=3)) == 3
+    assert gpus_of(ServerConfiguration(data_parallel_size=2), CostSettings()) == 2
+    assert gpus_of(ServerConfiguration(), CostSettings()) is None
 
 
 def test_a_capture(capsys: Output) -> None:

@@ -9,6 +9,7 @@ from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.config import ServerSettings, Settings, WatchSettings
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
@@ -110,7 +111,7 @@ def test_the_time_per_token_is_that_of_the_requests_that_ran_meanwhile() -> None
 def test_the_batch_limit_counts_all_engines_and_may_be_told() -> None:
     monitor = monitor_of("cpu_two_engines")
     server = server_of(monitor)
-    server.run.config.pop("max_num_seqs", None)
+    server.run.configuration = replace(server.run.configuration, max_num_seqs=None)
     assert batch_limit(monitor, server, DAY[1]) is None
     monitor.settings = Settings(servers=(ServerSettings("*:9102", 8),))
     assert batch_limit(monitor, server, DAY[1]) == 16.0

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from tests.logs import at, log_of
 from tests.tui.screens import monitor_of
 from vllm_watch.health.jobs import JobWatch, Targets
-from vllm_watch.tui.facts import facts_of
+from vllm_watch.tui.facts import card_facts
 
 
 def card(clock: str, targets: Targets, *, over: bool = False) -> dict[str, tuple[str, ...]]:
@@ -16,7 +16,7 @@ def card(clock: str, targets: Targets, *, over: bool = False) -> dict[str, tuple
     (server,) = monitor.store.servers.values()
     time = at(clock)
     trend = monitor.trends(server, server.run).slow_down(server.run, time)[0]
-    return dict(facts_of(server, time, UTC, JobWatch(targets), trend, over=over))
+    return dict(card_facts(server, time, UTC, JobWatch(targets), trend, over=over))
 
 
 def test_how_much_is_done_and_when_it_will_be() -> None:

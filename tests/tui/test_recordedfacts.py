@@ -9,7 +9,7 @@ from tests.logs import formats
 from vllm_watch.config import Settings
 from vllm_watch.core.store import Server
 from vllm_watch.reports.reading import read_saved
-from vllm_watch.tui.facts import facts_of
+from vllm_watch.tui.facts import card_facts
 
 LOG = next(
     (Path(__file__).parents[2] / "fixtures/recordings/h100x2_tp2").glob("*.log"),
@@ -23,7 +23,7 @@ def server() -> Server:
 
 def card(hour: int, minute: int, second: int) -> dict[str, tuple[str, ...]]:
     time = datetime(2026, 11, 25, hour, minute, second, tzinfo=UTC).timestamp()
-    return dict(facts_of(server(), time, UTC))
+    return dict(card_facts(server(), time, UTC))
 
 
 def test_the_newest_latencies_and_gpus_are_on_the_card() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 
@@ -48,10 +48,10 @@ def refusals_of(run: Run, until: float | None = None) -> list[Refusal]:
     ]
 
 
-def refusal_words(refusal: Refusal, config: Mapping[str, object]) -> str:
+def refusal_words(refusal: Refusal, configuration: ServerConfiguration) -> str:
     """Return one reason in words, with the accepted value."""
     if refusal.reason == "model":
-        served = config.get("served_model_name") or config.get("model")
+        served = configuration.served_model
         known = f"; served is {served}" if served else ""
         return f"{refusal.count:,} × the model {refusal.asked} does not exist{known}"
     if refusal.reason == "length":

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.configuration import CONFIG_KINDS, Configuration
+from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
@@ -22,7 +22,7 @@ from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
 
 MOST_EVENTS = 2_000
 """Events kept per run; beyond that, the oldest ordinary ones are dropped."""
-MOST_TOLD = 500
+MOST_CONFIGURATION_LINES = 500
 """Configuration lines kept per run: those of the start-up."""
 MOST_TEXT = 2_000_000
 """Characters of events kept per run that is watched: some 200 long tracebacks."""
@@ -63,7 +63,7 @@ class Moment:
         return len(self.event.text) + sum(map(len, self.lines))
 
 
-class Told(NamedTuple):
+class ConfigurationLine(NamedTuple):
     """A line that showed the configuration."""
 
     time: float
@@ -100,10 +100,9 @@ class Run:
     seen: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
     moments: list[Moment] = field(default_factory=list)
-    config: dict[str, FieldValue] = field(default_factory=dict)
-    told: Configuration = field(default_factory=Configuration)
-    """The line that gave each flag of `config`."""
-    history: list[Told] = field(default_factory=list)
+    configuration: ServerConfiguration = field(default_factory=ServerConfiguration)
+    configuration_builder: ConfigurationBuilder = field(default_factory=ConfigurationBuilder)
+    configuration_lines: list[ConfigurationLine] = field(default_factory=list)
     """Lines that showed the configuration, in the order of time."""
     began: float | None = None
     """The first stamp in file order; it stays if the clock goes back later."""
@@ -163,9 +162,8 @@ class Run:
 
     def add_steps(self, time: float, engine: int, counts: Mapping[str, array[int]]) -> None:
         """Add the steps of an engine in one second."""
-        known = (self.config.get(name) for name in ("max_num_batched_tokens", "max_num_seqs"))
-        limits = (float(limit) if isinstance(limit, int) else None for limit in known)
-        row = second_of(counts, *limits)
+        known = self.configuration
+        row = second_of(counts, known.max_num_batched_tokens, known.max_num_seqs)
         self.steps.setdefault(engine, Steps()).add(time, row, bounded=self.keep is not None)
 
     def _series(self, engine: int) -> Series:
@@ -188,7 +186,7 @@ class Run:
             else:
                 self.progress = (event, arrived)
             return
-        if self.config.get("enforce_eager") is True:
+        if self.configuration.enforce_eager:
             event = _eager(event)
         if event.time is not None:
             self.stamp(event.time)
@@ -200,13 +198,12 @@ class Run:
             return
         self._keep(event, arrived)
         if event.kind in CONFIG_KINDS:
-            self.told.take(self.config, event)
+            self.configuration = self.configuration_builder.take(event)
             at = self.newest_stamp if event.time is None else event.time
-            told = Told(-math.inf if at is None else at, event)
-            self.history.insert(
-                bisect_right(self.history, told.time, key=lambda one: one.time), told
-            )
-            del self.history[MOST_TOLD:]
+            line = ConfigurationLine(-math.inf if at is None else at, event)
+            lines = self.configuration_lines
+            lines.insert(bisect_right(lines, line.time, key=lambda one: one.time), line)
+            del lines[MOST_CONFIGURATION_LINES:]
 
     @property
     def doubled(self) -> int:
@@ -297,7 +294,9 @@ class Run:
         self.seen = {engine: time + seconds for engine, time in self.seen.items()}
         if self.progress is not None and self.progress[1] is not None:
             self.progress = (self.progress[0], self.progress[1] + seconds)
-        self.history = [one._replace(time=one.time + seconds) for one in self.history]
+        self.configuration_lines = [
+            line._replace(time=line.time + seconds) for line in self.configuration_lines
+        ]
         for moment in (*self.moments, *([self.prompts] if self.prompts else ())):
             event = moment.event
             if event.time is not None:

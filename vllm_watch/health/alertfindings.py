@@ -126,7 +126,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
         words["kv_override"] = f"{case.facts['kv_override']:.0f}"
     reasons = refusals_of(run, time) if rule.scope == "answers" else []
     words["of_answered"] = _of_answered(values)
-    words["reasons"] = "".join(f"; {refusal_words(one, run.config)}" for one in reasons[:3])
+    words["reasons"] = "".join(f"; {refusal_words(one, run.configuration)}" for one in reasons[:3])
     words["heard"] = f"{len(ran)}"
     words["value"] = words.get(rule.metric, "–")
     words["limit"] = _limit_text(rule, case.settings.health)

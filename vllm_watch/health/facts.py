@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.records import FieldValue
 
 _SIZE = lazy(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
 """Parameters in a model's name: `-7B`, `-1.7B`, `8x7B`; not `A3B`, the active part."""
@@ -33,33 +31,34 @@ _NUMBERS = (
 )
 
 
-def facts_of(
-    config: Mapping[str, FieldValue], model: str | None, batch_limit: int | None = None
+def startup_facts(
+    known: ServerConfiguration, model: str | None, batch_limit: int | None = None
 ) -> dict[str, float]:
     """Return the known facts about a server as numbers; unknown ones are left out.
 
     Args:
-        config: what the start-up lines said.
+        known: what the start-up lines said.
         model: the model's name: it tells its size, and whether it sees.
         batch_limit: `max_num_seqs` as the user gave it, where the log does not say.
     """
-    facts = {name: float(value) for name in _NUMBERS if (value := number(config, name)) is not None}
-    if (held := context_tokens(config)) is not None:
+    numbers = {name: getattr(known, name) for name in _NUMBERS}
+    facts = {name: float(value) for name, value in numbers.items() if value is not None}
+    if (held := context_tokens(known)) is not None:
         facts["context_tokens"] = held
     if batch_limit is not None:
         facts.setdefault("max_num_seqs", float(batch_limit))
-    if isinstance(config.get("enforce_eager"), bool):
-        facts["eager"] = float(bool(config["enforce_eager"]))
-    if isinstance(config.get("enable_prefix_caching"), bool):
-        facts["prefix_caching"] = float(bool(config["enable_prefix_caching"]))
+    if known.enforce_eager is not None:
+        facts["eager"] = float(known.enforce_eager)
+    if known.enable_prefix_caching is not None:
+        facts["prefix_caching"] = float(known.enable_prefix_caching)
     if facts.get("num_gpu_blocks") and facts.get("num_gpu_blocks_override"):
         facts["kv_override"] = facts["num_gpu_blocks"] / facts["num_gpu_blocks_override"]
-    if isinstance(config.get("kv_cache_dtype"), str):
-        facts["kv_cache_fp8"] = float("fp8" in str(config["kv_cache_dtype"]))
-    if isinstance(config.get("device_config"), str):
-        facts["cuda"] = float(str(config["device_config"]).startswith("cuda"))
-    facts["custom_allreduce_off"] = float("custom_allreduce" in config)
-    names = f"{model or ''} {config.get('model') or ''}".lower()
+    if known.kv_cache_dtype is not None:
+        facts["kv_cache_fp8"] = float("fp8" in known.kv_cache_dtype)
+    if known.device_config is not None:
+        facts["cuda"] = float(known.device_config.startswith("cuda"))
+    facts["custom_allreduce_off"] = float(known.custom_allreduce is not None)
+    names = f"{model or ''} {known.model or ''}".lower()
     facts["latent_attention"] = float(_LATENT.search(names) is not None and "distill" not in names)
     if model:
         facts["vision_language"] = float(_VISION.search(model.lower()) is not None)
@@ -72,25 +71,18 @@ def facts_of(
     return facts
 
 
-def context_tokens(config: Mapping[str, FieldValue]) -> float | None:
+def context_tokens(known: ServerConfiguration) -> float | None:
     """Return how many tokens of context one engine's KV cache holds.
 
     Usually the cache's size in tokens. A hybrid model keeps little of most layers, so its cache
     holds more: "1.74x for 256,000 tokens per request" is 445,440 tokens, whatever the size says.
     None where the log tells neither.
     """
-    size = number(config, "kv_cache_tokens")
-    requests, each = number(config, "max_concurrency"), number(config, "for_tokens")
+    size, requests, each = known.kv_cache_tokens, known.max_concurrency, known.for_tokens
     if requests is None or each is None:
         return size
     held = requests * each
     return size if size is not None and abs(held - size) <= SAME_SHARE * size else held
-
-
-def number(config: Mapping[str, FieldValue], name: str) -> float | None:
-    """Return a number of the configuration, None if unknown or not a number."""
-    value = config.get(name)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def model_billions(name: str) -> float | None:

@@ -17,14 +17,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from vllm_watch.core.configuration import Configuration
+from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.answers import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
-from vllm_watch.health.facts import facts_of
+from vllm_watch.health.facts import startup_facts
 from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recorded import RecordedSignals
@@ -61,7 +60,9 @@ class Judgement:
         """The names of server and model that selected the plan."""
         self.limit: int | None = None
         self.rests = False
-        self.steps: list[Step] = [Step(-math.inf, False, facts_of({}, None, None))]
+        self.steps: list[Step] = [
+            Step(-math.inf, False, startup_facts(ServerConfiguration(), None))
+        ]
         self.revision = 0
         """Grows with every change of the judgement."""
         self.told_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
@@ -201,7 +202,7 @@ class Judgement:
         """Judge everything new or changed; return whether there was anything."""
         series = self.run.series
         news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one)}
-        changed = self._tell() if self._told != len(self.run.history) else math.inf
+        changed = self._tell() if self._told != len(self.run.configuration_lines) else math.inf
         if not news and changed == math.inf:
             return False
         self.rests = False
@@ -220,15 +221,13 @@ class Judgement:
 
     def _tell(self) -> float:
         """Process the configuration lines; return from when on they differ, or infinity."""
-        self._told = len(self.run.history)
-        config: dict[str, FieldValue] = {}
-        configuration = Configuration()
-        before, steps = self.steps, [Step(-math.inf, False, self._facts(config))]
-        for told in self.run.history:
-            configuration.take(config, told.event)
-            facts = self._facts(config)
+        self._told = len(self.run.configuration_lines)
+        builder = ConfigurationBuilder()
+        before, steps = self.steps, [Step(-math.inf, False, self._facts(ServerConfiguration()))]
+        for line in self.run.configuration_lines:
+            facts = self._facts(builder.take(line.event))
             if facts != steps[-1].facts:
-                steps.append(Step(told.time, told.stamped, facts))
+                steps.append(Step(line.time, line.stamped, facts))
         self.steps = steps
         for old, new in zip(before, steps, strict=False):
             if old != new:
@@ -236,8 +235,8 @@ class Judgement:
         rest = [*before[len(steps) :], *steps[len(before) :]]
         return rest[0].time if rest else math.inf
 
-    def _facts(self, config: dict[str, FieldValue]) -> Values:
-        return facts_of(config, self.named[1], self.limit)
+    def _facts(self, known: ServerConfiguration) -> Values:
+        return startup_facts(known, self.named[1], self.limit)
 
     def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
         """Yield slices of rows from `start` on, each with the start-up facts known by then."""

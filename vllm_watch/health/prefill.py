@@ -27,17 +27,15 @@ def prefilled(
     running, rate = now["running"], now["generation_tps"]
     done = answered(run, time)
     generated = job.generated(source, run, time)
-    concurrency = run.config.get("max_concurrency")
-    known = isinstance(concurrency, (int, float)) and not isinstance(concurrency, bool)
-    size = run.config.get("data_parallel_size")
+    known = run.configuration
     return {
         **now,
         "running": None if running is None else running / engines,
         "target_kv": settings.advice.batch_target_kv,
         "kv_growth": kv_growth(run, time, settings.advice.kv_growth_seconds),
         "kv_growth_limit": settings.advice.kv_growth_limit,
-        "max_concurrency": float(concurrency) if known else None,  # type: ignore[arg-type]
-        "engines": float(size if isinstance(size, int) and size > 0 else engines),
+        "max_concurrency": known.max_concurrency,
+        "engines": float(known.data_parallel_size or engines),
         "capacity_share": settings.advice.capacity_share,
         "target_requests": _float(job.targets.requests),
         "answered": float(done),

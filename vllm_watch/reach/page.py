@@ -183,6 +183,6 @@ def _engine_labels(now: Now, engine: int) -> list[str]:
 
 def _model(now: Now) -> str:
     """Return the name that vLLM's own label has: the served name, else the model's."""
-    served: object = now.server.run.config.get("served_model_name")
+    served = now.server.run.configuration.served_model_name
     first = served[0] if isinstance(served, list) and served else served
     return first if isinstance(first, str) and first else now.server.known.model or ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.reports.configuration import ALWAYS
+from vllm_watch.reports.configuration import ALWAYS, shown_flags
 from vllm_watch.reports.cost import gpus_of
 from vllm_watch.reports.reading import Reading, tells
 from vllm_watch.reports.summary import RunSummary, summary_of
@@ -53,8 +53,8 @@ def run_rows(reading: Reading) -> list[Row]:
 
 def run_row(run: RunSummary, reading: Reading) -> Row:
     """Return one run; None for what its log does not tell."""
-    config, capacity = run.config, run.capacity
-    gpus = gpus_of(config, reading.monitor.settings.cost)
+    known, flags = run.configuration, shown_flags(run.configuration)
+    gpus = gpus_of(known, reading.monitor.settings.cost)
     figures = {name: each for name, each in run.together.figures.items() if each is not None}
     means = {name: each.busy_mean for name, each in figures.items()}
     generation = means.get("generation_tps")
@@ -71,9 +71,9 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
         "gpus": gpus,
         "first": _utc(run.first),
         "last": _utc(run.last),
-        **{name: _typed(name, config.get(name)) for name in ALWAYS},
-        "kv_cache_tokens": _typed("kv_cache_tokens", capacity.get("kv_cache_tokens")),
-        "max_concurrency": _typed("max_concurrency", capacity.get("max_concurrency")),
+        **{name: _typed(name, flags.get(name)) for name in ALWAYS},
+        "kv_cache_tokens": known.kv_cache_tokens,
+        "max_concurrency": known.max_concurrency,
         "ready_after_s": run.ready_after,
         "samples": run.together.samples,
         "busy_samples": run.together.busy_samples,

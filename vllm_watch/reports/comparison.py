@@ -12,6 +12,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import integrated
 from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
+from vllm_watch.reports.configuration import shown_capacity, shown_flags
 from vllm_watch.reports.frames import Frame, Numbers, busy, run_frame
 from vllm_watch.reports.iterations import of_all_engines
 from vllm_watch.reports.loads import Load, load_of, load_warnings
@@ -298,8 +299,8 @@ def _told(summary: RunSummary) -> dict[str, object]:
     return {
         "version": summary.version,
         "model": summary.model,
-        **summary.config,
-        **summary.capacity,
+        **shown_flags(summary.configuration),
+        **shown_capacity(summary.configuration),
     }
 
 

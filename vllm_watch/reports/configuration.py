@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.run import Run
 
 ALWAYS = (
     "tensor_parallel_size",
@@ -39,24 +39,20 @@ HIDDEN = "(hidden)"
 """Shown instead of a secret: reports may be sent to others."""
 
 
-def configuration_of(run: Run) -> dict[str, object]:
+def shown_flags(known: ServerConfiguration) -> dict[str, object]:
     """Return the flags of a run: those of `ALWAYS` first, then the others."""
     told = {
         name: _value(name, value)
-        for name, value in run.config.items()
+        for name, value in known.flags().items()
         if name not in _IDENTITY | _OF_ONE_RANK | _MEASURED and name not in CAPACITY
     }
     rest = {name: told[name] for name in sorted(told) if name not in ALWAYS}
     return {**{name: told.get(name) for name in ALWAYS}, **rest}
 
 
-def capacity_of(run: Run) -> dict[str, float | int | None]:
+def shown_capacity(known: ServerConfiguration) -> dict[str, float | int | None]:
     """Return the capacity measured by the engine, null if the log does not show it."""
-    found: dict[str, float | int | None] = {}
-    for name in CAPACITY:
-        value = run.config.get(name)
-        found[name] = value if isinstance(value, int | float) else None
-    return found
+    return {name: getattr(known, name) for name in CAPACITY}
 
 
 def _value(name: str, value: object) -> object:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 
 from vllm_watch.config import CostSettings
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass
 
-_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 _SECONDS_PER_HOUR = 3600.0
 _MILLION = 1_000_000
 
@@ -28,22 +28,17 @@ class Cost:
     """Share (0…1) of that time without a request running, None without stats lines."""
 
 
-def gpus_of(config: Mapping[str, object], settings: CostSettings) -> int | None:
+def gpus_of(known: ServerConfiguration, settings: CostSettings) -> int | None:
     """Return the GPUs of a server: as set, else from its parallel sizes; None if unknown."""
     if settings.gpus is not None:
         return settings.gpus
-    sizes = [config.get(name) for name in _PARALLEL]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    if not known:
-        return None
-    gpus = 1
-    for size in known:
-        gpus *= size
-    return gpus
+    sizes = (known.tensor_parallel_size, known.pipeline_parallel_size, known.data_parallel_size)
+    told = [size for size in sizes if size and size > 0]
+    return math.prod(told) if told else None
 
 
 def cost_of(
-    config: Mapping[str, object],
+    known: ServerConfiguration,
     seconds: float | None,
     busy_seconds: float | None,
     generated_tokens: float,
@@ -52,13 +47,13 @@ def cost_of(
     """Return what a run cost, None without a price, a duration or a number of GPUs.
 
     Args:
-        config: flags of the run.
+        known: configuration of the run.
         seconds: how long it lasted, None where no line is stamped.
         busy_seconds: how long requests were running, None without stats lines.
         generated_tokens: tokens generated, by the log.
         settings: price and number of GPUs.
     """
-    gpus = gpus_of(config, settings)
+    gpus = gpus_of(known, settings)
     if settings.gpu_hourly is None or gpus is None or not seconds:
         return None
     total = settings.gpu_hourly * gpus * seconds / _SECONDS_PER_HOUR

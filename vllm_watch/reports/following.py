@@ -63,13 +63,13 @@ class FollowedServers:
         health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
         run = server.run_at(now)
         newest = newest_sample(run, now)
-        limit = self._settings.max_num_seqs_of(server.name) or run.config.get("max_num_seqs")
+        limit = self._settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
         return Now(
             server,
             health,
             now,
             None if newest is None else max(0.0, now - newest),
             health.findings,
-            limit if isinstance(limit, int) else None,
+            limit,
             server.trouble or "",
         )

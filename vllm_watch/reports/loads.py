@@ -27,12 +27,11 @@ def load_of(summary: RunSummary) -> Load:
     running, waiting = together.figures["running"], together.figures["waiting"]
     answered = sum(number for status, number in summary.served.items() if status < "400")
     generated = together.generated_tokens
-    limit = summary.config.get("max_num_seqs")
     return Load(
         running.busy_mean if running else None,
         running.max if running else None,
         waiting.max if waiting else None,
-        float(limit) if isinstance(limit, int) else None,
+        summary.configuration.max_num_seqs,
         together.prompt_tokens / generated if generated else None,
         generated / answered if answered and generated else None,
     )

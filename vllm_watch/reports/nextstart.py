@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP, flag_pair
@@ -93,7 +93,7 @@ def next_start(
     given, why_not = (None, OFFLINE) if offline else given_flags(run)
     flags = dict(given.flags) if given else {}
     findings = tuple(findings)
-    changes = _changes(flags, run.config, findings)
+    changes = _changes(flags, run.configuration, findings)
     for change in changes:
         key = change.flag[2:].replace("-", "_")
         if change.becomes == LEFT_OUT:
@@ -105,7 +105,7 @@ def next_start(
         given is not None
         and several
         and "api_server_count" not in flags
-        and _release(run.config.get("version")) >= _ONE_API_SERVER_EACH
+        and _release(run.configuration.version) >= _ONE_API_SERVER_EACH
     )
     if one_api_server:
         flags["api_server_count"] = 1
@@ -116,7 +116,7 @@ def next_start(
 
 
 def _changes(
-    flags: Mapping[str, object], config: Mapping[str, FieldValue], findings: Iterable[Finding]
+    flags: Mapping[str, object], known: ServerConfiguration, findings: Iterable[Finding]
 ) -> tuple[Change, ...]:
     """Return one change for each flag; a larger KV cache may make the last ones needless."""
     changes: dict[str, Change] = {}
@@ -124,9 +124,9 @@ def _changes(
         pairs = [flag_pair(flag) for flag in finding.flags]
         later = finding.flags[1:] if finding.in_turn else ()
         for name, value in pairs[:1] if finding.in_turn else pairs:
-            if name not in changes and _differs(flags, config, name, value):
-                changes[name] = _change(flags, config, name, value, finding, later)
-    room = next((name for name in _ROOM if name in changes and _grows(changes[name], config)), None)
+            if name not in changes and _differs(flags, known, name, value):
+                changes[name] = _change(flags, known, name, value, finding, later)
+    room = next((name for name in _ROOM if name in changes and _grows(changes[name], known)), None)
     if room is None:
         return tuple(changes.values())
     behind = [name for name in changes if name != room and name in (*_ROOM, *_MEASURED_IN_CACHE)]
@@ -136,12 +136,12 @@ def _changes(
     return (first, *rest)
 
 
-def _grows(change: Change, config: Mapping[str, FieldValue]) -> bool:
+def _grows(change: Change, known: ServerConfiguration) -> bool:
     """Return whether a change makes the KV cache larger."""
     if change.becomes == LEFT_OUT:
         return True
-    present = config.get(change.flag[2:].replace("-", "_"))
-    return isinstance(present, int | float) and float(change.becomes) > present
+    before = known.flag(change.flag[2:].replace("-", "_"))
+    return isinstance(before, int | float) and float(change.becomes) > before
 
 
 def _advising(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -158,28 +158,28 @@ def _flags_of(finding: Finding) -> bool:
 
 
 def _differs(
-    flags: Mapping[str, object], config: Mapping[str, FieldValue], name: str, value: str
+    flags: Mapping[str, object], known: ServerConfiguration, name: str, value: str
 ) -> bool:
     """Return whether a flag does not have its advised value yet."""
     key = name.replace("-", "_")
-    if name == "enforce-eager" and str(config.get("device_config", "")).startswith("cpu"):
-        return False  # graphs are not possible
+    if name == "enforce-eager" and (known.device_config or "").startswith("cpu"):
+        return False  # there are no graphs to be had
     if value == DROP:
-        return key in flags or (not flags and bool(config.get(key)))
-    known = flags.get(key, config.get(key))
-    return known is None or str(known) != str(_value(value))
+        return key in flags or (not flags and bool(known.flag(key)))
+    now = flags.get(key, known.flag(key))
+    return now is None or str(now) != str(_value(value))
 
 
 def _change(
     flags: Mapping[str, object],
-    config: Mapping[str, FieldValue],
+    known: ServerConfiguration,
     name: str,
     value: str,
     finding: Finding,
     otherwise: tuple[str, ...],
 ) -> Change:
     key = name.replace("-", "_")
-    effect = config.get(key)
+    effect = known.flag(key)
     was = _shown(flags[key]) if key in flags else NOT_GIVEN
     if key not in flags and effect is not None:
         in_effect = ("on" if effect else "off") if isinstance(effect, bool) else effect

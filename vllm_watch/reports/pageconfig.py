@@ -9,6 +9,7 @@ from datetime import tzinfo
 from vllm_watch.core.figures import clock, duration
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.reports.benchmarkwords import benchmark_words
+from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.markup import Markup, element
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
@@ -16,8 +17,8 @@ from vllm_watch.reports.summarywords import (
     FIGURE_HEADS,
     config_words,
     engine_rows,
-    facts_of,
     figure_rows,
+    summary_facts,
 )
 from vllm_watch.reports.unknowns import unknowns_of
 
@@ -71,7 +72,7 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
         if rows := engine_rows(summary):
             yield table(ENGINE_HEADS, rows)
     details = [finding.detail for finding in summary.findings if finding.detail]
-    facts = [fact for fact in facts_of(summary, zone) if fact[0] not in _TOLD]
+    facts = [fact for fact in summary_facts(summary, zone) if fact[0] not in _TOLD]
     said = [words for label, words in facts if label == "why" and _is_in(words, details)]
     yield _list([fact for fact in facts if fact[1] not in said])
     if summary.benchmarks:
@@ -87,7 +88,8 @@ def _is_in(words: str, details: Sequence[str]) -> bool:
 
 def configuration_section(summary: RunSummary) -> Iterator[Markup]:
     """Yield the flags in columns."""
-    known = [(key, value) for key, value in summary.config.items() if value is not None]
+    shown = shown_flags(summary.configuration)
+    known = [(key, value) for key, value in shown.items() if value is not None]
     if known:
         yield element("h3", "Configuration")
         yield _list([(key, config_words(value)) for key, value in known], class_="columns")

@@ -93,8 +93,8 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
 
 def _limit(summary: RunSummary) -> str:
     """Return how many requests may run, in all engines together."""
-    most = summary.config.get("max_num_seqs")
-    return f"of {most * max(1, len(summary.engines)):,}" if isinstance(most, int) else ""
+    most = summary.configuration.max_num_seqs
+    return "" if most is None else f"of {most * max(1, len(summary.engines)):,}"
 
 
 def _most(form: Callable[[float | None], str], figures: Figures | None) -> str:

@@ -101,14 +101,14 @@ def _judged(
     fired = health.findings
     if since is not None:
         fired = _fired(reading, server, now, since(server, now), saved=saved)
-    limit = settings.max_num_seqs_of(server.name) or run.config.get("max_num_seqs")
+    limit = settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
     return Now(
         server,
         health,
         now,
         None if newest_line is None else max(0.0, now - newest_line),
         fired,
-        limit if isinstance(limit, int) else None,
+        limit,
         _trouble(server),
     )
 

@@ -91,8 +91,8 @@ def _kv_cache(samples: Drawn, health: HealthSettings) -> Plot:
 
 
 def _requests(samples: Drawn, run: Run) -> Plot:
-    most = run.config.get("max_num_seqs")
-    limit = float(most * max(1, len(run.engines))) if isinstance(most, int) else None
+    most = run.configuration.max_num_seqs
+    limit = None if most is None else float(most * max(1, len(run.engines)))
     running = samples.curve("running", "running", "primary")
     waiting = samples.curve("waiting", "waiting", "warning")
     peak = running.peak + waiting.peak
@@ -147,9 +147,8 @@ def _steps(run: Run) -> Iterator[Plot]:
         "Time of a step", "ms", "area", rows.times, (rows.curve("pace", "", "note", 1000.0),),
         note=note,
     )  # fmt: skip
-    budget = run.config.get("max_num_batched_tokens")
+    limit = run.configuration.max_num_batched_tokens
     peak = max(value for _, value in tokens)
-    limit = float(budget) if isinstance(budget, int) else None
     yield Plot(
         "Tokens a step", "", "area", rows.times, (rows.curve("tokens", "", "secondary"),),
         note=f"limit {limit:,.0f}" if limit else note,

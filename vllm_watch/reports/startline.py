@@ -41,7 +41,7 @@ def given_flags(run: Run) -> tuple[GivenFlags | None, str]:
     """Return the flags of a run from `non-default args`, or None and why they are not known."""
     if run.prompts is not None:
         return None, OFFLINE
-    lines = [told.event for told in run.history if told.event.kind == "args"]
+    lines = [line.event for line in run.configuration_lines if line.event.kind == "args"]
     given = next((event for event in reversed(lines) if "args" in event.fields), None)
     if given is not None:
         return _given(given), ""

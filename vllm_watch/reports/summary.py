@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 import numpy as np
 
 from vllm_watch.config import CostSettings
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.meantimes import MeanTimes, run_times
 from vllm_watch.core.metrics import METRICS
@@ -21,7 +22,6 @@ from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
-from vllm_watch.reports.configuration import capacity_of, configuration_of
 from vllm_watch.reports.cost import Cost, cost_of
 from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, engine_label, run_frame
 from vllm_watch.reports.iterations import IterationSummary, iterations_of
@@ -80,8 +80,7 @@ class RunSummary:
     ready_after: float | None
     """Seconds from the first stamp until `Starting vLLM server`."""
     phases: tuple[Phase, ...]
-    config: Mapping[str, object]
-    capacity: Mapping[str, float | int | None]
+    configuration: ServerConfiguration
     engines: tuple[EngineSummary, ...]
     together: EngineSummary
     """All engines combined."""
@@ -91,8 +90,6 @@ class RunSummary:
     polls: int
     refusals: tuple[Refusal, ...]
     """Why requests were refused, the most frequent first."""
-    served_model: object
-    """The names under which the model is served, else its path; None if unknown."""
     errors: int
     """Error messages and tracebacks in the log; answers with an error are in `served`."""
     findings: tuple[Finding, ...]
@@ -133,7 +130,7 @@ def run_summary(
     """Return one run of a server at its own end."""
     tokens = run_tokens(run)
     engines = _engine_summaries(run, tokens, server.tz)
-    known = name_from_fields(server.known, run.config)
+    known = name_from_fields(server.known, run.configuration.flags())
     settings, recorded = reading.monitor.settings, recorded_summary(server, run)
     times, times_unknown = run_times(run, settings.times.gate())
     return RunSummary(
@@ -141,7 +138,7 @@ def run_summary(
         server.source,
         known.model,
         known.port,
-        _text(run.config.get("version")),
+        run.configuration.version,
         reading.state(server, run),
         run.number,
         len(server.runs),
@@ -151,15 +148,13 @@ def run_summary(
         _moment(run.newest_stamp, server.tz),
         ready_after(run),
         tuple(phases_of(run)),
-        configuration_of(run),
-        capacity_of(run),
+        run.configuration,
         engines,
         _together(run, tokens, engines, server.tz),
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,
         tuple(refusals_of(run)),
-        run.config.get("served_model_name") or run.config.get("model"),
         _errors(run),
         reading.findings(server, run),
         server.stats_like if run is server.run else None,
@@ -191,8 +186,8 @@ def _benchmarks(
 
 
 def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost | None:
-    config = configuration_of(run)
-    return cost_of(config, _lasted(run), busy_seconds(run), _generated(tokens), prices)
+    lasted, generated = _lasted(run), _generated(tokens)
+    return cost_of(run.configuration, lasted, busy_seconds(run), generated, prices)
 
 
 def _lasted(run: Run) -> float | None:
@@ -302,12 +297,8 @@ def _warnings(server: Server, run: Run) -> list[str]:
 
 def _name_told_by(run: Run) -> ServerName:
     """Return the name of a run's server by the log, not by its file's name."""
-    return name_from_fields(ServerName(None, None, ""), run.config)
+    return name_from_fields(ServerName(None, None, ""), run.configuration.flags())
 
 
 def _moment(time: float | None, tz: tzinfo) -> datetime | None:
     return None if time is None else datetime.fromtimestamp(time, tz)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

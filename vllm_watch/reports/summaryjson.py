@@ -11,6 +11,7 @@ from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.recorded import LATENCIES
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan
+from vllm_watch.reports.configuration import shown_capacity, shown_flags
 from vllm_watch.reports.cost import Cost
 from vllm_watch.reports.iterations import IterationSummary
 from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
@@ -50,8 +51,8 @@ def run_json(summary: RunSummary) -> Json:
             {"phase": phase.name, "seconds": phase.seconds, "begin": _iso(phase.begin, summary.tz)}
             for phase in summary.phases
         ],
-        "config": dict(summary.config),
-        "capacity": dict(summary.capacity),
+        "config": shown_flags(summary.configuration),
+        "capacity": shown_capacity(summary.configuration),
         "engines": [_engine(engine) for engine in summary.engines],
         "together": _engine(summary.together),
         "requests": {

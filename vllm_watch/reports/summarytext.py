@@ -15,11 +15,11 @@ from vllm_watch.reports.summarywords import (
     FindingWords,
     advice_words,
     engine_rows,
-    facts_of,
     figure_rows,
     findings_in_words,
     fleet_rows,
     headline,
+    summary_facts,
     unknown_words,
 )
 from vllm_watch.reports.tabletext import (
@@ -68,7 +68,7 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
         yield from _finding(told, width, paint)
     if summary.findings:
         yield ""
-    for label, words in facts_of(summary, zone):
+    for label, words in summary_facts(summary, zone):
         if label != "why" or not _told(words, summary.findings):
             yield from _labelled(label, words, width, str)
     if summary.together.samples:
@@ -135,7 +135,7 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
         yield f"> doubtful: {markdown(warning)}"
         yield ""
     yield from _findings_markdown(summary, zone)
-    yield from markdown_table(("what", "from the log"), facts_of(summary, zone), numbers=False)
+    yield from markdown_table(("what", "from the log"), summary_facts(summary, zone), numbers=False)
     yield ""
     if summary.together.samples:
         yield from markdown_table(FIGURE_HEADS, figure_rows(summary.together))

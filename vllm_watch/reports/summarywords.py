@@ -12,7 +12,7 @@ from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarkwords import benchmark_words
-from vllm_watch.reports.configuration import ALWAYS
+from vllm_watch.reports.configuration import ALWAYS, shown_flags
 from vllm_watch.reports.iterations import iteration_words
 from vllm_watch.reports.recordedwords import gpu_words, latency_words
 from vllm_watch.reports.summary import EngineSummary, RunSummary
@@ -31,7 +31,7 @@ _ALWAYS_SHOWN = METRICS[:6]
 Facts = list[tuple[str, str]]
 
 
-def facts_of(summary: RunSummary, zone: tzinfo) -> Facts:
+def summary_facts(summary: RunSummary, zone: tzinfo) -> Facts:
     """Return label and words of all facts apart from figures and findings."""
     facts = [
         ("log", summary.source),
@@ -245,7 +245,7 @@ def _time(summary: RunSummary, zone: tzinfo) -> str:
 
 
 def _config(summary: RunSummary) -> Iterator[str]:
-    for name, value in summary.config.items():
+    for name, value in shown_flags(summary.configuration).items():
         if value is not None and (name in ALWAYS or not isinstance(value, dict | list)):
             yield f"{name} {config_words(value)}"
 
@@ -260,8 +260,8 @@ def config_words(value: object) -> str:
 
 
 def _capacity(summary: RunSummary) -> Iterator[str]:
-    tokens, full = summary.capacity["kv_cache_tokens"], summary.capacity["max_concurrency"]
-    length = summary.capacity["for_tokens"]
+    known = summary.configuration
+    tokens, full, length = known.kv_cache_tokens, known.max_concurrency, known.for_tokens
     if tokens is not None:
         yield f"{tokens:,} KV cache tokens"
     if full is not None:
@@ -289,7 +289,7 @@ def _requests(summary: RunSummary) -> str:
 
 def _refused(summary: RunSummary) -> str:
     """Return why requests were refused, with the accepted value."""
-    known = {"model": summary.served_model}
+    known = summary.configuration
     return " · ".join(refusal_words(one, known) for one in summary.refusals)
 
 

@@ -50,11 +50,11 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
         yield Unknown("throughput, queue and KV cache", "the log has no stats line")
         return
     for name, why in _FLAGS:
-        if summary.config.get(name) is None:
+        if summary.configuration.flag(name) is None:
             yield Unknown(name, why)
-    if summary.capacity.get("kv_cache_tokens") is None:
+    if summary.configuration.kv_cache_tokens is None:
         yield Unknown("context lengths", "the size of the KV cache is not in the log")
     for name, label, why in _METRICS:
-        hidden = name == "prefix_cache_hit_rate" and summary.config.get("enable_prefix_caching")
+        hidden = name == "prefix_cache_hit_rate" and summary.configuration.enable_prefix_caching
         if summary.together.figures[name] is None and hidden is not False:
             yield Unknown(label, why)

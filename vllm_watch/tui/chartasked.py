@@ -43,7 +43,5 @@ class Asked:
 def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:
     """Return `max_num_seqs` of a server's engines together, None where the log does not say."""
     run = server.run_at(time)
-    value = run.config.get("max_num_seqs") or monitor.settings.max_num_seqs_of(server.name)
-    if not isinstance(value, int):
-        return None
-    return float(value * max(1, len(run.engines)))
+    limit = run.configuration.max_num_seqs or monitor.settings.max_num_seqs_of(server.name)
+    return None if limit is None else float(limit * max(1, len(run.engines)))

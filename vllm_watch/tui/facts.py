@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
+from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
@@ -29,7 +30,7 @@ Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
 
 
-def facts_of(
+def card_facts(
     server: Server,
     time: float,
     tz: tzinfo,
@@ -52,7 +53,7 @@ def facts_of(
         ("LATENCY", latency_facts(server, time)),
         ("GPU", gpu_facts(server, time)),
         ("CONFIG", _config(run)),
-        ("CAPACITY", _capacity(run)),
+        ("CAPACITY", capacity_facts(run.configuration)),
         ("START-UP", _startup(run, time, tz)),
         ("TREND", _trend(trend)),
         ("REQUESTS", _requests(run, time)),
@@ -62,12 +63,12 @@ def facts_of(
 
 
 def _name(server: Server, run: Run) -> tuple[str, ...]:
-    version = run.config.get("version")
+    known = run.configuration
     facts = [server.name]
-    if version:
-        facts.append(f"vLLM {version}")
-    if run.config.get("address"):
-        facts.append(str(run.config["address"]))
+    if known.version:
+        facts.append(f"vLLM {known.version}")
+    if known.address:
+        facts.append(known.address)
     if len(server.runs) > 1:
         facts.append(f"run {run.number + 1} of {server.run.number + 1}")
     return tuple(facts)
@@ -116,22 +117,23 @@ def _job(
 def _config(run: Run) -> tuple[str, ...]:
     facts = []
     for key, label in _FLAGS:
-        value = run.config.get(key)
+        value = run.configuration.flag(key)
         if value is not None:
             number = f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
             facts.append(f"{label} {number}".strip())
-    if "enforce_eager" in run.config:
-        facts.append("eager: no CUDA graphs" if run.config["enforce_eager"] else "CUDA graphs")
+    eager = run.configuration.enforce_eager
+    if eager is not None:
+        facts.append("eager: no CUDA graphs" if eager else "CUDA graphs")
     return tuple(facts)
 
 
-def _capacity(run: Run) -> tuple[str, ...]:
+def capacity_facts(known: ServerConfiguration) -> tuple[str, ...]:
+    """Return what the KV cache has room for."""
     facts = []
-    tokens, full = run.config.get("kv_cache_tokens"), run.config.get("max_concurrency")
-    if isinstance(tokens, int):
-        facts.append(f"{tokens:,} KV cache tokens")
-    if isinstance(full, float):
-        facts.append(f"{full:.1f} requests of full length")
+    if known.kv_cache_tokens is not None:
+        facts.append(f"{known.kv_cache_tokens:,} KV cache tokens")
+    if known.max_concurrency is not None:
+        facts.append(f"{known.max_concurrency:.1f} requests of full length")
     return tuple(facts)
 
 

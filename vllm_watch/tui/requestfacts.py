@@ -7,7 +7,6 @@ from vllm_watch.core.figures import duration, percent, short_time
 from vllm_watch.core.meantimes import evidence_of, times_between
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import busy_seconds, generated_between
-from vllm_watch.reports.configuration import configuration_of
 from vllm_watch.reports.cost import cost_of, gpus_of
 
 
@@ -44,22 +43,22 @@ def cost_facts(
         window: what the charts show, in the log's clock.
         settings: price and number of GPUs.
     """
-    config = configuration_of(run)
-    gpus = gpus_of(config, settings)
+    gpus = gpus_of(run.configuration, settings)
     if settings.gpu_hourly is None or gpus is None or run.first_stamp is None:
         return ()
     end = time if run.newest_stamp is None else min(time, run.newest_stamp)
     facts = [f"{settings.gpu_hourly * gpus:,.2f} per hour ({gpus} GPU × {settings.gpu_hourly:g})"]
     begin, until = max(window[0], run.first_stamp), min(window[1], end)
     tokens = generated_between(run, begin, until)
-    shown = cost_of(config, until - begin, busy_seconds(run, begin, until), tokens, settings)
+    busy = busy_seconds(run, begin, until)
+    shown = cost_of(run.configuration, until - begin, busy, tokens, settings)
     if shown is not None and until > begin:
         if shown.per_million_tokens is not None:
             facts.append(f"{shown.per_million_tokens:,.2f} per million tokens")
         if shown.idle_share is not None:
             facts.append(f"idle {percent(shown.idle_share)}")
         facts.append(f"{shown.total:,.2f} for the {duration(until - begin)} shown")
-    whole = cost_of(config, end - run.first_stamp, None, 0.0, settings)
+    whole = cost_of(run.configuration, end - run.first_stamp, None, 0.0, settings)
     if whole is not None and begin > run.first_stamp:
         facts.append(f"{whole.total:,.2f} since the start")
     return tuple(facts)

@@ -20,7 +20,7 @@ from vllm_watch.tui.charttable import charts_of
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
-from vllm_watch.tui.facts import Facts, facts_of
+from vllm_watch.tui.facts import Facts, card_facts
 from vllm_watch.tui.figures import percent
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
@@ -211,7 +211,7 @@ class ViewMaker:
             slow = self._monitor.trends(server, run).slow_down(run, row.moment)
             trend = slow.get(row.engine) if row.engine is not None else worst_of(slow.values())
             figures = self._figures(server, run, row.moment, window)
-            facts = facts_of(
+            facts = card_facts(
                 server, row.moment, self._tz, self._job, trend, over=over, figures=figures
             )
             story = story_of(run, row.moment, self._tz, over=over)

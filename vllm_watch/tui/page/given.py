@@ -9,12 +9,13 @@ from rich.style import Style
 from rich.text import Text
 
 from vllm_watch.core.startup import phases_of
-from vllm_watch.reports.configuration import configuration_of
+from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.startline import flag_text, given_flags
 from vllm_watch.tui import figures
 from vllm_watch.tui.chartasked import batch_limit
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
+from vllm_watch.tui.facts import capacity_facts
 from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part
 from vllm_watch.tui.widgets.bars import fill_role, kv_bar
@@ -43,7 +44,7 @@ def config_part(about: About) -> Part:
     flags = dict(given.flags) if given is not None else {}
     known = {
         name: value
-        for name, value in configuration_of(about.run).items()
+        for name, value in shown_flags(about.run.configuration).items()
         if value is not None and name not in flags
     }
 
@@ -60,7 +61,7 @@ def config_part(about: About) -> Part:
         label = "by vLLM" if given is not None else "known"
         return drawn + (labelled(label, decided, width, palette, _LABEL) if decided else [])
 
-    version = about.run.config.get("version")
+    version = about.run.configuration.version
     return Part("Configuration", lines, f"vLLM {version}" if version else "")
 
 
@@ -72,20 +73,14 @@ def _value(value: object) -> str:
 
 def capacity_part(about: About) -> Part | None:
     """Return what fits and how much of it is used, as bars; None where nothing is known of it."""
-    config, values = about.run.config, about.row.last
-    tokens, full = config.get("kv_cache_tokens"), config.get("max_concurrency")
-    facts = []
-    if isinstance(tokens, int):
-        facts.append(f"{tokens:,} KV cache tokens")
-    if isinstance(full, float):
-        facts.append(f"{full:.1f} requests of full length")
+    facts, values = capacity_facts(about.run.configuration), about.row.last
     limit = batch_limit(about.monitor, about.server, about.time)
     memory = list(_memory(about))
     if not facts and values.kv_cache_usage is None and not memory:
         return None
 
     def lines(width: int, palette: Palette) -> list[Text]:
-        drawn = labelled("room", tuple(facts), width, palette, _LABEL) if facts else []
+        drawn = labelled("room", facts, width, palette, _LABEL) if facts else []
         if values.kv_cache_usage is not None:
             drawn += _kv_line(about, width, palette)
         if limit and values.running is not None:
@@ -148,18 +143,15 @@ def _most(about: About, metric: str) -> float | None:
 
 def _memory(about: About) -> Iterator[Segment]:
     """Yield what the memory of one GPU holds, in GiB as the log tells it."""
-    config = about.run.config
-    whole = config.get("gpu_gib")
-    parts = [
-        (name, config.get(key), role)
-        for name, key, role in (
-            ("weights", "weights_gib", "secondary"),
-            ("KV cache", "kv_cache_gib", "primary"),
-            ("graphs", "graphs_gib", "note"),
-        )
-    ]
-    known = [(name, float(size), role) for name, size, role in parts if isinstance(size, float)]
-    if not isinstance(whole, float) or not known:
+    configuration = about.run.configuration
+    whole = configuration.gpu_gib
+    parts = (
+        ("weights", configuration.weights_gib, "secondary"),
+        ("KV cache", configuration.kv_cache_gib, "primary"),
+        ("graphs", configuration.graphs_gib, "note"),
+    )
+    known = [(name, size, role) for name, size, role in parts if size is not None]
+    if whole is None or not known:
         return
     for name, size, role in known:
         yield Segment(name, size, f"{size:.1f} GiB", role)

@@ -26,7 +26,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
     Why requests were refused stands first, grouped and counted.
     """
     known = refusals_of(run, until)
-    lines = [f"refused: {refusal_words(one, run.config)}" for one in known]
+    lines = [f"refused: {refusal_words(one, run.configuration)}" for one in known]
     for at, moment in sorted(run.placed(), key=lambda placed: placed[0] or 0.0):
         event = moment.event
         if event.kind in ERROR_KINDS and (at is None or at <= until):
