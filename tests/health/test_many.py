@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from vllm_watch.config import Settings
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import situation
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped, walk
+from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped
 from vllm_watch.health.situation import Situation
+from vllm_watch.health.walks import walk
 
 PACES = st.builds(
     Pace,
@@ -51,10 +53,9 @@ def test_a_walk_is_a_step_at_each_row(
     first = len(before)
     hold, _ = one_by_one(AT_REST, pace, before, 0)
     times = [10.0 * (first + at) for at in range(len(rows))]
-    past = [at for at, (high, _, idle) in enumerate(rows) if high and not idle]
-    cleared, idle = [row[1] for row in rows], [row[2] for row in rows]
-    over = [at for at in range(len(rows)) if cleared[at] or idle[at]]
-    found = walk(hold, pace, first, times, past, lambda: (over, cleared, idle))
+    past = np.flatnonzero([high and not idle for high, _, idle in rows])
+    cleared, idle = (np.array([row[at] for row in rows], bool) for at in (1, 2))
+    found = walk(hold, pace, first, times, past, lambda: (cleared, idle))
     assert found == one_by_one(hold, pace, rows, first)
 
 

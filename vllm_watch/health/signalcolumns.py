@@ -6,16 +6,17 @@ A missing value is NaN. A signal that is the same for all samples is a plain num
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vllm_watch.health.holds import AT_REST, Turn, walk
+from vllm_watch.health.holds import AT_REST, Turn
 from vllm_watch.health.linesignals import USUAL_LIMITS
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.robust import FEWEST, NORMAL, TURNING
 from vllm_watch.health.signals import Signals, of_all
 from vllm_watch.health.spans import Ending, Watches
+from vllm_watch.health.walks import walk
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -225,21 +226,27 @@ def _spread(found: Floats, at: Indexes, rows: int) -> Floats:
 def sweep(watches: Watches, times: Floats, table: Table, idle: Bools | None) -> None:
     """Judge many rows: the same as `Watches.step` for each of them."""
     turns: list[tuple[Turn, PlannedRule, Ending]] = []
+    seconds = times.tolist()
     for rule in watches.rules:
-        turns += _sweep_rule(watches, rule, times, table, idle)
+        turns += _sweep_rule(watches, rule, seconds, table, idle)
     watches.row += len(times)
     if turns:
-        watches.take(turns, times.tolist())
+        watches.take(turns, seconds)
 
 
 def _sweep_rule(
-    watches: Watches, rule: PlannedRule, times: Floats, table: Table, idle: Bools | None
+    watches: Watches,
+    rule: PlannedRule,
+    times: Sequence[float],
+    table: Table,
+    idle: Bools | None,
 ) -> list[tuple[Turn, PlannedRule, Ending]]:
     hold = watches.holds.get(rule.number, AT_REST)
     row, rows = watches.row, len(times)
     judged: Indexes | slice = slice(None)
     if rule.rule.each_round:
         judged = np.flatnonzero(_known(rule, table, rows))
+        times = [times[at] for at in judged.tolist()]
         row = watches.rounds.get(rule.number, 0)
         watches.rounds[rule.number] = row + len(judged)
         if not len(judged):
@@ -247,19 +254,17 @@ def _sweep_rule(
     past = past_level(rule, table, rows)
     if past is not None and idle is not None:
         past = past & ~idle
-    hits = [] if past is None else np.flatnonzero(past[judged]).tolist()
-    if not hits and not hold.firing:
+    hits = np.zeros(0, np.intp) if past is None else np.flatnonzero(past[judged])
+    if not len(hits) and not hold.firing:
         return []
     better = past_margin(rule, table, rows)[judged]
     rests = np.zeros(len(better), bool) if idle is None else idle[judged]
 
-    def ends() -> tuple[list[int], list[bool], list[bool]]:
-        cleared = better | _too_few_prompts(rule, table, rows)[judged]
-        return np.flatnonzero(cleared | rests).tolist(), cleared.tolist(), rests.tolist()
+    def ends() -> tuple[Bools, Bools]:
+        return better | _too_few_prompts(rule, table, rows)[judged], rests
 
     fires = hold.firing
-    pace, when = watches.paces[rule.number], times[judged].tolist()
-    hold, turns = walk(hold, pace, row, when, hits, ends)
+    hold, turns = walk(hold, watches.paces[rule.number], row, times, hits, ends)
     if hold is AT_REST:
         watches.holds.pop(rule.number, None)
     else:

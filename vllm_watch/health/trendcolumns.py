@@ -21,7 +21,7 @@ from vllm_watch.health.enginetrend import (
     EngineTrend,
 )
 from vllm_watch.health.faults import STEADY_SHARE
-from vllm_watch.health.holds import AT_REST, walk
+from vllm_watch.health.holds import AT_REST
 from vllm_watch.health.longcontext import FEWEST_LINES, Busy, Minutes, bands, minutes_of
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import FEWEST
@@ -37,6 +37,10 @@ from vllm_watch.health.trendwindows import (
     starts,
     windows_of,
 )
+from vllm_watch.health.walks import walk
+
+_NEARLY = 0.999
+"""Of a length of time: sums of the same parts in another order never differ by so much."""
 
 
 def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], facts: Values) -> None:
@@ -176,15 +180,23 @@ class _Block:
     def _stirring(self, before: float, usable: Bools) -> Indexes:
         """Return the rows that can change something while a pause is not compared.
 
-        These are rows at which about as many requests run as `before`, and rows from which another
-        load is learnt as usual.
+        These are rows at which about as many requests run as `before`, where such rows follow each
+        other for busy minutes or up to the end, and rows from which another load is learnt as
+        usual.
         """
         running, recovery = self.load.running[self.known :], self.trend.recovery
-        tolerance = self.trend.settings.trend.running_tolerance
-        back = (np.abs(running - before) <= tolerance * before) | usable
-        if recovery.running:
-            back &= running >= recovery.running / 2
-        return np.asarray(self.at[back])
+        trend = self.trend.settings.trend
+        back = np.abs(running - before) <= trend.running_tolerance * before
+        known = running >= recovery.running / 2 if recovery.running else np.ones_like(back)
+        places = np.flatnonzero(back & known)
+        if len(places):
+            rows, covers = self.at[places], np.maximum(self.load.covers[self.known + places], 0)
+            first = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
+            covered = np.add.reduceat(covers, first) + np.maximum.reduceat(covers, first) / 2
+            long = covered >= trend.busy_minutes * 60 * _NEARLY
+            long[-1] |= rows[-1] == len(self.times) - 1
+            back[places] = np.repeat(long, np.diff(first, append=len(rows)))
+        return np.asarray(self.at[(back | usable) & known])
 
     def _pause(self, row: int, usable: Bools) -> int:
         """Learn what is usual from `row` on; return the row at which a pause begins, or the end."""
@@ -271,12 +283,11 @@ class _Block:
         every = np.zeros(rows, bool)
         every[self.at] = past
 
-        def ends() -> tuple[list[int], list[bool], list[bool]]:
-            return np.flatnonzero(~every).tolist(), (~every).tolist(), (self.place < 0).tolist()
-
-        found = self.at[past].tolist()
         begun = 0 if hold.firing else rows
-        hold, changes = walk(hold, trend.pace(name), trend.fed, self.times.tolist(), found, ends)
+        found, seconds = self.at[past], self.times.tolist()
+        hold, changes = walk(
+            hold, trend.pace(name), trend.fed, seconds, found, lambda: (~every, self.place < 0)
+        )
         trend.holds[name] = hold
         for change in changes:
             if change.kind == "fires":
