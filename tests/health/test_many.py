@@ -15,6 +15,8 @@ from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import situation
 from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped
+from vllm_watch.health.signalcolumns import learn_all
+from vllm_watch.health.signals import Signals
 from vllm_watch.health.situation import Situation
 from vllm_watch.health.walks import walk
 
@@ -57,6 +59,15 @@ def test_a_walk_is_a_step_at_each_row(
     cleared, idle = (np.array([row[at] for row in rows], bool) for at in (1, 2))
     found = walk(hold, pace, first, times, past, lambda: (cleared, idle))
     assert found == one_by_one(hold, pace, rows, first)
+
+
+def test_the_median_before_each_of_many_rates_is_that_of_one_after_the_other() -> None:
+    chance = random.Random(3)
+    rates = [chance.choice([1.0, chance.random(), 50 * chance.random()]) for _ in range(9_000)]
+    many, single = Signals(Settings().health), Signals(Settings().health)
+    found = [x for at in range(0, 9_000, 1_500) for x in learn_all(many, rates[at : at + 1_500])]
+    assert [None if math.isnan(x) else x for x in found] == [single.learn(x) for x in rates]
+    assert many.rates == single.rates
 
 
 @pytest.mark.parametrize("seed", range(6))

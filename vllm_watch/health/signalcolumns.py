@@ -6,7 +6,10 @@ A missing value is NaN. A signal that is the same for all samples is a plain num
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import insort
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -14,13 +17,15 @@ from vllm_watch.health.holds import AT_REST, Turn
 from vllm_watch.health.linesignals import USUAL_LIMITS
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.robust import FEWEST, NORMAL, TURNING
-from vllm_watch.health.signals import Signals, of_all
+from vllm_watch.health.signals import FEWEST_RATES, MOST_RATES, Signals, of_all
 from vllm_watch.health.spans import Ending, Watches
 from vllm_watch.health.walks import walk
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Indexes = np.ndarray[tuple[int], np.dtype[np.intp]]
+_NEAR = 64
+"""Rates on either side of the median that are kept in order while many are learnt."""
 Table = Mapping[str, "Floats | float"]
 """Signals of many samples by name; signals unknown for all of them are left out."""
 
@@ -86,8 +91,8 @@ def _rates(signals: Signals, values: Mapping[str, Floats], rows: int) -> dict[st
     known = np.flatnonzero(~np.isnan(every) & ~np.isnan(ran) & (ran != 0))
     generated, running = every[known], ran[known]
     rate = generated / running
-    middles = signals.learn_all(rate.tolist())
-    middle = np.array([np.nan if one is None or one <= 0 else one for one in middles])
+    middle = learn_all(signals, rate.tolist())
+    middle[~(middle > 0)] = np.nan
     prompts = np.nan_to_num(values["prompt_tps"][known]) if "prompt_tps" in values else 0.0
     lacking = middle * running - generated
     prefill = np.where(np.isnan(middle), np.nan, 0.0)
@@ -103,6 +108,36 @@ def _rates(signals: Signals, values: Mapping[str, Floats], rows: int) -> dict[st
     elif len(known):
         signals.newest.clear()
     return found
+
+
+def learn_all(signals: Signals, some: Sequence[float]) -> Floats:
+    """Let `signals` learn many rates per request; return the median before each, NaN for none."""
+    middles: list[float] = []
+    while len(middles) < len(some):
+        count = len(signals.rates)
+        first, last = max(0, count // 2 - _NEAR), count // 2 + _NEAR
+        low, near, high = (
+            signals.rates[:first].tolist(),
+            signals.rates[first:last].tolist(),
+            signals.rates[last:].tolist(),
+        )
+        lowest, highest = (near[0], near[-1]) if high else (-math.inf, math.inf)
+        for rate in islice(some, len(middles), len(middles) + MOST_RATES + 1 - count):
+            # Only those near the middle are kept in order, as long as the middle is among them.
+            place = count // 2 - len(low)
+            if high and not 0 <= place < len(near):
+                break
+            middles.append(near[place] if count >= FEWEST_RATES else math.nan)
+            if rate < lowest:
+                low.append(rate)
+            elif rate > highest:
+                high.append(rate)
+            else:
+                insort(near, rate)
+            count += 1
+        every = array("d", [*sorted(low), *near, *sorted(high)])
+        signals.rates = every if count <= MOST_RATES else every[::2]
+    return np.array(middles)
 
 
 def _swings(signals: Signals, generated: Floats, near_top: Bools) -> Floats:
@@ -259,12 +294,10 @@ def _sweep_rule(
         return []
     better = past_margin(rule, table, rows)[judged]
     rests = np.zeros(len(better), bool) if idle is None else idle[judged]
-
-    def ends() -> tuple[Bools, Bools]:
-        return better | _too_few_prompts(rule, table, rows)[judged], rests
-
-    fires = hold.firing
-    hold, turns = walk(hold, watches.paces[rule.number], row, times, hits, ends)
+    fires, few = hold.firing, _too_few_prompts(rule, table, rows)[judged]
+    hold, turns = walk(
+        hold, watches.paces[rule.number], row, times, hits, lambda: (better | few, rests)
+    )
     if hold is AT_REST:
         watches.holds.pop(rule.number, None)
     else:

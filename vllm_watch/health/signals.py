@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES
@@ -110,20 +109,12 @@ class Signals:
 
     def learn(self, rate: float) -> float | None:
         """Add a rate per request; return the run's median before it, None if it is the first."""
-        return self.learn_all((rate,))[0]
-
-    def learn_all(self, some: Iterable[float]) -> list[float | None]:
-        """Add rates per request one after the other; return the median before each."""
-        middles: list[float | None] = []
         rates, count = self.rates, len(self.rates)
-        for rate in some:
-            middles.append(rates[count // 2] if count >= FEWEST_RATES else None)
-            insort(rates, rate)
-            count += 1
-            if count > MOST_RATES:
-                self.rates = rates = rates[::2]
-                count = len(rates)
-        return middles
+        middle = rates[count // 2] if count >= FEWEST_RATES else None
+        insort(rates, rate)
+        if count == MOST_RATES:
+            self.rates = rates[::2]
+        return middle
 
     def _line_signals(self, signals: dict[str, float], values: Values, now: Before) -> None:
         """Add the signals of a line and the few before it."""

@@ -40,26 +40,23 @@ class Load(NamedTuple):
 
 
 class Samples:
-    """Busy samples, each made on demand: most are never needed one by one."""
+    """Busy samples, each created when it is asked for: most are never needed alone."""
 
     def __init__(self, load: Load) -> None:
-        """Make them of columns."""
-        self._columns = [column.tolist() for column in load]
+        """Create them from columns."""
+        self._load = load
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._columns[0])
+        return len(self._load.time)
 
     def __getitem__(self, at: int) -> Busy:
         """Return one."""
-        row = [column[at] for column in self._columns]
-        if row[-2] != row[-2]:
-            return Busy._make((*row[:-2], None, row[-1]))
-        return Busy._make(row)
+        return self.part(at, at + 1)[0]
 
     def part(self, start: int, stop: int) -> list[Busy]:
         """Return some in a row."""
-        rows = zip(*(column[start:stop] for column in self._columns), strict=True)
+        rows = zip(*(column[start:stop].tolist() for column in self._load), strict=True)
         return [
             Busy._make((*row[:-2], None if row[-2] != row[-2] else row[-2], row[-1]))
             for row in rows
