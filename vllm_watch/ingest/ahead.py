@@ -1,10 +1,9 @@
 """A second process removes the usual access lines of a large log, ahead of the reader.
 
-It reads the same bytes in the same pieces and finds in each what the reader's own sieve would: so
-what is read does not depend on whether there was such a process, how far it came, or whether it
-died. Each of the two holds every piece to the log's fingerprints (`sources/document.py`); a piece
-of another place or size is not taken. It reads and never maps the file: a truncation ends it
-quietly.
+It reads the same bytes in the same pieces and removes the same lines as the reader's own sieve. So
+the result does not depend on whether there was such a process, how far it came, or whether it died.
+Each of the two holds every piece to the log's fingerprints (`sources/document.py`); a piece of
+another place or size is not taken. It reads and never maps the file: a truncation ends it quietly.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ if TYPE_CHECKING:
 HELPED = 256 << 20
 """Bytes of a log from which on a second process helps: at 96 MiB an export took a sixth longer."""
 OWN_PIECES = 4
-"""Each fourth piece is left to the reader: it has more to do with what is left."""
+"""The reader sifts only every fourth piece itself: it also reads the rest of all pieces."""
 MOST_LEFT = 4
-"""If more than one byte in so many is left of a piece, it is not handed over: no time is gained."""
+"""A piece of which more than one byte in so many is left is not passed on: nothing is gained."""
 VAIN_PIECES = 16
-"""After so many of those in a row the process ends."""
+"""After so many such pieces in a row the process ends."""
 PIPE = 1 << 20
-"""Bytes that may wait in the pipe: how far it may be ahead."""
+"""Most bytes waiting in the pipe, which limits how far the process may be ahead."""
 _HEAD = struct.Struct("<7q")
-"""Device, inode, offset and size of a piece; newlines in it; bytes of what is left, and of the rest
-of the message."""
+"""Device, inode, offset and size of a piece; newlines in it; bytes of its remaining lines, and of
+the rest of the message."""
 
 
 class Ahead:
-    """A process that sifts a log, and what it found."""
+    """A process that sifts a log, and its results."""
 
     def __init__(self, path: str, formats: Formats) -> None:
         """Start it.
@@ -67,7 +66,7 @@ class Ahead:
         self._waiting: tuple[tuple[int, ...], int, bytes, bytes] | None = None
 
     def take(self, chunk: Chunk) -> Sifted | None:
-        """Return a piece without its usual lines, None if that is not known."""
+        """Return a piece without its usual lines, None if not available."""
         self._pieces += 1
         if self._pieces % OWN_PIECES == 0:
             return None
@@ -96,7 +95,7 @@ class Ahead:
         self._pipe, self._child = None, 0
 
     def _read(self) -> tuple[tuple[int, ...], int, bytes, bytes] | None:
-        """Return the next message; without one there is nothing more to come."""
+        """Return the next message; None if no more can come."""
         assert self._pipe is not None
         head = self._pipe.read(_HEAD.size)
         if len(head) == _HEAD.size:
@@ -111,7 +110,7 @@ class Ahead:
 
 @contextlib.contextmanager
 def ahead_of(path: str, formats: Formats, *, helped: bool) -> Iterator[Ahead | None]:
-    """Start a process that sifts a log, None where that is not worth while, or cannot be."""
+    """Start a process that sifts a log, None if it does not pay or cannot be started."""
     ahead = None
     if helped and _is_worth_it(path):
         with contextlib.suppress(OSError):
@@ -124,7 +123,7 @@ def ahead_of(path: str, formats: Formats, *, helped: bool) -> Iterator[Ahead | N
 
 
 def _is_worth_it(path: str) -> bool:
-    """Tell whether a log is large and plain, and there is a processor to spare."""
+    """Return whether a log is large and plain, and a processor is free."""
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
     try:
@@ -136,9 +135,10 @@ def _is_worth_it(path: str) -> bool:
 
 
 def _is_idle() -> bool:
-    """Tell whether a second process would find a processor that has nothing else to do.
+    """Return whether a second process would find a free processor.
 
-    The log is read twice then, for a third more processor time: on a busy machine that only costs.
+    The log is then read twice, which takes a third more processor time: on a busy machine that only
+    costs.
     """
     processors = len(os.sched_getaffinity(0))
     try:
@@ -148,7 +148,7 @@ def _is_idle() -> bool:
 
 
 def _be_child(path: str, formats: Formats, write: int) -> None:
-    """Sift a log in a process of its own, and end it; nothing of the parent's is touched."""
+    """Sift a log in a separate process, and end it; nothing of the parent's is touched."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -191,7 +191,7 @@ def _sift(path: str, formats: Formats, pipe: BinaryIO) -> None:
 
 
 def _chunks(path: str) -> Iterator[Chunk]:
-    """Yield the pieces of a log as its follower does, as long as it stays what it was."""
+    """Yield the pieces of a log as its follower does, as long as its file is unchanged."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     status = os.fstat(descriptor)
     identity = (status.st_dev, status.st_ino)

@@ -1,9 +1,9 @@
 """Large logs: the newest part is shown at once, the rest is read in the background.
 
-Such a log is read by two readers. The one of its newest part follows it and is what the screen
-shows; the other one reads the whole log from its beginning, slice by slice, into a server that is
-not shown. When that has reached the end it takes the place of the first, and follows the log.
-Nothing is joined, so nothing can be lost or doubled at a seam; the newest part is read twice.
+Such a log has two readers. One follows the newest part, which the screen shows. The other one reads
+the whole log from its beginning, slice by slice, into a server that is not shown. When it has
+reached the end, it replaces the first, and follows the log. Nothing is joined, so nothing can be
+lost or doubled at a seam; the newest part is read twice.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from vllm_watch.core.records import Batch
 from vllm_watch.ingest.filereader import FileReader, size_of
 
 LARGE = 24 << 20
-"""Bytes from which on a log is read newest first: reading it takes about a second."""
+"""From this size in bytes on, a log is read newest part first: reading it takes about a second."""
 
 SKIPPING = 3 << 20
-"""Bytes from which on a quick answer is looked for in a log's beginning and newest part only."""
+"""From this size in bytes on, a quick answer reads only a log's beginning and newest part."""
 
 SLICE_SECONDS = 0.15
-"""How long the past is read before what arrives is looked at again."""
+"""Seconds that the past is read before new lines are read again."""
 
 
 def is_large(path: str, *, skipping: bool = False) -> bool:
-    """Tell whether a log is worth reading in two parts; a compressed one cannot be.
+    """Return whether a log is worth reading in two parts; a compressed one cannot be.
 
-    `skipping` asks whether it is worth leaving out what is between them.
+    `skipping`: return whether it is worth leaving out the part between them.
     """
     limit = SKIPPING if skipping else LARGE
     return not path.endswith((".gz", ".zst")) and size_of(path) > limit
@@ -52,15 +52,15 @@ class Backlog:
         self._pasts: list[_Past] = []
 
     def __contains__(self, path: str) -> bool:
-        """Tell whether the past of a file is still to be read."""
+        """Return whether the past of a file is still to be read."""
         return any(past.reader.path == path for past in self._pasts)
 
     def __bool__(self) -> bool:
-        """Tell whether something is left to read."""
+        """Return whether anything is left to read."""
         return bool(self._pasts)
 
     def add(self, reader: FileReader) -> None:
-        """Read a log from its beginning when its turn comes."""
+        """Queue a log to be read from its beginning."""
         try:
             modified = os.stat(reader.path).st_mtime
         except OSError:

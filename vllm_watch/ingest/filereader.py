@@ -39,29 +39,29 @@ if TYPE_CHECKING:
     from vllm_watch.sources.standard_input import StandardInput
 
 PEEK = 64 * 1024
-"""Bytes at a log's end in which its newest stamp is looked for."""
+"""A log's newest stamp is searched in so many bytes at its end."""
 
 HEAD = 256 * 1024
-"""Bytes at a large log's beginning that are read for its newest part: the start-up is there."""
+"""Bytes at a large log's beginning that are read with its newest part: they hold the start-up."""
 
 NEWEST = 1024 * 1024
-"""Bytes at a large log's end that are its newest part: some 15 minutes of a busy server."""
+"""Size in bytes of a large log's newest part: some 15 minutes of a busy server."""
 
 
 Source: TypeAlias = "StandardInput | CommandOutput | SavedArchive | Follower"
-"""What gives the bytes of a path."""
+"""The interface of sources of bytes."""
 
 
 def _opened(
     path: str, options: ReadOptions, following: FollowOptions | None, *, companion: bool, start: int
 ) -> Source:
-    """Return what gives the bytes of a path, of a file from `start` on."""
+    """Return the source of a path's bytes; a file is read from `start` on."""
     if path == STDIN:
         from vllm_watch.sources.standard_input import StandardInput
 
         return StandardInput(wait=not options.live, stopped=options.stopped)
     if path in options.commands:
-        from vllm_watch.sources.commands import CommandOutput  # brings subprocess: 6 ms
+        from vllm_watch.sources.commands import CommandOutput  # imports subprocess: 6 ms
 
         return CommandOutput(
             path,
@@ -94,12 +94,12 @@ class FileReader:
         """Read `path` for the server whose log is `source`.
 
         `beside` reads that log, where `path` is a companion of it.
-        At the stage `newest` only its beginning, its newest part and what is appended are read.
+        At the stage `newest`, only its beginning, its newest part and new lines are read.
         """
         self.path = path
         self.stage: Stage = stage
         self.size = size_of(path) if stage != "whole" else 0
-        """Bytes that it had when it was begun to be read in stages."""
+        """Its size in bytes when reading in stages began."""
         self.source = source
         self._formats = formats
         self._options = options
@@ -112,19 +112,19 @@ class FileReader:
         self._parts = {MAIN: self._new_part(run)}
         """The servers that write into this file, by the names before their lines."""
         self.caught_up = False
-        """Whether it has been looked at to its end once."""
+        """Whether it has been read to its end once."""
         self._said: str | None = None
         self._since: float | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
-        """Where the newest chunk ended, if that was within a line."""
+        """End of the newest chunk, if it is within a line."""
 
     def read(self) -> Iterator[Batch]:
-        """Yield what is new; `arrived` is set for what came after the first look."""
+        """Yield new records; `arrived` is set for lines that came after the first look."""
         empty = not self.caught_up and not self.twin
         if self.stage == "newest" and not self.caught_up:
             for chunk in _head_of(self.path):
                 for batch in self._batches(chunk):
-                    # What lies between is not known yet: no chart or alert may reach across it.
+                    # The part between is not read yet: no chart or alert may extend across it.
                     kept = (
                         r
                         for r in batch.items
@@ -154,7 +154,7 @@ class FileReader:
             )
 
     def _ahead(self) -> AbstractContextManager[Ahead | None]:
-        """Return a process that sifts the log, where one is wanted and helps."""
+        """Return a process that sifts the log, if it is wanted and helps."""
         wanted = self._options.helped and self.stage == "whole" and not self.caught_up
         if not wanted or self.twin:
             return nullcontext()
@@ -163,9 +163,9 @@ class FileReader:
         return ahead_of(self.path, self._formats, helped=True)
 
     def completed(self, newest: FileReader) -> Iterator[Batch]:
-        """Yield the word that the whole log has been read, and takes its newest part's place.
+        """Yield the batch that replaces the newest part by the whole log, once that has been read.
 
-        The zone that lines told while they arrived at `newest` holds for all of it.
+        The zone found from arriving lines of the part `newest` holds for all of it.
         """
         self.stage = "whole"
         for name, part in self._parts.items():
@@ -193,7 +193,7 @@ class FileReader:
 
     @property
     def runs(self) -> Runs:
-        """What it said about its own server's runs, for what is recorded beside it."""
+        """Facts about its server's runs, needed for recordings beside it."""
         return self._parts[MAIN].runs
 
     @property
@@ -203,12 +203,12 @@ class FileReader:
 
     @property
     def trouble_since(self) -> float | None:
-        """Wall clock at which that began."""
+        """Wall clock at which `trouble` began."""
         return self._since
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can come any more: a pipe that its writer closed."""
+        """Whether nothing more can arrive: a pipe that its writer closed."""
         return self.path == STDIN and bool(getattr(self._follower, "ended", False))
 
     def close(self) -> None:
@@ -221,12 +221,12 @@ class FileReader:
         return Part(self._formats, self._options, twin=self.twin, run=run, large=large)
 
     def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
-        """Yield what a chunk says about each server that writes into this file."""
+        """Yield the records of a chunk for each server that writes into this file."""
         continued = self._continues(chunk)
         size, alone = len(chunk.data), not self._streams.name(MAIN)
         parts = self._streams.read(chunk.data, continued=continued)
         if alone and self._streams.name(MAIN) and all(name != MAIN for name, _ in parts):
-            parts.insert(0, (MAIN, b""))  # it writes nothing here, but has a name from now on
+            parts.insert(0, (MAIN, b""))  # it has no lines here, but has a name from now on
         for name, lines in parts:
             own = MAIN if self.twin else name  # a companion belongs to its log's own server
             known = sifted if lines is chunk.data else None
@@ -244,7 +244,7 @@ class FileReader:
         continued: bool,
         sifted: Sifted | None = None,
     ) -> Batch:
-        """Return what lines say about one server."""
+        """Return the records of one server's lines."""
         now = self._options.now()
         part = self._parts.get(name)
         if part is None:
@@ -282,13 +282,13 @@ class FileReader:
     def _begins(
         self, chunk: Chunk, items: Sequence[Item], before: int
     ) -> tuple[tuple[int, int], ...]:
-        """Return where the runs begin that a chunk began; `before` it was in this one."""
+        """Return where the runs in a chunk begin; `before` is the run that continues into it."""
         from vllm_watch.ingest.places import begins_of
 
         return begins_of(chunk, items, before, self._formats)
 
     def _continues(self, chunk: Chunk) -> bool:
-        """Tell whether a chunk begins within the line that the chunk before it left open."""
+        """Return whether a chunk begins within the line that the chunk before it left open."""
         continued = self._unended == (chunk.identity, chunk.offset)
         end = (chunk.identity, chunk.offset + len(chunk.data))
         self._unended = None if chunk.data.endswith(b"\n") else end
@@ -298,7 +298,7 @@ class FileReader:
         plain = self._formats.unwrapper.plain
         head = plain(head, dated=True)
         if not has_stamp(head):
-            return None  # most twins never have one: their ends need not be looked at
+            return None  # most twins have none: their ends need not be read
         if is_stream(self.path):
             zone = Zone(self._options.tz, "given") if self._options.tz else None
             return clock_for(head, head, now, now, zone, None)

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 def _places_of(path: str, folders: dict[str, str]) -> set[str]:
-    """Return where a file is: its absolute path, and where links lead.
+    """Return the locations of a file: its absolute path, and the target of its links.
 
-    `folders` keeps where folders lead: there are far fewer of them than files.
+    `folders` caches the targets of folders: there are far fewer of them than files.
     """
     place = os.path.abspath(path)
     if os.path.islink(place):
@@ -52,7 +52,7 @@ class Ingest:
     def __init__(
         self, patterns: Sequence[str], formats: Formats, options: ReadOptions | None = None
     ) -> None:
-        """Read what `patterns` mean: files, globs, folders, `-`."""
+        """Read `patterns`: files, globs, folders, `-`."""
         self.patterns = tuple(patterns)
         self.found = Found((), ())
         self._finder = LogFinder(self.patterns)
@@ -77,13 +77,13 @@ class Ingest:
         self._readers: dict[str, FileReader] = {}
         self._backlog = Backlog()
         self._places: dict[str, set[FileReader]] = {}
-        """The readers by where their files are: as absolute paths, and where links lead."""
+        """The readers by their files' locations: absolute paths, and targets of links."""
         self._troubles_since: dict[str, float] = {}
         """Wall clock at which each trouble with a folder was seen first."""
         self._linked = False
-        """Whether a file is a link: where it leads may change without a word."""
+        """Whether a file is a link: its target may change without notice."""
         self._strangers: set[str] = set()
-        """Files beside the logs that changed since the last poll: they are none of ours."""
+        """Files beside the logs that changed since the last poll; they belong to no log."""
 
     def _is_stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()
@@ -101,15 +101,15 @@ class Ingest:
             reader.close()
 
     def reader(self, path: str) -> FileReader | None:
-        """Return what reads a file now, None if nothing does."""
+        """Return the reader of a file, None if there is none."""
         return self._readers.get(path)
 
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
     ) -> Iterator[Batch | Looked]:
-        """Yield what exists, then what arrives, until `stop` is set; new files join.
+        """Yield all existing lines, then new ones, until `stop` is set; new files join.
 
-        `waits` is called when all is passed on and more is waited for.
+        `waits` is called when everything is passed on and reading waits for more.
         """
         from vllm_watch.sources.wakeups import Pace, wakeups
 
@@ -121,7 +121,7 @@ class Ingest:
             for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
                 yield from self._look(changed, stop, pace)
                 if options.ends and self._ended():
-                    yield self._looked()  # what is held back until the next look comes out
+                    yield self._looked()  # release the lines held until the next look
                     return
                 if self._backlog or stop.is_set():
                     break
@@ -129,16 +129,16 @@ class Ingest:
             yield from self._catch_up(stop)
 
     def _ended(self) -> bool:
-        """Tell whether standard input was all there is, and is at its end."""
+        """Return whether standard input was the only source and has ended."""
         return set(self.patterns) == {STDIN} and all(r.ended for r in self._readers.values())
 
     def _look(
         self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
     ) -> Iterator[Batch | Looked]:
-        """Yield what is new in the files that changed, in all files if that is not known.
+        """Yield new lines of the files that changed, or of all files if unknown.
 
-        At the end of all files comes the word that it is so, and between two polls when nothing
-        was new: then nothing belongs to what came last.
+        A look is yielded at the end of all files, and after a poll without news: then nothing more
+        belongs to the last line.
         """
         quiet = pace is not None and not pace.by_event
         for reader in self._concerned(changed, pace):
@@ -155,7 +155,7 @@ class Ingest:
             yield self._looked()
 
     def _catch_up(self, stop: StopEvent) -> Iterator[Batch | Looked]:
-        """Read the past of large logs; between two slices of it look at what arrives."""
+        """Read the past of large logs; between two slices, read new lines."""
         while self._backlog and not stop.is_set():
             for item in self._backlog.read():
                 if isinstance(item, FileReader):
@@ -167,13 +167,13 @@ class Ingest:
             yield from self._look(None, stop)
 
     def _complete(self, reader: FileReader) -> Iterator[Batch]:
-        """Let the whole of a log take the place of its newest part.
+        """Replace the newest part of a log by the whole log.
 
-        Its companions are read again: what they said belongs to runs that were not known.
+        Its companions are read again: their lines belong to runs that were not known before.
         """
         newest = self._readers.get(reader.path)
         self._readers[reader.path] = reader
-        if newest is None:  # a large companion: nothing of it was shown
+        if newest is None:  # a large companion: none of it was shown
             self._place()
             yield Batch(reader.source, twin=True, file=reader.path)
             return
@@ -185,8 +185,8 @@ class Ingest:
         yield from reader.completed(newest)
 
     def _concerned(self, changed: set[str] | None, pace: Pace | None) -> list[FileReader]:
-        """Return the readers of the files that changed, of all that are due if it is not known."""
-        # A folder that was given as "." or "logs/" is reported in just these words.
+        """Return the readers of the files that changed, or of all due ones if unknown."""
+        # Events name a folder as it was given, such as "." or "logs/".
         places = {os.path.abspath(path) for path in changed or ()}
         if changed is None or not places <= self._places.keys() | self._strangers:
             known = len(self._readers)
@@ -205,7 +205,7 @@ class Ingest:
         ]
 
     def _place(self) -> None:
-        """Note where the files of the readers are."""
+        """Index the readers by their files' locations."""
         self._places = {}
         folders: dict[str, str] = {}
         for path, reader in self._readers.items():
@@ -214,7 +214,7 @@ class Ingest:
         self._linked = any(os.path.islink(path) for path in self._readers)
 
     def discover(self) -> Found:
-        """Look which logs the patterns mean now, and read the new ones from here on."""
+        """Search the logs of the patterns now, and read new ones from here on."""
         self.found = self._finder.find()
         for logs in self.found.logs:
             self._add(logs)
@@ -222,7 +222,7 @@ class Ingest:
 
     @property
     def formats(self) -> Formats:
-        """The dialects that are read."""
+        """The formats in use."""
         return self._formats
 
     @property
@@ -247,7 +247,7 @@ class Ingest:
                 self._readers[path] = self._reader(path, logs.source)
 
     def _reader(self, path: str, source: str) -> FileReader:
-        """Return what reads a file; of a large one the newest part first, where that is wanted."""
+        """Return the reader of a file; of a large one the newest part first, if wanted."""
         options, twin = self._options, path != source
         if is_recording(path) and twin:
             from vllm_watch.ingest.recordingreader import RecordingReader

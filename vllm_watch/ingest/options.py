@@ -18,15 +18,15 @@ class ReadOptions:
     live: bool = False
     """Following growing files (True) or reading them once."""
     poll_seconds: float = 1.0
-    """How often everything is looked at, events or not."""
+    """Seconds between two looks at everything, with or without events."""
     events: bool = True
     """Whether to watch folders for events."""
     newest_first: bool = False
-    """Show the newest part of large logs at once and read their past behind it (following only)."""
+    """Show the newest part of large logs at once and then read their past (following only)."""
     newest_only: bool = False
-    """Of large logs read only beginning and newest part (reading once): for a quick answer."""
+    """Read only beginning and newest part of large logs (reading once): for a quick answer."""
     ends: bool = False
-    """Whether following ends with standard input where that is all there is to follow."""
+    """Whether following ends with standard input if it is the only source."""
     helped: bool = False
     """Whether a second process may help to read large logs (reading once)."""
     rotated: bool = False
@@ -36,10 +36,10 @@ class ReadOptions:
     begins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where to begin in a log, by its path: the number of a run, and where its first line is."""
     places: bool = False
-    """Whether to tell where in the file each run begins."""
+    """Whether to report where in the file each run begins."""
     now: Callable[[], float] = time.time
     """The wall clock."""
     clock: Callable[[], float] = time.monotonic
-    """Seconds that only grow: when what is looked at again."""
+    """A clock that only grows, for the next look at resting files."""
     stopped: Callable[[], bool] = lambda: False
-    """Whether nobody wants the rest any more: a pipe that is read to its end may never end."""
+    """Whether to stop early: a pipe that is read to its end may never end."""

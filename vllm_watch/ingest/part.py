@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vllm_watch.parsing.sieve import Sifted
 
 UNSURE = ("modification time", "assumed")
-"""Sources of a zone that lines which arrive may correct."""
+"""Origins of a zone that arriving lines may correct."""
 
 
 class Part:
@@ -45,7 +45,7 @@ class Part:
         self._large = large
         self._counter = RunCounter(run)
         self.runs = Runs()
-        """What it said about its runs, for what is recorded beside it."""
+        """Facts about its runs, needed for recordings beside the log."""
         self._finder = ZoneFinder()
         self._scanner: Scanner | None = None
 
@@ -61,7 +61,7 @@ class Part:
 
     @property
     def has_clock(self) -> bool:
-        """Whether a stamp told year and zone."""
+        """Whether a stamp gave year and zone."""
         return self._scanner is not None and self._scanner.clock.newest is not None
 
     def scan(
@@ -72,9 +72,9 @@ class Part:
         continued: bool,
         sifted: Sifted | None = None,
     ) -> Scan:
-        """Read lines; `clock` is what they say about year and zone, until one is known.
+        """Read lines; `clock` gives year and zone until they are known.
 
-        `sifted` are the lines without the usual ones, where these were removed already.
+        `sifted` are the lines without the usual ones, if those were removed already.
         """
         if self._scanner is None:
             year = time.gmtime(self._options.now()).tm_year
@@ -85,11 +85,11 @@ class Part:
         return self._scanner.scan(data, continued=continued, sifted=sifted)
 
     def numbered(self, scan: Scan, shift: float) -> tuple[Item, ...]:
-        """Return records with their run, and their right time where the zone was just found."""
+        """Return records with their run, and with correct times if the zone was just found."""
         return tuple(self._numbered(item, shift) for item in scan.items)
 
     def rezone(self, newest: float | None, arrived: float | None) -> float:
-        """Return the shift of all times if what arrived just now tells another zone."""
+        """Return the shift of all times if new lines prove another zone."""
         if self._scanner is None or arrived is None or newest is None:
             return 0.0
         zone = self.zone
@@ -103,7 +103,7 @@ class Part:
         return shift
 
     def follow_zone(self, other: Zone) -> float:
-        """Take over the zone that lines told while they arrived; return the shift of all times."""
+        """Adopt the zone found from arriving lines; return the shift of all times."""
         if self._scanner is None or other.source != "arrival" or self.zone.source not in UNSURE:
             return 0.0
         return self._scanner.clock.rezone(other)

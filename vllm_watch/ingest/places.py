@@ -37,7 +37,7 @@ def begins_of(
 
 
 def _openings(data: bytes, formats: Formats) -> Iterator[tuple[int, Event]]:
-    """Yield the lines that open a run and are whole, with where they begin."""
+    """Yield the complete lines that open a run, with their offsets."""
     scanner = Scanner(formats, StampClock(ASSUMED, 2000))
     literals = [form.contains for form in formats.events if form.kind in OPENING]
     at = 0

@@ -16,12 +16,12 @@ from vllm_watch.sources.wakeups import StopEvent
 
 
 class PolledIngest(Ingest):
-    """Follows logs; the page's rows belong to the first one, as if they were recorded beside it."""
+    """Follows logs; the page's rows belong to the first one, as if recorded beside it."""
 
     def __init__(
         self, patterns: Sequence[str], formats: Formats, options: ReadOptions, poller: Poller
     ) -> None:
-        """Follow what `patterns` mean, and take what `poller` finds."""
+        """Follow `patterns`, and take the rows that `poller` reads."""
         super().__init__(patterns, formats, options)
         self._poller = poller
         self._substitutes = Substitutes()
@@ -29,7 +29,7 @@ class PolledIngest(Ingest):
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
     ) -> Iterator[Batch | Looked]:
-        """Yield as `Ingest` does, and behind each look what is new on the page."""
+        """Yield the same as `Ingest`, and after each look the new rows of the page."""
         end = self._poller.start()
         try:
             for item in super().follow(stop, waits=waits):
@@ -42,7 +42,7 @@ class PolledIngest(Ingest):
     def _polled(self) -> Iterator[Batch]:
         logs = next(iter(self.found.logs), None)
         if logs is None or any(RECORDING in path for path in logs.recordings):
-            return  # what is recorded beside it tells the same
+            return  # a recording beside it has the same rows
         polled = self._poller.take()
         url = self._poller.url
         if polled.rows or polled.trouble:

@@ -13,9 +13,9 @@ from vllm_watch.sources.paths import recordings_of
 
 _PEEK = 16_384
 _BEFORE = timedelta(minutes=2)
-"""How long before the first row a log's newest line may be: the recorder began after it."""
+"""A log's newest line may be this long before the first row: the recorder began after it."""
 _AFTER = timedelta(days=1)
-"""How long behind the last row it may be: the recorder ended before its server."""
+"""It may be this long after the last row: the recorder ended before its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class RecordedClock:
     last: datetime
 
     def fits(self, newest: datetime) -> bool:
-        """Tell whether a log whose newest stamp is that can have been recorded then."""
+        """Return whether a log with this newest stamp can have been recorded then."""
         return self.first - _BEFORE <= newest <= self.last + _AFTER
 
 
 def recorded_clock(log: str, head: bytes, tail: bytes) -> RecordedClock | None:
-    """Return the clock of the recording beside a log, None without one that fits its stamps.
+    """Return the clock of the recording beside a log, None if none fits its stamps.
 
     `head` and `tail` are the log's beginning and end.
     """

@@ -49,7 +49,7 @@ class RecordingReader(FileReader):
     ) -> None:
         """Read `path` for the server whose log is `source`, and is read by what `log` returns.
 
-        Where the newest part is enough, no more is read of a large one (with its header).
+        If the newest part is enough, only that is read of a large file (and its header).
         """
         stage: Stage = "whole"
         if options.newest_only and is_large(path, skipping=True):
@@ -63,7 +63,7 @@ class RecordingReader(FileReader):
         self._substitutes = Substitutes()
 
     def read(self) -> Iterator[Batch]:
-        """Yield the rows that are new, each batch followed by the samples that they stand for."""
+        """Yield new rows, each batch followed by the samples made from them."""
         for batch in super().read():
             yield batch
             yield from self._samples(batch)
@@ -105,7 +105,7 @@ class RecordingReader(FileReader):
         return None
 
     def _trouble(self) -> str | None:
-        """Return what keeps rows from being read, None if nothing does."""
+        """Return why rows cannot be read, None if they can."""
         if self._table is not None:
             trouble = self._table.trouble
             return None if trouble is None else f"{self.path}: {trouble}"
@@ -130,7 +130,7 @@ class RecordingReader(FileReader):
 def substituted(
     source: str, rows: Sequence[EngineRow], log: FileReader | None, substitutes: Substitutes
 ) -> Iterator[Batch]:
-    """Yield the samples that rows stand for, where the log writes none itself."""
+    """Yield the samples made from rows, if the log itself has none."""
     samples = substitutes.samples(rows, log.runs) if log is not None and rows else ()
     if log is not None and samples:
         yield Batch(

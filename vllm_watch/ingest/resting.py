@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from vllm_watch.sources.filesystems import LOCAL
 
 MANY = 200
-"""Files from which on some may rest: fewer cost next to nothing."""
+"""From so many files on, some may rest: fewer cost almost nothing."""
 QUIET_SECONDS = 60.0
 """For how long a file must not have grown to rest."""
 RARELY = 10
@@ -23,15 +23,15 @@ RARELY = 10
 
 
 class Resting:
-    """Tells which files are due in a poll."""
+    """Decides which files are due in a poll."""
 
     def __init__(self, kind: Callable[[str], str], clock: Callable[[], float]) -> None:
-        """`kind` tells the type of the file system of a path; `clock` only grows."""
+        """`kind` returns the type of a path's file system; `clock` only grows."""
         self._kind = kind
         self._clock = clock
         self._polls = 0
         self._quiet_from: dict[str, float] = {}
-        """When each file grew, or was first asked for."""
+        """When each file last grew, or was first seen."""
         self._untold: set[str] = set()
         """Folders in which a file grew without an event while it rested."""
         self._told: set[str] = set()
@@ -59,7 +59,7 @@ class Resting:
         return due
 
     def grew(self, path: str, *, by_event: bool) -> None:
-        """Note that a file had grown when it was looked at, for an event or in a poll."""
+        """Note that a file had grown when it was read, after an event or in a poll."""
         now = self._clock()
         rested = now - self._quiet_from.get(path, now) >= QUIET_SECONDS
         if rested and not by_event:
@@ -75,5 +75,5 @@ class Resting:
         )
 
     def _turn(self, path: str) -> bool:
-        """Spread the files that rest over the polls."""
+        """Spread the resting files over the polls."""
         return (zlib.crc32(os.fsencode(path)) + self._polls) % RARELY == 0

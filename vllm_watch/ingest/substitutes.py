@@ -15,7 +15,7 @@ NO_STATS = "no_stats"
 
 @dataclass(slots=True)
 class Runs:
-    """What a log said about its runs: when they began, and which of them write no stats."""
+    """The runs of a log: when they began, and which of them write no stats."""
 
     begins: dict[int, float] = field(default_factory=dict)
     """Run to its first stamp in epoch seconds."""
@@ -30,23 +30,23 @@ class Runs:
                 self.begins[run] = record.time
 
     def shift(self, seconds: float) -> None:
-        """Move all times: the zone of the log turned out to be another."""
+        """Shift all times after the zone changed."""
         self.begins = {run: time + seconds for run, time in self.begins.items()}
 
     def at(self, time: float) -> int | None:
-        """Return the run that was under way at a time, None before the first."""
+        """Return the run at a time, None before the first."""
         return max((run for run, begin in self.begins.items() if begin <= time), default=None)
 
 
 class Substitutes:
-    """Makes samples of the rows of engines, where the run writes none itself."""
+    """Makes samples from engine rows, if the run writes none itself."""
 
     def __init__(self) -> None:
         """Start without rows."""
         self._before: dict[int, EngineRow] = {}
 
     def samples(self, rows: Iterable[EngineRow], runs: Runs) -> list[Sample]:
-        """Return the samples that stand for rows, in their order."""
+        """Return the samples made from rows, in their order."""
         found = []
         for row in rows:
             before = self._before.get(row.engine)
@@ -60,11 +60,11 @@ class Substitutes:
 
 
 def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
-    """Return what a stats line would say about an engine: rates over the interval since `before`.
+    """Return an engine's stats line, made from its rows: rates over the interval since `before`.
 
-    Prompt tokens are those computed, as in the log: cached ones are not counted.
-    The first row of a server that was there before its recorder has no rates; one that has
-    latencies was watched from its start, so that all of its tokens are those of one step.
+    Prompt tokens are computed ones, as in the log: cached ones are not counted. The first row of a
+    server that was running before its recorder has no rates. If it has latencies, the server was
+    watched from its start, so all of its tokens belong to one step.
     """
     before = _base(row, before)
     now: dict[str, float | None] = {
@@ -89,7 +89,7 @@ def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
 
 
 def _base(row: EngineRow, before: EngineRow | None) -> EngineRow | None:
-    """Return what a row's counters grew from: 0 where the server began within the step."""
+    """Return the base of a row's counters: 0 if the server began within the step."""
     if before is not None and not _restarted(row, before):
         return before
     if before is None and not row.latencies:
