@@ -11,7 +11,7 @@ from vllm_watch.core.zones import parse_zone
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What a `capture.toml` states about the logs in its folder."""
+    """The content of a `capture.toml`, for the logs in its folder."""
 
     year: int | None = None
     """Year of the first stamp."""
@@ -20,11 +20,11 @@ class Capture:
 
 
 def capture_of(log: str) -> Capture:
-    """Return what the `capture.toml` beside a log states; nothing if there is none or it is bad."""
+    """Return the `capture.toml` beside a log; an empty one if it is missing or invalid."""
     path = os.path.join(os.path.dirname(log), "capture.toml")
     if not os.path.exists(path):
         return Capture()
-    import tomllib  # 3 ms, and few logs have one beside them
+    import tomllib  # 3 ms, and few logs have one
 
     try:
         with open(path, "rb") as file:

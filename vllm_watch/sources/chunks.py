@@ -1,4 +1,4 @@
-"""What every source yields: whole lines with their position."""
+"""The output of every source: whole lines with their position."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from vllm_watch.core.dataclass import dataclass
 
 BLOCK = 1 << 20
-"""Bytes per read: large enough that searching, not calling, takes the time."""
+"""Bytes per read: large enough that most of the time goes into searching."""
 
 LONGEST_LINE = 8 << 20
-"""A line without an end is passed on in pieces of this size: memory stays bounded."""
+"""A line without an end is passed on in pieces of this size, which limits memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class LineCutter:
     """Turns bytes, cut anywhere, into chunks of whole lines."""
 
     def __init__(self, identity: tuple[int, int], offset: int = 0, rest: bytes = b"") -> None:
-        """Go on at `offset`, behind `rest`: the beginning of a line that has no end yet."""
+        """Continue at `offset`, after `rest`: the beginning of a line that has no end yet."""
         self.identity = identity
         self.offset = offset
         self.rest = rest
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
-        """Take in what was read; yield it up to its last newline."""
+        """Add the bytes read; yield them up to the last newline."""
         self.offset += len(data)
         end = data.rfind(b"\n") + 1
         if end == 0 and len(self.rest) + len(data) < LONGEST_LINE:

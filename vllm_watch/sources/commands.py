@@ -1,7 +1,7 @@
 """The output of a command as a source: `kubectl logs -f`, `ssh`, `docker`, `journalctl`.
 
-No shell is involved. A command that ends is started again while logs are followed, with growing
-pauses; what is read once is read to the command's end. It is stopped when we exit.
+No shell is used. While logs are followed, a command that ends is started again, with growing
+pauses; when they are read once, it is read to its end. It is stopped when we exit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from vllm_watch.sources.chunks import BLOCK, Chunk
 from vllm_watch.sources.resuming import RepeatedLines
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before a command is started again; each time twice as long, up to the longest."""
+"""Seconds before a command is started again; doubled each time, up to the longest."""
 STEADY_SECONDS = 30.0
-"""A command that ran for so long begins again with the first pause."""
+"""After running this long, a command's next pause is the first one again."""
 _STEP = 0.2
 _MOST_AT_ONCE = 64
-"""Blocks taken in one look: a command that floods must not keep the others waiting."""
+"""Blocks per look, so that a fast command does not block the others."""
 _TERM_SECONDS = 2.0
 _LONGEST_ERROR = 300
 _OF_A_LOG = re.compile(
@@ -32,11 +32,11 @@ _OF_A_LOG = re.compile(
     rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\x1b\[[0-9;]{0,8}m){0,4}(?::    | \d\d-\d\d \d\d:))",
     re.MULTILINE,
 )
-"""A line of vLLM or uvicorn on standard error: no words of the command's own."""
+"""A line of vLLM or uvicorn on standard error: not an error message of the command."""
 
 
 class CommandOutput:
-    """Reads the lines that a command writes; same face as a `Follower`."""
+    """Reads the lines that a command writes; same interface as a `Follower`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class CommandOutput:
         self._errors = b""
         self._output, self._logged = RepeatedLines(0), RepeatedLines(1)
         self._logs = False
-        """Whether standard error holds lines of a log: `docker logs` keeps the two apart."""
+        """Whether standard error holds lines of a log: `docker logs` writes both streams."""
 
     def read(self) -> Iterator[Chunk]:
         """Yield the whole lines that are there now, or all of them."""
@@ -99,7 +99,7 @@ class CommandOutput:
         yield from self._logged.finish()
 
     def close(self) -> None:
-        """End the command and everything that it started."""
+        """End the command and all processes that it started."""
         process, self._process = self._process, None
         self.ended = True
         if process is None:
@@ -110,7 +110,7 @@ class CommandOutput:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_TERM_SECONDS)
                 if sign == signal.SIGTERM:
-                    continue  # what it started may live on: the group gets the second signal, too
+                    continue  # its children may still run: the second signal goes to the group
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -120,7 +120,7 @@ class CommandOutput:
         return self._output.feed(data, self._clock())
 
     def _started(self) -> bool:
-        """Start the command if it is time for it; tell whether it runs."""
+        """Start the command if it is time; return whether it runs."""
         if self._process is not None:
             return True
         if self._clock() < self._again_at:
@@ -157,7 +157,7 @@ class CommandOutput:
                 return None
 
     def _take_errors(self, process: subprocess.Popen[bytes]) -> Iterator[Chunk]:
-        """Keep the newest words of the command's standard error; yield lines of a log there."""
+        """Keep the newest words of the command's standard error; yield log lines in it."""
         assert process.stderr is not None
         data = os.read(process.stderr.fileno(), BLOCK)
         if not data:
@@ -178,7 +178,7 @@ class CommandOutput:
         return shown[:_LONGEST_ERROR]
 
     def _end(self, process: subprocess.Popen[bytes]) -> Iterator[Chunk]:
-        """Take note that the command has ended; it is started again later, unless read once."""
+        """Note that the command has ended; it is started again later, unless it is read once."""
         errors = process.stderr
         while errors is not None and not errors.closed and select.select([errors], [], [], 0)[0]:
             yield from self._take_errors(process)
@@ -190,7 +190,7 @@ class CommandOutput:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(
                 _TERM_SECONDS
-            )  # it has closed its output: its own exit code, if it has one
+            )  # it has closed its output: use its own exit code, if there is one
         self.close()
         self.ended = self._wait
         code = process.returncode
@@ -202,7 +202,7 @@ class CommandOutput:
         self._rest()
 
     def _rest(self) -> None:
-        """Wait longer before each new start; what is read once is not started again."""
+        """Wait longer before each new start; a command that is read once is not started again."""
         self._again_at = self._clock() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self.ended = self._wait

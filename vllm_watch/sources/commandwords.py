@@ -8,7 +8,7 @@ from vllm_watch.core.naming import COMMAND
 
 
 def command_pattern(text: str) -> str:
-    """Return what is among the paths for `NAME=command and its arguments`.
+    """Return the path for the option `NAME=command and its arguments`.
 
     Raises:
         ValueError: there is no name, no command, or a quote is left open.
@@ -17,7 +17,7 @@ def command_pattern(text: str) -> str:
     name = name.strip()
     if not equals or not name or "/" in name or not name.isprintable():
         raise ValueError("must be NAME=COMMAND, such as 'web=kubectl logs -f deploy/vllm'")
-    import shlex  # 3 ms, for those who name a command
+    import shlex  # 3 ms, needed only for commands
 
     try:
         words = shlex.split(line)
@@ -29,7 +29,7 @@ def command_pattern(text: str) -> str:
 
 
 def command_of(pattern: str) -> tuple[str, tuple[str, ...]]:
-    """Return the path (`command:NAME`) and the words of a pattern that stands for a command."""
+    """Return the path (`command:NAME`) and the words of a pattern for a command."""
     import shlex
 
     name, _, line = pattern.removeprefix(COMMAND).partition("=")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 ENDINGS = (".gz", ".zst")
 """Endings of the names of compressed logs."""
 _LIBRARIES = ("zlib", "zstandard", "_cffi_backend")
-"""Where the errors of damaged archives come from; they are not known without importing them."""
+"""Modules of the errors of damaged archives, compared by name to avoid importing them."""
 
 
 def is_compressed(path: str) -> bool:
-    """Tell by its name whether a log is compressed."""
+    """Return whether a log's name says that it is compressed."""
     return path.endswith(ENDINGS)
 
 
@@ -34,7 +34,7 @@ class _Bytes(Protocol):
 
 
 class ArchiveStream:
-    """The plain bytes of a compressed file, one after the other."""
+    """The uncompressed bytes of a compressed file, in order."""
 
     def __init__(self, path: str) -> None:
         """Open the archive.
@@ -48,7 +48,7 @@ class ArchiveStream:
         status = os.fstat(self._raw.fileno())
         self.identity: Identity = (status.st_dev, status.st_ino)
         self.offset = 0
-        """Plain bytes that were read."""
+        """Number of uncompressed bytes read."""
         try:
             self._plain = _plain(path, self._raw)
         except BaseException:
@@ -76,7 +76,7 @@ class ArchiveStream:
             raise ArchiveError("is damaged; the part before the damage is read") from error
 
     def beginning(self, size: int) -> tuple[int, bytes]:
-        """Return where the plain bytes begin, behind a hole if there is one, and the first `size`.
+        """Return where the uncompressed bytes begin (after any hole), and the first `size`.
 
         Raises:
             OSError: the disk fails.
@@ -107,7 +107,7 @@ class ArchiveStream:
         return data
 
     def rewind(self, offset: int) -> None:
-        """Stand at a plain offset, or at the end if that comes before.
+        """Go to an uncompressed offset, or to the end if that comes before.
 
         Raises:
             OSError: the disk fails.
@@ -128,7 +128,7 @@ def _plain(path: str, raw: IO[bytes]) -> _Bytes:
     if path.endswith(".gz"):
         return _Gzip(raw)
     try:
-        import zstandard  # only who reads .zst needs it
+        import zstandard  # needed only for .zst
     except ImportError as error:
         raise ArchiveError("needs the zstandard library: pip install 'vllm-watch[zstd]'") from error
     reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
@@ -136,7 +136,7 @@ def _plain(path: str, raw: IO[bytes]) -> _Bytes:
 
 
 class _Gzip:
-    """gzip without the standard reader, which throws away what came before a cut."""
+    """gzip without the standard reader, which drops the bytes before a cut."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -167,7 +167,7 @@ class _Gzip:
 
 def _inflater() -> zlib._Decompress:
     """Return what takes the plain bytes out of a gzip member."""
-    import zlib  # only archives need it
+    import zlib  # needed only for archives
 
     return zlib.decompressobj(wbits=31)
 
@@ -206,7 +206,7 @@ def _zstd_cut(raw: IO[bytes]) -> bool:
 
 
 class SavedArchive:
-    """A compressed log as a source of its own, read once; same face as a `Follower`."""
+    """A compressed log as a source, read once; same interface as a `Follower`."""
 
     def __init__(self, path: str, now: Callable[[], float] = time.time) -> None:
         """Read the archive at `path`, at the first look at which it can be opened."""
@@ -214,14 +214,14 @@ class SavedArchive:
         self.trouble: str | None = None
         """One line about why it cannot be read, or not to its end."""
         self.trouble_since: float | None = None
-        """Wall clock at which that trouble began."""
+        """Wall clock at which `trouble` began."""
         self._now = now
         self._stream: ArchiveStream | None = None
         self._cutter: LineCutter | None = None
         self._done = False
 
     def read(self) -> Iterator[Chunk]:
-        """Yield all of it, of a damaged archive what can be read; nothing at later looks."""
+        """Yield everything, for a damaged archive everything readable; nothing at later looks."""
         if self._done:
             return
         problem: str | None = None
@@ -254,7 +254,7 @@ class SavedArchive:
 
 
 def end_of(path: str, size: int) -> bytes:
-    """Return the last plain bytes of an archive, of what can be read; memory stays bounded."""
+    """Return the last uncompressed bytes of an archive, as far as readable, in bounded memory."""
     end = b""
     try:
         stream = ArchiveStream(path)

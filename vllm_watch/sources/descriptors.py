@@ -1,4 +1,4 @@
-"""The descriptors of all followed files: bounded, the least recently used is closed first."""
+"""The descriptors of all followed files: limited, the least recently used is closed first."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import os
 from typing import Protocol
 
 SPARE = 64
-"""Descriptors that are left to everything else: the screen, events, exports, archives."""
+"""Descriptors kept free for everything else: the screen, events, exports, archives."""
 FEWEST = 4
-"""Files that may be open at the same time however low the limit is."""
+"""Fewest files open at the same time, however low the limit is."""
 
 
 class Holder(Protocol):
-    """Whoever holds one descriptor and can do without it for a while."""
+    """Holder of one descriptor that can be closed for a while."""
 
     def suspend(self) -> None:
         """Close the descriptor; it is opened again when it is needed."""
 
 
 class DescriptorPool:
-    """Counts who holds a descriptor, and takes it from those that have not used it longest."""
+    """Tracks the holders of descriptors, and closes those not used for the longest time."""
 
     def __init__(self, limit: int | None = None) -> None:
         """Allow `limit` descriptors; by default what RLIMIT_NOFILE leaves."""
@@ -35,7 +35,7 @@ class DescriptorPool:
         return len(self._holders)
 
     def open(self, path: str) -> int:
-        """Open a file for reading; where the system has no descriptor left, others are closed.
+        """Open a file for reading; if the system has no descriptor left, others are closed.
 
         Raises:
             OSError: it cannot be opened.
@@ -50,7 +50,7 @@ class DescriptorPool:
                 self.shrink()
 
     def shrink(self) -> None:
-        """Get along with fewer descriptors from here on: the system has none left."""
+        """Use fewer descriptors from here on: the system has none left."""
         self.limit = max(FEWEST, len(self._holders) * 3 // 4)
         self._make_room(max(1, len(self._holders) // 4))
 

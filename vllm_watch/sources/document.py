@@ -2,8 +2,8 @@
 
 A document is known by its bytes, not by a name or an inode: names move at a rotation, inodes are
 used again, and a copy or an archive holds the same bytes elsewhere. Its fingerprint is its
-beginning and the bytes just before the place reached. A file at whose beginning NUL bytes stand (a
-hole: it was truncated, and its writer went on where it was) begins behind them.
+beginning and the bytes just before the read position. If a file begins with NUL bytes (a hole: it
+was truncated, and its writer continued at its old position), the document begins after them.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
 
 HEAD = 4096
-"""Bytes of a beginning that are kept to know it again."""
+"""Bytes of the beginning kept as a fingerprint."""
 TAIL = 64
-"""Bytes before the place reached that must still be there; else the file was begun again."""
+"""Bytes before the read position that must be unchanged; otherwise the file was begun again."""
 SAME = 256
-"""Bytes of beginning from which on two files that begin alike are one: they hold stamps."""
+"""Two files whose first bytes, this many, are equal are one log: they contain stamps."""
 
 Identity = tuple[int, int]
 """Device and inode."""
 
 
 class ReplacedError(Exception):
-    """What was read of a document is no longer in the file."""
+    """The bytes already read of a document are no longer in the file."""
 
 
 class Document:
-    """Bytes of a log in the order in which they were written, and how far they were read."""
+    """Bytes of a log in the order in which they were written, and the read position."""
 
     def __init__(self, identity: Identity, start: int = 0) -> None:
         """Begin with nothing read of the file `identity`, whose bytes begin at `start`."""
         self.identity: Identity | None = identity
-        """The file that it was last read from; None if that file holds something else now."""
+        """The file that it was last read from; None if that file holds other bytes now."""
         self.left: Identity | None = None
-        """The file that holds something else now."""
+        """The file that now holds other bytes."""
         self.start = start
         self.was_log = False
-        """It was read from the path that is followed, not from a rotated file alone."""
+        """It was read from the followed path, not only from a rotated file."""
         self.head = b""
         self.tail = b""
         self._cutter = LineCutter(identity, start)
 
     @classmethod
     def passed(cls, identity: Identity, descriptor: int, end: int) -> Document:
-        """Return an open file as if it had been read up to `end`.
+        """Return the document of an open file as if it had been read up to `end`.
 
         Raises:
             OSError: it cannot be read.
@@ -63,7 +63,7 @@ class Document:
 
     @property
     def offset(self) -> int:
-        """Where it is read on."""
+        """The read position."""
         return self._cutter.offset
 
     @property
@@ -73,38 +73,38 @@ class Document:
 
     @property
     def telling(self) -> bool:
-        """Tell whether its beginning is long enough to know a copy by it alone."""
+        """Return whether its beginning alone is long enough to recognise a copy."""
         return len(self.head) >= SAME
 
     def fits(self, descriptor: int) -> bool:
-        """Tell whether an open file holds at both places what was read there.
+        """Return whether an open file has the fingerprint at both positions.
 
         Raises:
             OSError: it cannot be read.
         """
         if self.start and os.pread(descriptor, 1, self.start - 1) != b"\0":
-            return False  # no hole: that these bytes are there is chance
+            return False  # no hole: equal bytes may be chance
         return (
             os.pread(descriptor, len(self.head), self.start) == self.head
             and os.pread(descriptor, len(self.tail), self.offset - len(self.tail)) == self.tail
         )
 
     def new_in(self, descriptor: int) -> bytes:
-        """Return what is in an open file behind the place reached, at most a block.
+        """Return the bytes of an open file after the read position, at most a block.
 
         Raises:
             OSError: it cannot be read now; nothing is lost by trying again.
             ReplacedError: it holds something else.
         """
         data = os.pread(descriptor, chunks.BLOCK, self.offset)
-        # Looked at after the read: what was read before a truncation is passed on, what was
-        # read across one never is.
+        # Checked after the read: bytes read before a truncation are passed on, those
+        # read across one are not.
         if not self.fits(descriptor):
             raise ReplacedError
         return data
 
     def take(self, data: bytes) -> Iterator[Chunk]:
-        """Take in what is behind the place reached; yield it up to its last newline."""
+        """Add the bytes after the read position; yield them up to the last newline."""
         if len(self.head) == self.offset - self.start < HEAD:
             self.head += data[: HEAD - len(self.head)]
         self.tail = (self.tail + data[-TAIL:])[-TAIL:]
@@ -115,7 +115,7 @@ class Document:
         return self._cutter.finish()
 
     def inherit(self, other: Document) -> None:
-        """Go on with the line that another document left open."""
+        """Continue the line that another document left open."""
         self._cutter.rest, other._cutter.rest = other._cutter.rest, b""
 
     def cut_to(self, descriptor: int, size: int) -> bool:
@@ -139,7 +139,7 @@ class Document:
 
 
 def beginning(descriptor: int, size: int) -> int:
-    """Return where the bytes of an open file of `size` bytes begin: behind a hole, if it has one.
+    """Return where the bytes of an open file of `size` bytes begin: after a hole, if any.
 
     Raises:
         OSError: it cannot be read.
@@ -152,7 +152,7 @@ def beginning(descriptor: int, size: int) -> int:
         if not data:
             break
         at += len(data)
-        # No data behind, or a file system that cannot tell: it is read through.
+        # No data after it, or a file system that cannot tell: read everything.
         with contextlib.suppress(OSError):
             at = max(at, os.lseek(descriptor, at, os.SEEK_DATA))
     return size

@@ -1,8 +1,9 @@
 """The documents of one log, oldest first, and which of them a file holds.
 
-A file is first held to the document that was last read from its inode, then to all others by its
-bytes: a copy, an archive, a file that came back. Where a beginning is too short to be sure, a
-document whose own file stands is not given to another one, unless that is a piece of it.
+A file is first compared with the document that was last read from its inode, then with all others
+by its bytes: it may be a copy, an archive, or a file that came back. If a beginning is too short to
+be sure, a document whose own file still exists is not assigned to another file, unless that file is
+a piece of it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from vllm_watch.sources.document import HEAD, Document, Identity, beginning
 from vllm_watch.sources.rotated import Entry
 
 REMEMBERED = 16
-"""Documents whose files are gone that are kept: they may come back as copies or archives."""
+"""Most documents kept whose files are gone: they may come back as copies or archives."""
 
 Standing = Callable[[Document], bytes | None]
-"""Returns the first bytes of the file that a document was read from, None if it is not there."""
+"""Returns the first bytes of the file that a document was read from, None if it is missing."""
 
 
 class Verdict(Enum):
-    """What a file is that holds no known document."""
+    """The result for a file without a known document."""
 
     NEW = "nothing of it was read"
     EMPTY = "it holds nothing"
@@ -35,7 +36,7 @@ class Documents:
     """All that was read of a log, in the order in which it was written."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without documents."""
         self._all: list[Document] = []
 
     def __iter__(self) -> Iterator[Document]:
@@ -44,7 +45,7 @@ class Documents:
 
     @property
     def newest(self) -> Document | None:
-        """The newest document of which something was read."""
+        """The newest document of which anything was read."""
         return next((one for one in reversed(self._all) if one.head), None)
 
     def of(self, identity: Identity) -> Document | None:
@@ -52,22 +53,22 @@ class Documents:
         return next((one for one in reversed(self._all) if one.identity == identity), None)
 
     def replaced_in(self, identity: Identity) -> Document | None:
-        """Return the document whose place in a file something else took."""
+        """Return the document whose file now holds other bytes."""
         return next((one for one in reversed(self._all) if one.left == identity), None)
 
     def add(
         self, document: Document, is_newer: Callable[[Document], bool] = lambda _: False
     ) -> None:
-        """Put a document behind all others, but before those that are known to be newer."""
+        """Add a document after all others, but before those that are known to be newer."""
         if document in self._all:
             return
-        # One that was found before but could not be read has no bytes to be known by.
+        # A document that was found before but could not be read has no bytes to recognise.
         self._all = [one for one in self._all if one.head or one.identity != document.identity]
         places = [at for at, one in enumerate(self._all) if is_newer(one)]
         self._all.insert(min(places, default=len(self._all)), document)
 
     def finish_before(self, document: Document) -> Iterator[Chunk]:
-        """Yield the half lines of all that is older: their writer writes in a newer file now."""
+        """Yield the half lines of all older documents: their writer uses a newer file now."""
         for one in self._all:
             if one is document:
                 return
@@ -79,13 +80,13 @@ class Documents:
             yield from one.finish()
 
     def forget(self, present: set[Identity]) -> None:
-        """Drop what is long gone."""
+        """Drop documents whose files have been gone for long."""
         gone = [one for one in self._all if one.identity not in present]
         for one in gone[:-REMEMBERED]:
             self._all.remove(one)
 
     def match(self, entry: Entry, descriptor: int, standing: Standing) -> Document | Verdict:
-        """Return which document an open file holds and may continue with.
+        """Return the document that an open file holds and may continue.
 
         Raises:
             OSError: it cannot be read.
@@ -95,7 +96,10 @@ class Documents:
         if own and own.head:
             if own.fits(descriptor) or own.cut_to(descriptor, size):
                 return own
-            own.identity, own.left = None, own.identity  # truncated, or its inode is another file's
+            own.identity, own.left = (
+                None,
+                own.identity,
+            )  # truncated, or another file has its inode now
         start = beginning(descriptor, size)
         if start == size:
             return Verdict.EMPTY
@@ -104,7 +108,7 @@ class Documents:
         fitting = [one for one in fitting if _may_hold(entry, head, one, standing)]
         if fitting:
             found = max(fitting, key=lambda one: one.offset)
-            if entry.is_log or standing(found) is None:  # a copy does not take the log's place
+            if entry.is_log or standing(found) is None:  # a copy does not replace the log
                 found.identity = entry.identity
             return found
         older = not entry.is_log and any(
@@ -116,7 +120,7 @@ class Documents:
     def match_archive(
         self, entry: Entry, standing: Standing
     ) -> tuple[Document | Verdict, ArchiveStream]:
-        """Return which document an archive holds, and its bytes behind the place reached.
+        """Return the document that an archive holds, and its bytes after the read position.
 
         Raises:
             OSError: it cannot be read.
@@ -139,7 +143,7 @@ class Documents:
                     continue
                 tail = stream.before(one.offset, len(one.tail))
                 if tail is None:
-                    return Verdict.COPY, stream  # it was made before we read on
+                    return Verdict.COPY, stream  # it was made before we read further
                 if tail == one.tail:
                     return one, stream
             stream.rewind(start)
@@ -150,11 +154,11 @@ class Documents:
 
 
 def _may_hold(entry: Entry, head: bytes, document: Document, standing: Standing) -> bool:
-    """Tell whether a file that fits a document by its bytes is another place of it."""
+    """Return whether a file with a document's bytes is a second file of it."""
     if document.telling:
         return True
     first = standing(document)
     if entry.is_log:
-        # A copy of the log was read before the log itself; what was the log once has no copy here.
+        # A copy was read before the log itself; the former log has no copy here.
         return first is not None and not document.was_log
     return first is None or first.startswith(head)

@@ -1,4 +1,4 @@
-"""Which file system a path is on: the longest mount point that leads to it."""
+"""The file system of a path: the longest mount point above it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from vllm_watch.core.patterns import lazy
 
 MOUNTS = "/proc/self/mountinfo"
 FRESH_SECONDS = 30.0
-"""How long the table of mounts is believed."""
+"""For how long the table of mounts is trusted."""
 
 REOPENED = frozenset({"nfs", "nfs4"})
-"""Where `stat` answers from a cache: only opening a file asks the server."""
+"""Types where `stat` answers from a cache: only opening a file asks the server."""
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
-"""Where every change is made on this machine: reported by events, and seen in a folder's times."""
+"""Types whose changes are all made on this machine: events and folder times report them."""
 
 _OCTAL = lazy(r"\\([0-7]{3})")
 
@@ -26,14 +26,14 @@ class FileSystems:
     def __init__(
         self, table: Callable[[], str] | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Read the table of mounts from `table`, the system's own if it is not given."""
+        """Read the table of mounts from `table`, by default the system's own."""
         self._table = table or _system_table
         self._clock = clock
         self._read_at: float | None = None
         self._mounts: list[tuple[str, str]] = []
         self._kinds: dict[str, str] = {}
         self._reopened = False
-        """Whether there is any mount whose files are opened again."""
+        """Whether there is any mount whose files have to be opened again."""
 
     def kind(self, path: str) -> str:
         """Return the type of the file system that a path is on (`ext4`, `nfs4`), "" if unknown."""
@@ -48,9 +48,9 @@ class FileSystems:
         return kind
 
     def reopens(self, path: str) -> bool:
-        """Tell whether a file has to be opened again at each look."""
+        """Return whether a file has to be opened again at each look."""
         self._refresh()
-        # Thousands of files are asked for at each look, and few machines have such a mount.
+        # Thousands of files are asked about at each look, and few machines have such a mount.
         return self._reopened and self.kind(path) in REOPENED
 
     def _refresh(self) -> None:
@@ -66,11 +66,11 @@ def _system_table() -> str:
         with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError:
-        return ""  # no Linux: nothing is known
+        return ""  # not Linux: unknown
 
 
 def _parsed(table: str) -> list[tuple[str, str]]:
-    """Return mount points and types, the longest first; of two on one point the later counts."""
+    """Return mount points and types, the longest first; of equal mount points the later counts."""
     mounts: dict[str, str] = {}
     for line in table.splitlines():
         left, dash, right = line.partition(" - ")

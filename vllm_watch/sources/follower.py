@@ -1,16 +1,16 @@
 """Follows one log: yields whole lines in order, whatever happens to its files.
 
-The file that the path names is read on through an open descriptor, and so is, for a while, the one
-that it named before: a writer continues in a renamed file until it reopens. As long as the path
-names the same file and what was read is still in it, that is all. Whenever something else is
-seen, everything of the log's family (`rotated.py`) is held to what was read of it
-(`documents.py`), and what was not read is read, the oldest first (`unread.py`).
+The file at the path is read through an open descriptor. So is, for a while, the file that was there
+before: a writer continues in a renamed file until it reopens the path. As long as the path leads to
+the same file and the bytes already read are still in it, that is all. After any other change, all
+files of the log's family (`rotated.py`) are compared with the bytes already read (`documents.py`),
+and unread bytes are read, the oldest first (`unread.py`).
 
-What nobody can see: bytes that were written and thrown away between two looks without a copy; and
-a file that was truncated and holds, when we look again, the same bytes at its beginning and before
-the place reached as before. A file that was cut shorter, but not to nothing, continues at its new
-end if what is left of it can be compared (256 to 4096 bytes); else it is read again: then lines
-are doubled, but none is lost.
+Two things cannot be detected: bytes that were written and removed between two looks without a copy;
+and a truncated file that has, at the next look, the same bytes at its beginning and before the read
+position. A file that was shortened, but not emptied, continues at its new end if the rest is long
+enough to compare (256 to 4096 bytes). Otherwise it is read again: then lines are doubled, but none
+is lost.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
 from vllm_watch.sources.unread import BlockedError, Finder, Held, Unread
 
 LINGER_SECONDS = 60.0
-"""How long an old file must be quiet before nothing more is expected of its writer."""
+"""How long an old file must be quiet before its writer counts as gone."""
 SETTLED_SECONDS = 2.0
-"""How long a file must look the same before one `stat` is enough to pass it over."""
+"""How long a file must be unchanged before one `stat` is enough to skip it."""
 HELD = 4
-"""Old files that are held open at most."""
+"""Most old files held open."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowOptions:
-    """How files are followed, and what tests put in the place of the machine."""
+    """How files are followed, and replacements for tests."""
 
     pool: DescriptorPool = field(default_factory=DescriptorPool)
     """The descriptors of all files together."""
     listings: Listings = field(default_factory=Listings)
-    """The names in all folders."""
+    """The file names in all folders."""
     clock: Callable[[], float] = time.monotonic
-    """Seconds that only grow."""
+    """A clock that only grows."""
     now: Callable[[], float] = time.time
-    """The wall clock: since when there is trouble."""
+    """The wall clock, for the beginning of troubles."""
     reopens: Callable[[str], bool] = lambda _: False
-    """Whether only opening a file again tells its true size: NFS."""
+    """Whether only opening a file again shows its true size: NFS."""
     rotated: bool = False
-    """Begin with the rotated files that are there already."""
+    """Begin with the rotated files that exist already."""
     patient: bool = True
-    """Whether there will be more looks: what is newer waits for what cannot be read just now."""
+    """Whether there will be more looks: newer files wait for a file that cannot be read now."""
 
 
 class Follower:
@@ -81,7 +81,7 @@ class Follower:
         self.trouble: str | None = None
         """One line about why it cannot be read now, None while it can."""
         self.trouble_since: float | None = None
-        """Wall clock at which that trouble began."""
+        """Wall clock at which `trouble` began."""
         self._start = start
         self._options = options or FollowOptions()
         self._companion = companion
@@ -90,9 +90,9 @@ class Follower:
     def _begin(self) -> None:
         """Know nothing yet."""
         self._current: Held | None = None
-        """What the path names."""
+        """The file at the path."""
         self._old: list[Held] = []
-        """What it named before, the oldest first."""
+        """The files that were at the path before, the oldest first."""
         self._documents = Documents()
         self._finder = Finder(
             self.path,
@@ -112,7 +112,7 @@ class Follower:
         self._settled_at = 0.0
 
     def read(self) -> Iterator[Chunk]:
-        """Yield what is new, up to the present end; the old file first after a rotation."""
+        """Yield new lines up to the present end; after a rotation, the old file first."""
         if not self._begun:
             self._begun = True
             if not self._options.rotated:
@@ -138,30 +138,30 @@ class Follower:
         yield from self._documents.finish()
 
     def close(self) -> None:
-        """Let go of the files; what is not yet passed on of a last line is dropped."""
+        """Close the files; an unfinished last line is dropped."""
         for held in self._held():
             held.file.close()
         self._begin()
 
     def size(self) -> int:
-        """Return the present size in bytes, 0 if it is unknown."""
+        """Return the present size in bytes, 0 if unknown."""
         try:
             return os.stat(self.path).st_size
         except OSError:
             return 0
 
     def _tell(self, problem: str | None) -> None:
-        """Show what is wrong after a look, and since when."""
+        """Report the trouble found at a look, and since when."""
         if problem != self.trouble:
             self.trouble = problem
             self.trouble_since = self._options.now() if problem else None
 
     def _say(self, problem: str) -> None:
-        """Keep what is wrong, unless more is known already."""
+        """Keep a trouble, unless one is known already."""
         self._problem = self._problem or problem
 
     def _fail(self, error: OSError) -> None:
-        """Keep what went wrong, unless more is known already."""
+        """Keep an error as a trouble, unless one is known already."""
         if self._problem or (self._companion and isinstance(error, FileNotFoundError)):
             return
         if isinstance(error, InterruptedError):
@@ -188,10 +188,10 @@ class Follower:
         yield from self._let_go(missing=status is None)
 
     def _status(self) -> os.stat_result | None:
-        """Return what the path names now, None if that is not a file that can be read."""
+        """Return the file at the path, None if it is not a readable file."""
         reopens = self._options.reopens(self.path)
         try:
-            # Looked at before it is opened: opening a pipe would wake its writer and lose the data.
+            # Checked before opening: opening a pipe would wake its writer and lose the data.
             status = os.stat(self.path)
             if not stat.S_ISREG(status.st_mode):
                 self._problem = kind_trouble(self.path, status.st_mode)
@@ -207,7 +207,7 @@ class Follower:
         return None
 
     def _reopened(self) -> os.stat_result:
-        """Open the path again: on NFS only that asks the server; an old file is read on later."""
+        """Open the path again: on NFS only that asks the server; an old file stays followed."""
         descriptor = self._options.pool.open(self.path)
         status = os.fstat(descriptor)
         current = self._current
@@ -218,7 +218,7 @@ class Follower:
         return status
 
     def _is_quiet(self, status: os.stat_result | None) -> bool:
-        """Tell whether nothing happened for so long that there is nothing to look for."""
+        """Return whether nothing has happened for so long that a search is needless."""
         now = self._options.clock()
         signature = self._signature_of(status)
         if self._unsure or not signature or signature != self._signature:
@@ -227,9 +227,9 @@ class Follower:
         return now > self._settled_at and not any(self._is_over(held) for held in self._old)
 
     def _signature_of(self, status: os.stat_result | None) -> tuple[object, ...]:
-        """Return what changes when anything happens; nothing if that is unknown."""
+        """Return a value that changes with any change; empty if unknown."""
         try:
-            # Of a log that is not there the folder tells what comes; a new one changes it.
+            # For a missing log, the folder shows a new one: it changes the folder.
             seen = [status or os.stat(os.path.dirname(self.path) or ".")]
             seen += [held.file.status() for held in self._old]
             if status is None and self._current:
@@ -243,11 +243,11 @@ class Follower:
         )
 
     def _has_data(self) -> bool:
-        """Tell whether something was read of what the path names."""
+        """Return whether anything was read of the file at the path."""
         return self._current is not None and self._current.document is not None
 
     def _read_on(self) -> Generator[Chunk, None, bool]:
-        """Yield what was appended to the open files; return whether that is all there is to do."""
+        """Yield the new lines of the open files; return whether that is all to do."""
         intact = True
         for held in self._held():
             document = held.document
@@ -266,7 +266,7 @@ class Follower:
         return intact
 
     def _search(self) -> Iterator[Chunk]:
-        """Yield all that was not read of the log's family, the oldest first."""
+        """Yield all unread lines of the log's family, the oldest first."""
         self._unsure = False
         self._finder.begin()
         while found := self._finder.find():
@@ -284,7 +284,7 @@ class Follower:
                 break
             self._finder.settled(found)
             if isinstance(found.file, OpenFile) and self._finder.held(found.file.identity) is None:
-                # Its writer may not have opened another yet.
+                # Its writer may not have opened another one yet.
                 self._old.append(Held(found.file, found.document, self._linger()))
                 self._trim()
             else:
@@ -302,7 +302,7 @@ class Follower:
         yield from found.read(self._documents)
 
     def _change_over(self, file: OpenFile) -> None:
-        """Follow `file` from here on; what the path named before stays open for its writer."""
+        """Follow `file` from here on; the file before it stays open for its writer."""
         current = self._current
         if current and current.file is file:
             return
@@ -322,7 +322,7 @@ class Follower:
         self._old = self._old[-HELD:]
 
     def _let_go(self, *, missing: bool) -> Iterator[Chunk]:
-        """Close old files of which nothing more is expected; their last lines are whole then."""
+        """Close old files whose writer is gone; their last lines are then complete."""
         now = self._options.clock()
         for held in [held for held in self._old if self._is_over(held)]:
             self._old.remove(held)
@@ -338,7 +338,7 @@ class Follower:
             yield from self._given_up(current)
 
     def _given_up(self, held: Held) -> Iterator[Chunk]:
-        """Close a file; if that is not only because we lost sight of it, its last line is whole."""
+        """Close a file; unless we only lost sight of it, its last line is complete."""
         try:
             held.file.descriptor()
         except (GoneError, OSError):
@@ -350,10 +350,10 @@ class Follower:
         held.file.close()
 
     def _is_over(self, held: Held) -> bool:
-        """Tell whether nothing more is expected of a file's writer, or it cannot be held.
+        """Return whether a file's writer counts as gone, or the file cannot be kept.
 
-        As long as there is nothing newer, a file that still has a name may be written to: the
-        log may be renamed without its writer ever opening another.
+        As long as there is nothing newer, a file that still has a name may be written to: the log
+        may be renamed without its writer ever opening another one.
         """
         if self._options.clock() <= held.until:
             return False
@@ -367,11 +367,11 @@ class Follower:
             return False
 
     def _skip_to(self, start: int) -> None:
-        """Take the log for read up to the first line behind `start`."""
+        """Count the log as read up to the first line after `start`."""
         try:
             file = OpenFile(self.path, self._options.pool)
         except OSError:
-            return  # it is not there, or told as a trouble in a moment
+            return  # missing, or reported as a trouble right after this
         try:
             descriptor = file.descriptor()
             end = os.pread(descriptor, chunks.LONGEST_LINE, start).find(b"\n") + 1

@@ -16,9 +16,9 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.sources.filesystems import LOCAL, FileSystems
 
 SETTLED_SECONDS = 1.0
-"""How long before it was listed a folder must have changed last: times are coarse."""
+"""A folder must have been unchanged for this long before it was listed: its times are coarse."""
 MOST = 256
-"""Folders of which a list is kept."""
+"""Most folders whose list is kept."""
 
 _Stamp = tuple[int, int, int, int]
 
@@ -28,16 +28,16 @@ class _Listing:
     names: list[str]
     """Sorted."""
     stamp: _Stamp | None
-    """What its folder was like, None if it may have changed since without a sign of it."""
+    """The folder's times and identity, None if it may have changed since without a sign."""
 
 
 class Listings:
-    """The names in folders, as they are now."""
+    """The file names in folders."""
 
     def __init__(
         self, kind: Callable[[str], str] | None = None, now: Callable[[], float] = time.time
     ) -> None:
-        """`kind` tells the type of the file system of a path, `now` is the wall clock."""
+        """`kind` returns the type of a path's file system, `now` is the wall clock."""
         self._kind = kind or FileSystems().kind
         self._now = now
         self._kept: dict[str, _Listing] = {}

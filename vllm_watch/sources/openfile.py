@@ -9,11 +9,11 @@ from vllm_watch.sources.document import Identity
 
 
 class GoneError(Exception):
-    """A file that was closed for a while is not at its path any more."""
+    """A file that was closed for a while is no longer at its path."""
 
 
 class OpenFile:
-    """A plain file that stays readable under whatever name, as long as it may stay open."""
+    """A plain file that stays readable under any name, as long as it may stay open."""
 
     def __init__(self, path: str, pool: DescriptorPool) -> None:
         """Open `path`.
@@ -22,7 +22,7 @@ class OpenFile:
             OSError: it cannot be opened.
         """
         self.path = path
-        """What it is called now, as far as is known: a descriptor stays with its file."""
+        """Its present path, as far as known: a descriptor stays with its file."""
         self._pool = pool
         self._descriptor: int | None = pool.open(path)
         try:
@@ -54,7 +54,7 @@ class OpenFile:
         return self._descriptor
 
     def status(self) -> os.stat_result:
-        """Return what the system says of the file.
+        """Return the `stat` of the file.
 
         Raises:
             OSError: it cannot be asked.
@@ -75,6 +75,6 @@ class OpenFile:
         self._descriptor = None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file for good."""
         self.suspend()
         self._pool.released(self)

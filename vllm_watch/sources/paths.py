@@ -15,9 +15,9 @@ STDIN = "-"
 """The path that means standard input."""
 
 _PACKED = ("", ".gz", ".zst")
-"""What may be behind the name of a log, or of a companion, that was saved compressed."""
+"""Possible endings of a log's or a companion's name if it was saved compressed."""
 MANY = 16
-"""Logs in one folder from which on it is listed once, not asked for each companion's name."""
+"""From so many logs in one folder on, it is listed once, instead of asking for each companion."""
 _LOGS = tuple(".log" + packed for packed in _PACKED)
 _TWIN_ENDINGS = (".err",)
 _PBS_ENDINGS = ("_pbs.out", "_pbs.err")
@@ -31,14 +31,14 @@ class LogSet:
     source: str
     """Path of its log as found: the key of the server everywhere."""
     twins: tuple[str, ...] = ()
-    """Companions that exist now: `.err`, `_pbs.out`, `_pbs.err`."""
+    """Existing companions: `.err`, `_pbs.out`, `_pbs.err`."""
     recordings: tuple[str, ...] = ()
-    """What was recorded beside it: `.metrics.jsonl`, `_gpu.csv`."""
+    """Recordings beside it: `.metrics.jsonl`, `_gpu.csv`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathTrouble:
-    """A path that cannot be used, and what to do about it."""
+    """A path that cannot be used, and how to fix it."""
 
     path: str
     text: str
@@ -47,7 +47,7 @@ class PathTrouble:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the given paths mean right now."""
+    """The result of searching the given paths."""
 
     logs: tuple[LogSet, ...]
     missing: tuple[str, ...]
@@ -56,12 +56,12 @@ class Found:
 
 
 def _has_magic(path: str) -> bool:
-    """Tell whether a path is a glob."""
+    """Return whether a path is a glob."""
     return any(mark in path for mark in "*?[")
 
 
 def _globbed(pattern: str) -> list[str]:
-    """Return what a path means now, as `glob.glob` says; few are globs."""
+    """Return the paths that a pattern matches, as `glob.glob`, which is only called for globs."""
     if not _has_magic(pattern):
         return [pattern] if os.path.lexists(pattern) else []
     import glob
@@ -70,12 +70,12 @@ def _globbed(pattern: str) -> list[str]:
 
 
 def is_stream(path: str) -> bool:
-    """Tell whether a path names no file: standard input, or the output of a command."""
+    """Return whether a path is not a file: standard input, or the output of a command."""
     return path == STDIN or path.startswith(COMMAND)
 
 
 def find_logs(patterns: Sequence[str]) -> Found:
-    """Return the servers' files that the patterns match now, in the order given."""
+    """Return the servers' files that the patterns match now, in the given order."""
     names: dict[str, None] = {}
     places: set[str] = set()
     missing: list[str] = []
@@ -91,7 +91,7 @@ def find_logs(patterns: Sequence[str]) -> Found:
             names = dict.fromkeys(matched)
             break
         for name in matched:
-            # `a.log` and `./a.log` are one log, called as it was first.
+            # `a.log` and `./a.log` are one log, named as it was given first.
             place = os.path.abspath(name)
             if place not in places:
                 places.add(place)
@@ -106,17 +106,17 @@ def find_logs(patterns: Sequence[str]) -> Found:
 
 
 class LogFinder:
-    """Looks again and again which logs the same patterns mean."""
+    """Searches the same patterns again and again."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        """Look for what `patterns` mean."""
+        """Search `patterns`."""
         self._patterns = tuple(patterns)
         self._names: dict[str, set[str]] | None = None
-        """All names in the folders when it was last found out."""
+        """All names in the folders at the last search."""
         self._found = Found((), ())
 
     def find(self) -> Found:
-        """Return what they mean now; of many logs that is found out only if a name changed."""
+        """Return the files now; with many logs, folders are searched only if a name has changed."""
         known = self._found
         certain = len(known.logs) >= MANY and not known.missing and not known.troubles
         names = self._present_names() if certain else None
@@ -125,7 +125,7 @@ class LogFinder:
         return self._found
 
     def _present_names(self) -> dict[str, set[str]] | None:
-        """Return all names in the folders that count; None if these are not certain."""
+        """Return all names in the folders that matter; None if these are not certain."""
         names: dict[str, set[str]] = {}
         for pattern in self._patterns:
             folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
@@ -139,7 +139,7 @@ class LogFinder:
 
 
 class _Names:
-    """Tells which files exist; where there are many logs, from one list of their folder."""
+    """Says which files exist; with many logs, from one list of their folder."""
 
     def __init__(self, logs: Iterable[str]) -> None:
         """List the folders that hold many of `logs`."""
@@ -150,10 +150,10 @@ class _Names:
                 try:
                     self._listed[folder] = set(os.listdir(folder or "."))
                 except OSError:
-                    continue  # its files may be known though it cannot be listed
+                    continue  # its files may be known even if it cannot be listed
 
     def exists(self, path: str) -> bool:
-        """Tell whether a path names something that is there."""
+        """Return whether a file exists at a path."""
         folder, name = os.path.split(path)
         listed = self._listed.get(folder)
         return (listed is None or name in listed) and os.path.exists(path)
@@ -177,7 +177,7 @@ def _matches(pattern: str, troubles: list[PathTrouble]) -> list[str]:
 
 
 def _look_at_folder(pattern: str, troubles: list[PathTrouble]) -> None:
-    """Say so when nothing matches because the folder cannot be read."""
+    """Report that nothing matches because the folder cannot be read."""
     folder = os.path.dirname(pattern) or "."
     if _has_magic(folder) or not os.path.isdir(folder):
         return
@@ -189,7 +189,7 @@ def _look_at_folder(pattern: str, troubles: list[PathTrouble]) -> None:
 
 
 def folder_trouble(folder: str, error: OSError) -> PathTrouble:
-    """Return the line for a folder that cannot be listed."""
+    """Return the message for a folder that cannot be listed."""
     reason = (error.strerror or str(error)).lower()
     return PathTrouble(folder, f"{folder}: {reason}; allow reading it (chmod u+rx) and it is read")
 
@@ -200,12 +200,12 @@ def _base(path: str) -> str:
 
 
 def is_recording(path: str) -> bool:
-    """Tell whether a path is named like something recorded beside a log."""
+    """Return whether a path is named like a recording beside a log."""
     return _unpacked(path)[0].endswith(_RECORDINGS)
 
 
 def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
-    """Return what was recorded beside a log: of each kind the first that exists."""
+    """Return the recordings beside a log: of each kind the first that exists."""
     plain, _ = _unpacked(source)
     if is_stream(source) or not plain.endswith(".log"):
         return ()
@@ -218,7 +218,7 @@ def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -
 
 
 def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
-    """Return the companions of a log that exist: what went to stderr is there."""
+    """Return the existing companions of a log: they hold its standard error."""
     plain, packed = _unpacked(source)
     if is_stream(source) or not plain.endswith(".log"):
         return ()
@@ -227,14 +227,14 @@ def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tup
     names += [base + ending for ending in _PBS_ENDINGS]
     found = []
     for name in names:
-        # Saved ones only: beside a log that grows, an archive is the companion of an older one.
+        # Saved logs only: beside a growing log, an archive is the companion of an older one.
         there = [name + end for end in (_PACKED if packed else ("",)) if exists(name + end)]
         found += there[:1]
     return tuple(found)
 
 
 def _unpacked(path: str) -> tuple[str, str]:
-    """Split a path into the name before it was compressed, and the ending of its compression."""
+    """Split a path into the name before compression and the ending of the compression."""
     for packed in _PACKED[1:]:
         if path.endswith(packed):
             return path.removesuffix(packed), packed
@@ -267,7 +267,7 @@ def log_of_twin(path: str, known: Iterable[str] = ()) -> str:
 
 
 def folders_of(patterns: Sequence[str]) -> set[str]:
-    """Return the existing folders in which something that the patterns mean may appear."""
+    """Return the existing folders in which files of the patterns may appear."""
     folders: set[str] = set()
     for pattern in patterns:
         if is_stream(pattern):

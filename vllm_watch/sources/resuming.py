@@ -1,7 +1,7 @@
 """Where to continue if a command writes part of its output again.
 
-`kubectl logs -f` that is started again repeats what it said before, all of it or a tail of it.
-The newest lines seen are looked for in the new output; earlier lines are known.
+When `kubectl logs -f` is started again, it repeats its earlier output or a tail of it. The newest
+lines seen are searched in the new output; lines up to there are known.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from vllm_watch.sources.chunks import Chunk, LineCutter
 
 MARK_BYTES = 1024
-"""How much of the newest whole lines is looked for: stats lines carry their time, so it is rare."""
+"""How much of the newest whole lines is searched: stats lines have a time, so they are rare."""
 HEAD_BYTES = 1024
 QUIET_SECONDS = 2.0
-"""Silence after which an output without the mark is a new one."""
+"""After this silence, an output without the mark is a new one."""
 QUIET_SECONDS_SAME = 30.0
-"""The same for an output that begins as before: its mark is still to come."""
+"""The same for an output that begins as before: its mark may still come."""
 MOST_HELD = 64 << 20
-"""Bytes held back at most while the mark is looked for."""
+"""Most bytes held back while the mark is searched."""
 
 
 class Resuming:
-    """Remembers what was seen of an output, and finds the place again."""
+    """Remembers the end of an output, and finds it again."""
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
@@ -31,16 +31,16 @@ class Resuming:
         self._held: bytes | None = None
         self._newest = 0.0
         self.known = True
-        """Whether the place was found, when it was looked for last."""
+        """Whether the mark was found at the last search."""
 
     @property
     def same(self) -> bool:
-        """Tell whether what is held back begins as the output did before."""
+        """Return whether the held output begins as the earlier one did."""
         return bool(self._head) and bool(self._held) and (self._held or b"").startswith(self._head)
 
     @property
     def looking(self) -> bool:
-        """Tell whether output is held back."""
+        """Return whether output is held back."""
         return self._held is not None
 
     def again(self, time: float) -> None:
@@ -57,9 +57,9 @@ class Resuming:
             self._mark = (self._mark + whole[:end])[-MARK_BYTES:]
 
     def feed(self, data: bytes, time: float) -> bytes | None:
-        """Take in output; return what is new of it, None while that is not known.
+        """Add output; return its new part, None while that is unknown.
 
-        `b""` says that the place was found and nothing is behind it yet.
+        `b""` means that the mark was found and nothing follows it yet.
         """
         if self._held is None:
             return data
@@ -78,7 +78,7 @@ class Resuming:
         return None
 
     def give_up(self) -> bytes:
-        """Return what is held back: it is another output, all of it new."""
+        """Return the held output: it is another output, and all of it is new."""
         held, self._held, self.known = self._held or b"", None, False
         self._head = self._mark = b""
         return held
@@ -88,7 +88,7 @@ class RepeatedLines:
     """The whole lines of one output, each once, also when the output begins again."""
 
     def __init__(self, number: int) -> None:
-        """Begin; `number` tells the outputs of one command apart."""
+        """Begin; `number` distinguishes the outputs of one command."""
         self._cutter = LineCutter((0, number))
         self._resuming = Resuming()
 
@@ -105,13 +105,13 @@ class RepeatedLines:
         if new is None:
             return
         if looking and self._resuming.known:
-            self._cutter.rest = b""  # half a line of before comes again
+            self._cutter.rest = b""  # half a line from before comes again
         elif looking:
             new = self._after_the_end(new)
         yield from self._handed(self._cutter.feed(new))
 
     def end(self) -> Iterator[Chunk]:
-        """Yield what was held back of another output than before: it has ended."""
+        """Yield the held lines of a different output: it has ended."""
         if self._resuming.looking and not self._resuming.same:
             new = self._after_the_end(self._resuming.give_up())
             yield from self._handed(self._cutter.feed(new))
@@ -121,7 +121,7 @@ class RepeatedLines:
         return self._cutter.finish()
 
     def _after_the_end(self, new: bytes) -> bytes:
-        """Return another output, behind the end of the half line that the one before left."""
+        """Return another output, which begins after the half line that the one before left."""
         return b"\n" + new if self._cutter.rest else new
 
     def _handed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -15,12 +15,12 @@ _ROTATED = lazy(r"[.\-_](?:\d[\dTZ:@+.\-_]*|old|bak|prev)(?:\.(?:gz|zst))?\Z")
 _NUMBER = lazy(r"\.(\d{1,4})(?:\.(?:gz|zst))?\Z")
 
 TRIES = 5
-"""Looks at a folder that changes under our eyes before we leave it for the next time."""
+"""Times a changing folder is searched before we wait for the next look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a log's family as its folder shows it."""
+    """A file of a log's family as found in its folder."""
 
     path: str
     identity: Identity
@@ -28,20 +28,20 @@ class Entry:
     modified: int
     """Nanoseconds."""
     is_log: bool = False
-    """It is what the followed path names now."""
+    """It is the file at the followed path."""
     listed: bool = True
-    """It is found under its path; else only an open descriptor leads to it."""
+    """It is found at its path; otherwise only an open descriptor leads to it."""
 
 
 def is_rotated_name(name: str, log: str) -> bool:
-    """Tell whether `name` is what a rotation calls the file `log`."""
+    """Return whether `name` is a rotated name of the file `log`."""
     return (
         name.startswith(log) and len(name) > len(log) and bool(_ROTATED.fullmatch(name[len(log) :]))
     )
 
 
 def rotated_files(log: str, listings: Listings) -> list[Entry]:
-    """Return the rotated files beside a log, oldest first; beside where it leads, if it is a link.
+    """Return the rotated files beside a log, oldest first; for a link, beside its target.
 
     Raises:
         OSError: the folder cannot be listed, or a file in it cannot be asked about.
@@ -63,7 +63,7 @@ def _rotated_now(log: str, listings: Listings) -> list[Entry]:
     for place in places:
         folder, base = os.path.split(place)
         if place != log and not os.path.isdir(folder):
-            continue  # the link leads nowhere
+            continue  # the link's target is missing
         for name in listings.beginning(folder, base):
             path = os.path.join(folder, name)
             if is_rotated_name(name, base) and not _leads_nowhere(path):
@@ -91,7 +91,7 @@ def entry_of(path: str, *, is_log: bool = False) -> Entry | None:
 
 
 def family(log: str, listings: Listings) -> list[Entry]:
-    """Return the rotated files of a log and, last, what its path names now.
+    """Return the rotated files of a log and, last, the file at its path.
 
     Raises:
         OSError: the folder cannot be listed, or a file in it cannot be asked about.
@@ -108,7 +108,7 @@ def family(log: str, listings: Listings) -> list[Entry]:
 
 
 def _oldest_first(files: list[Entry]) -> list[Entry]:
-    """Sort by number or date in the names, which a clock that goes back cannot confuse."""
+    """Sort by number or date in the names, which do not depend on clocks."""
     numbers = [_NUMBER.search(file.path) for file in files]
     if all(numbers):
         return sorted(files, key=lambda f: -int(_NUMBER.search(f.path).group(1)))  # type: ignore[union-attr]

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from vllm_watch.sources.chunks import BLOCK, Chunk, LineCutter
 
 STEP = 0.2
-"""Seconds after which a silent pipe is left for a moment, to ask whether anyone still waits."""
+"""After so many seconds of silence, waiting is interrupted to ask whether to stop."""
 
 
 class StandardInput:
-    """Reads lines from a descriptor; same face as a `Follower`."""
+    """Reads lines from a descriptor; same interface as a `Follower`."""
 
     descriptor: int | None = None
-    """Where the pipe is, if it was moved away from 0 (the screen reads keys there)."""
+    """The pipe's descriptor, if it was moved away from 0 (the screen reads keys there)."""
 
     def __init__(self, *, wait: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the pipe, whose descriptor is taken at the first read.
@@ -60,7 +60,7 @@ class StandardInput:
     def _open(self) -> int:
         if self.descriptor is not None:
             return self.descriptor
-        # What started us may have closed it.
+        # The parent process may have closed it.
         if sys.stdin is None:
             raise OSError("is closed")
         return sys.stdin.fileno()
@@ -70,4 +70,4 @@ class StandardInput:
         return self._cutter.finish()
 
     def close(self) -> None:
-        """Leave the descriptor to whoever opened it."""
+        """Leave the descriptor open: its opener closes it."""

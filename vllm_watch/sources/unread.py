@@ -1,7 +1,8 @@
 """Finds the oldest file of a log's family that has unread bytes.
 
-One file at a time: it is read before the next one is sought, in a folder that is listed again. What
-cannot be opened holds up what is newer, for a while; what changes under our eyes is listed again.
+One file at a time: it is read before the next one is searched, in a fresh list of the folder. A
+file that cannot be opened delays newer ones, for a while. A file that changes during the search is
+listed again.
 """
 
 from __future__ import annotations
@@ -23,37 +24,37 @@ from vllm_watch.sources.rotated import TRIES, Entry, family, is_rotated_name, ro
 from vllm_watch.sources.troubles import list_trouble, open_trouble
 
 PATIENCE_SECONDS = 10.0
-"""How long a file that cannot be read holds up those that are newer."""
+"""For how long a file that cannot be read delays newer ones."""
 PATIENCE_LOOKS = 5
-"""How many looks it holds them up at least."""
+"""For how many looks at least it delays them."""
 
 
 class BlockedError(Exception):
-    """A file cannot be read now, and what is newer waits for it; the message says which."""
+    """A file cannot be read now, and newer ones wait for it; the message names it."""
 
 
 @dataclass(slots=True)
 class Held:
-    """A file that is held open, whatever it is called now."""
+    """A file that is held open, whatever its present name."""
 
     file: OpenFile
     document: Document | None
-    """What is read of it; None if that is not known any more, or nothing was read."""
+    """The document read from it; None if unknown, or if nothing was read."""
     until: float
-    """When nothing more is expected of its writer."""
+    """When its writer counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file that holds what was not read, or the log itself whatever it holds."""
+    """A file with unread bytes, or the log itself in any case."""
 
     entry: Entry
     document: Document | None
-    """What it continues with; None if there is nothing in it."""
+    """The document it continues; None if it is empty."""
     file: OpenFile | ArchiveStream
 
     def read(self, documents: Documents) -> Iterator[Chunk]:
-        """Yield what was not read of it.
+        """Yield its unread lines.
 
         Raises:
             OSError: it cannot be read on.
@@ -71,13 +72,13 @@ class Unread:
     def _more(self, document: Document) -> bytes:
         if isinstance(self.file, ArchiveStream):
             return self.file.read(chunks.BLOCK)
-        with contextlib.suppress(ReplacedError, GoneError):  # judged again at the next turn
+        with contextlib.suppress(ReplacedError, GoneError):  # checked again at the next turn
             return document.new_in(self.file.descriptor())
         return b""
 
 
 class Finder:
-    """Goes through the family of one log."""
+    """Searches the family of one log."""
 
     def __init__(
         self,
@@ -90,12 +91,12 @@ class Finder:
         *,
         patient: bool = True,
     ) -> None:
-        """Look for what is not in `documents`; files that are `held` open are not opened again.
+        """Search for bytes that are not in `documents`; `held` files are already open.
 
-        Without patience, what is newer does not wait for what cannot be read.
+        Without patience, newer files do not wait for one that cannot be read.
         """
         self.problem: str | None = None
-        """What could not be read at this look though nothing waits for it any more."""
+        """Files skipped at this look: they could not be read and are no longer waited for."""
         self.newest: str | None = None
         """The newest rotated file that may still be written to, at the last look."""
         self._log = log
@@ -105,16 +106,16 @@ class Finder:
         self._clock = clock
         self._held = held
         self._done: dict[Identity, tuple[int, int]] = {}
-        """Size and modification time of the rotated files that are read to their ends."""
+        """Size and modification time of rotated files that are fully read."""
         self._skipped: set[Identity] = set()
-        """Files that could not be read at this look, and for which nothing waits any more."""
+        """Files that could not be read at this look and are no longer waited for."""
         self._patience = patient
         self._blocked_since: float | None = None
         self._blocked_looks = 0
         self._counted = False
 
     def pass_over_all(self) -> None:
-        """Take all rotated files that are there now for the past, which is not read."""
+        """Treat all existing rotated files as the past, which is not read."""
         with contextlib.suppress(OSError):
             for entry in rotated_files(self._log, self._listings):
                 self._done[entry.identity] = (entry.size, entry.modified)
@@ -130,7 +131,7 @@ class Finder:
                         self._documents.add(past)
 
     def held(self, identity: Identity) -> OpenFile | None:
-        """Return the file that is held open under an identity."""
+        """Return the file held open with an identity."""
         return next((one.file for one in self._held() if one.file.identity == identity), None)
 
     def begin(self) -> None:
@@ -140,7 +141,7 @@ class Finder:
         self._counted = False
 
     def find(self) -> Unread | None:
-        """Return the oldest file with something unread, the log itself if there is nothing else.
+        """Return the oldest file with unread bytes, the log itself if there is none.
 
         None if there is no log, and nothing unread.
 
@@ -182,7 +183,7 @@ class Finder:
             found.file.close()
 
     def give_up(self, found: Unread, problem: str) -> None:
-        """Pass over a file that cannot be read to its end, or have everything wait for it.
+        """Skip a file that cannot be read to its end, or let newer ones wait for it.
 
         Raises:
             BlockedError: it is not time yet to continue without it.
@@ -200,12 +201,12 @@ class Finder:
             self._blocked_since, self._blocked_looks = None, 0
 
     def _with_nameless(self, entries: list[Entry]) -> list[Entry]:
-        """Return the listed files and, in their place, those that are held open but not listed."""
+        """Return the listed files and, in their order, those that are held open but not listed."""
         listed = {entry.identity for entry in entries}
-        # Of the others all that is new has been read; they are older than what is listed, too.
+        # All new bytes of the others have been read; they are also older than the listed ones.
         unknown = [one.file for one in self._held() if not (one.document and one.document.head)]
         nameless = [_nameless(file) for file in unknown if file.identity not in listed]
-        # What was rotated is older: copies of what stood in them, if anything.
+        # Rotated files are older: at most they hold copies of these bytes.
         at = len(entries) - (1 if entries and entries[-1].is_log else 0)
         return entries[:at] + [entry for entry in nameless if entry] + entries[at:]
 
@@ -215,7 +216,7 @@ class Finder:
         except FileNotFoundError:
             raise
         except PermissionError as error:
-            # A log in a folder that may be entered but not listed is a log all the same.
+            # A log in a folder that may be entered but not listed is still a log.
             if any(self._documents) and self._patient():
                 raise BlockedError(list_trouble(self._log, error)) from error
             status = os.stat(self._log)
@@ -229,7 +230,7 @@ class Finder:
                 continue
             packed = is_compressed(entry.path)
             if packed and os.path.splitext(entry.path)[0] in paths:
-                continue  # it is being made of a file that is read
+                continue  # it is being made from a file that we read
             try:
                 found = (self._judged_archive if packed else self._judged)(entries, at)
             except FileNotFoundError:
@@ -251,7 +252,7 @@ class Finder:
         return not entry.is_log and self._done.get(entry.identity) == (entry.size, entry.modified)
 
     def _enter(self, found: Unread | None, entries: list[Entry]) -> None:
-        """Put what is found among the documents, in its place; forget what is long gone."""
+        """Insert a found file among the documents; drop those that are long gone."""
         plain = [e.path for e in entries if is_rotated_name(e.path, self._log)]
         plain = [path for path in plain if not is_compressed(path)]
         self.newest = plain[-1] if plain else None
@@ -274,7 +275,7 @@ class Finder:
         keep = False
         try:
             if file.identity != entry.identity:
-                raise FileNotFoundError(entry.path)  # it moved on meanwhile
+                raise FileNotFoundError(entry.path)  # it changed in the meantime
             verdict = self._documents.match(entry, file.descriptor(), self._standing(entries))
             document = self._document(verdict, entry, file.descriptor)
             for held in self._held():
@@ -325,7 +326,7 @@ class Finder:
         document = Document(entry.identity, start)
         before = self._documents.replaced_in(entry.identity)
         if start and before and before.offset == start:
-            document.inherit(before)  # a hole up to where we were: its writer continues there
+            document.inherit(before)  # a hole up to our position: its writer continues there
         return document
 
     def _standing(self, entries: list[Entry]) -> Callable[[Document], bytes | None]:
@@ -353,7 +354,7 @@ class Finder:
         return file
 
     def _excuse(self, entry: Entry, problem: str) -> None:
-        """Let everything newer wait for a file that cannot be read, but not for ever."""
+        """Let newer files wait for a file that cannot be read, but not forever."""
         if self._patient():
             raise BlockedError(problem)
         self.problem = problem
@@ -372,7 +373,7 @@ class Finder:
 
 
 def _nameless(file: OpenFile) -> Entry | None:
-    """Return an open file that was deleted or moved away as if it were listed."""
+    """Return an open file that was deleted or moved away, in the form of a listed one."""
     try:
         status = file.status()
     except (OSError, GoneError):

@@ -20,30 +20,30 @@ STEP_MS = 20
 DEBOUNCE_MS = 100
 """Longest time for which events are collected."""
 FASTER = 4
-"""Times as often as everything, what has just grown without an event is looked at."""
+"""How many times per poll a file is read that has just grown without an event."""
 HOT_SECONDS = 5.0
 """For how long after a change that no event reported."""
 RETRY_SECONDS = 30.0
-"""After how long a folder that could not be watched is tried again."""
+"""Seconds before a folder that could not be watched is tried again."""
 
 
 class StopEvent(Protocol):
-    """Whatever can say that it is time to stop (`threading.Event`, a worker's event)."""
+    """Anything that can request a stop (`threading.Event`, a worker's event)."""
 
     def is_set(self) -> bool:
-        """Return True when reading should stop."""
+        """Return True if reading should stop."""
         ...
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for it."""
+        """Wait for the request."""
         ...
 
 
 class Pace:
-    """How soon files that grow without events are looked at again: soon after a change."""
+    """How soon files that grow without events are read again: soon after a change."""
 
     def __init__(self, poll_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Look at everything each `poll_seconds`, in between at what has just grown unannounced."""
+        """Look at everything each `poll_seconds`, in between only at files that have just grown."""
         self.slow = poll_seconds
         self.by_event = False
         """Whether the newest wake-up came from an event."""
@@ -58,13 +58,13 @@ class Pace:
         return self.slow / FASTER if self.hot() else self.slow
 
     def hot(self) -> set[str]:
-        """Return the files that grew lately without an event that reported it."""
+        """Return the files that grew recently without an event."""
         now = self.clock()
         self._hot = {path: until for path, until in self._hot.items() if until > now}
         return set(self._hot)
 
     def grew(self, path: str) -> None:
-        """Note that a look found something new in a file."""
+        """Note that a look found new bytes in a file."""
         if self.by_event:
             self._hot.pop(path, None)
         else:
@@ -83,9 +83,8 @@ def wakeups(
 
     `folders` is asked again after each poll, so that folders that appear are watched too. A folder
     that cannot be watched is left to the poll, the others keep their events. Between two polls the
-    files that `pace` calls hot are yielded, and once when it gets quiet after events these alone,
-    if any: what is held back for a line just behind it need not wait for the poll. Ends when `stop`
-    is set.
+    files that `pace` calls hot are yielded. When events stop, they are yielded once more, so that a
+    record that waits for the line after it is released before the poll. Ends when `stop` is set.
     """
     pace = pace or Pace(poll_seconds)
     unwatchable: dict[str, float] = {}
@@ -103,7 +102,7 @@ def wakeups(
 
 
 def _polls(stop: StopEvent, pace: Pace) -> Iterator[set[str] | None]:
-    """Wait for one poll; what is hot is looked at meanwhile."""
+    """Wait for one poll; hot files are yielded meanwhile."""
     end = pace.clock() + pace.slow
     while not stop.is_set() and (left := end - pace.clock()) > 0:
         stop.wait(min(left, pace.seconds))
@@ -133,20 +132,20 @@ def _watched(
                 pace.by_event = True
                 yield paths
                 if not paths.isdisjoint(watched):
-                    return set()  # a folder itself changed: one that was made again is another
+                    return set()  # the folder itself changed: a folder made again is another one
             pace.by_event = False
             if pace.clock() - polled >= pace.slow:
                 yield None
                 polled = pace.clock()
                 if folders() - set(unwatchable) != watched or _identities(watched) != identities:
-                    return set()  # another folder, or another one under that name: a new mount
+                    return set()  # another folder, or another one with that name: a new mount
             elif not changes:
                 hot = pace.hot()
                 if hot or told:
                     yield hot
                 told = False
     except (OSError, RuntimeError):
-        # A folder vanished, or the system has no watches left: the poll sees to those.
+        # A folder vanished, or the system has no watches left: polls cover those.
         return _unwatchable(watched)
     return set()
 
@@ -154,8 +153,8 @@ def _watched(
 def _changes(
     watched: Collection[str], stop: StopEvent, pace: Pace
 ) -> Iterator[set[tuple[Change, str]]]:
-    """Yield what the kernel tells of folders; nothing after a while without changes."""
-    from watchfiles import watch  # 57 ms, behind the first look
+    """Yield the kernel's events of folders; nothing after a while without changes."""
+    from watchfiles import watch  # 57 ms, after the first look
 
     return watch(
         *watched,
@@ -171,7 +170,7 @@ def _changes(
 
 
 def _identities(folders: Collection[str]) -> dict[str, tuple[int, int] | None]:
-    """Return device and inode of each folder, None where it is unknown."""
+    """Return device and inode of each folder, None if unknown."""
     found: dict[str, tuple[int, int] | None] = {}
     for folder in folders:
         try:
@@ -184,7 +183,7 @@ def _identities(folders: Collection[str]) -> dict[str, tuple[int, int] | None]:
 
 
 def _unwatchable(folders: set[str]) -> set[str]:
-    """Return the folders that cannot be watched; half of them if each could be, but not all."""
+    """Return the folders that cannot be watched, or half of them if only all together cannot."""
     from watchfiles import watch
 
     done = threading.Event()
