@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 METADATA_KEY = "kind"
-"""Where a field of a settings class keeps its kind."""
+"""Key of a settings field's metadata that holds its kind."""
 
 _LONGEST_SHOWN = 60
-"""A value is quoted in an error up to here: the error is one line."""
+"""Most characters of a value quoted in an error, which is one line."""
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a setting may hold."""
+    """The values that a setting accepts."""
 
     expected: str
-    """What to write, to go behind "must be"."""
+    """The expected value, to follow "must be"."""
     check: Callable[[object], object]
-    """Turns a value of a TOML file or an option into the setting's; ValueError if it cannot."""
+    """Converts a value of a TOML file or an option; raises ValueError if it cannot."""
     parse: Callable[[str], object]
-    """Turns a text of the environment into a value for `check`; ValueError if it cannot."""
+    """Converts a text of the environment for `check`; raises ValueError if it cannot."""
 
     def accept(self, value: object) -> object:
         """Check a typed value.
@@ -56,24 +56,24 @@ class Kind:
             raise ValueError(self._refusal(error, text)) from None
 
     def _refusal(self, error: Exception, value: object) -> str:
-        """Say what was expected; a check that knows more than that has said so itself."""
+        """Say what was expected, unless the check has a more specific message."""
         if isinstance(error, _ExplainedError):
             return str(error)
         return f"must be {self.expected}, not {shown(value)}"
 
 
 class _ExplainedError(ValueError):
-    """A refusal whose message is already the one to show."""
+    """A refusal whose message is shown unchanged."""
 
 
 def shown(value: object) -> str:
-    """A value as the TOML file spells it, short enough for a line."""
+    """A value as in the TOML file, shortened to fit a line."""
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _check_number(value: object) -> float:
-    # A bool is an int to Python, and nobody who writes true means 1.
+    # A bool is an int in Python, but true does not mean 1 here.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError
     number = float(value)
@@ -119,7 +119,7 @@ _MODIFIERS = frozenset(("ctrl", "shift", "alt", "super"))
 
 
 def _key_name(key: str) -> str:
-    """Return a key by the name that the screen knows it by."""
+    """Return a key by the name that the screen uses."""
     *modifiers, last = key.split("+") if len(key) > 1 and not key.endswith("++") else [key]
     if len(last) == 1 and not last.isalnum():
         last = _sign_name(last)
@@ -138,12 +138,12 @@ _KEY_NAMES = {
     "plus_sign": "plus",
     "low_line": "underscore",
 }
-"""Unicode's names of signs that the screen calls otherwise."""
+"""Unicode names of characters for which the screen has other names."""
 
 
 @cache
 def _signs() -> frozenset[str]:
-    """Return the names of ASCII's signs, such as question_mark."""
+    """Return the names of ASCII characters, such as question_mark."""
     signs = (chr(code) for code in range(33, 127) if not chr(code).isalnum())
     return frozenset(_sign_name(sign) for sign in signs)
 
@@ -178,9 +178,9 @@ def _parse_flag(text: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether a web address leads to this machine itself."""
+    """Return whether a web address is on this machine."""
     from ipaddress import ip_address
-    from urllib.parse import urlsplit  # 10 ms together, for those who set an address
+    from urllib.parse import urlsplit  # 10 ms together, needed only with an address
 
     host = urlsplit(address).hostname or ""
     if host == "localhost":
@@ -200,7 +200,7 @@ def _check_arguments(value: object) -> tuple[str, ...]:
 
 
 def _parse_arguments(text: str) -> object:
-    import json  # only for those who set a list in the environment
+    import json  # needed only for a list in the environment
 
     value: object = json.loads(text)
     return value
@@ -211,7 +211,7 @@ def _check_address(value: object) -> str:
 
     address = _check_text(value)
     parts = urlsplit(address)
-    _ = parts.port  # a port that is not one is a ValueError
+    _ = parts.port  # an invalid port is a ValueError
     if not parts.hostname or parts.username is not None or not address.isprintable():
         raise ValueError
     if " " in address or not address.isascii():
@@ -240,7 +240,7 @@ ZONE = Kind("a time zone such as 'Europe/Berlin', 'UTC' or '+02:00'", _check_zon
 
 
 def count_kind(least: int) -> Kind:
-    """The kind of a whole number with a lower end."""
+    """The kind of a whole number with a lower limit."""
 
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -268,7 +268,7 @@ def positive(default: float) -> float:
 
 
 def optional_positive() -> float | None:
-    """A field for a number above 0 that may stay unknown."""
+    """A field for an optional number above 0."""
     value: float | None = _setting(None, POSITIVE)
     return value
 
@@ -280,7 +280,7 @@ def count(default: int, *, least: int = 1) -> int:
 
 
 def optional_count(*, least: int = 1) -> int | None:
-    """A field for a whole number that may stay unknown."""
+    """A field for an optional whole number."""
     value: int | None = _setting(None, count_kind(least))
     return value
 
@@ -304,7 +304,7 @@ def keys(default: str) -> str:
 
 
 def choice(default: Any, words: tuple[str, ...]) -> Any:
-    """A field for one word of a few."""
+    """A field for one of several words."""
 
     def check(word: object) -> str:
         if word not in words:
@@ -322,7 +322,7 @@ def arguments() -> tuple[str, ...]:
 
 
 def words(kind: str) -> tuple[str, ...]:
-    """A field for a list of words; empty: as it comes."""
+    """A field for a list of words; empty: the default order."""
 
     def check(value: object) -> tuple[str, ...]:
         if not isinstance(value, (list, tuple)):
@@ -336,12 +336,12 @@ def words(kind: str) -> tuple[str, ...]:
 
 
 def optional_address() -> str | None:
-    """A field for a web address that may stay unset."""
+    """A field for an optional web address."""
     value: str | None = _setting(None, ADDRESS)
     return value
 
 
 def optional_zone() -> str | None:
-    """A field for a time zone that may stay unsaid."""
+    """A field for an optional time zone."""
     value: str | None = _setting(None, ZONE)
     return value

@@ -1,4 +1,4 @@
-"""Puts the layers together: defaults < file < environment < options; refuses the unknown."""
+"""Combines the layers: defaults < file < environment < options; refuses unknown names."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 RESERVED_PREFIXES = ("VLLM_WATCH_ALERT_", "VLLM_WATCH_TEST_", "VLLM_WATCH_LATENCIES")
-"""Environment variables that are no settings: what alerts tell commands, switches of the tests, of
-the stat-logger plug-in."""
+"""Environment variables that are not settings.
+
+They belong to the commands of alerts, to switches of the tests, and to the stat-logger plug-in.
+"""
 
 
 class ConfigError(MistakeError):
     """The settings cannot be used; the message is one line: where, what is wrong, how to fix it."""
 
     def __init__(self, message: str) -> None:
-        # Names of files and keys are the user's, and a line end in one would make it two lines.
+        # File names and keys are the user's; a line break in one would break the message in two.
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
@@ -63,7 +65,7 @@ def load_settings(
 
 
 def _read_file(path: str, *, must_exist: bool) -> str | None:
-    """The text of the file; None if it is missing and may be."""
+    """The text of the file; None if an optional file is missing."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
@@ -90,15 +92,15 @@ class _Loader:
         self._values: dict[str, object] = {}
         self._origins: dict[str, str] = {}
         self._places: dict[str, str] = {}
-        """By key, what an error calls the layer."""
+        """By key, the name of its layer in errors."""
         self._servers: list[ServerSettings] = []
         self._overrides: list[Override] = []
         self._file = ""
         """The settings file, if there is one."""
 
     def add_file(self, path: str, text: str) -> None:
-        """Take the values of a TOML file."""
-        import tomllib  # 18 ms, for those who have a file
+        """Read the values of a TOML file."""
+        import tomllib  # 18 ms, only if there is a file
 
         try:
             document = tomllib.loads(text)
@@ -124,7 +126,7 @@ class _Loader:
                 self._take(key, value, origin=origin, place=path)
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
-        """Take the values of VLLM_WATCH_… variables; an empty one counts as not set."""
+        """Read the values of VLLM_WATCH_… variables; an empty one counts as not set."""
         given = [name for name in environ if name.startswith(ENVIRONMENT_PREFIX)]
         if not given:
             return
@@ -143,7 +145,7 @@ class _Loader:
             self._keep(setting.key, value, origin=origin, place=origin)
 
     def add_options(self, options: Mapping[str, object]) -> None:
-        """Take what the command line gives."""
+        """Read the options of the command line."""
         for key, value in options.items():
             if value is not None:
                 self._take(key, value, origin="option", place="option")
@@ -166,7 +168,7 @@ class _Loader:
             origins=MappingProxyType(self._origins),
         )
         self._check_order(settings)
-        for override in self._overrides:  # together with the rest they must make sense, too
+        for override in self._overrides:  # the values must also be consistent
             self._check_order(settings.of_server(override.server or "", override.model))
         return settings
 
@@ -187,7 +189,7 @@ class _Loader:
         self._places[key] = place
 
     def _add_servers(self, path: str, tables: object) -> None:
-        """Take the [servers."PATTERN"] tables."""
+        """Read the [servers."PATTERN"] tables."""
         fix = f'write [{SERVERS_SECTION}."PATTERN"] above it'
         if not isinstance(tables, dict):
             raise ConfigError(f"{path}: {SERVERS_SECTION} must hold tables by pattern: {fix}")
@@ -203,7 +205,7 @@ class _Loader:
             self._origins |= {f"{prefix}.{name}": f"file {path}" for name in given}
 
     def _add_overrides(self, path: str, tables: object) -> None:
-        """Take the [[health.override]] tables."""
+        """Read the [[health.override]] tables."""
         prefix = f"health.{OVERRIDE}"
         fix = f'write [[{prefix}]] and below it model = "PATTERN" or server = "PATTERN"'
         if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
@@ -220,10 +222,10 @@ class _Loader:
             self._overrides.append(Override(**patterns, values=MappingProxyType(values)))
 
     def _check_order(self, settings: Settings) -> None:
-        """Refuse levels that are in the wrong order, naming the one that the user gave."""
+        """Refuse levels in the wrong order, naming the one that the user set."""
         for lower, upper in NOT_ABOVE:
             low, high = settings.value_of(lower), settings.value_of(upper)
-            if low > high:  # type: ignore[operator]  # both are numbers: the pairs name only such
+            if low > high:  # type: ignore[operator] # both are numbers: the pairs name only numbers
                 known = self._places.get(lower) or self._places.get(upper)
                 place = known or f"{self._file}: in health.{OVERRIDE}"
                 raise ConfigError(
@@ -233,7 +235,7 @@ class _Loader:
 
 
 def _document_names() -> list[str]:
-    """What can be at the top of the file, and what people put there by mistake."""
+    """What may be at the top of the file, and what people put there by mistake."""
     return [*SECTIONS, SERVERS_SECTION, *known_settings()]
 
 
@@ -268,7 +270,7 @@ def _accepted(path: str, shown_key: str, setting: Setting, value: object) -> obj
 
 
 def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> ConfigError:
-    """The error for a name that means nothing, with the one that was probably meant."""
+    """The error for an unknown name, with the most similar known one."""
     names = list(known)
     same_end = [key for key in names if key.rpartition(".")[2] == name.rpartition(".")[2]]
     import difflib

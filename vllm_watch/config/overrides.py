@@ -1,4 +1,4 @@
-"""Thresholds for some models or servers alone: `[[health.override]]` in the settings file."""
+"""Thresholds for single models or servers: `[[health.override]]` in the settings file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vllm_watch.core.dataclass import dataclass, field
 OVERRIDE = "override"
 """The key under [health] that holds the tables."""
 PATTERNS = ("model", "server")
-"""Keys of such a table that say for whom it is; all others are settings."""
+"""Keys of such a table that select servers; all others are settings."""
 SECTIONS_OF_JUDGEMENT = ("health", "advice", "trend")
-"""Sections whose settings such a table may hold; no name is in two of them."""
+"""Sections whose settings such a table may hold; no name occurs in two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Override:
     """Value by key, such as `health.kv_cache_high`."""
 
     def fits(self, server: str, model: str | None) -> bool:
-        """Tell whether it is meant for a server; a model that is not known fits no pattern."""
+        """Return whether it applies to a server; an unknown model fits no pattern."""
         if self.server is not None and not fnmatchcase(server, self.server):
             return False
         return self.model is None or (model is not None and fnmatchcase(model, self.model))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "VLLM_WATCH_"
-"""What the names of our environment variables begin with."""
+"""Prefix of our environment variables."""
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -42,16 +42,16 @@ SERVERS_SECTION = "servers"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting, as a list of them shows it."""
+    """One setting, for lists of them."""
 
     section: str
-    """The table in the file."""
+    """Its table in the file."""
     name: str
-    """The key in that table."""
+    """Its key in that table."""
     kind: Kind
-    """What it may hold."""
+    """The values it accepts."""
     default: object
-    """Its value when nobody gives one; None where it stays unset."""
+    """Its default; None if it is unset."""
 
     @property
     def key(self) -> str:
@@ -60,12 +60,12 @@ class Setting:
 
     @property
     def environment(self) -> str:
-        """The environment variable that gives it."""
+        """Its environment variable."""
         return f"{ENVIRONMENT_PREFIX}{self.section}_{self.name}".upper()
 
     @property
     def documentation(self) -> str:
-        """The text under the field."""
+        """Its documentation."""
         return _documentation()[SECTIONS[self.section].__name__, self.name]
 
 
@@ -101,9 +101,9 @@ _MODULES = (sections, commandsections, slosection, keysection, screensection)
 
 @cache
 def _documentation() -> Mapping[tuple[str, str], str]:
-    """The text under every field, which Python throws away: read from the source."""
+    """The docstring of every field, read from the source: Python does not keep them."""
     import ast
-    import inspect  # both together 15 ms, for `vllm-watch config` alone
+    import inspect  # both together 15 ms, for `vllm-watch config` only
 
     texts: dict[tuple[str, str], str] = {}
     sources = (inspect.getsource(module) for module in _MODULES)

@@ -337,8 +337,8 @@ class RequestTimesSettings:
     """Minutes averaged for the times on the screen, in `status` and in `export --times`."""
 
     def gate(self) -> TimesGate:
-        """Return how much a stretch of log must hold for its times to be known."""
-        from vllm_watch.core.meantimes import TimesGate  # most commands tell no times
+        """Return how much data a stretch of log needs for its times to be known."""
+        from vllm_watch.core.meantimes import TimesGate  # most commands show no times
 
         return TimesGate(self.least_answered, self.least_lines)
 
@@ -380,4 +380,4 @@ NOT_ABOVE = (
     ("trend.fall_to_20k", "trend.fall_to_30k"),
     ("trend.fall_to_30k", "trend.fall_to_50k"),
 )
-"""Pairs of settings: the first must not be above the second. The rules rely on it."""
+"""Pairs of settings: the first must not be above the second. The rules need this."""

@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_ORIGIN = "default"
-"""The origin of a value that nobody gave."""
+"""The origin of a default value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user can choose; `Settings()` is all defaults."""
+    """All settings; `Settings()` has all defaults."""
 
     time: TimeSettings = field(default_factory=TimeSettings)
     """Which clocks are read and shown."""
     watch: WatchSettings = field(default_factory=WatchSettings)
     """How logs are followed."""
     screen: ScreenSettings = field(default_factory=ScreenSettings)
-    """How it looks."""
+    """How the screen looks."""
     replay: ReplaySettings = field(default_factory=ReplaySettings)
     """How saved logs are played."""
     health: HealthSettings = field(default_factory=HealthSettings)
-    """From which value on something is wrong."""
+    """The levels of the health rules."""
     advice: AdviceSettings = field(default_factory=AdviceSettings)
-    """The numbers behind what to change."""
+    """The numbers behind the advice."""
     trend: TrendSettings = field(default_factory=TrendSettings)
     """How far generation may slow down."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
@@ -59,22 +59,22 @@ class Settings:
     times: RequestTimesSettings = field(default_factory=RequestTimesSettings)
     """When mean times of requests are known."""
     cost: CostSettings = field(default_factory=CostSettings)
-    """What the GPUs cost."""
+    """The price of the GPUs."""
     slo: SloSettings = field(default_factory=SloSettings)
-    """What latencies should be at most."""
+    """The highest allowed latencies."""
     keys: KeySettings = field(default_factory=KeySettings)
     """Which keys do what on the screen."""
     servers: tuple[ServerSettings, ...] = ()
-    """What the logs do not say, by pattern, in the order of the file."""
+    """Facts missing from the logs, by pattern, in the order of the file."""
     overrides: tuple[Override, ...] = ()
-    """Thresholds of their own for some models or servers, in the order of the file."""
+    """Thresholds for single models or servers, in the order of the file."""
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
-    """Where each value that is not a default came from, by key."""
+    """The origin of each value that is not a default, by key."""
 
     def origin_of(self, key: str) -> str:
-        """Say where a value came from.
+        """Return where a value came from.
 
         Args:
             key: Section and name, such as `time.tz`; for a server `servers."PATTERN".max_num_seqs`.
@@ -100,7 +100,7 @@ class Settings:
         return value
 
     def of_server(self, server: str, model: str | None) -> Settings:
-        """Return the settings for one server: those that fit it, a later one over an earlier."""
+        """Return the settings for one server: matching overrides applied, later ones last."""
         fitting = [override for override in self.overrides if override.fits(server, model)]
         if not fitting:
             return self
@@ -113,7 +113,7 @@ class Settings:
         return replace(self, **parts)
 
     def max_num_seqs_of(self, server: str) -> int | None:
-        """The user's word on a server's batch limit: the first pattern that fits decides."""
+        """The user's batch limit for a server: the first matching pattern counts."""
         for entry in self.servers:
             if entry.max_num_seqs is not None and fnmatchcase(server, entry.pattern):
                 return entry.max_num_seqs

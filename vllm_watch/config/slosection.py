@@ -1,4 +1,4 @@
-"""The section of latency targets: they can be judged only where latencies are recorded."""
+"""The section of latency targets, which are judged only if latencies are recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings written as a commented TOML file: what each is, its default, where it came from."""
+"""The settings written as a commented TOML file: description, default and origin of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def template() -> str:
 
 
 def shown_settings(settings: Settings) -> str:
-    """Return the settings in force as a TOML file that says of each where it came from.
+    """Return the settings in force as a TOML file with the origin of each.
 
     Read back, it gives the same settings.
     """
@@ -118,7 +118,7 @@ def _printable(text: str) -> str:
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    """Yield lines of a documentation that fit behind a comment sign."""
+    """Yield the lines of a documentation, wrapped to fit in comments."""
     line = ""
     for word in text.split():
         if line and len(line) + len(word) + 3 > _WIDTH:
