@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vllm_watch.reach.archiving import Work
 
 EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -40,7 +40,7 @@ def _processes(text: str) -> int:
     return number
 
 
-_processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it in its refusal
+_processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it when it refuses a text
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> Iterator[Archived]:
-    """Yield what became of each log, by a cluster or by processes of this machine."""
+    """Yield the result for each log, by a cluster or by processes of this machine."""
     from vllm_watch.reach.archiving import default_processes, in_dask, in_processes
 
     if not logs:
@@ -85,7 +85,7 @@ def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> It
 
 
 def _told(folder: Path, unchanged: int, done: list[Archived]) -> int:
-    """Say what was archived; return 1 where a log could not be."""
+    """Report what was archived; return 1 if a log could not be."""
     failed = [archived for archived in done if archived.trouble]
     for archived in failed:
         say(archived.trouble)
@@ -105,7 +105,7 @@ def _progress(done: int, of: int) -> None:
 
 
 def _require_extras(arguments: argparse.Namespace) -> None:
-    """Refuse in one line where a package is missing.
+    """Report a missing package in one line.
 
     Raises:
         CommandError: it names the extra.

@@ -36,11 +36,14 @@ COMMANDS: dict[str, str] = {
     "record": ("on the server's node: record latencies, counters and GPUs beside the log"),
     "presets": "the documented flags for a model's size, and why",
 }
-"""Every command and what it does. `<name>_command` is its module: `EXAMPLE` shows how it is called,
-`declare` adds its arguments, `run` runs it. Any other first word is a path to watch."""
+"""Every command and its description.
+
+`<name>_command` is its module: `EXAMPLE` shows how it is called, `declare` adds its arguments,
+`run` runs it. Any other first word is a path to watch.
+"""
 
 _VALUED = ("--config", "--tz", "--command")
-"""Options of every command that take a value: they may be before the command, too."""
+"""Options of every command that take a value; they may also come before the command."""
 
 
 def build_parser() -> Parser:
@@ -57,7 +60,7 @@ def module_of(command: str) -> ModuleType:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; `watch` is meant where no command is named.
+    """Read the command line; without a command, `watch` is assumed.
 
     Raises:
         CommandError: it cannot be read.
@@ -84,7 +87,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _bare() -> tuple[Parser, Commands]:
-    """Return the parser without a command, and where commands are added."""
+    """Return the parser without a command, and the place for commands."""
     parser = Parser(
         prog="vllm-watch",
         description="A live dashboard over vLLM's logs: what is wrong, since when, what to change.",
@@ -95,7 +98,7 @@ def _bare() -> tuple[Parser, Commands]:
 
 
 def _declare(commands: Commands, name: str) -> None:
-    """Add a command with the options of every command and its own."""
+    """Add a command with the common options and its own."""
     module, text = module_of(name), COMMANDS[name]
     command: Parser = commands.add_parser(
         name,
@@ -108,7 +111,7 @@ def _declare(commands: Commands, name: str) -> None:
 
 
 def _join_commands(arguments: argparse.Namespace) -> None:
-    """Put the commands whose output is a log among the paths.
+    """Add the commands whose output is a log to the paths.
 
     Raises:
         CommandError: there is neither a path nor a command, or two commands of one name.
@@ -127,14 +130,14 @@ def _join_commands(arguments: argparse.Namespace) -> None:
 
 
 def command_of(words: Sequence[str]) -> str:
-    """Return the command that a command line names, `watch` if it names none."""
+    """Return the command in a command line, `watch` if there is none."""
     listed = list(words)
     first = _first_word(listed)
     return "watch" if first is None or listed[first] not in COMMANDS else listed[first]
 
 
 def _first_word(words: list[str]) -> int | None:
-    """Return where the first word stands that is neither an option nor its value."""
+    """Return the index of the first word that is neither an option nor its value."""
     for index, word in enumerate(words):
         if not word.startswith("-") and (index == 0 or words[index - 1] not in _VALUED):
             return index

@@ -14,7 +14,7 @@ from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
 from vllm_watch.reports.present import look
 
 EXAMPLE = "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Since:
-    """Places the moment of `--since` in a log."""
+    """Finds the moment of `--since` in a log."""
 
     def __init__(self, time: TimeText) -> None:
-        """Place `time`, which was read already."""
+        """Find `time`, which was read already."""
         self._time = time
 
     def __call__(self, server: Server, now: float) -> float:

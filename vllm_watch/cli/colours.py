@@ -24,11 +24,11 @@ _CODES = {
     "title": "1",
     "dim": "2",
 }
-"""SGR codes by role: the terminal's own 16 colours, which its user chose to be readable."""
+"""SGR codes by role: the terminal's own 16 colours, which its user chose."""
 
 
 def painter(arguments: argparse.Namespace) -> Callable[[str, str], str]:
-    """Return what colours a text by its role: a state, a severity, `title`, `dim`."""
+    """Return a function that colours a text by its role: a state, a severity, `title`, `dim`."""
     plain = (
         arguments.no_color
         or bool(os.environ.get("NO_COLOR"))

@@ -1,4 +1,4 @@
-"""What commands that read logs share: settings, formats, what is read."""
+"""Shared by commands that read logs: settings, formats, reading."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
     known = {"time.tz": arguments.tz}
     known |= {name.replace("_", ".", 1): value for name, value in options.items()}
     if rule_files():
-        from vllm_watch.health.rules import known_rules  # only where there are any
+        from vllm_watch.health.rules import known_rules  # only if there are any
 
         for refused in known_rules()[1]:
             say(refused)
@@ -41,7 +41,7 @@ def formats() -> Formats:
 
 
 def time_of(option: str, text: str | None) -> TimeText | None:
-    """Return the time that an option gives, None where it is absent.
+    """Return the time in an option, None if it is not given.
 
     Raises:
         CommandError: it is not a time; the message shows the grammar.
@@ -57,7 +57,7 @@ def time_of(option: str, text: str | None) -> TimeText | None:
 
 
 def zone_of(settings: Settings) -> tzinfo | None:
-    """Return the zone of the logs as set, None if it is to be found out."""
+    """Return the zone of the logs as set, None if it is to be detected."""
     if not settings.time.tz:
         return None
     from vllm_watch.core.zones import parse_zone
@@ -75,9 +75,9 @@ def ingest_of(
     rotated: bool = False,
     poller: Poller | None = None,
 ) -> Ingest:
-    """Return the reader of what `patterns` mean.
+    """Return the reader of `patterns`.
 
-    With `newest_first` the newest part of large logs is read at once, their past behind it; with
+    With `newest_first` the newest part of large logs is read at once and their past after it; with
     `ends` following stops with the pipe; with `rotated` it begins with the rotated files; with
     `poller` the server's metrics page is read as well.
     """
@@ -117,7 +117,7 @@ def benchmarks_of(arguments: argparse.Namespace) -> tuple[Benchmark, ...]:
 
 
 def say_left_over(benchmarks: Sequence[Benchmark], reading: Reading) -> None:
-    """Say which benchmarks ran at another time, or against another model."""
+    """Report benchmarks that ran at another time, or against another model."""
     if benchmarks:
         from vllm_watch.reports.benchmarks import left_over
 
@@ -126,7 +126,7 @@ def say_left_over(benchmarks: Sequence[Benchmark], reading: Reading) -> None:
 
 
 def require_logs(patterns: list[str], found: Found) -> None:
-    """Refuse paths of which nothing can be read now (commands that do not wait).
+    """Refuse paths that match nothing now (commands that do not wait).
 
     Raises:
         CommandError: nothing matched; names the path and how to fix it.
@@ -146,5 +146,5 @@ def require_logs(patterns: list[str], found: Found) -> None:
 
 
 def reads_stdin(patterns: list[str]) -> bool:
-    """Tell whether standard input is one of the sources."""
+    """Return whether standard input is one of the sources."""
     return STDIN in patterns

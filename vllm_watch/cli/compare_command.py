@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXAMPLE = (
     "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log"
 )
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -37,7 +37,7 @@ def declare(command: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write how each candidate differs from the baseline."""
+    """Write the differences of each candidate from the baseline."""
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     baseline = _baseline(arguments.baseline)
     benchmarks = benchmarks_of(arguments)
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _baseline(pattern: str) -> str:
-    """Return the one log that the baseline means.
+    """Return the one log of the baseline.
 
     Raises:
         CommandError: it means several; which of them the others are compared with is not known.

@@ -12,9 +12,9 @@ from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE
 
 SHELLS = ("bash", "zsh", "fish")
-"""Shells for which it makes a script."""
+"""Supported shells."""
 EXAMPLE = "vllm-watch completion bash > ~/.local/share/bash-completion/completions/vllm-watch"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

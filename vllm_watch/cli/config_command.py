@@ -1,4 +1,4 @@
-"""`vllm-watch config`: what is set and where it came from, and a file to start from."""
+"""`vllm-watch config`: the values of settings and their origin, and a file to start from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vllm_watch.config.template import shown_settings, template
 from vllm_watch.locations import config_file
 
 EXAMPLE = "vllm-watch config init"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -8,7 +8,7 @@ from vllm_watch.cli.screen import replay_options, run
 __all__ = ["EXAMPLE", "declare", "run"]
 
 EXAMPLE = "vllm-watch demo"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -39,16 +39,16 @@ from vllm_watch.reports.tabular import (
 from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
-"""What a file's name may end in: it decides the format."""
+"""Endings of the output file's name: they decide the format."""
 _OTHERS: Mapping[str, tuple[Callable[[Iterable[Batch], _Wanted], Iterator[Row]], tuple[str, ...]]]
 _OTHERS = {
     "--recorded": (lambda batches, _: recorded_rows(batches), RECORDED_FIELDS),
     "--iterations": (lambda batches, _: iteration_rows(batches), ITERATION_FIELDS),
     "--times": (lambda batches, wanted: _times(batches, wanted), TIME_FIELDS),
 }
-"""Options that ask for other rows than samples and events: what makes them, their columns."""
+"""Options for other rows than samples and events: the function that makes them, their columns."""
 _MOST_REACHES = 3
-"""Logs of which an error tells from when to when they reach."""
+"""Most logs of which an error gives the time span."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _export(output: str, batches: Iterator[Batch], wanted: _Wanted, told: _Told) -> None:
-    """Write what is wanted of logs that are read once.
+    """Write the wanted rows of logs that are read once.
 
     Raises:
         CommandError: it cannot be written, or nothing lies within the span.
@@ -90,7 +90,7 @@ def _export(output: str, batches: Iterator[Batch], wanted: _Wanted, told: _Told)
 
 
 def _shown(batches: Iterator[Batch], passed: Callable[[Batch], None] | None) -> Iterator[Batch]:
-    """Pass batches on, showing how far reading is."""
+    """Pass batches on, showing the progress of reading."""
     for batch in batches:
         if passed is not None:
             passed(batch)
@@ -99,11 +99,11 @@ def _shown(batches: Iterator[Batch], passed: Callable[[Batch], None] | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What the options ask for."""
+    """The meaning of the options."""
 
     events: bool
     other: str | None
-    """The option that asks for other rows, of `_OTHERS`."""
+    """The option for other rows, of `_OTHERS`."""
     span: Span
     step: float | None
     settings: Settings
@@ -149,9 +149,9 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
 def _wanted_of(
     wanted: _Wanted, batches: Iterator[Batch], beginnings: Beginnings
 ) -> Iterator[Piece | Row]:
-    """Return what is wanted of logs that are read once."""
+    """Return the wanted rows of logs that are read once."""
     if wanted.events:
-        from vllm_watch.reports.eventrows import event_rows  # judges: 90 ms
+        from vllm_watch.reports.eventrows import event_rows  # imports health: 90 ms
 
         yield from wanted.span.of(event_rows(batches, wanted.settings), beginnings)
         return
@@ -164,7 +164,7 @@ def _wanted_of(
 
 
 def _times(batches: Iterable[Batch], wanted: _Wanted) -> Iterator[Row]:
-    """Return mean times over the steps that are asked for, or over those of the settings."""
+    """Return mean times over the steps requested, or over those of the settings."""
     limits = wanted.settings.times
     step = limits.window_minutes * 60.0 if wanted.step is None else wanted.step
     return time_rows(batches, limits.gate(), step)
@@ -172,7 +172,7 @@ def _times(batches: Iterable[Batch], wanted: _Wanted) -> Iterator[Row]:
 
 @dataclass(slots=True)
 class _Counted:
-    """What is written, counted as it passes."""
+    """The rows to write, counted as they pass."""
 
     source: Iterator[Piece | Row]
     rows: int = 0
@@ -186,7 +186,7 @@ class _Counted:
                 yield row
 
     def lines(self) -> Iterator[str]:
-        """Yield the rows as lines of JSON, those of a piece together."""
+        """Yield the rows as lines of JSON, the rows of a piece together."""
         for item in self.source:
             if isinstance(item, Piece):
                 self.rows += len(item.table)
@@ -196,7 +196,7 @@ class _Counted:
                 yield json_line(item)
 
     def require(self, wanted: _Wanted, told: _Told) -> None:
-        """Refuse a span in which nothing lies.
+        """Refuse a span without rows.
 
         Raises:
             CommandError: there was no row; it tells from when to when they reach.
@@ -207,7 +207,7 @@ class _Counted:
 
 
 def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
-    """Write rows in the format that the name of the file asks for."""
+    """Write rows in the format of the file name's ending."""
     fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
     if wanted.other is not None:
         fields = _OTHERS[wanted.other][1]
@@ -224,13 +224,13 @@ def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
 
 
 def _write_utf8() -> None:
-    """Write JSON as UTF-8 whatever the locale: RFC 8259 knows nothing else."""
+    """Write JSON as UTF-8 whatever the locale: RFC 8259 allows nothing else."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _follow(ingest: Ingest, wanted: _Wanted) -> int:
-    """Write what exists, then what arrives, line by line, until interrupted."""
+    """Write existing rows, then new ones, line by line, until interrupted."""
     stop = threading.Event()
     beginnings = Beginnings()
     try:
@@ -250,7 +250,7 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
 
 
 def _as_they_come(items: Iterator[Batch | Looked], wanted: _Wanted) -> Iterator[Row | None]:
-    """Return the rows that are wanted while logs grow, None at each quiet moment."""
+    """Return the wanted rows while logs grow, None at each quiet moment."""
     if not wanted.events:
         return rows_as_they_come(items)
     from vllm_watch.reports.eventrows import event_rows_as_they_come
@@ -266,7 +266,7 @@ def _begun(items: Iterator[Batch | Looked], beginnings: Beginnings) -> Iterator[
 
 
 def _since(rows: Iterator[Row | None], span: Span, beginnings: Beginnings) -> Iterator[Row | None]:
-    """Leave out what was there before the span when following began; what arrives is in it."""
+    """Leave out rows before the span when following began; new rows are in it."""
     held: list[Row] = []
     for row in rows:
         if not span:
@@ -282,7 +282,7 @@ def _since(rows: Iterator[Row | None], span: Span, beginnings: Beginnings) -> It
 
 
 def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
-    """Pass on what following yields; say each trouble on stderr when it begins."""
+    """Pass on the items of following; report each trouble on stderr when it begins."""
     last: set[str] = set()
     troubles: dict[tuple[str, str], tuple[str | None, float | None]] = {}
     for item in items:
@@ -302,7 +302,7 @@ def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
 
 @dataclass(slots=True)
 class _Tally:
-    """What a log held."""
+    """The contents of a log."""
 
     size: int = 0
     lines: int = 0
@@ -312,17 +312,17 @@ class _Tally:
 
 
 class _Told:
-    """Watches batches pass, so that whoever finds no samples learns why."""
+    """Watches batches pass, to explain why there are no samples."""
 
     def __init__(self) -> None:
         """Start before the first batch."""
         self.unreadable: set[str] = set()
-        """Logs that could not be read; that has been said."""
+        """Logs that could not be read; this has been reported."""
         self._tallies: dict[str, _Tally] = {}
         self._reach: dict[str, tuple[float, float, tzinfo]] = {}
 
     def passed_on(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on; say on stderr what could not be read."""
+        """Pass batches on; report on stderr what could not be read."""
         for batch in batches:
             if batch.trouble:
                 say(batch.trouble)
@@ -338,7 +338,7 @@ class _Told:
             yield batch
 
     def _samples(self, batch: Batch) -> int:
-        """Count the samples of a batch, and note from when to when they reach."""
+        """Count the samples of a batch, and note their first and last time."""
         times: list[float] = []
         count = 0
         for item in batch.items:
@@ -354,7 +354,7 @@ class _Told:
         return count
 
     def reach(self) -> str:
-        """Return from when to when the samples of each log reach, of the first few logs."""
+        """Return the time span of the samples of each log, of the first few logs."""
         parts = []
         for first, newest, tz in list(self._reach.values())[:_MOST_REACHES]:
             ends = (datetime.fromtimestamp(at, tz) for at in (first, newest))
@@ -366,7 +366,7 @@ class _Told:
         return f"samples reach {', '.join(parts)}{rest}"
 
     def say_what_is_missing(self, sources: list[str]) -> None:
-        """Say of each log that was read without yielding all its samples why that is so."""
+        """Report for each log why it did not yield all its samples."""
         for source in sources:
             tally = self._tallies.get(source, _Tally())
             if tally.stats_like:

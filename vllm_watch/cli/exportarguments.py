@@ -5,7 +5,7 @@ from __future__ import annotations
 from vllm_watch.cli.parser import Parser, add_paths
 
 EXAMPLE = "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -27,7 +27,7 @@ TEXTFILE_SECONDS = 15.0
 """Seconds between two writings of a text file: node-exporter's collector is scraped as often."""
 
 EXAMPLE = "vllm-watch exporter 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:9835"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _export(
     ingest: Ingest, exporter: Exporter, stop: threading.Event, textfile: Path | None
 ) -> None:
-    """Feed the exporter with what arrives; write the text file from time to time."""
+    """Feed the exporter with new batches; write the text file from time to time."""
     written, trouble = -TEXTFILE_SECONDS, ""
     for item in ingest.follow(stop):
         exporter.feed(item, ingest.found.logs, time.time())
@@ -100,7 +100,7 @@ def _export(
 
 
 def _write(exporter: Exporter, textfile: Path) -> str:
-    """Write the text file; return why that failed, or nothing: a full disk may be emptied."""
+    """Write the text file; return why that failed, or nothing: a full disk may have room later."""
     try:
         exporter.write(textfile)
     except OSError as error:
@@ -110,7 +110,7 @@ def _write(exporter: Exporter, textfile: Path) -> str:
 
 @contextlib.contextmanager
 def _alone(textfile: Path) -> Iterator[None]:
-    """Hold a text file: two exporters would replace each other's page, and counters go back.
+    """Lock a text file: two exporters would replace each other's page, and counters go back.
 
     Raises:
         CommandError: another one holds it, or nothing can be written there.
@@ -137,7 +137,7 @@ def _alone(textfile: Path) -> Iterator[None]:
 
 
 def _classes() -> tuple[type[Exporter], type]:
-    """Return what needs the extra `metrics`.
+    """Return the module that needs the extra `metrics`.
 
     Raises:
         CommandError: it is not installed.

@@ -20,9 +20,9 @@ from vllm_watch.sources.commandwords import commands_of
 from vllm_watch.sources.paths import find_logs
 
 WIDEST = 100
-"""Columns of the list of formats, and of everything where there is no terminal."""
+"""Columns of the list of formats, and of all output without a terminal."""
 MOST_ROWS = 20
-"""Shapes that are shown of a file without `--all`."""
+"""Shapes shown per file without `--all`."""
 
 _SAID = {
     "stats": "stats lines",
@@ -37,7 +37,7 @@ _SAID = {
 }
 
 EXAMPLE = "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -65,7 +65,7 @@ def declare(command: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the formats, or try them on logs."""
+    """List the formats, or test them on logs."""
     settings = settings_of(arguments)
     if arguments.action is None:
         _list(formats(), as_json=arguments.json)
@@ -144,7 +144,7 @@ def _place(origin: Origin) -> str:
 
 
 def _show(check: FileCheck, *, every: bool) -> None:
-    """Write what one file held."""
+    """Write the result for one file."""
     _write(f"{_printable(check.path)}: {check.lines:,} lines")
     for count, text in _counts(check):
         _write(f"{count:>12,}  {text}")
@@ -254,7 +254,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _cut_left(text: str, width: int) -> str:
-    """Cut a path at its beginning: its end says most."""
+    """Cut a path at its beginning: its end is more important."""
     return text if _cells(text) <= width else _cut(text[::-1], width)[::-1]
 
 

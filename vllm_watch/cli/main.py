@@ -21,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments = parse(listed)
         code = _runner(arguments.command)(arguments)
         if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk or a closed pipe must be met here, not at exit
+            sys.stdout.flush()  # a full disk or a closed pipe must be noticed here, not at exit
         return code
     except CommandError as error:
         return _failed(listed, str(error), error.code)
@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough (`| head`); the interpreter must not complain at exit.
+        # Our output's reader has stopped (`| head`); the interpreter must not complain at exit.
         _drop_output()
         return _code(listed, FAILED)
     except OSError as error:
@@ -42,9 +42,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _failed(words: list[str], text: str, code: int) -> int:
-    """Say in one line why a command ended and return its exit code.
+    """Report in one line why a command ended, and return its exit code.
 
-    A monitoring system shows what a plug-in writes to stdout, so `check` says it there, too.
+    A monitoring system shows the stdout of a plug-in, so `check` reports it there, too.
     """
     say(text)
     if command_of(words) == "check" and "--json" not in words:
@@ -55,12 +55,12 @@ def _failed(words: list[str], text: str, code: int) -> int:
 
 
 def _code(words: list[str], code: int) -> int:
-    """Return the code of an error: to a monitoring system 1 and 2 would be a server's state."""
+    """Return the code of an error; for a monitoring system 1 and 2 mean a server's state."""
     return UNKNOWN if command_of(words) == "check" else code
 
 
 def _runner(command: str) -> Callable[[argparse.Namespace], int]:
-    """Return what runs a command; a command imports only what it uses."""
+    """Return the function of a command; a command imports only what it uses."""
     run: Callable[[argparse.Namespace], int] = module_of(command).run
     if not gc.isenabled() and command not in SCREENS:  # see __main__; screens do it themselves
         gc.freeze()
@@ -69,6 +69,6 @@ def _runner(command: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _drop_output() -> None:
-    """Let what is still to be written to stdout go nowhere."""
-    with contextlib.suppress(OSError, ValueError):  # stdout need not be a file
+    """Discard whatever is still to be written to stdout."""
+    with contextlib.suppress(OSError, ValueError):  # stdout may not be a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vllm_watch.reach.answers import Answers
 
 EXAMPLE = "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(ingest: Ingest, answers: Answers, stop: threading.Event, ready: threading.Event) -> None:
-    """Feed what arrives; `ready` is set once everything that was there has been read."""
+    """Feed new batches; `ready` is set once all existing lines have been read."""
     try:
         for item in ingest.follow(stop):
             with answers.lock:

@@ -22,7 +22,7 @@ def page_address(url: str) -> str:
 
 
 def fetcher_of(url: str, every: float) -> Fetcher:
-    """Return what fetches a page every `every` seconds.
+    """Return a function that fetches a page every `every` seconds.
 
     Raises:
         CommandError: what it takes is not installed.

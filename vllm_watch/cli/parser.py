@@ -1,4 +1,4 @@
-"""The parser of the command line, and what every command's declaration begins with."""
+"""The parser of the command line, and arguments that commands share."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ COMPLETIONS = {
         "fish": "(__fish_complete_directories)",
     },
 }
-"""What completes a value in each shell, as shtab names it; shtab itself is not needed for that."""
+"""How each shell completes a value, in shtab's terms; shtab itself is not needed for that."""
 FILES = ("FILE", "PATH", "LOG", "BASELINE", "CANDIDATE")
-"""Names of values, as help shows them, that are files: shells complete those."""
+"""Names of values in help that are files: shells complete them."""
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return what formats help; argparse asks for it at each option, and imports shutil for it."""
+    """Return help's formatter; argparse asks for it at each option, and imports shutil for it."""
     columns = 0
     with contextlib.suppress(ValueError):
         columns = int(os.environ.get("COLUMNS", "0"))
@@ -42,14 +42,14 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line and exit code 2, and that knows which values are files."""
+    """argparse with errors in one line and exit code 2, which knows the values that are files."""
 
     def __init__(self, **told: Any) -> None:
-        """Take what argparse takes."""
+        """Accept argparse's arguments."""
         super().__init__(formatter_class=_formatter, **told)
 
     def add_argument(self, *names: str, **how: Any) -> argparse.Action:
-        """Add an argument, with the kind of value that a shell's completion offers for it."""
+        """Add an argument, with the kind of value for a shell's completion."""
         action = super().add_argument(*names, **how)
         named = str(action.metavar).partition(".")[0]
         if named in (*FILES, "DIR"):
@@ -63,11 +63,11 @@ class Parser(argparse.ArgumentParser):
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
-"""Where a command adds itself."""
+"""Where commands are added."""
 
 
 def everywhere(command: Parser, default: str | None) -> None:
-    """Add the options of every command; below a command, absent ones must not overwrite its own."""
+    """Add the common options; below a command, absent ones must not overwrite its own."""
     command.add_argument("--config", metavar="FILE", default=default, help="another settings file")
     command.add_argument(
         "--tz",
@@ -84,7 +84,7 @@ def everywhere(command: Parser, default: str | None) -> None:
 
 
 def add_paths(command: Parser, text: str = PATHS) -> None:
-    """Add the logs that a command takes: paths, and commands whose output is a log."""
+    """Add the logs of a command: paths, and commands whose output is a log."""
     command.add_argument("paths", nargs="*", metavar="PATH", help=text)
     command.add_argument(
         "--command",
@@ -140,7 +140,7 @@ _price_of.__name__ = "price above 0 (such as 3.89)"
 
 
 def add_forms(command: Parser) -> argparse._MutuallyExclusiveGroup:
-    """Add the forms in which a result is written; return their group: one at a time."""
+    """Add the output forms of a result; return their group: one at a time."""
     forms = command.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="as JSON (docs/schemas)")
     forms.add_argument("--markdown", action="store_true", help="as tables in Markdown")

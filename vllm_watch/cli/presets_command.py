@@ -17,7 +17,7 @@ _ACTIVE = lazy(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")
 """The active part of a mixture of experts, in a model's name: `30B-A3B`."""
 
 EXAMPLE = "vllm-watch presets Qwen/Qwen3-14B --gpus 4"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def size_of(model: str) -> float:
-    """Return a model's size in billions of parameters; a bare size (`7B`) is one, too.
+    """Return a model's size in billions of parameters; a bare size (`7B`) works, too.
 
     Raises:
         PresetError: its name does not tell it.
@@ -69,7 +69,7 @@ def size_of(model: str) -> float:
 
 
 def active_size_of(model: str) -> float | None:
-    """Return the active part of a mixture of experts in billions, None if it is not one."""
+    """Return the active part of a mixture of experts in billions, None for other models."""
     found = _ACTIVE.search(model)
     return float(found[1]) if found else None
 

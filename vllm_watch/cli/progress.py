@@ -13,22 +13,22 @@ from vllm_watch.core.records import Batch
 from vllm_watch.sources.paths import Found
 
 QUIET_SECONDS = 0.5
-"""Reading that is over sooner shows nothing."""
+"""Reading that ends sooner shows nothing."""
 REDRAW_SECONDS = 0.1
-"""Seconds between two states of the line."""
+"""Seconds between two updates of the line."""
 _MEGABYTE = 1_000_000
 
 
 class Progress:
-    """Counts the bytes of batches that go by and draws one line over itself.
+    """Counts the bytes of batches and redraws one line.
 
-    Written here and not with rich: importing that takes longer than most logs are read in.
+    Written here and not with rich, whose import takes longer than reading most logs.
     """
 
     def __init__(
         self, total: int, stream: TextIO, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Draw on `stream`; `total` bytes are to be read, 0 where that is not known."""
+        """Draw on `stream`; `total` bytes are to be read, 0 if unknown."""
         self._total, self._stream, self._clock = total, stream, clock
         self._done = 0
         self._next = clock() + QUIET_SECONDS
@@ -43,7 +43,7 @@ class Progress:
             self._draw(self._text())
 
     def clear(self) -> None:
-        """Take the line away, so that what is said next begins on an empty one."""
+        """Clear the line, so that the next message begins on an empty one."""
         if self._width:
             self._draw("")
             self._stream.write("\r")
@@ -66,7 +66,7 @@ class Progress:
 
 
 def total_size(found: Found) -> int:
-    """Return the bytes in the files of logs and their companions; what cannot be seen is none."""
+    """Return the bytes in the files of logs and their companions; unreadable files count 0."""
     total = 0
     for logs in found.logs:
         for path in (logs.source, *logs.twins):
@@ -77,9 +77,9 @@ def total_size(found: Found) -> int:
 
 @contextlib.contextmanager
 def reading_shown(found: Found) -> Iterator[Callable[[Batch], None] | None]:
-    """Give what each batch is to be told to: a line of progress where stderr is a terminal.
+    """Give the function to call with each batch: a line of progress if stderr is a terminal.
 
-    None if it is not one: narration in a file or a pipe is for errors.
+    None if it is not: in a file or a pipe, stderr is for errors.
     """
     if not sys.stderr.isatty():
         yield None

@@ -21,11 +21,11 @@ _PACKED = {
     b"\xfd7zXZ\x00": "unxz",
     b"BZh": "bunzip2",
 }
-"""First bytes of compressed files, and what unpacks them."""
+"""First bytes of compressed files, and the command that unpacks them."""
 
 
 def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
-    """Read what the patterns mean; say on stderr what could not be read.
+    """Read the logs of the patterns; report on stderr what could not be read.
 
     Raises:
         CommandError: nothing matched (2), or nothing of vLLM is in what matched (1).
@@ -43,7 +43,7 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
 
 
 def _tells(server: Server) -> bool:
-    """Tell whether anything of vLLM was in a log; say so if not, and if no sample was."""
+    """Return whether a log has any line from vLLM; report if not, or if it has no sample."""
     stamped = server.newest_stamp is not None
     if not stamped and not any(run.moments or run.series for run in server.runs):
         if unpack := _unpacker(server.path):
@@ -60,9 +60,9 @@ def _tells(server: Server) -> bool:
 
 
 def _unpacker(path: str) -> str | None:
-    """Return the command that unpacks a compressed file, None if it is not one."""
+    """Return the command that unpacks a compressed file, None for other files."""
     if not os.path.isfile(path):
-        return None  # opening a pipe waits for whoever writes into it
+        return None  # opening a pipe waits for its writer
     try:
         with open(path, "rb") as file:
             head = file.read(6)
@@ -72,7 +72,7 @@ def _unpacker(path: str) -> str | None:
 
 
 def shown_zone(settings: Settings, reading: Reading) -> tzinfo:
-    """Return the zone of times that people read: as set, else this machine's when the logs end."""
+    """Return the zone of displayed times: as set, else this machine's when the logs end."""
     if settings.time.display_tz:
         return parse_zone(settings.time.display_tz)
     stamps = [s.newest_stamp for s in reading.servers if s.newest_stamp is not None]

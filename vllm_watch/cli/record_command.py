@@ -17,7 +17,7 @@ from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.naming import name_from_path
 
 EXAMPLE = "vllm-watch record vllm_M_port8000_realtime.log --metrics http://127.0.0.1:8000/metrics"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _runs(pid: int) -> bool:
-    """Tell whether a process runs: one that has ended may still be listed."""
+    """Return whether a process runs; one that has ended may still be listed."""
     try:
         os.kill(pid, 0)
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -74,11 +74,11 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, IndexError):
-        return True  # another user's, or a system without /proc
+        return True  # another user's process, or a system without /proc
 
 
 def _url(arguments: argparse.Namespace) -> str | None:
-    """Return the address of the page, None where only GPUs are recorded."""
+    """Return the address of the page, None if only GPUs are recorded."""
     if arguments.metrics is not None:
         return page_address(arguments.metrics)
     if arguments.gpu:
@@ -93,7 +93,7 @@ def _url(arguments: argparse.Namespace) -> str | None:
 
 
 def _gpus(*, alone: bool) -> Gpus | None:
-    """Return the node's GPUs; None if there are none, but something else to record."""
+    """Return the node's GPUs; None if there are none but something else to record."""
     try:
         return Gpus()
     except ImportError as error:

@@ -12,7 +12,7 @@ from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.cli.writing import text_aside
 
 EXAMPLE = "vllm-watch report 'pbs_results/*.log' -o report.html"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -37,6 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     say_left_over(benchmarks, reading)
     from vllm_watch.reports.htmlreport import page_of
 
-    with text_aside(target) as file:  # before drawing: a folder that is not there is said at once
+    with text_aside(target) as file:  # before drawing: a missing folder is reported at once
         file.write(page_of(reading, shown_zone(settings, reading), formats()))
     return FAILED if reading.unread else DONE

@@ -28,12 +28,12 @@ from vllm_watch.ingest import Ingest
 
 TIMED_OUT = 124
 _LAST_LINES = 5
-"""Lines of the server's errors that are shown when its log mentions no reason."""
+"""Lines of the server's errors shown if its log gives no reason."""
 _LOOKS_AFTER = 2
-"""Looks at the logs after the server's end: what it wrote last is read by then."""
+"""Looks at the logs after the server's end, enough to read its last lines."""
 
 EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -72,7 +72,7 @@ def declare(command: Parser) -> None:
 
 
 def read(words: list[str], parser: Parser) -> argparse.Namespace:
-    """Read its words: what is behind `--` is the server's, word by word.
+    """Read the command line: everything after `--` is the server's, word by word.
 
     Raises:
         CommandError: there is no `--`, or what is before it cannot be read.
@@ -136,7 +136,7 @@ def _command(arguments: argparse.Namespace) -> ServerCommand:
 
 
 def _gpus() -> int | None:
-    """Return the GPUs that the server may use, None if nothing tells."""
+    """Return the GPUs that the server may use, None if unknown."""
     named = [word for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word]
     if named:
         return len(named)
@@ -173,7 +173,7 @@ def _tell_smells(command: ServerCommand, settings: Settings, *, strict: bool) ->
 
 
 def _record(command: ServerCommand, log: str, pid: int) -> subprocess.Popen[bytes] | None:
-    """Start the recorder beside the server; say so in one line if it lacks what it takes."""
+    """Start the recorder beside the server; report in one line if it lacks something."""
     words = [sys.executable, "-m", "vllm_watch", "record", log, "--while", str(pid)]
     known = {name for name in ("httpx", "prometheus_client", "pynvml") if _there(name)}
     if {"httpx", "prometheus_client"} <= known:
@@ -197,7 +197,7 @@ def _there(module: str) -> bool:
 
 @dataclass(slots=True)
 class _Session:
-    """A server while we are with it."""
+    """A server that we started."""
 
     arguments: argparse.Namespace
     settings: Settings
@@ -219,7 +219,7 @@ class _Session:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave nothing behind but a server that was meant to be left."""
+        """End everything except a server that should be left running."""
         if not self.left:
             if self.server.code() is None:
                 self.server.stop(self.arguments.grace)
@@ -228,7 +228,7 @@ class _Session:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def stay(self) -> int:
-        """Stay with the server as was asked for; return the exit code."""
+        """Stay with the server in the requested way; return the exit code."""
         ingest = ingest_of([self.log], self.settings, live=True)
         try:
             if self.arguments.wait:
@@ -244,7 +244,7 @@ class _Session:
         self.exited.set()
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        """Pass a signal on; what is left after the time of grace, or at a second one, is killed."""
+        """Pass a signal on; after the time of grace, or at a second signal, kill the rest."""
         first = self._signalled is None
         self._signalled = number
         seconds = self.arguments.grace if first else 0.0
@@ -261,7 +261,7 @@ class _Session:
             self.server.stop(0.0 if seconds == 0 else 1.0)
 
     def _items(self, ingest: Ingest) -> Iterator[Batch | Looked]:
-        """Yield what is read of the log until the server is over and its last words are read."""
+        """Yield the batches of the log until the server is over and its last lines are read."""
         stop = threading.Event()
         looks = 0
         for item in ingest.follow(stop):
@@ -273,7 +273,7 @@ class _Session:
                     return
 
     def _narrate(self, ingest: Ingest) -> int:
-        """Tell events line by line until the server ends."""
+        """Report events line by line until the server ends."""
         from vllm_watch.reports.narration import Narrator
 
         narrator = Narrator(self.settings, self._began)
@@ -284,7 +284,7 @@ class _Session:
         return DONE if self.left else self._ended()
 
     def _show(self, ingest: Ingest) -> int:
-        """Show the screen; then ask what becomes of the server."""
+        """Show the screen; then ask whether the server continues."""
         from vllm_watch.health.jobs import Targets
         from vllm_watch.tui.app import VllmWatch
 
@@ -306,7 +306,7 @@ class _Session:
         return self._ended()
 
     def _leave(self) -> bool:
-        """Ask whether the server continues, unless that was said already."""
+        """Ask whether the server continues, unless that was decided already."""
         if self.arguments.on_exit:
             return bool(self.arguments.on_exit == "leave")
         try:
@@ -322,7 +322,7 @@ class _Session:
         return DONE
 
     def _wait(self, ingest: Ingest) -> int:
-        """Return when the server is ready, and leave it; or when it died."""
+        """Return when the server is ready, and leave it; or when it has died."""
         from vllm_watch.reports.waiting import Waiting
 
         waiting = Waiting(self.settings, formats(), new_run=True)
@@ -343,7 +343,7 @@ class _Session:
         return code if self._signalled is not None else code or FAILED
 
     def _is_new(self, waiting: object) -> bool:
-        """Tell whether it is our run that is ready, not one before it in the same log."""
+        """Return whether our run is ready, not an earlier one in the same log."""
         from vllm_watch.reports.waiting import Waiting
 
         assert isinstance(waiting, Waiting)
@@ -351,20 +351,20 @@ class _Session:
         return all(stamp is not None and stamp >= self._began - 1.0 for stamp in stamps)
 
     def _ended(self) -> int:
-        """Say how the server ended; return its exit code."""
+        """Report how the server ended; return its exit code."""
         code = self.server.code() or 0
         if self._signalled is not None:
             say(f"the server has ended with exit code {code}, as requested")
             return code
         say(f"the server has ended with exit code {code}")
-        # vLLM 0.32 ends with 0, too, where its engine has died under load.
+        # vLLM 0.32 exits with 0 even if its engine died under load.
         why = self._reason()
         for line in why or (self._last_words() if code else []):
             say(f"  {line}")
         return code
 
     def _reason(self) -> list[str]:
-        """Return why it died by its log; nothing where the log mentions no death."""
+        """Return why it died according to its log; nothing if the log shows no death."""
         from vllm_watch.reports.reading import read_saved
 
         reading = read_saved([self.log], formats(), self.settings)

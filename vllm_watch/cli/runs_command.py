@@ -16,10 +16,10 @@ from vllm_watch.cli.summary_command import width
 from vllm_watch.config import Settings
 
 _WIDTH = 160
-"""Columns that the table takes where the terminal is narrower: it is for a pager then."""
+"""Columns of the table if the terminal is narrower: it can be read in a pager."""
 
 EXAMPLE = "vllm-watch runs vllm_runs --model 'Qwen3*' --sort generation_tps_per_gpu"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

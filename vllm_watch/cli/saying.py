@@ -1,4 +1,4 @@
-"""What every command says: exit codes, one-line errors, lines on stdout. It imports nothing."""
+"""Output of every command: exit codes, one-line errors, lines on stdout. It imports nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 UNKNOWN = 3
-"""Every error of `check`: to a monitoring system 1 and 2 say how a server is."""
+"""Exit code for every error of `check`: for a monitoring system 1 and 2 mean a server's state."""
 
 
 class CommandError(Exception):
@@ -20,13 +20,13 @@ class CommandError(Exception):
 
 
 def say(text: str) -> None:
-    """Tell the person something in one line: narration goes to stderr, data to stdout."""
-    # Names of files are the user's, and a line end in one would make it two lines.
+    """Print one line for the user on stderr; data goes to stdout."""
+    # File names are the user's; a line break in one would break the message in two.
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     print(f"vllm-watch: {line}", file=sys.stderr)  # noqa: T201
 
 
 def write(text: str) -> None:
-    """Write a line to stdout in whatever encoding it has: cron's may know ASCII only."""
+    """Write a line to stdout in any encoding: cron's may be ASCII only."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

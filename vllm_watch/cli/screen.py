@@ -1,4 +1,4 @@
-"""What `watch`, `replay` and `demo` share: the screen and its options."""
+"""Shared by `watch`, `replay` and `demo`: the screen and its options."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ DEMO = (
 
 
 POLL_SECONDS = 10.0
-"""Seconds between two looks at a metrics page: vLLM's own pace of stats lines."""
+"""Seconds between two readings of a metrics page: vLLM's own pace of stats lines."""
 BROWSER_DRIVER = "TEXTUAL_DRIVER"
-"""What textual-serve sets for the program behind a page: a driver that needs no terminal."""
+"""Set by textual-serve for the program behind a page: a driver that needs no terminal."""
 
 
 def screen_options(command: Parser) -> None:
@@ -57,7 +57,7 @@ def screen_options(command: Parser) -> None:
 
 
 def _positive(text: str) -> int:
-    """Read a whole number of at least 1; `_` and `,` may part thousands."""
+    """Read a whole number of at least 1; `_` and `,` may separate thousands."""
     number = int(text.replace(",", "_")) if text.isascii() else 0
     if number < 1:
         raise ValueError(text)
@@ -68,7 +68,7 @@ _positive.__name__ = "whole number of at least 1"  # argparse names it when it r
 
 
 def replay_options(command: Parser) -> None:
-    """Add the options of a film."""
+    """Add the options of a replay."""
     command.add_argument("--speed", type=float, metavar="N", help="seconds of log per second (20)")
     command.add_argument(
         "--start", metavar="TIME", help="begin there: 09:05, 2026-11-23 09:05, +10m, 10m"
@@ -78,7 +78,7 @@ def replay_options(command: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the screen until the person leaves it."""
+    """Show the screen until the user leaves it."""
     replay = arguments.command in ("replay", "demo")
     start: TimeText | None = None
     options: dict[str, object] = {}
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     app.monitor.store.benchmarks = benchmarks
     try:
         return app.run() or app.return_code or DONE
-    finally:  # the terminal is the shell's again: commands of alerts may take a moment more
+    finally:  # the terminal is free again: commands of alerts may take a moment more
         app.alerting.close()
 
 
@@ -132,7 +132,7 @@ def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) 
 
 
 def _poller(url: str | None) -> Poller | None:
-    """Return what reads a server's metrics page while its log is watched."""
+    """Return a reader of a server's metrics page while its log is watched."""
     if url is None:
         return None
     from vllm_watch.beside.poller import Poller
@@ -143,11 +143,11 @@ def _poller(url: str | None) -> Poller | None:
 
 
 def _prepare_terminal(arguments: argparse.Namespace, *, stdin: bool) -> None:
-    """Give Textual a terminal to read keys from, and no colours where none are wanted."""
+    """Give Textual a terminal to read keys from, and no colours if none are wanted."""
     if arguments.no_color:
         os.environ["NO_COLOR"] = "1"
     if stdin and not os.isatty(0):
-        # Textual reads keys from descriptor 0: the pipe moves away, the terminal takes its place.
+        # Textual reads keys from descriptor 0: the pipe is moved, and the terminal replaces it.
         StandardInput.descriptor = os.dup(0)
         try:
             terminal = os.open("/dev/tty", os.O_RDWR)

@@ -11,7 +11,7 @@ from vllm_watch.reports.present import look
 from vllm_watch.reports.status import FieldError, line_of
 
 EXAMPLE = "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

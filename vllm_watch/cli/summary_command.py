@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from vllm_watch.reports.reading import Reading
 
 WIDTH = 100
-"""Columns where there is no terminal, and at most: longer lines do not read well."""
+"""Columns without a terminal, and at most: longer lines are hard to read."""
 
 EXAMPLE = "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -81,11 +81,11 @@ def _next_starts(reading: Reading) -> int:
 
 
 def width() -> int:
-    """Return the columns that text may take."""
+    """Return the columns available for text."""
     return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 def write(line: str) -> None:
-    """Write a line to stdout; what its encoding lacks becomes `?`."""
+    """Write a line to stdout; characters that its encoding lacks become `?`."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")

@@ -1,4 +1,4 @@
-"""`vllm-watch wait`: until servers are ready, one died, or time is up."""
+"""`vllm-watch wait`: until servers are ready, one has died, or time is up."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vllm_watch.ingest import Ingest
 from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, reason
 
 TIMED_OUT = 124
-"""Exit code of timeout(1) for the same."""
+"""Exit code of timeout(1) in the same case."""
 _CELLS = 20
 _LONG_SILENT = 3600.0
-"""Seconds of silence of an idle server after which that is reported: it may be gone."""
+"""After so many seconds of silence an idle server is reported: it may be gone."""
 _NUMBERS = lazy(r" \d+/\d+$")
 
 EXAMPLE = "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -42,7 +42,7 @@ def declare(command: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Wait; return 0 when all are ready, 1 when one died, 124 when time is up."""
+    """Wait; return 0 when all are ready, 1 when one has died, 124 when time is up."""
     if not arguments.timeout >= 0:
         raise CommandError("--timeout: must be seconds, 0 or more")
     settings = settings_of(arguments)
@@ -73,7 +73,7 @@ def _wait(
 ) -> Outcome | None:
     """Follow the logs until there is an outcome; None when time is up before.
 
-    `end` is a moment of the monotonic clock; however near, everything is looked at once.
+    `end` is a time of the monotonic clock; even if it is very near, all files are read once.
     """
     timer: threading.Timer | None = None
     for item in ingest.follow(stop):
@@ -85,7 +85,7 @@ def _wait(
             left = end - time.monotonic()
             if left <= 0:
                 return None
-            if timer is None:  # wakes what waits for file events
+            if timer is None:  # wakes the waiting for file events
                 timer = threading.Timer(left, stop.set)
                 timer.daemon = True
                 timer.start()
@@ -96,12 +96,12 @@ class _Lines:
     """Progress for a file: a line for each phase of each server."""
 
     def __init__(self) -> None:
-        """Begin with nothing said."""
+        """Begin without output."""
         self._said: dict[str, str] = {}
         self._began = time.monotonic()
 
     def update(self, waiting: Waiting, looked: Looked) -> None:
-        """Say what is new since the last look."""
+        """Report the news since the last look."""
         for path in looked.missing:
             self._say(path, "matches no file yet; waiting for one")
         for trouble in looked.troubles:
@@ -110,12 +110,12 @@ class _Lines:
             if standing.server.trouble:
                 trouble = standing.server.trouble
                 self._say(trouble, trouble, bare=True)
-            # Each number of a phase's bar would be a line of its own.
+            # Each number of a phase's bar would be a separate line.
             words = _NUMBERS.sub("", standing.words)
             self._say(standing.server.source, words, name=standing.name)
 
     def end(self) -> None:
-        """Leave the last line as it is."""
+        """Keep the last line."""
 
     def _say(self, key: str, words: str, *, name: str = "", bare: bool = False) -> None:
         if self._said.get(key) != words:
@@ -128,7 +128,7 @@ class _Bar:
     """Progress for a terminal: one line that is drawn again at each look."""
 
     def __init__(self) -> None:
-        """Begin with nothing drawn."""
+        """Begin without output."""
         self._began = time.monotonic()
         self._drawn = False
 
@@ -141,7 +141,7 @@ class _Bar:
         self._draw(_cut(text, _columns() - 1))
 
     def end(self) -> None:
-        """Clear the line: what comes of it is said in lines of their own."""
+        """Clear the line: the outcome is printed in separate lines."""
         if self._drawn:
             self._draw("")
 
@@ -170,7 +170,7 @@ def _with_bar(standing: Standing) -> str:
 
 
 def _ready(standing: Standing) -> str:
-    """Return since when a server is ready, and what speaks against it."""
+    """Return since when a server is ready, and any doubts."""
     server = standing.server
     text, took = str(standing.health.state.name), ready_after(server.run)
     if took is not None:
@@ -183,7 +183,7 @@ def _ready(standing: Standing) -> str:
 
 
 def _say_death(standing: Standing) -> None:
-    """Say why a server is over, what to change, and its last errors."""
+    """Report why a server is over, the advice, and its last errors."""
     health = standing.health
     say(f"{standing.name}: {reason(health.state)}")
     finding = next(iter(health.findings), None)

@@ -14,7 +14,7 @@ from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.sources.paths import STDIN
 
 EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
-"""How it is called, for `--help`."""
+"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the screen until interrupted."""
     if STDIN in arguments.paths:
         raise CommandError("web: each page reads for itself; name a log, a folder or a glob, not -")
-    settings_of(arguments)  # what is wrong with them is said here, not in each page
+    settings_of(arguments)  # mistakes in them are reported here, not in each page
     try:
         from vllm_watch.reach.browser import serve
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Files that commands write: whole, or not at all."""
+"""Files that commands write: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vllm_watch.cli.saying import FAILED, CommandError
 
 @contextlib.contextmanager
 def path_aside(target: Path) -> Iterator[Path]:
-    """Give the path of an empty file beside the target, and rename it when all is written.
+    """Give the path of an empty file beside the target, and rename it when it is complete.
 
-    For what opens its file itself; no half file is left under either name.
+    For libraries that open the file themselves; no partial file is left under either name.
 
     Raises:
         CommandError: it cannot be written; names the target and the reason.
@@ -43,7 +43,7 @@ def path_aside(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def text_aside(target: Path) -> Iterator[TextIO]:
-    """Open a file beside the target for text, and rename it when all is written.
+    """Open a file beside the target for text, and rename it when it is complete.
 
     Raises:
         CommandError: it cannot be written; names the target and the reason.
