@@ -1,4 +1,4 @@
-"""Runs the user's command for an alert: an argument list, never a shell, never without an end."""
+"""Runs the user's command for an alert: an argument list, no shell, always with a time limit."""
 
 from __future__ import annotations
 
@@ -25,17 +25,13 @@ def run_command(
     """Run a command for an alert and wait for its end.
 
     The alert is in its environment and, as one JSON object, on its standard input. It has no
-    terminal; what it writes is thrown away, but for the last line on standard error if it fails.
+    terminal. Its output is discarded, except for the last line on standard error if it fails.
 
-    Args:
-        arguments: program and arguments, passed on as they are.
-        alert: what to tell it.
-        seconds: time limit; after it the program is killed with its children (all of its process
-            group; one that leaves the group escapes).
-        cancel: kills it at once when set.
+    Args: arguments: program and arguments, passed on as they are. alert: what to tell it. seconds:
+        time limit; after it the program is killed with its children (all of its process group; one
+        that leaves the group escapes). cancel: kills it at once when set.
 
-    Returns:
-        Why it failed, in one line; None if it did not.
+    Returns: Why it failed, in one line; None if it did not.
     """
     name = plain(os.path.basename(arguments[0]) or arguments[0])
     with tempfile.TemporaryFile() as given:  # a pipe could fill up, or break
@@ -48,7 +44,7 @@ def run_command(
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env={**os.environ, **as_environment(alert)},
-                start_new_session=True,  # a group of its own, and no terminal to write on
+                start_new_session=True,  # a separate process group, and no terminal to write on
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -72,13 +68,13 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, cancel: Event) -> t
             _kill_group(process)
             return said, False
         said, pipe = _listen(said, pipe, _LOOK_SECONDS)
-    # A child that continues may hold the pipe open for ever: only what is there by now is read.
+    # A child that continues may keep the pipe open forever: only present bytes are read.
     said, _ = _listen(said, pipe, 0.0)
     return said, True
 
 
 def _listen(said: bytes, pipe: IO[bytes] | None, seconds: float) -> tuple[bytes, IO[bytes] | None]:
-    """Read what is on standard error, the newest of it kept; without a pipe just wait."""
+    """Read standard error and keep the newest bytes; without a pipe just wait."""
     if pipe is None:
         time.sleep(seconds)
         return said, None

@@ -1,4 +1,4 @@
-"""What an action gets about an alert: one JSON object, and the same values in the environment.
+"""The input of an action for an alert: one JSON object, and the same values in the environment.
 
 The object is documented in `docs/schemas/alert.json`.
 """
@@ -13,24 +13,24 @@ from vllm_watch.actions.transitions import Status
 from vllm_watch.core.dataclass import dataclass
 
 ENVIRONMENT = "VLLM_WATCH_ALERT_"
-"""What the names of the variables begin with; [alerts] settings begin with VLLM_WATCH_ALERTS_."""
+"""Prefix of the variables; [alerts] settings begin with VLLM_WATCH_ALERTS_."""
 LONGEST = 2_000
-"""Characters of a text that are handed over: lines of a log have no end of their own."""
+"""Most characters of a text: lines of a log can be endless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert that fires, or is over, and the server that has it."""
+    """An alert that fires or has ended, and its server."""
 
     status: Status
     id: str
     severity: str
     title: str
-    """What is seen, with its number."""
+    """The observation, with its number."""
     detail: str
     remedy: str
     flags: tuple[str, ...]
-    """What to change, as complete words of vLLM's command line."""
+    """Flags to change, as complete words of vLLM's command line."""
     guide: str
     server: str
     model: str | None
@@ -38,7 +38,7 @@ class Alert:
     engine: int | None
     """The engine it is about, None: the whole server."""
     state: str
-    """What the server does: `busy`, `dead` …"""
+    """The server's state: `busy`, `dead` …"""
     log: str
     """Path of the server's log."""
     since: float | None
@@ -46,11 +46,11 @@ class Alert:
     time: float
     """Epoch seconds of the moment at which it is reported."""
     repeated: bool = False
-    """True when it was reported before and fires still."""
+    """True if it was reported before and still fires."""
 
     @property
     def text(self) -> str:
-        """All in one line, for people."""
+        """A line for people, with everything."""
         mark = "over" if self.status == "resolved" else self.severity
         return f"{self.server}: {mark}: {self.title}"
 
@@ -73,8 +73,8 @@ def as_bytes(alert: Alert) -> bytes:
 def as_environment(alert: Alert) -> dict[str, str]:
     """Return the values as environment variables: unknown ones are empty, flags are joined.
 
-    Control characters become spaces: a variable cannot hold NUL, and a line end in one has
-    surprised many a script.
+    Control characters become spaces: a variable cannot hold NUL, and a line break in one often
+    breaks scripts.
     """
     variables = {}
     for name, value in as_object(alert).items():
@@ -86,7 +86,7 @@ def as_environment(alert: Alert) -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    """Return text without anything that is not seen: controls, line ends, marks of direction."""
+    """Return text without invisible characters: controls, line ends, marks of direction."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 

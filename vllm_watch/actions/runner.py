@@ -12,16 +12,16 @@ from vllm_watch.config.sections import AlertSettings
 from vllm_watch.core.dataclass import dataclass
 
 MOST_WAITING = 100
-"""Runs that wait for a thread; beyond that they are left out, and that is reported."""
+"""Most runs that wait for a thread; further ones are skipped, which is reported."""
 EXIT_SECONDS = 3.0
-"""Seconds that runs are given when the program ends."""
+"""Seconds allowed for runs when the program ends."""
 
 Job = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended."""
+    """The result of a run."""
 
     action: str
     """`command` or `webhook`."""
@@ -33,7 +33,7 @@ class Runner:
     """A queue of runs and the few threads that take them from it."""
 
     def __init__(self, settings: AlertSettings, report: Callable[[Outcome], object]) -> None:
-        """Run what `settings` name; `report` is called from the threads."""
+        """Run the actions that `settings` name; `report` is called from the threads."""
         self._settings = settings
         self._report = report
         self._jobs: queue.Queue[tuple[str, Job] | None] = queue.Queue()
@@ -50,12 +50,12 @@ class Runner:
 
             self._add("command", lambda: run_command(settings.command, alert, seconds, cancel))
         if address:
-            from vllm_watch.actions.webhook import post  # brings ssl and http: 40 ms
+            from vllm_watch.actions.webhook import post  # imports ssl and http: 40 ms
 
             self._add("webhook", lambda: post(address, alert, seconds, cancel))
 
     def close(self, seconds: float = EXIT_SECONDS) -> None:
-        """Give what runs or waits `seconds`, then kill it."""
+        """Allow `seconds` for running and waiting ones, then kill them."""
         self._closed = True
         for _ in self._threads:
             self._jobs.put(None)
@@ -86,6 +86,6 @@ class Runner:
             action, job = entry
             try:
                 trouble = job()
-            except Exception as error:  # noqa: BLE001  # a thread that dies would tell nobody
+            except Exception as error:  # noqa: BLE001 # an error in a thread would go unnoticed
                 trouble = f"failed: {error!r}"
             self._report(Outcome(action, trouble))

@@ -1,4 +1,4 @@
-"""Alerts that a person has silenced for a while. In memory only."""
+"""Alerts that the user has silenced for a while. In memory only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Silences:
         self._until: dict[Key, float | None] = {}
 
     def silence(self, key: Key, seconds: float | None) -> None:
-        """Silence an alert for `seconds`; None: until it is over."""
+        """Silence an alert for `seconds`; None: until it ends."""
         self._until[key] = None if seconds is None else self._wall() + seconds
 
     def lift(self, key: Key) -> None:
-        """Take a silence back."""
+        """End a silence."""
         self._until.pop(key, None)
 
     def left(self) -> Mapping[Key, float | None]:
-        """Return what is silenced now and the seconds left; None: until it is over."""
+        """Return the silenced alerts and the seconds left; None: until it ends."""
         now = self._wall()
         for key, until in list(self._until.items()):
             if until is not None and until <= now:
@@ -33,7 +33,7 @@ class Silences:
         return {key: None if at is None else at - now for key, at in self._until.items()}
 
     def end(self, lasting: Collection[Key]) -> None:
-        """End the silences until it is over of all alerts that are not among `lasting`."""
+        """End the silences of alerts that have ended: those not among `lasting`."""
         for key, until in list(self._until.items()):
             if until is None and key not in lasting:
                 del self._until[key]

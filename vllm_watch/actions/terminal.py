@@ -6,22 +6,24 @@ from vllm_watch.actions.payload import plain
 from vllm_watch.config.sections import Notify
 
 LONGEST = 200
-"""Characters of a notification; terminals cut it anyway."""
+"""Most characters of a notification; terminals cut it anyway."""
 TITLE = "vllm-watch"
-"""What a notification begins with. OSC 9 must never begin with a number from a log: `9;4;…` is a
-progress bar to some terminals, and other numbers are other commands."""
+"""Beginning of a notification.
+
+OSC 9 must never begin with a number from a log: `9;4;…` is a progress bar to some terminals, and
+other numbers are other commands.
+"""
 _ESCAPE, _BELL = "\x1b", "\x07"
 
 
 def notification(kind: Notify, text: str, *, tmux: bool) -> str:
     """Return the escape sequences that show `text` as a notification.
 
-    Args:
-        kind: which sequences; `osc9`: iTerm2, Windows Terminal, WezTerm, kitty, Ghostty; `osc777`:
-            urxvt, foot, WezTerm, Ghostty, VTE of some distributions.
-        text: from a log, so it may hold anything; nothing that is not seen is kept, and `;`,
-            which parts the fields of OSC 777, becomes a comma.
-        tmux: wrap them for tmux to pass on (it needs `set -g allow-passthrough on`).
+    Args: kind: which sequences; `osc9`: iTerm2, Windows Terminal, WezTerm, kitty, Ghostty;
+        `osc777`: urxvt, foot, WezTerm, Ghostty, VTE of some distributions. text: from a log, so it
+        may hold anything; invisible characters are removed, and `;`, which separates the fields of
+        OSC 777, becomes a comma. tmux: wrap them for tmux to pass on (it needs `set -g
+        allow-passthrough on`).
     """
     body = plain(text).replace(";", ",")[:LONGEST]
     sequences = []

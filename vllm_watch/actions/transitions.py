@@ -1,4 +1,4 @@
-"""Which alerts fire and which are over, from one look at a server to the next. Pure."""
+"""Which alerts fire and which have ended, from one look at a server to the next. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import SEVERITIES
 
 ENDS = ("dead", "ended")
-"""States that end a run: what fired until then is neither reported again nor called over."""
+"""States that end a run: its alerts are neither reported again nor reported as ended."""
 
 Status = Literal["firing", "resolved"]
 
@@ -24,33 +24,33 @@ class Transition:
     status: Status
     finding: Finding
     repeated: bool = False
-    """True when it was reported before and fires still."""
+    """True if it was reported before and still fires."""
 
 
 @dataclass(slots=True)
 class _Alert:
-    """One alert of one server, from its first look to the one at which it is over."""
+    """One alert of one server, from its first look to its end."""
 
     noted: Noted
     due: float
-    """When it is reported at the earliest."""
+    """The earliest time to report it."""
     told: float | None = None
-    """When it was reported last, +∞ for one that is never reported again, None: not yet."""
+    """When it was reported last, +∞ if it is never reported again, None: not yet."""
 
 
 class Transitions:
     """The alerts of one server, and which of them were reported."""
 
     def __init__(self, settings: AlertSettings, hides: Callable[[str], Collection[str]]) -> None:
-        """Tell by `settings`; `hides` returns which findings a finding explains."""
+        """Report by `settings`; `hides` returns which findings a finding explains."""
         self._settings = settings
         self._hides = hides
         self._alerts: dict[str, _Alert] = {}
         self._over: dict[str, float] = {}
-        """By id, when an alert was over the last time."""
+        """By id, when an alert ended last."""
 
     def begin(self, health: Health, *, watched_from: float) -> None:
-        """Take what a log tells when it is opened: alerts that began before are not reported."""
+        """Note the alerts of a log when it is opened: earlier ones are not reported."""
         for finding in _lasting(health):
             past = finding.since is None or finding.since < watched_from
             alert = _Alert(finding, watched_from, float("inf") if past else None)
@@ -58,7 +58,7 @@ class Transitions:
 
     @property
     def lasting(self) -> Collection[str]:
-        """Ids of the alerts that are not over, hidden ones too."""
+        """Ids of the alerts that have not ended, hidden ones too."""
         return self._alerts.keys()
 
     def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
@@ -90,10 +90,10 @@ class Transitions:
     def _ended(
         self, lasting: Collection[str], ended: bool, now: float, silenced: Collection[str]
     ) -> list[Transition]:
-        """Forget the alerts that are over, and return those to send."""
+        """Forget the alerts that have ended, and return those to send."""
         told = []
         for name, alert in list(self._alerts.items()):
-            # What another finding explains, or the end of its server, is not over.
+            # An alert explained by another finding, or followed by its server's end, has not ended.
             if name in lasting or ended or self._explained(name, lasting):
                 continue
             del self._alerts[name]

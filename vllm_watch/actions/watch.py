@@ -13,18 +13,18 @@ from vllm_watch.health.monitor import Health, Monitor
 
 
 class AlertWatch:
-    """The alerts of all servers as of now, whatever moment the screen shows."""
+    """The present alerts of all servers, whatever moment the screen shows."""
 
     def __init__(self, monitor: Monitor) -> None:
-        """Watch what `monitor` knows, by its settings."""
+        """Watch the servers of `monitor`, by its settings."""
         self._monitor = monitor
         self._servers: dict[str, Transitions] = {}
         self._from: float | None = None
 
     def caught_up(self, now: float) -> None:
-        """Take notice that everything there is has been read: what fires already is not news.
+        """Note that all existing lines have been read: alerts that fire already are not news.
 
-        Of a log that joins later only what began since then is news.
+        Of a log that joins later, only later alerts are news.
         """
         joined = [
             server
@@ -53,12 +53,12 @@ class AlertWatch:
         return told
 
     def lasting(self) -> set[Key]:
-        """Return all alerts that are not over."""
+        """Return all alerts that have not ended."""
         every = self._servers.items()
         return {(source, name) for source, alerts in every for name in alerts.lasting}
 
     def _health(self, server: Server, now: float) -> Health:
-        """Return a server's health as the screen shows it live, its times in our clock."""
+        """Return a server's health as the live screen shows it, with times in our clock."""
         saved = server.saved(now, self._monitor.settings.watch.saved_after_seconds)
         health = self._monitor.recent.health(server, now - server.skew, saved=saved)
         if not server.skew:

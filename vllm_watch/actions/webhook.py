@@ -1,8 +1,8 @@
 """Posts an alert to a web address: JSON, https, bounded in time and in tries.
 
-Made with the standard library: one small POST needs no client with a pool, `httpx` is an extra
-that a plain installation lacks, and `urllib` knows the proxies of the environment, without which
-a compute node often reaches nothing.
+Made with the standard library: one small POST needs no client with a pool, `httpx` is an extra that
+a plain installation lacks. `urllib` uses the proxies of the environment, without which a compute
+node often cannot reach anything.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """An alert goes to the address that was given, and to no other scheme, host or path."""
+    """An alert goes to the given address, and to no other scheme, host or path."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow none: the answer is reported as a failure."""
+        """Follow no redirect: the answer is reported as a failure."""
 
 
 class _Timed:
-    """Makes connections that are cut at a moment, however slowly an answer drips in."""
+    """Makes connections that are closed at a deadline, however slowly an answer arrives."""
 
     def __init__(self) -> None:
         self._connections: list[http.client.HTTPConnection] = []
@@ -51,14 +51,14 @@ class _Timed:
         return connection
 
     def cut(self) -> None:
-        """End all of them from another thread: what waits for them fails at once."""
+        """Close all of them from another thread: waiting ones fail at once."""
         for connection in self._connections:
             with suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens both schemes with connections that can be cut."""
+    """Opens both schemes with connections that can be closed."""
 
     def __init__(self, timed: _Timed) -> None:
         urllib.request.AbstractHTTPHandler.__init__(self)
@@ -103,7 +103,7 @@ def post(
 
 
 def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
-    """Post once; return why it failed, empty if it did not, and whether that may pass."""
+    """Post once; return why it failed, empty if it did not, and whether a retry may help."""
     request = urllib.request.Request(address, body, method="POST")
     request.add_header("Content-Type", "application/json")
     request.add_header("User-Agent", f"vllm-watch/{__version__}")
@@ -138,7 +138,7 @@ def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
         return f"cannot be reached: {plain(str(text))[:120]}", not certificate
     finally:
         clock.cancel()
-    # A connection that was cut within the head looks like an answer with a short head.
+    # A connection closed within the head looks like an answer with a short head.
     return (f"no answer within {seconds:g} s" if cut.is_set() else ""), True
 
 
