@@ -57,7 +57,7 @@ class Tools:
         return await _asked(self._answers.servers)
 
     async def diagnose(self, server: Server) -> Json:
-        """Say why a server is as it is: state, findings with log evidence, flags to change."""
+        """Explain a server's state: findings with log evidence, flags to change."""
         return await _asked(lambda: self._answers.diagnose(server))
 
     async def samples(
@@ -94,7 +94,7 @@ class Tools:
 
 
 def agent_server(answers: Answers) -> MCPServer[Any]:
-    """Return the MCP server whose tools ask `answers`."""
+    """Return the MCP server whose tools use `answers`."""
     server: MCPServer[Any] = MCPServer(
         "vllm-watch", instructions=INSTRUCTIONS, version=__version__, log_level="CRITICAL"
     )
@@ -113,7 +113,7 @@ def agent_server(answers: Answers) -> MCPServer[Any]:
 
 
 async def _asked(question: Callable[[], Json]) -> Json:
-    """Return an answer, worked out in a thread of its own.
+    """Return an answer, computed in a separate thread.
 
     Raises:
         ToolError: the question cannot be answered; names what was asked.

@@ -29,7 +29,7 @@ from vllm_watch.reports.summaryjson import finding_json, run_json
 from vllm_watch.reports.waiting import UP, error_lines
 
 MOST_SAMPLES = 500
-"""Points of an answer; a longer span is answered with a coarser step, and says so."""
+"""Most points of an answer; a longer span gets a coarser step, and the answer says so."""
 MOST_LINES = 40
 """Lines of a log in an answer."""
 LONGEST_LINE = 400
@@ -37,22 +37,22 @@ LONGEST_LINE = 400
 MOST_FINDINGS = 12
 EVIDENCE_LINES = 6
 SEE_LOG = "(see log_why)"
-"""What is in our own words where they would quote the log."""
+"""Our own words, used in place of quotes from the log."""
 
 Json = dict[str, Any]
 
 
 class AnswerError(Exception):
-    """A question that cannot be answered; the message names what was asked."""
+    """A question that cannot be answered; the message says what was asked."""
 
 
 class Answers:
-    """Answers questions about followed servers; each call takes the lock for its own time."""
+    """Answers questions about followed servers; each call holds the lock only while it needs it."""
 
     def __init__(
         self, followed: FollowedServers, formats: Formats, clock: Callable[[], float]
     ) -> None:
-        """Answer by what `followed` knows at `clock()`, which returns epoch seconds."""
+        """Answer from `followed` as of `clock()`, which returns epoch seconds."""
         self.followed = followed
         self.lock = threading.Lock()
         self._formats = formats
@@ -167,7 +167,7 @@ class Answers:
         return {key: whole[key] for key in (*kept, "ready_after_s", "runs")}
 
     def compare(self, baseline: str, candidate: str) -> Json:
-        """Return how the newest run of one server differs from that of another.
+        """Return the differences between the newest runs of two servers.
 
         Raises:
             AnswerError: there is no such server.
@@ -190,7 +190,7 @@ class Answers:
     def readiness(self, name: str) -> tuple[str, bool, bool]:
         """Return a server's state, whether it answers requests and whether it is over.
 
-        A server that is not there yet is `missing`: its log may still appear.
+        A server that does not exist yet is `missing`: its log may still appear.
         """
         with self.lock:
             for now in self.followed.now(self._clock()):
@@ -257,7 +257,7 @@ def _flags(now: Now) -> list[str]:
 
 
 def _without(finding: Json, why: str) -> Json:
-    """Return a finding in whose words nothing of the log is quoted."""
+    """Return a finding without quotes from the log."""
     told = dict(finding)
     for key in ("title", "detail"):
         words = str(told[key])
@@ -268,7 +268,7 @@ def _without(finding: Json, why: str) -> Json:
 
 
 def _points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float, float]]:
-    """Return time and value of each stats line in a span; engines of one interval are made one."""
+    """Return time and value of each stats line in a span; engines of one interval are combined."""
     rows: list[tuple[float, float]] = []
     for engine in run.engines:
         series = run.series[engine]
@@ -289,7 +289,7 @@ def _unit(metric: Metric) -> str:
 def _rounds(
     rows: list[tuple[float, float]], width: float, metric: Metric
 ) -> list[tuple[float, float]]:
-    """Return the lines of several engines that are nearer than `width` seconds as one."""
+    """Combine lines of several engines that are closer than `width` seconds."""
     rounds: list[tuple[float, list[float]]] = []
     for time, value in rows:
         if rounds and time - rounds[-1][0] < width:
@@ -311,7 +311,7 @@ def _bounded_points(
 
 
 def _means(points: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:
-    """Return the mean over each step of time that holds a point."""
+    """Return the mean over each time step that has a point."""
     if not points:
         return []
     begin, times = points[0][0], [time for time, _ in points]

@@ -30,14 +30,14 @@ from vllm_watch.reach.continuing import continued, note_of, whole
 from vllm_watch.sources.paths import LogSet
 
 PLACE = "place"
-"""Where a log is read on, in its entry."""
+"""Where a log is continued, in its entry."""
 _HEAD = 1 << 16
-"""Bytes at a log's beginning by which it is known again under another path."""
+"""Bytes at a log's beginning by which it is recognised at another path."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogMark:
-    """What a log looked like when it was read: all its files together."""
+    """Identity of a log when it was read: all its files together."""
 
     source: str
     size: int
@@ -48,7 +48,7 @@ class LogMark:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """What became of one log."""
+    """The result for one log."""
 
     source: str
     runs: int = 0
@@ -58,7 +58,7 @@ class Archived:
 
 
 def mark_of(source: str, files: Iterable[str]) -> LogMark:
-    """Return what a log looks like now.
+    """Return the present identity of a log.
 
     Raises:
         OSError: the log cannot be read.
@@ -81,7 +81,7 @@ def key_of(source: str) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the archive: two writers at once would undo each other's work.
+    """Lock the archive: two writers at once would undo each other's work.
 
     Raises:
         ArchiveError: another one holds it, or it cannot be written.
@@ -98,12 +98,12 @@ def locked(folder: Path) -> Iterator[None]:
             raise ArchiveError(
                 f"{folder}: another `vllm-watch archive` writes into it; wait until it is done"
             ) from None
-        shutil.rmtree(folder / ASIDE, ignore_errors=True)  # what a killed writer has left
+        shutil.rmtree(folder / ASIDE, ignore_errors=True)  # left by a killed writer
         yield
 
 
 def known_marks(folder: Path) -> dict[str, LogMark]:
-    """Return what the archive holds, by key; a damaged entry counts as not there."""
+    """Return the entries of the archive, by key; damaged ones are left out."""
     marks = {}
     for path in (folder / LOGS).glob("*.json"):
         entry = entry_of(folder, path.stem)
@@ -113,7 +113,7 @@ def known_marks(folder: Path) -> dict[str, LogMark]:
 
 
 def drop_moved(folder: Path, marks: Mapping[str, LogMark], wanted: Iterable[LogMark]) -> None:
-    """Take out of the archive what now is under another path: it will be read from there."""
+    """Remove logs from the archive that moved to another path: they are read from there."""
     fingerprints = {mark.fingerprint for mark in wanted if key_of(mark.source) not in marks}
     for key, mark in marks.items():
         if mark.fingerprint in fingerprints and not os.path.exists(mark.source):
@@ -121,7 +121,7 @@ def drop_moved(folder: Path, marks: Mapping[str, LogMark], wanted: Iterable[LogM
 
 
 def archive_log(folder: Path, log: LogSet, formats: Formats, settings: Settings) -> Archived:
-    """Read one log and put it into the archive in place of what was there of it.
+    """Read one log and replace its data in the archive.
 
     Of a log that grew the newest runs are read, where that gives the same as reading all of it.
     Meant for a process of its own.
@@ -132,7 +132,7 @@ def archive_log(folder: Path, log: LogSet, formats: Formats, settings: Settings)
     source, key = log.source, key_of(log.source)
     try:
         status = os.stat(source)
-        mark = mark_of(source, (source, *log.twins))  # what comes meanwhile is read next time
+        mark = mark_of(source, (source, *log.twins))  # lines that arrive now are read next time
         place = entry_of(folder, key).get(PLACE)
         content = continued(folder, key, log, place, formats, settings)
         if content is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RUNS, SAMPLES, LOGS = "runs", "samples", "logs"
 ASIDE = ".aside"
-"""Folder in which files are written before they take their place."""
+"""Folder for files that are not complete yet."""
 
 _ERRNO = re.compile(r"\[errno (\d{1,3})\]", re.IGNORECASE)
 
@@ -34,15 +34,15 @@ class ArchiveError(Exception):
 
 
 def cannot_write(folder: Path, error: OSError) -> ArchiveError:
-    """Return what is said of an archive that cannot be written."""
-    told = _ERRNO.search(str(error))  # pyarrow wraps its own words around the system's
+    """Return the message for an archive that cannot be written."""
+    told = _ERRNO.search(str(error))  # pyarrow adds its own words around the system's
     why = (os.strerror(int(told.group(1))) if told else error.strerror or str(error)).lower()
     hint = "make room or choose another -o, and call again: what is archived stays"
     return ArchiveError(f"{folder}: {why}; {hint}")
 
 
 def entry_of(folder: Path, key: str) -> dict[str, Any]:
-    """Return what is noted of a log; nothing where the note is missing or damaged."""
+    """Return the entry of a log; an empty one if it is missing or damaged."""
     try:
         entry = json.loads((folder / LOGS / f"{key}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def entry_of(folder: Path, key: str) -> dict[str, Any]:
 
 
 def remove(folder: Path, key: str) -> None:
-    """Take a log out of the archive; its entry first, so that half of it never counts."""
+    """Remove a log from the archive; its entry first, so that half of it never counts."""
     for path in (
         folder / LOGS / f"{key}.json",
         folder / RUNS / f"{key}.parquet",
@@ -126,9 +126,9 @@ def _write_text(folder: Path, path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _aside(folder: Path, path: Path) -> Iterator[Path]:
-    """Give a place to write to; what is there at the end becomes `path`.
+    """Give a temporary path; the file there at the end becomes `path`.
 
-    It is outside of the data, so that what a killed writer leaves is never read as a part of them.
+    It is outside of the data, so that a killed writer's file is never read as data.
     """
     for parent in (path.parent, folder / ASIDE):
         parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from vllm_watch.sources.paths import LogSet
 
 Work = Callable[[LogSet], Archived]
 _MOST_HANDED_OUT = 4
-"""Logs that a process is given at once."""
+"""Logs given to a process at once."""
 _CONNECT_SECONDS = 10.0
 _formats: dict[tuple[str, ...], Formats] = {}
 """Compiled once in each process."""
@@ -32,7 +32,7 @@ _formats: dict[tuple[str, ...], Formats] = {}
 def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], list[Archived]]:
     """Return the logs that the archive lacks or holds in an older state, and what is unreadable.
 
-    What is under another path now is removed from the archive, to be read from there.
+    Logs that moved to another path are removed from the archive, and read from there.
     """
     marks, wanted, unreadable = known_marks(folder), {}, []
     for log in logs:
@@ -51,10 +51,10 @@ def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], li
 
 
 def in_processes(work: Work, logs: Sequence[LogSet], processes: int) -> Iterator[Archived]:
-    """Yield what became of each log, worked on by so many processes of this machine.
+    """Yield the result for each log, using so many processes of this machine.
 
-    A process that dies (out of memory, killed) takes only its own log with it: those that were
-    handed out are tried again one at a time, the rest by new processes.
+    A process that dies (out of memory, killed) fails only its own log: the others that were handed
+    out are tried again one at a time, the rest by new processes.
 
     Raises:
         ArchiveError: the archive cannot be written.
@@ -78,7 +78,7 @@ def _flown(
     flying: dict[Future[list[Archived]], Sequence[LogSet]],
     most: int,
 ) -> Iterator[Archived]:
-    """Hand logs out, a few more than there are processes; yield what became of each."""
+    """Hand out logs, a few more than there are processes; yield the result for each."""
     while waiting or flying:
         while waiting and len(flying) < most:
             flying[pool.submit(_worked, waiting[0])] = waiting[0]
@@ -90,7 +90,7 @@ def _flown(
 
 
 _work_here: list[Work] = []
-"""What a process of a pool does with each log: sent to it once."""
+"""The work of a pool's process on each log: sent to it once."""
 
 
 def _begin(work: Work) -> None:
@@ -119,7 +119,7 @@ def in_dask(
     """Yield what became of each log, worked on by a Dask cluster that sees the same files.
 
     Args:
-        work: what is done with one log.
+        work: the function for one log.
         logs: the logs.
         address: `{"address": "tcp://…"}` or `{"scheduler_file": "FILE"}`.
         told: takes a line for the user.
@@ -138,7 +138,7 @@ def in_dask(
                 yield future.result()
             except ArchiveError:
                 raise
-            except Exception as error:  # noqa: BLE001  # whatever a worker died of
+            except Exception as error:  # noqa: BLE001 # whatever error a worker had
                 source = keys[future.key].source
                 yield Archived(source, trouble=f"{source}: {type(error).__name__}: {error}")
 
@@ -152,7 +152,7 @@ def _client(distributed: Any, address: dict[str, str]) -> Any:
     (option, named), given = next(iter(address.items())), address
     option = "--dask" if option == "address" else "--scheduler-file"
     try:
-        if option == "--scheduler-file":  # the client waits for a file that is not there for ever
+        if option == "--scheduler-file":  # the client waits forever for a missing file
             given = {"address": json.loads(Path(named).read_text(encoding="utf-8"))["address"]}
         return distributed.Client(**given, timeout=_CONNECT_SECONDS)
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
@@ -162,8 +162,8 @@ def _client(distributed: Any, address: dict[str, str]) -> Any:
 
 
 def work_of(folder: Path, format_files: Sequence[str], settings: Settings) -> Work:
-    """Return what is done with one log; it can be sent to another process."""
-    plain = replace(settings, origins={})  # where values came from cannot be sent, nor need be
+    """Return the function for one log; it can be sent to another process."""
+    plain = replace(settings, origins={})  # origins of settings cannot be sent, and are not needed
     return partial(_work, folder.resolve(), tuple(format_files), plain)
 
 

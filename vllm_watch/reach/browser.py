@@ -1,4 +1,4 @@
-"""The screen in a browser, by textual-serve: one program for each page that is open."""
+"""The screen in a browser, by textual-serve: one program for each open page."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class ScreenServer(Server):
         return app
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
-        """Return the page; it asks for everything at the address by which it was reached."""
+        """Return the page; all its addresses are those by which it was reached."""
         self.public_url = f"{request.scheme}://{request.host}"
         page = cast("web.Response", await super().handle_index(request))
-        # The library's page asks another site for a font: who looks at logs should tell nobody.
+        # The library's page loads a font from another site, which would reveal the user.
         page.text = _FOREIGN_FONT.sub("", page.text or "")
         return page
 
     def initialize_logging(self) -> None:
-        """Say nothing about each request."""
+        """Log no requests."""
         logging.basicConfig(level=logging.ERROR, format="vllm-watch: %(message)s")
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say nothing: the command has said where it listens."""
+        """Print nothing: the command has printed where it listens."""
 
 
 @web.middleware
 async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a connection that a page of another site opens in the user's browser.
+    """Refuse a connection from a page of another site in the user's browser.
 
-    Browsers let any page connect to a loopback port, and what is behind this one takes keys.
+    Browsers let any page connect to a loopback port, and the program behind this one accepts keys.
     """
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:

@@ -1,9 +1,9 @@
 """Continues an archive: what it keeps of a log, and how a log that grew is read.
 
-Samples and runs depend on what stood before them in their own run only, and a crash loop on the
-runs that died in a row before. So a log that grew is read from the beginning of its newest run
-that does not follow a death; what is archived of the runs before stays. Where anything could make
-the result another than that of reading all of it, all of it is read.
+Samples and runs depend only on earlier lines of their own run, and a crash loop on the deaths
+before it. So a log that grew is read from the beginning of its newest run that does not follow a
+death; archived data of earlier runs is kept. If the result could differ from that of reading the
+whole log, the whole log is read.
 """
 
 from __future__ import annotations
@@ -29,45 +29,47 @@ if TYPE_CHECKING:
     from vllm_watch.reports.reading import Reading
 
 _LOOKED_AT = 1 << 16
-"""Bytes at a log's beginning, and before the place, by which it is known to be the same."""
+"""Bytes at a log's beginning, and before the place, that identify it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a log is read on."""
+    """Where a log is continued."""
 
     run: int
     """The run that begins there."""
     offset: int
-    """Where its first line begins."""
+    """Offset of its first line."""
     first: float
     """Its first stamp: the same if year and zone are."""
     behind: int | None
-    """Newest run in the log − newest run that its companions mention: which runs they join. None
-    where they mention nothing."""
+    """Newest run in the log − newest run in its companions: it maps their runs to the log's.
+
+    None if they have none.
+    """
     model: str
     port: int
-    """Name of the server, which runs before have told."""
+    """Name of the server, from earlier runs."""
     digest: str
-    """Of what is before it."""
+    """Fingerprint of the bytes before it."""
     version: str
-    """Of vllm-watch."""
+    """Version of vllm-watch."""
 
 
 @dataclass(slots=True)
 class Content:
-    """What an archive keeps of a log."""
+    """The data that an archive keeps of a log."""
 
     rows: list[Row] = field(default_factory=list)
     """Its runs."""
     samples: dict[str, pa.Table | None] = field(default_factory=dict)
-    """Its samples by month; None where those in the archive stay as they are."""
+    """Its samples by month; None for months that stay as they are in the archive."""
     runs: int = 0
     """How many runs were read."""
     count: int = 0
     """How many samples were read."""
     place: Place | None = None
-    """Where it is read on when it has grown."""
+    """Where to continue when it has grown."""
     trouble: str = ""
     """Why it cannot be read."""
 
@@ -83,7 +85,7 @@ def whole(log: LogSet, formats: Formats, settings: Settings) -> Content:
 def continued(
     folder: Path, key: str, log: LogSet, noted: object, formats: Formats, settings: Settings
 ) -> Content | None:
-    """Read a log on from the place that was `noted`; None where all of it has to be read."""
+    """Continue a log at the `noted` place; None if all of it has to be read."""
     import pyarrow as pa
 
     try:
@@ -118,13 +120,13 @@ class _Read:
 
     reading: Reading
     begun: dict[int, int]
-    """Where in it runs begin."""
+    """The offsets of its runs."""
     told: bool
     """Whether a companion reported anything."""
 
     @property
     def behind(self) -> int | None:
-        """Newest run in the log − newest run that its companions mention; None without any."""
+        """Newest run in the log − newest run in its companions; None if they have none."""
         server = self.reading.servers[0]
         return server.run.number - server.twin_newest if self.told else None
 
@@ -147,7 +149,7 @@ def _read(
 
 
 def _content(log: LogSet, read: _Read, before: list[Row]) -> Content:
-    """Return what is kept of what was read, behind the runs that were known `before`."""
+    """Return the data to keep, with that of the `before` known runs first."""
     from vllm_watch.reach.runrows import run_rows, sample_tables
 
     rows = [row for row in run_rows(read.reading) if row["run"] >= len(before)]
@@ -161,13 +163,13 @@ def _content(log: LogSet, read: _Read, before: list[Row]) -> Content:
 
 
 def _place(log: LogSet, read: _Read, rows: list[Row]) -> Place | None:
-    """Return where a log can be read on, if anywhere but at its beginning."""
+    """Return where a log can be continued, if not only at its beginning."""
     if len(read.reading.servers) != 1 or log.recordings or is_compressed(log.source):
         return None
     server = read.reading.servers[0]
     known, dead = server.known, {row["run"] for row in rows if row["state"] == "dead"}
     if not (known.model and known.port):
-        return None  # what comes may still give it another name
+        return None  # later lines may still change its name
     for run in sorted(read.begun, reverse=True):
         first = server.numbered(run).first_stamp
         if run and run - 1 not in dead and first is not None:
@@ -178,12 +180,12 @@ def _place(log: LogSet, read: _Read, rows: list[Row]) -> Place | None:
 
 
 def _same(place: Place, source: str) -> bool:
-    """Tell whether what is before a place is what stood there."""
+    """Return whether the bytes before a place are unchanged."""
     return place.version == __version__ and _digest(source, place.offset) == place.digest
 
 
 def _digest(source: str, offset: int) -> str:
-    """Return what tells the bytes up to `offset` from others: their beginning and their end."""
+    """Return the fingerprint of the bytes up to `offset`: their beginning and their end."""
     with open(source, "rb") as file:
         head = file.read(min(_LOOKED_AT, offset))
         file.seek(max(0, offset - _LOOKED_AT))
@@ -204,7 +206,7 @@ def _older(path: Path, run: int) -> tuple[pa.Table, bool]:
 def _put_before(
     samples: dict[str, pa.Table | None], older: Mapping[str, tuple[pa.Table, bool]]
 ) -> None:
-    """Join the samples of earlier runs with those that were read now."""
+    """Join the samples of earlier runs with those read now."""
     for month, (table, untouched) in older.items():
         if month in samples:
             samples[month] = _joined(table, samples[month])
@@ -226,5 +228,5 @@ def _joined(first: pa.Table | None, second: pa.Table | None) -> pa.Table | None:
 
 
 def note_of(place: Place | None) -> dict[str, Any] | None:
-    """Return a place as a note that `continued` reads."""
+    """Return a place as an entry for `continued`."""
     return None if place is None else asdict(place)

@@ -22,12 +22,15 @@ from vllm_watch.reports.following import FollowedServers
 from vllm_watch.sources.paths import LogSet
 
 PLAIN_TEXT = "text/plain;version=0.0.4"
-"""The format that is always answered: in the newer ones prometheus-client writes the colon in
-vLLM's names as an underscore, and vLLM's own board would find nothing."""
+"""The format of all answers.
+
+In newer formats prometheus-client writes the colon in vLLM's names as an underscore, and vLLM's own
+dashboard would find nothing.
+"""
 
 
 class Exporter(Collector):
-    """Takes in what following yields in one thread; answers scrapes in others, one at a time."""
+    """Applies the items of following in one thread; answers scrapes in others, one at a time."""
 
     def __init__(self, servers: FollowedServers) -> None:
         """Export `servers`, which only this object may use from now on."""
@@ -39,14 +42,14 @@ class Exporter(Collector):
         self.registry.register(self)
 
     def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> None:
-        """Take in an item that was read at `wall`."""
+        """Apply an item that was read at `wall`."""
         with self._lock:
             server = self._servers.feed(item, logs, wall)
             if server is not None:
                 self._changed.add(server.source)
 
     def collect(self) -> Iterator[Metric]:
-        """Return the page as of now; nothing while the logs are read for the first time."""
+        """Return the present page; empty while the logs are read for the first time."""
         with self._lock:
             if not self._servers.caught_up:
                 return iter(())
@@ -57,11 +60,11 @@ class Exporter(Collector):
             return iter(list(families(self._servers.now(time.time()), self._totals)))
 
     def describe(self) -> Iterator[Metric]:
-        """Return nothing: what there is depends on the logs."""
+        """Return nothing: the families depend on the logs."""
         return iter(())
 
     def serve(self, address: str, port: int) -> WSGIServer:
-        """Answer scrapes at an address from now on, in threads of their own.
+        """Answer scrapes at an address from now on, in separate threads.
 
         Raises:
             OSError: the address cannot be listened on.
@@ -77,7 +80,7 @@ class Exporter(Collector):
         return httpd
 
     def write(self, path: Path) -> None:
-        """Write the page to a file, beside it first, so that nobody reads half of it.
+        """Write the page to a file, via a temporary one, so that nobody reads half of it.
 
         Raises:
             OSError: the file cannot be written.
@@ -86,7 +89,7 @@ class Exporter(Collector):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each scrape in a thread of its own: one that hangs holds up no other."""
+    """Answers each scrape in a separate thread, so that a slow one does not block others."""
 
     daemon_threads = True
 
@@ -96,7 +99,7 @@ class _ServerV6(_Server):
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Says nothing about each scrape; drops whoever sends nothing."""
+    """Logs no scrapes; drops clients that send nothing."""
 
     timeout = 30
 

@@ -1,7 +1,7 @@
 """Servers as metric families of prometheus-client, under vLLM's own names and labels.
 
-What vLLM exports itself keeps its name (`vllm:…`), so that its published board and rules work;
-what only we know begins with `vllm_watch_`.
+Metrics that vLLM exports itself keep their names (`vllm:…`), so that its published dashboard and
+rules work; our own begin with `vllm_watch_`.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ VLLM_GAUGES = {
     "waiting": ("vllm:num_requests_waiting", "Requests that wait now."),
     "kv_cache_usage": ("vllm:kv_cache_usage_perc", "KV cache usage; 1 is 100 per cent."),
 }
-"""Metrics of the log that vLLM exports as gauges of its own."""
+"""Metrics of the log that vLLM exports as gauges."""
 _ENGINE = ("server", "model_name", "engine")
 STEP_SECONDS = 10.0
-"""Seconds whose steps tell the present time of a step."""
+"""Seconds of steps used for the present step time."""
 UNKNOWN_REASON = "unknown"
-"""Value of vLLM's label `finished_reason`: the log does not tell why a request finished."""
+"""Value of vLLM's label `finished_reason`: the log does not have the reason."""
 
 
 def families(servers: Iterable[Now], totals: Totals) -> Iterator[Metric]:
-    """Yield everything about the servers; a value that a log lacks is left out."""
+    """Yield everything about the servers; values that a log lacks are left out."""
     listed = list(servers)
     yield from _gauges(listed)
     yield from _counters(listed, totals)
@@ -107,7 +107,7 @@ def _counters(servers: list[Now], totals: Totals) -> Iterator[Metric]:
 
 
 def _steps(servers: list[Now], totals: Totals) -> Iterator[Metric]:
-    """Yield what iteration details tell; a histogram has its count and sum alone."""
+    """Yield the iteration details; a histogram has only its count and sum."""
     tokens = HistogramMetricFamily(
         "vllm:iteration_tokens_total",
         "Tokens of a step, by the log's iteration details: count and sum.",
@@ -182,7 +182,7 @@ def _engine_labels(now: Now, engine: int) -> list[str]:
 
 
 def _model(now: Now) -> str:
-    """Return the name that vLLM's own label has: the served name, else the model's."""
+    """Return the value of vLLM's own label: the served name, else the model's."""
     served = now.server.run.configuration.served_model_name
     first = served[0] if isinstance(served, list) and served else served
     return first if isinstance(first, str) and first else now.server.known.model or ""

@@ -27,7 +27,7 @@ WHOLES = (
     "busy_samples", "generated_tokens", "prompt_tokens", "requests", "requests_failed", "errors",
 )  # fmt: skip
 RECORDED = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "gpu_power_w")
-"""What was recorded beside a log: seconds, and watt of a GPU on average."""
+"""Recorded values: seconds, and mean watt of a GPU."""
 NUMBERS = (
     "gpu_memory_utilization", "max_concurrency", "ready_after_s", "queue_s", "request_s",
     "per_token_s", "generation_tps_per_gpu", "generation_tps_max", "kv_cache_usage_max", "cost",
@@ -42,7 +42,7 @@ COLUMNS = (*TEXTS, *WHOLES, *MOMENTS, *FLAGS, *WORDS, *NUMBERS, *LISTS)
 
 
 def run_rows(reading: Reading) -> list[Row]:
-    """Return a row for each run of each server in whose log there is something of vLLM."""
+    """Return a row for each run of each server whose log has a line from vLLM."""
     rows = []
     for server in reading.servers:
         if tells(server):
@@ -52,7 +52,7 @@ def run_rows(reading: Reading) -> list[Row]:
 
 
 def run_row(run: RunSummary, reading: Reading) -> Row:
-    """Return one run; None for what its log does not tell."""
+    """Return one run; None for values that its log lacks."""
     known, flags = run.configuration, shown_flags(run.configuration)
     gpus = gpus_of(known, reading.monitor.settings.cost)
     figures = {name: each for name, each in run.together.figures.items() if each is not None}
@@ -98,7 +98,7 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
 
 
 def _recorded(run: RunSummary) -> Row:
-    """Return latencies and power of a run; None for what was not recorded."""
+    """Return latencies and power of a run; None for those not recorded."""
     row: Row = {}
     for name in ("ttft", "itl"):
         latency = run.recorded.latency.get(f"{name}_s")
@@ -164,7 +164,7 @@ def _engine_table(server: Server, run: Run, engine: int) -> pa.Table:
 
 
 def _typed(name: str, value: object) -> object:
-    """Return a flag in the type of its column, None where it has another."""
+    """Return a flag in the type of its column, None if it has another type."""
     if name in FLAGS:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool) or value is None:

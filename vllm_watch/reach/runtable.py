@@ -30,22 +30,22 @@ HEADS = {
 }
 """Short heads of the table."""
 STANDING = "standing"
-"""Column that says how a run compares: `best`, a share of the best, or why it is not compared."""
+"""Column with the comparison of a run: `best`, a share of the best, or why it is not compared."""
 DEFAULT_SORT = "generation_tps_per_gpu"
 _LEAST_USAGE = 0.005
-"""A smaller usage of the KV cache tells too little: vLLM rounds it to 0.1 %."""
+"""A smaller KV cache usage is too imprecise: vLLM rounds it to 0.1 %."""
 _RATIOS = frozenset({"kv_cache_usage", "kv_cache_usage_max", "prefix_cache_hit_rate"})
 
 
 def chosen(rows: Sequence[Row], model: str | None) -> list[Row]:
-    """Return the rows of models that a shell pattern fits; all without one."""
+    """Return the rows of models that match a shell pattern; all rows without one."""
     if model is None:
         return list(rows)
     return [row for row in rows if row["model"] and fnmatchcase(row["model"], model)]
 
 
 def ordered(rows: Sequence[Row], column: str) -> list[Row]:
-    """Return rows, the highest of a column first; those without a value last.
+    """Return rows, the highest value of a column first; those without a value last.
 
     Raises:
         KeyError: there is no such column, or it has no order.
@@ -65,9 +65,9 @@ def ordered(rows: Sequence[Row], column: str) -> list[Row]:
 def standings(rows: Sequence[Row], settings: CompareSettings) -> list[str]:
     """Return how each run compares with the best of its kind.
 
-    Runs are comparable when they are of one model, have enough busy samples, and had about as
-    many requests at once, about as long (both within the factor `[compare] loads_differ`):
-    throughput follows load. What counts is generation per GPU.
+    Runs are comparable when they have the same model, enough busy samples, about as many requests
+    at once, and about as long ones (both within the factor `[compare] loads_differ`): throughput
+    follows load. They are compared by generation per GPU.
     """
     told = [""] * len(rows)
     able: dict[str, list[int]] = {}
@@ -114,7 +114,7 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, told: list[st
 
 
 def held(row: Row) -> float | None:
-    """Return the tokens that a request held in the KV cache on average; None if not known."""
+    """Return the tokens that a request held in the KV cache on average; None if unknown."""
     usage, tokens, running = row["kv_cache_usage"], row["kv_cache_tokens"], row["running"]
     if not usage or not tokens or not running or usage < _LEAST_USAGE:
         return None
@@ -160,7 +160,7 @@ def jsonable(row: Row) -> dict[str, Any]:
 
 
 def cell(name: str, value: Any) -> str:
-    """Return a value as a person reads it."""
+    """Return a value for display."""
     if value is None or value == "":
         return UNKNOWN
     if isinstance(value, datetime):

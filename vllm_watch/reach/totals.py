@@ -12,7 +12,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import token_steps
 
 TOKENS = {"generation_tps": "generation_tokens", "prompt_tps": "prompt_tokens"}
-"""Rates that are counters when added up over time, and vLLM's names of those."""
+"""Rates that become counters when added up over time, and vLLM's names of the counters."""
 PREEMPTIONS = "preemptions"
 
 STEPS, STEP_TOKENS = "steps", "step_tokens"
@@ -24,7 +24,7 @@ _Key = tuple[str, str, int]
 
 
 class Totals:
-    """Remembers the most that each run has told, also of runs that the store has forgotten."""
+    """Remembers the largest count of each run, also of runs that the store has forgotten."""
 
     def __init__(self) -> None:
         """Begin at zero."""
@@ -33,7 +33,7 @@ class Totals:
         self._seen: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def update(self, server: Server) -> None:
-        """Take in what a server's runs tell now."""
+        """Update with the present counts of a server's runs."""
         for run in server.runs:
             for engine in run.engines:
                 self._update_engine(server.source, run, engine)
@@ -88,6 +88,6 @@ class Totals:
 
 
 def _counted(series: Series, metric: str) -> float | None:
-    """Return the sum of what each line counts since the line before; None where none has it."""
+    """Return the sum of a count per line; None if no line has it."""
     figures = series.figures(metric)
     return figures.total if figures.count else None
