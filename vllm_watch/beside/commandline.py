@@ -27,16 +27,16 @@ _SWITCHES = frozenset(
         *("disable_custom_all_reduce", "enable_chunked_prefill", "headless"),
     }
 )
-"""Flags of vLLM that take no value: what follows them is a word of its own."""
+"""Flags of vLLM without a value: the following word is separate."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
-    """A command as it was given, and what it tells."""
+    """A command as given, and the facts in it."""
 
     words: tuple[str, ...]
     model: str | None
-    """As the flags name it; None where they do not."""
+    """From the flags; None if they do not name it."""
     port: int
     host: str
     flags: Mapping[str, FieldValue]
@@ -71,7 +71,7 @@ def log_name(command: ServerCommand, name: str | None = None) -> str:
 
 
 def with_flags(command: ServerCommand, flags: Sequence[str]) -> ServerCommand:
-    """Return a command with more flags at its end; those that it has already stay as they are."""
+    """Return a command with more flags at its end; flags that it already has are kept."""
     added = [
         word
         for flag in flags

@@ -16,14 +16,14 @@ class EngineRows:
         self._from_start = False
 
     def absent(self) -> None:
-        """Take notice that no server was there: what the next page tells is all new."""
+        """Note that no server was there: all counts of the next page are new."""
         self._before = {}
         self._from_start = True
 
     def rows(self, page: Page, time: float) -> list[EngineRow]:
         """Return a row for each engine of a page that was fetched at `time` (epoch seconds).
 
-        A server that was there before the first look has latencies from the second one on.
+        A server that was running before the first look has latencies from the second one on.
         """
         rows = [self._row(number, engine, time) for number, engine in sorted(page.engines.items())]
         self._before = page.engines

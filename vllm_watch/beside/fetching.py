@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Self
 
 MOST_BYTES = 16 << 20
-"""Bytes of a page that are read; a real one has about 40 kB for each engine."""
+"""Most bytes of a page that are read; a real one has about 40 kB for each engine."""
 
 
 class FetchError(Exception):
-    """No page could be had; the message says why."""
+    """No page was received; the message says why."""
 
     def __init__(self, message: str, *, absent: bool = False) -> None:
-        """`absent` says that no server was there at all."""
+        """`absent`: no server was there at all."""
         super().__init__(message)
         self.absent = absent
 
@@ -23,13 +23,13 @@ class Fetcher:
     """Fetches one address again and again."""
 
     def __init__(self, url: str, seconds: float) -> None:
-        """Fetch `url`; a page must come within `seconds`."""
+        """Fetch `url`; a page must arrive within `seconds`."""
         import httpx  # 0.1 s, and part of the extra `metrics`
 
         self._httpx = httpx
         self._url = url
         self._seconds = seconds
-        # trust_env: a proxy from the environment would be asked for this machine's own page.
+        # trust_env would ask a proxy for this machine's own page.
         self._client = httpx.Client(timeout=seconds, trust_env=False)
 
     def __enter__(self) -> Self:

@@ -32,7 +32,7 @@ class Gpus:
     """The GPUs that the server may use: all, or those that CUDA_VISIBLE_DEVICES names."""
 
     def __init__(self, visible: str | None = None, nvml: Any = None) -> None:
-        """Begin to ask; `visible` is CUDA_VISIBLE_DEVICES, None takes the environment's.
+        """Open NVML; `visible` is CUDA_VISIBLE_DEVICES, None takes the environment's.
 
         Raises:
             GpuError: there is no driver, or no GPU.
@@ -52,7 +52,7 @@ class Gpus:
         self._indices = self._chosen(count, named)
 
     def rows(self, time: float) -> tuple[list[GpuRow], list[str]]:
-        """Return a row for each GPU at `time`, and what is new about one that cannot be asked."""
+        """Return a row for each GPU at `time`, and new troubles with GPUs."""
         rows, troubles = [], []
         for index in self._indices:
             try:
@@ -68,11 +68,11 @@ class Gpus:
         return rows, troubles
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close NVML."""
         try:
             self._nvml.nvmlShutdown()
         except self._nvml.NVMLError:
-            return  # a driver that is gone needs no goodbye
+            return  # a missing driver needs no shutdown
 
     def _chosen(self, count: int, named: str) -> list[int]:
         """Return the indices that CUDA_VISIBLE_DEVICES names: numbers, or beginnings of UUIDs."""
@@ -92,7 +92,7 @@ class Gpus:
     def _row(self, index: int, time: float) -> GpuRow:
         nvml = self._nvml
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        memory = _memory(nvml, handle)  # a GPU that is gone is met here
+        memory = _memory(nvml, handle)  # a missing GPU is noticed here
         used = self._asked(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
         power = self._asked(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
         clock = self._asked(lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
@@ -115,7 +115,7 @@ class Gpus:
         )
 
     def _asked(self, ask: Callable[[], _T]) -> _T | None:
-        """Return an answer, None where this GPU or driver does not have it."""
+        """Return an answer, None if this GPU or driver does not support it."""
         try:
             return ask()
         except self._nvml.NVMLError:
@@ -125,8 +125,8 @@ class Gpus:
 def _memory(nvml: Any, handle: object) -> Any:
     """Return the memory of a GPU as nvidia-smi counts it.
 
-    The first version of the call counts what the driver keeps for itself as used (615 MiB of an
-    idle H200); drivers before 510 have no other.
+    The first version of the call counts the driver's reserve as used (615 MiB of an idle H200);
+    drivers before 510 have no other.
     """
     version = getattr(nvml, "nvmlMemory_v2", None)
     if version is not None:
@@ -138,7 +138,7 @@ def _memory(nvml: Any, handle: object) -> Any:
 
 
 def _reasons(nvml: Any, handle: object) -> int:
-    """Return the bits of why the clock is held down; the function was renamed in 2023."""
+    """Return the bits of the reasons for a lowered clock; the function was renamed in 2023."""
     name = "nvmlDeviceGetCurrentClocksEventReasons"
     older = "nvmlDeviceGetCurrentClocksThrottleReasons"
     return int(getattr(nvml, name if hasattr(nvml, name) else older)(handle))

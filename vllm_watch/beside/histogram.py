@@ -15,17 +15,17 @@ class Histogram:
     """One histogram since the start of its server."""
 
     buckets: dict[float, float] = field(default_factory=dict)
-    """Upper bound in seconds to the measurements up to there; the last bound is infinite."""
+    """Upper bound in seconds to the number of measurements up to it; the last bound is infinite."""
     count: float = 0.0
     total: float = 0.0
     """Sum of all measurements in seconds."""
 
 
 def growth(now: Histogram, before: Histogram | None) -> Histogram:
-    """Return what was measured between two looks.
+    """Return the measurements between two looks.
 
-    A histogram that has become smaller, or has other bounds, restarted with its server: then all
-    of it is new. None as `before` says that it was empty.
+    A histogram that has become smaller, or has other bounds, restarted with its server: then all of
+    it is new. None as `before` means that it was empty.
     """
     if before is None or now.count < before.count or now.buckets.keys() != before.buckets.keys():
         return now
@@ -34,7 +34,7 @@ def growth(now: Histogram, before: Histogram | None) -> Histogram:
 
 
 def latency_of(grown: Histogram) -> Latency:
-    """Return mean and percentiles of what was measured in an interval."""
+    """Return mean and percentiles of the measurements in an interval."""
     count = round(grown.count)
     if count < 1:
         return Latency()
@@ -46,12 +46,11 @@ def latency_of(grown: Histogram) -> Latency:
 def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | None:
     """Return a percentile in seconds as Prometheus' `histogram_quantile` estimates it.
 
-    Linear within a bucket, whose first one begins at 0; what lies above the last finite bound
-    is reported as that bound.
+    Linear within a bucket; the first one begins at 0. Values above the last finite bound are
+    reported as that bound.
 
-    Args:
-        share: 0 … 1.
-        buckets: upper bound and the measurements up to there, the bounds rising to infinity.
+    Args: share: 0 … 1. buckets: upper bound and the measurements up to there, the bounds rising to
+        infinity.
     """
     if len(buckets) < 2 or buckets[-1][0] != math.inf:
         return None
@@ -80,7 +79,7 @@ def _rising(buckets: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def is_histogram(buckets: Mapping[float, float]) -> bool:
-    """Tell whether bounds make one of times: above 0, at least one finite, an infinite last."""
+    """Return whether bounds are valid for times: above 0, at least one finite, an infinite last."""
     bounds = sorted(buckets)
     rising = all(lower < upper for lower, upper in pairwise(bounds))
     return len(bounds) > 1 and bounds[0] > 0 and bounds[-1] == math.inf and rising

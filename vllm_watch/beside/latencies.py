@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 MOST_VALUES = 500_000
-"""Measurements kept of an interval; of more, every second one goes, again and again."""
+"""Most measurements kept of an interval; beyond that every second one is dropped, repeatedly."""
 ALWAYS_TOLD = ("stop", "length", "abort")
-"""Reasons of an end that are reported also where they are 0."""
+"""Reasons for the end of a request that are reported also if they are 0."""
 
 
 class Measured:
-    """Seconds of one kind; every one of them, or an even thinning of very many."""
+    """Seconds of one kind; all of them, or an even thinning of very many."""
 
     __slots__ = ("_stride", "_turn", "values")
 
@@ -25,7 +25,7 @@ class Measured:
         self._turn = 0
 
     def add(self, seconds: Sequence[float]) -> None:
-        """Take measurements."""
+        """Add measurements."""
         if self._stride == 1:
             self.values.extend(seconds)
         else:
@@ -38,7 +38,7 @@ class Measured:
             self._turn = 0
 
     def percentiles(self, shares: Iterable[float]) -> list[float] | None:
-        """Return linear percentiles in seconds, None where nothing was measured."""
+        """Return linear percentiles in seconds, None without measurements."""
         if not self.values:
             return None
         ordered = _sorted(self.values)
@@ -46,7 +46,7 @@ class Measured:
 
 
 class Interval:
-    """What one engine did since its line before."""
+    """The activity of one engine since its line before."""
 
     def __init__(self) -> None:
         """Start without any request."""
@@ -58,9 +58,9 @@ class Interval:
         self.preemptions = 0
 
     def add(self, stats: object) -> None:
-        """Take the stats of one iteration: vLLM's `IterationStats` of any version.
+        """Add the stats of one iteration: vLLM's `IterationStats` of any version.
 
-        What a version lacks is skipped.
+        Values that a version lacks are skipped.
         """
         self.ttft.add(getattr(stats, "time_to_first_tokens_iter", None) or ())
         self.itl.add(getattr(stats, "inter_token_latencies_iter", None) or ())
@@ -73,7 +73,7 @@ class Interval:
                 self.queue.add((float(queued),))
 
     def text(self, engine: int) -> str | None:
-        """Return the line of the interval, None where nothing happened."""
+        """Return the line of the interval, None if nothing happened."""
         parts = [
             _seconds("TTFT", self.ttft, (0.5, 0.95, 0.99), 3),
             _milliseconds("ITL", self.itl, (0.5, 0.95, 0.99)),

@@ -14,7 +14,7 @@ GAUGES = {
     "vllm:kv_cache_usage_perc": "kv_cache_usage",
     "vllm:gpu_cache_usage_perc": "kv_cache_usage",  # until 0.9
 }
-"""Names on the page to those of a row: what is so now."""
+"""Names on the page to those of a row: present values."""
 COUNTERS = {
     "vllm:generation_tokens_total": "generated_tokens_total",
     "vllm:prompt_tokens_total": "prompt_tokens_total",
@@ -25,7 +25,7 @@ COUNTERS = {
     "vllm:gpu_prefix_cache_queries_total": "prefix_queries_total",  # until 0.9
     "vllm:gpu_prefix_cache_hits_total": "prefix_hits_total",
 }
-"""Names on the page to those of a row: what was counted since the server's start."""
+"""Names on the page to those of a row: counts since the server's start."""
 FINISHED = "vllm:request_success_total"
 HISTOGRAMS = {
     "vllm:time_to_first_token_seconds": "ttft_s",
@@ -52,7 +52,7 @@ _SUCCESSORS = {
 
 
 class PageError(Exception):
-    """A page of which nothing can be read; the message says what it is instead."""
+    """A page that cannot be read; the message says what it is instead."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class EnginePage:
 
 @dataclass(slots=True)
 class Page:
-    """What a page tells."""
+    """The content of a page."""
 
     engines: dict[int, EnginePage] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
@@ -75,7 +75,7 @@ class Page:
 
 
 def read_page(text: str) -> Page:
-    """Return what a `/metrics` page says about vLLM's engines.
+    """Return the values of vLLM's engines on a `/metrics` page.
 
     Raises:
         PageError: it is not one, or says nothing about vLLM.
@@ -97,7 +97,7 @@ def read_page(text: str) -> Page:
 
 
 def _needed_lines(text: str) -> list[str]:
-    """Return the lines that count: parsing the rest would cost ten times as much."""
+    """Return the lines that are needed: parsing the rest would take ten times as long."""
     lines = [line for line in text.splitlines() if line.startswith("vllm:")]
     names = [line.split("{", 1)[0].split(" ", 1)[0] for line in lines]
     present = set(names)
@@ -114,13 +114,13 @@ def _samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
 
 
 def _is_sound(name: str, value: float) -> bool:
-    """Tell whether a value can be one: finite, not negative, a ratio where it is one."""
+    """Return whether a value is valid: finite, not negative, a ratio within 0…1."""
     ratio = GAUGES.get(name) == "kv_cache_usage"
     return math.isfinite(value) and 0 <= value <= (1 if ratio else math.inf)
 
 
 def _take(page: Page, name: str, labels: Mapping[str, str], value: float) -> None:
-    """Add one line to its engine; lines that differ in other labels only are added up."""
+    """Add one line to its engine; lines that differ only in other labels are added up."""
     number = labels.get("engine", "0")
     engine = page.engines.setdefault(int(number) if number.isdigit() else 0, EnginePage())
     if model := labels.get("model_name"):

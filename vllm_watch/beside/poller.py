@@ -16,7 +16,7 @@ from vllm_watch.core.recorded import EngineRow
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What came of the looks since it was asked last."""
+    """The results since they were last taken."""
 
     rows: tuple[EngineRow, ...]
     trouble: str | None
@@ -24,7 +24,7 @@ class Polled:
 
 
 class Poller:
-    """Looks at a page in equal steps until it is stopped."""
+    """Fetches a page at equal intervals until it is stopped."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Poller:
         every: float,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Look at `page`, which is at `url`, every `every` seconds."""
+        """Fetch `page`, which is at `url`, every `every` seconds."""
         self.url = url
         self._page = page
         self._every = every
@@ -44,7 +44,7 @@ class Poller:
         self._trouble: str | None = None
 
     def start(self) -> Callable[[], None]:
-        """Begin to look, and return what ends it."""
+        """Begin, and return a function that stops it."""
         stop = threading.Event()
 
         def run() -> None:
@@ -56,7 +56,7 @@ class Poller:
         return stop.set
 
     def look(self) -> None:
-        """Look once."""
+        """Fetch once."""
         trouble, rows = None, []
         try:
             rows = self._engines.rows(read_page(self._page.page()), self._wall())
@@ -71,7 +71,7 @@ class Poller:
             self._trouble = trouble
 
     def take(self) -> Polled:
-        """Return what is new."""
+        """Return the new results."""
         with self._lock:
             rows, self._rows = self._rows, []
             return Polled(tuple(rows), self._trouble)

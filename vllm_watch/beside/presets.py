@@ -24,7 +24,7 @@ class Preset:
     sizes: str
     """The sizes it is for, in words."""
     below_billions: float | None
-    """Parameters in billions below which it is meant, None: no limit; 0: no size at all."""
+    """For models below so many billion parameters, None: no limit; 0: not chosen by size."""
     tensor_parallel: int
     """GPUs that share one copy of the model; 0 leaves that to vLLM."""
     flags: tuple[str, ...]
@@ -33,20 +33,20 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What the guide says that a preset brought."""
+    """The gain that the guide reports for a preset."""
 
     what: str
     metric: str
     """Its name among the quantities of `compare`."""
     factor: str
-    """`4–5×`, empty where the guide tells none."""
+    """`4–5×`, empty if the guide has none."""
     before: str
     after: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A preset on so many GPUs."""
+    """A preset for a number of GPUs."""
 
     preset: Preset
     gpus: int
@@ -55,9 +55,9 @@ class Fitted:
     flags: tuple[str, ...]
     """Complete words of vLLM's command line: `--max-num-seqs 256`."""
     unused: int
-    """GPUs that stay free."""
+    """GPUs that are not used."""
     note: str
-    """What does not fit, empty where everything does."""
+    """The reason if it does not fit, else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class PresetTable:
     """All of the file."""
 
     source: str
-    """The guide that says so."""
+    """The guide it comes from."""
     default_gpus: int
     presets: tuple[Preset, ...]
     gains: tuple[Gain, ...]
@@ -124,9 +124,9 @@ def preset_words(billions: float, gpus: int) -> str:
 
 
 def fitted(preset: Preset, gpus: int) -> Fitted:
-    """Return a preset's flags on so many GPUs.
+    """Return a preset's flags for a number of GPUs.
 
-    Data parallelism takes what tensor parallelism leaves; what it does not divide stays free.
+    Data parallelism uses the GPUs that tensor parallelism leaves; a remainder stays unused.
 
     Raises:
         PresetError: there is no GPU.

@@ -1,4 +1,4 @@
-"""A server as a process of its own group: started with two logs, stopped with all its children."""
+"""A server as a process group: started with two logs, stopped with all its children."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pathlib import Path
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER (prctl.h): children whose parents end become ours."""
 _STEP = 0.05
-"""Seconds between two looks whether a process has ended."""
+"""Seconds between two checks whether a process has ended."""
 KILL_SECONDS = 5.0
-"""Seconds that the kernel may take to end what was killed."""
+"""Seconds that the kernel may take to end killed processes."""
 
 
 class StartError(Exception):
@@ -39,7 +39,7 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         if isinstance(error, socket.gaierror) or error.errno is None:
-            return  # a host that only the server can make sense of
+            return  # a host name that only the server can resolve
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"port {port}: is taken; give another with --port") from error
         if error.errno == errno.EACCES:
@@ -79,7 +79,7 @@ def find_program(word: str) -> str:
 
 
 class ServerProcess:
-    """A server that runs."""
+    """A running server."""
 
     def __init__(self, words: Sequence[str], log: str, more: Mapping[str, str]) -> None:
         """Start a command with its output appended to `log` and its `.err` twin.
@@ -112,12 +112,12 @@ class ServerProcess:
         return self._process.pid
 
     def code(self) -> int | None:
-        """Return the exit code as a shell tells it (128 + signal), None while it runs."""
+        """Return the exit code as in a shell (128 + signal), None while it runs."""
         code = self._process.poll()
         return code if code is None or code >= 0 else 128 - code
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Wait for its end, for so many seconds at most; return its exit code."""
+        """Wait for its end, for at most so many seconds; return its exit code."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         return self.code()
@@ -128,9 +128,9 @@ class ServerProcess:
             self._process.send_signal(number)
 
     def stop(self, seconds: float) -> int:
-        """End the server and everything that it started; return its exit code.
+        """End the server and all processes that it started; return its exit code.
 
-        TERM first; what is left after `seconds`, or has left the group, is killed.
+        TERM first; processes that remain after `seconds`, or have left the group, are killed.
         """
         known = descendants(os.getpid(), beside=(self.pid,))
         self.signal(signal.SIGTERM)
@@ -142,13 +142,13 @@ class ServerProcess:
         return self.code() or 0
 
     def sweep(self) -> None:
-        """End what a server that is over has left behind."""
+        """End the processes that a server has left behind."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._end({})
 
     def _end(self, known: Mapping[int, str]) -> None:
-        """Kill what is left of those known before, and of the orphans that became ours."""
+        """Kill the known processes that remain, and the orphans that became ours."""
         until = time.monotonic() + KILL_SECONDS
         while time.monotonic() < until:
             left = {pid for pid, began in known.items() if _began(pid) == began}
@@ -165,7 +165,7 @@ class ServerProcess:
 
 
 _OURS: set[int] = set()
-"""Process groups of ours that are no server's: the recorder's."""
+"""Process groups of ours that are not a server's: the recorder's."""
 
 
 def keep_group(pid: int) -> None:
@@ -181,7 +181,7 @@ def _adopt_orphans() -> None:
 
 
 def descendants(root: int, beside: Sequence[int] = ()) -> dict[int, str]:
-    """Return all processes below `beside` (children of `root`), each with when it began."""
+    """Return all processes below `beside` (children of `root`), each with its start."""
     found: dict[int, str] = {}
     todo = list(beside)
     while todo:
@@ -211,7 +211,7 @@ def _began(pid: int) -> str:
 
 
 def _stat(name: str) -> list[str] | None:
-    """Return the fields of a process behind its name: state, parent, group and so on."""
+    """Return the fields of a process after its name: state, parent, group and so on."""
     try:
         text = Path("/proc", name, "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -17,28 +17,28 @@ from vllm_watch.core.naming import name_from_path
 from vllm_watch.core.recorded import GpuRow, Recorded, recording_of
 
 LONGEST_FETCH = 5.0
-"""Seconds that a page may take; less where looks are closer together."""
+"""Seconds that a page may take; less if the interval is shorter."""
 _WAITING = "page"
-"""What a trouble with the page is remembered as."""
+"""Key of a trouble with the page."""
 
 
 class PageSource(Protocol):
-    """Where the text of a `/metrics` page comes from."""
+    """The source of a `/metrics` page's text."""
 
     def page(self) -> str:
         """Return it, or raise `FetchError`."""
 
 
 class GpuSource(Protocol):
-    """Where rows of GPUs come from."""
+    """The source of GPU rows."""
 
     def rows(self, time: float) -> tuple[list[GpuRow], list[str]]:
-        """Return rows, and what is new about a GPU that cannot be asked."""
+        """Return rows, and new troubles with GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The clocks of a recorder; tests bring their own."""
+    """The clocks of a recorder; tests replace them."""
 
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
@@ -60,7 +60,7 @@ class Recorder:
         gpus: GpuSource | None,
         clocks: Clocks | None = None,
     ) -> None:
-        """Look every `every` seconds; tell what goes wrong, once, with `say`."""
+        """Look every `every` seconds; report each trouble once with `say`."""
         self._log = log
         self._every = every
         self._say = say
@@ -73,7 +73,7 @@ class Recorder:
         self._alive: Callable[[], bool] = lambda: True
 
     def only_while(self, alive: Callable[[], bool]) -> None:
-        """Record only as long as something is so, such as that the server runs."""
+        """Record only while a condition holds, such as that the server runs."""
         self._alive = alive
 
     def run(self, stop: Event) -> None:
@@ -100,19 +100,19 @@ class Recorder:
             file.close()
 
     def _next(self, due: float) -> float:
-        """Return when to look next: steps that were missed are left out."""
+        """Return the time of the next look; missed ones are left out."""
         missed = (self._clocks.steady() - due) // self._every
         return due + self._every * (1 + max(0.0, missed))
 
     def _wait_for_log(self, stop: Event) -> bool:
-        """Wait until the log is there; tell whether it is."""
+        """Wait for the log; return whether it exists."""
         said = False
         while not os.path.exists(self._log):
             if not said:
                 self._say(f"{self._log}: is not there yet; waiting for it")
                 said = True
             if self._page is not None:
-                self._fetch()  # whether a server was there before decides what its totals mean
+                self._fetch()  # whether a server was running before decides how its totals count
             if self._clocks.wait(stop, min(1.0, self._every)):
                 return False
         return True
@@ -162,7 +162,7 @@ class Recorder:
         return list(self._engines.rows(page, now))
 
     def _compare_models(self) -> None:
-        """Say so where the page seems to be another server's: its model is not the log's."""
+        """Report if the page seems to be another server's: its model is not the log's."""
         known = name_from_path(self._log).model
         if known and self._models and not any(_alike(known, name) for name in self._models):
             names = ", ".join(sorted(self._models))
@@ -172,7 +172,7 @@ class Recorder:
             )
 
     def _trouble(self, kind: str, text: str | None, over: str = "") -> None:
-        """Tell a trouble once, and once that it is over."""
+        """Report a trouble once, and its end once."""
         if text is not None and self._troubles.get(kind) != text:
             self._troubles[kind] = text
             self._say(text)
@@ -181,6 +181,6 @@ class Recorder:
 
 
 def _alike(known: str, served: str) -> bool:
-    """Tell whether two names may be the same model's: one ends like the other."""
+    """Return whether two names may be the same model's: one ends like the other."""
     one, other = (name.replace("/", "_").strip("_").lower() for name in (known, served))
     return one.endswith(other) or other.endswith(one)

@@ -24,10 +24,10 @@ class RecordError(Exception):
 
 
 class RecordFile:
-    """Appends rows to a recording; a line is written at once and whole."""
+    """Appends rows to a recording; each line is written at once and completely."""
 
     def __init__(self, log: str) -> None:
-        """Write what belongs to `log`.
+        """Write the recording of `log`.
 
         Raises:
             SecondRecorderError: another recorder writes it.
@@ -47,16 +47,16 @@ class RecordFile:
         line = json.dumps(row_json(row), separators=(",", ":"), allow_nan=False) + "\n"
         data = line.encode()
         if not _ends_whole(self._descriptor):
-            data = b"\n" + data  # a recorder before us was killed, or the disk was full
+            data = b"\n" + data  # an earlier recorder was killed, or the disk was full
         written = os.write(self._descriptor, data)
         if written < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
 
     def rotate(self) -> bool:
-        """Put the recording aside if its log was rotated or emptied; tell whether it was.
+        """Rename the recording if its log was rotated or emptied; return whether it was.
 
-        `X.metrics.jsonl` becomes `X.metrics.jsonl.1`, an older `.1` becomes `.2`. As many are
-        kept as the log has, but one at least.
+        `X.metrics.jsonl` becomes `X.metrics.jsonl.1`, an older `.1` becomes `.2`. As many are kept
+        as the log has, but at least one.
 
         Raises:
             SecondRecorderError: another recorder began meanwhile.
@@ -70,18 +70,18 @@ class RecordFile:
         )
         if rotated and os.fstat(self._descriptor).st_size and self._is_ours():
             _shift(Path(self.path), max(1, len(_numbered(Path(self._log)))))
-        if not self._is_ours():  # by us just now, or by somebody else
+        if not self._is_ours():  # just now by us, or by another process
             os.close(self._descriptor)
             self._descriptor = self._open()
         return rotated
 
     def close(self) -> None:
-        """Close the file; the next recorder may have it."""
+        """Close the file; another recorder may use it."""
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
     def _is_ours(self) -> bool:
-        """Tell whether the path still leads to the file that is open."""
+        """Return whether the path still leads to the open file."""
         status, there = os.fstat(self._descriptor), _identity(self.path)
         return there is not None and there[0] == (status.st_dev, status.st_ino)
 
@@ -99,7 +99,7 @@ class RecordFile:
             if error.errno in _LOCKED:
                 os.close(descriptor)
                 raise SecondRecorderError(self.path) from error
-            # Some network file systems know no locks: then nobody is kept out.
+            # Some network file systems have no locks: then nobody is kept out.
         return descriptor
 
 
@@ -109,7 +109,7 @@ def _ends_whole(descriptor: int) -> bool:
 
 
 def _identity(path: str) -> tuple[tuple[int, int], int] | None:
-    """Return which file a path is, and its size."""
+    """Return the identity of the file at a path, and its size."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,7 +1,8 @@
 """The stat-logger plug-in: vLLM loads it by the entry point `vllm.stat_logger_plugins`.
 
-It is silent unless `VLLM_WATCH_LATENCIES=1`. Then it writes into the server's own log, behind each
-stats line, a line of exact latencies. vLLM imports this module; nothing else of ours may.
+It writes nothing unless `VLLM_WATCH_LATENCIES=1`. Then it writes a line of exact latencies into the
+server's own log, after each stats line. vLLM imports this module; it may not import any other
+module of ours.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from vllm_watch.beside.latencies import Interval
 
 VARIABLE = "VLLM_WATCH_LATENCIES"
-"""What switches it on."""
+"""The variable that switches it on."""
 
 logger = logging.getLogger("vllm.vllm_watch.statlogger")
-"""Below vLLM's own logger: its lines have vLLM's envelope and go where vLLM's go."""
+"""A child of vLLM's own logger: its lines have vLLM's envelope and go to the same place."""
 
 
 class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not there for the checks
-    """Latencies of one engine; whatever goes wrong in it never reaches the server."""
+    """Latencies of one engine; its errors never reach the server."""
 
     def __init__(
         self, vllm_config: object = None, engine_index: int = 0, *more: object, **named: object
     ) -> None:
-        """Make the logger of an engine; what later versions hand over besides is skipped."""
+        """Make the logger of an engine; further arguments of later versions are ignored."""
         self._engine = engine_index
         self._on = os.environ.get(VARIABLE, "").strip() == "1"
         self._interval = Interval()
@@ -40,16 +41,16 @@ class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not th
         *more: object,
         **named: object,
     ) -> None:
-        """Take the stats of an iteration."""
+        """Add the stats of an iteration."""
         if not self._on or iteration_stats is None:
             return
         try:
             self._interval.add(iteration_stats)
-        except Exception as error:  # noqa: BLE001  # the server must continue whatever it is
+        except Exception as error:  # noqa: BLE001 # the server must continue whatever happens
             self._fail(error)
 
     def log(self) -> None:
-        """Write the line of the interval, behind vLLM's own: that one is written after this call.
+        """Write the line of the interval, after vLLM's own line, which is written after this call.
 
         vLLM calls the loggers of plug-ins before its own, all within one step of its event loop.
         """
@@ -68,23 +69,23 @@ class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not th
             self._fail(error)
 
     def log_engine_initialized(self) -> None:
-        """Say nothing: the latency lines say enough."""
+        """Write nothing: the latency lines are enough."""
 
     def _fail(self, error: Exception) -> None:
-        """Be silent from now on, and say so once."""
+        """Stop writing, and report that once."""
         self._on = False
         self._interval = Interval()
         logger.warning("vllm-watch writes no latencies of engine %d: %r", self._engine, error)
 
     def __getattr__(self, name: str) -> Any:
-        """Answer calls that a later version makes to a logger, by doing nothing."""
+        """Ignore calls that a later version makes to a logger."""
         if name.startswith(("record", "log")):
             return _nothing
         raise AttributeError(name)
 
 
 def _write(text: str) -> None:
-    """Write a line; from here, since its envelope names the file that calls the logger."""
+    """Write a line from here, since its envelope names the file that calls the logger."""
     logger.info(text)
 
 

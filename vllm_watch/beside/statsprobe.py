@@ -1,8 +1,8 @@
 """Makes an installed vLLM write stats lines from made-up stats, as a separate program.
 
 `python -m vllm_watch.beside.statsprobe` prints one JSON object a line: the kind of line, what vLLM
-wrote (with its own envelope), and the values that it was given. What a version does not have is
-reported as missing. Nothing else of ours imports this module: vLLM's own are heavy.
+wrote (with its own envelope), and the values that it was given. Parts that a version lacks are
+reported as missing. No other module of ours imports this one: vLLM's own modules are heavy.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from collections.abc import Callable
 from typing import Any
 
 Case = Callable[[Any, Any, Any, dict[str, float]], None]
-"""Changes the stats of a step, the scheduler's and the iteration's, and what is expected."""
+"""Changes the stats of a step (the scheduler's and the iteration's) and the expected values."""
 
 
 class Lenient:
-    """A configuration of which every part is there, and off."""
+    """A configuration in which every part exists and is off."""
 
     device_type = "cuda"
 
     def __getattr__(self, name: str) -> object:
-        """Return another such part; switches and numbers of it are false."""
+        """Return another such part; its switches and numbers are false."""
         if name.startswith("__"):
             raise AttributeError(name)
         return Lenient()
@@ -38,7 +38,7 @@ class Lenient:
 
 
 def main() -> int:
-    """Print what each kind of line looks like; return 1 if vLLM cannot be asked at all."""
+    """Print each kind of line; return 1 if vLLM cannot be used at all."""
     try:
         version = str(importlib.import_module("vllm").__version__)
         loggers = importlib.import_module("vllm.v1.metrics.loggers")
@@ -64,12 +64,12 @@ def main() -> int:
 
 
 def _shape(lines: list[str]) -> str:
-    """Return lines without their numbers: what is in them, not how much."""
+    """Return lines without their numbers: their content, not their amounts."""
     return re.sub(r"[\d.]+", "", "\n".join(lines))
 
 
 def _written(loggers: Any, stats: Any, change: Case) -> dict[str, Any]:
-    """Return the lines that vLLM's logger writes of one interval, and the values behind them."""
+    """Return the lines that vLLM's logger writes for one interval, and the values behind them."""
     made = loggers.LoggingStatLogger(Lenient(), 3)
     scheduler, iteration = stats.SchedulerStats(), _iteration(stats)
     multimodal = stats.MultiModalCacheStats() if hasattr(stats, "MultiModalCacheStats") else None
@@ -96,7 +96,7 @@ def _written(loggers: Any, stats: Any, change: Case) -> dict[str, Any]:
 
 
 def _captured(loggers: Any, log: Callable[[], None]) -> str:
-    """Return what is logged, in the form in which vLLM writes it."""
+    """Return logged lines, in the form in which vLLM writes them."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter())
@@ -114,7 +114,7 @@ def _captured(loggers: Any, log: Callable[[], None]) -> str:
 
 
 def _formatter() -> logging.Formatter | None:
-    """Return what makes vLLM's envelopes; newer versions set it up only when a server starts."""
+    """Return the maker of vLLM's envelopes; newer versions set it up only when a server starts."""
     vllm = logging.getLogger("vllm")
     if not vllm.handlers:
         setup = getattr(importlib.import_module("vllm.logger"), "_configure_vllm_root_logger", None)
@@ -132,7 +132,7 @@ def _hits(cache: Any, queries: int, hits: int) -> None:
 
 
 def _plain(loggers: Any, scheduler: Any, iteration: Any, expected: dict[str, float]) -> None:
-    """Change nothing: the six of every line."""
+    """Change nothing: the six values of every line."""
 
 
 def _deferred(loggers: Any, scheduler: Any, iteration: Any, expected: dict[str, float]) -> None:
@@ -183,7 +183,7 @@ CASES: dict[str, Case] = {
     "multimodal cache": _multimodal,
     "speculative decoding": _speculative,
 }
-"""Kinds of lines, and what makes vLLM write them."""
+"""Kinds of lines, and how vLLM is made to write them."""
 
 
 def _tell(found: dict[str, object]) -> None:
