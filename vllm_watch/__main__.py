@@ -1,4 +1,4 @@
-"""Entry point of `python -m vllm_watch` and of the console script: `main` in its own process."""
+"""Entry point of `python -m vllm_watch` and of the console script: `main` in a separate process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 def program() -> int:
     """Run vllm-watch with the words of its command line and return the exit code.
 
-    What is imported stays loaded, so it is never searched for garbage: neither while it is
-    loaded nor, where that alone took as long as starting Python, at the end.
+    Imported modules stay loaded, so they are never searched for garbage: not while loading, and not
+    at the end, where that alone took as long as starting Python.
     """
     gc.disable()
     from vllm_watch.cli import main

@@ -23,12 +23,12 @@ __all__ = [
 ]
 
 _PACKAGE = os.path.dirname(os.path.realpath(__file__))
-"""The package's folder; importlib.resources would say the same and cost 20 ms at every start."""
+"""The package's folder; importlib.resources gives the same and costs 20 ms at every start."""
 _OWN = "vllm-watch"
 
 
 def config_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the user's own files, which need not exist.
+    """The folder of the user's own files, which may not exist.
 
     Args:
         environ: The environment variables; the process's own if not given.
@@ -37,27 +37,27 @@ def config_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> str:
-    """The settings file that is read when none is named; it need not exist."""
+    """The default settings file; it may not exist."""
     return os.path.join(_config_folder(environ), "config.toml")
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> str:
-    """The folder of what can be made again at any time; it need not exist."""
+    """The folder of files that can be made again at any time; it may not exist."""
     return _folder(environ, "XDG_CACHE_HOME", ".cache")
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> str:
-    """The folder of what was chosen on the screen; it need not exist."""
+    """The folder of choices made on the screen; it may not exist."""
     return _folder(environ, "XDG_STATE_HOME", os.path.join(".local", "state"))
 
 
 def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the user's own log formats, read after the built-in ones; need not exist."""
+    """The folder of the user's own log formats, read after the built-in ones; it may not exist."""
     return _path(os.path.join(_config_folder(environ), "parsers"))
 
 
 def user_rules_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the user's own health rules, read after the built-in ones; need not exist."""
+    """The folder of the user's own health rules, read after the built-in ones; it may not exist."""
     return _path(os.path.join(_config_folder(environ), "rules"))
 
 
@@ -91,7 +91,7 @@ def _tables(folder: str) -> list[str]:
 
 
 def _path(name: str) -> Path:
-    from pathlib import Path  # 3 ms, which no short command can spare
+    from pathlib import Path  # 3 ms, too much for short commands
 
     return Path(name)
 
@@ -109,9 +109,9 @@ def _folder(environ: Mapping[str, str] | None, variable: str, in_home: str) -> s
 
 
 def _home() -> str:
-    """The home that the system knows of a user without HOME: from cron, in a container."""
+    """The home of a user without HOME (cron, containers), from the system."""
     home = os.path.expanduser("~")
-    # A user id without an entry: there are no files of its own.
+    # A user id without an entry has no files.
     return os.devnull if home == "~" else home
 
 
@@ -122,7 +122,7 @@ def _data_folder(in_package: str, in_checkout: str) -> str:
         return packaged
     checkout = os.path.dirname(_PACKAGE)
     data = os.path.join(checkout, in_checkout)
-    # Beside an installed package a folder of that name would be another package's.
+    # Beside an installed package, a folder of that name would belong to another package.
     if os.path.isfile(os.path.join(checkout, "pyproject.toml")) and os.path.isdir(data):
         return data
     raise FileNotFoundError(

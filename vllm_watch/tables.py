@@ -1,9 +1,9 @@
 """TOML files that come with the program or are the user's, parsed and checked once per change.
 
-Parsing and checking the format files takes as long as all else that `status` does. What passed its
-checks is kept in the user's cache folder, in the form in which Python keeps compiled code, with the
-names, sizes and modification times of the files; while those are the same it is read from there.
-Where nothing can be kept, nothing is.
+Parsing and checking the format files takes as long as everything else in `status`. Tables that
+passed their checks are kept in the user's cache folder, in the form of Python's compiled code, with
+the names, sizes and modification times of the files. While those are unchanged, the tables are read
+from there. If the folder cannot be written, nothing is kept.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Tables: TypeAlias = "list[dict[str, Any]]"
 
 
 _PRIME = 4_294_967_291
-"""Tells sets of files apart in the name of what is kept of them."""
+"""Identifies a set of files in the name of its cache file."""
 
 
 def kept_tables(name: str, paths: Sequence[str | os.PathLike[str]]) -> Tables | None:
-    """Return the tables of files as they were kept when they had passed their checks.
+    """Return the cached tables of files that passed their checks.
 
-    None if they were not, or the files have changed since.
+    None if there are none, or the files have changed since.
     """
     try:
         with open(_place(name, paths), "rb") as file:
@@ -39,7 +39,7 @@ def kept_tables(name: str, paths: Sequence[str | os.PathLike[str]]) -> Tables | 
 
 
 def keep_tables(name: str, paths: Sequence[str | os.PathLike[str]], tables: Tables) -> None:
-    """Keep the tables of files that have passed their checks, if that is possible."""
+    """Cache the tables of files that passed their checks, if possible."""
     place = _place(name, paths)
     aside = f"{place}.{os.getpid()}"
     try:
@@ -59,7 +59,7 @@ def _place(name: str, paths: Sequence[str | os.PathLike[str]]) -> str:
 
 
 def _state(paths: Sequence[str | os.PathLike[str]]) -> list[list[str | int]]:
-    """Return what changes when a file, or the program that checks it, changes."""
+    """Return a value that changes with a file, or with the program that checks it."""
     state: list[list[str | int]] = [[__version__]]
     for path in paths:
         status = os.stat(path)
