@@ -65,6 +65,8 @@ OWN_THEMES = (THEME, DAY_THEME, CONTRAST_THEME)
 
 LEAST_CONTRAST = 4.5
 """Of text that is not large, against what it stands on (WCAG 2, level AA)."""
+TEXT_CONTRAST = 5.5
+"""Of the usual text: the muted one has to differ from it and must be readable, too."""
 SIXTEEN = {
     "text": "#ffffff", "muted": "#aaaaaa", "faint": "#555555", "axis": "#555555",
     "rule": "#555555", "primary": "#00aaaa", "secondary": "#ff55ff", "tertiary": "#ffff55",
@@ -178,8 +180,20 @@ def roles_of(theme: Theme) -> dict[str, str]:
     css_panel = pick("panel", roles["panel"].hex)
     tinted = (roles[name] for name, *_ in GROUNDS if name.endswith("_ground"))
     grounds = background, roles["panel"], css_panel, roles["select"], roles["band"], *tinted
+    roles["text"] = roles["cursor"] = text = stronger(text, grounds)
     roles["muted"] = readable(text, grounds)
     return {name: color.hex6 for name, color in roles.items()}
+
+
+def stronger(text: Color, grounds: Sequence[Color]) -> Color:
+    """Return the text's colour, moved away from the first ground until it stands out on each.
+
+    Grounds on which neither black nor white would, whichever is meant, do not count.
+    """
+    away = Color.parse("#000000" if _luminance(grounds[0]) > _luminance(text) else "#ffffff")
+    grounds = [ground for ground in grounds if contrast(away, ground) >= TEXT_CONTRAST]
+    shades = (text.blend(away, share / 100) for share in range(0, 100, 2))
+    return next((one for one in shades if _stands_out(one, grounds, TEXT_CONTRAST)), away)
 
 
 def readable(text: Color, grounds: Sequence[Color]) -> Color:
@@ -187,12 +201,13 @@ def readable(text: Color, grounds: Sequence[Color]) -> Color:
 
     Grounds on which even the whole colour cannot be read do not count.
     """
-    grounds = [ground for ground in grounds if contrast(text, ground) >= LEAST_CONTRAST] or grounds
-    for share in range(50, 100, 2):
-        color = grounds[0].blend(text, share / 100)
-        if all(contrast(color, ground) >= LEAST_CONTRAST for ground in grounds):
-            return color
-    return text
+    counted = [ground for ground in grounds if contrast(text, ground) >= LEAST_CONTRAST]
+    shades = (grounds[0].blend(text, share / 100) for share in range(50, 100, 2))
+    return next((one for one in shades if _stands_out(one, counted, LEAST_CONTRAST)), text)
+
+
+def _stands_out(color: Color, grounds: Sequence[Color], least: float) -> bool:
+    return all(contrast(color, ground) >= least for ground in grounds)
 
 
 def contrast(one: Color, other: Color) -> float:
