@@ -98,6 +98,8 @@ class KeySettings:
     """What the keys do: ten lines down."""
     engines: str = keys("e")
     """What the keys do: the engines of a server, or back."""
+    fold: str = keys("v")
+    """What the keys do: fold the servers of a model to one line, or back."""
     evidence: str = keys("enter")
     """What the keys do: in the findings: the evidence."""
     silence: str = keys("s")

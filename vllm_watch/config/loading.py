@@ -168,6 +168,7 @@ class _Loader:
             origins=MappingProxyType(self._origins),
         )
         self._check_order(settings)
+        self._check_keys(settings)
         for override in self._overrides:  # the values must also be consistent
             self._check_order(settings.of_server(override.server or "", override.model))
         return settings
@@ -232,6 +233,18 @@ class _Loader:
                     f"{place}: {lower} ({low}) must not be above {upper} ({high}):"
                     f" change one of the two"
                 )
+
+    def _check_keys(self, settings: Settings) -> None:
+        """Refuse one key for two settings that work at the same time."""
+        if not any(key.startswith("keys.") for key in self._values):
+            return
+        from vllm_watch.config.keysharing import shared_keys  # for those who set keys
+
+        for one, other, key in shared_keys(settings.keys):
+            pair = [f"keys.{name}" for name in (one, other)]
+            place = next(self._places[name] for name in pair if name in self._places)
+            both = " and ".join(pair)
+            raise ConfigError(f"{place}: {both} are both on {key}: give one of them another key")
 
 
 def _document_names() -> list[str]:
