@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.logs import read
-from tests.tui.screens import SETTINGS, monitor_from, monitor_of, view_at
+from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, until, view_at
+from tests.tui.test_app import running, shown, view
 from vllm_watch.core.dataclass import replace
 from vllm_watch.tui.groups import group_line, groups_of
 from vllm_watch.tui.palette import THEME, roles_of
+from vllm_watch.tui.places import Places
 from vllm_watch.tui.rows import Row, Rows
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.widgets.columns import Table
@@ -37,14 +39,19 @@ def lines_of(model: str, port: int) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> ScreenView:
+def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("fleet")
     paths: list[Path] = []
     for number in range(18):
         model, port = MODELS[number % 3], 8000 + number
         paths.append(folder / f"{model}_{port}.log")
         paths[-1].write_text("\n".join(lines_of(model, port)) + "\n")
-    return view_at(monitor_from(read(*paths).read_once()), "09:00:55", Choices(chosen=True))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def fleet(logs: list[Path]) -> ScreenView:
+    return view_at(monitor_from(read(*logs).read_once()), "09:00:55", Choices(chosen=True))
 
 
 def drawn(view: ScreenView, height: int, fleet: Fleet | None = None) -> Sequence[str]:
@@ -59,15 +66,15 @@ def test_a_line_above_each_model_adds_its_servers_up(fleet: ScreenView) -> None:
     ]  # fmt: skip
     assert groups[2].tps == 600.0
     assert groups[2].kv == (0.4, 0.6)
-    text = group_line(groups[2], 120, PALETTE).plain
-    assert text.startswith(" Qwen  6 servers  ● 6  600 tok/s  24 run, 0 wait  KV 40–60 %")
-    assert group_line(groups[2], 20, PALETTE).cell_len <= 20
+    text = group_line(groups[2], 120, PALETTE, chosen=False).plain
+    assert text.startswith(" ▾ Qwen  6 servers  ● 6  600 tok/s  24 run, 0 wait  KV 40–60 %")
+    assert group_line(groups[2], 20, PALETTE, chosen=False).cell_len <= 20
 
 
 def test_rows_stand_below_the_line_of_their_model(fleet: ScreenView) -> None:
     lines = drawn(fleet, 30)
-    assert lines[1].startswith(" Llama  6 servers")
-    assert lines[8].startswith(" Mistral  6 servers")
+    assert lines[1].startswith(" ▾ Llama  6 servers")
+    assert lines[8].startswith(" ▾ Mistral  6 servers")
     assert len(lines) == 1 + 3 + 18
 
 
@@ -77,11 +84,47 @@ def test_scrolled_to_the_first_row_of_a_model_its_line_is_seen(fleet: ScreenView
     assert bottom[-1].startswith("▌")
     assert not any("more ↓" in line for line in bottom)
     top = drawn(replace(fleet, selected=6), 8, pane)
-    assert top[1].startswith(" Mistral  6 servers")
+    assert top[1].startswith(" ▾ Mistral  6 servers")
     assert top[2].startswith("▌")
     first = drawn(replace(fleet, selected=0), 8, pane)
-    assert first[1].startswith(" Llama")
+    assert first[1].startswith(" ▾ Llama")
     assert first[-1] == "   +13 more ↓", "rows, without the lines above models"
+
+
+def test_of_a_folded_model_one_line_is_left_and_the_cursor_stops_there(fleet: ScreenView) -> None:
+    places = Places(fleet.made, {"Llama", "Qwen"})
+    assert [str(getattr(line, "model", line)) for line in places.lines] == [
+        "Llama", "Mistral", *map(str, range(6, 12)), "Qwen",
+    ]  # fmt: skip
+    assert [places.line_of(row) for row in (0, 5, 6, 11, 12, 17)] == [0, 0, 2, 7, 8, 8]
+    assert places.moved(3, 1) == 6, "from the folded one to the first row of the next model"
+    assert places.moved(6, -1) == 0
+    assert places.moved(11, 1) == 12
+    assert places.moved(15, 99) == 12
+    pane = Fleet(SETTINGS.health)
+    pane.folded = frozenset({"Llama", "Qwen"})
+    lines = drawn(replace(fleet, selected=17), 30, pane)
+    assert lines[1].startswith(" ▸ Llama  6 servers  ● 6")
+    assert lines[-1].startswith("▌▸ Qwen  6 servers")
+    assert drawn(replace(fleet, selected=0), 5, pane)[-1] == "   +11 more ↓", "folded ones count"
+
+
+async def test_key_and_mouse_fold_a_model_and_the_next_start_remembers(logs: list[Path]) -> None:
+    app = replay_app(*logs, start="2026-11-23 09:00:55")
+    async with running(app, (120, 40)) as pilot:
+        await pilot.press("space", "home", "v")
+        await until(pilot, lambda: "▌▸ Llama" in shown(app, Fleet))
+        assert ":8003" not in shown(app, Fleet)
+        await pilot.press("down")
+        await until(pilot, lambda: view(app).selected == 6)
+        await pilot.click(Fleet, offset=(10, 2))
+        await until(pilot, lambda: "▸ Mistral" in shown(app, Fleet))
+    again = replay_app(*logs, start="2026-11-23 09:00:55")
+    async with running(again, (120, 40)) as pilot:
+        await until(pilot, lambda: "▸ Llama" in shown(again, Fleet))
+        assert "▸ Mistral" in shown(again, Fleet)
+        await pilot.press("enter")
+        await until(pilot, lambda: "▾ Llama" in shown(again, Fleet))
 
 
 def test_a_small_fleet_and_one_in_another_order_have_no_lines(fleet: ScreenView) -> None:
@@ -109,5 +152,5 @@ def test_only_rows_on_the_screen_get_the_moment(
     table = Table(fleet.rows, 120, PALETTE, SETTINGS.health)
     moved.clear()
     lines = [make().plain for _, make in Fleet(SETTINGS.health)._drawn(later, table, 7)]
-    assert lines[1].startswith(" Llama  6 servers  ● 6  600 tok/s")
+    assert lines[1].startswith(" ▾ Llama  6 servers  ● 6  600 tok/s")
     assert 0 < len(moved) <= 7

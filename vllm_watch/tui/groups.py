@@ -35,6 +35,8 @@ class Group:
     waiting: float
     kv: tuple[float, float] | None
     """The lowest and the highest KV cache usage."""
+    folded: bool = False
+    """Whether its line is all that is shown of it."""
 
 
 def groups_of(rows: Sequence[Row]) -> tuple[Group, ...]:
@@ -70,12 +72,13 @@ def _groups(parts: Iterable[tuple[str, list[Row]]]) -> Iterator[Group]:
         first += len(listed)
 
 
-def group_line(group: Group, width: int, palette: dict[str, str]) -> Text:
+def group_line(group: Group, width: int, palette: dict[str, str], *, chosen: bool) -> Text:
     """Return the line above the servers of a model: how many, in which states, what they do."""
-    line = Text(" ", end="")
+    line = Text("▌" if chosen else " ", style=palette["primary"], end="")
+    line.append("▸ " if group.folded else "▾ ", style=palette["muted"])
     line.append(group.model, style=f"bold {palette['text']}")
-    line.append(f"  {group.servers} server" + ("" if group.servers == 1 else "s"))
-    line.stylize(palette["muted"], len(group.model) + 1)
+    servers = f"  {group.servers} server" + ("" if group.servers == 1 else "s")
+    line.append(servers, style=palette["muted"])
     for shape, count in group.shapes:
         line.append(f"  {shape} {count}", style=palette[SHAPE_ROLES[shape]])
     facts = []
@@ -89,6 +92,10 @@ def group_line(group: Group, width: int, palette: dict[str, str]) -> Text:
         if line.cell_len + len(fact) + 4 <= width:
             line.append(f"  {fact}", style=palette["muted"])
     line.truncate(max(0, width), overflow="ellipsis")
-    if line.cell_len + 2 < width:
+    if group.folded:
+        line.append(" " * (width - line.cell_len))
+    elif line.cell_len + 2 < width:
         line.append(" " + "─" * (width - line.cell_len - 2), style=palette["rule"])
+    if chosen:
+        line.stylize_before(f"on {palette['select']}", 1)
     return line

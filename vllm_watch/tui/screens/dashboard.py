@@ -142,6 +142,7 @@ class Dashboard(TimeKeys, Openers):
         self._drawn = ()
         self.call_after_refresh(self.draw)
 
+    @on(Fleet.Folded)
     def on_resize(self) -> None:
         """Divide the screen again."""
         self._drawn = ()
@@ -222,7 +223,7 @@ class Dashboard(TimeKeys, Openers):
         layout = layout_for(
             width,
             height,
-            len(view.rows),
+            self.query_one(Fleet).rows_for(view),
             self._page,
             full=self._full,
             alone=view.alone,

@@ -104,11 +104,11 @@ class Openers(Screen[None]):
 
     @on(Fleet.RowOpened)
     def action_server(self) -> None:
-        """Show the page of the selected server."""
+        """Show the page of the selected server; of a folded model, its servers."""
         from vllm_watch.tui.screens.server import ServerScreen
 
         row = self.view.selected_row if self.view else None
-        if row is None:
+        if row is None or self.query_one(Fleet).unfold():
             return
         server = self._monitor.store.servers[row.source]
 

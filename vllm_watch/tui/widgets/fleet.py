@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
+from operator import is_not
 
-from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.message import Message
@@ -15,12 +15,13 @@ from vllm_watch.config import HealthSettings
 from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
-from vllm_watch.tui.groups import Group, group_line, groups_of
+from vllm_watch.tui.chosen import choose, chosen
+from vllm_watch.tui.groups import Group, group_line
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
+from vllm_watch.tui.places import Places
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.bars import progress_bar
 from vllm_watch.tui.widgets.columns import (
     HEADED,
     TAIL,
@@ -32,17 +33,10 @@ from vllm_watch.tui.widgets.columns import (
     ribbon_place,
 )
 from vllm_watch.tui.widgets.pane import Pane, fitted, strip_of
-from vllm_watch.tui.wording import shortened
+from vllm_watch.tui.widgets.rowwords import WORDY_STATES, append_end, past_words, story
 
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
-WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
-"""States without numbers: words replace them."""
-_ENDED = {
-    "stopped": ("somebody stopped it", "stopped"),
-    "finished": ("finished its work", "finished"),
-}
-"""How a server ended that did not fail, in words that become fewer."""
 
 
 class Fleet(Pane, can_focus=True):
@@ -54,6 +48,7 @@ class Fleet(Pane, can_focus=True):
         bound("page_up", "cursor(-10)", "page up", show=False),
         bound("page_down", "cursor(10)", "page down", show=False),
         bound("engines", "toggle_engines", "engines"),
+        bound("fold", "fold", "fold"),
     ]
 
     class RowChosen(Message):
@@ -75,23 +70,32 @@ class Fleet(Pane, can_focus=True):
             super().__init__()
             self.source = source
 
+    class Folded(Message):
+        """A model was folded to its line, or unfolded: there are other lines now."""
+
     def __init__(self, health: HealthSettings, *, id: str | None = None) -> None:  # noqa: A002
         """Draw bars with the ranges of `health`."""
         super().__init__(id=id)
         self._health = health
         self._top = 0
-        self._placed: tuple[object, Sequence[int | Group]] = ((), ())
-        """Rows, and what is below each other of them."""
+        self._placed: tuple[tuple[object, object] | None, Places] = (None, Places((), ()))
+        """What the lines were made of, and the lines."""
+        self.folded: frozenset[str] = frozenset()
+        """Models of which only the line is shown."""
         self._table: Table | None = None
         self._frame: tuple[object, ...] = ()
         self._known: dict[Hashable, Strip] = {}
         """The rows of the drawing before, by what they depend on."""
 
+    def on_mount(self) -> None:
+        """Fold what was folded at the last start."""
+        self.folded = frozenset(filter(None, chosen("folded").split("\n")))
+
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a visible row, its ribbon, an age or the cursor changes."""
         room = self.size.height
         self._scroll(view, max(1, room - (room > 1 and self.size.width >= HEADED)))
-        places = self._places(view)[self._top : self._top + room]
+        places = self._places(view).lines[self._top : self._top + room]
         rows = tuple(
             place if isinstance(place, Group) else _row_key(view, view.rows[place])
             for place in places
@@ -140,19 +144,22 @@ class Fleet(Pane, can_focus=True):
                 yield None, partial(Text.copy, line)
             return
         places = self._places(view)
-        below = len(places) - self._top - room
+        below = len(places.lines) - self._top - room
         if headed:
             charts = None if view.alone else view.pictures.span
             yield None, partial(header, columns, view.window, view.tz, palette, charts)
-        shown = places[self._top : self._top + room]
+        shown = places.lines[self._top : self._top + room]
         for place in shown[:-1] if below > 0 else shown:
             if isinstance(place, Group):
-                yield place, partial(group_line, place, width, palette)
+                chosen = view.selected in places.rows_of(place)
+                drawn = partial(group_line, place, width, palette, chosen=chosen)
+                yield (place, chosen), drawn
                 continue
             row, chosen = view.rows[place], place == view.selected
             yield (_row_key(view, row), chosen), partial(self._row, view, row, table, chosen)
         if below > 0 and shown:
-            hidden = sum(not isinstance(place, Group) for place in places[self._top + room - 1 :])
+            rest = places.lines[self._top + room - 1 :]
+            hidden = sum(len(places.rows_of(place)) for place in rest)
             more = Text(f"   +{hidden} more ↓", style=palette["muted"])
             yield None, partial(Text.copy, more)
 
@@ -186,17 +193,17 @@ class Fleet(Pane, can_focus=True):
         if row.state.name not in OVER:
             line.append_text(drawer.draw(row, lead))
         else:
-            _append_end(line, view, row, columns, drawer, palette)
+            append_end(line, view, row, columns, drawer, palette)
         if columns[-1].key == "said" and row.state.name in OVER and not row.ending:
             return line  # that it ended has been said
         return line + story(view, row, width - 1 - line.cell_len, palette)
 
     def _scroll(self, view: ScreenView, room: int) -> None:
         places = self._places(view)
-        last = max(0, len(places) - room)
-        selected = places.index(view.selected) if places else 0
+        last = max(0, len(places.lines) - room)
+        selected = places.line_of(view.selected) if view.rows else 0
         first = selected  # above the first row of a model its line is seen as well
-        if selected and isinstance(places[selected - 1], Group):
+        if selected and isinstance(places.lines[selected - 1], Group):
             first -= 1
         if first < self._top:
             self._top = first
@@ -204,16 +211,16 @@ class Fleet(Pane, can_focus=True):
             self._top = selected - room + (2 if last else 1)
         self._top = max(0, min(self._top, last))
 
-    def _places(self, view: ScreenView) -> Sequence[int | Group]:
-        """Return what is below each other: the indices of rows, lines above models."""
-        if self._placed[0] is not view.rows:
-            places: list[int | Group] = []
-            groups = groups_of(view.made)  # no group tells an age
-            ends = [*(group.first for group in groups[1:]), len(view.rows)]
-            for group, end in zip(groups, ends, strict=False):
-                places += [group, *range(group.first, end)]
-            self._placed = view.rows, places or range(len(view.rows))
+    def _places(self, view: ScreenView) -> Places:
+        """Return what is below each other: rows, lines above models."""
+        made_of = (view.rows, self.folded)
+        if self._placed[0] is None or any(map(is_not, made_of, self._placed[0])):
+            self._placed = made_of, Places(view.made, self.folded)
         return self._placed[1]
+
+    def rows_for(self, view: ScreenView) -> int:
+        """Return how many lines there are to be shown."""
+        return len(self._places(view).lines)
 
     @staticmethod
     def _empty(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
@@ -230,29 +237,54 @@ class Fleet(Pane, can_focus=True):
     def action_cursor(self, step: int) -> None:
         """Move the cursor by `step` rows."""
         if self.view is not None and self.view.rows:
-            index = max(0, min(len(self.view.rows) - 1, self.view.selected + step))
+            index = self._places(self.view).moved(self.view.selected, step)
             self.post_message(self.RowChosen(self.view.rows[index]))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let models be folded where they have lines."""
+        if action == "fold":
+            return self.view is not None and self._places(self.view).grouped
+        return super().check_action(action, parameters)
+
+    def action_fold(self) -> None:
+        """Show only the line of the model under the cursor, or its servers again."""
+        group = self._places(self.view).group_of(self.view.selected) if self.view else None
+        if group is not None:
+            self._fold(group)
+
+    def unfold(self) -> bool:
+        """Show the servers of the model on whose line the cursor is; False: it is on a row."""
+        group = self._places(self.view).group_of(self.view.selected) if self.view else None
+        if group is None or not group.folded:
+            return False
+        self._fold(group)
+        return True
+
+    def _fold(self, group: Group) -> None:
+        self.folded ^= {group.model}
+        choose("folded", "\n".join(sorted(self.folded)))
+        self.post_message(self.Folded())
 
     def action_toggle_engines(self) -> None:
         """Open the server under the cursor to its engines, or close it."""
         row = self.view.selected_row if self.view else None
-        if row is not None:
+        if row is not None and not self.unfold():
             self.post_message(self.RowToggled(row.source))
 
     def on_click(self, event: events.Click) -> None:
         """Choose the clicked row, on its ribbon the moment too; a second click opens its page.
 
-        One on the sign of its state opens it to its engines.
+        One on the sign of its state opens it to its engines, one on a model's line folds it.
         """
         view = self.view
         if view is None or not view.rows:
             return
         headed = self.size.height > 1 and self.size.width >= HEADED
-        places, at = self._places(view), self._top + event.y - headed
+        places, at = self._places(view).lines, self._top + event.y - headed
         place = places[at] if 0 <= at < len(places) else None
         time = self._time_at(event.x)
         if isinstance(place, Group):
-            self.post_message(self.RowChosen(view.rows[place.first]))
+            self._fold(place)
         elif place is not None:
             index = place
             if time is not None:
@@ -302,17 +334,9 @@ def _row_key(view: ScreenView, row: Row) -> Hashable:
         row.engine,
         row.silenced,
         figures.age(row.age),
-        _past_words(row),
+        past_words(row),
         view.pictures.ribbon_key(row.source),
     )
-
-
-def _past_words(row: Row) -> str:
-    """Return how long a start-up takes by now, or how long ago an end is, as it is shown."""
-    past = None if row.state.since is None else row.moment - row.state.since
-    if past is None or row.state.name not in ("starting", *OVER):
-        return ""
-    return figures.duration(past) if row.state.name == "starting" else figures.age(past)
 
 
 def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:
@@ -326,74 +350,3 @@ def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str,
     elif row.state.name == "dead" and row.engine is None:
         whole.stylize_before(f"on {palette['dead_ground']}")
     return whole
-
-
-def _append_end(
-    line: Text,
-    view: ScreenView,
-    row: Row,
-    columns: list[Column],
-    drawer: CellDrawer,
-    palette: dict[str, str],
-) -> None:
-    """Append the cells of a server that has ended, up to the words: since when stands for rates."""
-    style = palette["critical" if row.state.name == "dead" else "muted"]
-    room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
-    for column in columns:
-        if column.key == "said":
-            line.append(
-                _when(view, row, max(_ENDED_CELLS, column.width // 2))
-                + (": " if row.ending else ""),
-                style,
-            )
-        elif column.key in TAIL:
-            break
-        elif column.key == "gen":
-            line.append(_when(view, row, room - 1).ljust(room), style)
-        elif column.key != "state":
-            line.append_text(drawer.draw(row, [column]))
-
-
-_ENDED_CELLS = len("stopped 08:57:39")
-"""Cells in which each row says the time of its end, so that all say it alike."""
-
-
-def _when(view: ScreenView, row: Row, room: int) -> str:
-    """Return what a server is that has ended, and since when, in so many cells."""
-    since, word = row.state.since, row.state.name
-    if since is None:
-        return word
-    past = row.moment - since
-    ago = f"{figures.age(past)} ago"
-    long = f"{word} {ago if past >= figures.DAY else figures.clock(since, view.tz)}"
-    return next((text for text in (long, f"{word} {ago}", ago) if len(text) <= room), "")
-
-
-def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:
-    """Return what a server without numbers does, or why it ended, in so many cells."""
-    past = None if row.state.since is None else max(0.0, row.moment - row.state.since)
-    ago = "" if past is None else figures.duration(past)
-    text = Text(end="")
-    if row.state.name == "starting":
-        text.append(row.state.why or "starting", style=palette["note"])
-        bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 4)), palette)
-        if row.progress is not None and text.cell_len + bar.cell_len + 1 <= room:
-            text.append(" ")
-            text.append_text(bar)
-        if ago and text.cell_len + len(ago) + 1 <= room:
-            text.append(f" {ago}", style=palette["muted"])
-    elif row.state.name == "no-stats":
-        if row.requests is not None:
-            text.append(f"{row.requests:.1f} req/s  ", style="bold")
-            text.append(f"{row.errors or 0:.1f} errors/s", style=palette["muted"])
-        else:
-            text.append("writes no stats lines", style=palette["note"])
-    else:
-        role = "critical" if row.state.name == "dead" else "muted"
-        known = row.ending or _ENDED.get(row.state.name, ())
-        words = next((words for words in known if cell_len(words) <= room), "")
-        if not words and row.ending:
-            words = shortened(row.ending[-1], room)
-        text.append(words, style=palette[role])
-    text.truncate(max(0, room), overflow="ellipsis")
-    return text

@@ -22,9 +22,10 @@ from vllm_watch.tui.rows import Row, Values
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import fill_role
 from vllm_watch.tui.widgets.columns import time_axis
-from vllm_watch.tui.widgets.fleet import WORDY_STATES, Fleet, story
+from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import Pane, beside, strip_of
+from vllm_watch.tui.widgets.rowwords import WORDY_STATES, story
 
 _GAP = 4
 """Cells between two figures."""

@@ -1,0 +1,65 @@
+"""What is below each other in the table: rows, the lines above models, models that are folded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+from vllm_watch.core.dataclass import replace
+from vllm_watch.tui.groups import Group, groups_of
+from vllm_watch.tui.rows import Row
+
+Place = int | Group
+"""The index of a row, or the line of a model."""
+
+
+class Places:
+    """The lines of the table, and which rows stand where."""
+
+    def __init__(self, rows: Sequence[Row], folded: Collection[str]) -> None:
+        """Place all rows below each other, of the models in `folded` only the line above them."""
+        self.lines: Sequence[Place] = range(len(rows))
+        groups = groups_of(rows)  # no group tells an age
+        self.grouped = bool(groups)
+        """Whether models have lines."""
+        self._ends = dict(pairwise([*(group.first for group in groups), len(rows)]))
+        lines: list[Place] = []
+        for group in groups:
+            known = replace(group, folded=group.model in folded)
+            lines.append(known)
+            if not known.folded:
+                lines += range(group.first, self._ends[group.first])
+        if groups:
+            self.lines = lines
+        self._stops = self.lines if not groups else [one for one in lines if _stop(one)]
+
+    def rows_of(self, place: Place) -> range:
+        """Return the rows that a line stands for: none if they are below it."""
+        if not isinstance(place, Group):
+            return range(place, place + 1)
+        return range(place.first, self._ends[place.first] if place.folded else place.first)
+
+    def line_of(self, row: int) -> int:
+        """Return which line stands for a row."""
+        return self._find(self.lines, row)
+
+    def moved(self, row: int, step: int) -> int:
+        """Return the row of the cursor that was at `row`, so many lines below."""
+        stop = self._find(self._stops, row) + step
+        place = self._stops[max(0, min(len(self._stops) - 1, stop))]
+        return place.first if isinstance(place, Group) else place
+
+    def group_of(self, row: int) -> Group | None:
+        """Return the model whose line stands above a row, or for it."""
+        groups = (line for line in self.lines if isinstance(line, Group))
+        return next((one for one in groups if one.first <= row < self._ends[one.first]), None)
+
+    def _find(self, lines: Sequence[Place], row: int) -> int:
+        if not self.grouped:
+            return row
+        return next((n for n, line in enumerate(lines) if row in self.rows_of(line)), 0)
+
+
+def _stop(place: Place) -> bool:
+    """Tell whether the cursor stops at a line."""
+    return not isinstance(place, Group) or place.folded

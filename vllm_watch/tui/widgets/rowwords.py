@@ -1,0 +1,101 @@
+"""Words in place of a server's numbers: what it does, since when it ended and why."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from vllm_watch.core.states import OVER
+from vllm_watch.tui import figures
+from vllm_watch.tui.rows import Row
+from vllm_watch.tui.screenview import ScreenView
+from vllm_watch.tui.widgets.bars import progress_bar
+from vllm_watch.tui.widgets.columns import TAIL, CellDrawer, Column
+from vllm_watch.tui.wording import shortened
+
+WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
+"""States without numbers: words replace them."""
+_ENDED = {
+    "stopped": ("somebody stopped it", "stopped"),
+    "finished": ("finished its work", "finished"),
+}
+"""How a server ended that did not fail, in words that become fewer."""
+
+
+def past_words(row: Row) -> str:
+    """Return how long a start-up takes by now, or how long ago an end is, as it is shown."""
+    past = None if row.state.since is None else row.moment - row.state.since
+    if past is None or row.state.name not in ("starting", *OVER):
+        return ""
+    return figures.duration(past) if row.state.name == "starting" else figures.age(past)
+
+
+def append_end(
+    line: Text,
+    view: ScreenView,
+    row: Row,
+    columns: list[Column],
+    drawer: CellDrawer,
+    palette: dict[str, str],
+) -> None:
+    """Append the cells of a server that has ended, up to the words: since when stands for rates."""
+    style = palette["critical" if row.state.name == "dead" else "muted"]
+    room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
+    for column in columns:
+        if column.key == "said":
+            line.append(
+                _when(view, row, max(_ENDED_CELLS, column.width // 2))
+                + (": " if row.ending else ""),
+                style,
+            )
+        elif column.key in TAIL:
+            break
+        elif column.key == "gen":
+            line.append(_when(view, row, room - 1).ljust(room), style)
+        elif column.key != "state":
+            line.append_text(drawer.draw(row, [column]))
+
+
+_ENDED_CELLS = len("stopped 08:57:39")
+"""Cells in which each row says the time of its end, so that all say it alike."""
+
+
+def _when(view: ScreenView, row: Row, room: int) -> str:
+    """Return what a server is that has ended, and since when, in so many cells."""
+    since, word = row.state.since, row.state.name
+    if since is None:
+        return word
+    past = row.moment - since
+    ago = f"{figures.age(past)} ago"
+    long = f"{word} {ago if past >= figures.DAY else figures.clock(since, view.tz)}"
+    return next((text for text in (long, f"{word} {ago}", ago) if len(text) <= room), "")
+
+
+def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Text:
+    """Return what a server without numbers does, or why it ended, in so many cells."""
+    past = None if row.state.since is None else max(0.0, row.moment - row.state.since)
+    ago = "" if past is None else figures.duration(past)
+    text = Text(end="")
+    if row.state.name == "starting":
+        text.append(row.state.why or "starting", style=palette["note"])
+        bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 4)), palette)
+        if row.progress is not None and text.cell_len + bar.cell_len + 1 <= room:
+            text.append(" ")
+            text.append_text(bar)
+        if ago and text.cell_len + len(ago) + 1 <= room:
+            text.append(f" {ago}", style=palette["muted"])
+    elif row.state.name == "no-stats":
+        if row.requests is not None:
+            text.append(f"{row.requests:.1f} req/s  ", style="bold")
+            text.append(f"{row.errors or 0:.1f} errors/s", style=palette["muted"])
+        else:
+            text.append("writes no stats lines", style=palette["note"])
+    else:
+        role = "critical" if row.state.name == "dead" else "muted"
+        known = row.ending or _ENDED.get(row.state.name, ())
+        words = next((words for words in known if cell_len(words) <= room), "")
+        if not words and row.ending:
+            words = shortened(row.ending[-1], room)
+        text.append(words, style=palette[role])
+    text.truncate(max(0, room), overflow="ellipsis")
+    return text
