@@ -13,11 +13,11 @@ from vllm_watch.actions.watch import AlertWatch
 from vllm_watch.health.monitor import Monitor
 
 LOOK_SECONDS = 1.0
-"""Seconds between two looks at all servers for what fires and what is over."""
+"""Seconds between two checks of all servers for alerts that begin or end."""
 
 
 class Alerting:
-    """Tells of alerts while a screen watches live, whatever moment it shows."""
+    """Reports alerts while a screen watches live, whatever moment it shows."""
 
     def __init__(
         self,
@@ -50,15 +50,15 @@ class Alerting:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """Lines about actions that failed the last time they were tried."""
+        """Lines about actions whose newest run failed."""
         return tuple(f"[alerts] {action}: {text}" for action, text in self._troubles.items())
 
     def caught_up(self) -> None:
-        """Take notice that all logs have been read to their ends."""
+        """Note that all logs have been read to their ends."""
         self._watch.caught_up(self._wall())
 
     def look(self) -> None:
-        """Tell of what has changed since the last look."""
+        """Report the changes since the last check."""
         alerts = self._watch.look(self._wall(), self._silences.left())
         self._silences.end(self._watch.lasting())
         if self._settings.bell and any(alert.status == "firing" for alert in alerts):
@@ -68,7 +68,7 @@ class Alerting:
             self._runner.tell(alert)
 
     def note(self, outcome: Outcome) -> None:
-        """Remember that a run failed, until one of its kind does not."""
+        """Remember that a run failed, until one of its kind succeeds."""
         if outcome.trouble:
             self._troubles[outcome.action] = outcome.trouble
         else:

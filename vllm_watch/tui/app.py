@@ -52,14 +52,14 @@ def _settle() -> None:
 
 
 def _unicode(glyphs: str) -> bool:
-    """Tell whether signs beyond ASCII are shown: as set, else by the locale."""
+    """Return whether characters beyond ASCII are shown: as set, else by the locale."""
     return glyphs == "unicode" or (glyphs == "auto" and knows_unicode())
 
 
 TURN_SECONDS = 0.01
-"""How long what was read is applied before a key has its turn …"""
+"""Seconds for which batches are applied before a key is handled …"""
 REST_SECONDS = 0.001
-"""… and how long until it goes on."""
+"""… and the pause after it."""
 
 
 class VllmWatch(App[int]):
@@ -87,8 +87,8 @@ class VllmWatch(App[int]):
     ) -> None:
         """Show what `ingest` reads: live, or as a replay from `start` on.
 
-        `together` moves saved logs of different hours to a common start. `targets` are those of
-        the job whose progress is shown.
+        `together` moves saved logs of different hours to a common start. `targets` are the targets
+        of the job whose progress is shown.
         """
         super().__init__()
         self.monitor = Monitor(settings, bounded=not replay)
@@ -108,9 +108,9 @@ class VllmWatch(App[int]):
         )
         self._ascii = AsciiFilter(enabled=not _unicode(settings.screen.glyphs))
         self._arrived: deque[Batch | Looked] = deque()
-        """What is read and not applied yet."""
+        """Batches that are not applied yet."""
         self._applies = False
-        """Whether the next turn of applying is on its way."""
+        """Whether the next turn of applying is scheduled."""
         self._ingest = ingest
         self._settings = settings
         self._start = start
@@ -131,13 +131,13 @@ class VllmWatch(App[int]):
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
         self._first = ExitStack()
-        if self.timeline.mode == "live":  # one whole frame, in place of an empty one that jumps
+        if self.timeline.mode == "live":  # one complete frame, instead of an empty one that jumps
             self._first.enter_context(self.batch_update())
             self.set_timer(PATIENCE, self._show)
         self._board = self._dashboard()
         self._board.waits = self.timeline.mode == "live"
         self.push_screen(self._board)
-        if self.timeline.mode == "live":  # what a replay shows is long past
+        if self.timeline.mode == "live":  # the time of a replay is long past
             self.set_interval(LOOK_SECONDS, self.alerting.look)
         trouble = unknown_charts(self._settings.screen.charts)
         if trouble:
@@ -147,22 +147,22 @@ class VllmWatch(App[int]):
         self._read()
 
     def _remember(self, theme: Theme) -> None:
-        """Keep the theme that was chosen for the next start."""
+        """Keep the chosen theme for the next start."""
         if theme.name not in (self._settings.screen.theme, chosen("theme") or THEME.name):
             choose("theme", theme.name)
 
     @property
     def ascii_only(self) -> bool:
-        """True where no sign beyond ASCII is shown."""
+        """True if only ASCII is shown."""
         return self._ascii.enabled
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what every line goes through on its way to the terminal."""
+        """Return the filters of every line on its way to the terminal."""
         filters = super().get_line_filters()
         return [*filters, self._ascii] if self._ascii.enabled else filters
 
     async def on_event(self, event: events.Event) -> None:
-        """Pass an event on, unless a key or the mouse comes while the app closes its screens."""
+        """Pass an event on, unless a key or the mouse arrives while the app closes its screens."""
         open_yet = self.is_running and bool(self.screen_stack)
         if open_yet or not isinstance(event, events.InputEvent):
             await super().on_event(event)
@@ -213,12 +213,12 @@ class VllmWatch(App[int]):
 
     @on(BatchesRead)
     def _take_in(self, message: BatchesRead) -> None:
-        """Apply what arrived; the event loop owns all state."""
+        """Apply new batches; the event loop owns all state."""
         self._arrived.extend(message.items)
         self._apply(time.monotonic() + TURN_SECONDS)
 
     def _apply(self, until: float = math.inf) -> None:
-        """Apply what arrived until a moment; keys have their turn before the rest."""
+        """Apply batches until a deadline; keys are handled before the rest."""
         looked = False
         while self._arrived:
             item = self._arrived.popleft()
@@ -240,7 +240,7 @@ class VllmWatch(App[int]):
             self._show()
 
     def _show(self) -> None:
-        """Let the first frame be drawn: every log was looked at once, or that takes its time."""
+        """Allow the first frame: every log was looked at once, or that takes too long."""
         if not self._board.waits:
             return
         self._board.waits = False
@@ -297,13 +297,13 @@ class VllmWatch(App[int]):
         return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self) -> None:
-        # What arrives while the app closes finds no screen any more.
+        # Messages that arrive while the app closes find no screen any more.
         if self.screen_stack and isinstance(self.screen, Dashboard):
             self.screen.news()
 
     @on(Worker.StateChanged)
     def _reading_changed(self, message: Worker.StateChanged) -> None:
-        """Say so if the reading thread failed; what was read stays on the screen."""
+        """Report that the reading thread failed; its results stay on the screen."""
         if message.state is WorkerState.ERROR:
             error = message.worker.error
             self.notify(

@@ -1,4 +1,4 @@
-"""A screen without Unicode: every sign, bar and fill in ASCII, for terminals without Unicode."""
+"""A screen without Unicode: every sign, bar and fill in ASCII."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _GLYPHS = {
 }  # fmt: skip
 """ASCII for each sign of the screen, cell by cell."""
 _BRAILLE = " ..:.::!.::!:!!#"
-"""ASCII for a cell of dots, by how many of its eight are set: two a step."""
+"""ASCII for a braille cell, by how many of its eight dots are set: two per step."""
 
 
 class _Table(dict[int, str]):
-    """A table for `str.translate` that learns what it is asked for."""
+    """A table for `str.translate` that is filled on demand."""
 
     def __missing__(self, code: int) -> str:
         self[code] = found = chr(code) if code < 128 else _of(chr(code))
@@ -37,7 +37,7 @@ class _Table(dict[int, str]):
 
 
 def _of(glyph: str) -> str:
-    """Return ASCII of as many cells as a character has."""
+    """Return ASCII with the width of a character."""
     cells = cell_len(glyph)
     if glyph in _GLYPHS:
         return _GLYPHS[glyph]
@@ -51,7 +51,7 @@ _TABLE = _Table()
 
 
 def ascii_of(text: str) -> str:
-    """Return a text in ASCII, in as many cells."""
+    """Return a text in ASCII, with the same width."""
     return text if text.isascii() else text.translate(_TABLE)
 
 
@@ -64,15 +64,15 @@ class AsciiFilter(LineFilter):
 
 
 def knows_unicode(environ: Mapping[str, str] | None = None, encoding: str = "utf-8") -> bool:
-    """Tell whether a terminal shows more than ASCII, by what its environment says.
+    """Return whether a terminal shows more than ASCII, by its environment.
 
-    Where no locale is set nothing is known; most terminals then do.
+    Without a locale nothing is known; most terminals then do.
     """
     environ = os.environ if environ is None else environ
     if "utf" not in encoding.lower():
         return False
     every, kind, lang = (environ.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG"))
     if kind == "C.UTF-8" and lang in ("C", "POSIX"):
-        kind = ""  # Python itself sets it where the locale is C
+        kind = ""  # Python itself sets it if the locale is C
     locale = (every or kind or lang).lower()
     return not locale or "utf" in locale

@@ -1,4 +1,4 @@
-"""Which server's chart is shown, over which time."""
+"""The server and the time range of a chart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vllm_watch.tui.charts import Line
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose chart is asked for, over which time; in the log's own clock."""
+    """The server and the time range of a chart, in the log's own clock."""
 
     monitor: Monitor
     server: Server
@@ -19,7 +19,7 @@ class Asked:
     start: float
     end: float
     known: float
-    """Up to when anything is known."""
+    """The time up to which data is known."""
 
     @property
     def window(self) -> tuple[float, float]:
@@ -28,7 +28,7 @@ class Asked:
 
     @property
     def seen(self) -> tuple[float, float]:
-        """Beginning, and up to when anything is known."""
+        """Beginning, and the time up to which data is known."""
         return self.start, self.known
 
     def line(self, metric: str, name: str, role: str, marker: str, scale: float = 1.0) -> Line:
@@ -41,7 +41,7 @@ class Asked:
 
 
 def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:
-    """Return `max_num_seqs` of a server's engines together, None where the log does not say."""
+    """Return `max_num_seqs` of a server's engines together, None if the log does not have it."""
     run = server.run_at(time)
     limit = run.configuration.max_num_seqs or monitor.settings.max_num_seqs_of(server.name)
     return None if limit is None else float(limit * max(1, len(run.engines)))

@@ -13,7 +13,7 @@ from vllm_watch.tui.charttable import CHART_BY_NAME, CHART_NAMES, CHARTS
 def chart_commands(
     shown: Sequence[str], show: Callable[[str], None], toggle: Callable[[str], None]
 ) -> Iterator[SystemCommand]:
-    """Yield what the palette offers; `shown` are the charts that have something to show."""
+    """Yield the commands of the palette; `shown` are the charts that have data."""
     for name in shown:
         chart = CHART_BY_NAME[name]
         unit = f", {chart.unit}" if chart.unit else ""
@@ -26,7 +26,7 @@ def chart_commands(
 
 
 def toggled(wanted: Sequence[str], name: str) -> tuple[str, ...]:
-    """Return the charts that are wanted with one more, or one less; one always stays."""
+    """Return the charts to show with one added or removed; at least one stays."""
     before = list(wanted or CHART_NAMES)
     if name not in before:
         return (*before, name)
@@ -34,7 +34,7 @@ def toggled(wanted: Sequence[str], name: str) -> tuple[str, ...]:
 
 
 def unknown_charts(wanted: Sequence[str]) -> str:
-    """Return what is wrong with the names of charts in the settings, or nothing."""
+    """Return the error in the names of charts in the settings, or nothing."""
     wrong = [name for name in wanted if name not in CHART_BY_NAME]
     if not wrong:
         return ""

@@ -32,11 +32,11 @@ def curve(
     *,
     extremes: bool = True,
 ) -> Curve:
-    """Return a metric over time, of one engine or of all of them, runs one after another.
+    """Return a metric over time, of one engine or of all, runs one after another.
 
-    A time whose samples are thinned is its lowest and its highest value, so that peaks stay seen
-    from afar; without `extremes` its mean. Of several engines the extremes are added up as if
-    they had been reached together, which bounds their sum.
+    Thinned samples give their lowest and their highest value, so that peaks stay visible; without
+    `extremes` their mean. Extremes of several engines are added up as if they had been reached
+    together, which is an upper bound.
     """
     times: list[float] = []
     values: list[float | None] = []
@@ -71,14 +71,14 @@ def _single(
     low, high = series.span(*window)
     if low >= series.thinned:
         return list(series.times[low:high]), series.values(metric, low, high), 0.0
-    low = max(0, low - 1)  # it begins before the window and may reach into it
+    low = max(0, low - 1)  # it begins before the window and may extend into it
     silence = SILENCE_CADENCES * series.cadence
     times: list[float] = []
     values: list[float | None] = []
     widest = 0.0
 
     def lead_to(begin: float) -> None:
-        """Break the line where nothing was written, and remember the longest way without."""
+        """Break the line where nothing was written, and note its longest unbroken distance."""
         nonlocal widest
         distance = begin - times[-1] if times else 0.0
         if distance > silence:
@@ -194,7 +194,7 @@ def per_request_line(server: Server, engine: int | None, window: tuple[float, fl
 
 
 def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
-    """Return milliseconds per output token over time: requests that run ÷ tokens per second.
+    """Return milliseconds per output token over time: running requests ÷ tokens per second.
 
     See `token_paces`.
     """

@@ -1,4 +1,4 @@
-"""What the full-screen chart shows besides its curves: engines, figures, findings over time."""
+"""Details of the full-screen chart besides its curves: engines, figures, findings over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vllm_watch.tui.charttable import CHART_BY_NAME
 from vllm_watch.tui.screenview import ScreenView
 
 MOST_ENGINES = 8
-"""Of more engines the lowest, the middle and the highest are drawn."""
+"""With more engines, the lowest, the middle and the highest are drawn."""
 _ROLES = ("primary", "secondary", "note", "warning", "good", "critical", "low", "limit")
 _HEADS = ("", "last", "at cursor", "min", "mean", "max")
 
@@ -32,7 +32,7 @@ class Told:
 
 
 def engines_spec(asked: Asked, name: str, cursor: float | None) -> ChartSpec | None:
-    """Return a chart's first line for each engine, None where there is but one."""
+    """Return a chart's first line for each engine, None if there is only one."""
     chart = CHART_BY_NAME[name]
     engines = asked.server.run_at(asked.known).engines
     if len(engines) < 2 or asked.engine is not None:
@@ -105,7 +105,7 @@ def figure_rows(spec: ChartSpec) -> list[tuple[str, ...]]:
 
 
 def told_in(view: ScreenView, asked: Asked) -> list[Told]:
-    """Return the findings of the window's runs that last in it, the worst first."""
+    """Return the findings of the window's runs that overlap it, the worst first."""
     found = sorted(_told(view, asked), key=lambda one: (-SEVERITIES.index(one.severity), one.since))
     return list(dict.fromkeys(found))
 

@@ -1,6 +1,6 @@
-"""Where the curves of charts come from: the log's metrics, its steps and requests, recordings.
+"""The sources of charts' curves: the log's metrics, its steps and requests, recordings.
 
-Each source says which lines it gives, and since when it has data of a server.
+Each source gives its lines, and the time since when it has data of a server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vllm_watch.tui.charts import Line
 from vllm_watch.tui.recordedcharts import recorded_line
 
 TIMES_WINDOW = 60.0
-"""Seconds over which mean times of requests are taken."""
+"""Seconds over which mean times of requests are computed."""
 MOST_GPUS = 4
 """GPUs drawn in one chart; the card shows all."""
 _GPU_ROLES = ("primary", "secondary", "note", "warning")
@@ -36,7 +36,7 @@ class Source:
 
     lines: Callable[[Asked], Lines]
     since: Callable[[Server], float]
-    """Epoch seconds, in the log's own clock, since when it has something; infinity: never."""
+    """Epoch seconds, in the log's own clock, since when it has data; infinity: never."""
 
 
 def logged(
@@ -48,7 +48,7 @@ def logged(
     scale: float = 1.0,
     zeros: bool = False,
 ) -> Source:
-    """Return a metric of the stats lines; without `zeros` nothing but zeros is nothing to show."""
+    """Return a metric of the stats lines; without `zeros`, zeros alone are no data."""
     return Source(
         lambda asked: (asked.line(metric, name, role, marker, scale),),
         lambda server: min(
@@ -60,7 +60,7 @@ def logged(
 
 
 def _first(run: Run, series: Series, engine: int, metric: str, zeros: bool) -> float:
-    """Return when a metric was first there; of each sample it is asked once."""
+    """Return when a metric first occurred; each sample is checked once."""
     column = series.columns.get(metric)
     if column is None or not len(series):
         return math.inf
@@ -78,7 +78,7 @@ def _first(run: Run, series: Series, engine: int, metric: str, zeros: bool) -> f
 
 
 def pace() -> Source:
-    """Return the time between two tokens: median and p95 as recorded, else about, from the log."""
+    """Return the time between two tokens: median and p95 as recorded, else an estimate."""
 
     def lines(asked: Asked) -> Lines:
         recorded = latency("itl_s").lines(asked)
@@ -88,7 +88,7 @@ def pace() -> Source:
 
 
 def per_request() -> Source:
-    """Return tokens per second of each request that runs."""
+    """Return tokens per second of each running request."""
     return Source(
         lambda asked: (per_request_line(asked.server, asked.engine, asked.seen),),
         logged("generation_tps").since,
@@ -115,7 +115,7 @@ def latency(name: str) -> Source:
 
 
 def gpus(value: str, scale: float = 1.0) -> Source:
-    """Return a value of each GPU, as it was recorded."""
+    """Return a recorded value of each GPU."""
 
     def lines(asked: Asked) -> Lines:
         tables = sorted(asked.server.recording.gpus.items())[:MOST_GPUS]
@@ -166,7 +166,7 @@ def errors() -> Source:
 
 
 def _answered(server: Server, kinds: tuple[int, ...]) -> float:
-    """Return when a request of one of the classes of status was answered first."""
+    """Return when a request with such a status was answered first."""
     found = (
         run.traffic.begins[at]
         for run in server.runs
@@ -177,7 +177,7 @@ def _answered(server: Server, kinds: tuple[int, ...]) -> float:
 
 
 def request_times() -> Source:
-    """Return how long requests waited and ran, about (Little's law), over the last minute."""
+    """Return how long requests waited and ran, estimated (Little's law), over the last minute."""
 
     def lines(asked: Asked) -> Lines:
         times: list[float] = []
@@ -211,7 +211,7 @@ def _stamps(run: Run, asked: Asked) -> Iterator[float]:
 
 
 def step_time() -> Source:
-    """Return milliseconds of a step, where the log has iteration details."""
+    """Return milliseconds of a step, if the log has iteration details."""
 
     def lines(asked: Asked) -> Lines:
         points = [(at, 1000 * engines / steps) for at, engines, steps, _, _ in _steps(asked)]
@@ -248,7 +248,7 @@ def _steps_since(server: Server) -> float:
 
 
 def _steps(asked: Asked) -> Iterator[tuple[float, int, int, int, int]]:
-    """Yield seconds of work: time, engines, steps, tokens generated and those of prompts."""
+    """Yield seconds of work: time, engines, steps, generated tokens and prompt tokens."""
     found: dict[float, tuple[int, int, int, int]] = {}
     for run in asked.server.runs:
         for engine, steps in run.steps.items():
@@ -264,5 +264,5 @@ def _steps(asked: Asked) -> Iterator[tuple[float, int, int, int, int]]:
 
 
 def renamed(line: Line, name: str, role: str, marker: str) -> Line:
-    """Return a line under another name, in another colour."""
+    """Return a line with another name and colour."""
     return replace(line, name=name, role=role, marker=marker)

@@ -12,7 +12,7 @@ from vllm_watch.tui.charttable import CHART_BY_NAME
 from vllm_watch.tui.figures import duration
 
 DIED = "died"
-"""What the mark of a server's end is called."""
+"""The name of the mark of a server's end."""
 
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
@@ -39,7 +39,7 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
 
 
 def _why_empty(server: Server, start: float, end: float) -> str:
-    """Return what an empty chart says: where the samples are, and the keys that lead there."""
+    """Return the text of an empty chart: where the samples are, and the keys that lead there."""
     stamps = [time for run in server.runs for time in run.stamps()[-1:] if time < start]
     if stamps:
         return f"the newest sample is {duration(end - max(stamps))} old: − or ← go there"
@@ -49,7 +49,7 @@ def _why_empty(server: Server, start: float, end: float) -> str:
 
 
 def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:
-    """Return the start-up of the runs in a window as zones, with how long each took."""
+    """Return the start-ups in a window as zones, with their lengths."""
     zones = []
     for run in server.runs:
         begin = run.first_stamp
@@ -89,7 +89,7 @@ def chart_spec(
 ) -> ChartSpec:
     """Return one chart of a server; `over` if it has ended. `charttable` has the names.
 
-    Window, cursor and `until` are in our clock; of what comes after `until` nothing is known.
+    Window, cursor and `until` are in our clock; nothing is known after `until`.
     """
     start, end = window[0] - server.skew, window[1] - server.skew
     known = end if until is None else until - server.skew

@@ -27,15 +27,15 @@ from vllm_watch.tui.chartsources import (
 
 _GIB = 1 / (1 << 30)
 _TOPS = (25.0, 50.0)
-"""Ends of the scale of a percentage of which little is reached: five rows of nothing say less."""
+"""Ends of a percentage scale that is used only in its lower part: empty rows say little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart: what it shows and how it is drawn."""
+    """One chart: its content and how it is drawn."""
 
     name: str
-    """What settings and the palette call it."""
+    """Its name in settings and the palette."""
     title: str
     unit: str
     sources: tuple[Source, ...]
@@ -46,9 +46,9 @@ class Chart:
     always: bool = False
     """Whether it is shown even without data."""
     more: Callable[[Asked, ChartSpec], ChartSpec] | None = None
-    """Adds what depends on the server or the settings: bands, limits, notes."""
+    """Adds parts that depend on the server or the settings: bands, limits, notes."""
     empty: str = ""
-    """What it says where it has nothing to show; empty: why the server has no samples."""
+    """Its text without data; empty: why the server has no samples."""
 
     @property
     def words(self) -> str:
@@ -60,7 +60,7 @@ class Chart:
         return tuple(line for source in self.sources for line in source.lines(asked))
 
     def since(self, server: Server) -> float:
-        """Return since when it has something to show of a server, in the log's own clock."""
+        """Return since when it has data of a server, in the log's own clock."""
         return min((source.since(server) for source in self.sources), default=math.inf)
 
     def spec(self, asked: Asked) -> ChartSpec:
@@ -89,7 +89,7 @@ def _kv(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Return what the colours of the KV cache mean, in words that become fewer."""
+    """Return the legend of the KV cache's colours, in ever shorter forms."""
     low, high = f"{health.kv_cache_low * 100:.0f}", f"{health.kv_cache_healthy_high * 100:.0f}"
     unused, healthy = (f"<{low} room", "low"), (f"{low}–{high} healthy", "good")
     much = (
@@ -111,7 +111,7 @@ def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
-    """Give the room of the errors to the answers where there was none."""
+    """Give the room of the errors to the answers if there were none."""
     good, bad = spec.lines
     if any(bad.values):
         return spec
@@ -126,7 +126,7 @@ def _prefix(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _percentage(_: Asked, spec: ChartSpec) -> ChartSpec:
-    """Let a scale end earlier where little of it is reached."""
+    """End a scale earlier if only its lower part is used."""
     known = (value for line in spec.lines for value in line.values if value is not None)
     highest = max(known, default=100.0)
     return replace(spec, y_max=next((top for top in _TOPS if highest <= 0.8 * top), 100.0))
@@ -181,7 +181,7 @@ CHART_NAMES = tuple(CHART_BY_NAME)
 def charts_of(server: Server, time: float, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the charts that have something to show of a server at a time of its own clock.
 
-    `wanted` are the names that were asked for, in their order; empty: all.
+    `wanted` are the requested names, in their order; empty: all.
     """
     chosen = [CHART_BY_NAME[name] for name in wanted if name in CHART_BY_NAME] or list(CHARTS)
     shown = [chart.name for chart in chosen if chart.always or chart.since(server) <= time]

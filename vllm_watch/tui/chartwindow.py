@@ -9,17 +9,16 @@ from vllm_watch.core.store import Server
 from vllm_watch.tui.timeline import FITTED, MARGIN
 
 STARTUP_SHARE = 0.2
-"""A start-up that would fill more of the chart than this is left out of it."""
+"""Largest share of the chart for a start-up; a longer one is left out."""
 
 
 def server_window(
     server: Server, window: tuple[float, float], gone: float | None = None
 ) -> tuple[float, float]:
-    """Return the part of a window, in epoch seconds, that has something to show.
+    """Return the part of a window, in epoch seconds, that has data.
 
-    It begins at the server's first line, or a little before its first sample where the start-up
-    took long, and ends where the server is `gone` (in the log's own clock), else at the window's
-    end.
+    It begins at the server's first line, or a little before its first sample if the start-up took
+    long. It ends where the server is `gone` (in the log's own clock), else at the window's end.
     """
     if gone is not None and gone + server.skew < window[1]:
         length = window[1] - window[0]

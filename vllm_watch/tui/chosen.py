@@ -1,4 +1,4 @@
-"""Choices on the screen that are kept between starts: one small JSON file."""
+"""Choices made on the screen that are kept between starts: one small JSON file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _FILE = "chosen.json"
 
 
 def chosen(name: str) -> str:
-    """Return what was chosen last, empty where nothing was or it cannot be read."""
+    """Return the last choice, empty if there is none or it cannot be read."""
     return _read().get(name, "")
 
 
 def choose(name: str, value: str) -> None:
-    """Keep a choice; where nothing can be written it lasts until the end of this start."""
+    """Keep a choice; if it cannot be written, it lasts until the program ends."""
     known = _read()
     if known.get(name) == value:
         return

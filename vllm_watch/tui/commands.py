@@ -1,4 +1,4 @@
-"""Commands of the palette: every key, every server, every time at which something happened."""
+"""Commands of the palette: every key, every server, every time of an event."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 
 MOST_SERVERS = 200
-"""Servers that the palette names; more are found by the filter."""
+"""Most servers in the palette; the filter finds others."""
 
 
 def key_commands(screen: Screen[None]) -> Iterator[SystemCommand]:
-    """Yield what the keys do that work now, each once, with its key."""
+    """Yield the active keys, each action once, with its key."""
     told: set[str] = set()
     for active in screen.active_bindings.values():
         binding = active.binding

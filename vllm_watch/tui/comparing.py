@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DRAWN = ("throughput", "requests", "kv", "pace")
 """Charts of which the first line of both is drawn."""
 LEAST_SECONDS = 60.0
-"""Seconds that the common axis has at least."""
+"""Shortest common axis in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _side(server: Server, run: Run, tz: tzinfo) -> Side:
 
 
 def run_of(monitor: Monitor, side: Side) -> tuple[Server, Run] | None:
-    """Return the server and the run of a side, None where it is forgotten by now."""
+    """Return the server and the run of a side, None if it was forgotten."""
     server = monitor.store.servers.get(side.source)
     runs = server.runs if server is not None else ()
     run = next((run for run in runs if run.number == side.number), None)
@@ -66,8 +66,8 @@ def run_of(monitor: Monitor, side: Side) -> tuple[Server, Run] | None:
 
 
 def compared(monitor: Monitor, baseline: Side, candidate: Side) -> Comparison | None:
-    """Return what a candidate gains, None where one of both is forgotten by now."""
-    # numpy: 0.3 s, for those who compare
+    """Return a candidate's gains, None if one of the two was forgotten."""
+    # numpy: 0.3 s, only for comparing
     from vllm_watch.reports.comparison import compare, side_of
     from vllm_watch.reports.reading import Reading
     from vllm_watch.reports.summary import run_summary
@@ -113,7 +113,7 @@ def curves(monitor: Monitor, baseline: Side, candidate: Side) -> list[ChartSpec]
 
 
 def _alone(server: Server, run: Run) -> Server:
-    """Return a server with only this run: the curve of a chart is that of all its runs."""
+    """Return a server with only this run: a chart's curve covers all its runs."""
     return replace(server, runs=[run])
 
 

@@ -7,13 +7,13 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
 
 ERROR_KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
-"""Kinds of events that tell why a server failed."""
+"""Kinds of events that say why a server failed."""
 _TYPE = lazy(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
 _LOG_ENDS = ("the log just ends", "log ends")
 
 
 def failed(run: Run, time: float) -> bool:
-    """Tell whether there is an error to be read in a run up to `time`."""
+    """Return whether there is an error to read in a run up to `time`."""
     return any(
         moment.event.kind in ERROR_KINDS and (at is None or at <= time)
         for at, moment in run.placed()
@@ -21,10 +21,10 @@ def failed(run: Run, time: float) -> bool:
 
 
 def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
-    """Return why a dead or ended server is that, the longest words first; else nothing.
+    """Return why a dead or ended server is over, the longest words first; else nothing.
 
-    The error as it is written, what the format files call it (`out of memory`), the first reason
-    of the log and the type of its error (`EngineDeadError`).
+    The error as it is written, its name in the format files (`out of memory`), the first cause in
+    the log and the type of its error (`EngineDeadError`).
     """
     if state.name == "ended":
         return (state.why, *_LOG_ENDS)

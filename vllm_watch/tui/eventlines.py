@@ -1,4 +1,4 @@
-"""Events in words: what happened to the servers, newest first."""
+"""Events in words, newest first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EventLine:
     server: str
     text: str
     about: bool = False
-    """True when the line carried no stamp: the time is about right."""
+    """True when the line carried no stamp: the time is approximate."""
 
 
 def _number(value: FieldValue) -> str:
@@ -58,7 +58,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
     "error": ("✖", "warning", lambda _f, e: e.text),
     "http_errors": ("▲", "warning", lambda f, _: _answers(f)),
 }
-"""Kind of event to glyph, role and words; kinds that are not here say nothing to a person."""
+"""Kind of event to glyph, role and words; other kinds are not shown."""
 
 
 def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, ...]:
@@ -94,7 +94,7 @@ def short_name(server: Server) -> str:
 
 
 def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
-    """Yield what the log itself tells."""
+    """Yield the events of the log itself."""
     name = short_name(server)
     for run in server.runs:
         said: set[str] = set()
@@ -102,7 +102,7 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
         for at, moment in run.placed():
             line = _event_line(name, run, at, moment, said)
             if line is not None and line.time <= until:
-                # Death words after a stop are its echo, not a failure.
+                # Signs of death after a stop belong to the stop, not to a failure.
                 yield replace(line, glyph="■", role="muted") if stopped else line
             stopped = stopped or moment.event.kind == "stop"
 

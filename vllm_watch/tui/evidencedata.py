@@ -26,15 +26,15 @@ _SLOWER = ("slows-as-expected", "slows-too-much")
 """Findings about the rate of each request, not of the server."""
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 _SHORTEST = 120.0
-"""Seconds that the chart shows at least."""
+"""Shortest time of the chart in seconds."""
 _AROUND = 0.25
 """Share of the finding's own time that is shown around it, at least a minute."""
 
 
 def evidence_window(finding: Finding, moment: float) -> tuple[float, float]:
-    """Return the stretch of log time that shows a finding: a little before it to after its end.
+    """Return the time range that shows a finding: from a little before it to after its end.
 
-    Nothing behind the moment is in it: a replay does not show what is to come.
+    Nothing after the present moment is in it: a replay does not show the future.
     """
     until = min(moment, finding.until) if finding.until is not None else moment
     since = until if finding.since is None else min(finding.since, until)
@@ -49,7 +49,7 @@ def evidence_chart(
     """Return the chart of a finding's metric over its time, its beginning marked."""
     start, end = evidence_window(finding, moment)
     slower = finding.id in _SLOWER
-    if slower:  # what it is compared with are the first minutes
+    if slower:  # compare with the first minutes
         start = min(start, min(server.run_at(moment).stamps(), default=start))
     window = (start + server.skew, end + server.skew)
     name = "per_request" if slower else _CHART_OF.get(finding.metric or "", "throughput")
@@ -62,7 +62,7 @@ def evidence_chart(
 
 
 def evidence_words(finding: Finding, moment: float, tz: tzinfo) -> tuple[tuple[str, str], ...]:
-    """Return the full text of a finding as labels and words; what it lacks is left out."""
+    """Return the full text of a finding as labels and words; empty ones are left out."""
     until = min(moment, finding.until) if finding.until is not None else moment
     when = ""
     if finding.since is not None:

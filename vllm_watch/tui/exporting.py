@@ -25,11 +25,11 @@ _HEADS = ("time", "server", "engine", *_METRICS)
 
 
 def write_files(view: ScreenView, monitor: Monitor, screen: str, folder: Path) -> list[Path]:
-    """Write what is seen into a folder, which is made; return the files.
+    """Write the view into a folder, which is created; return the files.
 
     Args:
-        view: what the panes show.
-        monitor: what is known of the servers.
+        view: the content of the panes.
+        monitor: the servers and their judgement.
         screen: the screen as SVG.
         folder: where to write.
 
@@ -52,7 +52,7 @@ def write_files(view: ScreenView, monitor: Monitor, screen: str, folder: Path) -
 
 
 def _free_name(folder: Path, moment: datetime) -> str:
-    """Return the beginning of names that no file has yet."""
+    """Return the beginning of file names that are not used yet."""
     name = f"vllm-watch-{moment:%Y%m%d-%H%M%S}"
     number = 1
     while any(folder.glob(f"{name}{'' if number == 1 else f'-{number}'}.*")):
@@ -61,7 +61,7 @@ def _free_name(folder: Path, moment: datetime) -> str:
 
 
 def samples_csv(view: ScreenView, monitor: Monitor) -> str:
-    """Return the stats lines in the window of the servers shown; what is unknown stays empty."""
+    """Return the stats lines in the window of the servers shown; unknown values stay empty."""
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(_HEADS)
@@ -130,5 +130,5 @@ def _report(view: ScreenView) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Return text whose signs mean nothing to Markdown: log text is only words."""
+    """Return text with Markdown escaped: log text is only shown."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in printable(text))

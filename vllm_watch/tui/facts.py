@@ -24,7 +24,7 @@ _FLAGS = (
     ("data_parallel_size", "DP"),
     ("dtype", ""),
 )
-"""Flags of the configuration and what they are called on the card."""
+"""Flags of the configuration and their labels on the card."""
 
 Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
@@ -40,10 +40,10 @@ def card_facts(
     over: bool = False,
     figures: Facts = (),
 ) -> Facts:
-    """Return the card of a server as of `time`; what the log does not tell is not on it.
+    """Return the card of a server as of `time`; facts missing from the log are left out.
 
-    `job` tells how far a job is, `trend` how much slower it has become; `over`: it works no more;
-    `figures` are further lines, of times and cost.
+    `job` gives the progress of a job, `trend` the slowdown; `over`: it has ended; `figures` are
+    further lines, of times and cost.
     """
     run = server.run_at(time)
     lines = [
@@ -94,7 +94,7 @@ def _trend(trend: SlowDown | None) -> tuple[str, ...]:
 def _job(
     server: Server, run: Run, time: float, tz: tzinfo, job: JobWatch | None, *, over: bool
 ) -> tuple[str, ...]:
-    """Return how far the job is and when it will be done, for each target of its own."""
+    """Return the progress of the job and when it will be done, for each of its targets."""
     found = job.progress(server.source, run, time) if job else ()
     facts = []
     for progress in found:
@@ -102,7 +102,7 @@ def _job(
         if progress.reached is not None:
             facts.append(f"done{of} at {clock(progress.reached + server.skew, tz, seconds=False)}")
             continue
-        # Rounded down: 100 % is said when it is done, not before.
+        # Rounded down: 100 % is shown when it is done, not before.
         facts.append(f"{int(progress.share * 100)} % done{of}")
         if over:
             facts.append("then its server ended")

@@ -15,11 +15,11 @@ from vllm_watch.tui.messages import AllRead, BatchesRead
 from vllm_watch.tui.together import moved_together
 
 GROUP_SECONDS = 0.05
-"""Batches that come closer together than this travel as one message."""
+"""Batches that arrive this close together travel as one message."""
 SWITCH_SECONDS = 0.001
-"""How long reading may keep the screen's thread waiting: a key takes several turns of both."""
+"""For how long reading may keep the screen's thread waiting: a key takes several turns."""
 MOST_PENDING = 2
-"""Messages that the screen may have unread before reading waits for it: keys wait behind them."""
+"""Most unread messages of the screen before reading waits: keys queue behind them."""
 
 
 def run_feed(
@@ -35,7 +35,7 @@ def run_feed(
     group: list[Batch | Looked] = []
 
     def hand_on() -> None:
-        """Post what was read, and wait while the screen is behind."""
+        """Post batches, and wait while the screen is behind."""
         if group:
             post(BatchesRead(tuple(group)))
             group.clear()
@@ -61,7 +61,7 @@ def run_feed(
                 hand_on()
             if stop.is_set():
                 break
-    finally:  # what was read before a failure reaches the screen
+    finally:  # batches from before a failure reach the screen
         sys.setswitchinterval(switching)
         hand_on()
         post(AllRead())

@@ -1,4 +1,4 @@
-"""The rows of all servers, reused without news, and the counts over them."""
+"""The rows of all servers, reused without news, and counts over them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vllm_watch.tui.timeline import Timeline
 
 
 class KeptRow(NamedTuple):
-    """A server's row as it was made, and what is counted of it."""
+    """A server's cached row, and the values to count."""
 
     stamp: object
-    """What it was made of."""
+    """The input it was made from."""
     until: float
-    """Up to when it holds if nothing comes, in the log's clock."""
+    """Until when it holds without news, in the log's clock."""
     row: Row
     shape: str
     rate: float | None
@@ -33,7 +33,7 @@ class KeptRow(NamedTuple):
 
 
 class FleetRows:
-    """Makes the rows of all servers; of those without news they stay as they are."""
+    """Makes the rows of all servers; rows without news are reused."""
 
     def __init__(self, monitor: Monitor, stamps: Stamps) -> None:
         """Show what `monitor` knows."""
@@ -42,7 +42,7 @@ class FleetRows:
         self._kept: dict[str, KeptRow] = {}
         self._sources: tuple[str, ...] = ()
         self.named = 1
-        """Grows when names of servers change, or which there are."""
+        """Grows when servers are added or renamed."""
 
     def at(self, timeline: Timeline, silences: Collection[Key] = ()) -> list[KeptRow]:
         """Return the rows of servers at the moment shown, in the order in which they were found."""

@@ -17,7 +17,7 @@ from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 LEAST_SERVERS = 16
 """From this many servers on they are grouped."""
 LEAST_EACH = 2
-"""Servers that a model has in the mean at least: a line above every row would be in the way."""
+"""Fewest servers per model on average: a line above every row would be in the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Group:
 
 
 def groups_of(rows: Sequence[Row]) -> tuple[Group, ...]:
-    """Return the groups of a large fleet whose rows are by model; nothing for any other."""
+    """Return the groups of a large fleet whose rows are sorted by model; else nothing."""
     if len(rows) < LEAST_SERVERS:
         return ()
     parts = [(model, list(members)) for model, members in groupby(rows, key=attrgetter("model"))]

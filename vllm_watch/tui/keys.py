@@ -16,7 +16,7 @@ _NAMES = {
     "underscore": "_", "backslash": "\\", "semicolon": ";", "colon": ":", "exclamation_mark": "!",
     "number_sign": "#", "dollar_sign": "$", "asterisk": "*", "ampersand": "&", "tilde": "~",
 }  # fmt: skip
-"""Keys as people write them."""
+"""Names of keys as people write them."""
 
 
 def bound(name: str, action: str, description: str = "", *, show: bool = True) -> Binding:
@@ -25,11 +25,11 @@ def bound(name: str, action: str, description: str = "", *, show: bool = True) -
 
 
 _CHOSEN: dict[str, str] = {}
-"""Names of bindings to the keys that they have in the app that runs."""
+"""Names of bindings to their keys in the running app."""
 
 
 def use(settings: KeySettings) -> dict[str, str]:
-    """Take the keys of the settings; return the map of those that are not the usual ones."""
+    """Use the keys of the settings; return the map of those that are not the defaults."""
     names: tuple[str, ...] = KeySettings.__slots__
     _CHOSEN.clear()
     _CHOSEN.update((name, getattr(settings, name)) for name in names)

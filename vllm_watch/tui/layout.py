@@ -8,41 +8,41 @@ CHARTS = ("throughput", "kv", "requests", "pace", "prefix", "http")
 """Charts of an ordinary server, the most important ones first."""
 
 WIDE, WIDE_ROWS = 160, 36
-"""From this size on three charts are side by side, and the server's card below."""
+"""From this size on, three charts are side by side, and the server's card is below."""
 LARGE, LARGE_ROWS = 100, 32
 """From this size on four charts and the events have room."""
 STRIP, STRIP_ROWS = 58, 20
-"""Below this size there is no room for charts beside anything else."""
+"""Below this size, charts need the whole screen."""
 PAIR = 76
 """From this width on two charts are side by side."""
 JUDGED_ROWS = 12
-"""From this height on the verdict has a line."""
+"""From this height on, the verdict has a line."""
 HERO_ROWS, SMALL_HERO_ROWS = 8, 5
-"""Rows of the figures of a server that is alone."""
+"""Rows of the figures of a single server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is below each other between the glance and the key line."""
+    """The parts between the top line and the key line, from top to bottom."""
 
     fleet: int
     """Rows of the table, or of the figures that replace it."""
     charts: tuple[str, ...] = ()
-    """Charts shown; they take the room that is left."""
+    """Charts shown; they use the remaining room."""
     chart_columns: int = 1
     below: int = 0
-    """Rows of the panes below the charts, 0: all that is left."""
+    """Rows of the panes below the charts, 0: all that remain."""
     panes: tuple[str, ...] = ("findings",)
-    """Panes beside each other: findings, events, card."""
+    """Panes side by side: findings, events, card."""
     verdict: bool = True
     framed: bool = True
     """Whether the panes below have rules around them."""
     hero: bool = False
-    """Whether figures are in place of the table."""
+    """Whether figures replace the table."""
     story: bool = False
     """Whether the start-up replaces the charts."""
     pages: int = 1
-    """How many pages the tab key turns."""
+    """Number of pages that the tab key cycles through."""
 
 
 def layout_for(
@@ -58,9 +58,9 @@ def layout_for(
 ) -> Layout:
     """Divide a screen of `width` × `height` for a fleet of `rows` rows.
 
-    `full` gives the charts' room to the findings; `alone`: there is but one server; `bare`: the
-    charts of the selected one would be empty, its start-up takes their place. `charts` are those
-    that it has; the tab key turns to those that have no room.
+    `full` gives the charts' room to the findings; `alone`: there is only one server; `bare`: the
+    charts of the selected one would be empty, so its start-up replaces them. `charts` are its
+    charts; the tab key shows those that have no room.
     """
     strip = width < STRIP or height < STRIP_ROWS
     fleet = max(1, rows) + 1
@@ -93,7 +93,7 @@ def layout_for(
 def _turned(page: int, count: int, charts: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
     """Return the charts of a page and the number of pages.
 
-    On the last page the first charts fill the room that would be left.
+    On the last page, the first charts fill the remaining room.
     """
     if len(charts) <= count:
         return charts, 1
@@ -103,7 +103,7 @@ def _turned(page: int, count: int, charts: tuple[str, ...]) -> tuple[tuple[str, 
 
 
 def _strip(width: int, height: int, rows: int, page: int, charts: tuple[str, ...]) -> Layout:
-    """Divide a strip: the fleet and the worst findings, charts one a page."""
+    """Divide a strip: the fleet and the worst findings, one chart per page."""
     headed = int(width >= STRIP and height > 5)
     page %= len(charts) + 1
     verdict = height >= JUDGED_ROWS

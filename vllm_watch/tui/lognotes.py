@@ -1,4 +1,4 @@
-"""Notes about paths and logs themselves: what cannot be read, and lines that are not known."""
+"""Notes about paths and logs themselves: unreadable files, unknown lines."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 
 _LINES = 20
-"""A log without a line of vLLM is told of after so many lines."""
+"""A log without a line from vLLM is reported after so many lines."""
 
 
 class LogNotes:
-    """Makes the notes; servers without news and without a note are not asked again."""
+    """Makes the notes; servers without news and without a note are not checked again."""
 
     def __init__(self, monitor: Monitor, tz: tzinfo) -> None:
-        """Tell of what `monitor` knows, times in the zone `tz`."""
+        """Report on the servers of `monitor`, with times in the zone `tz`."""
         self._monitor = monitor
         self._tz = tz
         self._seen: dict[str, int] = {}
-        """Revisions of servers when they were asked."""
+        """Revisions of servers when they were checked."""
         self._noted: set[str] = set()
-        """Sources of servers that had something to tell."""
+        """Sources of servers that had a note."""
 
     def at(self) -> tuple[str, ...]:
-        """Return the notes as of the last look at the paths."""
+        """Return the notes as of the last search of the paths."""
         monitor = self._monitor
         looked, servers = monitor.store.looked, monitor.store.servers
         notes = [*monitor.notes]
@@ -54,7 +54,7 @@ class LogNotes:
 
 
 def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:
-    """Yield what is to be told of a server's log at `now`, when the paths were looked at."""
+    """Yield the notes on a server's log at `now`, when the paths were searched."""
     if server.trouble:
         since = server.trouble_since
         yield server.trouble + since_words(since, now or since or 0.0, tz)

@@ -20,14 +20,14 @@ class BatchesRead(Message, bubble=False):
 
 
 class AllRead(Message, bubble=False):
-    """Everything that a replay plays has been read."""
+    """A replay has been read completely."""
 
 
 class ActionDone(Message, bubble=False):
     """A command or a post for an alert ended."""
 
     def __init__(self, outcome: Outcome) -> None:
-        """Carry how it ended."""
+        """Carry its result."""
         super().__init__()
         self.outcome = outcome
 
@@ -36,7 +36,7 @@ class ReadingFailed(Message, bubble=False):
     """The reading thread ended with an error."""
 
     def __init__(self, text: str) -> None:
-        """Say what went wrong in one line."""
+        """Carry the error in one line."""
         super().__init__()
         self.text = text
 
@@ -50,12 +50,12 @@ class TimePointed(Message):
         self.moment = time
 
     def can_replace(self, message: Message) -> bool:
-        """Only where the pointer is now counts."""
+        """Only the present position of the pointer counts."""
         return isinstance(message, TimePointed)
 
 
 class TimeChosen(Message):
-    """A moment was clicked: it is to be shown."""
+    """A moment was clicked, to be shown."""
 
     def __init__(self, time: float) -> None:
         """Choose `time` of our clock."""
@@ -64,16 +64,16 @@ class TimeChosen(Message):
 
 
 class FilmChosen(Message):
-    """A place of the film was clicked."""
+    """A position in the replay was clicked."""
 
     def __init__(self, share: float) -> None:
-        """Choose the moment after this share (0 to 1) of the film."""
+        """Choose the moment after this share (0 to 1) of the replay."""
         super().__init__()
         self.share = share
 
 
 class SpanChosen(Message):
-    """A stretch of time was marked: it is to fill the charts."""
+    """A stretch of time was marked, to fill the charts."""
 
     def __init__(self, start: float, end: float) -> None:
         """Choose the time from `start` to `end` of our clock."""
@@ -92,9 +92,9 @@ class Zoomed(Message):
 
 
 def time_at(x: int, place: tuple[int, int], window: tuple[float, float]) -> float | None:
-    """Return the moment in the middle of a cell, None outside.
+    """Return the time at the middle of a cell, None outside.
 
-    `place` is where the cells of the window begin, and how many they are.
+    `place` is the first cell of the window and the number of its cells.
     """
     left, cells = place
     if not (0 <= x - left < cells):

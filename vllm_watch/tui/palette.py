@@ -1,4 +1,4 @@
-"""Colours: one theme of our own, and every theme made into the roles that panes draw with."""
+"""Colours: our own themes, and the roles that panes draw with, derived from any theme."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ THEME = Theme(
     panel="#1b242d",
     dark=True,
 )
-"""The theme it starts with: dark, calm, red and amber only where something is wrong.
+"""The default theme: dark, calm, red and amber only for problems.
 
-Green, amber and red of each theme lie apart for eyes that tell no red from green as well.
+Green, amber and red of each theme can be distinguished by colour-blind people.
 """
 
 DAY_THEME = Theme(
@@ -59,7 +59,7 @@ CONTRAST_THEME = Theme(
     panel="#1a1a1a",
     dark=True,
 )
-"""The same with the highest contrast: white and bright colours on black, 7 to 1 at least."""
+"""The same with the highest contrast: white and bright colours on black, at least 7 to 1."""
 
 OWN_THEMES = (THEME, DAY_THEME, CONTRAST_THEME)
 
@@ -75,15 +75,15 @@ SIXTEEN = {
     "dead": "#aa0000", "cursor": "#ffffff",
     **dict.fromkeys(("background", "panel", "select", "band"), "default"),
 }  # fmt: skip
-"""Roles in the sixteen colours that every terminal has: grounds stay as they are."""
+"""Roles in the sixteen colours of every terminal: backgrounds are not changed."""
 Palette = Mapping[str, str]
-"""Role to `#rrggbb`, and `shading` to what the terminal can show."""
+"""Role to `#rrggbb`, and `shading` to the colours of the terminal."""
 _PALETTES: dict[tuple[object, ...], dict[str, str]] = {}
-"""Palettes made so far: making one takes a millisecond."""
+"""Cached palettes: making one takes a millisecond."""
 
 
 def palette_of(app: App[object]) -> dict[str, str]:
-    """Return the colours of the app's theme by role, and what the terminal can show."""
+    """Return the colours of the app's theme by role, and the abilities of the terminal."""
     theme = app.current_theme
     shading = shading_of(app)
     few = _few_colours(app)
@@ -102,7 +102,7 @@ def palette_of(app: App[object]) -> dict[str, str]:
 
 
 def weights_of(theme: Theme) -> dict[str, str]:
-    """Return roles distinguished by how bright they are, for a screen without colours."""
+    """Return roles distinguished by brightness, for a screen without colours."""
     background = Color.parse(theme.background or "#000000")
     text = Color.parse(theme.foreground or "#ffffff")
     shares = {
@@ -122,7 +122,7 @@ def shading_of(app: App[object]) -> str:
 
 
 def _few_colours(app: App[object]) -> bool:
-    """Tell whether a terminal has but sixteen colours."""
+    """Return whether a terminal has only sixteen colours."""
     return app.console.color_system in ("standard", "windows") and not app.is_headless
 
 
@@ -147,7 +147,7 @@ GROUNDS = (
     ("good_ground", "good", 0.10),
     ("note_ground", "note", 0.12),
 )
-"""Roles that are so much of another one's colour on the background."""
+"""Roles that are a share of another role's colour on the background."""
 
 
 def roles_of(theme: Theme) -> dict[str, str]:
@@ -197,9 +197,9 @@ def stronger(text: Color, grounds: Sequence[Color]) -> Color:
 
 
 def readable(text: Color, grounds: Sequence[Color]) -> Color:
-    """Return the text's colour as far into the first ground as it can still be read on each.
+    """Return the text's colour, dimmed as far as it stays readable on each background.
 
-    Grounds on which even the whole colour cannot be read do not count.
+    Backgrounds on which even the full colour is not readable do not count.
     """
     counted = [ground for ground in grounds if contrast(text, ground) >= LEAST_CONTRAST]
     shades = (grounds[0].blend(text, share / 100) for share in range(50, 100, 2))
@@ -211,7 +211,7 @@ def _stands_out(color: Color, grounds: Sequence[Color], least: float) -> bool:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """Return how much two colours differ, 1 to 21 (WCAG 2: relative luminances)."""
+    """Return the contrast of two colours, 1 to 21 (WCAG 2: relative luminances)."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 

@@ -1,4 +1,4 @@
-"""Charts and ribbons of a view, made when a pane needs them."""
+"""Charts and ribbons of a view, drawn when a pane needs them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from vllm_watch.tui.stamps import Stamps
 
 STEPS = 60
-"""A window moves on in so many steps of its width: between two of them nothing is drawn again."""
+"""A window moves in so many steps of its width: between two steps nothing is redrawn."""
 MOST_KEPT = 400
-"""Pictures remembered at most: those of a screen full of servers, a few times over."""
+"""Most cached pictures: a few times those of a screen full of servers."""
 Window = tuple[float, float]
 _T = TypeVar("_T")
 
@@ -29,8 +29,8 @@ _T = TypeVar("_T")
 def stepped(window: Window, *, grows: bool = False) -> Window:
     """Return a window whose end lies at the next whole step.
 
-    One that `grows` (all there is) keeps its start. Its step depends only on the power of two
-    below its width, so what is drawn stays as it is between two steps.
+    One that `grows` (all there is) keeps its start. Its step depends only on the power of two below
+    its width, so pictures stay valid between two steps.
     """
     start, end = window
     width = end - start
@@ -43,24 +43,24 @@ def stepped(window: Window, *, grows: bool = False) -> Window:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What can be drawn of a moment."""
+    """The pictures of a moment."""
 
     monitor: Monitor | None = None
     window: Window = (0.0, 1.0)
-    """What ribbons show, in our clock."""
+    """The window of ribbons, in our clock."""
     moment: float = 0.0
     live: bool = False
     stamps: Stamps | None = None
     source: str = ""
-    """The server whose charts are shown, empty for none."""
+    """The server whose charts are shown, or empty."""
     engine: int | None = None
     span: Window = (0.0, 1.0)
-    """What its charts show, in our clock."""
+    """The window of its charts, in our clock."""
     over: bool = False
     cursor: float | None = None
-    """The moment that is read off, in our clock."""
+    """The moment under the cursor, in our clock."""
     kept: dict[object, object] = field(default_factory=dict, compare=False)
-    """Pictures drawn before, for all moments at which they are the same."""
+    """Cached pictures, shared by all moments at which they are the same."""
 
     def of(self, source: str, engine: int | None, span: Window, *, over: bool) -> Pictures:
         """Return the same with the charts of a server."""
@@ -90,7 +90,7 @@ class Pictures:
         return spec if cursor is None else replace(spec, cursor=cursor - server.skew)
 
     def asked(self) -> Asked | None:
-        """Return whose charts are shown over which time, None without a server."""
+        """Return the server and the time range of a chart, None without a server."""
         server = self._server(self.source)
         if self.monitor is None or server is None:
             return None
@@ -99,7 +99,7 @@ class Pictures:
         return Asked(self.monitor, server, self.engine, start, end, until)
 
     def chart_key(self, name: str) -> tuple[object, ...]:
-        """Return what tells a chart from that of another moment."""
+        """Return the key of a chart's cached picture."""
         return self._data_key(name), self._cursor_in(self.span)
 
     def _data_key(self, name: str) -> tuple[object, ...]:
@@ -114,12 +114,12 @@ class Pictures:
         return min(steps - 1, int((cursor - start) / (end - start) * steps))
 
     def _cursor_in(self, window: Window) -> float | None:
-        """Return the cursor where it lies in a window."""
+        """Return the cursor if it is within a window."""
         inside = self.cursor is not None and window[0] <= self.cursor <= window[1]
         return self.cursor if inside else None
 
     def ribbon(self, source: str, engine: int | None, steps: int) -> tuple[Step, ...]:
-        """Return what a server, or one of its engines, was in so many steps of the window."""
+        """Return the states of a server or one of its engines in so many steps of the window."""
         monitor, server = self.monitor, self._server(source)
         if monitor is None or server is None:
             return ()
@@ -133,11 +133,11 @@ class Pictures:
         return self._keep(key, make)
 
     def ribbon_key(self, source: str) -> tuple[object, ...]:
-        """Return what tells a server's ribbon from that of another moment."""
+        """Return the key of a server's cached ribbon."""
         return "ribbon", source, self.window, self._stamp(source), self.cursor
 
     def _until(self, window: Window) -> float:
-        """Return up to when anything is known: a stamp may lie a little ahead of our clock."""
+        """Return until when data is known: a stamp may be slightly ahead of our clock."""
         return window[1] if self.live else min(self.moment, window[1])
 
     def _server(self, source: str) -> Server | None:
@@ -150,7 +150,7 @@ class Pictures:
         return self.stamps.of(server, self.moment, self.live)
 
     def _keep(self, key: object, make: Callable[[], _T]) -> _T:
-        """Return a picture made before, or make it."""
+        """Return a cached picture, or draw it."""
         found = self.kept.get(key)
         if found is None:
             if len(self.kept) >= MOST_KEPT:

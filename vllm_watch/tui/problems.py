@@ -18,12 +18,12 @@ from vllm_watch.tui.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A finding and the server that has it."""
+    """A finding and its server."""
 
     row: Row
     noted: Noted
     left: float | None = None
-    """Seconds for which it stays silenced, None: until it is over, or not silenced at all."""
+    """Seconds until its silence ends, None: it ends with the finding, or there is none."""
 
     @property
     def finding(self) -> Finding:
@@ -32,12 +32,12 @@ class Problem:
 
     @property
     def silenced(self) -> bool:
-        """True while nobody wants to hear of it."""
+        """True while it is silenced."""
         return self.noted.id in self.row.silenced
 
     @property
     def loud(self) -> bool:
-        """True for what the first glance should show."""
+        """True if it should be visible at first glance."""
         return self.noted.severity != "note" and not self.silenced
 
     @property
@@ -47,14 +47,14 @@ class Problem:
 
 
 Order = tuple[bool, int, float]
-"""What findings are ordered by: those that are not silenced, the worst, the newest first."""
+"""The sort key of findings: unsilenced first, then the worst, then the newest."""
 Entry = tuple[Order, Row, Noted]
 _QUIET: Order = (False, -SEVERITIES.index("note"), -math.inf)
-"""The order before all that is only worth a note, and what is silenced."""
+"""Sorts before all notes and silenced findings."""
 
 
 def entries_of(row: Row) -> tuple[Entry, ...]:
-    """Return the findings of a row with their order."""
+    """Return the findings of a row with their sort keys."""
     return tuple((_order(one, silenced=one.id in row.silenced), row, one) for one in row.noted)
 
 
@@ -63,7 +63,7 @@ def _order(noted: Noted, *, silenced: bool) -> Order:
 
 
 class Problems(MadeWhenAsked[Problem]):
-    """The findings of all servers, the loud ones first, the worst of them before the others."""
+    """The findings of all servers: loud ones first, sorted by severity."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Problems(MadeWhenAsked[Problem]):
         moment: float | None = None,
         silences: Mapping[Key, float | None] = MappingProxyType({}),
     ) -> None:
-        """Order findings as of `moment` (None: their rows'); `silences` has the seconds left."""
+        """Sort findings as of `moment` (None: their rows'); `silences` has the seconds left."""
         super().__init__()
         self._entries = sorted(entries, key=itemgetter(0))
         self._moment = moment
@@ -81,7 +81,7 @@ class Problems(MadeWhenAsked[Problem]):
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Problems:
-        """Order findings that are made."""
+        """Sort findings that are complete."""
         known = list(problems)
         entries = ((_order(p.noted, silenced=p.silenced), p.row, p.noted) for p in known)
         return cls(entries, silences={p.key: p.left for p in known})
@@ -92,7 +92,7 @@ class Problems(MadeWhenAsked[Problem]):
 
     @property
     def worst(self) -> Problem | None:
-        """The one worst thing, None if nothing is wrong."""
+        """The single worst problem, None if there is none."""
         return self[0] if self.loud else None
 
     @property
@@ -101,16 +101,16 @@ class Problems(MadeWhenAsked[Problem]):
         return len({row.source for _, row, _ in self._entries[: self.loud]})
 
     def reach(self, room: int) -> Iterator[tuple[int, Problem]]:
-        """Yield findings with their places, of loud ones and of others one more than `room`.
+        """Yield loud findings and others with their places, of each at most one more than `room`.
 
-        Each takes a line at least: no other one can be on the screen.
+        Each takes at least a line, so no others can be on the screen.
         """
         for first, end in ((0, self.loud), (self.loud, len(self))):
             for place in range(first, min(end, first + room + 1)):
                 yield place, self[place]
 
     def places_of(self, *states: str) -> list[int]:
-        """Return the places of findings of servers that are in one of some states."""
+        """Return the indexes of findings of servers in certain states."""
         return [n for n, (_, row, _) in enumerate(self._entries) if row.state.name in states]
 
     def make(self, place: int) -> Problem:

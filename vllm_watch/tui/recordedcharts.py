@@ -17,7 +17,7 @@ def recorded_line(
     role: str,
     marker: str,
 ) -> Line | None:
-    """Return a recorded latency in milliseconds over a window, None where none is recorded.
+    """Return a recorded latency in milliseconds over a window, None if not recorded.
 
     `value` is its name, such as `itl_s_p95`.
     """

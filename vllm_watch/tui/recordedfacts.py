@@ -1,4 +1,4 @@
-"""What was recorded beside a log, as of a moment, in words for the card."""
+"""Recorded values at a moment, in words for the card."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vllm_watch.core.recordings import Table, bound_of, latency_at, mixed
 from vllm_watch.core.store import Server
 
 RECENT = 60.0
-"""Seconds for which a row tells how it is."""
+"""Seconds for which a row describes the present."""
 _NAMES = {
     "ttft_s": "first token",
     "itl_s": "between tokens",
@@ -32,7 +32,7 @@ def latency_facts(server: Server, time: float) -> tuple[str, ...]:
 
 
 def gpu_facts(server: Server, time: float) -> tuple[str, ...]:
-    """Return how each GPU is: its power first, which tells load better than utilisation."""
+    """Return the values of each GPU: power first, which shows load better than utilisation."""
     facts = []
     for number, table in sorted(server.recording.gpus.items()):
         index = _recent(table, time)
@@ -54,7 +54,7 @@ def gpu_facts(server: Server, time: float) -> tuple[str, ...]:
 
 
 def _recent(table: Table, time: float) -> int | None:
-    """Return the row that tells how it is at a time, None if the newest one is old."""
+    """Return the row that describes a time, None if the newest one is too old."""
     index = table.index_at(time)
     return index if index is not None and time - table.times[index] <= RECENT else None
 

@@ -11,9 +11,9 @@ from vllm_watch.reports.cost import cost_of, gpus_of
 
 
 def times_facts(run: Run, time: float, limits: RequestTimesSettings) -> tuple[str, ...]:
-    """Return the mean times of the minutes before a moment; nothing where they are unknown.
+    """Return the mean times of the minutes before a moment; nothing if they are unknown.
 
-    Of a run that is over: of the minutes before its end.
+    For a run that is over: of the minutes before its end.
     """
     end = time if run.newest_stamp is None else min(time, run.newest_stamp)
     start = end - limits.window_minutes * 60
@@ -33,14 +33,14 @@ def times_facts(run: Run, time: float, limits: RequestTimesSettings) -> tuple[st
 def cost_facts(
     run: Run, time: float, window: tuple[float, float], settings: CostSettings
 ) -> tuple[str, ...]:
-    """Return what the server costs by the hour, and what the stretch that is shown cost.
+    """Return the server's cost per hour, and the cost of the stretch shown.
 
-    Nothing without a price, or where the number of GPUs is unknown.
+    Nothing without a price, or if the number of GPUs is unknown.
 
     Args:
         run: the run at the moment.
         time: the moment, in the log's clock.
-        window: what the charts show, in the log's clock.
+        window: the time range of the charts, in the log's clock.
         settings: price and number of GPUs.
     """
     gpus = gpus_of(run.configuration, settings)

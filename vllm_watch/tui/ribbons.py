@@ -16,7 +16,7 @@ from vllm_watch.tui.charts.sampled import Level, levels
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Steps of a window, in the log's own clock, and up to when it is known."""
+    """Steps of a window, in the log's own clock, and until when data is known."""
 
     start: float
     end: float
@@ -32,10 +32,10 @@ def ribbon_steps(
     steps: int,
     until: float | None = None,
 ) -> tuple[Step, ...]:
-    """Return what a server, or one of its engines, was in so many steps of a window.
+    """Return the states of a server, or of one of its engines, in so many steps of a window.
 
-    The window is in our clock; of what comes after `until` nothing is known. What was worst in a
-    step is what it shows: an alert before work, work before rest.
+    The window is in our clock; nothing is known after `until`. A step shows its worst state: an
+    alert before work, work before rest.
     """
     start, end = window[0] - server.skew, window[1] - server.skew
     if steps < 1 or not end > start:
@@ -66,7 +66,7 @@ def ribbon_steps(
 
 
 def _rests(server: Server, engine: int | None, time: float) -> bool:
-    """Tell whether nothing ran at a moment, by the newest line of each engine."""
+    """Return whether nothing ran at a moment, by the newest line of each engine."""
     run = server.run_at(time)
     engines = run.engines if engine is None else [engine] if engine in run.series else []
     loads = []
@@ -91,7 +91,7 @@ def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[fl
 
 
 def _spread(stretches: Iterator[Stretch], grid: _Grid) -> list[str]:
-    """Return the last of the stretches that touch each step, empty where none does."""
+    """Return the last of the stretches that touch each step, empty if there is none."""
     start, end, steps = grid.start, grid.known, grid.steps
     width = (grid.end - start) / steps
     found = [""] * steps
@@ -99,7 +99,7 @@ def _spread(stretches: Iterator[Stretch], grid: _Grid) -> list[str]:
         if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
             continue
         begin = (stretch.begin - start) / width
-        # The step in which it ended shows what it was before.
+        # The step in which it ended shows the state before.
         ends = stretch.state in (DEAD, OVER) and begin > 0
         first = max(0, math.ceil(begin) if ends else int(begin))
         last = min(steps - 1, math.ceil((min(stretch.end, end) - start) / width) - 1)

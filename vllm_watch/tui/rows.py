@@ -34,7 +34,7 @@ _SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The newest numbers of an engine or a server; None where unknown."""
+    """The newest numbers of an engine or a server; None if unknown."""
 
     generation_tps: float | None = None
     prompt_tps: float | None = None
@@ -69,7 +69,7 @@ class Row:
     age: float | None
     """Seconds since the newest stats line."""
     late: bool
-    """True when that is more than three cadences of a busy server."""
+    """True if that is more than three cadences of a busy server."""
     moment: float = 0.0
     """The moment shown, in the log's own clock."""
     progress: float | None = None
@@ -79,25 +79,25 @@ class Row:
     trouble: str = ""
     """Why its file cannot be read."""
     requests: float | None = None
-    """Requests answered per second, where no stats line tells more."""
+    """Requests answered per second, if stats lines do not show more."""
     errors: float | None = None
     """Requests per second that were answered with an error."""
     ending: tuple[str, ...] = ()
-    """Why it ended, in words that become fewer."""
+    """Why it ended, in ever shorter forms."""
     saved: bool = False
     """True for a saved log: nothing more is expected of it."""
     last: Values = Values()
-    """The newest numbers that were written, also those of a server that has ended."""
+    """The newest numbers written, also for a server that has ended."""
     silenced: frozenset[str] = frozenset()
-    """Ids of findings that nobody wants to hear of now: they do not colour the row."""
+    """Ids of silenced findings: they do not colour the row."""
     skew: float = 0.0
-    """Seconds by which the log's clock lies behind ours."""
+    """Seconds by which the log's clock is behind ours."""
     serial: int = 0
-    """Two rows of one serial differ in nothing but the moment."""
+    """Two rows with the same serial differ only in the moment."""
 
     @property
     def short(self) -> str:
-        """The shortest name that tells it from the others: its port."""
+        """The shortest distinguishing name: its port."""
         return self.port or self.name
 
     def at(self, moment: float) -> Row:
@@ -109,13 +109,13 @@ class Row:
         return replace(self, moment=own, age=age)
 
     def same(self, other: Row) -> bool:
-        """Tell whether another row, made of the same lines, shows the same but for its moment."""
+        """Return whether another row from the same lines shows the same except for its moment."""
         one, two = (replace(row, moment=0.0, age=None, serial=0) for row in (self, other))
         return one == two
 
     @property
     def severity(self) -> str:
-        """The worst finding's severity, empty where all is well."""
+        """The worst finding's severity, empty if there is none."""
         return self.worst.severity if self.worst else ""
 
     @property
@@ -143,7 +143,7 @@ class Row:
 
 
 class Rows(MadeWhenAsked[Row]):
-    """Rows as of a moment; those nobody looks at stay as they were made before."""
+    """Rows as of a moment; a row is only updated when it is read."""
 
     def __init__(self, made: Sequence[Row], moment: float) -> None:
         """Show `made` as of `moment`, in our clock."""
@@ -164,7 +164,7 @@ def make_row(
     monitor: Monitor, server: Server, time: float, *, live: bool, saved: bool = False
 ) -> Row:
     """Return the row of a server as of `time`; `saved`: nothing more is expected of its log."""
-    time -= server.skew  # a log with a clock of its own is shown in it
+    time -= server.skew  # a log with its own clock is shown in that clock
     if live:
         health = monitor.recent.health(server, time, saved=saved)
     else:
@@ -234,7 +234,7 @@ def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
 
 
 def server_values(run: Run, time: float) -> Values:
-    """Return the numbers of all engines together: sums of sums, means of ratios."""
+    """Return the numbers of all engines together: sums of counts and rates, means of ratios."""
     each = [engine_values(run, engine, time) for engine in run.engines]
     if not each:
         return Values()

@@ -1,4 +1,4 @@
-"""Everything that the screen shows at a moment, as one frozen value."""
+"""Everything on the screen at a moment, as one frozen value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vllm_watch.tui.story import Story
 
 @dataclass(frozen=True, slots=True)
 class ScreenView:
-    """What all panes show."""
+    """The input of all panes."""
 
     moment: float
     tz: tzinfo
@@ -34,36 +34,36 @@ class ScreenView:
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()
     pictures: Pictures = field(default_factory=Pictures)
-    """Charts of the selected server and ribbons of all, made when they are asked for."""
+    """Charts of the selected server and ribbons of all, drawn on demand."""
     facts: Facts = ()
     """The selected server's card."""
     window: tuple[float, float] = (0.0, 1.0)
-    """What the ribbons show, in our clock."""
+    """The window of the ribbons, in our clock."""
     waiting: str = ""
-    """What is waited for while there is no server."""
+    """What the screen waits for while there is no server."""
     notes: tuple[str, ...] = ()
-    """Lines about paths and logs that need a hand."""
+    """Lines about problems with paths and logs."""
     filter: str = ""
     hidden: int = 0
-    """Servers that the filter leaves out."""
+    """Number of servers that the filter leaves out."""
     reading: str = ""
-    """How much of what there is has been read, while that continues."""
+    """How much of the logs has been read, while that continues."""
     failed: bool = False
-    """True where the selected server has errors to be read."""
+    """True if the selected server has errors to read."""
     story: Story | None = None
-    """The start-up of the selected server, where it has no stats line: charts would be empty."""
+    """The start-up of the selected server, if it has no stats line: its charts would be empty."""
     marked: Facts = ()
-    """Figures of the stretch of time that was marked."""
+    """Figures of the marked stretch of time."""
     charts: tuple[str, ...] = ()
-    """Charts that have something to show of the selected server, as they were asked for."""
+    """Charts of the selected server that have data, in the requested order."""
     film: float | None = None
-    """How far a replay is, 0 to 1; None live."""
+    """Position of a replay, 0 to 1; None if live."""
     named: int = 0
-    """Grows when names of servers change, or which there are."""
+    """Grows when servers are added or renamed."""
 
     @property
     def worst(self) -> Problem | None:
-        """The one worst thing, None if nothing is wrong."""
+        """The single worst problem, None if there is none."""
         return self.problems.worst
 
     @property
@@ -73,17 +73,17 @@ class ScreenView:
 
     @property
     def fleet(self) -> Sequence[Row]:
-        """The same as they were made: what is counted of them needs no moment."""
+        """The same as cached: counting needs no moment."""
         return [row for row in self.made if row.engine is None]
 
     @property
     def made(self) -> Sequence[Row]:
-        """All rows as they were made, not as of the moment."""
+        """All rows as cached, not as of the moment."""
         return self.rows.made if isinstance(self.rows, Rows) else self.rows
 
     @property
     def alone(self) -> bool:
-        """True where there is but one row: figures are in place of a table."""
+        """True if there is only one row: figures replace the table."""
         return len(self.rows) == 1 and not self.hidden and not self.filter
 
     @property
@@ -100,20 +100,20 @@ ORDERS = {
     "kv": "the fullest KV cache first",
     "found": "as they were found",
 }
-"""Orders of the servers and what they are called."""
+"""Sort orders of the servers and their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person has chosen."""
+    """The user's choices."""
 
     source: str | None = None
     engine: int | None = None
     opened: Collection[str] = frozenset()
     filter: str = ""
     order: str = "name"
-    """In which order the servers stand: a key of `ORDERS`."""
+    """The sort order of the servers: a key of `ORDERS`."""
     charts: tuple[str, ...] = ()
-    """Names of the charts that are wanted, in their order; empty: all that there are."""
+    """Names of the charts to show, in their order; empty: all."""
     chosen: bool = False
     """True once the cursor was moved; until then it goes to the worst server."""

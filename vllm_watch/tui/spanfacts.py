@@ -24,7 +24,7 @@ def span_facts(
 ) -> Facts:
     """Return the figures of a server, or of one engine, in a stretch of our clock.
 
-    Means are those of the stats lines written in it; what the log does not tell is left out.
+    Means are those of the stats lines written in it; unknown values are left out.
     """
     start, end = span[0] - server.skew, span[1] - server.skew
     run = server.run_at(end)
@@ -41,7 +41,7 @@ def span_facts(
 
 
 def _figures(run: Run, engines: list[int], metric: str, start: float, end: float) -> Figures:
-    """Return the mean and the highest value of a metric, engines put together."""
+    """Return the mean and the highest value of a metric, engines combined."""
     means, highs = [], []
     for engine in engines:
         series = run.series[engine]

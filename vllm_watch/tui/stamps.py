@@ -14,12 +14,12 @@ class Stamps:
     """Stamps of servers: two equal ones mean that nothing happened between two moments."""
 
     def __init__(self, monitor: Monitor) -> None:
-        """Know what `monitor` knows."""
+        """Use the servers of `monitor`."""
         self._monitor = monitor
         self._changes: dict[str, tuple[int, list[float]]] = {}
 
     def of(self, server: Server, moment: float, live: bool) -> tuple[int, int]:
-        """Return a server's stamp at a moment of our clock; live its revision says all."""
+        """Return a server's stamp at a moment of our clock; live, its revision is enough."""
         if live:
             return server.revision, -1
         kept = self._changes.get(server.source)

@@ -13,9 +13,9 @@ from vllm_watch.tui.screens.errors import error_text
 MOST_TRACE_LINES = 6
 """Lines of one traceback that are reported."""
 INDENT = " " * 17
-"""What is before the lines of a traceback (`screens/errors.py`)."""
+"""The prefix of traceback lines (`screens/errors.py`)."""
 MOST_ERROR_LINES = 60
-"""Lines of errors that the screen can show at most."""
+"""Most error lines that the screen can show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Story:
     """The start-up of a run up to a moment."""
 
     phases: tuple[tuple[str, float, bool], ...]
-    """Name, seconds, and whether it lasts."""
+    """Name, seconds, and whether it continues."""
     errors: tuple[str, ...]
     """Lines of its errors, the first one first."""
     begun: float | None
     """When its first line was written, in the log's own clock."""
     over: bool
-    """True where it will not continue."""
+    """True if it will not continue."""
 
 
 def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
@@ -48,7 +48,7 @@ def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
 
 
 def shorter(lines: list[str]) -> list[str]:
-    """Return errors with the ends of long tracebacks: the exception is there."""
+    """Return errors with the ends of long tracebacks, where the exception is."""
     found: list[str] = []
     for trace, group in groupby(lines, key=lambda line: line.startswith(INDENT)):
         block = list(group)

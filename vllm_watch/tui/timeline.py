@@ -1,4 +1,4 @@
-"""Which moment the screen shows: now, a moment looked back at, or the playhead of a replay.
+"""The moment that the screen shows: now, an earlier moment, or the playhead of a replay.
 
 The same keys move it live and in replay. Pure: the wall clock is passed in.
 """
@@ -27,23 +27,26 @@ FITTED = (
     *(60.0 * minutes for minutes in _MINUTES),
     *(3600.0 * hours for hours in _HOURS),
 )
-"""Widths that a fitted window grows through: few, so that curves move steadily between them,
-and close together, so that it is always mostly filled."""
+"""Widths that a fitted window grows through.
+
+There are few, so that curves move steadily between them. They are close together, so that the
+window is always mostly filled.
+"""
 MARGIN = 1.03
-"""A curve begins so much to the right of the left edge, and ends before the right one."""
+"""Margins of a curve at the left and right edges, as shares of the window."""
 
 ZOOMS = (60.0, 120.0, *SPANS)
-"""Widths that the zoom keys go through: closer than a window ever is of itself."""
+"""Widths for the zoom keys, also narrower than a fitted window."""
 
 AFTER_END = 20.0
-"""Seconds that a replay continues behind the newest stamp, so that the end can be seen."""
+"""Seconds that a replay continues after the newest stamp, so that the end is visible."""
 
 
 class Timeline:
     """The moment shown, moved by the clock and by keys."""
 
     def __init__(self, wall: Callable[[], float], *, speed: float | None = None) -> None:
-        """Show the present, or with `speed` play a saved log that fast."""
+        """Show the present, or with `speed` play a saved log at that speed."""
         self._wall = wall
         self.mode: Mode = "live" if speed is None else "replay"
         self.speed = speed or 1.0
@@ -56,16 +59,16 @@ class Timeline:
         self._held: float | None = None
         self._anchor: tuple[float, float] | None = None
         self.saved_end: float | None = None
-        """Where logs end that all are saved ones: a live screen opens there."""
+        """End of the logs if all of them are saved ones: a live screen opens there."""
         self.widest = 900.0
-        """Seconds that a window shows at most while it fits itself."""
+        """Largest window in seconds while it fits itself."""
         self.span: float | None = self.widest
         self.fitted = True
-        """True while the window fits itself to what there is."""
+        """True while the window fits itself to the data."""
         self.marked: tuple[float, float] | None = None
-        """The stretch that was marked, whose figures are shown; None for none."""
+        """The marked stretch, whose figures are shown; None for none."""
         self.cursor: float | None = None
-        """The moment that is read off the charts, None for none."""
+        """The moment under the chart's cursor, None for none."""
         self._reached = -math.inf
         """The latest moment shown."""
 
@@ -94,13 +97,13 @@ class Timeline:
         return self._wall()
 
     def begin(self, start: float) -> None:
-        """Put the playhead of a replay at `start` and let it run."""
+        """Put the playhead of a replay at `start` and start it."""
         self._anchor = (self._wall(), start)
         if self.paused:
             self._held = start
 
     def cover(self, first: float | None, last: float | None) -> None:
-        """Note how far the logs reach."""
+        """Note the ends of the logs."""
         self.first, self.last = first, last
 
     def _playhead(self) -> float:
@@ -138,7 +141,7 @@ class Timeline:
             self._held, self.paused = self.moment(), True
 
     def seek(self, time: float) -> None:
-        """Show another moment; within what there is."""
+        """Show another moment, within the data."""
         if self.first is not None:
             time = max(time, self.first)
         if self.mode == "live":
@@ -157,13 +160,13 @@ class Timeline:
         self.seek(self.moment() + (end - start) * share)
 
     def move_cursor(self, share: float) -> None:
-        """Move the cursor by a share of the window; the first time it begins at its end."""
+        """Move the cursor by a share of the window; it first appears at the window's end."""
         start, end = self.window()
         at = end if self.cursor is None else self.cursor
         self.cursor = min(end, max(start, at + (end - start) * share))
 
     def show_span(self, start: float, end: float) -> None:
-        """Hold the moment at the end of a stretch of time, and show just that."""
+        """Hold the moment at the end of a stretch of time, and show only that stretch."""
         self.marked = start, end
         self.span, self.fitted = max(MIN_SPAN, end - start), False
         if not self.paused:
@@ -171,7 +174,7 @@ class Timeline:
         self.seek(end)
 
     def unmark(self) -> None:
-        """Forget the stretch that was marked; the window fits itself again."""
+        """Remove the marked stretch; the window fits itself again."""
         self.marked, self.fitted, self.span = None, True, self.widest
 
     def to_end(self) -> None:
@@ -191,7 +194,7 @@ class Timeline:
     def zoom(self, step: int, shown: float | None = None) -> None:
         """Show less (−1) or more (+1) time in the charts than the `shown` seconds.
 
-        Unsaid, these are the window's; a chart of a young server shows less than that.
+        By default these are the window's; a chart of a young server shows less than that.
         """
         self.marked = None
         span = self.fitted_span()
@@ -209,7 +212,7 @@ class Timeline:
     # --- the window ---------------------------------------------------------------------------
 
     def fitted_span(self) -> float | None:
-        """Return the window's width: the smallest that holds what there is, up to `span`."""
+        """Return the window's width: the smallest that holds the data, up to `span`."""
         if not self.fitted or self.span is None or self.first is None:
             return self.span
         self._reached = max(self._reached, self.moment())  # going back keeps the width
@@ -226,7 +229,7 @@ class Timeline:
         return end - span, end
 
     def film(self) -> float | None:
-        """Return how far a replay is, 0 to 1; None live or before it begins."""
+        """Return the position of a replay, 0 to 1; None if live or before it begins."""
         first, end = self.first, self.end
         if self.mode == "live" or first is None or end is None or end <= first:
             return None

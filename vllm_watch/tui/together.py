@@ -12,7 +12,7 @@ BEGINS_AFTER = 30.0
 
 
 def moved_together(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield batches in which every source writes its first stats line when the first one did."""
+    """Yield batches shifted so that every source's first stats line is at the same time."""
     start: float | None = None
     shifts: dict[str, float] = {}
     for batch in batches:

@@ -1,4 +1,4 @@
-"""The verdict: is anything wrong, on which server, since when, and what to change; in one line."""
+"""The verdict: whether anything is wrong, on which server, since when, and what to change."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _AT_WORK = ("busy", "idle", "ready")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The line that is between the servers and their charts."""
+    """The line between the servers and their charts."""
 
     glyph: str
     role: str
     """Palette role: critical, warning, good, note or muted."""
     words: tuple[str, ...]
-    """What is the matter, the longest form first."""
+    """The problem, the longest form first."""
     remedy: tuple[str, ...] = ()
-    """What to change, the longest form first."""
+    """The advice, the longest form first."""
     aside: str = ""
-    """What is at the right end, where there is room."""
+    """The text at the right end, if there is room."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Words and remedies of which none stands without the other, in place of both."""
 

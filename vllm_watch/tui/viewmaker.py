@@ -56,7 +56,7 @@ _About = tuple[Facts, bool, Story | None]
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What is shown of the selected row."""
+    """The parts of the view that depend on the selected row."""
 
     pictures: Pictures
     facts: Facts = ()
@@ -67,7 +67,7 @@ class _Shown:
 
 
 class ViewMaker:
-    """Makes views; what belongs to a server without news is taken from the view before."""
+    """Makes views; parts of servers without news are taken from the view before."""
 
     def __init__(self, monitor: Monitor, tz: tzinfo, job: JobWatch | None = None) -> None:
         """Show what `monitor` knows, times in the zone `tz`; `job` tells how far a job is."""
@@ -132,7 +132,7 @@ class ViewMaker:
     def _shown_of(
         self, row: Row | None, window: tuple[float, float], timeline: Timeline, choices: Choices
     ) -> _Shown:
-        """Return what is shown of the selected row, if there is one."""
+        """Return the parts for the selected row, if there is one."""
         moment, live = timeline.moment(), timeline.following
         pictures = Pictures(
             self._monitor, window, moment, live, self._stamps, cursor=timeline.cursor,
@@ -151,7 +151,7 @@ class ViewMaker:
         )
 
     def _marked(self, row: Row, timeline: Timeline) -> Facts:
-        """Return the figures of the stretch that was marked, of a row's server or engine."""
+        """Return the figures of the marked stretch, of a row's server or engine."""
         if timeline.marked is None:
             return ()
         server = self._monitor.store.servers[row.source]
@@ -163,7 +163,7 @@ class ViewMaker:
         return self._span[1]
 
     def _shown(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
-        """Return the rows that were asked for in their order, engines below their server."""
+        """Return the requested rows in their order, engines below their server."""
         shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
         if choices.order != "found":
             shown.sort(key=_ORDERS[choices.order])
@@ -199,7 +199,7 @@ class ViewMaker:
     def _about_row(
         self, row: Row, moment: float, live: bool, window: tuple[float, float] | None
     ) -> _About:
-        """Return what is known of a row's server: facts, whether it failed, its start-up."""
+        """Return facts about a row's server: its card, whether it failed, its start-up."""
         server = self._monitor.store.servers[row.source]
         stamp = self._stamps.of(server, moment, live)
         pace = 1.0 if row.state.name == "starting" else FACTS_SECONDS
@@ -219,7 +219,7 @@ class ViewMaker:
         return self._about[1]
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:
-        """Return the newest events of all servers; of those without news the ones before."""
+        """Return the newest events of all servers; servers without news keep theirs."""
         servers, changed = self._monitor.store.servers, False
         for source, server in servers.items():
             stamp = (server.revision, -1) if live else self._stamps.of(server, moment, live)
@@ -244,7 +244,7 @@ def make_view(
     *,
     silences: Mapping[Key, float | None] = MappingProxyType({}),
 ) -> ScreenView:
-    """Return what the screen shows at the timeline's moment, made from nothing."""
+    """Return the view of the timeline's moment, made without any cache."""
     return ViewMaker(monitor, tz, job).make(timeline, choices, silences=silences)
 
 
@@ -272,7 +272,7 @@ _ORDERS: Mapping[str, Callable[[Row], tuple[float | str, ...]]] = {
     "kv": lambda row: (-(row.values.kv_cache_usage or 0.0),),
     "name": lambda row: (row.model, row.port.rjust(9), row.name),
 }
-"""What servers are ordered by; those that are equal stay as they were found."""
+"""Sort keys of servers; equal ones stay in the order found."""
 
 
 def _matches(row: Row, text: str) -> bool:
@@ -294,13 +294,13 @@ def _selected(rows: Sequence[Row], problems: Problems, choices: Choices) -> int:
 
 
 def _total_rate(kept: Sequence[KeptRow]) -> float | None:
-    """Return what all servers generate per second, None where none is known."""
+    """Return the tokens per second of all servers, None if unknown."""
     rates = [one.rate for one in kept if one.rate is not None]
     return sum(rates) if rates else None
 
 
 def _age(kept: Sequence[KeptRow], moment: float) -> float | None:
-    """Return how old the newest sample of all is."""
+    """Return the age of the newest sample of all."""
     newest = max((one.newest for one in kept if one.newest is not None), default=None)
     return None if newest is None else max(0.0, moment - newest)
 
@@ -320,5 +320,5 @@ def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
 
 
 def whole_minutes(silences: Mapping[Key, float | None]) -> dict[Key, int | None]:
-    """Return the time left as it is shown: a change of it is worth a drawing."""
+    """Return the time left as shown: a change of it needs a redraw."""
     return {key: None if left is None else int(left // 60) for key, left in silences.items()}

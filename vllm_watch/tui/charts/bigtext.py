@@ -16,7 +16,7 @@ _PIXELS = {
     "9": "### # # ###   # ###",
     "–": "        ###        ",
 }
-"""Five rows of three pixels, parted by a blank."""
+"""Five rows of three pixels, separated by a blank."""
 _SMALL = {",": "  ▄", ".": "  ▄"}
 """Signs of one cell, a row each from the top."""
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}

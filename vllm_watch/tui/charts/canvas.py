@@ -12,11 +12,11 @@ from textual.strip import Strip
 
 BLOCKS = "▁▂▃▄▅▆▇█▔"
 HOLD = "\u00a0"
-"""A blank that is not free: nothing is filled in there."""
+"""A blank that counts as used: nothing is drawn into it."""
 
 
 class Canvas:
-    """Cells to write on; what does not fit is cut."""
+    """Cells to draw on; text that does not fit is cut."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width = width
@@ -47,7 +47,7 @@ class Canvas:
             self.put(row, column + offset, glyph, ink)
 
     def fill(self, row: int, column: int, glyph: str, ink: str = "") -> None:
-        """Set one cell if nothing is there yet."""
+        """Set one cell if it is still empty."""
         if self.free(row, column, 1):
             self.put(row, column, glyph, ink)
 
@@ -70,7 +70,7 @@ class Canvas:
             self._grounds[row][column] = colour
 
     def paste(self, other: Canvas, rows: range, row: int, column: int) -> None:
-        """Copy rows of another canvas to where their first cell shall be."""
+        """Copy rows of another canvas, placing their first cell as given."""
         for offset, source in enumerate(rows):
             stop = min(self.width, column + other.width)
             for cells, copied in (
@@ -81,7 +81,7 @@ class Canvas:
                 cells[row + offset][column:stop] = copied[source][: stop - column]
 
     def free(self, row: int, column: int, cells: int) -> bool:
-        """Say whether that many cells are inside and still empty."""
+        """Return whether that many cells are inside and still empty."""
         inside = 0 <= row < self.height and column >= 0 and column + cells <= self.width
         return inside and self._glyphs[row][column : column + cells] == [" "] * cells
 

@@ -1,4 +1,4 @@
-"""Drawing a chart: plotext draws the lines, everything around them is put together here."""
+"""Drawing a chart: plotext draws the lines, everything around them is added here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec
 
 _FIGURE_LOCK = Lock()
-"""plotext has one figure for the whole process; two threads on it draw nonsense."""
+"""plotext has one figure for the whole process; two threads would draw into the same one."""
 LONE_DOTS = 1.0
 """Half the length, in dots, of the dash that stands for a single sample."""
 
@@ -70,7 +70,7 @@ def _draw_plot(
     palette: Mapping[str, str],
     tz: tzinfo,
 ) -> None:
-    """Draw the layers below the title, from front to back: each takes what the others left."""
+    """Draw the layers below the title, from front to back: each uses the cells left free."""
     frame = frame_for(spec, runs, canvas.width, canvas.height)
     empty = not any(runs)
     if empty:
@@ -88,7 +88,7 @@ def _draw_plot(
 
 
 def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
-    """Return one raster per series, the axis' row its last; they are drawn in one go, stacked."""
+    """Return one raster per series, ending with the axis' row; all are drawn at once, stacked."""
     layers, height = len(runs), frame.rows + 1
     xs: list[float] = []
     ys: list[float] = []
@@ -108,7 +108,7 @@ def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
 
 
 def _dots(frame: Frame, run: Run) -> list[tuple[float, float]]:
-    """Return a run's points in dots; a lone sample becomes a dash that can be seen."""
+    """Return a run's points in dots; a single sample becomes a short dash."""
     right = 2 * frame.columns - 0.01
     points = [(min(right, max(0.0, frame.dot_x(t))), frame.dot_y(v)) for t, v in run]
     if len(points) == 1:

@@ -17,16 +17,16 @@ EIGHTHS = 8
 LOWER = " ▁▂▃▄▅▆▇█"
 """A cell filled from below, by eighths."""
 _MONO_FILLS = "█▒░"
-"""What fills are made of where there is no colour: the first series, the second, a haze."""
+"""Fills without colour: the first series, the second, a haze."""
 
 Palette = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Where a fill stands: `rows` rows of cells whose base is the lower edge of row `base`.
+    """The place of a fill: `rows` rows of cells whose base is the lower edge of row `base`.
 
-    One that hangs has its base at the upper edge of that row and grows downwards.
+    A hanging fill has its base at the upper edge of that row and grows downwards.
     """
 
     canvas: Canvas
@@ -38,7 +38,7 @@ class Area:
 
     @property
     def shading(self) -> str:
-        """What the terminal can show."""
+        """The colours that the terminal can show."""
         return self.palette.get("shading", SMOOTH)
 
     def row(self, above: int) -> int:
@@ -56,7 +56,8 @@ def fill(
 ) -> None:
     """Fill each column up to its level on a scale that ends at `top`.
 
-    `role_of` gives the palette role of a value's colour; `weight` tells series apart without one.
+    `role_of` gives the palette role of a value's colour; `weight` distinguishes series without
+    colours.
     """
     if area.shading == SMOOTH:
         fill_dots(area, heights, top, role_of)
@@ -75,7 +76,7 @@ def fill(
 def stack(
     area: Area, series: Sequence[Sequence[Level | None]], top: float, roles: Sequence[str]
 ) -> None:
-    """Fill each column with one series upon the other, the first one lowest."""
+    """Fill each column with the series stacked, the first one lowest."""
     if area.shading == SMOOTH:
         stack_dots(area, series, top, roles)
         return
@@ -92,7 +93,7 @@ def stack(
 
 
 def eighths_of(value: float, top: float, rows: int) -> int:
-    """Return a height in eighths of a cell: at least one for anything above zero."""
+    """Return a height in eighths of a cell: at least one for values above zero."""
     if not (top > 0 and value > 0):
         return 0
     return max(1, min(EIGHTHS * rows, round(value / top * rows * EIGHTHS)))
@@ -107,7 +108,7 @@ def _column(
     foot: int = 0,
     over: str = "",
 ) -> None:
-    """Fill one column from `foot` to `head` eighths; `over` is the colour that stands on it."""
+    """Fill one column from `foot` to `head` eighths; `over` is the colour of the next series."""
     canvas, place = area.canvas, area.left + column
     if head <= 0:  # a known zero is not a gap
         if not foot and canvas.free(area.row(0), place, 1):
@@ -125,19 +126,19 @@ def _column(
 def _edge(area: Area, row: int, place: int, part: int, colour: str, over: str) -> None:
     """Draw the cell in which a column ends, `part` eighths of it filled."""
     canvas = area.canvas
-    if area.palette.get("glyphs") == ASCII:  # what stands for blocks does not fill its cell
+    if area.palette.get("glyphs") == ASCII:  # the substitutes of blocks do not fill their cell
         canvas.put(row, place, LOWER[part], colour)
         return
     if over:
         canvas.shade(row, place, over)
-    if area.hangs:  # the cell's colours change places: blocks are filled from below
+    if area.hangs:  # swap the cell's colours: blocks are filled from below
         canvas.put(row, place, LOWER[EIGHTHS - part], f"reverse {colour}".strip())
     else:
         canvas.put(row, place, LOWER[part], colour)
 
 
 def _haze(area: Area, column: int, part: tuple[int, int], colour: str) -> None:
-    """Show faintly how high the samples of a column reached above their mean."""
+    """Show faintly how far the samples of a column reached above their mean."""
     low, high = part
     for above in range(low // EIGHTHS, (high + EIGHTHS - 1) // EIGHTHS):
         area.canvas.put(area.row(above), area.left + column, _MONO_FILLS[2], colour)

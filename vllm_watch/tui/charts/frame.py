@@ -18,13 +18,13 @@ GUTTER = LABEL_CELLS + 1
 MIN_WIDTH, MIN_HEIGHT = 20, 4
 """Below this only the title is drawn."""
 LIMIT_REACH = 4.0
-"""A limit up to this many times the data's maximum stretches the scale to be seen."""
+"""A limit up to this many times the data's maximum extends the scale to be visible."""
 DOTS = 4
 """Braille dots in a cell's height; half as many in its width."""
 EIGHTHS = 8
-"""Block characters divide a cell's height so finely."""
+"""Steps into which block characters divide a cell's height."""
 HAIR = 0.01
-"""The middle of a row lies between two dots; this much higher, rounding always takes one."""
+"""The middle of a row lies between two dots; this offset makes rounding choose the upper one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Frame:
         return round(EIGHTHS * (self.scale.height(value) + 0.5))
 
     def column(self, time: float) -> int:
-        """Return the column of a time, the nearest one if it lies outside."""
+        """Return the column of a time, the nearest one if it is outside."""
         return min(self.columns - 1, max(0, int(self.dot_x(time)) // 2))
 
     def row(self, value: float) -> int:
@@ -83,7 +83,7 @@ def frame_for(spec: ChartSpec, runs: list[list[Run]], width: int, height: int) -
 
 
 def y_labels(frame: Frame, spec: ChartSpec, *, empty: bool) -> dict[int, str]:
-    """Return the label of each row that has one; without data and a fixed top only zero's."""
+    """Return the labels by row; without data and a fixed top, only zero has one."""
     if empty and spec.y_max is None:
         return {frame.rows: "0"}
     return {frame.rows - rows: axis_label(value) for rows, value in frame.scale.ticks()}

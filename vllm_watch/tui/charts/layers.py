@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 TOP = 1
 """Row of the plot's highest cells, below the title."""
 MARK_RANK = ("critical", "warning", "note", "good")
-"""Which mark is seen where several share a column."""
+"""Which mark is drawn if several share a column."""
 LONG_LABEL_COLUMNS = 45
-"""From this width on a limit is called by its full name."""
+"""From this width on, a limit has its full name."""
 
 _DOT_ROWS = "⠁⠂⠄⡀"
 """One dot of a cell, from the highest to the lowest."""
@@ -50,7 +50,7 @@ def draw_lines(
 def draw_axes(
     canvas: Canvas, frame: Frame, spec: ChartSpec, palette: Palette, tz: tzinfo, *, empty: bool
 ) -> None:
-    """Draw the gutter with its labels and the time axis, and the clock below it."""
+    """Draw the labels, the time axis and the clock below it."""
     line_ink, label_ink = palette.get("axis", ""), palette.get("muted", "")
     labels = y_labels(frame, spec, empty=empty)
     for row in range(frame.rows):
@@ -72,9 +72,9 @@ def draw_axes(
 
 
 def draw_marks(canvas: Canvas, frame: Frame, spec: ChartSpec, palette: Palette) -> None:
-    """Put the marks on the time axis, the worst where several share a column.
+    """Put the marks on the time axis, the worst if several share a column.
 
-    Many fonts draw them wider than a cell: neighbours are kept a cell apart.
+    Many fonts draw them wider than a cell, so neighbours are kept a cell apart.
     """
     taken: dict[int, Mark] = {}
     for mark in sorted(spec.marks, key=_rank):
@@ -101,7 +101,7 @@ def draw_cursor(canvas: Canvas, frame: Frame, cursor: float, palette: Palette) -
 
 
 def draw_limit(canvas: Canvas, frame: Frame, limit: Limit, palette: Palette) -> None:
-    """Draw a limit that lies on the scale, and its name and value on it or beside it."""
+    """Draw a limit within the scale, with its name and value on it or beside it."""
     if not 0 < limit.value <= frame.scale.top:
         return
     row, ink = frame.row(limit.value), palette.get(limit.role, "")
@@ -116,7 +116,7 @@ def draw_limit(canvas: Canvas, frame: Frame, limit: Limit, palette: Palette) -> 
 
 
 def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> None:
-    """Tint what lies between the band's edges, to an eighth of a row, and write its name there."""
+    """Tint the area between the band's edges, to an eighth of a row, and write its name there."""
     high, low = min(band.high, frame.scale.top), max(0.0, band.low)
     tint = palette.get("band", "")
     if not low < high:
@@ -134,7 +134,7 @@ def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> Non
 
 
 def _tint(canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: str) -> None:
-    """Tint a cell from one eighth to another; where a line runs, all or nothing of it."""
+    """Tint a part of a cell in eighths; a cell with a line is tinted as a whole or not at all."""
     foot, head = part
     if head - foot == EIGHTHS:
         canvas.shade(row, column, tint)
@@ -148,20 +148,20 @@ def _tint(canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: st
 
 
 def draw_note(canvas: Canvas, frame: Frame, text: str, palette: Palette) -> None:
-    """Say in the middle of an empty plot why it is empty."""
+    """Write in the middle of an empty plot why it is empty."""
     cut = text if cell_len(text) <= frame.columns else text[: max(0, frame.columns - 1)] + "…"
     column = GUTTER + (frame.columns - cell_len(cut)) // 2
     canvas.write(TOP + (frame.rows - 1) // 2, column, cut, palette.get("muted", ""))
 
 
 def _filled(above: int, low: int, high: int) -> tuple[int, int]:
-    """Return which eighths of the row so many rows above the axis lie between two heights."""
+    """Return the eighths of a row, counted from the axis, between two heights."""
     foot, head = (min(EIGHTHS, max(0, edge - EIGHTHS * above)) for edge in (low, high))
     return foot, head
 
 
 def _label(canvas: Canvas, frame: Frame, words: str, rows: Iterable[int], ink: str) -> None:
-    """Write words into the first of these rows with room for them, at its end or its beginning."""
+    """Write words into the first of these rows that has room, at its end or its beginning."""
     cells = len(words) + 2
     ends = (frame.columns - cells, 0, (frame.columns - cells) // 2)
     for row in rows:

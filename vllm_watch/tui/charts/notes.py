@@ -1,4 +1,4 @@
-"""Below the plot of a chart: what happened, in words, and the clock with ticks at exact times."""
+"""Below the plot of a chart: events in words, and the clock with ticks at exact times."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec, Mark, Zone
 
 TICK = "┴"
-"""Stands in the lower rule at the column of its time, its clock time beside it."""
+"""The sign in the lower rule at the column of a time, next to its clock time."""
 
 
 def has_notes(spec: ChartSpec) -> bool:
-    """Tell whether something in a chart has to be said in words."""
+    """Return whether a chart has marks or zones with words."""
     marked = any(mark.word and spec.start <= mark.time <= spec.end for mark in spec.marks)
     return marked or any(zone.label for zone in spec.zones)
 
 
 def column_of(spec: ChartSpec, columns: int, time: float) -> int | None:
-    """Return the column of a time, None for one outside of the window."""
+    """Return the column of a time, None outside of the window."""
     start, end = spec.start, spec.end
     if not start <= time <= end or end <= start:
         return None
@@ -44,8 +44,8 @@ def write_notes(
 ) -> None:
     """Write the marks with their words and the zones as brackets into a row of their own.
 
-    A word stands close behind its mark, or before it; a blank parts it from all others. What is
-    worse has its words first, a lesser mark under them is left out.
+    A word is written right after its mark, or before it, with a blank on both sides. Worse marks
+    get their words first; lesser marks covered by them are left out.
     """
     free = [True] * columns
     placed = _placed(spec, columns)
@@ -86,7 +86,7 @@ def write_clock(
         at = column_of(spec, columns, tick.time)
         if at is None:
             continue
-        if free[at]:  # else the mark stands there, and is its tick
+        if free[at]:  # otherwise the mark is there, and serves as its tick
             canvas.put(bottom, left + at, TICK, ink)
             free[at] = False
         cells = len(tick.label)
@@ -98,7 +98,7 @@ def write_clock(
 
 
 def _is_free(free: list[bool], begin: int, cells: int, own: int) -> bool:
-    """Tell whether so many cells are free and a blank apart from all but the sign at `own`."""
+    """Return whether so many cells are free, with a blank around them except at `own`."""
     end = begin + cells
     if begin < 0 or end > len(free):
         return False

@@ -1,4 +1,4 @@
-"""A chart in its frame: the title on a rounded rule, the clock in the lower one."""
+"""A chart in its frame: the title in the upper rule, the clock in the lower one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 GUTTER = LABEL_CELLS + 2
 """Cells left of the plot: the frame, the labels and a blank."""
 MIN_WIDTH, MIN_HEIGHT = 24, 4
-"""Below this a panel is its title alone."""
+"""Below this height a panel has only its title."""
 NOTED_HEIGHT = 9
-"""From this height on a row below the plot has room for words."""
+"""From this height on, there is a row below the plot for words."""
 UPPER_SHARE = 0.62
 """Share of a mirror's rows that are above its middle."""
 
@@ -48,7 +48,7 @@ class Plot:
     columns: int
     rows: int
     noted: bool = False
-    """Whether a row below the plot says in words what the marks and the zones are."""
+    """Whether a row below the plot explains the marks and the zones."""
 
     @property
     def window(self) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def draw_frame(canvas: Canvas, palette: Mapping[str, str]) -> None:
 
 
 def scale_tops(spec: ChartSpec, columns: int) -> tuple[float, ...]:
-    """Return where the scales of a chart's fills end: round numbers above its data."""
+    """Return the ends of the scales of a chart's fills: round numbers above its data."""
     found = [
         levels(line.times, line.values, (spec.start, spec.end), columns, line.gap_s)
         for line in spec.lines
@@ -205,7 +205,7 @@ def _title(
 
 
 def _notes(spec: ChartSpec, palette: Mapping[str, str]) -> Iterator[list[Piece]]:
-    """Yield what is at the right end of the title, the most words first."""
+    """Yield texts for the right end of the title, the longest first."""
     muted = palette.get("muted", "")
     if palette.get("shading", SMOOTH) != MONO:
         for legend in spec.legends:
@@ -286,7 +286,7 @@ def _ends(spec: ChartSpec, columns: int, tops: tuple[float, ...]) -> tuple[float
 
 
 def _scale(plot: Plot, top: float) -> None:
-    """Label the scale: its end, its middle where that is a short number, and zero."""
+    """Label the scale: its end, its middle if that is a short number, and zero."""
     _label(plot, plot.rows - 1, "0")
     if plot.rows >= 5 and len(f"{top / 2:g}") <= LABEL_CELLS:
         _label(plot, plot.rows // 2, axis_label(top / 2))
@@ -294,12 +294,12 @@ def _scale(plot: Plot, top: float) -> None:
 
 
 def _label(plot: Plot, row: int, label: str, ink: str = "") -> None:
-    """Label a row of the scale; a scale of one series alone has its colour."""
+    """Label a row of the scale; a scale of a single series has its colour."""
     plot.canvas.write(1 + row, 1, label.rjust(LABEL_CELLS), ink or plot.palette.get("muted", ""))
 
 
 def _band(plot: Plot, top: float) -> None:
-    """Tint what lies between the band's edges, to an eighth of a row."""
+    """Tint the area between the band's edges, to an eighth of a row."""
     band, tint = plot.spec.band, plot.palette.get("band", "")
     if band is None or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
@@ -319,7 +319,7 @@ def _band(plot: Plot, top: float) -> None:
 
 
 def _band_label(plot: Plot, top: float) -> None:
-    """Say in the band what it is, where nothing is filled: at its left, its right or its middle."""
+    """Write the band's name where nothing is filled: at its left, its right or its middle."""
     band, tint = plot.spec.band, plot.palette.get("band", "")
     if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
@@ -356,7 +356,7 @@ def _cursor(plot: Plot) -> None:
 
 
 def _note(plot: Plot, text: str) -> None:
-    """Say in the middle of an empty plot why it is empty."""
+    """Write in the middle of an empty plot why it is empty."""
     room = plot.columns
     cut = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
     column = plot.left + (room - cell_len(cut)) // 2

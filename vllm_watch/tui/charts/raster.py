@@ -50,7 +50,7 @@ def raster_from_lines(lines: list[str], columns: int) -> Raster:
 
 
 def dashed(raster: Raster) -> Raster:
-    """Return a raster with gaps of one cell after every two, except where the line is steep."""
+    """Return a dashed raster: a cell's gap after every two, except where the line is steep."""
     sparse = list(raster)
     for column in range(DASH - 2, len(raster) - 1, DASH):
         gap = raster[column : column + 2]

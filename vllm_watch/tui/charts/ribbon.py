@@ -32,17 +32,17 @@ ROLES = {
     "over": "rule",
     "nothing": "rule",
 }
-"""What a server was to the role of its colour."""
+"""State of a server to the role of its colour."""
 _SIGNS = {"starting": "⋅", "dead": "·", "over": "─", "nothing": "─", "silent": " ", "idle": "▁"}
-"""Where nothing is generated the sign tells what it was, without a colour too."""
+"""The sign of a state if nothing is generated, readable without colour."""
 HIGHEST = 7
-"""Eighths of a row: rows below each other stay apart."""
+"""Eighths of a row, so that neighbouring rows stay separate."""
 
 
 def ribbon_text(
     steps: Sequence[Step], palette: Mapping[str, str], cursor: int | None = None
 ) -> Text:
-    """Return a ribbon of one row; its highest step fills its cell. `cursor` is a step marked."""
+    """Return a ribbon of one row; its highest step fills its cell. `cursor` marks a step."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     text = Text(no_wrap=True, end="")
     glyphs, ink = "", ""
@@ -76,7 +76,7 @@ def draw_ribbon(
     palette: Mapping[str, str],
     cursor: int | None = None,
 ) -> None:
-    """Draw a ribbon `rows` high whose upper left cell is at `row`, `column`: an area in colours."""
+    """Draw a ribbon `rows` high with its upper left cell at `row`, `column`: a coloured area."""
     top = max((step.rate for step in steps if step.rate), default=0.0)
     ground, smooth = palette.get("background", ""), palette.get("shading", SMOOTH) == SMOOTH
     for offset, step in enumerate(steps):
@@ -90,7 +90,7 @@ def draw_ribbon(
             if part < EIGHTHS:
                 canvas.put(at, place, LOWER[part], ink)
             elif smooth:
-                dim = min(EIGHTHS, part - EIGHTHS)  # beyond it is the bright edge
+                dim = min(EIGHTHS, part - EIGHTHS)  # above it is the bright edge
                 canvas.put(at, place, LOWER[dim], mixed(ink, ground, fade(above, rows - 1)))
                 canvas.shade(at, place, ink if dim < EIGHTHS else "")
             else:

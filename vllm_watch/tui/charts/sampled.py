@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Level(NamedTuple):
-    """What a column shows of a series."""
+    """The value of a series in a column."""
 
     mean: float
-    """Mean of its samples; between two samples the value on the line that joins them."""
+    """Mean of its samples; between two samples, the interpolated value."""
     high: float
-    """Its highest sample: a spike of one sample stays seen from afar."""
+    """Its highest sample, so that a spike of one sample stays visible."""
 
 
 def levels(
@@ -28,7 +28,7 @@ def levels(
     columns: int,
     gap_s: float,
 ) -> list[Level | None]:
-    """Return the level of each of `columns` columns, None where nothing is known.
+    """Return the level of each of `columns` columns, None if unknown.
 
     Two samples further apart than `gap_s` are not joined: silence stays empty.
     """
@@ -78,7 +78,7 @@ def _join(
     width: float,
     gap_s: float,
 ) -> None:
-    """Fill the columns between two samples with the values on the line that joins them."""
+    """Fill the columns between two samples with interpolated values."""
     if one is None or other is None or not 0 < other[0] - one[0] <= gap_s:
         return
     low = max(0, math.ceil((one[0] - start) / width - 0.5))

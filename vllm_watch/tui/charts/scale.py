@@ -1,4 +1,4 @@
-"""The value axis: the value of a row, chosen so that every tick is the middle of a row."""
+"""The value axis: rows and values, chosen so that every tick is the middle of a row."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.ticks import HUGE, is_round, scaled
 
 MOST_TICKS = 5
-"""More labels above zero than this are clutter, however high the chart is."""
+"""Most labels above zero, however high the chart is."""
 SPARE = 1 / 6
-"""Share of the rows that may stay empty above a fixed top for the sake of more ticks."""
+"""Share of the rows that may stay empty above a fixed top to allow more ticks."""
 
 _STEPS = (1.0, 2.0, 2.5, 5.0)
 _PAIRS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 _TOPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-"""Steps of a scale so low that only two ticks above zero have room, or one."""
+"""Steps of a scale so low that it has room for only one or two ticks above zero."""
 _NO_QUARTERS = (1.0, 2.0, 5.0)
 _QUARTERS_UP_TO = 4
 """Five quarters (12.5k) have no label that is both short and exact."""
@@ -31,7 +31,7 @@ class Scale:
     step_rows: int
     """The same in rows."""
     top: float
-    """The highest value shown; what lies above is drawn there."""
+    """The highest value shown; higher values are drawn there."""
 
     def height(self, value: float) -> float:
         """Return how many rows a value lies above zero, at least 0 and at most the top's."""
@@ -44,7 +44,7 @@ class Scale:
 
 
 def scale_to(top: float, rows: int) -> Scale:
-    """Return the scale from zero to `top` with a tick at both and as many between as suit.
+    """Return the scale from zero to `top` with a tick at both ends and as many between as fit.
 
     A row more or less stays empty above the top, so that all ticks are at equal distances.
     """
@@ -59,7 +59,7 @@ def scale_to(top: float, rows: int) -> Scale:
 
 
 def scale_above(peak: float, rows: int) -> Scale:
-    """Return the scale that shows `peak` as high up as round ticks allow; 1 stands for nothing."""
+    """Return the scale that uses the most rows for `peak` with round ticks; 1 if there is none."""
     rows = max(1, rows)
     if not math.isfinite(peak) or peak <= 0:
         peak = 1.0
@@ -78,7 +78,7 @@ def scale_above(peak: float, rows: int) -> Scale:
 
 
 def _step_from(least: float, steps: tuple[float, ...]) -> float:
-    """Return the smallest of the steps, times a power of ten, that is no smaller than `least`."""
+    """Return the smallest of the steps, times a power of ten, that is at least `least`."""
     power = math.floor(math.log10(least))
     for mantissa in steps:
         if scaled(mantissa, power) >= least * (1 - 1e-12):

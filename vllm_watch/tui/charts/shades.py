@@ -1,22 +1,22 @@
-"""Colours between two others: fills that fade, grounds with a tint."""
+"""Mixed colours: fills that fade, tinted backgrounds."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 SMOOTH, PLAIN, MONO = "smooth", "plain", "mono"
-"""What a terminal can show: any colour, sixteen of them, none. Palettes name it as `shading`."""
+"""The colours of a terminal: any, sixteen, or none. Palettes name it as `shading`."""
 ASCII = "ascii"
-"""What palettes name as `glyphs` where nothing else is shown."""
+"""The value of `glyphs` in palettes if only ASCII is shown."""
 STEPS = 40
-"""Shades between a colour and its ground: more is unknown apart."""
+"""Shades between a colour and its background: more cannot be distinguished."""
 BASE, CREST = 0.24, 0.80
-"""How much of its colour a fill keeps at its base, and just below the highest edge of all."""
+"""How much of its colour a fill keeps at its base, and just below its highest edge."""
 
 
 @lru_cache(maxsize=4096)
 def mixed(colour: str, ground: str, share: float) -> str:
-    """Return `#rrggbb` with so much (0…1) of a colour on a ground; the colour where one lacks."""
+    """Return `#rrggbb`: a share (0…1) of a colour on a background; the colour if one is missing."""
     if not (colour.startswith("#") and ground.startswith("#")):
         return colour
     pairs = zip(_parts(colour), _parts(ground), strict=True)

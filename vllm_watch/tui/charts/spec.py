@@ -1,4 +1,4 @@
-"""What a chart shows: plain values, without terminal, colour or library."""
+"""The content of a chart: plain values, without terminal, colour or library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Line:
     """One series of samples."""
 
     name: str
-    """Word in the title, e.g. ``generation``; empty where the chart's title says it all.
+    """Word in the title, e.g. ``generation``; empty if the chart's title is enough.
 
     ``generation|gen`` also gives the short form for a narrow title.
     """
@@ -53,13 +53,13 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened, as a tick on the time axis."""
+    """An event, as a tick on the time axis."""
 
     time: float
     role: str
     glyph: str
     word: str = ""
-    """What it means, for the key in the title row, e.g. ``restart``."""
+    """Its meaning, for the legend in the title row, e.g. ``restart``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,16 @@ class Zone:
     begin: float
     end: float
     label: str
-    """Words from the fullest to the shortest, parted by ``|``."""
+    """Words from the longest to the shortest, separated by ``|``."""
     role: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSpec:
-    """Everything one chart shows; two equal specs of one size draw the same picture."""
+    """The content of one chart; equal specs of one size draw the same picture."""
 
     title: str
-    """What it shows; ``|`` parts shorter forms."""
+    """Its title; ``|`` separates shorter forms."""
     unit: str
     start: float
     """Left edge of the window, epoch seconds."""
@@ -94,28 +94,28 @@ class ChartSpec:
     cursor: float | None = None
     """Time of the vertical cursor; the title then shows the values there."""
     over: bool = False
-    """The server has ended: its newest values are its last ones, and are called so."""
+    """The server has ended: its newest values are labelled as its last ones."""
     key: bool = False
-    """Whether the title row says what the marks mean, where there is room."""
+    """Whether the title row explains the marks, if there is room."""
     empty: str = "no samples in this window"
-    """Said in the middle of a chart without samples."""
+    """Shown in the middle of a chart without samples."""
     kind: str = "lines"
     """``lines``; ``area``: the first line filled; ``mirror``: the first is above, the second below,
     each on a scale of its own; ``stack``: each stands on the one before."""
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on an area has the colour of which role, ascending."""
     note: str = ""
-    """Words at the right end of the title, where there is room; ``|`` parts shorter forms."""
+    """Words at the right end of the title, if there is room; ``|`` separates shorter forms."""
     legends: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """What the colours of an area mean, in place of the note: words and roles, the most first."""
+    """The legend of an area's colours, instead of the note: words and roles."""
     zones: tuple[Zone, ...] = ()
     relative: bool = False
-    """Whether times are seconds since a beginning: its clock tells lengths."""
+    """Whether times are seconds since a beginning: its clock shows durations."""
     even: bool = False
-    """Whether both halves of a mirror are of one height and one scale, to be compared."""
+    """Whether both halves of a mirror have the same height and scale, for comparison."""
 
     def role(self, line: Line, value: float) -> str:
-        """Return the palette role of a value's colour: by its height where the chart has heat."""
+        """Return the palette role of a value's colour: by its height if the chart has heat."""
         found = line.role
         for level, name in self.heat:
             if value >= level:

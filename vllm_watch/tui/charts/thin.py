@@ -23,10 +23,10 @@ def thin(
     columns: int,
     gap_s: float,
 ) -> list[Run]:
-    """Return what is worth drawing between ``start`` and ``end`` in so many columns.
+    """Return the points to draw between ``start`` and ``end`` in so many columns.
 
-    Each column keeps its lowest and its highest value; a line that enters or leaves the window
-    is cut at its edge.
+    Each column keeps its lowest and its highest value; a line that enters or leaves the window is
+    cut at its edge.
     """
     count = min(len(times), len(values))
     if columns < 1 or count == 0 or not (math.isfinite(end - start) and end > start):
@@ -54,7 +54,7 @@ def thin(
 def nearest(
     line_times: Sequence[float], values: Sequence[float | None], time: float, within_s: float
 ) -> Point | None:
-    """Return the known sample closest to ``time``, no further away than ``within_s``."""
+    """Return the known sample closest to ``time``, at most ``within_s`` away."""
     count = min(len(line_times), len(values))
     split = bisect_left(line_times, time, 0, count)
     best: Point | None = None
@@ -122,7 +122,7 @@ def _add_column(
 
 
 def _all_known(chunk: Sequence[float | None]) -> bool:
-    """Say whether all values are finite numbers, at the speed of ``sum``."""
+    """Return whether all values are finite numbers, as fast as ``sum``."""
     try:
         return math.isfinite(sum(chunk))  # type: ignore[arg-type]
     except TypeError:

@@ -1,4 +1,4 @@
-"""The title row: what is shown, and its newest values or those at the cursor."""
+"""The title row: the title, and the newest values or those at the cursor."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "▲", "down": "▼"}
 """How a marker looks in the title."""
 LAST, UNTIL = "last", "until"
-"""Said before values that are all older than their gaps: nothing newer was written."""
+"""Shown before values that are older than their gaps: nothing newer was written."""
 FULL, SHORT = 99, 98
-"""Names in full, and in their short form; anything less is a length to which that is cut."""
+"""Names in full, and in their short form; a smaller number is a length to cut to."""
 KEY_GAP = 3
-"""Cells between the values and the key to the marks."""
+"""Cells between the values and the legend of the marks."""
 
 Piece = tuple[str, str]
 """A text and its ink."""
@@ -34,7 +34,7 @@ Piece = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One series as the title says it."""
+    """One series in the title."""
 
     name: str
     short: str
@@ -43,12 +43,12 @@ class Reading:
     brief: str
     """The value in at most four cells."""
     slot: int
-    """Cells the widest value of the window needs, so that the title holds still."""
+    """Width of the widest value in the window, so that the title does not move."""
     ink: str
     stale: bool
     """The value is older than the series' gap, or nothing newer can come."""
     time: float
-    """Time of the value; before everything if there is none."""
+    """Time of the value; −∞ if there is none."""
 
     @property
     def value_ink(self) -> str:
@@ -64,14 +64,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How much a title says; the narrower it is, the less."""
+    """How much a title contains; less in a narrow one."""
 
     unit: bool = True
     names: int = FULL
     values: str = "padded"
-    """``padded`` to hold still, ``plain``, ``brief`` in four cells, or empty: none."""
+    """``padded`` to a fixed width, ``plain``, ``brief`` in four cells, or empty: none."""
     clock: int = 0
-    """Which of the clock's forms; beyond the last one there is none."""
+    """Index of the clock's form; beyond the last one there is none."""
     gap: str = "  "
 
 
@@ -94,20 +94,20 @@ FORMS = (
     Form(unit=False, names=3, values="", clock=1, gap=" "),
     Form(unit=False, names=3, values="", clock=2, gap=" "),
 )
-"""Titles from the fullest to the one that only says which line is which."""
+"""Titles from the longest to one that only identifies the lines."""
 NAMED_FORMS = (
     *(form for form in FORMS if form.names >= SHORT and form.values),
     Form(unit=False, names=SHORT, values="plain", clock=2, gap=" "),
 )
-"""The forms that call every line by its name: a shorter title is better than a bare value."""
+"""Forms with every line's name: a shorter title is better than a value without a name."""
 FORMS_ALONE = tuple(form for form in FORMS if form.values)
-"""The same where there is but one line: that its value is not said would leave nothing."""
+"""The same with a single line: without its value nothing would be left."""
 
 
 def draw_title(
     canvas: Canvas, spec: ChartSpec, runs: list[list[Run]], palette: Mapping[str, str], tz: tzinfo
 ) -> None:
-    """Write the fullest form of the title that fits into row 0, and what the marks mean."""
+    """Write the longest form of the title that fits into row 0, and the legend of the marks."""
     pieces = title_pieces(spec, runs, canvas.width, palette, tz)
     used = write_pieces(canvas, 0, pieces)
     key = _key(spec, canvas.width - used - KEY_GAP - 1, palette)
@@ -121,7 +121,7 @@ def title_pieces(
     palette: Mapping[str, str],
     tz: tzinfo,
 ) -> list[Piece]:
-    """Return the fullest form of the title that fits into so many cells."""
+    """Return the longest form of the title that fits into so many cells."""
     readings = [
         _reading(spec, line, line_runs, palette)
         for line, line_runs in zip(spec.lines, runs, strict=True)
@@ -134,7 +134,7 @@ def title_pieces(
         if cells_of(pieces) <= room:
             return pieces
     title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
-    told = all(reading.marker in "▲▼" for reading in readings)  # by their signs alone
+    told = all(reading.marker in "▲▼" for reading in readings)  # only by their signs
     for form in FORMS if len(readings) != 1 else FORMS_ALONE:
         if not form.names and not told:
             continue
@@ -149,7 +149,7 @@ def title_pieces(
 
 
 def _named(titles: Sequence[str], unit: str) -> Iterator[tuple[str, Form]]:
-    """Yield titles and forms that name every line: first those that tell the unit and the time."""
+    """Yield titles and forms that name every line: first those with the unit and the time."""
     timeless = NAMED_FORMS[-1]
     pairs = [(title, form) for title in titles for form in NAMED_FORMS if form is not timeless]
     pairs += [(title, timeless) for title in titles]
@@ -161,7 +161,7 @@ def _named(titles: Sequence[str], unit: str) -> Iterator[tuple[str, Form]]:
 
 
 def write_pieces(canvas: Canvas, column: int, pieces: list[Piece], row: int = 0) -> int:
-    """Write pieces into a row and return the column behind them; what does not fit is cut."""
+    """Write pieces into a row and return the column after them; the rest is cut."""
     for text, ink in pieces:
         cells = min(cell_len(text), canvas.width - column)
         canvas.write(row, column, set_cell_size(text, cells), ink)
@@ -170,14 +170,14 @@ def write_pieces(canvas: Canvas, column: int, pieces: list[Piece], row: int = 0)
 
 
 def cells_of(pieces: list[Piece]) -> int:
-    """Return how wide pieces are."""
+    """Return the width of pieces."""
     return sum(cell_len(text) for text, _ in pieces)
 
 
 def _clocks(
     spec: ChartSpec, readings: list[Reading], palette: Mapping[str, str], tz: tzinfo
 ) -> list[Piece]:
-    """Return of what time the values are, in ever shorter forms: none for the present."""
+    """Return the time of the values, in ever shorter forms: empty for the present."""
     muted = palette.get("muted", "")
     if spec.cursor is not None:
         clock = clock_text(spec.cursor, tz)
@@ -206,12 +206,12 @@ def _title(
     for reading in readings:
         name = reading.name if form.names == FULL else reading.short[: form.names]
         if len(readings) == 1 and form.names < SHORT:
-            name = ""  # a line alone needs none
+            name = ""  # a single line needs none
         if name or len(readings) > 1:
             pieces.append((form.gap + reading.marker, reading.ink))
         if name:
             pieces.append((f" {name}" if reading.marker else name, muted))
-        alone = behind and len(readings) == 1  # nothing is behind it that could move
+        alone = behind and len(readings) == 1  # nothing follows it that could move
         if value := reading.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (reading.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))
@@ -223,7 +223,7 @@ def _title(
 
 
 def _key(spec: ChartSpec, room: int, palette: Mapping[str, str]) -> list[Piece]:
-    """Return what the marks in the window mean, as much of it as there is room for."""
+    """Return the legend of the marks in the window, as far as there is room."""
     glyphs: dict[str, dict[str, str]] = {}
     for mark in spec.marks if spec.key else ():
         if mark.word and spec.start <= mark.time <= spec.end:

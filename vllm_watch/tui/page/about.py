@@ -21,7 +21,7 @@ Evidence = Mapping[object, Sequence[LogLine]]
 
 
 HOLDS_SECONDS = 5.0
-"""For so long findings are not reported again where nothing was written: that takes a while."""
+"""Findings are not reported again within these seconds without news: reporting is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class About:
     run: Run
     row: Row
     view: ScreenView
-    """The screen with this server alone: its verdict is the server's."""
+    """The screen with only this server, so that its verdict is the server's."""
     findings: tuple[Finding, ...]
-    """What the run came to until now, the worst first."""
+    """The findings of its run until now, the worst first."""
     start: NextStart
-    """The start that these findings lead to."""
+    """The next start recommended by these findings."""
     evidence: Evidence
     told: float = 0.0
-    """The moment at which its findings were reported, in the log's own clock."""
+    """The time at which its findings were reported, in the log's own clock."""
     revision: int = 0
-    """Of the server, when its findings were reported."""
+    """Revision of the server when its findings were reported."""
 
     def holds(self, server: Server, run: Run, row: Row) -> bool:
-        """Tell whether the findings are still those of a row a little later."""
+        """Return whether the findings are still valid for a slightly later row."""
         same = server is self.server and run is self.run and server.revision == self.revision
         near = 0 <= row.moment - self.told < HOLDS_SECONDS
         return same and near and row.state.name == self.row.state.name
@@ -74,9 +74,9 @@ def about_server(
     evidence: Evidence | None = None,
     before: About | None = None,
 ) -> About | None:
-    """Return what is known of a server at the moment of a view, None where it is not in it.
+    """Return the facts about a server at the moment of a view, None if it is not in it.
 
-    What its run came to is taken from the page `before` where nothing was written since then.
+    Findings of its run are taken from the page `before` if nothing was written since.
     """
     server = monitor.store.servers.get(source)
     row = next((row for row in view.servers if row.source == source), None)
@@ -104,7 +104,7 @@ def about_server(
 
 
 def problems_of(about: About) -> tuple[Problem, ...]:
-    """Return the findings with their server: what is only worth a note last, what lasts first."""
+    """Return the findings with their server: notes last, ongoing ones first."""
     known = [Problem(about.row, Noted.of(finding)) for finding in about.findings]
 
     def place(problem: Problem) -> tuple[bool, bool]:
@@ -114,5 +114,5 @@ def problems_of(about: About) -> tuple[Problem, ...]:
 
 
 def evidence_key(finding: Finding) -> object:
-    """Return what tells a finding's evidence from that of the others."""
+    """Return the key of a finding's evidence."""
     return finding.id, finding.engine, finding.since

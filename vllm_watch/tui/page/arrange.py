@@ -10,9 +10,9 @@ from rich.text import Text
 from vllm_watch.core.dataclass import dataclass
 
 FRAMED = 50
-"""From this width on parts have a frame; below it a rule with their title."""
+"""From this width on, parts have a frame; below it, a rule with their title."""
 TWO_COLUMNS = 110
-"""From this width on parts that can be beside each other do."""
+"""From this width on, parts may be side by side."""
 
 Palette = dict[str, str]
 Lines = Callable[[int, Palette], list[Text]]
@@ -26,11 +26,11 @@ class Part:
     title: str
     lines: Lines
     aside: str = ""
-    """What is at the right end of its rule, where there is room."""
+    """The text at the right end of its rule, if there is room."""
     key: str = ""
     """The key that belongs to it."""
     whole: bool = False
-    """Whether it takes the whole width, also where others are in two columns."""
+    """Whether it takes the whole width even if others are in two columns."""
 
 
 def arranged(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:
@@ -49,7 +49,7 @@ def arranged(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:
 
 
 def _in_columns(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:
-    """Return parts in two columns: each is below the others of the shorter one."""
+    """Return parts in two columns: each is added to the shorter one."""
     widths = width // 2, width - width // 2
     columns: tuple[list[Text], list[Text]] = [], []
     for part in parts:
@@ -63,13 +63,13 @@ def _in_columns(parts: Sequence[Part], width: int, palette: Palette) -> list[Tex
 
 
 def _grown(rows: list[Text], height: int, width: int, palette: Palette) -> list[Text]:
-    """Return a column of this height: its last box has so many blank lines more."""
+    """Return a column of this height: blank lines are added to its last box."""
     blank = _sides(Text(""), width, palette) if rows else Text(" " * width)
     return [*rows[:-1], *[blank] * (height - len(rows)), *rows[-1:]]
 
 
 def _boxed(part: Part, width: int, palette: Palette) -> list[Text]:
-    """Return a part with its title in a rule, from some width on in a frame."""
+    """Return a part with its title in a rule; from some width on in a frame."""
     if width < FRAMED:
         lines = [_cut(line, width) for line in part.lines(width, palette)]
         return [_rule(part, width, palette, "──"), *lines]
@@ -113,10 +113,10 @@ def _sides(line: Text, width: int, palette: Palette) -> Text:
 
 
 def _cut(line: Text, width: int) -> Text:
-    """Return a line of at most so many cells, marked where it was cut."""
+    """Return a line of at most so many cells, with a mark if it was cut."""
     if line.cell_len > width:
         line = line.copy()
         line.truncate(max(0, width), overflow="ellipsis")
-    own = Text(end="")  # the style of a whole text would go to what is joined to it
+    own = Text(end="")  # the style of a whole text would apply to text joined to it
     own.append_text(line)
     return own

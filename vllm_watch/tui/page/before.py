@@ -15,7 +15,7 @@ from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part
 
 MOST_RUNS = 12
-"""Earlier runs that are reported, the newest first."""
+"""Most earlier runs shown, the newest first."""
 
 
 def runs_part(about: About) -> Part | None:

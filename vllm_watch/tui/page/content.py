@@ -1,4 +1,4 @@
-"""A server's page as a whole: its head, which stays, and its parts, which scroll."""
+"""A server's page as a whole: its head, which is fixed, and its parts, which scroll."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def page_head(about: About, width: int, palette: Palette) -> list[Text]:
 
 
 def page_parts(about: About, spare: int = 0) -> list[Part]:
-    """Return the parts of a page: what is wrong before what it is made of."""
+    """Return the parts of a page: problems before configuration."""
     parts = (
         overtime_part(about, spare),
         findings_part(about),
@@ -60,7 +60,7 @@ def page_parts(about: About, spare: int = 0) -> list[Part]:
 
 
 def page_lines(about: About, width: int, height: int, palette: Palette) -> list[Text]:
-    """Return what scrolls, in exactly so many cells; less than `height` rows are filled."""
+    """Return the scrolling part, in exactly so many cells; less than `height` rows are filled."""
     lines = arranged(page_parts(about), width, palette)
     spare = height - len(lines)
     return arranged(page_parts(about, spare), width, palette) if spare > 0 else lines

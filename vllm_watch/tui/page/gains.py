@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Compared, Comparison
 
 CHART_ROWS, LOW_ROWS = 9, 7
-"""Rows of a chart, and where the screen is low."""
+"""Rows of a chart, and on a low screen."""
 LOW = 30
 """Below this height charts are lower."""
 MOST_ROWS = 15
-"""Rows of a chart at most."""
+"""Most rows of a chart."""
 _NAME, _LONG_NAME, _VALUE = 30, 34, 8
-"""Cells of a quantity's name, of one where there is room, and of each of its values."""
+"""Cells of a quantity's name, of its name if there is room, and of each of its values."""
 _WITH_VALUES = _NAME + 2 * _VALUE + 9
-"""From this width on both values are before their ratio."""
+"""From this width on, both values are shown before their ratio."""
 _UNKNOWN = "–"
 
 
 def compare_head(
     baseline: Side, candidate: Side, comparison: Comparison | None, width: int, palette: Palette
 ) -> list[Text]:
-    """Return which two are compared, and the gain in one line."""
+    """Return the two runs, and the gain in one line."""
     left = Text(end="")
     left.append(" ▲ ", style=f"bold {palette['primary']}")
     left.append(candidate.name, style=f"bold {palette['text']}")
@@ -52,7 +52,7 @@ def compare_head(
 
 
 def _short(side: Side) -> str:
-    """Return the end of a name: port and run tell more than the model."""
+    """Return the end of a name: port and run are more specific than the model."""
     return side.name if len(side.name) <= 16 else f"…{side.name[-15:]}"
 
 
@@ -80,7 +80,7 @@ def _verdict(comparison: Comparison | None, width: int, palette: Palette) -> Tex
 
 
 def _judged(compared: Compared) -> tuple[str, str]:
-    """Return the role and the sign of a gain, of a loss, or of what is neither."""
+    """Return the role and the sign of a gain, of a loss, or of neither."""
     ratio, sense = compared.ratio, better(compared.quantity.name)
     if ratio is None or ratio.more_than_noise is False or not sense or ratio.value == 1:
         return "muted", "○"
@@ -97,7 +97,7 @@ def compare_lines(
     palette: Palette,
     tz: tzinfo,
 ) -> list[Text]:
-    """Return what scrolls: curves on one axis, gains, doubts, flags."""
+    """Return the scrolling part: curves on one axis, gains, doubts, flags."""
     width, height = size
     rows = LOW_ROWS if height < LOW else CHART_ROWS
     parts = []
@@ -163,7 +163,7 @@ def _name_cells(width: int) -> int:
 def _gain(
     row: tuple[str, ...], compared: Compared, width: int, palette: Palette, *, values: bool
 ) -> Text:
-    """Return one quantity: both values, their ratio, its interval where there is room."""
+    """Return one quantity: both values, their ratio, its interval if there is room."""
     label, before, after, ratio, interval, _ = row
     role, glyph = _judged(compared)
     line = Text(end="")

@@ -39,7 +39,7 @@ class Segment(NamedTuple):
 
 
 def config_part(about: About) -> Part:
-    """Return the flags as they were given, and what vLLM made of what was not."""
+    """Return the flags as given, and the values that vLLM chose for others."""
     given, why_not = given_flags(about.run)
     flags = dict(given.flags) if given is not None else {}
     known = {
@@ -72,7 +72,7 @@ def _value(value: object) -> str:
 
 
 def capacity_part(about: About) -> Part | None:
-    """Return what fits and how much of it is used, as bars; None where nothing is known of it."""
+    """Return the capacity and its use, as bars; None if nothing is known."""
     facts, values = capacity_facts(about.run.configuration), about.row.last
     limit = batch_limit(about.monitor, about.server, about.time)
     memory = list(_memory(about))
@@ -142,7 +142,7 @@ def _most(about: About, metric: str) -> float | None:
 
 
 def _memory(about: About) -> Iterator[Segment]:
-    """Yield what the memory of one GPU holds, in GiB as the log tells it."""
+    """Yield the parts of one GPU's memory, in GiB, from the log."""
     configuration = about.run.configuration
     whole = configuration.gpu_gib
     parts = (
@@ -161,7 +161,7 @@ def _memory(about: About) -> Iterator[Segment]:
 
 
 def startup_part(about: About) -> Part | None:
-    """Return the phases of the start-up as a labelled bar; None where the log mentions none."""
+    """Return the phases of the start-up as a labelled bar; None if the log has none."""
     phases = [phase for phase in phases_of(about.run) if phase.begin <= about.time]
     if not phases:
         return None
@@ -189,7 +189,7 @@ def startup_part(about: About) -> Part | None:
 def segment_bar(
     label: str, segments: Sequence[Segment], width: int, palette: Palette
 ) -> list[Text]:
-    """Return pieces of a whole as one bar, their names inside where they fit, all below it."""
+    """Return pieces of a whole as one bar, with names inside if they fit, all listed below it."""
     whole = sum(segment.size for segment in segments) or 1.0
     indent = _LABEL + 1 if label else 1
     room = max(1, width - indent - 1)
@@ -211,7 +211,7 @@ def segment_bar(
 
 
 def _cells(segments: Sequence[Segment], whole: float, room: int) -> list[int]:
-    """Return how many cells each piece takes: one at least, all together no more than there are."""
+    """Return the cells of each piece: at least one, together at most the width."""
     cells = [max(1, round(segment.size / whole * room)) for segment in segments]
     while sum(cells) > room and max(cells) > 1:
         cells[cells.index(max(cells))] -= 1
@@ -219,7 +219,7 @@ def _cells(segments: Sequence[Segment], whole: float, room: int) -> list[int]:
 
 
 def _piece(segment: Segment, cells: int, palette: Palette) -> Text:
-    """Return one piece of a bar: its name on its colour where there is room."""
+    """Return one piece of a bar: its name on its colour if there is room."""
     smooth = palette.get("shading", SMOOTH) == SMOOTH
     words = next(
         (each for each in (f"{segment.name} {segment.words}", segment.name)

@@ -26,21 +26,21 @@ from vllm_watch.tui.widgets.columns import time_axis
 _T = TypeVar("_T")
 RIBBON_ROWS, MOST_ROWS = 3, 9
 NARROW = 50
-"""Below this width the ribbon has but one row: such terminals are low, too."""
+"""Below this width the ribbon has only one row: such terminals are low, too."""
 SHADES = 20
 PAIRED = 16
-"""Of more engines two share a row, each half of its height."""
+"""With more engines, two share a row, each half of its height."""
 WORDY = 70
-"""From this width on the figures of an engine are behind its strip."""
+"""From this width on, an engine's figures follow its strip."""
 _BAR = "▆"
-"""A cell of a strip: lower than its row, so that strips below each other stay apart."""
+"""A cell of a strip: lower than its row, so that strips below each other are separate."""
 _LABEL = 6
-"""Cells in front of the strips."""
+"""Cells before the strips."""
 _UNEVEN, _UNEVEN_SHARE = 0.15, 1.5
-"""An engine stands out from this difference on to the median of all, and this many times it."""
+"""An engine is marked from this difference to the median of all, and this ratio."""
 _SHORT = {"kv_cache_usage": "KV", "running": "run"}
 _LEAST_KV = 0.02
-"""Where no KV cache is fuller than this, the requests running tell more."""
+"""If no KV cache is fuller than this, strips show running requests instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +49,20 @@ class Strip:
 
     engine: int
     shares: tuple[float | None, ...]
-    """For each cell how much, 0…1."""
+    """The value of each cell, 0…1."""
     values: str
     """Its newest figures."""
     uneven: str = ""
-    """How far it is from the others, where it is far."""
+    """How far it is from the others, if it is far."""
 
     label: str = ""
-    """What it is called: its number, or of the only one what it shows."""
+    """Its label: its number, or for the only engine what is shown."""
 
 
 def overtime_part(about: About, spare: int = 0) -> Part:
     """Return the ribbon, the engines below it and their common clock.
 
-    `spare` rows of the screen have nothing else to show: the ribbon takes them.
+    The ribbon uses `spare` rows, which are otherwise empty.
     """
     engines = about.run.engines
     metric = _metric(about, engines)
@@ -92,7 +92,7 @@ def overtime_part(about: About, spare: int = 0) -> Part:
 
 
 def _metric(about: About, engines: Sequence[int]) -> str:
-    """Return what the strips show: the KV cache, or requests where it holds next to nothing."""
+    """Return the values of the strips: the KV cache, or requests if it is almost empty."""
     for engine in engines:
         drawn = curve(about.server, engine, "kv_cache_usage", about.window[0], about.time)
         if any(value is not None and value >= _LEAST_KV for value in drawn.values):
@@ -138,7 +138,7 @@ def _strips(about: About, engines: Sequence[int], metric: str, cells: int) -> li
 
 
 def _shade(share: float) -> float:
-    """Return a share in steps that is known apart: equal cells are drawn in one go."""
+    """Return a share rounded to distinguishable steps: equal cells are drawn at once."""
     return round(min(1.0, share) * SHADES) / SHADES
 
 
@@ -147,7 +147,7 @@ def _newest(row: Sequence[Level | None]) -> float | None:
 
 
 def _uneven(engine: int, newest: dict[int, float | None], top: float) -> str:
-    """Return how far an engine is from the median of all, where that is far."""
+    """Return how far an engine is from the median of all, if that is far."""
     own, known = newest[engine], [value for value in newest.values() if value is not None]
     if own is None or len(known) < 3:
         return ""
@@ -178,7 +178,7 @@ def _role(about: About, share: float, metric: str) -> str:
 
 
 def _colour(about: About, share: float | None, metric: str, palette: Palette) -> str:
-    """Return the colour of a cell: the range of its value, the stronger the higher it is."""
+    """Return the colour of a cell: that of its value's range, stronger for higher values."""
     ground = palette["background"]
     if share is None:
         return ground
@@ -186,7 +186,7 @@ def _colour(about: About, share: float | None, metric: str, palette: Palette) ->
 
 
 def _single(about: About, strip: Strip, metric: str, tail: int, palette: Palette) -> Text:
-    """Return an engine on a row of its own; without shades a value is as high as it is large."""
+    """Return an engine on a separate row; without shades the bar's height shows the value."""
     smooth = palette.get("shading", SMOOTH) == SMOOTH
     line = _labelled(strip.label, palette)
     for share, count in _grouped(strip.shares):
@@ -209,7 +209,7 @@ def _single(about: About, strip: Strip, metric: str, tail: int, palette: Palette
 def _pairs(
     about: About, strips: Sequence[Strip], metric: str, tail: int, palette: Palette
 ) -> Iterator[Text]:
-    """Yield two engines a row: the upper half of a cell is the first one's."""
+    """Yield two engines per row: the upper half of a cell is the first one's."""
     for index in range(0, len(strips), 2):
         pair = strips[index : index + 2]
         line = _labelled(pair[0].label, palette)

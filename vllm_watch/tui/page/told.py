@@ -1,4 +1,4 @@
-"""What is wrong with a server, the evidence, and the recommended start."""
+"""The problems of a server, the evidence, and the recommended start."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vllm_watch.tui.widgets.findingblock import finding_block
 from vllm_watch.tui.wording import wrapped
 
 WIDE = 90
-"""From this width on two lines of the log are shown for a finding."""
+"""From this width on, two lines of the log are shown for a finding."""
 _MOST_OF_A_LINE = 6
-"""Lines of the screen for a line of the log at most."""
+"""Most lines on the screen for one line of the log."""
 _ENVELOPE = re.compile(r"^.{0,80}?\b\d\d-\d\d (\d\d:\d\d:\d\d) \[[^\]]{1,80}\] ")
-"""What is before the message of a line of vLLM; only its clock time is kept."""
+"""The prefix of a vLLM line; only its clock time is kept."""
 _FIGURE = re.compile(r"(?<=[ ▏])[\d.]+%?(?=[ ,]|$)")
 _MOST_WORDS = 6
-"""Lines of one text at most."""
+"""Most lines of one text."""
 
 
 def findings_part(about: About) -> Part:
@@ -45,7 +45,7 @@ def findings_part(about: About) -> Part:
 
 
 def _finding(about: About, problem: Problem, width: int, palette: Palette) -> Iterator[Text]:
-    """Yield a finding: what, why, its arithmetic, its lines of the log, what to do."""
+    """Yield a finding: title, reason, arithmetic, lines of the log, advice."""
     finding = problem.finding
     block = finding_block(problem, about.tz, width, palette, named=False)
     block.grow(_MOST_WORDS)
@@ -69,7 +69,7 @@ def _finding(about: About, problem: Problem, width: int, palette: Palette) -> It
 
 
 def start_part(about: About) -> Part | None:
-    """Return the next start: the line to copy, what changes in it and why; None without any."""
+    """Return the next start: the line to copy, its changes and reasons; None without any."""
     start = about.start
     if not start.changes:
         return None
@@ -92,7 +92,7 @@ def start_part(about: About) -> Part | None:
 
 
 def copied(about: About) -> str:
-    """Return what the copy key copies: the command, else the flags alone, else nothing."""
+    """Return the text for the copy key: the command, else only the flags, else nothing."""
     start = about.start
     if not start.changes:
         return ""
@@ -102,7 +102,7 @@ def copied(about: About) -> str:
 
 
 def _command(about: About, width: int, palette: Palette) -> list[Text]:
-    """Return the command on as many lines as it takes, what is new in it standing out."""
+    """Return the command on as many lines as needed, with its changes highlighted."""
     start = about.start
     if start.given is None:
         return []
@@ -123,7 +123,7 @@ def _command(about: About, width: int, palette: Palette) -> list[Text]:
 
 
 def _change(change: Change, width: int, palette: Palette) -> list[Text]:
-    """Return one flag that changes: from what to what, why, what it costs, what is not known."""
+    """Return one changed flag: old and new value, reason, cost, and open questions."""
     head = Text("→ ", style=palette["note"], end="")
     head.append(f"{change.flag} ", style="bold")
     head.append(f"{change.was} → ", style=palette["muted"])
@@ -141,7 +141,7 @@ def _change(change: Change, width: int, palette: Palette) -> list[Text]:
 
 
 def _new(palette: Palette) -> str:
-    """Return the style of what is new: without colours it is underlined."""
+    """Return the style of changes: without colours they are underlined."""
     if palette.get("shading") == MONO:
         return f"bold underline {palette['text']}"
     return f"bold {palette['good']}"

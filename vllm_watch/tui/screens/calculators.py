@@ -1,4 +1,4 @@
-"""The calculators: figures of the selected server, each can be changed, worked out at once."""
+"""The calculators: the selected server's figures, which can be changed, and their results."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
 
 NOT_KNOWN = "not in the log"
-"""Stands in an input that the log does not fill; it can be typed in."""
+"""Shown in an input that the log does not fill; it can be typed in."""
 
 _DIGITS = "0123456789.,_% "
 ASKED = "a number"
-"""Stands in an input that only the person knows."""
+"""Shown in an input that only the user knows."""
 
 Figures = Mapping[str, float | None]
 """Name of an input to its value: ratios 0…1."""
@@ -50,7 +50,7 @@ def typed(text: str, field: Field) -> float | None:
 
 
 def shown(value: float | None, field: Field) -> str:
-    """Return a value as it is in an input: plain digits, per cent for ratios."""
+    """Return a value as text for an input: plain digits, per cent for ratios."""
     if value is None:
         return ""
     number = value * field.scale
@@ -58,7 +58,7 @@ def shown(value: float | None, field: Field) -> str:
 
 
 class FieldValidator(Validator):
-    """Marks an input whose text the field does not take."""
+    """Marks an input with an invalid text."""
 
     def __init__(self, field: Field) -> None:
         """Validate texts for `field`."""
@@ -66,7 +66,7 @@ class FieldValidator(Validator):
         self.field = field
 
     def validate(self, value: str) -> ValidationResult:
-        """Tell whether the text is taken."""
+        """Return whether the text is valid."""
         try:
             typed(value, self.field)
         except ValueError as error:
@@ -78,7 +78,7 @@ class FieldInput(Input):
     """The input of one field; arrow keys go to the next."""
 
     def __init__(self, field: Field) -> None:
-        """Ask for `field`."""
+        """Make an input for `field`."""
         super().__init__(
             placeholder=ASKED if field.asked else NOT_KNOWN,
             restrict=f"[{_DIGITS}]*",
@@ -91,11 +91,11 @@ class FieldInput(Input):
         self.cursor_blink = False  # nothing on the screen blinks
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        """Leave the letters to the screen's keys: no number has any."""
+        """Leave letters to the screen's keys: numbers have none."""
         return character is not None and character in _DIGITS
 
     def fill(self, figures: Figures) -> None:
-        """Put the server's figure in."""
+        """Fill in the server's figure."""
         self.value = shown(figures.get(self.field.name), self.field)
 
 
@@ -125,7 +125,7 @@ class CalculatorBlock(Vertical):
         yield Static(classes="flag", markup=False)
 
     def fill(self, figures: Figures) -> None:
-        """Put the server's figures into all inputs, and work it out."""
+        """Fill all inputs with the server's figures, and compute."""
         self._known = figures
         for one in self.query(FieldInput):
             one.fill(figures)
@@ -133,7 +133,7 @@ class CalculatorBlock(Vertical):
 
     @on(Input.Changed)
     def work_out(self) -> None:
-        """Answer again from what is in the inputs."""
+        """Compute again from the inputs."""
         figures = dict(self._known)
         wrong = ""
         for one in self.query(FieldInput):
@@ -150,7 +150,7 @@ class CalculatorBlock(Vertical):
         formula.update(Text(self.answer.formula, style=palette["muted"]))
         formula.display = bool(self.answer.formula)
         flag = self.query_one(".flag", Static)
-        # Nothing but the flag on its line: a mouse selects all of it, and no more.
+        # Only the flag is on its line, so that a mouse selects exactly that.
         flag.update(Text(self.answer.flag, style=f"bold {palette['primary']}"))
         flag.display = bool(self.answer.flag)
 
@@ -194,12 +194,12 @@ class CalculatorScreen(Above[None]):
         self.query_one("#calculators-keys", Static).update(keys)
 
     def action_refill(self) -> None:
-        """Put the server's figures back into all inputs."""
+        """Fill all inputs with the server's figures again."""
         for block in self.query(CalculatorBlock):
             block.fill(self._figures)
 
     def action_copy(self) -> None:
-        """Copy the flag line of the calculator in which the cursor is, else its answer."""
+        """Copy the flag line of the calculator with the cursor, else its answer."""
         focused = self.focused
         try:
             block = focused.query_ancestor(CalculatorBlock) if focused else None

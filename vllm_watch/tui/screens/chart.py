@@ -79,7 +79,7 @@ class ChartScreen(Following):
     @on(SpanChosen)
     @on(Zoomed)
     def _pass_on(self, message: Message) -> None:
-        """Let the mouse do what it does on the charts of the screen below."""
+        """Make the mouse work as on the charts of the screen below."""
         self._below.post_message(message)
         self.call_after_refresh(self.follow)
 

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class SidesScreen(Above[int | None]):
-    """Asks what a run is compared with; ends with its place in the list, None for with nothing."""
+    """Asks which run to compare with; returns its index in the list, None for none."""
 
     BINDINGS = [Binding("escape,c,q", "leave", "leave it")]
 
     def __init__(self, candidate: Side, others: Sequence[Side]) -> None:
-        """Ask which of the others the candidate is compared with: their baseline."""
+        """Ask which of the others is the baseline of the candidate."""
         super().__init__()
         self._candidate = candidate
         self._others = others
@@ -48,11 +48,11 @@ class SidesScreen(Above[int | None]):
             yield OptionList(*(Option(_option(side)) for side in self._others))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Take the run under the cursor."""
+        """Choose the run under the cursor."""
         self.dismiss(message.option_index)
 
     def action_leave(self) -> None:
-        """Compare nothing."""
+        """Choose none."""
         self.dismiss(None)
 
 
@@ -63,7 +63,7 @@ def _option(side: Side) -> Text:
 
 
 class CompareScreen(Page):
-    """What a candidate gains over a baseline, both told at the end of what is known of them."""
+    """The gains of a candidate over a baseline, both at their present ends."""
 
     BINDINGS = [
         Binding("escape,c,q", "close", "close"),
@@ -71,7 +71,7 @@ class CompareScreen(Page):
     ]
 
     def __init__(self, monitor: Monitor, baseline: Side, candidate: Side, tz: tzinfo) -> None:
-        """Compare two runs of what `monitor` knows."""
+        """Compare two runs of `monitor`."""
         super().__init__()
         self._monitor = monitor
         self._sides = baseline, candidate
@@ -86,13 +86,13 @@ class CompareScreen(Page):
             yield DrawnLines(id="compare-keys")
 
     def opened(self) -> None:
-        """Show the curves, and begin to work out the gains."""
+        """Show the curves, and begin to compute the gains."""
         super().opened()
         self._load()
 
     @work(thread=True, group="compare", exit_on_error=False)
     def _load(self) -> None:
-        """Import what takes a while in a thread: the event loop alone may look at runs."""
+        """Import slow modules in a thread: only the event loop may read runs."""
         import vllm_watch.reports.comparison  # noqa: F401  # numpy: 0.3 s
 
         self.app.call_from_thread(self._compare)
@@ -122,7 +122,7 @@ class CompareScreen(Page):
     # --- keys ---------------------------------------------------------------------------------
 
     def action_exchange(self) -> None:
-        """Make the candidate the baseline, and the other way round."""
+        """Swap the candidate and the baseline."""
         baseline, candidate = self._sides
         self._sides = candidate, baseline
         if self.comparison is not None:

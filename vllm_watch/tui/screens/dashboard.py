@@ -41,11 +41,11 @@ from vllm_watch.tui.widgets.storypane import StoryPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
 SOON = 0.06
-"""Seconds within which news reach the screen; what comes meanwhile is drawn with them."""
+"""News are drawn within so many seconds, together with others that arrive meanwhile."""
 RESTS = 4
-"""Times as long as the last drawing took that keys and reading have before the next one."""
+"""Pause before the next drawing, as a multiple of the last drawing's time."""
 EACH_SERVER = 0.00025
-"""Seconds for which news are gathered, for each server: of a thousand 100 a second write."""
+"""Seconds for which news are collected, per server: of a thousand, 100 a second write."""
 PANES = ("findings", "events", "card")
 
 
@@ -72,11 +72,11 @@ class Dashboard(TimeKeys, Openers):
         alerting: Alerting,
         silences: Silences,
     ) -> None:
-        """Show what `monitor` knows at the moment of `timeline`, times in the zone `tz`.
+        """Show the servers of `monitor` at the moment of `timeline`, times in the zone `tz`.
 
-        `job` watches how far a job is; `excerpts` finds the lines of a log from one moment to
-        another, its stamps being in a zone: it is called in a thread.
-        `alerting` knows which actions failed, `silences` which findings are to be silent.
+        `job` watches the progress of a job. `excerpts` finds the lines of a log between two
+        moments, with its stamps in a zone; it is called in a thread. `alerting` knows the failed
+        actions, `silences` the silenced findings.
         """
         super().__init__()
         self._job = job
@@ -93,12 +93,12 @@ class Dashboard(TimeKeys, Openers):
         self._page = 0
         self._full = False
         self._composed = False
-        """Whether the panes are there: keys may come before them."""
+        """Whether the panes exist: keys may arrive before them."""
         self._layout: Layout | None = None
         self.view = None
         self._pending = False
         self.waits = False
-        """Whether nothing is to be drawn yet: the first look at the logs is about to end."""
+        """Whether drawing waits: the first look at the logs is about to end."""
         self._took = 0.0
         """Seconds that the last drawing took."""
         self._drawn: tuple[object, ...] = ()
@@ -149,12 +149,12 @@ class Dashboard(TimeKeys, Openers):
         self.call_after_refresh(self.draw)
 
     def on_descendant_focus(self) -> None:
-        """Show the keys of what has the focus now: nothing else need have changed."""
+        """Show the keys of the focused widget now: nothing else may have changed."""
         for keys in self.query(KeyLine):
             keys.redraw(anew=True)
 
     def news(self) -> None:
-        """Draw soon: something arrived."""
+        """Draw soon: new lines arrived."""
         if not self._pending:
             self._pending = True
             fleet = EACH_SERVER * len(self._monitor.store.servers)
@@ -163,7 +163,7 @@ class Dashboard(TimeKeys, Openers):
     # --- drawing --------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Give all panes the view of this moment, if it can have changed."""
+        """Give all panes the view of this moment, if it may have changed."""
         self._pending = False
         if self.waits:
             return
@@ -192,7 +192,7 @@ class Dashboard(TimeKeys, Openers):
         view = self._maker.make(
             timeline, self._choices, troubles=troubles, silences=self._silences.left()
         )
-        if timeline.mode == "replay":  # live, the watch over alerts knows what is over
+        if timeline.mode == "replay":  # live, the alert watch knows which alerts have ended
             self._silences.end({problem.key for problem in view.problems})
         self.view = view
         self._arrange(view)
@@ -205,20 +205,20 @@ class Dashboard(TimeKeys, Openers):
 
     @property
     def first_chart(self) -> str:
-        """The first of the charts shown, empty where none is."""
+        """The first of the charts shown, or empty."""
         shown = self._layout.charts if self._layout is not None else ()
         return shown[0] if shown else ""
 
     def _top(self) -> Fleet | Hero:
-        """Return what stands on top now."""
+        """Return the top part of the screen."""
         return self._tops()[self._layout is not None and self._layout.hero]
 
     def _tops(self) -> tuple[Fleet, Hero]:
-        """Return what stands on top: the table, and the figures of a server that is alone."""
+        """Return the top part: the table, or the figures of a single server."""
         return self.query_one(Fleet), self.query_one(Hero)
 
     def _arrange(self, view: ScreenView) -> None:
-        """Divide the screen for the number of rows; nothing moves while that stays."""
+        """Divide the screen for the number of rows; nothing moves while that stays the same."""
         width, height = self.size
         layout = layout_for(
             width,
@@ -291,7 +291,7 @@ class Dashboard(TimeKeys, Openers):
         self._leave("#goto")
 
     def _leave(self, field: str) -> None:
-        """Take a field off the screen."""
+        """Remove a field from the screen."""
         self.query_one(field, Input).display = False
         self._top().focus()
 
@@ -312,7 +312,7 @@ class Dashboard(TimeKeys, Openers):
     # --- keys ---------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide keys that would do nothing now."""
+        """Hide keys that would have no effect now."""
         if not self._composed:
             return False
         if action in ("speed", "loop"):
@@ -324,13 +324,13 @@ class Dashboard(TimeKeys, Openers):
         return True
 
     def action_page(self, step: int) -> None:
-        """Turn to the next charts where not all fit."""
+        """Show the next charts if not all fit."""
         self._page += step
         self._layout = None
         self.draw()
 
     def action_findings(self) -> None:
-        """Give the charts' room and the cursor to the findings, or give them back."""
+        """Give the charts' room and the cursor to the findings, or undo that."""
         self._full = not self._full
         self._layout = None
         self.draw()
@@ -339,7 +339,7 @@ class Dashboard(TimeKeys, Openers):
         self.set_focus(findings if self._full else self._top())
 
     def commands(self) -> Iterator[SystemCommand]:
-        """Yield what the palette offers here."""
+        """Yield the commands of the palette here."""
         view = self.view
         shown = view.charts if view is not None else ()
         yield from key_commands(self)
@@ -383,7 +383,7 @@ class Dashboard(TimeKeys, Openers):
         field.focus()
 
     def action_clear_filter(self) -> None:
-        """Leave the findings, the field for a time or the cursor; else show all servers again."""
+        """Leave the findings, the time field or the cursor; else show all servers again."""
         if self._full:
             self.action_findings()
         elif self.query_one("#goto", Input).display:

@@ -17,13 +17,13 @@ from vllm_watch.tui.figures import clock
 from vllm_watch.tui.screens.modal import Above
 
 MOST_LINES = 600
-"""Lines that are shown at most; the first ones matter."""
+"""Most lines shown; the first ones matter."""
 
 
 def error_text(run: Run, until: float, tz: tzinfo) -> str:
     """Return the errors of a run up to a moment, from both files, in the order of their times.
 
-    Why requests were refused stands first, grouped and counted.
+    The reasons for refused requests come first, grouped and counted.
     """
     known = refusals_of(run, until)
     lines = [f"refused: {refusal_words(one, run.configuration)}" for one in known]
@@ -38,7 +38,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
 
 
 class ErrorScreen(Above[None]):
-    """Errors and tracebacks of one server, as text that can do nothing."""
+    """Errors and tracebacks of one server, as plain text."""
 
     BINDINGS = [Binding("escape,x,q,enter", "dismiss_errors", "close")]
 

@@ -46,7 +46,7 @@ class EvidenceChart(Widget):
 
 
 class EvidenceScreen(Above[None]):
-    """Why a finding is one."""
+    """The evidence of a finding."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     BINDINGS = [
@@ -67,7 +67,7 @@ class EvidenceScreen(Above[None]):
         tz: tzinfo,
         read: Callable[[], Excerpt],
     ) -> None:
-        """Show a finding of the server `name` as it stood at `moment`.
+        """Show a finding of the server `name` as it was at `moment`.
 
         `read` finds the log lines of its time; it is called in a thread.
         """
@@ -94,7 +94,7 @@ class EvidenceScreen(Above[None]):
             yield Static(id="evidence-keys", markup=False)
 
     def opened(self) -> None:
-        """Begin to look for the log lines."""
+        """Begin to search the log lines."""
         palette = palette_of(self.app)
         keys = Text(no_wrap=True, overflow="ellipsis")
         for key, words in (("esc", "close"), ("↑↓", "scroll"), ("y", "copy the flag line")):
@@ -105,7 +105,7 @@ class EvidenceScreen(Above[None]):
         self._look()
 
     def _words(self) -> ComposeResult:
-        """Yield a row per label; a flag line stands alone, so that a mouse selects just that."""
+        """Yield a row per label; a flag has its own line, so that a mouse selects just that."""
         rows = evidence_words(self._finding, self._moment, self._tz)
         for label, words in rows:
             title = f" {self._finding.severity}" if label == "SEEN" else ""
@@ -124,7 +124,7 @@ class EvidenceScreen(Above[None]):
         self.app.call_from_thread(self._show, found)
 
     def _show(self, found: Excerpt) -> None:
-        """Put the log lines on the screen."""
+        """Show the log lines."""
         if not self.is_mounted:
             return
         palette = palette_of(self.app)
@@ -144,7 +144,7 @@ class EvidenceScreen(Above[None]):
         self.query_one("#evidence-body").scroll_relative(y=lines, animate=False)
 
     def action_copy(self) -> None:
-        """Copy the flags that the finding advises."""
+        """Copy the flags of the finding's advice."""
         if self._finding.flags:
             text = " ".join(self._finding.flags)
             self.app.copy_to_clipboard(text)

@@ -1,4 +1,4 @@
-"""The help screen: every key that works, made from the bindings themselves."""
+"""The help screen: every active key, made from the bindings themselves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEGEND = (
     ("⋅ · ▁", "in the ribbon: starting; dead; idle. Colours show the states"),
     ("–", "unknown; never shown as 0"),
 )
-"""What the signs mean."""
+"""The meaning of the signs."""
 
 
 class HelpScreen(Above[None]):
@@ -38,7 +38,7 @@ class HelpScreen(Above[None]):
     BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss_help", "close")]
 
     def __init__(self, keys: list[tuple[str, str]], health: HealthSettings) -> None:
-        """Show these keys and what they do; the signs speak of the ranges of `health`."""
+        """Show these keys and their actions; the signs refer to the ranges of `health`."""
         super().__init__()
         self._keys = keys
         self._band = f"{health.kv_cache_low * 100:.0f}–{health.kv_cache_healthy_high * 100:.0f} %"

@@ -1,4 +1,4 @@
-"""The log itself, around a moment: search, errors alone, earlier, later; enter goes to a line."""
+"""The log around a moment: search, only errors, earlier, later; enter goes to a line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vllm_watch.tui.screens.modal import Above
 from vllm_watch.tui.widgets.pane import strip_of
 
 SECONDS = 120.0
-"""How much of the log before the moment is looked for."""
+"""Seconds of the log before the moment that are read."""
 ROLES = {
     "stats": "text",
     "error": "critical",
@@ -45,7 +45,7 @@ class Stretch(NamedTuple):
 
 
 class LogLines(Widget, can_focus=True):
-    """Lines with a cursor; long ones are cut and can be moved sideways."""
+    """Lines with a cursor; long ones are cut and can be scrolled sideways."""
 
     def __init__(self) -> None:
         """Begin without lines."""
@@ -62,7 +62,7 @@ class LogLines(Widget, can_focus=True):
         return self.lines[self.at] if 0 <= self.at < len(self.lines) else None
 
     def show(self, lines: tuple[LogLine, ...], at: int) -> None:
-        """Show lines, the cursor on one of them."""
+        """Show lines, with the cursor on one of them."""
         self.lines = lines
         self.go(at)
 
@@ -111,7 +111,7 @@ class LogLines(Widget, can_focus=True):
 
 
 class LogScreen(Above[float | None]):
-    """The lines of a log around a moment; closes with the moment that was chosen, if any."""
+    """The lines of a log around a moment; closes with the chosen moment, if any."""
 
     BINDINGS = [
         Binding("escape,l,q", "close", "close"),
@@ -137,7 +137,7 @@ class LogScreen(Above[float | None]):
     ) -> None:
         """Show the log of the server `name` before and at `moment`, in the log's own clock.
 
-        `read` finds the lines of a stretch; it is called in a thread.
+        `read` returns the lines of a stretch; it is called in a thread.
         """
         super().__init__()
         self._name_shown = name
@@ -181,7 +181,7 @@ class LogScreen(Above[float | None]):
             self._lines(at=len(found.lines))
 
     def _lines(self, at: int) -> None:
-        """Put the lines on the screen, those that are wanted."""
+        """Show the wanted lines."""
         lines = self._found.lines
         if self._errors:
             lines = tuple(line for line in lines if line.kind == "error")
@@ -213,12 +213,12 @@ class LogScreen(Above[float | None]):
         self._look()
 
     def action_errors(self) -> None:
-        """Show errors alone, or everything."""
+        """Show only errors, or everything."""
         self._errors = not self._errors
         self._lines(at=0)
 
     def action_search(self) -> None:
-        """Ask for a text."""
+        """Ask for a text to search."""
         field = self.query_one(Input)
         field.display = True
         field.focus()
@@ -236,7 +236,7 @@ class LogScreen(Above[float | None]):
         lines.refresh()
 
     def action_find(self, step: int) -> None:
-        """Go to the next line with the text, or the one before; after the last comes the first."""
+        """Go to the next line with the text, or the previous one, wrapping around at the end."""
         lines = self.query_one(LogLines)
         wanted = lines.found.lower()
         hits = [i for i, line in enumerate(lines.lines) if wanted and wanted in line.text.lower()]

@@ -9,14 +9,14 @@ from textual.widget import Widget
 
 
 class Above(ModalScreen[ScreenResultType]):
-    """A screen above the dashboard that lets only itself be closed.
+    """A screen above the dashboard that closes only once.
 
-    Keys that were pressed while it closed arrive after it has gone; Textual would close what is
-    below it then, and end with an error where nothing is left to close.
+    Keys that were pressed while it closes arrive after it has gone. Textual would then close the
+    screen below, and fail if none is left.
     """
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """Close this screen with a result; do nothing where it is not the one shown."""
+        """Close this screen with a result; do nothing if it is not the top one."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
     def on_mount(self) -> None:
@@ -25,14 +25,14 @@ class Above(ModalScreen[ScreenResultType]):
             self.opened()
 
     def opened(self) -> None:
-        """Do what there is to do once it is laid out."""
+        """Called once it is laid out."""
 
     def laid_out(self, *kinds: type[Widget]) -> bool:
-        """Tell whether it is shown with widgets of these kinds: not before, not while it closes."""
+        """Return whether it is shown with widgets of these kinds, and is not closing."""
         return self.is_active and all(self.query(kind) for kind in kinds)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let no key act before it is laid out, or while it closes."""
+        """Ignore keys before it is laid out and while it closes."""
         return super().check_action(action, parameters) if self.laid_out(Widget) else False
 
 
@@ -40,14 +40,14 @@ class Palette(CommandPalette):
     """Textual's palette of commands and themes, guarded in the same way."""
 
     def dismiss(self, result: None = None) -> AwaitComplete:
-        """Close the palette; do nothing where it is not the screen shown."""
+        """Close the palette; do nothing if it is not the top screen."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
     def _action_command_list(self, action: str) -> None:
-        """Pass an action on to the list, unless that is one by pages and nothing is laid out.
+        """Pass an action on to the list, unless it moves by pages and nothing is laid out.
 
-        Between a letter and its matches the list holds options that have no line yet, and
-        Textual looks for theirs.
+        Between a letter and its matches, the list holds options without lines, and Textual would
+        fail.
         """
         options = self.query_one(CommandList)
         if action.startswith("page_") and not options.scrollable_content_region.width:

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from vllm_watch.tui.screenview import ScreenView
 
 AFTER_END = 10.0
-"""Seconds behind the end of a server of which its log is shown: its last words."""
+"""The log is shown up to so many seconds after a server's end."""
 
 
 class Openers(Screen[None]):
-    """A screen from whose view others are opened."""
+    """A screen from which others are opened."""
 
     BINDINGS = [
         bound("help", "help", "help"),
@@ -55,7 +55,7 @@ class Openers(Screen[None]):
 
     @property
     def first_chart(self) -> str:
-        """The first of the charts shown, empty where none is."""
+        """The first of the charts shown, or empty."""
         return ""
 
     def draw(self) -> None:
@@ -64,7 +64,7 @@ class Openers(Screen[None]):
 
     @on(Findings.Opened)
     def _open(self, message: Findings.Opened) -> None:
-        """Show the evidence of a finding, as it is at this moment."""
+        """Show the evidence of a finding, as of this moment."""
         from vllm_watch.tui.evidencedata import evidence_chart
         from vllm_watch.tui.screens.evidence import EvidenceScreen
 
@@ -85,7 +85,7 @@ class Openers(Screen[None]):
 
     @on(Findings.SilenceAsked)
     def _silence(self, message: Findings.SilenceAsked) -> None:
-        """Take a silence back, or ask how long one shall be."""
+        """End a silence, or ask for the length of a new one."""
         from vllm_watch.tui.screens.silence import CHOICES, SilenceScreen
 
         problem = message.problem
@@ -132,7 +132,7 @@ class Openers(Screen[None]):
             self.app.push_screen(ChartScreen(shown, self, lambda: self.view))
 
     def action_compare(self) -> None:
-        """Compare the run of the selected server with another one, which is asked for."""
+        """Compare the run of the selected server with another one, which the user chooses."""
         from vllm_watch.tui.comparing import sides
         from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
 
@@ -174,7 +174,7 @@ class Openers(Screen[None]):
         self.app.push_screen(HelpScreen(shown, self._monitor.settings.health))
 
     def action_export(self) -> None:
-        """Write what is seen: the screen, the samples of the window, a short report."""
+        """Save the view: the screen, the samples of the window, a short report."""
         from pathlib import Path
 
         from vllm_watch.tui.exporting import write_files

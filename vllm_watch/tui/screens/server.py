@@ -1,4 +1,4 @@
-"""The page of one server: what is wrong, what to change, its configuration and history."""
+"""The page of one server: problems, advice, configuration and history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
 
 MOST_EVIDENCE = 8
-"""Findings whose lines are looked for in the log."""
+"""Most findings whose lines are searched in the log."""
 
 
 class ServerScreen(Following):
@@ -68,7 +68,7 @@ class ServerScreen(Following):
             yield DrawnLines(id="server-keys")
 
     def follow(self) -> None:
-        """Show the moment of the screen below where it shows something other than before."""
+        """Show the moment of the screen below if it shows anything new."""
         if not self.laid_out(ScrolledLines, DrawnLines):
             return
         view, body = self._view(), self.query_one(ScrolledLines)
@@ -90,7 +90,7 @@ class ServerScreen(Following):
             self._look(wanted)
 
     def _is_wanted(self, finding: Finding) -> bool:
-        """Tell whether a finding has lines that are not looked for yet."""
+        """Return whether a finding has lines that have not been searched yet."""
         proved = finding.severity != "note" and finding.since is not None
         return proved and evidence_key(finding) not in self._asked
 

@@ -16,11 +16,11 @@ CHOICES: tuple[tuple[str, float | None], ...] = (
     ("for 1 hour", 3_600.0),
     ("until it is over", None),
 )
-"""What can be chosen, and its seconds; None: until the alert is over."""
+"""The choices, and their seconds; None: until the alert ends."""
 
 
 class SilenceScreen(Above[int | None]):
-    """Asks for how long; ends with the place of the answer in `CHOICES`, None for not at all."""
+    """Asks for how long; returns the index of the answer in `CHOICES`, None for none."""
 
     BINDINGS = [
         Binding("escape,s,q", "leave", "leave it as it is"),
@@ -39,13 +39,13 @@ class SilenceScreen(Above[int | None]):
             yield OptionList(*(Option(f"{n}  {t}") for n, (t, _) in enumerate(CHOICES, 1)))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Take the answer under the cursor."""
+        """Choose the answer under the cursor."""
         self.dismiss(message.option_index)
 
     def action_take(self, index: int) -> None:
-        """Take the answer whose number was typed."""
+        """Choose the answer whose number was typed."""
         self.dismiss(index)
 
     def action_leave(self) -> None:
-        """Take none."""
+        """Choose none."""
         self.dismiss(None)

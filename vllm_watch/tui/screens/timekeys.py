@@ -53,21 +53,21 @@ class TimeKeys(Screen[None]):
     _timeline: Timeline
     _tz: tzinfo
     view: ScreenView | None
-    """What is shown now."""
+    """The moment shown now."""
     _alerts: dict[str, tuple[int, set[float]]]
-    """Source to a revision and when alerts fired until then."""
+    """Source to a revision and the times of alerts until then."""
 
     def draw(self) -> None:
         """Show the moment."""
         raise NotImplementedError
 
     def action_pause(self) -> None:
-        """Hold the moment or continue; reading continues all the while."""
+        """Hold the moment or continue; reading always continues."""
         self._timeline.toggle_pause()
         self.draw()
 
     def action_move(self, share: float) -> None:
-        """Look a fifth of the window earlier or later."""
+        """Go a fifth of the window earlier or later."""
         self._timeline.move(share)
         self.draw()
 
@@ -143,7 +143,7 @@ class TimeKeys(Screen[None]):
         self.draw()
 
     def action_cursor(self, step: int) -> None:
-        """Read off the values a column earlier or later."""
+        """Move the cursor a column earlier or later."""
         self._timeline.move_cursor(step / STEPS)
         self.draw()
 
@@ -180,7 +180,7 @@ class TimeKeys(Screen[None]):
         self.action_zoom(message.step)
 
     def go_to(self, text: str) -> str:
-        """Show the moment that a person typed; return what is wrong with it, or nothing."""
+        """Show the moment that was typed; return an error, or nothing."""
         timeline = self._timeline
         words = text.strip().removeprefix("-")
         try:
@@ -196,7 +196,7 @@ class TimeKeys(Screen[None]):
         return ""
 
     def alert_times(self) -> list[float]:
-        """Return when alerts fired, in our clock; those of a server until something arrives."""
+        """Return when alerts fired, in our clock; cached per server until something arrives."""
         times: set[float] = set()
         for source, server in self._monitor.store.servers.items():
             kept = self._alerts.get(source)

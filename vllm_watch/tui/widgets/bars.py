@@ -7,7 +7,7 @@ from rich.text import Text
 
 _FILL = "▆"
 _BAND_CELLS = 12
-"""From this width on the edges of the band have cells of their own."""
+"""From this width on, the edges of the band have separate cells."""
 
 
 def kv_bar(
@@ -18,10 +18,10 @@ def kv_bar(
     limit: float,
     critical: float,
 ) -> Text:
-    """Return the KV cache as a bar: its fill, the healthy band as its ground, the limit │.
+    """Return the KV cache as a bar: its fill, the healthy band as background, the limit │.
 
-    The fill is lower than its row, so that bars below each other stay apart, and takes the colour
-    of the range that it ends in.
+    The fill is lower than its row, so that bars below each other are separate. It has the colour of
+    the range that it ends in.
     """
     cells = max(1, width)
     bar = Text()
@@ -47,7 +47,7 @@ def mark_cell(share: float, width: int) -> int:
 
 
 def fill_role(usage: float | None, band: tuple[float, float], limit: float, critical: float) -> str:
-    """Return the role of a KV cache's colour: that of the range it is in."""
+    """Return the role of a KV cache's colour: that of its range."""
     if usage is None or usage < band[0]:
         return "low"
     if usage >= critical:

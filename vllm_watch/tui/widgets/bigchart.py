@@ -20,10 +20,10 @@ from vllm_watch.tui.widgets.pane import fitted, strip_of
 MODES = ("sum", "both", "engines")
 """What is drawn of several engines."""
 FIGURES_ROWS = 14
-"""From this height on there is a table of figures."""
+"""From this height on, there is a table of figures."""
 MOST_TOLD = 6
 _SHARE = 0.55
-"""Share of the height that the sum has where the engines are below it."""
+"""Share of the height for the sum if the engines are below it."""
 
 
 class BigChart(ChartPane):
@@ -37,20 +37,20 @@ class BigChart(ChartPane):
         self.redraw(anew=True)
 
     def key(self, view: ScreenView) -> Hashable:
-        """Draw when its picture or what is reported below changes."""
+        """Draw when its picture or the findings below change."""
         row = view.selected_row
         return super().key(view), self.mode, row.noted if row is not None else ()
 
     @property
     def engines(self) -> bool:
-        """Whether there are several engines to be drawn apart."""
+        """Whether there are several engines to draw separately."""
         asked = self.view.pictures.asked() if self.view is not None else None
         return asked is not None and engines_spec(asked, self._chart, None) is not None
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
-        """Return the chart, below it what was found when, and the figures of its lines."""
+        """Return the chart, below it the findings over time, and the figures of its lines."""
         asked, spec = view.pictures.asked(), view.pictures.chart(self._chart)
         if asked is None or spec is None:
             return []
@@ -72,7 +72,7 @@ class BigChart(ChartPane):
 
 
 def _told_line(told: Told, spec: ChartSpec, width: int, palette: dict[str, str]) -> Text:
-    """Return a finding as a bar below the time axis, its words on it and behind it."""
+    """Return a finding as a bar below the time axis, its words on it and after it."""
     left, columns = plot_place(width)
     span = max(1e-9, spec.end - spec.start)
 

@@ -1,4 +1,4 @@
-"""The selected server on a card: who it is, how it is configured, what it has done."""
+"""The selected server on a card: its name, configuration and history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vllm_watch.tui.widgets.pane import Framed
 
 
 class Card(Framed):
-    """Facts about the selected server, a line each; long ones continue below."""
+    """Facts about the selected server, a line each; long ones continue on the next line."""
 
     TITLE = "Server"
 
@@ -28,14 +28,14 @@ class Card(Framed):
 
 
 def fact_lines(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
-    """Return what is known of the selected server, a label in front of each group of facts."""
+    """Return the facts about the selected server, with a label before each group."""
     return [line for label, facts in view.facts for line in labelled(label, facts, width, palette)]
 
 
 def labelled(
     label: str, facts: tuple[str, ...], width: int, palette: dict[str, str], cells: int = 10
 ) -> list[Text]:
-    """Return facts behind their label, filled into as many lines as they need."""
+    """Return facts after their label, filled into as many lines as needed."""
     lines: list[Text] = []
     line = Text()
     line.append(f" {label:<{cells}}", style=palette["muted"])
@@ -58,7 +58,7 @@ def labelled(
 
 
 def _pieces(fact: str, room: int) -> list[str]:
-    """Return a fact in pieces of `room` cells at most; a path continues below after a slash."""
+    """Return a fact in pieces of at most `room` cells; paths are broken after a slash."""
     pieces = []
     while cell_len(fact) > room:
         end = max(1, next((n for n in range(room, 0, -1) if cell_len(fact[:n]) <= room), 1))

@@ -16,16 +16,16 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane
 
 SHRINK = 0.45
-"""A scale stays as it is until its data needs less than this share of it."""
+"""A scale is kept until its data needs less than this share of it."""
 DRAG_CELLS = 2
-"""A button that is let go this far from where it was pressed marks a stretch of time."""
+"""Dragging at least this far marks a stretch of time."""
 
 
 class ChartPane(Pane):
-    """Draws the chart named `chart` of the view; draws again only when it changed."""
+    """Draws the chart named `chart` of the view; redraws only when it has changed."""
 
     class Opened(Message):
-        """The chart is asked for on the whole screen."""
+        """The chart should fill the whole screen."""
 
         def __init__(self, name: str) -> None:
             """Ask for the chart `name`."""
@@ -37,17 +37,17 @@ class ChartPane(Pane):
         super().__init__(id=id, classes="chart")
         self._chart = chart
         self.first = False
-        """Whether its title says whose charts these are."""
+        """Whether its title names the server."""
         self.worded = True
-        """Whether its marks have words; the chart above it in its column has them."""
+        """Whether its marks have words; otherwise the chart above it in its column has them."""
         self._whose: object = None
         self._ends: tuple[float, ...] = ()
-        """The ends of the scales as they were drawn, and whose they are."""
+        """The ends of the scales as drawn, and their server."""
         self._pressed: int | None = None
         """Column in which a button of the mouse was pressed."""
 
     def key(self, view: ScreenView) -> Hashable:
-        """Draw when what it shows is another picture."""
+        """Draw when its picture changes."""
         return view.pictures.chart_key(self._chart), view.tz, self._named(view), self.worded
 
     def strips(
@@ -86,11 +86,11 @@ class ChartPane(Pane):
         return time_at(x, plot_place(self.size.width), self.view.pictures.span)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Read off the moment under the pointer."""
+        """Show the values under the pointer."""
         self.post_message(TimePointed(self._time_at(event.x)))
 
     def on_leave(self, _: events.Leave) -> None:
-        """Read off nothing any more."""
+        """Stop showing values."""
         self._pressed = None
         self.post_message(TimePointed(None))
 
@@ -99,7 +99,7 @@ class ChartPane(Pane):
         self._pressed = event.x
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Show the stretch that was marked; a click alone goes to its moment.
+        """Show the marked stretch; a click without dragging goes to its moment.
 
         One on the title asks for the chart on the whole screen.
         """
@@ -126,7 +126,7 @@ class ChartPane(Pane):
         self.post_message(Zoomed(-1))
 
     def _named(self, view: ScreenView) -> str:
-        """Return whose chart it is, where it is not that of the only row."""
+        """Return the server's name, if there are several rows."""
         row = view.selected_row
         if row is None:
             return ""

@@ -27,7 +27,7 @@ class Column:
     header: str
     width: int
     right: bool = False
-    """Numbers are at the right edge."""
+    """Numbers are aligned right."""
 
 
 _LEAD = (
@@ -62,27 +62,27 @@ _NARROW = (
     Column("pct", "KV", 5, right=True),
 )
 HEADED = 58
-"""From this width on the table has a head; below it each number bears its unit."""
+"""From this width on, the table has a head; below it each number has its unit."""
 _TINY = (Column("port", "SERVER", 7), Column("said", "", 20))
 _LAYOUTS = ((150, _WIDE), (100, _USUAL), (78, _MIDDLE), (HEADED, _NARROW), (0, _TINY))
 TAIL = ("load", "kv", "pct", "hits", "each", "age", "said")
-"""Columns behind the ribbon: where there are no numbers, words take their place."""
+"""Columns after the ribbon: words replace them if there are no numbers."""
 _STRETCHED = ("ribbon", "said")
-"""Columns that take the width that the others leave."""
+"""Columns that share the remaining width."""
 _MOST_NAME = 40
 _RIBBON_LEAST = 10
 """Cells that the ribbon keeps when names need its room."""
 KV_PERCENT = 6
-"""Cells of the figure behind the KV bar."""
+"""Cells of the figure after the KV bar."""
 LEFT = 3
 """Cells for the cursor and the shape."""
 
 
 def columns_for(width: int, rows: Sequence[Row] = ()) -> list[Column]:
-    """Return the columns for a width; the ribbon takes what the others leave.
+    """Return the columns for a width; the ribbon takes the remaining cells.
 
-    A model that all have is said once, in the head. Names that differ go first: a server that
-    cannot be told from its neighbour is worth less than the shape of a ribbon.
+    A model that all servers share is shown once, in the head. Names that differ have priority over
+    ribbons: servers must be distinguishable.
     """
     columns = list(next(columns for least, columns in _LAYOUTS if width >= least))
     ports = max((cell_len(_port_text(row)) for row in rows), default=0)
@@ -121,13 +121,13 @@ def _port_text(row: Row) -> str:
 
 
 def _same_model(rows: Sequence[Row]) -> str:
-    """Return the model that all servers have, empty where they differ or one has no port."""
+    """Return the model that all servers have, empty if they differ or one has no port."""
     models = {row.model for row in rows}
     return models.pop() if len(models) == 1 and all(row.port for row in rows) else ""
 
 
 def _common_start(models: Collection[str]) -> str:
-    """Return whole words with which all models begin, so that the rest tells them apart."""
+    """Return whole words with which all models begin, so that the rest distinguishes them."""
     if len(models) < 2:
         return ""
     first, last = min(models), max(models)  # what these share, all between them share
@@ -151,16 +151,16 @@ def header(
     palette: dict[str, str],
     charts: tuple[float, float] | None = None,
 ) -> Text:
-    """Return the head of the table: above the ribbons stands their time axis.
+    """Return the head of the table, with the time axis of the ribbons.
 
-    The part of it that the charts below show is on the ground of the chosen row.
+    The part of it that the charts below show has the background of the selected row.
     """
     line, place = Text(" " * LEFT), LEFT
     for column in columns:
         title = column.header
         if column.key == "ribbon":
             title = time_axis(window, column.width, tz)
-        over = max(0, line.cell_len - place)  # a head before it went on into this column
+        over = max(0, line.cell_len - place)  # an earlier head extended into this column
         place += column.width + 1
         if column.right:
             title = title.rjust(column.width)
@@ -177,7 +177,7 @@ def header(
 
 
 def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
-    """Return round clock times, each beside a tick above the cell of its time."""
+    """Return round clock times, each next to a tick above the cell of its time."""
     cells = [" "] * width
     start, end = window
     free = 0
@@ -194,7 +194,7 @@ def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:
 
 
 class Table:
-    """The columns for some rows in so many cells, their colours, and how names differ."""
+    """The columns for some rows in so many cells, their colours, and the distinguishing names."""
 
     def __init__(
         self, rows: Sequence[Row], width: int, palette: dict[str, str], health: HealthSettings
@@ -206,7 +206,7 @@ class Table:
         self._common = _common_start({row.model for row in rows})
 
     def drawer(self, ribbon: Callable[[Row, int], Text]) -> CellDrawer:
-        """Return what draws the cells of a row; `ribbon` draws its ribbon in so many cells."""
+        """Return the function that draws a row's cells; `ribbon` draws its ribbon in so many."""
         return CellDrawer(self.palette, self._health, self._common, ribbon)
 
 
@@ -220,9 +220,9 @@ class CellDrawer:
         common: str,
         ribbon: Callable[[Row, int], Text],
     ) -> None:
-        """Draw with these colours, bars with these ranges.
+        """Draw with these colours and these ranges for bars.
 
-        `common` is the beginning that all names have, `ribbon` draws a row's in so many cells.
+        `common` is the beginning shared by all names, `ribbon` draws a row's in so many cells.
         """
         self._palette = palette
         self._common = common
@@ -243,7 +243,7 @@ class CellDrawer:
         }
 
     def draw(self, row: Row, columns: Sequence[Column]) -> Text:
-        """Return the cells of a row behind its shape."""
+        """Return the cells of a row after its shape."""
         line = Text()
         for column in columns:
             cell = self._makers[column.key](row, column.width)

@@ -1,4 +1,4 @@
-"""What happened, newest first."""
+"""The events, newest first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EventList(Framed):
     """While a stretch of time is marked, its figures are above them."""
 
     def key(self, view: ScreenView) -> Hashable:
-        """Draw when there is an event more."""
+        """Draw when there is a new event."""
         return id(view.events), view.tz, view.marked
 
     def lines(

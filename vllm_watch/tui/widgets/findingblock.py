@@ -1,4 +1,4 @@
-"""One finding as lines: what and since when, why, what to do, fitted to the space."""
+"""One finding as lines: title and time, reason, advice, fitted to the space."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 
 GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 WORDY = 52
-"""From this width on there is room for reasons and for whole times."""
+"""From this width on, there is room for reasons and for whole times."""
 MOST_LINES = 4
-"""Lines of one reason or remedy at most."""
+"""Most lines of one reason or remedy."""
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """A finding's lines at a width; what there is room for is added to it."""
+    """A finding's lines at a width, extended while there is room."""
 
     head: Text
     width: int
     palette: dict[str, str]
     times: Sequence[str] = ()
-    """Since when, in words that become fewer."""
+    """Its time, in ever shorter forms."""
     remedy: list[str] = field(default_factory=list)
-    """What to do, in as few lines as it can be said."""
+    """The advice, in as few lines as possible."""
     whole: list[str] = field(default_factory=list)
-    """All of what to do."""
+    """The whole advice."""
     reason: str = ""
-    """Why; empty where lines are too short for it."""
+    """The reason; empty if lines are too short for it."""
     hints: Sequence[str] = ()
-    """What is at the right edge of the last line where there is room, the best first."""
+    """Texts for the right edge of the last line, the best first."""
     style: str = ""
     arrow: str = "→ "
     loud: bool = True
     place: int | None = None
-    """Its finding in the view, None for what is none."""
+    """Its finding in the view, None for notes."""
     rows: int = 0
     """Lines for the reason."""
 
     @property
     def height(self) -> int:
-        """Lines that it has now."""
+        """The number of its lines now."""
         return 1 + self.rows + len(self.remedy)
 
     def grow(self, room: int, reasons: int = MOST_LINES) -> int:
-        """Say more in up to `room` more lines, of why in `reasons` lines; return those used."""
+        """Use up to `room` more lines, `reasons` of them for the reason; return those used."""
         before = self.height
         if len(self.whole) - len(self.remedy) <= room:
             self.remedy = self.whole
@@ -63,11 +63,11 @@ class Block:
         return self.height - before
 
     def cut(self, height: int) -> None:
-        """Have at most `height` lines."""
+        """Limit it to `height` lines."""
         self.remedy = self.remedy[: max(0, height - 1)]
 
     def lines(self, more: str = "") -> list[Text]:
-        """Return its lines; `more` tells how many findings have no room, in the last of them."""
+        """Return its lines; the last one shows `more`, how many findings have no room."""
         reason = [Text(_lead(self.width) + text) for text in self._reason(self.rows)]
         for line in reason:
             line.stylize(self.palette["muted"])
@@ -90,7 +90,7 @@ class Block:
         return [head, *reason, *remedy]
 
     def _timed(self, rights: Sequence[str]) -> Text:
-        """Return the head with the longest of `rights` that leaves it whole."""
+        """Return the head with the longest of `rights` that fits beside it."""
         told = self._beside(self.head, rights)
         if told is not None:
             return told
@@ -99,7 +99,7 @@ class Block:
         return head
 
     def _beside(self, left: Text, rights: Sequence[str]) -> Text | None:
-        """Return a line with the first of `rights` for which there is room, None without any."""
+        """Return a line with the first of `rights` that fits, None without any."""
         for right in rights:
             if left.cell_len + len(right) + 3 <= self.width:
                 return beside(left, Text(f"{right} ", style=self.palette["muted"]), self.width)
@@ -131,8 +131,8 @@ def finding_block(
 ) -> Block:
     """Return a finding as a block; `named`: with its server.
 
-    `before` is what was wrong before a death: it is in the same lines where there is no room
-    for a block of its own, and its flags are the advice.
+    `before` is the fault before a death: it shares the block if there is no room for another one,
+    and its flags are the advice.
     """
     finding = problem.finding
     if problem.silenced:
@@ -168,12 +168,12 @@ def finding_block(
 
 
 def _is_unproved(problem: Problem) -> bool:
-    """Tell whether a finding was there before a death of which it need not be the cause."""
+    """Return whether a finding was there before a death that it may not have caused."""
     return problem.finding.until is not None and not problem.row.state.cause
 
 
 def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) -> tuple[str, str]:
-    """Return what a finding says in its head, and the reason that is left for the lines below."""
+    """Return the head of a finding, and the reason for the lines below."""
     finding, state = problem.finding, problem.row.state
     if before is not None:
         return f"died, {before.finding.word} before", finding.detail
@@ -192,7 +192,7 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
 
 
 def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
-    """Return what needs a hand: the text, and below it the path that it is about."""
+    """Return a note: the text, and below it its path."""
     path, _, text = note.partition(": ")
     below = [shortened(path, width - len(_lead(width)))] if text else []
     head = Text(f" ! {text or path}", style=palette["warning"])
@@ -204,9 +204,9 @@ def _lead(width: int) -> str:
 
 
 def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
-    """Return since when it is so, in words that become fewer.
+    """Return the time of a finding, in ever shorter forms.
 
-    What is over has a length; what lasts has an age. A death is a moment, which stays.
+    A past finding has a length, a present one an age. A death has a moment.
     """
     finding = problem.finding
     if finding.since is None:
@@ -222,7 +222,7 @@ def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
 
 
 def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str], list[str]]:
-    """Return what to do in few lines, and all of it: a flag is never cut."""
+    """Return the advice in few lines, and all of it: a flag is never cut."""
     if flags:
         lines = flag_lines(remedy, flags, room)
         return lines, lines

@@ -1,4 +1,4 @@
-"""The findings: what is wrong, since when, what to do, which guide says so."""
+"""The findings: title, time, advice and guide of each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LEAST_FACTS = 3
 
 
 class Findings(Framed):
-    """Findings of all servers, worst first; `+n more` says what has no room.
+    """Findings of all servers, worst first; `+n more` counts those without room.
 
-    Where it can have the focus (the list on the whole screen) a cursor chooses one.
+    In the list on the whole screen, which can have the focus, a cursor chooses one.
     """
 
     TITLE = "Findings"
@@ -43,7 +43,7 @@ class Findings(Framed):
     ]
 
     class SilenceAsked(Message):
-        """The finding under the cursor shall be silent, or loud again."""
+        """The finding under the cursor should be silenced, or its silence ended."""
 
         def __init__(self, problem: Problem) -> None:
             """Ask about `problem`."""
@@ -51,7 +51,7 @@ class Findings(Framed):
             self.problem = problem
 
     class Opened(Message):
-        """A finding's evidence is asked for."""
+        """The evidence of a finding should be shown."""
 
         def __init__(self, problem: Problem) -> None:
             """Open the evidence of `problem`."""
@@ -78,7 +78,7 @@ class Findings(Framed):
         return problems, len(view.problems), view.notes, place, facts, bool(view.rows)
 
     def _within_reach(self, view: ScreenView) -> Sequence[Problem]:
-        """Return the findings that can be on the screen: each takes a line at least."""
+        """Return the findings that can be on the screen: each takes at least a line."""
         room = self.size.height
         if self._listed:
             return view.problems[max(0, self._index - room) : self._index + room]
@@ -113,7 +113,7 @@ class Findings(Framed):
     def _facts(
         self, view: ScreenView, width: int, room: int, palette: dict[str, str]
     ) -> list[Text]:
-        """Return what is known of the selected server, where rows are free and no card shows it."""
+        """Return the facts about the selected server, if rows are free and no card shows them."""
         if not self.fills or room < _LEAST_FACTS:
             return []
         return [divider("Server", width, palette), *fact_lines(view, width, palette)][:room]
@@ -128,14 +128,14 @@ class Findings(Framed):
     ) -> tuple[list[Block], int]:
         """Return whole findings around the cursor, and the number of those below them."""
         keys = [_key(problem) for problem in view.problems]
-        if self._chosen in keys:  # wherever it is now; if it is over, the one in its place
+        if self._chosen in keys:  # wherever it is now; if it is over, the one at its place
             self._index = keys.index(self._chosen)
         self._index = max(0, min(self._index, len(keys) - 1))
         self._chosen = keys[self._index]
         made: dict[int, Block] = {}
 
         def block_at(place: int) -> Block:
-            """Return a finding, or a note behind the findings, in all its lines."""
+            """Return a finding, or a note after the findings, in all its lines."""
             if place not in made:
                 if place < len(keys):
                     made[place] = finding_block(view.problems[place], view.tz, width, palette)
@@ -204,7 +204,7 @@ class Findings(Framed):
             self.post_message(self.Opened(self.view.problems[index]))
 
     def action_silence(self) -> None:
-        """Ask to silence the finding under the cursor, or to take that back."""
+        """Ask to silence the finding under the cursor, or to end its silence."""
         if self.chosen is not None:
             self._chosen = _key(self.chosen)  # silenced, it goes to the end, the cursor with it
             self.post_message(self.SilenceAsked(self.chosen))
@@ -226,7 +226,7 @@ class Findings(Framed):
 
 
 def _ages(problem: Problem) -> tuple[str, str]:
-    """Return how long it lasts and stays silent, as it is shown."""
+    """Return its age and the rest of its silence, as shown."""
     since, left = problem.noted.since, problem.left
     past = "" if since is None else age(problem.row.moment - since)
     return past, "" if left is None else age(left)
@@ -235,10 +235,10 @@ def _ages(problem: Problem) -> tuple[str, str]:
 def _glance(
     view: ScreenView, width: int, room: int, palette: dict[str, str]
 ) -> tuple[list[Block], int]:
-    """Return what a pane that does not scroll shows, and the number of findings left out."""
+    """Return the lines of a pane that does not scroll, and the number of findings left out."""
     blocks, left_out = _blocks(view, width, room, palette)
     if sum(block.height for block in blocks if block.loud) > room:
-        # A death and what was wrong before it are reported together: the change must be seen.
+        # A death and the fault before it are reported together: the change must be visible.
         blocks, left_out = _blocks(view, width, room, palette, together=True)
     shown = fill(blocks, room)
     return shown, len(blocks) - len(shown) + left_out
@@ -249,8 +249,8 @@ def _blocks(
 ) -> tuple[list[Block], int]:
     """Return findings as blocks, then the notes, and the number of those for which none is made.
 
-    `together`: a death and what was before. Of a large fleet only as many blocks are made as there
-    is room for, of loud ones and of others one line each: the pane costs what it shows.
+    `together`: a death and the fault before it. For a large fleet, only as many blocks are made as
+    there is room for, counting a line for each: the cost depends on the rows shown.
     """
     earlier = _before_deaths(view) if together else {}
     told = {before for death, before in earlier.items() if before > death}
@@ -286,10 +286,10 @@ def _before_deaths(view: ScreenView) -> dict[int, int]:
 
 
 def fill(blocks: list[Block], room: int) -> list[Block]:
-    """Return the blocks for which there is room, in their order.
+    """Return the blocks that fit, in their order.
 
-    What is loud comes first and gives its reason in a line, before what is only worth a note;
-    what is left then goes to whole sentences.
+    Loud findings come first and give their reason in a line, before notes; the remaining room then
+    goes to complete sentences.
     """
     taken: list[Block] = []
     left = room
@@ -312,6 +312,6 @@ def fill(blocks: list[Block], room: int) -> list[Block]:
 
 
 def _key(problem: Problem) -> tuple[object, ...]:
-    """Return what tells a finding from the others while its figures change."""
+    """Return the key of a finding while its figures change."""
     noted = problem.noted
     return problem.row.source, noted.id, noted.engine, noted.since

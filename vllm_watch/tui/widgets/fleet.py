@@ -60,7 +60,7 @@ class Fleet(Pane, can_focus=True):
             self.row = row
 
     class RowOpened(Message):
-        """The page of a server is asked for."""
+        """The page of a server should be shown."""
 
     class RowToggled(Message):
         """A server was opened to its engines, or closed."""
@@ -85,7 +85,7 @@ class Fleet(Pane, can_focus=True):
         self._table: Table | None = None
         self._frame: tuple[object, ...] = ()
         self._known: dict[Hashable, Strip] = {}
-        """The rows of the drawing before, by what they depend on."""
+        """The rows of the last drawing, by their inputs."""
 
     def on_mount(self) -> None:
         """Fold what was folded at the last start."""
@@ -114,7 +114,7 @@ class Fleet(Pane, can_focus=True):
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
-        """Return the same as strips: those of rows that show the same as before are kept."""
+        """Return the same as strips: unchanged rows are reused."""
         frame = (width, view.named, view.filter, view.tz)
         if self._table is None or frame != self._frame or palette is not self._table.palette:
             self._frame = frame
@@ -134,7 +134,7 @@ class Fleet(Pane, can_focus=True):
     def _drawn(
         self, view: ScreenView, table: Table, height: int
     ) -> Iterator[tuple[Hashable, Callable[[], Text]]]:
-        """Yield what makes each line, and what it depends on; None where that is not known."""
+        """Yield the function for each line, and its inputs; None if they are unknown."""
         width, palette, columns = table.width, table.palette, table.columns
         headed = height > 1 and width >= HEADED
         room = height - headed
@@ -183,7 +183,7 @@ class Fleet(Pane, can_focus=True):
         width: int,
         palette: dict[str, str],
     ) -> Text:
-        """Return a row behind its cursor: its cells, or words in place of its numbers."""
+        """Return a row after its cursor: its cells, or words instead of its numbers."""
         line = Text(end="")
         line.append_text(drawer.shape(row))
         line.append(" ")
@@ -195,7 +195,7 @@ class Fleet(Pane, can_focus=True):
         else:
             append_end(line, view, row, columns, drawer, palette)
         if columns[-1].key == "said" and row.state.name in OVER and not row.ending:
-            return line  # that it ended has been said
+            return line  # the end was shown already
         return line + story(view, row, width - 1 - line.cell_len, palette)
 
     def _scroll(self, view: ScreenView, room: int) -> None:
@@ -306,11 +306,11 @@ class Fleet(Pane, can_focus=True):
         return time_at(x, place, view.pictures.window)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Read off the moment under the pointer."""
+        """Show the values under the pointer."""
         self.post_message(TimePointed(self._time_at(event.x)))
 
     def on_leave(self, _: events.Leave) -> None:
-        """Read off nothing any more."""
+        """Stop showing values."""
         self.post_message(TimePointed(None))
 
     def on_mouse_scroll_down(self) -> None:
@@ -323,12 +323,12 @@ class Fleet(Pane, can_focus=True):
 
 
 def clock_of(view: ScreenView) -> str:
-    """Return the moment as it is shown."""
+    """Return the moment as shown."""
     return figures.clock(view.moment, view.tz)
 
 
 def _row_key(view: ScreenView, row: Row) -> Hashable:
-    """Return what a row's drawing depends on besides the table's width, colours and names."""
+    """Return the inputs of a row's drawing besides the table's width, colours and names."""
     return (
         row.serial or row,
         row.engine,
@@ -340,7 +340,7 @@ def _row_key(view: ScreenView, row: Row) -> Hashable:
 
 
 def _grounded(line: Text, row: Row, chosen: bool, width: int, palette: dict[str, str]) -> Text:
-    """Return a row with its cursor, on the ground of its state."""
+    """Return a row with its cursor, on the background of its state."""
     whole = Text(end="")
     whole.append("▌" if chosen else " ", style=palette["primary"])
     whole.append_text(line)

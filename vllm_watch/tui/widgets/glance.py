@@ -22,7 +22,7 @@ SHAPE_ROLES = {
     "■": "muted",
     "?": "note",
 }
-"""Shape of a state to the role of its colour: colour repeats the shape, it adds nothing."""
+"""Shape of a state to the role of its colour, which repeats the shape's meaning."""
 
 _WORDY = 100
 _NAMED = 58
