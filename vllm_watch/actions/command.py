@@ -27,11 +27,15 @@ def run_command(
     The alert is in its environment and, as one JSON object, on its standard input. It has no
     terminal. Its output is discarded, except for the last line on standard error if it fails.
 
-    Args: arguments: program and arguments, passed on as they are. alert: what to tell it. seconds:
-        time limit; after it the program is killed with its children (all of its process group; one
-        that leaves the group escapes). cancel: kills it at once when set.
+    Args:
+        arguments: program and arguments, passed on as they are.
+        alert: the content of the message.
+        seconds: time limit; after it the program is killed with its children (all of its process
+            group; one that leaves the group escapes).
+        cancel: kills it at once when set.
 
-    Returns: Why it failed, in one line; None if it did not.
+    Returns:
+        Why it failed, in one line; None if it did not.
     """
     name = plain(os.path.basename(arguments[0]) or arguments[0])
     with tempfile.TemporaryFile() as given:  # a pipe could fill up, or break

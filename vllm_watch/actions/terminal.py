@@ -19,11 +19,12 @@ _ESCAPE, _BELL = "\x1b", "\x07"
 def notification(kind: Notify, text: str, *, tmux: bool) -> str:
     """Return the escape sequences that show `text` as a notification.
 
-    Args: kind: which sequences; `osc9`: iTerm2, Windows Terminal, WezTerm, kitty, Ghostty;
-        `osc777`: urxvt, foot, WezTerm, Ghostty, VTE of some distributions. text: from a log, so it
-        may hold anything; invisible characters are removed, and `;`, which separates the fields of
-        OSC 777, becomes a comma. tmux: wrap them for tmux to pass on (it needs `set -g
-        allow-passthrough on`).
+    Args:
+        kind: which sequences; `osc9`: iTerm2, Windows Terminal, WezTerm, kitty, Ghostty; `osc777`:
+            urxvt, foot, WezTerm, Ghostty, VTE of some distributions.
+        text: from a log, so it may hold anything; invisible characters are removed, and `;`, which
+            separates the fields of OSC 777, becomes a comma.
+        tmux: wrap them for tmux to pass on (it needs `set -g allow-passthrough on`).
     """
     body = plain(text).replace(";", ",")[:LONGEST]
     sequences = []

@@ -49,8 +49,9 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float | No
     Linear within a bucket; the first one begins at 0. Values above the last finite bound are
     reported as that bound.
 
-    Args: share: 0 … 1. buckets: upper bound and the measurements up to there, the bounds rising to
-        infinity.
+    Args:
+        share: 0 … 1.
+        buckets: upper bound and the measurements up to there, the bounds rising to infinity.
     """
     if len(buckets) < 2 or buckets[-1][0] != math.inf:
         return None

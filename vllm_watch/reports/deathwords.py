@@ -24,14 +24,18 @@ def held_at(findings: Iterable[Finding], end: float | None) -> Finding | None:
 def death_lines(
     head: str, whys: Sequence[str], before: Finding, end: float | None, *, named: bool
 ) -> tuple[tuple[str, str], ...]:
-    """Return what to say of a death after a fault that is not proved to be its cause.
+    """Return the texts for a death after a fault that is not proved to be its cause.
 
     Each text is a pair of words and advice, the longest first. The order of importance is: the
     log's own words, the note that it names no cause (if it is not `named`), the fault before, and
     last the flags. Flags are only shown with all the rest.
 
-    Args: head: who died, and when. whys: what the log says, in words that become fewer. before: the
-        fault that held when it died. end: when it died. named: whether the log names an error.
+    Args:
+        head: who died, and when.
+        whys: the log's own words, in ever shorter forms.
+        before: the fault that held when it died.
+        end: when it died.
+        named: whether the log names an error.
     """
     what = before.title.removeprefix(_BEFORE).partition(":")[0]
     begin, until = before.lasted[-1]

@@ -56,7 +56,8 @@ def line_of(
     For several servers, rates and requests are summed, ratios are the highest, and the count comes
     first. `tmux` colours it in tmux's syntax and escapes `#` in values.
 
-    Raises: FieldError: the template is broken or names an unknown field.
+    Raises:
+        FieldError: the template is broken or names an unknown field.
     """
     codes = {now.server.source: verdict_of(now, settings).code for now in servers}
     ranked = sorted(servers, key=lambda now: _WORST_FIRST.index(codes[now.server.source]))
