@@ -1,4 +1,4 @@
-"""What the commands say about a case, compared with what is expected (`fixtures/cases/README.md`)."""
+"""The output of commands for a case, compared with `fixtures/cases/README.md`'s keys."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 REASON_KEYS = {"text", "why", "state_why", "title", "detail", "reason", "cause", "death", "error"}
-"""Keys whose words tell why a server is as it is; advice (`remedy`) is not among them."""
+"""Keys whose texts explain a server's state; advice (`remedy`) is not among them."""
 PLACE_KEYS = {"source", "server", "guide", "time", "since", "until", "first", "last"}
-"""Keys whose strings are no words about the server."""
+"""Keys whose strings are not about the server."""
 FLAG = re.compile(
     r"(--[a-z][a-z0-9-]*)(?:(?!--)[^;,.\d]){1,14}?(\d[\d.]*)(?:\s*(?:→|->|=>|to)\s*(\d[\d.]*))?"
 )
@@ -21,7 +21,7 @@ SEVERE = {"critical", "warning"}
 
 @dataclass
 class Ran:
-    """What a command answered."""
+    """The answer of a command."""
 
     words: str
     code: int
@@ -38,7 +38,7 @@ class Ran:
 
 
 def plain(text: str) -> str:
-    """Return text as it is compared: small letters, single spaces, digits without separators."""
+    """Return text normalised for comparison: lower case, single spaces, plain digits."""
     text = text.replace("\u00a0", " ").replace("\u202f", " ").replace("\u2009", " ")
     text = text.replace("–", "-").replace("—", "-").replace("’", "'").lower()
     text = re.sub(r"(?<=\d)[,](?=\d{3}\b)", "", text)
@@ -48,9 +48,9 @@ def plain(text: str) -> str:
 def strings(
     value: Any, keys: set[str] | None = None, key: str = "", *, hidden: bool = True
 ) -> list[str]:
-    """Return the strings of a JSON value; with `keys` only what stands under one of them.
+    """Return the strings of a JSON value; with `keys` only those under one of them.
 
-    Without `hidden` what a finding explains (`explains`) is left out.
+    Without `hidden`, findings that another one explains (`explains`) are left out.
     """
     if isinstance(value, dict):
         return [
@@ -68,7 +68,7 @@ def strings(
 
 @dataclass
 class Answers:
-    """All that the commands said about one case."""
+    """The answers of all commands for one case."""
 
     folder: Path
     check: Ran
@@ -108,7 +108,7 @@ class Answers:
         return self._clean([self.check_line, *live, *strings(self.servers, hidden=hidden)])
 
     def reason(self) -> str:
-        """The words that tell what is wrong: no advice, no notes, no earlier run."""
+        """The texts about problems: no advice, no notes, no earlier run."""
         parts = []
         for server in (self.live_server, self.server):
             rest = {k: v for k, v in server.items() if k not in {"findings", "earlier_runs"}}
@@ -119,14 +119,14 @@ class Answers:
         return self._clean([self.check_line, *parts])
 
     def findings(self, *, firing: bool = False) -> list[dict[str, Any]]:
-        """Findings of now, and unless `firing` those of the whole run."""
+        """Present findings, and unless `firing` those of the whole run."""
         found = [one for s in self.live.get("servers", []) for one in s.get("findings", [])]
         if not firing:
             found += [one for s in self.servers for one in s.get("findings", [])]
         return found
 
     def flags(self, *, firing: bool = False) -> dict[str, list[float]]:
-        """Each advised flag with the values that it is advised to have."""
+        """Each advised flag with its advised values."""
         advised: dict[str, list[float]] = {}
         for finding in self.findings(firing=firing):
             text = plain(" ; ".join([*strings(finding.get("flags")), str(finding.get("remedy"))]))
@@ -136,7 +136,7 @@ class Answers:
 
 
 def has(text: str, wanted: Any) -> bool:
-    """Tell whether a word, or one of several, stands in the text."""
+    """Return whether a word, or one of several, is in the text."""
     some = wanted if isinstance(wanted, list) else [wanted]
     return any(
         bool(re.search(one[3:], text)) if str(one).startswith("re:") else plain(str(one)) in text
@@ -152,7 +152,7 @@ def about(finding: dict[str, Any], wanted: Any, *, hidden: bool = True) -> bool:
 
 
 def look_up(value: Any, path: str) -> Any:
-    """Return what stands at a dotted path, None if nothing does."""
+    """Return the value at a dotted path, None if there is none."""
     for part in path.split("."):
         if isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
@@ -164,7 +164,7 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def same(came: Any, wanted: Any) -> bool:
-    """Tell whether a value is one of those wanted."""
+    """Return whether a value is one of the expected ones."""
     if isinstance(wanted, list):
         return any(same(came, one) for one in wanted)
     if wanted == "null":
@@ -181,7 +181,7 @@ def same(came: Any, wanted: Any) -> bool:
 
 
 def wrong(expect: dict[str, Any], got: Answers) -> list[str]:
-    """Return a line for each thing that is not as expected."""
+    """Return a line for each difference from the expected answer."""
     lines: list[str] = []
     for key, wanted in expect.items():
         lines += _wrong(key, wanted, got)

@@ -1,4 +1,4 @@
-"""Cases: small composed logs of `fixtures/cases/*.toml` with what the program should say.
+"""Cases: small composed logs of `fixtures/cases/*.toml` with the expected output.
 
 `fixtures/cases/README.md` describes the format.
 """
@@ -59,12 +59,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Its name, unlike all others."""
+        """Its unique name."""
         return str(self.table["name"])
 
     @property
     def kind(self) -> str:
-        """What it is about: the name of its file."""
+        """Its topic: the name of its file."""
         return str(self.table.get("kind", self.file.stem))
 
     def files(self, now: float) -> dict[str, tuple[str, float]]:
@@ -88,7 +88,7 @@ class Case:
         return made
 
     def _expanded(self, line: str, generated: dict[str, list[str]]) -> list[str]:
-        """Return a line, or the lines that a helper in it stands for."""
+        """Return a line, or the lines that a helper in it expands to."""
         if found := GENERATE.match(line):
             return generated[found[1]]
         if not (found := USE.match(line)):

@@ -1,4 +1,4 @@
-"""What every test stands on: nobody's own configuration, and a clock zone that is the same everywhere."""
+"""The base of all tests: no configuration of the developer, and the same time zone everywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import settings
 
 _numbers = itertools.count()
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
 settings.load_profile("untimed")
 
 
@@ -25,7 +25,7 @@ def config_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def isolated_user(monkeypatch: pytest.MonkeyPatch, config_base: Path) -> Iterator[None]:
-    """Cut the test off from the developer's settings, zone and colours."""
+    """Isolate the test from the developer's settings, zone and colours."""
     for variable in list(os.environ):
         if variable.startswith("VLLM_WATCH_"):
             monkeypatch.delenv(variable)

@@ -1,4 +1,4 @@
-"""A folder shown a second time through FUSE, read-only: a file system that tells of no change.
+"""A folder shown a second time through FUSE, read-only: a file system that reports no changes.
 
     python tests/fusefolder.py SHOWN MOUNTPOINT [SECONDS]
 
@@ -38,12 +38,12 @@ class Folder:
         self._shown = shown
         self._valid = int(seconds), int(seconds % 1 * 1e9)
         self._names: dict[int, str] = {}
-        """Where each node was seen last."""
+        """Path of each node when it was seen last."""
         self._open: dict[int, int] = {}
-        """A descriptor of each node that is open, for one that lost its name."""
+        """A descriptor of each open node, in case it loses its name."""
 
     def lookup(self, _: int, body: bytes) -> bytes:
-        """Answer what a name stands for."""
+        """Answer a lookup of a name."""
         name = os.fsdecode(body.rstrip(b"\0"))
         status = os.stat(os.path.join(self._shown, name))
         self._names[status.st_ino] = name
@@ -52,7 +52,7 @@ class Folder:
         return head + self._attributes(status)
 
     def getattr(self, node: int, _: bytes) -> bytes:
-        """Answer what a node is like."""
+        """Answer a request for a node's attributes."""
         seconds, nanoseconds = self._valid
         return struct.pack("<QII", seconds, nanoseconds, 0) + self._attributes(self._status(node))
 
@@ -64,7 +64,7 @@ class Folder:
         return struct.pack("<QII", descriptor, 0, 0)
 
     def read(self, _: int, body: bytes) -> bytes:
-        """Answer what stands in an open file."""
+        """Answer a read of an open file."""
         descriptor, offset, size = struct.unpack_from("<QQI", body)
         return os.pread(descriptor, size, offset)
 
@@ -81,7 +81,7 @@ class Folder:
         return struct.pack("<QII", 0, 0, 0)
 
     def readdir(self, _: int, body: bytes) -> bytes:
-        """Answer which names there are, from where the last answer ended."""
+        """Answer with the names in the folder, from where the last answer ended."""
         _, offset, size = struct.unpack_from("<QQI", body)
         listed = b""
         names = sorted(os.listdir(self._shown))
@@ -95,7 +95,7 @@ class Folder:
         return listed
 
     def nothing(self, _: int, __: bytes) -> bytes:
-        """Allow what needs no answer but that."""
+        """Accept requests that need no data."""
         return b""
 
     def _status(self, node: int) -> os.stat_result:
@@ -161,7 +161,7 @@ def serve(device: int, folder: Folder) -> None:
             request = os.read(device, LARGEST + 4096)
         except OSError as error:
             if error.errno in (errno.EINTR, errno.ENOENT):
-                continue  # the asker gave up
+                continue  # the asker stopped waiting
             return
         _, operation, unique, node, *_ = HEADER.unpack_from(request)
         if operation in UNANSWERED:
@@ -176,11 +176,11 @@ def serve(device: int, folder: Folder) -> None:
         try:
             os.write(device, ANSWER.pack(ANSWER.size + len(data), code, unique) + data)
         except FileNotFoundError:
-            continue  # the question was taken back
+            continue  # the question was withdrawn
 
 
 def say(text: str) -> None:
-    """Tell whoever started it."""
+    """Report it to the process that started us."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

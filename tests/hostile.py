@@ -1,4 +1,4 @@
-"""A log that tries to act on whoever shows it, and what must not be among the bytes shown."""
+"""A log that tries to act on its viewer, and bytes that must not be in the output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.logs import log_of
 
 MARK = "PWN7f3a"
-"""What every payload carries, so that its traces can be told from our own."""
+"""A mark in every payload, to distinguish its traces from our own output."""
 
 PAYLOADS = {
     "title": f"\x1b]0;{MARK}\x07",
@@ -34,7 +34,7 @@ ACTING = re.compile(
     r"[\x00-\x06\x07\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f"
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
 )
-"""Characters that do something where they are shown; ESC, line ends and tabs apart."""
+"""Characters that act when they are shown, except ESC, line ends and tabs."""
 SEQUENCE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
 )
@@ -44,7 +44,7 @@ HARMLESS = re.compile(r"\x1b\[[0-9;]*[mHABCDGK]")
 
 
 def hostile_log() -> bytes:
-    """Return a capture of a server that dies, with every payload wherever text is shown.
+    """Return a capture of a server that dies, with every payload in every text that is shown.
 
     In its model and arguments, errors and their traceback, warnings, requested paths, foreign
     lines, and one line of 10 MB.
@@ -84,19 +84,19 @@ def write_hostile(folder: Path, name: str = "vllm_m_port8003_realtime.log") -> P
 
 
 def acting(text: str) -> list[str]:
-    """Return what acts in the text of a file or a pipe: no escape sequence is wanted there."""
+    """Return the active parts of the text of a file or a pipe, including all escape sequences."""
     return [found.group() for found in SEQUENCE.finditer(text)] + ACTING.findall(text)
 
 
 def acting_on_screen(data: bytes) -> tuple[set[str], list[str]]:
-    """Return the sequences that reached a terminal, but for colours and movements, and the rest.
+    """Return the sequences that reached a terminal, except colours and movements, and the rest.
 
-    The first are to be held to those of a log that is harmless: an application needs some. The
-    second must be empty: characters that act, sequences that carry the mark, and its colour.
+    The first are compared with those of a harmless log: an application needs some. The second must
+    be empty: active characters, sequences with the mark, and its colour.
     """
     text = data.decode("utf-8", errors="surrogateescape")
     sequences = SEQUENCE.findall(text)
-    # A bell alone is ours, for a key that an input does not take; those of payloads have the mark.
+    # A single bell is ours, for a key that an input refuses; those of payloads have the mark.
     rest = re.sub(rf"(?<!{MARK})\x07(?!.{{0,8}}{MARK})", "", SEQUENCE.sub("", text))
     marked = [one for one in sequences if MARK in one or "777" in one or "7;77;177" in one]
     wild = ACTING.findall(rest) + re.findall(r"\x1b|[\udc80-\udcff]", rest) + marked

@@ -1,4 +1,4 @@
-"""Logs as a server writes them at moments that a test chooses; the lines are those of real captures."""
+"""Logs written at moments that a test chooses, with lines of real captures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def begun(at: float) -> str:
 
 
 def loading(at: float) -> str:
-    """Return the line with which loading the weights begins."""
+    """Return the first line of loading the weights."""
     text = "Starting to load model /models/Tiny-Qwen3..."
     return f"(Worker pid=30913) INFO {stamp(at)} [cpu_model_runner.py:68] {text}\n"
 
@@ -57,12 +57,12 @@ def stats(
 
 
 def stopped(at: float) -> str:
-    """Return the line that a stop begins with."""
+    """Return the first line of a stop."""
     return line(at, "launcher.py:254", "[shutdown] API server: shutdown triggered")
 
 
 def died(at: float) -> str:
-    """Return the line that a dying engine leaves."""
+    """Return the last line of a dying engine."""
     text = "[shutdown] MPClient: engine core exited unexpectedly; starting cleanup"
     return line(at, "core_client.py:702", text, "WARNING")
 

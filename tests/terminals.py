@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PATIENCE = 60.0
-"""Seconds after which something that is waited for will not come: a limit, no measurement."""
+"""Time limit in seconds for anything awaited; not a measurement."""
 
 
 class Terminal:
@@ -54,19 +54,19 @@ class Terminal:
         """All bytes that have reached the terminal."""
 
     def read(self, seconds: float) -> bool:
-        """Take what arrives within some seconds; False once the program has closed it."""
+        """Take the output of some seconds; False once the program has closed the terminal."""
         ready, _, _ = select.select([self._master], [], [], seconds)
         if not ready:
             return True
         try:
             data = os.read(self._master, 1 << 16)
         except OSError:
-            return False  # Linux tells the end so
+            return False  # on Linux the end looks like this
         self.shown += data
         return bool(data)
 
     def until(self, text: str, *, after: int = 0) -> int:
-        """Wait until a text has been shown behind a place, and return where it ends."""
+        """Wait until a text is shown after a position, and return where it ends."""
         end = time.monotonic() + PATIENCE
         wanted = text.encode()
         while (at := self.shown.find(wanted, after)) < 0:
@@ -81,7 +81,7 @@ class Terminal:
         return len(self.shown)
 
     def still(self) -> None:
-        """Wait until nothing more is drawn for a moment: only for what may be drawn as well."""
+        """Wait until drawing stops for a moment: only for output that is optional."""
         end = time.monotonic() + PATIENCE
         size = -1
         while len(self.shown) != size and time.monotonic() < end:
@@ -98,7 +98,7 @@ class Terminal:
         return self.process.wait(timeout=PATIENCE)
 
     def close(self) -> None:
-        """End the program if it has not ended, and let go of the terminal."""
+        """End the program if it still runs, and close the terminal."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
@@ -111,7 +111,7 @@ def in_terminal(
     size: tuple[int, int] = (120, 40),
     stdin: int | None = None,
 ) -> Iterator[Terminal]:
-    """Run `vllm-watch ARGUMENTS` in a terminal, for the time of a block."""
+    """Run `vllm-watch ARGUMENTS` in a terminal, within a block."""
     words = [str(one) if isinstance(one, Path) else one for one in arguments]
     terminal = Terminal(words, size=size, stdin=stdin)
     try:

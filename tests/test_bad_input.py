@@ -1,4 +1,4 @@
-"""What scripts meet: each command ends with one line, its exit code, and no traceback."""
+"""Mistakes in scripts: each command ends with one line, its exit code, and no traceback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_full_disk(command: str) -> None:
 
 @pytest.mark.parametrize("command", WRITERS)
 def test_a_reader_that_has_gone(command: str) -> None:
-    """`… | head -0`: nobody reads, nothing is said."""
+    """`… | head -0`: nobody reads, nothing is printed."""
     words, code = WRITERS[command]
     read, write = os.pipe()
     os.close(read)
@@ -107,7 +107,7 @@ def test_a_pattern_that_is_hostile_is_no_crash(capsys: Output) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x/", "no/such/folder/x.csv"])
-def test_a_target_that_is_none(name: str, tmp_path: Path, capsys: Output) -> None:
+def test_an_invalid_target(name: str, tmp_path: Path, capsys: Output) -> None:
     assert main(["export", str(LOG), "-o", f"{tmp_path}/{name}"]) in (1, 2)
     assert capsys.readouterr().err.count("\n") == 1
     assert os.listdir(tmp_path) == []

@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: what they draw, and the data that they make."""
+"""The benchmarks' own parts: their drawings and their data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_picture_has_a_chart_for_each_thing_with_all_its_points(tmp_path: Pa
         "engines",
     ]
     low, high = (float(circle.attrib["cy"]) for circle in circles[:2])
-    assert low > high  # half the cost stands lower
+    assert low > high  # half the cost is drawn lower
 
 
 def test_samples_of_a_large_log_are_counted_as_they_were_written(tmp_path: Path) -> None:

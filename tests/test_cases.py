@@ -1,4 +1,4 @@
-"""Composed logs with what the program should say: `fixtures/cases`, one test for each."""
+"""Composed logs with the expected output: `fixtures/cases`, one test for each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(words: list[str], capsys: Output) -> Ran:
 
 
 def written(case: Case, folder: Path) -> list[str]:
-    """Write the files of a case and return the paths that the commands are given."""
+    """Write the files of a case and return the paths for the commands."""
     made = case.files(time.time())
     for name, (text, at) in made.items():
         path = folder / name

@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_unknown_and_the_rest_is_judged(
 
 
 def test_since_judges_by_what_fired_in_the_span(now: float, tmp_path: Path, capsys: Output) -> None:
-    # Full from 400 to 370 s ago, then well; 50 s ago it fell idle.
+    # Full from 400 to 370 s ago, then fine; 50 s ago it became idle.
     text = up(
         now,
         log.busy(now - 370, kv=99.0) + log.busy(now - 60, lines=31) + log.idle(now - 50),
@@ -206,10 +206,10 @@ def test_since_ahead_of_now_is_refused(now: float, tmp_path: Path, capsys: Outpu
     assert "--since lies ahead of now" in line
 
 
-def test_a_clock_that_is_wrong_is_told_by_the_modification_time(
+def test_a_clock_that_is_wrong_is_shown_by_the_modification_time(
     now: float, tmp_path: Path, capsys: Output
 ) -> None:
-    """The server's clock is 7 min slow: its newest line was written just now."""
+    """The server's clock is 7 min slow: its newest line has just been written."""
     path = log.write(tmp_path, up(now - 420, log.busy(now - 423)), modified=now - 3)
     assert "busy" in check(capsys, path, code=0)[0]
 
@@ -217,7 +217,7 @@ def test_a_clock_that_is_wrong_is_told_by_the_modification_time(
 def test_requests_after_the_newest_stamp_do_not_make_the_clock_wrong(
     now: float, tmp_path: Path, capsys: Output
 ) -> None:
-    """Unstamped access lines go on, stats lines do not: stalled, not busy by a slow clock."""
+    """Unstamped access lines continue, stats lines do not: stalled, not busy by a slow clock."""
     access = 'INFO:     127.0.0.1:50000 - "GET /health HTTP/1.1" 200 OK\n'
     access = f"(APIServer pid=27447) {access}"
     path = log.write(tmp_path, up(now, log.busy(now - 423) + access, ago=600), modified=now - 3)

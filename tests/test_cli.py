@@ -1,4 +1,4 @@
-"""The command line: help, refusals, exit codes, what is imported."""
+"""The command line: help, refusals, exit codes, imports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_unknown_option_is_one_line(command: str | None, capsys: Output) -> N
     paths = ["bash"] if command == "completion" else paths
     paths = ["a.log", "b.log"] if command == "compare" else paths
     rest = ["-o", "-"] if command in ("export", "report", "archive") else []
-    if command == "check":  # a plug-in's errors are 3, and stand on stdout (tests/test_check.py)
+    if command == "check":  # errors of a plug-in are 3, and on stdout (tests/test_check.py)
         assert main([*words, *paths, "--colour"]) == 3
         return
     assert "--colour" in refusal(capsys, *words, *paths, *rest, "--colour")

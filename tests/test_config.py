@@ -31,14 +31,14 @@ def test_without_anything_the_defaults_hold() -> None:
 
 
 def test_the_health_defaults_are_those_of_the_guides() -> None:
-    defaults = {  # new settings may be added, these may not go or change
+    defaults = {  # new settings may be added, these may not be removed or changed
         "kv_cache_low": 0.30,
         "kv_cache_healthy_high": 0.70,
         "kv_cache_high": 0.80,
         "kv_cache_critical": 0.95,
         "kv_clear_margin": 0.05,
         "preemption_kv_cache": 0.90,
-        # Not in the guides: what is "at" the limit, "rising", "erratic" and flapping.
+        # Not in the guides: "at" the limit, "rising", "erratic" and flapping.
         "at_limit_share": 0.95,
         "preemption_needed": 2,
         "swings_kv_cache": 0.90,
@@ -141,7 +141,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     )
 
 
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b"# \xff\n")
     assert refusal(path) == f"{path}: byte 2 is not UTF-8: save the file as UTF-8"
@@ -198,6 +198,6 @@ def test_every_setting_is_documented_and_has_a_default_of_its_kind(key: str) -> 
         assert "econds" in setting.documentation
 
 
-def test_names_in_the_environment_are_told_apart() -> None:
+def test_names_in_the_environment_are_distinguished() -> None:
     names = [setting.environment for setting in known_settings().values()]
     assert len(set(names)) == len(names)

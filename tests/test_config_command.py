@@ -1,4 +1,4 @@
-"""`config`: what is set and where it came from; the file to start from."""
+"""`config`: values and their origin; the file to start from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_file_to_start_from_gives_the_defaults(capsys: Output) -> None:
 
 
 def test_every_line_of_it_can_be_taken_out_of_its_comment(tmp_path: Path, capsys: Output) -> None:
-    """With every assignment in force it still gives the defaults: they are spelled right."""
+    """With every assignment in force it still gives the defaults: they are written correctly."""
     config(capsys, "init", "--config", tmp_path / "c.toml")
     text = (tmp_path / "c.toml").read_text()
     lines, section = [], ""
@@ -75,7 +75,7 @@ def test_a_broken_file_can_be_replaced(tmp_path: Path, capsys: Output) -> None:
     config(capsys, "show", "--config", path)
 
 
-def test_show_tells_where_each_value_came_from(
+def test_show_names_the_origin_of_each_value(
     tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.toml"

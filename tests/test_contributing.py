@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md do what they say."""
+"""The examples of CONTRIBUTING.md work as described."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^( *)```(?:toml|python)\n(.*?)^\1```", re.MULTILINE | re.DO
 
 
 def example(words: str) -> str:
-    """The one example that holds these words."""
+    """The one example with these words."""
     (found,) = (m[2] for m in BLOCK.finditer(TEXT) if words in m[2])
     return textwrap.dedent(found)
 

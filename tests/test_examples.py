@@ -59,7 +59,7 @@ def test_a_job_serves_looks_on_the_way_sums_up_and_leaves_nothing(
     script: str, tmp_path: Path, port: int
 ) -> None:
     client = tmp_path / "client.sh"
-    client.write_text("sleep 2\nexit 3\n")  # it still works when the job looks for the first time
+    client.write_text("sleep 2\nexit 3\n")  # it still works when the job looks first
     done = run_job(script, tmp_path, port, CLIENT=f"bash {client}")
     assert done.returncode == 3, done.stderr  # the client's own
     told = done.stdout + "".join(p.read_text() for p in tmp_path.glob("pbs_results/*_pbs.out"))

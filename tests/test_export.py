@@ -1,4 +1,4 @@
-"""`export`: the records, the files, what is said, and following a log as it grows."""
+"""`export`: records, files, messages, and following a log as it grows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ KEYS = [
     "mfu_tflops",
     "mfu_gbps",
 ]
-"""The columns that scripts read, word for word: new ones may be added, none may go or move."""
+"""The columns that scripts read, word for word: new ones may be added, none removed or moved."""
 COUNTS = ("running", "waiting")
 LOG = log_of("cpu_clean_stop")
 
@@ -177,7 +177,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("kind", STRANGE)
-def test_a_log_without_samples_is_told_of_and_the_others_are_exported(
+def test_a_log_without_samples_is_reported_and_the_others_are_exported(
     kind: str, tmp_path: Path, capsys: Output
 ) -> None:
     strange = tmp_path / "strange.log"
@@ -219,7 +219,7 @@ def command(*words: Path | str) -> list[str]:
 
 
 def test_a_reader_that_has_enough(tmp_path: Path) -> None:
-    """`vllm-watch export … | head -1` says nothing."""
+    """`vllm-watch export … | head -1` prints no error."""
     log = tmp_path / "a.log"
     log.write_bytes(LOG.read_bytes() * 200)  # more than a pipe holds
     with subprocess.Popen(
@@ -264,14 +264,14 @@ def test_a_pipe_that_is_filled_slowly() -> None:
 
 
 class Following:
-    """`export --follow` as a process of its own."""
+    """`export --follow` as a separate process."""
 
     def __init__(self, *words: Path | str) -> None:
         self.process = subprocess.Popen(
             command(*words, "-o", "-", "--follow"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # A parent that ignores it would have a child that does.
+            # A parent that ignores it would pass that on to its child.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self.lines: queue.Queue[bytes] = queue.Queue()
@@ -282,14 +282,14 @@ class Following:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.put(line)
-        self.lines.put(b"")  # it has ended: whoever waits for more fails at once
+        self.lines.put(b"")  # it has ended: waiting for more fails at once
 
     def rows(self, count: int) -> list[dict[str, object]]:
         """Wait for so many rows."""
         return [json.loads(self.lines.get(timeout=20)) for _ in range(count)]
 
     def interrupt(self) -> tuple[int, float, bytes]:
-        """Return exit code, seconds that the end took, and what was said."""
+        """Return exit code, seconds until the end, and the messages."""
         assert self.process.stderr is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
@@ -371,7 +371,7 @@ def test_following_waits_for_a_log_and_says_so(
 
 
 def test_a_sample_that_is_held_moves_with_the_zone() -> None:
-    """A row waits for its companion lines; when the zone is found meanwhile, it is another time."""
+    """A row waits for its companion lines; if the zone is found meanwhile, its time changes."""
     noon = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
     east = timezone(timedelta(hours=2))
     held = Batch("a.log", (Sample(noon + 7200, 0, {}),))

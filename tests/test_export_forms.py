@@ -1,4 +1,4 @@
-"""`export`: CSV, Parquet, events, steps and spans, read back with what scripts use."""
+"""`export`: CSV, Parquet, events, steps and spans, read back with the usual libraries."""
 
 from __future__ import annotations
 
@@ -249,13 +249,13 @@ def test_events_tell_what_killed_a_server(capsys: Output) -> None:
     bursts = [row["fields"] for row in rows if row["kind"] == "http_errors"]
     assert sum(burst["500"] for burst in bursts if isinstance(burst, dict)) == refused > 0
     (failed,) = [row for row in rows if "output_handler failed" in str(row["text"])]
-    # Its traceback of six lines; what was raised is an event of its own.
+    # Its traceback of six lines; the error it reports is a separate event.
     assert str(failed["text"]).count("\n") == 6
     assert any(str(row["text"]).startswith("vllm.v1.engine.exceptions.EngineDead") for row in rows)
 
 
 def test_following_events_and_since(tmp_path: Path) -> None:
-    """What is there and within the span first, then what arrives; each once."""
+    """Existing rows within the span first, then new ones; each once."""
     data = OPTIMISED.read_bytes()
     cut = data.index(b"11-23 08:57:54")
     cut = data.rindex(b"\n", 0, cut) + 1
@@ -284,7 +284,7 @@ def test_following_events_and_since(tmp_path: Path) -> None:
 
 
 def test_a_file_that_outgrows_what_is_left_leaves_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a full disk."""
+    """A limit on file sizes simulates a full disk."""
     target = tmp_path / "x.csv"
     target.write_text("what stood there before")
 
@@ -332,7 +332,7 @@ def test_json_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
 
 
 def test_of_two_zones_parquet_keeps_the_moments(tmp_path: Path) -> None:
-    """Two logs with offsets of their own: the column is UTC, the moments are right."""
+    """Two logs with different offsets: the column is UTC, the moments are right."""
     for name, zone in (("a", "+02:00"), ("b", "UTC")):
         folder = tmp_path / name
         folder.mkdir()

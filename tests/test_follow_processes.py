@@ -1,6 +1,6 @@
 """Writer processes at full speed, rotations, a reader that is killed and started again.
 
-The writers say what they wrote; `make follow` does the same with fifty of them.
+The writers report what they wrote; `make follow` does the same with fifty of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def test_what_writers_wrote_is_handed_on_once(tmp_path: Path, manners: tuple[str
         tmp_path, len(manners), LINES, rate=10_000, every=2_000, manners=manners, patience=60
     )
     assert outcome.wrong == []
-    assert outcome.written == len(manners) * (LINES + 1)  # and a last one, for a last look
+    assert outcome.written == len(manners) * (LINES + 1)  # and another one, for a last look
     assert (outcome.read, outcome.lost, outcome.doubled) == (outcome.written, 0, 0)
     assert outcome.before_the_kill >= len(manners)
 

@@ -1,4 +1,4 @@
-"""`formats` lists what is read; `formats check` says what a log holds that is not."""
+"""`formats` lists the known formats; `formats check` shows the lines that are not read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(capsys: Output, *words: str, code: int = 0) -> str:
 
 
 def checked(capsys: Output, *words: str, code: int = 0) -> dict[str, Any]:
-    """Return what `check --json` says of the one file."""
+    """Return the result of `check --json` for the one file."""
     report = json.loads(run(capsys, "check", "--json", *words, code=code))
     (file,) = report["files"]
     assert isinstance(file, dict)

@@ -1,4 +1,4 @@
-"""Nothing in a log acts on whoever looks at it: held to the bytes that reach terminal and pipe."""
+"""Nothing in a log acts on its viewer: checked on the bytes that reach terminal and pipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS += ["\r", "t", "\x1b", "[", "]", " ", "\t"]
 
 
 def shown(path: Path, size: tuple[int, int], marks: list[str]) -> bytes:
-    """Return all bytes of a walk through the screens; each of `marks` was seen on it."""
+    """Return all bytes of a walk through the screens; each of `marks` appeared in it."""
     with in_terminal(path, size=size) as terminal:
         terminal.until(marks[0])
         terminal.still()
@@ -48,7 +48,7 @@ def test_nothing_acts_on_the_terminal(tmp_path: Path, size: tuple[int, int]) -> 
         terminal.ended()
         known, wild = acting_on_screen(terminal.shown)
     assert wild == []
-    assert "\x1b[?1049h" in known  # it is seen what an application sends
+    assert "\x1b[?1049h" in known  # an application's own sequences are seen
     path = write_hostile(tmp_path)
     sequences, wild = acting_on_screen(shown(path, size, ["8003", MARK]))
     assert wild == []

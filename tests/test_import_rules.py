@@ -37,12 +37,12 @@ def test_what_only_some_need_is_not_loaded_for_all() -> None:
 
 
 def stdlib_extra() -> set[str]:
-    """What `dataclasses` itself pulls in, which differs between versions of Python."""
+    """Modules that `dataclasses` imports, which differs between versions of Python."""
     return loaded_by("dataclasses")
 
 
 BASE = ("argparse", "array", "bisect", "contextlib", "datetime", "enum", "math", "re", "typing")
-"""What a short command may import, with all that this version of Python brings in with it."""
+"""Modules that a short command may import, with those that this version of Python adds."""
 SLOW = {
     *("asyncio", "threading", "subprocess", "socket", "multiprocessing", "concurrent", "signal"),
     *(
@@ -59,7 +59,7 @@ SLOW = {
     *("json", "tomllib", "csv", "zoneinfo", "statistics", "decimal", "fractions", "random"),
     *("gzip", "bz2", "lzma", "select", "resource", "urllib", "ssl", "struct", "weakref"),
 }
-"""Modules of the standard library that cost a millisecond or more and that a glance can spare."""
+"""Modules of the standard library that take a millisecond or more and that `status` avoids."""
 UNUSED = (
     *("vllm_watch.tui", "vllm_watch.reach", "vllm_watch.actions", "vllm_watch.beside"),
     *("vllm_watch.health.advice", "vllm_watch.health.alertfindings", "vllm_watch.health.told"),
@@ -76,11 +76,11 @@ UNUSED = (
     ),
     *("vllm_watch.parsing.sieve", "vllm_watch.parsing.gputable", "vllm_watch.health.signalcolumns"),
 )
-"""Our own modules, and packages, that a healthy server's glance does not use."""
+"""Our own modules, and packages, that `status` avoids for a healthy server."""
 
 
 def modules_of(*words: str, first: str = "") -> set[str]:
-    """The modules that a command has loaded by its end, those of starting Python left out."""
+    """The modules loaded by a command, without those of starting Python."""
     code = f"""
 import sys
 {first}

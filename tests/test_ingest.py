@@ -33,7 +33,7 @@ def known_formats() -> Formats:
 
 
 def line(clock: str, number: int) -> str:
-    """A stats line that is told from the others by its rate."""
+    """A stats line that is identified by its rate."""
     return (
         f"(APIServer pid=1) INFO 11-23 {clock} [loggers.py:335] Engine 000: "
         f"Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: {number}.0 tokens/s, "
@@ -55,7 +55,7 @@ def rates(batches: list[Batch]) -> list[int]:
 
 
 class Following:
-    """A follower that is stepped by its looks: no waiting to be right."""
+    """A follower that is advanced by its looks: no sleeping to be right."""
 
     def __init__(self, ingest: Ingest) -> None:
         self.ingest = ingest
@@ -96,7 +96,7 @@ def test_captures_come_source_by_source() -> None:
 
 
 @pytest.mark.parametrize("capture", ["cpu_port_in_use", "h100_saturated_then_killed"])
-def test_what_stands_in_the_twin_is_marked(capture: str) -> None:
+def test_lines_of_the_twin_are_marked(capture: str) -> None:
     batches = list(read(log_of(capture)).read_once())
     for batch in batches:
         for record in batch.records:
@@ -104,11 +104,11 @@ def test_what_stands_in_the_twin_is_marked(capture: str) -> None:
                 assert record.twin == batch.twin
     twins = [record for batch in batches if batch.twin for record in batch.records]
     assert twins
-    # The stats lines of all captures stand in the log, none in its twin.
+    # The stats lines of all captures are in the log, none in its twin.
     assert not [record for record in twins if isinstance(record, Sample)]
 
 
-def test_the_killed_servers_twin_tells_of_its_end() -> None:
+def test_the_killed_servers_twin_shows_its_end() -> None:
     batches = read(log_of("h100_saturated_then_killed")).read_once()
     kinds = [r.kind for b in batches if b.twin for r in b.records if isinstance(r, Event)]
     assert kinds == ["process_started", "ready", "shutting_down", "process_finished"]
@@ -177,7 +177,7 @@ def test_a_growing_log_is_read_whole_and_once(seed: int, tmp_path: Path, known: 
 def test_events_find_the_log_however_it_was_called(
     given: str, tmp_path: Path, known: Formats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a poll that comes too late, only the event of the file system can have told."""
+    """With a poll that comes too late, only the file system's event can have reported it."""
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "a.log"
     log.write_text(lines(1)[0])
@@ -220,7 +220,7 @@ def test_a_trouble_is_said_once_and_taken_back(tmp_path: Path, known: Formats) -
     following.end()
 
 
-def test_a_trouble_with_a_folder_tells_since_when(
+def test_a_trouble_with_a_folder_shows_since_when(
     tmp_path: Path, known: Formats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir, refused = os.scandir, [False]
@@ -267,7 +267,7 @@ def test_the_zone_by_capture_file_and_by_option(tmp_path: Path, known: Formats) 
 
 
 def test_a_zone_found_by_arrival_moves_what_came_before(tmp_path: Path, known: Formats) -> None:
-    """The machine that writes is two hours ahead of UTC, and its old file told nothing of it."""
+    """The writing machine is two hours ahead of UTC, and its old file did not show that."""
     log = tmp_path / "a.log"
     log.write_text(line("10:00:00", 0))
     written_long_ago = NOW - 4000
@@ -285,7 +285,7 @@ def test_a_zone_found_by_arrival_moves_what_came_before(tmp_path: Path, known: F
         batches += following.look()
     assert [batch.shift for batch in batches] == [0, -7200, 0]
     assert [batch.zone_assumed for batch in batches] == [True, False, False]
-    # The block that told the zone is right already; `shift` is for what came before it.
+    # The block that gave the zone is right already; `shift` is for earlier blocks.
     assert [sample.time for sample in samples(batches)] == [NOW + 7200, NOW + 10, NOW + 20]
     assert batches[-1].tz.utcoffset(None) == timedelta(hours=2)
     following.end()
@@ -369,7 +369,7 @@ def test_a_twin_without_stamps_is_not_looked_through_again_and_again(
     following.end()
 
 
-def test_a_json_log_tells_its_year(tmp_path: Path, known: Formats) -> None:
+def test_a_json_log_gives_its_year(tmp_path: Path, known: Formats) -> None:
     """Read in November 2026: without its own date it would be a log of this December."""
     log = tmp_path / "a.log"
     message = line("09:31:01", 7).partition("] ")[2].rstrip()

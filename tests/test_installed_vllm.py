@@ -98,7 +98,7 @@ def test_all_fields_are_equal(
     assert "this version has no num_skipped_waiting_reqs" in lines["deferred"]["missing"]
 
 
-def test_a_wording_that_has_changed_is_told(
+def test_a_wording_that_has_changed_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     installed(tmp_path, monkeypatch, cache="KV store filled")
@@ -111,7 +111,7 @@ def test_a_wording_that_has_changed_is_told(
 def test_what_a_version_takes_and_does_not_write_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
-    """vLLM 0.11.0 is handed the hits of the multimodal cache, its line has no such part."""
+    """vLLM 0.11.0 receives the hits of the multimodal cache; its line has no such part."""
     installed(tmp_path, monkeypatch)
     loggers = tmp_path / "vllm/v1/metrics/loggers.py"
     loggers.write_text(loggers.read_text().replace("if self.mm is not None", "if False"))

@@ -13,7 +13,7 @@ from vllm_watch import locations
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_configuration_stands_in_the_xdg_folder() -> None:
+def test_the_configuration_is_in_the_xdg_folder() -> None:
     environ = {"XDG_CONFIG_HOME": "/etc/mine", "HOME": "/home/me"}
     assert locations.config_folder(environ) == Path("/etc/mine/vllm-watch")
     assert locations.config_file(environ) == "/etc/mine/vllm-watch/config.toml"
@@ -21,7 +21,7 @@ def test_the_configuration_stands_in_the_xdg_folder() -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"XDG_CONFIG_HOME": ""}, {"XDG_CONFIG_HOME": "rel/x"}])
-def test_without_a_usable_xdg_folder_it_stands_at_home(environ: dict[str, str]) -> None:
+def test_without_a_usable_xdg_folder_it_is_at_home(environ: dict[str, str]) -> None:
     environ = {"HOME": "/home/me"} | environ
     assert locations.config_folder(environ) == Path("/home/me/.config/vllm-watch")
 
@@ -31,7 +31,7 @@ def test_the_process_environment_is_the_default() -> None:
     assert locations.config_folder() == expected
 
 
-def test_a_checkout_reads_its_data_from_where_it_stands() -> None:
+def test_a_checkout_reads_its_data_from_its_folder() -> None:
     assert locations.builtin_formats_folder() == ROOT / "parsers"
     assert locations.captures_folder() == ROOT / "fixtures" / "logs"
 
@@ -62,7 +62,7 @@ def installed(tmp_path: Path) -> Path:
 
 def test_an_installed_package_reads_the_data_that_it_carries(tmp_path: Path) -> None:
     site = installed(tmp_path)
-    (site / "parsers").mkdir()  # Another package's, beside ours: not to be taken.
+    (site / "parsers").mkdir()  # Another package's, next to ours: not to be used.
     (site / "vllm_watch" / "parsers").mkdir()
     (site / "vllm_watch" / "captures").mkdir()
     done = run_copy(site)

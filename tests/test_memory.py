@@ -1,4 +1,4 @@
-"""A fleet on paper watched for hours: what is kept stays bounded and exact, alerts come in time."""
+"""A simulated fleet watched for hours: memory stays bounded and exact, alerts come in time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GENERATED = re.compile(r"Avg generation throughput: ([\d.]+) tokens/s, Running:
 
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    """Return two servers that were watched for three hours, each sick in all six ways."""
+    """Return two servers watched for three hours, each with all six faults."""
     folder = tmp_path_factory.mktemp("fleet")
     done = Simulation(folder, 2, HOURS * 3_600, HALF_AN_HOUR, every=1_800, draw=900)
     assert list(done.run()) == [1, 2, 3]
@@ -42,7 +42,7 @@ def told_at(ill: Sickness) -> int:
     return ill.begin + 20  # the third line of it
 
 
-def test_every_sickness_is_told_in_time_and_nothing_else(simulation: Simulation) -> None:
+def test_every_sickness_is_reported_in_time_and_nothing_else(simulation: Simulation) -> None:
     judged = simulation.judged()
     assert judged.hits == 12
     assert judged.missed == []
@@ -95,7 +95,7 @@ def test_alerts_are_over_when_the_server_is_well(simulation: Simulation) -> None
 def test_samples_are_thinned_and_their_sums_stay_those_of_the_log(simulation: Simulation) -> None:
     in_full = 1_800 // CADENCE
     minutes = HOURS * 60
-    slack = 360 + 64  # thinned together, and what the cadence is told by
+    slack = 360 + 64  # thinned together, and the cadence's samples
     for engine in simulation.engines:
         server = simulation.monitor.store.servers[str(engine.path)]
         lines = _GENERATED.findall(Path(engine.path).read_text())

@@ -1,4 +1,4 @@
-"""docs/notebook.md: its commands and its code run, in the order in which they stand there."""
+"""docs/notebook.md: its commands and its code run, in the order of the page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_page_loads_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 assert main(words) == 0
     steps = names["by_server"]
     assert isinstance(steps, pd.DataFrame)
-    # Ten seconds each, engines made one: counted from the logs by hand.
+    # Ten seconds each, engines combined: counted from the logs by hand.
     assert len(steps) == sum(
         len({str(row["time"])[:18] for row in stats_by_hand(capture)}) for capture in CAPTURES
     )

@@ -1,4 +1,4 @@
-"""The wheel holds what the program needs, and runs from anywhere."""
+"""The wheel holds everything that the program needs, and runs from anywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipe full of keys' letters beside a terminal: only the terminal's keys are keys."""
+"""A pipe full of key letters beside a terminal: only the terminal's keys count."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_q_in_the_pipe_is_text_and_a_q_on_the_terminal_quits() -> None:
         os.execvp("sh", ["sh", "-c", program])
     shown = b""
     deadline = time.monotonic() + PATIENCE
-    # The end of input is said on the screen: all the letters have been read by then.
+    # The end of input is shown on the screen: all letters have been read by then.
     while b"has ended" not in shown and time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.2)[0]:
             try:
@@ -83,7 +83,7 @@ def test_following_a_pipe_ends_with_it() -> None:
 
 @pytest.mark.parametrize("words", [["-"], ["replay", "-"]], ids=" ".join)
 def test_a_pipe_that_stays_open_keeps_nobody(words: list[str]) -> None:
-    """`kubectl logs -f` of a silent server, and somebody wants to go."""
+    """`kubectl logs -f` of a silent server, and the user wants to quit."""
     source, sink = os.pipe()
     os.write(sink, log_of("h100_optimised").read_bytes()[:50_000] + b"\nq\n\x03\n")
     with in_terminal(*words, stdin=source) as terminal:
@@ -115,7 +115,7 @@ def test_a_compressed_log_says_what_the_plain_one_says(
     ending: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """But for its name, in all commands."""
+    """Except for its name, in all commands."""
     data = log_of("h100_saturated_then_killed").read_bytes()
     told: list[tuple[int, str, str]] = []
     for name, packed in (

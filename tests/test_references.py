@@ -1,4 +1,4 @@
-"""Everything that code and documents refer to is in the repository."""
+"""Everything that code and documents refer to exists in the repository."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILES = [
     ),
 ]
 SECTION = re.compile(r"(?<![\w.])§\s?\d")
-"""A section sign with a number: of some document that a reader here does not have."""
+"""A section sign with a number: of a document that a reader here does not have."""
 OF_SOMEONE_ELSE = ("RFC", "POSIX")
 PATH = re.compile(r"(?<![\w/-])((?:docs|fixtures|tests|scripts|examples)/[\w./-]*\w)")
 CODE = re.compile(r"`(vllm_watch/[\w./]*\w)`")

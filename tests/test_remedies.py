@@ -1,4 +1,4 @@
-"""What to do about a death, in words for where there are no keys."""
+"""The advice after a death, in words for places without keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAYS_WHAT_TO_DO = [
 
 
 @pytest.mark.parametrize("command", SAYS_WHAT_TO_DO, ids=" ".join)
-def test_scripts_are_told_what_to_do_and_no_key(
+def test_scripts_get_the_remedy_without_a_key(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([*command, str(log_of("h100_saturated_then_killed"))])

@@ -1,4 +1,4 @@
-"""`status`: one line for tmux and prompts; what it reads, what it imports."""
+"""`status`: one line for tmux and prompts; how much it reads and imports."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_what_is_no_log(path: str, code: int, tmp_path: Path, capsys: Output) ->
 
 
 def test_a_large_log_is_read_at_its_ends_only(now: float, tmp_path: Path, capsys: Output) -> None:
-    """The state is right, and of 40 MB less than half is read."""
+    """The state is right, and less than half of 40 MB is read."""
     access = (
         '(APIServer pid=27447) INFO:     127.0.0.1:5 - "POST /v1/completions HTTP/1.1" 200 OK\n'
     )

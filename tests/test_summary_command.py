@@ -154,7 +154,7 @@ def test_progress_is_one_line_that_goes_away() -> None:
     screen = io.StringIO()
     progress = Progress(4_000_000, screen, lambda: now[0])
     progress.passed(Batch("a", size=1_000_000))
-    assert screen.getvalue() == ""  # what is over sooner shows nothing
+    assert screen.getvalue() == ""  # short reading shows nothing
     now[0] = QUIET_SECONDS
     progress.passed(Batch("a", size=1_000_000))
     assert screen.getvalue() == "\rreading: 2 of 4 MB, 50%"

@@ -1,4 +1,4 @@
-"""What was parsed of a file is used again until the file changes."""
+"""Parsed files are cached until the file changes."""
 
 from __future__ import annotations
 

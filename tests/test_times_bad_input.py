@@ -1,4 +1,4 @@
-"""Mean times where a log gives little or odd evidence: unknown, never a number out of nothing."""
+"""Mean times with little or odd evidence in a log: unknown, never an invented number."""
 
 from __future__ import annotations
 

@@ -93,9 +93,7 @@ def test_the_log_falls_short_of_the_counters_by_no_more_than_the_rule_allows(
 
 
 @pytest.mark.parametrize(("capture", "engine", "metric"), CASES)
-def test_the_log_never_tells_of_more_than_the_counters(
-    capture: str, engine: int, metric: str
-) -> None:
+def test_the_log_never_shows_more_than_the_counters(capture: str, engine: int, metric: str) -> None:
     _, log, high = read_case(capture, engine, metric)
     assert log <= high
 

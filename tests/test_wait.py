@@ -1,4 +1,4 @@
-"""`wait`: a log written step by step, each step once the step before has been seen."""
+"""`wait`: a log written step by step, each step after the one before has been reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vllm_watch.reports.waiting import Waiting
 
 Output = pytest.CaptureFixture[str]
 Step = tuple[str, Callable[[], None]]
-"""A text that must have been said, and what is done then."""
+"""A text to wait for, and the action then."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[str]:
-    """What is said, as it is said."""
+    """The output, as it is printed."""
     lines: queue.Queue[str] = queue.Queue()
 
     def tee(text: str) -> None:
@@ -48,7 +48,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[str]:
 
 
 def wait(said: queue.Queue[str], steps: list[Step], *words: Path | str) -> int:
-    """Run `wait` while another thread acts whenever something has been said."""
+    """Run `wait` while another thread acts on its output."""
     failed: list[str] = []
 
     def act() -> None:
@@ -161,12 +161,12 @@ def test_a_new_run_that_dies_ends_the_wait(tmp_path: Path, said: queue.Queue[str
 
 
 @pytest.mark.parametrize("capture", ["h100_saturated_then_killed", "cpu_clean_stop"])
-def test_without_a_new_run_what_is_over_is_over(capture: str, capsys: Output) -> None:
+def test_without_a_new_run_an_ended_server_stays_ended(capture: str, capsys: Output) -> None:
     assert main(["wait", str(FIXTURES / capture), "--timeout", "5", "--no-new-run"]) == 1
     assert ("dead" if "killed" in capture else "stopped") in capsys.readouterr().err
 
 
-def test_a_server_that_fell_idle_long_ago_is_ready_and_its_silence_told(
+def test_a_server_that_fell_idle_long_ago_is_ready_and_its_silence_reported(
     tmp_path: Path, capsys: Output
 ) -> None:
     then = time.time() - 7200
@@ -190,7 +190,7 @@ def test_all_of_several_must_be_ready(tmp_path: Path, said: queue.Queue[str]) ->
 def test_readiness_may_stand_in_the_companion_alone(
     tmp_path: Path, said: queue.Queue[str], capsys: Output
 ) -> None:
-    """A log whose `Starting vLLM server` line is not there: uvicorn's own word is in the `.err`."""
+    """A log without the line `Starting vLLM server`: uvicorn's own line is in the `.err`."""
     now = time.time()
     path = log.write(tmp_path, log.begun(now - 30))
     err = path.with_suffix(".err")
@@ -224,7 +224,7 @@ def _outcome(path: Path, now: float, grace: float) -> str | None:
     return None
 
 
-def test_silence_that_was_no_end_when_waiting_began_is_none_later(tmp_path: Path) -> None:
+def test_silence_that_was_no_end_when_waiting_began_is_not_one_later(tmp_path: Path) -> None:
     """Compiling may take minutes without a line: four of them before, five more while waiting."""
     now = time.time()
     path = log.write(tmp_path, log.begun(now - 240), modified=now - 240)

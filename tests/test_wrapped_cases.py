@@ -1,4 +1,4 @@
-"""What a container or a collector puts before lines changes no verdict: a sample of the cases.
+"""Prefixes of containers and collectors do not change a verdict: a sample of the cases.
 
 `python -m scripts.wrapped_cases` does all of them, with `--all` behind all wrappers.
 """
@@ -21,7 +21,7 @@ CHOSEN = (
     "xinference",
     "v0-memory-for-the-cache",
 )
-"""Cases that live from lines without a stamp, or have wrappers of their own already."""
+"""Cases that depend on lines without a stamp, or already have wrappers."""
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)

@@ -20,7 +20,7 @@ json.dump({"env": known, "stdin": json.load(sys.stdin), "args": sys.argv[1:]}, o
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs: one that has ended may wait for its parent to take notice."""
+    """Return whether a process runs: one that has ended may not have been reaped yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -28,7 +28,7 @@ def alive(pid: int) -> bool:
 
 
 def ends(pid: int) -> bool:
-    """Tell whether a process that was killed is gone, or goes soon: others of its group lag."""
+    """Return whether a killed process is gone, or goes soon: others of its group lag."""
     for _ in range(200):
         if not alive(pid):
             return True
@@ -102,7 +102,7 @@ def test_a_command_that_is_not_there_or_not_to_be_run_says_so(tmp_path: Path) ->
     assert text == "data: cannot be run: Permission denied"
 
 
-def test_a_child_that_goes_on_with_the_pipe_in_its_hand_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_child_that_keeps_the_pipe_open_delays_nothing(tmp_path: Path) -> None:
     body = """
 child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(15)"])
 open(os.path.join(os.path.dirname(__file__), "pid"), "w").write(str(child.pid))

@@ -16,7 +16,7 @@ TYPES = {
 
 
 def assert_fits(value: dict[str, object]) -> None:
-    """Hold an object to the schema: as much of JSON Schema as it uses."""
+    """Check an object against the schema, with the parts of JSON Schema that it uses."""
     assert set(value) == set(SCHEMA["properties"]) == set(SCHEMA["required"])
     for name, rule in SCHEMA["properties"].items():
         if "enum" in rule:

@@ -44,7 +44,7 @@ def test_never_more_than_so_many_run_at_once_and_all_run() -> None:
     assert 1 <= runner.most <= 3
 
 
-def test_what_has_no_room_in_the_queue_is_left_out_and_told() -> None:
+def test_what_has_no_room_in_the_queue_is_left_out_and_reported() -> None:
     runner = Gate(at_once=1)
     for _ in range(MOST_WAITING + 5):
         runner.add()
@@ -54,7 +54,7 @@ def test_what_has_no_room_in_the_queue_is_left_out_and_told() -> None:
     runner.close()
 
 
-def test_a_run_that_breaks_is_told_and_the_thread_goes_on() -> None:
+def test_a_run_that_breaks_is_reported_and_the_thread_continues() -> None:
     outcomes: queue.Queue[Outcome] = queue.Queue()
     runner = Runner(AlertSettings(at_once=1), outcomes.put)
 

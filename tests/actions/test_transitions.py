@@ -22,7 +22,7 @@ def words(told: list[Transition]) -> list[str]:
     return [f"{one.status} {one.finding.id}{' again' * one.repeated}" for one in told]
 
 
-def test_an_alert_is_told_when_it_fires_and_when_it_is_over() -> None:
+def test_an_alert_is_reported_when_it_fires_and_when_it_is_over() -> None:
     alerts = transitions()
     alerts.begin(health(), watched_from=0)
     assert words(alerts.update(health(finding("full")), 10, NONE)) == ["firing full"]
@@ -31,7 +31,7 @@ def test_an_alert_is_told_when_it_fires_and_when_it_is_over() -> None:
     assert words(alerts.update(health(), 13, NONE)) == []
 
 
-def test_what_fired_before_the_log_was_opened_is_never_told_but_its_end_is() -> None:
+def test_what_fired_before_the_log_was_opened_is_never_reported_but_its_end_is() -> None:
     alerts = transitions(repeat_minutes=1)
     alerts.begin(health(finding("full", since=5)), watched_from=10)
     assert words(alerts.update(health(finding("full", since=5)), 11, NONE)) == []
@@ -39,14 +39,14 @@ def test_what_fired_before_the_log_was_opened_is_never_told_but_its_end_is() -> 
     assert words(alerts.update(health(), 10_000, NONE)) == ["resolved full"]
 
 
-def test_a_log_that_joins_later_tells_what_began_since_watching_began() -> None:
+def test_a_log_that_joins_later_reports_what_began_since_watching_began() -> None:
     alerts = transitions()
     both = health(finding("old", since=5), finding("new", since=15), finding("when", since=None))
     alerts.begin(both, watched_from=10)
     assert words(alerts.update(both, 20, NONE)) == ["firing new"]
 
 
-def test_only_what_is_severe_enough_is_told() -> None:
+def test_only_what_is_severe_enough_is_reported() -> None:
     found = [finding("a", "note"), finding("b", "warning"), finding("c", "critical")]
     for least, told in (("note", "abc"), ("warning", "bc"), ("critical", "c")):
         alerts = transitions(min_severity=least)
@@ -62,7 +62,7 @@ def test_the_end_is_left_out_when_nobody_wants_it() -> None:
     assert words(alerts.update(health(), 2, NONE)) == []
 
 
-def test_what_a_worse_finding_explains_is_not_over_and_not_told_anew() -> None:
+def test_what_a_worse_finding_explains_is_not_over_and_not_reported_again() -> None:
     alerts = transitions()
     alerts.begin(health(), watched_from=0)
     assert words(alerts.update(health(finding("high", "warning")), 1, NONE)) == ["firing high"]
@@ -84,7 +84,7 @@ def test_what_fired_when_a_server_died_is_over_only_when_it_is_well_again() -> N
     assert words(well) == ["resolved full", "resolved server-dead"]
 
 
-def test_an_alert_that_comes_and_goes_is_told_once_until_it_stays() -> None:
+def test_an_alert_that_comes_and_goes_is_reported_once_until_it_stays() -> None:
     alerts = transitions(settle_minutes=5)
     alerts.begin(health(), watched_from=0)
     told = []
@@ -92,11 +92,11 @@ def test_an_alert_that_comes_and_goes_is_told_once_until_it_stays() -> None:
         on = second % 20 == 0 and second < 600
         told += words(alerts.update(health(*([finding("full")] * on)), second, NONE))
     assert told == ["firing full", "resolved full"]
-    # The last time it went was at 590 s: five minutes later it would be told at once again.
+    # It ended last at 590 s: five minutes later it would be reported at once again.
     assert words(alerts.update(health(finding("full")), 1200, NONE)) == ["firing full"]
 
 
-def test_an_alert_that_came_back_and_stays_is_told_late() -> None:
+def test_an_alert_that_came_back_and_stays_is_reported_late() -> None:
     alerts = transitions(settle_minutes=1)
     alerts.begin(health(), watched_from=0)
     alerts.update(health(finding("full")), 0, NONE)
@@ -106,7 +106,7 @@ def test_an_alert_that_came_back_and_stays_is_told_late() -> None:
     assert words(alerts.update(health(finding("full")), 70, NONE)) == ["firing full"]
 
 
-def test_an_alert_that_lasts_is_told_again_when_wanted() -> None:
+def test_an_alert_that_lasts_is_reported_again_when_wanted() -> None:
     alerts = transitions(repeat_minutes=10)
     alerts.begin(health(), watched_from=0)
     told = [
@@ -122,7 +122,7 @@ def test_an_alert_that_lasts_is_told_again_when_wanted() -> None:
     ]
 
 
-def test_silence_keeps_an_alert_back_and_tells_it_if_it_outlasts_the_silence() -> None:
+def test_silence_keeps_an_alert_back_and_reports_it_if_it_outlasts_the_silence() -> None:
     alerts = transitions()
     alerts.begin(health(), watched_from=0)
     silenced = {"full"}
@@ -132,7 +132,7 @@ def test_silence_keeps_an_alert_back_and_tells_it_if_it_outlasts_the_silence() -
 
 
 @given(st.lists(st.sets(st.sampled_from(["full", "high", "stalled", "other"])), max_size=40))
-def test_every_end_that_is_told_follows_a_beginning_that_was(looks: list[set[str]]) -> None:
+def test_every_end_that_is_reported_follows_a_beginning_that_was(looks: list[set[str]]) -> None:
     alerts = transitions(settle_minutes=0)
     alerts.begin(health(), watched_from=0)
     open_now: set[str] = set()

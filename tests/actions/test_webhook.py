@@ -16,7 +16,7 @@ SOON = (0.01, 0.01)
 
 
 class Receiver(ThreadingHTTPServer):
-    """A web server on this machine that answers as it is told to and keeps what it gets."""
+    """A web server on this machine with scripted answers, which keeps the requests."""
 
     daemon_threads = True
 
@@ -107,7 +107,7 @@ def test_no_redirect_is_followed(receiver: Receiver, code: int) -> None:
     assert len(receiver.got) == 1
 
 
-def test_nobody_there_is_told(receiver: Receiver) -> None:
+def test_an_absent_server_is_reported(receiver: Receiver) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
@@ -118,7 +118,7 @@ def test_nobody_there_is_told(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("drip", [False, True])
 def test_an_answer_that_never_ends_is_cut_off(drip: bool) -> None:
-    """Each byte that drips in would begin the time of a socket anew."""
+    """A socket's timeout would begin again with each byte that arrives."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 

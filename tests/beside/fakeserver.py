@@ -3,9 +3,9 @@
     python fakeserver.py serve MODEL --port 8000 [--behave WAY]
 
 WAYs: die (an import error), oom (dies while loading), deaf (ignores signals), forking (leaves a
-child in a session of its own), crash (dies under load), unsaid (so does this one, and ends with
-exit code 0, as vLLM 0.32 does), endless (never gets ready), noisy
-(writes warnings as fast as it can), code (ends with exit code 3 when ready).
+child in a session of its own), crash (dies under load), unsaid (like crash, but with exit code 0,
+as vLLM 0.32 does), endless (never gets ready), noisy (writes warnings as fast as it can), code
+(ends with exit code 3 when ready).
 """
 
 from __future__ import annotations

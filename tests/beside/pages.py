@@ -88,7 +88,7 @@ def serving(answer: Answer) -> Iterator[str]:
                 self.close_connection = True
 
         def log_message(self, *words: object) -> None:
-            """Be quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The command that starts a server: what it tells."""
+"""The command that starts a server: the facts in it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_model_port_and_log(words: str, model: str | None, port: int, log: str) 
     assert (command.model, command.port, log_name(command)) == (model, port, log)
 
 
-def test_a_name_stands_in_the_models_place() -> None:
+def test_a_name_replaces_the_model() -> None:
     command = server_command(["vllm", "serve", "org/M"])
     assert log_name(command, "night run") == "vllm_night_run_port8000_realtime.log"
 

@@ -1,4 +1,4 @@
-"""Pages fetched from servers that do what servers do."""
+"""Pages fetched from servers that are slow, endless, absent or wrong."""
 
 from __future__ import annotations
 

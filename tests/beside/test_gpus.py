@@ -1,4 +1,4 @@
-"""GPUs by NVML, whose library is replaced by one that answers as it does on an H100."""
+"""GPUs by NVML, with a fake library that answers like one on an H100."""
 
 # ruff: noqa: N802, N815, N818
 from __future__ import annotations
@@ -13,11 +13,11 @@ MIB = 1 << 20
 
 
 class NVMLError(Exception):
-    """As pynvml's."""
+    """Like pynvml's."""
 
 
 class FunctionNotFound(NVMLError):
-    """As pynvml's, of a driver that is older than the call."""
+    """Like pynvml's, with a driver that is too old for the call."""
 
 
 class Nvml:

@@ -25,7 +25,7 @@ PAGE = PROM.read_text().splitlines(keepends=True)
 
 
 def test_the_page_of_a_real_server() -> None:
-    """The figures as they stand on the page, for the reader to compare."""
+    """The figures as written on the page, for the reader to compare."""
     text = PROM.read_text()
     (engine,) = read_page(text).engines.values()
     counter = next(
@@ -101,7 +101,7 @@ def test_a_value_that_can_be_none_is_absent(value: str) -> None:
         ('vllm:cache_config_info{engine="0"} 1\n', "no figures"),
     ],
 )
-def test_a_page_that_is_none_says_what_it_is(text: str, said: str) -> None:
+def test_an_invalid_page_says_what_it_is(text: str, said: str) -> None:
     with pytest.raises(PageError, match=said):
         read_page(text)
 
@@ -109,7 +109,7 @@ def test_a_page_that_is_none_says_what_it_is(text: str, said: str) -> None:
 def test_latencies_are_those_since_the_page_before() -> None:
     rows = EngineRows()
     (first,) = rows.rows(read_page(page(ttft=[0.05] * 100)), 0.0)
-    assert first.latencies == {}  # for how long they had been measured is not known
+    assert first.latencies == {}  # the time of the measurements is unknown
     (second,) = rows.rows(read_page(page(ttft=[0.05] * 100 + [0.9] * 4)), 10.0)
     assert second.latencies["ttft_s"].count == 4
     assert second.latencies["ttft_s"].p50 == pytest.approx(0.875)  # 0.75 … 1.0, its middle
@@ -123,7 +123,7 @@ def test_a_server_that_began_between_two_looks_has_all_of_its_latencies() -> Non
 
 
 def test_a_restart_between_two_looks() -> None:
-    """All counters begin anew, also where one has grown past its old value already."""
+    """All counters begin again, even one that has grown past its old value already."""
     rows = EngineRows()
     rows.rows(read_page(page(generated=5000, ttft=[0.05])), 0.0)
     (row,) = rows.rows(read_page(page(generated=300, ttft=[0.9] * 4)), 10.0)

@@ -1,4 +1,4 @@
-"""`vllm-watch presets`: the guide's table, on the GPUs that there are."""
+"""`vllm-watch presets`: the guide's table, applied to the available GPUs."""
 
 from __future__ import annotations
 

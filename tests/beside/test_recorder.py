@@ -1,4 +1,4 @@
-"""`record`: what is written, and what a server or a disk may do to it."""
+"""`record`: the rows written, and failures of a server or a disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pages:
 
 
 class Scene:
-    """A recorder whose time passes as its steps are done."""
+    """A recorder with a clock that advances with its steps."""
 
     def __init__(self, log: Path, *answers: str | FetchError, steps: dict[int, Step] | None = None):
         self.log, self.said = log, list[str]()
@@ -113,7 +113,7 @@ def test_a_server_that_is_not_there_yet_is_said_once_and_has_everything_from_its
     ]
 
 
-def test_a_page_that_hangs_refuses_or_is_none_leaves_a_hole(log: Path) -> None:
+def test_a_page_that_hangs_refuses_or_is_invalid_leaves_a_gap(log: Path) -> None:
     scene = Scene(
         log,
         page(ttft=[0.05]),

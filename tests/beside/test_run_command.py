@@ -1,4 +1,4 @@
-"""`vllm-watch run` with a stand-in server: its logs, its end, and what is left of it."""
+"""`vllm-watch run` with a stand-in server: its logs, its end, and leftover processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def words(port: int, *behave: str, options: tuple[str, ...] = ()) -> list[str]:
 
 @pytest.fixture(name="run")
 def runner(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `run` in a folder of its own; end what is left of it afterwards."""
+    """Start `run` in a separate folder; end leftover processes afterwards."""
     started: list[subprocess.Popen[str]] = []
 
     def run(
@@ -88,7 +88,7 @@ def log_of(folder: Path, port: int) -> Path:
 Run = Callable[..., "subprocess.Popen[str]"]
 
 
-def test_logs_have_the_names_of_the_batch_script_and_events_are_told(
+def test_logs_have_the_names_of_the_batch_script_and_events_are_reported(
     tmp_path: Path, run: Run, port: int
 ) -> None:
     told = tmp_path / "told"
@@ -121,7 +121,7 @@ def test_its_exit_code_is_the_servers(tmp_path: Path, run: Run, port: int) -> No
 @pytest.mark.parametrize(
     ("way", "reason"), [("die", "No module named 'torch'"), ("oom", "CUDA out of memory")]
 )
-def test_a_death_at_the_start_tells_its_reason(
+def test_a_death_at_the_start_shows_its_reason(
     way: str, reason: str, tmp_path: Path, run: Run, port: int
 ) -> None:
     process = run(port, way)
@@ -132,7 +132,7 @@ def test_a_death_at_the_start_tells_its_reason(
 
 
 @pytest.mark.parametrize(("way", "code"), [("crash", 1), ("unsaid", 0)])
-def test_a_crash_under_load_is_told(
+def test_a_crash_under_load_is_reported(
     way: str, code: int, tmp_path: Path, run: Run, port: int
 ) -> None:
     process = run(port, way)
@@ -159,7 +159,7 @@ def test_nothing_is_left_of_a_server_whatever_it_does(
 
 
 def test_a_second_signal_kills_at_once(tmp_path: Path, run: Run, port: int) -> None:
-    """It ignores the first one, and the time of grace is longer than the test's patience."""
+    """It ignores the first one, and the time of grace is longer than the test waits."""
     process = run(port, "deaf", options=("--grace", "1h"))
     log = log_of(tmp_path, port)
     until(lambda: log.exists() and "Engine 000" in log.read_text())
@@ -191,7 +191,7 @@ def test_waiting_leaves_the_server(tmp_path: Path, run: Run, port: int) -> None:
     assert "ready after" in said
     (pid,) = written_pids(tmp_path)
     assert alive(pid)
-    # It runs on, and so does its recording, until it ends itself.
+    # It continues, and so does its recording, until it ends.
     recording = log_of(tmp_path, port).with_suffix(".metrics.jsonl")
     until(lambda: recording.exists() and recording.read_text().count("\n"))
     os.kill(pid, signal.SIGTERM)
@@ -213,7 +213,7 @@ def test_waiting_for_a_server_that_never_gets_ready(tmp_path: Path, run: Run, po
     assert not [pid for pid in written_pids(tmp_path) if alive(pid)]
 
 
-def test_a_log_of_that_name_gets_a_new_run_and_the_old_one_is_not_told(
+def test_a_log_of_that_name_gets_a_new_run_and_the_old_one_is_not_reported(
     tmp_path: Path, run: Run, port: int
 ) -> None:
     log = log_of(tmp_path, port)
@@ -299,7 +299,7 @@ def test_a_log_folder_that_cannot_be_written(capsys: Output, tmp_path: Path, por
     assert str(tmp_path / "logs") in said
 
 
-def test_smells_of_the_flags_are_told_and_strict_refuses(capsys: Output) -> None:
+def test_smells_of_the_flags_are_reported_and_strict_refuses(capsys: Output) -> None:
     flags = ["--enforce-eager", "--data-parallel-size", "2", "--disable-log-requests"]
     assert main(["run", "--strict", "--", sys.executable, "serve", "Qwen3-1.7B", *flags]) == 2
     lines = capsys.readouterr().err.splitlines()

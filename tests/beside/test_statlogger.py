@@ -42,7 +42,7 @@ class FinishReason(enum.IntEnum):
 
 @dataclass
 class Finished:
-    """What every one of these versions tells of a request that ended."""
+    """Attributes of a finished request in all of these versions."""
 
     finish_reason: FinishReason
     e2e_latency: float = 0.0
@@ -57,7 +57,7 @@ class Finished:
 
 @dataclass
 class Iteration:
-    """What every one of these versions tells of a step."""
+    """Attributes of a step in all of these versions."""
 
     iteration_timestamp: float = 0.0
     num_generation_tokens: int = 0
@@ -68,7 +68,7 @@ class Iteration:
 
 
 class StatLoggerBase(abc.ABC):
-    """The interface: abstract methods without a body, and those that a logger may leave out."""
+    """The interface: abstract methods without a body, and optional ones."""
 
     @abc.abstractmethod
     def __init__(self, vllm_config: object, engine_index: int = 0) -> None: ...
@@ -93,7 +93,7 @@ class StatLoggerBase(abc.ABC):
 
 
 class Server:
-    """Calls loggers as the manager of a version does."""
+    """Calls loggers like the manager of a version."""
 
     def __init__(self, version: str, plugin: type[Any], engines: int = 1) -> None:
         assert isinstance(plugin, type)
@@ -117,7 +117,7 @@ class Server:
 
 @pytest.fixture(name="plugin")
 def loaded_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Any]]:
-    """The class that the entry point names, loaded where a vLLM is."""
+    """The class named by the entry point, loaded with a stub of vLLM."""
     loggers = ModuleType("vllm.v1.metrics.loggers")
     loggers.StatLoggerBase = StatLoggerBase  # type: ignore[attr-defined]
     for name in ("vllm", "vllm.v1", "vllm.v1.metrics"):
@@ -154,7 +154,7 @@ def test_it_is_found_by_vllm() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_its_line_stands_behind_the_stats_line(
+def test_its_line_follows_the_stats_line(
     version: str,
     plugin: type[Any],
     lines: pytest.LogCaptureFixture,
@@ -173,7 +173,7 @@ def test_its_line_stands_behind_the_stats_line(
 
     asyncio.run(serve())
     latency = lines.records[1]
-    assert latency.filename == "statlogger.py"  # by which the format file knows its line
+    assert latency.filename == "statlogger.py"  # its text in the format file
     assert lines.messages == [
         "Engine 000: Avg prompt throughput: …",
         "Engine 000: Latency: TTFT p50 0.200 s p95 0.290 s p99 0.298 s, "

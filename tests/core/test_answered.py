@@ -1,4 +1,4 @@
-"""Requests timed one by one, where the log tells when each came and was answered."""
+"""Requests timed one by one, if the log has both arrival and answer."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def test_what_ends_without_an_answer_is_not_timed(tmp_path: Path) -> None:
     text += line(START + 20, "async_llm.py:500", "Request d failed (bad request).")
     text += answered(15, "e", " (streaming delta)") + answered(30, "e", " (streaming complete)")
     text += "".join(answered(40, name) for name in ("a", "b", "c", "d", "stranger"))
-    text += answered(5, "f")  # before it came: the clock went back
+    text += answered(5, "f")  # before it arrived: the clock went back
     found = steps_of(written(tmp_path, text)).run.answered
     assert (found.count, found.seconds) == (1, 20.0)
 
 
-def test_v0_tells_when_a_request_is_finished(tmp_path: Path) -> None:
+def test_v0_shows_when_a_request_is_finished(tmp_path: Path) -> None:
     text = came(10, "cmpl-1-0") + line(
         START + 11, "async_llm_engine.py:208", "Added request cmpl-1-0."
     )

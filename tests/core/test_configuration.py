@@ -25,7 +25,7 @@ def test_known_flags_are_typed_and_others_are_kept() -> None:
     ]  # fmt: skip
 
 
-def test_a_value_of_another_type_is_shown_until_a_line_tells_it() -> None:
+def test_a_value_of_another_type_is_shown_until_a_line_gives_it() -> None:
     builder = ConfigurationBuilder()
     asked = builder.take(args(max_model_len="auto", max_num_seqs=True))
     assert (asked.max_model_len, asked.max_num_seqs) == (None, None)
@@ -35,5 +35,5 @@ def test_a_value_of_another_type_is_shown_until_a_line_tells_it() -> None:
         4096,
         {"max_model_len": 4096, "max_num_seqs": True},
     )
-    # The engine knows best: what a lesser line tells later changes nothing.
+    # The engine knows best: a later, less reliable line changes nothing.
     assert builder.take(Event("config", 3.0, "", {"max_model_len": 9})) is told

@@ -19,7 +19,7 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 def declared(
     decorate: Callable[..., Any], fields: Callable[..., Any], **options: bool
 ) -> type[Any]:
-    """One class with all that a class of this project has, made by a decorator."""
+    """One class with every feature used in this project, made by a decorator."""
 
     @decorate(slots=True, **options)
     class Point:
@@ -65,7 +65,7 @@ CALLS: list[tuple[tuple[object, ...], dict[str, object]]] = [
 def outcome(
     make: Callable[..., Any], args: tuple[object, ...], values: dict[str, object]
 ) -> object:
-    """What comes of a call: the object's text and fields, or the refusal."""
+    """The result of a call: the object's text and fields, or the error."""
     try:
         made = make(*args, **values)
     except TypeError as error:

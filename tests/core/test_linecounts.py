@@ -1,4 +1,4 @@
-"""Latency lines weigh by what their stats lines tell: they do not say how many were measured."""
+"""Latency lines are weighted by their stats lines: they do not say how many were measured."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def run_of(lines: Sequence[tuple[float, int, int, float]], answered: dict[float,
 
 
 def test_worked_by_hand() -> None:
-    # Line 1 holds for one cadence; between lines the number changes in a straight line.
+    # Line 1 holds for one cadence; between lines the number changes linearly.
     run = run_of([(10, 4, 2, 40.0), (20, 8, 0, 80.0), (30, 8, 0, 80.0)], {10: 10, 20: 10})
     times, why = mean_times(evidence_of(run), *WHOLE, LOOSE)
     assert times is not None
@@ -90,7 +90,7 @@ def test_refused_requests_are_not_answered_ones() -> None:
     assert run_times(run)[1] == "only 0 requests answered; 30 are needed"
 
 
-def test_a_window_tells_of_its_own_lines() -> None:
+def test_a_window_uses_only_its_own_lines() -> None:
     lines = [(10.0 * i, 2, 0, 20.0) for i in range(1, 13)]
     lines += [(10.0 * i, 20, 0, 20.0) for i in range(13, 25)]
     run = run_of(lines, {10.0 * i: 10 for i in range(1, 25)})
@@ -129,7 +129,7 @@ KNOWN = {
     "h100_baseline_eager": 0.05,
     "h100_optimised": 0.05,
 }
-"""Captures that pass the gate, and how far their times may be off the histograms."""
+"""Captures with enough data, and how far their times may be off the histograms."""
 
 
 @pytest.mark.parametrize("capture", KNOWN)

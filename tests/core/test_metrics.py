@@ -26,7 +26,7 @@ RECORD = [
     "mfu_tflops",
     "mfu_gbps",
 ]
-"""Metrics that scripts rely on, in their order: new ones may be added, none may go or move."""
+"""Metrics that scripts rely on, in their order: new ones may be added, none removed or moved."""
 
 
 def test_no_metric_goes_or_moves() -> None:

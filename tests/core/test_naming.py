@@ -18,7 +18,7 @@ from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_fro
         ("", "stdin"),
     ],
 )
-def test_a_file_name_tells_model_and_port(path: str, text: str) -> None:
+def test_a_file_name_gives_model_and_port(path: str, text: str) -> None:
     assert name_from_path(path).text == text
 
 
@@ -35,7 +35,7 @@ def test_a_file_name_tells_model_and_port(path: str, text: str) -> None:
         ({}, "stem"),
     ],
 )
-def test_a_log_tells_what_its_file_name_does_not(fields: dict[str, object], text: str) -> None:
+def test_a_log_gives_what_its_file_name_lacks(fields: dict[str, object], text: str) -> None:
     assert name_from_fields(ServerName(None, None, "stem"), fields).text == text
 
 

@@ -40,7 +40,7 @@ def test_earlier_runs_together_keep_no_more_than_one() -> None:
     assert kept[-2:] == [300, 300]
     assert max(kept[:3]) <= 64
     assert sum(kept[:-1]) <= keep.most_points == 1_000 + 41 + 100
-    for run in server.runs:  # what is left of one still tells how high it went
+    for run in server.runs:  # the rest of one still shows its highest value
         assert run.series[0].figures("running").high == 299
         assert run.series[0].figures("running").count == 300
 
@@ -90,7 +90,7 @@ def test_requests_of_weeks_stay_countable() -> None:
     assert sum(traffic.counts[2]) == number / 2
     assert list(traffic.begins) == sorted(traffic.begins)
     stamps = Run(0).stamps()
-    # The newest are as they were, the oldest are the mean of many.
+    # The newest are unchanged, the oldest are means of many.
     newest = traffic.stretches((number - 100) * 10.0, (number - 90) * 10.0, stamps)
     assert [stretch.answered for stretch in newest] == [0.3] * 11
     (oldest, *_) = traffic.stretches(0.0, 100.0, stamps)
@@ -116,7 +116,7 @@ def test_a_watched_run_bounds_its_requests_and_a_read_one_does_not() -> None:
     assert watched.served == read.served
 
 
-def test_servers_that_write_no_more_keep_less_and_less() -> None:
+def test_servers_that_no_longer_write_keep_less_and_less() -> None:
     monitor = Monitor(Settings(watch=WatchSettings(full_hours=1.0)), bounded=True)
     monitor.apply(Batch("new.log", tuple(Sample(10.0 * n, 0, {"running": 1.0}) for n in range(9))))
     keep = Keep(3_600.0, 300, (Tier(60.0, 20), Tier(600.0, 20)))

@@ -301,7 +301,7 @@ def test_the_server_whose_worker_was_killed_died_of_that() -> None:
     assert state.since == datetime(2026, 11, 25, 22, 46, 44, tzinfo=UTC).timestamp()
 
 
-def test_a_clean_stop_is_none_of_its_own_death_words() -> None:
+def test_a_clean_stop_is_not_a_death_despite_its_words() -> None:
     assert state_of(capture("cpu_clean_stop"), "09:21:41")[0] == "busy"
     assert state_of(capture("cpu_clean_stop"), "09:21:42") == ("stopped", at("09:21:42"))
 
@@ -340,7 +340,7 @@ def test_since_when_it_works_does_not_depend_on_what_was_asked_before(
 ) -> None:
     run, known = Run(0), dict[int, bool]()
     for time, busy, moments in rounds:
-        if time not in known:  # in any order: clocks go back
+        if time not in known:  # in any order: clocks may go back
             known[time] = busy
             run.add_sample(stats(float(time), float(busy)), None)
         for moment in moments:

@@ -23,7 +23,7 @@ Output = pytest.CaptureFixture[str]
 
 
 def step(at: float, number: int, prompt: int = 0, running: int = 3, *, engine: int = 0) -> str:
-    """Return the line of a step that takes in `prompt` tokens beside `running` requests."""
+    """Return the line of a step that takes in `prompt` tokens, with `running` requests."""
     text = (
         f"Engine {engine:03d}: Iteration({number}): {int(prompt > 0)} context requests, {prompt} "
         f"context tokens, {running} generation requests, {running} generation tokens, "
@@ -48,7 +48,7 @@ def steps_of(*logs: Path) -> Server:
 
 
 def seconds(rates: list[int], prompt: int = 0, running: int = 3) -> str:
-    """Return steps, so many in each second from 10 s on; the first one of each takes a prompt."""
+    """Return steps, so many in each second from 10 s on; each second's first takes in a prompt."""
     return "".join(
         step(START + 10 + second, second * 1000 + n, prompt if n == 0 else 0, running)
         for second, rate in enumerate(rates)
@@ -68,7 +68,7 @@ def test_tokens_sum_to_the_last_one(tmp_path: Path) -> None:
     assert not [m for m in server.run.moments if "Iteration" in m.event.text]
 
 
-def test_the_summary_tells_them(tmp_path: Path, capsys: Output) -> None:
+def test_the_summary_shows_them(tmp_path: Path, capsys: Output) -> None:
     text = seconds([200, 250, 100, 50], prompt=1992, running=7) + busy(START + 60)
     log = written(tmp_path, text)
     assert main(["summary", str(log), "--json"]) == 0
@@ -93,7 +93,7 @@ def test_a_log_without_them_has_none(tmp_path: Path, capsys: Output) -> None:
     assert json.loads(capsys.readouterr().out)["servers"][0]["iterations"] is None
 
 
-def test_engines_and_dummy_steps_are_told_apart(tmp_path: Path) -> None:
+def test_engines_and_dummy_steps_are_distinguished(tmp_path: Path) -> None:
     text = "".join(step(START + 10, n, 10, 1, engine=n % 2) for n in range(9))
     text += step(START + 10, 10, 0, 0, engine=1).replace("0.37 ms", "0.37 ms (dummy)")
     steps = steps_of(written(tmp_path, text)).run.steps
@@ -133,7 +133,7 @@ def test_steps_belong_to_the_run_in_which_they_were(tmp_path: Path) -> None:
     assert third.steps == {}
 
 
-def test_a_prompt_that_quotes_a_step_is_none(tmp_path: Path) -> None:
+def test_a_prompt_that_quotes_a_step_is_not_a_step(tmp_path: Path) -> None:
     quoted = step(START + 10, 1, 99).strip()
     text = line(START + 10, "logger.py:40", f'Received request cmpl-1: prompt: "{quoted}"')
     text += quoted[: quoted.index("generation tokens")] + "\n"  # cut off

@@ -105,7 +105,7 @@ def test_a_shift_moves_what_arrived_in_the_clock_that_was_taken_for_the_log_s() 
     assert run.progress == (bar, 1000.0)
 
 
-def test_readiness_without_a_stamp_lies_where_the_address_was_told() -> None:
+def test_readiness_without_a_stamp_lies_where_the_address_was_given() -> None:
     run = Run(0)
     run.add_event(Event("version", 1.0, "v"), None)
     run.add_event(Event("server_up", 60.0, "Starting vLLM server on …"), None)
@@ -163,7 +163,7 @@ def test_a_twin_s_trouble_stays_until_that_twin_is_read_again() -> None:
     assert server.trouble is None
 
 
-def test_a_log_with_another_clock_is_told_by_its_arrivals() -> None:
+def test_a_log_with_another_clock_is_shown_by_its_arrivals() -> None:
     store = Store()
     server = applied(sample(1000.0), store=store, arrived=1003.0, newest_stamp=1000.0)
     assert server.skew == 0.0

@@ -1,4 +1,4 @@
-"""Thinned series held to plain lists: sums, counts and extremes exact, never more than the bound."""
+"""Thinned series compared with plain lists: sums, counts and extremes exact, size bounded."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_points_stay_bounded_and_in_time_order(
     rows: list[tuple[float, dict[str, float]]],
 ) -> None:
     series = Series(SMALL)
-    # 64 samples are always kept in full: the cadence is told by them.
+    # 64 samples are always kept in full: they give the cadence.
     most = max(SMALL.full_samples, 64) + SMALL.slack + 6 + 5 + 4
     for time, values in rows:
         index = series.append(time, values)

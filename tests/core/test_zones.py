@@ -78,7 +78,7 @@ def test_a_folder_of_the_zone_database_is_no_zone() -> None:
         parse_zone("Europe")
 
 
-def test_a_machine_without_zones_is_told_of_tzdata(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_zones_is_pointed_to_tzdata(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoneinfo, "available_timezones", set)
     with pytest.raises(ValueError, match=r"no zone database; write .02:00, or pip install tzdata"):
         parse_zone("Europe/Nowhere")

@@ -20,7 +20,7 @@ By = Literal["columns", "samples"]
 
 
 def judged_run(run: Run, settings: Settings | None = None, by: By = "columns") -> Judgement:
-    """Judge a run as it is, with one evaluator alone."""
+    """Judge a run with only one evaluator."""
     found = Judgement(run, plan_of(builtin_rules().rules, settings or Settings()))
     for series in run.series.values():
         series.unjudged = 0
@@ -29,7 +29,7 @@ def judged_run(run: Run, settings: Settings | None = None, by: By = "columns") -
 
 
 def extend(found: Judgement, by: By) -> None:
-    """Judge what is new with one evaluator alone."""
+    """Judge new samples with only one evaluator."""
     few = 0 if by == "columns" else 10**9
     with patch.object(judgement, "few_rows", lambda: few):
         found.extend()
@@ -48,7 +48,7 @@ def run_with(
 
 
 def found_in(found: Judgement) -> tuple[list[Span], list[TrendSpan]]:
-    """Return every span of a judgement, in one order however it was judged."""
+    """Return every span of a judgement, in an order that does not depend on the evaluator."""
     trends = [span for engine in found.run.series for span in found.trend_spans(engine)]
     alerts = sorted(found.spans(), key=lambda span: (span.fired, span.rule.id, span.engine))
     return alerts, sorted(trends, key=lambda span: (span.fired, span.id, span.engine))

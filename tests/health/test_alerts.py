@@ -18,13 +18,13 @@ CALM = {
     "kv_cache_usage": 0.5,
     "prefix_cache_hit_rate": 0.7,
 }
-"""A sample that no rule finds anything in."""
+"""A sample without any finding."""
 
 Spans = list[tuple[float, float, float | None]]
 
 
 def fed(samples: Iterable[dict[str, float]], settings: HealthSettings | None = None) -> Judgement:
-    """Judge samples at 0, 10, 20 … s; each names only what differs from a calm one."""
+    """Judge samples at 0, 10, 20 … s; each names only its differences from a calm one."""
     return judged(
         ((index * 10.0, 0, {**CALM, **values}) for index, values in enumerate(samples)), settings
     )
@@ -33,7 +33,7 @@ def fed(samples: Iterable[dict[str, float]], settings: HealthSettings | None = N
 def judged(
     samples: Iterable[tuple[float, int, dict[str, float]]], settings: HealthSettings | None = None
 ) -> Judgement:
-    """Judge samples (time, engine, values) by columns, and one by one: that must not differ."""
+    """Judge samples (time, engine, values) by columns, and one by one: the results must agree."""
     run, whole = run_with(samples), Settings(health=settings or HealthSettings())
     one_by_one = judged_run(run, whole, "samples")
     found = judged_run(run, whole, "columns")

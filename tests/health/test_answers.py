@@ -1,4 +1,4 @@
-"""Answers with errors as alerts: counted over five minutes, few of them are none."""
+"""Answers with errors as alerts: counted over five minutes; a few are not an alert."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_levels(served: dict[str, int], *, too_many: bool) -> None:
     assert (last(traffic(served))["http_errors"] >= 1) is too_many
 
 
-def test_an_alert_ends_by_itself_where_no_answer_follows() -> None:
+def test_an_alert_ends_where_no_answer_follows() -> None:
     run = Run(0)
     plan = Planner(builtin_rules()).plan(Settings())
     alerts = AnswerAlerts()

@@ -1,4 +1,4 @@
-"""No sequence of samples, gaps and clocks can raise: judging is made of whatever a log holds."""
+"""No sequence of samples, gaps and clocks raises an error: logs may hold anything."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_random_cuts_say_what_the_whole_says(seed: int, data: st.DataObject) -> 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32), st.floats(0, 1))
 def test_nothing_is_known_of_what_comes_later(seed: int, share: float) -> None:
-    """What fired and ended up to a moment is the same whatever follows: f(x[:k]) == f(x)[:k]."""
+    """The alerts up to a moment do not depend on later lines: f(x[:k]) == f(x)[:k]."""
     lines, events = lines_of(seed)
     cut = int(share * len(lines))
     until = lines[cut - 1][0] if cut else 0.0
@@ -165,7 +165,7 @@ def test_no_sequence_of_gaps_raises(gaps: list[float]) -> None:
     assert found_in(judged_run(run, by="columns")) == found_in(judged_run(run, by="samples"))
 
 
-# --- through the monitor: how a log is read must not matter ---------------------------------------
+# --- through the monitor: the way a log is read must not matter ----------------------------------
 
 FLOWING: Mapping[str, float] = {
     "running": 5.0, "waiting": 0.0, "generation_tps": 100.0, "prompt_tps": 50.0,
@@ -193,7 +193,7 @@ def findings(monitor: Monitor, time: float) -> tuple[Finding, ...]:
 
 
 def test_a_companion_line_that_comes_alone_is_judged() -> None:
-    """V0 writes its hit rates on a line behind: read line by line they come as amendments."""
+    """V0 writes its hit rates on a second line: read line by line they arrive as amendments."""
     hits = {"prefix_cache_hit_rate": 0.02}
     at_once = monitored(tuple(Sample(10.0 * n, 0, {**FLOWING, **hits}) for n in range(9)))
     lines: list[tuple[Item, ...]] = []
@@ -205,7 +205,7 @@ def test_a_companion_line_that_comes_alone_is_judged() -> None:
 
 
 def test_a_name_that_becomes_known_late_counts_for_all_of_its_run() -> None:
-    """Levels, hold counts and signals alike: not only for what comes from then on."""
+    """Levels, hold counts and signals alike: not only for later lines."""
     override = Override(
         server="Known:1", values={"health.waiting_warning": 2, "health.recent_needed": 2}
     )
@@ -217,8 +217,8 @@ def test_a_name_that_becomes_known_late_counts_for_all_of_its_run() -> None:
     assert told(after) == told(before)
 
 
-def test_what_is_told_later_does_not_change_what_came_before_it() -> None:
-    """Of one block, too: a cache size told after a fall explains nothing that was before."""
+def test_what_is_reported_later_does_not_change_what_came_before_it() -> None:
+    """Also within one block: a cache size reported after a fall explains nothing before it."""
     samples = tuple(
         Sample(10.0 * n, 0, {**FLOWING, "running": 20.0, "generation_tps": 2000.0 - 10 * n})
         for n in range(90)

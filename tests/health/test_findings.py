@@ -33,7 +33,7 @@ def ids(found: tuple[Finding, ...]) -> list[str]:
     [
         ("08:50:41", set()),
         ("08:51:00", set()),
-        # 361 wait at 98 %: the cache binds, and what follows from it is left out.
+        # 361 wait at 98 %: the cache is the limit, and its consequences are left out.
         ("08:51:01", {"kv-cache-binds"}),
         ("08:51:41", {"kv-cache-binds"}),
     ],
@@ -44,14 +44,14 @@ def test_the_saturated_server_at_work(clock: str, expected: set[str]) -> None:
     assert set(ids(found)) - notes == expected
 
 
-def test_the_worst_stands_first_with_its_number_and_its_beginning() -> None:
+def test_the_worst_comes_first_with_its_number_and_its_beginning() -> None:
     found = health_at(monitor_of("h100_saturated_then_killed"), at("08:51:05")).findings
     worst = found[0]
     assert (worst.id, worst.severity, worst.since) == (
         "kv-cache-binds", "critical", at("08:50:41"),
     )  # fmt: skip
     assert worst.title == "KV cache full: 98 %, 361 wait"
-    # The log says --gpu-memory-utilization 0.15: that is its disease.
+    # The log says --gpu-memory-utilization 0.15: that is the cause.
     assert worst.flags == ("--gpu-memory-utilization 0.90",)
     assert worst.remedy == "--gpu-memory-utilization 0.15 → 0.90"
     assert worst.detail.startswith("361 requests wait for memory, 39 run")
@@ -125,7 +125,7 @@ def test_disabled_stats_are_a_note_with_the_remedy() -> None:
     assert "--api-server-count 1" in found.remedy
 
 
-def test_the_engine_that_has_it_longest_speaks_for_the_others() -> None:
+def test_the_engine_that_has_it_longest_counts_for_the_others() -> None:
     monitor = Monitor(Settings())
     records = []
     for n in range(6):

@@ -1,4 +1,4 @@
-"""How far a job is: tokens and requests of the captures, counted here from their own lines."""
+"""Progress of a job: tokens and requests of the captures, counted here from their own lines."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_requests_answered_are_counted_from_the_log() -> None:
     text = log_of("h100_optimised").read_text()
     whole = len(re.findall(r'"POST /v1/\S+ HTTP/1.1" 200', text))
     assert answered(run, 2e9) == whole > 1_000
-    # Before the line of a stamp in the middle: what stands above that line.
+    # Before the line of a stamp in the middle: the lines above it.
     stamp = re.search(r"11-23 (\S+) .*Running: 0 reqs", text)
     assert stamp is not None
     above = text[: stamp.start()]
@@ -87,7 +87,7 @@ def test_requests_answered_are_counted_from_the_log() -> None:
     assert progress.share == pytest.approx(done / whole)
     (progress,) = JobWatch(Targets(requests=done)).progress("", run, 2e9)
     assert progress.reached is not None
-    # Requests count from the stamp above them: the last of these stood below the line before.
+    # Requests count from the stamp above them: the last of these were below the line before.
     assert middle - 20 <= progress.reached < middle
 
 
@@ -129,7 +129,7 @@ def test_tokens_stay_exact_while_samples_are_thinned() -> None:
             assert watch.generated("a.log", run, 1e9) == pytest.approx(total)
     assert run.series[0].thinned
     assert watch.generated("a.log", run, 1e9) == pytest.approx(total)
-    # An hour is 360 lines, and a bucket tells its tokens at its end.
+    # An hour is 360 lines, and a bucket reports its tokens at its end.
     hour = sum(10 * (index % 97) for index in range(360))
     assert watch.generated("a.log", run, 3_595.0) == pytest.approx(hour)
 

@@ -45,7 +45,7 @@ def verdicts(label: Label, *found: Found) -> list[str]:
 
 
 def test_no_fault_but_the_known_ones_and_all_advice_worked_out() -> None:
-    """One test, since both need every log judged, which takes some seconds."""
+    """One test, since both parts need every log judged, which takes some seconds."""
     judged = list(judge_all())
     text, good = report(judged, known_faults())
     assert good, f"make judge says:\n{text}"
@@ -80,7 +80,7 @@ def test_the_measure_notices_a_rule_that_is_off(
 ) -> None:
     (table,) = (one for one in load_scenarios() if one.name == scenario)
     known = known_faults()
-    # Alerts that come back at once count as one: that is not what is measured here.
+    # Alerts that come back at once count as one, which is not the subject here.
     changed: dict[str, Any] = {setting: value, "flap_seconds": 0.001}
 
     def new(health: HealthSettings) -> list[str]:
@@ -121,7 +121,7 @@ def test_every_rule_has_a_stretch_that_must_be_found() -> None:
 
 
 def beginnings(log: Path, place: Path) -> Iterator[tuple[float, Path]]:
-    """Yield some moments of a log, and the log as it was then; the twin has no stamps: none."""
+    """Yield some moments of a log, and the log as it was then; the twin has no stamps, so none."""
     text = log.read_text(encoding="utf-8")
     rows = re.finditer(r"^.*11-23 (\d\d:\d\d:\d\d).* Running: .*\n", text, re.M)
     ends = {found.group(1): found.end() for found in rows}  # engines share a stamp: the last
@@ -185,7 +185,7 @@ def test_a_hole_and_flapping_are_misses() -> None:
     ]
 
 
-def test_an_engine_of_its_own_is_told_from_the_others() -> None:
+def test_an_engine_of_its_own_is_distinguished_from_the_others() -> None:
     label = stretch(100.0, 200.0, "x", engine=2)
     assert verdicts(label, Found("x", 100.0, 200.0, "note", 2)) == ["hit"]
     assert verdicts(label, Found("x", 100.0, 200.0, "note")) == ["hit"]
@@ -228,7 +228,7 @@ LEVELS: dict[str, Callable[[dict[str, float]], bool]] = {
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CAPTURES.iterdir() if path.is_dir()))
 def test_the_labels_of_the_captures_are_what_their_lines_say(name: str) -> None:
-    """Read with another reader than the program's: a label past a level has lines past it."""
+    """Uses an independent reader: a label for a level needs lines past the level."""
     day = moment("00:00:00")
     rows = [
         {**{key: value for key, value in row.items() if isinstance(value, (int, float))},

@@ -1,4 +1,4 @@
-"""What is done to many rows at once gives what one after the other does."""
+"""Many rows judged at once give the same result as one after the other."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
             Batch(
                 "a.log",
                 tuple(
-                    # 85, 87, 89 … 95 % in one minute, that is 90 % in the mean.
+                    # 85, 87, 89 … 95 % in one minute: a mean of 90 %.
                     Sample(
                         10.0 * n,
                         0,
@@ -114,7 +114,7 @@ def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
     assert found.title == "KV cache high: 89 %"
 
 
-def test_a_forgotten_run_is_judged_no_more() -> None:
+def test_a_forgotten_run_is_no_longer_judged() -> None:
     monitor = Monitor(Settings(), bounded=True)
     for run in range(130):
         monitor.apply(Batch("a.log", (Sample(100.0 * run, 0, {"running": 1.0}, run=run),)))
@@ -154,7 +154,7 @@ def test_the_limits_of_silence_are_settings() -> None:
 
 
 def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
-    """Half of the cache by 100, then by 10: what fits at once differs by what is remembered."""
+    """Half of the cache by 100, then by 10: the capacity depends on the samples remembered."""
     seen = {}
     for seconds in (25.0, 1_000.0):
         rounds = Rounds(Settings(advice=AdviceSettings(seen_capacity_seconds=seconds)))
@@ -165,7 +165,7 @@ def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
 
 
 def test_a_name_known_after_a_day_counts_for_what_comes_then() -> None:
-    """What is thinned cannot be judged anew: it stays as it was."""
+    """Thinned samples cannot be judged again: their judgement is kept."""
     override = Override(server="Known:1", values={"health.waiting_warning": 2})
     settings = Settings(watch=WatchSettings(full_hours=0.5), overrides=(override,))
     monitor = Monitor(settings, bounded=True)
@@ -197,4 +197,4 @@ def test_a_line_later_than_every_state_is_judged_neither_twice_nor_at_all() -> N
         assert before == [("queue-long", 20.0), ("queue-short", 20.0)]
         judged = monitor.alerts(server, server.run)._engines[0].state
         assert judged.row == series.folded + len(series) - series.thinned
-        assert judged.row - judged.trend.fed == 1  # the first of the two lies before every state
+        assert judged.row - judged.trend.fed == 1  # the first of the two is before every state

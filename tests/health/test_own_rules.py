@@ -1,4 +1,4 @@
-"""Thresholds for one model, and rules of one's own."""
+"""Thresholds for one model, and the user's own rules."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_an_override_holds_for_those_it_fits(tmp_path: Path, who: str) -> None:
     assert "above 70 %" in high.detail
 
 
-def test_an_override_is_none_for_others(tmp_path: Path) -> None:
+def test_an_override_does_not_apply_to_others(tmp_path: Path) -> None:
     text = '[[health.override]]\nmodel = "*VL*"\nkv_cache_high = 0.70\n'
     assert "kv-cache-high" not in found_in("h100_long_context", settings_with(tmp_path, text))
 
 
-def test_a_later_override_stands_over_an_earlier_one(tmp_path: Path) -> None:
+def test_a_later_override_replaces_an_earlier_one(tmp_path: Path) -> None:
     settings = settings_with(
         tmp_path,
         '[[health.override]]\nmodel = "*"\nhold_samples = 4\nfall_to_4k = 0.05\n'
@@ -140,7 +140,7 @@ def test_a_broken_rule_file_is_refused_and_the_others_stay(
     assert words in capsys.readouterr().err
 
 
-def test_config_show_tells_overrides_and_can_be_read_back(tmp_path: Path) -> None:
+def test_config_show_lists_overrides_and_can_be_read_back(tmp_path: Path) -> None:
     text = '[[health.override]]\nmodel = "*VL*"\nkv_cache_high = 0.75\nfall_to_4k = 0.2\n'
     settings = settings_with(tmp_path, text)
     assert settings_with(tmp_path, shown_settings(settings)) == settings

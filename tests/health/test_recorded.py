@@ -1,4 +1,4 @@
-"""Findings from what was recorded beside a log: each fires where it must, and not nearby."""
+"""Findings from recordings beside a log: each fires where it must, and not in near misses."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def test_near_misses_of_an_idle_gpu(waiting: float, change: Callable[[GpuRow], G
 )
 def test_a_gpu_at_its_edge(finding: str, change: Callable[[GpuRow], GpuRow], title: str) -> None:
     assert judged(lines(6), gpu_rows(6, change))[finding].title == title
-    assert finding not in judged(lines(6), gpu_rows(2, change))  # two rows are none
+    assert finding not in judged(lines(6), gpu_rows(2, change))  # two rows are not enough
 
 
-def test_a_full_gpu_gets_a_number_where_the_log_tells_the_present_one() -> None:
+def test_a_full_gpu_gets_a_number_where_the_log_shows_the_present_one() -> None:
     full = gpu_rows(6, lambda row: replace(row, memory_used=79.5 * GIB))
     args = Event("args", T0 - 90, "…", {"args": {"gpu_memory_utilization": 0.95}})
     found = judged(lines(6), full, events=[args])["gpu-memory-full"]
@@ -159,7 +159,7 @@ def test_a_target_that_is_kept_or_not_set() -> None:
 
 
 def test_a_wide_bucket_misses_no_target() -> None:
-    """All waited 1 ms; the histogram's first bucket, up to 0.3 s, would tell 285 ms."""
+    """All waited 1 ms; the histogram's first bucket, up to 0.3 s, would give 285 ms."""
     settings = replace(Settings(), slo=SloSettings(queue_p95_seconds=0.1))
     assert "slo-queue" not in judged(
         lines(6), engine_rows(Latency(0.15, 0.285, 0.297, 0.001, 50)), settings
@@ -179,7 +179,7 @@ def counters(count: int, per_second: float) -> list[Recorded]:
     ]
 
 
-def test_log_and_counters_that_differ_are_told() -> None:
+def test_log_and_counters_that_differ_are_reported() -> None:
     found = judged(lines(80), counters(80, 1050.0))["log-and-counters-differ"]
     assert found.title == "Log and counters differ by 5 %"
     assert found.detail == (
@@ -210,7 +210,7 @@ def test_a_restart_within_the_window_is_not_compared() -> None:
 def test_a_server_without_stats_lines_is_busy_while_its_recording_says_so(
     after: float, state: str
 ) -> None:
-    """A recording that falls silent says nothing of the server: no stall."""
+    """A recording that stops says nothing about the server: no stall."""
     monitor = Monitor(Settings())
     off = Event("no_stats", T0 - 90, "disabling stats logging to avoid incomplete stats.")
     up = Event("server_up", T0 - 20, "Starting vLLM server on http://127.0.0.1:8000")

@@ -1,4 +1,4 @@
-"""Robust statistics: what swings, what only falls, and what one odd value does."""
+"""Robust statistics: swings, falls, and the effect of one odd value."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_every_finding_says_what_to_do_and_who_says_so() -> None:
 
 
 def test_severities_are_those_of_the_guides() -> None:
-    severities = {  # new rules may be added, these may not go or change
+    severities = {  # new rules may be added, these may not be removed or changed
         "kv-cache-critical": "critical",
         "kv-cache-high": "warning",
         "kv-cache-low": "note",
@@ -83,7 +83,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "max-model-len-large": "note",
         "batched-tokens-small": "note",
         "vision-language": "note",
-        # What was recorded beside the log.
+        # Findings from recordings.
         "slo-ttft": "warning",
         "slo-itl": "warning",
         "slo-queue": "warning",
@@ -93,7 +93,7 @@ def test_severities_are_those_of_the_guides() -> None:
         "gpu-throttled": "warning",
         "gpu-hot": "warning",
         "gpu-memory-full": "warning",
-        # What else the log allows to find.
+        # Other findings from the log.
         "nothing-generated": "critical",
         "prefill-binds": "warning",
         "waits-though-free": "warning",

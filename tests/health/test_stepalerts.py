@@ -90,7 +90,7 @@ def test_steps_full_of_tokens(full: float, *, fires: bool) -> None:
     assert [span.rule.id for span in found] == (["budget-binds"] if fires else [])
 
 
-def test_without_the_limit_nothing_is_told() -> None:
+def test_without_the_limit_nothing_is_reported() -> None:
     assert fired(run_of((60, 100, 8), full=1.0)) == []
 
 

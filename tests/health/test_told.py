@@ -1,4 +1,4 @@
-"""What a run comes to: each finding once, what another explains nested, one number for each flag."""
+"""The findings of a run: each once, explained ones nested, one number for each flag."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def of(reading: Reading) -> tuple[Finding, ...]:
 
 
 def promises(found: tuple[Finding, ...]) -> None:
-    """Hold a run's findings to what is promised of them all."""
+    """Check promises that hold for the findings of every run."""
     keys = [(one.id, one.engine) for one in found]
     assert len(set(keys)) == len(keys)
     severities = [one.severity for one in found]
@@ -70,7 +70,7 @@ def test_promises_hold_for_composed_logs(tmp_path: Path) -> None:
                 promises(reading.findings(server, run))
 
 
-def test_a_death_is_told_first_and_one_saturation_once() -> None:
+def test_a_death_is_reported_first_and_one_saturation_once() -> None:
     found = of(reader()(log_of("h100_saturated_then_killed")))
     assert [one.id for one in found] == [
         "server-dead", "kv-cache-binds", "prefix-hits-low", "eager-mode",
@@ -128,7 +128,7 @@ def test_what_is_split_is_neither_lost_nor_doubled(
     assert all(one[1] <= two[0] for one, two in pairwise(ends))
 
 
-def test_what_explains_all_the_others_stands_above() -> None:
+def test_what_explains_all_the_others_comes_first() -> None:
     book = builtin_rules()
     present = ["queue-long", "kv-cache-binds", "kv-override", "kv-cache-low"]
     assert ancestors("queue-long", book, present) == ["kv-override", "kv-cache-binds"]
@@ -165,7 +165,7 @@ def test_a_flag_that_was_not_given_is_compared_with_vllms_usual_value() -> None:
 
 
 def test_workers_that_hung_before_a_death_keep_their_own_advice(tmp_path: Path) -> None:
-    """A start that ran out of memory in the end: what to change stands at the death alone."""
+    """A start that ran out of memory in the end: the advice belongs to the death alone."""
     log = tmp_path / "vllm_Tern-9B_port8000_realtime.log"
     hang = "No available shared memory broadcast block found in 60 seconds."
     lines = [

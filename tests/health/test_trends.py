@@ -1,4 +1,4 @@
-"""Trends of real captures and of composed runs, at every moment alike."""
+"""Trends of real captures and of composed runs, the same at every moment."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run_of(
 
 
 def trends_of(run: Run, settings: Settings) -> Trends:
-    """Judge a run by columns, and sample by sample: that must not differ."""
+    """Judge a run by columns, and sample by sample: the results must agree."""
     columns = judged_run(run, settings, "columns")
     assert found_in(columns) == found_in(judged_run(run, settings, "samples"))
     return Trends(columns)
@@ -263,7 +263,7 @@ def test_longer_contexts_after_a_pause_are_no_leak() -> None:
     assert "no-recovery" not in ids(trend_history(run, SETTINGS, 2e9))
 
 
-def test_nothing_is_told_without_the_kv_usage() -> None:
+def test_nothing_is_reported_without_the_kv_usage() -> None:
     run = Run(0)
     for line in range(90):
         rate = 1000.0 if line < 40 else 500.0
@@ -277,7 +277,7 @@ def test_nothing_is_told_without_the_kv_usage() -> None:
 
 
 def test_seeking_equals_having_watched() -> None:
-    """What a moment shows of the whole run is what a run that ends there shows."""
+    """The trends at a moment of the whole run are those of a run that ends there."""
     whole = run_of(
         (30, 20, 50, 3_000),
         (40, 20, 38, 3_000),
@@ -304,7 +304,7 @@ def test_a_zone_found_out_later_moves_every_trend() -> None:
     watched = Run(0)
     judgement = judged_run(watched, SETTINGS)
     for index, time in enumerate(run.series[0].times):
-        if index == 21:  # amid the drop
+        if index == 21:  # in the middle of the drop
             watched.shift(3600)
             judgement.shift(3600)
         shift = 3600 if index >= 21 else 0
@@ -314,7 +314,7 @@ def test_a_zone_found_out_later_moves_every_trend() -> None:
     assert (found.since, found.until) == (1e9 + 3800, 1e9 + 3860)
 
 
-def test_a_clock_that_stands_still_fills_no_memory() -> None:
+def test_a_clock_that_does_not_advance_fills_no_memory() -> None:
     trend = EngineTrend(0, Settings())
     for _ in range(MOST_BUSY + 500):
         trend.step(1_000.0, {"running": 3.0, "generation_tps": 300.0}, {})

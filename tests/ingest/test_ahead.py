@@ -1,4 +1,4 @@
-"""A second process that helps with a large log changes nothing of what is read."""
+"""A second process that helps with a large log does not change the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _read(log: Path, *, helped: bool) -> tuple[object, int, int]:
 
 
 def _helped(log: Path, disturb: Callable[[Ahead], object]) -> tuple[tuple[object, int, int], int]:
-    """Read with a second process, once disturbed; return also the pieces that were its work."""
+    """Read with a second process, once disturbed; return also the pieces that it sifted."""
     taken = 0
 
     class Disturbed(Ahead):
@@ -52,7 +52,7 @@ def _helped(log: Path, disturb: Callable[[Ahead], object]) -> tuple[tuple[object
 
 
 def hold_to_each_other(log: Path) -> None:
-    """Hold the two ways of reading to each other, whatever happens to the second process."""
+    """Compare the two ways of reading, whatever happens to the second process."""
     alone = _read(log, helped=False)
     found, taken = _helped(log, lambda _: None)
     assert found == alone
@@ -79,7 +79,7 @@ def test_nothing_changes(tmp_path: Path) -> None:
     text = log.read_bytes()
     middle = text.index(b"\n", len(text) // 2) + 1
     log.write_bytes(capture + text[:middle] + capture + text[middle:] + b"no newline")
-    # In a process of its own: the one that runs the tests may have threads.
+    # In a separate process: the one that runs the tests may have threads.
     code = (
         "import sys; from pathlib import Path; from tests.ingest.test_ahead import *;"
         "hold_to_each_other(Path(sys.argv[1]))"

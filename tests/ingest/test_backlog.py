@@ -1,4 +1,4 @@
-"""Large logs: the newest part first, the past behind it, nothing lost or doubled."""
+"""Large logs: the newest part first, then the past; nothing lost or doubled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def known_formats() -> Formats:
 
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is large is a matter of scale: 40 kB take the part of gigabytes, a line that of a slice."""
+    """Only the scale differs: 40 kB replace gigabytes, a line replaces a slice."""
     monkeypatch.setattr(backlog, "LARGE", 40_000)
     monkeypatch.setattr(backlog, "SKIPPING", 20_000)
     monkeypatch.setattr(backlog, "SLICE_SECONDS", 0.0)
@@ -38,7 +38,7 @@ def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def line(number: int) -> str:
-    """A stats line that is told from the others by its rate."""
+    """A stats line that is identified by its rate."""
     clock = f"{START + timedelta(seconds=10 * number):%m-%d %H:%M:%S}"
     return (
         f"(APIServer pid=1) INFO {clock} [loggers.py:335] Engine 000: "
@@ -53,7 +53,7 @@ BANNER = (
 
 
 class Screen:
-    """What the screen knows, stepped look by look."""
+    """The screen's state, advanced look by look."""
 
     def __init__(self, log: Path, known: Formats) -> None:
         self.monitor = Monitor(Settings())
@@ -66,7 +66,7 @@ class Screen:
         self.stages: list[str] = []
 
     def look(self) -> None:
-        """Take in what is yielded up to the next look."""
+        """Apply batches up to the next look."""
         for item in self._items:
             if isinstance(item, Looked):
                 return
@@ -183,7 +183,7 @@ def test_runs_are_those_of_the_whole_log_and_the_companion_is_joined_to_them(
     causes = [m for m in server.run.moments if m.event.fields.get("cause") == "out of memory"]
     assert len(causes) == 1
     assert not [m for m in server.runs[0].moments if m.event.fields.get("cause")]
-    # What the newest part had raised is forgotten with it.
+    # Alerts of the newest part are forgotten with it.
     assert {key[1] for key in screen.monitor._judges} == {"whole"}
     screen.end()
 

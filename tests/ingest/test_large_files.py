@@ -1,4 +1,4 @@
-"""Files read in large blocks: the same rows and requests however they are cut or broken off."""
+"""Files read in large blocks: the same rows and requests wherever they are cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of several servers: each has its name, however the bytes were cut."""
+"""Streams of several servers: each has its name, wherever the bytes are cut."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How often logs are looked at where no event comes: soon while they grow, seldom while they rest.
+"""How often logs are read without events: often while they grow, rarely while they rest.
 
-Time is simulated: it passes only while the follower waits, and lines are written as it passes.
+Time is simulated: it advances only while the follower waits, and lines are written meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ END = 160.0
 
 
 class Simulated:
-    """A clock that passes while somebody waits, and a log that is written meanwhile."""
+    """A clock that advances while the follower waits, and a log that is written meanwhile."""
 
     def __init__(self, log: Path, due: list[float]) -> None:
         self.now = 0.0
@@ -66,7 +66,7 @@ class Simulated:
 
 @pytest.fixture(scope="module", name="latencies")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Simulated, dict[float, float]]:
-    """Return the simulation, and by when each line was written after how long it was read."""
+    """Return the simulation, and for each line its time and how long it took to be read."""
     log = tmp_path_factory.mktemp("logs") / "a.log"
     log.write_text("")
     written = BURST + SLOW + AGAIN
@@ -114,7 +114,7 @@ def test_what_rests_is_looked_at_once_a_poll_and_again_soon_when_it_grows(
 
 
 def test_a_line_in_ten_seconds_keeps_it_from_resting_for_five(latencies: Outcome) -> None:
-    """Half of the time soon, half of the time seldom: no more than some looks a line."""
+    """Half of the time often, half of the time rarely: only a few looks per line."""
     time, _ = latencies
     looks = [at for at in time.waits if SLOW[0] + POLL <= at <= SLOW[-1]]
     assert len(looks) <= 5 * (HOT_SECONDS * FASTER / POLL + 10.3 - HOT_SECONDS + 2)

@@ -24,7 +24,7 @@ NO_STATS = "AsyncLLM created with api_server_count more than 1; disabling stats 
 
 
 class Pages:
-    """Pages one look after another; the last one again and again."""
+    """Successive pages; the last one is repeated."""
 
     def __init__(self, *answers: str | FetchError) -> None:
         self.answers = list(answers)
@@ -37,7 +37,7 @@ class Pages:
 
 
 def followed(log: Path, poller: Poller, wanted: int = 1) -> Server:
-    """Return the server once so many rows of the page, or one trouble, were taken in."""
+    """Return the server once so many rows of the page, or one trouble, were applied."""
     options = ReadOptions(tz=UTC, live=True, poll_seconds=0.05)
     ingest = PolledIngest([str(log)], formats(), options, poller)
     store, stop, rows = Store(), threading.Event(), 0
@@ -54,7 +54,7 @@ def followed(log: Path, poller: Poller, wanted: int = 1) -> Server:
 
 
 def ticking() -> float:
-    """Return a clock that goes on by ten seconds at each look."""
+    """Return a clock that advances by ten seconds at each look."""
     ticking.now += 10.0  # type: ignore[attr-defined]
     return ticking.now  # type: ignore[attr-defined,no-any-return]
 
@@ -78,7 +78,7 @@ def test_rows_of_a_page_are_those_of_a_recording(tmp_path: Path) -> None:
         server = followed(log_of(tmp_path, stats=True), Poller(url, fetcher, 60.0))
     table = server.recording.engines[0]
     assert table.value("generated_tokens_total", 0) == 700
-    assert len(server.run.series[0]) == 4  # its own stats lines alone
+    assert len(server.run.series[0]) == 4  # only its own stats lines
 
 
 def test_a_server_without_stats_lines_has_its_samples_from_the_page(tmp_path: Path) -> None:

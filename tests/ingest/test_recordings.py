@@ -1,4 +1,4 @@
-"""What stands beside a log, read with it: found, joined, damaged, followed."""
+"""Recordings beside a log, read with it: found, joined, damaged, followed."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_a_latency_line_is_a_row_and_its_preemptions_are_the_samples(tmp_path: P
 
 
 def test_latency_lines_of_a_long_log_are_rows_one_by_one(tmp_path: Path) -> None:
-    """Usual lines of a large log are read many at once: these must not go astray there."""
+    """Usual lines of a large log are read together: these must not be misread there."""
     text = serverlog.begun(T0)
     for n in range(2_000):
         text += serverlog.stats(T0 + 10 * n, generation=100.0 + n)
@@ -221,10 +221,10 @@ def test_latency_lines_of_a_long_log_are_rows_one_by_one(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("offset", "hours"), [("+00:00", 0), ("+02:00", 2), ("-05:00", -5)])
-def test_a_recording_tells_year_and_zone_of_its_log(
+def test_a_recording_gives_year_and_zone_of_its_log(
     tmp_path: Path, offset: str, hours: int
 ) -> None:
-    """The copied log was written in 2024, in a zone of which nothing else is known."""
+    """The copied log was written in 2024, in an unknown zone."""
     text = serverlog.begun(T0) + serverlog.busy(T0 + 100)
     log = serverlog.write(tmp_path, text)
     stamped = f"2024-11-23T09:01:{{}}{offset}"
@@ -243,7 +243,7 @@ def test_a_recording_tells_year_and_zone_of_its_log(
     assert not server.zone_assumed
 
 
-def test_a_recording_of_another_time_tells_nothing_of_its_log(tmp_path: Path) -> None:
+def test_a_recording_of_another_time_says_nothing_about_its_log(tmp_path: Path) -> None:
     log = serverlog.write(tmp_path, serverlog.begun(T0) + serverlog.busy(T0 + 100))
     beside(log, '{"v":1,"kind":"engine","engine":0,"time":"2026-12-05T09:01:00+02:00"}\n')
     ingest = Ingest([str(log)], formats(), ReadOptions(now=lambda: T0 + 5_000_000))
@@ -265,7 +265,7 @@ def test_a_server_without_stats_lines_has_its_samples_from_the_recording(
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["time"] == "2026-11-23T09:01:00+00:00"
     assert (first["running"], first["waiting"], first["kv_cache_usage"]) == (2, 1, 0.5)
-    assert first["generation_tps"] is None  # since when its counter counts is not known
+    assert first["generation_tps"] is None  # the start of its counter is unknown
     assert (second["generation_tps"], second["prompt_tps"]) == (50.0, 100.0)
     assert second["prefix_cache_hit_rate"] == pytest.approx(1 / 3)
     assert (third["generation_tps"], third["running"], third["preemptions"]) == (100.0, 4, 0)
@@ -285,7 +285,7 @@ def test_a_counter_that_fell_began_anew(tmp_path: Path) -> None:
 
 
 def test_a_server_watched_from_its_start_has_all_of_its_tokens(tmp_path: Path) -> None:
-    """Its first row has latencies: nobody was there at the look before."""
+    """Its first row has latencies: the server was absent at the look before."""
     log = without_stats(tmp_path)
     beside(log, row(T0 + 60, 400, measured=True) + row(T0 + 70, 1000, measured=True))
     (server,) = read(log)

@@ -1,4 +1,4 @@
-"""Thousands of files: those that rest are looked at seldom, but only where events are believed."""
+"""Thousands of files: resting ones are read rarely, but only where events are trusted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_files_that_events_tell_of_rest_between_them(clock: Clock) -> None:
     assert not all(PATHS[7] in resting.due(PATHS, {"/logs"}) for _ in range(RARELY))
 
 
-def test_growth_that_no_event_told_of_ends_all_rest_in_its_folder(clock: Clock) -> None:
+def test_growth_that_no_event_reported_ends_all_rest_in_its_folder(clock: Clock) -> None:
     resting = rested(clock)
     resting.grew(PATHS[7], by_event=False)
     clock.now += 10 * QUIET_SECONDS

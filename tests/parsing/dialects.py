@@ -1,4 +1,4 @@
-"""What the tests of dialects have in common: a scanner, lines, values worked out by hand."""
+"""Shared by the tests of dialects: a scanner, lines, values calculated by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the scanner have in common."""
+"""Shared by the tests of the scanner."""
 
 from __future__ import annotations
 

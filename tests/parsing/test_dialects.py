@@ -1,4 +1,4 @@
-"""Every dialect of docs/formats.md, values worked out by hand."""
+"""Every dialect of docs/formats.md, with values calculated by hand."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_name_of_the_device_is_any_word(device: str) -> None:
     assert only(STATS.replace("GPU", device) + "\n").values == V1_VALUES
 
 
-def test_the_aggregated_line_speaks_for_all_engines() -> None:
+def test_the_aggregated_line_counts_for_all_engines() -> None:
     sample = only(STATS.replace("Engine 000:", "2 Engines Aggregated:") + "\n")
     assert (sample.engine, sample.values) == (ALL_ENGINES, V1_VALUES)
 
@@ -261,7 +261,7 @@ def test_sglang_words_without_its_envelope_are_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("line", [STATS, STATS.partition(") ")[2]], ids=["named", "plain"])
-def test_what_stands_around_a_stats_line(line: str, around: str) -> None:
+def test_text_around_a_stats_line(line: str, around: str) -> None:
     assert only(around.replace("{}", line)).values == V1_VALUES
 
 
@@ -279,5 +279,5 @@ def test_a_line_cut_off_anywhere_raises_nothing_and_reads_no_wrong_number() -> N
     "around",
     ["{}\n", "{}\r\n", "{}  \n", "bar: 100%|###| 9/9\r{}\n", "\0\0{}\n", "{}\0\n", "{}\r"],
 )
-def test_what_stands_around_a_line_without_prefix(around: str) -> None:
+def test_text_around_a_line_without_prefix(around: str) -> None:
     assert [event.kind for event in events(around.replace("{}", READY))] == ["ready"]

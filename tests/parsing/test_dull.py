@@ -1,4 +1,4 @@
-"""Lines known to say nothing are passed over; what is read stays the same."""
+"""Lines known to have no information are skipped; the result stays the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_with_and_without_the_memory_the_same_is_read(
 ) -> None:
     chance = random.Random(capture)
     lines = log_of(capture).read_bytes().splitlines(keepends=True)
-    # Twice, with digits of lines changed at random: shapes come again, damaged and whole.
+    # Twice, with digits of lines changed at random: shapes repeat, damaged and whole.
     changed = [
         bytes(
             chance.choice(b"0123456789x")
@@ -46,7 +46,7 @@ def test_with_and_without_the_memory_the_same_is_read(
             assert scans(text, cut=cut) == quick
 
 
-def test_a_dull_line_still_tells_the_time_between_requests() -> None:
+def test_a_dull_line_still_shows_the_time_between_requests() -> None:
     dull_line = b"(EngineCore pid=7) INFO 11-23 09:00:%02d [core.py:58] chatter %d\n"
     access = b'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 200 OK\n'
     text = b"".join(dull_line % (i, i) + access for i in range(5))

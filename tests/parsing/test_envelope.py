@@ -130,7 +130,7 @@ def test_anything_may_stand_before_it(before: bytes) -> None:
         b"INFO:     Started server process [1670]",
     ],
 )
-def test_what_only_resembles_it_is_none(line: bytes) -> None:
+def test_similar_text_is_not_an_envelope(line: bytes) -> None:
     assert envelope(line) is None
 
 

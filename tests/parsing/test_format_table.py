@@ -1,4 +1,4 @@
-"""docs/formats.md says what is so: its table is made anew and its example is loaded."""
+"""docs/formats.md is true: its table is made again and its example is loaded."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def envelope_of(level: str = "INFO", file: str = "x.py") -> Envelope:
     return Envelope("APIServer", level, b"11-23 09:00:00", file, "1", 0)
 
 
-def test_messages_that_differ_in_numbers_only_are_told_apart(tmp_path: Path) -> None:
+def test_messages_that_differ_in_numbers_only_are_distinguished(tmp_path: Path) -> None:
     text = EVENT.replace("(?P<n>[0-9.]+)", "(?P<n>4[0-9.]+)")
     formats = load(tmp_path, envelope=ENVELOPE, event=text)
     assert formats.event_of(envelope_of(), b"The answer is 13", 5.0) is None
@@ -218,7 +218,7 @@ def test_messages_that_differ_in_numbers_only_are_told_apart(tmp_path: Path) -> 
     assert (event.kind, event.time, dict(event.fields)) == ("answer", 6.0, {"n": 42.0})
 
 
-def test_a_number_that_is_none_does_not_end_the_reading(tmp_path: Path) -> None:
+def test_an_invalid_number_does_not_end_the_reading(tmp_path: Path) -> None:
     formats = load(tmp_path, envelope=ENVELOPE, event=EVENT)
     event = formats.event_of(envelope_of(), b"The answer is 4.2.", 5.0)
     assert event is None or "n" not in event.fields

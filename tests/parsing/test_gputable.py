@@ -48,7 +48,7 @@ def test_units_in_the_header_alone() -> None:
     assert (row.power_w, row.sm_clock_hz, row.time) == (70.34, 1.98e9, AT)
 
 
-def test_free_memory_tells_the_used() -> None:
+def test_free_memory_shows_the_used() -> None:
     (row,) = rows(
         "timestamp, memory.free [MiB], memory.total [MiB]\n"
         "2026/11/25 22:34:02.762, 1000 MiB, 81559 MiB\n"
@@ -64,7 +64,7 @@ def test_what_is_not_supported_is_absent() -> None:
     assert (row.power_w, row.temperature_c) == (None, 33.0)
 
 
-def test_gpus_without_an_index_are_told_by_their_order() -> None:
+def test_gpus_without_an_index_are_identified_by_their_order() -> None:
     found = rows(
         "timestamp, power.draw [W]\n"
         "2026/11/25 22:34:02.762, 1 W\n2026/11/25 22:34:02.768, 2 W\n"
@@ -73,7 +73,7 @@ def test_gpus_without_an_index_are_told_by_their_order() -> None:
     assert [(row.gpu, row.power_w) for row in found] == [(0, 1), (1, 2), (0, 3), (1, 4)]
 
 
-def test_gpus_without_an_index_are_told_by_their_uuid() -> None:
+def test_gpus_without_an_index_are_identified_by_their_uuid() -> None:
     found = rows(
         "timestamp, uuid\n"
         "2026/11/25 22:34:02.762, GPU-b\n2026/11/25 22:34:02.768, GPU-a\n2026/11/25 22:34:09.0, GPU-a\n"

@@ -1,4 +1,4 @@
-"""Large blocks are read in another way than small ones: what is found must be the same."""
+"""Large blocks are read in another way than small ones, with the same result."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def filled(pattern: bytes, when: bytes, chance: random.Random) -> bytes:
 
 
 def random_log(seed: int, size: int = 250) -> bytes:
-    """Return a log in which anything stands beside anything, mostly access lines."""
+    """Return a log with any lines next to each other, mostly access lines."""
     chance = random.Random(seed)
     prefixes = [b"(APIServer pid=7) INFO:     ", b"INFO:     ", b"2026-11-2%d INFO:     "]
     lines, now = [], chance.randrange(80_000)
@@ -212,7 +212,7 @@ def test_most_of_a_busy_log_is_read_without_looking_at_each_line() -> None:
 
 
 @pytest.mark.usefixtures("eager")
-def test_what_stands_between_usual_beginning_and_end_must_be_an_address() -> None:
+def test_text_between_usual_beginning_and_end_must_be_an_address() -> None:
     usual = [ACCESS % (b"INFO:     ", 1_000 + n, POST, b"200 OK") for n in range(40)]
     strange = usual[0].replace(b"127.0.0.1", b"a b")
     one = reader()

@@ -32,7 +32,7 @@ def progress(data: bytes, *pieces: bytes) -> list[tuple[object, object, object]]
 def test_the_progress_of_the_captures(capture: str, expected: tuple[int, int]) -> None:
     data = log_of(capture).with_suffix(".err").read_bytes()
     assert ("capturing graphs", *expected) in progress(data)
-    lines = data.splitlines(keepends=True)  # \r ends a line here: every state comes by itself
+    lines = data.splitlines(keepends=True)  # \r ends a line here: every state is separate
     assert ("capturing graphs", *expected) in progress(b"", *lines)
 
 

@@ -1,4 +1,4 @@
-"""No line, however made, is read in more than linear time."""
+"""No line takes more than linear time, whatever its content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vllm_watch.parsing.timestamps import StampClock, Zone
 FORMATS = formats()
 SHORT = 250_000
 MEGABYTE = 1_000_000
-NOTHING = 0.05  # seconds under which a ratio says nothing
+NOTHING = 0.05  # below so many seconds a ratio has no meaning
 TRIES = 3
 PIECES = {
     "anchors": b".py:1] ",
@@ -77,7 +77,7 @@ def samples_of(value: object) -> Iterator[str]:
 
 
 def all_samples() -> list[bytes]:
-    """Return the samples of every entry of every format file: what each pattern is about."""
+    """Return the samples of every entry of every format file, which match its patterns."""
     tables = (
         tomllib.loads(path.read_text(encoding="utf-8"))
         for path in sorted(builtin_formats_folder().glob("*.toml"))
@@ -100,7 +100,7 @@ def of_size(piece: bytes, size: int, head: bytes = b"", tail: bytes = b"") -> by
 
 
 def assert_linear(piece: bytes, head: bytes = b"", tail: bytes = b"", size: int = SHORT) -> None:
-    """Hold a line of four times the size to less than eight times the time."""
+    """Check that a line of four times the size takes less than eight times the time."""
     for attempt in range(TRIES):
         short = seconds(of_size(piece, size, head, tail))
         long = seconds(of_size(piece, 4 * size, head, tail))

@@ -1,4 +1,4 @@
-"""Literals are found at their first place in each line."""
+"""Literals are found at their first position in each line."""
 
 from __future__ import annotations
 

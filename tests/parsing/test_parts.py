@@ -66,7 +66,7 @@ def test_a_body_whose_every_part_is_not_finite_gives_nothing_or_no_values() -> N
     assert parts is None or parts.values == {}
 
 
-def test_an_unknown_part_is_kept_aside_wherever_it_stands() -> None:
+def test_an_unknown_part_is_kept_aside_anywhere() -> None:
     for body in (
         "Engine 000: Tier2 usage: 12.5%, Running: 2 reqs, GPU KV cache usage: 1.0%",
         "Engine 000: Running: 2 reqs, Tier2 usage: 12.5%, GPU KV cache usage: 1.0%",
@@ -171,7 +171,7 @@ def test_numbers_elsewhere_in_a_body_of_the_same_shape_are_not_mistaken() -> Non
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the stats line, as a text with holes and the metric of each hole."""
+    """One part of the stats line, as a text with gaps and the metric of each gap."""
 
     text: str
     metrics: tuple[str, ...]
@@ -202,7 +202,7 @@ PARTS = (
 
 @st.composite
 def bodies(draw: st.DrawFn) -> tuple[str, int, dict[str, float]]:
-    """Return a body, its engine and the values that it was composed of."""
+    """Return a composed body, its engine and its values."""
     engine = draw(st.integers(0, 1200))
     aggregated = draw(st.booleans())
     chosen = draw(st.lists(st.booleans(), min_size=len(PARTS), max_size=len(PARTS)))
@@ -250,7 +250,7 @@ def test_any_subset_of_parts_is_read_by_a_fresh_and_a_used_reader_alike(
 
 
 def load_stats_reader() -> PartsReader:
-    """Return the built-in reader of the stats line with nothing learned yet."""
+    """Return the built-in reader of the stats line before it has learned anything."""
     import tomllib
 
     table = tomllib.loads((builtin_formats_folder() / "vllm_v1_stats.toml").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Single lines searched: access lines, errors, prompts, companions."""
+"""Searches of single lines: access lines, errors, prompts, companions."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_requests_have_the_stamp_of_the_newest_line_before_them() -> None:
     assert [(found.time, found.served["200"]) for found in requests(*row)] == expected
 
 
-def test_requests_are_told_apart_by_route_method_and_status() -> None:
+def test_requests_are_distinguished_by_route_method_and_status() -> None:
     lines = [
         b'POST /v1/chat/completions HTTP/1.1" 200 OK',
         b'POST /v1/chat/completions HTTP/1.0" 200 OK',

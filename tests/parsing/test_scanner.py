@@ -1,4 +1,4 @@
-"""Blocks searched: the same records however a file is cut, and nothing fooled."""
+"""Searches of blocks: the same records wherever a file is cut, and no false matches."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_any_row_of_lines_gives_the_same_however_it_is_cut(
 
 
 def merged_in_place(records: list[Record]) -> list[object]:
-    """Return records with amendments put in and neighbouring requests of one stamp added up."""
+    """Return records with amendments applied and neighbouring requests of one stamp added up."""
     seen: list[object] = []
     newest: int | None = None
     for record in records:

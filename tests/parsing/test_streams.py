@@ -1,4 +1,4 @@
-"""Names before lines: which line of a stream is whose."""
+"""Names before lines: which server of a stream a line belongs to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parts(known: Formats, *blocks: bytes) -> dict[str, bytes]:
     return found
 
 
-def test_an_ordinary_log_is_one_part_as_it_is(known: Formats) -> None:
+def test_an_ordinary_log_is_one_unchanged_part(known: Formats) -> None:
     assert parts(known, STATS + READY) == {MAIN: STATS + READY}
 
 
@@ -56,7 +56,7 @@ def test_what_is_not_of_vllm_is_left_out(known: Formats) -> None:
     assert parts(known, gateway + b"vllm-1     | " + STATS) == {MAIN: STATS}
 
 
-def test_a_stamp_before_a_name_stays_and_tells_the_year(known: Formats) -> None:
+def test_a_stamp_before_a_name_stays_and_gives_the_year(known: Formats) -> None:
     line = b"2026-11-23 09:00:00.118 | vllm-1  | " + READY
     assert parts(known, line) == {MAIN: b"2026-11-23 09:00:00.118 | " + READY}
 

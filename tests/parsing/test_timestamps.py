@@ -1,4 +1,4 @@
-"""Stamps without year or zone made into moments."""
+"""Stamps without year or zone turned into times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def utc(text: str) -> float:
     [
         (b"11-23 09:00:00", b"11-23 10:00:00", "2026-11-23T10:00:05", 2026),
         (b"11-23 09:00:00", b"11-23 10:00:00", "2027-02-01T00:00:00", 2026),
-        # Written on New Year's Eve, read (or its clock) a day behind.
+        # Written on New Year's Eve, read a day later (or by a clock a day behind).
         (b"01-01 00:10:00", b"01-01 01:00:00", "2026-12-31T23:00:00", 2027),
         # New Year between the first and the newest stamp.
         (b"12-30 09:00:00", b"01-03 10:00:00", "2027-01-03T10:00:05", 2026),
@@ -106,7 +106,7 @@ def test_stamps_are_found_in_any_coat() -> None:
 LINE = b"INFO 11-23 12:00:00 [a.py:1] x\n"
 
 
-def test_a_fresh_file_tells_its_zone() -> None:
+def test_a_fresh_file_gives_its_zone() -> None:
     modified = utc("2026-11-23T10:00:30")
     clock = clock_for(LINE, LINE, modified, modified + 60, None, None)
     assert clock is not None

@@ -71,7 +71,7 @@ def test_it_may_arrive_in_any_number_of_blocks(capture: str) -> None:
 
 
 @pytest.mark.parametrize("cut", range(7))
-def test_it_stands_where_it_stood_however_it_arrives(cut: int) -> None:
+def test_it_keeps_its_place_however_it_arrives(cut: int) -> None:
     lines = (STAMPED % 1 + SHORT + STAMPED % 9).splitlines(keepends=True)
     (event,) = read(b"".join(lines[:cut]), b"".join(lines[cut:]), twin=False)
     assert event.after == at(1)
@@ -83,7 +83,7 @@ def test_the_event_of_a_cut_traceback_comes_before_what_follows() -> None:
     assert [event.kind for event in read(b"".join(lines[:2]), rest)] == ["traceback", "error"]
 
 
-def test_nothing_stamped_before_it_is_none() -> None:
+def test_without_a_stamp_before_it_there_is_no_stamp() -> None:
     assert read(SHORT)[0].after is None
 
 

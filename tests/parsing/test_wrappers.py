@@ -1,4 +1,4 @@
-"""What stands around a line changes nothing of what it says."""
+"""Text around a line does not change its content."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def compact(line: str) -> str:
 
 
 def of(line: str) -> list[Record]:
-    """Return what a line must give, whatever stands around it."""
+    """Return the expected result of a line, whatever is around it."""
     return scan(BARE if line == BARE else PLAIN).records
 
 
@@ -113,7 +113,7 @@ def test_each_wrapper_alone(wrapper: str, line: str) -> None:
 
 
 def bare(record: Record) -> tuple[object, ...]:
-    """Return a record without its text, which shows the line as it stood."""
+    """Return a record without its text, which shows the whole line."""
     if isinstance(record, Event):
         return record.kind, record.time, dict(record.fields), record.level
     assert isinstance(record, Sample)

@@ -30,7 +30,7 @@ def test_an_old_file_is_read_as_utc_and_says_that_it_is_assumed() -> None:
     assert clock.resolve(b"07-01 14:00:00") == NOON + 2 * HOUR
 
 
-def test_a_file_written_just_now_tells_its_zone() -> None:
+def test_a_file_written_just_now_gives_its_zone() -> None:
     clock = clock_for(LINE % b"13:00:00", LINE % b"14:00:00", NOON + 3, NOON + 100, None, None)
     assert clock is not None
     assert clock.zone.source == "modification time"
@@ -69,29 +69,29 @@ def test_two_offsets_at_once_are_not_enough() -> None:
     assert finder.feed(NOON + 10, NOON + 11) is not None
 
 
-def test_a_log_played_faster_than_it_was_written_tells_nothing() -> None:
+def test_a_log_played_faster_than_it_was_written_gives_nothing() -> None:
     finder = ZoneFinder()
     for tick in range(200):
         assert finder.feed(NOON + tick * 20.0, NOON + 7 * HOUR + tick) is None
 
 
-def test_a_copy_that_arrives_in_bulk_tells_nothing() -> None:
+def test_a_copy_that_arrives_in_bulk_gives_nothing() -> None:
     finder = ZoneFinder()
     for step in range(50):
         assert finder.feed(NOON + step * 3000.0, NOON + 9e5 + step * 10.0) is None
 
 
-def test_an_offset_that_is_no_zone_tells_nothing() -> None:
+def test_an_offset_that_is_no_zone_gives_nothing() -> None:
     finder = ZoneFinder()
     for tick in range(0, 100, 10):
         assert finder.feed(NOON + 400 + tick, NOON + tick) is None
 
 
-def test_a_container_s_stamp_tells_zone_and_year() -> None:
+def test_a_container_s_stamp_gives_zone_and_year() -> None:
     line = (
         b"2024-01-01T02:59:59.331095044Z (APIServer pid=7) INFO 12-31 21:59:59 [loggers.py:1] x\n"
     )
-    modified = datetime(2026, 6, 1, tzinfo=UTC).timestamp()  # a copy's: it says nothing
+    modified = datetime(2026, 6, 1, tzinfo=UTC).timestamp()  # of a copy: it says nothing
     clock = clock_for(line, line, modified, modified + 10, None, None)
     assert clock is not None
     assert clock.zone == Zone(timezone(timedelta(hours=-5)), "outer stamp")
@@ -115,7 +115,7 @@ def test_the_year_counts_back_from_the_last_of_a_container_s_stamps() -> None:
     assert clock.resolve(b"11-18 09:00:00") == datetime(2024, 11, 18, 9, tzinfo=UTC).timestamp()
 
 
-def test_a_logger_s_own_date_tells_the_year_but_no_zone() -> None:
+def test_a_logger_s_own_date_gives_the_year_but_no_zone() -> None:
     log = (
         b"2024-12-31 23:59:00,925 (APIServer) INFO 12-31 23:59:00 [loggers.py:0] x\n"
         b"2025-01-01 00:01:00,925 (APIServer) INFO 01-01 00:01:00 [loggers.py:0] x\n"

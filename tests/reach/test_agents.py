@@ -1,4 +1,4 @@
-"""The MCP server asked by a client: a real incident, bounded answers, questions without answer."""
+"""The MCP server asked by a client: a real incident, bounded answers, unanswerable questions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_why_did_it_die_and_what_to_change() -> None:
     assert "--gpu-memory-utilization 0.90" in told["recommended_flags"]
     assert told["findings"][0]["severity"] == "critical"
     assert any("EngineDeadError" in line for line in told["log_errors"])
-    # Our own words never quote the log: whoever obeys them obeys nobody who wrote into it.
+    # Our own words never quote the log, so obeying them is never obeying the log.
     for finding in told["findings"]:
         assert "engine core exited" not in finding["title"] + finding["detail"]
 
@@ -152,7 +152,7 @@ def test_answers_are_bounded(tmp_path: Path) -> None:
     assert all(len(line) <= LONGEST_LINE for line in errors["log_errors"])
 
 
-def test_wait_ready_tells_a_server_that_is_over_and_one_that_never_came() -> None:
+def test_wait_ready_reports_a_server_that_is_over_and_one_that_never_came() -> None:
     dead, missing = asked(
         [log_of("h100_saturated_then_killed")],
         [

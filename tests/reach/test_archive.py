@@ -1,4 +1,4 @@
-"""Logs into Parquet: once each, what changed again, by processes and by Dask; read by others."""
+"""Logs into Parquet: once each, changed ones again, by processes and by Dask; read by others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CAPTURES = ("h100_optimised", "h100_baseline_eager", "cpu_two_engines", "cpu_sta
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """A folder with some captures, as somebody's archive of runs."""
+    """A folder with some captures, like an archive of runs."""
     folder = tmp_path / "logs"
     folder.mkdir()
     for capture in CAPTURES:
@@ -108,7 +108,7 @@ def test_what_grew_is_read_again_and_what_moved_stays_one(
     assert sorted(sources) == sorted(str(path) for path in logs.glob("*.log"))
 
 
-def test_a_call_that_broke_off_goes_on(
+def test_a_call_that_broke_off_continues(
     logs: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -123,7 +123,7 @@ def test_a_call_that_broke_off_goes_on(
         with pytest.raises(KeyboardInterrupt):
             archive_here(broken, log)
     assert list((broken / "samples").rglob("*.parquet"))
-    left = broken / archivefiles.ASIDE / "half.parquet.1"  # by one that was killed while it wrote
+    left = broken / archivefiles.ASIDE / "half.parquet.1"  # by a writer that was killed
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"PAR1 half")
     assert "4 logs archived" in archived(capsys, logs, "-o", broken)
@@ -204,7 +204,7 @@ def test_a_full_disk_ends_it_in_one_line_and_keeps_what_is_there(
 
 @pytest.mark.parametrize("words", [["--dask", "nonsense"], ["--scheduler-file", "{log}"],
                                    ["--scheduler-file", "/nowhere/scheduler.json"]])  # fmt: skip
-def test_no_cluster_is_told_in_one_line(
+def test_no_cluster_is_reported_in_one_line(
     words: list[str], logs: Path, tmp_path: Path, capsys: Output
 ) -> None:
     log = str(logs / log_of("h100_optimised").name)

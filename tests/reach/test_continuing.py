@@ -1,4 +1,4 @@
-"""A log that grew is read on from one of its runs, and the archive is as if it was read whole."""
+"""A log that grew is read from one of its runs on; the archive is as after a full read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WRITTEN = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 
 
 def many_runs(ending: str) -> bytes:
-    """Return captures one behind the other, each on another day, over the end of a month."""
+    """Return captures one after another, each on another day, over the end of a month."""
     text = b""
     for number, capture in enumerate(CAPTURES):
         path = log_of(capture).with_suffix(ending)
@@ -42,7 +42,7 @@ WHOLE = {ending: many_runs(ending) for ending in (".log", ".err")}
 
 
 def grow(path: Path, lengths: dict[str, int]) -> LogSet:
-    """Write so much of the log and of its companion; return them."""
+    """Write a part of the log and of its companion; return them."""
     for ending, length in lengths.items():
         file = path.with_suffix(ending)
         file.write_bytes(WHOLE[ending][:length])
@@ -63,7 +63,7 @@ def rows_of(folder: Path) -> list[Any]:
 
 
 def same_as_read_whole(tmp_path: Path, seed: int, endings: tuple[str, ...]) -> tuple[int, int]:
-    """Archive a log that grows by random pieces; return runs read, and runs that there are."""
+    """Archive a log that grows by random pieces; return runs read, and all runs."""
     chance = random.Random(seed)
     path, grown = tmp_path / "logs" / log.NAME, tmp_path / f"grown{seed}"
     path.parent.mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ def test_a_log_that_was_cut_or_replaced_is_read_whole(tmp_path: Path) -> None:
     path.write_text("".join(runs[:3]))
     archive(target, LogSet(str(path)))
     other = path.with_suffix(".new")
-    other.write_text("".join(runs[1:]) + log.begun(NOW + 5000))  # another in its place, longer
+    other.write_text("".join(runs[1:]) + log.begun(NOW + 5000))  # replaced by a longer one
     other.replace(path)
     assert archive(target, LogSet(str(path))) == 4
     assert pq.read_table(target / "samples").num_rows == 12

@@ -114,7 +114,7 @@ def test_counters_never_go_back(tmp_path: Path, followed: type[Followed]) -> Non
     assert totals[2] > totals[1] > totals[0]
 
 
-def test_nothing_is_told_before_the_logs_are_read(tmp_path: Path) -> None:
+def test_nothing_is_reported_before_the_logs_are_read(tmp_path: Path) -> None:
     exporter = Exporter(FollowedServers(Settings(), formats()))
     assert generate_latest(exporter.registry) == b""
 
@@ -125,7 +125,7 @@ def test_over_http_on_loopback(followed: type[Followed]) -> None:
     httpd = one.exporter.serve("127.0.0.1", 0)
     try:
         url = f"http://127.0.0.1:{httpd.server_port}/metrics"
-        # What Prometheus asks for: the names must keep their colons.
+        # The format that Prometheus requests: the names must keep their colons.
         accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
         request = urllib.request.Request(url, headers={"Accept": accept})
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -148,7 +148,7 @@ def test_a_textfile_is_whole(tmp_path: Path, followed: type[Followed]) -> None:
 
 
 @pytest.mark.parametrize("text", ["9835", "localhost:", ":9835", "127.0.0.1:0", "127.0.0.1:http"])
-def test_an_address_that_is_none_is_refused(text: str, capsys: Output) -> None:
+def test_an_invalid_address_is_refused(text: str, capsys: Output) -> None:
     assert main(["exporter", str(log_of("h100_optimised")), "--listen", text]) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"vllm-watch: --listen {text}: must be")
@@ -162,7 +162,7 @@ def test_a_public_address_is_warned_of(capsys: Output) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(capsys: Output) -> None:
+def test_a_port_that_is_taken_is_reported_in_one_line(capsys: Output) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert main(["exporter", str(log_of("h100_optimised")), "--listen", address]) == 1
@@ -178,7 +178,7 @@ def test_a_scraper_that_hangs_holds_up_no_other(followed: type[Followed]) -> Non
     place = ("127.0.0.1", httpd.server_port)
     try:
         with socket.create_connection(place) as hangs, socket.create_connection(place) as mumbles:
-            hangs.sendall(b"GET /metrics HT")  # and says no more
+            hangs.sendall(b"GET /metrics HT")  # and reports it once
             mumbles.sendall(b"\0\xff garbage\r\n\r\n")
             with urllib.request.urlopen(f"http://{place[0]}:{place[1]}", timeout=10) as answer:
                 assert page_of(answer.read().decode())["vllm:request_success_total", "", ""] == 2692
@@ -207,7 +207,7 @@ def test_a_text_file_that_cannot_be_written(
     assert capsys.readouterr().err.startswith(f"vllm-watch: --textfile {target}: {why}")
 
 
-def test_a_text_file_on_a_full_disk_is_told_and_tried_again(
+def test_a_text_file_on_a_full_disk_is_reported_and_tried_again(
     tmp_path: Path, followed: type[Followed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, target = followed(log_of("h100_optimised")), tmp_path / "vllm.prom"

@@ -1,4 +1,4 @@
-"""What was recorded beside a log is in the table of runs."""
+"""Recorded values are in the table of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runs`: which runs can be compared, which flags did best, tables, sorting, grouping."""
+"""`runs`: comparable runs, the best flags, tables, sorting, grouping."""
 
 from __future__ import annotations
 

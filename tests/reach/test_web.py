@@ -1,4 +1,4 @@
-"""The screen in a browser: who may connect, what the page asks for, what each page runs."""
+"""The screen in a browser: who may connect, the page's requests, the command of each page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def got(path: str, headers: Mapping[str, str]) -> tuple[int, str]:
 def test_the_page_asks_no_other_site_for_anything() -> None:
     status, text = got("/", {"Host": "node7:8090"})
     assert status == 200
-    # Only what is fetched counts, not the names of XML namespaces.
+    # Only fetched addresses count, not the names of XML namespaces.
     fetched = re.findall(r"(?:href|src|url)=[\"'](?:https?|wss?)://([^/\"']+)", text)
     assert set(fetched) == {"node7:8090"}
 

@@ -26,7 +26,7 @@ def alerts(rows: Iterator[Row | None]) -> list[Row]:
 
 
 def growing(log: Path, copy: Path) -> Iterator[Batch | Looked]:
-    """Append a log to its copy line by line, with a look after each of its stats lines."""
+    """Append a log to its copy line by line, with a look after each stats line."""
     copy.write_bytes(b"")
     ingest = read(copy)
     ingest.discover()
@@ -60,7 +60,7 @@ def test_alerts_line_by_line_are_those_of_the_whole_log(capture: str, tmp_path: 
     assert follow == once
 
 
-def test_an_alert_is_told_with_its_moment(tmp_path: Path) -> None:
+def test_an_alert_is_reported_with_its_moment(tmp_path: Path) -> None:
     rows = alerts(event_rows(read(log_of("h100_saturated_then_killed")).read_once(), Settings()))
     queue = next(row for row in rows if "'queue-long'" in str(row["fields"]))
     assert (queue["time"], queue["level"]) == ("2026-11-23T08:51:01+00:00", "WARNING")

@@ -136,7 +136,7 @@ def test_on_the_charts(tmp_path: Path) -> None:
     assert (zone.begin, zone.end, zone.label) == (at("08:56:40"), at("08:57:30"), "bench")
 
 
-def test_what_ran_at_another_time_or_against_another_model_is_told(
+def test_what_ran_at_another_time_or_against_another_model_is_reported(
     tmp_path: Path, capsys: Output
 ) -> None:
     log = str(log_of("h100_optimised"))

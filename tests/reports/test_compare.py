@@ -1,4 +1,4 @@
-"""`compare`: ratios worked out by other means, intervals with known answers, loads that differ."""
+"""`compare`: ratios calculated independently, intervals with known answers, different loads."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_ratios_are_those_of_the_busy_means(capsys: Output) -> None:
     assert per_request["ratio"] == pytest.approx(102.712841 / 33.919835, abs=1e-4)
 
 
-def test_the_guide_stands_beside_a_default_and_nothing_else(capsys: Output) -> None:
+def test_the_guide_is_beside_a_default_and_nothing_else(capsys: Output) -> None:
     """The eager baseline was started with 2048 tokens a step, vLLM's own; the other one was tuned."""
     reference = compared(capsys, BASELINE, OPTIMISED)["reference"]
     assert reference["source"] == "presets guide"

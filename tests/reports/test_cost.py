@@ -1,4 +1,4 @@
-"""Cost of a run: worked by hand from a capture, and where it is unknown."""
+"""Cost of a run: calculated by hand from a capture, and cases where it is unknown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_capture(capsys: Output) -> None:
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "free", "nan", "inf"])
-def test_a_price_that_is_none_is_refused(price: str, capsys: Output) -> None:
+def test_an_invalid_price_is_refused(price: str, capsys: Output) -> None:
     assert main(["summary", str(log_of("h100_optimised")), f"--gpu-hourly={price}"]) == 2
     told = capsys.readouterr().err
     assert "price above 0" in told

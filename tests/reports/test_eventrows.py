@@ -1,4 +1,4 @@
-"""Events told while logs grow: nothing is forgotten before it is told."""
+"""Events reported while logs grow: nothing is forgotten before it is reported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from vllm_watch.core.records import Batch, Event, Looked
 from vllm_watch.reports.eventrows import event_rows_as_they_come
 
 
-def test_all_events_of_many_runs_are_told_once() -> None:
+def test_all_events_of_many_runs_are_reported_once() -> None:
     def events(first: int) -> Batch:
         texts = [(run, n) for run in range(first, first + 150) for n in range(20)]
         return Batch(

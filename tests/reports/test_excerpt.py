@@ -1,4 +1,4 @@
-"""Lines of a log around a moment, against the file itself."""
+"""Lines of a log around a moment, compared with the file itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_lines_around_a_moment_are_those_of_the_file() -> None:
     assert found.trouble == ""
 
 
-def test_requests_in_a_row_are_told_by_their_number() -> None:
+def test_requests_in_a_row_are_replaced_by_their_number() -> None:
     log = log_of("h100_optimised")
     found = excerpt(str(log), at("08:55:10"), at("08:55:32"), UTC, FORMATS)
     assert [line.kind for line in found.lines].count("stats") >= 2
@@ -82,7 +82,7 @@ def test_every_place_of_a_log_is_found(tmp_path: Path, number: int) -> None:
 
 
 def test_little_of_a_large_log_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what the bisection needs is read of 5 MB; each doubling would cost one block more."""
+    """Only blocks of the bisection are read of 5 MB; each doubling would add one block."""
     log = tmp_path / "a.log"
     start = datetime(2026, 3, 1, tzinfo=UTC)
     long_log(log, start, 3_000, UTC)

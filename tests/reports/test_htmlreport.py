@@ -24,7 +24,7 @@ VOID = {"meta", "br"}
 
 
 class Page(HTMLParser):
-    """What a page holds, read by the standard library's parser."""
+    """The content of a page, read by the standard library's parser."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -61,7 +61,9 @@ def page_of(capsys: Output, tmp_path: Path, *logs: Path, code: int = 0) -> tuple
     return text, Page(text)
 
 
-def test_a_page_stands_alone_and_says_what_the_log_says(tmp_path: Path, capsys: Output) -> None:
+def test_a_page_is_self_contained_and_says_what_the_log_says(
+    tmp_path: Path, capsys: Output
+) -> None:
     text, page = page_of(capsys, tmp_path, log_of("h100_saturated_then_killed"))
     assert page.open == []
     assert not {"link", "img", "iframe", "object", "embed"} & set(page.tags)
@@ -239,7 +241,7 @@ def test_a_benchmark_is_a_span(tmp_path: Path, capsys: Output) -> None:
     assert "burst, 08:56:40 – 08:57:30" in text
 
 
-def test_the_ribbon_tells_what_it_was_when(tmp_path: Path, capsys: Output) -> None:
+def test_the_ribbon_shows_what_it_was_when(tmp_path: Path, capsys: Output) -> None:
     text, _ = page_of(capsys, tmp_path, log_of("h100_saturated_then_killed"))
     found = re.search(r'data-states="([^"]*)"', text)
     assert found is not None

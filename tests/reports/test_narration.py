@@ -1,4 +1,4 @@
-"""What `run` tells line by line, of alerts that begin, become worse, hide others and end."""
+"""Lines of `run` about alerts that begin, become worse, hide others and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The next start: the line of a run with what its findings advise, ready to copy."""
+"""The next start: the line of a run with its advice applied, ready to copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces written at once say what rows say one by one."""
+"""Pieces written at once give the same as single rows."""
 
 from __future__ import annotations
 

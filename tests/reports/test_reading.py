@@ -20,7 +20,7 @@ def test_a_saved_log_is_read_to_its_end_and_judged_there() -> None:
     assert reading.troubles == []
 
 
-def test_what_cannot_be_read_is_told_and_no_error(tmp_path: Path) -> None:
+def test_unreadable_files_are_reported_without_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.log").mkdir()
     reading = read_saved([str(tmp_path / "b.log")], formats(), Settings())
     assert reading.servers == []

@@ -41,7 +41,7 @@ def test_tokens_of_the_steps_are_the_counters(capsys: Output) -> None:
     assert server["requests"]["by_status"] == {"200": answered}
 
 
-def test_the_exporter_tells_steps_by_vllms_own_name(tmp_path: Path) -> None:
+def test_the_exporter_counts_steps_by_vllms_own_name(tmp_path: Path) -> None:
     """The page counts 2,735 steps; its sum holds the first token of each answer as well."""
     log = tmp_path / "vllm_Tiny-Qwen3_port9410_realtime.log"
     log.write_bytes(gzip.decompress(next(FOLDER.glob("*.log.gz")).read_bytes()))

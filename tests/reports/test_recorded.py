@@ -53,7 +53,7 @@ def test_latencies_are_those_of_the_servers_own_histograms(
 
 
 def test_mean_times_are_the_recorded_ones(summary: dict[str, Any]) -> None:
-    """The estimate from the log is 0 and 3.29 s: the page knows better."""
+    """The estimate from the log is 0 and 3.29 s; the page is exact."""
     times = summary["times"]
     assert times["source"] == "metrics"
     assert times["request_s"] == pytest.approx(3.3805, abs=1e-4)
@@ -80,7 +80,7 @@ def test_gpus_are_those_of_the_table(summary: dict[str, Any]) -> None:
 
 
 def test_exact_percentiles_and_exact_means_go_together() -> None:
-    """Lines of the plug-in tell no means, the page's histograms no exact percentiles."""
+    """Lines of the plug-in have no means, the page's histograms no exact percentiles."""
     page = {"ttft_s": Latency(0.05, 0.5, 0.7, 0.12, 90), "decode_s": Latency(1.0, 2.0, 3.0, 1.2, 9)}
     lines = {"ttft_s": Latency(0.043, 0.41, 0.66, None, 80)}
     both = _both(lines, page)
@@ -88,12 +88,12 @@ def test_exact_percentiles_and_exact_means_go_together() -> None:
     assert both["decode_s"] == page["decode_s"]
 
 
-def test_they_are_told_in_words(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_reported_in_words(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
     assert main(["summary", str(LOG)]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "first token p50 29 ms p95 69 ms p99 1.4 s" in text
-    # All lie in the first bucket, up to 0.3 s: its middle would be told, were there no mean.
+    # All are in the first bucket, up to 0.3 s: without a mean, its middle would be reported.
     assert "queue p50 ≤ 2.1 ms" in text
     assert "GPU 1 NVIDIA H100 80GB HBM3, 243 W (at most 538), 75 of 80 GiB" in text
 

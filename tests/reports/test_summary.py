@@ -1,4 +1,4 @@
-"""`summary`: figures worked out from the log by other means, and what it says of odd logs."""
+"""`summary`: figures calculated independently from the log, and results for odd logs."""
 
 from __future__ import annotations
 
@@ -332,7 +332,7 @@ def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_what_comes_often_is_told_once_with_how_often(tmp_path: Path, capsys: Output) -> None:
+def test_what_comes_often_is_reported_once_with_how_often(tmp_path: Path, capsys: Output) -> None:
     log = tmp_path / "a.log"
     # KV cache at 85 % for 40 s and at 50 % for 80 s (what comes back within a minute is one alert),
     # five times over from 09:00:00 on.

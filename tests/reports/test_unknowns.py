@@ -1,4 +1,4 @@
-"""What a log cannot tell is listed with its reason."""
+"""Facts missing from a log are listed with the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unknown(capture: str, capsys: Output) -> dict[str, str]:
 def test_without_a_recording_percentiles_are_unknown(capsys: Output) -> None:
     told = unknown("h100_optimised", capsys)
     assert "record" in told["percentiles of latencies"]
-    assert "max_num_seqs" not in told  # 512 stands in its log
+    assert "max_num_seqs" not in told  # 512 is in its log
 
 
 def test_flags_that_judgement_needs_are_named(capsys: Output) -> None:
@@ -31,4 +31,4 @@ def test_flags_that_judgement_needs_are_named(capsys: Output) -> None:
 def test_a_start_that_failed_has_no_figures(capsys: Output) -> None:
     told = unknown("cpu_startup_failure", capsys)
     assert told["throughput, queue and KV cache"] == "the log has no stats line"
-    assert "max_num_seqs" not in told  # nothing ran that it could have limited
+    assert "max_num_seqs" not in told  # nothing ran that could reach it

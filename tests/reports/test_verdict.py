@@ -1,4 +1,4 @@
-"""The verdict on a run: what is known of the captures, in one line."""
+"""The verdict on a run: facts of the captures, in one line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_captures(capture: str, severity: str, words: str, remedy: str) -> N
     assert (verdict.severity, verdict.words, verdict.remedy) == (severity, words, remedy)
 
 
-def test_a_healthy_run_tells_its_figures() -> None:
+def test_a_healthy_run_shows_its_figures() -> None:
     (summary,) = summarise(read_saved([str(log_of("h100_optimised"))], formats(), Settings()))
     told = "12,439 tok/s while busy, KV cache up to 28 %, none waited, 10 ms per token"
     assert verdict_of(summary, UTC).figures == told

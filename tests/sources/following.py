@@ -1,4 +1,4 @@
-"""What the tests of the follower have in common."""
+"""Shared by the tests of the follower."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def append(path: Path, data: bytes) -> None:
 
 
 def refuse(patch: pytest.MonkeyPatch, name: str) -> None:
-    """Let one file be unreadable, also for the superuser."""
+    """Make one file unreadable, also for the superuser."""
     real = os.open
 
     def refused(path: str, *rest: int) -> int:

@@ -1,4 +1,4 @@
-"""The output of commands: started again without a line lost or doubled, errors, nothing left."""
+"""The output of commands: restarts without lost or doubled lines, errors, no leftovers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Output = pytest.CaptureFixture[str]
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that advances on request."""
 
     now = 0.0
 
@@ -34,7 +34,7 @@ class Clock:
 
 
 def until(wanted: Callable[[], bool]) -> None:
-    """Wait for what another process does; fail after ten seconds."""
+    """Wait for the effect of another process; fail after ten seconds."""
     end = time.monotonic() + 10
     while not wanted():
         assert time.monotonic() < end
@@ -42,7 +42,7 @@ def until(wanted: Callable[[], bool]) -> None:
 
 
 def output(command: CommandOutput, wanted: int) -> list[str]:
-    """Read until so many lines have come."""
+    """Read until so many lines have arrived."""
     text = b""
 
     def enough() -> bool:
@@ -121,7 +121,7 @@ def test_a_silent_repetition_is_waited_for() -> None:
     assert resuming.feed(b"", QUIET_SECONDS) == b"other\n"
 
 
-def test_pauses_grow_and_errors_are_told(tmp_path: Path) -> None:
+def test_pauses_grow_and_errors_are_reported(tmp_path: Path) -> None:
     clock = Clock()
     words = script("import sys; sys.exit('no such deployment')")
     command = CommandOutput("command:web", words, wait=False, clock=clock)

@@ -32,7 +32,7 @@ def key(folder: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Words that reach an sshd on loopback, with keys of its own."""
+    """The words of a command to an sshd on loopback, with its own keys."""
     if SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
         pytest.skip("needs sshd, ssh and ssh-keygen (Debian: openssh-server, openssh-client)")
     if os.geteuid() == 0:

@@ -36,7 +36,7 @@ def test_an_archive_is_read_once_and_whole(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
-def test_of_a_cut_archive_what_stands_before_the_cut_is_read(ending: str, tmp_path: Path) -> None:
+def test_of_a_cut_archive_text_before_the_cut_is_read(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.log{ending}"
     first, second = packed(ending, DATA[:300_000]), packed(ending, DATA[300_000:])
     path.write_bytes(first + second[: len(second) // 2])

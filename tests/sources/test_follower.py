@@ -1,4 +1,4 @@
-"""Following one file through what happens to files."""
+"""Following one file through changes to its files."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_a_file_replaced_by_a_folder_and_back(log: Path) -> None:
     assert follower.trouble is None
 
 
-def test_a_file_that_vanishes_and_comes_back_goes_on_where_it_was(log: Path) -> None:
+def test_a_file_that_vanishes_and_comes_back_continues_where_it_was(log: Path) -> None:
     follower = Follower(str(log))
     append(log, b"one\nhal")
     assert lines_of(follower) == [b"one"]

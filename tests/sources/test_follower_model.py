@@ -20,7 +20,7 @@ ACTIONS = (
 
 
 class Model:
-    """The file as its writer knows it, and what a reader must hand on in the end."""
+    """The file as its writer knows it, and the expected result of a reader."""
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class Model:
             self.end_line()
 
     def end_line(self) -> None:
-        """Nothing more is written behind what stands there: it is a line, newline or not."""
+        """Nothing more is written after this: it is a line, newline or not."""
         if self.part:
             self.expected.append(self.part)
         self.part = b""
@@ -55,7 +55,7 @@ class Model:
         self.end_line()
 
     def copytruncate(self) -> None:
-        """Truncate, and write more than stood there before anyone looks."""
+        """Truncate, and write more than before, between two looks."""
         size = self.path.stat().st_size
         self.truncate()
         while self.path.stat().st_size <= size:
@@ -88,9 +88,9 @@ def history(seed: int, folder: Path) -> tuple[list[bytes], list[bytes]]:
             look()
         elif action == "rotate":
             model.rotate()
-            look()  # of two rotations between two looks nobody can see the file in the middle
+            look()  # of two rotations between two looks, the file in the middle is never seen
         elif action in ("truncate", "copytruncate"):
-            look()  # what is thrown away unseen is gone for every reader
+            look()  # bytes removed unseen are gone for every reader
             getattr(model, action)()
             look()
         elif action == "away":

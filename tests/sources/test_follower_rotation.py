@@ -52,7 +52,7 @@ def test_copied_and_truncated_the_rest_of_the_copy_is_read(log: Path) -> None:
     assert lines_of(follower) == []
 
 
-def test_a_writer_that_goes_on_in_the_renamed_file_is_heard(log: Path) -> None:
+def test_a_writer_that_continues_in_the_renamed_file_is_heard(log: Path) -> None:
     follower = Follower(str(log))
     with log.open("ab", buffering=0) as writer:
         writer.write(b"one\n")

@@ -1,4 +1,4 @@
-"""Names in a folder, listed no more often than it changes."""
+"""Names in a folder, listed no more often than the folder changes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_folder_is_listed_once_while_it_is_the_same(tmp_path: Path, listed: li
 
 def test_what_has_just_changed_may_change_again_unseen(tmp_path: Path, listed: list[str]) -> None:
     listings = Listings(lambda _: "ext4")
-    times = time.time() + 5  # as if it had changed this moment, at whatever granularity
+    times = time.time() + 5  # as if it had just changed, at any granularity
     os.utime(tmp_path, (times, times))
     for _ in range(3):
         listings.beginning(str(tmp_path), "a")

@@ -1,6 +1,5 @@
-"""Real mounts: FUSE, where no event comes; overlay with a copy-up; a folder that is unmounted.
-
-They need root, and a kernel that allows mounting; elsewhere they are skipped, with its answer.
+"""Real mounts: FUSE, without events; overlay with a copy-up; a folder that is unmounted. They need
+root, and a kernel that allows mounting; elsewhere they are skipped, with the kernel's answer.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def system(*words: str | Path) -> str:
-    """Run a command; return what it complained of, "" if it went well."""
+    """Run a command; return its error output, "" if it succeeded."""
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
     return done.stderr.strip() or f"exit {done.returncode}" if done.returncode else ""
 
 
 def unmount(point: Path) -> None:
-    """Take a mount away, whoever still uses it."""
+    """Unmount, even while it is in use."""
     assert not system("umount", "-l", point)
 
 
@@ -59,7 +58,7 @@ def mount() -> Iterator[Mount]:
 
 @pytest.fixture
 def fuse(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """A folder, and where it is shown through FUSE."""
+    """A folder, and the folder that shows it through FUSE."""
     shown, point = tmp_path / "shown", tmp_path / "fuse"
     shown.mkdir()
     point.mkdir()
@@ -90,7 +89,7 @@ def write(log: Path, *serials: int) -> None:
 
 
 class Following:
-    """`export --follow` of a folder, and the lines that have come of `w0.log`."""
+    """`export --follow` of a folder, and the lines of `w0.log` so far."""
 
     def __init__(self, folder: Path, output: Path) -> None:
         self.reader = Reader(folder, output)
@@ -102,12 +101,12 @@ class Following:
         self.reader.kill()
 
     def has(self, *serials: int) -> None:
-        """Wait for the last of these lines, and see that all have come, once and in order."""
+        """Wait for the last of these lines, and check that all have arrived, once and in order."""
         self.reader.wait(lambda reader: reader.reached({LOG: serials[-1]}), PATIENCE)
         assert self.reader.handed.get(LOG) == list(serials), self.said()
 
     def hears(self, words: str) -> str:
-        """Wait until it has said a line that holds these words; return it."""
+        """Wait until it has printed a line with these words; return it."""
         assert self.reader.wait(lambda _: words in self.said(), PATIENCE), self.said()
         return next(line for line in self.said().splitlines() if words in line)
 
@@ -115,7 +114,7 @@ class Following:
         return self.reader.said.read_text()
 
 
-def test_fuse_tells_of_nothing_and_nothing_is_lost(fuse: tuple[Path, Path], tmp_path: Path) -> None:
+def test_fuse_reports_nothing_and_nothing_is_lost(fuse: tuple[Path, Path], tmp_path: Path) -> None:
     from watchfiles import watch
 
     shown, point = fuse
@@ -125,7 +124,7 @@ def test_fuse_tells_of_nothing_and_nothing_is_lost(fuse: tuple[Path, Path], tmp_
         events = watch(point, rust_timeout=300, yield_on_timeout=True, debounce=10, step=1)
         assert next(events) == set()
         write(shown / LOG, 1, 2)
-        assert next(events) == set()  # what this test is about
+        assert next(events) == set()  # the subject of this test
         following.has(0, 1, 2)
         for first, rotate in ((3, renamed), (5, copied), (7, renamed)):
             write(shown / LOG, first)
@@ -136,7 +135,7 @@ def test_fuse_tells_of_nothing_and_nothing_is_lost(fuse: tuple[Path, Path], tmp_
 
 
 @pytest.mark.parametrize("upper_is_another_file_system", [False, True])
-def test_a_log_that_an_overlay_copies_up_goes_on(
+def test_a_log_that_an_overlay_copies_up_continues(
     upper_is_another_file_system: bool, mount: Mount, tmp_path: Path
 ) -> None:
     lower, other, merged = (tmp_path / name for name in ("lower", "other", "merged"))
@@ -165,7 +164,7 @@ def test_a_log_that_an_overlay_copies_up_goes_on(
         assert following.said() == ""
 
 
-def test_a_folder_mounted_again_goes_on_where_it_was(mount: Mount, tmp_path: Path) -> None:
+def test_a_folder_mounted_again_continues_where_it_was(mount: Mount, tmp_path: Path) -> None:
     disk, point = tmp_path / "disk", tmp_path / "point"
     disk.mkdir()
     point.mkdir()
@@ -205,7 +204,7 @@ def test_another_file_system_in_its_place_is_read_from_its_beginning(
 def test_events_come_again_from_a_folder_that_was_mounted_again(
     mount: Mount, tmp_path: Path
 ) -> None:
-    """The watch is on the file system that went; without a new one there would be polls alone."""
+    """The watch is on the old file system; without a new watch there would only be polls."""
     point = tmp_path / "point"
     point.mkdir()
     mount("-t", "tmpfs", "none", point)
@@ -218,5 +217,5 @@ def test_events_come_again_from_a_folder_that_was_mounted_again(
             write(point / LOG, 0)
             told = str(point / LOG) in (next(items) or ())
         assert told
-        mount("-t", "tmpfs", "none", point)  # over it: nothing is told of that
+        mount("-t", "tmpfs", "none", point)  # over it: no event reports that
     stop.set()

@@ -43,7 +43,7 @@ def test_a_folder_means_its_logs_not_deeper(folder: Path) -> None:
     assert found.logs[1].twins == ()
 
 
-def test_a_folder_in_it_that_is_called_like_a_log_is_none(folder: Path) -> None:
+def test_a_folder_named_like_a_log_is_not_a_log(folder: Path) -> None:
     (folder / "c.log").mkdir()
     (folder / "d.log").symlink_to(folder / "deeper")
     (folder / "e.log").symlink_to(folder / "deeper" / "c.log")
@@ -65,7 +65,7 @@ def test_a_twin_that_is_named_joins_its_log(folder: Path) -> None:
     assert names(find_logs(sorted(named))) == ["vllm_A_port1_realtime.log"]
 
 
-def test_a_twin_without_a_log_stands_for_itself(tmp_path: Path) -> None:
+def test_a_twin_without_a_log_is_a_log(tmp_path: Path) -> None:
     (tmp_path / "only.err").write_text("")
     assert names(find_logs([str(tmp_path / "only.err")])) == ["only.err"]
 

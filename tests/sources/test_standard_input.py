@@ -15,7 +15,7 @@ from vllm_watch.sources.standard_input import StandardInput
 
 
 class Pipe:
-    """A pipe in place of standard input."""
+    """A pipe instead of standard input."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()

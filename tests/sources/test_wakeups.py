@@ -1,4 +1,4 @@
-"""Wake-ups from the real file system, and from the poll alone."""
+"""Wake-ups from the real file system, and from polls alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 20.0
 
 
 def until(items: Iterator[set[str] | None], path: Path, stop: threading.Event) -> bool:
-    """Take wake-ups until one names `path`, or patience ends."""
+    """Take wake-ups until one names `path`, or the time limit is reached."""
     deadline = time.monotonic() + PATIENCE
     for changed in items:
         if changed is not None and str(path) in changed:
@@ -40,7 +40,7 @@ def test_an_append_and_a_new_file_wake_us(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("events", [True, False])
-def test_the_poll_goes_on_without_events(tmp_path: Path, events: bool) -> None:
+def test_the_poll_continues_without_events(tmp_path: Path, events: bool) -> None:
     stop = threading.Event()
     items = wakeups(lambda: set(), stop, 0.01, events=events)
     assert [next(items) for _ in range(3)] == [None, None, None]
@@ -65,7 +65,7 @@ def test_a_folder_that_vanishes_ends_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_made_again_is_watched_again(tmp_path: Path) -> None:
-    """The watch died with the old folder; events come from the new one, not polls alone."""
+    """The watch died with the old folder; events must come from the new one, not only polls."""
     folder = tmp_path / "logs"
     folder.mkdir()
     log = folder / "a.log"
@@ -85,7 +85,7 @@ def test_a_folder_made_again_is_watched_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("events", [True, False])
-def test_it_ends_when_it_is_told_to(tmp_path: Path, events: bool) -> None:
+def test_it_ends_when_asked_to(tmp_path: Path, events: bool) -> None:
     stop = threading.Event()
     items = wakeups(lambda: {str(tmp_path)}, stop, 30, events=events)
     assert next(items) is None
@@ -143,7 +143,7 @@ def test_what_grows_without_events_is_looked_at_sooner_for_a_while() -> None:
     assert (pace.seconds, pace.hot()) == (1.0 / FASTER, {"a.log"})
     now[0] = HOT_SECONDS + 0.1
     assert (pace.seconds, pace.hot()) == (1.0, set())
-    pace.by_event = True  # what an event told of needs no other looks
+    pace.by_event = True  # files with events need no other looks
     pace.grew("b.log")
     assert pace.hot() == set()
 
@@ -159,8 +159,8 @@ def test_hot_files_come_between_two_polls() -> None:
     assert list(items) == []
 
 
-def test_it_is_told_when_it_gets_quiet_after_events(tmp_path: Path) -> None:
-    """Long before the next poll: what is held back for a companion line comes out."""
+def test_it_reports_when_it_gets_quiet_after_events(tmp_path: Path) -> None:
+    """Long before the next poll: a line that waits for its companion is released."""
     log = tmp_path / "a.log"
     stop = threading.Event()
     items = wakeups(lambda: {str(tmp_path)}, stop, 2.0, events=True)

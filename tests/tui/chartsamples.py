@@ -1,4 +1,4 @@
-"""What the tests of charts have in common: charts to draw."""
+"""Shared by the tests of charts: charts to draw."""
 
 from __future__ import annotations
 

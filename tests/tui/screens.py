@@ -23,16 +23,16 @@ from vllm_watch.tui.viewmaker import make_view
 from vllm_watch.tui.widgets.fleet import Fleet
 
 NOON = at("12:00:00")
-"""Where the wall clock of tests stands."""
+"""The wall clock of tests."""
 
 SETTINGS = Settings(time=TimeSettings(display_tz="UTC"), replay=ReplaySettings(speed=20.0))
 
 MOST_TURNS = 2_000
-"""Turns of the event loop that something may take; it fails after them, it never waits for time."""
+"""Most turns of the event loop to wait; then it fails: it never waits for time."""
 
 
 class Wall:
-    """A wall clock that goes only when told to."""
+    """A wall clock that advances only on request."""
 
     def __init__(self, now: float = NOON) -> None:
         self.now = now
@@ -47,7 +47,7 @@ def monitor_of(*captures: str) -> Monitor:
 
 
 def monitor_from(batches: Iterable[Batch]) -> Monitor:
-    """Return a monitor that has taken in `batches`."""
+    """Return a monitor that has applied `batches`."""
     monitor = Monitor(SETTINGS)
     for batch in batches:
         monitor.apply(batch)
@@ -55,7 +55,7 @@ def monitor_from(batches: Iterable[Batch]) -> Monitor:
 
 
 def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> ScreenView:
-    """Return what a replay shows at a time of the captures' day."""
+    """Return the view of a replay at a time of the captures' day."""
     timeline = Timeline(Wall(), speed=20.0)
     timeline.cover(*monitor.store.reach())
     timeline.begin(at(clock))
@@ -65,7 +65,7 @@ def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> Scr
 def replay_app(
     *paths: Path | str, start: str, wall: Wall | None = None, targets: Targets | None = None
 ) -> VllmWatch:
-    """Return an app that replays logs and stands at `start` while the wall clock stands."""
+    """Return an app that replays logs and is at `start`, with a fixed wall clock."""
     return VllmWatch(
         read(*paths),
         SETTINGS,
@@ -77,7 +77,7 @@ def replay_app(
 
 
 async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
-    """Let the event loop turn until something is true: the only way tests wait for the screen."""
+    """Let the event loop turn until a condition holds: the only way tests wait for the screen."""
     for _ in range(MOST_TURNS):
         if true():
             return
@@ -86,12 +86,12 @@ async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
 
 
 def drawn(app: VllmWatch) -> bool:
-    """Tell whether the dashboard has its panes and has drawn a view."""
+    """Return whether the dashboard has its panes and has drawn a view."""
     return any(fleet.view is not None for fleet in app.screen.query(Fleet))
 
 
 async def all_read(pilot: Pilot[Any]) -> None:
-    """Wait until everything is read and drawn, then draw what the standing clock shows."""
+    """Wait until everything is read and drawn, then draw the view of the fixed clock."""
     app = pilot.app
     assert isinstance(app, VllmWatch)
     await app.workers.wait_for_complete()

@@ -32,7 +32,7 @@ with open(path, "a") as file:
 
 
 class Terminal:
-    """What was written to the terminal, and how often its bell rang."""
+    """The output to the terminal, and how often its bell rang."""
 
     def __init__(self, app: VllmWatch, monkeypatch: pytest.MonkeyPatch) -> None:
         self.written: list[str] = []
@@ -45,7 +45,7 @@ class Terminal:
 
 
 def head_of(path: Path, until_stamp: str) -> tuple[bytes, bytes]:
-    """Part a log before its first line with a stamp."""
+    """Split a log before its first line with a stamp."""
     whole = path.read_bytes()
     place = whole.rindex(b"\n", 0, whole.index(until_stamp.encode())) + 1
     return whole[:place], whole[place:]
@@ -59,7 +59,7 @@ def live_app(log: Path, wall: Wall, **alerts: Any) -> VllmWatch:
 
 @asynccontextmanager
 async def watching(app: VllmWatch) -> AsyncIterator[Pilot[int]]:
-    """Run a live screen until the log has been read and looked at."""
+    """Run a live screen until the log has been read and checked."""
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: bool(app.alerting._watch._servers))
         app.alerting.look()
@@ -72,7 +72,7 @@ def told(folder: Path) -> list[tuple[str, str]]:
     return [(value["status"], value["id"]) for value in map(json.loads, lines)]
 
 
-async def test_a_server_that_fills_up_while_watched_is_told_by_every_means(
+async def test_a_server_that_fills_up_while_watched_is_reported_by_every_means(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TMUX", raising=False)
@@ -93,14 +93,14 @@ async def test_a_server_that_fills_up_while_watched_is_told_by_every_means(
         app.alerting.look()
         await until(pilot, lambda: ("firing", "kv-cache-binds") in told(tmp_path))
     app.alerting.close()
-    # Once for each look at which something was told: a slow machine may look in between.
+    # Once for each check with news: a slow machine may check in between.
     assert 1 <= terminal.rung <= len(told(tmp_path))
     assert (
         "\x1b]9;vllm-watch: m:8003: critical: KV cache full: 98 %, 361 wait\x07" in terminal.written
     )
 
 
-async def test_a_command_that_fails_is_told_on_the_screen_until_one_does_not(
+async def test_a_command_that_fails_is_reported_on_the_screen_until_one_does_not(
     tmp_path: Path,
 ) -> None:
     before, after = head_of(KILLED, "11-23 08:50:41")
@@ -128,12 +128,12 @@ async def test_a_command_that_fails_is_told_on_the_screen_until_one_does_not(
 
 
 def _drawn(app: VllmWatch) -> bool:
-    """Tell whether findings are on the screen: what was read is drawn a moment later."""
+    """Return whether findings are on the screen: they are drawn a moment after reading."""
     view = dashboard(app).query_one(Findings).view
     return view is not None and bool(view.problems)
 
 
-async def test_opening_a_log_full_of_alerts_tells_nothing(
+async def test_opening_a_log_full_of_alerts_reports_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The killed server an hour later, a minute later, and in the middle of its troubles."""
@@ -158,7 +158,7 @@ async def test_opening_a_log_full_of_alerts_tells_nothing(
         assert (terminal.rung, terminal.written, told(folder)) == (0, [], [])
 
 
-async def test_a_replay_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replay_reports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wall = Wall()
     app = replay_app(KILLED, start="2026-11-23 08:50:00", wall=wall)
     settings = AlertSettings(command=program(tmp_path, APPEND), notify="both", min_severity="note")
@@ -170,7 +170,7 @@ async def test_a_replay_tells_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
             dashboard(app).draw()
             await pilot.pause(0.1)  # and more than one look, if there were any
         assert "died" in shown(app, VerdictLine)
-        app.alerting.look()  # even if somebody looked
+        app.alerting.look()  # even if there is a check
     app.alerting.close()
     assert (terminal.rung, terminal.written, told(tmp_path)) == (0, [], [])
 
@@ -223,7 +223,7 @@ async def test_a_silence_until_it_is_over_ends_with_the_alert() -> None:
         assert "silenced" not in shown(app, Findings)
 
 
-async def test_a_silenced_alert_is_told_to_nobody(
+async def test_a_silenced_alert_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = head_of(KILLED, "11-23 08:50:41")

@@ -81,7 +81,7 @@ async def test_ctrl_c_leaves_from_the_filter_and_from_the_help() -> None:
         assert not app.is_running
 
 
-async def test_a_replay_begins_where_it_was_told_to() -> None:
+async def test_a_replay_begins_where_it_was_asked_to() -> None:
     app = replay("08:51:05")
     async with running(app):
         assert app.timeline.moment() == at("08:51:05")
@@ -109,7 +109,7 @@ async def test_help_shows_every_key_and_closes() -> None:
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
 
 
-async def test_space_pauses_and_goes_on() -> None:
+async def test_space_pauses_and_continues() -> None:
     wall = Wall()
     app = replay("08:51:05", wall)
     async with running(app) as pilot:
@@ -283,7 +283,7 @@ def live(wall: Wall, *paths: Path) -> VllmWatch:
     return VllmWatch(Ingest([str(path) for path in paths], formats(), options), SETTINGS, wall=wall)
 
 
-async def test_a_growing_file_appears_by_itself(tmp_path: Path) -> None:
+async def test_a_growing_file_appears_unprompted(tmp_path: Path) -> None:
     log = tmp_path / "vllm_Random-Qwen3-1.7B_port8003_realtime.log"
     text = KILLED.read_text(encoding="utf-8")
     head, _, tail = text.partition("(APIServer pid=1211) INFO 11-23 08:50:11")

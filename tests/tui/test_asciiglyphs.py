@@ -45,7 +45,7 @@ def test_signs_that_mean_different_things_stay_different() -> None:
         ({"LANG": "en_US.UTF-8", "LC_ALL": "C"}, False),
     ],
 )
-def test_the_locale_tells_what_a_terminal_knows(environ: dict[str, str], known: bool) -> None:
+def test_the_locale_decides_what_a_terminal_shows(environ: dict[str, str], known: bool) -> None:
     assert knows_unicode(environ) is known
     assert not knows_unicode(environ, "ANSI_X3.4-1968")
 

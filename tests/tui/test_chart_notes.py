@@ -26,7 +26,7 @@ def drawn(
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_a_tick_stands_in_the_column_of_its_time(width: int) -> None:
+def test_a_tick_is_in_the_column_of_its_time(width: int) -> None:
     rule = drawn(width=width)[-1]
     left, columns = plot_place(width)
     for clock in ("08:54", "08:55"):
@@ -75,7 +75,7 @@ def test_a_start_up_is_a_bracket_with_its_words() -> None:
     assert words[left + int(90 / 180 * columns)] == "┤"
 
 
-def test_the_death_of_the_capture_stands_at_its_second() -> None:
+def test_the_death_of_the_capture_is_at_its_second() -> None:
     """The capture dies at 08:51:43; marks of its charts say what began before."""
     chart = view_at(monitor_of("h100_saturated_then_killed"), "08:52:20").pictures.chart("kv")
     assert chart is not None

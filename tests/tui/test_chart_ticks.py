@@ -157,7 +157,7 @@ def test_lengths_of_time_are_round(end: float, columns: int, labels: list[str]) 
     assert [tick.label for tick in span_ticks(end, columns)] == labels
 
 
-def test_where_a_new_day_begins_its_date_stands() -> None:
+def test_where_a_new_day_begins_its_date_is_shown() -> None:
     evening = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
     labels = [tick.label for tick in clock_ticks(evening, evening + 4 * 3600, 60, UTC)]
     assert labels == ["22:00", "23:00", "Nov 24", "01:00", "02:00"]

@@ -52,7 +52,7 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
         (40, "tok/s last ▲ gen 1246 ▼ prompt 297"),
     ],
 )
-def test_a_title_tells_the_unit_before_it_tells_the_name(width: int, title: str) -> None:
+def test_a_title_shows_the_unit_before_the_name(width: int, title: str) -> None:
     up = line([1246.0] * 61, "generation|gen", "primary", "up")
     down = line([297.0] * 61, "prompt", "secondary", "down")
     chart = replace(

@@ -27,7 +27,7 @@ def server_of(monitor: Monitor) -> Server:
     return next(iter(monitor.store.servers.values()))
 
 
-def test_a_curve_holds_what_stands_in_the_log() -> None:
+def test_a_curve_holds_the_values_of_the_log() -> None:
     drawn = curve(server_of(monitor_of("h100_saturated_then_killed")), None, "waiting", *DAY)
     assert list(drawn.values) == [0, 0, 0, 0, 337, 351, 361, 367, 359, 355, 363]
     assert drawn.times[0] == at("08:50:01")
@@ -108,7 +108,7 @@ def test_the_time_per_token_is_that_of_the_requests_that_ran_meanwhile() -> None
     assert line.values[1] == pytest.approx(mean / second["generation_tps"] * 1000)
 
 
-def test_the_batch_limit_counts_all_engines_and_may_be_told() -> None:
+def test_the_batch_limit_counts_all_engines_and_may_be_given() -> None:
     monitor = monitor_of("cpu_two_engines")
     server = server_of(monitor)
     server.run.configuration = replace(server.run.configuration, max_num_seqs=None)

@@ -144,6 +144,6 @@ def test_a_chart_is_hidden_and_shown_again() -> None:
     assert toggled(("kv",), "kv") == ("kv",)
 
 
-def test_an_unknown_name_is_told_with_those_there_are() -> None:
+def test_an_unknown_name_is_reported_with_those_there_are() -> None:
     assert unknown_charts(("kv", "requests")) == ""
     assert "there is no kvcache; there are throughput, kv," in unknown_charts(("kvcache",))

@@ -81,7 +81,7 @@ def test_a_known_cause_is_called_by_its_name(
     assert table(view, 120)[1].rstrip().endswith(f" {wide}")
 
 
-def test_the_smallest_screen_tells_every_end_by_the_clock(fleet: Monitor) -> None:
+def test_the_smallest_screen_shows_every_end_by_the_clock(fleet: Monitor) -> None:
     ends = [row.split()[1:4] for row in table(view_at(fleet, "08:58:30"), 40)]
     assert [":8001", "stopped", "08:57:54"] in ends
     assert [":8003", "dead", "08:51:43:"] in ends
@@ -91,7 +91,7 @@ def test_the_facts_of_a_server_are_parted_from_the_findings() -> None:
     assert divider("Server", 14, PALETTE).plain == "─ Server ─────"
 
 
-def test_a_death_of_another_day_is_told_by_its_age(dead: ScreenView) -> None:
+def test_a_death_of_another_day_is_shown_by_its_age(dead: ScreenView) -> None:
     old = [replace(row, moment=row.moment + 3 * 86_400) for row in dead.rows]
     (row,) = [line for line in table(replace(dead, rows=tuple(old)), 80) if ":8003" in line]
     assert "3d ago" in row
@@ -146,7 +146,7 @@ def footer(app: VllmWatch, view: ScreenView, width: int) -> str:
     return line.plain
 
 
-async def test_the_key_to_the_errors_stands_in_every_footer_of_a_failed_server() -> None:
+async def test_the_key_to_the_errors_is_in_every_footer_of_a_failed_server() -> None:
     app = replay_app(log_of(KILLED), start="2026-11-23 08:52:40")
     async with running(app, (80, 24)):
         view = app.screen.query_one(KeyLine).view

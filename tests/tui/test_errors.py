@@ -22,7 +22,7 @@ def test_a_failed_start_shows_why_and_both_tracebacks() -> None:
     assert text.index(".log  EngineCore failed") < text.index(".err  Traceback")
 
 
-def test_the_port_in_use_stands_only_in_the_twin() -> None:
+def test_the_port_in_use_is_only_in_the_twin() -> None:
     text = text_of("cpu_port_in_use")
     assert text.startswith("~12:33:43  .err  Traceback (most recent call last):")
     assert text.endswith("OSError: [Errno 98] Address already in use")

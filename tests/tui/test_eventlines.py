@@ -67,7 +67,7 @@ def test_the_requests_that_failed_are_one_burst() -> None:
     assert (burst.time, burst.role, burst.about) == (at("08:51:43"), "warning", False)
 
 
-def test_nothing_is_told_before_it_happened() -> None:
+def test_nothing_is_reported_before_it_happened() -> None:
     assert lines("h100_saturated_then_killed", "08:49:12") == []
     told = lines("h100_saturated_then_killed", "08:51:00")
     assert not any("KV cache full" in line.text or line.role == "critical" for line in told)
@@ -87,7 +87,7 @@ def test_death_words_after_a_stop_are_no_failure() -> None:
     assert not any(line.role == "critical" for line in lines("cpu_clean_stop", "09:30:00"))
 
 
-def test_what_has_no_stamp_is_told_about_when() -> None:
+def test_what_has_no_stamp_is_shown_with_about_when() -> None:
     told = lines("cpu_port_in_use", "12:40:00")
     (line,) = [line for line in told if line.role == "critical"]
     assert line.about
@@ -105,7 +105,7 @@ def test_only_the_newest_are_kept() -> None:
     assert [line.text for line in told] == [f"error {n}" for n in (99, 98, 97, 96, 95)]
 
 
-def test_a_server_without_a_port_is_told_by_its_name() -> None:
+def test_a_server_without_a_port_is_shown_by_its_name() -> None:
     monitor = monitor_from([Batch("a.log", (Requests(5.0, {"500": 1}, 0),))])
     assert short_name(monitor.store.servers["a.log"]) == "a"
     (line,) = event_lines(monitor, 10.0, 5)

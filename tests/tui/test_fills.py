@@ -104,7 +104,7 @@ def test_what_hangs_grows_downwards() -> None:
     assert cells(canvas) == ["⣿", "⠛", " "]
 
 
-def test_waiting_stands_on_running() -> None:
+def test_waiting_is_stacked_on_running() -> None:
     canvas = Canvas(1, 4)
     series = [dotted(12.5), dotted(87.5)]
     stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning"))
@@ -119,7 +119,7 @@ def test_waiting_stands_on_running() -> None:
     assert cell.style.bgcolor.name == under, "no hole between the two"
 
 
-def test_a_third_series_stands_on_the_second_also_where_that_is_zero() -> None:
+def test_a_third_series_is_stacked_on_the_second_also_where_that_is_zero() -> None:
     canvas = Canvas(2, 4)
     series = [dotted(25.0, 50.0), dotted(50.0, 0.0), dotted(25.0, 50.0)]
     stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning", "critical"))
@@ -130,7 +130,7 @@ def test_a_third_series_stands_on_the_second_also_where_that_is_zero() -> None:
 
 
 @pytest.mark.parametrize("shading", [PLAIN, MONO])
-def test_fills_are_told_apart_without_shades(shading: str) -> None:
+def test_fills_are_distinguished_without_shades(shading: str) -> None:
     canvas = Canvas(1, 4)
     palette = {**PALETTE, "shading": shading}
     series = [flat(50.0), flat(50.0)]
@@ -231,7 +231,7 @@ def server_of(capture: str) -> tuple[Server, list[Step]]:
     return server, list(ribbon_steps(monitor, server, None, window, 21))
 
 
-def test_a_ribbon_tells_what_the_server_was_in_each_step() -> None:
+def test_a_ribbon_shows_what_the_server_was_in_each_step() -> None:
     """Steps of 10 s: starts 08:49:13, up 08:49:51, alerts 08:50:21 and 08:50:41, dead 08:51:43."""
     _, steps = server_of("h100_saturated_then_killed")
     states = [step.state for step in steps]

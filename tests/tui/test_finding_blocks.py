@@ -128,7 +128,7 @@ FLAGS = st.lists(
 
 @settings(deadline=None)
 @given(FLAGS, st.integers(42, 120))
-def test_every_flag_stands_whole_on_a_line(flags: list[str], width: int) -> None:
+def test_every_flag_is_whole_on_a_line(flags: list[str], width: int) -> None:
     drawn = flag_lines(", then ".join(flags), tuple(flags), width)
     assert all(cell_len(line) <= width for line in drawn)
     for flag in flags:

@@ -26,7 +26,7 @@ def post(app: VllmWatch, *keys: str) -> None:
 
 
 @pytest.mark.parametrize("opens", ["question_mark", "n", "enter", "f enter", "t", "ctrl+p"])
-async def test_escape_closes_what_is_open_and_no_more(opens: str) -> None:
+async def test_escape_closes_what_is_open_and_nothing_else(opens: str) -> None:
     app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:52:00")
     async with app.run_test(size=(80, 24)) as pilot:
         await all_read(pilot)

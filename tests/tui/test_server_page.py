@@ -94,7 +94,7 @@ async def test_it_scrolls_and_its_time_keys_move_the_moment_of_both_screens() ->
         assert dashboard(app).view is not None
 
 
-def test_it_tells_flags_room_and_start_up_as_the_log_does(killed: Monitor) -> None:
+def test_it_shows_flags_room_and_start_up_as_the_log_does(killed: Monitor) -> None:
     text = plain(about_of(killed, "08:51:35"))
     assert "--gpu-memory-utilization 0.15" in text
     assert "max_num_batched_tokens 8192" in text, "vLLM chose it"
@@ -114,7 +114,7 @@ def test_where_nothing_needs_to_change_nothing_is_copied() -> None:
     assert "Recommended start" not in plain(about)
 
 
-def test_findings_are_told_anew_only_after_a_while(killed: Monitor) -> None:
+def test_findings_are_reported_again_only_after_a_while(killed: Monitor) -> None:
     (source,) = killed.store.servers
     first = about_of(killed, "08:51:35")
     soon = about_server(killed, view_at(killed, "08:51:39"), source, before=first)
@@ -126,7 +126,7 @@ def test_findings_are_told_anew_only_after_a_while(killed: Monitor) -> None:
     assert later.told == at("08:51:41")
 
 
-def test_it_shows_nothing_of_what_is_to_come(killed: Monitor) -> None:
+def test_it_shows_nothing_of_the_future(killed: Monitor) -> None:
     text = plain(about_of(killed, "08:50:15"))
     assert "KV cache full" not in text
     assert "died" not in text

@@ -34,7 +34,7 @@ def test_the_figures_of_four_lines_added_up_by_hand() -> None:
     assert "COST" not in facts, "no price is set"
 
 
-def test_a_price_tells_what_the_stretch_cost() -> None:
+def test_a_price_shows_what_the_stretch_cost() -> None:
     """One GPU at 3.6 an hour: 40 s are 0.04, 58,142 tokens at that are 0.69 a million."""
     monitor = monitor_of("h100_saturated_then_killed")
     (server,) = monitor.store.servers.values()

@@ -16,7 +16,7 @@ from vllm_watch.tui.widgets.pane import Pane
 from vllm_watch.tui.widgets.storypane import StoryPane
 
 
-def test_a_start_up_is_told_by_its_phases_up_to_the_moment() -> None:
+def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
     """The log begins at 08:52:30, loads from :56, compiles from :58."""
     view = view_at(monitor_of("h100_optimised"), "08:53:08")
     assert view.story is not None
@@ -38,7 +38,7 @@ def test_a_failed_start_shows_why() -> None:
 
 
 @pytest.mark.parametrize(("clock", "bare"), [("08:49:40", True), ("08:50:40", False)])
-async def test_it_stands_where_the_charts_would_be_empty(clock: str, bare: bool) -> None:
+async def test_it_is_where_the_charts_would_be_empty(clock: str, bare: bool) -> None:
     app = replay_app(log_of("h100_saturated_then_killed"), start=f"2026-11-23 {clock}")
     async with running(app):
         assert app.screen.query_one(StoryPane).display is bare

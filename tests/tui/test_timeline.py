@@ -105,7 +105,7 @@ def test_nothing_lies_before_the_beginning(live: bool) -> None:
     assert timeline.moment() == FIRST
 
 
-def test_a_replay_goes_on_from_where_it_was_sent() -> None:
+def test_a_replay_continues_from_where_it_was_sent() -> None:
     wall = Wall()
     timeline = replaying(wall)
     timeline.seek(FIRST + 100)

@@ -167,7 +167,7 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     assert len(small.split("\n")) == 2
 
 
-def test_the_card_tells_who_it_is(draw: Draw, views: dict[str, ScreenView]) -> None:
+def test_the_card_names_the_server(draw: Draw, views: dict[str, ScreenView]) -> None:
     text = plain(draw, Card(), views["critical"], (100, 12))
     for part in (
         "vLLM 0.26.0",
@@ -236,7 +236,7 @@ def test_text_of_a_log_can_do_nothing_but_be_shown(
         assert name == "keys" or links == []
 
 
-def test_markup_in_a_log_is_shown_as_it_stands(draw: Draw, tmp_path: Path) -> None:
+def test_markup_in_a_log_is_shown_unchanged(draw: Draw, tmp_path: Path) -> None:
     monitor = monitor_from(read(evil_log(tmp_path)).read_once())
     view = view_at(monitor, "09:00:30")
     assert "[red]x[/x] [/var/x]" in plain(draw, EventList(), view, (250, 40))
@@ -289,7 +289,7 @@ def test_times_are_those_of_the_view(draw: Draw, views: dict[str, ScreenView]) -
     )
 
 
-def test_long_events_go_on_below_where_rows_are_free(
+def test_long_events_continue_below_where_rows_are_free(
     draw: Draw, views: dict[str, ScreenView]
 ) -> None:
     view = views["critical"]
