@@ -14,7 +14,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import situation
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped
+from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
 from vllm_watch.health.signalcolumns import learn_all
 from vllm_watch.health.signals import Signals
 from vllm_watch.health.situation import Situation
@@ -40,7 +40,7 @@ def one_by_one(
         if fired:
             hold = eased(hold, pace, cleared=cleared, idle=idle)
         elif past and not idle:
-            hold = stepped(hold, pace, first + at, 10.0 * (first + at))
+            hold = pressed(hold, pace, first + at, 10.0 * (first + at))
         if hold.firing and not fired:
             turns.append(Turn(at, "fires", hold.since))
         if fired and not hold.firing:

@@ -14,7 +14,10 @@ from textual.geometry import Region
 from tests.logs import FIXTURES, at, log_of
 from tests.tui.screens import Wall, monitor_from, monitor_of, until, view_at
 from tests.tui.test_app import dashboard, live, view
+from vllm_watch.config import CostSettings
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health import alertfindings
 from vllm_watch.health.finding import Case
@@ -25,11 +28,11 @@ from vllm_watch.tui import fleetrows, viewmaker
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.eventlines import EventLine, newest_lines
 from vllm_watch.tui.messages import BatchesRead
-from vllm_watch.tui.pictures import STEPS, stepped
+from vllm_watch.tui.requestfacts import cost_facts
 from vllm_watch.tui.rows import make_row
 from vllm_watch.tui.screenview import Choices
 from vllm_watch.tui.stamps import Stamps
-from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.timeline import STEPS, Timeline
 from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets import fleet
 from vllm_watch.tui.widgets.chartpane import ChartPane
@@ -82,9 +85,21 @@ async def test_a_second_in_which_nothing_happens_sends_the_clock_and_the_ages(
         assert dict(sent).get("Fleet", 0) <= 2
 
 
+def windows(span: float | None, moments: Iterable[float]) -> list[tuple[float, float]]:
+    """Return the windows drawn at some moments of a server that began at nine."""
+    wall = Wall()
+    timeline = Timeline(wall)
+    timeline.span, timeline.fitted = span, False
+    timeline.cover(at("09:00:00"), at("09:00:00"))
+    found = []
+    for wall.now in moments:
+        found.append(timeline.drawn())
+    return found
+
+
 def test_a_window_of_all_there_is_stays_between_two_steps() -> None:
     first, hours = at("09:00:00"), 12 * 3600
-    shown = [stepped((first, first + hours + second), grows=True) for second in range(600)]
+    shown = windows(None, (first + hours + second for second in range(600)))
     assert len(set(shown)) == 2  # a step is 2^15 s / 60 = 546 s
     assert {start for start, _ in shown} == {first}
     assert all(end >= first + hours + second for second, (_, end) in enumerate(shown))
@@ -92,13 +107,39 @@ def test_a_window_of_all_there_is_stays_between_two_steps() -> None:
 
 def test_a_window_moves_on_in_steps_and_holds_the_moment() -> None:
     ends = set()
-    for tenth in range(0, 3_000):
-        moment = at("09:00:00") + tenth / 10
-        start, end = stepped((moment - 300, moment))
+    moments = [at("09:00:00") + tenth / 10 for tenth in range(0, 3_000)]
+    for moment, (start, end) in zip(moments, windows(300.0, moments), strict=True):
         assert end - start == pytest.approx(300)
         assert moment - 1e-6 <= end <= moment + 300 / STEPS
         ends.add(round(end, 3))
     assert len(ends) == STEPS + 1
+
+
+def test_the_cost_of_all_there_is_is_worked_out_when_the_window_moves_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is known of a server is looked at each five seconds: a price makes it no more often."""
+    lines = tuple(Sample(at("09:00:00") + 60 * n, 0, {"running": 3.0}) for n in range(180))
+    monitor = monitor_from([Batch("a.log", lines)])
+    settings = monitor.settings
+    monitor.settings = replace(settings, cost=replace(settings.cost, gpu_hourly=2.0, gpus=1))
+    wall = Wall(at("12:00:00"))
+    timeline, maker = Timeline(wall), ViewMaker(monitor, UTC)
+    timeline.cover(*monitor.store.reach())
+    timeline.span, timeline.fitted = None, False
+    asked: list[tuple[float, float]] = []
+
+    def costs(
+        run: Run, time: float, window: tuple[float, float], how: CostSettings
+    ) -> tuple[str, ...]:
+        asked.append(window)
+        return cost_facts(run, time, window, how)
+
+    monkeypatch.setattr(viewmaker, "cost_facts", costs)
+    for _ in range(15):
+        maker.make(timeline, Choices())
+        wall.now += 1
+    assert len(asked) == 3
 
 
 def server_of(monitor: Monitor) -> Server:

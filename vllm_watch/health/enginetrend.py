@@ -14,7 +14,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop, Usual
-from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, stepped
+from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, pressed
 from vllm_watch.health.longcontext import (
     FEWEST_LINES,
     MOST_BUSY,
@@ -265,7 +265,7 @@ class EngineTrend:
             if not self.holds[name].firing:
                 self.end_slow(name, time)
         elif past:
-            self.holds[name] = stepped(hold, pace, self.fed, time)
+            self.holds[name] = pressed(hold, pace, self.fed, time)
             if self.holds[name].firing:
                 self.begin_slow(name, self.holds[name].since, time)
 

@@ -66,7 +66,7 @@ class Turn(NamedTuple):
     """First sample past the level, if an alert begins."""
 
 
-def stepped(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
+def pressed(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
     """Return the hold of a rule that does not fire, after a row past its level."""
     streak, long = hold.streak, True
     if pace.seconds:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped
+from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
 from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
@@ -152,7 +152,7 @@ class Watches:
                     ending: Ending = "cleared" if better else "few prompts"
                     self._end(rule, time, "idle" if idle else ending)
             elif not idle and rule.past(signals):
-                holds[rule.number] = hold = stepped(hold, pace, row, time)
+                holds[rule.number] = hold = pressed(hold, pace, row, time)
                 if hold.firing:
                     self._fire(rule, hold.since, time)
                     self._raise(rule, time, signals)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, stepped
+from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
 
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Indexes = np.ndarray[tuple[int], np.dtype[np.intp]]
@@ -79,7 +79,7 @@ class _Firing:
             if place == len(past):
                 return hold, len(times)
             at = past[place]
-            return stepped(hold, self._pace, self._first + at, times[at]), at + 1
+            return pressed(hold, self._pace, self._first + at, times[at]), at + 1
         rows, needed = self._rows, self._pace.needed
         first = 0 if hold.hits else bisect_left(rows, at)
         found = bisect_left(self._last, first)

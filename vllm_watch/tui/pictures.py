@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,33 +11,16 @@ from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.spec import ChartSpec
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.ribbons import ribbon_steps
+from vllm_watch.tui.timeline import Window
 
 if TYPE_CHECKING:
     from vllm_watch.core.store import Server
     from vllm_watch.health.monitor import Monitor
     from vllm_watch.tui.stamps import Stamps
 
-STEPS = 60
-"""A window moves in so many steps of its width: between two steps nothing is redrawn."""
 MOST_KEPT = 400
 """Most cached pictures: a few times those of a screen full of servers."""
-Window = tuple[float, float]
 _T = TypeVar("_T")
-
-
-def stepped(window: Window, *, grows: bool = False) -> Window:
-    """Return a window whose end lies at the next whole step.
-
-    One that `grows` (all there is) keeps its start. Its step depends only on the power of two below
-    its width, so pictures stay valid between two steps.
-    """
-    start, end = window
-    width = end - start
-    if not (math.isfinite(width) and width > 0):
-        return window
-    step = (2.0 ** math.floor(math.log2(width)) if grows else width) / STEPS
-    end = math.ceil(end / step - 1e-9) * step
-    return start if grows else end - width, end
 
 
 @dataclass(frozen=True, slots=True)

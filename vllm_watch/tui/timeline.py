@@ -10,6 +10,11 @@ from collections.abc import Callable
 from typing import Literal
 
 Mode = Literal["live", "replay"]
+Window = tuple[float, float]
+"""Beginning and end of a stretch of time."""
+
+STEPS = 60
+"""A window moves on in so many steps of its width: between two of them nothing is drawn again."""
 
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Speeds that `faster` and `slower` step through."""
@@ -219,14 +224,21 @@ class Timeline:
         history = (self._reached - self.first) * MARGIN
         return next((span for span in FITTED if history <= span <= self.span), self.span)
 
-    def window(self) -> tuple[float, float]:
-        """Return beginning and end of what the charts show."""
+    def window(self) -> Window:
+        """Return beginning and end of what is to be shown, up to the moment."""
         end = self.moment()
         span = self.fitted_span()
         if span is None:
             first = self.first if self.first is not None else end - 300.0
             return min(first, end - 60.0), end
         return end - span, end
+
+    def drawn(self, window: Window | None = None) -> Window:
+        """Return the window as it is drawn: moved on in steps.
+
+        Another `window` is the part of it that one server fills.
+        """
+        return stepped(self.window() if window is None else window, grows=self.span is None)
 
     def film(self) -> float | None:
         """Return the position of a replay, 0 to 1; None if live or before it begins."""
@@ -244,3 +256,18 @@ class Timeline:
         if self.paused:
             return "PAUSED"
         return "LIVE" if self.saved_end is None else "SAVED"
+
+
+def stepped(window: Window, *, grows: bool = False) -> Window:
+    """Return a window whose end lies at the next whole step.
+
+    One that `grows` (all there is) keeps its start. Its step depends only on the power of two below
+    its width, so pictures stay valid between two steps.
+    """
+    start, end = window
+    width = end - start
+    if not (math.isfinite(width) and width > 0):
+        return window
+    step = (2.0 ** math.floor(math.log2(width)) if grows else width) / STEPS
+    end = math.ceil(end / step - 1e-9) * step
+    return start if grows else end - width, end

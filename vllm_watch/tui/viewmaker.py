@@ -24,7 +24,7 @@ from vllm_watch.tui.facts import Facts, card_facts
 from vllm_watch.tui.figures import percent
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
-from vllm_watch.tui.pictures import Pictures, stepped
+from vllm_watch.tui.pictures import Pictures
 from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
 from vllm_watch.tui.rows import Row, Rows, engine_rows
@@ -32,7 +32,7 @@ from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.spanfacts import span_facts
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.story import Story, story_of
-from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.timeline import Timeline, Window
 
 FACTS_SECONDS = 5.0
 """What is known of the selected server is worked out again after this long without news."""
@@ -100,7 +100,7 @@ class ViewMaker:
         rows = Rows(self._shown([one.row for one in kept], choices, moment), moment)
         problems = Problems((e for one in kept for e in one.entries), moment, silences)
         selected = _selected(rows.made, problems, choices)
-        window = stepped(timeline.window(), grows=timeline.span is None)
+        window = timeline.drawn()
         shown = self._shown_of(rows[selected] if rows else None, window, timeline, choices)
         return ScreenView(
             moment,
@@ -130,7 +130,7 @@ class ViewMaker:
         )
 
     def _shown_of(
-        self, row: Row | None, window: tuple[float, float], timeline: Timeline, choices: Choices
+        self, row: Row | None, window: Window, timeline: Timeline, choices: Choices
     ) -> _Shown:
         """Return the parts for the selected row, if there is one."""
         moment, live = timeline.moment(), timeline.following
@@ -140,7 +140,7 @@ class ViewMaker:
         )  # fmt: skip
         if row is None:
             return _Shown(pictures)
-        facts, errors, story = self._about_row(row, moment, live, timeline.window())
+        facts, errors, story = self._about_row(row, moment, live, window)
         return _Shown(
             self._pictures_of(row, pictures, timeline),
             facts,
@@ -182,12 +182,10 @@ class ViewMaker:
         if timeline.fitted and timeline.span is not None:
             span = server_window(server, window, row.state.since if over else None)
         if span[1] >= window[1]:  # the server has not ended
-            span = stepped(span, grows=timeline.span is None)
+            span = timeline.drawn(span)
         return pictures.of(row.source, row.engine, span, over=over)
 
-    def _figures(
-        self, server: Server, run: Run, time: float, window: tuple[float, float] | None
-    ) -> Facts:
+    def _figures(self, server: Server, run: Run, time: float, window: Window | None) -> Facts:
         """Return the lines of mean times and, with a price, of the cost of the stretch shown."""
         settings = self._monitor.settings
         facts: Facts = (("TIMES", times_facts(run, time, settings.times)),)
@@ -196,15 +194,12 @@ class ViewMaker:
         begin, end = (each - server.skew for each in window)
         return (*facts, ("COST", cost_facts(run, time, (begin, end), settings.cost)))
 
-    def _about_row(
-        self, row: Row, moment: float, live: bool, window: tuple[float, float] | None
-    ) -> _About:
+    def _about_row(self, row: Row, moment: float, live: bool, window: Window | None) -> _About:
         """Return facts about a row's server: its card, whether it failed, its start-up."""
         server = self._monitor.store.servers[row.source]
         stamp = self._stamps.of(server, moment, live)
         pace = 1.0 if row.state.name == "starting" else FACTS_SECONDS
-        priced = self._monitor.settings.cost.gpu_hourly is not None
-        window = stepped(window) if priced and window is not None else None
+        window = window if self._monitor.settings.cost.gpu_hourly is not None else None
         key = (row.source, row.engine, stamp, int(moment // pace), row.state, window)
         if key != self._about[0]:
             over, run = row.state.name in OVER, server.run_at(row.moment)

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import FilmChosen, SpanChosen, TimeChosen, TimePointed, Zoomed
-from vllm_watch.tui.pictures import STEPS
+from vllm_watch.tui.timeline import STEPS
 
 if TYPE_CHECKING:
     from datetime import tzinfo
