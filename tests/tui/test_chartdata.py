@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 from itertools import pairwise
 
@@ -9,14 +10,18 @@ from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.config import ServerSettings, Settings, WatchSettings
+from vllm_watch.core import folds
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.folds import Point
 from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.series import Series
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui import chartdata
 from vllm_watch.tui.chartasked import batch_limit
-from vllm_watch.tui.chartdata import curve, pace_line
+from vllm_watch.tui.chartdata import MOST_ROWS, curve, pace_line
 from vllm_watch.tui.charts import ChartSpec, draw_panel
+from vllm_watch.tui.charts.sampled import Level, levels
 from vllm_watch.tui.chartspecs import chart_spec, marks
 from vllm_watch.tui.charttable import CHART_NAMES
 
@@ -218,3 +223,109 @@ def test_rounds_are_the_same_whether_engines_are_added_up_at_once_or_line_by_lin
     at_once = curve(server, None, "running", 1_000.0, 1_400.0)
     monkeypatch.setattr(chartdata, "_whole_rounds", lambda *_: None)
     assert curve(server, None, "running", 1_000.0, 1_400.0) == at_once
+
+
+def history_of(rounds: int, engines: int = 2, *, spike: int = 0) -> Monitor:
+    """Return a monitor of a server whose engines wrote so many rounds, one of them a spike."""
+    monitor = Monitor(Settings())
+    monitor.apply(Batch("a.log", rounds_of(range(rounds), engines, spike)))
+    return monitor
+
+
+def rounds_of(rounds: Iterable[int], engines: int, spike: int = 0) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(
+            10.0 * n,
+            engine,
+            {
+                "running": 4.0 + n % 3,
+                "waiting": 0.0,
+                "generation_tps": 5_000.0 if n == spike and engine == 0 else 100.0 + n % 7,
+                "prompt_tps": 50.0,
+                "kv_cache_usage": 0.5,
+            },
+        )
+        for n in rounds
+        for engine in range(engines)
+    )
+
+
+def test_the_work_of_drawing_all_there_is_does_not_grow_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Counted are the rows that are looked at after one round came, and the points drawn.
+
+    Those of the charts of stats lines; answers have as many stretches as are kept.
+    """
+    seen = 0
+
+    def values(series: Series, metric: str, start: int, stop: int) -> list[float | None]:
+        nonlocal seen
+        found = all_values(series, metric, start, stop)
+        seen += len(found)
+        return found
+
+    def taken(series: Series, metrics: Sequence[str], index: int) -> Point:
+        nonlocal seen
+        seen += 1
+        return one_taken(series, metrics, index)
+
+    all_values, one_taken = Series.values, folds.taken
+    names = ("throughput", "kv", "requests", "pace", "prefix", "per_request")
+    work = []
+    for rounds in (2_048, 16_384):
+        monitor = history_of(rounds)
+        server = server_of(monitor)
+
+        def points(end: float, monitor: Monitor = monitor, server: Server = server) -> int:
+            specs = [chart_spec(monitor, server, None, (0.0, end), name) for name in names]
+            return sum(len(line.times) for spec in specs for line in spec.lines)
+
+        points(10.0 * rounds)
+        monitor.apply(Batch("a.log", rounds_of([rounds], 2)))
+        with monkeypatch.context() as patch:
+            patch.setattr(Series, "values", values)
+            patch.setattr(folds, "taken", taken)
+            seen = 0
+            drawn = points(10.0 * rounds + 1)
+            work.append((drawn, seen))
+    (few, little), (many, much) = work
+    assert many <= 1.2 * few
+    assert many <= 3 * MOST_ROWS * 8, "of eight lines"
+    assert little < much < 16_384 / 16, "the newest step is made of rows"
+
+
+@pytest.mark.parametrize("engine", [None, 0])
+def test_a_spike_of_one_sample_is_seen_in_half_a_day(engine: int | None) -> None:
+    server = server_of(history_of(4_096, spike=1_000))
+    window = (0.0, 40_960.0)
+    drawn = curve(server, engine, "generation_tps", *window)
+    known = [value for value in drawn.values if value is not None]
+    assert len(known) < 4_096
+    assert max(known) >= 5_000.0
+    assert abs(drawn.times[drawn.values.index(max(known))] - 10_000.0) <= 64.0
+    columns = levels(drawn.times, drawn.values, window, 50, drawn.gap, drawn.weights)
+    known_columns: list[Level] = [column for column in columns if column]
+    assert len(known_columns) == 50
+    highest = max(known_columns, key=lambda column: column.high)
+    assert known_columns.index(highest) == int(10_000 / 40_960 * 50)
+    means = [column.mean for column in known_columns]
+    exact = [
+        sum(value or 0.0 for value in one.values("generation_tps", 0, 4_096)) / 4_096
+        for one in server.run.series.values()
+    ]
+    mean = sum(exact) if engine is None else exact[engine]
+    assert sum(means) / 50 == pytest.approx(mean, rel=0.01)
+    slow = pace_line(server, engine, window)
+    assert min(value for value in slow.values if value is not None) < 2.0  # the spike's
+
+
+def test_a_folded_curve_knows_nothing_of_what_comes_later_and_keeps_silences() -> None:
+    monitor = Monitor(Settings())
+    kept = [n for n in range(4_096) if not 2_000 <= n < 2_100]
+    monitor.apply(Batch("a.log", rounds_of(kept, 2, 3_001)))
+    drawn = curve(server_of(monitor), None, "generation_tps", 0.0, 30_005.0)
+    assert drawn.times[-1] == 30_000.0
+    assert max(value for value in drawn.values if value is not None) < 5_000.0
+    (gap,) = [at for at, value in zip(drawn.times, drawn.values, strict=True) if value is None]
+    assert 20_000.0 <= gap <= 21_000.0

@@ -72,6 +72,7 @@ def coarsen(runs: list[Run], most: int) -> None:
     """Thin the first of these runs until all together have at most `most` points, or 64 each."""
     over = sum(len(series) for run in runs for series in run.series.values()) - most
     for run in runs:
+        run.folds.clear()
         for series in run.series.values():
             while over > 0 and len(series) > FEWEST_POINTS:
                 before = len(series)

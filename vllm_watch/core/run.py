@@ -132,6 +132,8 @@ class Run:
         default_factory=dict
     )
     """Cached results of passes over all samples, by name, with the samples they cover."""
+    folds: dict[object, object] = field(default_factory=dict, compare=False)
+    """Lines over time in steps, as far as requested (`core/folds.py`)."""
 
     def __post_init__(self) -> None:
         """Limit the requests, too, if samples are limited."""

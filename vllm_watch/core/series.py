@@ -193,6 +193,13 @@ class Series:
         of = self._buckets.metrics[metric]
         return (of.lows[index], of.highs[index]) if of.lows else (value, value)
 
+    def count(self, metric: str, index: int) -> int:
+        """Return how many samples of a point have a metric: of a bucket there may be many."""
+        of = self._buckets.metrics.get(metric) if self._buckets is not None else None
+        if of is not None and index < len(of.counts):
+            return of.counts[index]
+        return int(self.value(metric, index) is not None)
+
     def over_time(self, metric: str, index: int) -> float:
         """Return a rate × seconds over a bucket (`index` < `thinned`); 0 for what is not a rate."""
         of = self._buckets.metrics.get(metric) if self._buckets is not None else None

@@ -37,7 +37,7 @@ class Asked:
         values = drawn.values
         if scale != 1.0:
             values = [None if value is None else value * scale for value in values]
-        return Line(name, drawn.times, values, role, marker, drawn.gap)
+        return Line(name, drawn.times, values, role, marker, drawn.gap, drawn.weights)
 
 
 def batch_limit(monitor: Monitor, server: Server, time: float) -> float | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.folds import Kind, Step, folds_of
 from vllm_watch.core.latest import made_one
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
@@ -12,6 +15,9 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, envelope
 from vllm_watch.core.store import Server
 from vllm_watch.tui.charts import Line
+
+MOST_ROWS = 1_000
+"""Lines of an engine in a window up to which each of them is drawn; more are folded into steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,18 @@ class Curve:
     times: Sequence[float]
     values: Sequence[float | None]
     gap: float
+    weights: Sequence[float] | None = None
+    """How many samples each value stands for, where they are not one each."""
+
+
+class Drawn(NamedTuple):
+    """A part of a curve."""
+
+    times: list[float]
+    values: list[float | None]
+    widest: float
+    """The longest distance that is not a gap."""
+    weights: list[float] | None = None
 
 
 def curve(
@@ -35,33 +53,111 @@ def curve(
     """Return a metric over time, of one engine or of all, runs one after another.
 
     Thinned samples give their lowest and their highest value, so that peaks stay visible; without
-    `extremes` their mean. Extremes of several engines are added up as if they had been reached
-    together, which is an upper bound.
+    `extremes` their mean. In a window of many samples each step of time gives its mean, lowest and
+    highest value. Extremes of several engines are added up as if they had been reached together,
+    which is an upper bound.
     """
+    kind = Kind(metric, (metric,))
+    return _curve(server, engine, kind, (start, end), extremes=extremes)
+
+
+def _curve(
+    server: Server, engine: int | None, kind: Kind, window: tuple[float, float], *, extremes: bool
+) -> Curve:
+    """Return a line over time, runs one after another."""
+    start, end = window
     times: list[float] = []
     values: list[float | None] = []
-    gap = 15.0
+    weights: list[float] = []
+    gap, weighed = 15.0, False
     for run in server.runs:
         engines = run.engines if engine is None else [engine] if engine in run.series else []
         if not engines:
             continue
         near = max(1.0, SILENCE_CADENCES * run.cadence)
-        if len(engines) == 1:
-            drawn = _single(run, engines[0], metric, (start - near, end), extremes=extremes)
-        else:
-            drawn = _together(run, engines, metric, (start - near, end), extremes=extremes)
-        more_times, more_values, widest = drawn
-        gap = max(near, gap if times else 0.0, widest)
-        if times and more_times:  # a restart is a gap, however short it was
-            times.append((times[-1] + more_times[0]) / 2)
+        many = max(_rows(run, one, start, end) for one in engines) > MOST_ROWS
+        draw = _folded if many else _exact
+        drawn = draw(run, engines, kind, (start - near, end), extremes=extremes)
+        gap = max(near, gap if times else 0.0, drawn.widest)
+        if times and drawn.times:  # a restart is a gap, however short it was
+            times.append((times[-1] + drawn.times[0]) / 2)
             values.append(None)
-        times += more_times
-        values += more_values
-    return Curve(times, values, gap)
+            weights.append(1.0)
+        times += drawn.times
+        values += drawn.values
+        weights += drawn.weights or [1.0] * len(drawn.times)
+        weighed = weighed or drawn.weights is not None
+    return Curve(times, values, gap, weights if weighed else None)
 
 
-Drawn = tuple[list[float], list[float | None], float]
-"""Times, values, and the longest distance that is not a gap."""
+def _rows(run: Run, engine: int, start: float, end: float) -> int:
+    first, last = run.series[engine].span(start, end)
+    return last - first
+
+
+def _folded(
+    run: Run, engines: Sequence[int], kind: Kind, window: tuple[float, float], *, extremes: bool
+) -> Drawn:
+    """Return a line in steps, and what is not folded yet as it is."""
+    start, end = window
+    width = 2.0 ** math.ceil(math.log2((end - start) / MOST_ROWS))
+    folds = folds_of(run, engines, kind)
+    folded = folds.folded(width)
+    edge = min(end, folds.until) // width * width
+    silence = SILENCE_CADENCES * run.cadence
+    out = Drawn([], [], 0.0, [])
+    widest = 0.0
+    for step in folded.steps(start, edge):
+        distance = step.begin - out.times[-1] if out.times else 0.0
+        if distance > silence:
+            _add(out, step.begin - distance / 2, None)
+            distance = 0.0
+        widest = max(widest, distance, step.end - step.begin)
+        _add_step(out, step)
+    rest = _exact(run, engines, kind, (max(start, edge - silence), end), extremes=extremes)
+    for at, value in zip(rest.times, rest.values, strict=True):
+        if at >= edge:
+            _add(out, at, value)
+    return out._replace(widest=max(widest, rest.widest))
+
+
+def _add(out: Drawn, at: float, value: float | None, weight: float = 1.0) -> None:
+    assert out.weights is not None
+    out.times.append(at)
+    out.values.append(value)
+    out.weights.append(weight)
+
+
+def _add_step(out: Drawn, step: Step) -> None:
+    """Add a step as points of the same mean, the lowest and the highest among them."""
+    begin, end, total, low, high, samples = step
+    if samples == 1:
+        _add(out, begin, total)
+    elif low == high or samples == 2:
+        _add(out, begin, low, samples / 2)
+        _add(out, end, high, samples / 2)
+    else:
+        others = min(high, max(low, (total - low - high) / (samples - 2)))
+        _add(out, begin, others, samples - 2)
+        _add(out, (begin + end) / 2, low)
+        _add(out, end, high)
+
+
+def _exact(
+    run: Run, engines: Sequence[int], kind: Kind, window: tuple[float, float], *, extremes: bool
+) -> Drawn:
+    """Return a line with every sample."""
+    parts = [
+        _single(run, engines[0], metric, window, extremes=extremes)
+        if len(engines) == 1
+        else _together(run, engines, metric, window, extremes=extremes)
+        for metric in kind.metrics
+    ]
+    first = parts[0]
+    if kind.derive is None:
+        return first
+    gap = max(1.0, SILENCE_CADENCES * run.cadence, first.widest)
+    return first._replace(values=kind.derive(first.times, [part.values for part in parts], gap))
 
 
 def _single(
@@ -70,7 +166,7 @@ def _single(
     series = run.series[engine]
     low, high = series.span(*window)
     if low >= series.thinned:
-        return list(series.times[low:high]), series.values(metric, low, high), 0.0
+        return Drawn(list(series.times[low:high]), series.values(metric, low, high), 0.0)
     low = max(0, low - 1)  # it begins before the window and may extend into it
     silence = SILENCE_CADENCES * series.cadence
     times: list[float] = []
@@ -106,7 +202,7 @@ def _single(
             lead_to(time)
         times.append(time)
         values.append(value)
-    return times, values, widest
+    return Drawn(times, values, widest)
 
 
 def _together(
@@ -114,19 +210,19 @@ def _together(
 ) -> Drawn:
     """Add engines up: lines of the same round (within half a cadence) make one point."""
     each = [_single(run, engine, metric, window, extremes=extremes) for engine in engines]
-    widest = max(gap for _, _, gap in each)
+    widest = max(part.widest for part in each)
     cadence = run.cadence
     near = max(widest, SILENCE_CADENCES * cadence)
-    rounds = _whole_rounds([times for times, _, _ in each], cadence / 2)
+    rounds = _whole_rounds([part.times for part in each], cadence / 2)
     if rounds is not None:
         of = METRIC_BY_NAME[metric]
         numbers = (
             [number for number in row if number is not None]
-            for row in zip(*(values for _, values, _ in each), strict=True)
+            for row in zip(*(part.values for part in each), strict=True)
         )
-        return rounds, [made_one(of, known) if known else None for known in numbers], widest
-    times, values = _apart(engines, each, metric, cadence / 2, near)
-    return times, values, widest
+        values = [made_one(of, known) if known else None for known in numbers]
+        return Drawn(rounds, values, widest)
+    return Drawn(*_apart(engines, each, metric, cadence / 2, near), widest)
 
 
 def _whole_rounds(each: Sequence[Sequence[float]], near: float) -> list[float] | None:
@@ -148,8 +244,8 @@ def _apart(
     points = sorted(
         (
             (at, engine, value)
-            for engine, (times, values, _) in zip(engines, each, strict=True)
-            for at, value in zip(times, values, strict=True)
+            for engine, part in zip(engines, each, strict=True)
+            for at, value in zip(part.times, part.values, strict=True)
         ),
         key=lambda point: point[0],
     )
@@ -184,13 +280,8 @@ def http_line(
 
 def per_request_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
     """Return tokens per second per running request over time (decode rate)."""
-    rate = curve(server, engine, "generation_tps", *window, extremes=False)
-    running = curve(server, engine, "running", *window, extremes=False)
-    values = [
-        None if value is None or not count else value / count
-        for value, count in zip(rate.values, running.values, strict=True)
-    ]
-    return Line("", rate.times, values, "primary", "line", rate.gap)
+    drawn = _curve(server, engine, _PER_REQUEST, window, extremes=False)
+    return Line("", drawn.times, drawn.values, "primary", "line", drawn.gap, drawn.weights)
 
 
 def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -> Line:
@@ -198,10 +289,26 @@ def pace_line(server: Server, engine: int | None, window: tuple[float, float]) -
 
     See `token_paces`.
     """
-    rate = curve(server, engine, "generation_tps", *window, extremes=False)
-    running = curve(server, engine, "running", *window, extremes=False)
-    values = [
-        None if seconds is None else seconds * 1000
-        for seconds in token_paces(rate.times, rate.values, running.values, rate.gap)
-    ]
-    return Line("", rate.times, values, "note", "fill", rate.gap)
+    drawn = _curve(server, engine, _PACE, window, extremes=False)
+    return Line("", drawn.times, drawn.values, "note", "fill", drawn.gap, drawn.weights)
+
+
+def _shares(
+    _: Sequence[float], columns: Sequence[Sequence[float | None]], __: float
+) -> list[float | None]:
+    """Return tokens per second of each request that runs."""
+    each = zip(*columns, strict=True)
+    return [None if rate is None or not count else rate / count for rate, count in each]
+
+
+def _paces(
+    times: Sequence[float], columns: Sequence[Sequence[float | None]], gap: float
+) -> list[float | None]:
+    """Return milliseconds per token."""
+    rates, running = columns
+    paces = token_paces(times, rates, running, gap)
+    return [None if seconds is None else seconds * 1000 for seconds in paces]
+
+
+_PER_REQUEST = Kind("per request", ("generation_tps", "running"), _shares)
+_PACE = Kind("pace", ("generation_tps", "running"), _paces)

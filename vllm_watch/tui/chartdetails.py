@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.middle import median
@@ -74,7 +75,7 @@ def _spread(lines: Sequence[Line]) -> tuple[Line, ...]:
              ("lowest", "low", "dots", min))  # fmt: skip
     return tuple(
         Line(name, axis.times, [pick(row) if row else None for row in rows], role, marker,
-             axis.gap_s)
+             axis.gap_s, axis.weights)
         for name, role, marker, pick in picks
     )  # fmt: skip
 
@@ -85,20 +86,24 @@ def figure_rows(spec: ChartSpec) -> list[tuple[str, ...]]:
         _HEADS if spec.cursor is not None else (*_HEADS[:2], *_HEADS[3:])
     ]
     for line in spec.lines:
-        inside = [
-            number
-            for at, value in zip(line.times, line.values, strict=True)
+        weighed = [
+            (number, weight)
+            for at, value, weight in zip(
+                line.times, line.values, line.weights or repeat(1.0), strict=False
+            )
             if spec.start <= at <= spec.end and (number := known(value)) is not None
         ]
-        if not inside:
+        if not weighed:
             continue
+        inside = [number for number, _ in weighed]
         digits = decimals_for(inside)
         last = newest(line.times, line.values, spec.start, spec.end)
         cells = [value_text(last[1], digits) if last else "–"]
         if spec.cursor is not None:
             at_cursor = nearest(line.times, line.values, spec.cursor, line.gap_s)
             cells.append(value_text(at_cursor[1], digits) if at_cursor else "–")
-        mean = sum(inside) / len(inside)
+        mean = sum(number * weight for number, weight in weighed)
+        mean /= sum(weight for _, weight in weighed)
         cells += [value_text(each, digits) for each in (min(inside), mean, max(inside))]
         rows.append((line.name.partition("|")[0] or spec.title.partition("|")[0], *cells))
     return rows

@@ -184,7 +184,7 @@ def request_times() -> Source:
         queue: list[float | None] = []
         running: list[float | None] = []
         for run in asked.server.runs:
-            evidence = evidence_of(run)
+            evidence = evidence_of(run, asked.start - run.cadence - 2 * TIMES_WINDOW)
             for at in _stamps(run, asked):
                 found, _, _ = evidence.over(at - TIMES_WINDOW, at)
                 times.append(at)

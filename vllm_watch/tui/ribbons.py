@@ -80,7 +80,8 @@ def _rests(server: Server, engine: int | None, time: float) -> bool:
 
 def _levels(server: Server, engine: int | None, metric: str, grid: _Grid) -> list[Level | None]:
     drawn = curve(server, engine, metric, grid.start, grid.known)
-    return levels(drawn.times, drawn.values, (grid.start, grid.end), grid.steps, drawn.gap)
+    window = grid.start, grid.end
+    return levels(drawn.times, drawn.values, window, grid.steps, drawn.gap, drawn.weights)
 
 
 def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[float | None]:

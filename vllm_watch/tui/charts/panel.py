@@ -73,7 +73,7 @@ class Plot:
         if index >= len(self.spec.lines):
             return [None] * self.steps
         line = self.spec.lines[index]
-        return levels(line.times, line.values, self.window, self.steps, line.gap_s)
+        return levels(line.times, line.values, self.window, self.steps, line.gap_s, line.weights)
 
     def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
         """Return the area whose base is a row of the plot, counted from its top."""
@@ -151,7 +151,7 @@ def draw_frame(canvas: Canvas, palette: Mapping[str, str]) -> None:
 def scale_tops(spec: ChartSpec, columns: int) -> tuple[float, ...]:
     """Return the ends of the scales of a chart's fills: round numbers above its data."""
     found = [
-        levels(line.times, line.values, (spec.start, spec.end), columns, line.gap_s)
+        levels(line.times, line.values, (spec.start, spec.end), columns, line.gap_s, line.weights)
         for line in spec.lines
     ]
     peaks = [max((level.high for level in each if level), default=0.0) for each in found]

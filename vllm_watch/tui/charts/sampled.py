@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from vllm_watch.tui.charts.thin import known
@@ -27,10 +28,12 @@ def levels(
     window: tuple[float, float],
     columns: int,
     gap_s: float,
+    weights: Sequence[float] | None = None,
 ) -> list[Level | None]:
     """Return the level of each of `columns` columns, None if unknown.
 
-    Two samples further apart than `gap_s` are not joined: silence stays empty.
+    Two samples further apart than `gap_s` are not joined: silence stays empty. `weights` tell for
+    how many samples each value stands.
     """
     start, end = window
     found: list[Level | None] = [None] * max(0, columns)
@@ -41,17 +44,23 @@ def levels(
     first = bisect_left(times, start, 0, count)
     last = bisect_right(times, end, first, count)
     before = _sample(times, values, first - 1, count)
-    sums, highs, counts = [0.0] * columns, [-math.inf] * columns, [0] * columns
+    sums, highs, counts = [0.0] * columns, [-math.inf] * columns, [0.0] * columns
+    filled = -2  # the column of the sample before
     for index in range(first, last):
-        value = known(values[index])
-        sample = None if value is None else (times[index], value)
-        _join(found, before, sample, start, width, gap_s)
-        before = sample
-        if sample is not None:
-            column = min(columns - 1, int((sample[0] - start) / width))
-            sums[column] += sample[1]
-            counts[column] += 1
-            highs[column] = max(highs[column], sample[1])
+        value = values[index]
+        if value is None or not isfinite(value):
+            before = None
+            continue
+        at = times[index]
+        column = min(columns - 1, int((at - start) / width))
+        if before is not None and column > filled + 1:  # else there is no column between the two
+            _join(found, before, (at, value), start, width, gap_s)
+        before, filled = (at, value), column
+        weight = 1.0 if weights is None else weights[index]
+        sums[column] += weight * value
+        counts[column] += weight
+        if value > highs[column]:
+            highs[column] = value
     _join(found, before, _sample(times, values, last, count), start, width, gap_s)
     for column, number in enumerate(counts):
         if number:

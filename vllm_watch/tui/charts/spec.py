@@ -30,6 +30,8 @@ class Line:
     areas are ``fill``, those that stand and hang in a mirror ``up`` and ``down``."""
     gap_s: float
     """Two samples further apart than this are not connected: a gap is drawn as nothing."""
+    weights: Sequence[float] | None = None
+    """How many samples each value stands for, where they are not one each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,9 @@ def _strips(about: About, engines: Sequence[int], metric: str, cells: int) -> li
     found: dict[int, list[Level | None]] = {}
     for engine in engines:
         drawn = curve(about.server, engine, metric, start, about.time)
-        found[engine] = levels(drawn.times, drawn.values, (start, end), cells, drawn.gap)
+        found[engine] = levels(
+            drawn.times, drawn.values, (start, end), cells, drawn.gap, drawn.weights
+        )
     top = 1.0
     if metric != "kv_cache_usage":
         top = max((one.high for row in found.values() for one in row if one), default=1.0) or 1.0
