@@ -124,7 +124,7 @@ class Simulation:
         self.timeline.cover(*self.monitor.store.reach())
         view = make_view(self.monitor, self.timeline, Choices(), UTC, self._job)
         for name in CHARTS[:4]:
-            spec = view.pictures.chart(name)
+            spec = view.drawings.chart(name)
             if spec is not None:
                 draw_panel(spec, 100, 14, PALETTE, UTC)
         return time.process_time() - began

@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 from vllm_watch.core.records import Event, Requests, Sample  # noqa: E402
 from vllm_watch.locations import builtin_formats_folder  # noqa: E402
 from vllm_watch.parsing.envelope import ANCHOR  # noqa: E402
+from vllm_watch.parsing.formatfiles import load_formats  # noqa: E402
 from vllm_watch.parsing.formats import Formats  # noqa: E402
-from vllm_watch.parsing.loading import load_formats  # noqa: E402
 from vllm_watch.parsing.scanner import Scanner  # noqa: E402
 from vllm_watch.parsing.timestamps import StampClock, Zone  # noqa: E402
 from vllm_watch.parsing.wrappers import Unwrapper, Wrappers  # noqa: E402

@@ -24,8 +24,8 @@ from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
 from vllm_watch.health.findings import Finding
 from vllm_watch.locations import builtin_formats_folder
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.loading import load_formats
 from vllm_watch.reports.reading import Reading, read_saved
 
 ROOT = Path(__file__).parents[1]

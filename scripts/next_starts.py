@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vllm_watch.config import Settings
 from vllm_watch.locations import builtin_formats_folder
-from vllm_watch.parsing.loading import load_formats
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.reports.nextstart import NextStart, next_start
 from vllm_watch.reports.reading import read_saved
 from vllm_watch.reports.startline import start_line

@@ -12,7 +12,7 @@ from vllm_watch.core.store import Store
 from vllm_watch.core.tokens import run_tokens
 from vllm_watch.ingest import Ingest
 from vllm_watch.locations import builtin_formats_folder
-from vllm_watch.parsing.loading import load_formats
+from vllm_watch.parsing.formatfiles import load_formats
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "truth.md"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import builtin_formats_folder
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.loading import load_formats
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")

@@ -13,8 +13,8 @@ import vllm_watch.cli.common
 from tests.caseanswers import Answers, Ran, wrong
 from tests.casefiles import Case, load
 from vllm_watch.cli import main
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.loading import load_formats
 
 Output = pytest.CaptureFixture[str]
 CASES = load(Path(__file__).parents[1] / "fixtures" / "cases")

@@ -13,7 +13,7 @@ from vllm_watch.core import metrics
 from vllm_watch.health.rules import load_rules
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing import parts
-from vllm_watch.parsing.loading import load_formats
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.tui import charttable
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -62,7 +62,11 @@ SLOW = {
 """Modules of the standard library that take a millisecond or more and that `status` avoids."""
 UNUSED = (
     *("vllm_watch.tui", "vllm_watch.reach", "vllm_watch.actions", "vllm_watch.beside"),
-    *("vllm_watch.health.advice", "vllm_watch.health.alertfindings", "vllm_watch.health.told"),
+    *(
+        "vllm_watch.health.advice",
+        "vllm_watch.health.alertfindings",
+        "vllm_watch.health.runfindings",
+    ),
     *(
         "vllm_watch.health.situation",
         "vllm_watch.health.calculators",
@@ -108,7 +112,7 @@ def test_a_glance_at_a_healthy_server_loads_little(
     base = "; ".join(f"import {name}" for name in BASE)
     loaded = modules_of(command, log, first=base)
     tops = {name.partition(".")[0] for name in loaded}
-    assert "vllm_watch.reports.present" in loaded
+    assert "vllm_watch.reports.snapshot" in loaded
     spared = SLOW - ({"json"} if command == "check" else set())  # check --json
     assert tops.isdisjoint({*HEAVY, *spared})
     assert [name for name in loaded if name.startswith(UNUSED)] == []

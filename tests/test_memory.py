@@ -11,7 +11,7 @@ import pytest
 from benchmarks.fleet import CADENCE, START, Sickness
 from benchmarks.memory import Simulation
 from vllm_watch.config import Settings, WatchSettings
-from vllm_watch.core.latest import latest_values
+from vllm_watch.core.enginevalues import run_values
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.health.monitor import Monitor
 
@@ -131,4 +131,4 @@ def test_thinned_hours_can_be_returned_to() -> None:
     assert state(3_025.0) == ("busy", 0.0)
     assert state(3_100.0) == ("stalled", 3_000.0)
     assert state(3_260.0) == ("busy", 0.0)
-    assert latest_values(server.run, 1_234.0, ratios="highest")["generation_tps"] == 300.0
+    assert run_values(server.run, 1_234.0, ratios="highest")["generation_tps"] == 300.0

@@ -13,7 +13,7 @@ from tests import serverlog as log
 from tests.logs import FIXTURES, formats
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
-from vllm_watch.reports.present import look
+from vllm_watch.reports.snapshot import look
 
 Output = pytest.CaptureFixture[str]
 

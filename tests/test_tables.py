@@ -9,7 +9,7 @@ import pytest
 
 from vllm_watch.locations import builtin_formats_folder, cache_folder
 from vllm_watch.parsing.errors import FormatError
-from vllm_watch.parsing.loading import load_formats
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.tables import keep_tables, kept_tables
 
 FORMAT = """

@@ -99,7 +99,7 @@ def test_a_shift_moves_what_arrived_in_the_clock_that_was_taken_for_the_log_s() 
     server = applied(*first, store=store, arrived=1000.0, newest_stamp=4600.0, size=1)
     applied(sample(1010.0), store=store, arrived=1010.0, newest_stamp=1010.0, shift=-3600.0, size=1)
     run = server.run
-    assert run.seen == {0: 1010.0}
+    assert run.last_arrivals == {0: 1010.0}
     assert run.newest_arrival == 1010.0
     assert [moment.arrived for moment in run.moments] == [1000.0]
     assert run.progress == (bar, 1000.0)

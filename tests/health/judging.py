@@ -14,7 +14,7 @@ from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import plan_of
 from vllm_watch.health.rules import builtin_rules
-from vllm_watch.health.spans import Span
+from vllm_watch.health.spans import AlertSpan
 
 By = Literal["columns", "samples"]
 
@@ -47,7 +47,7 @@ def run_with(
     return run
 
 
-def found_in(found: Judgement) -> tuple[list[Span], list[TrendSpan]]:
+def found_in(found: Judgement) -> tuple[list[AlertSpan], list[TrendSpan]]:
     """Return every span of a judgement, in an order that does not depend on the evaluator."""
     trends = [span for engine in found.run.series for span in found.trend_spans(engine)]
     alerts = sorted(found.spans(), key=lambda span: (span.fired, span.rule.id, span.engine))

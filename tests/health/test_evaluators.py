@@ -18,7 +18,7 @@ from vllm_watch.core.records import Amendment, Batch, Event, Item, Sample
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.spans import Span
+from vllm_watch.health.spans import AlertSpan
 
 Line = tuple[float, int, dict[str, float]]
 LOG = "server.log"
@@ -123,7 +123,7 @@ def test_nothing_is_known_of_what_comes_later(seed: int, share: float) -> None:
 
 
 def _times(
-    spans: Sequence[Span] | Sequence[TrendSpan], until: float = math.inf
+    spans: Sequence[AlertSpan] | Sequence[TrendSpan], until: float = math.inf
 ) -> list[tuple[float, float, float | None]]:
     """Return since, fired and until of spans as they were at a moment."""
     return [

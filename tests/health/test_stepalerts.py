@@ -18,7 +18,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.health.plan import Planner
 from vllm_watch.health.rules import builtin_rules
-from vllm_watch.health.spans import Span
+from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.stepalerts import StepAlerts
 
 PLAN = Planner(builtin_rules()).plan(Settings())
@@ -47,7 +47,7 @@ def run_of(*work: Work, budget: int | None = None, full: float = 0.0) -> Run:
     return run
 
 
-def fired(run: Run) -> list[Span]:
+def fired(run: Run) -> list[AlertSpan]:
     return StepAlerts().spans(run, PLAN)
 
 
@@ -97,7 +97,7 @@ def test_without_the_limit_nothing_is_reported() -> None:
 def test_as_it_comes_and_at_once_are_the_same() -> None:
     whole = run_of((60, 200, 32), (60, 90, 32), (60, 200, 32), budget=512, full=0.0)
     alerts, part = StepAlerts(), Run(0)
-    last: list[Span] = []
+    last: list[AlertSpan] = []
     for time, row in zip(whole.steps[0].times, whole.steps[0].rows, strict=True):
         part.steps.setdefault(0, type(whole.steps[0])()).add(time, row)
         last = alerts.spans(part, PLAN)

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.format_table import NOBODY, PAGE, Reader, page, rows
 from vllm_watch.locations import builtin_formats_folder
-from vllm_watch.parsing.loading import load_formats
+from vllm_watch.parsing.formatfiles import load_formats
 
 READER = Reader()
 

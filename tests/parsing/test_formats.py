@@ -8,8 +8,8 @@ from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.errors import FormatError
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats, Origin
-from vllm_watch.parsing.loading import load_formats
 
 BUILT_IN = sorted(builtin_formats_folder().glob("*.toml"))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.errors import FormatError
-from vllm_watch.parsing.loading import load_formats
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.parts import Parts, PartsReader
 
 HEADS = ["Engine {engine}: ", "{engines} Engines Aggregated: "]

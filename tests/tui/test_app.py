@@ -144,7 +144,7 @@ async def test_plus_and_minus_zoom() -> None:
     """Samples begin at 08:50:01, so the charts show two minutes until somebody chooses."""
 
     def width() -> float:
-        start, end = view(app).pictures.span
+        start, end = view(app).drawings.span
         return end - start
 
     app = replay("08:51:20")

@@ -77,7 +77,7 @@ def test_a_start_up_is_a_bracket_with_its_words() -> None:
 
 def test_the_death_of_the_capture_is_at_its_second() -> None:
     """The capture dies at 08:51:43; marks of its charts say what began before."""
-    chart = view_at(monitor_of("h100_saturated_then_killed"), "08:52:20").pictures.chart("kv")
+    chart = view_at(monitor_of("h100_saturated_then_killed"), "08:52:20").drawings.chart("kv")
     assert chart is not None
     died = [mark for mark in chart.marks if mark.word == "died"]
     assert [mark.time for mark in died] == [at("08:51:43")]

@@ -8,7 +8,7 @@ from tests.logs import at, log_of
 from tests.tui.screens import monitor_of, replay_app, until, view_at
 from tests.tui.test_app import dashboard, running
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.chartdetails import engines_spec, figure_rows, told_in
+from vllm_watch.tui.chartdetails import engines_spec, figure_rows, findings_in
 from vllm_watch.tui.screens.chart import ChartScreen
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.widgets.bigchart import BigChart
@@ -75,7 +75,7 @@ async def test_a_chart_can_be_hidden() -> None:
 def test_figures_are_those_of_the_window() -> None:
     """08:50:41 to 08:51:41 of the capture: 98.8, 100, 100, 100, 99.8, 99.1, 99.4 %."""
     view = view_at(monitor_of("h100_saturated_then_killed"), "08:51:42")
-    spec = view.pictures.chart("kv")
+    spec = view.drawings.chart("kv")
     assert spec is not None
     head, row = figure_rows(spec)
     assert head == ("", "last", "min", "mean", "max")
@@ -85,15 +85,15 @@ def test_figures_are_those_of_the_window() -> None:
 
 def test_findings_end_with_the_server_and_begin_with_their_evidence() -> None:
     view = view_at(monitor_of("h100_saturated_then_killed"), "08:52:30")
-    asked = view.pictures.asked()
+    asked = view.drawings.asked()
     assert asked is not None
-    found = {told.title.partition(":")[0]: told for told in told_in(view, asked)}
+    found = {told.title.partition(":")[0]: told for told in findings_in(view, asked)}
     full = found["KV cache full"]
     assert full.since == at("08:50:41")
     assert full.until == pytest.approx(at("08:51:43"), abs=3)
 
 
 def test_one_engine_is_not_drawn_apart() -> None:
-    asked = view_at(monitor_of("h100_saturated_then_killed"), "08:51:35").pictures.asked()
+    asked = view_at(monitor_of("h100_saturated_then_killed"), "08:51:35").drawings.asked()
     assert asked is not None
     assert engines_spec(asked, "kv", None) is None

@@ -145,7 +145,7 @@ def test_http_ends_with_what_the_log_ends_with() -> None:
 def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
     alive, dead = (
-        [view_at(monitor, clock).pictures.chart(name) for name in CHART_NAMES]
+        [view_at(monitor, clock).drawings.chart(name) for name in CHART_NAMES]
         for clock in ("08:51:41", "08:52:20")
     )
     assert {spec.over for spec in alive if spec} == {False}

@@ -69,7 +69,7 @@ def test_the_charts_of_a_server_that_is_gone_end_at_its_end() -> None:
     """Its samples begin at 08:50:01, and it dies at 08:51:43."""
     monitor = monitor_of("h100_saturated_then_killed")
     for clock in ("08:52:20", "08:59:00"):
-        start, end = view_at(monitor, clock).pictures.span
+        start, end = view_at(monitor, clock).drawings.span
         assert at("08:51:43") < end < at("08:51:50")
         assert at("08:49:50") < start < at("08:50:01")
 
@@ -78,7 +78,7 @@ def test_a_start_up_that_took_long_is_left_out() -> None:
     """The server starts at 08:52:30 and its first stats line comes at 08:54:10."""
     monitor = monitor_of("h100_optimised")
     starting, early, late = (
-        view_at(monitor, clock).pictures.span for clock in ("08:53:20", "08:54:40", "08:57:40")
+        view_at(monitor, clock).drawings.span for clock in ("08:53:20", "08:54:40", "08:57:40")
     )
     assert starting[0] < at("08:52:30")
     assert early[0] == at("08:53:40")

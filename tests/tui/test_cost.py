@@ -21,9 +21,9 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health import alertfindings
 from vllm_watch.health.finding import Case
+from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.monitor import Health, Monitor
-from vllm_watch.health.recent import RecentHealth
-from vllm_watch.health.spans import Span
+from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui import fleetrows, viewmaker
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.eventlines import EventLine, newest_lines
@@ -162,7 +162,7 @@ def test_a_stamp_changes_when_a_line_came_and_only_then() -> None:
 
 def test_the_present_is_judged_again_when_something_came_or_time_went() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
-    server, recent = server_of(monitor), RecentHealth(monitor)
+    server, recent = server_of(monitor), HealthCache(monitor)
     now = at("08:51:41")
     first = recent.health(server, now, saved=False)
     assert recent.health(server, now + 0.5, saved=False) is first
@@ -189,11 +189,11 @@ def test_words_and_advice_are_made_for_findings_that_are_read(
 ) -> None:
     """At 08:51:05 the KV cache has been full for three lines: it is ranked without a word."""
     monitor = monitor_of("h100_saturated_then_killed")
-    server, recent = server_of(monitor), RecentHealth(monitor)
+    server, recent = server_of(monitor), HealthCache(monitor)
     worded: list[str] = []
     words_of = alertfindings.span_words
 
-    def counted(case: Case, span: Span, time: float) -> dict[str, str]:
+    def counted(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
         worded.append(span.rule.id)
         return words_of(case, span, time)
 

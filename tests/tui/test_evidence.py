@@ -17,10 +17,10 @@ from tests.tui.screens import all_read, monitor_of, replay_app, until
 from vllm_watch.core.records import Batch, Sample
 from vllm_watch.core.store import Store
 from vllm_watch.health.findings import Finding
+from vllm_watch.tui.commonstart import with_common_start
 from vllm_watch.tui.evidencedata import evidence_chart, evidence_window, evidence_words
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.evidence import EvidenceScreen
-from vllm_watch.tui.together import moved_together
 from vllm_watch.tui.widgets.findings import Findings
 
 SATURATED = "h100_saturated_then_killed"
@@ -148,7 +148,7 @@ def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
         Batch("b.log", (Sample(4000.0, 0, {"running": 1.0}),)),
     ]
     store = Store()
-    for batch in moved_together(batches):
+    for batch in with_common_start(batches):
         store.apply(batch)
     assert {source: server.moved for source, server in store.servers.items()} == {
         "a.log": 0.0,

@@ -279,7 +279,7 @@ def test_a_ribbon_has_a_cell_for_each_step(steps: list[tuple[float | None, str]]
 def test_the_ribbons_of_a_view_share_one_axis() -> None:
     monitor = monitor_of("h100_saturated_then_killed", "h100_optimised")
     view = view_at(monitor, "08:55:00")
-    ribbons = [view.pictures.ribbon(row.source, None, 50) for row in view.rows]
+    ribbons = [view.drawings.ribbon(row.source, None, 50) for row in view.rows]
     assert [len(ribbon) for ribbon in ribbons] == [50, 50]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from tests.logs import at, log_of
 from tests.tui.screens import monitor_of
 from vllm_watch.health.jobs import JobWatch, Targets
-from vllm_watch.tui.facts import card_facts
+from vllm_watch.tui.cardfacts import card_facts
 
 
 def card(clock: str, targets: Targets, *, over: bool = False) -> dict[str, tuple[str, ...]]:

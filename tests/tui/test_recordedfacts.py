@@ -9,7 +9,7 @@ from tests.logs import formats
 from vllm_watch.config import Settings
 from vllm_watch.core.store import Server
 from vllm_watch.reports.reading import read_saved
-from vllm_watch.tui.facts import card_facts
+from vllm_watch.tui.cardfacts import card_facts
 
 LOG = next(
     (Path(__file__).parents[2] / "fixtures/recordings/h100x2_tp2").glob("*.log"),

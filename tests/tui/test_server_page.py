@@ -14,11 +14,11 @@ from tests.tui.test_app import dashboard, running
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.page.about import About, about_server
+from vllm_watch.tui.page.advice import copied, start_part
 from vllm_watch.tui.page.arrange import FRAMED, TWO_COLUMNS, Part, arranged
 from vllm_watch.tui.page.content import page_lines
-from vllm_watch.tui.page.given import Segment, segment_bar
 from vllm_watch.tui.page.overtime import overtime_part
-from vllm_watch.tui.page.told import copied, start_part
+from vllm_watch.tui.page.setup import Segment, segment_bar
 from vllm_watch.tui.palette import DAY_THEME, THEME, roles_of
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.server import ServerScreen
@@ -123,7 +123,7 @@ def test_findings_are_reported_again_only_after_a_while(killed: Monitor) -> None
     assert later is not None
     assert soon.findings is first.findings
     assert later.findings is not first.findings
-    assert later.told == at("08:51:41")
+    assert later.reported_at == at("08:51:41")
 
 
 def test_it_shows_nothing_of_the_future(killed: Monitor) -> None:

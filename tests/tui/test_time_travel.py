@@ -29,7 +29,7 @@ async def point(pilot: Pilot[int], selector: str, time: float, row: int = 3) -> 
     """Return the cell of a chart at a moment."""
     pane = pilot.app.screen.query_one(selector, Pane)
     assert pane.view is not None
-    start, end = pane.view.pictures.span
+    start, end = pane.view.drawings.span
     left, columns = plot_place(pane.size.width)
     return left + int((time - start) / (end - start) * columns), row
 

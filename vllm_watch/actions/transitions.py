@@ -34,7 +34,7 @@ class _Alert:
     noted: Noted
     due: float
     """The earliest time to report it."""
-    told: float | None = None
+    reported_at: float | None = None
     """When it was reported last, +∞ if it is never reported again, None: not yet."""
 
 
@@ -74,24 +74,24 @@ class Transitions:
                 self._alerts[name] = _Alert(finding, due)
             else:
                 known.noted = finding
-        told = self._ended(lasting, health.state.name in ENDS, now, silenced)
+        found = self._ended(lasting, health.state.name in ENDS, now, silenced)
         for name in lasting:
             alert = self._alerts[name]
             if name in silenced or not self._loud(alert.noted):
                 continue
-            if alert.told is None and now >= alert.due:
-                alert.told = now
-                told.append(Transition("firing", alert.noted.finding))
-            elif alert.told is not None and self._repeats(now - alert.told):
-                alert.told = now
-                told.append(Transition("firing", alert.noted.finding, repeated=True))
-        return told
+            if alert.reported_at is None and now >= alert.due:
+                alert.reported_at = now
+                found.append(Transition("firing", alert.noted.finding))
+            elif alert.reported_at is not None and self._repeats(now - alert.reported_at):
+                alert.reported_at = now
+                found.append(Transition("firing", alert.noted.finding, repeated=True))
+        return found
 
     def _ended(
         self, lasting: Collection[str], ended: bool, now: float, silenced: Collection[str]
     ) -> list[Transition]:
         """Forget the alerts that have ended, and return those to send."""
-        told = []
+        found = []
         for name, alert in list(self._alerts.items()):
             # An alert explained by another finding, or followed by its server's end, has not ended.
             if name in lasting or ended or self._explained(name, lasting):
@@ -99,9 +99,9 @@ class Transitions:
             del self._alerts[name]
             self._over[name] = now
             loud = self._loud(alert.noted) and name not in silenced
-            if alert.told is not None and loud and self._settings.resolved:
-                told.append(Transition("resolved", alert.noted.finding))
-        return told
+            if alert.reported_at is not None and loud and self._settings.resolved:
+                found.append(Transition("resolved", alert.noted.finding))
+        return found
 
     def _explained(self, name: str, lasting: Collection[str]) -> bool:
         return any(hidden in ("*", name) for other in lasting for hidden in self._hides(other))

@@ -41,16 +41,16 @@ class AlertWatch:
 
     def look(self, now: float, silenced: Collection[Key]) -> list[Alert]:
         """Return the alerts to send at `now`, in this machine's clock."""
-        told = []
+        found = []
         for source, alerts in self._servers.items():
             server = self._monitor.store.servers[source]
             health = self._health(server, now)
             quiet = {name for place, name in silenced if place == source} if silenced else set()
-            told += [
+            found += [
                 _alert(server, health, transition, now)
                 for transition in alerts.update(health, now, quiet)
             ]
-        return told
+        return found
 
     def lasting(self) -> set[Key]:
         """Return all alerts that have not ended."""

@@ -11,7 +11,7 @@ from vllm_watch.cli.saying import CommandError, write
 from vllm_watch.core.moments import GRAMMAR, TimeText, place_time
 from vllm_watch.core.store import Server
 from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
-from vllm_watch.reports.present import look
+from vllm_watch.reports.snapshot import look
 
 EXAMPLE = "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m"
 """Example for `--help`."""
@@ -30,17 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the verdict; return 0 healthy, 1 warning, 2 critical, 3 unknown."""
     since = time_of("--since", arguments.since)
     settings = settings_of(arguments)
-    present = look(
+    snapshot = look(
         arguments.paths, formats(), settings, since=None if since is None else _Since(since)
     )
     spanned = since is not None
-    verdicts = [verdict_of(now, settings, spanned=spanned) for now in present.servers]
+    verdicts = [verdict_of(now, settings, spanned=spanned) for now in snapshot.servers]
     if arguments.json:
-        write(json.dumps(report_of(present, verdicts), indent=2))
+        write(json.dumps(report_of(snapshot, verdicts), indent=2))
     else:
-        for line in lines_of(present, verdicts, settings):
+        for line in lines_of(snapshot, verdicts, settings):
             write(line)
-    return overall(present, verdicts)
+    return overall(snapshot, verdicts)
 
 
 class _Since:

@@ -12,8 +12,8 @@ from vllm_watch.cli.saying import CommandError, say
 from vllm_watch.config import Settings, load_settings
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import format_files, rule_files
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.loading import load_formats
 from vllm_watch.sources.paths import STDIN, Found
 
 if TYPE_CHECKING:

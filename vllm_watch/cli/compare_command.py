@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in lines:
             write(line)
     sys.stdout.flush()
-    return FAILED if reading.unread else DONE
+    return FAILED if reading.unreadable else DONE
 
 
 def _baseline(pattern: str) -> str:

@@ -28,7 +28,6 @@ from vllm_watch.reports.pieces import Piece, json_line
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, recorded_rows
 from vllm_watch.reports.resample import parse_step, resampled
 from vllm_watch.reports.rows import EVENT_FIELDS, Row
-from vllm_watch.reports.spans import Beginnings, Span
 from vllm_watch.reports.tabular import (
     SAMPLE_FIELDS,
     STEP_FIELDS,
@@ -36,6 +35,7 @@ from vllm_watch.reports.tabular import (
     csv_lines,
     write_parquet,
 )
+from vllm_watch.reports.timerange import Beginnings, TimeRange
 from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -104,7 +104,7 @@ class _Wanted:
     events: bool
     other: str | None
     """The option for other rows, of `_OTHERS`."""
-    span: Span
+    span: TimeRange
     step: float | None
     settings: Settings
 
@@ -115,7 +115,7 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
     Raises:
         CommandError: one cannot be read, or two do not go together.
     """
-    span = Span(time_of("--since", arguments.since), time_of("--until", arguments.until))
+    span = TimeRange(time_of("--since", arguments.since), time_of("--until", arguments.until))
     step = None
     if arguments.resample is not None:
         try:
@@ -265,7 +265,9 @@ def _begun(items: Iterator[Batch | Looked], beginnings: Beginnings) -> Iterator[
         yield item
 
 
-def _since(rows: Iterator[Row | None], span: Span, beginnings: Beginnings) -> Iterator[Row | None]:
+def _since(
+    rows: Iterator[Row | None], span: TimeRange, beginnings: Beginnings
+) -> Iterator[Row | None]:
     """Leave out rows before the span when following began; new rows are in it."""
     held: list[Row] = []
     for row in rows:

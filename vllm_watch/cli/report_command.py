@@ -39,4 +39,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     with text_aside(target) as file:  # before drawing: a missing folder is reported at once
         file.write(page_of(reading, shown_zone(settings, reading), formats()))
-    return FAILED if reading.unread else DONE
+    return FAILED if reading.unreadable else DONE

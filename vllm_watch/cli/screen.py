@@ -97,13 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
         _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 
-    together = arguments.command == "demo"
+    common_start = arguments.command == "demo"
     app = VllmWatch(
         ingest,
         settings,
         replay=replay,
         start=start,
-        together=together,
+        common_start=common_start,
         targets=Targets(arguments.target_requests, arguments.target_tokens),
     )
     app.monitor.store.benchmarks = benchmarks

@@ -7,7 +7,7 @@ import argparse
 from vllm_watch.cli.common import formats, require_logs, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
-from vllm_watch.reports.present import look
+from vllm_watch.reports.snapshot import look
 from vllm_watch.reports.status import FieldError, line_of
 
 EXAMPLE = "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'"
@@ -28,11 +28,11 @@ def declare(command: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the line."""
     settings = settings_of(arguments)
-    present = look(arguments.paths, formats(), settings, newest_only=True)
-    require_logs(arguments.paths, present.found)
-    servers = [now for now in present.servers if not now.trouble]
+    snapshot = look(arguments.paths, formats(), settings, newest_only=True)
+    require_logs(arguments.paths, snapshot.found)
+    servers = [now for now in snapshot.servers if not now.trouble]
     troubles = dict.fromkeys(
-        [*present.troubles, *(n.trouble for n in present.servers if n.trouble)]
+        [*snapshot.troubles, *(n.trouble for n in snapshot.servers if n.trouble)]
     )
     for trouble in troubles:
         say(trouble)

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in summary_text(summaries, zone, width(), painter(arguments)):
             write(line)
     sys.stdout.flush()
-    return FAILED if reading.unread else DONE
+    return FAILED if reading.unreadable else DONE
 
 
 def _next_starts(reading: Reading) -> int:
@@ -77,7 +77,7 @@ def _next_starts(reading: Reading) -> int:
     for line in next_start_text(starts, width()):
         write(line)
     sys.stdout.flush()
-    return FAILED if reading.unread else DONE
+    return FAILED if reading.unreadable else DONE
 
 
 def width() -> int:

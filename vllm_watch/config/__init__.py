@@ -5,7 +5,7 @@ from __future__ import annotations
 from vllm_watch.config.commandsections import CheckSettings, CompareSettings
 from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.kinds import Kind
-from vllm_watch.config.loading import ConfigError, load_settings
+from vllm_watch.config.layers import ConfigError, load_settings
 from vllm_watch.config.registry import Setting, known_settings
 from vllm_watch.config.screensection import ReplaySettings, ScreenSettings
 from vllm_watch.config.sections import (

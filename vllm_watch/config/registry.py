@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vllm_watch.config import commandsections, keysection, screensection, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
-from vllm_watch.core.dataclass import dataclass, told_fields
+from vllm_watch.core.dataclass import dataclass, field_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,9 +90,9 @@ def server_kinds() -> Mapping[str, Kind]:
 def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     """Name, kind and default of the fields that a user can set."""
     return [
-        (name, told["metadata"][METADATA_KEY], told["default"])
-        for name, told in told_fields(cls).items()
-        if METADATA_KEY in told.get("metadata", ())
+        (name, options["metadata"][METADATA_KEY], options["default"])
+        for name, options in field_options(cls).items()
+        if METADATA_KEY in options.get("metadata", ())
     ]
 
 

@@ -26,17 +26,17 @@ _FEW = 8
 class _Field:
     """The arguments given to `field`, in the form of the standard library."""
 
-    __slots__ = ("told",)
+    __slots__ = ("options",)
 
-    def __init__(self, **told: Any) -> None:
-        self.told = told
+    def __init__(self, **options: Any) -> None:
+        self.options = options
 
 
-def told_fields(cls: type) -> dict[str, dict[str, Any]]:
+def field_options(cls: type) -> dict[str, dict[str, Any]]:
     """Return the arguments given to `field`, by the names of the fields."""
     fields: _StandardFields = vars(cls)["__dataclass_fields__"]
     given = fields.given.items()
-    return {name: value.told for name, value in given if isinstance(value, _Field)}
+    return {name: value.options for name, value in given if isinstance(value, _Field)}
 
 
 class _StandardFields:
@@ -54,7 +54,7 @@ class _StandardFields:
             import dataclasses
 
             fields = {
-                name: dataclasses.field(**value.told) if isinstance(value, _Field) else value
+                name: dataclasses.field(**value.options) if isinstance(value, _Field) else value
                 for name, value in self.given.items()
             }
             twin = type(cls.__name__, (), {**fields, "__annotations__": self._annotations})
@@ -75,11 +75,11 @@ def _dataclass(
         names = tuple(name for name, kind in annotations.items() if not kind.startswith("ClassVar"))
         given = {name: inside.pop(name) for name in names if name in inside}
         inside["__slots__"] = names
-        inside["__match_args__"] = tuple(n for n in names if _told(given, n, "init", True))
+        inside["__match_args__"] = tuple(n for n in names if _option(given, n, "init", True))
         inside["__dataclass_fields__"] = _StandardFields(
             {name: annotations[name] for name in names}, given
         )
-        compared = tuple(n for n in names if _told(given, n, "compare", True)) if eq else ()
+        compared = tuple(n for n in names if _option(given, n, "compare", True)) if eq else ()
         methods = _methods(compared, frozen=frozen)
         made: Any = type(cls.__name__, cls.__bases__, {**methods, **inside})
         made.__init__ = _first_constructor(made, given, frozen=frozen)
@@ -88,10 +88,10 @@ def _dataclass(
     return declared
 
 
-def _told(given: Mapping[str, Any], name: str, what: str, otherwise: Any) -> Any:
+def _option(given: Mapping[str, Any], name: str, what: str, otherwise: Any) -> Any:
     """Return the `field` arguments of a name, or `otherwise`."""
     value = given.get(name)
-    return value.told.get(what, otherwise) if isinstance(value, _Field) else otherwise
+    return value.options.get(what, otherwise) if isinstance(value, _Field) else otherwise
 
 
 def _methods(compared: tuple[str, ...], *, frozen: bool) -> dict[str, Any]:
@@ -180,11 +180,11 @@ def _filled(
 
 def _default(given: Mapping[str, Any], name: str) -> Any:
     """Return a field's default, made again if it has a factory."""
-    factory = _told(given, name, "default_factory", None)
+    factory = _option(given, name, "default_factory", None)
     if factory:
         return factory()
     value = given.get(name, _ABSENT)
-    return value.told.get("default", _ABSENT) if isinstance(value, _Field) else value
+    return value.options.get("default", _ABSENT) if isinstance(value, _Field) else value
 
 
 def _constructor(cls: type, given: Mapping[str, Any], *, frozen: bool) -> Callable[..., None]:
@@ -193,13 +193,13 @@ def _constructor(cls: type, given: Mapping[str, Any], *, frozen: bool) -> Callab
     parameters, steps = ["self"], []
     for name in vars(cls)["__slots__"]:
         value = given.get(name, _ABSENT)
-        factory = _told(given, name, "default_factory", None)
+        factory = _option(given, name, "default_factory", None)
         if isinstance(value, _Field):
-            value = value.told.get("default", _ABSENT)
+            value = value.options.get("default", _ABSENT)
         scope[f"make_{name}"], scope[f"default_{name}"] = factory, value
         scope[f"set_{name}"] = vars(cls)[name].__set__
         taken = name
-        if not _told(given, name, "init", True):
+        if not _option(given, name, "init", True):
             taken = f"make_{name}()" if factory else f"default_{name}"
             if not factory and value is _ABSENT:
                 continue  # __post_init__ gives it
@@ -229,4 +229,4 @@ if TYPE_CHECKING:
 else:
     dataclass, field, replace = _dataclass, _Field, _replace
 
-__all__ = ["dataclass", "field", "replace", "told_fields"]
+__all__ = ["dataclass", "field", "field_options", "replace"]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from vllm_watch.core.latest import made_one
+from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
@@ -170,7 +170,7 @@ class Folds:
         near = max(SILENCE_CADENCES * self._cadence, last.end - last.begin)
         known = [one for one in self._newest.values() if at - one.end < near]
         values = tuple(
-            made_one(metric, means) if (means := _known(known, place)) else None
+            combined_value(metric, means) if (means := _known(known, place)) else None
             for place, metric in enumerate(self._metrics)
         )
         low = high = value = values[0]
@@ -181,8 +181,10 @@ class Folds:
             low = high = value = self._kind.derive(times, rows, near)[-1]
         elif any(one.samples > 1 for one in known):
             metric = self._metrics[0]
-            low = made_one(metric, [one.low for one in known if one.low is not None] or [0.0])
-            high = made_one(metric, [one.high for one in known if one.high is not None] or [0.0])
+            low = combined_value(metric, [one.low for one in known if one.low is not None] or [0.0])
+            high = combined_value(
+                metric, [one.high for one in known if one.high is not None] or [0.0]
+            )
         self._before = at, values
         if value is None or low is None or high is None:
             return

@@ -47,12 +47,12 @@ def age(runs: list[Run], keep: Keep) -> None:
 
     Runs that keep no single samples share the number of buckets that one run may have.
     """
-    stamps = (series.present for series in runs[-1].series.values())
-    present = max((stamp for stamp in stamps if stamp is not None), default=None)
-    if present is not None:
+    stamps = (series.now for series in runs[-1].series.values())
+    now = max((stamp for stamp in stamps if stamp is not None), default=None)
+    if now is not None:
         for run in runs[:-1]:
             for series in run.series.values():
-                series.age(present - keep.full_seconds)
+                series.age(now - keep.full_seconds)
         thinned = [
             run for run in runs[:-1] if all(s.thinned == len(s) for s in run.series.values())
         ]

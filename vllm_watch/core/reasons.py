@@ -40,7 +40,7 @@ class Reason:
     """The exception or the sentence, without module path."""
     cause: str = ""
     """What the format files call it: `out of memory`, `port in use` …"""
-    told: tuple[tuple[str, float], ...] = ()
+    figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the line itself, by the names of the format files."""
     vague: bool = False
     """Whether all lines only say that it is over: the log names no cause."""
@@ -71,9 +71,9 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
     candidates = sorted(_candidates(lines), key=lambda candidate: candidate[:2])
     if candidates:
         best = candidates[0][2]
-        alike = [one.told for *_, one in candidates if best.cause and one.cause == best.cause]
+        alike = [one.figures for *_, one in candidates if best.cause and one.cause == best.cause]
         # Several workers report how much fits: the smallest counts.
-        return replace(best, told=min([best.told, *alike], key=_numbers))
+        return replace(best, figures=min([best.figures, *alike], key=_numbers))
     # An event comes before the lines around it. A traceback counts by its error, not its headline.
     events = [line for line in lines if line.kind] or lines
     telling = next((line for line in events if "vague" not in line.fields), None)
@@ -99,8 +99,8 @@ def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
                 yield rank, index, _reason(line, rest)
 
 
-def _numbers(told: tuple[tuple[str, float], ...]) -> tuple[bool, tuple[float, ...]]:
-    return not told, tuple(number for _, number in told)
+def _numbers(figures: tuple[tuple[str, float], ...]) -> tuple[bool, tuple[float, ...]]:
+    return not figures, tuple(number for _, number in figures)
 
 
 def _lines(errors: Iterable[Moment]) -> Iterator[_Line]:
@@ -145,12 +145,12 @@ def _reason(line: _Line, rest: list[_Line]) -> Reason:
         fields = message[0].fields or fields
     if "cause" not in fields:
         fields = next((one.fields for one in message if "cause" in one.fields), fields)
-    told = tuple(
+    figures = tuple(
         (name, float(value))
         for name, value in fields.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     )
-    return Reason(text, str(fields.get("cause", "")), told)
+    return Reason(text, str(fields.get("cause", "")), figures)
 
 
 def _validation(

@@ -80,7 +80,7 @@ class Stretch(NamedTuple):
     """Samples in a row that are all busy, or all idle."""
 
     begin: float
-    seen: float
+    checked_until: float
     """How far this was computed."""
     busy: bool
     revision: int
@@ -97,7 +97,7 @@ class Run:
     judge: Callable[[Run], None] | None = None
     """Called before samples are thinned, so that they can be judged first."""
     series: dict[int, Series] = field(default_factory=dict)
-    seen: dict[int, float] = field(default_factory=dict)
+    last_arrivals: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
     moments: list[Moment] = field(default_factory=list)
     configuration: ServerConfiguration = field(default_factory=ServerConfiguration)
@@ -178,7 +178,7 @@ class Run:
 
     def _saw(self, engine: int, arrived: float | None) -> None:
         if arrived is not None:
-            self.seen[engine] = max(arrived, self.seen.get(engine, 0.0))
+            self.last_arrivals[engine] = max(arrived, self.last_arrivals.get(engine, 0.0))
 
     def add_event(self, event: Event, arrived: float | None) -> None:
         """Keep an event; a line that continues the error before it is added to that."""
@@ -293,7 +293,7 @@ class Run:
             series.shift(seconds)
         for steps in self.steps.values():
             steps.shift(seconds)
-        self.seen = {engine: time + seconds for engine, time in self.seen.items()}
+        self.last_arrivals = {engine: time + seconds for engine, time in self.last_arrivals.items()}
         if self.progress is not None and self.progress[1] is not None:
             self.progress = (self.progress[0], self.progress[1] + seconds)
         self.configuration_lines = [

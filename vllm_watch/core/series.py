@@ -237,7 +237,7 @@ class Series:
         return median_distance(self.times[first : index + 1])
 
     @property
-    def present(self) -> float | None:
+    def now(self) -> float | None:
         """Stamp that counts as now: a single stray stamp from the future has no effect."""
         if not self.times:
             return None
@@ -268,7 +268,7 @@ class Series:
         spare = len(self.times) - self.thinned - _CADENCE_OF
         if keep is None or spare < keep.slack:
             return
-        present = self.present or 0.0
+        present = self.now or 0.0
         waiting = self.thinned + keep.slack
         if self.times[waiting - 1] < present - keep.full_seconds:
             old = bisect_left(self.times, present - keep.full_seconds, waiting) - self.thinned

@@ -52,7 +52,7 @@ class ServerState:
     """The line or the fact that proves it."""
     cause: str = ""
     """The cause of death, as the format files name it: `out of memory`, `port in use` …"""
-    told: tuple[tuple[str, float], ...] = ()
+    figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
     vague: bool = False
     """Whether the log says that it is over, but not why."""
@@ -75,7 +75,7 @@ def judge(
     if evidence.death is not None:
         reason = evidence.reason
         return ServerState(
-            "dead", _known(evidence.death), reason.text, reason.cause, reason.told, reason.vague
+            "dead", _known(evidence.death), reason.text, reason.cause, reason.figures, reason.vague
         )
     if evidence.stop is not None:
         return ServerState("stopped", _known(evidence.stop), evidence.stop_text)
@@ -182,7 +182,7 @@ def _written(run: Run, engine: int, index: int, now: float, *, live: bool) -> fl
     series = run.series[engine]
     time = series.written(index, now)
     if live and index == len(series) - 1:
-        return max(time, run.seen.get(engine, time))
+        return max(time, run.last_arrivals.get(engine, time))
     return time
 
 
@@ -215,7 +215,7 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
         known = None
     running, waiting = series.columns.get("running"), series.columns.get("waiting")
     times, first = series.times, index
-    while first > 0 and not (known and known.begin <= times[first] <= known.seen):
+    while first > 0 and not (known and known.begin <= times[first] <= known.checked_until):
         before = first - 1
         at_work = (running is not None and running[before] > 0) or (
             waiting is not None and waiting[before] > 0
@@ -224,7 +224,7 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
             break
         first = before
     began = times[first]
-    if known and known.begin <= began <= known.seen:
+    if known and known.begin <= began <= known.checked_until:
         began = known.begin
     run.stretches[engine] = Stretch(began, times[index], busy, series.revision)
     return began

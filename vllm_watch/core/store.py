@@ -14,8 +14,8 @@ from vllm_watch.core.buckets import Keep
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.linecounts import counted
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
+from vllm_watch.core.newesttime import TimeSpan
 from vllm_watch.core.olderruns import age, make_room
-from vllm_watch.core.reach import Reach
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.records import (
@@ -205,7 +205,7 @@ class Store:
         self.benchmarks: tuple[Benchmark, ...] = ()
         """Client benchmarks against these servers, from the user's files."""
         self._names = Names()
-        self._reach = Reach()
+        self._reach = TimeSpan()
         self._pasts: dict[str, Server] = {}
         """Large logs being read from their beginning, while their newest part is shown."""
 
@@ -307,7 +307,7 @@ class Store:
         whole.troubles, whole.skew = newest.troubles, newest.skew
         whole.recording = newest.recording
         whole.last_arrival = newest.last_arrival
-        whole.run.seen.update(newest.run.seen)
+        whole.run.last_arrivals.update(newest.run.last_arrivals)
         if newest.run.newest_arrival is not None:
             whole.run.arrive(newest.run.newest_arrival)
         self.servers[source] = whole

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vllm_watch.config import HealthSettings
-from vllm_watch.core.latest import engine_values, latest_values
+from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
@@ -17,7 +17,7 @@ from vllm_watch.health.flags import costs_of
 from vllm_watch.health.longcontext import context_per_request, thousands
 from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule, Severity
 from vllm_watch.health.shown import shown_value
-from vllm_watch.health.spans import WHOLE_SERVER, Span
+from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 
 if TYPE_CHECKING:
     from vllm_watch.health.situation import Advice
@@ -33,9 +33,9 @@ _WHOLE = frozenset(
 
 def alert_finding(
     case: Case,
-    span: Span,
+    span: AlertSpan,
     time: float,
-    beside: Iterable[Span] = (),
+    beside: Iterable[AlertSpan] = (),
     *,
     advised: float | None = None,
     counted: bool = True,
@@ -77,7 +77,7 @@ def alert_finding(
     )
 
 
-def _advice(case: Case, span: Span, time: float) -> Advice | None:
+def _advice(case: Case, span: AlertSpan, time: float) -> Advice | None:
     """Return the advice, None if the rule names none or the log lacks its input."""
     if not span.rule.advice:
         return None
@@ -87,14 +87,14 @@ def _advice(case: Case, span: Span, time: float) -> Advice | None:
     return compute(case.situation(span.engine, time)) if compute else None
 
 
-def is_raised(span: Span, time: float, beside: Iterable[Span]) -> bool:
+def is_raised(span: AlertSpan, time: float, beside: Iterable[AlertSpan]) -> bool:
     """Return whether an alert has become worse by `time`, by its samples or with other alerts."""
     if span.raised is not None and span.raised <= time:
         return True
     return bool(span.rule.raised_with) and bool(_raising(span, beside))
 
 
-def _raising(span: Span, beside: Iterable[Span]) -> list[Span]:
+def _raising(span: AlertSpan, beside: Iterable[AlertSpan]) -> list[AlertSpan]:
     """Return the alerts that make another one worse: they fire at the same time."""
     return [
         other
@@ -105,14 +105,14 @@ def _raising(span: Span, beside: Iterable[Span]) -> list[Span]:
     ]
 
 
-def overlap(one: Span, other: Span) -> bool:
+def overlap(one: AlertSpan, other: AlertSpan) -> bool:
     """Tell whether two alerts fired at the same time."""
     one_end = math.inf if one.until is None else one.until
     other_end = math.inf if other.until is None else other.until
     return one.fired < other_end and other.fired < one_end
 
 
-def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
+def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
     """Return the values for the placeholders of a rule's texts, with the figures of `time`."""
     rule, run = span.rule, case.run
     values, ran = figures_at(run, span, time)
@@ -144,7 +144,7 @@ def span_words(case: Case, span: Span, time: float) -> dict[str, str]:
     return words
 
 
-def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
+def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:
     """Return the text for an alert that has ended, and whether that is good news.
 
     The text is empty if nothing was left to judge it by, or if something critical continues.
@@ -173,12 +173,14 @@ def span_over(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool
     return text, span.ending != "few prompts"
 
 
-def figures_at(run: Run, span: Span, time: float) -> tuple[Mapping[str, float], tuple[float, ...]]:
+def figures_at(
+    run: Run, span: AlertSpan, time: float
+) -> tuple[Mapping[str, float], tuple[float, ...]]:
     """Return the values behind an alert at `time`, and the running requests of each engine."""
     recorded = span.rule.scope in RECORDED_SCOPES
     if span.figures is not None and (time == span.fired or recorded):
         return span.figures, span.ran
-    values = latest(run, None if span.engine == WHOLE_SERVER else span.engine, time)
+    values = newest_values(run, None if span.engine == WHOLE_SERVER else span.engine, time)
     return values, tuple(_running(run.series[one], time) for one in run.engines)
 
 
@@ -187,7 +189,7 @@ def _running(series: Series, time: float) -> float:
     return 0.0 if index is None else series.value("running", index) or 0.0
 
 
-def rises(span: Span, beside: Sequence[Span]) -> list[tuple[float, Severity, Span]]:
+def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[tuple[float, Severity, AlertSpan]]:
     """Return when an alert became a warning, and when it grew worse, and by which alert.
 
     It is as severe as the worst that it explains (`explaining.py`). Of one moment the worst counts.
@@ -202,7 +204,7 @@ def rises(span: Span, beside: Sequence[Span]) -> list[tuple[float, Severity, Spa
         for one in beside
         if one.rule.id in span.rule.hides and span.firing_at(one.fired)
     ]
-    found: list[tuple[float, Severity, Span]] = []
+    found: list[tuple[float, Severity, AlertSpan]] = []
     reached = SEVERITIES.index("note")
     for step in sorted(steps, key=lambda step: (step[0], -SEVERITIES.index(step[1]))):
         if SEVERITIES.index(step[1]) > reached:
@@ -211,40 +213,40 @@ def rises(span: Span, beside: Sequence[Span]) -> list[tuple[float, Severity, Spa
     return found
 
 
-def alert_title(case: Case, span: Span, beside: Iterable[Span], time: float) -> str:
+def alert_title(case: Case, span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> str:
     """Return the title of an alert as it was at `time`; cached."""
     rule = span.rule
     known = [one for one in beside if one.fired <= time]
     raised = rule.raised is not None and is_raised(span, time, known)
-    told = case.alerts.told_alerts
+    texts = case.alerts.alert_texts
     key = ("title", rule.id, span.engine, time, span.times, raised, len(case.alerts.steps))
-    if key not in told:
+    if key not in texts:
         title = rule.raised_title if raised else rule.title
         flapping = f" ({span.times} times)" if span.times > 1 else ""
         words = Words(span_words(case, span, time))
-        told[key] = title.format_map(words) + flapping, ""
-    return told[key][0]
+        texts[key] = title.format_map(words) + flapping, ""
+    return texts[key][0]
 
 
-def _severity(span: Span, beside: Iterable[Span], time: float) -> Severity:
+def _severity(span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> Severity:
     """Return how severe an alert was at `time`, by itself and beside others."""
     rule = span.rule
     raised = rule.raised and is_raised(span, time, [one for one in beside if one.fired <= time])
     return rule.raised if rule.raised and raised else rule.severity
 
 
-def over_words(case: Case, span: Span, beside: Iterable[Span]) -> tuple[str, bool]:
+def over_words(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:
     """Return the text for an alert that has ended, and whether that is good; cached."""
-    told = case.alerts.told_alerts
+    texts = case.alerts.alert_texts
     key = ("over", span.rule.id, span.engine, span.fired, span.until, len(case.alerts.steps))
-    if key not in told:
+    if key not in texts:
         text, good = span_over(case, span, beside)
-        told[key] = text, "good" if good else ""
-    text, how = told[key]
+        texts[key] = text, "good" if good else ""
+    text, how = texts[key]
     return text, bool(how)
 
 
-def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
+def span_finding(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> Finding:
     """Return an alert as the finding that it was when it fired, with `beside`, the others."""
     return alert_finding(case, span, span.fired, beside)
 
@@ -252,10 +254,10 @@ def span_finding(case: Case, span: Span, beside: Iterable[Span]) -> Finding:
 def _of_answered(values: Mapping[str, float]) -> str:
     """Return how many requests failed and were refused; zeros are left out."""
     counts = {"failed": values.get("failed", 0.0), "were refused": values.get("refused", 0.0)}
-    told = [f"{number:,.0f} {how}" for how, number in counts.items() if number]
-    if not told:
+    texts = [f"{number:,.0f} {how}" for how, number in counts.items() if number]
+    if not texts:
         return f"{values.get('answered', 0.0):,.0f} requests answered"
-    first, *more = told
+    first, *more = texts
     number, _, how = first.partition(" ")
     return ", ".join([f"{number} of {values.get('answered', 0.0):,.0f} requests {how}", *more])
 
@@ -286,9 +288,9 @@ def _limit_text(rule: Rule, settings: HealthSettings) -> str:
     return f"{level * 100:.0f} %"
 
 
-def latest(run: Run, engine: int | None, time: float) -> dict[str, float]:
+def newest_values(run: Run, engine: int | None, time: float) -> dict[str, float]:
     """Return the values of the newest sample at `time`, of one engine or all engines combined."""
-    return latest_values(run, time) if engine is None else engine_values(run, engine, time)
+    return run_values(run, time) if engine is None else engine_values(run, engine, time)
 
 
 def in_words(values: Mapping[str, float]) -> dict[str, str]:

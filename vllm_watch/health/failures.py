@@ -16,7 +16,7 @@ from vllm_watch.health.situation import Advice, Situation
 
 def shorter_context(at: Situation) -> Advice | None:
     """Advise the longest context that fits, as vLLM's error names it."""
-    fits, asked = at.told.get("fits_len"), at.told.get("asked_len")
+    fits, asked = at.cause_figures.get("fits_len"), at.cause_figures.get("asked_len")
     if not fits:
         return None
     more = _more_memory(at)
@@ -40,7 +40,7 @@ def shorter_context(at: Situation) -> Advice | None:
 
 def model_s_length(at: Situation) -> Advice | None:
     """Advise the longest context that the model supports."""
-    most = at.told.get("most_len")
+    most = at.cause_figures.get("most_len")
     if not most:
         return None
     return Advice(
@@ -52,7 +52,7 @@ def model_s_length(at: Situation) -> Advice | None:
 
 def more_cache(at: Situation) -> Advice | None:
     """Advise more memory if none is left for the KV cache."""
-    raised = at.told.get("raise_to")
+    raised = at.cause_figures.get("raise_to")
     if raised:
         flag = f"--gpu-memory-utilization {raised:g}"
         return Advice(flag, (flag,), "vLLM's own number", "the KV cache fits")
@@ -61,7 +61,7 @@ def more_cache(at: Situation) -> Advice | None:
 
 def free_memory(at: Situation) -> Advice | None:
     """Advise a memory share that fits beside the other processes on the GPU."""
-    free, total = at.told.get("free_gib"), at.told.get("total_gib")
+    free, total = at.cause_figures.get("free_gib"), at.cause_figures.get("total_gib")
     if not total or free is None:
         return None
     share = math.floor(free / total * 100) / 100
@@ -75,7 +75,7 @@ def free_memory(at: Situation) -> Advice | None:
 
 def fewer_gpus(at: Situation) -> Advice | None:
     """Advise no more GPUs than exist."""
-    gpus = at.told.get("gpus")
+    gpus = at.cause_figures.get("gpus")
     if not gpus:
         return None
     return Advice(
@@ -86,7 +86,7 @@ def fewer_gpus(at: Situation) -> Advice | None:
 
 def dividing(at: Situation) -> Advice | None:
     """Advise the largest smaller tensor parallel size that divides the heads."""
-    heads, tensor = at.told.get("heads"), at.told.get("tensor")
+    heads, tensor = at.cause_figures.get("heads"), at.cause_figures.get("tensor")
     if not heads or not tensor:
         return None
     fits = next((n for n in range(int(tensor), 0, -1) if int(heads) % n == 0), 1)
@@ -98,7 +98,7 @@ def dividing(at: Situation) -> Advice | None:
 
 
 def _more_memory(at: Situation) -> Advice | None:
-    raised = at.told.get("raise_to")
+    raised = at.cause_figures.get("raise_to")
     if raised:
         flag = f"--gpu-memory-utilization {raised:g}"
         return Advice(flag, (flag,))

@@ -9,7 +9,7 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
-from vllm_watch.health.spans import WHOLE_SERVER, Span
+from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.health.statefindings import state_findings, states_of_run
 
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
@@ -52,7 +52,7 @@ def findings_at(
     return tuple(one_per_flag(ranked, lambda finding: remedies.get(finding.id, finding.remedy)))
 
 
-def _of_alerts(case: Case, time: float, firing: list[Span], *, worded: bool) -> list[Finding]:
+def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool) -> list[Finding]:
     """Return the findings of the alerts that fire at `time`, one for each rule."""
     if not firing:
         return []
@@ -96,7 +96,7 @@ def findings_of(
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
 
 
-def _before(case: Case, span: Span, time: float) -> float:
+def _before(case: Case, span: AlertSpan, time: float) -> float:
     """Return the last sample before an alert ended, when it still held."""
     engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
     times = []
@@ -109,14 +109,14 @@ def _before(case: Case, span: Span, time: float) -> float:
     return max(times, default=span.fired)
 
 
-def _unexplained(trends: Iterable[Finding], firing: Iterable[Span]) -> list[Finding]:
+def _unexplained(trends: Iterable[Finding], firing: Iterable[AlertSpan]) -> list[Finding]:
     """Leave trends out while hardly anything is generated: that finding is enough."""
     return [] if any(span.rule.id == NEAR_ZERO for span in firing) else list(trends)
 
 
-def _earliest(spans: Iterable[Span]) -> list[Span]:
+def _earliest(spans: Iterable[AlertSpan]) -> list[AlertSpan]:
     """Return one span per rule, that of the engine that has it longest."""
-    first: dict[str, Span] = {}
+    first: dict[str, AlertSpan] = {}
     for span in spans:
         known = first.get(span.rule.id)
         if known is None or span.since < known.since:

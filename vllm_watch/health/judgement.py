@@ -21,14 +21,14 @@ from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfigurat
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.health.answers import AnswerAlerts
+from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
-from vllm_watch.health.facts import startup_facts
 from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recorded import RecordedSignals
 from vllm_watch.health.rounds import Row
-from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, Span, Watches
+from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
+from vllm_watch.health.startupfacts import startup_facts
 from vllm_watch.health.stepalerts import StepAlerts
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class Judgement:
         ]
         self.revision = 0
         """Grows with every change of the judgement."""
-        self.told_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
+        self.certain_trends: dict[tuple[str, int, float], tuple[Finding, ...]] = {}
         """Findings of trends at the moment they were certain (`trends.py`)."""
-        self.told_alerts: dict[tuple[object, ...], tuple[str, str]] = {}
+        self.alert_texts: dict[tuple[object, ...], tuple[str, str]] = {}
         """Texts of alerts at the moment they fired or ended (`alertfindings.py`)."""
-        self._told = -1
+        self._lines_read = -1
         self._engines: dict[int, Marks[EngineState]] = {}
         self._server: Marks[ServerState] = Marks(ServerState(plan))
         self.recorded = RecordedSignals()
@@ -77,7 +77,7 @@ class Judgement:
         self._recorded: dict[tuple[str, int], Watches] = {}
         self._answers = AnswerAlerts()
         self._step_alerts = StepAlerts()
-        self._sorted: tuple[int, list[Span]] = (-1, [])
+        self._sorted: tuple[int, list[AlertSpan]] = (-1, [])
 
     @property
     def facts(self) -> Values:
@@ -90,21 +90,21 @@ class Judgement:
 
     # --- what was found -----------------------------------------------------------------------
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[AlertSpan]:
         """Return every alert of the run, in the order in which they fired."""
         answered = self._answers.spans(self.run, self.plan)
         stepped = self._step_alerts.spans(self.run, self.plan)
         revision = self.revision + self._answers.revision + self._step_alerts.revision
         if self._sorted[0] != revision:
-            together = self._server.state.together
+            whole = self._server.state.alerts
             lists = [marks.state.watches.spans for marks in self._engines.values()]
-            lists += [together.watches.spans, together.silences]
+            lists += [whole.watches.spans, whole.silences]
             lists += [answered, stepped, *(watches.spans for watches in self._recorded.values())]
             every = [span for spans in lists for span in spans]
             self._sorted = (revision, sorted(every, key=lambda span: span.fired))
         return self._sorted[1]
 
-    def firing(self, time: float) -> list[Span]:
+    def firing(self, time: float) -> list[AlertSpan]:
         """Return the alerts that fire at `time`."""
         return [span for span in self.spans() if span.firing_at(time)]
 
@@ -118,11 +118,11 @@ class Judgement:
         trend = self.trend(engine)
         return [] if trend is None else trend.spans
 
-    def remember(self, figures: Callable[[Span], tuple[Values, tuple[float, ...]]]) -> None:
+    def remember(self, figures: Callable[[AlertSpan], tuple[Values, tuple[float, ...]]]) -> None:
         """Keep the figures at which alerts fired, because their samples are thinned later."""
-        together = self._server.state.together
+        whole = self._server.state.alerts
         lists = [marks.state.watches.spans for marks in self._engines.values()]
-        for spans in (*lists, together.watches.spans, together.silences):
+        for spans in (*lists, whole.watches.spans, whole.silences):
             for at in range(len(spans) - 1, -1, -1):
                 if spans[at].figures is not None:
                     break
@@ -136,7 +136,7 @@ class Judgement:
         """Judge again from the beginning, after the server's name or plan has changed."""
         if plan is not self.plan:
             self.plan = plan
-            self._forget_told()
+            self._forget_texts()
             for watches_of, watches in self._recorded.items():
                 watches.use(plan.recorded[watches_of[0]], plan.settings.health)
             if all(series.folded == 0 for series in self.run.series.values()):
@@ -149,12 +149,12 @@ class Judgement:
                     marks.state.use(plan)
                 self._server.state.use(plan)
                 self._forget_marks()
-        self.named, self.limit, self._told = named, limit, -1
+        self.named, self.limit, self._lines_read = named, limit, -1
 
     def shift(self, seconds: float) -> None:
         """Shift all times after the zone changed, and judge again what is possible."""
         self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
-        self._forget_told()
+        self._forget_texts()
         for watches in self._recorded.values():
             watches.shift(seconds)
         for engine, marks in self._engines.items():
@@ -182,10 +182,10 @@ class Judgement:
         self._forget_marks()
         self.revision += 1
 
-    def _forget_told(self) -> None:
+    def _forget_texts(self) -> None:
         """Forget cached texts of rows that are judged again."""
-        self.told_trends.clear()
-        self.told_alerts.clear()
+        self.certain_trends.clear()
+        self.alert_texts.clear()
 
     def _forget_marks(self) -> None:
         """Forget the states of earlier rows."""
@@ -202,7 +202,11 @@ class Judgement:
         """Judge everything new or changed; return whether there was anything."""
         series = self.run.series
         news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one)}
-        changed = self._tell() if self._told != len(self.run.configuration_lines) else math.inf
+        changed = (
+            self._read_configuration()
+            if self._lines_read != len(self.run.configuration_lines)
+            else math.inf
+        )
         if not news and changed == math.inf:
             return False
         self.rests = False
@@ -219,9 +223,9 @@ class Judgement:
         self.revision += 1
         return True
 
-    def _tell(self) -> float:
+    def _read_configuration(self) -> float:
         """Process the configuration lines; return from when on they differ, or infinity."""
-        self._told = len(self.run.configuration_lines)
+        self._lines_read = len(self.run.configuration_lines)
         builder = ConfigurationBuilder()
         before, steps = self.steps, [Step(-math.inf, False, self._facts(ServerConfiguration()))]
         for line in self.run.configuration_lines:
@@ -278,7 +282,7 @@ class Judgement:
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late row
-            self._forget_told()
+            self._forget_texts()
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
@@ -311,16 +315,16 @@ class Judgement:
             return state.newest <= key and all(rows)
 
         if not fits(marks.state) and not marks.back([fits(state) for state in marks.states]):
-            for engine, known in marks.state.together.rounds.engines.items():
+            for engine, known in marks.state.alerts.rounds.engines.items():
                 one = series[engine]
                 place = bisect_right(one.times, known.times[-1], one.thinned)
                 marks.state.rows[engine] = place + one.folded - one.thinned
             marks.forget([True])
         marks.put(len(series))
-        self._judge_together(marks.state)
+        self._judge_server(marks.state)
         marks.count = sum(marks.state.rows.values())
 
-    def _judge_together(self, state: ServerState) -> None:
+    def _judge_server(self, state: ServerState) -> None:
         """Judge all rows that a state has not seen, and the start-up facts between them."""
         series = self.run.series
         parts = []
@@ -330,25 +334,25 @@ class Judgement:
                 parts.append((engine, one, start))
         count = sum(len(one) - start for _, one, start in parts)
         if count <= few_rows() * max(1, len(parts) // 4):
-            self._step_together(state, parts)
+            self._step_server(state, parts)
         else:
-            self._advance_together(state, parts)
+            self._advance_server(state, parts)
         for engine, one, _ in parts:
             state.rows[engine] = one.folded + len(one) - one.thinned
             state.newest = max(state.newest, (one.times[-1], engine))
-        self._tell_together(state, math.inf)
+        self._tell_server(state, math.inf)
 
-    def _tell_together(self, state: ServerState, time: float) -> Values:
+    def _tell_server(self, state: ServerState, time: float) -> Values:
         """Apply the start-up facts up to a moment; return those known then."""
-        while state.told < len(self.steps) and self.steps[state.told].time <= time:
-            step = self.steps[state.told]
-            state.told += 1
+        while state.steps_taken < len(self.steps) and self.steps[state.steps_taken].time <= time:
+            step = self.steps[state.steps_taken]
+            state.steps_taken += 1
             if step.stamped:
-                state.together.tell(step.time, step.facts)
+                state.alerts.tell(step.time, step.facts)
                 state.newest = max(state.newest, (step.time, TOLD))
-        return self.steps[max(0, state.told - 1)].facts
+        return self.steps[max(0, state.steps_taken - 1)].facts
 
-    def _step_together(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
+    def _step_server(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
         rows = [
             Row(
                 one.times[index],
@@ -362,12 +366,10 @@ class Judgement:
         ]
         rows.sort(key=lambda row: (row.time, row.engine))
         for row in rows:
-            facts = self._tell_together(state, row.time)
-            state.together.step(row, facts)
+            facts = self._tell_server(state, row.time)
+            state.alerts.step(row, facts)
 
-    def _advance_together(
-        self, state: ServerState, parts: Sequence[tuple[int, Series, int]]
-    ) -> None:
+    def _advance_server(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
         import numpy as np
 
         from vllm_watch.health.roundcolumns import Rows, advance
@@ -383,13 +385,13 @@ class Judgement:
         order = np.lexsort((joined[1], joined[0]))
         times, engines, running, waiting, usage = (column[order] for column in joined)
         rows = Rows(times, engines.astype(np.intp), running, waiting, usage)
-        steps = self.steps[state.told :]
+        steps = self.steps[state.steps_taken :]
         ends = np.searchsorted(times, [step.time for step in steps], "left").tolist()
         for begin, end in zip([0, *ends], [*ends, len(times)], strict=True):
             if begin < end:
-                facts = self._tell_together(state, times[begin].item())
+                facts = self._tell_server(state, times[begin].item())
                 with np.errstate(all="ignore"):
-                    advance(state.together, rows.part(begin, end), facts)
+                    advance(state.alerts, rows.part(begin, end), facts)
 
 
 def few_rows() -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from vllm_watch.core.series import Series
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.rounds import Together
+from vllm_watch.health.rounds import ServerAlerts
 from vllm_watch.health.signals import Signals
 from vllm_watch.health.spans import Watches
 
@@ -82,15 +82,15 @@ class EngineState:
 
 
 class ServerState:
-    """The state of the rules about all engines together."""
+    """The state of the rules about all engines alerts."""
 
     def __init__(self, plan: Plan) -> None:
         """Begin with an empty state."""
         self.plan = plan
-        self.together = Together(plan)
+        self.alerts = ServerAlerts(plan)
         self.rows: dict[int, int] = {}
         """The next row to judge of each engine."""
-        self.told = 0
+        self.steps_taken = 0
         """How many steps of the start-up were processed."""
         self.newest: Key = (-math.inf, TOLD)
         """The newest row judged."""
@@ -98,18 +98,22 @@ class ServerState:
     def use(self, plan: Plan) -> None:
         """Judge further rows by another plan."""
         self.plan = plan
-        self.together.use(plan)
+        self.alerts.use(plan)
 
     def copy(self) -> ServerState:
         """Return a copy that further rows do not change."""
         other = ServerState.__new__(ServerState)
-        other.plan, other.together = self.plan, self.together.copy()
-        other.rows, other.told, other.newest = self.rows.copy(), self.told, self.newest
+        other.plan, other.alerts = self.plan, self.alerts.copy()
+        other.rows, other.steps_taken, other.newest = (
+            self.rows.copy(),
+            self.steps_taken,
+            self.newest,
+        )
         return other
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
-        self.together.shift(seconds)
+        self.alerts.shift(seconds)
         self.newest = (self.newest[0] + seconds, self.newest[1])
 
 

@@ -152,9 +152,9 @@ def weights_too_large(at: Situation) -> Advice | None:
 
 def _card_gib(at: Situation) -> float | None:
     """Return the memory of one GPU in GiB, from the start-up or torch's error."""
-    told = at.facts.get("gpu_gib") or at.told.get("total_gib")
-    if told:
-        return told
+    total = at.facts.get("gpu_gib") or at.cause_figures.get("total_gib")
+    if total:
+        return total
     texts = (text for m in at.run.moments for text in (m.event.text, *m.lines))
     found = (match for text in texts if (match := _CARD.search(text)))
     return max((float(match.group(1)) for match in found), default=None)

@@ -19,11 +19,11 @@ from vllm_watch.core.store import Server, Store
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.finding import Noted, noted
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
+from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import Planner
-from vllm_watch.health.recent import RecentHealth
 from vllm_watch.health.rules import RuleBook, known_rules
-from vllm_watch.health.spans import Span
+from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.statefindings import PASSING
 from vllm_watch.health.trends import Trends
 
@@ -67,7 +67,7 @@ class Monitor:
         full = settings.watch.full_hours * 3600.0
         self._keep = Keep(full, forgets=forgets) if bounded else None
         self.store = Store(self._keep, self._judged_before_thinning if bounded else None)
-        self.recent = RecentHealth(self)
+        self.recent = HealthCache(self)
         """The present health, for callers that ask every second."""
         self.settings = settings
         self.notes: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class Monitor:
         self._book = book
         self._planner = Planner(book)
         self._judges: dict[tuple[str, Stage, int], Judgement] = {}
-        self._unread: dict[tuple[str, Stage], list[Recorded]] = {}
+        self._waiting_rows: dict[tuple[str, Stage], list[Recorded]] = {}
         """Recorded rows that are not judged yet."""
         self._deaths: dict[tuple[str, Stage, int], tuple[object, Death | None]] = {}
         """How earlier runs died, and the evidence used."""
@@ -102,14 +102,14 @@ class Monitor:
                     judgement.shift(batch.shift)
         for item in batch.items:
             if isinstance(item, EngineRow | GpuRow):
-                self._unread.setdefault((server.source, server.stage), []).append(item)
+                self._waiting_rows.setdefault((server.source, server.stage), []).append(item)
         if self._keep is not None:
             self._tidy(server)
         return server
 
     def _read_rows(self, server: Server) -> None:
         """Judge recorded rows, each in its run."""
-        for row in self._unread.pop((server.source, server.stage), ()):
+        for row in self._waiting_rows.pop((server.source, server.stage), ()):
             run = server.run_at(row.time)
             begin, end = server.recorded_span(run)
             if not begin <= row.time < end:
@@ -154,7 +154,7 @@ class Monitor:
 
     def alerts(self, server: Server, run: Run) -> Judgement:
         """Return the judgement of a run up to its newest sample."""
-        if (server.source, server.stage) in self._unread:
+        if (server.source, server.stage) in self._waiting_rows:
             self._read_rows(server)
         return self._judged(server, run)
 
@@ -242,14 +242,14 @@ class Monitor:
 
         Each appears once with its spans, the worst first, those it explains nested under it.
         """
-        from vllm_watch.health.told import findings_told
+        from vllm_watch.health.runfindings import run_findings
 
         state = judge(run, now, live=live, saved=saved, rules=self._rules)
         trends = self.trends(server, run).history(run, now)
         loop = self._loop(server, run, state) if run is server.run else None
         over = saved or state.name in _OVER
         case = replace(self.case(server, run), over=over, loop=loop)
-        return findings_told(case, state, now, trends, since)
+        return run_findings(case, state, now, trends, since)
 
     def history(
         self, server: Server, run: Run, *, now: float, live: bool, saved: bool
@@ -295,6 +295,6 @@ class Monitor:
         """Return the ids of the findings that a finding explains; `*` means all."""
         return self._book.hides(finding)
 
-    def spans(self, server: Server) -> list[Span]:
+    def spans(self, server: Server) -> list[AlertSpan]:
         """Return every alert of a server's runs."""
         return [span for run in server.runs for span in self.alerts(server, run).spans()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vllm_watch.config import Settings
-from vllm_watch.core.latest import latest_values
+from vllm_watch.core.enginevalues import run_values
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.jobs import JobWatch, answered
@@ -22,8 +22,8 @@ def prefilled(
     ÷ answered requests, so it is right only once requests end.
     """
     engines = max(1, len(run.engines))
-    latest = latest_values(run, time)
-    now = {name: latest.get(name) for name in ("generation_tps", "running", "kv_cache_usage")}
+    values = run_values(run, time)
+    now = {name: values.get(name) for name in ("generation_tps", "running", "kv_cache_usage")}
     running, rate = now["running"], now["generation_tps"]
     done = answered(run, time)
     generated = job.generated(source, run, time)

@@ -10,7 +10,7 @@ import numpy as np
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Values
-from vllm_watch.health.rounds import CADENCE_OF, MOST_SEEN, Engine, Rounds, Row, Together
+from vllm_watch.health.rounds import CADENCE_OF, MOST_SEEN, Engine, Rounds, Row, ServerAlerts
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes, distinct, sweep
 
 _CELLS = 1 << 20
@@ -41,16 +41,16 @@ class Rows(NamedTuple):
         return Row(time, engine, *(None if value != value else value for value in values))
 
 
-def advance(together: Together, rows: Rows, facts: Values) -> None:
-    """Judge many rows: the same as `Together.step` for each of them."""
-    known = {*together.rounds.engines, *distinct(rows.engines)}
+def advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
+    """Judge many rows: the same as `ServerAlerts.step` for each of them."""
+    known = {*alerts.rounds.engines, *distinct(rows.engines)}
     step = max(1, _CELLS // max(1, len(known)))
     for start in range(0, len(rows.times), step):
-        _advance(together, rows.part(start, start + step), facts)
+        _advance(alerts, rows.part(start, start + step), facts)
 
 
-def _advance(together: Together, rows: Rows, facts: Values) -> None:
-    rounds = together.rounds
+def _advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
+    rounds = alerts.rounds
     for engine in distinct(rows.engines):
         if engine not in rounds.engines:
             rounds.engines[engine] = Engine()
@@ -63,16 +63,16 @@ def _advance(together: Together, rows: Rows, facts: Values) -> None:
     table: dict[str, Floats | float] = {**facts}
     if len(rounds.engines) > 1:
         table["imbalance"] = _imbalance(rounds, rows, places, cadences)
-    capacity = together.needs_capacity(facts) and "max_num_seqs" in facts
+    capacity = alerts.needs_capacity(facts) and "max_num_seqs" in facts
     seen = _seen_capacity(rounds, rows, places, facts, counted=capacity)
     if seen is not None:
         table["seen_share"] = seen
     table["flowing"] = _flowing(rounds, rows, places)
     if facts.get("data_parallel_size", 1.0) > 1:
         table["engines_missing"] = facts["data_parallel_size"] - _heard(rounds, rows, places)
-    sweep(together.watches, rows.times, table, None)
-    if len(rounds.engines) > 1 and together.plan.silence is not None:
-        _silences(together, rows, places, cadences)
+    sweep(alerts.watches, rows.times, table, None)
+    if len(rounds.engines) > 1 and alerts.plan.silence is not None:
+        _silences(alerts, rows, places, cadences)
     for engine, at in places.items():
         if len(at):
             known = rounds.engines[engine]
@@ -184,7 +184,7 @@ def _seen_capacity(
         running, usage = rows.running[at], rows.usage[at]
         at = at[(np.nan_to_num(running) != 0) & (np.nan_to_num(usage) != 0)]
         capacity = settings.seen_capacity_kv * rows.running[at] / rows.usage[at]
-        before = list(state.seen)
+        before = list(state.capacities)
         times = np.concatenate(([time for time, _ in before], rows.times[at]))
         every = np.concatenate(([one for _, one in before], capacity))
         if counted and len(every):
@@ -196,7 +196,7 @@ def _seen_capacity(
             known += seen
             if engine == ALL_ENGINES:  # the line covers all engines, whatever others wrote
                 known[seen] = -np.inf
-        state.seen.extend(
+        state.capacities.extend(
             zip(times[len(before) :].tolist(), every[len(before) :].tolist(), strict=True)
         )
     if not counted:
@@ -222,14 +222,16 @@ def _window_medians(values: Floats, starts: Indexes, stops: Indexes) -> Floats:
     return np.asarray(found[np.cumsum(fresh) - 1])
 
 
-def _silences(together: Together, rows: Rows, places: dict[int, Indexes], cadences: Floats) -> None:
+def _silences(
+    alerts: ServerAlerts, rows: Rows, places: dict[int, Indexes], cadences: Floats
+) -> None:
     """Begin and end the alerts of silent engines, in the order of the rows."""
-    watch = together.plan.settings.watch
+    watch = alerts.plan.settings.watch
     busy = rows.busy
     telling = busy & ~np.isnan(rows.running)
     changes: list[tuple[int, int, int, float]] = []
     for engine, at in places.items():
-        state = together.rounds.engines[engine]
+        state = alerts.rounds.engines[engine]
         stops = np.append(at, len(rows.times))
         before = state.newest if len(state.times) else None
         times = [before.time if before else -np.inf, *rows.times[at].tolist()]
@@ -259,6 +261,6 @@ def _silences(together: Together, rows: Rows, places: dict[int, Indexes], cadenc
     for index, begins, engine, since in sorted(changes):
         time = float(rows.times[index])
         if begins:
-            together.fell_silent(engine, since, time)
+            alerts.fell_silent(engine, since, time)
         else:
-            together.heard(engine, time)
+            alerts.heard(engine, time)

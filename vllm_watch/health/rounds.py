@@ -16,7 +16,7 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, Span, Watches
+from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 
 CADENCE_OF = 17
 """The cadence of an engine is found from so many newest lines."""
@@ -42,14 +42,14 @@ class Row(NamedTuple):
 class Engine:
     """The state of one engine."""
 
-    __slots__ = ("cadence", "newest", "seen", "times")
+    __slots__ = ("cadence", "capacities", "newest", "times")
 
     def __init__(self) -> None:
         """Begin with an empty state."""
         self.newest = Row(0.0, 0, None, None, None)
         self.times: deque[float] = deque(maxlen=CADENCE_OF)
         self.cadence = DEFAULT_CADENCE
-        self.seen: deque[tuple[float, float]] = deque(maxlen=MOST_SEEN)
+        self.capacities: deque[tuple[float, float]] = deque(maxlen=MOST_SEEN)
         """Time and capacity of the newest samples with running requests."""
 
     def heard(self, time: float) -> None:
@@ -66,14 +66,16 @@ class Engine:
         """Return a copy that further rows do not change."""
         other = Engine()
         other.newest, other.cadence = self.newest, self.cadence
-        other.times, other.seen = self.times.copy(), self.seen.copy()
+        other.times, other.capacities = self.times.copy(), self.capacities.copy()
         return other
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
         self.newest = self.newest._replace(time=self.newest.time + seconds)
         self.times = deque((time + seconds for time in self.times), maxlen=CADENCE_OF)
-        self.seen = deque(((time + seconds, c) for time, c in self.seen), maxlen=MOST_SEEN)
+        self.capacities = deque(
+            ((time + seconds, c) for time, c in self.capacities), maxlen=MOST_SEEN
+        )
 
 
 class Rounds:
@@ -113,14 +115,14 @@ class Rounds:
         engine.heard(row.time)
         if row.running and row.usage:
             level = self.settings.advice.seen_capacity_kv
-            engine.seen.append((row.time, level * row.running / row.usage))
+            engine.capacities.append((row.time, level * row.running / row.usage))
         signals = dict(facts)
         imbalance = self._imbalance(row, engine)
         if imbalance is not None:
             signals["imbalance"] = imbalance
         if capacity and "max_num_seqs" in facts:
             seen, engines = self._seen_capacity(row.time)
-            if ALL_ENGINES in self.engines and self.engines[ALL_ENGINES].seen:
+            if ALL_ENGINES in self.engines and self.engines[ALL_ENGINES].capacities:
                 engines = int(facts.get("data_parallel_size", 1.0))
             if seen:  # the limit applies to each engine
                 signals["seen_share"] = facts["max_num_seqs"] * engines / seen
@@ -149,7 +151,7 @@ class Rounds:
         seconds = self.settings.advice.seen_capacity_seconds
         medians = []
         for number in sorted(self.engines):
-            seen = self.engines[number].seen
+            seen = self.engines[number].capacities
             while len(seen) > 1 and seen[0][0] <= time - seconds:
                 seen.popleft()
             if seen:
@@ -184,7 +186,7 @@ def unbalanced(ran: list[float], settings: Settings) -> float | None:
     return (max(ran) - min(ran)) / allowed if allowed > 0 else None
 
 
-class Together:
+class ServerAlerts:
     """The alerts of a server as a whole, and of engines that are silent while others work."""
 
     def __init__(self, plan: Plan) -> None:
@@ -193,7 +195,7 @@ class Together:
         self.plan = plan
         self.rounds = Rounds(plan.settings)
         self.watches = Watches(WHOLE_SERVER, plan.server, health)
-        self.silences: list[Span] = []
+        self.silences: list[AlertSpan] = []
         """Alerts about engines that wrote nothing while others were busy."""
         self._sized = plan.uses("seen_share")
         self._asked: Values | None = None
@@ -208,9 +210,9 @@ class Together:
         self._sized = plan.uses("seen_share")
         self._asked = None
 
-    def copy(self) -> Together:
+    def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
-        other = Together.__new__(Together)
+        other = ServerAlerts.__new__(ServerAlerts)
         other.plan, other._sized = self.plan, self._sized
         other._asked, other._asks = self._asked, self._asks
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
@@ -253,7 +255,7 @@ class Together:
         """Begin the alert of a silent engine, unless it has one."""
         assert self.plan.silence is not None
         if self._silent(engine) is None:
-            self.silences.append(Span(self.plan.silence, engine, since, time))
+            self.silences.append(AlertSpan(self.plan.silence, engine, since, time))
             del self.silences[:-MOST_SPANS]
 
     def heard(self, engine: int, time: float) -> None:

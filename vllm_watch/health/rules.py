@@ -48,7 +48,7 @@ FACTS = frozenset(
         *("num_gpu_blocks", "num_gpu_blocks_override"),
     }
 )
-"""Signals from the start-up (`facts.py`); all others are metrics of the catalogue."""
+"""Signals from the start-up (`startupfacts.py`); all others are metrics of the catalogue."""
 _COMPARISONS = ("at_least", "above", "below", "at_most")
 RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
 """Scopes of rules that do not judge stats lines.

@@ -51,7 +51,7 @@ class Situation:
     """No sample will follow: the server has ended, or writes none."""
     until: float | None = None
     """Until when samples are known, None: up to `time`."""
-    told: Mapping[str, float] = field(default_factory=dict)
+    cause_figures: Mapping[str, float] = field(default_factory=dict)
     """Numbers from the cause of death."""
 
     @property

@@ -27,7 +27,7 @@ WHOLE_SERVER = -2
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AlertSpan:
     """One alert from begin to end."""
 
     rule: Rule
@@ -57,7 +57,7 @@ class Span:
         """Tell whether it fires at `time`."""
         return self.fired <= time and (self.until is None or time < self.until)
 
-    def moved(self, seconds: float) -> Span:
+    def moved(self, seconds: float) -> AlertSpan:
         """Return it with its times shifted."""
         return replace(
             self,
@@ -77,7 +77,7 @@ class Watches:
         """Watch an engine by `rules`."""
         self.engine = engine
         self.use(rules, health)
-        self.spans: list[Span] = []
+        self.spans: list[AlertSpan] = []
         """In the order in which they fired."""
         self.holds: dict[int, Hold] = {}
         """Index of a rule to its hold, unless the rule is at rest."""
@@ -166,13 +166,13 @@ class Watches:
 
     def _fire(self, rule: PlannedRule, since: float, time: float) -> None:
         before = self._newest(rule.rule)
-        span = Span(rule.rule, self.engine, since, time)
+        span = AlertSpan(rule.rule, self.engine, since, time)
         if before is not None:
             again, span = self._returned(self.spans[before], span)
             self.spans[before] = again
         self.keep([span])
 
-    def _returned(self, before: Span, span: Span) -> tuple[Span, Span]:
+    def _returned(self, before: AlertSpan, span: AlertSpan) -> tuple[AlertSpan, AlertSpan]:
         """Return an alert and the one before it, marked as flapping if it came back just now."""
         if before.until is not None and span.since - before.until > self.flap_seconds:
             return before, span
@@ -201,7 +201,7 @@ class Watches:
         numbers = range(len(self.spans) - 1, -1, -1)
         return next((at for at in numbers if self.spans[at].rule is rule), None)
 
-    def keep(self, spans: Sequence[Span]) -> None:
+    def keep(self, spans: Sequence[AlertSpan]) -> None:
         """Add alerts in the order in which they fired."""
         self.spans.extend(spans)
         del self.spans[:-MOST_SPANS]
@@ -210,12 +210,12 @@ class Watches:
         self, rows: Sequence[tuple[Turn, PlannedRule, Ending]], times: Sequence[float]
     ) -> None:
         """Begin and end alerts as `walk` found, rule by rule; each turn with its reason to end."""
-        fresh: list[tuple[int, int, Span]] = []
+        fresh: list[tuple[int, int, AlertSpan]] = []
         newest: dict[int, int] = {}
         for turn, rule, ending in rows:
             at, time = newest.get(rule.number), times[turn.row]
             if turn.kind == "fires":
-                span = Span(rule.rule, self.engine, turn.since, time)
+                span = AlertSpan(rule.rule, self.engine, turn.since, time)
                 if at is not None:
                     row, number, before = fresh[at]
                     before, span = self._returned(before, span)

@@ -184,12 +184,12 @@ def _of_rule(
     rule = case.book.states.get(name)
     if rule is None:
         return None
-    from vllm_watch.health.alertfindings import Words, in_words, latest
+    from vllm_watch.health.alertfindings import Words, in_words, newest_values
 
     limit = case.settings.watch.starting_limit_seconds
     said = {
         "limit": f"{limit / 60:.0f}",
-        **in_words(latest(case.run, None, time)),
+        **in_words(newest_values(case.run, None, time)),
         **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
     }
     asks = rule if rule.advices else case.book.states.get("dead", rule)
@@ -219,7 +219,7 @@ def _advice(case: Case, name: str, time: float, state: ServerState) -> Advice | 
     from vllm_watch.health.failures import FAILURE_ADVICE
 
     compute = {**ADVICE, **FAILURE_ADVICE}.get(name)
-    situation = replace(case.situation(None, time), told=dict(state.told))
+    situation = replace(case.situation(None, time), cause_figures=dict(state.figures))
     return compute(situation) if compute else None
 
 

@@ -11,7 +11,7 @@ from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import Second, Steps
 from vllm_watch.health.plan import Plan
-from vllm_watch.health.spans import Span, Watches
+from vllm_watch.health.spans import AlertSpan, Watches
 
 SCOPE = "steps"
 """Scope of rules about the steps of an engine."""
@@ -146,9 +146,9 @@ class StepAlerts:
         """Grows with every change."""
         self._engines: dict[int, _EngineAlerts] = {}
 
-    def spans(self, run: Run, plan: Plan) -> list[Span]:
+    def spans(self, run: Run, plan: Plan) -> list[AlertSpan]:
         """Return the alerts of a run up to its newest whole window."""
-        found: list[Span] = []
+        found: list[AlertSpan] = []
         for engine, steps in run.steps.items():
             known = self._engines.get(engine)
             origin = (steps.times[0], steps.dropped_seconds)
@@ -159,7 +159,7 @@ class StepAlerts:
             found += (self._ended(span, run, steps) for span in known.watches.spans)
         return found
 
-    def _ended(self, span: Span, run: Run, steps: Steps) -> Span:
+    def _ended(self, span: AlertSpan, run: Run, steps: Steps) -> AlertSpan:
         """Return a span that ends if no step has followed for a minute."""
         gone = steps.times[-1] + _GONE_SECONDS
         if span.until is None and run.newest_stamp is not None and run.newest_stamp > gone:

@@ -96,7 +96,7 @@ class Trends:
 
     def _told(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
         """Return the finding of a trend when it became certain, cached."""
-        told = self._judgement.told_trends
+        told = self._judgement.certain_trends
         key = (span.id, span.engine, span.fired)
         if key in told:
             return told[key]

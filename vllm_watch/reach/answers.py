@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
 
-from vllm_watch.core.latest import made_one
+from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.core.run import Run
@@ -23,7 +23,7 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import excerpt
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.reports.iterations import STEP_METRICS, iterations_of, step_points
-from vllm_watch.reports.present import Now
+from vllm_watch.reports.snapshot import ServerSnapshot
 from vllm_watch.reports.summary import summary_of
 from vllm_watch.reports.summaryjson import finding_json, run_json
 from vllm_watch.reports.waiting import UP, error_lines
@@ -199,7 +199,7 @@ class Answers:
                     return state, state in UP, state in OVER
         return "missing", False, False
 
-    def _now(self, name: str) -> Now:
+    def _now(self, name: str) -> ServerSnapshot:
         known = self.followed.now(self._clock())
         for now in known:
             if name in (now.server.name, now.server.source):
@@ -237,7 +237,7 @@ class Answers:
         return [_short(line) for line in told[-EVIDENCE_LINES:]]
 
 
-def _overview(now: Now) -> Json:
+def _overview(now: ServerSnapshot) -> Json:
     server, state = now.server, now.health.state
     worst = now.health.findings[0] if now.health.findings else None
     return {
@@ -252,7 +252,7 @@ def _overview(now: Now) -> Json:
     }
 
 
-def _flags(now: Now) -> list[str]:
+def _flags(now: ServerSnapshot) -> list[str]:
     return list(dict.fromkeys(flag for f in now.health.findings for flag in f.flags))
 
 
@@ -296,7 +296,7 @@ def _rounds(
             rounds[-1][1].append(value)
         else:
             rounds.append((time, [value]))
-    return [(time, made_one(metric, values)) for time, values in rounds]
+    return [(time, combined_value(metric, values)) for time, values in rounds]
 
 
 def _bounded_points(

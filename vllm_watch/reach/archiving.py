@@ -15,8 +15,8 @@ from typing import Any
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
+from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.loading import load_formats
 from vllm_watch.reach.archive import Archived, archive_log, drop_moved, key_of, known_marks, mark_of
 from vllm_watch.reach.archivefiles import ArchiveError
 from vllm_watch.sources.paths import LogSet

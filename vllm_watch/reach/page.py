@@ -16,7 +16,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from vllm_watch.core.latest import engine_values
+from vllm_watch.core.enginevalues import engine_values
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS
 from vllm_watch.core.states import State
 from vllm_watch.reach.totals import (
@@ -28,7 +28,7 @@ from vllm_watch.reach.totals import (
     TOKENS,
     Totals,
 )
-from vllm_watch.reports.present import Now
+from vllm_watch.reports.snapshot import ServerSnapshot
 
 VLLM_GAUGES = {
     "running": ("vllm:num_requests_running", "Requests that run now."),
@@ -43,7 +43,7 @@ UNKNOWN_REASON = "unknown"
 """Value of vLLM's label `finished_reason`: the log does not have the reason."""
 
 
-def families(servers: Iterable[Now], totals: Totals) -> Iterator[Metric]:
+def families(servers: Iterable[ServerSnapshot], totals: Totals) -> Iterator[Metric]:
     """Yield everything about the servers; values that a log lacks are left out."""
     listed = list(servers)
     yield from _gauges(listed)
@@ -54,7 +54,7 @@ def families(servers: Iterable[Now], totals: Totals) -> Iterator[Metric]:
     yield _ages(listed)
 
 
-def _gauges(servers: list[Now]) -> Iterator[Metric]:
+def _gauges(servers: list[ServerSnapshot]) -> Iterator[Metric]:
     for metric in METRICS:
         unit = "0 to 1" if metric.kind == "ratio" else metric.unit or "number"
         about = f"{metric.label.capitalize()} ({unit}), newest stats line."
@@ -70,7 +70,7 @@ def _gauges(servers: list[Now]) -> Iterator[Metric]:
             yield family
 
 
-def _counters(servers: list[Now], totals: Totals) -> Iterator[Metric]:
+def _counters(servers: list[ServerSnapshot], totals: Totals) -> Iterator[Metric]:
     named = {
         **dict.fromkeys(TOKENS.values(), "added up from the log's rates"),
         PREEMPTIONS: "those in the stats lines",
@@ -106,7 +106,7 @@ def _counters(servers: list[Now], totals: Totals) -> Iterator[Metric]:
     yield from (family for family in (success, answers) if family.samples)
 
 
-def _steps(servers: list[Now], totals: Totals) -> Iterator[Metric]:
+def _steps(servers: list[ServerSnapshot], totals: Totals) -> Iterator[Metric]:
     """Yield the iteration details; a histogram has only its count and sum."""
     tokens = HistogramMetricFamily(
         "vllm:iteration_tokens_total",
@@ -141,7 +141,7 @@ def _steps(servers: list[Now], totals: Totals) -> Iterator[Metric]:
     yield from (family for family in (tokens, pace, *counters.values()) if family.samples)
 
 
-def _states(servers: list[Now]) -> Metric:
+def _states(servers: list[ServerSnapshot]) -> Metric:
     family = GaugeMetricFamily(
         "vllm_watch_server_state",
         "1 for the present state of a server, 0 for all others.",
@@ -153,7 +153,7 @@ def _states(servers: list[Now]) -> Metric:
     return family
 
 
-def _findings(servers: list[Now]) -> Metric:
+def _findings(servers: list[ServerSnapshot]) -> Metric:
     family = GaugeMetricFamily(
         "vllm_watch_finding",
         "1 for each finding that fires now.",
@@ -165,7 +165,7 @@ def _findings(servers: list[Now]) -> Metric:
     return family
 
 
-def _ages(servers: list[Now]) -> Metric:
+def _ages(servers: list[ServerSnapshot]) -> Metric:
     family = GaugeMetricFamily(
         "vllm_watch_sample_age_seconds",
         "Seconds since the newest stats line of any engine.",
@@ -177,11 +177,11 @@ def _ages(servers: list[Now]) -> Metric:
     return family
 
 
-def _engine_labels(now: Now, engine: int) -> list[str]:
+def _engine_labels(now: ServerSnapshot, engine: int) -> list[str]:
     return [now.server.name, _model(now), "all" if engine == ALL_ENGINES else str(engine)]
 
 
-def _model(now: Now) -> str:
+def _model(now: ServerSnapshot) -> str:
     """Return the value of vLLM's own label: the served name, else the model's."""
     served = now.server.run.configuration.served_model_name
     first = served[0] if isinstance(served, list) and served else served

@@ -55,7 +55,7 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
     """Return one run; None for values that its log lacks."""
     known, flags = run.configuration, shown_flags(run.configuration)
     gpus = gpus_of(known, reading.monitor.settings.cost)
-    figures = {name: each for name, each in run.together.figures.items() if each is not None}
+    figures = {name: each for name, each in run.all_engines.figures.items() if each is not None}
     means = {name: each.busy_mean for name, each in figures.items()}
     generation = means.get("generation_tps")
     times, cost = run.times, run.cost
@@ -75,10 +75,10 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
         "kv_cache_tokens": known.kv_cache_tokens,
         "max_concurrency": known.max_concurrency,
         "ready_after_s": run.ready_after,
-        "samples": run.together.samples,
-        "busy_samples": run.together.busy_samples,
-        "generated_tokens": run.together.generated_tokens,
-        "prompt_tokens": run.together.prompt_tokens,
+        "samples": run.all_engines.samples,
+        "busy_samples": run.all_engines.busy_samples,
+        "generated_tokens": run.all_engines.generated_tokens,
+        "prompt_tokens": run.all_engines.prompt_tokens,
         "requests": run.requests,
         "requests_failed": sum(n for status, n in run.served.items() if status >= "500"),
         "errors": run.errors,

@@ -13,7 +13,7 @@ from vllm_watch.health.alertfindings import span_finding, span_over
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import Severity
-from vllm_watch.health.spans import WHOLE_SERVER, Span
+from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.reports.rows import Row, iso
 
 KIND = "alert"
@@ -28,7 +28,7 @@ class Change(NamedTuple):
     engine: int
     since: float
     resolved: bool
-    span: Span | TrendSpan
+    span: AlertSpan | TrendSpan
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -38,11 +38,11 @@ class Change(NamedTuple):
 
 def changes_of(monitor: Monitor, server: Server, run: Run) -> list[Change]:
     """Return the alerts that fired and ended in a run up to its newest stamp, in that order."""
-    spans: list[Span | TrendSpan] = [*monitor.alerts(server, run).spans()]
+    spans: list[AlertSpan | TrendSpan] = [*monitor.alerts(server, run).spans()]
     spans += monitor.trends(server, run).spans(run)
     changes = []
     for span in spans:
-        name = span.rule.id if isinstance(span, Span) else span.id
+        name = span.rule.id if isinstance(span, AlertSpan) else span.id
         known = (name, span.engine, span.since)
         changes.append(Change(span.fired, *known, False, span))
         if span.until is not None:
@@ -59,7 +59,7 @@ def alert_rows(
     case, spans = monitor.case(server, run), monitor.alerts(server, run).spans()
     for change in changes:
         span = change.span
-        if isinstance(span, Span):
+        if isinstance(span, AlertSpan):
             beside = [one for one in spans if _known_at(one, span)]
             finding = span_finding(case, span, beside)
             severity, text = finding.severity, finding.title
@@ -73,7 +73,7 @@ def alert_rows(
         yield change.time, _row(server, run, change, severity, text)
 
 
-def _known_at(other: Span, span: Span) -> bool:
+def _known_at(other: AlertSpan, span: AlertSpan) -> bool:
     """Return whether an alert had fired, and still fired, when another one did."""
     return other is not span and other.firing_at(span.fired)
 
@@ -108,16 +108,16 @@ class AlertsAsTheyCome:
     def __init__(self, monitor: Monitor) -> None:
         """Report on a monitor's servers."""
         self._monitor = monitor
-        self._told: dict[tuple[str, int], set[tuple[object, ...]]] = {}
+        self._written: dict[tuple[str, int], set[tuple[object, ...]]] = {}
         self._seen: dict[tuple[str, int], tuple[int, float | None]] = {}
         self._waiting: set[tuple[str, int]] = set()
         """Runs with changes that wait."""
 
     def moved(self, source: str, seconds: float) -> None:
         """Note that all times of a log have shifted: reported changes are not reported again."""
-        for place, told in self._told.items():
+        for place, written in self._written.items():
             if place[0] == source:
-                self._told[place] = {_moved(key, seconds) for key in told}
+                self._written[place] = {_moved(key, seconds) for key in written}
 
     def rows(self, server: Server, run: Run) -> Iterator[Row]:
         """Yield the new changes of a run."""
@@ -125,7 +125,7 @@ class AlertsAsTheyCome:
         judgement = self._monitor.alerts(server, run)
         now = (judgement.revision, run.newest_stamp)
         before, self._seen[place] = self._seen.get(place), now
-        told = self._told.setdefault(place, set())
+        written = self._written.setdefault(place, set())
         if before == now and place not in self._waiting:
             return
         changes = changes_of(self._monitor, server, run)
@@ -134,9 +134,9 @@ class AlertsAsTheyCome:
             self._waiting.add(place)
         else:
             self._waiting.discard(place)
-        fresh = [change for change in settled if change.key not in told]
-        self._told[place] = {change.key for change in changes if change.key in told}
-        self._told[place] |= {change.key for change in fresh}
+        fresh = [change for change in settled if change.key not in written]
+        self._written[place] = {change.key for change in changes if change.key in written}
+        self._written[place] |= {change.key for change in fresh}
         yield from (row for _, row in alert_rows(self._monitor, server, run, fresh))
 
 

@@ -13,7 +13,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.health.findings import Finding
-from vllm_watch.reports.present import Now, Present
+from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of monitoring plug-ins."""
@@ -46,13 +46,13 @@ _PUNCTUATION = str.maketrans(
 class Verdict:
     """The result for one server."""
 
-    now: Now
+    now: ServerSnapshot
     code: int
     text: str
     """The observation and the advice, in one line."""
 
 
-def verdict_of(now: Now, settings: Settings, *, spanned: bool = False) -> Verdict:
+def verdict_of(now: ServerSnapshot, settings: Settings, *, spanned: bool = False) -> Verdict:
     """Judge a server by the table of docs/reference/states.md.
 
     `spanned` judges an idle or a ready server, too, by what fired in the span asked for.
@@ -84,40 +84,40 @@ def worst(codes: Iterable[int]) -> int:
     return min(codes, key=_BAD_FIRST.index, default=UNKNOWN)
 
 
-def lines_of(present: Present, verdicts: list[Verdict], settings: Settings) -> list[str]:
+def lines_of(snapshot: Snapshot, verdicts: list[Verdict], settings: Settings) -> list[str]:
     """Return the plug-in's output: one line, and one more for each of several servers."""
-    code = overall(present, verdicts)
+    code = overall(snapshot, verdicts)
     several = len(verdicts) > 1
     perfdata = " ".join(
         figure for verdict in verdicts for figure in _perfdata(verdict, settings, several=several)
     )
-    first = f"VLLM {WORDS[code]} - {_summary(present, verdicts, code)}"
+    first = f"VLLM {WORDS[code]} - {_summary(snapshot, verdicts, code)}"
     lines = [_plain(first) + (f" | {perfdata}" if perfdata else "")]
     if several:
         lines += [
             _plain(f"[{WORDS[v.code]}] {v.now.server.name}: {v.text}")
             for v in sorted(verdicts, key=lambda v: _BAD_FIRST.index(v.code))
         ]
-    lines += [_plain(f"[UNKNOWN] {text}") for text in _unread(present)]
+    lines += [_plain(f"[UNKNOWN] {text}") for text in _unreadable(snapshot)]
     return lines
 
 
-def overall(present: Present, verdicts: list[Verdict]) -> int:
+def overall(snapshot: Snapshot, verdicts: list[Verdict]) -> int:
     """Return the exit code: the worst of all servers, and of what could not be read."""
-    return worst([*(v.code for v in verdicts), *(UNKNOWN for _ in _unread(present))])
+    return worst([*(v.code for v in verdicts), *(UNKNOWN for _ in _unreadable(snapshot))])
 
 
-def report_of(present: Present, verdicts: list[Verdict]) -> dict[str, object]:
+def report_of(snapshot: Snapshot, verdicts: list[Verdict]) -> dict[str, object]:
     """Return the verdict as docs/schemas/check.json describes it."""
-    code = overall(present, verdicts)
+    code = overall(snapshot, verdicts)
     return {
         "version": VERSION,
         "status": WORDS[code].lower(),
         "code": code,
-        "text": _summary(present, verdicts, code),
-        "time": _iso(present.time, UTC),
+        "text": _summary(snapshot, verdicts, code),
+        "time": _iso(snapshot.time, UTC),
         "servers": [_server_report(verdict) for verdict in verdicts],
-        "unread": _unread(present),
+        "unread": _unreadable(snapshot),
     }
 
 
@@ -170,25 +170,25 @@ def _iso(time: float | None, tz: tzinfo) -> str | None:
     return None if time is None else datetime.fromtimestamp(time, tz).isoformat(timespec="seconds")
 
 
-def _unread(present: Present) -> list[str]:
+def _unreadable(snapshot: Snapshot) -> list[str]:
     """Return one line for each requested server that was not found."""
-    told = {verdict.trouble for verdict in present.servers}
-    missing = [f"{pattern}: matches no file" for pattern in present.found.missing]
-    folders = [trouble.text for trouble in present.found.troubles]
-    return missing + folders + [text for text in present.troubles if text not in told]
+    told = {verdict.trouble for verdict in snapshot.servers}
+    missing = [f"{pattern}: matches no file" for pattern in snapshot.found.missing]
+    folders = [trouble.text for trouble in snapshot.found.troubles]
+    return missing + folders + [text for text in snapshot.troubles if text not in told]
 
 
-def _summary(present: Present, verdicts: list[Verdict], code: int) -> str:
+def _summary(snapshot: Snapshot, verdicts: list[Verdict], code: int) -> str:
     """Return the line for all servers: their number and the worst one."""
-    unread = _unread(present)
+    unreadable = _unreadable(snapshot)
     if not verdicts:
-        return "; ".join(unread) or "nothing was read"
+        return "; ".join(unreadable) or "nothing was read"
     chosen = [verdict for verdict in verdicts if verdict.code == code]
-    if len(verdicts) == 1 and (chosen or not unread):
+    if len(verdicts) == 1 and (chosen or not unreadable):
         return f"{verdicts[0].now.server.name}: {verdicts[0].text}"
     counts = _counts([verdict.code for verdict in verdicts])
     if not chosen:
-        return f"{counts}; {unread[0]}"
+        return f"{counts}; {unreadable[0]}"
     newest = max(chosen, key=lambda v: v.now.health.state.since or 0.0)
     if code == OK:
         return f"{counts}{_total(verdicts)}"
@@ -206,7 +206,7 @@ def _total(verdicts: list[Verdict]) -> str:
     return f"; {sum(known):,.0f} tok/s" if known else ""
 
 
-def _said(now: Now) -> str:
+def _said(now: ServerSnapshot) -> str:
     """Return the observation and the advice for a server, the worst and newest first."""
     state = now.health.state
     if now.fired and (state.name != "idle" or now.fired[0].severity != "note"):
@@ -220,7 +220,7 @@ def _said(now: Now) -> str:
     return _joined(state.name, state.why)
 
 
-def _at_work(now: Now) -> str:
+def _at_work(now: ServerSnapshot) -> str:
     values = now.values()
     parts: list[str] = [now.health.state.name]
     if "generation_tps" in values:
@@ -242,7 +242,7 @@ def _joined(title: str, detail: str) -> str:
     return f"{title}: {detail}" if detail else title
 
 
-def _starting_for(now: Now) -> float:
+def _starting_for(now: ServerSnapshot) -> float:
     since = now.health.state.since
     return 0.0 if since is None else now.time - since
 

@@ -15,9 +15,9 @@ from vllm_watch.reports.bootstrap import Measured, Ratio, ratio_of_means
 from vllm_watch.reports.configuration import shown_capacity, shown_flags
 from vllm_watch.reports.frames import Frame, Numbers, busy, run_frame
 from vllm_watch.reports.iterations import of_all_engines
-from vllm_watch.reports.loads import Load, load_of, load_warnings
 from vllm_watch.reports.startline import given_flags
 from vllm_watch.reports.summary import RunSummary
+from vllm_watch.reports.workload import Workload, workload_of, workload_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Side:
     """Its samples with requests running: metrics, and `requests_per_second`."""
     busy_seconds: float
     """How long requests were running, by the stats lines."""
-    load: Load
+    load: Workload
     default: bool = False
     """Whether no flag that presets change was given: the guide's baseline."""
 
@@ -139,7 +139,7 @@ def side_of(summary: RunSummary, run: Run) -> Side:
     ones = [1.0 if running > 0 else None for running in frame["running"].tolist()]
     seconds = integrated(frame.times.tolist(), ones, run.cadence)
     at_work = busy(frame.beside("requests_per_second", _requests_per_second(run, frame.times)))
-    return Side(summary, at_work, seconds, load_of(summary), is_default(run))
+    return Side(summary, at_work, seconds, workload_of(summary), is_default(run))
 
 
 def is_default(run: Run) -> bool:
@@ -316,7 +316,7 @@ def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> lis
     models = {side.summary.model for side in (baseline, candidate)} - {None}
     if len(models) > 1:
         found.append(f"different models: {baseline.summary.model} and {candidate.summary.model}")
-    return found + load_warnings(baseline.load, candidate.load, settings.loads_differ)
+    return found + workload_warnings(baseline.load, candidate.load, settings.loads_differ)
 
 
 def _samples(count: int) -> str:

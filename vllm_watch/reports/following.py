@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vllm_watch.config import Settings
-from vllm_watch.core.latest import newest_sample
+from vllm_watch.core.enginevalues import newest_sample
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import SavedLogs
-from vllm_watch.reports.present import Now
 from vllm_watch.reports.reading import Reading
+from vllm_watch.reports.snapshot import ServerSnapshot
 from vllm_watch.sources.paths import Found, LogSet
 
 
@@ -50,7 +50,7 @@ class FollowedServers:
         """Every server seen so far, in the order found."""
         return list(self._monitor.store.servers.values())
 
-    def now(self, wall: float) -> list[Now]:
+    def now(self, wall: float) -> list[ServerSnapshot]:
         """Return every server as it is at `wall`."""
         return [self._now(server, wall) for server in self.servers]
 
@@ -58,13 +58,13 @@ class FollowedServers:
         """Return what has been read so far, for summaries as of `wall`."""
         return Reading(self._monitor, Found((), self.missing), wall)
 
-    def _now(self, server: Server, wall: float) -> Now:
+    def _now(self, server: Server, wall: float) -> ServerSnapshot:
         now = wall - server.skew
         health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
         run = server.run_at(now)
         newest = newest_sample(run, now)
         limit = self._settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
-        return Now(
+        return ServerSnapshot(
             server,
             health,
             now,

@@ -107,7 +107,7 @@ def _overview(
     heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
     rows = []
     for number, (server, summary, axis) in enumerate(zip(servers, summaries, axes, strict=True)):
-        figures = summary.together.figures
+        figures = summary.all_engines.figures
         generation, usage = figures["generation_tps"], figures["kv_cache_usage"]
         verdict = verdict_of(summary, zone)
         drawn = ribbon_svg(reading.monitor, server, axis, small=True)[0] if axis else ""

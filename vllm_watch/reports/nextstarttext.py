@@ -53,8 +53,8 @@ def line_notes(start: NextStart) -> Iterator[str]:
         return
     if start.one_api_server:
         yield f"--api-server-count 1 added: {_ONE_API_SERVER}"
-    if start.given.unread:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in start.given.unread)
+    if start.given.unparsed:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in start.given.unparsed)
         yield f"add by hand, the log prints their values as objects: {names}"
     if start.given.cut:
         yield "the log's line of arguments is very long: compare it"

@@ -67,8 +67,8 @@ def startup_section(summary: RunSummary) -> Iterator[Markup]:
 def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
     """Yield the tables of metrics and of engines, and other facts."""
     yield element("h3", "Figures")
-    if summary.together.samples:
-        yield table(FIGURE_HEADS, figure_rows(summary.together))
+    if summary.all_engines.samples:
+        yield table(FIGURE_HEADS, figure_rows(summary.all_engines))
         if rows := engine_rows(summary):
             yield table(ENGINE_HEADS, rows)
     details = [finding.detail for finding in summary.findings if finding.detail]

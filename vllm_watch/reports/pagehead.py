@@ -66,8 +66,8 @@ def tiles(summary: RunSummary) -> Markup:
 
 
 def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
-    figures = summary.together.figures
-    if summary.together.samples:
+    figures = summary.all_engines.figures
+    if summary.all_engines.samples:
         generation = figures["generation_tps"]
         yield "tok/s while busy", rate(_busy(generation)), _most(rate, generation)
         running, waiting = figures["running"], figures["waiting"]

@@ -37,7 +37,7 @@ class Reading:
         return list(self.monitor.store.servers.values())
 
     @property
-    def unread(self) -> list[str]:
+    def unreadable(self) -> list[str]:
         """Paths of the logs, not of their companions, that could not be read to their end."""
         return [
             server.source

@@ -48,7 +48,7 @@ class RecordedSummary:
     """The recorded figures of a run."""
 
     latency: Mapping[str, Latency] = field(default_factory=dict)
-    """By the names of `LATENCIES`, in seconds, all engines together; empty without a recording."""
+    """By the names of `LATENCIES`, in seconds, all engines by_name; empty without a recording."""
     exact: bool = False
     """Whether they come from a plug-in's lines in the log, not a metrics page's histograms."""
     gpus: tuple[GpuSummary, ...] = ()
@@ -80,8 +80,8 @@ def latencies_between(tables: Iterable[Table], begin: float, end: float) -> dict
         for index in range(start, stop):
             for name, latency in latency_at(table, index).items():
                 found[name].append(latency)
-    together = {name: mixed(latencies) for name, latencies in found.items()}
-    return {name: latency for name, latency in together.items() if latency is not None}
+    by_name = {name: mixed(latencies) for name, latencies in found.items()}
+    return {name: latency for name, latency in by_name.items() if latency is not None}
 
 
 def _both(lines: Mapping[str, Latency], page: Mapping[str, Latency]) -> dict[str, Latency]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
-from vllm_watch.health.lives import (
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.statestretches import (
     BUSY,
     DEAD,
     IDLE,
@@ -19,11 +20,10 @@ from vllm_watch.health.lives import (
     OVER,
     SILENT,
     STARTING,
-    Stretch,
-    alarms,
-    lives,
+    StateStretch,
+    alert_stretches,
+    state_stretches,
 )
-from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 
 CELLS = 1_000
@@ -51,8 +51,8 @@ class Part(NamedTuple):
 
 def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) -> list[Part]:
     """Return a server's state over a window of log time, the worst one in each cell."""
-    life = _spread(lives(monitor, server, window[1]), window)
-    alarm = _spread(alarms(monitor, server, window[1]), window)
+    life = _spread(state_stretches(monitor, server, window[1]), window)
+    alarm = _spread(alert_stretches(monitor, server, window[1]), window)
     known, work, rests = _loads(server, window)
     states = []
     for index, state in enumerate(life):
@@ -118,7 +118,7 @@ def _covered(begins: Numbers, ends: Numbers, window: tuple[float, float]) -> NDA
     return np.cumsum(change[:CELLS]) > 0
 
 
-def _spread(stretches: Iterable[Stretch], window: tuple[float, float]) -> Sequence[str]:
+def _spread(stretches: Iterable[StateStretch], window: tuple[float, float]) -> Sequence[str]:
     """Return the last of the stretches that touch each cell, empty where none does."""
     start, end = window
     width = (end - start) / CELLS

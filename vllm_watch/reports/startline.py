@@ -31,7 +31,7 @@ class GivenFlags:
     model: str | None
     flags: Mapping[str, object]
     """Values by their names with `_`, in the order of the log; secrets are `HIDDEN`."""
-    unread: tuple[str, ...] = ()
+    unparsed: tuple[str, ...] = ()
     """Names of flags whose values the log prints as Python objects."""
     cut: bool = False
     """The log's line is too long to be sure that every flag was read."""
@@ -77,8 +77,8 @@ def _given(event: Event) -> GivenFlags:
         for name, value in told.items()
         if name not in _MODELS and value is not None
     }
-    unread = tuple(name for name in names_in(event.text) if name not in told)
-    return GivenFlags(model, flags, unread, len(event.text) >= SHOWN_CHARACTERS)
+    unparsed = tuple(name for name in names_in(event.text) if name not in told)
+    return GivenFlags(model, flags, unparsed, len(event.text) >= SHOWN_CHARACTERS)
 
 
 def _words(name: str, value: object) -> Iterator[str]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from vllm_watch.config import Settings
+from vllm_watch.core.enginevalues import combined_values
 from vllm_watch.core.figures import short_time
-from vllm_watch.core.latest import together
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
-from vllm_watch.reports.present import Now
+from vllm_watch.reports.snapshot import ServerSnapshot
 
 FIELDS: Mapping[str, str] = {
     "servers": "how many servers there are",
@@ -49,7 +49,11 @@ class FieldError(ValueError):
 
 
 def line_of(
-    servers: Sequence[Now], settings: Settings, template: str | None = None, *, tmux: bool = False
+    servers: Sequence[ServerSnapshot],
+    settings: Settings,
+    template: str | None = None,
+    *,
+    tmux: bool = False,
 ) -> str:
     """Return the line for one or more servers.
 
@@ -143,7 +147,9 @@ def shown(name: str, value: str | float) -> str:
     return f"{value:,.0f}"
 
 
-def _template(given: str | None, worst_one: Now, values: Mapping[str, str | float]) -> str:
+def _template(
+    given: str | None, worst_one: ServerSnapshot, values: Mapping[str, str | float]
+) -> str:
     """Return the given template, else one that fits the known values."""
     if given is not None:
         return given
@@ -157,11 +163,11 @@ def _template(given: str | None, worst_one: Now, values: Mapping[str, str | floa
     return template
 
 
-def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
+def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
     """Return every field that is known; names and states are those of the first server."""
     first = ranked[0]
     each = [now.values("mean" if len(ranked) == 1 else "highest") for now in ranked]
-    values: dict[str, str | float] = dict(together(each, ratios="highest"))
+    values: dict[str, str | float] = dict(combined_values(each, ratios="highest"))
     state, known = first.health.state, first.server.known
     run = first.server.run_at(first.time)
     finding = first.fired[0] if first.fired else None
@@ -187,7 +193,7 @@ def _values(ranked: Sequence[Now]) -> dict[str, str | float]:
     return values
 
 
-def _times(now: Now, settings: Settings) -> dict[str, float]:
+def _times(now: ServerSnapshot, settings: Settings) -> dict[str, float]:
     """Return the mean times of a server's last minutes, nothing if unknown."""
     from vllm_watch.core.meantimes import evidence_of, times_between
 

@@ -82,7 +82,7 @@ class RunSummary:
     phases: tuple[Phase, ...]
     configuration: ServerConfiguration
     engines: tuple[EngineSummary, ...]
-    together: EngineSummary
+    all_engines: EngineSummary
     """All engines combined."""
     served: Mapping[str, int]
     requests: int | None
@@ -150,7 +150,7 @@ def run_summary(
         tuple(phases_of(run)),
         run.configuration,
         engines,
-        _together(run, tokens, engines, server.tz),
+        _all_engines(run, tokens, engines, server.tz),
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,
@@ -214,7 +214,7 @@ def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens, tz: tzinfo)
     )
 
 
-def _together(
+def _all_engines(
     run: Run, tokens: Mapping[int, Tokens], engines: tuple[EngineSummary, ...], tz: tzinfo
 ) -> EngineSummary:
     if len(engines) == 1:

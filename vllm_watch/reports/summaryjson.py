@@ -54,7 +54,7 @@ def run_json(summary: RunSummary) -> Json:
         "config": shown_flags(summary.configuration),
         "capacity": shown_capacity(summary.configuration),
         "engines": [_engine(engine) for engine in summary.engines],
-        "together": _engine(summary.together),
+        "together": _engine(summary.all_engines),
         "requests": {
             "total": summary.requests,
             "by_status": dict(summary.served),

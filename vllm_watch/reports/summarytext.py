@@ -71,9 +71,9 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     for label, words in summary_facts(summary, zone):
         if label != "why" or not _told(words, summary.findings):
             yield from _labelled(label, words, width, str)
-    if summary.together.samples:
+    if summary.all_engines.samples:
         yield ""
-        yield from _table(FIGURE_HEADS, figure_rows(summary.together), width, paint)
+        yield from _table(FIGURE_HEADS, figure_rows(summary.all_engines), width, paint)
     rows = engine_rows(summary)
     if rows:
         yield ""
@@ -137,8 +137,8 @@ def _run_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     yield from _findings_markdown(summary, zone)
     yield from markdown_table(("what", "from the log"), summary_facts(summary, zone), numbers=False)
     yield ""
-    if summary.together.samples:
-        yield from markdown_table(FIGURE_HEADS, figure_rows(summary.together))
+    if summary.all_engines.samples:
+        yield from markdown_table(FIGURE_HEADS, figure_rows(summary.all_engines))
         yield ""
     rows = engine_rows(summary)
     if rows:

@@ -101,8 +101,8 @@ def fleet_rows(summaries: Sequence[RunSummary]) -> list[tuple[str, ...]]:
     """Return a row of cells per server."""
     rows: list[tuple[str, ...]] = []
     for summary in summaries:
-        generation = summary.together.figures["generation_tps"]
-        usage = summary.together.figures["kv_cache_usage"]
+        generation = summary.all_engines.figures["generation_tps"]
+        usage = summary.all_engines.figures["kv_cache_usage"]
         rows.append(
             (
                 summary.server,
@@ -294,12 +294,12 @@ def _refused(summary: RunSummary) -> str:
 
 
 def _tokens(summary: RunSummary) -> str:
-    together = summary.together
-    if not together.samples:
+    whole = summary.all_engines
+    if not whole.samples:
         return "unknown: no stats line"
     return (
-        f"{together.generated_tokens:,} generated, {together.prompt_tokens:,} prompt tokens "
-        f"computed ({together.samples:,} samples, {together.busy_samples:,} busy)"
+        f"{whole.generated_tokens:,} generated, {whole.prompt_tokens:,} prompt tokens "
+        f"computed ({whole.samples:,} samples, {whole.busy_samples:,} busy)"
     )
 
 

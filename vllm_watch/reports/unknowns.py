@@ -40,13 +40,13 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
     if not summary.recorded.latency:
         why = "never in a log; `vllm-watch record` adds them"
         yield Unknown("percentiles of latencies", why)
-    if summary.times is None and summary.times_unknown and summary.together.samples:
+    if summary.times is None and summary.times_unknown and summary.all_engines.samples:
         yield Unknown("mean times of requests", summary.times_unknown)
     if not summary.recorded.gpus:
         yield Unknown("GPU use, power, heat", "never in a log; `vllm-watch record --gpu` adds them")
     if summary.requests is None:
         yield Unknown("requests answered, and with which status", "access lines are switched off")
-    if not summary.together.samples:
+    if not summary.all_engines.samples:
         yield Unknown("throughput, queue and KV cache", "the log has no stats line")
         return
     for name, why in _FLAGS:
@@ -56,5 +56,5 @@ def _unknowns(summary: RunSummary) -> Iterator[Unknown]:
         yield Unknown("context lengths", "the size of the KV cache is not in the log")
     for name, label, why in _METRICS:
         hidden = name == "prefix_cache_hit_rate" and summary.configuration.enable_prefix_caching
-        if summary.together.figures[name] is None and hidden is not False:
+        if summary.all_engines.figures[name] is None and hidden is not False:
             yield Unknown(label, why)

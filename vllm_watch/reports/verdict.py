@@ -116,7 +116,7 @@ def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
 
 
 def _facts(summary: RunSummary) -> Iterator[str]:
-    figures = summary.together.figures
+    figures = summary.all_engines.figures
     generation, usage = figures["generation_tps"], figures["kv_cache_usage"]
     waiting = figures["waiting"]
     if generation is not None and generation.busy_mean is not None:

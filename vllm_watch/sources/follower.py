@@ -4,7 +4,7 @@ The file at the path is read through an open descriptor. So is, for a while, the
 before: a writer continues in a renamed file until it reopens the path. As long as the path leads to
 the same file and the bytes already read are still in it, that is all. After any other change, all
 files of the log's family (`rotated.py`) are compared with the bytes already read (`documents.py`),
-and unread bytes are read, the oldest first (`unread.py`).
+and unread bytes are read, the oldest first (`oldestunread.py`).
 
 Two things cannot be detected: bytes that were written and removed between two looks without a copy;
 and a truncated file that has, at the next look, the same bytes at its beginning and before the read
@@ -29,9 +29,9 @@ from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.document import Document, ReplacedError
 from vllm_watch.sources.documents import Documents
 from vllm_watch.sources.listing import Listings
+from vllm_watch.sources.oldestunread import BlockedError, Finder, Held, UnreadFile
 from vllm_watch.sources.openfile import GoneError, OpenFile
 from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
-from vllm_watch.sources.unread import BlockedError, Finder, Held, Unread
 
 LINGER_SECONDS = 60.0
 """How long an old file must be quiet before its writer counts as gone."""
@@ -293,7 +293,7 @@ class Follower:
         if self._finder.problem:
             self._problem, self._unsure = self._problem or self._finder.problem, True
 
-    def _read_found(self, found: Unread) -> Iterator[Chunk]:
+    def _read_found(self, found: UnreadFile) -> Iterator[Chunk]:
         if found.entry.is_log and isinstance(found.file, OpenFile):
             self._change_over(found.file)
         for held in self._held():

@@ -32,6 +32,7 @@ from vllm_watch.tui.alerting import LOOK_SECONDS, Alerting
 from vllm_watch.tui.asciiglyphs import AsciiFilter, knows_unicode
 from vllm_watch.tui.chartcommands import unknown_charts
 from vllm_watch.tui.chosen import choose, chosen
+from vllm_watch.tui.commonstart import BEGINS_AFTER
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.keys import bound, use
 from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
@@ -39,7 +40,6 @@ from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.modal import Palette
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.together import BEGINS_AFTER
 
 PATIENCE = 0.3
 """Seconds that the first frame waits for the first look at all logs."""
@@ -81,13 +81,13 @@ class VllmWatch(App[int]):
         *,
         replay: bool = False,
         start: TimeText | None = None,
-        together: bool = False,
+        common_start: bool = False,
         targets: Targets | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Show what `ingest` reads: live, or as a replay from `start` on.
 
-        `together` moves saved logs of different hours to a common start. `targets` are the targets
+        `common_start` moves saved logs of different hours to a common start. `targets` are those
         of the job whose progress is shown.
         """
         super().__init__()
@@ -114,7 +114,7 @@ class VllmWatch(App[int]):
         self._ingest = ingest
         self._settings = settings
         self._start = start
-        self._together = together
+        self._common_start = common_start
         self._job = JobWatch(targets or Targets())
 
     def on_mount(self) -> None:
@@ -208,7 +208,7 @@ class VllmWatch(App[int]):
             lambda: self.message_queue_size + len(self._arrived),
             worker.cancelled_event,
             live=self.timeline.mode == "live",
-            together=self._together,
+            common_start=self._common_start,
         )
 
     @on(BatchesRead)
@@ -271,7 +271,7 @@ class VllmWatch(App[int]):
             if self._start is not None and timeline.last is not None:
                 tz = next(iter(self.monitor.store.servers.values())).tz
                 start = place_time(self._start, timeline.first, timeline.last, timeline.last, tz)
-            elif self._together:
+            elif self._common_start:
                 firsts = (run.series for run in self._newest_runs() if run.series)
                 samples = [min(s.times[0] for s in series.values()) for series in firsts]
                 start = min((at + BEGINS_AFTER for at in samples), default=start)

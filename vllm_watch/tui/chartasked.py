@@ -27,7 +27,7 @@ class Asked:
         return self.start, self.end
 
     @property
-    def seen(self) -> tuple[float, float]:
+    def known_span(self) -> tuple[float, float]:
         """Beginning, and the time up to which data is known."""
         return self.start, self.known
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.folds import Kind, Step, folds_of
-from vllm_watch.core.latest import made_one
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
@@ -220,7 +220,7 @@ def _together(
             [number for number in row if number is not None]
             for row in zip(*(part.values for part in each), strict=True)
         )
-        values = [made_one(of, known) if known else None for known in numbers]
+        values = [combined_value(of, known) if known else None for known in numbers]
         return Drawn(rounds, values, widest)
     return Drawn(*_apart(engines, each, metric, cadence / 2, near), widest)
 
@@ -261,7 +261,7 @@ def _apart(
             number for seen, number in newest.values() if number is not None and at - seen < near
         ]
         out_times.append(at)
-        out_values.append(made_one(METRIC_BY_NAME[metric], known) if known else None)
+        out_values.append(combined_value(METRIC_BY_NAME[metric], known) if known else None)
     return out_times, out_values
 
 

@@ -23,7 +23,7 @@ _HEADS = ("", "last", "at cursor", "min", "mean", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FindingSpan:
     """A finding as a stretch of the time axis."""
 
     since: float
@@ -109,13 +109,15 @@ def figure_rows(spec: ChartSpec) -> list[tuple[str, ...]]:
     return rows
 
 
-def told_in(view: ScreenView, asked: Asked) -> list[Told]:
+def findings_in(view: ScreenView, asked: Asked) -> list[FindingSpan]:
     """Return the findings of the window's runs that overlap it, the worst first."""
-    found = sorted(_told(view, asked), key=lambda one: (-SEVERITIES.index(one.severity), one.since))
+    found = sorted(
+        _finding_spans(view, asked), key=lambda one: (-SEVERITIES.index(one.severity), one.since)
+    )
     return list(dict.fromkeys(found))
 
 
-def _told(view: ScreenView, asked: Asked) -> Iterator[Told]:
+def _finding_spans(view: ScreenView, asked: Asked) -> Iterator[FindingSpan]:
     monitor, server, live = asked.monitor, asked.server, view.mode == "LIVE"
     row = view.selected_row
     ended = row.state.since if row is not None and row.state.name in OVER else None
@@ -133,4 +135,4 @@ def _told(view: ScreenView, asked: Asked) -> Iterator[Told]:
                 end = until if until is not None else (ended if now else None) or asked.known
                 end = max(begin, end)
                 if finding.severity != "note" and begin <= asked.known and end >= asked.start:
-                    yield Told(begin, end, finding.severity, finding.title)
+                    yield FindingSpan(begin, end, finding.severity, finding.title)

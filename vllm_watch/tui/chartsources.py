@@ -82,7 +82,7 @@ def pace() -> Source:
 
     def lines(asked: Asked) -> Lines:
         recorded = latency("itl_s").lines(asked)
-        return recorded or (pace_line(asked.server, asked.engine, asked.seen),)
+        return recorded or (pace_line(asked.server, asked.engine, asked.known_span),)
 
     return Source(lines, logged("generation_tps").since)
 
@@ -90,7 +90,7 @@ def pace() -> Source:
 def per_request() -> Source:
     """Return tokens per second of each running request."""
     return Source(
-        lambda asked: (per_request_line(asked.server, asked.engine, asked.seen),),
+        lambda asked: (per_request_line(asked.server, asked.engine, asked.known_span),),
         logged("generation_tps").since,
     )
 
@@ -101,7 +101,7 @@ def latency(name: str) -> Source:
     def lines(asked: Asked) -> Lines:
         found = (
             recorded_line(
-                asked.server, asked.engine, f"{name}_{part}", asked.seen,
+                asked.server, asked.engine, f"{name}_{part}", asked.known_span,
                 name=part, role=role, marker=marker,
             )
             for part, role, marker in (("p50", "note", "line"), ("p95", "warning", "dots"))
@@ -145,7 +145,7 @@ def answers() -> Source:
     """Return requests answered well per second, and those that were not."""
 
     def lines(asked: Asked) -> Lines:
-        good = http_line(asked.server, "answered", "ok", "primary", "up", asked.seen)
+        good = http_line(asked.server, "answered", "ok", "primary", "up", asked.known_span)
         bad = [each.values for each in errors().lines(asked)]
         both = [(one or 0.0) + (other or 0.0) for one, other in zip(*bad, strict=True)]
         return good, Line("errors|err", good.times, both, "critical", "down", good.gap_s)
@@ -158,7 +158,7 @@ def errors() -> Source:
     kinds = (("refused", "4xx", "warning"), ("failed", "5xx", "critical"))
     return Source(
         lambda asked: tuple(
-            http_line(asked.server, what, name, role, "fill", asked.seen)
+            http_line(asked.server, what, name, role, "fill", asked.known_span)
             for what, name, role in kinds
         ),
         lambda server: _answered(server, (1, 2)),

@@ -67,7 +67,7 @@ def samples_csv(view: ScreenView, monitor: Monitor) -> str:
     table.writerow(_HEADS)
     for row in view.servers:
         server = monitor.store.servers[row.source]
-        start, end = (time - server.skew for time in view.pictures.window)
+        start, end = (time - server.skew for time in view.drawings.window)
         end = min(end, view.moment - server.skew)
         for run in server.runs:
             for engine, series in run.series.items():
@@ -91,7 +91,7 @@ def report_markdown(view: ScreenView) -> str:
 
 def _report(view: ScreenView) -> Iterator[str]:
     moment = datetime.fromtimestamp(view.moment, view.tz)
-    start, end = (clock(time, view.tz) for time in view.pictures.window)
+    start, end = (clock(time, view.tz) for time in view.drawings.window)
     yield f"# vllm-watch, {moment:%Y-%m-%d %H:%M:%S %Z}"
     yield ""
     verdict = verdict_of(view)

@@ -11,8 +11,8 @@ from textual.message import Message
 from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest import Ingest
 from vllm_watch.sources.wakeups import StopEvent
+from vllm_watch.tui.commonstart import with_common_start
 from vllm_watch.tui.messages import AllRead, BatchesRead
-from vllm_watch.tui.together import moved_together
 
 GROUP_SECONDS = 0.05
 """Batches that arrive this close together travel as one message."""
@@ -29,7 +29,7 @@ def run_feed(
     stop: StopEvent,
     *,
     live: bool,
-    together: bool = False,
+    common_start: bool = False,
 ) -> None:
     """Read until `stop` is set (live) or all is read (replay), posting messages."""
     group: list[Batch | Looked] = []
@@ -45,8 +45,8 @@ def run_feed(
     items: Iterator[Batch | Looked]
     if live:
         items = ingest.follow(stop, waits=hand_on)
-    elif together:
-        items = moved_together(ingest.read_once(stop))
+    elif common_start:
+        items = with_common_start(ingest.read_once(stop))
     else:
         items = ingest.read_once(stop)
     began = time.monotonic()

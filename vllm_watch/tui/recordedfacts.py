@@ -19,15 +19,15 @@ _GIB = 1 << 30
 
 
 def latency_facts(server: Server, time: float) -> tuple[str, ...]:
-    """Return the newest latencies of all engines together, each with median and p95."""
+    """Return the newest latencies of all engines by_name, each with median and p95."""
     found: dict[str, list[Latency]] = {}
     for table in server.recording.latencies.values():
         index = _recent(table, time)
         if index is not None:
             for name, latency in latency_at(table, index).items():
                 found.setdefault(name, []).append(latency)
-    together = {name: mixed(latencies) for name, latencies in found.items()}
-    known = ((label, together.get(name)) for name, label in _NAMES.items())
+    by_name = {name: mixed(latencies) for name, latencies in found.items()}
+    known = ((label, by_name.get(name)) for name, label in _NAMES.items())
     return tuple(f"{label} {_shown(one)}" for label, one in known if one is not None)
 
 

@@ -7,8 +7,18 @@ from collections.abc import Iterator, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.store import Server
-from vllm_watch.health.lives import BUSY, DEAD, IDLE, NOTHING, OVER, SILENT, Stretch, alarms, lives
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.statestretches import (
+    BUSY,
+    DEAD,
+    IDLE,
+    NOTHING,
+    OVER,
+    SILENT,
+    StateStretch,
+    alert_stretches,
+    state_stretches,
+)
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.sampled import Level, levels
@@ -46,8 +56,8 @@ def ribbon_steps(
     loads = _sums(
         _levels(server, engine, "running", grid), _levels(server, engine, "waiting", grid)
     )
-    states = _spread(lives(monitor, server, known), grid)
-    alerts = _spread(alarms(monitor, server, known), grid)
+    states = _spread(state_stretches(monitor, server, known), grid)
+    alerts = _spread(alert_stretches(monitor, server, known), grid)
     found: list[Step] = []
     rests = _rests(server, engine, start)
     for life, alarm, rate, load in zip(states, alerts, rates, loads, strict=True):
@@ -91,7 +101,7 @@ def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[fl
     ]
 
 
-def _spread(stretches: Iterator[Stretch], grid: _Grid) -> list[str]:
+def _spread(stretches: Iterator[StateStretch], grid: _Grid) -> list[str]:
     """Return the last of the stretches that touch each step, empty if there is none."""
     start, end, steps = grid.start, grid.known, grid.steps
     width = (grid.end - start) / steps

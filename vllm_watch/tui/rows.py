@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.latest import made_one
+from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
@@ -241,7 +241,7 @@ def server_values(run: Run, time: float) -> Values:
     total: dict[str, float | None] = {}
     for name in Values.__slots__:
         known = [value for values in each if (value := getattr(values, name)) is not None]
-        total[name] = made_one(METRIC_BY_NAME[name], known) if known else None
+        total[name] = combined_value(METRIC_BY_NAME[name], known) if known else None
     return Values(**total)
 
 
@@ -262,6 +262,6 @@ def newest_age(run: Run, time: float, *, live: bool) -> float | None:
         if index is not None:
             written = run.series[engine].written(index, time)
             if live and index == len(run.series[engine]) - 1:
-                written = max(written, run.seen.get(engine, written))
+                written = max(written, run.last_arrivals.get(engine, written))
             newest.append(written)
     return max(0.0, time - max(newest)) if newest else None

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import tzinfo
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.tui.cardfacts import Facts
+from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.eventlines import EventLine
-from vllm_watch.tui.facts import Facts
-from vllm_watch.tui.pictures import Pictures
 from vllm_watch.tui.problems import Problem, Problems
 from vllm_watch.tui.rows import Row, Rows
 from vllm_watch.tui.story import Story
@@ -33,7 +33,7 @@ class ScreenView:
     problems: Problems = field(default_factory=Problems)
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()
-    pictures: Pictures = field(default_factory=Pictures)
+    drawings: Drawings = field(default_factory=Drawings)
     """Charts of the selected server and ribbons of all, drawn on demand."""
     facts: Facts = ()
     """The selected server's card."""

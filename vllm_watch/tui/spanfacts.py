@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from vllm_watch.config import Settings
+from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.figures import clock, count, duration, percent, rate, short_time
-from vllm_watch.core.latest import made_one
 from vllm_watch.core.meantimes import evidence_of, times_between
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import tokens_between
-from vllm_watch.tui.facts import Facts
+from vllm_watch.tui.cardfacts import Facts
 from vllm_watch.tui.requestfacts import cost_facts
 
 Figures = tuple[float | None, float | None]
@@ -53,7 +53,7 @@ def _figures(run: Run, engines: list[int], metric: str, start: float, end: float
     if not means:
         return None, None
     of = METRIC_BY_NAME[metric]
-    return made_one(of, means), made_one(of, highs)
+    return combined_value(of, means), combined_value(of, highs)
 
 
 def _means(run: Run, engines: list[int], start: float, end: float) -> tuple[str, ...]:

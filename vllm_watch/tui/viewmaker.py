@@ -16,15 +16,15 @@ from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.longcontext import worst_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.tui.cardfacts import Facts, card_facts
 from vllm_watch.tui.charttable import charts_of
 from vllm_watch.tui.chartwindow import server_window
+from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
-from vllm_watch.tui.facts import Facts, card_facts
 from vllm_watch.tui.figures import percent
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
-from vllm_watch.tui.pictures import Pictures
 from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.requestfacts import cost_facts, times_facts
 from vllm_watch.tui.rows import Row, Rows, engine_rows
@@ -58,7 +58,7 @@ _About = tuple[Facts, bool, Story | None]
 class _Shown:
     """The parts of the view that depend on the selected row."""
 
-    pictures: Pictures
+    drawings: Drawings
     facts: Facts = ()
     errors: bool = False
     story: Story | None = None
@@ -113,7 +113,7 @@ class ViewMaker:
             _age(kept, moment),
             problems,
             self._events(moment, live),
-            shown.pictures,
+            shown.drawings,
             shown.facts,
             window,
             "" if kept else _missing(monitor),
@@ -134,15 +134,15 @@ class ViewMaker:
     ) -> _Shown:
         """Return the parts for the selected row, if there is one."""
         moment, live = timeline.moment(), timeline.following
-        pictures = Pictures(
+        drawings = Drawings(
             self._monitor, window, moment, live, self._stamps, cursor=timeline.cursor,
             kept=self._drawn,
         )  # fmt: skip
         if row is None:
-            return _Shown(pictures)
+            return _Shown(drawings)
         facts, errors, story = self._about_row(row, moment, live, window)
         return _Shown(
-            self._pictures_of(row, pictures, timeline),
+            self._drawings_of(row, drawings, timeline),
             facts,
             errors,
             story,
@@ -174,7 +174,7 @@ class ViewMaker:
                 rows += engine_rows(row.at(moment), self._monitor.store.servers[row.source], moment)
         return rows
 
-    def _pictures_of(self, row: Row, pictures: Pictures, timeline: Timeline) -> Pictures:
+    def _drawings_of(self, row: Row, drawings: Drawings, timeline: Timeline) -> Drawings:
         """Return the pictures with the charts of a row."""
         server = self._monitor.store.servers[row.source]
         over = row.state.name in OVER
@@ -183,7 +183,7 @@ class ViewMaker:
             span = server_window(server, window, row.state.since if over else None)
         if span[1] >= window[1]:  # the server has not ended
             span = timeline.drawn(span)
-        return pictures.of(row.source, row.engine, span, over=over)
+        return drawings.of(row.source, row.engine, span, over=over)
 
     def _figures(self, server: Server, run: Run, time: float, window: Window | None) -> Facts:
         """Return the lines of mean times and, with a price, of the cost of the stretch shown."""

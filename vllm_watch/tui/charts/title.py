@@ -33,7 +33,7 @@ Piece = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TitleValue:
     """One series in the title."""
 
     name: str
@@ -122,28 +122,28 @@ def title_pieces(
     tz: tzinfo,
 ) -> list[Piece]:
     """Return the longest form of the title that fits into so many cells."""
-    readings = [
-        _reading(spec, line, line_runs, palette)
+    entries = [
+        _title_value(spec, line, line_runs, palette)
         for line, line_runs in zip(spec.lines, runs, strict=True)
     ]
-    clocks = _clocks(spec, readings, palette, tz)
+    clocks = _clocks(spec, entries, palette, tz)
     pieces: list[Piece] = []
     titles = spec.title.split("|")
-    for title, form in _named(titles, spec.unit) if len(readings) > 1 else ():
-        pieces = _title(form, title, spec, readings, clocks, palette)
+    for title, form in _named(titles, spec.unit) if len(entries) > 1 else ():
+        pieces = _title(form, title, spec, entries, clocks, palette)
         if cells_of(pieces) <= room:
             return pieces
     title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
-    told = all(reading.marker in "▲▼" for reading in readings)  # only by their signs
-    for form in FORMS if len(readings) != 1 else FORMS_ALONE:
+    told = all(entry.marker in "▲▼" for entry in entries)  # only by their signs
+    for form in FORMS if len(entries) != 1 else FORMS_ALONE:
         if not form.names and not told:
             continue
-        pieces = _title(form, title, spec, readings, clocks, palette)
+        pieces = _title(form, title, spec, entries, clocks, palette)
         if cells_of(pieces) <= room:
             return pieces
     pieces = pieces[:1]
-    value = [("  ", ""), *((each.value, each.value_ink) for each in readings)]
-    if len(readings) == 1 and cells_of(pieces + value) <= room:
+    value = [("  ", ""), *((each.value, each.value_ink) for each in entries)]
+    if len(entries) == 1 and cells_of(pieces + value) <= room:
         pieces += value
     return pieces
 
@@ -175,16 +175,16 @@ def cells_of(pieces: list[Piece]) -> int:
 
 
 def _clocks(
-    spec: ChartSpec, readings: list[Reading], palette: Mapping[str, str], tz: tzinfo
+    spec: ChartSpec, entries: list[TitleValue], palette: Mapping[str, str], tz: tzinfo
 ) -> list[Piece]:
     """Return the time of the values, in ever shorter forms: empty for the present."""
     muted = palette.get("muted", "")
     if spec.cursor is not None:
         clock = clock_text(spec.cursor, tz)
         return [(clock, palette.get("cursor", muted))] * 2 if clock else []
-    if not readings or not all(reading.stale for reading in readings):
+    if not entries or not all(entry.stale for entry in entries):
         return []
-    clock = "" if spec.relative else clock_text(max(each.time for each in readings), tz)
+    clock = "" if spec.relative else clock_text(max(each.time for each in entries), tz)
     return [(f"{UNTIL} {clock}" if clock else LAST, muted), (LAST, muted)]
 
 
@@ -192,7 +192,7 @@ def _title(
     form: Form,
     title: str,
     spec: ChartSpec,
-    readings: list[Reading],
+    entries: list[TitleValue],
     clocks: list[Piece],
     palette: Mapping[str, str],
 ) -> list[Piece]:
@@ -203,19 +203,19 @@ def _title(
     if form.unit and spec.unit and not behind:
         pieces.append((f" {spec.unit}", muted))
     pieces += [(form.gap + text, ink) for text, ink in clocks[form.clock : form.clock + 1]]
-    for reading in readings:
-        name = reading.name if form.names == FULL else reading.short[: form.names]
-        if len(readings) == 1 and form.names < SHORT:
+    for entry in entries:
+        name = entry.name if form.names == FULL else entry.short[: form.names]
+        if len(entries) == 1 and form.names < SHORT:
             name = ""  # a single line needs none
-        if name or len(readings) > 1:
-            pieces.append((form.gap + reading.marker, reading.ink))
+        if name or len(entries) > 1:
+            pieces.append((form.gap + entry.marker, entry.ink))
         if name:
-            pieces.append((f" {name}" if reading.marker else name, muted))
-        alone = behind and len(readings) == 1  # nothing follows it that could move
-        if value := reading.text("plain" if alone and form.values == "padded" else form.values):
-            close = name or (reading.marker and not form.names)
+            pieces.append((f" {name}" if entry.marker else name, muted))
+        alone = behind and len(entries) == 1  # nothing follows it that could move
+        if value := entry.text("plain" if alone and form.values == "padded" else form.values):
+            close = name or (entry.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))
-            pieces.append((value, reading.value_ink))
+            pieces.append((value, entry.value_ink))
     told = spec.unit in title.split()
     if spec.unit and behind and form.values and not told and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
@@ -238,7 +238,9 @@ def _key(spec: ChartSpec, room: int, palette: Mapping[str, str]) -> list[Piece]:
     return pieces
 
 
-def _reading(spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str, str]) -> Reading:
+def _title_value(
+    spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str, str]
+) -> TitleValue:
     """Return a series' newest value, or the one at the cursor."""
     drawn = [value for run in runs for _, value in run]
     decimals = decimals_for(drawn)
@@ -253,7 +255,7 @@ def _reading(spec: ChartSpec, line: Line, runs: list[Run], palette: Mapping[str,
         value = value_text(point[1], decimals)
         brief = min(value, axis_label(point[1]), key=len)
     name, _, short = line.name.partition("|")
-    return Reading(
+    return TitleValue(
         name,
         short or name,
         SAMPLES.get(line.marker, SAMPLES["line"]),

@@ -39,7 +39,7 @@ class About:
     start: NextStart
     """The next start recommended by these findings."""
     evidence: Evidence
-    told: float = 0.0
+    reported_at: float = 0.0
     """The time at which its findings were reported, in the log's own clock."""
     revision: int = 0
     """Revision of the server when its findings were reported."""
@@ -47,7 +47,7 @@ class About:
     def holds(self, server: Server, run: Run, row: Row) -> bool:
         """Return whether the findings are still valid for a slightly later row."""
         same = server is self.server and run is self.run and server.revision == self.revision
-        near = 0 <= row.moment - self.told < HOLDS_SECONDS
+        near = 0 <= row.moment - self.reported_at < HOLDS_SECONDS
         return same and near and row.state.name == self.row.state.name
 
     @property
@@ -63,7 +63,7 @@ class About:
     @property
     def window(self) -> tuple[float, float]:
         """The stretch of time shown, in the log's own clock."""
-        start, end = self.view.pictures.window
+        start, end = self.view.drawings.window
         return start - self.server.skew, end - self.server.skew
 
 
@@ -97,9 +97,9 @@ def about_server(
         problems=Problems(entries_of(row)),
     )
     held = before is not None and found is before.findings
-    told = before.told if before is not None and held else row.moment
+    reported_at = before.reported_at if before is not None and held else row.moment
     return About(
-        monitor, server, run, row, alone, found, start, evidence or {}, told, server.revision
+        monitor, server, run, row, alone, found, start, evidence or {}, reported_at, server.revision
     )
 
 

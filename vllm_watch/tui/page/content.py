@@ -6,11 +6,11 @@ from rich.text import Text
 
 from vllm_watch.tui import figures
 from vllm_watch.tui.page.about import About
+from vllm_watch.tui.page.advice import findings_part, start_part
 from vllm_watch.tui.page.arrange import Palette, Part, arranged
-from vllm_watch.tui.page.before import runs_part
-from vllm_watch.tui.page.given import capacity_part, config_part, startup_part
+from vllm_watch.tui.page.earlierruns import runs_part
 from vllm_watch.tui.page.overtime import overtime_part
-from vllm_watch.tui.page.told import findings_part, start_part
+from vllm_watch.tui.page.setup import capacity_part, config_part, startup_part
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import beside

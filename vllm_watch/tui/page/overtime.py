@@ -80,7 +80,7 @@ def overtime_part(about: About, spare: int = 0) -> Part:
         else:
             drawn += [_single(about, strip, metric, tail, palette) for strip in strips]
         axis = Text(" " * _LABEL, style=palette["muted"], end="")
-        axis.append(time_axis(about.view.pictures.window, cells, about.tz).replace("╷", "╵"))
+        axis.append(time_axis(about.view.drawings.window, cells, about.tz).replace("╷", "╵"))
         return [*drawn, axis]
 
     aside = "height: tok/s, colour: state"
@@ -102,8 +102,8 @@ def _metric(about: About, engines: Sequence[int]) -> str:
 
 def _ribbon(about: About, cells: int, rows: int, palette: Palette) -> list[Text]:
     canvas = Canvas(_LABEL + cells, rows)
-    steps = about.view.pictures.ribbon(about.row.source, None, cells)
-    cursor = about.view.pictures.cursor_step(cells)
+    steps = about.view.drawings.ribbon(about.row.source, None, cells)
+    cursor = about.view.drawings.cursor_step(cells)
     draw_ribbon(canvas, steps, 0, _LABEL, rows, palette, cursor)
     peak = max((step.rate for step in steps if step.rate), default=None)
     if peak is not None and rows > 1:

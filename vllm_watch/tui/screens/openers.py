@@ -211,7 +211,7 @@ class Openers(Screen[None]):
         if row is None or self.view is None:
             return
         server = self._monitor.store.servers[row.source]
-        cursor = self.view.pictures.cursor
+        cursor = self.view.drawings.cursor
         moved = server.moved  # a film of several logs tells other times than they do
         moment = (row.moment if cursor is None else cursor - server.skew) - moved
         if cursor is None and row.state.since is not None and row.state.name in OVER:

@@ -16,8 +16,8 @@ from vllm_watch.reports.evidence import telling_lines
 from vllm_watch.reports.excerpt import Excerpt, LogLine
 from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.page.about import About, about_server, evidence_key
+from vllm_watch.tui.page.advice import copied
 from vllm_watch.tui.page.content import page_head, page_lines
-from vllm_watch.tui.page.told import copied
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.page import Following
 from vllm_watch.tui.screenview import ScreenView

@@ -75,7 +75,7 @@ class TimeKeys(Screen[None]):
         """Show less or more time."""
         shown = None
         if self.view is not None and self.view.rows:
-            start, end = self.view.pictures.span
+            start, end = self.view.drawings.span
             shown = end - start
         self._timeline.zoom(step, shown)
         self.draw()

@@ -9,7 +9,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from vllm_watch.tui.chartdetails import Told, engines_spec, figure_rows, told_in
+from vllm_watch.tui.chartdetails import FindingSpan, engines_spec, figure_rows, findings_in
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.charts.panel import plot_place
 from vllm_watch.tui.screenview import ScreenView
@@ -21,7 +21,7 @@ MODES = ("sum", "both", "engines")
 """What is drawn of several engines."""
 FIGURES_ROWS = 14
 """From this height on, there is a table of figures."""
-MOST_TOLD = 6
+MOST_FINDINGS = 6
 _SHARE = 0.55
 """Share of the height for the sum if the engines are below it."""
 
@@ -44,23 +44,23 @@ class BigChart(ChartPane):
     @property
     def engines(self) -> bool:
         """Whether there are several engines to draw separately."""
-        asked = self.view.pictures.asked() if self.view is not None else None
+        asked = self.view.drawings.asked() if self.view is not None else None
         return asked is not None and engines_spec(asked, self._chart, None) is not None
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
         """Return the chart, below it the findings over time, and the figures of its lines."""
-        asked, spec = view.pictures.asked(), view.pictures.chart(self._chart)
+        asked, spec = view.drawings.asked(), view.drawings.chart(self._chart)
         if asked is None or spec is None:
             return []
         apart = None
         if self.mode != MODES[0]:
             apart = engines_spec(asked, self._chart, spec.cursor)
-        told = told_in(view, asked)[: min(MOST_TOLD, height // 5)]
+        spans = findings_in(view, asked)[: min(MOST_FINDINGS, height // 5)]
         shown = [spec] if apart is None or self.mode == "both" else []
         shown += [apart] if apart is not None else []
-        below = [_told_line(one, spec, width, palette) for one in told]
+        below = [_span_line(one, spec, width, palette) for one in spans]
         if height >= FIGURES_ROWS:
             below += _figures(shown, width, height // 3, palette)
         room = height - len(below)
@@ -71,22 +71,22 @@ class BigChart(ChartPane):
         return strips + [strip_of(line, width, self.app.console) for line in below]
 
 
-def _told_line(told: Told, spec: ChartSpec, width: int, palette: dict[str, str]) -> Text:
+def _span_line(span: FindingSpan, spec: ChartSpec, width: int, palette: dict[str, str]) -> Text:
     """Return a finding as a bar below the time axis, its words on it and after it."""
     left, columns = plot_place(width)
-    span = max(1e-9, spec.end - spec.start)
+    seconds = max(1e-9, spec.end - spec.start)
 
     def column(time: float) -> int:
-        share = (time - spec.start) / span
+        share = (time - spec.start) / seconds
         return min(columns - 1, max(0, int(share * columns)))
 
-    first, last = column(told.since), column(told.until)
-    words = f"{GLYPHS[told.severity]} {told.title}"
+    first, last = column(span.since), column(span.until)
+    words = f"{GLYPHS[span.severity]} {span.title}"
     begin = max(0, min(first, columns - cell_len(words)))
     line = Text(end="")
     line.append(" " * left)
-    line.append(fitted(" " * begin + words, columns), style=palette[told.severity])
-    ground = palette.get(f"{told.severity}_ground", "")
+    line.append(fitted(" " * begin + words, columns), style=palette[span.severity])
+    ground = palette.get(f"{span.severity}_ground", "")
     if ground and ground != "default":
         line.stylize(Style(bgcolor=ground), left + first, left + last + 1)
     if begin > first:

@@ -48,13 +48,13 @@ class ChartPane(Pane):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when its picture changes."""
-        return view.pictures.chart_key(self._chart), view.tz, self._named(view), self.worded
+        return view.drawings.chart_key(self._chart), view.tz, self._named(view), self.worded
 
     def strips(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Strip]:
         """Return the drawing."""
-        spec = view.pictures.chart(self._chart)
+        spec = view.drawings.chart(self._chart)
         if spec is None:
             return []
         named = self._named(view)
@@ -70,7 +70,7 @@ class ChartPane(Pane):
         """Return the ends of the scales: they grow at once and shrink late."""
         if spec.kind == "lines":
             return ()
-        whose = view.pictures.source, view.pictures.engine
+        whose = view.drawings.source, view.drawings.engine
         own = scale_tops(spec, max(1, plot_place(width)[1]))
         if whose == self._whose and len(own) == len(self._ends):
             pairs = zip(own, self._ends, strict=True)
@@ -83,7 +83,7 @@ class ChartPane(Pane):
     def _time_at(self, x: int) -> float | None:
         if self.view is None or self.view.selected_row is None:
             return None
-        return time_at(x, plot_place(self.size.width), self.view.pictures.span)
+        return time_at(x, plot_place(self.size.width), self.view.drawings.span)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Show the values under the pointer."""

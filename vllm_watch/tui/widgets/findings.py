@@ -238,32 +238,32 @@ def _glance(
     """Return the lines of a pane that does not scroll, and the number of findings left out."""
     blocks, left_out = _blocks(view, width, room, palette)
     if sum(block.height for block in blocks if block.loud) > room:
-        # A death and the fault before it are reported together: the change must be visible.
-        blocks, left_out = _blocks(view, width, room, palette, together=True)
+        # A death and the fault before it are reported with_earlier: the change must be visible.
+        blocks, left_out = _blocks(view, width, room, palette, with_earlier=True)
     shown = fill(blocks, room)
     return shown, len(blocks) - len(shown) + left_out
 
 
 def _blocks(
-    view: ScreenView, width: int, room: int, palette: dict[str, str], *, together: bool = False
+    view: ScreenView, width: int, room: int, palette: dict[str, str], *, with_earlier: bool = False
 ) -> tuple[list[Block], int]:
     """Return findings as blocks, then the notes, and the number of those for which none is made.
 
-    `together`: a death and the fault before it. For a large fleet, only as many blocks are made as
-    there is room for, counting a line for each: the cost depends on the rows shown.
+    `with_earlier`: a death and the fault before it. For a large fleet, only as many blocks are made
+    as there is room for, counting a line for each: the cost depends on the rows shown.
     """
-    earlier = _before_deaths(view) if together else {}
-    told = {before for death, before in earlier.items() if before > death}
+    earlier = _before_deaths(view) if with_earlier else {}
+    mentioned = {before for death, before in earlier.items() if before > death}
     blocks: list[Block] = []
     for index, problem in view.problems.reach(2 * room):
-        if index in told:
+        if index in mentioned:
             continue
         before = earlier.get(index)
         died_of = None if before is None else view.problems[before]
         block = finding_block(problem, view.tz, width, palette, died_of)
         block.place = index
         blocks.append(block)
-    left_out = len(view.problems) - len(told) - len(blocks)
+    left_out = len(view.problems) - len(mentioned) - len(blocks)
     return blocks + [note_block(note, width, palette) for note in view.notes], left_out
 
 

@@ -101,7 +101,7 @@ class Fleet(Pane, can_focus=True):
             for place in places
         )
         empty = (view.filter, view.waiting, clock_of(view)) if not view.rows else ()
-        named = view.named, view.pictures.span
+        named = view.named, view.drawings.span
         return rows, self._top, view.selected, len(view.rows), named, empty
 
     def lines(
@@ -146,7 +146,7 @@ class Fleet(Pane, can_focus=True):
         places = self._places(view)
         below = len(places.lines) - self._top - room
         if headed:
-            charts = None if view.alone else view.pictures.span
+            charts = None if view.alone else view.drawings.span
             yield None, partial(header, columns, view.window, view.tz, palette, charts)
         shown = places.lines[self._top : self._top + room]
         for place in shown[:-1] if below > 0 else shown:
@@ -167,8 +167,8 @@ class Fleet(Pane, can_focus=True):
         """Return a row with its cursor."""
 
         def ribbon(row: Row, cells: int) -> Text:
-            steps = view.pictures.ribbon(row.source, row.engine, cells)
-            return ribbon_text(steps, table.palette, view.pictures.cursor_step(cells))
+            steps = view.drawings.ribbon(row.source, row.engine, cells)
+            return ribbon_text(steps, table.palette, view.drawings.cursor_step(cells))
 
         drawer = table.drawer(ribbon)
         line = self._cells(view, row, table.columns, drawer, table.width, table.palette)
@@ -303,7 +303,7 @@ class Fleet(Pane, can_focus=True):
         if view is None or not view.rows:
             return None
         place = ribbon_place(columns_for(self.size.width, view.rows))
-        return time_at(x, place, view.pictures.window)
+        return time_at(x, place, view.drawings.window)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Show the values under the pointer."""
@@ -335,7 +335,7 @@ def _row_key(view: ScreenView, row: Row) -> Hashable:
         row.silenced,
         figures.age(row.age),
         past_words(row),
-        view.pictures.ribbon_key(row.source),
+        view.drawings.ribbon_key(row.source),
     )
 
 

@@ -58,7 +58,7 @@ class Hero(Pane, can_focus=True):
         past = "" if row.state.since is None else figures.duration(row.moment - row.state.since)
         past = past if row.state.name in WORDY_STATES else ""
         config = dict(view.facts).get("CONFIG", ())
-        ribbon = view.pictures.ribbon_key(row.source)
+        ribbon = view.drawings.ribbon_key(row.source)
         return row.serial, row.silenced, past, _head_age(row), ribbon, config
 
     def strips(
@@ -94,7 +94,7 @@ class Hero(Pane, can_focus=True):
     def _time_at(self, x: int) -> float | None:
         if self.view is None:
             return None
-        return time_at(x, (1, self.size.width - 2), self.view.pictures.window)
+        return time_at(x, (1, self.size.width - 2), self.view.drawings.window)
 
     def action_toggle_engines(self) -> None:
         """Show its engines in a table."""
@@ -177,8 +177,8 @@ class Hero(Pane, can_focus=True):
         axis = rows > 1
         if axis:
             canvas.write(0, 1, time_axis(view.window, width - 2, view.tz), palette["muted"])
-        steps = view.pictures.ribbon(row.source, None, width - 2)
-        cursor = view.pictures.cursor_step(width - 2)
+        steps = view.drawings.ribbon(row.source, None, width - 2)
+        cursor = view.drawings.cursor_step(width - 2)
         draw_ribbon(canvas, steps, int(axis), 1, rows - axis, palette, cursor)
         return canvas.strips()
 

@@ -11,7 +11,7 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.run import Run
 from vllm_watch.core.traffic import Traffic
 from vllm_watch.health.plan import Plan, Values
-from vllm_watch.health.spans import WHOLE_SERVER, Span, Watches
+from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan, Watches
 
 SCOPE = "answers"
 """Scope of rules about the answers of a whole server."""
@@ -57,9 +57,9 @@ class AnswerAlerts:
         self.revision = 0
         """Grows with every change."""
         self._key: tuple[object, ...] = ()
-        self._spans: list[Span] = []
+        self._spans: list[AlertSpan] = []
 
-    def spans(self, run: Run, plan: Plan) -> list[Span]:
+    def spans(self, run: Run, plan: Plan) -> list[AlertSpan]:
         """Return the alerts of a run; nothing while all of its answers were good."""
         traffic = run.traffic
         bad = any(status >= "400" for status in run.served)
@@ -71,7 +71,7 @@ class AnswerAlerts:
         return self._spans
 
 
-def _judged(traffic: Traffic, plan: Plan) -> list[Span]:
+def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:
     health = plan.settings.health
     watches = Watches(WHOLE_SERVER, plan.recorded[SCOPE], health)
     before = -math.inf

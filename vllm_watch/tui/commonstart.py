@@ -11,7 +11,7 @@ BEGINS_AFTER = 30.0
 """Seconds after the first stats lines at which the film begins: its first frame has curves."""
 
 
-def moved_together(batches: Iterable[Batch]) -> Iterator[Batch]:
+def with_common_start(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Yield batches shifted so that every source's first stats line is at the same time."""
     start: float | None = None
     shifts: dict[str, float] = {}

@@ -52,7 +52,7 @@ class Beginnings:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """A stretch of time from the command line; both ends belong to it."""
 
     since: TimeText | None = None

@@ -15,7 +15,7 @@ Known = tuple[object, float]
 """A server's oldest run and clock difference, as last seen."""
 
 
-class Reach:
+class TimeSpan:
     """The first and the newest stamp of all servers, in our clock."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from vllm_watch.health.explaining import ancestors, plain_remedies, with_explain
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
 from vllm_watch.health.rules import SEVERITIES
-from vllm_watch.health.spans import WHOLE_SERVER, Span
+from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.health.statefindings import states_of_run
 
 Interval = tuple[float, float]
@@ -37,13 +37,13 @@ class _Group:
     whole: bool
     """It is about the start-up: a finding that ever explains it explains it permanently."""
     intervals: list[Interval]
-    spans: list[Span] = field(default_factory=list)
+    spans: list[AlertSpan] = field(default_factory=list)
     """Of an alert."""
     findings: list[Finding] = field(default_factory=list)
     """Of a trend or a state, in the order of the intervals."""
 
 
-def findings_told(
+def run_findings(
     case: Case,
     state: ServerState,
     time: float,
@@ -213,18 +213,18 @@ def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) 
     return replace(finding, since=spans[0][0], until=spans[-1][1], spans=spans)
 
 
-def _within(spans: Iterable[Span], intervals: Sequence[Interval]) -> list[Span]:
+def _within(spans: Iterable[AlertSpan], intervals: Sequence[Interval]) -> list[AlertSpan]:
     """Return the alerts within some of `intervals`, which are sorted and do not overlap."""
     begins = [begin for begin, _ in intervals]
 
-    def near(span: Span) -> bool:
+    def near(span: AlertSpan) -> bool:
         at = bisect_right(begins, math.inf if span.until is None else span.until)
         return at > 0 and span.since <= intervals[at - 1][1]
 
     return [span for span in spans if near(span)]
 
 
-def _of_alerts(case: Case, spans: list[Span], time: float) -> Finding:
+def _of_alerts(case: Case, spans: list[AlertSpan], time: float) -> Finding:
     """Return the longest of the worst alerts, with its figures at its worst."""
     every = case.alerts.spans()
     raised = [span for span in spans if span.rule.raised and is_raised(span, time, every)]
@@ -237,18 +237,18 @@ def _of_alerts(case: Case, spans: list[Span], time: float) -> Finding:
     return next((finding for finding in found if finding.flags), found[0])
 
 
-def _end(span: Span, time: float) -> float:
+def _end(span: AlertSpan, time: float) -> float:
     return time if span.until is None else min(span.until, time)
 
 
-def _series(case: Case, span: Span) -> Series | None:
+def _series(case: Case, span: AlertSpan) -> Series | None:
     """Return the samples of an alert's engine; for a whole server, of its fullest engine."""
     if span.engine != WHOLE_SERVER:
         return case.run.series.get(span.engine)
     return max((case.run.series[one] for one in case.run.engines), key=len, default=None)
 
 
-def _worst_moment(case: Case, span: Span, time: float) -> float:
+def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
     """Return when the metric of an alert was at its worst.
 
     The highest value if its rule has a lower bound for it, else the middle of its time.
@@ -269,7 +269,7 @@ def _worst_moment(case: Case, span: Span, time: float) -> float:
     return series.times[(low + high) // 2]
 
 
-def _last_moment(case: Case, span: Span, time: float) -> float:
+def _last_moment(case: Case, span: AlertSpan, time: float) -> float:
     """Return the last sample at which an alert still held."""
     if span.until is None or span.until > time:
         return time

@@ -23,7 +23,7 @@ class _Kept(NamedTuple):
     health: Health
 
 
-class RecentHealth:
+class HealthCache:
     """Caches the health of each server; changes by time alone are seen slightly later.
 
     Silence becomes a stall after tens of seconds, so a server that has just written is not judged

@@ -10,7 +10,7 @@ from vllm_watch.core.records import Event
 from vllm_watch.core.refusals import Refusal, refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.traffic import Traffic
-from vllm_watch.health.answers import AnswerAlerts, answer_signals
+from vllm_watch.health.answeralerts import AnswerAlerts, answer_signals
 from vllm_watch.health.plan import Planner
 from vllm_watch.health.rules import builtin_rules
 

@@ -7,7 +7,7 @@ from vllm_watch.reports.summary import RunSummary
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Workload:
     """The load that clients put on a run."""
 
     running: float | None
@@ -21,23 +21,23 @@ class Load:
     """Tokens generated per request answered well."""
 
 
-def load_of(summary: RunSummary) -> Load:
+def workload_of(summary: RunSummary) -> Workload:
     """Return the load of a run."""
-    together = summary.together
-    running, waiting = together.figures["running"], together.figures["waiting"]
+    whole = summary.all_engines
+    running, waiting = whole.figures["running"], whole.figures["waiting"]
     answered = sum(number for status, number in summary.served.items() if status < "400")
-    generated = together.generated_tokens
-    return Load(
+    generated = whole.generated_tokens
+    return Workload(
         running.busy_mean if running else None,
         running.max if running else None,
         waiting.max if waiting else None,
         summary.configuration.max_num_seqs,
-        together.prompt_tokens / generated if generated else None,
+        whole.prompt_tokens / generated if generated else None,
         generated / answered if answered and generated else None,
     )
 
 
-def load_warnings(baseline: Load, candidate: Load, factor: float) -> list[str]:
+def workload_warnings(baseline: Workload, candidate: Workload, factor: float) -> list[str]:
     """Return why two loads are not comparable; `factor` is the largest allowed ratio."""
     found = []
     if pair := _differing(baseline.running, candidate.running, factor):
@@ -63,7 +63,7 @@ def load_warnings(baseline: Load, candidate: Load, factor: float) -> list[str]:
     return found
 
 
-def _held_by_client(load: Load) -> bool:
+def _held_by_client(load: Workload) -> bool:
     """Return whether the client, not the server, limited how many requests ran at once."""
     if load.most_running is None or load.most_waiting is None or not load.most_running:
         return False

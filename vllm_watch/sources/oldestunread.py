@@ -45,7 +45,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadFile:
     """A file with unread bytes, or the log itself in any case."""
 
     entry: Entry
@@ -140,7 +140,7 @@ class Finder:
         self._skipped = set()
         self._counted = False
 
-    def find(self) -> Unread | None:
+    def find(self) -> UnreadFile | None:
         """Return the oldest file with unread bytes, the log itself if there is none.
 
         None if there is no log, and nothing unread.
@@ -170,19 +170,19 @@ class Finder:
             self.release(found)
         raise InterruptedError(f"{self._log}: changes faster than it can be read")
 
-    def settled(self, found: Unread) -> None:
+    def settled(self, found: UnreadFile) -> None:
         """Note that a rotated file was read to its end."""
         entry = found.entry
         self._done[entry.identity] = (entry.size, entry.modified)
 
-    def release(self, found: Unread | None) -> None:
+    def release(self, found: UnreadFile | None) -> None:
         """Close a file that nobody holds."""
         if found and (
             isinstance(found.file, ArchiveStream) or self.held(found.file.identity) is None
         ):
             found.file.close()
 
-    def give_up(self, found: Unread, problem: str) -> None:
+    def give_up(self, found: UnreadFile, problem: str) -> None:
         """Skip a file that cannot be read to its end, or let newer ones wait for it.
 
         Raises:
@@ -223,7 +223,7 @@ class Finder:
             identity = (status.st_dev, status.st_ino)
             return [Entry(self._log, identity, status.st_size, status.st_mtime_ns, is_log=True)]
 
-    def _oldest(self, entries: list[Entry]) -> Unread | None:
+    def _oldest(self, entries: list[Entry]) -> UnreadFile | None:
         paths = {entry.path for entry in entries if entry.listed}
         for at, entry in enumerate(entries):
             if entry.identity in self._skipped or self._is_done(entry):
@@ -251,7 +251,7 @@ class Finder:
     def _is_done(self, entry: Entry) -> bool:
         return not entry.is_log and self._done.get(entry.identity) == (entry.size, entry.modified)
 
-    def _enter(self, found: Unread | None, entries: list[Entry]) -> None:
+    def _enter(self, found: UnreadFile | None, entries: list[Entry]) -> None:
         """Insert a found file among the documents; drop those that are long gone."""
         plain = [e.path for e in entries if is_rotated_name(e.path, self._log)]
         plain = [path for path in plain if not is_compressed(path)]
@@ -268,10 +268,10 @@ class Finder:
                 lambda one: bool(one.head) and one.identity in newer and standing(one) is not None,
             )
 
-    def _judged(self, entries: list[Entry], at: int) -> Unread | None:
+    def _judged(self, entries: list[Entry], at: int) -> UnreadFile | None:
         entry = entries[at]
         file = self._opened(entry)
-        found = Unread(entry, None, file)
+        found = UnreadFile(entry, None, file)
         keep = False
         try:
             if file.identity != entry.identity:
@@ -288,17 +288,17 @@ class Finder:
             elif document:
                 keep = document.offset < file.status().st_size
             if keep:
-                return Unread(entry, document, file)
+                return UnreadFile(entry, document, file)
             self._done[entry.identity] = (entry.size, entry.modified)
             return None
         finally:
             if not keep:
                 self.release(found)
 
-    def _judged_archive(self, entries: list[Entry], at: int) -> Unread | None:
+    def _judged_archive(self, entries: list[Entry], at: int) -> UnreadFile | None:
         entry = entries[at]
         verdict, stream = self._documents.match_archive(entry, self._standing(entries))
-        found = Unread(entry, None, stream)
+        found = UnreadFile(entry, None, stream)
         try:
             if verdict in (Verdict.COPY, Verdict.EMPTY):
                 self.release(found)
@@ -307,7 +307,7 @@ class Finder:
         except BaseException:
             self.release(found)
             raise
-        return Unread(entry, document, stream)
+        return UnreadFile(entry, document, stream)
 
     def _document(
         self,

@@ -12,12 +12,14 @@ Ratios = Literal["mean", "highest"]
 """The ratio of several engines: their mean, or the highest of them."""
 
 
-def latest_values(run: Run, time: float, *, ratios: Ratios = "mean") -> dict[str, float]:
+def run_values(run: Run, time: float, *, ratios: Ratios = "mean") -> dict[str, float]:
     """Return every metric of a run as of `time`: rates and requests summed over its engines.
 
     Ratios are 0…1. A metric that no engine's newest sample has is left out.
     """
-    return together((engine_values(run, engine, time) for engine in run.engines), ratios=ratios)
+    return combined_values(
+        (engine_values(run, engine, time) for engine in run.engines), ratios=ratios
+    )
 
 
 def engine_values(run: Run, engine: int, time: float) -> dict[str, float]:
@@ -27,18 +29,18 @@ def engine_values(run: Run, engine: int, time: float) -> dict[str, float]:
     return {} if series is None or index is None else series.sample(index)
 
 
-def together(each: Iterable[Mapping[str, float]], *, ratios: Ratios) -> dict[str, float]:
+def combined_values(each: Iterable[Mapping[str, float]], *, ratios: Ratios) -> dict[str, float]:
     """Combine the values of several engines or servers (the catalogue's `total`)."""
     listed = list(each)
     total: dict[str, float] = {}
     for metric in METRICS:
         known = [values[metric.name] for values in listed if metric.name in values]
         if known:
-            total[metric.name] = made_one(metric, known, ratios)
+            total[metric.name] = combined_value(metric, known, ratios)
     return total
 
 
-def made_one(metric: Metric, known: Sequence[float], ratios: Ratios = "mean") -> float:
+def combined_value(metric: Metric, known: Sequence[float], ratios: Ratios = "mean") -> float:
     """Combine the values of one metric of several engines; at least one value is needed."""
     if metric.total == "sum":
         return sum(known)

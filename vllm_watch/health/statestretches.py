@@ -19,7 +19,7 @@ _WORST = {WARNING: 1, CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class StateStretch:
     """A stretch of time in one state; in epoch seconds of the server's log."""
 
     begin: float
@@ -28,7 +28,7 @@ class Stretch:
     state: str
 
 
-def lives(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
+def state_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[StateStretch]:
     """Yield the runs up to a moment as stretches: starting, at work, dead or over."""
     for index, run in enumerate(server.runs):
         begin = run.first_stamp
@@ -40,30 +40,30 @@ def lives(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
         gone = _end_of(monitor, run, min(end, until))
         over = until if gone is None else gone.begin
         up = over if ready is None else min(ready, over)
-        yield Stretch(begin, up, STARTING)
-        yield Stretch(up, over, BUSY)
+        yield StateStretch(begin, up, STARTING)
+        yield StateStretch(up, over, BUSY)
         if gone is not None:
-            yield Stretch(over, until, gone.state)
+            yield StateStretch(over, until, gone.state)
 
 
-def alarms(monitor: Monitor, server: Server, end: float) -> Iterator[Stretch]:
+def alert_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[StateStretch]:
     """Yield the alerts up to a moment, the worst ones last; notes are left out."""
     spans = [
-        Stretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
+        StateStretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
         for span in monitor.spans(server)
         if span.fired <= end
     ]
     spans += [
-        Stretch(span.since, math.inf if span.until is None else span.until, span.severity)
+        StateStretch(span.since, math.inf if span.until is None else span.until, span.severity)
         for span, _ in monitor.trend_warnings(server, end)
     ]
     loud = [span for span in spans if span.state in _WORST]
     yield from sorted(loud, key=lambda span: _WORST[span.state])
 
 
-def _end_of(monitor: Monitor, run: Run, time: float) -> Stretch | None:
+def _end_of(monitor: Monitor, run: Run, time: float) -> StateStretch | None:
     """Return how a run ended up to a moment, None while it lasts."""
     state = monitor.state(run, time, live=False, saved=False)
     if state.name not in _ENDS or state.since is None:
         return None
-    return Stretch(state.since, math.inf, _ENDS[state.name])
+    return StateStretch(state.since, math.inf, _ENDS[state.name])

@@ -19,7 +19,7 @@ from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import costs_of, flag_pair
 from vllm_watch.health.robust import rise
 from vllm_watch.health.rules import builtin_rules
-from vllm_watch.health.told import Interval, joined, split
+from vllm_watch.health.runfindings import Interval, joined, split
 from vllm_watch.reports.reading import Reading
 
 CAPTURES = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())

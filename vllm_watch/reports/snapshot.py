@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.latest import Ratios, latest_values, newest_sample
+from vllm_watch.core.enginevalues import Ratios, newest_sample, run_values
 from vllm_watch.core.records import Batch
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
@@ -22,13 +22,13 @@ _VALUED = frozenset({"idle", "busy", "stalled"})
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class ServerSnapshot:
     """A server as it is now."""
 
     server: Server
     health: Health
     time: float
-    """Now in the log's own clock, epoch seconds."""
+    """ServerSnapshot in the log's own clock, epoch seconds."""
     age: float | None
     """Seconds since its newest stats line."""
     fired: tuple[Finding, ...]
@@ -42,14 +42,14 @@ class Now:
         """Return its newest values, ratios 0…1; empty if they do not describe the present."""
         if self.health.state.name not in _VALUED:
             return {}
-        return latest_values(self.server.run_at(self.time), self.time, ratios=ratios)
+        return run_values(self.server.run_at(self.time), self.time, ratios=ratios)
 
 
 @dataclass(slots=True)
-class Present:
+class Snapshot:
     """All servers of the given paths in their present state."""
 
-    servers: list[Now]
+    servers: list[ServerSnapshot]
     found: Found
     troubles: list[str]
     """One line each about files that could not be read to their end."""
@@ -66,7 +66,7 @@ def look(
     newest_only: bool = False,
     passed: Callable[[Batch], None] | None = None,
     wall: Callable[[], float] = time.time,
-) -> Present:
+) -> Snapshot:
     """Read the logs of `patterns` and judge them by the present time.
 
     `newest_only` reads only the beginning and the newest part of large logs; `passed` is called
@@ -81,7 +81,7 @@ def look(
         _judged(reading, server, files.get(server.path, ()), formats, since)
         for server in reading.servers
     ]
-    return Present(judged, reading.found, reading.troubles, reading.wall)
+    return Snapshot(judged, reading.found, reading.troubles, reading.wall)
 
 
 def _judged(
@@ -90,7 +90,7 @@ def _judged(
     files: Sequence[str],
     formats: Formats,
     since: Callable[[Server, float], float] | None,
-) -> Now:
+) -> ServerSnapshot:
     settings = reading.monitor.settings
     settle(server, files, formats, reading.wall)
     now = reading.wall - server.skew
@@ -102,7 +102,7 @@ def _judged(
     if since is not None:
         fired = _fired(reading, server, now, since(server, now), saved=saved)
     limit = settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
-    return Now(
+    return ServerSnapshot(
         server,
         health,
         now,

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class Drawings:
     """The pictures of a moment."""
 
     monitor: Monitor | None = None
@@ -44,7 +44,7 @@ class Pictures:
     kept: dict[object, object] = field(default_factory=dict, compare=False)
     """Cached pictures, shared by all moments at which they are the same."""
 
-    def of(self, source: str, engine: int | None, span: Window, *, over: bool) -> Pictures:
+    def of(self, source: str, engine: int | None, span: Window, *, over: bool) -> Drawings:
         """Return the same with the charts of a server."""
         return replace(self, source=source, engine=engine, span=span, over=over)
 
