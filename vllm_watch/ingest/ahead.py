@@ -172,7 +172,7 @@ def _sift(path: str, formats: Formats, pipe: BinaryIO) -> None:
         if number % OWN_PIECES == 0:
             continue
         sifted = sieve.sift(chunk.data)
-        if len(sifted.rest) * MOST_LEFT > len(chunk.data):
+        if sifted is None or len(sifted.rest) * MOST_LEFT > len(chunk.data):
             vain += 1
             if vain > VAIN_PIECES:
                 return

@@ -64,13 +64,15 @@ class LargeBlocks:
         self._size = FIRST_LINES
         bytes(KEPT_MEMORY)
 
-    def read(self, scan: Scan, block: bytes, sifted: Sifted | None = None) -> bytes:
+    def read(self, scan: Scan, block: bytes, sifted: Sifted | None = None) -> bytes | None:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
         `sifted` is the block without its usual lines, where that is known already. Returns the
-        same, JSON lines made plain.
+        same, JSON lines made plain; None, and nothing is read, if its lines are too short for this.
         """
         sifted = sifted or self._sieve.sift(block)
+        if sifted is None:
+            return None
         self._forms = sifted.forms
         scan.lines += sifted.lines
         rest = self._scanner.plain(sifted.rest)

@@ -22,8 +22,6 @@ MOST = 4_096
 """Most shapes remembered."""
 ZEROS = bytes.maketrans(b"123456789", b"000000000")
 """Makes all digits of a line zero."""
-SHORT_LINE = 24
-"""Below this mean length in bytes, a block has short lines."""
 
 
 class Place(NamedTuple):
@@ -77,11 +75,3 @@ class DullLines:
         stamp = block.rfind(envelope.stamp, start, body[0])
         if stamp >= 0:
             self.stamps[block[start:end].translate(ZEROS)] = stamp - start
-
-
-def has_short_lines(block: bytes) -> bool:
-    """Return whether lines are so short on average that hardly any can be vLLM's.
-
-    Such a block is searched like a small one: reading its lines by columns would cost more.
-    """
-    return block.count(b"\n") * SHORT_LINE > len(block)

@@ -16,7 +16,7 @@ from vllm_watch.core.records import Event, Item, Record, Sample, records_of
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.completing import add_record
-from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place, has_short_lines
+from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
@@ -134,10 +134,11 @@ class Scanner:
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
         pays = len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
-        if pays and not has_short_lines(block):
+        text = None
+        if pays:
             scan.lines = whole is not block  # the rest of a line that is ignored
             text = self._large_blocks().read(scan, block, sifted if block is whole else None)
-        else:
+        if text is None:
             text = self.plain(block)
             self.walk(scan, text)
             scan.lines = whole.count(b"\n")

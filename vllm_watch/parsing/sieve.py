@@ -18,6 +18,7 @@ import numpy as np
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.access import AccessCounter, Answer
+from vllm_watch.parsing.lineforms import IPV4, IPV6, WORD, Form, foreign_in, view_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,22 +26,23 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-IPV4, IPV6 = 22, 46
-"""Most bytes of an address and port."""
 MOST_FORMS = 12
 """Most forms of lines known at once."""
 LEARNT_FROM = 64 * 1024
 """Further forms are learnt from so many bytes of a block's rest."""
 SMALLEST = 4_096
 """From this size in bytes on, a block is worth sifting."""
+SHORT_LINE = 24
+"""Average bytes of a line below which a block has short lines."""
+MAIN_SHARE = 0.75
+"""From this share of lines on, a form is that of nearly all."""
+CLOSELY = 16
+"""Blocks for which lines are compared one by one after nearly all were not so much alike."""
 FEWEST = 8
 """A form is usual if so many lines of that piece have it."""
 WORTH_LEARNING = 4
 """Further forms are searched when more than one byte in so many is left."""
-_WORD = 8
 _ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)
-_FIRST, _SPAN = ord("."), ord("f") - ord(".")
-"""Bytes that an address may contain: no blank, no quote, and hardly a word."""
 
 
 class Gaps(NamedTuple):
@@ -93,59 +95,6 @@ class Sifted:
     """The known forms."""
 
 
-class _Form:
-    """Access lines that differ only in the address, and in digits before it."""
-
-    def __init__(self, prefix: bytes, suffix: bytes, room: int) -> None:
-        self.prefix, self.suffix = prefix, suffix
-        self._newest = prefix
-        """The beginning of the lines of the newest block, if all are alike."""
-        self._room = room
-        self.shortest = len(prefix) + len(suffix) + 1
-        self.longest = len(prefix) + len(suffix) + room
-        self.last = int.from_bytes(suffix[-_WORD:], "little")
-        text = np.frombuffer(prefix, np.uint8)
-        self._zeros = np.where(_digit(text), np.uint8(48), text)
-        own = [[column >= room - size for column in range(room)] for size in range(room + 1)]
-        self._own = np.array(own, np.uint8).view(f"V{room}")[:, 0]
-        """For each length of an address: which bytes before its end belong to the form."""
-
-    def fits(self, view: Callable[[int], Any], starts: Ints, ends: Ints) -> Flags:
-        """Return which lines have this form; all have a length that it can have."""
-        good = self._equal(view(len(self.suffix))[ends - len(self.suffix)], self.suffix)
-        good &= self._begins(view(len(self.prefix))[starts])
-        room = self._room
-        at = ends - (len(self.suffix) + room)
-        lengths = ends - starts - (len(self.prefix) + len(self.suffix))
-        # The first line of a block may begin in the block before: it is read one by one.
-        good &= at >= 0
-        rows = _rows(view(room)[np.maximum(at, 0)], room)
-        foreign = (rows - _FIRST > _SPAN) & _rows(self._own[lengths], room).view(bool)
-        if foreign.any():
-            good &= ~foreign.any(axis=1)
-        return good
-
-    @staticmethod
-    def _equal(found: NDArray[np.void], wanted: bytes) -> Flags:
-        if found.tobytes() == wanted * len(found):
-            return np.ones(len(found), bool)
-        rows: Flags = _rows(found, len(wanted)) == np.frombuffer(wanted, np.uint8)
-        good: Flags = np.logical_and.reduce(rows, axis=1)
-        return good
-
-    def _begins(self, found: NDArray[np.void]) -> Flags:
-        text = found.tobytes()
-        if text == self._newest * len(found):
-            return np.ones(len(found), bool)
-        self._newest = text[: len(self.prefix)]
-        rows = np.frombuffer(text, np.uint8).reshape(-1, len(self.prefix))
-        same: Flags = np.where(_digit(rows), np.uint8(48), rows) == self._zeros
-        good: Flags = np.logical_and.reduce(same, axis=1)
-        if not good[0]:
-            self._newest = self.prefix
-        return good
-
-
 class Sieve:
     """Removes usual access lines from blocks; learns from the rest which lines are usual."""
 
@@ -153,38 +102,81 @@ class Sieve:
         """Remove lines that `access` would count; `plain`: whether a text holds nothing else."""
         self._access = access
         self._plain = plain
-        self._forms: list[_Form] = []
+        self._forms: list[Form] = []
         self._usual: list[Usual] = []
+        self._main: int | None = None
+        """The form that nearly all lines have."""
+        self._closely = 0
+        """Blocks in which each line is compared by itself."""
         self._vain = 0
         self._wait = 0
 
-    def sift(self, block: bytes) -> Sifted:
-        """Return a block without its usual lines."""
-        sifted = self._sift(block)
+    def sift(self, block: bytes) -> Sifted | None:
+        """Return a block without its usual lines.
+
+        None where lines are so short on average that hardly any can be vLLM's: to take them apart
+        by columns would cost more than to search the block as a small one.
+        """
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+        if len(ends) * SHORT_LINE > len(block):
+            return None
+        sifted = self._sift(block, ends)
         if len(sifted.rest) * WORTH_LEARNING > len(block) and self._learn(sifted.rest):
-            sifted = self._sift(block)
+            sifted = self._sift(block, ends)
         return sifted
 
-    def _sift(self, block: bytes) -> Sifted:
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+    def _sift(self, block: bytes, ends: Ints) -> Sifted:
         count = len(ends)
         if not count or not self._forms or len(block) < SMALLEST:
             return Sifted(block, NO_GAPS, count)
         starts = np.empty_like(ends)
         starts[0], starts[1:] = 0, ends[:-1] + 1
+        if self._main is not None:
+            sifted = self._sift_main(block, self._main, starts, ends)
+            if sifted is not None:
+                return sifted
         forms = self._forms_of(block, starts, ends)
+        self._find_main(forms)
         left = np.flatnonzero(forms < 0)
         rest = _joined(block, starts, ends, left)
         return Sifted(rest, self._gaps(forms, left), count, self._usual)
 
+    def _sift_main(self, block: bytes, main: int, starts: Ints, ends: Ints) -> Sifted | None:
+        """Do the same where nearly all lines have one form; return None if that is not so simple.
+
+        That their addresses are nothing else follows from one count over the whole block.
+        """
+        form, lengths = self._forms[main], ends - starts
+        likely = (lengths >= form.shortest) & (lengths <= form.longest)
+        if not form.fit_all(view_of(block), likely, starts, ends):
+            self._main, self._closely = None, CLOSELY
+            return None
+        forms = np.where(likely, np.int8(main), np.int8(-1))
+        left = np.flatnonzero(~likely)
+        if len(self._forms) > 1:
+            forms[left] = self._forms_of(block, starts[left], ends[left])
+            left = left[forms[left] < 0]
+        rest = _joined(block, starts, ends, left)
+        sizes = np.bincount(forms + 1, minlength=len(self._forms) + 1).tolist()
+        known = sum(n * one.foreign for n, one in zip(sizes[1:], self._forms, strict=True))
+        if foreign_in(block) != known + foreign_in(rest):
+            self._main, self._closely = None, CLOSELY
+            return None
+        return Sifted(rest, self._gaps(forms, left), len(ends), self._usual)
+
+    def _find_main(self, forms: NDArray[np.int8]) -> None:
+        """Find the form that nearly all lines have; not again soon if there was none."""
+        self._closely -= 1
+        if self._closely <= 0:
+            sizes = np.bincount(forms + 1).tolist()[1:] or [0]
+            most = max(sizes)
+            self._main = sizes.index(most) if most > MAIN_SHARE * len(forms) else None
+
     def _forms_of(self, block: bytes, starts: Ints, ends: Ints) -> NDArray[np.int8]:
         """Return the form of each line, −1 if it is not a usual one."""
-
-        def view(size: int) -> Any:
-            return np.ndarray((len(block) - size + 1,), f"V{size}", block, strides=(1,))
-
-        words: Any = np.ndarray((len(block) - _WORD + 1,), "<u8", block, strides=(1,))
-        last = words[np.maximum(ends - _WORD, 0)]
+        view = view_of(block)
+        words: Any = np.ndarray((len(block) - WORD + 1,), "<u8", block, strides=(1,))
+        last = words[np.maximum(ends - WORD, 0)]
         lengths = ends - starts
         found = np.full(len(ends), -1, np.int8)
         for number, form in enumerate(self._forms):
@@ -201,9 +193,13 @@ class Sieve:
     def _gaps(forms: NDArray[np.int8], left: Ints) -> Gaps:
         ends = np.append(left, len(forms))
         parts = []
-        for form in np.flatnonzero(np.bincount(forms[forms >= 0])).tolist():
-            before = np.concatenate(([0], np.cumsum(forms == form)))[ends]
-            counts = np.diff(before, prepend=0)
+        known = np.flatnonzero(np.bincount(forms + 1)[1:]).tolist()
+        for form in known:
+            if len(known) == 1:
+                counts = np.diff(ends, prepend=-1) - 1
+            else:
+                before = np.concatenate(([0], np.cumsum(forms == form)))[ends]
+                counts = np.diff(before, prepend=0)
             lines = np.flatnonzero(counts)
             parts.append(Gaps(lines, np.full(len(lines), form), counts[lines]))
         if len(parts) < 2:
@@ -231,10 +227,10 @@ class Sieve:
             rooms[form] = max(rooms.get(form, IPV4), len(address.group()))
         known = {(one.prefix.translate(_ZEROS), one.suffix) for one in self._forms}
         fresh = [form for form, n in seen.most_common() if n >= FEWEST and form not in known]
-        fresh = [form for form in fresh if len(form[1]) >= _WORD and self._plain(b"".join(form))]
+        fresh = [form for form in fresh if len(form[1]) >= WORD and self._plain(b"".join(form))]
         fresh = fresh[: MOST_FORMS - len(self._forms)]
         for form in fresh:
-            self._forms.append(_Form(*form, IPV4 if rooms[form] == IPV4 else IPV6))
+            self._forms.append(Form(*form, IPV4 if rooms[form] == IPV4 else IPV6))
             example = b"0.0.0.0:0".join(form) + b"\n"
             self._usual.append(Usual(answers[form], example))
         self._vain = 0 if fresh else min(self._vain + 1, 6)
@@ -243,17 +239,6 @@ class Sieve:
 
 
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
-
-
-def _digit(text: NDArray[np.uint8]) -> Flags:
-    flags: Flags = text - np.uint8(48) < 10
-    return flags
-
-
-def _rows(found: Any, size: int) -> NDArray[np.uint8]:
-    """Return joined pieces as a table of bytes."""
-    table: NDArray[np.uint8] = np.frombuffer(found.tobytes(), np.uint8).reshape(-1, size)
-    return table
 
 
 def _joined(block: bytes, starts: Ints, ends: Ints, left: Ints) -> bytes:

@@ -1,0 +1,120 @@
+"""Forms of usual access lines, compared with many lines at once by numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+IPV4, IPV6 = 22, 46
+"""Most bytes of an address and port."""
+WORD = 8
+"""Bytes at a line's end that are compared first."""
+_FIRST, _SPAN = ord("."), ord("f") - ord(".")
+"""Bytes that an address may contain: no blank, no quote, and hardly a word."""
+View: TypeAlias = Callable[[int], Any]
+"""Returns a block as the pieces of a size that begin at each of its bytes."""
+
+
+def view_of(block: bytes) -> View:
+    """Return the pieces of a block."""
+    return lambda size: np.ndarray((len(block) - size + 1,), f"V{size}", block, strides=(1,))
+
+
+def foreign_in(text: bytes) -> int:
+    """Return how many bytes of a text no address contains."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) - np.uint8(_FIRST) > _SPAN))
+
+
+class Form:
+    """Access lines that differ only in the address, and in digits before it."""
+
+    def __init__(self, prefix: bytes, suffix: bytes, room: int) -> None:
+        self.prefix, self.suffix = prefix, suffix
+        self._newest = prefix
+        """The beginning of the lines of the newest block, if all are alike."""
+        self._room = room
+        self.shortest = len(prefix) + len(suffix) + 1
+        self.longest = len(prefix) + len(suffix) + room
+        self.last = int.from_bytes(suffix[-WORD:], "little")
+        self.foreign = foreign_in(prefix + suffix + b"\n")
+        """Bytes of each line that no address contains."""
+        text = np.frombuffer(prefix, np.uint8)
+        self._zeros = np.where(_digit(text), np.uint8(48), text)
+        own = [[column >= room - size for column in range(room)] for size in range(room + 1)]
+        self._own = np.array(own, np.uint8).view(f"V{room}")[:, 0]
+        """For each length of an address: which bytes before its end belong to the form."""
+
+    def fit_all(self, view: View, likely: Flags, starts: Ints, ends: Ints) -> bool:
+        """Tell whether all `likely` lines have this form, beginning as those read before.
+
+        Their length is one that it can have. What stands in the place of the address is not
+        looked at. Of two such lines in a row the end of one and the beginning of the next are
+        compared as one piece.
+        """
+        begin, end = self._newest, self.suffix
+        first, last = likely.copy(), likely.copy()
+        first[1:] &= ~likely[:-1]
+        last[:-1] &= ~likely[1:]
+        pairs = np.flatnonzero(likely & ~last)
+        for text, at in (
+            (end + b"\n" + begin, ends[pairs] - len(end)),
+            (begin, starts[first]),
+            (end, ends[last] - len(end)),
+        ):
+            if view(len(text))[at].tobytes() != text * len(at):
+                return False
+        return True
+
+    def fits(self, view: View, starts: Ints, ends: Ints) -> Flags:
+        """Return which lines have this form; all have a length that it can have."""
+        good = self._equal(view(len(self.suffix))[ends - len(self.suffix)], self.suffix)
+        good &= self._begins(view(len(self.prefix))[starts])
+        room = self._room
+        at = ends - (len(self.suffix) + room)
+        lengths = ends - starts - (len(self.prefix) + len(self.suffix))
+        # The first line of a block may begin in the block before: it is read one by one.
+        good &= at >= 0
+        rows = _rows(view(room)[np.maximum(at, 0)], room)
+        foreign = (rows - _FIRST > _SPAN) & _rows(self._own[lengths], room).view(bool)
+        if foreign.any():
+            good &= ~foreign.any(axis=1)
+        return good
+
+    @staticmethod
+    def _equal(found: NDArray[np.void], wanted: bytes) -> Flags:
+        if found.tobytes() == wanted * len(found):
+            return np.ones(len(found), bool)
+        rows: Flags = _rows(found, len(wanted)) == np.frombuffer(wanted, np.uint8)
+        good: Flags = np.logical_and.reduce(rows, axis=1)
+        return good
+
+    def _begins(self, found: NDArray[np.void]) -> Flags:
+        text = found.tobytes()
+        if text == self._newest * len(found):
+            return np.ones(len(found), bool)
+        self._newest = text[: len(self.prefix)]
+        rows = np.frombuffer(text, np.uint8).reshape(-1, len(self.prefix))
+        same: Flags = np.where(_digit(rows), np.uint8(48), rows) == self._zeros
+        good: Flags = np.logical_and.reduce(same, axis=1)
+        if not good[0]:
+            self._newest = self.prefix
+        return good
+
+
+def _digit(text: NDArray[np.uint8]) -> Flags:
+    flags: Flags = text - np.uint8(48) < 10
+    return flags
+
+
+def _rows(found: Any, size: int) -> NDArray[np.uint8]:
+    """Return joined pieces as a table of bytes."""
+    table: NDArray[np.uint8] = np.frombuffer(found.tobytes(), np.uint8).reshape(-1, size)
+    return table
