@@ -72,7 +72,7 @@ UNUSED = (
         "vllm_watch.health.calculators",
         "vllm_watch.health.trendwords",
     ),
-    *("vllm_watch.ingest.ahead", "vllm_watch.ingest.recordingreader", "vllm_watch.sources.wakeups"),
+    *("vllm_watch.ingest.recordingreader", "vllm_watch.sources.wakeups"),
     *(
         "vllm_watch.ingest.recordedclock",
         "vllm_watch.sources.standard_input",

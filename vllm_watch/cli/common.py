@@ -89,7 +89,6 @@ def ingest_of(
         newest_first=newest_first,
         ends=ends,
         rotated=rotated,
-        helped=not live,
     )
     if poller is not None:
         from vllm_watch.ingest.polled import PolledIngest

@@ -33,7 +33,7 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
     found = find_logs(patterns)
     require_logs(list(patterns), found)
     with reading_shown(found) as passed:
-        reading = read_saved(patterns, formats(), settings, passed=passed, helped=True)
+        reading = read_saved(patterns, formats(), settings, passed=passed)
     for trouble in reading.troubles:
         say(trouble)
     told = [server for server in reading.servers if _tells(server)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
 from vllm_watch.core.dataclass import replace
@@ -33,8 +32,6 @@ from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
-    from vllm_watch.ingest.ahead import Ahead
-    from vllm_watch.parsing.sieve import Sifted
     from vllm_watch.sources.commands import CommandOutput
     from vllm_watch.sources.standard_input import StandardInput
 
@@ -131,10 +128,9 @@ class FileReader:
                         if not isinstance(r, Sample | Amendment | SampleTable)
                     )
                     yield replace(batch, items=tuple(kept))
-        with self._ahead() as ahead:
-            for chunk in self._follower.read():
-                empty = False
-                yield from self._batches(chunk, None if ahead is None else ahead.take(chunk))
+        for chunk in self._follower.read():
+            empty = False
+            yield from self._batches(chunk)
         self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
@@ -152,15 +148,6 @@ class FileReader:
                 file=self.path,
                 stage=self.stage,
             )
-
-    def _ahead(self) -> AbstractContextManager[Ahead | None]:
-        """Return a process that sifts the log, if it is wanted and helps."""
-        wanted = self._options.helped and self.stage == "whole" and not self.caught_up
-        if not wanted or self.twin:
-            return nullcontext()
-        from vllm_watch.ingest.ahead import ahead_of
-
-        return ahead_of(self.path, self._formats, helped=True)
 
     def completed(self, newest: FileReader) -> Iterator[Batch]:
         """Yield the batch that replaces the newest part by the whole log, once that has been read.
@@ -220,7 +207,7 @@ class FileReader:
         large = once and size_of(self.path) > 2 * WORTH_IT
         return Part(self._formats, self._options, twin=self.twin, run=run, large=large)
 
-    def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
+    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
         """Yield the records of a chunk for each server that writes into this file."""
         continued = self._continues(chunk)
         size, alone = len(chunk.data), not self._streams.name(MAIN)
@@ -229,8 +216,7 @@ class FileReader:
             parts.insert(0, (MAIN, b""))  # it has no lines here, but has a name from now on
         for name, lines in parts:
             own = MAIN if self.twin else name  # a companion belongs to its log's own server
-            known = sifted if lines is chunk.data else None
-            batch = self._batch(own, lines, chunk, continued=continued, sifted=known)
+            batch = self._batch(own, lines, chunk, continued=continued)
             told = "" if self.twin else self._streams.name(own)
             yield replace(batch, size=size, part=told)
             size = 0
@@ -242,7 +228,6 @@ class FileReader:
         chunk: Chunk,
         *,
         continued: bool,
-        sifted: Sifted | None = None,
     ) -> Batch:
         """Return the records of one server's lines."""
         now = self._options.now()
@@ -250,7 +235,7 @@ class FileReader:
         if part is None:
             part = self._parts[name] = self._new_part()
         clock = None if part.has_clock else self._clock(lines, now)
-        scan = part.scan(lines, clock, continued=continued, sifted=sifted)
+        scan = part.scan(lines, clock, continued=continued)
         arrived = now if self.caught_up and self._options.live else None
         shift = part.rezone(scan.newest_stamp, arrived)
         before = part.run

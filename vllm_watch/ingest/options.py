@@ -27,8 +27,6 @@ class ReadOptions:
     """Read only beginning and newest part of large logs (reading once): for a quick answer."""
     ends: bool = False
     """Whether following ends with standard input if it is the only source."""
-    helped: bool = False
-    """Whether a second process may help to read large logs (reading once)."""
     rotated: bool = False
     """Whether to start with the rotated files beside each log."""
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import replace
@@ -18,9 +17,6 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scan, Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.zonefinder import ZoneFinder
-
-if TYPE_CHECKING:
-    from vllm_watch.parsing.sieve import Sifted
 
 UNSURE = ("modification time", "assumed")
 """Origins of a zone that arriving lines may correct."""
@@ -64,25 +60,15 @@ class Part:
         """Whether a stamp gave year and zone."""
         return self._scanner is not None and self._scanner.clock.newest is not None
 
-    def scan(
-        self,
-        data: bytes,
-        clock: StampClock | None,
-        *,
-        continued: bool,
-        sifted: Sifted | None = None,
-    ) -> Scan:
-        """Read lines; `clock` gives year and zone until they are known.
-
-        `sifted` are the lines without the usual ones, if those were removed already.
-        """
+    def scan(self, data: bytes, clock: StampClock | None, *, continued: bool) -> Scan:
+        """Read lines; `clock` gives year and zone until they are known."""
         if self._scanner is None:
             year = time.gmtime(self._options.now()).tm_year
             clock = clock or StampClock(ASSUMED, year)
             self._scanner = Scanner(self._formats, clock, twin=self._twin, large=self._large)
         elif clock is not None and self._scanner.clock.newest is None:
             self._scanner.clock = clock
-        return self._scanner.scan(data, continued=continued, sifted=sifted)
+        return self._scanner.scan(data, continued=continued)
 
     def numbered(self, scan: Scan, shift: float) -> tuple[Item, ...]:
         """Return records with their run, and with correct times if the zone was just found."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.recorded import (
     GPU_TABLE,
@@ -24,9 +23,6 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.gputable import GpuTable
 from vllm_watch.sources.chunks import Chunk
 from vllm_watch.sources.follower import FollowOptions
-
-if TYPE_CHECKING:
-    from vllm_watch.parsing.sieve import Sifted
 
 LONGEST_ROW = 65_536
 """Bytes of a line that are read: a row has about 1,000."""
@@ -74,7 +70,7 @@ class RecordingReader(FileReader):
             yield batch
             yield from self._samples(batch)
 
-    def _batches(self, chunk: Chunk, sifted: Sifted | None = None) -> Iterator[Batch]:
+    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
         rows = [row for line in chunk.data.split(b"\n") if (row := self._row(line)) is not None]
         trouble = self._trouble()
         yield Batch(

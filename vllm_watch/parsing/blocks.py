@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.records import Amendment
-from vllm_watch.parsing.access import AccessCounter
-from vllm_watch.parsing.barelines import BareLines
-from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines
-from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.dull import STAMP_LENGTH
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
 from vllm_watch.parsing.shapes import Shape
-from vllm_watch.parsing.sieve import Gaps, Sieve, Sifted, Usual
+from vllm_watch.parsing.sieve import Gaps, Sieve, Usual
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
@@ -64,13 +61,13 @@ class LargeBlocks:
         self._size = FIRST_LINES
         bytes(KEPT_MEMORY)
 
-    def read(self, scan: Scan, block: bytes, sifted: Sifted | None = None) -> bytes | None:
+    def read(self, scan: Scan, block: bytes) -> bytes | None:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
-        `sifted` is the block without its usual lines, where that is known already. Returns the
-        same, JSON lines made plain; None, and nothing is read, if its lines are too short for this.
+        Returns the block without its usual lines, JSON lines made plain; None, and nothing is read,
+        if its lines are too short for this.
         """
-        sifted = sifted or self._sieve.sift(block)
+        sifted = self._sieve.sift(block)
         if sifted is None:
             return None
         self._forms = sifted.forms
@@ -220,10 +217,3 @@ def _matched(piece: _Piece, shape: Shape, places: list[int]) -> list[int]:
         piece.rows[at] = shape, row
         piece.stamps[at] = row[0]
     return left
-
-
-def sieve_of(formats: Formats) -> Sieve:
-    """Return a sieve for a log of which nothing has been read."""
-    silent = BareLines(formats, twin=False).silent
-    known = KnownLines(formats, DullLines(formats, silent), silent)
-    return Sieve(AccessCounter(formats.access), known.is_plain)

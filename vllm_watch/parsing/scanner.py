@@ -28,7 +28,6 @@ from vllm_watch.parsing.wrappers import LONGEST_JSON
 if TYPE_CHECKING:
     from vllm_watch.parsing.blocks import LargeBlocks
     from vllm_watch.parsing.knownlines import KnownLines
-    from vllm_watch.parsing.sieve import Sifted
 
 
 MOST_ENVELOPES = 1_000
@@ -124,11 +123,10 @@ class Scanner:
         self.uncounted: dict[Answer, int] = {}
         """Requests since the newest boundary that are in none of the following texts."""
 
-    def scan(self, block: bytes, *, continued: bool = False, sifted: Sifted | None = None) -> Scan:
+    def scan(self, block: bytes, *, continued: bool = False) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
 
-        `continued` tells that the block begins within the line that the last one ended in;
-        `sifted` is the block without its usual lines, if already known.
+        `continued` tells that the block begins within the line that the last one ended in.
         """
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
@@ -137,7 +135,7 @@ class Scanner:
         text = None
         if pays:
             scan.lines = whole is not block  # the rest of a line that is ignored
-            text = self._large_blocks().read(scan, block, sifted if block is whole else None)
+            text = self._large_blocks().read(scan, block)
         if text is None:
             text = self.plain(block)
             self.walk(scan, text)

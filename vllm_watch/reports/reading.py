@@ -91,7 +91,6 @@ def read_saved(
     *,
     passed: Callable[[Batch], None] | None = None,
     newest_only: bool = False,
-    helped: bool = False,
     begins: Mapping[str, tuple[int, int]] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Reading:
@@ -99,15 +98,14 @@ def read_saved(
 
     `passed` is called with each batch, for progress and for rows. A path that matches nothing is
     listed in `found.missing` and is not an error. `newest_only` reads only the beginning and the
-    newest part of large logs, for a quick answer. `helped`: a second process may help. With
-    `begins` a log is read from the beginning of one of its runs (the run's number and its offset,
-    by path), and batches say where runs begin.
+    newest part of large logs, for a quick answer. With `begins` a log is read from the
+    beginning of one of its runs (the run's number and its offset, by path), and batches say where
+    runs begin.
     """
     tz = parse_zone(settings.time.tz) if settings.time.tz else None
     options = ReadOptions(
         tz=tz,
         newest_only=newest_only,
-        helped=helped,
         begins=begins or {},
         places=begins is not None,
         now=wall,
