@@ -70,7 +70,7 @@ UNUSED = (
     *(
         "vllm_watch.health.situation",
         "vllm_watch.health.calculators",
-        "vllm_watch.health.trendwords",
+        "vllm_watch.health.trendfindings",
     ),
     *("vllm_watch.ingest.recordingreader", "vllm_watch.sources.wakeups"),
     *(

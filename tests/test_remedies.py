@@ -6,7 +6,7 @@ import pytest
 
 from tests.logs import log_of
 from vllm_watch.cli import main
-from vllm_watch.health import trendwords
+from vllm_watch.health import trendfindings
 from vllm_watch.health.rules import builtin_rules
 
 SAYS_WHAT_TO_DO = [
@@ -29,6 +29,6 @@ def test_no_remedy_names_a_key() -> None:
     book = builtin_rules()
     said = [rule.remedy for rule in book.rules] + [rule.remedy for rule in book.states.values()]
     said += [words for state in book.states.values() for words in state.remedies.values()]
-    said += [words for words in vars(trendwords).values() if isinstance(words, str)]
+    said += [words for words in vars(trendfindings).values() if isinstance(words, str)]
     assert len(said) > 30
     assert not [words for words in said if "key x" in words or "press" in words]

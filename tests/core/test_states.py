@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.logs import FIXTURES, at, log_of, read
+from vllm_watch.core.evidence import evidence_at
 from vllm_watch.core.records import Batch, Event, Record, Requests, Sample
 from vllm_watch.core.run import Run
-from vllm_watch.core.states import StateRules, judge, phase_at
+from vllm_watch.core.states import StateRules, judge
 from vllm_watch.core.store import Server, Store
 
 LOG = "vllm_Tiny_port1_realtime.log"
@@ -323,8 +324,8 @@ def test_the_failed_start_up_died_of_its_first_error() -> None:
 
 def test_the_phases_of_a_start_up() -> None:
     run = capture("h100_saturated_then_killed").run
-    assert phase_at(run, at("08:49:13")) == ""
-    assert phase_at(run, at("08:49:46")) == "loading weights"
+    assert evidence_at(run, at("08:49:13"), saved=False).phase == ""
+    assert evidence_at(run, at("08:49:46"), saved=False).phase == "loading weights"
 
 
 _ROUNDS = st.lists(

@@ -5,9 +5,9 @@ import pytest
 from tests.logs import at, log_of, read
 from vllm_watch.config import Settings
 from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.health.alertfindings import shown_value
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health, Monitor
-from vllm_watch.health.shown import shown_value
 
 LOG = "vllm_Tiny_port1_realtime.log"
 

@@ -14,8 +14,8 @@ from vllm_watch.core.figures import clock
 from vllm_watch.core.records import Sample
 from vllm_watch.core.run import Run
 from vllm_watch.core.tokens import run_tokens
+from vllm_watch.health.calculators import inputs_of
 from vllm_watch.health.jobs import MOST_METERED, JobWatch, Targets, answered
-from vllm_watch.health.prefill import prefilled
 
 
 def run_of(capture: str) -> Run:
@@ -106,7 +106,7 @@ def test_a_server_at_rest_has_no_time_left() -> None:
 def test_calculators_start_from_the_server() -> None:
     run = run_of("h100_long_context")
     last = run.series[0].times[-1]
-    known = prefilled("", run, last, SETTINGS, JobWatch(Targets(tokens=7)))
+    known = inputs_of("", run, last, SETTINGS, JobWatch(Targets(tokens=7)))
     assert known["generation_tps"] == 820.0
     assert known["at_once"] == known["running"] == 20
     assert known["kv_cache_usage"] == pytest.approx(0.812)
@@ -115,7 +115,7 @@ def test_calculators_start_from_the_server() -> None:
     assert known["kv_growth"] == pytest.approx(0.812 / 0.548 - 1, abs=0.03)
     assert known["per_request_tps"] == 41.0
     assert (known["target_tokens"], known["target_requests"]) == (7.0, None)
-    early = prefilled("", run, run.series[0].times[0] - 5, SETTINGS, JobWatch(Targets()))
+    early = inputs_of("", run, run.series[0].times[0] - 5, SETTINGS, JobWatch(Targets()))
     assert early["running"] is None
 
 

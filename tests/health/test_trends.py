@@ -17,7 +17,7 @@ from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.findings import Finding
-from vllm_watch.health.longcontext import (
+from vllm_watch.health.slowdown import (
     MOST_BUSY,
     Minutes,
     SlowDown,

@@ -37,7 +37,6 @@ EAGER_PHASES = {"compiling": "profiling memory", "capturing graphs": "warming up
 vLLM says so itself: `Enforce eager set, disabling torch.compile and CUDAGraphs`. What it then does
 is `init engine (profile, create kv cache, warmup model)`.
 """
-_READY_KINDS = frozenset({"server_up", "ready"})
 PROCESSING = "processing prompts"
 """Phase of the progress bar of a run of the class `LLM`, without a server."""
 HTTP_ERRORS = "http_errors"

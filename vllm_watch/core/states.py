@@ -228,8 +228,3 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
         began = known.begin
     run.stretches[engine] = Stretch(began, times[index], busy, series.revision)
     return began
-
-
-def phase_at(run: Run, now: float) -> str:
-    """Return the start-up phase that a run is in at `now`, in words."""
-    return evidence_at(run, now, saved=False).phase

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from vllm_watch.beside.presets import preset_words
 from vllm_watch.health.calculators import batch_estimate, power_of_two, recommended_batch
 from vllm_watch.health.flags import DROP
-from vllm_watch.health.longcontext import context_per_request, thousands
 from vllm_watch.health.memoryadvice import (
     drop_override,
     free_cache,
@@ -19,12 +19,14 @@ from vllm_watch.health.memoryadvice import (
     out_of_memory,
     percent,
 )
-from vllm_watch.health.parallelism import data_parallel, over_pcie
-from vllm_watch.health.prefill import kv_growth
-from vllm_watch.health.recordedadvice import less_gpu_memory, one_api_server
-from vllm_watch.health.situation import Advice, Situation
+from vllm_watch.health.situation import Advice, Situation, kv_growth
+from vllm_watch.health.slowdown import context_per_request, thousands
 
 __all__ = ["ADVICE", "Advice", "Situation"]
+_LESS = 0.02
+"""Share (0…1) of a GPU's memory to release: some 1.6 GiB of 80."""
+_LEAST = 0.5
+"""Below this, the memory is not used by vLLM."""
 
 
 def raise_batch(at: Situation) -> Advice | None:
@@ -189,6 +191,61 @@ def room(at: Situation) -> Advice | None:
         "nothing: contexts grew later",
         formula=f"later in this run about as many requests filled {percent(later)} of the cache",
     )
+
+
+def data_parallel(at: Situation) -> Advice | None:
+    """Advise data parallelism instead of tensor parallelism for a small model."""
+    tensor, billions = at.facts.get("tensor_parallel_size"), at.facts.get("model_billions")
+    if tensor is None or billions is None:
+        return None
+    gpus = _gpus(at)
+    return Advice(
+        f"--tensor-parallel-size 1 --data-parallel-size {gpus}",
+        ("--tensor-parallel-size 1", f"--data-parallel-size {gpus}"),
+        f"{billions:g}B is under {at.settings.advice.tensor_parallel_1_below:g}B: one GPU holds it",
+        "each GPU works by itself, nothing is exchanged for every layer; "
+        f"{preset_words(billions, gpus)}",
+    )
+
+
+def over_pcie(at: Situation) -> Advice | None:
+    """Advise as much data parallelism as a model's size allows if GPUs have no fast link.
+
+    Without flags: the model's size alone does not show whether fewer GPUs can hold it.
+    """
+    billions = at.facts.get("model_billions")
+    if billions is None:
+        return None
+    return Advice(
+        "as much data parallelism as the model's size allows",
+        expect=f"less exchange between GPUs for each layer; {preset_words(billions, _gpus(at))}",
+    )
+
+
+def _gpus(at: Situation) -> int:
+    sizes = (at.facts.get(f"{kind}_parallel_size", 1.0) for kind in ("tensor", "data"))
+    tensor, data = sizes
+    return max(1, int(tensor * data))
+
+
+def less_gpu_memory(at: Situation) -> Advice | None:
+    """Advise less of a GPU's memory if it is nearly full; None if that is not known."""
+    now = at.facts.get("gpu_memory_utilization")
+    if now is None or now - _LESS < _LEAST:
+        return None
+    flag = f"--gpu-memory-utilization {now - _LESS:.2f}"
+    return Advice(
+        f"{flag}, or end other work on this GPU",
+        (flag,),
+        f"{now:.2f} − {_LESS:.2f}: room for unplanned memory",
+        "a little less KV cache; no out of memory at the next peak",
+    )
+
+
+def one_api_server(_: Situation) -> Advice:
+    """Advise a single API server, which writes stats lines."""
+    flag = "--api-server-count 1"
+    return Advice(f"nothing; {flag} brings the log's own stats lines back", (flag,))
 
 
 ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {

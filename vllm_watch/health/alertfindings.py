@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.enginevalues import engine_values, run_values
+from vllm_watch.core.figures import short_time
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import costs_of
-from vllm_watch.health.longcontext import context_per_request, thousands
+from vllm_watch.health.recordedsignals import SHOWN
 from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule, Severity
-from vllm_watch.health.shown import shown_value
+from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 
 if TYPE_CHECKING:
@@ -303,3 +304,23 @@ class Words(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         return "–"
+
+
+def shown_value(metric: str, value: float) -> str:
+    """Return a value as a person reads it: per cent for ratios, thousands separated."""
+    if metric not in METRIC_BY_NAME:
+        return _shown_signal(SHOWN.get(metric, ""), value)
+    kind = METRIC_BY_NAME[metric].kind
+    if kind == "ratio":
+        return f"{value * 100:.0f} %"
+    if kind == "rate":
+        return f"{value:,.0f} {METRIC_BY_NAME[metric].unit}"
+    return f"{value:,.0f}"
+
+
+def _shown_signal(kind: str, value: float) -> str:
+    """Return a recorded value as text."""
+    if kind == "time":
+        return short_time(value)
+    unit = {"watt": " W", "degrees": " °C"}.get(kind, "")
+    return f"{value * 100:.0f} %" if kind == "percent" else f"{value:,.0f}{unit}"

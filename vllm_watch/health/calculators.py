@@ -1,7 +1,7 @@
 """Calculators: batch size, capacity, time for a job, decode rate. Pure arithmetic.
 
-Each is data: its inputs and one function from them to an answer. The screen draws them, and what
-is prefilled comes from `vllm_watch/health/prefill.py`.
+Each is data: its inputs and one function from them to an answer. The screen draws them, and
+`inputs_of` fills them with the figures of a server.
 """
 
 from __future__ import annotations
@@ -9,7 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.enginevalues import run_values
+from vllm_watch.core.run import Run
+from vllm_watch.health.jobs import JobWatch, answered
+from vllm_watch.health.situation import kv_growth
 
 GROWTH_LIMIT = 0.10
 """From this rise (0…1) of KV usage per request on, contexts grow ([advice] kv_growth_limit)."""
@@ -290,3 +295,42 @@ CALCULATORS: tuple[Calculator, ...] = (
     ),
 )
 """Every calculator, in the order of the screen."""
+
+
+def inputs_of(
+    source: str, run: Run, time: float, settings: Settings, job: JobWatch
+) -> dict[str, float | None]:
+    """Return the inputs of every calculator at `time`; None if the log lacks one.
+
+    `at_once` and `per_request_tps` are the present values. `tokens_per_request` is generated tokens
+    ÷ answered requests, so it is right only once requests end.
+    """
+    engines = max(1, len(run.engines))
+    values = run_values(run, time)
+    now = {name: values.get(name) for name in ("generation_tps", "running", "kv_cache_usage")}
+    running, rate = now["running"], now["generation_tps"]
+    done = answered(run, time)
+    generated = job.generated(source, run, time)
+    known = run.configuration
+    return {
+        **now,
+        "running": None if running is None else running / engines,
+        "target_kv": settings.advice.batch_target_kv,
+        "kv_growth": kv_growth(run, time, settings.advice.kv_growth_seconds),
+        "kv_growth_limit": settings.advice.kv_growth_limit,
+        "max_concurrency": known.max_concurrency,
+        "engines": float(known.data_parallel_size or engines),
+        "capacity_share": settings.advice.capacity_share,
+        "target_requests": _float(job.targets.requests),
+        "answered": float(done),
+        "tokens_per_request": generated / done if done else None,
+        "at_once": running or None,
+        "per_request_tps": rate / running if rate and running else None,
+        "job_overhead": settings.advice.job_overhead,
+        "target_tokens": _float(job.targets.tokens),
+        "generated": generated,
+    }
+
+
+def _float(number: int | None) -> float | None:
+    return None if number is None else float(number)

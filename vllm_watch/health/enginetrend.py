@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
-from vllm_watch.health.faults import Change, NoRecovery, SuddenDrop, Usual
 from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, pressed
-from vllm_watch.health.longcontext import (
+from vllm_watch.health.plan import Values
+from vllm_watch.health.rules import Severity
+from vllm_watch.health.signals import of_all
+from vllm_watch.health.slowdown import (
     FEWEST_LINES,
     MOST_BUSY,
     Busy,
@@ -27,9 +29,7 @@ from vllm_watch.health.longcontext import (
     judged,
     minutes_of,
 )
-from vllm_watch.health.plan import Values
-from vllm_watch.health.rules import Severity
-from vllm_watch.health.signals import of_all
+from vllm_watch.health.throughputdrops import Change, NoRecovery, SuddenDrop, Usual
 
 MOST_SPANS = 1_000
 """Trends kept per engine."""

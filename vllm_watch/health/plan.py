@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from vllm_watch.config import Settings
+from vllm_watch.config import AdviceSettings, HealthSettings, Settings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.health.levels import level_of
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 Values = Mapping[str, float]
@@ -178,3 +177,11 @@ def _bound(test: Test, settings: Settings) -> Bound:
     low = test.comparison in ("below", "at_most")
     bound = -(level - margin) if low else level + margin
     return Bound(test.signal, -1.0 if low else 1.0, bound, test.comparison in ("below", "above"))
+
+
+def level_of(level: str | float, health: HealthSettings, advice: AdviceSettings) -> float:
+    """Return a level as a number, looking it up if it is the name of a setting."""
+    if not isinstance(level, str):
+        return level
+    owner = health if hasattr(health, level) else advice
+    return float(getattr(owner, level))

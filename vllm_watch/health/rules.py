@@ -10,7 +10,7 @@ from typing import Any, Literal
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.health.recorded import SIGNALS
+from vllm_watch.health.recordedsignals import SIGNALS
 from vllm_watch.locations import rule_files
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.tables import keep_tables, kept_tables

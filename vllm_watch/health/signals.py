@@ -9,17 +9,19 @@ from __future__ import annotations
 from array import array
 from bisect import insort
 from collections import deque
+from collections.abc import Iterable
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.health import linesignals
-from vllm_watch.health.longcontext import context_per_request
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import swing
+from vllm_watch.health.slowdown import context_per_request
 
 MOST_RATES = 2_048
 """Rates kept for the run's median; when full, every second one is dropped."""
 FEWEST_RATES = 3
+USUAL_LIMITS = frozenset({8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0})
+"""Batch limits that vLLM chooses or users often set; so many running may be the limit."""
 Before = tuple[float | None, float | None, float | None]
 
 
@@ -57,8 +59,8 @@ class Signals:
         tokens per second per running request ÷ the run's median of it; `prefill`: prompt throughput
         ÷ the shortfall from it. `running_share`: running ÷ the batch limit. `preempted`: requests
         put back. `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
-        `kv_step`, `draft_acceptance`, `not_filling`: see `linesignals.py`. And all of `facts`, what
-        the start-up said.
+        `kv_step`, `draft_acceptance`, `not_filling`: see the functions below. And all of `facts`,
+        what the start-up said.
         """
         signals = {**facts, **values}
         running, waiting = values.get("running"), values.get("waiting")
@@ -122,22 +124,22 @@ class Signals:
             weight = values.get("spec_drafted_tps", 1.0)
             self.drafted.append((values["spec_acceptance_rate"], weight))
         share, low = signals.get("running_share"), self.settings.far_below_share
-        moved = linesignals.step(now[0], self.before[0])
-        told = (
-            ("tokens", linesignals.tokens(values)),
-            ("prompts_per_token", linesignals.prompts_per_token(values)),
+        moved = change(now[0], self.before[0])
+        found = (
+            ("tokens", all_tokens(values)),
+            ("prompts_per_token", prompts_per_token(values)),
             ("running_step", moved),
-            ("kv_step", linesignals.step(now[2], self.before[2])),
+            ("kv_step", change(now[2], self.before[2])),
             ("draft_acceptance", self.acceptance()),
-            ("not_filling", linesignals.not_filling(now[0], moved, share, low)),
+            ("not_filling", not_filling(now[0], moved, share, low)),
         )
-        signals.update((name, value) for name, value in told if value is not None)
+        signals.update((name, value) for name, value in found if value is not None)
 
     def acceptance(self) -> float | None:
         """Return the acceptance over the newest lines that have it, None while they are few."""
         if len(self.drafted) < self.settings.draft_lines:
             return None
-        return linesignals.acceptance(self.drafted)
+        return accepted_share(self.drafted)
 
     def _preempted(
         self,
@@ -168,3 +170,50 @@ def of_all(facts: Values, name: str, engine: int) -> float | None:
     if value is None or engine != ALL_ENGINES:
         return value
     return value * facts.get("data_parallel_size", 1.0)
+
+
+def all_tokens(values: Values) -> float | None:
+    """Return tokens per second of prompts and answers together, None where either is missing."""
+    if "prompt_tps" not in values or "generation_tps" not in values:
+        return None
+    return values["prompt_tps"] + values["generation_tps"]
+
+
+def prompts_per_token(values: Values) -> float | None:
+    """Return prompt tokens per generated token, None where nothing is generated."""
+    generated = values.get("generation_tps")
+    return values["prompt_tps"] / generated if generated and "prompt_tps" in values else None
+
+
+def change(now: float | None, before: float | None) -> float | None:
+    """Return the difference of a value to the line before."""
+    return None if now is None or before is None else now - before
+
+
+def accepted_share(newest: Iterable[tuple[float, float]]) -> float | None:
+    """Return the share (0…1) of drafted tokens accepted over some lines, None without drafts.
+
+    Each line (its share, its drafted tokens) is weighted by its drafted tokens.
+    """
+    accepted = drafted = 0.0
+    for share, weight in newest:
+        drafted += weight
+        accepted += weight * share
+    return accepted / drafted if drafted > 0 else None
+
+
+def not_filling(
+    running: float | None, moved: float | None, share: float | None, low: float
+) -> float | None:
+    """Return 1 where fewer requests run than may, although the scheduler could take more.
+
+    That is so below `low` of the batch limit (`share`: running ÷ limit), or below the limit if the
+    number does not move. Without a known limit only a number that does not move counts, unless it
+    may itself be the limit.
+    """
+    if not running:
+        return None
+    if share is not None and share < low:
+        return 1.0
+    full = running in USUAL_LIMITS if share is None else share >= 1.0
+    return float(moved == 0 and not full)

@@ -14,10 +14,12 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.health import seen
+from vllm_watch.health.robust import rise
 
 MANY = 1_500
 """From so many samples on, importing numpy pays."""
+_MOST_FILLS = 40
+"""Samples by which a rise is judged."""
 Columns = tuple["array[float]", "array[float]", "array[float]"]
 """Running, waiting and KV usage of some samples; NaN is unknown."""
 _Seen = TypeVar("_Seen", float, tuple[float, float] | None)
@@ -89,7 +91,7 @@ class Situation:
 
         def look(engine: int) -> float:
             if many := self._many(engine, self.time):
-                return seen.most_held(*many, hold, full)
+                return most_held(*many, hold, full)
             most, held = 0.0, deque[float](maxlen=hold)
             for running, waiting, usage in self._rows(engine):
                 if not running or waiting or usage >= full:
@@ -136,7 +138,7 @@ class Situation:
     def _fullest_below(self, engine: int, most: float, until: float) -> float | None:
         """Return the highest KV usage of an engine with up to `most` requests running."""
         if many := self._many(engine, until):
-            return seen.fullest_below(*many, self.engines, most)
+            return fullest_below(*many, self.engines, most)
         rows = self._rows(engine, until)
         usages = (usage for running, _, usage in rows if 0 < running / self.engines <= most)
         return max(usages, default=None)
@@ -207,3 +209,67 @@ class Situation:
 
 def _busiest(recent: list[tuple[float, float]]) -> float:
     return max((running for running, _ in recent), default=0.0)
+
+
+def fullest_below(
+    running: array[float],
+    _waiting: array[float],
+    usage: array[float],
+    engines: float,
+    most: float,
+) -> float | None:
+    """Return the highest KV usage with up to `most` requests running in one of the engines."""
+    import numpy as np
+
+    each = np.frombuffer(running) / engines
+    found = np.frombuffer(usage)[(each > 0) & (each <= most)]
+    found = found[~np.isnan(found)]
+    return float(found.max()) if len(found) else None
+
+
+def most_held(
+    running: array[float],
+    waiting: array[float],
+    usage: array[float],
+    hold: int,
+    full: float,
+) -> float:
+    """Return the most requests that ran for `hold` samples in a row while more would have fit."""
+    import numpy as np
+
+    ran, waits, used = (np.frombuffer(column) for column in (running, waiting, usage))
+    known = ~(np.isnan(ran) | np.isnan(used))
+    ran, waits, used = ran[known], np.nan_to_num(waits[known]), used[known]
+    least = np.where((ran == 0) | (waits != 0) | (used >= full), 0.0, ran)
+    windows = max(0, len(least) - hold + 1)
+    lowest = np.min([least[at : at + windows] for at in range(hold)], axis=0)
+    return float(lowest.max(initial=0.0))
+
+
+def kv_growth(run: Run, time: float, seconds: float) -> float | None:
+    """Return the share (0…) by which KV usage per running request rose in the last `seconds`.
+
+    Of the engine that grew most; 0 if it fell or only fluctuated, None with less than that time of
+    running requests.
+    """
+    grown = []
+    for engine in run.engines:
+        fills = _fills(run.series[engine], time, seconds)
+        if fills is not None:
+            grown.append(rise(fills))
+    return max(grown, default=None)
+
+
+def _fills(series: Series, time: float, seconds: float) -> list[float] | None:
+    """Return KV usage ÷ requests running over the last `seconds`, None with less time.
+
+    Of many samples only some dozens are used: they show a rise as well.
+    """
+    first, last = series.index_at(time - seconds), series.index_at(time)
+    if first is None or last is None:
+        return None
+    usage = series.values("kv_cache_usage", first, last + 1)
+    ran = series.values("running", first, last + 1)
+    fills = [u / r for u, r in zip(usage, ran, strict=True) if u and r]
+    every = max(1, len(fills) // _MOST_FILLS)
+    return fills[::every] if len(fills) > 1 else None

@@ -216,7 +216,7 @@ def _advice(case: Case, name: str, time: float, state: ServerState) -> Advice | 
     if not name:
         return None
     from vllm_watch.health.advice import ADVICE
-    from vllm_watch.health.failures import FAILURE_ADVICE
+    from vllm_watch.health.deathadvice import FAILURE_ADVICE
 
     compute = {**ADVICE, **FAILURE_ADVICE}.get(name)
     situation = replace(case.situation(None, time), cause_figures=dict(state.figures))

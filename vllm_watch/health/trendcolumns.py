@@ -20,13 +20,13 @@ from vllm_watch.health.enginetrend import (
     RECOVERY,
     EngineTrend,
 )
-from vllm_watch.health.faults import STEADY_SHARE
 from vllm_watch.health.holds import AT_REST
-from vllm_watch.health.longcontext import FEWEST_LINES, Busy, Minutes, bands, minutes_of
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robust import FEWEST
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes
 from vllm_watch.health.signals import of_all
+from vllm_watch.health.slowdown import FEWEST_LINES, Busy, Minutes, bands, minutes_of
+from vllm_watch.health.throughputdrops import STEADY_SHARE
 from vllm_watch.health.trendwindows import (
     Load,
     Samples,

@@ -22,10 +22,10 @@ from vllm_watch.health.enginetrend import (
     busy_sample,
     change_figures,
 )
-from vllm_watch.health.faults import Change
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.judgement import Judgement
-from vllm_watch.health.longcontext import MOST_BUSY, Busy, SlowDown, minutes_of
+from vllm_watch.health.slowdown import MOST_BUSY, Busy, SlowDown, minutes_of
+from vllm_watch.health.throughputdrops import Change
 
 _EXPLAINS = {
     "sudden-drop": ("slows-too-much", "slows-as-expected"),
@@ -118,7 +118,7 @@ class Trends:
         *,
         worded: bool = True,
     ) -> Finding:
-        from vllm_watch.health.trendwords import change_finding, slow_finding
+        from vllm_watch.health.trendfindings import change_finding, slow_finding
 
         engine = span.engine if len(run.engines) > 1 and span.engine != ALL_ENGINES else None
         place = (span.id, span.since, until, engine)

@@ -13,10 +13,10 @@ from vllm_watch.health.enginetrend import (
     CADENCE_OF,
     EngineTrend,
 )
-from vllm_watch.health.longcontext import MOST_BUSY, Busy
 from vllm_watch.health.robust import NORMAL
 from vllm_watch.health.roundcolumns import window_cadences
 from vllm_watch.health.signalcolumns import Floats, Indexes
+from vllm_watch.health.slowdown import MOST_BUSY, Busy
 
 _CELLS = 1 << 20
 """Samples × samples of their minutes processed at once."""

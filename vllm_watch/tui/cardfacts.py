@@ -10,7 +10,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.calculators import span
 from vllm_watch.health.jobs import JobWatch
-from vllm_watch.health.longcontext import SlowDown, thousands
+from vllm_watch.health.slowdown import SlowDown, thousands
 from vllm_watch.tui.figures import clock, duration, percent
 from vllm_watch.tui.recordedfacts import gpu_facts, latency_facts
 

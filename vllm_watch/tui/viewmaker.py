@@ -13,9 +13,9 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import JobWatch
-from vllm_watch.health.longcontext import worst_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
+from vllm_watch.health.slowdown import worst_of
 from vllm_watch.tui.cardfacts import Facts, card_facts
 from vllm_watch.tui.charttable import charts_of
 from vllm_watch.tui.chartwindow import server_window

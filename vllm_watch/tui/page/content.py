@@ -16,8 +16,6 @@ from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import beside
 from vllm_watch.tui.widgets.verdictline import verdict_text
 
-HEAD_ROWS = 2
-
 
 def page_head(about: About, width: int, palette: Palette) -> list[Text]:
     """Return the title and the verdict."""

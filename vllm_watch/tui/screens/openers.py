@@ -229,13 +229,13 @@ class Openers(Screen[None]):
 
     def action_calculators(self) -> None:
         """Work out batch size, capacity and times, starting from the selected server's figures."""
-        from vllm_watch.health.prefill import prefilled
+        from vllm_watch.health.calculators import inputs_of
         from vllm_watch.tui.figures import clock
         from vllm_watch.tui.screens.calculators import CalculatorScreen
 
         view, row = self.view, self.view.selected_row if self.view else None
         if view is not None and row is not None:
             run = self._monitor.store.servers[row.source].run_at(row.moment)
-            figures = prefilled(row.source, run, row.moment, self._monitor.settings, self._job)
+            figures = inputs_of(row.source, run, row.moment, self._monitor.settings, self._job)
             name = f"{row.model} {row.port}  {clock(view.moment, view.tz)}"
             self.app.push_screen(CalculatorScreen(name, figures))

@@ -6,7 +6,7 @@ import pytest
 
 from vllm_watch.config import Settings
 from vllm_watch.core.run import Run
-from vllm_watch.health.parallelism import data_parallel, over_pcie
+from vllm_watch.health.advice import data_parallel, over_pcie
 from vllm_watch.health.situation import Situation
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from vllm_watch.config.sections import HealthSettings, TrendSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.middle import median
-from vllm_watch.health.longcontext import FEWEST_LINES, MOST_BUSY, Busy
 from vllm_watch.health.robust import FEWEST, spread
+from vllm_watch.health.slowdown import FEWEST_LINES, MOST_BUSY, Busy
 
 STEADY_SHARE = 0.75
 """Minutes are steady if this share of their samples is near their median number running."""

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-from vllm_watch.health import linesignals
+from vllm_watch.health.signals import (
+    accepted_share,
+    all_tokens,
+    change,
+    not_filling,
+    prompts_per_token,
+)
 
 
 def test_tokens_need_both_rates() -> None:
-    assert linesignals.tokens({"prompt_tps": 3.0, "generation_tps": 4.0}) == 7.0
-    assert linesignals.tokens({"prompt_tps": 0.0, "generation_tps": 0.0}) == 0.0
-    assert linesignals.tokens({"generation_tps": 4.0}) is None
+    assert all_tokens({"prompt_tps": 3.0, "generation_tps": 4.0}) == 7.0
+    assert all_tokens({"prompt_tps": 0.0, "generation_tps": 0.0}) == 0.0
+    assert all_tokens({"generation_tps": 4.0}) is None
 
 
 def test_prompts_per_token() -> None:
-    assert linesignals.prompts_per_token({"prompt_tps": 900.0, "generation_tps": 30.0}) == 30.0
-    assert linesignals.prompts_per_token({"prompt_tps": 900.0, "generation_tps": 0.0}) is None
-    assert linesignals.prompts_per_token({"generation_tps": 30.0}) is None
+    assert prompts_per_token({"prompt_tps": 900.0, "generation_tps": 30.0}) == 30.0
+    assert prompts_per_token({"prompt_tps": 900.0, "generation_tps": 0.0}) is None
+    assert prompts_per_token({"generation_tps": 30.0}) is None
 
 
 def test_acceptance_counts_lines_by_what_they_drafted() -> None:
     # (0.5 × 300 + 0.1 × 100) ÷ 400
-    assert linesignals.acceptance([(0.5, 300.0), (0.1, 100.0)]) == pytest.approx(0.4)
-    assert linesignals.acceptance([(0.2, 1.0)]) == pytest.approx(0.2)
-    assert linesignals.acceptance([]) is None
-    assert linesignals.acceptance([(0.0, 0.0)]) is None
+    assert accepted_share([(0.5, 300.0), (0.1, 100.0)]) == pytest.approx(0.4)
+    assert accepted_share([(0.2, 1.0)]) == pytest.approx(0.2)
+    assert accepted_share([]) is None
+    assert accepted_share([(0.0, 0.0)]) is None
 
 
 @pytest.mark.parametrize(
@@ -43,5 +49,5 @@ def test_acceptance_counts_lines_by_what_they_drafted() -> None:
 def test_not_filling(
     running: float, before: float, share: float | None, expected: float | None
 ) -> None:
-    moved = linesignals.step(running, before)
-    assert linesignals.not_filling(running, moved, share, 0.5) == expected
+    moved = change(running, before)
+    assert not_filling(running, moved, share, 0.5) == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vllm_watch.health.findings import Finding
-from vllm_watch.health.longcontext import SlowDown, thousands
+from vllm_watch.health.slowdown import SlowDown, thousands
 
 GUIDE = "long-context guide"
 _LOOK = "look for out-of-memory errors; if it stays so, restart the server"
