@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from scripts.scenarios import load_scenarios
+from tests.logs import log_of
 from vllm_watch.core import metrics
 from vllm_watch.health.rules import load_rules
 from vllm_watch.locations import builtin_formats_folder
@@ -16,7 +22,8 @@ from vllm_watch.parsing import parts
 from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.tui import charttable
 
-TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^( *)```(?:toml|python)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
@@ -53,6 +60,28 @@ def test_a_scenario(tmp_path: Path) -> None:
     (tmp_path / "some.toml").write_text(example("[[scenario]]"))
     (scenario,) = load_scenarios(tmp_path)
     assert scenario.name == "many-deferred"
+
+
+def test_an_export_column(tmp_path: Path) -> None:
+    log = str(log_of("h100_optimised"))
+    column = example('Column("writer"').replace("[*piece.table.writers]", "[7] * len(piece.table)")
+    code = (
+        "import sys; from vllm_watch.reports import pieces; from vllm_watch.reports.pieces import *;"
+        f"pieces.COLUMNS = (*pieces.COLUMNS, {column.strip()});"
+        "from vllm_watch.cli import main; log, to = sys.argv[1:];"
+        "sys.exit(any(main(['export', log, '-o', f'{to}/rows.{end}'])"
+        " or main(['export', log, '-o', f'{to}/step-rows.{end}', '--resample', '1min'])"
+        " for end in ('csv', 'jsonl', 'parquet')))"
+    )
+    subprocess.run([sys.executable, "-c", code, log, str(tmp_path)], cwd=ROOT, check=True)
+    for step, count in (("", 22), ("step-", 4)):
+        lines = (tmp_path / f"{step}rows.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert [row["writer"] for row in rows] == [7] * count
+        with (tmp_path / f"{step}rows.csv").open() as file:
+            assert [row["writer"] for row in csv.DictReader(file)] == ["7"] * count
+        stored = parquet.read_table(tmp_path / f"{step}rows.parquet").column("writer")
+        assert stored.to_pylist() == ["7"] * count
 
 
 def test_a_chart() -> None:

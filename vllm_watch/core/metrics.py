@@ -68,3 +68,8 @@ METRIC_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 COUNTS: frozenset[str] = frozenset(metric.name for metric in METRICS if metric.kind == "count")
 """Names of metrics that are whole numbers."""
+
+
+def engine_label(engine: int) -> int | str:
+    """Return an engine as records name it: its number, `all` for an aggregated line."""
+    return "all" if engine == ALL_ENGINES else engine

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.metrics import engine_label
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import span_finding, span_over
@@ -79,7 +79,7 @@ def _known_at(other: AlertSpan, span: AlertSpan) -> bool:
 
 
 def _row(server: Server, run: Run, change: Change, severity: Severity, text: str) -> Row:
-    engine = "all" if change.engine == ALL_ENGINES else change.engine
+    engine = engine_label(change.engine)
     return {
         "time": iso(change.time, server.tz),
         "server": server.name,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.metrics import ALL_ENGINES, METRICS
+from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 
@@ -104,11 +104,6 @@ def _starts(times: Numbers, engines: NDArray[np.int64], widest: float) -> NDArra
             begin, inside = time, set()
         inside.add(engine)
     return np.array(starts, dtype=np.int64)
-
-
-def engine_label(engine: int) -> int | str:
-    """Return an engine as records name it: its number, `all` for an aggregated line."""
-    return "all" if engine == ALL_ENGINES else engine
 
 
 def busy(frame: Frame) -> Frame:

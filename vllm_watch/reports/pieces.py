@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
+from itertools import repeat
+from typing import Literal, TypeAlias
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
+from vllm_watch.core.metrics import COUNTS, METRICS, Metric, engine_label
 from vllm_watch.core.naming import escaped
 from vllm_watch.core.records import SampleTable
 from vllm_watch.reports.rows import Row
@@ -16,6 +18,9 @@ from vllm_watch.reports.rows import Row
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _QUARTER = 900
 """Seconds for which an offset from UTC is constant: offsets change at quarters of an hour."""
+
+
+Cell: TypeAlias = "str | int | float | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +33,38 @@ class Piece:
     table: SampleTable
 
     def rows(self) -> Iterator[Row]:
-        """Yield each sample as a record: every metric of the catalogue, null where absent."""
-        columns = [(metric.name, self._values(metric.name)) for metric in METRICS]
-        times = iso_times(self.table.times, self.tz)
-        for at, (time, engine) in enumerate(zip(times, self.table.engines, strict=True)):
-            row: Row = {
-                "time": time,
-                "server": self.server,
-                "source": self.source,
-                "run": self.table.run,
-                "engine": "all" if engine == ALL_ENGINES else engine,
-            }
-            for name, values in columns:
-                row[name] = values[at]
-            yield row
+        """Yield each sample as a record: every column, null where absent."""
+        names = [column.name for column in COLUMNS]
+        cells = map(self.cells, COLUMNS)
+        filled = [
+            each if isinstance(each, list) else repeat(each, len(self.table)) for each in cells
+        ]
+        for row in zip(*filled, strict=True):
+            yield dict(zip(names, row, strict=True))
 
     def lines(self) -> Iterator[str]:
         """Yield the same records as lines of JSON."""
-        head = json_line({"server": self.server, "source": self.source, "run": self.table.run})
-        parts = ['{"time":"%s",' + head[1:-2].replace("%", "%%") + ',"engine":%s']
-        engines = ['"all"' if engine == ALL_ENGINES else engine for engine in self.table.engines]
-        columns: list[Sequence[object]] = [iso_times(self.table.times, self.tz), engines]
-        for metric in METRICS:
-            if metric.name in self.table.columns:
-                parts.append(f',"{metric.name}":%s')
-                columns.append(["null" if v is None else v for v in self._values(metric.name)])
+        parts, texts = [], []
+        for column in COLUMNS:
+            cells = self.cells(column)
+            if isinstance(cells, list):
+                parts.append(f'"{column.name}":%s')
+                texts.append(_encoded(column, cells))
             else:
-                parts.append(f',"{metric.name}":null')
-        form = "".join([*parts, "}\n"])
-        return map(form.__mod__, zip(*columns, strict=True))
+                parts.append(json_line({column.name: cells})[1:-2].replace("%", "%%"))
+        form = "{" + ",".join(parts) + "}\n"
+        return map(form.__mod__, zip(*texts, strict=True))
+
+    def cells(self, column: Column | Metric) -> list[Cell] | Cell:
+        """Return the values of a column, or the one that all samples share."""
+        if isinstance(column, Column):
+            return column.of(self)
+        values = self.table.columns.get(column.name)
+        if values is None:
+            return None
+        if column.name in COUNTS:
+            return [None if math.isnan(value) else int(value) for value in values]
+        return [None if math.isnan(value) else value for value in values]
 
     def between(self, low: float, high: float) -> Piece:
         """Return the samples with `low` ≤ time ≤ `high`."""
@@ -66,14 +74,37 @@ class Piece:
             return self
         return Piece(self.server, self.source, self.tz, self.table.chosen(places))
 
-    def _values(self, name: str) -> Sequence[float | int | None]:
-        """Return the values of a metric, requests as whole numbers, None if absent."""
-        column = self.table.columns.get(name)
-        if column is None:
-            return [None] * len(self.table)
-        if name in COUNTS:
-            return [None if math.isnan(value) else int(value) for value in column]
-        return [None if math.isnan(value) else value for value in column]
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an exported sample that is not a metric."""
+
+    name: str
+    type: Literal["time", "text", "whole"]
+    """Its type in Parquet."""
+    of: Callable[[Piece], list[Cell] | Cell]
+    """Returns its value in each sample of a piece, or the one that all samples share."""
+
+
+COLUMNS: tuple[Column | Metric, ...] = (
+    Column("time", "time", lambda piece: [*iso_times(piece.table.times, piece.tz)]),
+    Column("server", "text", lambda piece: piece.server),
+    Column("source", "text", lambda piece: piece.source),
+    Column("run", "whole", lambda piece: piece.table.run),
+    Column("engine", "text", lambda piece: [*map(engine_label, piece.table.engines)]),
+    *METRICS,
+)
+"""All columns of a sample, in order."""
+
+
+def _encoded(column: Column | Metric, cells: list[Cell]) -> Sequence[object]:
+    """Return the values of a column as they are written in JSON."""
+    if isinstance(column, Metric):
+        return ["null" if cell is None else cell for cell in cells]
+    if column.type == "time":
+        return [f'"{cell}"' for cell in cells]
+    texts = {cell: json_line({"": cell})[4:-2] for cell in set(cells)}
+    return [texts[cell] for cell in cells]
 
 
 def json_line(row: Row) -> str:

@@ -9,14 +9,14 @@ hour.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vllm_watch.core.metrics import ALL_ENGINES, METRICS, Metric
+from vllm_watch.core.metrics import ALL_ENGINES, METRICS, Metric, engine_label
 from vllm_watch.core.moments import parse_time
-from vllm_watch.reports.pieces import Piece
+from vllm_watch.reports.pieces import COLUMNS, Column, Piece
 from vllm_watch.reports.rows import Row
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SHORTEST = 1.0
 """Seconds: stamps are whole seconds."""
+_OWN = {column.name: column for column in COLUMNS if isinstance(column, Column)}
+_KEYS = ("time", "run", "engine")
+"""Columns that identify a step; the others have the value of its first sample."""
 _QUARTER = 900.0
 """Seconds for which an offset from UTC is constant."""
 
@@ -68,21 +71,28 @@ def _steps(pieces: list[Piece], step: float) -> Iterator[Row]:
     gathered = steps.agg(
         samples=("engine", "size"),
         piece=("piece", "min"),
+        **{name: (name, "first") for name in _OWN if name in frame.columns and name not in _KEYS},
         **{m.name: (m.name, _total if m.steps == "sum" else "mean") for m in known},
     )
     for (run, begin, _, engine), values in zip(
         gathered.index, gathered.to_dict("records"), strict=True
     ):
         piece = pieces[int(values["piece"])]
-        yield {
+        keys: Row = {
             "time": datetime.fromtimestamp(begin, piece.tz).isoformat(),
-            "server": piece.server,
-            "source": piece.source,
             "run": int(run),
-            "engine": "all" if engine == ALL_ENGINES else int(engine),
+            "engine": engine_label(int(engine)),
+        }
+        yield {
+            **{name: keys[name] if name in keys else _shared(name, values, piece) for name in _OWN},
             "samples": int(values["samples"]),
             **{metric.name: _cell(metric, values.get(metric.name)) for metric in METRICS},
         }
+
+
+def _shared(name: str, values: Mapping[Hashable, Any], piece: Piece) -> Any:
+    """Return the value of a column in the first sample of a step."""
+    return values[name] if name in values else piece.cells(_OWN[name])
 
 
 def _total(values: pd.Series[float]) -> float:
@@ -109,6 +119,11 @@ def _frame(number: int, piece: Piece, step: float) -> pd.DataFrame:
             "begin": step_begins(table.times, piece.tz, step),
             "engine": list(table.engines),
             "piece": number,
+            **{
+                name: cells
+                for name in _OWN
+                if name not in _KEYS and isinstance(cells := piece.cells(_OWN[name]), list)
+            },
             **{name: list(column) for name, column in columns.items()},
         }
     )

@@ -12,7 +12,7 @@ from vllm_watch.config import CostSettings
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.meantimes import MeanTimes, run_times
-from vllm_watch.core.metrics import METRICS
+from vllm_watch.core.metrics import METRICS, engine_label
 from vllm_watch.core.naming import ServerName, name_from_fields
 from vllm_watch.core.refusals import Refusal, refusals_of
 from vllm_watch.core.run import HTTP_ERRORS, Run
@@ -23,7 +23,7 @@ from vllm_watch.core.tokens import Tokens, busy_seconds, run_tokens
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.benchmarks import BenchmarkSpan, benchmarks_of
 from vllm_watch.reports.cost import Cost, cost_of
-from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, engine_label, run_frame
+from vllm_watch.reports.frames import Frame, Numbers, busy, engine_frame, run_frame
 from vllm_watch.reports.iterations import IterationSummary, iterations_of
 from vllm_watch.reports.reading import Reading, tells
 from vllm_watch.reports.recorded import RecordedSummary, recorded_summary, recorded_times

@@ -12,11 +12,12 @@ from typing import IO, Any
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.core.naming import escaped
 from vllm_watch.reports.iterationrows import ITERATION_COUNTS
+from vllm_watch.reports.pieces import COLUMNS, Column
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, RECORDED_WHOLE
 from vllm_watch.reports.rows import EVENT_FIELDS, Row
 from vllm_watch.reports.timerows import TIME_COUNTS, TIME_FIELDS, TIME_MEANS
 
-SAMPLE_FIELDS = ("time", "server", "source", "run", "engine", *(metric.name for metric in METRICS))
+SAMPLE_FIELDS = tuple(column.name for column in COLUMNS)
 """Columns of a sample, in order."""
 STEP_FIELDS = (*SAMPLE_FIELDS, "samples")
 """Columns of a step of `--resample`."""
@@ -92,12 +93,11 @@ def write_parquet(rows: Iterable[Row], fields: Sequence[str], file: IO[bytes]) -
 
 def _schema(pa: Any, fields: Sequence[str]) -> Any:
     whole = COUNTS if "samples" not in fields else _SUMMED
+    own = {"time": pa.timestamp("us", tz="UTC"), "text": pa.string(), "whole": pa.int32()}
     types = {
-        "time": pa.timestamp("us", tz="UTC"),
-        "run": pa.int32(),
+        **{name: pa.string() for name in EVENT_FIELDS},
+        **{column.name: own[column.type] for column in _OWN},
         "samples": pa.int64(),
-        **{name: pa.string() for name in EVENT_FIELDS if name not in ("time", "run")},
-        "engine": pa.string(),
         **{m.name: pa.int64() if m.name in whole else pa.float64() for m in METRICS},
     }
     if fields == RECORDED_FIELDS:
@@ -114,6 +114,8 @@ def _schema(pa: Any, fields: Sequence[str]) -> Any:
     return pa.schema([(name, types[name]) for name in fields])
 
 
+_OWN = [column for column in COLUMNS if isinstance(column, Column)]
+_TEXTS = [*(column.name for column in _OWN if column.type == "text"), "text", "fields", "unknown"]
 _SUMMED = frozenset(metric.name for metric in METRICS if metric.steps == "sum")
 
 
@@ -122,7 +124,7 @@ def _columns(rows: list[Row], fields: Sequence[str], zones: set[str]) -> dict[st
     moments = [None if t is None else datetime.fromisoformat(str(t)) for t in columns["time"]]
     zones |= {_zone(moment) for moment in moments if moment is not None}
     columns["time"] = list(moments)
-    for name in ("server", "source", "engine", "text", "fields", "unknown"):
+    for name in _TEXTS:
         if name in columns:
             cells = (_cell(value) for value in columns[name])
             columns[name] = [None if cell is None else str(cell) for cell in cells]
