@@ -46,13 +46,14 @@ def test_a_mark_has_its_word_beside_it_and_moves_no_clock_time() -> None:
     assert rule == drawn()[-1]
 
 
-def test_a_mark_without_a_word_takes_no_row_and_is_the_tick_of_its_time() -> None:
+def test_a_mark_without_a_word_is_a_line_and_takes_no_row() -> None:
     full, died = (Mark(at(f"08:5{clock}"), "critical", "✖") for clock in ("4:00", "5:52"))
-    *_, last, rule = drawn(full, died)
+    _, high, *_, last, rule = drawn(full, died)
     left, columns = plot_place(60)
-    assert set(last[1:-1].partition("0")[2]) <= set(" ▂▃▄▅▆▇█"), "the plot goes down to the rule"
-    assert rule[left + int(60 / 180 * columns) :].startswith("✖08:54"), "it is in place of the tick"
-    assert rule[left + int(172 / 180 * columns)] == "✖"
+    assert set(last[1:-1].partition("0")[2]) <= set(" ⡇⢸⣿┊"), "the plot goes down to the rule"
+    assert high[left + int(172 / 180 * columns)] == "┊", "a line goes up from it"
+    assert rule[left + int(60 / 180 * columns) :].startswith("┴08:54"), "it crowds no clock time"
+    assert "✖" not in rule
 
 
 def test_what_is_worse_has_its_word_first() -> None:
@@ -62,7 +63,8 @@ def test_what_is_worse_has_its_word_first() -> None:
         Mark(at("08:54:16"), "warning", "▲", "queueing"),
     )
     words = drawn(full, *near, width=40)[-2]
-    assert "✖KV full" in words or "KV full✖" in words
+    assert "✖KV full" in words
+    assert "▲" not in words, "a sign without its word is a riddle"
     assert "✖" in drawn(full, *near, height=7)[-1], "in a low chart it stands in the rule"
 
 

@@ -38,8 +38,8 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
     assert titles == {
         80: "Throughput tok/s  until 09:10:00  ─ generation 4,620  ╌ prompt 812",
         60: "Throughput tok/s  until 09:10:00  ─ gen 4,620  ╌ prompt 812",
-        40: "Throughput last ─ gen 4620 ╌ prompt 812",
-        30: "Throughput last ─ gen ╌ pro",
+        40: "Throughput ended ─ gen ╌ prompt",
+        30: "Throughput ended ─ gen ╌ pro",
     }
     assert "until" not in rows(replace(chart, over=False), 80, 9)[0]
 
@@ -47,9 +47,9 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
 @pytest.mark.parametrize(
     ("width", "title"),
     [
-        (90, "Throughput :8003  until 09:10:00  ▲ generation 1,246  ▼ prompt 297 tok/s"),
-        (60, "tok/s :8003  until 09:10:00  ▲ gen 1,246  ▼ prompt 297"),
-        (40, "tok/s last ▲ gen 1246 ▼ prompt 297"),
+        (90, "Throughput :8003  until 09:10:00  ↑ generation 1,246  ↓ prompt 297 tok/s"),
+        (60, "tok/s :8003  until 09:10:00  ↑ gen 1,246  ↓ prompt 297"),
+        (40, "tok/s :8003 ended ↑gen ↓prompt"),
     ],
 )
 def test_a_title_shows_the_unit_before_the_name(width: int, title: str) -> None:
@@ -84,7 +84,7 @@ def test_the_last_thing_that_goes_from_a_title_is_the_value_of_a_lone_line() -> 
     titles = [rows(ended, width, 9)[0].rstrip() for width in (40, 30, 24, 20)]
     assert titles == [
         " Prefix cache hits  until 09:10:00  9.2",
-        " Prefix cache hits  last  9.2",
+        " Prefix cache hits  ended  9.2",
         " Prefix cache hits  9.2",
         " Prefix cache hits",
     ]

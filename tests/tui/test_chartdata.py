@@ -139,7 +139,7 @@ def test_http_ends_with_what_the_log_ends_with() -> None:
     assert list(failed.values())[-1] == 49.7
     assert set(list(failed.values())[:-1]) == {0.0}
     title = draw_panel(spec, 80, 11, {}, UTC).strips()[0].text
-    assert "▲ ok 0.0  ▼ errors 49.7 req/s" in title
+    assert "↑ ok 0.0  ↓ errors 49.7 req/s" in title
 
 
 def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
@@ -156,9 +156,8 @@ def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
         for spec in (alive[requests], dead[requests])
         if spec
     ]
-    assert titles[0].startswith("╭─ Requests  running 37  waiting 363 ─")
-    assert titles[1].startswith("╭─ Requests  until 08:51:41  running 37  waiting 363 ─")
-    assert titles[0].endswith("─ limit 512 ─╮")
+    assert titles[0].startswith("╭─ Requests  running 37  + waiting 363 ─")
+    assert titles[1].startswith("╭─ Requests  until 08:51:41  running 37  + waiting 363 ─")
 
 
 LONG = 3_000

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
 from vllm_watch.core.store import Server
-from vllm_watch.tui.charts import ChartSpec, Limit, Line, draw_panel
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_panel
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.dots import HAZE, UNDER
@@ -207,7 +207,7 @@ def test_each_half_of_a_mirror_has_a_scale_of_its_own() -> None:
     lines = cells(draw_panel(panel("mirror", [900.0] * 31), 60, 14, PALETTE, UTC))
     labels = [line[1:6].strip() for line in lines[1:-1]]
     assert [label for label in labels if label] == ["1k", "0", "100"]
-    assert lines[0].startswith("╭─ Throughput  ▲ generation 900  ▼ prompt 90 tok/s ─")
+    assert lines[0].startswith("╭─ Throughput  ↑ generation 900  ↓ prompt 90 tok/s ─")
     assert lines[-1].startswith("╰─")
     assert "┴09:01─" in lines[-1]
 
@@ -290,3 +290,26 @@ def test_large_figures_are_three_rows_of_half_blocks() -> None:
     assert big_text("10") == ("▀█  █▀█", " █  █ █", "▀▀▀ ▀▀▀")
     assert len({len(row) for row in big_text("18,734.5–")}) == 1
     assert big_text("") == ("", "", "")
+
+
+def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
+    width, start = 60, at("09:00:00")
+    stacked = panel(
+        "stack", [100.0] * 15, limits=(Limit(200.0, "at most run: max_num_seqs|limit"),)
+    )
+    assert "at most run: max_num_seqs 200 ╌" in drawn_lines(stacked, width)[1]
+    far = panel("stack", [1.0] * 15, limits=(Limit(200.0, "max_num_seqs"),))
+    assert "max_num_seqs 200 ↑" in drawn_lines(far, width)[1], "it lies above the scale"
+    mirror = panel("mirror", [900.0] * 15)
+    assert "prompt: own scale" in "".join(drawn_lines(mirror, width))
+    died = panel("area", [50.0] * 15, over=True, y_max=100.0, band=Band(30.0, 70.0))
+    marked = replace(died, marks=(Mark(start + 150, "critical", "✖"),))
+    lines = drawn_lines(marked, width)
+    assert sum("┊" in line for line in lines[1:-1]) == 10, "a line goes up from what was worst"
+    inside = draw_panel(died, width, 12, PALETTE, UTC).strips()[1:-1]
+    behind = [segment.style for strip in inside for segment in strip.crop(width - 4, width - 3)]
+    assert all(style is None or style.bgcolor is None for style in behind), "nothing was healthy"
+
+
+def drawn_lines(spec: ChartSpec, width: int) -> list[str]:
+    return [strip.text for strip in draw_panel(spec, width, 12, PALETTE, UTC).strips()]

@@ -155,7 +155,7 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
     what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{what}: no longer judged, hardly any prompt comes in",
+        "few prompts": f"{what}: over, hardly any prompt comes in",
         "idle": f"{what}: over, nothing runs any more",
     }
     goes_on = next(

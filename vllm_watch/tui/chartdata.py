@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -268,13 +269,22 @@ def _apart(
 def http_line(
     server: Server, what: str, name: str, role: str, marker: str, window: tuple[float, float]
 ) -> Line:
-    """Return requests per second over time: those `answered`, `refused` (4xx) or `failed` (5xx)."""
+    """Return requests per second over time: those `answered`, `refused` (4xx) or `failed` (5xx).
+
+    Where the log goes on between two stretches, no request was answered: that is zero, no gap.
+    """
     times: list[float] = []
     values: list[float | None] = []
     for run in server.runs:
-        for stretch in run.traffic.stretches(window[0] - 60.0, window[1], run.stamps()):
+        stamps, before = run.stamps(), None
+        for stretch in run.traffic.stretches(window[0] - 60.0, window[1], stamps):
+            if before is not None and stretch.begin > before:
+                low, high = bisect_right(stamps, before), bisect_right(stamps, stretch.begin)
+                times += stamps[low:high]
+                values += [0.0] * (high - low)
             times.append(min(stretch.end, window[1]))
             values.append(getattr(stretch, what))
+            before = stretch.end
     return Line(name, times, values, role, marker, SILENCE_CADENCES * max(10.0, server.run.cadence))
 
 

@@ -6,9 +6,11 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark, Zone
 from vllm_watch.tui.charttable import CHART_BY_NAME
+from vllm_watch.tui.eventlines import told_rises
 from vllm_watch.tui.figures import duration
 
 DIED = "died"
@@ -18,16 +20,12 @@ _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
 
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
-    """Return alerts, restarts and the end of a server as ticks on the time axis."""
-    found = [
-        Mark(span.since, span.rule.severity, _GLYPHS[span.rule.severity], span.rule.word)
-        for span in monitor.spans(server)
-        if span.rule.severity != "note" and start <= span.since and span.fired <= end
-    ]
-    found += [
-        Mark(span.since, span.severity, _GLYPHS[span.severity], finding.word)
-        for span, finding in monitor.trend_warnings(server, end)
-    ]
+    """Return alerts, restarts and the end of a server as ticks on the time axis.
+
+    They are those that the events have, ends first: none of an alert that another one
+    explains, one more where an alert grew worse.
+    """
+    found = []
     for run in server.runs:
         if run.number and run.first_stamp is not None:
             found.append(Mark(run.first_stamp, "note", "↻", "restart"))
@@ -35,7 +33,31 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
             if moment.event.kind in ("dead", "killed") and at is not None:
                 found.append(Mark(at, "critical", "✖", DIED))
                 break
+    spans = [span for span in monitor.spans(server) if span.fired <= end and _reaches(span, start)]
+    found += [
+        Mark(
+            span.since if at == span.fired else at,
+            severity,
+            _GLYPHS[severity],
+            _word(worst, severity),
+        )
+        for span in spans
+        for at, severity, worst in told_rises(span, spans)
+        if at <= end
+    ]
+    found += [
+        Mark(span.since, span.severity, _GLYPHS[span.severity], finding.word)
+        for span, finding in monitor.trend_warnings(server, end)
+    ]
     return tuple(mark for mark in found if start <= mark.time <= end)
+
+
+def _word(span: AlertSpan, severity: str) -> str:
+    return span.rule.raised_word if severity == span.rule.raised else span.rule.word
+
+
+def _reaches(span: AlertSpan, start: float) -> bool:
+    return span.until is None or span.until >= start
 
 
 def _why_empty(server: Server, start: float, end: float) -> str:

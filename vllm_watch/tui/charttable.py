@@ -103,11 +103,13 @@ def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
     limit = batch_limit(asked.monitor, asked.server, asked.end)
     if not limit:
         return spec
-    return replace(spec, limits=(Limit(limit, "max_num_seqs|limit"),), note=f"limit {limit:,.0f}")
+    return replace(spec, limits=(Limit(limit, "at most run: max_num_seqs|max_num_seqs|limit"),))
 
 
 def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
-    return replace(spec, note="recorded" if len(spec.lines) > 1 else "about, from the log|about")
+    if len(spec.lines) > 1:
+        return replace(spec, note="recorded")
+    return replace(spec, note="estimated from the log|estimated", estimated=True)
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
@@ -122,7 +124,7 @@ def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
 def _prefix(asked: Asked, spec: ChartSpec) -> ChartSpec:
     good = asked.monitor.settings.health.prefix_cache_excellent * 100
     spec = _percentage(asked, spec)
-    return replace(spec, limits=(Limit(good, ""),), note=f"excellent from {good:.0f}")
+    return replace(spec, limits=(Limit(good, "excellent from"),))
 
 
 def _percentage(_: Asked, spec: ChartSpec) -> ChartSpec:
@@ -152,7 +154,7 @@ CHARTS: tuple[Chart, ...] = (
           empty="no requests in this window"),
     Chart("errors", "Errors", "req/s", (errors(),), "stack"),
     Chart("request_times", "Time per request", "s", (request_times(),), "stack",
-          note="mean of a minute, about"),
+          note="mean of a minute, estimated"),
     Chart("gpu_power", "GPU power", "W", (gpus("power_w"),), note="recorded"),
     Chart("gpu_use", "GPU utilisation", "%", (gpus("utilization", 100),), y_max=100.0,
           note="recorded"),

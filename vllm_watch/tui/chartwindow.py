@@ -8,6 +8,8 @@ from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.tui.timeline import FITTED, MARGIN
 
+AFTER = 0.08
+"""Share of a chart behind the end of its server: there is room for the word that says it."""
 STARTUP_SHARE = 0.2
 """Largest share of the chart for a start-up; a longer one is left out."""
 
@@ -24,7 +26,7 @@ def server_window(
         length = window[1] - window[0]
         end = gone + server.skew
         span = min(length, max(60.0, end - (server.runs[0].first_stamp or end) - server.skew))
-        end += span * (MARGIN - 1)
+        end += span * AFTER
         window = end - length, end
         return _young(server, window, exact=True)
     return _young(server, window)

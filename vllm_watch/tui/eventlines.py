@@ -11,6 +11,8 @@ from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, over_words, rises
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import Severity
+from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui.figures import duration
 
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
@@ -119,9 +121,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         spans = spans[-2 * limit :]
         case = monitor.case(server, run)
         for span in spans:
-            if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
-                continue
-            steps = [step for step in rises(span, spans) if step[0] <= until]
+            steps = [step for step in told_rises(span, spans) if step[0] <= until]
             for at, severity, _ in steps:
                 title = alert_title(case, span, spans, at)
                 since = span.since if at == span.fired else at
@@ -131,6 +131,15 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
                     text, good = over_words(case, worst, spans)
                     glyph, role = ("✓", "good") if good else ("·", "muted")
                     yield EventLine(worst.until, glyph, role, name, text)
+
+
+def told_rises(
+    span: AlertSpan, spans: Sequence[AlertSpan]
+) -> list[tuple[float, Severity, AlertSpan]]:
+    """Return what `rises` does, nothing for an alert that another one explains."""
+    if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
+        return []
+    return rises(span, spans)
 
 
 def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:

@@ -80,10 +80,12 @@ class Canvas:
             ):
                 cells[row + offset][column:stop] = copied[source][: stop - column]
 
-    def free(self, row: int, column: int, cells: int) -> bool:
-        """Return whether that many cells are inside and still empty."""
-        inside = 0 <= row < self.height and column >= 0 and column + cells <= self.width
-        return inside and self._glyphs[row][column : column + cells] == [" "] * cells
+    def free(self, row: int, column: int, cells: int, over: str = "") -> bool:
+        """Say whether that many cells are inside and still empty, or have the glyph `over`."""
+        if not (0 <= row < self.height and column >= 0 and column + cells <= self.width):
+            return False
+        found = self._glyphs[row][column : column + cells]
+        return found == [" "] * cells or (bool(over) and found == [over] * cells)
 
     def strips(self) -> list[Strip]:
         """Return the cells as one strip a row."""

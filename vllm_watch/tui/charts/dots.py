@@ -28,7 +28,7 @@ LOW, CREST = 0.42, 0.78
 """How much of their colour dots have at the base, and below the edge, which has it all."""
 BODY = 0.09
 """How much of its colour the ground of cells has that are filled."""
-UNDER = 0.3
+UNDER = 0.2
 """How much of its colour a series has as the ground of the dots on which it stands."""
 HAZE = 0.45
 """How much of its colour has what is between a mean and its highest sample."""

@@ -44,23 +44,23 @@ def write_notes(
 ) -> None:
     """Write the marks with their words and the zones as brackets into a row of their own.
 
-    A word is written right after its mark, or before it, with a blank on both sides. Worse marks
-    get their words first; lesser marks covered by them are left out.
+    A word stands close behind its mark, before it only at the right edge; where a word
+    ends, the next sign can begin. What is worse has its words first; a lesser mark without room
+    for them is left out.
     """
     free = [True] * columns
     placed = _placed(spec, columns)
     for role in dict.fromkeys(mark.role for _, mark in placed):
         own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
         for place, mark in own:
-            canvas.put(row, left + place, mark.glyph, palette.get(role, ""))
-            free[place] = False
-        for place, mark in own:
             cells = cell_len(mark.word)
-            for begin in _sides(place, cells, placed):
-                if mark.word and _is_free(free, begin, cells, place):
-                    canvas.write(row, left + begin, mark.word, palette.get(role, ""))
-                    free[begin : begin + cells] = [False] * cells
-                    break
+            begin = place + 1 if place + cells < columns else place - cells
+            first = min(place, begin)
+            if first < 0 or not all(free[max(0, first - (begin < place)) : first + cells + 1]):
+                continue
+            canvas.put(row, left + place, mark.glyph, palette.get(role, ""))
+            canvas.write(row, left + begin, mark.word, palette.get(role, ""))
+            free[first : first + cells + 1] = [False] * (cells + 1)
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)
 
@@ -86,12 +86,12 @@ def write_clock(
         at = column_of(spec, columns, tick.time)
         if at is None:
             continue
-        if free[at]:  # otherwise the mark is there, and serves as its tick
-            canvas.put(bottom, left + at, TICK, ink)
-            free[at] = False
         cells = len(tick.label)
         for begin in (at + 1, at - cells):
             if _is_free(free, begin, cells, at):
+                if free[at]:  # else the mark stands there, and is its tick
+                    canvas.put(bottom, left + at, TICK, ink)
+                    free[at] = False
                 canvas.write(bottom, left + begin, tick.label, ink)
                 free[begin : begin + cells] = [False] * cells
                 break
@@ -104,15 +104,6 @@ def _is_free(free: list[bool], begin: int, cells: int, own: int) -> bool:
         return False
     around = [place for place in range(max(0, begin - 1), min(len(free), end + 1)) if place != own]
     return all(free[place] for place in around)
-
-
-def _sides(place: int, cells: int, placed: list[tuple[int, Mark]]) -> list[int]:
-    """Return where a mark's word can begin, first where it covers the fewest other marks."""
-
-    def covered(begin: int) -> int:
-        return sum(begin - 1 <= other <= begin + cells for other, _ in placed if other != place)
-
-    return sorted((place + 1, place - cells), key=covered)
 
 
 def _placed(spec: ChartSpec, columns: int) -> list[tuple[int, Mark]]:

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
-from vllm_watch.tui.charts.dots import WIDE
 from vllm_watch.tui.charts.draw import draw_curves
-from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of, fill, stack
+from vllm_watch.tui.charts.fills import fill, stack
 from vllm_watch.tui.charts.frame import LIMIT_REACH
 from vllm_watch.tui.charts.notes import has_notes, write_clock, write_notes
-from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.charts.plot import (
+    Plot,
+    draw_band,
+    draw_band_label,
+    draw_limits,
+    draw_mark_lines,
+    write_free,
+)
+from vllm_watch.tui.charts.sampled import levels
 from vllm_watch.tui.charts.shades import MONO, SMOOTH
 from vllm_watch.tui.charts.thin import thin
 from vllm_watch.tui.charts.title import Piece, cells_of, title_pieces, write_pieces
@@ -35,49 +42,6 @@ NOTED_HEIGHT = 9
 """From this height on, there is a row below the plot for words."""
 UPPER_SHARE = 0.62
 """Share of a mirror's rows that are above its middle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """The cells inside of the frame and its labels."""
-
-    canvas: Canvas
-    spec: ChartSpec
-    palette: Mapping[str, str]
-    left: int
-    columns: int
-    rows: int
-    noted: bool = False
-    """Whether a row below the plot explains the marks and the zones."""
-
-    @property
-    def window(self) -> tuple[float, float]:
-        """Beginning and end in epoch seconds."""
-        return self.spec.start, self.spec.end
-
-    def column(self, time: float) -> int | None:
-        """Return the column of a time, None for one outside of the window."""
-        start, end = self.window
-        if not start <= time <= end or end <= start:
-            return None
-        return min(self.columns - 1, int((time - start) / (end - start) * self.columns))
-
-    @property
-    def steps(self) -> int:
-        """How many levels of a series a row has: two a cell where fills are dots."""
-        dotted = self.palette.get("shading", SMOOTH) == SMOOTH
-        return self.columns * (WIDE if dotted else 1)
-
-    def levels(self, index: int) -> list[Level | None]:
-        """Return the levels of one of the chart's lines."""
-        if index >= len(self.spec.lines):
-            return [None] * self.steps
-        line = self.spec.lines[index]
-        return levels(line.times, line.values, self.window, self.steps, line.gap_s, line.weights)
-
-    def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
-        """Return the area whose base is a row of the plot, counted from its top."""
-        return Area(self.canvas, self.palette, self.left, 1 + base, rows, hangs)
 
 
 def draw_panel(
@@ -105,13 +69,9 @@ def draw_panel(
     _title(canvas, spec, palette, tz, 2, key)
     noted = height >= NOTED_HEIGHT and has_notes(spec)
     plot = Plot(canvas, spec, palette, *plot_place(width), height - 2 - noted, noted)
-    known = any(
-        value is not None and spec.start <= time <= spec.end
-        for line in spec.lines
-        for time, value in zip(reversed(line.times), reversed(line.values), strict=True)
-    )
     if not noted:
         _zones(plot)
+    known = _has_samples(spec)
     if not known:
         _note(plot, spec.empty)
     elif spec.kind == "lines":
@@ -121,10 +81,22 @@ def draw_panel(
     else:
         _KINDS[spec.kind](plot, tops)
         _cursor(plot)
+    if known:
+        draw_mark_lines(plot)
     if noted:
         write_notes(canvas, height - 2, plot.left, plot.columns, spec, palette)
-    write_clock(canvas, plot.left, plot.columns, spec, palette, tz, marked=not noted)
+    named = has_notes(spec) and not noted
+    write_clock(canvas, plot.left, plot.columns, spec, palette, tz, marked=named)
     return canvas
+
+
+def _has_samples(spec: ChartSpec) -> bool:
+    """Tell whether a chart's window has a value."""
+    return any(
+        value is not None and spec.start <= time <= spec.end
+        for line in spec.lines
+        for time, value in zip(reversed(line.times), reversed(line.values), strict=True)
+    )
 
 
 def plot_place(width: int) -> tuple[int, int]:
@@ -252,6 +224,10 @@ def _mirror(plot: Plot, tops: tuple[float, ...]) -> None:
     _label(plot, 0, axis_label(ends[0]), palette.get(up.role, ""))
     _label(plot, upper, "0")
     _label(plot, upper + lower, axis_label(ends[1]), palette.get(down.role, ""))
+    if not spec.even:
+        name = down.name.partition("|")[0]
+        rows = range(1 + upper + lower, 1 + upper, -1)
+        write_free(plot, rows, (f"{name}: a scale of its own", f"{name}: own scale", "own scale"))
 
 
 def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
@@ -259,18 +235,18 @@ def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
     area = plot.area(plot.rows - 1, plot.rows)
     lines = plot.spec.lines
     stack(area, [plot.levels(n) for n in range(len(lines))], top, [line.role for line in lines])
-    _limits(plot, top)
+    draw_limits(plot, top)
     _scale(plot, top)
 
 
 def _area(plot: Plot, tops: tuple[float, ...]) -> None:
     spec = plot.spec
     top = _ends(spec, plot.columns, tops)[0]
-    _band(plot, top)
+    draw_band(plot, top)
     area = plot.area(plot.rows - 1, plot.rows)
     fill(area, plot.levels(0), top, lambda value: spec.role(spec.lines[0], value))
-    _band_label(plot, top)
-    _limits(plot, top)
+    draw_band_label(plot, top)
+    draw_limits(plot, top)
     _scale(plot, top)
 
 
@@ -296,53 +272,6 @@ def _scale(plot: Plot, top: float) -> None:
 def _label(plot: Plot, row: int, label: str, ink: str = "") -> None:
     """Label a row of the scale; a scale of a single series has its colour."""
     plot.canvas.write(1 + row, 1, label.rjust(LABEL_CELLS), ink or plot.palette.get("muted", ""))
-
-
-def _band(plot: Plot, top: float) -> None:
-    """Tint the area between the band's edges, to an eighth of a row."""
-    band, tint = plot.spec.band, plot.palette.get("band", "")
-    if band is None or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
-        return
-    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
-    for row in range(plot.rows):
-        above = (plot.rows - 1 - row) * EIGHTHS
-        foot, head = max(0, low - above), min(EIGHTHS, high - above)
-        if foot >= EIGHTHS or head <= 0:
-            continue
-        for column in range(plot.left, plot.left + plot.columns):
-            if foot == 0 and head == EIGHTHS:
-                plot.canvas.shade(1 + row, column, tint)
-            elif foot == 0:
-                plot.canvas.put(1 + row, column, LOWER[head], tint)
-            else:
-                plot.canvas.put(1 + row, column, LOWER[foot], f"reverse {tint}")
-
-
-def _band_label(plot: Plot, top: float) -> None:
-    """Write the band's name where nothing is filled: at its left, its right or its middle."""
-    band, tint = plot.spec.band, plot.palette.get("band", "")
-    if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
-        return
-    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
-    cells = cell_len(band.label)
-    left, spare = plot.left + 1, plot.columns - cells - 2
-    for above in range(high // EIGHTHS - 1, -(-low // EIGHTHS) - 1, -1):
-        row = plot.rows - above
-        for column in (left, left + spare, left + spare // 2):
-            if spare >= 0 and plot.canvas.free(row, column - 1, cells + 2):
-                plot.canvas.write(row, column, band.label, plot.palette.get("muted", ""))
-                return
-
-
-def _limits(plot: Plot, top: float) -> None:
-    """Draw limits as faint dashes where nothing is filled."""
-    for limit in plot.spec.limits:
-        if not 0 < limit.value <= top:
-            continue
-        above = min(plot.rows - 1, int(limit.value / top * plot.rows - 1e-9))
-        row = 1 + plot.rows - 1 - above
-        for column in range(plot.columns):
-            plot.canvas.fill(row, plot.left + column, "╌", plot.palette.get(limit.role, ""))
 
 
 def _cursor(plot: Plot) -> None:

@@ -109,7 +109,9 @@ class ChartSpec:
     note: str = ""
     """Words at the right end of the title, if there is room; ``|`` separates shorter forms."""
     legends: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """The legend of an area's colours, instead of the note: words and roles."""
+    """What the colours of an area mean, in place of the note: words and roles, the most first."""
+    estimated: bool = False
+    """Whether values are estimates: the title says so before them."""
     zones: tuple[Zone, ...] = ()
     relative: bool = False
     """Whether times are seconds since a beginning: its clock shows durations."""

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.spec import ChartSpec, Line
 
 UNKNOWN = "–"
-SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "▲", "down": "▼"}
+SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "↑", "down": "↓"}
 """How a marker looks in the title."""
-LAST, UNTIL = "last", "until"
-"""Shown before values that are older than their gaps: nothing newer was written."""
+LAST, UNTIL, ENDED = "last", "until", "ended"
+"""Said before values that are all older than their gaps: nothing newer was written, or can be."""
 FULL, SHORT = 99, 98
-"""Names in full, and in their short form; a smaller number is a length to cut to."""
+"""Names in full, and in their short form; anything less is a length to which that is cut."""
+ABOUT = "≈"
+"""Stands before estimated values."""
 KEY_GAP = 3
 """Cells between the values and the legend of the marks."""
 
@@ -99,7 +101,9 @@ NAMED_FORMS = (
     *(form for form in FORMS if form.names >= SHORT and form.values),
     Form(unit=False, names=SHORT, values="plain", clock=2, gap=" "),
 )
-"""Forms with every line's name: a shorter title is better than a value without a name."""
+"""The forms that call every line by its name: a shorter title is better than a bare value."""
+VALUELESS = Form(unit=False, names=SHORT, values="", clock=1, gap=" ")
+"""What is left of a title whose values are old: old values must not pass for new ones."""
 FORMS_ALONE = tuple(form for form in FORMS if form.values)
 """The same with a single line: without its value nothing would be left."""
 
@@ -129,12 +133,13 @@ def title_pieces(
     clocks = _clocks(spec, entries, palette, tz)
     pieces: list[Piece] = []
     titles = spec.title.split("|")
-    for title, form in _named(titles, spec.unit) if len(entries) > 1 else ():
+    old = len(clocks) == 2 and spec.cursor is None
+    for title, form in _named(titles, spec.unit, old=old) if len(entries) > 1 else ():
         pieces = _title(form, title, spec, entries, clocks, palette)
         if cells_of(pieces) <= room:
             return pieces
     title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
-    told = all(entry.marker in "▲▼" for entry in entries)  # only by their signs
+    told = all(entry.marker in "↑↓" for entry in entries)  # by their signs alone
     for form in FORMS if len(entries) != 1 else FORMS_ALONE:
         if not form.names and not told:
             continue
@@ -148,10 +153,14 @@ def title_pieces(
     return pieces
 
 
-def _named(titles: Sequence[str], unit: str) -> Iterator[tuple[str, Form]]:
-    """Yield titles and forms that name every line: first those with the unit and the time."""
+def _named(titles: Sequence[str], unit: str, *, old: bool) -> Iterator[tuple[str, Form]]:
+    """Yield titles and forms that name every line: first those that tell the unit and the time.
+
+    `old`: all values are; then a title without them comes before one without the time.
+    """
     timeless = NAMED_FORMS[-1]
-    pairs = [(title, form) for title in titles for form in NAMED_FORMS if form is not timeless]
+    timed = [form for form in NAMED_FORMS if form is not timeless]
+    pairs = [(title, form) for title in titles for form in (*timed, *([VALUELESS] * old))]
     pairs += [(title, timeless) for title in titles]
     untold = [
         (title, form) for title, form in pairs if unit and not form.unit and unit not in title
@@ -185,7 +194,8 @@ def _clocks(
     if not entries or not all(entry.stale for entry in entries):
         return []
     clock = "" if spec.relative else clock_text(max(each.time for each in entries), tz)
-    return [(f"{UNTIL} {clock}" if clock else LAST, muted), (LAST, muted)]
+    short = ENDED if spec.over else LAST
+    return [(f"{UNTIL} {clock}" if clock else short, muted), (short, muted)]
 
 
 def _title(
@@ -203,19 +213,21 @@ def _title(
     if form.unit and spec.unit and not behind:
         pieces.append((f" {spec.unit}", muted))
     pieces += [(form.gap + text, ink) for text, ink in clocks[form.clock : form.clock + 1]]
-    for entry in entries:
+    for index, entry in enumerate(entries):
+        marker = "+" if index and spec.kind == "stack" else entry.marker
         name = entry.name if form.names == FULL else entry.short[: form.names]
         if len(entries) == 1 and form.names < SHORT:
             name = ""  # a single line needs none
         if name or len(entries) > 1:
-            pieces.append((form.gap + entry.marker, entry.ink))
+            pieces.append((form.gap + marker, entry.ink if marker == entry.marker else muted))
         if name:
-            pieces.append((f" {name}" if entry.marker else name, muted))
-        alone = behind and len(entries) == 1  # nothing follows it that could move
+            beside = marker in ("↑", "↓") and len(form.gap) == 1
+            pieces.append((f" {name}" if marker and not beside else name, muted))
+        alone = behind and len(entries) == 1  # nothing is behind it that could move
         if value := entry.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (entry.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))
-            pieces.append((value, entry.value_ink))
+            pieces.append((f"{ABOUT}{value}" if spec.estimated else value, entry.value_ink))
     told = spec.unit in title.split()
     if spec.unit and behind and form.values and not told and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))

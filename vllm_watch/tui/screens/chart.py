@@ -47,11 +47,6 @@ class ChartScreen(Following):
             yield BigChart(self._chart, id="big-chart")
             yield DrawnLines(id="chart-keys")
 
-    def opened(self) -> None:
-        """Begin to show and to follow."""
-        self.query_one(BigChart).first = True
-        super().opened()
-
     def follow(self) -> None:
         """Show the moment of the screen below."""
         view = self._view()

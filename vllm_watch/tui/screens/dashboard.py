@@ -246,7 +246,6 @@ class Dashboard(TimeKeys, Openers):
         for place, name in enumerate(layout.charts):
             chart = self.query_one(f"#chart-{name}", ChartPane)
             charts.move_child(chart, before=place)
-            chart.first = place == 0
             chart.worded = place < layout.chart_columns
             alone = (place + 1) % layout.chart_columns
             last = place + 1 == len(layout.charts) and alone

@@ -33,7 +33,7 @@ class BigChart(ChartPane):
 
     def show_chart(self, name: str) -> None:
         """Show another chart."""
-        self._chart, self.first = name, True
+        self._chart = name
         self.redraw(anew=True)
 
     def key(self, view: ScreenView) -> Hashable:

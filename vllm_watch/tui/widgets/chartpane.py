@@ -36,8 +36,6 @@ class ChartPane(Pane):
         """Show the chart `chart` (see `chartspecs.CHART_NAMES`)."""
         super().__init__(id=id, classes="chart")
         self._chart = chart
-        self.first = False
-        """Whether its title names the server."""
         self.worded = True
         """Whether its marks have words; otherwise the chart above it in its column has them."""
         self._whose: object = None
@@ -60,7 +58,8 @@ class ChartPane(Pane):
         named = self._named(view)
         if named:
             titles = spec.title.split("|")
-            spec = replace(spec, title="|".join([*(f"{each}{named}" for each in titles), *titles]))
+            forms = [*(f"{each}{named}" for each in titles), titles[-1]]
+            spec = replace(spec, title="|".join(forms))
         if not self.worded:
             spec = replace(spec, marks=tuple(replace(mark, word="") for mark in spec.marks))
         tops = self._tops(spec, view, width)
@@ -132,4 +131,4 @@ class ChartPane(Pane):
             return ""
         if row.engine is not None:
             return f" eng {row.engine:03d}" if row.engine >= 0 else ""
-        return f" {row.short}" if self.first and row.port and len(view.rows) > 1 else ""
+        return f" {row.short}" if row.port and len(view.rows) > 1 else ""

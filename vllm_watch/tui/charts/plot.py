@@ -1,0 +1,163 @@
+"""The cells of a chart inside of its frame, and what is in them besides its series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from vllm_watch.core.dataclass import dataclass
+from vllm_watch.tui.charts.canvas import Canvas
+from vllm_watch.tui.charts.dots import WIDE
+from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of
+from vllm_watch.tui.charts.sampled import Level, levels
+from vllm_watch.tui.charts.shades import SMOOTH, mixed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vllm_watch.tui.charts.spec import ChartSpec
+
+MOST_LINES, FAINT = 6, 0.45
+"""Lines of marks in a plot at most, and how much of their colour they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """The cells inside of the frame and its labels."""
+
+    canvas: Canvas
+    spec: ChartSpec
+    palette: Mapping[str, str]
+    left: int
+    columns: int
+    rows: int
+    noted: bool = False
+    """Whether a row below the plot says in words what the marks and the zones are."""
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Beginning and end in epoch seconds."""
+        return self.spec.start, self.spec.end
+
+    def column(self, time: float) -> int | None:
+        """Return the column of a time, None for one outside of the window."""
+        start, end = self.window
+        if not start <= time <= end or end <= start:
+            return None
+        return min(self.columns - 1, int((time - start) / (end - start) * self.columns))
+
+    @property
+    def steps(self) -> int:
+        """How many levels of a series a row has: two a cell where fills are dots."""
+        dotted = self.palette.get("shading", SMOOTH) == SMOOTH
+        return self.columns * (WIDE if dotted else 1)
+
+    def levels(self, index: int) -> list[Level | None]:
+        """Return the levels of one of the chart's lines."""
+        if index >= len(self.spec.lines):
+            return [None] * self.steps
+        line = self.spec.lines[index]
+        return levels(line.times, line.values, self.window, self.steps, line.gap_s, line.weights)
+
+    def area(self, base: int, rows: int, *, hangs: bool = False) -> Area:
+        """Return the area whose base is a row of the plot, counted from its top."""
+        return Area(self.canvas, self.palette, self.left, 1 + base, rows, hangs)
+
+
+def draw_band(plot: Plot, top: float) -> None:
+    """Tint what lies between the band's edges, to an eighth of a row."""
+    band, tint = plot.spec.band, plot.palette.get("band", "")
+    if band is None or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
+        return
+    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
+    stop = plot.left + judged_columns(plot)
+    for row in range(plot.rows):
+        above = (plot.rows - 1 - row) * EIGHTHS
+        foot, head = max(0, low - above), min(EIGHTHS, high - above)
+        if foot >= EIGHTHS or head <= 0:
+            continue
+        for column in range(plot.left, stop):
+            if foot == 0 and head == EIGHTHS:
+                plot.canvas.shade(1 + row, column, tint)
+            elif foot == 0:
+                plot.canvas.put(1 + row, column, LOWER[head], tint)
+            else:
+                plot.canvas.put(1 + row, column, LOWER[foot], f"reverse {tint}")
+
+
+def draw_band_label(plot: Plot, top: float) -> None:
+    """Say in the band what it is, where nothing is filled: at its left, its right or its middle."""
+    band, tint = plot.spec.band, plot.palette.get("band", "")
+    if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
+        return
+    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
+    rows = (plot.rows - above for above in range(high // EIGHTHS - 1, -(-low // EIGHTHS) - 1, -1))
+    write_free(plot, rows, (band.label,), columns=judged_columns(plot))
+
+
+def judged_columns(plot: Plot) -> int:
+    """Return how many columns a server that has ended was judged for, all if it has not."""
+    if not plot.spec.over:
+        return plot.columns
+    line = plot.spec.lines[0]
+    known = (time for time, value in zip(line.times, line.values, strict=True) if value is not None)
+    column = plot.column(min(max(known, default=plot.spec.end), plot.spec.end))
+    return plot.columns if column is None else column + 1
+
+
+def write_free(
+    plot: Plot,
+    rows: Iterable[int],
+    texts: Sequence[str],
+    ink: str = "",
+    *,
+    columns: int | None = None,
+    over: str = "",
+) -> bool:
+    """Write the first of `texts` for which cells are free: at the left, at the right, between.
+
+    Say whether there was room. `over` is what may be in the cells beside nothing.
+    """
+    room = plot.columns if columns is None else columns
+    ink = ink or plot.palette.get("muted", "")
+    rows = list(rows)
+    for text in texts:
+        cells = cell_len(text)
+        spare = room - cells - 2
+        for row in rows if spare >= 0 else ():
+            for place in (1, 1 + spare, 1 + spare // 2):
+                column = plot.left + place
+                if plot.canvas.free(row, column - 1, cells + 2, over):
+                    plot.canvas.write(row, column - 1, f" {text} ", ink)
+                    return True
+    return False
+
+
+def draw_limits(plot: Plot, top: float) -> None:
+    """Draw limits as faint dashes where nothing is filled, each with its name on it."""
+    for limit in plot.spec.limits:
+        ink = plot.palette.get(limit.role, "")
+        texts = [f"{name} {limit.value:,.0f}" for name in limit.label.split("|") if name]
+        if limit.value > top:  # too far above what there is
+            write_free(plot, (1, 2), [f"{text} ↑" for text in texts], ink)
+            continue
+        above = min(plot.rows - 1, int(limit.value / top * plot.rows - 1e-9))
+        row = 1 + plot.rows - 1 - above
+        for column in range(plot.columns):
+            plot.canvas.fill(row, plot.left + column, "╌", ink)
+        write_free(plot, (row,), texts, ink, over="╌")
+
+
+def draw_mark_lines(plot: Plot) -> None:
+    """Draw a faint line up from each of the worst marks, where nothing else is."""
+    ground = plot.palette.get("background", "")
+    worst = [mark for mark in plot.spec.marks if mark.role == "critical"]
+    for mark in worst[-MOST_LINES:]:
+        column = plot.column(mark.time)
+        ink = mixed(plot.palette.get(mark.role, ""), ground, FAINT)
+        if column is None:
+            continue
+        for row in range(plot.rows):
+            plot.canvas.fill(1 + row, plot.left + column, "┊", ink)
