@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
 
+from rich.console import RenderableType
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -34,11 +35,13 @@ from vllm_watch.tui.chartcommands import unknown_charts
 from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.commonstart import BEGINS_AFTER
 from vllm_watch.tui.feed import run_feed
+from vllm_watch.tui.fewbytes import brief
 from vllm_watch.tui.keys import bound, use
 from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
 from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.modal import Palette
+from vllm_watch.tui.slowterminal import SlowTerminal
 from vllm_watch.tui.timeline import Timeline
 
 PATIENCE = 0.3
@@ -107,6 +110,7 @@ class VllmWatch(App[int]):
             report=lambda outcome: self.post_message(ActionDone(outcome)),
         )
         self._ascii = AsciiFilter(enabled=not _unicode(settings.screen.glyphs))
+        self._terminal = SlowTerminal(self)
         self._arrived: deque[Batch | Looked] = deque()
         """Batches that are not applied yet."""
         self._applies = False
@@ -160,6 +164,11 @@ class VllmWatch(App[int]):
         """Return the filters of every line on its way to the terminal."""
         filters = super().get_line_filters()
         return [*filters, self._ascii] if self._ascii.enabled else filters
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Draw with as few bytes as it takes."""
+        super()._display(screen, brief(renderable))
+        self._terminal.drawn()
 
     async def on_event(self, event: events.Event) -> None:
         """Pass an event on, unless a key or the mouse arrives while the app closes its screens."""

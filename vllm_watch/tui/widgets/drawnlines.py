@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -28,7 +28,7 @@ class DrawnLines(Widget):
         """Show other lines; only those that changed are sent to the terminal."""
         changed = self._held.hold(_strips(self, lines), self)
         if changed:
-            self.refresh(*(Region(0, row, self.size.width, 1) for row in changed))
+            self.refresh(*changed)
 
     @property
     def text(self) -> str:
@@ -53,16 +53,18 @@ class ScrolledLines(ScrollView, can_focus=True):
     def show(self, lines: Sequence[Text]) -> None:
         """Show other lines where the old ones stood: it stays scrolled as it is.
 
-        Only those that changed and are seen are sent to the terminal.
+        Only cells that changed and are seen are sent to the terminal.
         """
         changed = self._held.hold(_strips(self, lines), self)
         if not changed:
             return
         self.virtual_size = Size(self.columns, len(self._held.strips))
         top = self.scroll_offset.y
-        seen = [row - top for row in changed if 0 <= row - top < self.size.height]
+        seen = [
+            each.translate((0, -top)) for each in changed if 0 <= each.y - top < self.size.height
+        ]
         if seen:
-            self.refresh(*(Region(0, row, self.size.width, 1) for row in seen))
+            self.refresh(*seen)
 
     @property
     def columns(self) -> int:

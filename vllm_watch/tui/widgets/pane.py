@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 from textual import events
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -53,7 +52,7 @@ class Pane(Widget):
         drawn = self.strips(self.view, width, height, palette_of(self.app))[:height]
         changed = self._held.hold(drawn, self)
         if changed:
-            self.refresh(*(Region(0, row, width, 1) for row in changed))
+            self.refresh(*changed)
 
     def key(self, view: ScreenView) -> Hashable:
         """Return what the drawing depends on besides size and theme."""
