@@ -59,7 +59,7 @@ reference: $(DEV)  ## write the generated pages of docs/reference
 docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo 'site/index.html'
 
-monkey: $(DEV)  ## random keys, mouse events and sizes in a real terminal; ARGS="--seed 7 --seconds 600"
+monkey: $(DEV)  ## random keys, mouse events and sizes in a real terminal; ARGS="--seed 7 --live"
 	@$(BIN)/python -m scripts.monkey $(ARGS)
 
 fuzz: $(DEV)  ## read damaged logs; ARGS="--seconds 600"

@@ -1,10 +1,12 @@
 """A seeded monkey at the real program in a real terminal: keys, mouse, sizes, and ctrl+c.
 
-    python -m scripts.monkey --seed 7 --acts 20000 --seconds 600
+    python -m scripts.monkey --seed 7 --acts 20000 --seconds 600 [--live]
 
+It plays with a replay, or with a live fleet: servers start, die and restart, files rotate.
 Every `--round` acts it presses ctrl+c in whatever state the program is: it must end, with the
-terminal as it was found. In the last round the terminal is closed instead. It reports the seed,
-what it did and what it saw; the exit status is 1 if the program failed or hung.
+terminal as it was found. So it must from every screen, opened by its keys. In the last round the
+terminal is closed instead. It reports the seed, what it did and what it saw; the exit status is 1
+if the program failed or hung.
 """
 
 from __future__ import annotations
@@ -23,18 +25,26 @@ import tempfile
 import termios
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from scripts.livefleet import LiveFleet
 
 ROOT = Path(__file__).parents[1]
 LOGS = ("h100_saturated_then_killed", "h100_optimised", "cpu_two_engines", "cpu_startup_failure")
 KEYS = (
-    *"?fxnglotsezcmEyr/,.<>+-[]{}()kjN0815: ",
+    *"?fxnglotsezcmEyrv/,.<>+-[]{}()kjN0815: ",
     "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B", "\x1b[H", "\x1b[F", "\x1b[5~", "\x1b[6~", "\t",
     "\x1b[Z", "\x1b[1;2D", "\x1b[1;2C", "\r", "\x1b", "\x7f", "\x1b[3~", "\x10", "\x01",
     "\x1bOP", "\x06", "ü", "日", "e\u0301", "\x00",
 )  # fmt: skip
 """What a terminal sends for a key; those that end the program are left to the end of a round."""
 SIZES = ((120, 40), (80, 24), (40, 10), (200, 50), (20, 5), (80, 12), (3, 2), (100, 32), (1, 1))
+STATES = (
+    "", "?", "f", "fs", "f\r", "/", "/x", "g", "\r", "z", "zm", "c", "c\r", "x", "n", "l", "l/",
+    "t", "\x10", "\x10ser", "e", "v", "\t", " ", "\x1b[1;2D", "\x1b[3;5H",
+)  # fmt: skip
+"""Keys that open each screen and field: ctrl+c must leave from there."""
 ENDS = 30.0
 """Seconds after ctrl+c in which the program must have ended."""
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h")
@@ -44,23 +54,23 @@ RESTORED = (b"\x1b[?1049l", b"\x1b[?25h")
 class Session:
     """The program in a pseudo-terminal."""
 
-    def __init__(self, speed: str, home: str) -> None:
-        """Replay the captures without an end."""
+    def __init__(self, words: Sequence[str], home: str) -> None:
+        """Start the program with these arguments."""
         self.master, slave = os.openpty()
         resize(self.master, (120, 40))
         self.before = termios.tcgetattr(slave)
         self.slave = slave
-        logs = [str(ROOT / "fixtures" / "logs" / name) for name in LOGS]
         names = ("CONFIG", "CACHE", "STATE")
         own = {f"XDG_{name}_HOME": f"{home}/{name}" for name in names}
         own["VLLM_WATCH_SCREEN_EXPORT_FOLDER"] = f"{home}/written"
         terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vllm_watch", "replay", *logs, "--speed", speed, "--loop"],
+            [sys.executable, "-m", "vllm_watch", *words],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
             env={**os.environ, **own, **terminal}, cwd=ROOT,
         )  # fmt: skip
+        self._open: tuple[int, ...] = (slave, self.master)
         os.set_blocking(self.master, False)
         self.tail, self.bytes = b"", 0
 
@@ -90,9 +100,12 @@ class Session:
 
     def shown(self, end: float) -> bool:
         """Wait until the first frame has been drawn."""
-        while b"REPLAY" not in self.tail and time.monotonic() < end:
+        while not self._drawn() and time.monotonic() < end:
             self.drain(0.1)
-        return b"REPLAY" in self.tail
+        return self._drawn()
+
+    def _drawn(self) -> bool:
+        return b"REPLAY" in self.tail or b"LIVE" in self.tail
 
     def ends(self) -> bool:
         """Take what is written until the program has ended, or for too long."""
@@ -112,9 +125,13 @@ class Session:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for descriptor in (self.master, self.slave):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the terminal, once: others may get the same descriptors."""
+        for descriptor in self._open:
+            os.close(descriptor)
+        self._open = ()
 
 
 def resize(master: int, size: tuple[int, int]) -> None:
@@ -143,17 +160,56 @@ def act(session: Session, chance: random.Random, counts: Counter[str]) -> None:
 def play(options: argparse.Namespace, chance: random.Random, counts: Counter[str]) -> str:
     """Play rounds until enough was done or time is over; return what went wrong, or nothing."""
     end = time.monotonic() + options.seconds
-    with tempfile.TemporaryDirectory(prefix="monkey-") as home:
-        while sum(counts[name] for name in ("keys", "mouse events", "resizes")) < options.acts:
-            session = Session(options.speed, home)
-            try:
-                trouble = _round(session, options, chance, counts, end)
-            finally:
-                session.close()
-            counts["bytes"] += session.bytes
-            if trouble or time.monotonic() > end:
-                return trouble
-        return _closed(options, home)
+    with tempfile.TemporaryDirectory(prefix="monkey-") as home, _fleet(options, home) as fleet:
+        try:
+            return _rounds(options, chance, counts, home, end) or _states(options, counts, home)
+        finally:
+            if fleet is not None:
+                counts.update(fleet.counts)
+
+
+@contextlib.contextmanager
+def _fleet(options: argparse.Namespace, home: str) -> Iterator[LiveFleet | None]:
+    """Let a fleet write for the time of a block, if one is asked for."""
+    if not options.live:
+        yield None
+        return
+    folder = Path(home) / "live"
+    folder.mkdir()
+    fleet = LiveFleet(folder, options.seed)
+    fleet.start()
+    try:
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+def _words(options: argparse.Namespace, home: str) -> list[str]:
+    """Return the arguments of the program."""
+    if options.live:
+        return ["watch", f"{home}/live", "--tz", "UTC"]
+    logs = [str(ROOT / "fixtures" / "logs" / name) for name in LOGS]
+    return ["replay", *logs, "--speed", options.speed, "--loop"]
+
+
+def _rounds(
+    options: argparse.Namespace,
+    chance: random.Random,
+    counts: Counter[str],
+    home: str,
+    end: float,
+) -> str:
+    """Play rounds, then close the terminal under the program; return what went wrong."""
+    while sum(counts[name] for name in ("keys", "mouse events", "resizes")) < options.acts:
+        session = Session(_words(options, home), home)
+        try:
+            trouble = _round(session, options, chance, counts, end)
+        finally:
+            session.close()
+        counts["bytes"] += session.bytes
+        if trouble or time.monotonic() > end:
+            return trouble
+    return _closed(options, home)
 
 
 def _round(
@@ -175,6 +231,11 @@ def _round(
             )
         if time.monotonic() > end:
             break
+    return _left(session, counts)
+
+
+def _left(session: Session, counts: Counter[str]) -> str:
+    """Press ctrl+c; return what is wrong with how it ended, or nothing."""
     session.send("\x03")
     if not session.ends():
         return "ctrl+c did not end it"
@@ -184,13 +245,30 @@ def _round(
     return "" if session.restored() else f"the terminal was not restored: {session.tail[-300:]!r}"
 
 
+def _states(options: argparse.Namespace, counts: Counter[str], home: str) -> str:
+    """Press ctrl+c on every screen."""
+    for keys in STATES:
+        session = Session(_words(options, home), home)
+        try:
+            if not session.shown(time.monotonic() + 60):
+                return f"no first frame: {session.tail[-500:]!r}"
+            session.send(keys)
+            session.drain(0.3)
+            trouble = _left(session, counts)
+        finally:
+            session.close()
+        if trouble:
+            return f"after {keys!r}: {trouble}"
+    counts["states left"] += len(STATES)
+    return ""
+
+
 def _closed(options: argparse.Namespace, home: str) -> str:
     """Close the terminal under the program: it must end."""
-    session = Session(options.speed, home)
+    session = Session(_words(options, home), home)
     try:
         session.shown(time.monotonic() + 60)
-        os.close(session.slave)
-        os.close(session.master)
+        session.hang_up()
         try:
             session.process.wait(ENDS)
         except subprocess.TimeoutExpired:
@@ -208,6 +286,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="at most")
     parser.add_argument("--round", type=int, default=1_000, help="acts before ctrl+c")
     parser.add_argument("--speed", default="50", help="of the replay")
+    parser.add_argument("--live", action="store_true", help="a fleet that writes, no replay")
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     began = time.monotonic()
