@@ -145,11 +145,11 @@ def mean_times(
     # A stream's access line is written at its start, so a request in flight may count already.
     in_flight = evidence.in_flight_at(end)
     if times is None or answered - in_flight < gate.answered:
-        told = f"{_counted(round(answered), 'request')} answered"
+        counted = f"{_counted(round(answered), 'request')} answered"
         if not answered or not in_flight:
-            return None, f"only {told}; {gate.answered} are needed"
+            return None, f"only {counted}; {gate.answered} are needed"
         way = f"but {round(in_flight):,} may still be running"
-        return None, f"{told}, {way}: {gate.answered} finished ones are needed"
+        return None, f"{counted}, {way}: {gate.answered} finished ones are needed"
     return times, ""
 
 

@@ -238,10 +238,10 @@ def mixed(latencies: Iterable[Latency]) -> Latency | None:
 
 def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
     """Return the mixture's value at each percentile; None if some interval lacks it."""
-    told = [part for part in QUANTILES if all(getattr(one, part) is not None for one in latencies)]
+    known = [part for part in QUANTILES if all(getattr(one, part) is not None for one in latencies)]
     found: dict[str, float | None] = dict.fromkeys(QUANTILES)
     every = sum(latency.count for latency in latencies)
-    wanted = [(QUANTILES[part] * every, part) for part in told]
+    wanted = [(QUANTILES[part] * every, part) for part in known]
     level, density, at = 0.0, 0.0, 0.0
     for seconds, change, jump in sorted(_steps(latencies)):
         gained = density * (seconds - at)
@@ -277,13 +277,13 @@ def _steps(latencies: Iterable[Latency]) -> Iterator[tuple[float, float, float]]
     from its median to the next percentile, and ends at 0; what is beyond its last one lies at that.
     """
     for latency in latencies:
-        told = [
+        known = [
             (share, seconds)
             for part, share in QUANTILES.items()
             if (seconds := getattr(latency, part)) is not None
         ]
-        before, below = _least(told), 0.0
-        for share, seconds in told:
+        before, below = _least(known), 0.0
+        for share, seconds in known:
             mass, width = latency.count * (share - below), seconds - before
             if width > _NARROW:
                 yield before, mass / width, 0.0
@@ -294,12 +294,12 @@ def _steps(latencies: Iterable[Latency]) -> Iterator[tuple[float, float, float]]
         yield before, 0.0, latency.count * (1 - below)
 
 
-def _least(told: list[tuple[float, float]]) -> float:
+def _least(known: list[tuple[float, float]]) -> float:
     """Return where the measurements of an interval begin.
 
     A straight line from 0 to the median would put half of them far below: of few measurements, the
     median of many intervals came out a fifth too low.
     """
-    median = told[0][1]
-    following = told[1][1] if len(told) > 1 else median
+    median = known[0][1]
+    following = known[1][1] if len(known) > 1 else median
     return max(0.0, 2 * median - following)

@@ -190,6 +190,19 @@ def _running(series: Series, time: float) -> float:
     return 0.0 if index is None else series.value("running", index) or 0.0
 
 
+def last_held(case: Case, span: AlertSpan, time: float) -> float:
+    """Return the last sample at which an alert still held."""
+    if span.until is None or span.until > time:
+        return time
+    engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
+    times: list[float] = []
+    for engine in engines:
+        series = case.run.series.get(engine)
+        index = series.span(span.since, span.until)[1] if series else 0
+        times += series.times[max(0, index - 3) : index] if series else ()
+    return max((t for t in times if t < span.until), default=span.fired)
+
+
 def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[tuple[float, Severity, AlertSpan]]:
     """Return when an alert became a warning, and when it grew worse, and by which alert.
 

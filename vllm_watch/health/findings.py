@@ -9,7 +9,7 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.health.explaining import explained, plain_remedies, rank
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
-from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
+from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.statefindings import state_findings, states_of_run
 
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
@@ -77,7 +77,7 @@ def findings_of(
     None is hidden by another one; `until` is None if it still fires. A title has the figures at the
     time it fired, the advice those at its end.
     """
-    from vllm_watch.health.alertfindings import alert_finding
+    from vllm_watch.health.alertfindings import alert_finding, last_held
 
     spans = [span for span in case.alerts.spans() if span.fired <= time]
     found = []
@@ -85,7 +85,7 @@ def findings_of(
         if span.returned is not None and span.returned <= time:
             continue  # it came back: one finding with a count
         over = span.until is not None and span.until <= time
-        last = time if span.until is None or not over else _before(case, span, span.until)
+        last = last_held(case, span, time)
         finding = alert_finding(case, span, span.fired, spans, advised=last)
         until = span.until if over else None
         found.append(
@@ -94,19 +94,6 @@ def findings_of(
     found += trends
     found += states_of_run(case, state, time)
     return tuple(sorted(found, key=lambda finding: finding.since or 0.0))
-
-
-def _before(case: Case, span: AlertSpan, time: float) -> float:
-    """Return the last sample before an alert ended, when it still held."""
-    engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
-    times = []
-    for engine in engines:
-        series = case.run.series.get(engine)
-        index = series.span(span.since, time)[1] if series else 0
-        times += [
-            t for t in (series.times[max(0, index - 3) : index] if series else ()) if t < time
-        ]
-    return max(times, default=span.fired)
 
 
 def _unexplained(trends: Iterable[Finding], firing: Iterable[AlertSpan]) -> list[Finding]:

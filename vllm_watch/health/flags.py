@@ -50,8 +50,8 @@ def costs_of(flags: Iterable[str], facts: Mapping[str, float]) -> tuple[str, ...
     `facts` are the present values: the cost depends on whether a flag goes up or down. For a value
     that is not in the log, vLLM's default is used, or else a higher one.
     """
-    told = (_cost(*flag_pair(flag), facts) for flag in flags)
-    return tuple(dict.fromkeys(text for text in told if text))
+    costs = (_cost(*flag_pair(flag), facts) for flag in flags)
+    return tuple(dict.fromkeys(text for text in costs if text))
 
 
 def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
@@ -64,8 +64,8 @@ def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
         return ""
     if present is None:
         present = _USUAL.get(name, wanted + 1)
-    told = (_UP if wanted > present else _DOWN).get(name)
-    return f"--{name}: {told}" if told else ""
+    cost = (_UP if wanted > present else _DOWN).get(name)
+    return f"--{name}: {cost}" if cost else ""
 
 
 class Advised(Protocol):

@@ -209,11 +209,11 @@ class Monitor:
         )
 
         def findings(worded: bool) -> tuple[Finding, ...]:
-            told: tuple[Finding, ...] = ()
+            trends_now: tuple[Finding, ...] = ()
             # A stall is enough: trends in its last line no longer matter.
             if state.name != "stalled":
-                told = trends.findings(run, moment, worded=worded)
-            return findings_at(case, state, time, told, worded=worded)
+                trends_now = trends.findings(run, moment, worded=worded)
+            return findings_at(case, state, time, trends_now, worded=worded)
 
         return Health(state, noted(findings))
 

@@ -249,13 +249,13 @@ def _silences(
             first = 0 if index == 0 else int(at[index - 1]) + 1
             last, since = int(stops[index]), times[index]
             apart = rows.times[first:last] - since
-            told = np.flatnonzero(
+            silent = np.flatnonzero(
                 telling[first:last]
                 & (apart > watch.stalled_floor_seconds)
                 & (apart > limits[index])
             )
-            if len(told):
-                changes.append((first + int(told[0]), 1, engine, since))
+            if len(silent):
+                changes.append((first + int(silent[0]), 1, engine, since))
                 if last < len(rows.times):
                     changes.append((last, 0, engine, 0.0))
     for index, begins, engine, since in sorted(changes):

@@ -200,7 +200,7 @@ class ServerAlerts:
         self._sized = plan.uses("seen_share")
         self._asked: Values | None = None
         self._asks = False
-        """Whether a rule can fire by what `_asked` told, that compares the capacity seen."""
+        """Whether a rule can fire by the facts in `_asked` that compares the seen capacity."""
 
     def use(self, plan: Plan) -> None:
         """Judge further rows by another plan."""

@@ -16,7 +16,7 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.series import Series
 from vllm_watch.core.states import ServerState
-from vllm_watch.health.alertfindings import alert_finding, is_raised
+from vllm_watch.health.alertfindings import alert_finding, is_raised, last_held
 from vllm_watch.health.explaining import ancestors, plain_remedies, with_explained
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import one_per_flag
@@ -229,7 +229,7 @@ def _of_alerts(case: Case, spans: list[AlertSpan], time: float) -> Finding:
     every = case.alerts.spans()
     raised = [span for span in spans if span.rule.raised and is_raised(span, time, every)]
     span = max(raised or spans, key=lambda span: _end(span, time) - span.since)
-    worst, last = _worst_moment(case, span, time), _last_moment(case, span, time)
+    worst, last = _worst_moment(case, span, time), last_held(case, span, time)
     found = [
         alert_finding(case, span, worst, every, advised=moment, counted=False)
         for moment in dict.fromkeys((last, worst))
@@ -267,19 +267,6 @@ def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
     if test is None or test.comparison in ("at_least", "above"):
         return series.times[max(known)[1]] if known else span.fired
     return series.times[(low + high) // 2]
-
-
-def _last_moment(case: Case, span: AlertSpan, time: float) -> float:
-    """Return the last sample at which an alert still held."""
-    if span.until is None or span.until > time:
-        return time
-    engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
-    times: list[float] = []
-    for engine in engines:
-        series = case.run.series.get(engine)
-        index = series.span(span.since, span.until)[1] if series else 0
-        times += series.times[max(0, index - 3) : index] if series else ()
-    return max((t for t in times if t < span.until), default=span.fired)
 
 
 def _rank(case: Case, finding: Finding, time: float) -> tuple[int, bool, float, float]:

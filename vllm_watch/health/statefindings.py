@@ -241,8 +241,8 @@ def _last_load(run: Run, time: float) -> str:
 
 def _phases(run: Run, time: float) -> str:
     """Return the phases that took longest, in words: `loading weights 21 min, compiling 2 min`."""
-    told = [(name, seconds) for name, seconds in longest_phases(run, time) if seconds >= 1]
-    return ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in told[:3])
+    longest = [(name, seconds) for name, seconds in longest_phases(run, time) if seconds >= 1]
+    return ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in longest[:3])
 
 
 def _minutes(seconds: float) -> str:

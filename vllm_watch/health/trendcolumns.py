@@ -258,7 +258,7 @@ class _Block:
         if "kv_cache_usage" not in values:
             return none, none
         fall = 1 - windows.per_request / first.per_request
-        told = apart & (fall > trend.least)
+        shown = apart & (fall > trend.least)
         context = values["kv_cache_usage"] * tokens / values["running"]
         limits = np.array([limit for limit, _, _ in bands(settings)])
         highs = np.array([*(high for _, _, high in bands(settings)), np.nan])
@@ -266,8 +266,8 @@ class _Block:
         noise = settings.noise_errors * np.sqrt(
             first.error * first.error + windows.error * windows.error
         )
-        expected = told & (fall <= high) & (fall - noise > settings.fall_to_4k)
-        faulty = told & (fall > high) & (fall - noise > high)
+        expected = shown & (fall <= high) & (fall - noise > settings.fall_to_4k)
+        faulty = shown & (fall > high) & (fall - noise > high)
         if "prefix_cache_hit_rate" in values:
             excellent = trend.settings.health.prefix_cache_excellent
             faulty &= ~(values["prefix_cache_hit_rate"] >= excellent)

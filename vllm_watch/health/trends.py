@@ -96,13 +96,13 @@ class Trends:
 
     def _told(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
         """Return the finding of a trend when it became certain, cached."""
-        told = self._judgement.certain_trends
+        certain = self._judgement.certain_trends
         key = (span.id, span.engine, span.fired)
-        if key in told:
-            return told[key]
+        if key in certain:
+            return certain[key]
         shown = tuple(f for f in self.findings(run, span.fired) if f.id == span.id)
         if until - span.fired > _SETTLED_SECONDS:
-            told[key] = shown
+            certain[key] = shown
         return shown
 
     def finding(self, run: Run, span: TrendSpan) -> Finding:
@@ -145,8 +145,8 @@ class Trends:
             # When a fall could be reported last: now and then another number of requests runs.
             low, high = series.span(span.fired, time)
             moments = (series.times[at] for at in range(high - 1, low - 1, -1))
-            told = (self._slow(run, trend, moment) for moment in moments)
-            known = next((figures for figures in told if figures[0].fall is not None), None)
+            slow = (self._slow(run, trend, moment) for moment in moments)
+            known = next((figures for figures in slow if figures[0].fall is not None), None)
             return known or self._slow(run, trend, time)
         index = series.index_at(time)
         window = [] if index is None else _window(trend, series, index, recovery=True)

@@ -7,6 +7,7 @@ from datetime import tzinfo
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
+from vllm_watch.core.startup import phases_of, ready_after, ready_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.calculators import span
 from vllm_watch.health.jobs import JobWatch
@@ -139,24 +140,14 @@ def capacity_facts(known: ServerConfiguration) -> tuple[str, ...]:
 
 def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
     """Return the phases with how long each took, and when the server was ready."""
-    marks: list[tuple[float, str]] = []
-    ready = None
-    for at, moment in run.placed():
-        if at is None or at > time:
-            continue
-        phase = moment.event.fields.get("phase")
-        if isinstance(phase, str) and (not marks or marks[-1][1] != phase):
-            marks.append((at, phase))
-        elif moment.event.kind == "server_up" and ready is None:
-            ready = at
-    if run.first_stamp is None:
-        return ()
-    if marks and marks[0][0] > run.first_stamp:
-        marks.insert(0, (run.first_stamp, "launching"))
-    ends = [at for at, _ in marks[1:]] + [ready if ready is not None else time]
-    facts = [f"{phase} {duration(end - at)}" for (at, phase), end in zip(marks, ends, strict=False)]
-    if ready is not None:
-        facts.append(f"ready {clock(ready, tz)} after {duration(ready - run.first_stamp)}")
+    facts = []
+    for phase in phases_of(run):
+        if phase.begin <= time:
+            end = time if phase.end is None else min(phase.end, time)
+            facts.append(f"{phase.name} {duration(end - phase.begin)}")
+    ready, after = ready_at(run), ready_after(run)
+    if ready is not None and ready <= time and after is not None:
+        facts.append(f"ready {clock(ready, tz)} after {duration(after)}")
     return tuple(facts)
 
 
