@@ -19,7 +19,8 @@ from typing import TypeVar
 from benchmarks.biglog import BEGIN
 from vllm_watch.cli.common import formats
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block, News
+from vllm_watch.core.records import Sample, records_of
 from vllm_watch.core.store import Store
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
@@ -62,32 +63,37 @@ def timed(what: Callable[[], Value]) -> tuple[float, Value]:
     return time.process_time() - began, found
 
 
-def read_whole(log: Path, known: Formats) -> list[Batch]:
-    """Read a log into batches."""
+def read_whole(log: Path, known: Formats) -> list[News]:
+    """Read a log."""
     return list(Ingest([str(log)], known).read_once())
 
 
-def stored_in(store: Store, batches: list[Batch]) -> None:
+def samples_in(block: Block) -> list[Sample]:
+    """Return the samples of a block one by one."""
+    return [record for record in records_of(block.items) if isinstance(record, Sample)]
+
+
+def stored_in(store: Store, read: list[News]) -> None:
     """Store everything."""
-    for batch in batches:
-        store.apply(batch)
+    for news in read:
+        store.apply(news)
 
 
-def judged(batches: list[Batch]) -> float:
+def judged(read: list[News]) -> float:
     """Return the seconds that judging takes once everything is stored."""
     monitor = Monitor(Settings())
-    for batch in batches:
-        monitor.apply(batch)
+    for news in read:
+        monitor.apply(news)
     (server,) = monitor.store.servers.values()
     return timed(partial(monitor.spans, server))[0]
 
 
-def live(batches: list[Batch], engines: int, lines: int = 2_000) -> float:
+def live(read: list[News], engines: int, lines: int = 2_000) -> float:
     """Return the seconds a sample that judging takes where the round of news is one line each."""
-    samples = [r for batch in batches for r in batch.records if isinstance(r, Sample)][:lines]
+    samples = [s for block in read if isinstance(block, Block) for s in samples_in(block)][:lines]
     monitor, spent = Monitor(Settings(), bounded=True), 0.0
     for start in range(0, len(samples), engines):
-        server = monitor.apply(Batch("a.log", tuple(samples[start : start + engines])))
+        server = monitor.apply(Block("a.log", tuple(samples[start : start + engines])))
         spent += timed(partial(monitor.spans, server))[0]
     return spent / len(samples)
 

@@ -10,7 +10,8 @@ from benchmarks.biglog import write
 from benchmarks.live import stats_line
 from vllm_watch.cli.common import formats
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Sample, SampleTable
+from vllm_watch.core.news import Block, News
+from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest
 
@@ -23,20 +24,20 @@ def samples(log: Path, *, judged: bool) -> tuple[int, float]:
     known = formats()
     monitor = Monitor(Settings()) if judged else None
     began, count = time.process_time(), 0
-    for batch in Ingest([str(log)], known).read_once():
-        count += _samples(batch)
+    for news in Ingest([str(log)], known).read_once():
+        count += _samples(news)
         if monitor is not None:
-            monitor.apply(batch)
+            monitor.apply(news)
     if monitor is not None:
         for server in monitor.store.servers.values():
             monitor.spans(server)
     return max(1, count), time.process_time() - began
 
 
-def _samples(batch: Batch) -> int:
+def _samples(news: News) -> int:
     return sum(
-        len(item) if isinstance(item, SampleTable) else isinstance(item, Sample)
-        for item in batch.items
+        len(item) if isinstance(item, SampleTable) else int(isinstance(item, Sample))
+        for item in (news.items if isinstance(news, Block) else ())
     )
 
 
@@ -118,7 +119,7 @@ def _history(folder: Path, hours: Sequence[int]) -> Points:
             values = {"generation_tps": 1000.0 + number % 50, "running": 64.0, "waiting": 0.0}
             sample = Sample(now + 10 * (number + 1), 0, values)
             monitor.apply(
-                Batch(server.source, (sample,), newest_stamp=sample.time, arrived=sample.time)
+                Block(server.source, (sample,), newest_stamp=sample.time, arrived=sample.time)
             )
             monitor.health(server, sample.time, live=True, saved=False)
         points.append((float(count), time.process_time() - began))

@@ -25,7 +25,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from vllm_watch.core.metrics import METRIC_BY_NAME  # noqa: E402
-from vllm_watch.core.records import Amendment, Record, Requests, Sample  # noqa: E402
+from vllm_watch.core.news import Block, CompanionBlock, News  # noqa: E402
+from vllm_watch.core.records import (  # noqa: E402
+    Amendment,
+    Record,
+    Requests,
+    Sample,
+    records_of,
+)
 from vllm_watch.ingest import Ingest, ReadOptions  # noqa: E402
 from vllm_watch.locations import builtin_formats_folder, captures_folder  # noqa: E402
 from vllm_watch.parsing.formatfiles import load_formats  # noqa: E402
@@ -239,6 +246,14 @@ class Fuzzer:
             raise TroubleError(f"other samples when cut before line {at + 1}")
 
 
+def check_news(read: Iterator[News]) -> None:
+    """Check each record that was read."""
+    for news in read:
+        if isinstance(news, Block | CompanionBlock):
+            for record in records_of(news.items):
+                check_record(record)
+
+
 def read_as_file(chance: random.Random, formats: Formats, block: bytes) -> None:
     """Read a block as a log and its twin, in one go and as a file that grows."""
     with tempfile.TemporaryDirectory() as folder:
@@ -246,14 +261,10 @@ def read_as_file(chance: random.Random, formats: Formats, block: bytes) -> None:
         middle = chance.randrange(len(block) + 1)
         log.write_bytes(block[:middle])
         log.with_suffix(".err").write_bytes(block[middle:])
-        for batch in Ingest([str(log)], formats).read_once():
-            for record in batch.records:
-                check_record(record)
+        check_news(Ingest([str(log)], formats).read_once())
         growing = Ingest([str(log)], formats, ReadOptions(live=True, events=False))
         for _ in range(2):
-            for batch in growing.read_once():
-                for record in batch.records:
-                    check_record(record)
+            check_news(growing.read_once())
             with log.open("ab") as file:
                 file.write(block[middle:])
         growing.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vllm_watch.core.news import Block, CompanionBlock, Looked, News
+from vllm_watch.core.records import Record, records_of
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.formatfiles import load_formats
@@ -38,6 +41,17 @@ def log_of(capture: str) -> Path:
 def read(*paths: Path | str, options: ReadOptions | None = None) -> Ingest:
     """Return an ingest of files."""
     return Ingest([str(path) for path in paths], formats(), options)
+
+
+def records_in(read: Iterable[News | Looked], *, twins: bool = True) -> list[Record]:
+    """Return the records that were read of logs, and of their companions."""
+    kinds = Block | CompanionBlock if twins else Block
+    return records_of(i for news in read if isinstance(news, kinds) for i in news.items)
+
+
+def blocks(read: Iterable[News | Looked]) -> list[Block]:
+    """Return the blocks of logs among news."""
+    return [news for news in read if isinstance(news, Block)]
 
 
 def at(clock: str) -> float:

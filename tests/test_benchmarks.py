@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import badlogs, biglog, picture, scaling
 from benchmarks.live import spread, stats_line
-from tests.logs import read
+from tests.logs import read, records_in
 from vllm_watch.core.records import Sample
 
 
@@ -36,9 +36,7 @@ def test_samples_of_a_large_log_are_counted_as_they_were_written(tmp_path: Path)
 def test_a_line_of_the_live_writer_is_a_sample(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     path.write_text(stats_line(3, 5, sick=True, now=1_763_884_800.0))
-    (sample,) = [
-        r for batch in read(path).read_once() for r in batch.records if isinstance(r, Sample)
-    ]
+    (sample,) = [r for r in records_in(read(path).read_once()) if isinstance(r, Sample)]
     assert (sample.engine, sample.values["waiting"], sample.values["kv_cache_usage"]) == (
         3,
         120,

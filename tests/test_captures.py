@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.logs import log_of, read, stats_by_hand
+from tests.logs import log_of, read, records_in, stats_by_hand
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.records import Requests
 from vllm_watch.reports.export import rows_of
@@ -57,21 +57,19 @@ def test_requests_are_counted_by_status(capture: str) -> None:
     polls = len(re.findall(r'"GET /(?:health|metrics|v1/models) HTTP/1\.1" ', text))
     served: Counter[str] = Counter()
     polled = 0
-    for batch in read(log_of(capture)).read_once():
-        for record in batch.records:
-            if isinstance(record, Requests):
-                served.update(record.served)
-                polled += record.polls
+    for record in records_in(read(log_of(capture)).read_once()):
+        if isinstance(record, Requests):
+            served.update(record.served)
+            polled += record.polls
     assert served == expected
     assert polled == polls
 
 
 def test_the_killed_server_answered_500_to_all_that_waited() -> None:
     served: Counter[str] = Counter()
-    for batch in read(log_of("h100_saturated_then_killed")).read_once():
-        for record in batch.records:
-            if isinstance(record, Requests):
-                served.update(record.served)
+    for record in records_in(read(log_of("h100_saturated_then_killed")).read_once()):
+        if isinstance(record, Requests):
+            served.update(record.served)
     assert served == {"200": 119, "500": 497}
 
 
@@ -111,15 +109,14 @@ STATUSES = {
 def test_statuses_counted_with_grep(capture: str) -> None:
     served: Counter[str] = Counter()
     other = 0
-    for batch in read(log_of(capture)).read_once():
-        for record in batch.records:
-            if isinstance(record, Requests):
-                served.update(record.served)
-                other += record.other
+    for record in records_in(read(log_of(capture)).read_once()):
+        if isinstance(record, Requests):
+            served.update(record.served)
+            other += record.other
     assert served == STATUSES[capture]
     assert other == 0
 
 
 @pytest.mark.parametrize("capture", COUNTS)
 def test_nothing_that_looks_like_a_stats_line_is_left_unread(capture: str) -> None:
-    assert sum(batch.stats_like for batch in read(log_of(capture)).read_once()) == 0
+    assert not any(getattr(news, "stats_like", 0) for news in read(log_of(capture)).read_once())

@@ -21,7 +21,8 @@ import pytest
 from tests.logs import log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.core.metrics import METRIC_BY_NAME
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block, ZoneFound
+from vllm_watch.core.records import Sample
 from vllm_watch.reports.export import rows_of
 
 Output = pytest.CaptureFixture[str]
@@ -374,7 +375,8 @@ def test_a_sample_that_is_held_moves_with_the_zone() -> None:
     """A row waits for its companion lines; if the zone is found meanwhile, its time changes."""
     noon = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
     east = timezone(timedelta(hours=2))
-    held = Batch("a.log", (Sample(noon + 7200, 0, {}),))
-    found = Batch("a.log", (Sample(noon + 10, 0, {}),), tz=east, shift=-7200.0)
-    times = [row["time"] for row in rows_of([held, found])]
+    held = Block("a.log", (Sample(noon + 7200, 0, {}),))
+    found = ZoneFound("a.log", east, shift=-7200.0)
+    more = Block("a.log", (Sample(noon + 10, 0, {}),))
+    times = [row["time"] for row in rows_of([held, found, more])]
     assert times == ["2026-11-23T14:00:00+02:00", "2026-11-23T14:00:10+02:00"]

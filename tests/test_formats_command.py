@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.logs import FIXTURES, formats, log_of, read
+from tests.logs import FIXTURES, formats, log_of, read, records_in
 from vllm_watch.cli import main
 from vllm_watch.core.records import Amendment, Sample
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
@@ -162,7 +162,7 @@ def test_every_line_of_the_captures_is_accounted_for(path: Path) -> None:
 @pytest.mark.parametrize("capture", sorted({path.parent.name for path in LOGS}))
 def test_the_check_agrees_with_what_is_read(capture: str) -> None:
     path = log_of(capture)
-    records = [r for batch in read(path).read_once() if not batch.twin for r in batch.records]
+    records = records_in(read(path).read_once(), twins=False)
     check = check_file(str(path), formats(), twin=False, tz=None)
     assert check.classes["stats"] == sum(isinstance(record, Sample) for record in records)
     assert not any(isinstance(record, Amendment) for record in records)

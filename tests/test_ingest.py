@@ -1,4 +1,4 @@
-"""Files in, batches out: read once, and followed while they grow."""
+"""Files in, news out: read once, and followed while they grow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 import vllm_watch.ingest.filereader as module
-from tests.logs import FIXTURES, formats, log_of, read, stats_by_hand
-from vllm_watch.core.records import Batch, Event, Looked, Sample
+from tests.logs import FIXTURES, blocks, formats, log_of, read, records_in, stats_by_hand
+from vllm_watch.core.news import Block, CompanionBlock, FileTrouble, Looked, News, ZoneFound
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.states import judge
 from vllm_watch.core.store import Store
 from vllm_watch.ingest import Ingest, ReadOptions
@@ -46,12 +47,12 @@ def lines(count: int) -> list[str]:
     return [line(f"{start + timedelta(seconds=i):%H:%M:%S}", i) for i in range(count)]
 
 
-def samples(batches: list[Batch]) -> list[Sample]:
-    return [r for batch in batches for r in batch.records if isinstance(r, Sample)]
+def samples(read: Iterable[News]) -> list[Sample]:
+    return [record for record in records_in(read) if isinstance(record, Sample)]
 
 
-def rates(batches: list[Batch]) -> list[int]:
-    return [round(sample.values["generation_tps"]) for sample in samples(batches)]
+def rates(read: Iterable[News]) -> list[int]:
+    return [round(sample.values["generation_tps"]) for sample in samples(read)]
 
 
 class Following:
@@ -60,12 +61,12 @@ class Following:
     def __init__(self, ingest: Ingest) -> None:
         self.ingest = ingest
         self.stop = threading.Event()
-        self.items: Iterator[Batch | Looked] = ingest.follow(self.stop)
+        self.items: Iterator[News | Looked] = ingest.follow(self.stop)
         self.looked: Looked | None = None
 
-    def look(self) -> list[Batch]:
-        """Return the batches up to the end of the next look that began after this call."""
-        found: list[Batch] = []
+    def look(self) -> list[News]:
+        """Return the news up to the end of the next look that began after this call."""
+        found: list[News] = []
         for item in self.items:
             if isinstance(item, Looked):
                 self.looked = item
@@ -75,7 +76,7 @@ class Following:
 
     def end(self) -> None:
         self.stop.set()
-        assert not [item for item in self.items if isinstance(item, Batch) and item.records]
+        assert not records_in(self.items)
         self.ingest.close()
 
 
@@ -89,7 +90,7 @@ def test_captures_come_source_by_source() -> None:
     sources = [source for source, _ in itertools.groupby(batches, lambda batch: batch.source)]
     assert sources == [str(log_of(folder.name)) for folder in folders]
     for folder, source in zip(folders, sources, strict=True):
-        own = [batch for batch in batches if batch.source == source and not batch.twin]
+        own = blocks(news for news in batches if news.source == source)
         assert len(samples(own)) == len(stats_by_hand(folder.name))
         assert sum(batch.size for batch in own) == Path(source).stat().st_size
         assert {batch.arrived for batch in own} == {None}
@@ -98,19 +99,19 @@ def test_captures_come_source_by_source() -> None:
 @pytest.mark.parametrize("capture", ["cpu_port_in_use", "h100_saturated_then_killed"])
 def test_lines_of_the_twin_are_marked(capture: str) -> None:
     batches = list(read(log_of(capture)).read_once())
-    for batch in batches:
-        for record in batch.records:
-            if isinstance(record, Event):
-                assert record.twin == batch.twin
-    twins = [record for batch in batches if batch.twin for record in batch.records]
+    for record in records_in(batches, twins=False):
+        assert not (isinstance(record, Event) and record.twin)
+    twins = records_in(news for news in batches if isinstance(news, CompanionBlock))
     assert twins
+    assert all(record.twin for record in twins if isinstance(record, Event))
     # The stats lines of all captures are in the log, none in its twin.
     assert not [record for record in twins if isinstance(record, Sample)]
 
 
 def test_the_killed_servers_twin_shows_its_end() -> None:
     batches = read(log_of("h100_saturated_then_killed")).read_once()
-    kinds = [r.kind for b in batches if b.twin for r in b.records if isinstance(r, Event)]
+    twins = records_in(news for news in batches if isinstance(news, CompanionBlock))
+    kinds = [record.kind for record in twins if isinstance(record, Event)]
     assert kinds == ["process_started", "ready", "shutting_down", "process_finished"]
 
 
@@ -122,11 +123,11 @@ def test_what_existed_has_no_arrival_and_what_was_appended_has(
     log.write_text(one)
     following = Following(Ingest([str(log)], known, polled()))
     first = following.look()
-    assert [(batch.arrived, rates([batch])) for batch in first] == [(None, [0])]
+    assert [(batch.arrived, rates([batch])) for batch in blocks(first)] == [(None, [0])]
     with log.open("a") as file:
         file.write(two)
     second = following.look()
-    assert [(batch.arrived, rates([batch])) for batch in second] == [(NOW, [1])]
+    assert [(batch.arrived, rates([batch])) for batch in blocks(second)] == [(NOW, [1])]
     late = tmp_path / "b.log"
     late.write_text(three)
     assert following.look() == []  # it was not asked for
@@ -142,7 +143,7 @@ def test_a_log_that_appears_later_joins(tmp_path: Path, known: Formats) -> None:
     (tmp_path / "a.err").write_text("INFO:     Application startup complete.\n")
     batches = following.look()
     assert rates(batches) == [0]
-    assert [batch.twin for batch in batches] == [False, True]
+    assert [type(news) for news in batches[-2:]] == [Block, CompanionBlock]
     assert not following.looked.missing
     following.end()
 
@@ -154,7 +155,7 @@ def test_a_growing_log_is_read_whole_and_once(seed: int, tmp_path: Path, known: 
     written = lines(60)
     rotate_at = rng.randrange(10, 50)
     following = Following(Ingest([str(log)], known, polled()))
-    batches: list[Batch] = following.look()
+    batches: list[News] = following.look()
     for part, number in ((written[:rotate_at], 1), (written[rotate_at:], 2)):
         data = "".join(part).encode()
         while data:
@@ -197,7 +198,7 @@ def test_events_find_the_log_however_it_was_called(
     writing.start()
     began = time.monotonic()
     item = next(following.items)
-    assert isinstance(item, Batch)
+    assert isinstance(item, Block)
     assert rates([item]) == [1]
     assert time.monotonic() - began < 20
     writing.join()
@@ -209,14 +210,13 @@ def test_a_trouble_is_said_once_and_taken_back(tmp_path: Path, known: Formats) -
     os.mkfifo(log)
     following = Following(Ingest([str(log)], known, polled()))
     (said,) = following.look()
-    assert said.trouble is not None
-    assert str(log) in said.trouble
+    assert str(log) in getattr(said, "text", "")
     assert following.look() == []
     log.unlink()
     log.write_text(lines(1)[0])
     batches = following.look()
     assert rates(batches) == [0]
-    assert batches[-1].trouble is None
+    assert batches[-1] == FileTrouble(str(log), str(log), "")
     following.end()
 
 
@@ -256,14 +256,14 @@ def test_the_zone_by_capture_file_and_by_option(tmp_path: Path, known: Formats) 
     log = tmp_path / "a.log"
     log.write_text(line("12:00:00", 1))
     (tmp_path / "capture.toml").write_text('year = 2021\ntz = "Asia/Tokyo"\n')
-    (by_file,) = Ingest([str(log)], known).read_once()
+    _, zone, by_file = Ingest([str(log)], known).read_once()
     tokyo = datetime(2021, 11, 23, 3, 0, tzinfo=UTC).timestamp()
     assert samples([by_file])[0].time == tokyo
-    assert str(by_file.tz) == "Asia/Tokyo"
+    assert str(getattr(zone, "tz", "")) == "Asia/Tokyo"
     given = ReadOptions(tz=timezone(timedelta(hours=-5)))
-    (by_option,) = Ingest([str(log)], known, given).read_once()
+    _, zone, by_option = Ingest([str(log)], known, given).read_once()
     assert samples([by_option])[0].time == datetime(2021, 11, 23, 17, 0, tzinfo=UTC).timestamp()
-    assert not by_option.zone_assumed
+    assert getattr(zone, "assumed", None) is False
 
 
 def test_a_zone_found_by_arrival_moves_what_came_before(tmp_path: Path, known: Formats) -> None:
@@ -275,19 +275,19 @@ def test_a_zone_found_by_arrival_moves_what_came_before(tmp_path: Path, known: F
     clock = [NOW]
     options = ReadOptions(live=True, poll_seconds=0, events=False, now=lambda: clock[0])
     following = Following(Ingest([str(log)], known, options))
-    (first,) = following.look()
-    assert (first.zone_assumed, samples([first])[0].time) == (True, NOW - 7200)
+    _, zone, first = following.look()
+    assert zone == ZoneFound(str(log), UTC, assumed=True)
+    assert samples([first])[0].time == NOW - 7200
     batches = []
     for number, stamp in enumerate(("14:00:00", "14:00:10", "14:00:20"), 1):
         clock[0] = NOW + 10 * (number - 1)
         with log.open("a") as file:
             file.write(line(stamp, number))
         batches += following.look()
-    assert [batch.shift for batch in batches] == [0, -7200, 0]
-    assert [batch.zone_assumed for batch in batches] == [True, False, False]
+    found = ZoneFound(str(log), timezone(timedelta(hours=2)), shift=-7200.0)
+    assert [(n, one) for n, one in enumerate(batches) if isinstance(one, ZoneFound)] == [(1, found)]
     # The block that gave the zone is right already; `shift` is for earlier blocks.
     assert [sample.time for sample in samples(batches)] == [NOW + 7200, NOW + 10, NOW + 20]
-    assert batches[-1].tz.utcoffset(None) == timedelta(hours=2)
     following.end()
 
 
@@ -310,7 +310,7 @@ def test_standard_input_read_once_waits_for_its_end(
     writing.join()
     os.close(reader)
     assert rates(batches) == [0, 1, 2, 3, 4]
-    assert {batch.trouble for batch in batches} == {None}
+    assert not [news for news in batches if isinstance(news, FileTrouble)]
 
 
 def test_a_last_line_without_newline_is_read_once(tmp_path: Path, known: Formats) -> None:

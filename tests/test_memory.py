@@ -12,7 +12,8 @@ from benchmarks.fleet import CADENCE, START, Sickness
 from benchmarks.memory import Simulation
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.enginevalues import run_values
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Sample
 from vllm_watch.health.monitor import Monitor
 
 HOURS = 3
@@ -119,7 +120,7 @@ def test_thinned_hours_can_be_returned_to() -> None:
     monitor = Monitor(HALF_AN_HOUR, bounded=True)
     times = [10.0 * n for n in range(2_000) if not 300 < n < 325]  # silent from 3,000 to 3,250
     records = tuple(Sample(at, 0, {"running": 5.0, "generation_tps": 300.0}) for at in times)
-    server = monitor.apply(Batch("a.log", records))
+    server = monitor.apply(Block("a.log", records))
     series = server.run.series[0]
     assert series.times[series.thinned] > 10_000.0
 

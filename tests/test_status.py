@@ -13,6 +13,7 @@ from tests import serverlog as log
 from tests.logs import FIXTURES, formats
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
+from vllm_watch.core.news import bytes_of
 from vllm_watch.reports.snapshot import look
 
 Output = pytest.CaptureFixture[str]
@@ -175,7 +176,11 @@ def test_a_large_log_is_read_at_its_ends_only(now: float, tmp_path: Path, capsys
     assert status(capsys, path) == "Tiny-Qwen3:9101 busy 735 tok/s 3/0 KV 50%"
     sizes: list[int] = []
     look(
-        [str(path)], formats(), Settings(), newest_only=True, passed=lambda b: sizes.append(b.size)
+        [str(path)],
+        formats(),
+        Settings(),
+        newest_only=True,
+        passed=lambda news: sizes.append(bytes_of(news)),
     )
     assert 0 < sum(sizes) < path.stat().st_size / 2
 

@@ -19,7 +19,7 @@ from vllm_watch.cli import main
 from vllm_watch.cli.progress import QUIET_SECONDS, Progress, reading_shown, total_size
 from vllm_watch.cli.saying import CommandError
 from vllm_watch.cli.writing import path_aside, text_aside
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import Block
 from vllm_watch.sources.paths import find_logs
 
 Output = pytest.CaptureFixture[str]
@@ -153,12 +153,12 @@ def test_progress_is_one_line_that_goes_away() -> None:
     now = [0.0]
     screen = io.StringIO()
     progress = Progress(4_000_000, screen, lambda: now[0])
-    progress.passed(Batch("a", size=1_000_000))
+    progress.passed(Block("a", size=1_000_000))
     assert screen.getvalue() == ""  # short reading shows nothing
     now[0] = QUIET_SECONDS
-    progress.passed(Batch("a", size=1_000_000))
+    progress.passed(Block("a", size=1_000_000))
     assert screen.getvalue() == "\rreading: 2 of 4 MB, 50%"
-    progress.passed(Batch("a", size=1_000_000))
+    progress.passed(Block("a", size=1_000_000))
     assert screen.getvalue().count("\r") == 1  # not more often than can be seen
     progress.clear()
     assert screen.getvalue().endswith("\r" + " " * len("reading: 2 of 4 MB, 50%") + "\r")

@@ -19,7 +19,7 @@ from tests.logs import FIXTURES, formats, log_of
 from vllm_watch.cli import main
 from vllm_watch.cli.saying import say
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Looked
+from vllm_watch.core.news import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.reports.waiting import Waiting
 

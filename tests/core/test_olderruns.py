@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.buckets import Keep, Tier
+from vllm_watch.core.news import Block, Looked
 from vllm_watch.core.olderruns import FEWEST_EVENTS, MOST_QUIET, MOST_RUNS, make_room_of_quiet
-from vllm_watch.core.records import Batch, Event, Looked, Requests, Sample
+from vllm_watch.core.records import Event, Requests, Sample
 from vllm_watch.core.run import MOST_EVENTS, MOST_TEXT, Run
 from vllm_watch.core.store import Server, Store
 from vllm_watch.core.traffic import MOST_STRETCHES, Traffic
@@ -24,7 +25,7 @@ def crash_loop(runs: int, samples: int, keep: Keep | None = SMALL) -> Server:
             time += 10.0
             records.append(Sample(time, 0, {"running": float(number)}, run=run))
             records.append(Event("error", time, f"error {number}", level="ERROR", run=run))
-        store.apply(Batch(LOG, tuple(records)))
+        store.apply(Block(LOG, tuple(records)))
     return store.servers[LOG]
 
 
@@ -118,12 +119,12 @@ def test_a_watched_run_bounds_its_requests_and_a_read_one_does_not() -> None:
 
 def test_servers_that_no_longer_write_keep_less_and_less() -> None:
     monitor = Monitor(Settings(watch=WatchSettings(full_hours=1.0)), bounded=True)
-    monitor.apply(Batch("new.log", tuple(Sample(10.0 * n, 0, {"running": 1.0}) for n in range(9))))
+    monitor.apply(Block("new.log", tuple(Sample(10.0 * n, 0, {"running": 1.0}) for n in range(9))))
     keep = Keep(3_600.0, 300, (Tier(60.0, 20), Tier(600.0, 20)))
     limit = MOST_QUIET * keep.most_points
     for number in range(20):
         log = f"job{number}.log"
-        server = monitor.apply(Batch(log, (Sample(0.0, 0, {"running": 7.0}),)))
+        server = monitor.apply(Block(log, (Sample(0.0, 0, {"running": 7.0}),)))
         for at in range(1, 300):
             server.run.add_sample(Sample(10.0 * at + number, 0, {"running": 1.0}), None)
     make_room_of_quiet([[server.run] for server in monitor.store.servers.values()][1:], keep)
@@ -138,7 +139,7 @@ def test_only_servers_that_are_silent_for_long_rest() -> None:
     monitor = Monitor(Settings(watch=WatchSettings(full_hours=1.0)), bounded=True)
     for log, end in (("old.log", 10_000.0), ("new.log", 90_000.0)):
         spans = (Sample(end - 10.0 * n, 0, {"running": 1.0}) for n in reversed(range(400)))
-        monitor.apply(Batch(log, tuple(spans)))
+        monitor.apply(Block(log, tuple(spans)))
         server = monitor.store.servers[log]
         monitor.alerts(server, server.run)
     for server in monitor.store.servers.values():
@@ -149,7 +150,7 @@ def test_only_servers_that_are_silent_for_long_rest() -> None:
     monitor.look(Looked(90_100.0, 2, (), ()))
     assert [one.beginnings for one in both] == [1, 2]
     unbounded = Monitor(Settings())
-    unbounded.apply(Batch("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
+    unbounded.apply(Block("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
     unbounded.look(Looked(1e9, 1, (), ()))
 
 
@@ -158,7 +159,7 @@ def test_what_is_old_is_thinned_in_earlier_runs_too() -> None:
     runs = ((0, 0, 100), (1, 100, 400))  # 1,000 s, then 3,000 s
     for run, first, last in runs:
         for n in range(first, last):
-            store.apply(Batch(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
+            store.apply(Block(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
     first_run, second = (run.series[0] for run in store.servers[LOG].runs)
     assert len(first_run) == first_run.thinned == 17  # minutes begun in 1,000 s
     assert first_run.figures("running").high == 99
@@ -171,7 +172,7 @@ def test_buckets_of_many_earlier_runs_are_bounded() -> None:
     store = Store(keep)
     for n in range(9_000):
         run = n // 300  # 3,000 s each: 50 minutes
-        store.apply(Batch(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
+        store.apply(Block(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
     server = store.servers[LOG]
     kept = points(server)
     assert len(kept) == 30

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.logs import FIXTURES, at, log_of, read
 from vllm_watch.core.evidence import evidence_at
-from vllm_watch.core.records import Batch, Event, Record, Requests, Sample
+from vllm_watch.core.news import Block, CompanionBlock
+from vllm_watch.core.records import Event, Record, Requests, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import StateRules, judge
 from vllm_watch.core.store import Server, Store
@@ -151,37 +152,37 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
 def test_the_first_state_whose_evidence_fits(case: Case) -> None:
     store = Store()
-    server = store.apply(Batch(LOG, tuple(case.records)))
+    server = store.apply(Block(LOG, tuple(case.records)))
     if case.twin:
-        store.apply(Batch(LOG, tuple(case.twin), twin=True))
+        store.apply(CompanionBlock(LOG, tuple(case.twin)))
     state = judge(server.run, case.now, live=case.live, saved=case.saved)
     assert (state.name, state.since) == (case.state, case.since)
 
 
 def test_a_traceback_of_the_twin_read_at_opening_is_taken_back_by_the_growing_log() -> None:
     store = Store()
-    server = store.apply(Batch(LOG, (BANNER,)))
-    store.apply(Batch(LOG, (TRACEBACK,), twin=True))
+    server = store.apply(Block(LOG, (BANNER,)))
+    store.apply(CompanionBlock(LOG, (TRACEBACK,)))
     assert judge(server.run, 31.0, live=True, saved=False).name == "dead"
-    store.apply(Batch(LOG, (event("phase", 32.0),), arrived=32.0, newest_stamp=32.0))
+    store.apply(Block(LOG, (event("phase", 32.0),), arrived=32.0, newest_stamp=32.0))
     assert judge(server.run, 33.0, live=True, saved=False).name == "starting"
     assert judge(server.run, 500.0, live=True, saved=False).name == "starting"
 
 
 def test_a_traceback_that_arrives_live_is_taken_back_by_a_later_line() -> None:
     store = Store()
-    server = store.apply(Batch(LOG, (BANNER,)))
-    store.apply(Batch(LOG, (TRACEBACK,), twin=True, arrived=10.0))
+    server = store.apply(Block(LOG, (BANNER,)))
+    store.apply(CompanionBlock(LOG, (TRACEBACK,), arrived=10.0))
     assert judge(server.run, 40.0, live=True, saved=False).name == "starting"
     state = judge(server.run, 40.1, live=True, saved=False)
     assert (state.name, state.since) == ("dead", 10.0)
     assert "Address already in use" in state.why
-    store.apply(Batch(LOG, (event("phase", 41.0),), arrived=41.0, newest_stamp=41.0))
+    store.apply(Block(LOG, (event("phase", 41.0),), arrived=41.0, newest_stamp=41.0))
     assert judge(server.run, 90.0, live=True, saved=False).name == "starting"
 
 
 def test_live_silence_is_measured_from_the_arrival() -> None:
-    server = Store().apply(Batch(LOG, (stats(100.0),), arrived=140.0, newest_stamp=100.0))
+    server = Store().apply(Block(LOG, (stats(100.0),), arrived=140.0, newest_stamp=100.0))
     assert judge(server.run, 170.0, live=True, saved=False).name == "busy"
     assert judge(server.run, 170.1, live=True, saved=False).name == "stalled"
     assert judge(server.run, 131.0, live=False, saved=False).name == "stalled"
@@ -189,10 +190,10 @@ def test_live_silence_is_measured_from_the_arrival() -> None:
 
 def test_a_silent_engine_whose_server_still_answers_polls_is_stalled_and_not_ended() -> None:
     store = Store()
-    server = store.apply(Batch(LOG, (stats(100.0),), arrived=100.0, newest_stamp=100.0, size=1))
+    server = store.apply(Block(LOG, (stats(100.0),), arrived=100.0, newest_stamp=100.0, size=1))
     for tick in range(1, 60):
         poll = (Requests(100.0, {}, 1),)
-        store.apply(Batch(LOG, poll, arrived=100.0 + 10 * tick, size=1))
+        store.apply(Block(LOG, poll, arrived=100.0 + 10 * tick, size=1))
     assert judge(server.run, 695.0, live=True, saved=False).name == "stalled"
     state = judge(server.run, 990.0, live=True, saved=False)
     assert (state.name, state.since) == ("stalled", 100.0)
@@ -202,14 +203,14 @@ def test_a_silent_engine_whose_server_still_answers_polls_is_stalled_and_not_end
 
 def test_what_a_twin_writes_is_something_written() -> None:
     store = Store()
-    server = store.apply(Batch(LOG, (stats(100.0),), arrived=100.0, newest_stamp=100.0, size=1))
-    store.apply(Batch(LOG, twin=True, arrived=390.0, size=1))
+    server = store.apply(Block(LOG, (stats(100.0),), arrived=100.0, newest_stamp=100.0, size=1))
+    store.apply(CompanionBlock(LOG, arrived=390.0, size=1))
     assert judge(server.run, 690.0, live=True, saved=False).name == "stalled"
     assert judge(server.run, 690.1, live=True, saved=False).name == "ended"
 
 
 def test_the_limits_are_settings() -> None:
-    server = Store().apply(Batch(LOG, (stats(100.0),)))
+    server = Store().apply(Block(LOG, (stats(100.0),)))
     rules = StateRules(stalled_cadences=5.0, stalled_floor=10.0, ended_after=60.0)
     assert judge(server.run, 150.0, live=False, saved=False, rules=rules).name == "busy"
     assert judge(server.run, 150.1, live=False, saved=False, rules=rules).name == "stalled"
@@ -218,7 +219,7 @@ def test_the_limits_are_settings() -> None:
 
 def test_only_the_current_run_is_evidence() -> None:
     records = (UP, stats(100.0), DEATH, Event("version", 300.0, "v", run=1))
-    server = Store().apply(Batch(LOG, records))
+    server = Store().apply(Block(LOG, records))
     assert judge(server.run, 310.0, live=False, saved=False).name == "starting"
     assert judge(server.run_at(250.0), 250.0, live=False, saved=False).name == "dead"
 
@@ -229,7 +230,7 @@ def test_only_the_current_run_is_evidence() -> None:
 def capture(*names: str, only: str = "") -> Server:
     store = Store()
     for batch in read(*(log_of(name) for name in names)).read_once():
-        if not only or batch.twin == (only == "twin"):
+        if not only or isinstance(batch, CompanionBlock) == (only == "twin"):
             store.apply(batch)
     return next(iter(store.servers.values()))
 

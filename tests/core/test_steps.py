@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from datetime import UTC
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,8 @@ import pytest
 from tests.logs import formats
 from tests.serverlog import NAME, begun, busy, line, ready
 from vllm_watch.cli import main
-from vllm_watch.core.records import Batch, Event
+from vllm_watch.core.news import Block, ZoneFound
+from vllm_watch.core.records import Event
 from vllm_watch.core.steps import COUNTS, Steps, StepTable, second_of
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import Ingest
@@ -147,11 +149,11 @@ def test_a_second_that_comes_in_parts_is_one() -> None:
     )
     store = Store()
     for _ in range(2):
-        store.apply(Batch("a.log", (Event("x", 4.0, ""), table), newest_stamp=6.0))
+        store.apply(Block("a.log", (Event("x", 4.0, ""), table), newest_stamp=6.0))
     (server,) = store.servers.values()
     assert [row.steps for row in server.run.steps[0].rows] == [2, 2]
     assert [row.steps for row in server.run.steps[1].rows] == [2]
-    store.apply(Batch("a.log", (), shift=3600.0))
+    store.apply(ZoneFound("a.log", UTC, shift=3600.0))
     assert list(server.run.steps[0].times) == [3605.0, 3606.0]
 
 

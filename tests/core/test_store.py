@@ -1,12 +1,21 @@
 from __future__ import annotations
 
-from datetime import timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from vllm_watch.core.configuration import ServerConfiguration
-from vllm_watch.core.records import Amendment, Batch, Event, Looked, Record, Requests, Sample
+from vllm_watch.core.news import (
+    Block,
+    CompanionBlock,
+    FileTrouble,
+    LogFound,
+    Looked,
+    News,
+    ZoneFound,
+)
+from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.core.run import MOST_ERROR_LINES, MOST_EVENTS, Run
 from vllm_watch.core.store import Server, Store
 
@@ -19,15 +28,15 @@ def sample(time: float, engine: int = 0, run: int = 0, **values: float) -> Sampl
 
 def applied(*records: Record, store: Store | None = None, **more: object) -> Server:
     store = store or Store()
-    return store.apply(Batch(LOG, records, **more))  # type: ignore[arg-type]
+    return store.apply(Block(LOG, records, **more))  # type: ignore[arg-type]
 
 
-def test_a_batch_makes_its_server_and_every_change_is_a_revision() -> None:
+def test_news_make_their_server_and_every_change_is_a_revision() -> None:
     store = Store()
-    server = store.apply(Batch(LOG))
+    server = store.apply(LogFound(LOG))
     assert (server.name, server.source) == ("Tiny:9101", LOG)
     before = store.revision
-    assert store.apply(Batch(LOG, (sample(1.0),), lines=3, stats_like=1)) is server
+    assert store.apply(Block(LOG, (sample(1.0),), lines=3, stats_like=1)) is server
     assert store.revision > before
     assert (server.lines, server.records, server.stats_like) == (3, 1, 1)
     assert list(server.run.series[0].times) == [1.0]
@@ -37,8 +46,8 @@ def test_the_name_comes_from_the_log_where_the_file_does_not_say_it() -> None:
     store = Store()
     args: dict[str, object] = {"model": "/models/Tiny", "port": 9101}
     event = Event("args", 1.0, "non-default args", {"args": args})
-    first = store.apply(Batch("a.log", (event,)))
-    second = store.apply(Batch("b.log", (event,)))
+    first = store.apply(Block("a.log", (event,)))
+    second = store.apply(Block("b.log", (event,)))
     assert (first.name, second.name) == ("Tiny:9101", "Tiny:9101 (2)")
     assert first.run.configuration.port == 9101
 
@@ -83,7 +92,7 @@ def test_a_shift_moves_everything_that_carries_a_stamp() -> None:
         newest_stamp=10.0,
     )
     zone = timezone(timedelta(hours=1))
-    server = applied(store=store, shift=-3600.0, tz=zone)
+    server = store.apply(ZoneFound(LOG, zone, shift=-3600.0))
     run = server.run
     assert (run.first_stamp, run.first_request, run.newest_stamp) == (-3595.0, -3592.0, -3590.0)
     assert list(run.series[0].times) == [-3590.0]
@@ -97,7 +106,8 @@ def test_a_shift_moves_what_arrived_in_the_clock_that_was_taken_for_the_log_s() 
     bar = Event("progress", None, "25%")
     first = (bar, sample(4600.0), Event("traceback", None, "E"))
     server = applied(*first, store=store, arrived=1000.0, newest_stamp=4600.0, size=1)
-    applied(sample(1010.0), store=store, arrived=1010.0, newest_stamp=1010.0, shift=-3600.0, size=1)
+    store.apply(ZoneFound(LOG, UTC, shift=-3600.0))
+    applied(sample(1010.0), store=store, arrived=1010.0, newest_stamp=1010.0, size=1)
     run = server.run
     assert run.last_arrivals == {0: 1010.0}
     assert run.newest_arrival == 1010.0
@@ -124,7 +134,7 @@ def test_a_live_line_without_a_stamp_lies_where_it_arrived() -> None:
 def test_a_twin_read_at_opening_stays_where_it_was_while_the_log_grows() -> None:
     store = Store()
     applied(sample(200.0), store=store, newest_stamp=200.0)
-    twin = Batch(LOG, (Event("traceback", None, "Traceback", twin=True),), twin=True)
+    twin = CompanionBlock(LOG, (Event("traceback", None, "Traceback", twin=True),))
     server = store.apply(twin)
     applied(sample(900.0), store=store, newest_stamp=900.0)
     assert [at for at, _ in server.run.placed()] == [200.0]
@@ -136,7 +146,7 @@ def test_a_twin_of_three_starts_joins_the_three_runs_of_its_log() -> None:
     events = tuple(
         Event("process_started", None, f"start {run}", run=run, twin=True) for run in range(3)
     )
-    server = store.apply(Batch(LOG, events, twin=True))
+    server = store.apply(CompanionBlock(LOG, events))
     assert [[m.event.text for m in run.moments] for run in server.runs] == [
         ["start 0"], ["start 1"], ["start 2"],
     ]  # fmt: skip
@@ -144,22 +154,23 @@ def test_a_twin_of_three_starts_joins_the_three_runs_of_its_log() -> None:
 
 def test_a_twin_never_takes_the_place_of_the_log() -> None:
     store = Store()
-    server = store.apply(Batch(LOG, (sample(5.0),), twin=True, trouble="a.err: no permission"))
+    server = store.apply(CompanionBlock(LOG, (sample(5.0),)))
+    store.apply(FileTrouble(LOG, "a.err", "a.err: no permission", twin=True))
     assert server.run.series == {}
     assert server.trouble == "a.err: no permission"
 
 
 def test_a_twin_s_trouble_stays_until_that_twin_is_read_again() -> None:
     store = Store()
-    server = store.apply(Batch(LOG, twin=True, trouble="a.err: no permission", file="a.err"))
-    applied(sample(5.0), store=store, file=LOG)
-    store.apply(Batch(LOG, twin=True, file="a_pbs.out"))
+    server = store.apply(FileTrouble(LOG, "a.err", "a.err: no permission", twin=True))
+    applied(sample(5.0), store=store)
+    store.apply(FileTrouble(LOG, "a_pbs.out", "", twin=True))
     assert server.trouble == "a.err: no permission"
-    applied(store=store, trouble="a.log: no permission", file=LOG)
+    store.apply(FileTrouble(LOG, LOG, "a.log: no permission"))
     assert server.trouble == "a.log: no permission"
-    applied(sample(6.0), store=store, file=LOG)
+    store.apply(FileTrouble(LOG, LOG, ""))
     assert server.trouble == "a.err: no permission"
-    store.apply(Batch(LOG, twin=True, file="a.err"))
+    store.apply(FileTrouble(LOG, "a.err", "", twin=True))
     assert server.trouble is None
 
 
@@ -186,7 +197,7 @@ def test_a_store_without_stamps_reaches_nowhere() -> None:
     store = Store()
     applied(store=store)
     assert store.reach() == (None, None)
-    store.look(Looked(1.0, 1, (), ()))
+    store.looked = Looked(1.0, 1, (), ())
     assert store.looked is not None
 
 
@@ -285,14 +296,14 @@ def test_what_a_log_says_of_its_configuration_can_be_shown() -> None:
 
 def test_a_trouble_says_since_when_until_it_is_over() -> None:
     store = Store()
-    server = store.apply(Batch("a.log", trouble="a.log: gone", trouble_since=5.0, file="a.log"))
+    server = store.apply(FileTrouble("a.log", "a.log", "a.log: gone", 5.0))
     assert (server.trouble, server.trouble_since) == ("a.log: gone", 5.0)
-    store.apply(Batch("a.log", file="a.log"))
+    store.apply(FileTrouble("a.log", "a.log", ""))
     assert (server.trouble, server.trouble_since) == (None, None)
 
 
-def of_log(source: str, time: float, **more: Any) -> Batch:
-    return Batch(source, (sample(time),), newest_stamp=time, **more)
+def of_log(source: str, time: float, **more: Any) -> News:
+    return Block(source, (sample(time),), newest_stamp=time, **more)
 
 
 def test_how_far_logs_reach_is_the_same_kept_as_worked_out_anew() -> None:
@@ -303,7 +314,8 @@ def test_how_far_logs_reach_is_the_same_kept_as_worked_out_anew() -> None:
         of_log("b.log", 500.0, arrived=90_500.0),
         of_log("c.log", 3000.0),
         of_log("b.log", 510.0, arrived=90_520.0),
-        of_log("c.log", 3010.0 - 3600.0, shift=-3600.0),
+        ZoneFound("c.log", UTC, shift=-3600.0),
+        of_log("c.log", 3010.0 - 3600.0),
         of_log("a.log", 1010.0),
         of_log("b.log", 520.0, arrived=525.0),
     ]

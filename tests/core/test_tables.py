@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from array import array
 
-from vllm_watch.core.records import Batch, Event, Requests, RequestTable, Sample, SampleTable
+from vllm_watch.core.records import Event, Requests, RequestTable, Sample, SampleTable, records_of
 from vllm_watch.core.run import Run
 
 ZEROS = array("q", [0, 0, 0])
@@ -25,7 +25,7 @@ REQUESTS = RequestTable(
 def test_a_batch_gives_each_line_of_a_table_as_a_record_in_file_order() -> None:
     event = Event("ready", 5.0, "up")
 
-    records = Batch("x.log", (event, SAMPLES, REQUESTS)).records
+    records = tuple(records_of((event, SAMPLES, REQUESTS)))
 
     assert records == (
         event,

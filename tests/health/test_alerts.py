@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.health.judging import found_in, judged_run, run_with
-from tests.logs import at, log_of, read
+from tests.logs import at, log_of, read, records_in
 from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.core.records import Sample
 from vllm_watch.health.judgement import Judgement
@@ -228,8 +228,7 @@ def test_a_clock_that_goes_back_is_judged_in_the_order_of_time() -> None:
 def machine_of(capture: str) -> Judgement:
     return judged(
         (record.time, record.engine, dict(record.values))
-        for batch in read(log_of(capture)).read_once()
-        for record in batch.records
+        for record in records_in(read(log_of(capture)).read_once())
         if isinstance(record, Sample)
     )
 

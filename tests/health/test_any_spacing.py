@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block, LogFound
+from vllm_watch.core.records import Sample
 from vllm_watch.health.monitor import Monitor
 
 gaps = st.one_of(
@@ -35,13 +36,13 @@ def test_no_spacing_of_stats_lines_can_raise(
     steps: list[tuple[float, int, dict[str, float]]], later: float, repeats: int
 ) -> None:
     monitor, time = Monitor(Settings()), 1.7e9
-    server = monitor.apply(Batch("a.log"))
+    server = monitor.apply(LogFound("a.log"))
     for _ in range(repeats):
         samples = []
         for gap, engine, values in steps:
             time += gap
             samples.append(Sample(time, engine, values))
-        monitor.apply(Batch("a.log", tuple(samples), newest_stamp=time))
+        monitor.apply(Block("a.log", tuple(samples), newest_stamp=time))
     for now in (time, time + later):
         for live, saved in ((True, False), (False, True)):
             monitor.health(server, now, live=live, saved=saved)
@@ -52,7 +53,7 @@ def test_a_line_an_hour_is_judged_by_three_lines_at_least() -> None:
     monitor = Monitor(Settings())
     values = {"generation_tps": 7.5, "prompt_tps": 5.0, "running": 1.0, "waiting": 0.0}
     samples = tuple(Sample(1.7e9 + 3600.0 * hour, 0, values) for hour in range(8))
-    server = monitor.apply(Batch("a.log", samples, newest_stamp=samples[-1].time))
+    server = monitor.apply(Block("a.log", samples, newest_stamp=samples[-1].time))
     health = monitor.health(server, samples[-1].time, live=True, saved=False)
     assert health.state.name == "busy"
     assert not [one for one in health.findings if one.severity != "note"]
@@ -62,5 +63,5 @@ def test_a_share_of_hardly_anything_warns_nobody() -> None:
     tiny = {"generation_tps": 0.0, "running": 1.0, "kv_cache_usage": 5e-324}
     samples = tuple(Sample(1.7e9 + 10 * n, n % 2, tiny) for n in range(2_000))
     monitor = Monitor(Settings())
-    server = monitor.apply(Batch("a.log", samples))
+    server = monitor.apply(Block("a.log", samples))
     assert monitor.health(server, samples[-1].time, live=True, saved=False).state.name == "busy"

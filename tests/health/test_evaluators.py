@@ -14,7 +14,8 @@ from tests.health.judging import extend, found_in, judged_run, run_with
 from vllm_watch.config import HealthSettings, Settings
 from vllm_watch.config.overrides import Override
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.records import Amendment, Batch, Event, Item, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Amendment, Event, Item, Sample
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
@@ -177,7 +178,7 @@ def monitored(*batches: tuple[Item, ...], settings: Settings | None = None) -> M
     """Return a monitor that was asked after each batch, as a screen asks."""
     monitor = Monitor(settings or Settings())
     for items in batches:
-        server = monitor.apply(Batch(LOG, items))
+        server = monitor.apply(Block(LOG, items))
         monitor.spans(server)
     return monitor
 

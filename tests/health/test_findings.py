@@ -4,7 +4,8 @@ import pytest
 
 from tests.logs import at, log_of, read
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.health.alertfindings import shown_value
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health, Monitor
@@ -95,7 +96,7 @@ def test_a_stall_hides_what_it_explains() -> None:
     monitor = Monitor(Settings())
     bad = {"running": 3.0, "waiting": 50.0, "kv_cache_usage": 0.85}
     records = tuple(Sample(10.0 * n, 0, bad) for n in range(4))
-    monitor.apply(Batch(LOG, records))
+    monitor.apply(Block(LOG, records))
     assert "kv-cache-binds" in ids(health_at(monitor, 60.0).findings)
     found = health_at(monitor, 60.5).findings
     assert ids(found) == ["engine-stalled"]
@@ -105,13 +106,13 @@ def test_a_stall_hides_what_it_explains() -> None:
 def test_full_hides_high() -> None:
     monitor = Monitor(Settings())
     full = {"running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.97}
-    monitor.apply(Batch(LOG, tuple(Sample(10.0 * n, 0, full) for n in range(4))))
+    monitor.apply(Block(LOG, tuple(Sample(10.0 * n, 0, full) for n in range(4))))
     assert ids(health_at(monitor, 31.0).findings) == ["kv-cache-critical"]
 
 
 def test_a_log_that_just_ends_is_a_finding() -> None:
     monitor = Monitor(Settings())
-    monitor.apply(Batch(LOG, (Sample(10.0, 0, {"running": 3.0}),)))
+    monitor.apply(Block(LOG, (Sample(10.0, 0, {"running": 3.0}),)))
     found = health_at(monitor, 9999.0, saved=True).findings
     assert (ids(found), found[0].since) == (["log-ended"], 10.0)
 
@@ -119,7 +120,7 @@ def test_a_log_that_just_ends_is_a_finding() -> None:
 def test_disabled_stats_are_a_note_with_the_remedy() -> None:
     monitor = Monitor(Settings())
     up, none = Event("server_up", 5.0, "up"), Event("no_stats", 6.0, "stats disabled")
-    monitor.apply(Batch(LOG, (up, none)))
+    monitor.apply(Block(LOG, (up, none)))
     (found,) = health_at(monitor, 60.0).findings
     assert (found.id, found.severity) == ("stats-disabled", "note")
     assert "--api-server-count 1" in found.remedy
@@ -133,7 +134,7 @@ def test_the_engine_that_has_it_longest_counts_for_the_others() -> None:
             waiting = 20.0 if n >= (2 - engine) else 0.0
             values = {"running": 3.0, "waiting": waiting, "kv_cache_usage": 0.5}
             records.append(Sample(10.0 * n, engine, values))
-    monitor.apply(Batch(LOG, tuple(records)))
+    monitor.apply(Block(LOG, tuple(records)))
     (found,) = [f for f in health_at(monitor, 55.0).findings if f.id == "queue-long"]
     assert (found.engine, found.since) == (1, 10.0)
 
@@ -141,7 +142,7 @@ def test_the_engine_that_has_it_longest_counts_for_the_others() -> None:
 def test_words_of_a_log_are_no_template() -> None:
     monitor = Monitor(Settings())
     text = "engine core exited {running} {0.__class__} [red]"
-    monitor.apply(Batch(LOG, (Event("dead", 5.0, text),)))
+    monitor.apply(Block(LOG, (Event("dead", 5.0, text),)))
     (found,) = health_at(monitor, 60.0).findings
     assert found.detail == text
 

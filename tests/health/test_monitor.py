@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
 
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings, WatchSettings
 from vllm_watch.config.overrides import Override
-from vllm_watch.core.records import Batch, Event, Looked, Sample
+from vllm_watch.core.news import Block, CompanionBlock, LogFound, Looked, ZoneFound
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.health.alertfindings import span_finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rounds import Rounds, Row
@@ -20,7 +23,7 @@ def queue(start: float, run: int = 0, lines: int = 3) -> tuple[Sample, ...]:
 def test_samples_of_several_batches_are_one_history() -> None:
     monitor = Monitor(Settings())
     for sample in queue(0.0):
-        monitor.apply(Batch(LOG, (sample,)))
+        monitor.apply(Block(LOG, (sample,)))
     server = monitor.store.servers[LOG]
     assert {(span.rule.id, span.fired) for span in monitor.spans(server)} == {
         ("queue-long", 20.0),
@@ -30,7 +33,7 @@ def test_samples_of_several_batches_are_one_history() -> None:
 
 def test_a_restart_begins_with_a_clean_sheet() -> None:
     monitor = Monitor(Settings())
-    server = monitor.apply(Batch(LOG, (*queue(0.0), *queue(1000.0, run=1, lines=2))))
+    server = monitor.apply(Block(LOG, (*queue(0.0), *queue(1000.0, run=1, lines=2))))
     assert monitor.health(server, 25.0, live=False, saved=False).findings[0].id == "queue-long"
     assert monitor.health(server, 1015.0, live=False, saved=False).findings == ()
     assert [span.fired for span in monitor.spans(server)] == [20.0, 20.0]
@@ -38,9 +41,9 @@ def test_a_restart_begins_with_a_clean_sheet() -> None:
 
 def test_a_shift_moves_the_alerts_with_the_samples() -> None:
     monitor = Monitor(Settings())
-    server = monitor.apply(Batch(LOG, queue(0.0)))
-    other = monitor.apply(Batch("other.log", queue(0.0)))
-    monitor.apply(Batch(LOG, (), shift=3600.0))
+    server = monitor.apply(Block(LOG, queue(0.0)))
+    other = monitor.apply(Block("other.log", queue(0.0)))
+    monitor.apply(ZoneFound(LOG, UTC, shift=3600.0))
     assert {span.fired for span in monitor.spans(server)} == {3620.0}
     assert {span.fired for span in monitor.spans(other)} == {20.0}
     assert monitor.health(server, 3625.0, live=False, saved=False).findings[0].since == 3600.0
@@ -48,7 +51,7 @@ def test_a_shift_moves_the_alerts_with_the_samples() -> None:
 
 def test_a_twin_has_no_samples_to_judge() -> None:
     monitor = Monitor(Settings())
-    server = monitor.apply(Batch(LOG, queue(0.0, run=5), twin=True))
+    server = monitor.apply(CompanionBlock(LOG, queue(0.0, run=5)))
     assert monitor.spans(server) == []
     assert server.run.series == {}
 
@@ -59,7 +62,7 @@ def test_settings_reach_rules_and_states() -> None:
         health=HealthSettings(waiting_warning=50),
     )
     monitor = Monitor(settings)
-    server = monitor.apply(Batch(LOG, queue(0.0)))
+    server = monitor.apply(Block(LOG, queue(0.0)))
     assert {span.rule.id for span in monitor.spans(server)} == {"queue-short"}
     assert monitor.health(server, 30.5, live=False, saved=False).state.name == "ended"
 
@@ -67,7 +70,7 @@ def test_settings_reach_rules_and_states() -> None:
 def test_a_look_is_kept_and_a_server_without_lines_is_starting() -> None:
     monitor = Monitor(Settings())
     monitor.look(Looked(5.0, 1, ("*.log",), ()))
-    server = monitor.apply(Batch(LOG))
+    server = monitor.apply(LogFound(LOG))
     assert monitor.store.looked == Looked(5.0, 1, ("*.log",), ())
     health = monitor.health(server, 5.0, live=True, saved=False)
     assert (health.state.name, health.findings) == ("starting", ())
@@ -76,7 +79,7 @@ def test_a_look_is_kept_and_a_server_without_lines_is_starting() -> None:
 def test_the_past_is_judged_by_the_past() -> None:
     monitor = Monitor(Settings())
     death = Event("dead", 31.0, "engine core exited unexpectedly")
-    server = monitor.apply(Batch(LOG, (*queue(0.0), death)))
+    server = monitor.apply(Block(LOG, (*queue(0.0), death)))
     states = [
         monitor.health(server, t, live=False, saved=False).state.name for t in (-1, 5, 30.9, 31)
     ]
@@ -88,7 +91,7 @@ def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
     monitor = Monitor(settings, bounded=True)
     for first in range(0, 2_000, 100):
         monitor.apply(
-            Batch(
+            Block(
                 "a.log",
                 tuple(
                     # 85, 87, 89 … 95 % in one minute: a mean of 90 %.
@@ -117,12 +120,12 @@ def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
 def test_a_forgotten_run_is_no_longer_judged() -> None:
     monitor = Monitor(Settings(), bounded=True)
     for run in range(130):
-        monitor.apply(Batch("a.log", (Sample(100.0 * run, 0, {"running": 1.0}, run=run),)))
+        monitor.apply(Block("a.log", (Sample(100.0 * run, 0, {"running": 1.0}, run=run),)))
     (server,) = monitor.store.servers.values()
     assert [run.number for run in server.runs] == list(range(30, 130))
     assert len(monitor.spans(server)) == 0
     assert len(monitor._judges) == 100
-    monitor.apply(Batch("a.log", (Sample(13_000.0, 0, {"running": 1.0}, run=130),)))
+    monitor.apply(Block("a.log", (Sample(13_000.0, 0, {"running": 1.0}, run=130),)))
     assert len(monitor._judges) == 99
 
 
@@ -131,11 +134,11 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     monitor = Monitor(Settings(health=health))
     rates = {"generation_tps": 90.0, "prompt_tps": 0.0}
     low = {**rates, "running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.1}
-    server = monitor.apply(Batch(LOG, tuple(Sample(10.0 * n, 0, low) for n in range(3))))
+    server = monitor.apply(Block(LOG, tuple(Sample(10.0 * n, 0, low) for n in range(3))))
     (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
     assert found.detail == "with 3 running it is at 10 %; 20–60 % is healthy"
     full = {**rates, "running": 3.0, "waiting": 9.0, "kv_cache_usage": 0.95}
-    server = monitor.apply(Batch("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
+    server = monitor.apply(Block("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
     worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]
     assert "at 90 % and more the queue only grows" in worst.detail
 
@@ -147,7 +150,7 @@ def test_the_limits_of_silence_are_settings() -> None:
     watch = WatchSettings(stalled_cadences=2.0, stalled_floor_seconds=12.0)
     fired = {}
     for name, settings in (("usual", Settings()), ("soon", Settings(watch=watch))):
-        server = (monitor := Monitor(settings)).apply(Batch(LOG, samples))
+        server = (monitor := Monitor(settings)).apply(Block(LOG, samples))
         spans = [span for span in monitor.spans(server) if span.rule.id == "engine-silent"]
         fired[name] = [(span.engine, span.since, span.fired) for span in spans]
     assert fired == {"usual": [], "soon": [(1, 15.0, 30.0)]}
@@ -169,30 +172,30 @@ def test_a_name_known_after_a_day_counts_for_what_comes_then() -> None:
     override = Override(server="Known:1", values={"health.waiting_warning": 2})
     settings = Settings(watch=WatchSettings(full_hours=0.5), overrides=(override,))
     monitor = Monitor(settings, bounded=True)
-    server = monitor.apply(Batch("a.log"))
+    server = monitor.apply(LogFound("a.log"))
     wait = {"running": 5.0, "waiting": 3.0, "generation_tps": 90.0, "prompt_tps": 0.0}
     for first in range(0, 2_000, 100):
         samples = (Sample(10.0 * n, 0, wait) for n in range(first, first + 100))
-        monitor.apply(Batch("a.log", tuple(samples)))
+        monitor.apply(Block("a.log", tuple(samples)))
     assert {span.rule.id for span in monitor.spans(server)} == {"queue-short"}
     name = Event("args", 0.0, "", {"args": {"model": "Known", "port": 1}})
     more = (Sample(10.0 * n, 0, wait) for n in range(2_000, 2_010))
-    monitor.apply(Batch("a.log", (name, *more)))
+    monitor.apply(Block("a.log", (name, *more)))
     queues = [span for span in monitor.spans(server) if span.rule.id == "queue-long"]
     assert queues[0].fired == 20_020.0
 
 
 def test_a_line_later_than_every_state_is_judged_neither_twice_nor_at_all() -> None:
     monitor = Monitor(Settings(watch=WatchSettings(full_hours=0.5)), bounded=True)
-    server = monitor.apply(Batch("a.log"))
+    server = monitor.apply(LogFound("a.log"))
     for first in range(0, 1_000, 100):
         samples = (Sample(10.0 * n, 0, QUEUE) for n in range(first, first + 100))
-        monitor.apply(Batch("a.log", tuple(samples)))
+        monitor.apply(Block("a.log", tuple(samples)))
         monitor.spans(server)
     (series,) = server.run.series.values()
     assert series.folded
     for late in (series.times[series.thinned] + 1.0, 9_985.0):
-        monitor.apply(Batch("a.log", (Sample(late, 0, QUEUE),)))
+        monitor.apply(Block("a.log", (Sample(late, 0, QUEUE),)))
         before = [(span.rule.id, span.fired) for span in monitor.spans(server)]
         assert before == [("queue-long", 20.0), ("queue-short", 20.0)]
         judged = monitor.alerts(server, server.run)._engines[0].state

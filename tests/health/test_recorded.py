@@ -10,8 +10,9 @@ import pytest
 
 from vllm_watch.config import Settings
 from vllm_watch.config.slosection import SloSettings
+from vllm_watch.core.news import Block, CompanionBlock
 from vllm_watch.core.recorded import EngineRow, GpuRow, Latency, Recorded
-from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
 
@@ -28,8 +29,8 @@ def judged(
     """Return every finding that fired, by id."""
     monitor = Monitor(settings or Settings())
     opening = Event("version", T0 - 100, "version 0.32.0", {"version": "0.32.0"})
-    server = monitor.apply(Batch("x.log", (opening, *events, *samples)))
-    monitor.apply(Batch("x.log", tuple(rows), twin=True, file="x.metrics.jsonl"))
+    server = monitor.apply(Block("x.log", (opening, *events, *samples)))
+    monitor.apply(CompanionBlock("x.log", tuple(rows), file="x.metrics.jsonl"))
     found = monitor.findings(server, server.run, now=T0 + 10_000, live=False, saved=False)
     return {finding.id: finding for finding in found}
 
@@ -214,7 +215,7 @@ def test_a_server_without_stats_lines_is_busy_while_its_recording_says_so(
     monitor = Monitor(Settings())
     off = Event("no_stats", T0 - 90, "disabling stats logging to avoid incomplete stats.")
     up = Event("server_up", T0 - 20, "Starting vLLM server on http://127.0.0.1:8000")
-    server = monitor.apply(Batch("x.log", (off, up, *lines(6))))
+    server = monitor.apply(Block("x.log", (off, up, *lines(6))))
     health = monitor.health(server, T0 + 50 + after, live=True, saved=False)
     assert health.state.name == state
 

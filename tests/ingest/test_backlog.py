@@ -12,7 +12,7 @@ import pytest
 
 from tests.logs import formats
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News, PastComplete, bytes_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest, ReadOptions, backlog, filereader
 from vllm_watch.parsing.formats import Formats
@@ -62,15 +62,15 @@ class Screen:
         )
         self.stop = threading.Event()
         self._ingest = Ingest([str(log)], known, options)
-        self._items: Iterator[Batch | Looked] = self._ingest.follow(self.stop)
-        self.stages: list[str] = []
+        self._items: Iterator[News | Looked] = self._ingest.follow(self.stop)
+        self.complete = False
 
     def look(self) -> None:
         """Apply batches up to the next look."""
         for item in self._items:
             if isinstance(item, Looked):
                 return
-            self.stages.append(item.stage)
+            self.complete |= isinstance(item, PastComplete)
             self.monitor.apply(item)
 
     def rates(self) -> list[int]:
@@ -107,7 +107,7 @@ def test_the_newest_part_is_there_at_once_and_the_past_follows(
     assert server.past is not None
     assert server.past[1] == log.stat().st_size
     assert screen.monitor.store.reading() == server.past
-    while "complete" not in screen.stages:
+    while not screen.complete:
         screen.look()
     assert screen.rates() == list(range(1000))
     assert screen.monitor.store.reading() is None
@@ -138,7 +138,7 @@ def test_what_is_written_meanwhile_is_shown_and_never_doubled(
             written += 1
         screen.look()
         assert screen.rates()[-1] == written - 1
-        looks_after += "complete" in screen.stages
+        looks_after += screen.complete
     assert screen.rates() == list(range(written))
     screen.end()
 
@@ -151,7 +151,7 @@ def test_a_log_rotated_while_its_past_is_read_loses_nothing(tmp_path: Path, know
     screen.look()
     log.rename(tmp_path / "a.log.1")
     log.write_text("".join(line(i) for i in range(600, 620)))
-    while "complete" not in screen.stages:
+    while not screen.complete:
         screen.look()
     screen.look()
     assert screen.rates() == list(range(620))
@@ -174,7 +174,7 @@ def test_runs_are_those_of_the_whole_log_and_the_companion_is_joined_to_them(
     (server,) = screen.monitor.store.servers.values()
     screen.monitor.spans(server)
     assert {key[1] for key in screen.monitor._judges} == {"newest"}
-    while "complete" not in screen.stages:
+    while not screen.complete:
         screen.look()
     screen.look()
     (server,) = screen.monitor.store.servers.values()
@@ -193,7 +193,7 @@ def test_only_the_newest_part_is_read_for_a_quick_answer(tmp_path: Path, known: 
     log.write_text(BANNER + "".join(line(i) for i in range(1000)))
     options = ReadOptions(tz=UTC, newest_only=True, now=lambda: NOW)
     read = list(Ingest([str(log)], known, options).read_once())
-    assert sum(batch.size for batch in read) < 15_000
+    assert sum(map(bytes_of, read)) < 15_000
     monitor = Monitor(Settings())
     for batch in read:
         monitor.apply(batch)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.logs import read
+from tests.logs import read, records_in
 from tests.parsing.test_large_blocks import random_log, told
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import Block, News
 from vllm_watch.parsing import scanner, sieve
 from vllm_watch.parsing.scanner import Scan
 from vllm_watch.reports.export import rows_of
@@ -23,9 +24,9 @@ def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sieve, "FEWEST", 2)
 
 
-def said(batches: list[Batch]) -> tuple[object, int]:
-    scans = [Scan(items=list(batch.items)) for batch in batches]
-    return told(scans), sum(batch.lines for batch in batches)
+def said(batches: list[News]) -> tuple[object, int]:
+    blocks = [news for news in batches if isinstance(news, Block)]
+    return told([Scan(items=list(one.items)) for one in blocks]), sum(one.lines for one in blocks)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -51,12 +52,12 @@ def test_a_file_truncated_while_it_is_read_ends_there(
     path = tmp_path / "x.log"
     path.write_bytes(random_log(3))
     monkeypatch.setattr("vllm_watch.sources.chunks.BLOCK", 4_000)
-    whole = [record for batch in read(path).read_once() for record in batch.records]
+    whole = records_in(read(path).read_once())
     batches = read(path).read_once()
-    found = [*next(batches).records, *next(batches).records]
+    found = records_in(itertools.islice(batches, 4))
 
     os.truncate(path, 0)
 
-    found += [record for batch in batches for record in batch.records]
+    found += records_in(batches)
     assert 0 < len(found) < len(whole)
     assert [type(record) for record in found] == [type(record) for record in whole[: len(found)]]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.logs import formats
-from vllm_watch.core.records import Batch, Sample
+from tests.logs import formats, records_in
+from vllm_watch.core.records import Sample
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.sources.wakeups import FASTER, HOT_SECONDS
 
@@ -75,7 +75,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Simulated, dict[
     ingest = Ingest([str(log)], formats(), options)
     read: dict[float, float] = {}
     for item in ingest.follow(time):
-        for record in item.records if isinstance(item, Batch) else ():
+        for record in records_in([item]):
             assert isinstance(record, Sample)
             at = written[round(record.values["prompt_tps"])]
             assert at not in read

@@ -14,7 +14,7 @@ from tests.logs import formats
 from vllm_watch.beside.fetching import Fetcher, FetchError
 from vllm_watch.beside.poller import Poller
 from vllm_watch.cli.pages import page_address
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import ReadOptions
 from vllm_watch.ingest.polled import PolledIngest
@@ -42,9 +42,10 @@ def followed(log: Path, poller: Poller, wanted: int = 1) -> Server:
     ingest = PolledIngest([str(log)], formats(), options, poller)
     store, stop, rows = Store(), threading.Event(), 0
     for item in ingest.follow(stop):
-        if isinstance(item, Batch):
+        if not isinstance(item, Looked):
             store.apply(item)
-            rows += len(item.records) + bool(item.trouble) if item.file == poller.url else 0
+            if isinstance(item, CompanionBlock | FileTrouble) and item.file == poller.url:
+                rows += len(item.items) if isinstance(item, CompanionBlock) else 1
         elif rows >= wanted:
             break
     stop.set()

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests import serverlog
 from tests.logs import formats
 from vllm_watch.cli import main
+from vllm_watch.core.news import CompanionBlock, Looked, News, ZoneFound
 from vllm_watch.core.recorded import EngineRow, Latency, row_json
 from vllm_watch.core.recordings import Recording
-from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import Ingest, ReadOptions
 
@@ -144,11 +144,11 @@ def test_rows_are_followed(log: Path) -> None:
     twin = beside(log, row(T0 + 60))
     ingest = Ingest([str(log)], formats(), ReadOptions(tz=UTC, live=True, poll_seconds=0.05))
     store, stop = Store(), threading.Event()
-    items: Iterator[Batch | Looked] = ingest.follow(stop)
+    items: Iterator[News | Looked] = ingest.follow(stop)
 
     def until(count: int) -> None:
         for item in items:
-            if isinstance(item, Batch):
+            if not isinstance(item, Looked):
                 store.apply(item)
             (server,) = store.servers.values() if store.servers else (None,)
             if server is not None and len(server.recording.engines.get(0, ())) == count:
@@ -184,7 +184,7 @@ def test_a_quick_answer_reads_no_more_than_ends_of_a_large_recording(
     store, read_bytes = Store(), 0
     for batch in Ingest([str(log)], formats(), options).read_once():
         store.apply(batch)
-        read_bytes += batch.size if batch.twin else 0
+        read_bytes += batch.size if isinstance(batch, CompanionBlock) else 0
     (server,) = store.servers.values()
     (table,) = (server.recording.engines or server.recording.gpus).values()
     assert read_bytes < 1_500_000 < len(text)
@@ -247,8 +247,8 @@ def test_a_recording_of_another_time_says_nothing_about_its_log(tmp_path: Path) 
     log = serverlog.write(tmp_path, serverlog.begun(T0) + serverlog.busy(T0 + 100))
     beside(log, '{"v":1,"kind":"engine","engine":0,"time":"2026-12-05T09:01:00+02:00"}\n')
     ingest = Ingest([str(log)], formats(), ReadOptions(now=lambda: T0 + 5_000_000))
-    zones = [batch for batch in ingest.read_once() if batch.file == str(log)]
-    assert all(str(batch.tz) != "UTC+02:00" for batch in zones)
+    (zone,) = (news for news in ingest.read_once() if isinstance(news, ZoneFound))
+    assert str(zone.tz) != "UTC+02:00"
 
 
 def without_stats(folder: Path) -> Path:

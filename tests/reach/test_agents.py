@@ -18,7 +18,7 @@ from tests.core.test_steps import seconds, written
 from tests.logs import FIXTURES, formats, log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Looked
+from vllm_watch.core.news import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.reach.agents import agent_server
 from vllm_watch.reach.answers import LONGEST_LINE, MOST_SAMPLES, Answers, _bounded_points

@@ -21,7 +21,7 @@ from vllm_watch.cli import main
 from vllm_watch.cli.exporter_command import _write
 from vllm_watch.cli.listening import listen_address
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Looked
+from vllm_watch.core.news import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.reach import exporting
 from vllm_watch.reach.exporting import Exporter

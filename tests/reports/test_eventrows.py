@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Event, Looked
+from vllm_watch.core.news import Block, Looked, News
+from vllm_watch.core.records import Event
 from vllm_watch.reports.eventrows import event_rows_as_they_come
 
 
 def test_all_events_of_many_runs_are_reported_once() -> None:
-    def events(first: int) -> Batch:
+    def events(first: int) -> News:
         texts = [(run, n) for run in range(first, first + 150) for n in range(20)]
-        return Batch(
+        return Block(
             "a.log",
             tuple(
                 Event("error", 1_000.0 * run + n, f"{run} {n} " + "x" * 900, run=run)
@@ -19,7 +20,7 @@ def test_all_events_of_many_runs_are_reported_once() -> None:
         )
 
     look = Looked(1.0, 1, (), ())
-    items: list[Batch | Looked] = [events(0), look, events(150), look, look]
+    items: list[News | Looked] = [events(0), look, events(150), look, look]
     told = [
         str(row["text"]).split()[:2]
         for row in event_rows_as_they_come(items, Settings())

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.logs import at, read
 from tests.serverlog import begun, busy, idle, line, ready, write
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Looked
+from vllm_watch.core.news import Looked
 from vllm_watch.reports.narration import Narrator
 
 START = at("09:00:00")

@@ -14,7 +14,7 @@ import pytest
 from tests.logs import formats, log_of
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Looked
+from vllm_watch.core.news import Looked
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.reach.exporting import Exporter
 from vllm_watch.reports.following import FollowedServers

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from tests.logs import at, log_of, read
 from vllm_watch.config import ReplaySettings, Settings, TimeSettings
 from vllm_watch.core.moments import parse_time
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import News
 from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
@@ -46,7 +46,7 @@ def monitor_of(*captures: str) -> Monitor:
     return monitor_from(read(*(log_of(name) for name in captures)).read_once())
 
 
-def monitor_from(batches: Iterable[Batch]) -> Monitor:
+def monitor_from(batches: Iterable[News]) -> Monitor:
     """Return a monitor that has applied `batches`."""
     monitor = Monitor(SETTINGS)
     for batch in batches:

@@ -12,12 +12,12 @@ from textual.pilot import Pilot
 
 from tests.logs import FIXTURES, at, formats, log_of
 from tests.tui.screens import SETTINGS, Wall, all_read, drawn, replay_app, until
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.feed import run_feed
-from vllm_watch.tui.messages import BatchesRead
+from vllm_watch.tui.messages import NewsRead
 from vllm_watch.tui.palette import DAY_THEME, roles_of
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.help import HelpScreen
@@ -315,11 +315,11 @@ async def test_a_growing_file_appears_unprompted(tmp_path: Path) -> None:
 class Broken(Ingest):
     """An ingest that reads one file and then fails."""
 
-    def read_once(self, stop: StopEvent | None = None) -> Iterator[Batch]:
+    def read_once(self, stop: StopEvent | None = None) -> Iterator[News]:
         yield from super().read_once(stop)
         raise RuntimeError("[/var/x] the disk is gone [red]")
 
-    def follow(self, stop: object, **_: object) -> Iterator[Batch | Looked]:
+    def follow(self, stop: object, **_: object) -> Iterator[News | Looked]:
         yield from super().read_once()
         raise RuntimeError("[/var/x] the disk is gone [red]")
 
@@ -348,6 +348,6 @@ def test_what_was_read_before_a_failure_reaches_the_screen() -> None:
     with pytest.raises(RuntimeError):
         run_feed(Broken([str(KILLED)], formats()), post, lambda: 0, threading.Event(), live=False)
     read_batches = [
-        item for message in posted if isinstance(message, BatchesRead) for item in message.items
+        item for message in posted if isinstance(message, NewsRead) for item in message.items
     ]
     assert len(read_batches) == len(list(Ingest([str(KILLED)], formats()).read_once()))

@@ -13,7 +13,8 @@ from vllm_watch.config import ServerSettings, Settings, WatchSettings
 from vllm_watch.core import folds
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.folds import Point
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Sample
 from vllm_watch.core.series import Series
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
@@ -57,7 +58,7 @@ def test_a_window_shows_its_part_and_the_line_that_leads_into_it() -> None:
 
 def test_a_restart_is_a_gap_however_short() -> None:
     records = tuple(Sample(10.0 * n, 0, {"running": 1.0}, run=n // 2) for n in range(4))
-    server = server_of(monitor_from([Batch("a.log", records)]))
+    server = server_of(monitor_from([Block("a.log", records)]))
     drawn = curve(server, None, "running", 0, 100)
     assert list(drawn.values) == [1.0, 1.0, None, 1.0, 1.0]
     assert list(drawn.times) == [0, 10, 15, 20, 30]
@@ -173,7 +174,7 @@ def thinned_of(*engines: int) -> Monitor:
         for n in range(LONG)
         for engine in engines
     )
-    monitor.apply(Batch("a.log", records))
+    monitor.apply(Block("a.log", records))
     return monitor
 
 
@@ -201,7 +202,7 @@ def test_peaks_of_several_engines_add_up() -> None:
 def test_a_silence_among_thinned_samples_stays_a_gap() -> None:
     monitor = Monitor(ONE_HOUR, bounded=True)
     times = [n * 10.0 for n in range(LONG) if not 500 <= n < 520]
-    monitor.apply(Batch("a.log", tuple(Sample(at, 0, {"running": 5.0}) for at in times)))
+    monitor.apply(Block("a.log", tuple(Sample(at, 0, {"running": 5.0}) for at in times)))
     server = server_of(monitor)
     assert server.run.series[0].thinned > 0
     drawn = curve(server, 0, "running", 4_000.0, 6_000.0)
@@ -218,7 +219,7 @@ def test_rounds_are_the_same_whether_engines_are_added_up_at_once_or_line_by_lin
         for n in range(30)
         for e in range(4)
     )
-    server = server_of(monitor_from([Batch("a.log", records)]))
+    server = server_of(monitor_from([Block("a.log", records)]))
     at_once = curve(server, None, "running", 1_000.0, 1_400.0)
     monkeypatch.setattr(chartdata, "_whole_rounds", lambda *_: None)
     assert curve(server, None, "running", 1_000.0, 1_400.0) == at_once
@@ -227,7 +228,7 @@ def test_rounds_are_the_same_whether_engines_are_added_up_at_once_or_line_by_lin
 def history_of(rounds: int, engines: int = 2, *, spike: int = 0) -> Monitor:
     """Return a monitor of a server whose engines wrote so many rounds, one of them a spike."""
     monitor = Monitor(Settings())
-    monitor.apply(Batch("a.log", rounds_of(range(rounds), engines, spike)))
+    monitor.apply(Block("a.log", rounds_of(range(rounds), engines, spike)))
     return monitor
 
 
@@ -281,7 +282,7 @@ def test_the_work_of_drawing_all_there_is_does_not_grow_with_it(
             return sum(len(line.times) for spec in specs for line in spec.lines)
 
         points(10.0 * rounds)
-        monitor.apply(Batch("a.log", rounds_of([rounds], 2)))
+        monitor.apply(Block("a.log", rounds_of([rounds], 2)))
         with monkeypatch.context() as patch:
             patch.setattr(Series, "values", values)
             patch.setattr(folds, "taken", taken)
@@ -322,7 +323,7 @@ def test_a_spike_of_one_sample_is_seen_in_half_a_day(engine: int | None) -> None
 def test_a_folded_curve_knows_nothing_of_what_comes_later_and_keeps_silences() -> None:
     monitor = Monitor(Settings())
     kept = [n for n in range(4_096) if not 2_000 <= n < 2_100]
-    monitor.apply(Batch("a.log", rounds_of(kept, 2, 3_001)))
+    monitor.apply(Block("a.log", rounds_of(kept, 2, 3_001)))
     drawn = curve(server_of(monitor), None, "generation_tps", 0.0, 30_005.0)
     assert drawn.times[-1] == 30_000.0
     assert max(value for value in drawn.values if value is not None) < 5_000.0

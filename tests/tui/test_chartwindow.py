@@ -9,7 +9,8 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Sample
 from vllm_watch.core.store import Server
 from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.chartwindow import server_window
@@ -18,7 +19,7 @@ from vllm_watch.tui.timeline import FITTED
 
 def server_with(*times: float) -> Server:
     records = tuple(Sample(time, 0, {"running": 1.0}) for time in times)
-    monitor = monitor_from([Batch("a.log", records)])
+    monitor = monitor_from([Block("a.log", records)])
     return next(iter(monitor.store.servers.values()))
 
 

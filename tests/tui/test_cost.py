@@ -16,7 +16,8 @@ from tests.tui.screens import Wall, monitor_from, monitor_of, until, view_at
 from tests.tui.test_app import dashboard, live, view
 from vllm_watch.config import CostSettings
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.core.news import Block, News
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.health import alertfindings
@@ -27,7 +28,7 @@ from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui import fleetrows, viewmaker
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.eventlines import EventLine, newest_lines
-from vllm_watch.tui.messages import BatchesRead
+from vllm_watch.tui.messages import NewsRead
 from vllm_watch.tui.requestfacts import cost_facts
 from vllm_watch.tui.rows import make_row
 from vllm_watch.tui.screenview import Choices
@@ -120,7 +121,7 @@ def test_the_cost_of_all_there_is_is_worked_out_when_the_window_moves_on(
 ) -> None:
     """What is known of a server is looked at each five seconds: a price makes it no more often."""
     lines = tuple(Sample(at("09:00:00") + 60 * n, 0, {"running": 3.0}) for n in range(180))
-    monitor = monitor_from([Batch("a.log", lines)])
+    monitor = monitor_from([Block("a.log", lines)])
     settings = monitor.settings
     monitor.settings = replace(settings, cost=replace(settings.cost, gpu_hourly=2.0, gpus=1))
     wall = Wall(at("12:00:00"))
@@ -214,7 +215,7 @@ def test_a_server_that_has_just_written_is_not_looked_at_until_silence_may_tell(
 ) -> None:
     """Its line of 08:50:51 came as it was written: it is late, and may stall, 30 s later."""
     lines = [Sample(at("08:50:01") + 10 * n, 0, {"running": 3.0}) for n in range(6)]
-    monitor = monitor_from([Batch("a.log", tuple(lines))])
+    monitor = monitor_from([Block("a.log", tuple(lines))])
     server = server_of(monitor)
     server.last_arrival = at("08:50:51")
     looked: list[float] = []
@@ -259,10 +260,10 @@ async def test_news_of_one_server_make_one_row_and_draw_one_line(
         assert drawn == [servers[3].source]
 
 
-def news_of(server: Server, now: float) -> Batch:
+def news_of(server: Server, now: float) -> News:
     """Return a line that a server wrote just now."""
     sample = Sample(now, 0, {"running": 3.0, "generation_tps": 500.0 + server.revision})
-    return Batch(server.source, (sample,), newest_stamp=now, arrived=now, tz=server.tz, size=1)
+    return Block(server.source, (sample,), newest_stamp=now, arrived=now, size=1)
 
 
 def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,11 +281,11 @@ def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(viewmaker, "newest_lines", order)
     server = next(iter(monitor.store.servers.values()))
-    monitor.apply(Batch(server.source, size=1))
+    monitor.apply(Block(server.source, size=1))
     assert maker.make(timeline, Choices()).events is before
     assert ordered == []
     told = Event("stop", at("08:54:39"), "stopped")
-    monitor.apply(Batch(server.source, (told,), newest_stamp=at("08:54:39")))
+    monitor.apply(Block(server.source, (told,), newest_stamp=at("08:54:39")))
     assert maker.make(timeline, Choices()).events != before
     assert len(ordered) == 1
 
@@ -310,6 +311,6 @@ async def test_what_arrives_is_applied_in_turns_and_keys_come_between(
         await until(pilot, lambda: str(log) in app.monitor.store.servers)
         server = app.monitor.store.servers[str(log)]
         monkeypatch.setattr("vllm_watch.tui.app.TURN_SECONDS", 0.0)
-        app._take_in(BatchesRead(tuple(news_of(server, at("08:54:22") + n) for n in range(5))))
+        app._take_in(NewsRead(tuple(news_of(server, at("08:54:22") + n) for n in range(5))))
         assert len(server.run.series[0]) == 1
         await until(pilot, lambda: len(server.run.series[0]) == 5)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.logs import FIXTURES, at, log_of, read
 from tests.tui.screens import monitor_from, monitor_of
-from vllm_watch.core.records import Batch, Event, Requests
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Event, Requests
 from vllm_watch.health import alertfindings
 from vllm_watch.tui.eventlines import EventLine, event_lines, short_name
 
@@ -101,12 +102,12 @@ def test_alerts_that_are_over_say_so() -> None:
 
 def test_only_the_newest_are_kept() -> None:
     records = tuple(Event("error", float(n), f"error {n}") for n in range(100))
-    told = event_lines(monitor_from([Batch("a.log", records)]), 1000.0, 5)
+    told = event_lines(monitor_from([Block("a.log", records)]), 1000.0, 5)
     assert [line.text for line in told] == [f"error {n}" for n in (99, 98, 97, 96, 95)]
 
 
 def test_a_server_without_a_port_is_shown_by_its_name() -> None:
-    monitor = monitor_from([Batch("a.log", (Requests(5.0, {"500": 1}, 0),))])
+    monitor = monitor_from([Block("a.log", (Requests(5.0, {"500": 1}, 0),))])
     assert short_name(monitor.store.servers["a.log"]) == "a"
     (line,) = event_lines(monitor, 10.0, 5)
     assert (line.server, line.text) == ("a", "1 × HTTP 500")

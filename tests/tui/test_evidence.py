@@ -14,7 +14,8 @@ from textual.widgets import Static
 
 from tests.logs import at, log_of
 from tests.tui.screens import all_read, monitor_of, replay_app, until
-from vllm_watch.core.records import Batch, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Sample
 from vllm_watch.core.store import Store
 from vllm_watch.health.findings import Finding
 from vllm_watch.tui.commonstart import with_common_start
@@ -144,8 +145,8 @@ def test_words_of_a_finding_that_is_over() -> None:
 def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
     """The lines of a finding are sought at the times that the log itself tells."""
     batches = [
-        Batch("a.log", (Sample(1000.0, 0, {"running": 1.0}),)),
-        Batch("b.log", (Sample(4000.0, 0, {"running": 1.0}),)),
+        Block("a.log", (Sample(1000.0, 0, {"running": 1.0}),)),
+        Block("b.log", (Sample(4000.0, 0, {"running": 1.0}),)),
     ]
     store = Store()
     for batch in with_common_start(batches):

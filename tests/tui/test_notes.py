@@ -8,7 +8,7 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Block, FileTrouble, Looked
 from vllm_watch.tui import lognotes
 from vllm_watch.tui.lognotes import LogNotes, notes_of
 
@@ -19,13 +19,13 @@ def test_troubles_of_folders_and_of_logs_tell_since_when() -> None:
     folder = "logs: permission denied; allow reading it (chmod u+rx) and it is read"
     gone = f"{source}: was removed; it is read again when it is back"
     yesterday = at("23:50:00") - 86400
-    monitor.apply(Batch(source, file=source, trouble=gone, trouble_since=at("09:20:59")))
+    monitor.apply(FileTrouble(source, source, gone, at("09:20:59")))
     monitor.look(Looked(at("12:00:00"), 1, (), (folder,), troubles_since=(yesterday,)))
     assert view_at(monitor, "09:21:00").notes == (
         f"{folder} (since 11-22 23:50)",
         f"{gone} (since 09:20)",
     )
-    monitor.apply(Batch(source, file=source))
+    monitor.apply(FileTrouble(source, source, ""))
     monitor.look(Looked(at("12:00:01"), 1, (), ()))
     assert view_at(monitor, "09:21:00").notes == ()
 
@@ -48,8 +48,8 @@ def test_only_servers_with_news_or_a_note_are_asked_for_notes(
     asked.clear()
     assert notes.at() == ()
     assert asked == []
-    monitor.apply(Batch(sources[1], damaged=2))
-    monitor.apply(Batch(sources[2], size=1))
+    monitor.apply(Block(sources[1], damaged=2))
+    monitor.apply(Block(sources[2], size=1))
     assert notes.at() == (f"{sources[1]}: 2 stats lines were cut off",)
     assert asked == sources[1:]
     asked.clear()

@@ -4,7 +4,8 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, view_at
-from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.core.news import Block, LogFound
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.tui.rows import Row, Values, engine_rows, make_row
 from vllm_watch.tui.screenview import ORDERS, Choices
 
@@ -78,7 +79,7 @@ def test_two_engines_are_added_up_and_shown_apart() -> None:
 
 
 def test_a_server_before_its_first_line() -> None:
-    monitor = monitor_from([Batch("empty.log")])
+    monitor = monitor_from([LogFound("empty.log")])
     server = monitor.store.servers["empty.log"]
     row = make_row(monitor, server, 100.0, live=True)
     assert (row.state.name, row.age, row.port, row.short) == ("starting", None, "", "empty")
@@ -87,7 +88,7 @@ def test_a_server_before_its_first_line() -> None:
 
 def test_a_live_row_is_as_old_as_its_arrival() -> None:
     sample = Sample(100.0, 0, {"running": 1.0})
-    batch = Batch(
+    batch = Block(
         "a.log", (Event("server_up", 90.0, "up"), sample), arrived=150.0, newest_stamp=100.0
     )
     monitor = monitor_from([batch])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.logs import at
 from tests.tui.screens import SETTINGS, view_at
-from vllm_watch.core.records import Batch, Event, Sample
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Event, Sample
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartspecs import marks
 from vllm_watch.tui.eventlines import event_lines
@@ -31,7 +32,7 @@ def dropping(low: float = 80.0) -> Monitor:
     ]
     monitor = Monitor(SETTINGS)
     newest = samples[-1].time
-    monitor.apply(Batch("a_port8009_realtime.log", (config, *samples), newest_stamp=newest))
+    monitor.apply(Block("a_port8009_realtime.log", (config, *samples), newest_stamp=newest))
     return monitor
 
 

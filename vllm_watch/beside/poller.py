@@ -19,8 +19,8 @@ class Polled:
     """The results since they were last taken."""
 
     rows: tuple[EngineRow, ...]
-    trouble: str | None
-    """Why the page cannot be read now, in one line."""
+    trouble: str
+    """Why the page cannot be read now, in one line; empty if it can."""
 
 
 class Poller:
@@ -41,7 +41,7 @@ class Poller:
         self._engines = EngineRows()
         self._lock = threading.Lock()
         self._rows: list[EngineRow] = []
-        self._trouble: str | None = None
+        self._trouble = ""
 
     def start(self) -> Callable[[], None]:
         """Begin, and return a function that stops it."""
@@ -57,7 +57,7 @@ class Poller:
 
     def look(self) -> None:
         """Fetch once."""
-        trouble, rows = None, []
+        trouble, rows = "", []
         try:
             rows = self._engines.rows(read_page(self._page.page()), self._wall())
         except FetchError as error:

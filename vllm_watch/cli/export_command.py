@@ -20,7 +20,8 @@ from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.moments import since_words
-from vllm_watch.core.records import Batch, Looked, Sample, SampleTable
+from vllm_watch.core.news import Block, FileTrouble, Looked, News, ZoneFound
+from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
 from vllm_watch.reports.iterationrows import ITERATION_FIELDS, iteration_rows
@@ -40,11 +41,11 @@ from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 """Endings of the output file's name: they decide the format."""
-_OTHERS: Mapping[str, tuple[Callable[[Iterable[Batch], _Wanted], Iterator[Row]], tuple[str, ...]]]
+_OTHERS: Mapping[str, tuple[Callable[[Iterable[News], _Wanted], Iterator[Row]], tuple[str, ...]]]
 _OTHERS = {
-    "--recorded": (lambda batches, _: recorded_rows(batches), RECORDED_FIELDS),
-    "--iterations": (lambda batches, _: iteration_rows(batches), ITERATION_FIELDS),
-    "--times": (lambda batches, wanted: _times(batches, wanted), TIME_FIELDS),
+    "--recorded": (lambda read, _: recorded_rows(read), RECORDED_FIELDS),
+    "--iterations": (lambda read, _: iteration_rows(read), ITERATION_FIELDS),
+    "--times": (lambda read, wanted: _times(read, wanted), TIME_FIELDS),
 }
 """Options for other rows than samples and events: the function that makes them, their columns."""
 _MOST_REACHES = 3
@@ -65,20 +66,20 @@ def run(arguments: argparse.Namespace) -> int:
     require_logs(arguments.paths, ingest.discover())
     told = _Told()
     with reading_shown(ingest.found) as passed:
-        batches = _shown(told.passed_on(ingest.read_once()), passed)
-        _export(arguments.output, batches, wanted, told)
+        read = _shown(told.passed_on(ingest.read_once()), passed)
+        _export(arguments.output, read, wanted, told)
     told.say_what_is_missing([logs.source for logs in ingest.found.logs])
     return FAILED if told.unreadable else DONE
 
 
-def _export(output: str, batches: Iterator[Batch], wanted: _Wanted, told: _Told) -> None:
+def _export(output: str, read: Iterator[News], wanted: _Wanted, told: _Told) -> None:
     """Write the wanted rows of logs that are read once.
 
     Raises:
         CommandError: it cannot be written, or nothing lies within the span.
     """
     beginnings = Beginnings()
-    counted = _Counted(_wanted_of(wanted, beginnings.passed_on(batches), beginnings))
+    counted = _Counted(_wanted_of(wanted, beginnings.passed_on(read), beginnings))
     if output == "-":
         sys.stdout.writelines(counted.lines())
         sys.stdout.flush()
@@ -89,12 +90,12 @@ def _export(output: str, batches: Iterator[Batch], wanted: _Wanted, told: _Told)
         counted.require(wanted, told)
 
 
-def _shown(batches: Iterator[Batch], passed: Callable[[Batch], None] | None) -> Iterator[Batch]:
-    """Pass batches on, showing the progress of reading."""
-    for batch in batches:
+def _shown(read: Iterator[News], passed: Callable[[News], None] | None) -> Iterator[News]:
+    """Pass news on, showing how far reading is."""
+    for news in read:
         if passed is not None:
-            passed(batch)
-        yield batch
+            passed(news)
+        yield news
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,27 +148,27 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
 
 
 def _wanted_of(
-    wanted: _Wanted, batches: Iterator[Batch], beginnings: Beginnings
+    wanted: _Wanted, read: Iterator[News], beginnings: Beginnings
 ) -> Iterator[Piece | Row]:
     """Return the wanted rows of logs that are read once."""
     if wanted.events:
         from vllm_watch.reports.eventrows import event_rows  # imports health: 90 ms
 
-        yield from wanted.span.of(event_rows(batches, wanted.settings), beginnings)
+        yield from wanted.span.of(event_rows(read, wanted.settings), beginnings)
         return
     if wanted.other is not None:
         rows, _ = _OTHERS[wanted.other]
-        yield from wanted.span.of(rows(batches, wanted), beginnings)
+        yield from wanted.span.of(rows(read, wanted), beginnings)
         return
-    pieces = wanted.span.of_pieces(pieces_of(batches), beginnings)
+    pieces = wanted.span.of_pieces(pieces_of(read), beginnings)
     yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
 
 
-def _times(batches: Iterable[Batch], wanted: _Wanted) -> Iterator[Row]:
+def _times(read: Iterable[News], wanted: _Wanted) -> Iterator[Row]:
     """Return mean times over the steps requested, or over those of the settings."""
     limits = wanted.settings.times
     step = limits.window_minutes * 60.0 if wanted.step is None else wanted.step
-    return time_rows(batches, limits.gate(), step)
+    return time_rows(read, limits.gate(), step)
 
 
 @dataclass(slots=True)
@@ -249,7 +250,7 @@ def _follow(ingest: Ingest, wanted: _Wanted) -> int:
     return DONE
 
 
-def _as_they_come(items: Iterator[Batch | Looked], wanted: _Wanted) -> Iterator[Row | None]:
+def _as_they_come(items: Iterator[News | Looked], wanted: _Wanted) -> Iterator[Row | None]:
     """Return the wanted rows while logs grow, None at each quiet moment."""
     if not wanted.events:
         return rows_as_they_come(items)
@@ -258,9 +259,9 @@ def _as_they_come(items: Iterator[Batch | Looked], wanted: _Wanted) -> Iterator[
     return event_rows_as_they_come(items, wanted.settings)
 
 
-def _begun(items: Iterator[Batch | Looked], beginnings: Beginnings) -> Iterator[Batch | Looked]:
+def _begun(items: Iterator[News | Looked], beginnings: Beginnings) -> Iterator[News | Looked]:
     for item in items:
-        if isinstance(item, Batch):
+        if not isinstance(item, Looked):
             beginnings.feed(item)
         yield item
 
@@ -283,22 +284,22 @@ def _since(
     yield from rows
 
 
-def _said(items: Iterator[Batch | Looked]) -> Iterator[Batch | Looked]:
+def _said(items: Iterator[News | Looked]) -> Iterator[News | Looked]:
     """Pass on the items of following; report each trouble on stderr when it begins."""
     last: set[str] = set()
-    troubles: dict[tuple[str, str], tuple[str | None, float | None]] = {}
+    troubles: dict[tuple[str, str], FileTrouble] = {}
     for item in items:
         if isinstance(item, Looked):
             now: dict[str, float | None] = {
                 f"{path}: matches no file yet; it waits for one": None for path in item.missing
             }
             now.update(zip(item.troubles, item.troubles_since, strict=True))
-            now.update((text, since) for text, since in troubles.values() if text)
+            now.update((one.text, one.since) for one in troubles.values() if one.text)
             for text in sorted(now.keys() - last):
                 say(text + since_words(now[text], item.time))
             last = set(now)
-        else:
-            troubles[item.source, item.file] = item.trouble, item.trouble_since
+        elif isinstance(item, FileTrouble):
+            troubles[item.source, item.file] = item
         yield item
 
 
@@ -314,36 +315,40 @@ class _Tally:
 
 
 class _Told:
-    """Watches batches pass, to explain why there are no samples."""
+    """Watches news pass, so that whoever finds no samples learns why."""
 
     def __init__(self) -> None:
-        """Start before the first batch."""
+        """Start before the first news."""
         self.unreadable: set[str] = set()
         """Logs that could not be read; this has been reported."""
         self._tallies: dict[str, _Tally] = {}
-        self._reach: dict[str, tuple[float, float, tzinfo]] = {}
+        self._reach: dict[str, tuple[float, float]] = {}
+        self._zones: dict[str, tzinfo] = {}
 
-    def passed_on(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on; report on stderr what could not be read."""
-        for batch in batches:
-            if batch.trouble:
-                say(batch.trouble)
-            if not batch.twin:
-                if batch.trouble:
-                    self.unreadable.add(batch.source)
-                tally = self._tallies.setdefault(batch.source, _Tally())
-                tally.size += batch.size
-                tally.lines += batch.lines
-                tally.samples += self._samples(batch)
-                tally.stats_like += batch.stats_like
-                tally.stamped |= batch.newest_stamp is not None
-            yield batch
+    def passed_on(self, read: Iterator[News]) -> Iterator[News]:
+        """Pass news on; say on stderr what could not be read."""
+        for news in read:
+            match news:
+                case FileTrouble(source, text=text, twin=twin) if text:
+                    say(text)
+                    if not twin:
+                        self.unreadable.add(source)
+                case ZoneFound(source, tz):
+                    self._zones[source] = tz
+                case Block(source):
+                    tally = self._tallies.setdefault(source, _Tally())
+                    tally.size += news.size
+                    tally.lines += news.lines
+                    tally.samples += self._samples(news)
+                    tally.stats_like += news.stats_like
+                    tally.stamped |= news.newest_stamp is not None
+            yield news
 
-    def _samples(self, batch: Batch) -> int:
-        """Count the samples of a batch, and note their first and last time."""
+    def _samples(self, block: Block) -> int:
+        """Count the samples of a block, and note from when to when they reach."""
         times: list[float] = []
         count = 0
-        for item in batch.items:
+        for item in block.items:
             if isinstance(item, SampleTable):
                 times += (min(item.times), max(item.times))
                 count += len(item)
@@ -351,15 +356,15 @@ class _Told:
                 times.append(item.time)
                 count += 1
         if times:
-            first, newest, _ = self._reach.get(batch.source, (times[0], times[0], None))
-            self._reach[batch.source] = min(first, *times), max(newest, *times), batch.tz
+            first, newest = self._reach.get(block.source, (times[0], times[0]))
+            self._reach[block.source] = min(first, *times), max(newest, *times)
         return count
 
     def reach(self) -> str:
         """Return the time span of the samples of each log, of the first few logs."""
         parts = []
-        for first, newest, tz in list(self._reach.values())[:_MOST_REACHES]:
-            ends = (datetime.fromtimestamp(at, tz) for at in (first, newest))
+        for source, reach in list(self._reach.items())[:_MOST_REACHES]:
+            ends = (datetime.fromtimestamp(at, self._zones[source]) for at in reach)
             parts.append("from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends))
         if not parts:
             return "there are no samples"

@@ -17,7 +17,7 @@ from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.listening import listen_address
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
-from vllm_watch.core.records import Looked
+from vllm_watch.core.news import Looked
 
 if TYPE_CHECKING:
     from vllm_watch.ingest import Ingest
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _export(
     ingest: Ingest, exporter: Exporter, stop: threading.Event, textfile: Path | None
 ) -> None:
-    """Feed the exporter with new batches; write the text file from time to time."""
+    """Feed the exporter with the news; write the text file from time to time."""
     written, trouble = -TEXTFILE_SECONDS, ""
     for item in ingest.follow(stop):
         exporter.feed(item, ingest.found.logs, time.time())

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(ingest: Ingest, answers: Answers, stop: threading.Event, ready: threading.Event) -> None:
-    """Feed new batches; `ready` is set once all existing lines have been read."""
+    """Feed the news; `ready` is set once all existing lines have been read."""
     try:
         for item in ingest.follow(stop):
             with answers.lock:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import News, bytes_of
 from vllm_watch.sources.paths import Found
 
 QUIET_SECONDS = 0.5
@@ -20,7 +20,7 @@ _MEGABYTE = 1_000_000
 
 
 class Progress:
-    """Counts the bytes of batches and redraws one line.
+    """Counts the bytes of news that go by and draws one line over itself.
 
     Written here and not with rich, whose import takes longer than reading most logs.
     """
@@ -34,9 +34,9 @@ class Progress:
         self._next = clock() + QUIET_SECONDS
         self._width = 0
 
-    def passed(self, batch: Batch) -> None:
-        """Note a batch."""
-        self._done += batch.size
+    def passed(self, news: News) -> None:
+        """Note what was read."""
+        self._done += bytes_of(news)
         now = self._clock()
         if now >= self._next:
             self._next = now + REDRAW_SECONDS
@@ -76,8 +76,8 @@ def total_size(found: Found) -> int:
 
 
 @contextlib.contextmanager
-def reading_shown(found: Found) -> Iterator[Callable[[Batch], None] | None]:
-    """Give the function to call with each batch: a line of progress if stderr is a terminal.
+def reading_shown(found: Found) -> Iterator[Callable[[News], None] | None]:
+    """Give what all news are to be told to: a line of progress where stderr is a terminal.
 
     None if it is not: in a file or a pipe, stderr is for errors.
     """

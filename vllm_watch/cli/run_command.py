@@ -23,7 +23,7 @@ from vllm_watch.cli.presets_command import size_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 from vllm_watch.ingest import Ingest
 
 TIMED_OUT = 124
@@ -260,8 +260,8 @@ class _Session:
         if not self.exited.wait(seconds):
             self.server.stop(0.0 if seconds == 0 else 1.0)
 
-    def _items(self, ingest: Ingest) -> Iterator[Batch | Looked]:
-        """Yield the batches of the log until the server is over and its last lines are read."""
+    def _items(self, ingest: Ingest) -> Iterator[News | Looked]:
+        """Yield the news of the log until the server is over and its last lines are read."""
         stop = threading.Event()
         looks = 0
         for item in ingest.follow(stop):

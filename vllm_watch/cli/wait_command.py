@@ -11,8 +11,8 @@ import time
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
+from vllm_watch.core.news import Looked
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.records import Looked
 from vllm_watch.core.startup import ready_after
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, reason

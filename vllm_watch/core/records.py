@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, tzinfo
 from typing import Literal, TypeAlias
 
 from vllm_watch.core.answered import AnsweredTable
@@ -226,80 +225,9 @@ def records_of(items: Iterable[Item]) -> list[Record]:
     return found
 
 
-Stage: TypeAlias = Literal["whole", "newest", "past", "complete"]
-"""Which part of a log a batch belongs to.
-
-A large log is first shown by its `newest` part, while the whole log is read from its beginning as
-its `past`. The past replaces the newest part when it is `complete`.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one read of one file yielded. Immutable: threads hand it to the event loop."""
-
-    source: str
-    """Path of the server's `.log` (also for its twins): the key of the server."""
-    items: tuple[Item, ...] = ()
-    """Records in file order; of a large block many samples, or counts of requests, as a table."""
-    twin: bool = False
-    """True for the `.err` twin."""
-    newest_stamp: float | None = None
-    """Newest stamp of any line in it, also of lines that gave no record."""
-    arrived: float | None = None
-    """Wall clock when the bytes were seen, if they were appended while we watched."""
-    tz: tzinfo = UTC
-    """Zone of the log's stamps, as known now."""
-    zone_assumed: bool = False
-    """True when no line gives the zone and UTC is used instead."""
-    shift: float = 0.0
-    """Seconds by which all earlier times of this source shift, after its zone became known."""
-    trouble: str | None = None
-    """One line about why a file of this server cannot be read now."""
-    stats_like: int = 0
-    """Lines that look like stats lines but have an unknown envelope."""
-    damaged: int = 0
-    """Stats lines that were cut off and gave no sample."""
-    lines: int = 0
-    """Lines read."""
-    size: int = 0
-    """Bytes read."""
-    file: str = ""
-    """Path of the file itself, the log or one of its companions; empty if unknown."""
-    stage: Stage = "whole"
-    past: tuple[int, int] | None = None
-    """Bytes read so far and in all, while the past of a log is read."""
-    trouble_since: float | None = None
-    """Wall clock at which `trouble` began, None without trouble."""
-    moved: float = 0.0
-    """Seconds by which all times differ from the log's own: films of several logs."""
-    part: str = ""
-    """Prefix of the server's lines, if several servers write into one file."""
-    began: tuple[tuple[int, int], ...] = ()
-    """Runs that begin in it, each with the offset of its first line in the file, where asked."""
-
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """Return the items with each line of a table as a record of its own."""
-        return tuple(records_of(self.items))
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """The paths were searched."""
-
-    time: float
-    """Wall clock of the look."""
-    files: int
-    """Logs that are followed."""
-    missing: tuple[str, ...]
-    """Patterns that match nothing yet."""
-    troubles: tuple[str, ...]
-    """One line each about paths that cannot be used."""
-    caught_up: bool = True
-    """True when everything that was there has been read."""
-    troubles_since: tuple[float, ...] = ()
-    """Wall clock at which each of `troubles` began, in their order."""
+Stage: TypeAlias = Literal["whole", "newest", "past"]
+"""How much of a log is known. A large one is shown by its `newest` part at once, while the whole
+of it is read from its beginning as its `past`, which then takes its place."""
 
 
 def _moved(times: array[float], seconds: float) -> array[float]:

@@ -15,16 +15,26 @@ from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.linecounts import counted
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.newesttime import TimeSpan
+from vllm_watch.core.news import (
+    About,
+    Block,
+    CompanionBlock,
+    FileTrouble,
+    LogFound,
+    LogMoved,
+    Looked,
+    News,
+    Past,
+    PastComplete,
+    ZoneFound,
+)
 from vllm_watch.core.olderruns import age, make_room
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.records import (
     Amendment,
-    Batch,
     Event,
     Item,
-    Looked,
-    Record,
     Requests,
     RequestTable,
     Sample,
@@ -56,10 +66,8 @@ class Server:
     """The store's revision at its newest change; equal revisions show the same."""
     tz: tzinfo = UTC
     zone_assumed: bool = False
-    troubles: dict[tuple[bool, str], str] = field(default_factory=dict)
-    """Why a file of this server cannot be read now, by whether it is a companion, and its path."""
-    troubles_since: dict[tuple[bool, str], float | None] = field(default_factory=dict)
-    """Wall clock at which each of `troubles` began, None if unknown."""
+    troubles: dict[tuple[bool, str], FileTrouble] = field(default_factory=dict)
+    """What is wrong with files of this server, by whether one is a companion, and its path."""
     last_arrival: float | None = None
     skew: float = 0.0
     """Seconds by which the log's clock is behind ours, 0 if they agree (`SKEW_TOLERATED`)."""
@@ -69,6 +77,7 @@ class Server:
     damaged: int = 0
     lines: int = 0
     records: int = 0
+    """Records, and tables of them."""
     stage: Stage = "whole"
     """`newest` while only the newest part of a large log is known."""
     past: tuple[int, int] | None = None
@@ -109,14 +118,14 @@ class Server:
         return self.source.removesuffix(f"#{self.known.part}") if self.known.part else self.source
 
     @property
-    def trouble_since(self) -> float | None:
-        """Wall clock at which `trouble` began."""
-        return self.troubles_since.get(min(self.troubles)) if self.troubles else None
-
-    @property
     def trouble(self) -> str | None:
         """Why a file of this server cannot be read now, the log before its companions."""
-        return self.troubles[min(self.troubles)] if self.troubles else None
+        return self.troubles[min(self.troubles)].text if self.troubles else None
+
+    @property
+    def trouble_since(self) -> float | None:
+        """Wall clock at which `trouble` began."""
+        return self.troubles[min(self.troubles)].since if self.troubles else None
 
     @property
     def newest_stamp(self) -> float | None:
@@ -131,14 +140,13 @@ class Server:
         known = (self.last_arrival, None if newest is None else newest + self.skew)
         return max((time for time in known if time is not None), default=None)
 
-    def note_trouble(self, batch: Batch) -> None:
-        """Note that a file cannot be read, or that it can again."""
-        place = (batch.twin, batch.file)
-        if batch.trouble:
-            self.troubles[place] = batch.trouble
-            self.troubles_since[place] = batch.trouble_since
-        else:
-            self.troubles.pop(place, None)
+    def found_zone(self, zone: ZoneFound) -> None:
+        """Take another zone, and move all times if it turned out another."""
+        self.tz, self.zone_assumed = zone.tz, zone.assumed
+        if zone.shift:
+            for run in self.runs:
+                run.shift(zone.shift)
+            self.recording.shift(zone.shift)
 
     def recorded_span(self, run: Run) -> tuple[float, float]:
         """Return from when to when rows beside the log belong to a run, in epoch seconds."""
@@ -209,57 +217,88 @@ class Store:
         self._pasts: dict[str, Server] = {}
         """Large logs being read from their beginning, while their newest part is shown."""
 
-    def apply(self, batch: Batch) -> Server:
-        """Apply a batch and return its server."""
-        if batch.stage != "past" or self._further(batch):
-            self.revision += 1
-        if batch.stage == "complete":
-            self._complete(batch.source)
-        self.size += batch.size
-        server = self._server(batch)
+    def apply(self, news: News) -> Server:
+        """Take in news and return the server that they are about."""
+        past = isinstance(news, Past)
+        self.revision += self._further(news) if isinstance(news, Past) else 1
+        about = news.about if isinstance(news, Past) else news
+        if isinstance(about, PastComplete):
+            self._complete(about.source)
+        server = self._server(self._pasts if past else self.servers, about)
         server.revision = self.revision
-        server.note_trouble(batch)
-        if batch.twin:
-            self._apply_twin(server, batch)
-            self._reach.note(server)
-            return server
-        if batch.shift:
-            for run in server.runs:
-                run.shift(batch.shift)
-            server.recording.shift(batch.shift)
-        server.tz, server.zone_assumed = batch.tz, batch.zone_assumed
-        server.moved = batch.moved or server.moved
-        server.stats_like += batch.stats_like
-        server.damaged += batch.damaged
-        server.lines += batch.lines
-        if batch.arrived is not None:
-            server.last_arrival = batch.arrived
-            if batch.newest_stamp is not None:
-                behind = batch.arrived - batch.newest_stamp
-                server.skew = behind if abs(behind) > SKEW_TOLERATED else 0.0
-        arrived = server.log_time(batch.arrived)
-        for item in batch.items:
-            self._apply_item(server, item, arrived)
-        if batch.newest_stamp is not None:
-            server.run.stamp(batch.newest_stamp)
-        self._arrive(server, batch)
-        self._age(server)
-        if batch.stage != "past":
-            self._reach.note(server, moved=bool(batch.shift) or batch.stage == "complete")
+        self._tell(server, about)
+        if not past:
+            self._reach.note(server, moved=isinstance(about, PastComplete | ZoneFound))
         return server
 
+    def _tell(self, server: Server, news: About) -> None:
+        match news:
+            case Block():
+                self._apply_block(server, news)
+            case CompanionBlock():
+                self._apply_companion(server, news)
+            case FileTrouble():
+                server.troubles.pop(place := (news.twin, news.file), None)
+                if news.text:
+                    server.troubles[place] = news
+            case ZoneFound():
+                server.found_zone(news)
+            case LogFound():
+                self._name(server, news)
+            case LogMoved():
+                server.moved = news.seconds
+
+    def _apply_block(self, server: Server, block: Block) -> None:
+        self.size += block.size
+        server.stats_like += block.stats_like
+        server.damaged += block.damaged
+        server.lines += block.lines
+        server.records += len(block.items)
+        if block.arrived is not None:
+            server.last_arrival = block.arrived
+            if block.newest_stamp is not None:
+                behind = block.arrived - block.newest_stamp
+                server.skew = behind if abs(behind) > SKEW_TOLERATED else 0.0
+        arrived = server.log_time(block.arrived)
+        for item in block.items:
+            self._apply_item(server, item, arrived)
+        if block.newest_stamp is not None:
+            server.run.stamp(block.newest_stamp)
+        if arrived is not None and block.size:
+            server.run.arrive(arrived)
+        self._age(server)
+
     def _apply_item(self, server: Server, item: Item, arrived: float | None) -> None:
-        if isinstance(item, SampleTable):
-            self._apply_table(server, item, arrived)
-        elif isinstance(item, StepTable):
-            server.add_steps(item)
-        elif isinstance(item, AnsweredTable):
-            server.add_answered(item)
-        elif isinstance(item, RequestTable):
-            server.records += len(item)
-            server.numbered(item.run).add_request_table(item, arrived)
-        else:
-            self._apply_record(server, item, arrived)
+        match item:
+            case Sample():
+                server._newest_engine = item.engine
+                server.numbered(item.run).add_sample(item, arrived)
+            case SampleTable():
+                if len(item):
+                    server._newest_engine = item.engines[-1]
+                    server.numbered(item.run).add_table(item, arrived)
+            case Requests():
+                server.numbered(item.run).add_requests(item, arrived)
+            case RequestTable():
+                server.numbered(item.run).add_request_table(item, arrived)
+            case Amendment():
+                engine = server._newest_engine if item.engine is None else item.engine
+                if engine in server.run.series:
+                    server.run.series[engine].amend(item.values)
+            case Event():
+                server.numbered(item.run).add_event(item, arrived)
+                if item.fields:
+                    self._rename(server, item)
+            case EngineRow():
+                if item.origin == "line":
+                    item = counted(item, server.run_at(item.time).series.get(item.engine))
+                server.recording.add(item)
+            case GpuRow():
+                server.recording.add(item)
+            case StepTable():
+                server.add_steps(item)
+            case AnsweredTable():
+                server.add_answered(item)
 
     def _age(self, server: Server) -> None:
         """Thin the earlier runs of a server now and then, like the newest run thins itself."""
@@ -270,31 +309,30 @@ class Store:
             server.aged = newest
             age(server.runs, keep)
 
-    def _further(self, batch: Batch) -> bool:
-        """Return whether reading a past has advanced visibly: by one per cent."""
-        shown = self.servers.get(batch.source)
-        if shown is None or shown.past is None or batch.past is None:
-            return True
-        (before, _), (now, size) = shown.past, batch.past
-        return before * 100 // max(1, size) != now * 100 // max(1, size)
+    def _further(self, past: Past) -> bool:
+        """Note how much of a past is read; tell whether that is a step of one in a hundred."""
+        shown = self.servers.get(past.source)
+        before = None if shown is None else shown.past
+        if shown is not None:
+            shown.past = (past.read, past.size)
+        size = max(1, past.size)
+        return before is None or before[0] * 100 // size != past.read * 100 // size
 
-    def _server(self, batch: Batch) -> Server:
-        """Return the server of a batch; a past that is still being read has a hidden one."""
-        if batch.stage == "past" and batch.source in self.servers:
-            self.servers[batch.source].past = batch.past
-        servers = self._pasts if batch.stage == "past" else self.servers
-        server = servers.get(batch.source)
-        if server is not None and batch.part and server.known.part != batch.part:
-            server.known = replace(server.known, part=batch.part)  # no longer alone in its log
+    def _server(self, servers: dict[str, Server], news: About) -> Server:
+        source = news.source
+        if source not in servers:
+            known = name_in_stream(source, news.part if isinstance(news, LogFound) else "")
+            name = self._names.name(source, known.text)
+            servers[source] = Server(source, name, known, keep=self._keep, judge=self._judge)
+        return servers[source]
+
+    def _name(self, server: Server, found: LogFound) -> None:
+        """Name a server by what stands before its lines, where it is not alone in its log."""
+        if found.newest:
+            server.stage = "newest"
+        if found.part and server.known.part != found.part:
+            server.known = replace(server.known, part=found.part)
             server.name = self._names.name(server.source, server.known.text)
-        if server is None:
-            known = name_in_stream(batch.source, batch.part)
-            name = self._names.name(batch.source, known.text)
-            stage: Stage = "newest" if batch.stage == "newest" else "whole"
-            server = servers[batch.source] = Server(
-                batch.source, name, known, keep=self._keep, judge=self._judge, stage=stage
-            )
-        return server
 
     def _complete(self, source: str) -> None:
         """Show the whole log instead of its newest part."""
@@ -313,12 +351,6 @@ class Store:
         self.servers[source] = whole
         self._names.name(source, whole.known.text)
 
-    def _arrive(self, server: Server, batch: Batch) -> None:
-        """Note bytes that arrived while we watch."""
-        arrived = server.log_time(batch.arrived)
-        if arrived is not None and batch.size:
-            server.run.arrive(arrived)
-
     def reach(self) -> tuple[float | None, float | None]:
         """Return the first and the newest stamp of all logs, in our clock; None without any."""
         return self._reach.of(self.servers.values())
@@ -330,60 +362,28 @@ class Store:
             return sum(read for read, _ in pasts), sum(size for _, size in pasts)
         return (self.size, self.expected) if self.expected else None
 
-    def look(self, looked: Looked) -> None:
-        """Note the result of a search of the paths."""
-        self.looked = looked
-
-    def _apply_table(self, server: Server, table: SampleTable, arrived: float | None) -> None:
-        server.records += len(table)
-        if len(table):
-            server._newest_engine = table.engines[-1]
-            server.numbered(table.run).add_table(table, arrived)
-
-    def _apply_record(self, server: Server, record: Record, arrived: float | None) -> None:
-        server.records += 1
-        if isinstance(record, EngineRow | GpuRow):
-            if isinstance(record, EngineRow) and record.origin == "line":
-                record = counted(record, server.run_at(record.time).series.get(record.engine))
-            server.recording.add(record)
-            return
-        if isinstance(record, Amendment):
-            engine = server._newest_engine if record.engine is None else record.engine
-            series = server.run.series.get(engine)
-            if series is not None:
-                series.amend(record.values)
-            return
-        run = server.numbered(record.run)
-        if isinstance(record, Sample):
-            server._newest_engine = record.engine
-            run.add_sample(record, arrived)
-        elif isinstance(record, Requests):
-            run.add_requests(record, arrived)
-        else:
-            run.add_event(record, arrived)
-            if record.fields:
-                self._rename(server, record)
-
     def _rename(self, server: Server, event: Event) -> None:
         known = name_from_fields(server.known, event.fields)
         if known != server.known:
             server.known = known
             server.name = self._names.name(server.source, known.text)
 
-    def _apply_twin(self, server: Server, batch: Batch) -> None:
+    def _apply_companion(self, server: Server, block: CompanionBlock) -> None:
         """Assign a companion's events to the runs: its last start belongs to the newest run."""
-        self._arrive(server, batch)
-        for record in batch.records:
-            if isinstance(record, EngineRow | GpuRow):
-                server.recording.add(record)
-        events = [record for record in batch.records if isinstance(record, Event)]
+        self.size += block.size
+        arrived = server.log_time(block.arrived)
+        if arrived is not None and block.size:
+            server.run.arrive(arrived)
+        for item in block.items:
+            if isinstance(item, EngineRow | GpuRow):
+                server.recording.add(item)
+        events = [item for item in block.items if isinstance(item, Event)]
         if not events:
             return
-        if batch.arrived is not None:
-            server.last_arrival = batch.arrived
+        if block.arrived is not None:
+            server.last_arrival = block.arrived
         runs = server.runs
         newest = max(server.twin_newest, *(event.run for event in events))
-        arrived = server.log_time(batch.arrived)
         for event in events:
             server.twin_newest = newest
             behind = newest - event.run

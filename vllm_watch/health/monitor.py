@@ -1,4 +1,4 @@
-"""Store and alerts together: batches in, frozen views of servers out."""
+"""Store and alerts together: news in, frozen views of servers out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from vllm_watch.config import Settings
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.crashloop import CrashLoop, Death, crash_loop
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.news import (
+    Block,
+    CompanionBlock,
+    Looked,
+    News,
+    Past,
+    PastComplete,
+    ZoneFound,
+)
 from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
-from vllm_watch.core.records import Batch, Looked, Stage
+from vllm_watch.core.records import Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
 from vllm_watch.core.states import ServerState, StateRules, judge, steady_until
@@ -90,19 +99,22 @@ class Monitor:
             watch.start_lost_after_hours * 3600.0,
         )
 
-    def apply(self, batch: Batch) -> Server:
-        """Apply a batch; it is judged on demand."""
-        server = self.store.apply(batch)
-        if batch.stage == "complete":
-            for key in [key for key in self._judges if key[:2] == (batch.source, "newest")]:
-                del self._judges[key]
-        if batch.shift:
-            for (source, stage, _), judgement in self._judges.items():
-                if (source, stage) == (server.source, server.stage):
-                    judgement.shift(batch.shift)
-        for item in batch.items:
-            if isinstance(item, EngineRow | GpuRow):
-                self._waiting_rows.setdefault((server.source, server.stage), []).append(item)
+    def apply(self, news: News) -> Server:
+        """Take in news; they are judged on demand."""
+        server = self.store.apply(news)
+        place = (server.source, server.stage)
+        match news.about if isinstance(news, Past) else news:
+            case PastComplete(source):
+                for key in [key for key in self._judges if key[:2] == (source, "newest")]:
+                    del self._judges[key]
+            case ZoneFound(shift=shift) if shift:
+                for key, judgement in self._judges.items():
+                    if key[:2] == place:
+                        judgement.shift(shift)
+            case Block(items=items) | CompanionBlock(items=items):
+                rows = [item for item in items if isinstance(item, EngineRow | GpuRow)]
+                if rows:
+                    self._waiting_rows.setdefault(place, []).extend(rows)
         if self._keep is not None:
             self._tidy(server)
         return server
@@ -133,7 +145,7 @@ class Monitor:
 
     def look(self, looked: Looked) -> None:
         """Note the result of a search of the paths."""
-        self.store.look(looked)
+        self.store.looked = looked
         if self._keep is not None and looked.time - self._aged >= _AGE_SECONDS:
             self._aged = looked.time
             self._age(looked.time, self._keep)

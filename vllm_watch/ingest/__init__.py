@@ -1,6 +1,6 @@
-"""Files in, batches out: the one place that joins sources and parsing.
+"""Files in, news out: the one place that joins sources and parsing.
 
-Everything above it (the screen, exports, checks) sees only batches of records.
+Everything above it (the screen, exports, checks) sees only news (`core/news.py`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import News
 from vllm_watch.ingest.filereader import FileReader, size_of
 
 LARGE = 24 << 20
@@ -40,7 +40,7 @@ class _Past:
     """One log whose past is being read."""
 
     reader: FileReader
-    batches: Iterator[Batch]
+    news: Iterator[News]
     modified: float
 
 
@@ -68,19 +68,19 @@ class Backlog:
         self._pasts.append(_Past(reader, reader.read(), modified))
         self._pasts.sort(key=lambda past: (past.reader.twin, -past.modified))
 
-    def read(self) -> Iterator[Batch | FileReader]:
-        """Yield batches for one slice of time, and each reader that reached its log's end."""
+    def read(self) -> Iterator[News | FileReader]:
+        """Yield news for one slice of time, and each reader that reached its log's end."""
         until = time.monotonic() + SLICE_SECONDS
         late = False
         while self._pasts and not late:
             late = time.monotonic() >= until
             past = self._pasts[0]
-            batch = next(past.batches, None)
-            if batch is None:
+            news = next(past.news, None)
+            if news is None:
                 self._pasts.pop(0)
                 yield past.reader
             else:
-                yield batch
+                yield past.reader.staged(news)
 
     def close(self) -> None:
         """Close all files."""

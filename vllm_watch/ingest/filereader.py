@@ -1,4 +1,4 @@
-"""Reads one file into batches: its bytes, its zone, its runs."""
+"""Reads one file: its bytes, its zone, its runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.naming import source_of
-from vllm_watch.core.records import (
-    Amendment,
-    Batch,
-    Item,
-    Sample,
-    SampleTable,
-    Stage,
+from vllm_watch.core.news import (
+    Block,
+    CompanionBlock,
+    FileTrouble,
+    LogFound,
+    News,
+    Past,
+    PastComplete,
+    RunsBegan,
+    ZoneFound,
 )
+from vllm_watch.core.records import Amendment, Item, Sample, SampleTable, Stage
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.part import Part
 from vllm_watch.ingest.substitutes import Runs
@@ -74,7 +78,7 @@ def _opened(
 
 
 class FileReader:
-    """One file followed and read into batches."""
+    """One file followed and read."""
 
     def __init__(
         self,
@@ -110,68 +114,69 @@ class FileReader:
         """The servers that write into this file, by the names before their lines."""
         self.caught_up = False
         """Whether it has been read to its end once."""
-        self._said: str | None = None
-        self._since: float | None = None
+        self._said = ""
+        """What was said to be wrong with it."""
+        self._progress = 0
+        """Bytes read of it."""
         self._unended: tuple[tuple[int, int], int] | None = None
         """End of the newest chunk, if it is within a line."""
 
-    def read(self) -> Iterator[Batch]:
+    def read(self) -> Iterator[News]:
         """Yield new records; `arrived` is set for lines that came after the first look."""
         empty = not self.caught_up and not self.twin
         if self.stage == "newest" and not self.caught_up:
             for chunk in _head_of(self.path):
-                for batch in self._batches(chunk):
+                for news in self._news(chunk):
                     # The part between is not read yet: no chart or alert may extend across it.
-                    kept = (
-                        r
-                        for r in batch.items
-                        if not isinstance(r, Sample | Amendment | SampleTable)
-                    )
-                    yield replace(batch, items=tuple(kept))
+                    yield _without_samples(news) if isinstance(news, Block) else news
         for chunk in self._follower.read():
             empty = False
-            yield from self._batches(chunk)
+            yield from self._news(chunk)
         self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
-            yield Batch(self.source, file=self.path)
-        if self._follower.trouble != self._said:
-            self._said, self._since = self._follower.trouble, self._follower.trouble_since
-            zone = self._parts[MAIN].zone
-            yield Batch(
-                self.source,
-                twin=self.twin,
-                tz=zone.tz,
-                zone_assumed=zone.assumed,
-                trouble=self._said,
-                trouble_since=self._follower.trouble_since,
-                file=self.path,
-                stage=self.stage,
-            )
+            yield LogFound(self.source)
+        yield from self._trouble_news()
 
-    def completed(self, newest: FileReader) -> Iterator[Batch]:
-        """Yield the batch that replaces the newest part by the whole log, once that has been read.
+    def staged(self, news: News) -> News:
+        """Return news as those of the past, as long as that is what is read."""
+        if self.stage != "past" or isinstance(news, Past):
+            return news
+        return Past(news, min(self._progress, self.size), self.size)
+
+    def _trouble_news(self) -> Iterator[News]:
+        text, since = self._wrong()
+        if text != self._said:
+            self._said = text
+            yield FileTrouble(self.source, self.path, text, since, self.twin)
+
+    def _wrong(self) -> tuple[str, float | None]:
+        """Return why it cannot be read now, and since when."""
+        return self._follower.trouble or "", self._follower.trouble_since
+
+    def continues(self, other: FileReader) -> None:
+        """Take the place of another reader of the file: what it said was wrong still counts."""
+        self._said = other._said
+
+    def completed(self, newest: FileReader) -> Iterator[News]:
+        """Yield the news that replace the newest part by the whole log, once that has been read.
 
         The zone found from arriving lines of the part `newest` holds for all of it.
         """
         self.stage = "whole"
+        self.continues(newest)
         for name, part in self._parts.items():
-            known = newest._parts.get(name)
+            source, known = source_of(self.source, name), newest._parts.get(name)
             shift = part.follow_zone(known.zone) if known is not None else 0.0
-            yield Batch(
-                source_of(self.source, name),
-                tz=part.zone.tz,
-                zone_assumed=part.zone.assumed,
-                shift=shift,
-                file=self.path,
-                stage="complete",
-                part=self._streams.name(name),
-            )
+            for news in self._zone_news(source, part, shift):
+                yield Past(news, self.size, self.size)
+            yield PastComplete(source)
 
-    def finish(self) -> Iterator[Batch]:
+    def finish(self) -> Iterator[News]:
         """Yield a last line that lacks its newline."""
         for chunk in self._follower.finish():
-            yield from self._batches(chunk)
+            yield from self._news(chunk)
+        yield from self._trouble_news()
 
     @property
     def zone(self) -> Zone:
@@ -182,16 +187,6 @@ class FileReader:
     def runs(self) -> Runs:
         """Facts about its server's runs, needed for recordings beside it."""
         return self._parts[MAIN].runs
-
-    @property
-    def trouble(self) -> str | None:
-        """Why it cannot be read now."""
-        return self._said
-
-    @property
-    def trouble_since(self) -> float | None:
-        """Wall clock at which `trouble` began."""
-        return self._since
 
     @property
     def ended(self) -> bool:
@@ -207,30 +202,31 @@ class FileReader:
         large = once and size_of(self.path) > 2 * WORTH_IT
         return Part(self._formats, self._options, twin=self.twin, run=run, large=large)
 
-    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
+    def _news(self, chunk: Chunk) -> Iterator[News]:
         """Yield the records of a chunk for each server that writes into this file."""
         continued = self._continues(chunk)
+        self._progress = chunk.offset + len(chunk.data)
         size, alone = len(chunk.data), not self._streams.name(MAIN)
         parts = self._streams.read(chunk.data, continued=continued)
         if alone and self._streams.name(MAIN) and all(name != MAIN for name, _ in parts):
             parts.insert(0, (MAIN, b""))  # it has no lines here, but has a name from now on
         for name, lines in parts:
             own = MAIN if self.twin else name  # a companion belongs to its log's own server
-            batch = self._batch(own, lines, chunk, continued=continued)
-            told = "" if self.twin else self._streams.name(own)
-            yield replace(batch, size=size, part=told)
-            size = 0
+            for news in self._part_news(own, lines, chunk, continued=continued):
+                if isinstance(news, Block | CompanionBlock):
+                    news, size = replace(news, size=size), 0
+                yield news
 
-    def _batch(
+    def _part_news(
         self,
         name: str,
         lines: bytes,
         chunk: Chunk,
         *,
         continued: bool,
-    ) -> Batch:
-        """Return the records of one server's lines."""
-        now = self._options.now()
+    ) -> Iterator[News]:
+        """Yield what lines say about one server."""
+        now, source = self._options.now(), source_of(self.source, name)
         part = self._parts.get(name)
         if part is None:
             part = self._parts[name] = self._new_part()
@@ -240,29 +236,31 @@ class FileReader:
         shift = part.rezone(scan.newest_stamp, arrived)
         before = part.run
         items = part.numbered(scan, shift)
-        new_run = self._options.places and part.run > before and not self._streams.named
-        newest, zone = scan.newest_stamp, part.zone
-        return Batch(
-            source_of(self.source, name),
+        if self.twin:
+            yield CompanionBlock(source, items, self.path, arrived)
+            return
+        if part.name != self._streams.name(name):
+            part.name = self._streams.name(name)
+            yield LogFound(source, part.name, self.stage == "newest")
+        yield from self._zone_news(source, part, shift)
+        if self._options.places and part.run > before and not self._streams.named:
+            yield RunsBegan(source, self._begins(chunk, items, before))
+        newest = scan.newest_stamp
+        yield Block(
+            source,
             items,
-            twin=self.twin,
             newest_stamp=newest if newest is None else newest + shift,
             arrived=arrived,
-            tz=zone.tz,
-            zone_assumed=zone.assumed,
-            shift=shift,
-            trouble=self._said,
-            trouble_since=self._since,
+            lines=scan.lines,
             stats_like=scan.stats_like,
             damaged=scan.damaged,
-            lines=scan.lines,
-            file=self.path,
-            stage=self.stage,
-            past=(min(chunk.offset + len(chunk.data), self.size), self.size)
-            if self.stage == "past"
-            else None,
-            began=self._begins(chunk, items, before) if new_run else (),
         )
+
+    def _zone_news(self, source: str, part: Part, shift: float) -> Iterator[ZoneFound]:
+        zone = part.zone
+        if zone != part.told:
+            part.told = zone
+            yield ZoneFound(source, zone.tz, zone.assumed, shift)
 
     def _begins(
         self, chunk: Chunk, items: Sequence[Item], before: int
@@ -300,6 +298,11 @@ class FileReader:
             if beside is not None:
                 zone, modified = Zone(beside.tz, "recording"), beside.last.timestamp()
         return clock_for(head, tail, modified or now, now, zone, capture.year)
+
+
+def _without_samples(block: Block) -> Block:
+    samples = Sample | Amendment | SampleTable
+    return replace(block, items=tuple(i for i in block.items if not isinstance(i, samples)))
 
 
 def size_of(path: str) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.records import Batch, Looked, Stage
+from vllm_watch.core.news import Looked, News, bytes_of
+from vllm_watch.core.records import Stage
 from vllm_watch.ingest.backlog import Backlog, is_large
 from vllm_watch.ingest.filereader import FileReader, size_of
 from vllm_watch.ingest.options import ReadOptions
@@ -88,7 +89,7 @@ class Ingest:
     def _is_stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()
 
-    def read_once(self, stop: StopEvent | None = None) -> Iterator[Batch]:
+    def read_once(self, stop: StopEvent | None = None) -> Iterator[News]:
         """Yield everything in the files as they are now, source by source, in file order.
 
         A pipe is read to its end, or until `stop` is set.
@@ -106,7 +107,7 @@ class Ingest:
 
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
-    ) -> Iterator[Batch | Looked]:
+    ) -> Iterator[News | Looked]:
         """Yield all existing lines, then new ones, until `stop` is set; new files join.
 
         `waits` is called when everything is passed on and reading waits for more.
@@ -134,7 +135,7 @@ class Ingest:
 
     def _look(
         self, changed: set[str] | None, stop: StopEvent, pace: Pace | None = None
-    ) -> Iterator[Batch | Looked]:
+    ) -> Iterator[News | Looked]:
         """Yield new lines of the files that changed, or of all files if unknown.
 
         A look is yielded at the end of all files, and after a poll without news: then nothing more
@@ -143,18 +144,18 @@ class Ingest:
         quiet = pace is not None and not pace.by_event
         for reader in self._concerned(changed, pace):
             known = reader.caught_up
-            for batch in reader.read():
-                quiet = quiet and not batch.size
-                if pace is not None and known and batch.size:
+            for news in reader.read():
+                quiet = quiet and not bytes_of(news)
+                if pace is not None and known and bytes_of(news):
                     pace.grew(os.path.abspath(reader.path))
                     self._resting.grew(reader.path, by_event=pace.by_event)
-                yield batch
+                yield news
                 if stop.is_set():
                     return
         if changed is None or quiet:
             yield self._looked()
 
-    def _catch_up(self, stop: StopEvent) -> Iterator[Batch | Looked]:
+    def _catch_up(self, stop: StopEvent) -> Iterator[News | Looked]:
         """Read the past of large logs; between two slices, read new lines."""
         while self._backlog and not stop.is_set():
             for item in self._backlog.read():
@@ -166,7 +167,7 @@ class Ingest:
                     return
             yield from self._look(None, stop)
 
-    def _complete(self, reader: FileReader) -> Iterator[Batch]:
+    def _complete(self, reader: FileReader) -> Iterator[News]:
         """Replace the newest part of a log by the whole log.
 
         Its companions are read again: their lines belong to runs that were not known before.
@@ -175,12 +176,12 @@ class Ingest:
         self._readers[reader.path] = reader
         if newest is None:  # a large companion: none of it was shown
             self._place()
-            yield Batch(reader.source, twin=True, file=reader.path)
             return
         newest.close()
         for twin in [r for r in self._readers.values() if r.source == reader.path and r.twin]:
             twin.close()
             self._readers[twin.path] = self._reader(twin.path, reader.path)
+            self._readers[twin.path].continues(twin)
         self._place()
         yield from reader.completed(newest)
 

@@ -44,6 +44,10 @@ class Part:
         """Facts about its runs, needed for recordings beside the log."""
         self._finder = ZoneFinder()
         self._scanner: Scanner | None = None
+        self.name: str | None = None
+        """Its name in the file, as it was told."""
+        self.told: Zone | None = None
+        """Its zone, as it was told."""
 
     @property
     def run(self) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from vllm_watch.beside.poller import Poller
+from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked, News
 from vllm_watch.core.recorded import RECORDING
-from vllm_watch.core.records import Batch, Looked
 from vllm_watch.ingest.logs import Ingest
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.recordingreader import substituted
@@ -25,10 +25,11 @@ class PolledIngest(Ingest):
         super().__init__(patterns, formats, options)
         self._poller = poller
         self._substitutes = Substitutes()
+        self._said = ""
 
     def follow(
         self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
-    ) -> Iterator[Batch | Looked]:
+    ) -> Iterator[News | Looked]:
         """Yield the same as `Ingest`, and after each look the new rows of the page."""
         end = self._poller.start()
         try:
@@ -39,21 +40,16 @@ class PolledIngest(Ingest):
         finally:
             end()
 
-    def _polled(self) -> Iterator[Batch]:
+    def _polled(self) -> Iterator[News]:
         logs = next(iter(self.found.logs), None)
         if logs is None or any(RECORDING in path for path in logs.recordings):
             return  # a recording beside it has the same rows
         polled = self._poller.take()
         url = self._poller.url
-        if polled.rows or polled.trouble:
-            since = self._options.now() if polled.trouble else None
-            yield Batch(
-                logs.source,
-                polled.rows,
-                twin=True,
-                file=url,
-                trouble=polled.trouble,
-                trouble_since=since,
-            )
+        if polled.rows:
+            yield CompanionBlock(logs.source, polled.rows, url)
+        if polled.trouble != self._said and (polled.rows or polled.trouble):
+            self._said = polled.trouble
+            yield FileTrouble(logs.source, url, self._said, self._options.now(), twin=True)
         log = self.reader(logs.source)
         yield from substituted(logs.source, polled.rows, log, self._substitutes)

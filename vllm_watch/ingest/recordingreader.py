@@ -1,4 +1,4 @@
-"""Reads the recordings beside a log into batches: `X.metrics.jsonl` and `X_gpu.csv`."""
+"""Reads the recordings beside a log: `X.metrics.jsonl` and `X_gpu.csv`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, tzinfo
 
+from vllm_watch.core.news import Block, CompanionBlock, News
 from vllm_watch.core.recorded import (
     GPU_TABLE,
     EngineRow,
@@ -14,7 +15,7 @@ from vllm_watch.core.recorded import (
     RowError,
     row_of,
 )
-from vllm_watch.core.records import Batch, Stage
+from vllm_watch.core.records import Stage
 from vllm_watch.ingest.backlog import is_large
 from vllm_watch.ingest.filereader import FileReader
 from vllm_watch.ingest.options import ReadOptions
@@ -29,7 +30,7 @@ LONGEST_ROW = 65_536
 
 
 class RecordingReader(FileReader):
-    """One file beside a log, followed and read into batches of rows.
+    """One file beside a log, followed and read into rows.
 
     Rows of engines whose log is without stats lines become samples, too.
     """
@@ -58,31 +59,16 @@ class RecordingReader(FileReader):
         self._broken = 0
         self._substitutes = Substitutes()
 
-    def read(self) -> Iterator[Batch]:
-        """Yield new rows, each batch followed by the samples made from them."""
-        for batch in super().read():
-            yield batch
-            yield from self._samples(batch)
-
-    def finish(self) -> Iterator[Batch]:
-        """Yield a last row that lacks its newline."""
-        for batch in super().finish():
-            yield batch
-            yield from self._samples(batch)
-
-    def _batches(self, chunk: Chunk) -> Iterator[Batch]:
+    def _news(self, chunk: Chunk) -> Iterator[News]:
+        """Yield the rows that are new, and behind them the samples that they stand for."""
         rows = [row for line in chunk.data.split(b"\n") if (row := self._row(line)) is not None]
-        trouble = self._trouble()
-        yield Batch(
-            self.source,
-            tuple(rows),
-            twin=True,
-            trouble=trouble,
-            trouble_since=self._options.now() if trouble else None,
-            lines=chunk.data.count(b"\n"),
-            size=len(chunk.data),
-            file=self.path,
-        )
+        yield CompanionBlock(self.source, tuple(rows), self.path, size=len(chunk.data))
+        engines = [row for row in rows if isinstance(row, EngineRow)]
+        yield from substituted(self.source, engines, self._log(), self._substitutes)
+
+    def _wrong(self) -> tuple[str, float | None]:
+        text = self._trouble()
+        return (text, self._options.now()) if text else super()._wrong()
 
     def _row(self, line: bytes) -> Recorded | None:
         if not line.strip(b" \r\x00") or len(line) > LONGEST_ROW:
@@ -100,11 +86,10 @@ class RecordingReader(FileReader):
             return row
         return None
 
-    def _trouble(self) -> str | None:
-        """Return why rows cannot be read, None if they can."""
+    def _trouble(self) -> str:
+        """Return what keeps rows from being read, nothing if nothing does."""
         if self._table is not None:
-            trouble = self._table.trouble
-            return None if trouble is None else f"{self.path}: {trouble}"
+            return f"{self.path}: {self._table.trouble}" if self._table.trouble else ""
         if self._newer:
             rows = "a row" if self._newer == 1 else f"{self._newer:,} rows"
             return (
@@ -112,29 +97,17 @@ class RecordingReader(FileReader):
             )
         if self._broken > 1 and not self._read_any:
             return f"{self.path}: holds no row of a recording; write it with vllm-watch record"
-        return None
+        return ""
 
     def _tz(self) -> tzinfo:
         log = self._log()
         return UTC if log is None else log.zone.tz
 
-    def _samples(self, batch: Batch) -> Iterator[Batch]:
-        rows = [row for row in batch.records if isinstance(row, EngineRow)]
-        yield from substituted(self.source, rows, self._log(), self._substitutes)
-
 
 def substituted(
     source: str, rows: Sequence[EngineRow], log: FileReader | None, substitutes: Substitutes
-) -> Iterator[Batch]:
+) -> Iterator[News]:
     """Yield the samples made from rows, if the log itself has none."""
     samples = substitutes.samples(rows, log.runs) if log is not None and rows else ()
     if log is not None and samples:
-        yield Batch(
-            source,
-            tuple(samples),
-            tz=log.zone.tz,
-            zone_assumed=log.zone.assumed,
-            file=source,
-            trouble=log.trouble,
-            trouble_since=log.trouble_since,
-        )
+        yield Block(source, tuple(samples))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from vllm_watch import __version__
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import CompanionBlock, News, RunsBegan
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reach.archivefiles import Row, runs_of, sample_files
 from vllm_watch.sources.compressed import is_compressed
@@ -139,10 +139,11 @@ def _read(
     begun: dict[int, int] = {}
     told = False
 
-    def passed(batch: Batch) -> None:
+    def passed(news: News) -> None:
         nonlocal told
-        begun.update(batch.began)
-        told = told or (batch.twin and bool(batch.items))
+        if isinstance(news, RunsBegan):
+            begun.update(news.begins)
+        told = told or (isinstance(news, CompanionBlock) and bool(news.items))
 
     reading = read_saved([log.source], formats, settings, passed=passed, begins=begins)
     return _Read(reading, begun, told)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Event, Looked
+from vllm_watch.core.news import Looked, News, ZoneFound
+from vllm_watch.core.records import Event
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
@@ -28,22 +29,22 @@ def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row
     }
 
 
-def event_rows(batches: Iterable[Batch], settings: Settings) -> Iterator[Row]:
+def event_rows(read: Iterable[News], settings: Settings) -> Iterator[Row]:
     """Yield the events of logs that are read once: source by source, run by run, in time order.
 
     Unstamped lines of a companion come at their estimated time. Errors answered to clients are one
     event per burst. Alerts follow the lines of their moment.
     """
     monitor = Monitor(settings)
-    for batch in batches:
-        monitor.apply(batch)
+    for news in read:
+        monitor.apply(news)
     for server in monitor.store.servers.values():
         for run in server.runs:
             yield from _run_rows(monitor, server, run)
 
 
 def event_rows_as_they_come(
-    items: Iterable[Batch | Looked], settings: Settings
+    items: Iterable[News | Looked], settings: Settings
 ) -> Iterator[Row | None]:
     """Yield events while logs grow, None at each quiet moment.
 
@@ -55,9 +56,9 @@ def event_rows_as_they_come(
     alerts = AlertsAsTheyCome(monitor)
     told: dict[int, Moment] = {}
     for item in items:
-        if isinstance(item, Batch):
+        if not isinstance(item, Looked):
             server = monitor.apply(item)
-            if item.shift and not item.twin:
+            if isinstance(item, ZoneFound) and item.shift:
                 alerts.moved(server.source, item.shift)
             continue
         kept: dict[int, Moment] = {}

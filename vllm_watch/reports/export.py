@@ -7,14 +7,15 @@ from datetime import UTC, tzinfo
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
-from vllm_watch.core.records import Amendment, Batch, Event, Looked, Sample, SampleTable
+from vllm_watch.core.news import Block, LogFound, Looked, News, ZoneFound
+from vllm_watch.core.records import Amendment, Event, Sample, SampleTable
 from vllm_watch.reports.pieces import Piece
 from vllm_watch.reports.rows import Row
 
 
 @dataclass(slots=True)
 class _Source:
-    """The state of one log while its batches pass."""
+    """What is known of one log while its news pass."""
 
     name: ServerName
     tz: tzinfo = UTC
@@ -25,40 +26,44 @@ class _Source:
 
 
 class PieceMaker:
-    """Turns batches into pieces; a stats line waits for the companion lines that complete it."""
+    """Makes pieces of news; a stats line waits for the companion lines that complete it."""
 
     def __init__(self) -> None:
         """Start without sources."""
         self._sources: dict[str, _Source] = {}
         self._names = Names()
 
-    def pieces(self, batch: Batch) -> Iterator[Piece]:
-        """Yield the samples of a batch; the newest one is held back until `flush`."""
-        state = self._sources.get(batch.source)
+    def pieces(self, news: News) -> Iterator[Piece]:
+        """Yield the samples of a block; the newest one is held back until `flush`."""
+        state = self._sources.get(news.source)
         if state is None:
-            state = self._sources[batch.source] = _Source(name_in_stream(batch.source, batch.part))
-        if batch.twin:
-            return
-        state.tz = batch.tz
-        if batch.shift and state.held is not None:
-            state.held = state.held.moved(batch.shift, state.held.run)
-        for item in batch.items:
+            part = news.part if isinstance(news, LogFound) else ""
+            state = self._sources[news.source] = _Source(name_in_stream(news.source, part))
+        if isinstance(news, ZoneFound):
+            state.tz = news.tz
+            if news.shift and state.held is not None:
+                state.held = state.held.moved(news.shift, state.held.run)
+        elif isinstance(news, Block):
+            yield from self._of_block(news, state)
+
+    def _of_block(self, block: Block, state: _Source) -> Iterator[Piece]:
+        for item in block.items:
             if isinstance(item, Sample):
                 if state.samples and state.samples[-1].run != item.run:
-                    yield from self._gathered(batch.source, state)
+                    yield from self._gathered(block.source, state)
                 state.samples.append(item)
             elif isinstance(item, SampleTable):
-                yield from self._gathered(batch.source, state)
-                yield from self._hold(batch.source, state, item)
+                yield from self._gathered(block.source, state)
+                yield from self._hold(block.source, state, item)
             elif isinstance(item, Amendment):
-                yield from self._gathered(batch.source, state)
+                yield from self._gathered(block.source, state)
                 held = state.held
                 if held is not None and item.engine in (None, held.engines[-1]):
                     held.complete(item.values)
             elif isinstance(item, Event) and item.fields:
-                yield from self._gathered(batch.source, state)
+                yield from self._gathered(block.source, state)
                 state.name = name_from_fields(state.name, item.fields)
-        yield from self._gathered(batch.source, state)
+        yield from self._gathered(block.source, state)
 
     def flush(self) -> Iterator[Piece]:
         """Yield the samples that were held back."""
@@ -89,25 +94,25 @@ class PieceMaker:
         return Piece(self._names.name(source, state.name.text), source, state.tz, table)
 
 
-def pieces_of(batches: Iterable[Batch]) -> Iterator[Piece]:
+def pieces_of(read: Iterable[News]) -> Iterator[Piece]:
     """Yield the samples of logs that are read once, source by source, in file order."""
     maker = PieceMaker()
     source = None
-    for batch in batches:
-        if source != batch.source:
+    for news in read:
+        if source != news.source:
             yield from maker.flush()
-            source = batch.source
-        yield from maker.pieces(batch)
+            source = news.source
+        yield from maker.pieces(news)
     yield from maker.flush()
 
 
-def rows_of(batches: Iterable[Batch]) -> Iterator[Row]:
+def rows_of(read: Iterable[News]) -> Iterator[Row]:
     """Yield the same as records."""
-    for piece in pieces_of(batches):
+    for piece in pieces_of(read):
         yield from piece.rows()
 
 
-def rows_as_they_come(items: Iterable[Batch | Looked]) -> Iterator[Row | None]:
+def rows_as_they_come(items: Iterable[News | Looked]) -> Iterator[Row | None]:
     """Yield rows while logs grow, None at each quiet moment (to flush the output).
 
     A row is released by the next line of its log or the next search of the files, so that it

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vllm_watch.config import Settings
 from vllm_watch.core.enginevalues import newest_sample
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
@@ -29,12 +29,12 @@ class FollowedServers:
         self.caught_up = False
         """True once everything that existed at the beginning has been read."""
 
-    def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Server | None:
+    def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Server | None:
         """Apply an item read at `wall`; `logs` are the files of the servers found so far.
 
-        Return the server of a batch, None for a look.
+        Returns the server that news are about, None for a look.
         """
-        if isinstance(item, Batch):
+        if not isinstance(item, Looked):
             return self._monitor.apply(item)
         self._monitor.look(item)
         self.missing = item.missing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import News
 from vllm_watch.core.steps import Second
 from vllm_watch.core.store import Store
 from vllm_watch.reports.rows import Row, iso
@@ -16,11 +16,11 @@ ITERATION_FIELDS = ("time", "server", "source", "run", "engine", *ITERATION_COUN
 """Columns of a row, in order."""
 
 
-def iteration_rows(batches: Iterable[Batch]) -> Iterator[Row]:
+def iteration_rows(read: Iterable[News]) -> Iterator[Row]:
     """Yield the seconds of each engine of logs that are read once: source by source, in order."""
     store = Store()
-    for batch in batches:
-        store.apply(batch)
+    for news in read:
+        store.apply(news)
     for server in store.servers.values():
         for run in server.runs:
             found = [

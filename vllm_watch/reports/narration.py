@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from vllm_watch.config import Settings
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 from vllm_watch.core.startup import ready_after
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding
@@ -34,9 +34,9 @@ class Narrator:
         self._phase = ""
         self._was_up = False
 
-    def feed(self, item: Batch | Looked, wall: float) -> Iterator[str]:
+    def feed(self, item: News | Looked, wall: float) -> Iterator[str]:
         """Apply an item that was read at `wall`, and at a look yield the news."""
-        if isinstance(item, Batch):
+        if not isinstance(item, Looked):
             self._monitor.apply(item)
             return
         for server in self._monitor.store.servers.values():

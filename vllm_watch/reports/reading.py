@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import FileTrouble, News
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
@@ -89,17 +89,17 @@ def read_saved(
     formats: Formats,
     settings: Settings,
     *,
-    passed: Callable[[Batch], None] | None = None,
+    passed: Callable[[News], None] | None = None,
     newest_only: bool = False,
     begins: Mapping[str, tuple[int, int]] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Reading:
     """Read everything in the logs as they are now.
 
-    `passed` is called with each batch, for progress and for rows. A path that matches nothing is
+    `passed` is called with all news, for progress and for rows. A path that matches nothing is
     listed in `found.missing` and is not an error. `newest_only` reads only the beginning and the
     newest part of large logs, for a quick answer. With `begins` a log is read from the
-    beginning of one of its runs (the run's number and its offset, by path), and batches say where
+    beginning of one of its runs (the run's number and its offset, by path), and news say where
     runs begin.
     """
     tz = parse_zone(settings.time.tz) if settings.time.tz else None
@@ -113,16 +113,10 @@ def read_saved(
     ingest = Ingest(patterns, formats, options)
     found = ingest.discover()
     reading = Reading(Monitor(settings), found, wall())
-    for batch in _told(ingest.read_once(), reading.troubles):
-        reading.monitor.apply(batch)
+    for news in ingest.read_once():
+        if isinstance(news, FileTrouble) and news.text and news.text not in reading.troubles:
+            reading.troubles.append(news.text)
+        reading.monitor.apply(news)
         if passed is not None:
-            passed(batch)
+            passed(news)
     return reading
-
-
-def _told(batches: Iterator[Batch], troubles: list[str]) -> Iterator[Batch]:
-    """Pass batches on, and collect the lines about files that could not be read."""
-    for batch in batches:
-        if batch.trouble and batch.trouble not in troubles:
-            troubles.append(batch.trouble)
-        yield batch

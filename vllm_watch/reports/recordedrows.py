@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from vllm_watch.core.news import News
 from vllm_watch.core.recorded import FINISHED, LATENCIES, QUANTILES, THROTTLES, TOTALS
 from vllm_watch.core.recordings import Table
-from vllm_watch.core.records import Batch
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server, Store
 from vllm_watch.reports.rows import Row, iso
@@ -26,11 +26,11 @@ RECORDED_WHOLE = frozenset({"running", "waiting", "gpu", *_COUNTED, *_MEASURED})
 """Columns of whole numbers."""
 
 
-def recorded_rows(batches: Iterable[Batch]) -> Iterator[Row]:
+def recorded_rows(read: Iterable[News]) -> Iterator[Row]:
     """Yield recorded rows beside logs that are read once: source by source, in time order."""
     store = Store()
-    for batch in batches:
-        store.apply(batch)
+    for news in read:
+        store.apply(news)
     for server in store.servers.values():
         yield from _server_rows(server)
 

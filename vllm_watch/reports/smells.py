@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.records import Batch, Event, FieldValue
+from vllm_watch.core.news import Block
+from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.health.monitor import Monitor
 
 _LOG = "flags.log"
@@ -32,7 +33,7 @@ def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -
     found = [*_without_stats(flags), *_unused_cache(flags)]
     monitor = Monitor(settings)
     event = Event("args", now, "non-default args", {"args": dict(flags)})
-    server = monitor.apply(Batch(_LOG, (event,)))
+    server = monitor.apply(Block(_LOG, (event,)))
     findings = monitor.findings(server, server.run, now=now, live=True, saved=False)
     told = (Smell(one.title, " ".join(one.flags) or one.remedy) for one in findings)
     return [*found, *told]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import Ratios, newest_sample, run_values
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import News
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health
@@ -64,14 +64,16 @@ def look(
     *,
     since: Callable[[Server, float], float] | None = None,
     newest_only: bool = False,
-    passed: Callable[[Batch], None] | None = None,
+    passed: Callable[[News], None] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Snapshot:
     """Read the logs of `patterns` and judge them by the present time.
 
-    `newest_only` reads only the beginning and the newest part of large logs; `passed` is called
-    with each batch. `since` returns, for a server and its now, from which moment on findings count
-    (epoch seconds in the log's clock).
+    `newest_only` reads of large logs only the beginning and the newest part; `passed` sees all
+    news as they go by.
+
+    `since` returns, for a server and its now, from which moment on findings count (epoch
+    seconds in the log's clock).
     """
     reading = read_saved(
         patterns, formats, settings, passed=passed, newest_only=newest_only, wall=wall

@@ -9,15 +9,8 @@ from itertools import groupby
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.moments import TimeText, place_time
-from vllm_watch.core.records import (
-    Batch,
-    Event,
-    Item,
-    Requests,
-    RequestTable,
-    Sample,
-    SampleTable,
-)
+from vllm_watch.core.news import Block, News, ZoneFound
+from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.reports.pieces import Piece
 from vllm_watch.reports.rows import Row
 
@@ -28,23 +21,21 @@ class Beginnings:
 
     _first: dict[str, float] = field(default_factory=dict)
 
-    def passed_on(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass batches on, and note the first stamp of each log."""
-        for batch in batches:
-            self.feed(batch)
-            yield batch
+    def passed_on(self, read: Iterable[News]) -> Iterator[News]:
+        """Pass news on, taking notice of the first stamp of each log."""
+        for news in read:
+            self.feed(news)
+            yield news
 
-    def feed(self, batch: Batch) -> None:
-        """Note a batch."""
-        if batch.twin:
-            return
-        known = self._first.get(batch.source)
-        if known is not None:
-            self._first[batch.source] = known + batch.shift
-            return
-        first = _first_time(batch.items)
-        if first is not None:
-            self._first[batch.source] = first
+    def feed(self, news: News) -> None:
+        """Note what was read."""
+        known = self._first.get(news.source)
+        if isinstance(news, ZoneFound) and known is not None:
+            self._first[news.source] = known + news.shift
+        elif isinstance(news, Block) and known is None:
+            first = _first_time(news.items)
+            if first is not None:
+                self._first[news.source] = first
 
     def of(self, source: str, default: float) -> float:
         """Return the first stamp of a log in epoch seconds."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 
 from vllm_watch.core.meantimes import Evidence, TimesGate, evidence_of, times_between
-from vllm_watch.core.records import Batch
+from vllm_watch.core.news import News
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server, Store
 from vllm_watch.reports.recorded import RecordedSummary, latencies_between, recorded_times
@@ -31,11 +31,11 @@ _BEFORE = 1e-3
 """Seconds: a line at the end of a step describes the time before it, so it belongs to that step."""
 
 
-def time_rows(batches: Iterable[Batch], gate: TimesGate, step: float) -> Iterator[Row]:
+def time_rows(read: Iterable[News], gate: TimesGate, step: float) -> Iterator[Row]:
     """Yield the mean times of each step of logs that are read once: source by source, in order."""
     store = Store()
-    for batch in batches:
-        store.apply(batch)
+    for news in read:
+        store.apply(news)
     for server in store.servers.values():
         for run in server.runs:
             yield from _run_rows(server, run, gate, step)

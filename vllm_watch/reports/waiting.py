@@ -7,8 +7,8 @@ from typing import Literal
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.news import Looked, News
 from vllm_watch.core.phases import startup_share, with_progress
-from vllm_watch.core.records import Batch, Looked
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
@@ -87,13 +87,13 @@ class Waiting:
         self._monitor = Monitor(self.settings, bounded=True)
         self._saved = SavedLogs(self.settings, self.formats)
 
-    def feed(self, item: Batch | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
+    def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
         """Apply an item that was read at `wall`; return the outcome once there is one.
 
         `logs` are the files of the servers found so far. Only a look at all files can end the wait:
         between two of them a companion may be unread.
         """
-        if isinstance(item, Batch):
+        if not isinstance(item, Looked):
             self._monitor.apply(item)
             return None
         files = {entry.source: (entry.source, *entry.twins) for entry in logs}

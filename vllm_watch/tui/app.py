@@ -22,7 +22,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText, place_time
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
@@ -37,7 +37,7 @@ from vllm_watch.tui.commonstart import BEGINS_AFTER
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.fewbytes import brief
 from vllm_watch.tui.keys import bound, use
-from vllm_watch.tui.messages import ActionDone, AllRead, BatchesRead
+from vllm_watch.tui.messages import ActionDone, AllRead, NewsRead
 from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screens.modal import Palette
@@ -111,8 +111,8 @@ class VllmWatch(App[int]):
         )
         self._ascii = AsciiFilter(enabled=not _unicode(settings.screen.glyphs))
         self._terminal = SlowTerminal(self)
-        self._arrived: deque[Batch | Looked] = deque()
-        """Batches that are not applied yet."""
+        self._arrived: deque[News | Looked] = deque()
+        """News that are not applied yet."""
         self._applies = False
         """Whether the next turn of applying is scheduled."""
         self._ingest = ingest
@@ -220,8 +220,8 @@ class VllmWatch(App[int]):
             common_start=self._common_start,
         )
 
-    @on(BatchesRead)
-    def _take_in(self, message: BatchesRead) -> None:
+    @on(NewsRead)
+    def _take_in(self, message: NewsRead) -> None:
         """Apply new batches; the event loop owns all state."""
         self._arrived.extend(message.items)
         self._apply(time.monotonic() + TURN_SECONDS)
@@ -232,11 +232,11 @@ class VllmWatch(App[int]):
         while self._arrived:
             item = self._arrived.popleft()
             looked = looked or isinstance(item, Looked)
-            if isinstance(item, Batch):
-                self.monitor.apply(item)
-            else:
+            if isinstance(item, Looked):
                 self.monitor.look(item)
                 self.alerting.caught_up()
+            else:
+                self.monitor.apply(item)
             if time.monotonic() >= until:
                 break
         if self._arrived and not self._applies:

@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.records import Amendment, Batch, Record, Sample
+from vllm_watch.core.news import Block, CompanionBlock, LogMoved, News
+from vllm_watch.core.records import Amendment, Item, Record, Sample, records_of
 
 BEGINS_AFTER = 30.0
 """Seconds after the first stats lines at which the film begins: its first frame has curves."""
 
 
-def with_common_start(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield batches shifted so that every source's first stats line is at the same time."""
+def with_common_start(read: Iterable[News]) -> Iterator[News]:
+    """Yield news shifted so that every source's first stats line is at the same time."""
     start: float | None = None
     shifts: dict[str, float] = {}
-    for batch in batches:
-        if batch.source not in shifts:
-            first = first_sample_time(batch)
+    for news in read:
+        if isinstance(news, Block) and news.source not in shifts:
+            first = _first_sample_time(news.items)
             if first is not None:
                 start = first if start is None else start
-                shifts[batch.source] = start - first
-        yield _moved(batch, shifts.get(batch.source, 0.0))
+                shifts[news.source] = start - first
+                yield LogMoved(news.source, start - first)
+        yield _moved(news, shifts.get(news.source, 0.0))
 
 
-def first_sample_time(batch: Batch) -> float | None:
-    """Return the time of a batch's first stats line, None if it has none."""
-    return next((record.time for record in batch.records if isinstance(record, Sample)), None)
+def _first_sample_time(items: Iterable[Item]) -> float | None:
+    return next((item.time for item in records_of(items) if isinstance(item, Sample)), None)
 
 
-def _moved(batch: Batch, seconds: float) -> Batch:
-    if not seconds:
-        return batch
-    newest = None if batch.newest_stamp is None else batch.newest_stamp + seconds
-    records = tuple(_moved_record(record, seconds) for record in batch.records)
-    return replace(batch, items=records, newest_stamp=newest, moved=seconds)
+def _moved(news: News, seconds: float) -> News:
+    if not seconds or not isinstance(news, Block | CompanionBlock):
+        return news
+    items = tuple(_moved_record(record, seconds) for record in records_of(news.items))
+    if isinstance(news, Block) and news.newest_stamp is not None:
+        news = replace(news, newest_stamp=news.newest_stamp + seconds)
+    return replace(news, items=items)
 
 
 def _moved_record(record: Record, seconds: float) -> Record:

@@ -1,4 +1,4 @@
-"""The reading thread: runs the ingest and posts its batches in groups."""
+"""The reading thread: runs the ingest and posts its news in groups."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 
 from textual.message import Message
 
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 from vllm_watch.ingest import Ingest
 from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.commonstart import with_common_start
-from vllm_watch.tui.messages import AllRead, BatchesRead
+from vllm_watch.tui.messages import AllRead, NewsRead
 
 GROUP_SECONDS = 0.05
-"""Batches that arrive this close together travel as one message."""
+"""News that come closer together than this travel as one message."""
 SWITCH_SECONDS = 0.001
 """For how long reading may keep the screen's thread waiting: a key takes several turns."""
 MOST_PENDING = 2
@@ -32,17 +32,17 @@ def run_feed(
     common_start: bool = False,
 ) -> None:
     """Read until `stop` is set (live) or all is read (replay), posting messages."""
-    group: list[Batch | Looked] = []
+    group: list[News | Looked] = []
 
     def hand_on() -> None:
         """Post batches, and wait while the screen is behind."""
         if group:
-            post(BatchesRead(tuple(group)))
+            post(NewsRead(tuple(group)))
             group.clear()
             while pending() > MOST_PENDING and not stop.is_set():
                 stop.wait(0.02)
 
-    items: Iterator[Batch | Looked]
+    items: Iterator[News | Looked]
     if live:
         items = ingest.follow(stop, waits=hand_on)
     elif common_start:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from textual.message import Message
 
 from vllm_watch.actions.runner import Outcome
-from vllm_watch.core.records import Batch, Looked
+from vllm_watch.core.news import Looked, News
 
 
-class BatchesRead(Message, bubble=False):
+class NewsRead(Message, bubble=False):
     """Records arrived; data, so it is never coalesced."""
 
-    def __init__(self, items: Sequence[Batch | Looked]) -> None:
-        """Carry batches and looks in the order in which they were read."""
+    def __init__(self, items: Sequence[News | Looked]) -> None:
+        """Carry news and looks in the order in which they were read."""
         super().__init__()
         self.items = items
 
