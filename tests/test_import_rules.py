@@ -78,7 +78,12 @@ UNUSED = (
         "vllm_watch.sources.standard_input",
         "vllm_watch.reports.summary",
     ),
-    *("vllm_watch.parsing.sieve", "vllm_watch.parsing.gputable", "vllm_watch.health.signalcolumns"),
+    *(
+        "vllm_watch.parsing.sieve",
+        "vllm_watch.parsing.smallsieve",
+        "vllm_watch.parsing.gputable",
+        "vllm_watch.health.signalcolumns",
+    ),
 )
 """Our own modules, and packages, that `status` avoids for a healthy server."""
 

@@ -23,7 +23,7 @@ from vllm_watch.core.records import (
     SampleTable,
 )
 from vllm_watch.parsing import scanner as scanning
-from vllm_watch.parsing import sieve
+from vllm_watch.parsing import sieve, smallsieve
 from vllm_watch.parsing.scanner import Scan, Scanner
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
@@ -144,6 +144,8 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sieve, "SMALLEST", 64)
     monkeypatch.setattr(sieve, "FEWEST", 2)
     monkeypatch.setattr(sieve, "CLOSELY", 1)
+    monkeypatch.setattr(scanning, "SIFTED", 1)
+    monkeypatch.setattr(smallsieve, "FEWEST", 2)
 
 
 def in_small_blocks(data: bytes) -> list[Scan]:
@@ -209,8 +211,10 @@ def test_lines_nearly_all_alike_read_together_give_what_single_lines_give(seed: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
         small = in_small_blocks(b"".join(lines))
-    assert told(large) == told(small)
-    assert summed(large) == summed(small)
+        one = reader()
+        sifted = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
+    assert told(large) == told(small) == told(sifted)
+    assert summed(large) == summed(small) == summed(sifted)
 
 
 @pytest.mark.usefixtures("eager")

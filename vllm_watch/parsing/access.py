@@ -39,13 +39,11 @@ class AccessCounter:
         """Return the requests in `block[start:end]`, counted by route and status."""
         if self._access is None or block.find(PROTOCOL, start, end) < 0:
             return Counter()
-        texts = Counter(
-            found.group("method", "route", "status")
-            for found in self._access.pattern.finditer(block, start, end)
-        )
+        pattern = self._access.pattern
+        places = [pattern.groupindex[name] - 1 for name in ("method", "route", "status")]
         counts: Counter[Answer] = Counter()
-        for text, number in texts.items():
-            counts[self._answer_of(*text)] += number
+        for groups, number in Counter(pattern.findall(block, start, end)).items():
+            counts[self._answer_of(*(groups[place] for place in places))] += number
         return counts
 
     def lines(self, text: bytes) -> Iterator[tuple[bytes, int, Answer]]:

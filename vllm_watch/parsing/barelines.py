@@ -20,6 +20,9 @@ LONGEST_LINE = 32_768
 LONGEST_BAR = 1 << 20
 """Progress bars rewrite themselves in one line, which can grow long."""
 
+_OTHERS = (b".py:", b'{"', b"\r", b"\0")
+"""Text of lines that are read in other ways: an envelope, a JSON object, several in one."""
+
 
 class BareLines:
     """Finds and reads lines that have no envelope."""
@@ -42,6 +45,10 @@ class BareLines:
         """Return whether a text holds no literal, even with other digits in it."""
         plain = text.translate(None, DIGITS)
         return not any(gist in plain for gist in self._gists)
+
+    def is_plain(self, text: bytes) -> bool:
+        """Return whether a text holds no part of an envelope, a JSON object or a bare line."""
+        return not any(word in text for word in _OTHERS) and self.silent(text)
 
     def positions(self, block: bytes) -> list[int]:
         """Return where each literal first is in each line, the last first."""

@@ -21,7 +21,8 @@ from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
 if TYPE_CHECKING:
-    from vllm_watch.parsing.scanner import Removed, Scan, Scanner
+    from vllm_watch.parsing.scanner import Scan, Scanner
+    from vllm_watch.parsing.smallsieve import Removed
 
 FIRST_LINES, MOST_LINES = 64, 4_096
 """Lines read together: few while some are unknown, since they teach the following ones."""

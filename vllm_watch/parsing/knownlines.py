@@ -22,8 +22,6 @@ _MOST_SHAPES = 256
 """Most shapes of stats lines: learning one takes as long as reading a hundred lines."""
 _OFTEN = 4
 """A shape is learnt when it occurs this often."""
-_NEITHER = (b".py:", b'{"', b"\r", b"\0")
-"""Text that a line known by its shape must not hold, apart from its own envelope."""
 
 Kind: TypeAlias = "list[Shape] | int"
 """The possible shapes of a line, or the position of the stamp if it has no other information."""
@@ -32,21 +30,17 @@ Kind: TypeAlias = "list[Shape] | int"
 class KnownLines:
     """The known shapes of one log's lines."""
 
-    def __init__(self, formats: Formats, dull: DullLines, silent: Callable[[bytes], bool]) -> None:
-        """Begin empty; `silent` says whether a text holds no bare line."""
+    def __init__(self, formats: Formats, dull: DullLines, plain: Callable[[bytes], bool]) -> None:
+        """Begin empty; `plain` says whether a text holds no part of any other line."""
         self._formats = formats
         self._dull = dull
-        self._silent = silent
+        self._plain = plain
         self._shapes: dict[bytes, list[Shape]] = {}
         self._times: dict[bytes, int] = {}
         """How often lines of each unknown shape were read."""
         self._nothing: set[bytes] = set()
         self._heads: dict[int, dict[bytes, int]] = {}
         """By length: beginnings of lines whose rest is not from the server itself."""
-
-    def is_plain(self, text: bytes) -> bool:
-        """Return whether a text holds no part of an envelope, a JSON object or a bare line."""
-        return not any(word in text for word in _NEITHER) and self._silent(text)
 
     def kinds(self, lines: Sequence[bytes]) -> list[Kind | None]:
         """Return the kind of each line, None for those that must be read."""
@@ -100,7 +94,7 @@ class KnownLines:
         for line in lines:
             if len(line) > LONGEST or len(self._nothing) >= MOST:
                 continue
-            if PROTOCOL not in line and self.is_plain(line):
+            if PROTOCOL not in line and self._plain(line):
                 self._nothing.add(line.translate(ZEROS))
 
     def _is_usual(self, key: bytes) -> bool:
@@ -116,7 +110,7 @@ class KnownLines:
         """Return whether a line (up to `length`) is one envelope with its message."""
         line = place.line[:length]
         plain = line[: place.body].replace(b".py:", b"", 1) + line[place.body :].rstrip(b"\r")
-        return self.is_plain(plain) and PROTOCOL not in line and b"\x1b" not in line[place.body :]
+        return self._plain(plain) and PROTOCOL not in line and b"\x1b" not in line[place.body :]
 
     def _learn_opaque(self, place: Place, word: int) -> None:
         """Learn a beginning after which the rest of the line is not from the server itself."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.records import Event, Item, Record, Sample, records_of
@@ -28,6 +28,7 @@ from vllm_watch.parsing.wrappers import LONGEST_JSON
 if TYPE_CHECKING:
     from vllm_watch.parsing.blocks import LargeBlocks
     from vllm_watch.parsing.knownlines import KnownLines
+    from vllm_watch.parsing.smallsieve import Removed
 
 
 MOST_ENVELOPES = 1_000
@@ -36,6 +37,8 @@ MOST_ENVELOPES = 1_000
 LARGE_BLOCK = 256 * 1024
 """From this size in bytes on, a block may be read as a large one."""
 
+SIFTED = 64 * 1024
+"""From this size in bytes on, the usual access lines of a small block are removed first."""
 WORTH_IT = 2 << 20
 """From this many bytes of a log on, reading large blocks pays: numpy takes 0.1 s to load."""
 
@@ -61,10 +64,6 @@ class Scan:
         """Note a stamp."""
         if self.newest_stamp is None or time > self.newest_stamp:
             self.newest_stamp = time
-
-
-Removed: TypeAlias = "tuple[int, Answer, int]"
-"""Access lines removed from a text: their position, content and number."""
 
 
 @dataclass(slots=True)
@@ -132,13 +131,16 @@ class Scanner:
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
         pays = len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
-        text = None
-        if pays:
-            scan.lines = whole is not block  # the rest of a line that is ignored
-            text = self._large_blocks().read(scan, block)
+        scan.lines = whole is not block  # the rest of a line that is ignored
+        text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
+            removed: list[Removed] = []
             text = self.plain(block)
-            self.walk(scan, text)
+            if len(text) >= SIFTED and not self.within:
+                from vllm_watch.parsing.smallsieve import left_of
+
+                text, removed = left_of(text, self._access, self._bare.is_plain)
+            self.walk(scan, text, removed)
             scan.lines = whole.count(b"\n")
         self._say_requests(scan, self._stamp)
         self._read_beside(scan, text)
@@ -161,8 +163,8 @@ class Scanner:
         from vllm_watch.parsing.sieve import Sieve
 
         if self._large is None:
-            self._known = KnownLines(self._formats, self._dull, self._bare.silent)
-            sieve = Sieve(self._access, self._known.is_plain)
+            self._known = KnownLines(self._formats, self._dull, self._bare.is_plain)
+            sieve = Sieve(self._access, self._bare.is_plain)
             self._large = LargeBlocks(self, sieve, self._known)
         return self._large
 

@@ -1,0 +1,81 @@
+"""Removes the usual access lines of a block without numpy, which takes longer to load than to help.
+
+The newest part of a large log is read so for a quick answer: the literals of other lines are
+searched in what is left. A line is removed only if the access pattern would say the same of it:
+its beginning and its end are those of lines that were read, and what lies between is an address.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeAlias
+
+from vllm_watch.parsing.access import AccessCounter, Answer
+from vllm_watch.parsing.tracebacks import TRACEBACK
+
+LEARNT_FROM = 16 * 1024
+"""Bytes of a block in which the usual form is looked for."""
+FEWEST = 8
+"""Lines of one form there that make it the usual one."""
+LONGEST_ADDRESS = 46
+ADDRESS = bytes(range(ord("."), ord("f") + 1))
+"""Bytes that an address may contain: no blank, no quote, and hardly a word."""
+
+
+Removed: TypeAlias = "tuple[int, Answer, int]"
+"""Access lines removed from a text: where they were, their content, their number."""
+
+
+def left_of(
+    block: bytes, access: AccessCounter, plain: Callable[[bytes], bool]
+) -> tuple[bytes, list[Removed]]:
+    """Return what is left of a block of whole lines, and what was removed.
+
+    `plain` tells that a text holds nothing but what `access` counts. Nothing is removed where no
+    form of lines is usual, or where a traceback is: an access line ends it.
+    """
+    form = None if TRACEBACK in block else _usual_form(block[:LEARNT_FROM], access)
+    if form is None or not plain(form[0] + form[1].rstrip(b"\n")):
+        return block, []
+    begin, end, answer = form
+    first, last = len(begin), -len(end)
+    shortest, longest = first - last + 1, first - last + LONGEST_ADDRESS
+    kept: list[bytes] = []
+    removed: list[Removed] = []
+    size, run = 0, 0
+    for line in block.splitlines(keepends=True) if b"\r" not in block else _lines(block):
+        if (
+            line.endswith(end)
+            and line.startswith(begin)
+            and shortest <= len(line) <= longest
+            and not line[first:last].translate(None, ADDRESS)
+        ):
+            run += 1
+            continue
+        if run:
+            removed.append((size, answer, run))
+            run = 0
+        kept.append(line)
+        size += len(line)
+    if run:
+        removed.append((size, answer, run))
+    return b"".join(kept), removed
+
+
+def _usual_form(text: bytes, access: AccessCounter) -> tuple[bytes, bytes, Answer] | None:
+    """Return beginning, end and meaning of the lines that are most often alike."""
+    seen: Counter[tuple[bytes, bytes, Answer]] = Counter()
+    for line, method, answer in access.lines(text):
+        head = line[:method].removesuffix(b' - "')
+        begin = head.rstrip(ADDRESS)
+        if len(begin) < len(head) < method:
+            seen[begin, line[len(head) :] + b"\n", answer] += 1
+    return next((form for form, number in seen.most_common(1) if number >= FEWEST), None)
+
+
+def _lines(block: bytes) -> list[bytes]:
+    """Return the lines of a block with their ends; a carriage return ends none."""
+    lines = [line + b"\n" for line in block.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines
