@@ -99,7 +99,7 @@ def test_a_death_of_another_day_is_shown_by_its_age(dead: ScreenView) -> None:
 
 
 BEFORE = "before: KV cache full for 62 s"
-CHANGE = " → also fix: --gpu-memory-utilization 0.15 → 0.90"
+CHANGE = " → restart and try --gpu-memory-utilization 0.15 → 0.90"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ CHANGE = " → also fix: --gpu-memory-utilization 0.15 → 0.90"
         (
             120,
             ": EngineDeadError; no cause named; KV full before"
-            " → also: --gpu-memory-utilization 0.15 → 0.90",
+            " → try --gpu-memory-utilization 0.15 → 0.90",
         ),
         (80, ": EngineDeadError; the log names no cause; KV full before"),
         (60, "; no cause named; KV full before"),

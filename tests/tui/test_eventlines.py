@@ -81,7 +81,7 @@ def test_full_explains_high() -> None:
 
 def test_a_clean_stop_is_no_failure() -> None:
     told = lines("cpu_clean_stop", "09:30:00")
-    assert any(line.text == "somebody stopped it" for line in told)
+    assert any(line.text == "told to stop: ctrl+c or SIGTERM" for line in told)
 
 
 def test_death_words_after_a_stop_are_no_failure() -> None:

@@ -313,3 +313,10 @@ def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
 
 def drawn_lines(spec: ChartSpec, width: int) -> list[str]:
     return [strip.text for strip in draw_panel(spec, width, 12, PALETTE, UTC).strips()]
+
+
+def test_dots_of_a_ribbon_are_named_where_there_is_room() -> None:
+    starting, busy, dead = Step(None, "starting"), Step(5.0, "busy"), Step(None, "dead")
+    text = ribbon_text([*[starting] * 14, *[busy] * 3, *[dead] * 5], PALETTE).plain
+    assert text == "⋅⋅ starting ⋅⋅▇▇▇·····"
+    assert ribbon_text([dead] * 9, PALETTE).plain == "· dead ··"

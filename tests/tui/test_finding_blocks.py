@@ -48,9 +48,9 @@ def of_port(view: ScreenView, port: str) -> tuple[Problem, ...]:
 
 def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: ScreenView) -> None:
     first, second, third, fourth = lines(dead, 40, 4)
-    assert first.split() == ["✖", ":8003", "died:", "EngineDeadError"]
-    assert second == "  → read its first error (x), fix it"
-    assert third.startswith(" ✖ :8003 KV full before, maybe why")
+    assert first.startswith(" ✖ :8003 died      at 08:51:43, "), "its row names the error"
+    assert second == "  → read its first error (x), restart"
+    assert third.startswith(" ✖ :8003 KV full, maybe why")
     assert fourth == f"  → {MEMORY}"
 
 
@@ -67,7 +67,7 @@ def test_two_dead_servers_both_say_what_to_change(dead: ScreenView) -> None:
     both = replace(dead, problems=Problems.of((*dead.problems, *of_port(dead, ":8004"))))
     drawn = lines(both, 40, 4)
     assert [line.split()[1] for line in drawn[::2]] == [":8003", ":8004"]
-    assert drawn[1] == drawn[3] == "  → read its first error (x), fix it"
+    assert drawn[1] == drawn[3] == "  → read its first error (x), restart"
 
 
 def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) -> None:
@@ -77,6 +77,9 @@ def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) ->
     assert "maybe why" in drawn[3]
     wide = "\n".join(lines(dead, 90, 12))
     assert wide.count("maybe why") == 1, "the reason says it, the edge need not"
+    assert f"→ {MEMORY}" in wide
+    assert wide.count("if alone on its GPU") == 1, "no log says who shares it"
+    assert "if nothing else uses this GPU" in "\n".join(lines(dead, 58, 12))
 
 
 def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -> None:

@@ -24,6 +24,7 @@ from vllm_watch.tui.widgets import pane as pane_module
 from vllm_watch.tui.widgets.bars import kv_bar, progress_bar
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
+from vllm_watch.tui.widgets.columns import _around_words
 from vllm_watch.tui.widgets.eventlist import EventList
 from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
@@ -161,7 +162,7 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     assert ":8003 KV cache full: 99 %" in text
     assert "since 08:50:41 60s" in text
     assert "→ --gpu-memory-utilization 0.15 → 0.90" in text
-    assert "[presets guide]" in text
+    assert "if alone on its GPU" in text
     small = plain(draw, Findings(), views["critical"], (40, 2))
     assert "--gpu-memory-utilization 0.15 → 0.90" in small
     assert len(small.split("\n")) == 2
@@ -328,3 +329,16 @@ def test_a_narrow_glance_keeps_its_figures_whole(draw: Draw, views: dict[str, Sc
     assert "…" not in text
     assert text.endswith("×20 08:57:20")
     assert "REPLAY ×20 08:57:20" in draw(Glance(), view, (58, 1)).plain
+
+
+def test_the_edge_of_the_charts_in_the_head_cuts_no_time() -> None:
+    axis = "   ╷08:54      08:56╷ "
+    assert [_around_words(axis, edge) for edge in (2, 3, 5, 8, 9, 17, 21)] == [
+        2,
+        3,
+        3,
+        3,
+        9,
+        15,
+        21,
+    ]

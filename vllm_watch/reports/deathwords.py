@@ -54,8 +54,8 @@ def death_lines(
     )
     heads = [*(f"{head}: {why}" for why in whys), head]
     flags = flag_words(before)
-    lines = [(each + tails[0], f"also fix: {flags}") for each in heads[:1] if flags]
-    lines += [(each + tails[-1], f"also: {flags}") for each in heads[:-1] if flags]
+    lines = [(each + tails[0], f"restart and try {flags}") for each in heads[:1] if flags]
+    lines += [(each + tails[-1], f"try {flags}") for each in heads[:-1] if flags]
     lines += [(each + tail, "") for each in heads for tail in tails]
     return tuple(dict.fromkeys([*lines, *((each, "") for each in heads)]))
 

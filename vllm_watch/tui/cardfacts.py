@@ -16,16 +16,16 @@ from vllm_watch.tui.figures import clock, duration, percent
 from vllm_watch.tui.recordedfacts import gpu_facts, latency_facts
 
 _FLAGS = (
+    ("gpu_memory_utilization", "gpu_memory_utilization"),
     ("max_num_seqs", "max_num_seqs"),
     ("max_model_len", "max_model_len"),
     ("max_num_batched_tokens", "max_num_batched_tokens"),
-    ("gpu_memory_utilization", "gpu_memory_utilization"),
     ("tensor_parallel_size", "TP"),
     ("pipeline_parallel_size", "PP"),
     ("data_parallel_size", "DP"),
     ("dtype", ""),
 )
-"""Flags of the configuration and their labels on the card."""
+"""Flags of the configuration and their labels on the card, those that advice is about first."""
 
 Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
@@ -48,13 +48,13 @@ def card_facts(
     """
     run = server.run_at(time)
     lines = [
-        ("NAME", _name(server, run)),
         ("JOB", _job(server, run, time, tz, job, over=over)),
         *figures,
         ("LATENCY", latency_facts(server, time)),
         ("GPU", gpu_facts(server, time)),
         ("CONFIG", _config(run)),
         ("CAPACITY", capacity_facts(run.configuration)),
+        ("NAME", _name(server, run)),
         ("START-UP", _startup(run, time, tz)),
         ("TREND", _trend(trend)),
         ("REQUESTS", _requests(run, time)),

@@ -45,13 +45,22 @@ def _answers(fields: Mapping[str, FieldValue]) -> str:
     return ", ".join(numbers) + (f" at {routes}" if routes else "")
 
 
+TOLD_TO_STOP = "told to stop: ctrl+c or SIGTERM"
+"""How a server was stopped whose log names no signal: vLLM shuts down for these two alone."""
+
+
+def _stopped(fields: Mapping[str, FieldValue]) -> str:
+    signal = fields.get("signal")
+    return f"told to stop: {signal}" if signal else TOLD_TO_STOP
+
+
 _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event], str]]] = {
     "version": ("◐", "note", lambda f, _: f"vLLM {f.get('version', '')} starts"),
     "phase": ("◐", "muted", lambda f, _: f"{f.get('phase', 'starting')} …"),
     "server_up": ("●", "good", lambda f, _: f"up at {f.get('address', '')}"),
     "no_stats": ("?", "note", lambda _f, e: "stats are disabled: no stats line will follow"),
     "spike": ("•", "note", lambda f, _: f"latency spike: {f.get('kernel', '')}"),
-    "stop": ("■", "muted", lambda _f, _e: "somebody stopped it"),
+    "stop": ("■", "muted", lambda f, _: _stopped(f)),
     "dead": ("✖", "critical", lambda f, e: str(f.get("reason", e.text))),
     "cause": ("✖", "critical", lambda f, e: f"{f.get('cause', '')}: {e.text}"),
     "killed": ("✖", "critical", lambda f, e: f"ended from outside: {f.get('reason', e.text)}"),

@@ -27,8 +27,6 @@ class KeptRow(NamedTuple):
     row: Row
     shape: str
     rate: float | None
-    newest: float | None
-    """When its newest sample was written, in our clock."""
     entries: tuple[Entry, ...]
 
 
@@ -90,8 +88,7 @@ def _begun(server: Server, moment: float) -> bool:
 
 
 def _counted(stamp: object, until: float, row: Row) -> KeptRow:
-    newest = None if row.age is None else row.moment + row.skew - row.age
-    return KeptRow(stamp, until, row, row.shape, row.values.generation_tps, newest, entries_of(row))
+    return KeptRow(stamp, until, row, row.shape, row.values.generation_tps, entries_of(row))
 
 
 def _silenced(kept: KeptRow, silences: Collection[Key]) -> KeptRow:

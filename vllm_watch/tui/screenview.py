@@ -28,8 +28,6 @@ class ScreenView:
     counts: tuple[tuple[str, str, int], ...] = ()
     """Shape, word and number of servers."""
     total_tps: float | None = None
-    newest: float | None = None
-    """Age in seconds of the newest sample of all."""
     problems: Problems = field(default_factory=Problems)
     """Findings of all servers, worst first."""
     events: tuple[EventLine, ...] = ()

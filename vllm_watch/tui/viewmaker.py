@@ -110,7 +110,6 @@ class ViewMaker:
             selected,
             _counts(kept),
             _total_rate(kept),
-            _age(kept, moment),
             problems,
             self._events(moment, live),
             shown.drawings,
@@ -292,12 +291,6 @@ def _total_rate(kept: Sequence[KeptRow]) -> float | None:
     """Return the tokens per second of all servers, None if unknown."""
     rates = [one.rate for one in kept if one.rate is not None]
     return sum(rates) if rates else None
-
-
-def _age(kept: Sequence[KeptRow], moment: float) -> float | None:
-    """Return the age of the newest sample of all."""
-    newest = max((one.newest for one in kept if one.newest is not None), default=None)
-    return None if newest is None else max(0.0, moment - newest)
 
 
 def _missing(monitor: Monitor) -> str:

@@ -46,6 +46,7 @@ def ribbon_text(
     top = max((step.rate for step in steps if step.rate), default=0.0)
     text = Text(no_wrap=True, end="")
     glyphs, ink = "", ""
+    words = _words(steps)
     for index, step in enumerate(steps):
         marked = index == cursor
         own = palette.get("cursor" if marked else ROLES[step.state], "")
@@ -53,10 +54,30 @@ def ribbon_text(
             text.append(glyphs, style_of(ink))
             glyphs = ""
         ink = own
-        glyphs += "│" if marked else _glyph(step, top)
+        glyphs += "│" if marked else words.get(index) or _glyph(step, top)
     if glyphs:
         text.append(glyphs, style_of(ink))
     return text
+
+
+def _words(steps: Sequence[Step]) -> dict[int, str]:
+    """Return the signs of words in stretches of dots, by step: what the dots mean."""
+    found: dict[int, str] = {}
+    begin = 0
+    for index in range(1, len(steps) + 1):
+        if index < len(steps) and _dots(steps[index]) == _dots(steps[begin]):
+            continue
+        word = _dots(steps[begin])
+        first = begin + (index - begin - len(word)) // 2
+        if word and index - begin >= len(word) + 4:
+            found |= dict(enumerate(f" {word} ", first - 1))
+        begin = index
+    return found
+
+
+def _dots(step: Step) -> str:
+    """Return what the dots of a step mean; nothing where it has none."""
+    return step.state if step.rate is None and step.state in ("starting", "dead") else ""
 
 
 def _glyph(step: Step, top: float) -> str:

@@ -171,9 +171,17 @@ def header(
         share = cells / (window[1] - window[0])
         first, last = (left + round((time - window[0]) * share) for time in charts)
         first, last = max(left, first), min(left + cells, last)
+        first, last = _around_words(line.plain, first), _around_words(line.plain, last)
         if last - first < cells:
             line.stylize(f"{palette['text']} on {palette['select']}", first, max(first + 1, last))
     return line
+
+
+def _around_words(axis: str, edge: int) -> int:
+    """Return an edge moved to where no clock time is cut by it: before the one it is in."""
+    while 0 < edge < len(axis) and axis[edge] != " " and axis[edge - 1] != " ":
+        edge -= 1
+    return edge
 
 
 def time_axis(window: tuple[float, float], width: int, tz: tzinfo) -> str:

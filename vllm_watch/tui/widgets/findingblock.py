@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.patterns import lazy
 from vllm_watch.health.findings import UNPROVED
 from vllm_watch.reports.deathwords import flag_words
 from vllm_watch.tui.figures import DAY, age, clock
@@ -19,6 +20,9 @@ from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
+ALONE, ALONE_IN_FULL = "if alone on its GPU", "if nothing else uses this GPU"
+"""On what advice depends that takes more of a GPU: no log says who shares it."""
+_SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 MOST_LINES = 4
 """Most lines of one reason or remedy."""
 
@@ -75,13 +79,13 @@ class Block:
         head = self._timed(self.times)
         if remedy:
             mores = [more, more.partition(":")[0]] if more else []
-            hints = self.hints[-1:] if self.rows else self.hints
+            hints = [hint for hint in self.hints if not (self.rows and hint == UNPROVED)]
             rights = [f"{hint}  {each}" for hint in hints[:1] for each in mores]
             told = self._beside(remedy[-1], [*rights, *mores, *([] if more else hints)])
             if told is not None:
                 return [head, *reason, *remedy[:-1], told]
         if more:
-            number = more.partition(" ")[0]
+            number = more.partition(":")[0]
             rights = [*(f"{time}  {more}" for time in self.times), more, number]
             if self._beside(self.head, rights) is None:
                 right = Text(f"{number} ", style=self.palette["muted"])
@@ -150,10 +154,9 @@ def finding_block(
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
     remedy, whole = _remedies(finding.remedy, finding.flags, width - len(_lead(width)) - 2)
     if before is not None and before.finding.flags:
-        told = f"also fix: {flag_words(before.finding)}"
+        told = f"try {flag_words(before.finding)}"
         whole = [*whole, told] if cell_len(told) <= width - len(_lead(width)) - 2 else whole
-    guide = [f"[{finding.guide}]"]
-    unproved = _is_unproved(problem) and width < 2 * WORDY
+    whole, hints = _hints(problem, remedy, whole, width)
     return Block(
         head,
         width,
@@ -162,9 +165,28 @@ def finding_block(
         remedy,
         whole,
         detail if width >= WORDY else "",
-        [UNPROVED, *guide] if unproved else guide,
+        hints,
         loud=problem.loud,
     )
+
+
+def _hints(
+    problem: Problem, remedy: list[str], whole: list[str], width: int
+) -> tuple[list[str], list[str]]:
+    """Return all of what to do, and what is at the right edge of its last line."""
+    hints = [f"[{problem.finding.guide}]"]
+    if _takes_gpu(problem.finding.remedy):
+        hints = [ALONE]
+        if len(_lead(width)) + 2 + cell_len(remedy[-1]) + len(ALONE) + 3 > width:
+            whole, hints = [*whole, ALONE_IN_FULL], []
+    unproved = _is_unproved(problem) and width < 2 * WORDY
+    return whole, [UNPROVED, *hints] if unproved else hints
+
+
+def _takes_gpu(remedy: str) -> bool:
+    """Return whether advice is to take a larger share of the GPU's memory."""
+    found = _SHARE.search(remedy)
+    return found is not None and float(found[2]) > float(found[1])
 
 
 def _is_unproved(problem: Problem) -> bool:
@@ -178,14 +200,13 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
     if before is not None:
         return f"died, {before.finding.word} before", finding.detail
     if not wordy and _is_unproved(problem):
-        word = f"{finding.word} before"
-        told = (f"{word}, maybe why", word)
-        return next((text for text in told if cell_len(text) <= room), word), finding.detail
+        told = (f"{finding.word}, {UNPROVED}", f"{finding.word} before")
+        return next((text for text in told if cell_len(text) <= room), told[-1]), finding.detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
         words = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
-        if words and not wordy:
-            return f"died: {words}", ""
+        if words and not wordy:  # the row of its server says of what
+            return "died", ""
         if words and why and words in why and finding.detail.startswith(why):
             return f"died: {words}", finding.detail.removeprefix(why).lstrip(";. ")
     return finding.title, finding.detail
@@ -230,7 +251,10 @@ def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str]
     whole = wrapped(words, room, MOST_LINES)
     if len(whole) == 1:
         return whole, whole
-    return [shortened(words.replace(" (key ", " ("), room)], whole
+    brief = words.replace(" (key ", " (")
+    if cell_len(brief) > room:
+        brief = brief.replace(", fix it, ", ", ")  # the last thing to do must stay
+    return [shortened(brief, room)], whole
 
 
 def _silenced(problem: Problem, width: int, palette: dict[str, str]) -> Block:

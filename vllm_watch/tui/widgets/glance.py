@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from rich.text import Text
 from textual import events
 
-from vllm_watch.tui.figures import age, clock, short_rate, zone_name
+from vllm_watch.tui.figures import clock, short_rate, zone_name
 from vllm_watch.tui.messages import FilmChosen
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane, beside
@@ -41,9 +41,8 @@ class Glance(Pane):
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when one of its words changes."""
-        newest = None if view.newest is None else age(view.newest)
         film = None if view.film is None else round(view.film * 200)
-        shown = clock(view.moment, view.tz), newest, view.reading, view.mode, film
+        shown = clock(view.moment, view.tz), view.reading, view.mode, film
         return view.counts, short_rate(view.total_tps), shown
 
     def on_click(self, event: events.Click) -> None:
@@ -83,8 +82,6 @@ class Glance(Pane):
             right.append("━" * done, style=palette["note"])
             right.append("━" * (cells - done), style=palette["faint"])
             right.append("  ")
-        if width >= 140 and view.newest is not None:
-            right.append(f"newest sample {age(view.newest)} ago  ", style=palette["muted"])
         if view.reading:
             words = view.reading if width >= _NAMED else view.reading.rpartition("past ")[2]
             right.append(f"{words}  ", style=palette["note"])

@@ -29,6 +29,8 @@ ORDER = (
     "compare",
 )
 """Keys in the order of their use; those that do not fit are left to the help."""
+MOST = 9
+"""Keys beside `quit` at most, however much room there is: the help has all."""
 FAILED = ("help", "findings", "errors")
 """Keys that come first where the selected server has errors to be read."""
 
@@ -50,7 +52,7 @@ class KeyLine(Pane):
         """Return the one line."""
         line, kept = Text(), 0
         last = _entry(key_name("quit"), "quit", "app.quit", palette)
-        for key, text, action in self._entries(FAILED if view.failed else ()):
+        for key, text, action in self._entries(FAILED if view.failed else ())[:MOST]:
             entry = _entry(key, text, action, palette)
             if kept + entry.cell_len + last.cell_len > width:
                 continue

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
+from vllm_watch.tui.eventlines import TOLD_TO_STOP
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import progress_bar
@@ -16,7 +17,7 @@ from vllm_watch.tui.wording import shortened
 WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
 """States without numbers: words replace them."""
 _ENDED = {
-    "stopped": ("somebody stopped it", "stopped"),
+    "stopped": (TOLD_TO_STOP, "told to stop", "stopped"),
     "finished": ("finished its work", "finished"),
 }
 """How a server ended that did not fail, in words that become fewer."""
