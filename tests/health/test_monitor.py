@@ -167,8 +167,8 @@ def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
     assert seen == {25.0: 32 / (0.8 * 10 / 0.5), 1_000.0: 32 / (0.8 * 100 / 0.5)}
 
 
-def test_a_name_known_after_a_day_counts_for_what_comes_then() -> None:
-    """Thinned samples cannot be judged again: their judgement is kept."""
+def test_a_name_known_after_a_day_counts_for_what_is_not_thinned() -> None:
+    """What is thinned cannot be judged anew: it stays as it was, and goes on as it was."""
     override = Override(server="Known:1", values={"health.waiting_warning": 2})
     settings = Settings(watch=WatchSettings(full_hours=0.5), overrides=(override,))
     monitor = Monitor(settings, bounded=True)
@@ -182,7 +182,14 @@ def test_a_name_known_after_a_day_counts_for_what_comes_then() -> None:
     more = (Sample(10.0 * n, 0, wait) for n in range(2_000, 2_010))
     monitor.apply(Block("a.log", (name, *more)))
     queues = [span for span in monitor.spans(server) if span.rule.id == "queue-long"]
-    assert queues[0].fired == 20_020.0
+    series = server.run.series[0]
+    assert series.times[series.thinned] == 18_000.0
+    assert queues[0].fired == 18_020.0
+    (short,) = (span for span in monitor.spans(server) if span.rule.id == "queue-short")
+    assert (short.fired, short.until, short.times) == (20.0, None, 1)
+    monitor.apply(ZoneFound("a.log", UTC, shift=3600.0))
+    (moved,) = (span for span in monitor.spans(server) if span.rule.id == "queue-short")
+    assert (moved.fired, moved.until, moved.times) == (3620.0, None, 1)
 
 
 def test_a_line_later_than_every_state_is_judged_neither_twice_nor_at_all() -> None:

@@ -101,13 +101,6 @@ class EngineTrend:
         """The lowest rate per request of the present slow run, and the figures then."""
         self.drop = SuddenDrop(settings.health, settings.trend)
         self.recovery = NoRecovery(settings.health, settings.trend)
-        self.use(settings)
-
-    def use(self, settings: Settings) -> None:
-        """Judge with other settings from here on."""
-        self.settings = settings
-        self.drop.use(settings.health, settings.trend)
-        self.recovery.use(settings.health, settings.trend)
         self.least = min(settings.trend.fall_to_4k, *(high for _, _, high in bands(settings.trend)))
         """Falls up to this share are no trend."""
 
@@ -119,16 +112,6 @@ class EngineTrend:
         other.last, other.holds, other.worst = self.last.copy(), {**self.holds}, {**self.worst}
         other.drop, other.recovery = self.drop.copy(), self.recovery.copy()
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift all times after the zone changed."""
-        self.times = deque((time + seconds for time in self.times), maxlen=CADENCE_OF - 1)
-        self.spans = [span.moved(seconds) for span in self.spans]
-        self.holds = {name: hold.moved(seconds) for name, hold in self.holds.items()}
-        self.first = [one._replace(time=one.time + seconds) for one in self.first]
-        self.last = deque(one._replace(time=one.time + seconds) for one in self.last)
-        self.drop.shift(seconds)
-        self.recovery.shift(seconds)
 
     # --- one sample ---------------------------------------------------------------------------
 

@@ -136,36 +136,28 @@ class Judgement:
         """Judge again from the beginning, after the server's name or plan has changed."""
         if plan is not self.plan:
             self.plan = plan
-            self._forget_texts()
             for watches_of, watches in self._recorded.items():
                 watches.use(plan.recorded[watches_of[0]], plan.settings.health)
-            if all(series.folded == 0 for series in self.run.series.values()):
-                self._engines = {}
-                self._server = Marks(ServerState(plan))
-                for series in self.run.series.values():
-                    series.unjudged = 0
-            else:  # thinned samples keep their judgement
-                for marks in self._engines.values():
-                    marks.state.use(plan)
-                self._server.state.use(plan)
-                self._forget_marks()
+            self._begin_again()
         self.named, self.limit, self._lines_read = named, limit, -1
 
     def shift(self, seconds: float) -> None:
-        """Shift all times after the zone changed, and judge again what is possible."""
-        self.steps = [step._replace(time=step.time + seconds) for step in self.steps]
-        self._forget_texts()
+        """Judge again after the zone changed and all times were shifted."""
         for watches in self._recorded.values():
             watches.shift(seconds)
+        self._begin_again(seconds)
+        self._lines_read = -1
+
+    def _begin_again(self, moved: float = 0.0) -> None:
+        """Judge all samples again, their times moved; keep what was found in thinned ones."""
+        self._forget_texts()
+        series = self.run.series
         for engine, marks in self._engines.items():
-            marks.back([])
-            marks.state.shift(seconds)
-            marks.forget([True] * len(marks.states))
-            series = self.run.series[engine]
-            series.unjudged = series.thinned
-        self._server.back([])
-        self._server.state.shift(seconds)
-        self._server.forget([True] * len(self._server.states))
+            series[engine].unjudged = series[engine].thinned
+            state = marks.state.anew(self.plan, series[engine], moved)
+            self._engines[engine] = Marks(state)
+        told = {step.time for step in self.steps}
+        self._server = Marks(self._server.state.anew(self.plan, series.values(), moved, told))
         self.revision += 1
 
     def rest(self, *, over: bool) -> None:

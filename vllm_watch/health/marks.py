@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.series import Series
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values
@@ -30,35 +32,39 @@ State = TypeVar("State", "EngineState", "ServerState")
 class EngineState:
     """The state of the rules and trends of one engine."""
 
-    def __init__(self, engine: int, plan: Plan) -> None:
-        """Begin with an empty state."""
+    def __init__(self, engine: int, plan: Plan, row: int = 0) -> None:
+        """Begin with an empty state before a row, counted from the beginning of the run."""
         health = plan.settings.health
-        self.engine, self.plan = engine, plan
-        self.row = 0
-        """The next row to judge, counted from the beginning of the run."""
+        self.engine = engine
+        self.row = row
+        """The next row to judge."""
         self.signals = Signals(health, engine)
         self.watches = Watches(engine, plan.engine, health)
         self.trend = EngineTrend(engine, plan.settings)
 
-    def use(self, plan: Plan) -> None:
-        """Judge further rows by another plan."""
-        health = plan.settings.health
-        self.plan, self.signals.settings = plan, health
-        self.watches.use(plan.engine, health)
-        self.trend.use(plan.settings)
+    def anew(self, plan: Plan, series: Series, moved: float) -> EngineState:
+        """Return a state that judges all samples again, their times moved.
+
+        What was found in thinned samples stays.
+        """
+        other = EngineState(self.engine, plan, series.folded)
+        if series.folded:
+            edge = series.times[series.thinned]
+            other.watches.inherit([span.moved(moved) for span in self.watches.spans], edge)
+            other.trend.spans = [
+                replace(span, until=min(edge, edge if span.until is None else span.until))
+                for span in (one.moved(moved) for one in self.trend.spans)
+                if span.fired < edge
+            ]
+        return other
 
     def copy(self) -> EngineState:
         """Return a copy that further rows do not change."""
         other = EngineState.__new__(EngineState)
-        other.engine, other.plan, other.row = self.engine, self.plan, self.row
+        other.engine, other.row = self.engine, self.row
         other.signals, other.watches = self.signals.copy(), self.watches.copy()
         other.trend = self.trend.copy()
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift all times."""
-        self.watches.shift(seconds)
-        self.trend.shift(seconds)
 
     def step(self, time: float, values: Values, facts: Values) -> None:
         """Judge one row."""
@@ -82,11 +88,10 @@ class EngineState:
 
 
 class ServerState:
-    """The state of the rules about all engines alerts."""
+    """The state of the rules about all engines together."""
 
     def __init__(self, plan: Plan) -> None:
         """Begin with an empty state."""
-        self.plan = plan
         self.alerts = ServerAlerts(plan)
         self.rows: dict[int, int] = {}
         """The next row to judge of each engine."""
@@ -95,26 +100,26 @@ class ServerState:
         self.newest: Key = (-math.inf, TOLD)
         """The newest row judged."""
 
-    def use(self, plan: Plan) -> None:
-        """Judge further rows by another plan."""
-        self.plan = plan
-        self.alerts.use(plan)
+    def anew(
+        self, plan: Plan, every: Collection[Series], moved: float, told: Collection[float]
+    ) -> ServerState:
+        """Return a state that judges all samples again, and the steps at the times `told`."""
+        other = ServerState(plan)
+        if any(series.folded for series in every):
+            edge = min(series.times[series.thinned] for series in every)
+            alerts = self.alerts
+            spans = [s.moved(moved) for s in alerts.watches.spans if s.fired not in told]
+            other.alerts.watches.inherit(spans, edge)
+            silences = [span.moved(moved) for span in alerts.silences]
+            other.alerts.silences = [span for span in silences if span.fired < edge]
+        return other
 
     def copy(self) -> ServerState:
         """Return a copy that further rows do not change."""
         other = ServerState.__new__(ServerState)
-        other.plan, other.alerts = self.plan, self.alerts.copy()
-        other.rows, other.steps_taken, other.newest = (
-            self.rows.copy(),
-            self.steps_taken,
-            self.newest,
-        )
+        other.alerts, other.rows = self.alerts.copy(), self.rows.copy()
+        other.steps_taken, other.newest = self.steps_taken, self.newest
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift all times."""
-        self.alerts.shift(seconds)
-        self.newest = (self.newest[0] + seconds, self.newest[1])
 
 
 class Marks(Generic[State]):

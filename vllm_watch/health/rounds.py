@@ -69,14 +69,6 @@ class Engine:
         other.times, other.capacities = self.times.copy(), self.capacities.copy()
         return other
 
-    def shift(self, seconds: float) -> None:
-        """Shift all times."""
-        self.newest = self.newest._replace(time=self.newest.time + seconds)
-        self.times = deque((time + seconds for time in self.times), maxlen=CADENCE_OF)
-        self.capacities = deque(
-            ((time + seconds, c) for time, c in self.capacities), maxlen=MOST_SEEN
-        )
-
 
 class Rounds:
     """Signals of all engines of one server together."""
@@ -94,11 +86,6 @@ class Rounds:
         other.flowing = self.flowing
         other.engines = {number: engine.copy() for number, engine in self.engines.items()}
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift all times."""
-        for engine in self.engines.values():
-            engine.shift(seconds)
 
     def feed(self, row: Row, facts: Values, *, capacity: bool) -> dict[str, float]:
         """Return the signals of a server as of a sample of one engine.
@@ -202,14 +189,6 @@ class ServerAlerts:
         self._asks = False
         """Whether a rule can fire by the facts in `_asked` that compares the seen capacity."""
 
-    def use(self, plan: Plan) -> None:
-        """Judge further rows by another plan."""
-        self.plan = plan
-        self.rounds.settings = plan.settings
-        self.watches.use(plan.server, plan.settings.health)
-        self._sized = plan.uses("seen_share")
-        self._asked = None
-
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
         other = ServerAlerts.__new__(ServerAlerts)
@@ -218,12 +197,6 @@ class ServerAlerts:
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
         other.silences = self.silences.copy()
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift all times."""
-        self.rounds.shift(seconds)
-        self.watches.shift(seconds)
-        self.silences = [span.moved(seconds) for span in self.silences]
 
     def tell(self, time: float, facts: Values) -> None:
         """Add the facts of a start-up line."""

@@ -113,6 +113,18 @@ class Watches:
         self.spans = [span.moved(seconds) for span in self.spans]
         self.holds = {number: hold.moved(seconds) for number, hold in self.holds.items()}
 
+    def inherit(self, spans: Sequence[AlertSpan], edge: float) -> None:
+        """Take over alerts that fired before a moment; one that still fired then goes on."""
+        numbers = {rule.rule.id: rule.number for rule in self.rules}
+        for span in spans:
+            if span.fired < edge and (span.until is None or span.until >= edge):
+                number = numbers.get(span.rule.id)
+                span = replace(span, until=edge if number is None else None, ending="cleared")
+                if number is not None:
+                    self.holds[number] = Hold(firing=True)
+            if span.fired < edge:
+                self.spans.append(span)
+
     def step(
         self, time: float, signals: Values, facts: Values | None = None, *, idle: bool
     ) -> None:

@@ -131,21 +131,12 @@ class SuddenDrop:
         elif self.active is not None:
             self.active = self.active._replace(now=sample.rate, running=sample.running)
 
-    def use(self, health: HealthSettings, trend: TrendSettings) -> None:
-        """Judge with other settings from here on."""
-        self._health, self._trend = health, trend
-
     def copy(self) -> SuddenDrop:
         """Return a copy that further samples do not change."""
         other = SuddenDrop(self._health, self._trend)
         other.base, other._low, other._clear = self.base, self._low.copy(), self._clear
         other.active, other.highest = self.active, self.highest
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift it in time."""
-        self._low = [time + seconds for time in self._low]
-        self.active = _shifted(self.active, seconds)
 
     def _forget(self) -> None:
         self.base, self._low, self.active = None, [], None
@@ -197,10 +188,6 @@ class NoRecovery:
         if full and not (self.pause is not None and self.pause.after):
             self._learn(window())
 
-    def use(self, health: HealthSettings, trend: TrendSettings) -> None:
-        """Judge with other settings from here on."""
-        self._health, self._trend = health, trend
-
     def copy(self) -> NoRecovery:
         """Return a copy that further samples do not change."""
         other = NoRecovery(self._health, self._trend)
@@ -209,13 +196,6 @@ class NoRecovery:
         if self.pause is not None:
             other.pause = _Pause(self.pause.before, self.pause.after.copy())
         return other
-
-    def shift(self, seconds: float) -> None:
-        """Shift it in time."""
-        self.active = _shifted(self.active, seconds)
-        if self.pause is not None:
-            after = (one._replace(time=one.time + seconds) for one in self.pause.after)
-            self.pause.after = deque(after)
 
     def _pausing(self) -> None:
         self.active, self._clear = None, 0
@@ -275,7 +255,3 @@ class NoRecovery:
                 return
             self.pause = self.active = None
         self.steady, self.running = tuple(window), running
-
-
-def _shifted(change: Change | None, seconds: float) -> Change | None:
-    return None if change is None else change._replace(since=change.since + seconds)
