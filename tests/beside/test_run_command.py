@@ -11,12 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.beside.servers import alive, free_port, written_pids
 from tests.terminals import in_terminal
 from vllm_watch.cli import main
+from vllm_watch.cli.serverend import LogEnd
+from vllm_watch.config import load_settings
 
 SERVER = Path(__file__).with_name("fakeserver.py")
 PATIENCE = 60.0
@@ -125,9 +128,11 @@ def test_a_death_at_the_start_shows_its_reason(
     way: str, reason: str, tmp_path: Path, run: Run, port: int
 ) -> None:
     process = run(port, way)
-    _, said = process.communicate(timeout=PATIENCE)
+    out, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert reason in said.split("exit code 1")[1]
+    assert reason in out
+    assert "Traceback" not in out
     assert "Traceback" not in said.split("exit code 1")[1].splitlines()[1]
 
 
@@ -209,7 +214,7 @@ def test_waiting_for_a_server_that_never_gets_ready(tmp_path: Path, run: Run, po
     process = run(port, "endless", options=("--wait", "--timeout", "1"))
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 124
-    assert "not ready after 1 s" in said
+    assert "not ready after 1 s; the server is stopped" in said
     assert not [pid for pid in written_pids(tmp_path) if alive(pid)]
 
 
@@ -220,8 +225,11 @@ def test_a_log_of_that_name_gets_a_new_run_and_the_old_one_is_not_reported(
     log.parent.mkdir()
     old = "(APIServer pid=1) INFO 01-02 03:04:05 [api_utils.py:347] version 0.1.2\n"
     log.write_text(old)
+    log.with_suffix(".err").write_text("an error of that time\n")
     process = run(port, "code")
-    out, _ = process.communicate(timeout=PATIENCE)
+    out, said = process.communicate(timeout=PATIENCE)
+    assert "Application startup complete" in said.split("exit code 3")[1]
+    assert "an error of that time" not in said
     assert log.read_text().startswith(old)
     assert "version 0.32.0" in out
     assert "0.1.2" not in out
@@ -279,6 +287,34 @@ def test_a_command_that_is_not_there(capsys: Output, tmp_path: Path) -> None:
         "vllm-watch: vlllm: command not found; activate its environment, or give its path"
     )
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_command_whose_interpreter_is_not_there(
+    capsys: Output, tmp_path: Path, port: int
+) -> None:
+    """As in an environment that was moved."""
+    program = tmp_path / "vllm"
+    program.write_text("#!/nowhere/bin/python\n")
+    program.chmod(0o755)
+    said = refused(
+        capsys, "--log-dir", str(tmp_path), "--", str(program), "serve", "M", "--port", str(port)
+    )
+    assert said == (
+        f"vllm-watch: {program}: its interpreter is not there; "
+        "was its environment moved or removed?"
+    )
+
+
+def test_a_full_disk(
+    capsys: Output, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = SimpleNamespace(f_blocks=64, f_bavail=0)
+    monkeypatch.setattr(os, "statvfs", lambda _folder: system)
+    words = ("--log-dir", str(tmp_path), "--", sys.executable, "serve", "M", "--port", str(port))
+    said = refused(capsys, *words)
+    assert "no space left on device; choose another --log-dir" in said
+    end = LogEnd(str(tmp_path / "x.log"), load_settings(None, {}, {}), 0.0)
+    assert end.last_words() == [f"{tmp_path}: no space left: its last lines are lost"]
 
 
 def test_a_port_that_is_taken(capsys: Output) -> None:

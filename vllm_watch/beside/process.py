@@ -63,7 +63,20 @@ def open_logs(log: str) -> tuple[int, int]:
                 os.close(descriptor)
             reason = (error.strerror or str(error)).lower()
             raise StartError(f"{path}: {reason}; choose another --log-dir") from error
+    if is_full(os.path.dirname(log) or "."):
+        for descriptor in opened:
+            os.close(descriptor)
+        raise StartError(f"{log}: no space left on device; choose another --log-dir")
     return opened[0], opened[1]
+
+
+def is_full(folder: str) -> bool:
+    """Return whether the file system of a folder has no room left."""
+    try:
+        system = os.statvfs(folder)
+    except OSError:
+        return False
+    return system.f_blocks > 0 and system.f_bavail == 0
 
 
 def find_program(word: str) -> str:
@@ -101,6 +114,8 @@ class ServerProcess:
             )
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
+            if error.errno == errno.ENOENT:
+                reason = "its interpreter is not there; was its environment moved or removed?"
             raise StartError(f"{words[0]}: {reason}") from error
         finally:
             os.close(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import signal
 import subprocess
@@ -21,16 +22,18 @@ from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Parser, span_of
 from vllm_watch.cli.presets_command import size_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
+from vllm_watch.cli.serverend import LogEnd
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.news import Looked, News
 from vllm_watch.ingest import Ingest
 
 TIMED_OUT = 124
-_LAST_LINES = 5
-"""Lines of the server's errors shown if its log gives no reason."""
 _LOOKS_AFTER = 2
 """Looks at the logs after the server's end, enough to read its last lines."""
+_READ_SECONDS = 10.0
+"""Seconds after its end in which a log is read on: one that grew faster than it was read is not
+read to its end."""
 
 EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
 """Example for `--help`."""
@@ -94,13 +97,14 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     _tell_smells(command, settings, strict=arguments.strict)
     log = os.path.join(arguments.log_dir, log_name(command, arguments.name))
+    end = LogEnd(log, settings, time.time())
     try:
         check_port(command.host, command.port)
         server = ServerProcess(command.words, log, {"VLLM_WATCH_LATENCIES": "1"})
     except StartError as error:
         raise CommandError(str(error)) from error
     say(f"pid {server.pid}, writes into {log}")
-    session = _Session(arguments, settings, server, log)
+    session = _Session(arguments, settings, server, log, end)
     with session:
         recorder = _record(command, log, server.pid)
         try:
@@ -203,6 +207,7 @@ class _Session:
     settings: Settings
     server: ServerProcess
     log: str
+    end: LogEnd
     left: bool = False
     """Whether the server continues without us."""
     exited: threading.Event = field(default_factory=threading.Event)
@@ -263,9 +268,14 @@ class _Session:
     def _items(self, ingest: Ingest) -> Iterator[News | Looked]:
         """Yield the news of the log until the server is over and its last lines are read."""
         stop = threading.Event()
-        looks = 0
+        looks, until = 0, math.inf
         for item in ingest.follow(stop):
             yield item
+            if self.exited.is_set():
+                until = min(until, time.monotonic() + _READ_SECONDS)
+            if time.monotonic() > until:
+                stop.set()
+                return
             if isinstance(item, Looked):
                 looks = looks + 1 if self.exited.is_set() else 0
                 if looks > _LOOKS_AFTER or self.left:
@@ -335,8 +345,10 @@ class _Session:
                 say(f"ready after {time.time() - self._began:.0f} s")
                 return self._left()
             if time.monotonic() > until:
-                say(f"not ready after {self.arguments.timeout:g} s")
-                if self.arguments.on_exit == "leave":
+                leaves = self.arguments.on_exit == "leave"
+                what = "" if leaves else "; the server is stopped"
+                say(f"not ready after {self.arguments.timeout:g} s{what}")
+                if leaves:
                     self._left()
                 return TIMED_OUT
         code = self._ended()
@@ -357,37 +369,7 @@ class _Session:
             say(f"the server has ended with exit code {code}, as requested")
             return code
         say(f"the server has ended with exit code {code}")
-        # vLLM 0.32 exits with 0 even if its engine died under load.
-        why = self._reason()
-        for line in why or (self._last_words() if code else []):
+        # vLLM 0.32 ends with 0, too, where its engine has died under load.
+        for line in self.end.reason() or (self.end.last_words() if code else []):
             say(f"  {line}")
         return code
-
-    def _reason(self) -> list[str]:
-        """Return why it died according to its log; nothing if the log shows no death."""
-        from vllm_watch.reports.reading import read_saved
-
-        reading = read_saved([self.log], formats(), self.settings)
-        for server in reading.servers:
-            state = reading.state(server, server.run)
-            newest = server.run.newest_stamp
-            if state.name == "dead" and state.why:
-                fresh = newest is None or newest >= self._began - 1.0
-                if fresh or state.since is None:
-                    return [state.why]
-        return []
-
-    def _last_words(self) -> list[str]:
-        """Return the last lines of its errors, else of its log."""
-        return _last_lines(self.log.removesuffix(".log") + ".err") or _last_lines(self.log)
-
-
-def _last_lines(path: str) -> list[str]:
-    """Return the last lines of a file that are not empty."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.path.getsize(path) - 16_384))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    return [line for line in lines if line.strip()][-_LAST_LINES:]

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Looked, News
+from vllm_watch.core.records import Event
 from vllm_watch.core.startup import ready_after
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding
@@ -49,7 +50,7 @@ class Narrator:
             present.add(id(moment))
             if id(moment) in self._told or at is None or at < self._since:
                 continue
-            text = next(iter(moment.event.text.splitlines()), "")
+            text = _text(moment.event)
             cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
             yield f"{_clock(server, at)}  {cut}"
         self._told = present
@@ -88,6 +89,12 @@ class Narrator:
             if name not in shown and name not in kept and up:
                 yield f"over: {finding.title}"
         self._firing = kept | shown
+
+
+def _text(event: Event) -> str:
+    """Return an event in one line; of a traceback its error."""
+    error = event.fields.get("error") if event.kind == "traceback" else None
+    return next(iter((str(error) if error else event.text).splitlines()), "")
 
 
 def _clock(server: Server, time: float) -> str:
