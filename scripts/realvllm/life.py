@@ -16,7 +16,7 @@ from scripts.realvllm.comparing import (
 )
 from scripts.realvllm.load import Driving, Load, post
 from scripts.realvllm.server import MODEL, Server, alive, until
-from scripts.realvllm.stage import FIRST, Setup, Stage
+from scripts.realvllm.stage import Setup, Stage
 from scripts.realvllm.watching import ask, check, exported, summary
 
 FLAGS = ("--num-gpu-blocks-override", "250", "--block-size", "32", "--enforce-eager")
@@ -44,7 +44,6 @@ def begin(stage: Stage, server: Server) -> None:
     watching.join()
     sheet.equal("exit code of wait", 0, done.returncode)
     sheet.between("wait's end after the first answer, s", -5, 8, told - answered[0])
-    time.sleep(FIRST)
     stage.notes["ready"] = answered[0] - server.started
 
 
@@ -88,7 +87,7 @@ def light(stage: Stage) -> None:
     figures = stage.rest()
     compare_tokens(stage, figures)
     compare_latencies(stage, figures)
-    compare_client(stage, measured)
+    compare_client(stage, figures, measured)
 
 
 def saturation(stage: Stage) -> None:
@@ -199,7 +198,6 @@ def restart(stage: Stage) -> None:
     done = ask("wait", server.log, "--timeout", "600", seconds=620)
     sheet.equal("exit code of wait", 0, done.returncode)
     server.ready()
-    time.sleep(FIRST)
     measured = stage.drive(Load(40, 6, prompt=60, output=80, chat=True), seed=4)
     figures = stage.rest()
     told = summary(server.log)

@@ -14,10 +14,6 @@ from scripts.realvllm.load import Driving, Load, Measured
 from scripts.realvllm.server import Server, until
 from scripts.realvllm.sheet import Sheet
 
-FIRST = 5.0
-"""Seconds of rest after a start. The first stats line counts from before the server was ready,
-which its log does not tell: with work in it, its rate would stand for too short a time."""
-
 Begin = Callable[["Stage", Server], None]
 
 
@@ -83,7 +79,6 @@ def started(stage: Stage, server: Server) -> None:
     """Start a server and wait until it answers."""
     server.start()
     server.ready()
-    time.sleep(FIRST)
 
 
 def recorded(stage: Stage, server: Server) -> None:
@@ -91,7 +86,6 @@ def recorded(stage: Stage, server: Server) -> None:
     server.start()
     server.record()
     server.ready()
-    time.sleep(FIRST)
 
 
 def unstarted(stage: Stage, server: Server) -> None:

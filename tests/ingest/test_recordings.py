@@ -20,6 +20,7 @@ from vllm_watch.core.news import CompanionBlock, Looked, News, ZoneFound
 from vllm_watch.core.recorded import EngineRow, Latency, row_json
 from vllm_watch.core.recordings import Recording
 from vllm_watch.core.store import Server, Store
+from vllm_watch.core.tokens import run_tokens
 from vllm_watch.ingest import Ingest, ReadOptions
 
 T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
@@ -290,6 +291,19 @@ def test_a_server_watched_from_its_start_has_all_of_its_tokens(tmp_path: Path) -
     beside(log, row(T0 + 60, 400, measured=True) + row(T0 + 70, 1000, measured=True))
     (server,) = read(log)
     assert server.run.series[0].values("generation_tps", 0, 2) == [40.0, 60.0]
+
+
+def test_tokens_of_rows_at_any_distance_are_those_of_the_counters(tmp_path: Path) -> None:
+    """Rows each two seconds, the first three after the server was up, one of them late by five."""
+    log = without_stats(tmp_path)
+    times = (33.0, 35.0, 37.0, 44.0, 46.0)
+    rows = [row(T0 + at, 100 * n, measured=True) for n, at in enumerate(times, 1)]
+    beside(log, "".join(rows))
+    (server,) = read(log)
+    assert server.run.series[0].held(0, 5) == [3.0, 2.0, 2.0, 7.0, 2.0]
+    made = run_tokens(server.run)[0]
+    assert made.generated == pytest.approx(500)
+    assert made.prompt == pytest.approx(1000)
 
 
 CAPTURE = Path(__file__).parents[2] / "fixtures/recordings/h100x2_tp2"

@@ -116,7 +116,7 @@ def test_loads_that_differ_are_warned_of(capsys: Output) -> None:
     assert "mix of prompts" not in warnings  # 0.13 and 0.12 prompt tokens per generated one
     saturated = compared(capsys, BASELINE, log_of("h100_saturated_then_killed"))["candidates"][0]
     warnings = "\n".join(saturated["warnings"])
-    assert "the mix of prompts differs: 0.13 and 1.06" in warnings
+    assert "the mix of prompts differs: 0.13 and 1.07" in warnings
     assert "waited in the candidate" not in warnings
 
 

@@ -41,7 +41,7 @@ def test_two_targets_say_which_is_which() -> None:
 
 def test_a_server_that_is_over_promises_nothing() -> None:
     facts = card("09:05:58", Targets(tokens=1_000_000), over=True)["JOB"]
-    assert facts == ("49 % done", "then its server ended")
+    assert facts == ("50 % done", "then its server ended")
 
 
 def test_no_target_no_line() -> None:

@@ -29,6 +29,8 @@ class Sample:
     """0, 1 … per restart in the same log."""
     writer: str = ""
     """The numbered API server that wrote it (`ApiServer_1`), empty where there is only one."""
+    since: float | None = None
+    """Epoch seconds from which its rates hold, None where they hold since the line before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.eager import eager
 from vllm_watch.core.metrics import ALL_ENGINES
+from vllm_watch.core.origin import Origin
 from vllm_watch.core.records import Event, FieldValue, Requests, RequestTable, Sample, SampleTable
 from vllm_watch.core.series import DEFAULT_CADENCE, Series
 from vllm_watch.core.steps import Steps, second_of
@@ -31,12 +33,6 @@ MOST_ERROR_LINES = 200
 BURST_SECONDS = 10.0
 """HTTP errors closer together than this are one burst: one stats interval of vLLM."""
 
-EAGER_PHASES = {"compiling": "profiling memory", "capturing graphs": "warming up"}
-"""Phases by the line before them, and the phases that follow with `--enforce-eager`.
-
-vLLM says so itself: `Enforce eager set, disabling torch.compile and CUDAGraphs`. What it then does
-is `init engine (profile, create kv cache, warmup model)`.
-"""
 PROCESSING = "processing prompts"
 """Phase of the progress bar of a run of the class `LLM`, without a server."""
 HTTP_ERRORS = "http_errors"
@@ -95,6 +91,7 @@ class Run:
     """How much of its samples is kept, None: all of them."""
     judge: Callable[[Run], None] | None = None
     """Called before samples are thinned, so that they can be judged first."""
+    origin: Origin = field(default_factory=Origin)
     series: dict[int, Series] = field(default_factory=dict)
     last_arrivals: dict[int, float] = field(default_factory=dict)
     """Engine to the wall clock at which its newest line arrived, while we watch."""
@@ -141,7 +138,10 @@ class Run:
 
     def add_sample(self, sample: Sample, arrived: float | None) -> None:
         """Put a sample into its engine's series."""
-        self._series(sample.engine).append(sample.time, sample.values)
+        series = self._series(sample.engine)
+        if sample.since is not None:
+            series.measure(sample.time, sample.since)
+        series.append(sample.time, sample.values)
         if sample.writer:
             self.writers.setdefault(sample.engine, set()).add(sample.writer)
         self._saw(sample.engine, arrived)
@@ -171,7 +171,7 @@ class Run:
         series = self.series.get(engine)
         if series is None:
             ready = None if self.judge is None else partial(self.judge, self)
-            series = self.series[engine] = Series(self.keep, ready)
+            series = self.series[engine] = Series(self.keep, ready, self.origin)
             self.series = dict(sorted(self.series.items()))
         return series
 
@@ -188,9 +188,11 @@ class Run:
                 self.progress = (event, arrived)
             return
         if self.configuration.enforce_eager:
-            event = _eager(event)
+            event = eager(event)
         if event.time is not None:
             self.stamp(event.time)
+        if self.origin.take(event):
+            return
         begun = self._newest_of(own=True) if event.continues else None
         if begun is not None and begun.event.twin == event.twin:
             if len(begun.lines) < MOST_ERROR_LINES:
@@ -288,6 +290,7 @@ class Run:
         """Shift all times, arrivals too (they are in the log's clock), after the zone changed."""
         self.traffic.shift(seconds)
         self.answered.shift(seconds)
+        self.origin.shift(seconds)
         for series in self.series.values():
             series.shift(seconds)
         for steps in self.steps.values():
@@ -370,12 +373,6 @@ class Run:
         ordinary = (i for i, m in enumerate(self.moments) if m.event.kind in _FORGETTABLE)
         index = next(ordinary, len(self.moments) // 2)
         self.text -= self.moments.pop(index).size
-
-
-def _eager(event: Event) -> Event:
-    """Return an event of an eager server with the phase that follows there."""
-    phase = EAGER_PHASES.get(str(event.fields.get("phase")))
-    return event if phase is None else replace(event, fields={**event.fields, "phase": phase})
 
 
 def _near(one: float | None, other: float | None) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from vllm_watch.core.buckets import Buckets, Figures, Keep
 from vllm_watch.core.metrics import METRICS
+from vllm_watch.core.origin import Origin
 
 DEFAULT_CADENCE = 10.0
 """Seconds between two stats lines until two are known (vLLM's `VLLM_LOG_STATS_INTERVAL`)."""
@@ -43,16 +43,27 @@ class Series:
         "_cadence_at",
         "_keep",
         "_newest",
+        "_origin",
         "_ready",
         "columns",
+        "first_held",
         "folded",
+        "measured",
         "revision",
         "times",
         "unjudged",
     )
 
-    def __init__(self, keep: Keep | None = None, ready: Callable[[], None] | None = None) -> None:
-        """Make an empty series, bounded by `keep`; `ready` is called before samples are thinned."""
+    def __init__(
+        self,
+        keep: Keep | None = None,
+        ready: Callable[[], None] | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """Make an empty series, bounded by `keep`; `ready` is called before samples are thinned.
+
+        `origin` is when its run began to count.
+        """
         self.times: array[float] = array("d")
         self.columns: dict[str, array[float]] = {}
         self._keep = keep
@@ -61,6 +72,11 @@ class Series:
         self._cadence_at = 0
         self._newest = -1
         self._ready = ready
+        self._origin = origin
+        self.measured = False
+        """Whether each rate is that of the whole time since the sample before, however long."""
+        self.first_held: float | None = None
+        """How long the rates of its first sample held, if that was measured."""
         self.unjudged = 0
         """Index of the first point that changed since the last judgement (`health`)."""
         self.folded = 0
@@ -262,6 +278,27 @@ class Series:
         self._buckets.coarsen()
         self._replace_front(len(self.times))
 
+    def held(self, start: int, stop: int) -> list[float]:
+        """Return how long the rates of the samples `start` … `stop` − 1 held, none of them thinned.
+
+        Those of the first one held since vLLM began to count, where the log tells that.
+        """
+        before, cadence = self.written(start - 1, math.inf) if start else None, self.cadence
+        silence = math.inf if self.measured else SILENCE_CADENCES
+        held = held_seconds(self.times[start:stop], cadence, silence, before=before)
+        if held and not start:
+            first = self.first_held
+            if first is None and self._origin is not None and not self.measured:
+                first = self._origin.seconds(self.times[0], cadence, SILENCE_CADENCES * cadence)
+            held[0] = held[0] if first is None else first
+        return held
+
+    def measure(self, time: float, since: float) -> None:
+        """Take notice that the rates of a sample at `time`, to be put in next, hold since then."""
+        self.measured = True
+        if not self.times:
+            self.first_held = time - since
+
     def _thin(self) -> None:
         """Merge samples into buckets once enough of them are old, or there are too many."""
         keep = self._keep
@@ -288,8 +325,7 @@ class Series:
             self._buckets = Buckets(self._keep, RATES)
         stop = first + count
         times = self.times[first:stop]
-        ends = self._buckets.ends
-        held = held_seconds(times, self.cadence, before=ends[-1] if ends else None)
+        held = self.held(first, stop)
         columns = [(name, column[first:stop]) for name, column in self.columns.items()]
         self._buckets.add(times, columns, held)
         self._replace_front(stop)
@@ -320,27 +356,6 @@ class Series:
         self.times[index] = self._buckets.begins[index]
         self.amend(values)
         return index
-
-
-class Piece(NamedTuple):
-    """A bucket of thinned samples as it is drawn; None for metrics that it lacks."""
-
-    begin: float
-    """Time of its first sample."""
-    end: float
-    """Time of its last sample."""
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-def envelope(series: Series, metric: str, start: int, stop: int) -> Iterator[Piece]:
-    """Yield the buckets among the points `start` … `stop` − 1."""
-    stop = min(stop, series.thinned)
-    means = series.values(metric, start, stop)
-    for index, mean in zip(range(start, stop), means, strict=True):
-        low, high = series.extremes(metric, index) or (None, None)
-        yield Piece(series.times[index], series.written(index, math.inf), mean, low, high)
 
 
 def _finite(column: array[float]) -> array[float]:

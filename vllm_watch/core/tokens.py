@@ -43,9 +43,8 @@ def token_steps(series: Series, metric: str, start: int = 0) -> Iterator[tuple[f
     for index in range(start, thinned):
         yield series.written(index, math.inf), series.over_time(metric, index)
     begin = max(start, thinned)
-    before = series.written(begin - 1, math.inf) if begin else None
     times = series.times[begin:]
-    held = held_seconds(times, series.cadence, before=before)
+    held = series.held(begin, len(series))
     rates = series.columns.get(metric) or array("d", [math.nan]) * len(series)
     for time, rate, seconds in zip(times, rates[begin:], held, strict=True):
         yield time, rate * seconds if rate == rate else 0.0

@@ -11,6 +11,8 @@ from vllm_watch.core.series import DEFAULT_CADENCE
 
 NO_STATS = "no_stats"
 """Kind of the event that says that a run will write no stats lines."""
+UP = "server_up"
+"""Kind of the event that says that a server answers from now on."""
 
 
 @dataclass(slots=True)
@@ -20,18 +22,23 @@ class Runs:
     begins: dict[int, float] = field(default_factory=dict)
     """Run to its first stamp in epoch seconds."""
     without: set[int] = field(default_factory=set)
+    ups: dict[int, float] = field(default_factory=dict)
+    """Run to when its server was up."""
 
     def feed(self, record: Record, run: int) -> None:
         """Note a record of a run."""
         if isinstance(record, Event):
             if record.kind == NO_STATS:
                 self.without.add(run)
-            if record.time is not None and run not in self.begins:
-                self.begins[run] = record.time
+            if record.time is not None:
+                self.begins.setdefault(run, record.time)
+                if record.kind == UP:
+                    self.ups.setdefault(run, record.time)
 
     def shift(self, seconds: float) -> None:
         """Shift all times after the zone changed."""
         self.begins = {run: time + seconds for run, time in self.begins.items()}
+        self.ups = {run: time + seconds for run, time in self.ups.items()}
 
     def at(self, time: float) -> int | None:
         """Return the run at a time, None before the first."""
@@ -53,20 +60,19 @@ class Substitutes:
             self._before[row.engine] = row
             run = runs.at(row.time) if runs.without else None
             if run is not None and run in runs.without:
-                values = sample_values(row, before)
+                base = _base(row, before, runs.ups.get(run))
+                values = sample_values(row, base)
                 if values:
-                    found.append(Sample(row.time, row.engine, values, run))
+                    since = None if base is None else base.time
+                    found.append(Sample(row.time, row.engine, values, run, since=since))
         return found
 
 
 def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
     """Return an engine's stats line, made from its rows: rates over the interval since `before`.
 
-    Prompt tokens are computed ones, as in the log: cached ones are not counted. The first row of a
-    server that was running before its recorder has no rates. If it has latencies, the server was
-    watched from its start, so all of its tokens belong to one step.
+    Prompt tokens are computed ones, as in the log: cached ones are not counted.
     """
-    before = _base(row, before)
     now: dict[str, float | None] = {
         "running": row.running,
         "waiting": row.waiting,
@@ -88,13 +94,19 @@ def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
     return {name: float(value) for name, value in now.items() if value is not None}
 
 
-def _base(row: EngineRow, before: EngineRow | None) -> EngineRow | None:
-    """Return the base of a row's counters: 0 if the server began within the step."""
+def _base(row: EngineRow, before: EngineRow | None, up: float | None) -> EngineRow | None:
+    """Return what a row's counters grew from: 0 where the server began within the step.
+
+    The first row of a server that was there before its recorder has nothing to compare; one that
+    has latencies was watched from its start: it counts since the server was `up`.
+    """
     if before is not None and not _restarted(row, before):
         return before
     if before is None and not row.latencies:
         return None
     began = row.time - DEFAULT_CADENCE if before is None else before.time
+    if up is not None and began < up < row.time:
+        began = up
     return EngineRow(began, row.engine, totals=dict.fromkeys(row.totals, 0))
 
 

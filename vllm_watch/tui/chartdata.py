@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import combined_value
+from vllm_watch.core.envelope import envelope
 from vllm_watch.core.folds import Kind, Step, folds_of
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import SILENCE_CADENCES, envelope
+from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
 from vllm_watch.tui.charts import Line
 
