@@ -190,7 +190,7 @@ def test_options_are_checked() -> None:
     )
 
 
-@settings(deadline=None, max_examples=50)  # searching the nearest zone takes 40 ms and more
+@settings(deadline=None, max_examples=20)  # searching the nearest zone takes 40 ms and more
 @given(st.text())
 def test_no_text_breaks_the_reading_of_a_zone(text: str) -> None:
     try:

@@ -15,7 +15,7 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
 FORMATS = formats()
-SHORT = 250_000
+SHORT = 100_000
 MEGABYTE = 1_000_000
 NOTHING = 0.05  # below so many seconds a ratio has no meaning
 TRIES = 3

@@ -71,7 +71,7 @@ async def test_random_keys_end_nothing() -> None:
     dice = random.Random(0)
     app = replay_app(log_of("h100_optimised"), start="2026-11-23 08:55:00")
     async with app.run_test(size=(80, 24)) as pilot:
-        for _ in range(20):
+        for _ in range(8):
             post(app, *(dice.choice(KEYS) for _ in range(15)))
             await pilot.pause()
         assert app.is_running

@@ -22,7 +22,7 @@ KEYS = (
     "ctrl+p", "f1", "ctrl+a", "ü", "日",
 )  # fmt: skip
 SIZES = ((120, 40), (80, 24), (40, 10), (200, 50), (20, 5), (80, 12), (3, 2), (100, 32))
-PRESSES = int(os.environ.get("MONKEY", "250"))
+PRESSES = int(os.environ.get("MONKEY", "100"))
 """Keys, clicks and sizes of one run; MONKEY in the environment does more."""
 
 
