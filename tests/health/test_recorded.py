@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vllm_watch.config import Settings
+from vllm_watch.config.registry import known_settings
 from vllm_watch.config.slosection import SloSettings
 from vllm_watch.core.news import Block, CompanionBlock
 from vllm_watch.core.recorded import EngineRow, GpuRow, Latency, Recorded
@@ -225,3 +226,35 @@ def test_figures_of_a_recording_are_said_to_be_that() -> None:
     found = judged(lines(6), engine_rows(Latency()), events=[off])
     assert found["stats-from-recording"].severity == "note"
     assert "stats-from-recording" not in judged(lines(6), engine_rows(Latency()))
+
+
+@pytest.mark.parametrize(
+    "name", [one.name for one in known_settings().values() if one.section == "slo"]
+)
+def test_every_target_is_judged(name: str) -> None:
+    kind, percentile, _ = name.split("_")
+    settings = replace(Settings(), slo=replace(SloSettings(), **{name: 0.001}))
+    found = judged(lines(6), engine_rows(SLOW), settings)
+    assert {one for one in found if one.startswith("slo")} == {f"slo-{kind}"}
+    assert percentile in found[f"slo-{kind}"].title
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "finding"),
+    [
+        ("gpu_hot_celsius", 55.0, "gpu-hot"),
+        ("gpu_memory_full", 0.85, "gpu-memory-full"),
+        ("gpu_in_use", 0.9, "gpu-idle-while-waiting"),
+        ("gpu_idle", 0.15, "gpu-idle-while-waiting"),
+        ("counter_difference", 0.2, "log-and-counters-differ"),
+    ],
+)
+def test_a_level_decides_about_its_finding(setting: str, value: float, finding: str) -> None:
+    rows = [
+        *gpu_rows(80, lambda row: replace(row, utilization=0.2)),
+        *counters(80, 1050.0),
+    ]
+    health = replace(Settings().health, **{setting: value})
+    usual = judged(lines(80, waiting=12.0), rows)
+    changed = judged(lines(80, waiting=12.0), rows, replace(Settings(), health=health))
+    assert (finding in usual) != (finding in changed)
