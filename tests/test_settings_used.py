@@ -1,52 +1,112 @@
-"""Every setting is read by something."""
+"""Every setting is read by something, and the settings of judgement change what is found."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from scripts.judge import CAPTURES, READ_AT
+from scripts.scenarios import load_scenarios, write
+from tests.logs import formats
+from vllm_watch.config import Settings
 from vllm_watch.config.registry import known_settings
+from vllm_watch.core.dataclass import replace
+from vllm_watch.core.news import News
+from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import RULE_FILE
+from vllm_watch.reports.reading import Reading, read_saved
 
 ROOT = Path(__file__).parents[1] / "vllm_watch"
-
-
-def code(*, config: bool) -> list[ast.AST]:
-    """Everything in our modules of the configuration, or in all others."""
-    files = (path for path in ROOT.rglob("*.py") if (ROOT / "config" in path.parents) == config)
-    return [node for path in files for node in ast.walk(ast.parse(path.read_bytes()))]
-
-
-def names_put_together(nodes: Sequence[ast.AST]) -> Iterator[str]:
-    """Patterns of the names that code puts together and reads with `getattr`."""
-    for node in nodes:
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr":
-            for text in node.args[1:2]:
-                if isinstance(text, ast.JoinedStr):
-                    yield "".join(
-                        re.escape(str(one.value)) if isinstance(one, ast.Constant) else "[a-z0-9]+"
-                        for one in text.values
-                    )
+EFFECTS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("setting_effects.toml").read_text(encoding="utf-8")
+)
+JUDGED = ("health", "advice", "trend")
 
 
 def test_every_setting_is_read_by_something() -> None:
-    nodes = code(config=False)
-    read = {
-        node.attr
-        for node in (*nodes, *code(config=True))  # methods of sections read their own fields
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    """By its name only: as an attribute, a part of a name for `getattr`, or a level of a rule."""
+    texts = {path: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
+    read = {name for text in texts.values() for name in re.findall(r"\.([a-z][a-z0-9_]*)\b", text)}
+    rest = "\n".join(text for path, text in texts.items() if ROOT / "config" not in path.parents)
+    patterns = {
+        re.sub(r"\{[^}]*\}", "[a-z0-9]+", name)
+        for name in re.findall(r"getattr\([^,()]+, f\"([^\"]+)\"", rest)
     }
     levels = set(re.findall(r'"([a-z][a-z0-9_]*)"', Path(RULE_FILE).read_text(encoding="utf-8")))
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    patterns = list(names_put_together(nodes))
     unread = [
         key
         for key, setting in known_settings().items()
         if setting.name not in read
         and not (setting.section in ("health", "advice") and setting.name in levels)
-        and not (setting.section == "keys" and setting.name in texts)
+        and not (setting.section == "keys" and f'"{setting.name}"' in rest)
         and not any(re.fullmatch(one, setting.name) for one in patterns)
     ]
     assert unread == [], "use them or delete them"
+
+
+def test_every_setting_of_judgement_has_an_effect_that_is_checked() -> None:
+    """`elsewhere` names the test of a setting that no composed log can show."""
+    wanted = {key for key, one in known_settings().items() if one.section in JUDGED}
+    elsewhere = EFFECTS["elsewhere"]
+    shown = {key for key in wanted if key.partition(".")[2] in EFFECTS[key.partition(".")[0]]}
+    assert wanted == shown | set(elsewhere)
+    assert not shown & set(elsewhere)
+    for key, place in elsewhere.items():
+        file, _, name = place.partition("::")
+        text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        body = text.partition(f"def {name}(")[2].partition("\ndef ")[0]
+        decorators = text.partition(f"def {name}(")[0].rpartition("\n\n\n")[2]
+        assert key.partition(".")[2] in decorators + body, f"{place} does not name {key}"
+
+
+def said(reading: Reading, read_news: list[News], settings: Settings) -> list[object]:
+    """Return state and findings of every run by other settings."""
+    other = Reading(Monitor(settings), reading.found, READ_AT)
+    for one in read_news:
+        other.monitor.apply(one)
+    words: list[object] = []
+    for server in other.servers:
+        for run in server.runs:
+            words += other.history(server, run)
+        health = other.health(server)
+        words.append((health.state.name, [one.title for one in health.findings]))
+    return words
+
+
+@pytest.fixture(name="read", scope="module")
+def made_read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Read each log of the table once; return what judges it by settings."""
+    place = tmp_path_factory.mktemp("logs")
+    scenarios = {one.name: one for one in load_scenarios()}
+    judges: dict[str, Any] = {}
+    for name in {log for section in JUDGED for log, _ in EFFECTS[section].values()}:
+        if name in scenarios:
+            path = write(scenarios[name], place, scenarios[name].seeds[0])
+        else:
+            (path,) = (CAPTURES / name).glob("*.log")
+        read_news: list[News] = []
+        reading = read_saved(
+            [str(path)], formats(), Settings(), passed=read_news.append, wall=lambda: READ_AT
+        )
+        judges[name] = partial(said, reading, read_news)
+    return judges
+
+
+@pytest.mark.parametrize("section", JUDGED)
+def test_every_setting_of_judgement_changes_what_is_found(
+    section: str, read: dict[str, Any]
+) -> None:
+    usual = {name: judge(Settings()) for name, judge in read.items()}
+    idle = []
+    for key, (name, value) in EFFECTS[section].items():
+        settings = Settings()
+        changed: Any = replace(getattr(settings, section), **{key: value})
+        changed_settings: Any = replace(settings, **{section: changed})
+        if read[name](changed_settings) == usual[name]:
+            idle.append(key)
+    assert idle == [], "their values have no effect any more"

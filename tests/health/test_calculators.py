@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vllm_watch.config import Settings
+from vllm_watch.core.dataclass import replace
+from vllm_watch.core.run import Run
 from vllm_watch.health.calculators import (
     CALCULATORS,
     Calculator,
     batch_estimate,
     capacity,
     decode_rate,
+    inputs_of,
     job_seconds,
     power_of_two,
     recommended_batch,
     span,
 )
+from vllm_watch.health.jobs import JobWatch, Targets
 
 
 def calculator(name: str) -> Calculator:
@@ -92,3 +99,11 @@ def test_spans_are_said_as_people_do(seconds: float, text: str) -> None:
 @given(st.integers(1, 10**6))
 def test_the_power_of_two_never_exceeds(number: int) -> None:
     assert power_of_two(number) <= number < 2 * power_of_two(number)
+
+
+@pytest.mark.parametrize("name", ["capacity_share", "job_overhead"])
+def test_settings_are_inputs(name: str) -> None:
+    change: dict[str, Any] = {name: 0.5}
+    settings = replace(Settings(), advice=replace(Settings().advice, **change))
+    given_inputs = inputs_of("x.log", Run(0), 0.0, settings, JobWatch(Targets()))
+    assert given_inputs[name] == 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -254,7 +255,8 @@ def test_a_level_decides_about_its_finding(setting: str, value: float, finding: 
         *gpu_rows(80, lambda row: replace(row, utilization=0.2)),
         *counters(80, 1050.0),
     ]
-    health = replace(Settings().health, **{setting: value})
+    change: dict[str, Any] = {setting: value}
+    health = replace(Settings().health, **change)
     usual = judged(lines(80, waiting=12.0), rows)
     changed = judged(lines(80, waiting=12.0), rows, replace(Settings(), health=health))
     assert (finding in usual) != (finding in changed)
