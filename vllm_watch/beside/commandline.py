@@ -65,8 +65,8 @@ def log_name(command: ServerCommand, name: str | None = None) -> str:
 
     `name` replaces the model where it is given.
     """
-    told = name or command.model or Path(command.words[0]).name
-    plain = printable(told).strip("/").replace("/", "_").replace(" ", "_") or "server"
+    called = name or command.model or Path(command.words[0]).name
+    plain = printable(called).strip("/").replace("/", "_").replace(" ", "_") or "server"
     return f"vllm_{plain}_port{command.port}_realtime.log"
 
 

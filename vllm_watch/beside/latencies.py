@@ -84,24 +84,26 @@ class Interval:
             return None
         reasons = [*ALWAYS_TOLD, *sorted(self.finished.keys() - set(ALWAYS_TOLD))]
         ended = ", ".join(f"{self.finished[reason]} {reason}" for reason in reasons)
-        told = [part for part in parts if part]
-        told += [f"finished: {ended}", f"preemptions: {self.preemptions}"]
-        return f"Engine {engine:03d}: Latency: {', '.join(told)}"
+        texts = [part for part in parts if part]
+        texts += [f"finished: {ended}", f"preemptions: {self.preemptions}"]
+        return f"Engine {engine:03d}: Latency: {', '.join(texts)}"
 
 
 def _seconds(label: str, measured: Measured, shares: Sequence[float], digits: int) -> str:
     found = measured.percentiles(shares)
-    return "" if found is None else _told(label, shares, found, f".{digits}f", "s")
+    return "" if found is None else _quantiles(label, shares, found, f".{digits}f", "s")
 
 
 def _milliseconds(label: str, measured: Measured, shares: Sequence[float]) -> str:
     found = measured.percentiles(shares)
     if found is None:
         return ""
-    return _told(label, shares, [seconds * 1000 for seconds in found], ".1f", "ms")
+    return _quantiles(label, shares, [seconds * 1000 for seconds in found], ".1f", "ms")
 
 
-def _told(label: str, shares: Sequence[float], values: list[float], form: str, unit: str) -> str:
+def _quantiles(
+    label: str, shares: Sequence[float], values: list[float], form: str, unit: str
+) -> str:
     parts = (
         f"p{share * 100:.0f} {value:{form}} {unit}"
         for share, value in zip(shares, values, strict=True)

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error), FAILED) from None
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[2K")
-    return _told(folder, len(found.logs) - len(changed), done)
+    return _outcome(folder, len(found.logs) - len(changed), done)
 
 
 def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> Iterator[Archived]:
@@ -84,7 +84,7 @@ def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> It
         yield from in_processes(work, logs, arguments.processes or default_processes())
 
 
-def _told(folder: Path, unchanged: int, done: list[Archived]) -> int:
+def _outcome(folder: Path, unchanged: int, done: list[Archived]) -> int:
     """Report what was archived; return 1 if a log could not be."""
     failed = [archived for archived in done if archived.trouble]
     for archived in failed:

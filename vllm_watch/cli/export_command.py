@@ -64,15 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.follow:
         return _follow(ingest, wanted)
     require_logs(arguments.paths, ingest.discover())
-    told = _Told()
+    passing = _Passing()
     with reading_shown(ingest.found) as passed:
-        read = _shown(told.passed_on(ingest.read_once()), passed)
-        _export(arguments.output, read, wanted, told)
-    told.say_what_is_missing([logs.source for logs in ingest.found.logs])
-    return FAILED if told.unreadable else DONE
+        read = _shown(passing.passed_on(ingest.read_once()), passed)
+        _export(arguments.output, read, wanted, passing)
+    passing.say_what_is_missing([logs.source for logs in ingest.found.logs])
+    return FAILED if passing.unreadable else DONE
 
 
-def _export(output: str, read: Iterator[News], wanted: _Wanted, told: _Told) -> None:
+def _export(output: str, read: Iterator[News], wanted: _Wanted, passing: _Passing) -> None:
     """Write the wanted rows of logs that are read once.
 
     Raises:
@@ -83,11 +83,11 @@ def _export(output: str, read: Iterator[News], wanted: _Wanted, told: _Told) -> 
     if output == "-":
         sys.stdout.writelines(counted.lines())
         sys.stdout.flush()
-        counted.require(wanted, told)
+        counted.require(wanted, passing)
         return
     with path_aside(Path(output)) as aside, aside.open("wb") as file:
         _write(file, output, counted, wanted)
-        counted.require(wanted, told)
+        counted.require(wanted, passing)
 
 
 def _shown(read: Iterator[News], passed: Callable[[News], None] | None) -> Iterator[News]:
@@ -196,7 +196,7 @@ class _Counted:
                 self.rows += 1
                 yield json_line(item)
 
-    def require(self, wanted: _Wanted, told: _Told) -> None:
+    def require(self, wanted: _Wanted, passing: _Passing) -> None:
         """Refuse a span without rows.
 
         Raises:
@@ -204,7 +204,7 @@ class _Counted:
         """
         if wanted.span and not self.rows:
             what = "event" if wanted.events else "row" if wanted.other else "sample"
-            raise CommandError(f"no {what} between --since and --until: {told.reach()}")
+            raise CommandError(f"no {what} between --since and --until: {passing.reach()}")
 
 
 def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
@@ -314,7 +314,7 @@ class _Tally:
     stamped: bool = False
 
 
-class _Told:
+class _Passing:
     """Watches news pass, so that whoever finds no samples learns why."""
 
     def __init__(self) -> None:

@@ -44,9 +44,9 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 class Parser(argparse.ArgumentParser):
     """argparse with errors in one line and exit code 2, which knows the values that are files."""
 
-    def __init__(self, **told: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         """Accept argparse's arguments."""
-        super().__init__(formatter_class=_formatter, **told)
+        super().__init__(formatter_class=_formatter, **options)
 
     def add_argument(self, *names: str, **how: Any) -> argparse.Action:
         """Add an argument, with the kind of value for a shell's completion."""

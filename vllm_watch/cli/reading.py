@@ -36,8 +36,8 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
         reading = read_saved(patterns, formats(), settings, passed=passed)
     for trouble in reading.troubles:
         say(trouble)
-    told = [server for server in reading.servers if _tells(server)]
-    if not told:
+    readable = [server for server in reading.servers if _tells(server)]
+    if not readable:
         raise CommandError("nothing of vLLM could be read; see above", FAILED)
     return reading
 

@@ -53,12 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"--model {arguments.model}: no run of such a model", FAILED)
     try:
         rows = ordered(rows, arguments.sort or DEFAULT_SORT)
-        told = [
+        shown = [
             {**row, STANDING: standing}
             for row, standing in zip(rows, standings(rows, settings.compare), strict=True)
         ]
         names = [name.strip() for name in (arguments.by or "").split(",") if name.strip()]
-        table = by_columns(rows, names) if names else told
+        table = by_columns(rows, names) if names else shown
     except KeyError as error:
         raise CommandError(_no_column(str(error.args[0]))) from None
     if arguments.json:

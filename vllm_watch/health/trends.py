@@ -91,10 +91,10 @@ class Trends:
             (span, finding)
             for span in self.spans(run)
             if span.severity != "note" and span.fired <= until
-            for finding in self._told(span, run, until)
+            for finding in self._findings_of(span, run, until)
         ]
 
-    def _told(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
+    def _findings_of(self, span: TrendSpan, run: Run, until: float) -> tuple[Finding, ...]:
         """Return the finding of a trend when it became certain, cached."""
         certain = self._judgement.certain_trends
         key = (span.id, span.engine, span.fired)

@@ -25,12 +25,12 @@ def begins_of(
 
     Nothing where the lines, read one by one, do not mention the same openings.
     """
-    told = [item for item in items if isinstance(item, Event) and item.kind in OPENING]
+    opening = [item for item in items if isinstance(item, Event) and item.kind in OPENING]
     found = list(_openings(chunk.data, formats))
-    if [(event.kind, event.text) for event in told] != [(e.kind, e.text) for _, e in found]:
+    if [(event.kind, event.text) for event in opening] != [(e.kind, e.text) for _, e in found]:
         return ()
     begins: dict[int, int] = {}
-    for (at, _), event in zip(found, told, strict=True):
+    for (at, _), event in zip(found, opening, strict=True):
         if event.run > before and event.time is not None:
             begins.setdefault(event.run, chunk.offset + at)
     return tuple(begins.items())

@@ -32,9 +32,9 @@ class Resting:
         self._polls = 0
         self._quiet_from: dict[str, float] = {}
         """When each file last grew, or was first seen."""
-        self._untold: set[str] = set()
+        self._without_events: set[str] = set()
         """Folders in which a file grew without an event while it rested."""
-        self._told: set[str] = set()
+        self._by_event: set[str] = set()
         """Files whose newest growth an event reported: the next one will be reported as well."""
 
     def due(self, paths: Collection[str], watched: Collection[str]) -> set[str]:
@@ -53,7 +53,7 @@ class Resting:
             folder = os.path.dirname(path)
             if folder not in folders:
                 folders[folder] = self._tells(folder, path, watched)
-            busy = now - quiet_from < QUIET_SECONDS and path not in self._told
+            busy = now - quiet_from < QUIET_SECONDS and path not in self._by_event
             if busy or not folders[folder] or self._turn(path):
                 due.add(path)
         return due
@@ -63,14 +63,14 @@ class Resting:
         now = self._clock()
         rested = now - self._quiet_from.get(path, now) >= QUIET_SECONDS
         if rested and not by_event:
-            self._untold.add(os.path.dirname(path))
-        (self._told.add if by_event else self._told.discard)(path)
+            self._without_events.add(os.path.dirname(path))
+        (self._by_event.add if by_event else self._by_event.discard)(path)
         self._quiet_from[path] = now
 
     def _tells(self, folder: str, path: str, watched: Collection[str]) -> bool:
         return (
             os.path.abspath(folder) in watched
-            and folder not in self._untold
+            and folder not in self._without_events
             and self._kind(path) in LOCAL
         )
 

@@ -80,7 +80,7 @@ class BareLines:
             begun = self.traceback.begin(block, start, stamp, self._line[1])
             return [self._known(event) for event in begun]
         found = self._event(block, start, position, end, line)
-        if found is None or self.traceback.told(line):
+        if found is None or self.traceback.is_error(line):
             return []
         process = process_of(raw.decode("utf-8", "replace").partition(line)[0])
         time = _torch_time(found, clock)

@@ -188,9 +188,9 @@ def _sum(one: array[int], other: array[int]) -> array[int]:
 
 def _request_table(stretches: Sequence[tuple[float | None, Mapping[Answer, int]]]) -> RequestTable:
     counts = _Counts([time for time, _ in stretches])
-    answers = {answer for _, told in stretches for answer in told}
+    answers = {answer for _, counted in stretches for answer in counted}
     for answer in sorted(answers):
-        counts.add(answer, array("q", [told.get(answer, 0) for _, told in stretches]))
+        counts.add(answer, array("q", [counted.get(answer, 0) for _, counted in stretches]))
     return counts.table()
 
 

@@ -46,7 +46,7 @@ class TracebackReader:
         self._error = ""
         """The error, once it was reported."""
 
-    def told(self, line: str) -> bool:
+    def is_error(self, line: str) -> bool:
         """Return whether a line is the error of the newest traceback."""
         return bool(line) and line == self._error
 

@@ -183,9 +183,9 @@ class Answers:
                 for server in (self._now(name).server for name in (baseline, candidate))
             )
             whole: Json = comparison_json([compare(before, after, settings)], settings.confidence)
-        (told,) = whole["candidates"]
+        (shown,) = whole["candidates"]
         kept = ("metrics", "configuration", "warnings")
-        return {"baseline": baseline, "candidate": candidate, **{key: told[key] for key in kept}}
+        return {"baseline": baseline, "candidate": candidate, **{key: shown[key] for key in kept}}
 
     def readiness(self, name: str) -> tuple[str, bool, bool]:
         """Return a server's state, whether it answers requests and whether it is over.
@@ -233,8 +233,8 @@ class Answers:
         if since is None or not math.isfinite(since):
             return []
         found = excerpt(source, since, since + 1.0, tz, self._formats)
-        told = [line.text for line in found.lines if line.kind in ("stats", "error", "event")]
-        return [_short(line) for line in told[-EVIDENCE_LINES:]]
+        shown = [line.text for line in found.lines if line.kind in ("stats", "error", "event")]
+        return [_short(line) for line in shown[-EVIDENCE_LINES:]]
 
 
 def _overview(now: ServerSnapshot) -> Json:
@@ -258,13 +258,13 @@ def _flags(now: ServerSnapshot) -> list[str]:
 
 def _without(finding: Json, why: str) -> Json:
     """Return a finding without quotes from the log."""
-    told = dict(finding)
+    shown = dict(finding)
     for key in ("title", "detail"):
-        words = str(told[key])
-        told[key] = (
+        words = str(shown[key])
+        shown[key] = (
             SEE_LOG if words and words in why else words.replace(why, SEE_LOG) if why else words
         )
-    return told
+    return shown
 
 
 def _points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float, float]]:

@@ -35,8 +35,8 @@ class ArchiveError(Exception):
 
 def cannot_write(folder: Path, error: OSError) -> ArchiveError:
     """Return the message for an archive that cannot be written."""
-    told = _ERRNO.search(str(error))  # pyarrow adds its own words around the system's
-    why = (os.strerror(int(told.group(1))) if told else error.strerror or str(error)).lower()
+    errno = _ERRNO.search(str(error))  # pyarrow adds its own words around the system's
+    why = (os.strerror(int(errno.group(1))) if errno else error.strerror or str(error)).lower()
     hint = "make room or choose another -o, and call again: what is archived stays"
     return ArchiveError(f"{folder}: {why}; {hint}")
 

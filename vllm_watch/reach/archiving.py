@@ -114,7 +114,7 @@ def in_dask(
     work: Work,
     logs: Sequence[LogSet],
     address: dict[str, str],
-    told: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Archived]:
     """Yield what became of each log, worked on by a Dask cluster that sees the same files.
 
@@ -122,7 +122,7 @@ def in_dask(
         work: the function for one log.
         logs: the logs.
         address: `{"address": "tcp://…"}` or `{"scheduler_file": "FILE"}`.
-        told: takes a line for the user.
+        say: takes a line for the user.
 
     Raises:
         ArchiveError: the cluster cannot be reached, or the archive cannot be written.
@@ -130,7 +130,7 @@ def in_dask(
     distributed: Any = import_module("dask.distributed")  # it has no types
     with _client(distributed, address) as client:
         if not client.scheduler_info()["workers"]:
-            told(f"{client.scheduler.address}: has no workers yet; the logs wait for them")
+            say(f"{client.scheduler.address}: has no workers yet; the logs wait for them")
         futures = {client.submit(work, log, pure=False, retries=2): log for log in logs}
         keys = {future.key: log for future, log in futures.items()}
         for future in distributed.as_completed(list(futures)):

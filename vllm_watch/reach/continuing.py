@@ -121,14 +121,14 @@ class _Read:
     reading: Reading
     begun: dict[int, int]
     """The offsets of its runs."""
-    told: bool
+    companion_wrote: bool
     """Whether a companion reported anything."""
 
     @property
     def behind(self) -> int | None:
         """Newest run in the log − newest run in its companions; None if they have none."""
         server = self.reading.servers[0]
-        return server.run.number - server.twin_newest if self.told else None
+        return server.run.number - server.twin_newest if self.companion_wrote else None
 
 
 def _read(
@@ -137,16 +137,16 @@ def _read(
     from vllm_watch.reports.reading import read_saved
 
     begun: dict[int, int] = {}
-    told = False
+    companion_wrote = False
 
     def passed(news: News) -> None:
-        nonlocal told
+        nonlocal companion_wrote
         if isinstance(news, RunsBegan):
             begun.update(news.begins)
-        told = told or (isinstance(news, CompanionBlock) and bool(news.items))
+        companion_wrote = companion_wrote or (isinstance(news, CompanionBlock) and bool(news.items))
 
     reading = read_saved([log.source], formats, settings, passed=passed, begins=begins)
-    return _Read(reading, begun, told)
+    return _Read(reading, begun, companion_wrote)
 
 
 def _content(log: LogSet, read: _Read, before: list[Row]) -> Content:

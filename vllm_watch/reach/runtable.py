@@ -69,17 +69,17 @@ def standings(rows: Sequence[Row], settings: CompareSettings) -> list[str]:
     at once, and about as long ones (both within the factor `[compare] loads_differ`): throughput
     follows load. They are compared by generation per GPU.
     """
-    told = [""] * len(rows)
+    verdicts = [""] * len(rows)
     able: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         why = _unable(row, settings)
         if why:
-            told[index] = why
+            verdicts[index] = why
         else:
             able.setdefault(str(row["model"]), []).append(index)
     for indices in able.values():
-        _stand(rows, indices, settings.loads_differ, told)
-    return told
+        _stand(rows, indices, settings.loads_differ, verdicts)
+    return verdicts
 
 
 def _unable(row: Row, settings: CompareSettings) -> str:
@@ -94,7 +94,7 @@ def _unable(row: Row, settings: CompareSettings) -> str:
     return ""
 
 
-def _stand(rows: Sequence[Row], indices: list[int], factor: float, told: list[str]) -> None:
+def _stand(rows: Sequence[Row], indices: list[int], factor: float, verdicts: list[str]) -> None:
     """Compare the runs of one model, band by band of load, the highest load first."""
     left = sorted(indices, key=lambda index: -(rows[index]["running"] or 0.0))
     while left:
@@ -107,10 +107,12 @@ def _stand(rows: Sequence[Row], indices: list[int], factor: float, told: list[st
         most = rows[best]["generation_tps_per_gpu"]
         for index in band:
             share = rows[index]["generation_tps_per_gpu"] / most
-            told[index] = f"{share:.0%} of the best" if index != best else f"best of {len(band)}"
+            verdicts[index] = (
+                f"{share:.0%} of the best" if index != best else f"best of {len(band)}"
+            )
         if len(band) == 1:
             each = f" of {length:,.0f} tokens" if length is not None else ""
-            told[best] = f"no comparable run: {top:,.0f} requests{each} at once"
+            verdicts[best] = f"no comparable run: {top:,.0f} requests{each} at once"
 
 
 def held(row: Row) -> float | None:

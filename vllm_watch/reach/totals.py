@@ -72,13 +72,13 @@ class Totals:
 
     def _update_steps(self, source: str, run: int, engine: int, steps: Steps) -> None:
         total = steps.total()
-        told = {
+        sums = {
             STEPS: total.steps,
             STEP_TOKENS: total.context_tokens + total.generation_tokens,
             AT_TOKENS: total.at_budget,
             AT_SEQS: total.at_seqs,
         }
-        for counter, number in told.items():
+        for counter, number in sums.items():
             if number is not None:
                 self._keep((source, counter, engine), run, number)
 

@@ -116,8 +116,8 @@ def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Ite
         if any(_covers(run, *benchmark.span(one.tz)) for one in fitting for run in one.runs):
             continue
         begin, end = benchmark.span(fitting[0].tz)
-        told = (datetime.fromtimestamp(moment, fitting[0].tz) for moment in (begin, end))
-        since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in told)
+        ends = (datetime.fromtimestamp(moment, fitting[0].tz) for moment in (begin, end))
+        since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in ends)
         yield f"--mark {benchmark.name}: no log covers its time, {since} – {until}; see its date"
 
 

@@ -28,15 +28,15 @@ _LOG: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 def benchmark_words(span: BenchmarkSpan, zone: tzinfo) -> str:
     """Return one benchmark in a sentence; times are in `zone`."""
     begin, end = (f"{datetime.fromtimestamp(at, zone):%H:%M:%S}" for at in (span.begin, span.end))
-    client = ", ".join(_told(span.benchmark.figures, _CLIENT)) or "nothing"
-    log = list(_told(span.log, _LOG))
+    client = ", ".join(_figures(span.benchmark.figures, _CLIENT)) or "nothing"
+    log = list(_figures(span.log, _LOG))
     if span.times is not None:
         log.append(f"about {short_time(span.times.request)} per request")
-    told = ", ".join(log) or "no stats line"
-    return f"{span.benchmark.name}, {begin} – {end}. Client: {client}. Log: {told}."
+    texts = ", ".join(log) or "no stats line"
+    return f"{span.benchmark.name}, {begin} – {end}. Client: {client}. Log: {texts}."
 
 
-def _told(
+def _figures(
     figures: Mapping[str, float], shown: tuple[tuple[str, str, Callable[[float], str]], ...]
 ) -> Iterator[str]:
     for name, words, form in shown:

@@ -286,7 +286,7 @@ def _requests_per_second(run: Run, ends: Numbers) -> Numbers:
 
 
 def _differences(baseline: RunSummary, candidate: RunSummary) -> dict[str, tuple[object, object]]:
-    before, after = _told(baseline), _told(candidate)
+    before, after = _described(baseline), _described(candidate)
     names = dict.fromkeys((*before, *after))
     return {
         name: (before.get(name), after.get(name))
@@ -295,7 +295,7 @@ def _differences(baseline: RunSummary, candidate: RunSummary) -> dict[str, tuple
     }
 
 
-def _told(summary: RunSummary) -> dict[str, object]:
+def _described(summary: RunSummary) -> dict[str, object]:
     return {
         "version": summary.version,
         "model": summary.model,

@@ -120,10 +120,12 @@ def _guide(gains: Mapping[str, Gain], name: str) -> tuple[str, ...]:
 
 def reference_words(each: Comparison) -> str:
     """Return the guide's own figures of a gain; empty if the baseline is not the default."""
-    told = "; ".join(f"{gain.what} {gain.before} → {gain.after}" for gain in each.gains.values())
-    if not told:
+    measured = "; ".join(
+        f"{gain.what} {gain.before} → {gain.after}" for gain in each.gains.values()
+    )
+    if not measured:
         return ""
-    return f"guide: figures of the {preset_table().source}, default → preset: {told}"
+    return f"guide: figures of the {preset_table().source}, default → preset: {measured}"
 
 
 def configuration_rows(each: Comparison) -> list[tuple[str, str, str]]:
@@ -138,10 +140,10 @@ def verdict(compared: Compared) -> str:
     """Return whether a ratio is more than noise, in words."""
     if compared.ratio is None:
         return "unknown" if None in (compared.baseline, compared.candidate) else ""
-    told = compared.ratio.more_than_noise
-    if told is None:
+    measured = compared.ratio.more_than_noise
+    if measured is None:
         return "too few samples"
-    return "more than noise" if told else "noise"
+    return "more than noise" if measured else "noise"
 
 
 def _heads(each: Comparison, confidence: float) -> tuple[str, ...]:

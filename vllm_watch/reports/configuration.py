@@ -41,13 +41,13 @@ HIDDEN = "(hidden)"
 
 def shown_flags(known: ServerConfiguration) -> dict[str, object]:
     """Return the flags of a run: those of `ALWAYS` first, then the others."""
-    told = {
+    shown = {
         name: _value(name, value)
         for name, value in known.flags().items()
         if name not in _IDENTITY | _OF_ONE_RANK | _MEASURED and name not in CAPACITY
     }
-    rest = {name: told[name] for name in sorted(told) if name not in ALWAYS}
-    return {**{name: told.get(name) for name in ALWAYS}, **rest}
+    rest = {name: shown[name] for name in sorted(shown) if name not in ALWAYS}
+    return {**{name: shown.get(name) for name in ALWAYS}, **rest}
 
 
 def shown_capacity(known: ServerConfiguration) -> dict[str, float | int | None]:

@@ -33,8 +33,8 @@ def gpus_of(known: ServerConfiguration, settings: CostSettings) -> int | None:
     if settings.gpus is not None:
         return settings.gpus
     sizes = (known.tensor_parallel_size, known.pipeline_parallel_size, known.data_parallel_size)
-    told = [size for size in sizes if size and size > 0]
-    return math.prod(told) if told else None
+    sizes_known = [size for size in sizes if size and size > 0]
+    return math.prod(sizes_known) if sizes_known else None
 
 
 def cost_of(

@@ -54,7 +54,7 @@ def event_rows_as_they_come(
     # Nothing may be forgotten before it is reported.
     monitor = Monitor(settings, bounded=True, forgets=False)
     alerts = AlertsAsTheyCome(monitor)
-    told: dict[int, Moment] = {}
+    opened: dict[int, Moment] = {}
     for item in items:
         if not isinstance(item, Looked):
             server = monitor.apply(item)
@@ -66,11 +66,11 @@ def event_rows_as_they_come(
             for run in server.runs:
                 for at, moment in run.placed():
                     kept[id(moment)] = moment
-                    if id(moment) not in told:
+                    if id(moment) not in opened:
                         yield event_row(server, run, at, moment)
                 yield from alerts.rows(server, run)
             monitor.make_room(server)
-        told = kept
+        opened = kept
         yield None
 
 

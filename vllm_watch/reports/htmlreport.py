@@ -72,11 +72,11 @@ def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:
     alone = len(summaries) == 1
     title = summaries[0].server if alone else f"{len(summaries)} servers"
     body: list[str] = []
-    told = _Written(reading, zone, formats, alone)
+    page = _Written(reading, zone, formats, alone)
     if not alone:
         body += _overview(reading, servers, summaries, zone)
     for number, (server, summary) in enumerate(zip(servers, summaries, strict=True)):
-        body.append(_server(told, server, summary, f"s{number}"))
+        body.append(_server(page, server, summary, f"s{number}"))
     written = f"{datetime.fromtimestamp(reading.wall, zone):%Y-%m-%d %H:%M:%S %Z}"
     style, script = (path.read_text(encoding="utf-8") for path in (_STYLE, _SCRIPT))
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(

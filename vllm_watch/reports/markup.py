@@ -26,14 +26,14 @@ def element(name: str, *children: str, **attributes: str | float | None) -> Mark
 
     `class_` is the attribute `class`; `_` within a name is `-`; None leaves an attribute out.
     """
-    told = "".join(
+    pairs = "".join(
         f' {key.strip("_").replace("_", "-")}="{text(_value(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     inside = "".join(map(text, children))
     closed = name in _VOID and not inside
-    return Markup(f"<{name}{told}/>" if closed else f"<{name}{told}>{inside}</{name}>")
+    return Markup(f"<{name}{pairs}/>" if closed else f"<{name}{pairs}>{inside}</{name}>")
 
 
 def advice(words: str) -> Markup:

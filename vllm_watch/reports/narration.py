@@ -29,7 +29,7 @@ class Narrator:
         """Report events from `since` on (epoch seconds)."""
         self._monitor = Monitor(settings, bounded=True)
         self._since = since - _STAMP
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._firing: dict[str, Finding] = {}
         """Reported and not ended yet, hidden by another or not."""
         self._phase = ""
@@ -48,12 +48,12 @@ class Narrator:
         present = set()
         for at, moment in server.run.placed():
             present.add(id(moment))
-            if id(moment) in self._told or at is None or at < self._since:
+            if id(moment) in self._reported or at is None or at < self._since:
                 continue
             text = _text(moment.event)
             cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
             yield f"{_clock(server, at)}  {cut}"
-        self._told = present
+        self._reported = present
 
     def _health(self, server: Server, wall: float) -> Iterator[str]:
         now = wall - server.skew

@@ -33,10 +33,10 @@ def _block(start: NextStart, width: int) -> Iterator[str]:
         yield from _comment("no flag needs to change", width)
     else:
         yield from _comment(f"{number} flag{'s' if number > 1 else ''} to change:", width)
-    told: Finding | None = None
+    advised: Finding | None = None
     for change in start.changes:
-        yield from _change(change, width, with_why=change.finding is not told)
-        told = change.finding
+        yield from _change(change, width, with_why=change.finding is not advised)
+        advised = change.finding
     for finding in start.without_flag:
         words = f"no flag fixes {finding.severity}: {finding.title}. Do: {finding.remedy}"
         yield from _comment(words, width)
@@ -70,7 +70,7 @@ def _change(change: Change, width: int, *, with_why: bool) -> Iterator[str]:
     finding = change.finding
     yield from _comment(f"{change.flag}: {change.was} → {change.becomes}", width)
     why = f"{finding.severity}: {finding.title} ({finding.id}, {finding.guide})"
-    told = (
+    advised = (
         ("why", why if with_why else "see the change above"),
         ("evidence", finding.formula or finding.detail if with_why else ""),
         ("expect", finding.expect if with_why else ""),
@@ -78,7 +78,7 @@ def _change(change: Change, width: int, *, with_why: bool) -> Iterator[str]:
         ("not known", change.not_known),
         ("if not enough", " then ".join(change.otherwise)),
     )
-    for label, text in told:
+    for label, text in advised:
         if text:
             yield from _labelled(label, text, width)
 

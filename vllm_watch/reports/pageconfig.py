@@ -48,11 +48,11 @@ def startup_section(summary: RunSummary) -> Iterator[Markup]:
     for number, (phase, since, until) in enumerate(spans):
         ink = f"phase{number % _PHASE_INKS}"
         lasted = duration(until - since) + (", not finished" if phase.end is None else "")
-        told = f"{phase.name} {lasted}"
-        keys.append(element("span", element("i", class_=ink), told, class_="key"))
+        events = f"{phase.name} {lasted}"
+        keys.append(element("span", element("i", class_=ink), events, class_="key"))
         if end > begin:
             x, width = ((at - begin) / (end - begin) * _BAR_WIDTH for at in (since, until))
-            title = element("title", told)
+            title = element("title", events)
             bars.append(
                 element(
                     "rect", title, class_=ink, x=x, y=0, width=max(0.0, width - x - 1),
@@ -105,8 +105,8 @@ def unknown_section(summary: RunSummary) -> Iterator[Markup]:
 
 def log_section(run: Run, zone: tzinfo) -> Iterator[Markup]:
     """Yield the events of the log, collapsed."""
-    told = [item for item in run.placed() if item[1].event.kind not in _CONFIG_EVENTS]
-    placed = sorted(told, key=lambda item: math.inf if item[0] is None else item[0])
+    events = [item for item in run.placed() if item[1].event.kind not in _CONFIG_EVENTS]
+    placed = sorted(events, key=lambda item: math.inf if item[0] is None else item[0])
     if not placed:
         return
     shown = placed[-MOST_EVENTS:]

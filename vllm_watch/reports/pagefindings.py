@@ -31,16 +31,16 @@ def findings_section(
     yield element("h3", "Findings")
     if not summary.findings:
         yield element("p", "none: the log shows nothing wrong", class_="good")
-    for told in findings_in_words(summary.findings, zone):
-        yield _finding(told, axis, evidence)
+    for in_words in findings_in_words(summary.findings, zone):
+        yield _finding(in_words, axis, evidence)
 
 
-def _finding(told: FindingWords, axis: Axis | None, evidence: Evidence) -> Markup:
-    finding = told.finding
+def _finding(in_words: FindingWords, axis: Axis | None, evidence: Evidence) -> Markup:
+    finding = in_words.finding
     head = element(
         "p",
-        element("b", f"{SHAPES[finding.severity]} {told.title}"),
-        element("span", _span_svg(finding, axis), told.span, class_="span"),
+        element("b", f"{SHAPES[finding.severity]} {in_words.title}"),
+        element("span", _span_svg(finding, axis), in_words.span, class_="span"),
         class_="head",
     )
     remedy: Markup | str = ""
@@ -56,7 +56,7 @@ def _finding(told: FindingWords, axis: Axis | None, evidence: Evidence) -> Marku
         ("because", finding.formula),
         ("expect", finding.expect),
         ("cost", costs),
-        ("explains", told.explains),
+        ("explains", in_words.explains),
         ("guide", finding.guide),
     ]
     cells = [

@@ -52,7 +52,7 @@ def facts_line(summary: RunSummary, zone: tzinfo) -> Markup:
 
 def tiles(summary: RunSummary) -> Markup:
     """Return the large figures."""
-    told = [
+    texts = [
         element(
             "div",
             element("span", label, class_="label"),
@@ -62,7 +62,7 @@ def tiles(summary: RunSummary) -> Markup:
         )
         for label, value, more in _tiles(summary)
     ]
-    return element("div", *told, class_="tiles") if told else element("div")
+    return element("div", *texts, class_="tiles") if texts else element("div")
 
 
 def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
@@ -75,8 +75,8 @@ def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
         mean = f"mean {waiting.mean:,.0f}" if waiting and waiting.max else ""
         yield "most waiting", _whole(waiting), mean
         usage, hits = figures["kv_cache_usage"], figures["prefix_cache_hit_rate"]
-        told = f"mean {percent(usage.busy_mean)}" if usage else ""
-        yield "KV cache, max", percent(usage.max if usage else None), told
+        texts = f"mean {percent(usage.busy_mean)}" if usage else ""
+        yield "KV cache, max", percent(usage.max if usage else None), texts
         if hits is not None:
             yield "prefix hits", percent(hits.mean), _most(percent, hits)
     times = summary.times

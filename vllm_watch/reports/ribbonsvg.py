@@ -45,8 +45,8 @@ def ribbon_svg(
         drawn += [*_zones(axis.zones, axis, floor), *_marks(axis.marks, axis, floor)]
         drawn += [*clock_labels(axis, WIDTH, floor, 0.0, 0.0)]
         drawn.append(element("line", class_="cursor", x1=0, x2=0, y1=0, y2=floor))
-        told = [[round(part.begin, 4), WORDS.get(part.state, part.state)] for part in parts]
-        data["data_states"] = json.dumps(told, separators=(",", ":"))
+        states = [[round(part.begin, 4), WORDS.get(part.state, part.state)] for part in parts]
+        data["data_states"] = json.dumps(states, separators=(",", ":"))
         data["data_box"] = f"0 0 {WIDTH:g}"
     svg = element(
         "svg", *drawn, class_="ribbon small" if small else "plot ribbon",

@@ -111,11 +111,11 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
     for stretch in stretches:
         if before is not None and stretch.begin - before > silence:
             rows += [(before + 0.5, np.nan, np.nan)]
-        told = stretch.answered, stretch.refused + stretch.failed
+        counts = stretch.answered, stretch.refused + stretch.failed
         # Within a stretch the rate is constant: points are close enough, however long it is.
         steps = min(CELLS, math.ceil((stretch.end - stretch.begin) / silence))
         moments = np.linspace(stretch.begin, stretch.end, max(1, steps) + 1)
-        rows += [(moment, *told) for moment in moments.tolist()]
+        rows += [(moment, *counts) for moment in moments.tolist()]
         before = stretch.end
     if len(rows) < 2:
         return

@@ -35,8 +35,8 @@ def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -
     event = Event("args", now, "non-default args", {"args": dict(flags)})
     server = monitor.apply(Block(_LOG, (event,)))
     findings = monitor.findings(server, server.run, now=now, live=True, saved=False)
-    told = (Smell(one.title, " ".join(one.flags) or one.remedy) for one in findings)
-    return [*found, *told]
+    smells = (Smell(one.title, " ".join(one.flags) or one.remedy) for one in findings)
+    return [*found, *smells]
 
 
 def _without_stats(flags: Mapping[str, FieldValue]) -> list[Smell]:

@@ -70,14 +70,14 @@ def flag_text(name: str, value: object) -> str:
 
 def _given(event: Event) -> GivenFlags:
     args = event.fields["args"]
-    told = args if isinstance(args, dict) else {}
-    model = next((str(told[name]) for name in _MODELS if told.get(name)), None)
+    arguments = args if isinstance(args, dict) else {}
+    model = next((str(arguments[name]) for name in _MODELS if arguments.get(name)), None)
     flags = {
         str(name): value
-        for name, value in told.items()
+        for name, value in arguments.items()
         if name not in _MODELS and value is not None
     }
-    unparsed = tuple(name for name in names_in(event.text) if name not in told)
+    unparsed = tuple(name for name in names_in(event.text) if name not in arguments)
     return GivenFlags(model, flags, unparsed, len(event.text) >= SHOWN_CHARACTERS)
 
 

@@ -154,11 +154,11 @@ def _template(
     if given is not None:
         return given
     finding = worst_one.fired[0] if worst_one.fired else None
-    told = finding is not None and finding.severity != "note"
+    texts = finding is not None and finding.severity != "note"
     template = AT_WORK if "generation_tps" in values else WITHOUT
     if values.get("phase"):
         template = template.replace("{state}", "{state}: {phase}")
-    elif told and worst_one.health.state.name in ("busy", "idle"):
+    elif texts and worst_one.health.state.name in ("busy", "idle"):
         template = template.replace("{state}", "{finding}")
     return template
 
@@ -203,8 +203,8 @@ def _times(now: ServerSnapshot, settings: Settings) -> dict[str, float]:
     times, _ = times_between(run, evidence_of(run, start), start, now.time, limits.gate())
     if times is None:
         return {}
-    told = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)
-    return {name: value for name, value in told if value is not None}
+    texts = zip(_TIMES, (times.queue, times.request, times.per_token), strict=True)
+    return {name: value for name, value in texts if value is not None}
 
 
 def _engine(engines: list[int]) -> str | int:

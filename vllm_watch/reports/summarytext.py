@@ -64,12 +64,12 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     for warning in summary.warnings:
         yield from _labelled("doubtful", warning, width, lambda text: paint("warning", text))
     yield ""
-    for told in findings_in_words(summary.findings, zone):
-        yield from _finding(told, width, paint)
+    for texts in findings_in_words(summary.findings, zone):
+        yield from _finding(texts, width, paint)
     if summary.findings:
         yield ""
     for label, words in summary_facts(summary, zone):
-        if label != "why" or not _told(words, summary.findings):
+        if label != "why" or not _is_said(words, summary.findings):
             yield from _labelled(label, words, width, str)
     if summary.all_engines.samples:
         yield ""
@@ -84,7 +84,7 @@ def _run(summary: RunSummary, zone: tzinfo, width: int, paint: Paint) -> Iterato
     yield ""
 
 
-def _told(why: str, findings: Sequence[Finding]) -> bool:
+def _is_said(why: str, findings: Sequence[Finding]) -> bool:
     """Return whether a finding already gives the reason of a state."""
     return any(finding.detail and finding.detail in why for finding in findings)
 
@@ -108,8 +108,8 @@ def _finding(words: FindingWords, width: int, paint: Paint) -> Iterator[str]:
     head = f"{SHAPES[finding.severity]} {finding.severity}: {words.title}, {words.span}"
     for number, line in enumerate(wrapped(printable(head), width - 4)):
         yield _INDENT + ("  " if number else "") + paint(finding.severity, line)
-    told = [finding.detail, *advice_words(words)]
-    for text in filter(None, told):
+    texts = [finding.detail, *advice_words(words)]
+    for text in filter(None, texts):
         for line in wrapped(printable(text), width - 4):
             yield "    " + line
 

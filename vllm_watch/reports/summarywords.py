@@ -143,7 +143,7 @@ def advice_words(words: FindingWords) -> list[str]:
     """Return the advice, with flags, arithmetic, gain and cost, and explained findings."""
     finding = words.finding
     costs = "; ".join(cost.partition(": ")[2] for cost in finding.costs)
-    told = [
+    texts = [
         f"do: {finding.remedy}" if finding.remedy else "",
         f"flags: {' '.join(finding.flags)}" if finding.flags and not _named(finding) else "",
         f"because: {finding.formula}" if finding.formula else "",
@@ -151,7 +151,7 @@ def advice_words(words: FindingWords) -> list[str]:
         f"cost: {costs}" if costs else "",
         f"explains: {words.explains}" if words.explains else "",
     ]
-    return [text for text in told if text]
+    return [text for text in texts if text]
 
 
 def _named(finding: Finding) -> bool:

@@ -173,8 +173,8 @@ class CommandOutput:
 
     def _last_error(self) -> str:
         lines = self._errors.decode("utf-8", "replace").split("\n")
-        told = [line.strip() for line in lines if line.strip()]
-        shown = "".join(c if c.isprintable() else "?" for c in told[-1]) if told else ""
+        written = [line.strip() for line in lines if line.strip()]
+        shown = "".join(c if c.isprintable() else "?" for c in written[-1]) if written else ""
         return shown[:_LONGEST_ERROR]
 
     def _end(self, process: subprocess.Popen[bytes]) -> Iterator[Chunk]:

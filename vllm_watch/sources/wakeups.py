@@ -123,11 +123,11 @@ def _watched(
     pace.by_event, pace.watched = False, frozenset()
     yield None
     pace.watched = frozenset(map(os.path.abspath, watched))
-    told = False
+    event_came = False
     try:
         for changes in _changes(watched, stop, pace):
             if changes:
-                told = True
+                event_came = True
                 paths = {path for _, path in changes}
                 pace.by_event = True
                 yield paths
@@ -141,9 +141,9 @@ def _watched(
                     return set()  # another folder, or another one with that name: a new mount
             elif not changes:
                 hot = pace.hot()
-                if hot or told:
+                if hot or event_came:
                     yield hot
-                told = False
+                event_came = False
     except (OSError, RuntimeError):
         # A folder vanished, or the system has no watches left: polls cover those.
         return _unwatchable(watched)

@@ -20,13 +20,13 @@ MOST_SERVERS = 200
 
 def key_commands(screen: Screen[None]) -> Iterator[SystemCommand]:
     """Yield the active keys, each action once, with its key."""
-    told: set[str] = set()
+    named: set[str] = set()
     for active in screen.active_bindings.values():
         binding = active.binding
         words = binding.tooltip or binding.description
-        if not (binding.id and words and active.enabled) or binding.id in told:
+        if not (binding.id and words and active.enabled) or binding.id in named:
             continue
-        told.add(binding.id)
+        named.add(binding.id)
         key = key_text(binding.key)
         title = f"{words[0].upper()}{words[1:]}: {binding.id.replace('_', ' ')}"
 

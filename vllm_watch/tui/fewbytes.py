@@ -45,21 +45,21 @@ class Brief(CompositorUpdate):
         system = console._color_system or ColorSystem.TRUECOLOR
         update = self._update
         lines = _changed(update) if isinstance(update, ChopsUpdate) else _whole(update)
-        told: list[str] = []
+        pieces: list[str] = []
         pen: _Pen | None = None
         for x, y, strips in lines:
-            told.append(f"\x1b[{y + 1};{x + 1}H")
+            pieces.append(f"\x1b[{y + 1};{x + 1}H")
             for strip in strips:
                 for text, style, _ in strip:
                     if style is not None and style.link:
-                        told.append(f"{RESET}{style.render(text, color_system=system)}")
+                        pieces.append(f"{RESET}{style.render(text, color_system=system)}")
                         pen = None
                     elif text:
                         now = _Pen() if style is None else _pen_of(style, system)
-                        told.append(_between(pen, now) + text)
+                        pieces.append(_between(pen, now) + text)
                         pen = now
-        told.append(RESET)
-        return "".join(told)
+        pieces.append(RESET)
+        return "".join(pieces)
 
 
 def brief(renderable: RenderableType | None) -> RenderableType | None:

@@ -29,9 +29,9 @@ def span_facts(
     start, end = span[0] - server.skew, span[1] - server.skew
     run = server.run_at(end)
     engines = run.engines if engine is None else [engine] if engine in run.series else []
-    told = f"{clock(span[0], tz)} – {clock(span[1], tz)}"
+    begin_end = f"{clock(span[0], tz)} – {clock(span[1], tz)}"
     lines = [
-        ("SPAN", (told, duration(span[1] - span[0]))),
+        ("SPAN", (begin_end, duration(span[1] - span[0]))),
         ("MEAN", _means(run, engines, start, end)),
         ("TOKENS", _tokens(run, engines, start, end)),
         ("TIMES", _times(run, engine, start, end, settings)),

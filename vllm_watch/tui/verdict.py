@@ -71,8 +71,8 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
         head, named = f"{short} {when}", row.state.name == "dead" and not row.state.vague
         pairs = death_lines(head, row.ending, before, row.state.since, named=named)
         whole, flags = pairs[0]
-        told = (flags,) if flags else ()
-        return Verdict("✖", "critical", (whole, f"{short} {when[:5]}"), told, aside, pairs)
+        remedies = (flags,) if flags else ()
+        return Verdict("✖", "critical", (whole, f"{short} {when[:5]}"), remedies, aside, pairs)
     why = [f": {each}" for each in ([cause] if cause else row.ending)]
     words = (*(f"{short} {when}{each}" for each in why), f"{short} {when}", f"{short} {when[:5]}")
     return Verdict("✖", "critical", words, _remedy(worst), aside)

@@ -139,9 +139,9 @@ def title_pieces(
         if cells_of(pieces) <= room:
             return pieces
     title = next((each for each in titles if cell_len(each) + 12 <= room), titles[-1])
-    told = all(entry.marker in "↑↓" for entry in entries)  # by their signs alone
+    by_sign = all(entry.marker in "↑↓" for entry in entries)  # by their signs alone
     for form in FORMS if len(entries) != 1 else FORMS_ALONE:
-        if not form.names and not told:
+        if not form.names and not by_sign:
             continue
         pieces = _title(form, title, spec, entries, clocks, palette)
         if cells_of(pieces) <= room:
@@ -228,8 +228,8 @@ def _title(
             close = name or (entry.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))
             pieces.append((f"{ABOUT}{value}" if spec.estimated else value, entry.value_ink))
-    told = spec.unit in title.split()
-    if spec.unit and behind and form.values and not told and (form.unit or len(spec.unit) == 1):
+    by_sign = spec.unit in title.split()
+    if spec.unit and behind and form.values and not by_sign and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
     return pieces
 

@@ -128,14 +128,14 @@ def _change(change: Change, width: int, palette: Palette) -> list[Text]:
     head.append(f"{change.flag} ", style="bold")
     head.append(f"{change.was} → ", style=palette["muted"])
     head.append(change.becomes, style=_new(palette))
-    told = (
+    labelled_texts = (
         ("", change.finding.title),
         ("costs: ", change.cost),
         ("not known: ", change.not_known),
         ("if not enough: ", " then ".join(change.otherwise)),
     )
     lines = [head]
-    for label, words in told:
+    for label, words in labelled_texts:
         lines += _muted(label + words, width, palette, indent=2) if words else []
     return lines
 

@@ -48,8 +48,8 @@ def _run(about: About, run: Run, width: int, palette: Palette) -> Iterator[Text]
         own.append(f"{figures.duration(end - run.first_stamp):>9}  ", style=palette["muted"])
     if width >= 70:
         ready = ready_after(run)
-        told = f"ready after {figures.duration(ready)}" if ready is not None else "never ready"
-        own.append(f"{told:<22}  ", style=palette["muted"])
+        readiness = f"ready after {figures.duration(ready)}" if ready is not None else "never ready"
+        own.append(f"{readiness:<22}  ", style=palette["muted"])
     dead = state.name in ("dead", "ended")
     ending = ending_words(state, run, end if end is not None else about.time)
     room = width - own.cell_len - len(state.name) - 4

@@ -49,14 +49,14 @@ def config_part(about: About) -> Part:
     }
 
     def lines(width: int, palette: Palette) -> list[Text]:
-        told = tuple(flag_text(name, value) for name, value in flags.items())
+        texts = tuple(flag_text(name, value) for name, value in flags.items())
         if given is None:
             drawn = [
                 Text(f" {words}", style=palette["muted"], end="")
                 for words in wrapped(why_not, width - 2, 3)
             ]
         else:
-            drawn = labelled("given", told or ("no flag",), width, palette, _LABEL)
+            drawn = labelled("given", texts or ("no flag",), width, palette, _LABEL)
         decided = tuple(f"{name} {_value(value)}" for name, value in known.items())
         label = "by vLLM" if given is not None else "known"
         return drawn + (labelled(label, decided, width, palette, _LABEL) if decided else [])
@@ -179,11 +179,11 @@ def startup_part(about: About) -> Part | None:
     def lines(width: int, palette: Palette) -> list[Text]:
         return segment_bar("", segments, width, palette)
 
-    told = "not ready"
+    texts = "not ready"
     if ready is not None:
-        told = f"ready {figures.clock(ready, about.tz)} after "
-        told += figures.duration(ready - phases[0].begin)
-    return Part("Start-up", lines, told)
+        texts = f"ready {figures.clock(ready, about.tz)} after "
+        texts += figures.duration(ready - phases[0].begin)
+    return Part("Start-up", lines, texts)
 
 
 def segment_bar(

@@ -186,8 +186,8 @@ class Openers(Screen[None]):
             screen = self.app.export_screenshot(title="vllm-watch")
             files = write_files(self.view, self._monitor, screen, folder)
         except OSError as error:
-            told = f"nothing written: {error.strerror or error}: {error.filename or folder}"
-            self.notify(told, severity="error", timeout=10, markup=False)
+            failure = f"nothing written: {error.strerror or error}: {error.filename or folder}"
+            self.notify(failure, severity="error", timeout=10, markup=False)
             return
         names = ", ".join(path.name for path in files)
         self.notify(f"{folder.resolve()}: {names}", title="written", timeout=10, markup=False)

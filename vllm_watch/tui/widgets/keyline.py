@@ -65,14 +65,14 @@ class KeyLine(Pane):
         """Return key, words and action of the bindings that work now: `first`, then by use."""
         order = (*first, *ORDER)
         shown: dict[str, tuple[str, str, str]] = {}
-        told: set[str | None] = set()
+        named: set[str | None] = set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if not (binding.show and active.enabled) or binding.action == "quit":
                 continue
-            if binding.id in told:  # another key for the same
+            if binding.id in named:  # another key for the same
                 continue
-            told |= {binding.id} if binding.id else set()
+            named |= {binding.id} if binding.id else set()
             key = binding.key_display or key_text(binding.key)
             known = shown.get(binding.description)
             if known:
