@@ -104,7 +104,7 @@ def judged_columns(plot: Plot) -> int:
     line = plot.spec.lines[0]
     known = (time for time, value in zip(line.times, line.values, strict=True) if value is not None)
     column = plot.column(min(max(known, default=plot.spec.end), plot.spec.end))
-    return plot.columns if column is None else column + 1
+    return plot.columns if column is None else column  # the last one is filled in part
 
 
 def write_free(

@@ -17,7 +17,7 @@ from vllm_watch.tui.widgets.card import fact_lines
 from vllm_watch.tui.widgets.findingblock import Block, finding_block, note_block
 from vllm_watch.tui.widgets.pane import Framed, divider
 
-_LEAST_FACTS = 3
+_LEAST_FACTS = 2
 """Rows that must be free before facts fill them."""
 
 
