@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.logs import log_of
-from tests.tui.screens import SETTINGS, monitor_of, replay_app, view_at
+from tests.logs import log_of, read
+from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, view_at
 from tests.tui.test_app import running, shown
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.rows import Values
@@ -25,6 +26,16 @@ def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
     ]  # fmt: skip
     assert [seconds for _, seconds, _ in view.story.phases] == [26, 2, 10]
     assert view_at(monitor_of("h100_optimised"), "08:54:10").story is None
+
+
+def test_a_log_without_a_phase_yet_is_launching(tmp_path: Path) -> None:
+    """A live log ends there: what follows is not known as in a replay."""
+    log = tmp_path / log_of("h100_optimised").name
+    lines = log_of("h100_optimised").read_text(encoding="utf-8").splitlines(keepends=True)
+    log.write_text("".join(lines[:10]))
+    view = view_at(monitor_from(read(log).read_once()), "08:52:36")
+    assert view.story is not None
+    assert view.story.phases == (("launching", 6.0, True),)
 
 
 def test_a_failed_start_shows_why() -> None:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import phases_of
+from vllm_watch.core.startup import LAUNCHING, phases_of
 from vllm_watch.tui.screens.errors import error_text
 
 MOST_TRACE_LINES = 6
@@ -43,6 +43,8 @@ def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
         lasts = not over and (phase.end is None or phase.end > time)
         end = time if phase.end is None else min(time, phase.end)
         phases.append((phase.name, max(0.0, end - phase.begin), lasts))
+    if not phases and run.first_stamp is not None and not over:
+        phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
     return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over)
 
