@@ -167,7 +167,7 @@ class Series:
         if column is None or not -len(column) <= index < len(column):
             return None
         value = column[index]
-        return None if math.isnan(value) else value
+        return value if value == value else None  # NaN is equal to nothing
 
     def values(self, metric: str, start: int, stop: int) -> list[float | None]:
         """Return the values of points `start` … `stop` − 1, None where one is missing."""
@@ -178,8 +178,13 @@ class Series:
 
     def sample(self, index: int) -> dict[str, float]:
         """Return the values that the sample at `index` has; the means of a bucket."""
-        found = ((name, self.value(name, index)) for name in self.columns)
-        return {name: value for name, value in found if value is not None}
+        if not -len(self.times) <= index < len(self.times):
+            return {}
+        return {
+            name: value
+            for name, column in self.columns.items()
+            if (value := column[index]) == value  # NaN is equal to nothing
+        }
 
     def index_at(self, time: float) -> int | None:
         """Return the index of the newest point at or before `time`, or None."""

@@ -101,6 +101,11 @@ class EngineTrend:
         """The lowest rate per request of the present slow run, and the figures then."""
         self.drop = SuddenDrop(settings.health, settings.trend)
         self.recovery = NoRecovery(settings.health, settings.trend)
+        health = settings.health
+        self._paces = {
+            name: Pace(needed, needed, health.clear_samples)
+            for name, needed in ((EXPECTED, 1), (FAULTY, health.hold_samples))
+        }
         self.least = min(settings.trend.fall_to_4k, *(high for _, _, high in bands(settings.trend)))
         """Falls up to this share are no trend."""
 
@@ -237,9 +242,7 @@ class EngineTrend:
 
         The mean over minutes is smooth: the note needs no hold, the warning has one.
         """
-        health = self.settings.health
-        needed = 1 if name == EXPECTED else health.hold_samples
-        return Pace(needed, needed, health.clear_samples)
+        return self._paces[name]
 
     def _hold(self, name: str, time: float, *, past: bool, idle: bool) -> None:
         hold, pace = self.holds.get(name, AT_REST), self.pace(name)

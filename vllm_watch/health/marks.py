@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from vllm_watch.health.signalcolumns import Floats
 
 EACH_ROWS = 8
-"""Rows between two saved states: judging these rows again is cheap."""
+"""Rows between two saved states: judging these rows again is cheap …"""
+RARE_ROWS = 64
+"""… and while nothing came late or was amended: then saving costs more than it saves."""
 MOST_ROWS = 4_096
 """Rows judged at once, which limits the memory of columns."""
 TOLD = -9
@@ -135,12 +137,13 @@ class Marks(Generic[State]):
         self.state: State = state
         self.count = 0
         """Rows judged so far, to measure the age of a mark."""
+        self._each = RARE_ROWS
         self._marks: list[tuple[int, State]] = [(0, state.copy())]
 
     def put(self, engines: int = 1) -> None:
         """Save the present state before further rows, of so many engines, are judged."""
         marks, count = self._marks, self.count
-        if count - marks[-1][0] < EACH_ROWS * engines:
+        if count - marks[-1][0] < self._each * engines:
             return
         marks.append((count, self.state.copy()))
         if len(marks) <= 3:
@@ -155,6 +158,7 @@ class Marks(Generic[State]):
 
     def back(self, fits: list[bool]) -> bool:
         """Return to the newest of `states` that fits; to the oldest if none does."""
+        self._each = EACH_ROWS
         places = [n for n, fit in enumerate(fits) if fit]
         place = places[-1] if places else 0
         self.count = self._marks[place][0]

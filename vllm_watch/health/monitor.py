@@ -85,7 +85,8 @@ class Monitor:
             book, self.notes = known_rules()
         self._book = book
         self._planner = Planner(book)
-        self._judges: dict[tuple[str, Stage, int], Judgement] = {}
+        self._judges: dict[tuple[str, Stage], dict[int, Judgement]] = {}
+        """The judgements of each server by the number of the run."""
         self._waiting_rows: dict[tuple[str, Stage], list[Recorded]] = {}
         """Recorded rows that are not judged yet."""
         self._deaths: dict[tuple[str, Stage, int], tuple[object, Death | None]] = {}
@@ -105,12 +106,10 @@ class Monitor:
         place = (server.source, server.stage)
         match news.about if isinstance(news, Past) else news:
             case PastComplete(source):
-                for key in [key for key in self._judges if key[:2] == (source, "newest")]:
-                    del self._judges[key]
+                self._judges.pop((source, "newest"), None)
             case ZoneFound(shift=shift) if shift:
-                for key, judgement in self._judges.items():
-                    if key[:2] == place:
-                        judgement.shift(shift)
+                for judgement in self._judges.get(place, {}).values():
+                    judgement.shift(shift)
             case Block(items=items) | CompanionBlock(items=items):
                 rows = [item for item in items if isinstance(item, EngineRow | GpuRow)]
                 if rows:
@@ -160,9 +159,10 @@ class Monitor:
 
         make_room_of_quiet([server.runs for server in quiet], keep)
         sources = {server.source for server in quiet}
-        for (source, _, _), judgement in self._judges.items():
+        for (source, _), judges in self._judges.items():
             if source in sources:
-                judgement.rest(over=False)
+                for judgement in judges.values():
+                    judgement.rest(over=False)
 
     def alerts(self, server: Server, run: Run) -> Judgement:
         """Return the judgement of a run up to its newest sample."""
@@ -171,12 +171,12 @@ class Monitor:
         return self._judged(server, run)
 
     def _judged(self, server: Server, run: Run) -> Judgement:
-        key = (server.source, server.stage, run.number)
+        judges = self._judges.setdefault((server.source, server.stage), {})
         named = (server.name, server.known.model)
-        judgement = self._judges.get(key)
+        judgement = judges.get(run.number)
         if judgement is None or judgement.run is not run:
             plan = self._planner.plan(self.settings.of_server(*named))
-            judgement = self._judges[key] = Judgement(run, plan)
+            judgement = judges[run.number] = Judgement(run, plan)
         if judgement.named != named:
             plan = self._planner.plan(self.settings.of_server(*named))
             judgement.use(plan, named, self.settings.max_num_seqs_of(server.name))
@@ -195,12 +195,12 @@ class Monitor:
 
     def _tidy(self, server: Server) -> None:
         """Drop the judgement of forgotten runs, and reduce that of earlier ones."""
-        place = (server.source, server.stage)
-        for key in [key for key in self._judges if key[:2] == place]:
-            if key[2] < server.runs[0].number:
-                del self._judges[key]
-            elif key[2] < server.run.number and not self._judges[key].rests:
-                self._judges[key].rest(over=True)
+        judges = self._judges.get((server.source, server.stage), {})
+        for number in [number for number in judges if number < server.run.number]:
+            if number < server.runs[0].number:
+                del judges[number]
+            elif not judges[number].rests:
+                judges[number].rest(over=True)
 
     def case(self, server: Server, run: Run) -> Case:
         """Return a run with everything it is judged by."""

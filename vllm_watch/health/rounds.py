@@ -125,8 +125,8 @@ class Rounds:
         return [
             (number, engine.newest.time)
             for number, engine in self.engines.items()
-            if engine.newest.busy
-            and time - engine.newest.time > watch.stalled_floor_seconds
+            if time - engine.newest.time > watch.stalled_floor_seconds
+            and engine.newest.busy
             and time - engine.newest.time > watch.stalled_cadences * engine.cadence
         ]
 

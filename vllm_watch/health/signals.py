@@ -88,8 +88,9 @@ class Signals:
             return
         self.prompts.append((values["prompt_tps"], values.get("generation_tps", 0.0)))
         flow, prompts, generated = 0, 0.0, 0.0
+        share = self.settings.prompt_flow_share
         for prompt, rate in self.prompts:
-            flow += prompt > 0 and prompt >= self.settings.prompt_flow_share * (prompt + rate)
+            flow += prompt > 0 and prompt >= share * (prompt + rate)
             prompts += prompt
             generated += rate
         signals["prompt_flow"] = float(flow)
@@ -125,15 +126,18 @@ class Signals:
             self.drafted.append((values["spec_acceptance_rate"], weight))
         share, low = signals.get("running_share"), self.settings.far_below_share
         moved = change(now[0], self.before[0])
-        found = (
-            ("tokens", all_tokens(values)),
-            ("prompts_per_token", prompts_per_token(values)),
-            ("running_step", moved),
-            ("kv_step", change(now[2], self.before[2])),
-            ("draft_acceptance", self.acceptance()),
-            ("not_filling", not_filling(now[0], moved, share, low)),
-        )
-        signals.update((name, value) for name, value in found if value is not None)
+        if (tokens := all_tokens(values)) is not None:
+            signals["tokens"] = tokens
+        if (prompts := prompts_per_token(values)) is not None:
+            signals["prompts_per_token"] = prompts
+        if moved is not None:
+            signals["running_step"] = moved
+        if (filled := change(now[2], self.before[2])) is not None:
+            signals["kv_step"] = filled
+        if (accepted := self.acceptance()) is not None:
+            signals["draft_acceptance"] = accepted
+        if (spare := not_filling(now[0], moved, share, low)) is not None:
+            signals["not_filling"] = spare
 
     def acceptance(self) -> float | None:
         """Return the acceptance over the newest lines that have it, None while they are few."""

@@ -7,13 +7,13 @@ evaluators feed the verdicts into the same state machine (`holds.py`): one sampl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
-from vllm_watch.health.plan import PlannedRule, Values
+from vllm_watch.health.plan import Bound, PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
 Ending = Literal["cleared", "few prompts", "idle"]
@@ -70,6 +70,15 @@ class AlertSpan:
         )
 
 
+_FirstTest = tuple[PlannedRule, int, str, float, float, bool]
+"""A rule, its number, and the parts of its first test; no signal where there is more to ask."""
+
+
+def _first_tests(rules: Iterable[PlannedRule]) -> list[_FirstTest]:
+    none = Bound("", 1.0, 0.0, strict=False)
+    return [(rule, rule.number, *(rule.first or none)) for rule in rules]
+
+
 class Watches:
     """The rules of one engine, or of a whole server, and their alerts."""
 
@@ -90,7 +99,7 @@ class Watches:
         """Watch by other numbers from here on."""
         self.rules = rules
         self._facts: Values | None = None
-        self._possible: Sequence[PlannedRule] = rules
+        self._tests = _first_tests(rules)
         """The rules that can fire with `_facts`, and those that fired when they were computed."""
         self.paces = {
             rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
@@ -103,7 +112,7 @@ class Watches:
         other = Watches.__new__(Watches)
         other.engine, other.rules, other.paces = self.engine, self.rules, self.paces
         other.flap_seconds = self.flap_seconds
-        other._facts, other._possible = self._facts, self._possible
+        other._facts, other._tests = self._facts, self._tests
         other.spans, other.holds = self.spans.copy(), self.holds.copy()
         other.row, other.rounds = self.row, self.rounds.copy()
         return other
@@ -137,13 +146,13 @@ class Watches:
         if facts is not None and facts is not self._facts:
             self._facts = facts
             firing = {number for number, hold in holds.items() if hold.firing}
-            self._possible = [r for r in self.rules if r.possible(facts) or r.number in firing]
+            possible = [r for r in self.rules if r.possible(facts) or r.number in firing]
+            self._tests = _first_tests(possible)
         value_of = signals.get
-        for rule in self._possible:
-            hold = holds.get(rule.number, AT_REST)
-            if hold is AT_REST and (first := rule.first) is not None:
+        for rule, number, signal, sign, bound, strict in self._tests:
+            hold = holds.get(number, AT_REST) if holds else AT_REST
+            if hold is AT_REST and signal:
                 # Most rules rest at most samples, and their first test shows it.
-                signal, sign, bound, strict = first
                 value = None if idle else value_of(signal)
                 if value is None or not (value * sign > bound if strict else value * sign >= bound):
                     continue
