@@ -49,6 +49,8 @@ class Hero(Pane, can_focus=True):
         """Colour the KV cache by the ranges of `health`."""
         super().__init__(id=id)
         self._health = health
+        self._body: tuple[object, list[Strip]] = ((), [])
+        """What is below the head, and its inputs: an age changes only the head."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a figure, the ribbon or the head changes."""
@@ -68,10 +70,20 @@ class Hero(Pane, can_focus=True):
         row = view.servers[0] if view.servers else None
         if row is None:
             return []
-        console = self.app.console
-        lines = [self._head(view, row, width, palette)]
-        lines += self._figures(view, row, width, palette)
-        strips = [strip_of(line, width, console) for line in lines[:height]]
+        head = strip_of(self._head(view, row, width, palette), width, self.app.console)
+        words = row.moment if row.state.name in WORDY_STATES else None
+        ribbon = view.drawings.ribbon_key(row.source)
+        inputs = (row.serial, words, ribbon, view.tz, width, height, id(palette))
+        if inputs != self._body[0]:
+            self._body = inputs, self._below(view, row, width, height - 1, palette)
+        return [head, *self._body[1]][:height]
+
+    def _below(
+        self, view: ScreenView, row: Row, width: int, height: int, palette: dict[str, str]
+    ) -> list[Strip]:
+        """Return figures and ribbon."""
+        lines = self._figures(view, row, width, palette)
+        strips = [strip_of(line, width, self.app.console) for line in lines[:height]]
         rows = height - len(strips)
         if rows > 0:
             strips += self._ribbon(view, row, width, rows, palette)
