@@ -152,6 +152,11 @@ class Looked:
     troubles_since: tuple[float, ...] = ()
     """Wall clock at which each of `troubles` began, in their order."""
 
+    @property
+    def found(self) -> tuple[object, ...]:
+        """What was found, without the time of the look."""
+        return self.files, self.missing, self.troubles, self.caught_up, self.troubles_since
+
 
 def bytes_of(news: News | Looked) -> int:
     """Return how many bytes were read for it."""

@@ -6,7 +6,7 @@ import gc
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
 
@@ -228,7 +228,7 @@ class VllmWatch(App[int]):
 
     def _apply(self, until: float = math.inf) -> None:
         """Apply batches until a deadline; keys are handled before the rest."""
-        looked = False
+        looked, sources = False, set[str]()
         while self._arrived:
             item = self._arrived.popleft()
             looked = looked or isinstance(item, Looked)
@@ -236,7 +236,7 @@ class VllmWatch(App[int]):
                 self.monitor.look(item)
                 self.alerting.caught_up()
             else:
-                self.monitor.apply(item)
+                sources.add(self.monitor.apply(item).source)
             if time.monotonic() >= until:
                 break
         if self._arrived and not self._applies:
@@ -244,7 +244,7 @@ class VllmWatch(App[int]):
             self.set_timer(REST_SECONDS, self._apply_more)
         self.timeline.cover(*self.monitor.store.reach())
         self.timeline.saved_end = self._saved_end()
-        self._redraw()
+        self._redraw(sources)
         if looked:
             self._show()
 
@@ -305,10 +305,11 @@ class VllmWatch(App[int]):
     def _newest_runs(self) -> list[Run]:
         return [server.run for server in self.monitor.store.servers.values()]
 
-    def _redraw(self) -> None:
+    def _redraw(self, sources: Collection[str] | None = None) -> None:
+        """Draw soon: of these servers, or of anything, there are news."""
         # Messages that arrive while the app closes find no screen any more.
         if self.screen_stack and isinstance(self.screen, Dashboard):
-            self.screen.news()
+            self.screen.news(sources)
 
     @on(Worker.StateChanged)
     def _reading_changed(self, message: Worker.StateChanged) -> None:

@@ -42,6 +42,10 @@ class FleetRows:
         self.named = 1
         """Grows when servers are added or renamed."""
 
+    def knows(self, source: str) -> bool:
+        """Tell whether a server has a row."""
+        return source in self._kept
+
     def at(self, timeline: Timeline, silences: Collection[Key] = ()) -> list[KeptRow]:
         """Return the rows of servers at the moment shown, in the order in which they were found."""
         moment, live, everyone = timeline.moment(), timeline.following, timeline.mode == "live"

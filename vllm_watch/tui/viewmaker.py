@@ -83,6 +83,10 @@ class ViewMaker:
         self._span: tuple[object, Facts] = ((), ())
         self._about: tuple[object, _About] = ((), ((), False, None))
 
+    def knows(self, source: str) -> bool:
+        """Tell whether a server has a row."""
+        return self._fleet.knows(source)
+
     def make(
         self,
         timeline: Timeline,

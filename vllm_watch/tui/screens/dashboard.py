@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import tzinfo
 
 from textual import on
@@ -27,6 +27,7 @@ from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
+from vllm_watch.tui.urgency import Urgency
 from vllm_watch.tui.viewmaker import ViewMaker, whole_minutes
 from vllm_watch.tui.widgets.card import Card
 from vllm_watch.tui.widgets.chartpane import ChartPane
@@ -40,12 +41,6 @@ from vllm_watch.tui.widgets.pane import Framed, Pane
 from vllm_watch.tui.widgets.storypane import StoryPane
 from vllm_watch.tui.widgets.verdictline import VerdictLine
 
-SOON = 0.06
-"""News are drawn within so many seconds, together with others that arrive meanwhile."""
-RESTS = 4
-"""Pause before the next drawing, as a multiple of the last drawing's time."""
-EACH_SERVER = 0.00025
-"""Seconds for which news are collected, per server: of a thousand, 100 a second write."""
 PANES = ("findings", "events", "card")
 
 
@@ -88,6 +83,7 @@ class Dashboard(TimeKeys, Openers):
         self._silences = silences
         self._choices = Choices(charts=monitor.settings.screen.charts)
         self._maker = ViewMaker(monitor, tz, job)
+        self._urgency = Urgency(monitor, self._maker.knows)
         self._alerts = {}
         self._opened: set[str] = set()
         self._page = 0
@@ -99,9 +95,8 @@ class Dashboard(TimeKeys, Openers):
         self._pending = False
         self.waits = False
         """Whether drawing waits: the first look at the logs is about to end."""
-        self._took = 0.0
-        """Seconds that the last drawing took."""
         self._drawn: tuple[object, ...] = ()
+        self._panes: list[Pane] = []
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -126,6 +121,7 @@ class Dashboard(TimeKeys, Openers):
     def on_mount(self) -> None:
         """Start drawing."""
         self._composed = True
+        self._panes = list(self.query(Pane))
         self.app.theme_changed_signal.subscribe(self, self._recolour)
         for field in self.query(Input):
             field.display = False
@@ -153,12 +149,17 @@ class Dashboard(TimeKeys, Openers):
         for keys in self.query(KeyLine):
             keys.redraw(anew=True)
 
-    def news(self) -> None:
-        """Draw soon: new lines arrived."""
+    def news(self, sources: Collection[str] | None = None) -> None:
+        """Draw soon: these servers wrote, or anything happened."""
+        if sources is not None and self.view is not None and self._timeline.mode == "live":
+            shown = [
+                row for fleet in self._panes if isinstance(fleet, Fleet) for row in fleet.shown
+            ]
+            if not self._urgency.concern(sources, (self.view.selected_row, *shown)):
+                return
         if not self._pending:
             self._pending = True
-            fleet = EACH_SERVER * len(self._monitor.store.servers)
-            self.set_timer(max(SOON, RESTS * self._took, fleet), self.draw)
+            self.set_timer(self._urgency.wait, self.draw)
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -171,7 +172,7 @@ class Dashboard(TimeKeys, Openers):
         moment = timeline.moment()
         state: tuple[object, ...] = (
             self._monitor.store.revision,
-            self._monitor.store.looked,
+            self._urgency.looked,
             round(moment, 0 if timeline.mode == "live" else 2),
             timeline.window(),
             (timeline.cursor, timeline.marked),
@@ -199,9 +200,9 @@ class Dashboard(TimeKeys, Openers):
         pages = self._layout is not None and self._layout.pages > 1
         self.query_one(KeyLine).state = (pages, bool(self.alert_times()), self.focused)
         with self.app.batch_update():
-            for pane in self.query(Pane):
+            for pane in self._panes:
                 pane.show(view)
-        self._took = time.monotonic() - began
+        self._urgency.drawn(time.monotonic() - began)
 
     @property
     def first_chart(self) -> str:

@@ -104,6 +104,14 @@ class Fleet(Pane, can_focus=True):
         named = view.named, view.drawings.span
         return rows, self._top, view.selected, len(view.rows), named, empty
 
+    @property
+    def shown(self) -> list[Row]:
+        """The rows of servers that are on the screen."""
+        if self.view is None or not self.view.rows:
+            return []
+        places = self._places(self.view).lines[self._top : self._top + self.size.height]
+        return [self.view.rows[place] for place in places if isinstance(place, int)]
+
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
@@ -147,7 +155,8 @@ class Fleet(Pane, can_focus=True):
         below = len(places.lines) - self._top - room
         if headed:
             charts = None if view.alone else view.drawings.span
-            yield None, partial(header, columns, view.window, view.tz, palette, charts)
+            head = partial(header, columns, view.window, view.tz, palette, charts)
+            yield ("head", view.window, charts), head
         shown = places.lines[self._top : self._top + room]
         for place in shown[:-1] if below > 0 else shown:
             if isinstance(place, Group):
@@ -161,7 +170,7 @@ class Fleet(Pane, can_focus=True):
             rest = places.lines[self._top + room - 1 :]
             hidden = sum(len(places.rows_of(place)) for place in rest)
             more = Text(f"   +{hidden} more ↓", style=palette["muted"])
-            yield None, partial(Text.copy, more)
+            yield ("more", hidden), partial(Text.copy, more)
 
     def _row(self, view: ScreenView, row: Row, table: Table, chosen: bool) -> Text:
         """Return a row with its cursor."""

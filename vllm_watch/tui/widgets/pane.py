@@ -42,8 +42,10 @@ class Pane(Widget):
 
     def redraw(self, *, anew: bool = False) -> None:
         """Draw the view where it shows something other than before; `anew`: in any case."""
+        if self.view is None or not self.display:
+            return
         width, height = self.size
-        if self.view is None or not self.display or width < 1 or height < 1:
+        if width < 1 or height < 1:
             return
         key = (width, height, self.app.theme, self.key(self.view))
         if key == self._key and not anew:
