@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.test_metrics import RECORD
 from tests.logs import log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.core.metrics import METRIC_BY_NAME
@@ -27,35 +28,7 @@ from vllm_watch.reports.export import rows_of
 
 Output = pytest.CaptureFixture[str]
 
-KEYS = [
-    "time",
-    "server",
-    "source",
-    "run",
-    "engine",
-    "prompt_tps",
-    "generation_tps",
-    "running",
-    "waiting",
-    "kv_cache_usage",
-    "prefix_cache_hit_rate",
-    "deferred",
-    "kv_fetch_waiting",
-    "kv_fetch_in_progress",
-    "kv_fetch_completed",
-    "swapped",
-    "cpu_kv_cache_usage",
-    "preemptions",
-    "corrupted",
-    "external_prefix_cache_hit_rate",
-    "mm_cache_hit_rate",
-    "spec_acceptance_rate",
-    "spec_mean_acceptance_length",
-    "spec_accepted_tps",
-    "spec_drafted_tps",
-    "mfu_tflops",
-    "mfu_gbps",
-]
+KEYS = ["time", "server", "source", "run", "engine", *RECORD]
 """The columns that scripts read, word for word: new ones may be added, none removed or moved."""
 COUNTS = ("running", "waiting")
 LOG = log_of("cpu_clean_stop")
