@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 
 import pytest
+from textual.widgets import Input, OptionList
 
 from tests.logs import log_of
 from tests.tui.screens import monitor_of, replay_app, until
@@ -59,18 +60,45 @@ async def test_of_several_runs_one_is_asked_for() -> None:
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
 
 
-async def test_without_another_run_it_says_so() -> None:
+async def test_a_log_that_is_not_followed_is_typed() -> None:
     app = replay_app(PATHS[0], start="2026-11-23 08:51:35")
+    async with running(app, (120, 40)) as pilot:
+        await pilot.press("space", "c")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        field = app.focused
+        assert isinstance(field, Input)
+        field.value = "/no/such/folder/*.log"
+        await pilot.press("enter")
+        await until(pilot, lambda: "no such log" in str([n.message for n in app._notifications]))
+        field.value = str(PATHS[1].parent / "*.log")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Flags that differ" in body(app))
+        assert "0.10× ✖" in body(app), "the same as of two logs that are followed"
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+
+
+async def test_of_a_typed_pattern_with_several_runs_one_is_asked_for() -> None:
+    app = replay_app(*PATHS, start="2026-11-23 08:57:00")
     async with running(app, (80, 24)) as pilot:
         await pilot.press("space", "c")
-        await pilot.pause()
-        assert isinstance(app.screen, Dashboard)
-        assert "no other run" in str([note.message for note in app._notifications])
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.focused, OptionList))
+        await pilot.press("tab")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        assert isinstance(app.focused, Input)
+        app.focused.value = str(PATHS[0].parents[1] / "h100_*" / "*.log")
+        await pilot.press("enter")
+        listed = app.screen.query_one(OptionList)
+        await until(pilot, lambda: listed.option_count == 4)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
 
 
 def test_both_begin_where_they_served_and_share_a_scale(both: Monitor) -> None:
     killed, optimised = sides(both, UTC)
-    generation = curves(both, killed, optimised)[0]
+    generation = curves(killed, optimised)[0]
     candidate, baseline = generation.lines
     assert (candidate.name, baseline.name) == ("candidate|cand", "baseline|base")
     # 08:49:51 up, the first stats line at 08:50:01; 08:54:00 up, the first at 08:54:10.
@@ -84,8 +112,8 @@ def test_both_begin_where_they_served_and_share_a_scale(both: Monitor) -> None:
 @pytest.mark.parametrize("width", [20, 39, 79, 119, 199])
 def test_every_line_fits_its_width(both: Monitor, width: int) -> None:
     one, other = sides(both, UTC)
-    comparison = compared(both, one, other)
-    lines = compare_lines(comparison, curves(both, one, other), (width, 40), PALETTE, UTC)
+    comparison = compared(one, other)
+    lines = compare_lines(comparison, curves(one, other), (width, 40), PALETTE, UTC)
     lines += compare_head(one, other, comparison, width, PALETTE)
     assert all(line.cell_len <= width for line in lines)
 

@@ -206,6 +206,7 @@ class VllmWatch(App[int]):
             lines,
             self.alerting,
             self.silences,
+            formats,
         )
 
     @work(thread=True, group="ingest", exit_on_error=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
@@ -18,6 +19,8 @@ from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.charttable import CHART_BY_NAME
 
 if TYPE_CHECKING:
+    from vllm_watch.config import Settings
+    from vllm_watch.parsing.formats import Formats
     from vllm_watch.reports.comparison import Comparison
 
 DRAWN = ("throughput", "requests", "kv", "pace")
@@ -30,6 +33,8 @@ LEAST_SECONDS = 60.0
 class Side:
     """One run of one server."""
 
+    monitor: Monitor
+    """What knows it: that of the screen, or one that read a log for this."""
     source: str
     number: int
     """Of the run."""
@@ -41,31 +46,47 @@ class Side:
 def sides(monitor: Monitor, tz: tzinfo) -> list[Side]:
     """Return every run that has samples, servers in the order found, their newest run first."""
     return [
-        _side(server, run, tz)
+        _side(monitor, server, run, tz)
         for server in monitor.store.servers.values()
         for run in reversed(server.runs)
         if run.series
     ]
 
 
-def _side(server: Server, run: Run, tz: tzinfo) -> Side:
+def _side(monitor: Monitor, server: Server, run: Run, tz: tzinfo) -> Side:
     words = ""
     if run.first_stamp is not None and run.newest_stamp is not None:
         began = datetime.fromtimestamp(run.first_stamp, tz)
         words = f"{began:%m-%d %H:%M}, {figures.duration(run.newest_stamp - run.first_stamp)}"
     of = f" run {run.number + 1}" if len(server.runs) > 1 else ""
-    return Side(server.source, run.number, f"{server.name}{of}", words)
+    return Side(monitor, server.source, run.number, f"{server.name}{of}", words)
 
 
-def run_of(monitor: Monitor, side: Side) -> tuple[Server, Run] | None:
+def sides_read(words: str, formats: Formats, settings: Settings, tz: tzinfo) -> list[Side]:
+    """Read logs that nobody follows, and return their runs.
+
+    Raises:
+        ValueError: There is nothing to compare with; the message says why.
+    """
+    from vllm_watch.reports.reading import read_saved
+
+    reading = read_saved([os.path.expanduser(words.strip())], formats, settings)
+    found = sides(reading.monitor, tz)
+    if not found:
+        none = "no stats line in it" if reading.servers else "no such log"
+        raise ValueError(f"{words.strip()}: {reading.troubles[0] if reading.troubles else none}")
+    return found
+
+
+def run_of(side: Side) -> tuple[Server, Run] | None:
     """Return the server and the run of a side, None if it was forgotten."""
-    server = monitor.store.servers.get(side.source)
+    server = side.monitor.store.servers.get(side.source)
     runs = server.runs if server is not None else ()
     run = next((run for run in runs if run.number == side.number), None)
     return None if server is None or run is None else (server, run)
 
 
-def compared(monitor: Monitor, baseline: Side, candidate: Side) -> Comparison | None:
+def compared(baseline: Side, candidate: Side) -> Comparison | None:
     """Return a candidate's gains, None if one of the two was forgotten."""
     # numpy: 0.3 s, only for comparing
     from vllm_watch.reports.comparison import compare, side_of
@@ -73,18 +94,21 @@ def compared(monitor: Monitor, baseline: Side, candidate: Side) -> Comparison | 
     from vllm_watch.reports.summary import run_summary
     from vllm_watch.sources.paths import Found
 
-    reading = Reading(monitor, Found((), ()), time.time())
-    found = [run_of(monitor, side) for side in (baseline, candidate)]
-    known = [one for one in found if one is not None]
-    if len(known) < 2:
-        return None
-    before, after = (side_of(run_summary(reading, *one), one[1]) for one in known)
-    return compare(before, after, monitor.settings.compare)
+    known = []
+    for side in (baseline, candidate):
+        found = run_of(side)
+        if found is None:
+            return None
+        reading = Reading(side.monitor, Found((), ()), time.time())
+        known.append(side_of(run_summary(reading, *found), found[1]))
+    before, after = known
+    return compare(before, after, candidate.monitor.settings.compare)
 
 
-def curves(monitor: Monitor, baseline: Side, candidate: Side) -> list[ChartSpec]:
+def curves(baseline: Side, candidate: Side) -> list[ChartSpec]:
     """Return charts of both, the candidate above, from when each of them served."""
-    found = [run_of(monitor, side) for side in (candidate, baseline)]
+    monitors = candidate.monitor, baseline.monitor
+    found = [run_of(side) for side in (candidate, baseline)]
     both = [one for one in found if one is not None]
     if len(both) < 2:
         return []
@@ -96,8 +120,9 @@ def curves(monitor: Monitor, baseline: Side, candidate: Side) -> list[ChartSpec]
     for name in DRAWN:
         chart = CHART_BY_NAME[name]
         drawn = []
-        for (server, run), begin, words, (role, marker) in zip(
-            both, begins, names, (("primary", "up"), ("secondary", "down")), strict=True
+        looks = ("primary", "up"), ("secondary", "down")
+        for monitor, (server, run), begin, words, (role, marker) in zip(
+            monitors, both, begins, names, looks, strict=True
         ):
             asked = Asked(monitor, _alone(server, run), None, begin, begin + length, begin + length)
             lines = chart.lines(asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,9 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.comparing import Side, compared, curves
 from vllm_watch.tui.page.gains import compare_head, compare_lines
 from vllm_watch.tui.palette import palette_of
@@ -27,16 +26,22 @@ if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Comparison
 
 
-class SidesScreen(Above[int | None]):
-    """Asks which run to compare with; returns its index in the list, None for none."""
+class SidesScreen(Above[Side | None]):
+    """Asks what a run is compared with: a run that is known, or a log whose path is typed."""
 
     BINDINGS = [Binding("escape,c,q", "leave", "leave it")]
 
-    def __init__(self, candidate: Side, others: Sequence[Side]) -> None:
-        """Ask which of the others is the baseline of the candidate."""
+    def __init__(
+        self, candidate: Side, others: Sequence[Side], read: Callable[[str], Sequence[Side]]
+    ) -> None:
+        """Ask which of the others the candidate is compared with: their baseline.
+
+        `read` reads the logs of a path or pattern, in a thread; a ValueError says what is wrong.
+        """
         super().__init__()
         self._candidate = candidate
         self._others = others
+        self._read = read
 
     def compose(self) -> ComposeResult:
         """Lay out the question."""
@@ -46,13 +51,50 @@ class SidesScreen(Above[int | None]):
             head.append(" WITH")
             yield Static(head)
             yield OptionList(*(Option(_option(side)) for side in self._others))
+            yield Input(placeholder="tab, then the path or pattern of another log; enter reads it")
+
+    def opened(self) -> None:
+        """Let a path be typed where no other run is known."""
+        if not self._others:
+            self.query_one(Input).focus()
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Choose the run under the cursor."""
-        self.dismiss(message.option_index)
+        """Take the run under the cursor."""
+        self.dismiss(self._others[message.option_index])
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Read what was typed."""
+        if message.value.strip():
+            self._look(message.value)
+
+    @work(thread=True, group="sides", exclusive=True, exit_on_error=False)
+    def _look(self, words: str) -> None:
+        try:
+            found = self._read(words)
+        except (ValueError, OSError) as error:
+            self.app.call_from_thread(self._tell, str(error))
+        else:
+            self.app.call_from_thread(self._take, found)
+
+    def _tell(self, trouble: str) -> None:
+        self.notify(trouble, severity="warning", timeout=6, markup=False)
+
+    def _take(self, found: Sequence[Side]) -> None:
+        """Compare with the only run that was read, or ask with which one."""
+        if not self.is_active:
+            return
+        if len(found) == 1:
+            self.dismiss(found[0])
+            return
+        self._others = found
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(_option(side)) for side in found])
+        options.highlighted = 0
+        options.focus()
 
     def action_leave(self) -> None:
-        """Choose none."""
+        """Compare nothing."""
         self.dismiss(None)
 
 
@@ -68,12 +110,15 @@ class CompareScreen(Page):
     BINDINGS = [
         Binding("escape,c,q", "close", "close"),
         Binding("x", "exchange", "exchange"),
+        Binding("o", "other", "another run"),
     ]
 
-    def __init__(self, monitor: Monitor, baseline: Side, candidate: Side, tz: tzinfo) -> None:
-        """Compare two runs of `monitor`."""
+    def __init__(
+        self, baseline: Side, candidate: Side, tz: tzinfo, ask: Callable[[], None]
+    ) -> None:
+        """Compare two runs; `ask` asks for another baseline."""
         super().__init__()
-        self._monitor = monitor
+        self._ask = ask
         self._sides = baseline, candidate
         self._tz = tz
         self.comparison: Comparison | None = None
@@ -99,7 +144,7 @@ class CompareScreen(Page):
 
     def _compare(self) -> None:
         if self.is_mounted:
-            self.comparison = compared(self._monitor, *self._sides)
+            self.comparison = compared(*self._sides)
             self.follow()
 
     def follow(self) -> None:
@@ -109,17 +154,23 @@ class CompareScreen(Page):
         palette, body = palette_of(self.app), self.query_one(ScrolledLines)
         head = compare_head(*self._sides, self.comparison, self.size.width, palette)
         self.query_one("#compare-head", DrawnLines).show(head)
-        charts = curves(self._monitor, *self._sides)
+        charts = curves(*self._sides)
         size = max(1, body.columns), body.size.height
         body.show(compare_lines(self.comparison, charts, size, palette, self._tz))
         keys = (
             ("esc", "close", "screen.close"),
             ("↑↓", "scroll", "screen.scroll(1)"),
             ("x", "exchange both", "screen.exchange"),
+            ("o", "another run", "screen.other"),
         )
         self.query_one("#compare-keys", DrawnLines).show([key_words(keys, palette)])
 
     # --- keys ---------------------------------------------------------------------------------
+
+    def action_other(self) -> None:
+        """Ask for another baseline."""
+        self.dismiss(None)
+        self._ask()
 
     def action_exchange(self) -> None:
         """Swap the candidate and the baseline."""

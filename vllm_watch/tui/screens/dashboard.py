@@ -15,6 +15,7 @@ from textual.widgets import Input
 from vllm_watch.actions.silences import Silences
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import Excerpt
 from vllm_watch.tui.alerting import Alerting
 from vllm_watch.tui.chartcommands import chart_commands, toggled
@@ -66,6 +67,7 @@ class Dashboard(TimeKeys, Openers):
         excerpts: Callable[[str, float, float, tzinfo], Excerpt],
         alerting: Alerting,
         silences: Silences,
+        formats: Formats,
     ) -> None:
         """Show the servers of `monitor` at the moment of `timeline`, times in the zone `tz`.
 
@@ -74,13 +76,12 @@ class Dashboard(TimeKeys, Openers):
         actions, `silences` the silenced findings.
         """
         super().__init__()
-        self._job = job
-        self._excerpts = excerpts
+        self._job, self._excerpts = job, excerpts
         self._monitor = monitor
         self._timeline = timeline
         self._tz = tz
         self._alerting = alerting
-        self._silences = silences
+        self._silences, self._formats = silences, formats
         self._choices = Choices(charts=monitor.settings.screen.charts)
         self._maker = ViewMaker(monitor, tz, job)
         self._urgency = Urgency(monitor, self._maker.knows)

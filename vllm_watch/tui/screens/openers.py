@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from vllm_watch.health.findings import Finding
     from vllm_watch.health.jobs import JobWatch
     from vllm_watch.health.monitor import Monitor
+    from vllm_watch.parsing.formats import Formats
     from vllm_watch.reports.excerpt import Excerpt
     from vllm_watch.tui.screens.log import Stretch
     from vllm_watch.tui.screenview import ScreenView
@@ -50,6 +52,7 @@ class Openers(Screen[None]):
     _silences: Silences
     _job: JobWatch
     _tz: tzinfo
+    _formats: Formats
     _excerpts: Callable[[str, float, float, tzinfo], Excerpt]
     view: ScreenView | None
 
@@ -131,9 +134,9 @@ class Openers(Screen[None]):
             shown = name or self.first_chart or self.view.charts[0]
             self.app.push_screen(ChartScreen(shown, self, lambda: self.view))
 
-    def action_compare(self) -> None:
-        """Compare the run of the selected server with another one, which the user chooses."""
-        from vllm_watch.tui.comparing import sides
+    def action_compare(self, *, ask: bool = False) -> None:
+        """Compare the run of the selected server: with the only other one, else it is asked for."""
+        from vllm_watch.tui.comparing import Side, sides, sides_read
         from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
 
         row = self.view.selected_row if self.view else None
@@ -142,28 +145,31 @@ class Openers(Screen[None]):
         known = sides(self._monitor, self._tz)
         number = self._monitor.store.servers[row.source].run_at(row.moment).number
         own = next((one for one in known if (one.source, one.number) == (row.source, number)), None)
-        others = [one for one in known if one is not own]
-        if own is None or not others:
-            words = "there is no other run to compare with" if own else "it has no samples yet"
-            self.notify(words, timeout=4, markup=False)
+        if own is None:
+            self.notify("it has no samples yet", timeout=4, markup=False)
             return
+        others = [one for one in known if one is not own]
 
-        def chosen(place: int | None) -> None:
-            if place is not None:
-                page = CompareScreen(self._monitor, others[place], own, self._tz)
-                self.app.push_screen(page)
+        def read(words: str) -> list[Side]:
+            return sides_read(words, self._formats, self._monitor.settings, self._tz)
 
-        if len(others) == 1:
-            chosen(0)
+        def chosen(other: Side | None) -> None:
+            if other is not None:
+                again = partial(self.action_compare, ask=True)
+                self.app.push_screen(CompareScreen(other, own, self._tz, again))
+
+        if len(others) == 1 and not ask:
+            chosen(others[0])
         else:
-            self.app.push_screen(SidesScreen(own, others), chosen)
+            self.app.push_screen(SidesScreen(own, others, read), chosen)
 
     def action_help(self) -> None:
         """Show every key and sign."""
         from vllm_watch.tui.screens.help import HelpScreen
 
         keys: dict[str, str] = {}
-        own = [binding for kind in type(self).__mro__ for binding in vars(kind).get("BINDINGS", ())]
+        kinds = [one for one in type(self).__mro__ if one.__module__.startswith("vllm_watch.")]
+        own = [binding for kind in kinds for binding in vars(kind).get("BINDINGS", ())]
         for binding in (*own, *Fleet.BINDINGS, *Findings.BINDINGS, *self.app.BINDINGS):
             if isinstance(binding, Binding):
                 key = key_of(binding)
