@@ -23,6 +23,8 @@ from scripts.picture import SETTLE, Size, Terminal, draw
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, "-m", "vllm_watch"]
+PATIENCE = 30.0
+"""Seconds that the first frame may take."""
 SIZES = ((40, 10), (80, 24), (120, 40), (200, 50))
 _LINE = (
     "(APIServer pid=1) INFO {stamp} [loggers.py:310] Engine {engine:03d}: Avg prompt throughput: "
@@ -55,7 +57,7 @@ SCENES = {
     "demo-2s": Scene("demo", wait=2.0, each=True),
     "demo-busy": Scene("demo", "Space", wait=DEMO_MOMENT),
     "saturated": Scene(BUSY, "Space"),
-    "dead": Scene(_SATURATED.format(at="08:52:20"), "Space"),
+    "dead": Scene(_SATURATED.format(at="08:51:38"), "Space", wait=8.0),
     "starting": Scene(_SATURATED.format(at="08:49:30"), "Space"),
     "idle": Scene("replay fixtures/logs/h100_optimised/*.log --start 08:54:05 --speed 1", "Space"),
     "no-stats": Scene("watch {silent} --tz UTC"),
@@ -90,7 +92,7 @@ SCENES = {
     "numbers-server": Scene("watch {numbers} --tz UTC", "Enter", wait=4.0),
     "numbers-chart": Scene("watch {numbers} --tz UTC", "z", wait=4.0),
     "500": Scene("watch {large} --tz UTC", wait=10.0),
-    "300-folded": Scene("watch {many} --tz UTC", "e", wait=8.0),
+    "300-folded": Scene("watch {many} --tz UTC", "v", wait=8.0),
 }
 
 
@@ -201,6 +203,10 @@ def _start(scene: Scene, size: Size, places: dict[str, str]) -> Resizable:
     words = [word for text in scene.words.split() for word in _paths(text.format(**places))]
     own = ["env", f"XDG_STATE_HOME={places['one']}-state", *scene.settings.split()]
     terminal = Resizable(size, [*own, *PROGRAM, *words])
+    if not scene.each:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and "q quit" not in terminal.screen(colours=False):
+            time.sleep(0.3)
     time.sleep(scene.wait)
     for key in scene.keys.split():
         terminal.keys(key)

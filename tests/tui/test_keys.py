@@ -45,6 +45,7 @@ async def test_a_key_of_the_settings_works_and_is_named_everywhere() -> None:
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert isinstance(app.screen, HelpScreen)
         assert ("ctrl+f", "findings") in app.screen._keys
+        assert "Focus Next" not in [words for _, words in app.screen._keys], "only our own"
     async with running(app_with(), (80, 24)):
         assert with_key("read its first error") == "read its first error (key x)"
 

@@ -8,6 +8,7 @@ from itertools import count
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import LATE_CADENCES, OVER, ServerState
@@ -182,8 +183,8 @@ def make_row(
     return Row(
         server.source,
         None,
-        server.name,
-        server.known.model or server.known.stem,
+        _apart(server.name),
+        _apart(server.known.model or server.known.stem),
         f":{server.known.port}" if server.known.port else "",
         health.state,
         health.noted,
@@ -202,6 +203,14 @@ def make_row(
         skew=server.skew,
         serial=next(_SERIALS),
     )
+
+
+_JOINING = lazy(r"[\u200b-\u200d\u2060\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+
+
+def _apart(text: str) -> str:
+    """Return text without signs that join others: terminals give the result different widths."""
+    return text if text.isascii() else _JOINING.sub("", text)
 
 
 def engine_rows(row: Row, server: Server, time: float) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.tui import figures
@@ -13,17 +14,16 @@ from vllm_watch.tui.page.overtime import overtime_part
 from vllm_watch.tui.page.setup import capacity_part, config_part, startup_part
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
-from vllm_watch.tui.widgets.pane import beside
+from vllm_watch.tui.widgets.pane import beside, fitted
 from vllm_watch.tui.widgets.verdictline import verdict_text
+
+LEAST_NAME = 12
+"""Cells that the name of a model keeps in the title where the state stands behind it."""
 
 
 def page_head(about: About, width: int, palette: Palette) -> list[Text]:
     """Return the title and the verdict."""
     row, run = about.row, about.run
-    left = Text(end="")
-    left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
-    left.append(f"{row.model} ", style=palette["text"])
-    left.append(f"{row.port} ", style=f"bold {palette['text']}")
     since = f" since {figures.clock(row.state.since, about.tz)}" if row.state.since else ""
     facts = [f"{row.state.name}{since}"]
     if len(about.server.runs) > 1:
@@ -34,6 +34,15 @@ def page_head(about: About, width: int, palette: Palette) -> list[Text]:
     right = Text(end="")
     right.append(f"{about.view.mode} ", style=f"bold {palette['note']}")
     right.append(f"{figures.clock(about.view.moment, about.tz)} ", style=f"bold {palette['text']}")
+    left = Text(end="")
+    left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
+    ports = f"{row.port} "
+    room = max(1, width - right.cell_len - left.cell_len - cell_len(ports) - 2)
+    if room - len(facts[0]) - 2 >= LEAST_NAME:  # else its state is left to the verdict
+        room -= len(facts[0]) + 2
+    name = fitted(row.model, min(cell_len(row.model), room))
+    left.append(f"{name} ", style=palette["text"])
+    left.append(ports, style=f"bold {palette['text']}")
     for fact in facts:
         more = f" · {fact}" if fact is not facts[0] else f" {fact}"
         if left.cell_len + len(more) + right.cell_len + 2 <= width:

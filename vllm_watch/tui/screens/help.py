@@ -48,12 +48,13 @@ class HelpScreen(Above[None]):
         text = Text()
         text.append("KEYS", style="bold")
         text.append("   esc closes this\n", style="dim")
+        room = max(12, *(len(key) + 2 for key, _ in self._keys))
         for key, words in self._keys:
-            text.append(f"  {key:<12}", style="bold")
+            text.append(f"  {key:<{room}}", style="bold")
             text.append(f"{words}\n")
         text.append("\nSIGNS\n", style="bold")
         for sign, words in LEGEND:
-            text.append(f"  {sign:<12}", style="bold")
+            text.append(f"  {sign:<{room}}", style="bold")
             text.append(f"{words.format(band=self._band)}\n")
         with VerticalScroll(id="help"):
             yield Static(text)

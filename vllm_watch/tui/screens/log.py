@@ -34,6 +34,9 @@ ROLES = {
     "skipped": "muted",
 }
 """Kind of a log line to the role of its colour."""
+NARROW = 100
+"""Below this width the names of processes, which all lines begin with, are not seen at first."""
+_PROCESS = lazy(r"\([^()]+ pid=\d+\) ")
 _STAMP = lazy(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b")
 
 
@@ -55,6 +58,7 @@ class LogLines(Widget, can_focus=True):
         self.found = ""
         self._top = 0
         self._left = 0
+        self._narrow = False
 
     @property
     def chosen(self) -> LogLine | None:
@@ -64,7 +68,18 @@ class LogLines(Widget, can_focus=True):
     def show(self, lines: tuple[LogLine, ...], at: int) -> None:
         """Show lines, with the cursor on one of them."""
         self.lines = lines
+        if self._narrow:
+            self._left, self._narrow = self._behind_process(), False
         self.go(at)
+
+    def on_mount(self) -> None:
+        """Begin behind the names of processes where there is little room."""
+        self._narrow = self.app.size.width < NARROW
+
+    def _behind_process(self) -> int:
+        """Return how long the name of the process is with which all lines begin that have one."""
+        found = (_PROCESS.match(line.text) for line in self.lines)
+        return min((len(one[0]) for one in found if one is not None), default=0)
 
     def go(self, at: int) -> None:
         """Put the cursor on a line and scroll to it."""
@@ -85,7 +100,8 @@ class LogLines(Widget, can_focus=True):
         if not 0 <= index < len(self.lines):
             return Strip.blank(width, self.rich_style)
         palette, line = palette_of(self.app), self.lines[index]
-        text = Text(line.text[self._left :] or " ", style=palette[ROLES[line.kind]])
+        left = self._left if line.kind != "skipped" else 0
+        text = Text(line.text[left:] or " ", style=palette[ROLES[line.kind]])
         text.stylize(palette[ROLES[line.kind]])
         if self.found:
             text.highlight_words(
