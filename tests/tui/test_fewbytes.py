@@ -137,6 +137,10 @@ async def test_bytes_of_a_frame_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             await pilot.press(key)
             await pilot.pause()
             assert 0 < max(sizes) < most, key
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: not app.screen.query_one("#chart-kv").display)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: app.screen.query_one("#chart-kv").display)
         await pilot.press("space", "escape")
         await pilot.pause()
         sizes.clear()

@@ -123,7 +123,7 @@ class Dashboard(TimeKeys, Openers):
         """Start drawing."""
         self._composed = True
         self._panes = list(self.query(Pane))
-        self.app.theme_changed_signal.subscribe(self, self._recolour)
+        self.app.theme_changed_signal.subscribe(self, self._redraw)
         for field in self.query(Input):
             field.display = False
         self.query_one(Fleet).focus()
@@ -134,12 +134,12 @@ class Dashboard(TimeKeys, Openers):
         )
         self.draw()
 
-    def _recolour(self, _: Theme) -> None:
-        """Draw everything in the colours of another theme."""
+    @on(Fleet.Folded)
+    def _redraw(self, _: Theme | Fleet.Folded) -> None:
+        """Draw everything again: in other colours, or with other lines in the table."""
         self._drawn = ()
         self.call_after_refresh(self.draw)
 
-    @on(Fleet.Folded)
     def on_resize(self) -> None:
         """Divide the screen again."""
         self._drawn = ()
