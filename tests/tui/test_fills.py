@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.logs import at
@@ -144,6 +144,8 @@ def test_fills_are_distinguished_without_shades(shading: str) -> None:
     st.sampled_from([SMOOTH, PLAIN, MONO]),
     st.booleans(),
 )
+@example([5e-324], 12, SMOOTH, False)
+@example([5e-324], 12, PLAIN, True)
 def test_a_fill_stays_in_its_rows(
     values: list[float | None], rows: int, shading: str, hangs: bool
 ) -> None:

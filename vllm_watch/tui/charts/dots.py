@@ -38,7 +38,7 @@ def _dots(value: float, unit: float, most: int) -> int:
     """Return a height in dots: at least one for anything above zero."""
     if not (unit > 0 and value > 0):
         return 0
-    return max(1, min(most, round(value * unit)))
+    return max(1, round(min(float(most), value * unit)))  # a tiny scale makes the product infinite
 
 
 def fill_dots(
