@@ -215,7 +215,7 @@ def _numbers(reading: Reading, at: float) -> str:
         series = run.series[engine]
         index = series.index_at(at)
         if index is not None:
-            values = series.sample(index)
+            values = series.row(index)
             shown.append(
                 f"engine {engine}: "
                 + ", ".join(f"{key} {value:g}" for key, value in values.items() if key in _SHOWN)

@@ -18,8 +18,8 @@ def test_a_sample_has_exactly_the_values_that_its_line_had() -> None:
     series = Series()
     series.append(10.0, {"running": 3.0, "waiting": 0.0})
     series.append(20.0, {"running": 4.0, "preemptions": 2.0})
-    assert series.sample(0) == {"running": 3.0, "waiting": 0.0}
-    assert series.sample(1) == {"running": 4.0, "preemptions": 2.0}
+    assert series.row(0) == {"running": 3.0, "waiting": 0.0}
+    assert series.row(1) == {"running": 4.0, "preemptions": 2.0}
     assert series.value("waiting", 1) is None
     assert series.value("no such metric", 0) is None
 
@@ -30,7 +30,7 @@ def test_what_is_no_finite_number_is_unknown(value: float) -> None:
     series.append(1.0, {"generation_tps": value, "running": 1.0})
     assert series.value("generation_tps", 0) is None
     assert series.values("generation_tps", 0, 1) == [None]
-    assert series.sample(0) == {"running": 1.0}
+    assert series.row(0) == {"running": 1.0}
 
 
 def test_a_clock_that_goes_back_puts_the_sample_in_its_place() -> None:

@@ -68,8 +68,8 @@ def test_a_companion_line_goes_to_the_engine_just_before_or_the_one_it_names() -
         Amendment({"mfu_gbps": 7.0}),
         Amendment({"mfu_gbps": 3.0}, 0),
     )
-    assert server.run.series[1].sample(0)["mfu_gbps"] == 7.0
-    assert server.run.series[0].sample(0)["mfu_gbps"] == 3.0
+    assert server.run.series[1].row(0)["mfu_gbps"] == 7.0
+    assert server.run.series[0].row(0)["mfu_gbps"] == 3.0
 
 
 def test_an_aggregated_line_counts_only_where_no_engine_has_its_own() -> None:

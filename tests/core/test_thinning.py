@@ -216,4 +216,4 @@ def test_samples_put_in_as_columns_are_those_put_in_one_by_one(
     if not bounded:
         assert whole.times == single.times
         every = range(len(steps))
-        assert [whole.sample(at) for at in every] == [single.sample(at) for at in every]
+        assert [whole.row(at) for at in every] == [single.row(at) for at in every]

@@ -63,7 +63,7 @@ def test_what_arrives_later_is_added() -> None:
     run, watch = Run(0), JobWatch(Targets())
     time = tokens = 0.0
     for index, time in enumerate(whole.times):
-        run.add_sample(Sample(time, 0, whole.sample(index)), time)
+        run.add_sample(Sample(time, 0, whole.row(index)), time)
         tokens = run_tokens(run)[0].generated
         assert watch.generated("", run, time) == pytest.approx(tokens)
     run.shift(3600)

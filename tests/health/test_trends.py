@@ -291,7 +291,7 @@ def test_seeking_equals_having_watched() -> None:
     judgement, machine = judged_run(watched, SETTINGS), trends_of(whole, SETTINGS)
     seen = set()
     for index, time in enumerate(whole.series[0].times):
-        watched.add_sample(Sample(time, 0, whole.series[0].sample(index)), time)
+        watched.add_sample(Sample(time, 0, whole.series[0].row(index)), time)
         judgement.extend()
         live = Trends(judgement).findings(watched, time)
         assert live == machine.findings(whole, time)
@@ -308,7 +308,7 @@ def test_a_zone_found_out_later_moves_every_trend() -> None:
             watched.shift(3600)
             judgement.shift(3600)
         shift = 3600 if index >= 21 else 0
-        watched.add_sample(Sample(time + shift, 0, run.series[0].sample(index)), None)
+        watched.add_sample(Sample(time + shift, 0, run.series[0].row(index)), None)
         judgement.extend()
     (found,) = Trends(judgement).history(watched, 2e9)
     assert (found.since, found.until) == (1e9 + 3800, 1e9 + 3860)

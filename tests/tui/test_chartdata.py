@@ -109,7 +109,7 @@ def test_the_time_per_token_is_that_of_the_requests_that_ran_meanwhile() -> None
     server = server_of(monitor_of("h100_saturated_then_killed"))
     line = pace_line(server, None, (at("08:50:00"), at("08:50:12")))
     rate = server.run.series[0]
-    first, second = rate.sample(0), rate.sample(1)
+    first, second = rate.row(0), rate.row(1)
     mean = (first["running"] + second["running"]) / 2
     assert line.values[1] == pytest.approx(mean / second["generation_tps"] * 1000)
 

@@ -26,7 +26,7 @@ def engine_values(run: Run, engine: int, time: float) -> dict[str, float]:
     """Return every metric of one engine's newest sample at `time`; empty if it has none."""
     series = run.series.get(engine)
     index = None if series is None else series.index_at(time)
-    return {} if series is None or index is None else series.sample(index)
+    return {} if series is None or index is None else series.row(index)
 
 
 def combined_values(each: Iterable[Mapping[str, float]], *, ratios: Ratios) -> dict[str, float]:

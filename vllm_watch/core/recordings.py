@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from vllm_watch.core.columns import Columns
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, Latency, Recorded
 
@@ -16,70 +16,16 @@ ROWS_APART = 45.0
 """Rows further apart than this have a gap between them: the recorder writes every ten seconds."""
 
 
-class Table:
-    """Columns of numbers in time order; a missing value is NaN inside and None outside."""
+class Table(Columns):
+    """Rows of one engine or GPU."""
 
-    __slots__ = ("columns", "revision", "times")
-
-    def __init__(self) -> None:
-        """Make an empty table."""
-        self.times: array[float] = array("d")
-        """Epoch seconds of each row."""
-        self.columns: dict[str, array[float]] = {}
-        self.revision = 0
-        """Grows with every change."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.times)
+    __slots__ = ()
 
     def append(self, time: float, values: Mapping[str, float | None]) -> None:
         """Put a row in its place in time."""
         self.revision += 1
-        at = len(self.times)
-        if self.times and time < self.times[-1]:
-            at = bisect_right(self.times, time)
-        self.times.insert(at, time)
-        for name in values:
-            if name not in self.columns:
-                self.columns[name] = array("d", [math.nan]) * (len(self.times) - 1)
-        for name, column in self.columns.items():
-            value = values.get(name)
-            column.insert(at, math.nan if value is None else value)
-
-    def value(self, name: str, index: int) -> float | None:
-        """Return one value, None where the row lacks it."""
-        column = self.columns.get(name)
-        if column is None or math.isnan(column[index]):
-            return None
-        return column[index]
-
-    def values(self, name: str, start: int = 0, stop: int | None = None) -> list[float | None]:
-        """Return the values of rows `start` … `stop` − 1, None where one is missing."""
-        stop = len(self) if stop is None else stop
-        column = self.columns.get(name)
-        if column is None:
-            return [None] * max(0, stop - start)
-        return [None if math.isnan(value) else value for value in column[start:stop]]
-
-    def row(self, index: int) -> dict[str, float]:
-        """Return the values that a row has."""
-        found = ((name, self.value(name, index)) for name in self.columns)
-        return {name: value for name, value in found if value is not None}
-
-    def span(self, start: float, end: float) -> tuple[int, int]:
-        """Return the slice of rows with `start` ≤ time ≤ `end`."""
-        return bisect_left(self.times, start), bisect_right(self.times, end)
-
-    def index_at(self, time: float) -> int | None:
-        """Return the newest row at or before a time, None before the first."""
-        index = bisect_right(self.times, time) - 1
-        return index if index >= 0 else None
-
-    def shift(self, seconds: float) -> None:
-        """Shift all times."""
-        self.revision += 1
-        self.times = array("d", (time + seconds for time in self.times))
+        late = self.times and time < self.times[-1]
+        self.insert(bisect_right(self.times, time) if late else len(self), time, values)
 
     def drop(self, count: int) -> None:
         """Forget the oldest rows."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from vllm_watch.core.buckets import Buckets, Figures, Keep
+from vllm_watch.core.columns import Columns
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.origin import Origin
 
@@ -28,11 +29,10 @@ _STEADY = 8
 """The stamp of this newest sample counts as now."""
 
 
-class Series:
-    """Columns of numbers of one engine: one array of times, one array per metric.
+class Series(Columns):
+    """The samples of one engine, a column per metric.
 
-    A missing value is NaN inside the arrays and None everywhere outside; a non-finite number is
-    never stored as a value. With `keep` the series is bounded: its first `thinned` points are not
+    With `keep` the series is bounded: its first `thinned` points are not
     samples but buckets of time (`core/buckets.py`), whose time is that of their first sample and
     whose values are means. Without, every sample is kept: about 8 bytes per metric and line.
     """
@@ -45,12 +45,9 @@ class Series:
         "_newest",
         "_origin",
         "_ready",
-        "columns",
         "first_held",
         "folded",
         "measured",
-        "revision",
-        "times",
         "unjudged",
     )
 
@@ -64,8 +61,7 @@ class Series:
 
         `origin` is when its run began to count.
         """
-        self.times: array[float] = array("d")
-        self.columns: dict[str, array[float]] = {}
+        super().__init__()
         self._keep = keep
         self._buckets: Buckets | None = None
         self._cadence = DEFAULT_CADENCE
@@ -81,12 +77,6 @@ class Series:
         """Index of the first point that changed since the last judgement (`health`)."""
         self.folded = 0
         """How many samples have become parts of buckets."""
-        self.revision = 0
-        """Grows when samples move or come late: earlier results may then be wrong."""
-
-    def __len__(self) -> int:
-        """Return the number of points: samples, and buckets of older ones."""
-        return len(self.times)
 
     @property
     def thinned(self) -> int:
@@ -110,13 +100,7 @@ class Series:
             if self._is_thinned(index, time):
                 return self._append_late(time, values)
         self.unjudged = min(self.unjudged, index)
-        times.insert(index, time)
-        for name in values:
-            if name not in self.columns:
-                self.columns[name] = array("d", [math.nan]) * (len(times) - 1)
-        for name, column in self.columns.items():
-            value = values.get(name, math.nan)
-            column.insert(index, value if math.isfinite(value) else math.nan)
+        self.insert(index, time, values)
         self._newest = index
         self._thin()
         return self._newest
@@ -156,44 +140,9 @@ class Series:
 
     def shift(self, seconds: float) -> None:
         """Shift all times, after the zone of the log became known."""
-        self.times = array("d", (time + seconds for time in self.times))
-        self.revision += 1
+        super().shift(seconds)
         if self._buckets is not None:
             self._buckets.shift(seconds)
-
-    def value(self, metric: str, index: int) -> float | None:
-        """Return one value (a bucket's mean), or None where the sample lacks the metric."""
-        column = self.columns.get(metric)
-        if column is None or not -len(column) <= index < len(column):
-            return None
-        value = column[index]
-        return value if value == value else None  # NaN is equal to nothing
-
-    def values(self, metric: str, start: int, stop: int) -> list[float | None]:
-        """Return the values of points `start` … `stop` − 1, None where one is missing."""
-        column = self.columns.get(metric)
-        if column is None:
-            return [None] * max(0, min(stop, len(self.times)) - start)
-        return [None if value != value else value for value in column[start:stop]]
-
-    def sample(self, index: int) -> dict[str, float]:
-        """Return the values that the sample at `index` has; the means of a bucket."""
-        if not -len(self.times) <= index < len(self.times):
-            return {}
-        return {
-            name: value
-            for name, column in self.columns.items()
-            if (value := column[index]) == value  # NaN is equal to nothing
-        }
-
-    def index_at(self, time: float) -> int | None:
-        """Return the index of the newest point at or before `time`, or None."""
-        index = bisect_right(self.times, time) - 1
-        return index if index >= 0 else None
-
-    def span(self, start: float, end: float) -> tuple[int, int]:
-        """Return the slice of points with `start` ≤ time ≤ `end`."""
-        return bisect_left(self.times, start), bisect_right(self.times, end)
 
     def written(self, index: int, now: float) -> float:
         """Return when the newest sample of the point at `index` was written, as known at `now`.

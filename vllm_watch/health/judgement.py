@@ -280,7 +280,7 @@ class Judgement:
             marks.put()
             if stop - first <= few_rows():
                 for index in range(first, stop):
-                    marks.state.step(series.times[index], series.sample(index), facts)
+                    marks.state.step(series.times[index], series.row(index), facts)
             else:
                 times, values = columns_of(series, first, stop)
                 marks.state.advance(times, values, facts)

@@ -168,7 +168,7 @@ class Trends:
         ends = trend.first[-1].time if trend.first else 0.0
         apart = window and trend.first_minutes is not None and window[0].time > ends
         last = minutes_of(window) if apart else None
-        values = series.sample(index)
+        values = series.row(index)
         return trend.figures(last, values, self._judgement.facts_at(series.times[index]))
 
 
@@ -182,9 +182,7 @@ def _window(
     for at in range(index, -1, -1):
         distance = series.times[at] - series.times[at - 1] if at else cadence
         silence = distance > SILENCE_CADENCES * cadence and at > series.thinned
-        sample = busy_sample(
-            series.times[at], cadence if silence else distance, series.sample(at), 0
-        )
+        sample = busy_sample(series.times[at], cadence if silence else distance, series.row(at), 0)
         if sample is None:
             if at == index:
                 return []
