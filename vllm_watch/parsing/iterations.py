@@ -7,12 +7,11 @@ from array import array
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.steps import COUNTS, StepTable
+from vllm_watch.parsing.envelope import LONGEST_HEAD
 from vllm_watch.parsing.timestamps import StampClock
 
 HEAD_GROUPS = ("stamp", "engine", "rank")
 """Groups of the pattern for the text before a step; the last two may be empty."""
-_LONGEST_HEAD = 400
-"""Most bytes before a step in its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Iterations:
 
     def _read_head(self, head: bytes, clock: StampClock) -> tuple[float, int] | None:
         """Return time and engine in a head, None if it is not the head of such a line."""
-        found = self.head.fullmatch(head) if len(head) <= _LONGEST_HEAD else None
+        found = self.head.fullmatch(head) if len(head) <= LONGEST_HEAD else None
         time = None if found is None else clock.again(found["stamp"])
         if found is None or time is None:
             return None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from vllm_watch.core.patterns import lazy
+from vllm_watch.parsing.envelope import LONGEST_HEAD
 from vllm_watch.parsing.text import without_escapes
 from vllm_watch.parsing.wrappers import MOST_LAYERS, Layer, Unwrapper
 
@@ -28,7 +29,6 @@ _MOST_NAMES = 256
 _MOST_FORMS = 16
 """Most prefixes of lines remembered: each line is searched for them."""
 _CLOCK = lazy(rb"\d\d:\d\d:\d\d([.,]\d{1,9})?")
-_LONGEST_HEAD = 400
 _ORDINARY = lazy(rb"(?:\x1b\[[0-9;]{0,16}m)?(?:[(\s]|DEBUG|INFO|WARNING|ERROR|CRITICAL|$)")
 """Beginnings of lines without a prefix: most logs have only these."""
 _LINE_OF_VLLM = (b".py:", b" pid=")
@@ -190,7 +190,7 @@ class Streams:
                 if line.startswith(prefix) and _ORDINARY.match(line, len(prefix)):
                     return name, line[len(prefix) :]
         plain = without_escapes(line) if line.startswith(b"\x1b") else line
-        head = plain[:_LONGEST_HEAD]
+        head = plain[:LONGEST_HEAD]
         names: list[str] = []
         layers: list[tuple[bytes, bool]] = []
         at = 0
@@ -238,7 +238,7 @@ def _first_lines(block: bytes) -> Iterable[bytes]:
         end = block.find(b"\n", start)
         stop = len(block) if end < 0 else end
         if not _ORDINARY.match(block, start, stop):
-            yield block[start : min(stop, start + _LONGEST_HEAD)]
+            yield block[start : min(stop, start + LONGEST_HEAD)]
         if end < 0:
             return
         start = end + 1

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.patterns import lazy
+from vllm_watch.parsing.envelope import LONGEST_HEAD
 
 MOST_LAYERS = 16
 """Most nested wrappers removed from one line."""
 LONGEST_JSON = 4 << 20
 """A longer JSON line is not parsed, and texts that it quotes are not log lines."""
-_LONGEST_HEAD = 400
 _OBJECT = b'{"'
 _ANCHOR = lazy(r"\.py:(\d{1,6})\]")
 _QUOTED = lazy(rb"\.py:(\d{1,6})\]")
@@ -128,7 +128,7 @@ class Unwrapper:
 
     def _logger_of(self, line: bytes) -> re.Match[bytes] | None:
         """Return the envelope of another logger at a line's beginning, after wrappers."""
-        head = line[:_LONGEST_HEAD]
+        head = line[:LONGEST_HEAD]
         for pattern in self._loggers:
             found = pattern.search(head)
             if found and not self.strip(head[: found.start()].decode("utf-8", "replace")).strip():
@@ -210,7 +210,7 @@ class Unwrapper:
 
     def _begins_enveloped(self, text: str) -> bool:
         """Return whether a message is a whole vLLM line, with only wrappers before its prefix."""
-        return _PREFIX.match(self.strip(_COLOUR.sub("", text[:_LONGEST_HEAD]).lstrip())) is not None
+        return _PREFIX.match(self.strip(_COLOUR.sub("", text[:LONGEST_HEAD]).lstrip())) is not None
 
     def _enveloped(self, table: Mapping[str, Any], text: str) -> str | None:
         """Return a JSON logger's message after an envelope; nothing inside it counts as one."""

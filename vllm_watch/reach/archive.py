@@ -26,13 +26,11 @@ from vllm_watch.reach.archivefiles import (
     replace_log,
     runs_of,
 )
-from vllm_watch.reach.continuing import continued, note_of, whole
+from vllm_watch.reach.continuing import LOOKED_AT, continued, note_of, whole
 from vllm_watch.sources.paths import LogSet
 
 PLACE = "place"
 """Where a log is continued, in its entry."""
-_HEAD = 1 << 16
-"""Bytes at a log's beginning by which it is recognised at another path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def mark_of(source: str, files: Iterable[str]) -> LogMark:
             size += status.st_size
             modified = max(modified, status.st_mtime)
     with open(source, "rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(LOOKED_AT)
     return LogMark(source, size, modified, hashlib.sha256(head).hexdigest()[:32])
 
 

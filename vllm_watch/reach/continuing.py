@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from vllm_watch.reports.reading import Reading
 
-_LOOKED_AT = 1 << 16
-"""Bytes at a log's beginning, and before the place, that identify it."""
+LOOKED_AT = 1 << 16
+"""Bytes at a log's beginning, and before the place where it is continued, that identify it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +188,9 @@ def _same(place: Place, source: str) -> bool:
 def _digest(source: str, offset: int) -> str:
     """Return the fingerprint of the bytes up to `offset`: their beginning and their end."""
     with open(source, "rb") as file:
-        head = file.read(min(_LOOKED_AT, offset))
-        file.seek(max(0, offset - _LOOKED_AT))
-        end = file.read(min(_LOOKED_AT, offset))
+        head = file.read(min(LOOKED_AT, offset))
+        file.seek(max(0, offset - LOOKED_AT))
+        end = file.read(min(LOOKED_AT, offset))
     return hashlib.sha256(b"%d\0%b%b" % (offset, head, end)).hexdigest()[:32]
 
 
