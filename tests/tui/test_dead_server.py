@@ -100,17 +100,18 @@ def test_a_death_of_another_day_is_shown_by_its_age(dead: ScreenView) -> None:
 
 BEFORE = "before: KV cache full for 62 s"
 CHANGE = " → restart and try --gpu-memory-utilization 0.15 → 0.90"
+TRY = "KV full before → try --gpu-memory-utilization 0.15 → 0.90"
 
 
 @pytest.mark.parametrize(
     ("width", "told"),
     [
-        (200, f": engine core exited unexpectedly; the log names no cause; {BEFORE}{CHANGE}"),
         (
-            120,
-            ": EngineDeadError; no cause named; KV full before"
-            " → try --gpu-memory-utilization 0.15 → 0.90",
+            200,
+            ": engine core exited unexpectedly; the log names no cause; "
+            f"{BEFORE}{CHANGE} if nothing else uses this GPU",
         ),
+        (120, f": EngineDeadError; {TRY} if the GPU is free"),
         (80, ": EngineDeadError; the log names no cause; KV full before"),
         (60, "; no cause named; KV full before"),
         (40, ": EngineDeadError"),
@@ -134,7 +135,9 @@ def test_a_log_that_names_its_error_is_not_said_to_name_none(dead: ScreenView) -
     verdict = verdict_of(replace(dead, rows=(row,), problems=Problems.of((worst,))))
     assert verdict is not None
     line = verdict_text(verdict, 160, PALETTE).plain.rstrip()
-    assert line.startswith(f" ✖ :8003 died 08:51:43: ValueError: odd; {BEFORE}, maybe why → ")
+    assert line.startswith(
+        f" ✖ :8003 died 08:51:43: ValueError: odd; {BEFORE}, perhaps the cause → "
+    )
 
 
 # --- keys ----------------------------------------------------------------------------------------
@@ -178,7 +181,7 @@ async def test_keys_typed_at_once_reach_what_the_first_one_opens() -> None:
 def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor) -> None:
     """By the log: no prompts from 08:50:51 to 08:51:11, hits 10.1 to 10.0 %, KV cache 98 to 100 %."""
     told = {line.text: line for line in event_lines(fleet, at("08:52:00"), 60)}
-    over = told["Few prefix cache hits: over, hardly any prompt comes in; KV full goes on"]
+    over = told["Few prefix cache hits: ended, hardly any prompt comes in; KV full goes on"]
     assert (over.time, over.role) == (at("08:51:21"), "muted")
     # The full cache explains the preemptions.
     assert not [text for text in told if "preemption" in text]
@@ -189,9 +192,9 @@ def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor)
 def test_an_alert_whose_level_was_left_says_how_it_is_now() -> None:
     """The spec-decode server's prefix hits never come back: its alert ends as it falls idle."""
     told = event_lines(monitor_of("cpu_spec_decode_colour"), at("13:05:00"), 60)
-    assert [line.text for line in told if ": over," in line.text and "hits" in line.text] == [
-        "Few prefix cache hits: over, nothing runs any more",
-        "Few prefix cache hits: over, nothing runs any more",
+    assert [line.text for line in told if ": ended," in line.text and "hits" in line.text] == [
+        "Few prefix cache hits: ended, nothing runs any more",
+        "Few prefix cache hits: ended, nothing runs any more",
     ]
 
 

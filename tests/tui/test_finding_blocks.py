@@ -48,10 +48,26 @@ def of_port(view: ScreenView, port: str) -> tuple[Problem, ...]:
 
 def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: ScreenView) -> None:
     first, second, third, fourth = lines(dead, 40, 4)
-    assert first.startswith(" ✖ :8003 died      at 08:51:43, "), "its row names the error"
+    assert first.startswith(" ✖ :8003 died, KV full before"), (
+        "its row says when and names the error"
+    )
     assert second == "  → read its first error (x), restart"
-    assert third.startswith(" ✖ :8003 KV full, maybe why")
-    assert fourth == f"  → {MEMORY}"
+    assert third == "    try --gpu-memory-utilization 0.90"
+    assert fourth == "    if nothing else uses this GPU", "no flag without its condition"
+    roomy = lines(dead, 40, 5)
+    assert roomy[2].startswith(" ✖ :8003 KV full before  until 08:51:43")
+    assert roomy[3:] == [f"  → {MEMORY}", "    if nothing else uses this GPU"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("height", range(1, 9))
+def test_a_larger_share_of_a_gpu_is_never_advised_without_its_condition(
+    dead: ScreenView, width: int, height: int
+) -> None:
+    before = replace(dead, problems=Problems.of(dead.problems[1:2]))
+    for view in (dead, before):
+        text = "\n".join(lines(view, width, height))
+        assert ("--gpu-memory-utilization" in text) <= ("if " in text)
 
 
 @pytest.mark.parametrize("height", [2, 3])
@@ -74,11 +90,14 @@ def test_a_plain_terminal_says_that_the_cause_is_not_proved(dead: ScreenView) ->
     drawn = lines(dead, 80, 4)
     assert "→ read its first error (key x), fix it, restart" in drawn[1]
     assert MEMORY in drawn[3]
-    assert "maybe why" in drawn[3]
+    assert drawn[3].endswith("if the GPU is free "), "no log says who shares it"
+    assert drawn[2].endswith(" perhaps the cause ")
+    assert drawn[1].endswith(" see: performance guide ")
     wide = "\n".join(lines(dead, 90, 12))
-    assert wide.count("maybe why") == 1, "the reason says it, the edge need not"
+    assert wide.count("perhaps the cause") == 1, "the reason says it, the edge need not"
+    assert "until 08:51:43" in wide
     assert f"→ {MEMORY}" in wide
-    assert wide.count("if alone on its GPU") == 1, "no log says who shares it"
+    assert wide.count("if the GPU is free") == 1
     assert "if nothing else uses this GPU" in "\n".join(lines(dead, 58, 12))
 
 

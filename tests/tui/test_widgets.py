@@ -162,7 +162,7 @@ def test_findings_name_server_number_and_remedy(draw: Draw, views: dict[str, Scr
     assert ":8003 KV cache full: 99 %" in text
     assert "since 08:50:41 60s" in text
     assert "→ --gpu-memory-utilization 0.15 → 0.90" in text
-    assert "if alone on its GPU" in text
+    assert "if the GPU is free" in text
     small = plain(draw, Findings(), views["critical"], (40, 2))
     assert "--gpu-memory-utilization 0.15 → 0.90" in small
     assert len(small.split("\n")) == 2

@@ -155,8 +155,8 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
     what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{what}: over, hardly any prompt comes in",
-        "idle": f"{what}: over, nothing runs any more",
+        "few prompts": f"{what}: ended, hardly any prompt comes in",
+        "idle": f"{what}: ended, nothing runs any more",
     }
     goes_on = next(
         (

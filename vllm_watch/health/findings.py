@@ -14,7 +14,7 @@ from vllm_watch.health.statefindings import state_findings, states_of_run
 
 __all__ = ["UNPROVED", "Case", "Finding", "findings_at", "findings_of"]
 
-UNPROVED = "maybe why"
+UNPROVED = "perhaps the cause"
 """The text for a fault before a death whose cause the log does not name."""
 NEAR_ZERO = "throughput-near-zero"
 """The rule that explains every trend."""

@@ -275,7 +275,7 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
             entry.get("each_round", False),
             entry.get("advice", ""),
             entry.get("expect", ""),
-            entry.get("over", f"{entry['word']}: over"),
+            entry.get("over", f"{entry['word']}: ended"),
             entry.get("settled", ""),
             _severity(where, entry["raised"]) if "raised" in entry else None,
             tuple(entry.get("raised_with", ())),

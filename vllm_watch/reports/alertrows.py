@@ -69,7 +69,7 @@ def alert_rows(
             finding = monitor.trends(server, run).finding(run, span)
             severity, text = finding.severity, finding.title
             if change.resolved:
-                text = f"{finding.word}: over"
+                text = f"{finding.word}: ended"
         yield change.time, _row(server, run, change, severity, text)
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vllm_watch.core.figures import duration
+from vllm_watch.core.patterns import lazy
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.findings import UNPROVED
 
 _BEFORE = "before that: "
+IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free", "if GPU free")
+"""On what advice depends that takes more of a GPU, in ever shorter forms: no log says who shares
+it."""
+_SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 
 
 def held_at(findings: Iterable[Finding], end: float | None) -> Finding | None:
@@ -27,8 +32,9 @@ def death_lines(
     """Return the texts for a death after a fault that is not proved to be its cause.
 
     Each text is a pair of words and advice, the longest first. The order of importance is: the
-    log's own words, the note that it names no cause (if it is not `named`), the fault before, and
-    last the flags. Flags are only shown with all the rest.
+    log's own words, the fault before, the flags with the condition they depend on, and last the
+    note that the log names no cause (if it is not `named`). A flag never stands without its
+    condition; without room for both, the note stands in their place.
 
     Args:
         head: who died, and when.
@@ -38,12 +44,8 @@ def death_lines(
         named: whether the log names an error.
     """
     what = before.title.removeprefix(_BEFORE).partition(":")[0]
-    begin, until = before.lasted[-1]
-    until = end if until is None else until
-    lasted = ""
-    if begin is not None and until is not None:
-        seconds = until - begin
-        lasted = f" for {f'{seconds:.0f} s' if seconds < 100 else duration(seconds)}"
+    length = how_long(before, end)
+    lasted = f" for {length}" if length else ""
     unnamed, short = ("", "") if named else ("; the log names no cause", "; no cause named")
     perhaps = f", {UNPROVED}" if named else ""
     tails = (
@@ -53,11 +55,41 @@ def death_lines(
         f"{short}; {before.word} before",
     )
     heads = [*(f"{head}: {why}" for why in whys), head]
-    flags = flag_words(before)
-    lines = [(each + tails[0], f"restart and try {flags}") for each in heads[:1] if flags]
-    lines += [(each + tails[-1], f"try {flags}") for each in heads[:-1] if flags]
+    advised = with_condition(flag_words(before), before)
+    lines = [
+        (each + tails[0], f"restart and try {flags}") for each in heads[:1] for flags in advised
+    ]
+    for tail in (tails[-1], f"; {before.word} before"):
+        lines += [(each + tail, f"try {flags}") for each in heads[:-1] for flags in advised[:2]]
     lines += [(each + tail, "") for each in heads for tail in tails]
     return tuple(dict.fromkeys([*lines, *((each, "") for each in heads)]))
+
+
+def how_long(before: Finding, end: float | None) -> str:
+    """Return how long a fault before a death lasted, empty if that is unknown."""
+    begin, until = before.lasted[-1]
+    until = end if until is None else until
+    if begin is None or until is None:
+        return ""
+    seconds = until - begin
+    return f"{seconds:.0f} s" if seconds < 100 else duration(seconds)
+
+
+def takes_gpu(words: str) -> bool:
+    """Return whether advice is to take a larger share of the GPU's memory."""
+    share = _SHARE.search(words)
+    return share is not None and float(share[2]) > float(share[1])
+
+
+def with_condition(words: str, finding: Finding) -> tuple[str, ...]:
+    """Return flags with the condition that `finding`'s advice depends on, the longest form first.
+
+    `words` name its flags, with their old values or without them. Nothing for no words.
+    """
+    if not words:
+        return ()
+    depends = takes_gpu(finding.remedy) and "--gpu-memory-utilization" in words
+    return tuple(f"{words} {condition}" for condition in IF_ALONE) if depends else (words,)
 
 
 def flag_words(finding: Finding) -> str:

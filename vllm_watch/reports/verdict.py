@@ -10,7 +10,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.core.patterns import lazy
 from vllm_watch.health.finding import Finding
-from vllm_watch.reports.deathwords import death_lines, flag_words, held_at
+from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
 from vllm_watch.reports.summary import RunSummary
 
 _LONGEST_WHY = 160
@@ -140,8 +140,8 @@ def _when(finding: Finding, summary: RunSummary, zone: tzinfo) -> str:
 
 
 def _remedy(finding: Finding) -> str:
-    """Return the flags to change, with old values if the advice has them; else the advice."""
-    return flag_words(finding) or finding.remedy
+    """Return the flags to change, with old values and condition; without flags the advice."""
+    return next(iter(with_condition(flag_words(finding), finding)), finding.remedy)
 
 
 def _short(why: str) -> str:

@@ -158,7 +158,7 @@ def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Eve
         glyph = _GLYPHS[span.severity]
         yield EventLine(span.since, glyph, span.severity, name, finding.title)
         if span.until is not None and span.until <= until:
-            yield EventLine(span.until, "✓", "good", name, f"{finding.word}: over")
+            yield EventLine(span.until, "✓", "good", name, f"{finding.word}: ended")
 
 
 def _event_line(

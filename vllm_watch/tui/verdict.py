@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.health.finding import Finding
-from vllm_watch.reports.deathwords import death_lines, flag_words, held_at
+from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
 from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.rows import Row
@@ -89,7 +89,8 @@ def _remedy(problem: Problem) -> tuple[str, ...]:
     finding = problem.finding
     if not finding.flags:
         return (with_key(finding.remedy, short=True),) if finding.remedy else ()
-    return tuple(dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0])))
+    forms = dict.fromkeys((flag_words(finding), " ".join(finding.flags), finding.flags[0]))
+    return tuple(told for form in forms for told in with_condition(form, finding))
 
 
 def _all_well(view: ScreenView) -> Verdict:

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.patterns import lazy
-from vllm_watch.health.findings import UNPROVED
-from vllm_watch.reports.deathwords import flag_words
+from vllm_watch.health.findings import UNPROVED, Finding
+from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
 from vllm_watch.tui.figures import DAY, age, clock
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.widgets.pane import beside
@@ -20,11 +20,20 @@ from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
-ALONE, ALONE_IN_FULL = "if alone on its GPU", "if nothing else uses this GPU"
-"""On what advice depends that takes more of a GPU: no log says who shares it."""
-_SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
+_OLD_VALUE = lazy(r"[\d.]+ → ")
 MOST_LINES = 4
 """Most lines of one reason or remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about a finding."""
+
+    remedy: list[str]
+    """In as few lines as possible."""
+    whole: list[str]
+    hints: list[str]
+    """Texts beside its last line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +55,8 @@ class Block:
     """Texts for the right edge of the last line, the best first."""
     style: str = ""
     arrow: str = "→ "
+    unproved: bool = False
+    """Whether it may have caused a death: its reason says so, or the head's right edge."""
     loud: bool = True
     place: int | None = None
     """Its finding in the view, None for notes."""
@@ -67,8 +78,19 @@ class Block:
         return self.height - before
 
     def cut(self, height: int) -> None:
-        """Limit it to `height` lines."""
-        self.remedy = self.remedy[: max(0, height - 1)]
+        """Limit it to `height` lines; a condition that is cut goes to the flag, or the head."""
+        kept = self.remedy[: max(0, height - 1)]
+        if kept and len(kept) < len(self.remedy) and self.remedy[-1] in IF_ALONE:
+            flag, room = kept[-1], self.width - len(_lead(self.width)) - 2
+            for old in (flag, _OLD_VALUE.sub("", flag)):
+                told = next(
+                    (each for end in IF_ALONE if cell_len(each := f"{old} {end}") <= room), ""
+                )
+                if told:
+                    self.remedy = [*kept[:-1], told]
+                    return
+            self.times = IF_ALONE[1:]
+        self.remedy = kept
 
     def lines(self, more: str = "") -> list[Text]:
         """Return its lines; the last one shows `more`, how many findings have no room."""
@@ -76,10 +98,13 @@ class Block:
         for line in reason:
             line.stylize(self.palette["muted"])
         remedy = self._remedy()
-        head = self._timed(self.times)
+        times = self.times
+        if self.unproved and not self.rows:
+            times = [*(f"{UNPROVED}, {time}" for time in times), UNPROVED]
+        head = self._timed(times)
         if remedy:
             mores = [more, more.partition(":")[0]] if more else []
-            hints = [hint for hint in self.hints if not (self.rows and hint == UNPROVED)]
+            hints = self.hints if self.remedy == self.whole else []
             rights = [f"{hint}  {each}" for hint in hints[:1] for each in mores]
             told = self._beside(remedy[-1], [*rights, *mores, *([] if more else hints)])
             if told is not None:
@@ -152,41 +177,45 @@ def finding_block(
     room = width - head.cell_len - 1
     title, detail = _title(problem, room, before, wordy=width >= WORDY)
     head.append(shortened(title, room, least), style=color if finding.severity != "note" else "")
-    remedy, whole = _remedies(finding.remedy, finding.flags, width - len(_lead(width)) - 2)
-    if before is not None and before.finding.flags:
-        told = f"try {flag_words(before.finding)}"
-        whole = [*whole, told] if cell_len(told) <= width - len(_lead(width)) - 2 else whole
-    whole, hints = _hints(problem, remedy, whole, width)
+    advice = _changes(problem, before, width)
     return Block(
         head,
         width,
         palette,
         _times(problem, tz, width),
-        remedy,
-        whole,
+        advice.remedy,
+        advice.whole,
         detail if width >= WORDY else "",
-        hints,
+        advice.hints,
+        unproved=width >= WORDY and _is_unproved(problem),
         loud=problem.loud,
     )
 
 
-def _hints(
-    problem: Problem, remedy: list[str], whole: list[str], width: int
-) -> tuple[list[str], list[str]]:
-    """Return all of what to do, and what is at the right edge of its last line."""
-    hints = [f"[{problem.finding.guide}]"]
-    if _takes_gpu(problem.finding.remedy):
-        hints = [ALONE]
-        if len(_lead(width)) + 2 + cell_len(remedy[-1]) + len(ALONE) + 3 > width:
-            whole, hints = [*whole, ALONE_IN_FULL], []
-    unproved = _is_unproved(problem) and width < 2 * WORDY
-    return whole, [UNPROVED, *hints] if unproved else hints
+def _on_condition(finding: Finding, flag: str, width: int) -> tuple[list[str], list[str]]:
+    """Return on what a line with `finding`'s flag depends: lines below it, or texts beside it."""
+    if not takes_gpu(finding.remedy):
+        return [], [f"see: {finding.guide}"]
+    beside_it = IF_ALONE[1]
+    if len(_lead(width)) + 2 + cell_len(flag) + len(beside_it) + 3 <= width:
+        return [], [beside_it]
+    fits = (text for text in IF_ALONE if len(_lead(width)) + 2 + len(text) <= width)
+    return [next(fits, IF_ALONE[-1])], []
 
 
-def _takes_gpu(remedy: str) -> bool:
-    """Return whether advice is to take a larger share of the GPU's memory."""
-    found = _SHARE.search(remedy)
-    return found is not None and float(found[2]) > float(found[1])
+def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
+    """Return what to do about a finding; `before` is the fault before a death, if it shares it."""
+    finding, room = problem.finding, width - len(_lead(width)) - 2
+    remedy, whole = _remedies(finding.remedy, finding.flags, room)
+    below, hints = _on_condition(finding, remedy[-1], width) if remedy else ([], [])
+    remedy, whole = [*remedy, *below], [*whole, *below]
+    if before is not None and before.finding.flags:
+        forms = (flag_words(before.finding), " ".join(before.finding.flags))
+        told = next((f"try {form}" for form in forms if cell_len(form) + 4 <= room), "")
+        if told:
+            below, hints = _on_condition(before.finding, told, width)
+            whole = [*(whole if width >= WORDY else remedy), told, *below]
+    return Advice(remedy, whole, hints)
 
 
 def _is_unproved(problem: Problem) -> bool:
@@ -200,7 +229,9 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
     if before is not None:
         return f"died, {before.finding.word} before", finding.detail
     if not wordy and _is_unproved(problem):
-        told = (f"{finding.word}, {UNPROVED}", f"{finding.word} before")
+        length = how_long(finding, state.since)
+        lasted = [f"before: {finding.word} {length}, {UNPROVED}"] if length else []
+        told = (*lasted, f"before: {finding.word}, {UNPROVED}", f"{finding.word} before")
         return next((text for text in told if cell_len(text) <= room), told[-1]), finding.detail
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
@@ -227,7 +258,7 @@ def _lead(width: int) -> str:
 def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
     """Return the time of a finding, in ever shorter forms.
 
-    A past finding has a length, a present one an age. A death has a moment.
+    A past finding has an end, a present one an age. A death has a moment.
     """
     finding = problem.finding
     if finding.since is None:
@@ -236,7 +267,8 @@ def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
     past = max(0.0, until - finding.since)
     at = clock(finding.since, tz)
     if finding.until is not None:
-        return [f"from {at} for {age(past)}", f"for {age(past)}"]
+        end = clock(finding.until, tz)
+        return [f"from {at} until {end}", f"until {end}"]
     if problem.row.state.name in ("dead", "ended") and past < DAY:
         return [f"at {at}, {age(past)} ago", f"at {at}", at]
     return [f"since {at} {age(past)}", age(past)]
