@@ -70,12 +70,42 @@ def test_a_larger_share_of_a_gpu_is_never_advised_without_its_condition(
         assert ("--gpu-memory-utilization" in text) <= ("if " in text)
 
 
+def test_free_rows_below_a_death_quote_its_log(dead: ScreenView) -> None:
+    """By the log: three errors at 08:51:43, the engine's, the API server's, the exception."""
+    quoted = [line for line in lines(dead, 80, 9) if line.startswith("   │ ")]
+    assert [line.removeprefix("   │ ").rstrip() for line in quoted] == [
+        "[shutdown] MPClient: engine core exited unexpectedly; starting cleanup",
+        "AsyncLLM output_handler failed.",
+        "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issu…",
+    ]
+    assert lines(dead, 80, 9)[1] == quoted[0], "below the death itself"
+    whole = len(lines(dead, 80, 9)) - len(quoted)
+    for height in range(2, whole + 1):
+        assert "│" not in "".join(lines(dead, 80, height)), "only in rows that nothing else needs"
+    assert sum("│" in line for line in lines(dead, 80, whole + 1)) == 1
+
+
+def test_a_log_without_an_error_says_where_to_look(dead: ScreenView) -> None:
+    death = dead.problems[0]
+    silent = replace(death, row=replace(death.row, first_errors=()))
+    text = "\n".join(lines(replace(dead, problems=Problems.of((silent,))), 80, 9))
+    assert "│ the log has no error line: look at dmesg or the batch system" in text
+
+
+def test_what_the_reason_quotes_is_not_said_again() -> None:
+    failed = view_at(monitor_of("cpu_startup_failure"), "12:27:30")
+    text = "\n".join(lines(failed, 120, 9))
+    assert text.count("ValueError: To serve at least one request") == 1
+    assert "│ EngineCore failed to start." in text
+
+
 @pytest.mark.parametrize("height", [2, 3])
 def test_with_less_room_a_death_and_what_was_before_are_one(dead: ScreenView, height: int) -> None:
     """The flag would look certain without room to say that it is not."""
-    first, second = lines(dead, 40, height)[:2]
+    first, *quoted, last = lines(dead, 40, height)
     assert first.startswith(" ✖ :8003 died, KV full before")
-    assert second.startswith("  → read its first error ")
+    assert last.startswith("  → read its first error ")
+    assert [line[:4] for line in quoted] == ["  │ "] * (height - 2)
     assert MEMORY not in "".join(lines(dead, 40, height))
 
 

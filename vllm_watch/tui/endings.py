@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from vllm_watch.core.patterns import lazy
+from vllm_watch.core.reasons import TRACEBACK
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
 
 ERROR_KINDS = ("error", "cause", "traceback", "dead", "killed", "usage")
 """Kinds of events that say why a server failed."""
 _TYPE = lazy(r"(?:\w+\.)*(\w+(?:Error|Exception))\b")
+MOST_ERRORS = 3
+"""Error lines shown beside a death."""
 _LOG_ENDS = ("the log just ends", "log ends")
 
 
@@ -18,6 +21,26 @@ def failed(run: Run, time: float) -> bool:
         moment.event.kind in ERROR_KINDS and (at is None or at <= time)
         for at, moment in run.placed()
     )
+
+
+def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
+    """Return the first error lines of a dead or ended server's log, as they are written.
+
+    Of a traceback it is the line with the error. Nothing for other servers.
+    """
+    if state.name not in ("dead", "ended"):
+        return ()
+    placed = [(at, moment) for at, moment in run.placed() if moment.event.kind in ERROR_KINDS]
+    lines: dict[str, None] = {}
+    for at, moment in sorted(placed, key=lambda one: one[0] or 0.0):
+        if len(lines) == MOST_ERRORS or (at is not None and at > time):
+            break
+        text = moment.event.text.strip()
+        if text.startswith(TRACEBACK):
+            flush = [line for line in moment.lines if line.strip() and not line[:1].isspace()]
+            text = flush[-1] if flush else str(moment.event.fields.get("error") or text)
+        lines[text.partition("\n")[0]] = None
+    return tuple(lines)
 
 
 def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:

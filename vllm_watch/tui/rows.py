@@ -15,7 +15,7 @@ from vllm_watch.core.states import LATE_CADENCES, OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Noted
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.endings import ending_words
+from vllm_watch.tui.endings import ending_words, first_errors
 from vllm_watch.tui.lazysequence import MadeWhenAsked
 
 _SERIALS = count(1)
@@ -93,6 +93,8 @@ class Row:
     """Ids of silenced findings: they do not colour the row."""
     skew: float = 0.0
     """Seconds by which the log's clock is behind ours."""
+    first_errors: tuple[str, ...] = ()
+    """The first error lines of the log of a dead or ended server."""
     serial: int = 0
     """Two rows with the same serial differ only in the moment."""
 
@@ -202,6 +204,7 @@ def make_row(
         last,
         skew=server.skew,
         serial=next(_SERIALS),
+        first_errors=first_errors(health.state, run, time),
     )
 
 

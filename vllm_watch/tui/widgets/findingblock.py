@@ -20,6 +20,9 @@ from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
+NO_ERROR = "the log has no error line: look at dmesg or the batch system"
+_ALIKE = 40
+"""Cells after which a line of the log is taken to be what the reason quotes."""
 _OLD_VALUE = lazy(r"[\d.]+ → ")
 MOST_LINES = 4
 """Most lines of one reason or remedy."""
@@ -62,11 +65,15 @@ class Block:
     """Its finding in the view, None for notes."""
     rows: int = 0
     """Lines for the reason."""
+    quotes: Sequence[str] = ()
+    """Lines of the log that show it."""
+    quoted: int = 0
+    """How many of them are shown."""
 
     @property
     def height(self) -> int:
         """The number of its lines now."""
-        return 1 + self.rows + len(self.remedy)
+        return 1 + self.rows + self.quoted + len(self.remedy)
 
     def grow(self, room: int, reasons: int = MOST_LINES) -> int:
         """Use up to `room` more lines, `reasons` of them for the reason; return those used."""
@@ -76,6 +83,11 @@ class Block:
             room -= self.height - before
             self.rows = min(self.rows + room, reasons, len(self._reason(MOST_LINES)))
         return self.height - before
+
+    def quote(self, room: int) -> int:
+        """Use up to `room` more lines for lines of the log; return those used."""
+        self.quoted = min(room, len(self.quotes))
+        return self.quoted
 
     def cut(self, height: int) -> None:
         """Limit it to `height` lines; a condition that is cut goes to the flag, or the head."""
@@ -97,6 +109,7 @@ class Block:
         reason = [Text(_lead(self.width) + text) for text in self._reason(self.rows)]
         for line in reason:
             line.stylize(self.palette["muted"])
+        reason += self._quotes()
         remedy = self._remedy()
         times = self.times
         if self.unproved and not self.rows:
@@ -133,6 +146,13 @@ class Block:
             if left.cell_len + len(right) + 3 <= self.width:
                 return beside(left, Text(f"{right} ", style=self.palette["muted"]), self.width)
         return None
+
+    def _quotes(self) -> list[Text]:
+        lead = f"{_lead(self.width)}│ "
+        lines = [Text(lead + text, self.palette["muted"]) for text in self.quotes[: self.quoted]]
+        for line in lines:
+            line.truncate(self.width - 1, overflow="ellipsis")
+        return lines
 
     def _reason(self, most: int) -> list[str]:
         if not self.reason or most < 1:
@@ -188,6 +208,7 @@ def finding_block(
         detail if width >= WORDY else "",
         advice.hints,
         unproved=width >= WORDY and _is_unproved(problem),
+        quotes=_quotes(problem),
         loud=problem.loud,
     )
 
@@ -216,6 +237,16 @@ def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
             below, hints = _on_condition(before.finding, told, width)
             whole = [*(whole if width >= WORDY else remedy), told, *below]
     return Advice(remedy, whole, hints)
+
+
+def _quotes(problem: Problem) -> Sequence[str]:
+    """Return the first error lines of the log below a death, or that there is none."""
+    row, finding = problem.row, problem.finding
+    at_its_end = row.state.name in ("dead", "ended") and finding.since == row.state.since
+    if finding.metric is not None or finding.until is not None or not at_its_end:
+        return ()
+    told = [line for line in row.first_errors if not finding.detail.startswith(line[:_ALIKE])]
+    return told or ([] if row.first_errors else [NO_ERROR])
 
 
 def _is_unproved(problem: Problem) -> bool:

@@ -289,7 +289,7 @@ def fill(blocks: list[Block], room: int) -> list[Block]:
     """Return the blocks that fit, in their order.
 
     Loud findings come first and give their reason in a line, before notes; the remaining room then
-    goes to complete sentences.
+    goes to complete sentences, and at last to the lines of the log below a death.
     """
     taken: list[Block] = []
     left = room
@@ -308,6 +308,9 @@ def fill(blocks: list[Block], room: int) -> list[Block]:
     for block in blocks:
         if block in taken:
             left -= block.grow(left, 2)
+    for block in blocks:
+        if block in taken:
+            left -= block.quote(left)
     return [block for block in blocks if block in taken]
 
 
