@@ -51,7 +51,7 @@ def test_no_target_no_line() -> None:
 def test_the_trend_is_on_the_card_as_soon_as_there_is_a_verdict() -> None:
     assert card("09:05:58", Targets())["TREND"] == (
         "about 26.4K tokens of context per request",
-        "48 % slower per request since the start: expected",
+        "48 % slower per request than at the start: as expected",
         "40–60 % is normal at 26.4K tokens",
     )
     # 54.8 % of 649,792 tokens ÷ 20; the six minutes are not over.

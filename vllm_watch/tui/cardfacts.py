@@ -30,6 +30,13 @@ _FLAGS = (
 Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
 
+_TREND_WORDS = {
+    "expected": "as expected",
+    "faulty": "more than expected",
+    "unknown": "expected or not is unknown",
+}
+"""Whether a server that became slower should have, in words."""
+
 
 def card_facts(
     server: Server,
@@ -84,10 +91,14 @@ def _trend(trend: SlowDown | None) -> tuple[str, ...]:
         least = "at least" if trend.at_least else "about"
         facts.append(f"{least} {thousands(trend.context)} tokens of context per request")
     if trend.fall is not None:
-        change = "slower" if trend.fall >= 0 else "faster"
-        since = f"{abs(trend.fall) * 100:.0f} % {change} per request since the start"
-        facts.append(f"{since}: {trend.verdict}")
-        if trend.verdict != "expected" or trend.fall > 0:
+        percent = round(trend.fall * 100)
+        if not percent:
+            facts.append("as fast per request as at the start")
+        elif percent < 0:
+            facts.append(f"{-percent} % faster per request than at the start")
+        else:
+            judged = _TREND_WORDS[trend.verdict]
+            facts.append(f"{percent} % slower per request than at the start: {judged}")
             facts.append(trend.reason)
     return tuple(facts)
 

@@ -177,7 +177,7 @@ class Hero(Pane, can_focus=True):
             hits = figures.percent(values.prefix_cache_hit_rate).removesuffix(" %")
             yield Figure("PREFIX HITS", hits, "%", "secondary")
         if values.per_request:
-            yield Figure("PER TOKEN", f"{1000 / values.per_request:.0f}", "ms", "note")
+            yield Figure("PER REQUEST", figures.rate(values.per_request), "tok/s", "note")
         yield Figure("PROMPT", figures.rate(values.prompt_tps), "tok/s", "secondary")
 
     @staticmethod
