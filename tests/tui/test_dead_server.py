@@ -264,6 +264,14 @@ def test_heads_stand_over_their_columns(dead: ScreenView, width: int) -> None:
     assert place <= width
 
 
+def test_columns_without_numbers_have_no_heads(fleet: Monitor, dead: ScreenView) -> None:
+    """At 08:54:45 :8001 is at work; at 08:52:40 it has not begun."""
+    numbers = {"RUN/WAIT", "KV", "HITS", "/REQ", "AGE", "tok/s"}
+    for width in (60, 80, 120, 160):
+        assert not numbers & set(table(dead, width)[0].split())
+        assert numbers & set(table(view_at(fleet, "08:54:45"), width)[0].split()) >= {"KV"}
+
+
 def test_no_head_is_wider_than_the_screen(dead: ScreenView) -> None:
     other = (replace(dead.rows[0], model="Another"), *dead.rows[1:])
     for width in range(58, 200):

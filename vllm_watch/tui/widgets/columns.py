@@ -11,6 +11,7 @@ from rich.text import Text
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.states import OVER
 from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui import figures
 from vllm_watch.tui.rows import Row
@@ -67,6 +68,8 @@ _TINY = (Column("port", "SERVER", 7), Column("said", "", 20))
 _LAYOUTS = ((150, _WIDE), (100, _USUAL), (78, _MIDDLE), (HEADED, _NARROW), (0, _TINY))
 TAIL = ("load", "kv", "pct", "hits", "each", "age", "said")
 """Columns after the ribbon: words replace them if there are no numbers."""
+WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
+"""States without numbers: words replace them."""
 _STRETCHED = ("ribbon", "said")
 """Columns that share the remaining width."""
 _MOST_NAME = 40
@@ -150,14 +153,18 @@ def header(
     tz: tzinfo,
     palette: dict[str, str],
     charts: tuple[float, float] | None = None,
+    *,
+    wordy: bool = False,
 ) -> Text:
     """Return the head of the table, with the time axis of the ribbons.
+
+    `wordy`: no row has numbers, so their columns have no heads.
 
     The part of it that the charts below show has the background of the selected row.
     """
     line, place = Text(" " * LEFT), LEFT
     for column in columns:
-        title = column.header
+        title = "" if wordy and column.key in ("gen", *TAIL) else column.header
         if column.key == "ribbon":
             title = time_axis(window, column.width, tz)
         over = max(0, line.cell_len - place)  # an earlier head extended into this column

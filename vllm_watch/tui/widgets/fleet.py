@@ -25,6 +25,7 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.columns import (
     HEADED,
     TAIL,
+    WORDY_STATES,
     CellDrawer,
     Column,
     Table,
@@ -33,7 +34,7 @@ from vllm_watch.tui.widgets.columns import (
     ribbon_place,
 )
 from vllm_watch.tui.widgets.pane import Pane, fitted, strip_of
-from vllm_watch.tui.widgets.rowwords import WORDY_STATES, append_end, past_words, story
+from vllm_watch.tui.widgets.rowwords import append_end, past_words, story
 
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
@@ -155,8 +156,9 @@ class Fleet(Pane, can_focus=True):
         below = len(places.lines) - self._top - room
         if headed:
             charts = None if view.alone else view.drawings.span
-            head = partial(header, columns, view.window, view.tz, palette, charts)
-            yield ("head", view.window, charts), head
+            wordy = all(row.state.name in WORDY_STATES for row in view.made)
+            head = partial(header, columns, view.window, view.tz, palette, charts, wordy=wordy)
+            yield ("head", view.window, charts, wordy), head
         shown = places.lines[self._top : self._top + room]
         for place in shown[:-1] if below > 0 else shown:
             if isinstance(place, Group):

@@ -21,11 +21,11 @@ from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
 from vllm_watch.tui.rows import Row, Values
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import fill_role
-from vllm_watch.tui.widgets.columns import time_axis
+from vllm_watch.tui.widgets.columns import WORDY_STATES, time_axis
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 from vllm_watch.tui.widgets.pane import Pane, beside, strip_of
-from vllm_watch.tui.widgets.rowwords import WORDY_STATES, story
+from vllm_watch.tui.widgets.rowwords import story
 
 _GAP = 4
 """Cells between two figures."""

@@ -14,8 +14,6 @@ from vllm_watch.tui.widgets.bars import progress_bar
 from vllm_watch.tui.widgets.columns import TAIL, CellDrawer, Column
 from vllm_watch.tui.wording import shortened
 
-WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
-"""States without numbers: words replace them."""
 _ENDED = {
     "stopped": (TOLD_TO_STOP, "told to stop", "stopped"),
     "finished": ("finished its work", "finished"),
