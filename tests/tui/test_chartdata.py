@@ -90,7 +90,7 @@ def test_the_charts_and_their_lines() -> None:
     (named,) = [row for row in drawn[1:-1] if "healthy" in row]
     assert drawn.index(named) in range(4, 8), "the word stands in the band: 30 to 70 of 100"
     assert [level for level, _ in specs["kv"].heat] == [0, 30, 80, 95]
-    assert [limit.value for limit in specs["requests"].limits] == [512]
+    assert specs["requests"].limits == (), "at most 63 run: 512 is far out of their reach"
     assert [limit.value for limit in specs["prefix"].limits] == [60]
     assert max(value or 0 for value in specs["kv"].lines[0].values) == 100
 
@@ -121,6 +121,8 @@ def test_the_batch_limit_counts_all_engines_and_may_be_given() -> None:
     assert batch_limit(monitor, server, DAY[1]) is None
     monitor.settings = Settings(servers=(ServerSettings("*:9102", 8),))
     assert batch_limit(monitor, server, DAY[1]) == 16.0
+    (limit,) = specs_of(monitor, DAY)["requests"].limits
+    assert limit.texts()[0] == "max_num_seqs 16: at most so many run"
 
 
 def test_a_server_without_stats_says_so() -> None:

@@ -296,10 +296,8 @@ def test_large_figures_are_three_rows_of_half_blocks() -> None:
 
 def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
     width, start = 60, at("09:00:00")
-    stacked = panel(
-        "stack", [100.0] * 15, limits=(Limit(200.0, "at most run: max_num_seqs|limit"),)
-    )
-    assert "at most run: max_num_seqs 200 ╌" in drawn_lines(stacked, width)[1]
+    stacked = panel("stack", [100.0] * 15, limits=(Limit(200.0, "max_num_seqs|limit"),))
+    assert " max_num_seqs 200 ╌" in drawn_lines(stacked, width)[1]
     far = panel("stack", [1.0] * 15, limits=(Limit(200.0, "max_num_seqs"),))
     assert "max_num_seqs 200 ↑" in drawn_lines(far, width)[1], "it lies above the scale"
     mirror = panel("mirror", [900.0] * 15)
@@ -311,6 +309,22 @@ def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
     inside = draw_panel(died, width, 12, PALETTE, UTC).strips()[1:-1]
     behind = [segment.style for strip in inside for segment in strip.crop(width - 4, width - 3)]
     assert all(style is None or style.bgcolor is None for style in behind), "nothing was healthy"
+
+
+def test_the_edges_of_a_band_go_through_all_that_was_judged() -> None:
+    """Ten rows of 0 to 100: 70 is in the fourth from the top, 30 in the eighth."""
+    lines = drawn_lines(panel("area", [50.0] * 15, y_max=100.0, band=Band(30.0, 70.0)), 60)
+    dashed = [at for at, line in enumerate(lines[1:-1], 1) if "╌╌╌" in line]
+    grooved = [at for at, line in enumerate(lines[1:-1], 1) if "⣛⣛⣛" in line]
+    assert (dashed, grooved) == ([4, 8], [8]), "dashes where nothing is, grooves in the fill"
+    assert lines[4].count("╌") > 50, "the whole width"
+
+
+def test_a_limit_says_what_it_means_where_there_is_room() -> None:
+    limits = (Limit(200.0, "max_num_seqs|limit", meaning="at most so many run"),)
+    near = panel("stack", [100.0] * 15, limits=limits)
+    assert " max_num_seqs 200: at most so many run ╌" in drawn_lines(near, 60)[1]
+    assert " max_num_seqs 200 ╌" in drawn_lines(near, 36)[1]
 
 
 def drawn_lines(spec: ChartSpec, width: int) -> list[str]:

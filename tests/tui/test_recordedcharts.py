@@ -46,7 +46,7 @@ def test_a_recorded_server_shows_median_and_p95() -> None:
 
 def test_a_server_without_a_recording_has_the_estimate() -> None:
     day = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
-    assert pace(PLAIN, day, day.replace(hour=10)).note == "estimated from the log|estimated"
+    assert pace(PLAIN, day, day.replace(hour=10)).note == "estimated from the log|estimated|est."
 
 
 def test_several_engines_are_weighed_by_their_measurements() -> None:

@@ -10,6 +10,7 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.store import Server
 from vllm_watch.tui.chartasked import Asked, batch_limit
 from vllm_watch.tui.charts import Band, ChartSpec, Limit
+from vllm_watch.tui.charts.frame import LIMIT_REACH
 from vllm_watch.tui.chartsources import (
     Lines,
     Source,
@@ -101,15 +102,17 @@ def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ..
 
 def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
     limit = batch_limit(asked.monitor, asked.server, asked.end)
-    if not limit:
+    ran = max((value for value in spec.lines[0].values if value is not None), default=0.0)
+    if not limit or ran * LIMIT_REACH < limit:  # what waits is stacked on it, and has no limit
         return spec
-    return replace(spec, limits=(Limit(limit, "at most run: max_num_seqs|max_num_seqs|limit"),))
+    name = Limit(limit, "max_num_seqs|limit", meaning="at most so many run")
+    return replace(spec, limits=(name,))
 
 
 def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
     if len(spec.lines) > 1:
         return replace(spec, note="recorded")
-    return replace(spec, note="estimated from the log|estimated", estimated=True)
+    return replace(spec, note="estimated from the log|estimated|est.", estimated=True)
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:

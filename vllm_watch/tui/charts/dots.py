@@ -18,7 +18,10 @@ HIGH = 4
 WIDE = 2
 """Dots of a cell beside each other."""
 _BLANK = 0x2800
-_FULL = "⣿"
+WHOLE = "⣿"
+"""A cell with all its dots."""
+GROOVED = "⣛"
+"""The same without a row of them: a thin line through a fill."""
 _NONE = Level(0.0, 0.0)
 _STANDING = ((0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8))
 """Bits of so many dots from the lower edge: of the left column, of the right one."""
@@ -113,7 +116,7 @@ def _draw(
     for above in range(foot, high):
         ink = inks[above] if above < low else colour
         if above < full:
-            canvas.dots(area.row(above), place, _FULL, ink, body)
+            canvas.dots(area.row(above), place, WHOLE, ink, body)
         else:
             _cell(area, column, above, heads, ink, mixed(over, ground, UNDER) if over else "")
 

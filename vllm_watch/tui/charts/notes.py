@@ -44,9 +44,9 @@ def write_notes(
 ) -> None:
     """Write the marks with their words and the zones as brackets into a row of their own.
 
-    A word stands close behind its mark, before it only at the right edge; where a word
-    ends, the next sign can begin. What is worse has its words first; a lesser mark without room
-    for them is left out.
+    A word stands close behind its mark, or before it where there is no room behind; a blank parts
+    it from the next. What is worse has its words first; a lesser mark without room for them is left
+    out.
     """
     free = [True] * columns
     placed = _placed(spec, columns)
@@ -54,13 +54,15 @@ def write_notes(
         own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
         for place, mark in own:
             cells = cell_len(mark.word)
-            begin = place + 1 if place + cells < columns else place - cells
-            first = min(place, begin)
-            if first < 0 or not all(free[max(0, first - (begin < place)) : first + cells + 1]):
-                continue
-            canvas.put(row, left + place, mark.glyph, palette.get(role, ""))
-            canvas.write(row, left + begin, mark.word, palette.get(role, ""))
-            free[first : first + cells + 1] = [False] * (cells + 1)
+            for begin in (place + 1, place - cells):
+                first = min(place, begin)
+                around = free[max(0, first - 1) : first + cells + 2]
+                if first < 0 or first + cells >= columns or not all(around):
+                    continue
+                canvas.put(row, left + place, mark.glyph, palette.get(role, ""))
+                canvas.write(row, left + begin, mark.word, palette.get(role, ""))
+                free[first : first + cells + 1] = [False] * (cells + 1)
+                break
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)
 

@@ -168,7 +168,7 @@ def _title(
     write_pieces(canvas, right, ends)
     for note in _notes(spec, palette):
         cells = cells_of(note)
-        if cells_of(pieces) + cells + 3 <= room:
+        if cells_of(pieces) + cells + 2 <= room:
             write_pieces(canvas, right - cells - (1 if ends else 0), note)
             break
     if column:
@@ -242,9 +242,9 @@ def _stack(plot: Plot, tops: tuple[float, ...]) -> None:
 def _area(plot: Plot, tops: tuple[float, ...]) -> None:
     spec = plot.spec
     top = _ends(spec, plot.columns, tops)[0]
-    draw_band(plot, top)
     area = plot.area(plot.rows - 1, plot.rows)
     fill(area, plot.levels(0), top, lambda value: spec.role(spec.lines[0], value))
+    draw_band(plot, top)
     draw_band_label(plot, top)
     draw_limits(plot, top)
     _scale(plot, top)

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.tui.charts.canvas import Canvas
-from vllm_watch.tui.charts.dots import WIDE
-from vllm_watch.tui.charts.fills import EIGHTHS, LOWER, Area, eighths_of
+from vllm_watch.tui.charts.dots import GROOVED, WHOLE, WIDE
+from vllm_watch.tui.charts.fills import EIGHTHS, Area, eighths_of
 from vllm_watch.tui.charts.sampled import Level, levels
 from vllm_watch.tui.charts.shades import SMOOTH, mixed
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from vllm_watch.tui.charts.spec import ChartSpec
 
+EDGE = 0.6
+"""How much of their colour the edges of a band have."""
 MOST_LINES, FAINT = 6, 0.45
 """Lines of marks in a plot at most, and how much of their colour they have."""
 
@@ -67,24 +69,19 @@ class Plot:
 
 
 def draw_band(plot: Plot, top: float) -> None:
-    """Tint what lies between the band's edges, to an eighth of a row."""
-    band, tint = plot.spec.band, plot.palette.get("band", "")
-    if band is None or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
+    """Draw the band's edges over all that was judged: as faint dashes, as grooves in the fill.
+
+    The edge of the curve itself is left as it is.
+    """
+    band, ground = plot.spec.band, plot.palette.get("background", "")
+    if band is None or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
-    low, high = (eighths_of(edge, top, plot.rows) for edge in (band.low, band.high))
-    stop = plot.left + judged_columns(plot)
-    for row in range(plot.rows):
-        above = (plot.rows - 1 - row) * EIGHTHS
-        foot, head = max(0, low - above), min(EIGHTHS, high - above)
-        if foot >= EIGHTHS or head <= 0:
-            continue
-        for column in range(plot.left, stop):
-            if foot == 0 and head == EIGHTHS:
-                plot.canvas.shade(1 + row, column, tint)
-            elif foot == 0:
-                plot.canvas.put(1 + row, column, LOWER[head], tint)
-            else:
-                plot.canvas.put(1 + row, column, LOWER[foot], f"reverse {tint}")
+    ink = mixed(plot.palette.get("good", ""), ground, EDGE)
+    for edge in (band.low, band.high):
+        above = min(plot.rows - 1, int(edge / top * plot.rows - 1e-9))
+        for column in range(judged_columns(plot)):
+            plot.canvas.fill(plot.rows - above, plot.left + column, "╌", ink)
+            plot.canvas.swap(plot.rows - above, plot.left + column, WHOLE, GROOVED)
 
 
 def draw_band_label(plot: Plot, top: float) -> None:
@@ -139,7 +136,7 @@ def draw_limits(plot: Plot, top: float) -> None:
     """Draw limits as faint dashes where nothing is filled, each with its name on it."""
     for limit in plot.spec.limits:
         ink = plot.palette.get(limit.role, "")
-        texts = [f"{name} {limit.value:,.0f}" for name in limit.label.split("|") if name]
+        texts = limit.texts()
         if limit.value > top:  # too far above what there is
             write_free(plot, (1, 2), [f"{text} ↑" for text in texts], ink)
             continue

@@ -42,6 +42,13 @@ class Limit:
     label: str
     """Its name, written on it with its value; ``max_num_seqs|limit`` also gives a short form."""
     role: str = "limit"
+    meaning: str = ""
+    """Said after name and value where there is room."""
+
+    def texts(self) -> list[str]:
+        """Return its name with its value, the longest form first; nothing without a name."""
+        named = [f"{name} {self.value:,.0f}" for name in self.label.split("|") if name]
+        return [f"{named[0]}: {self.meaning}", *named] if named and self.meaning else named
 
 
 @dataclass(frozen=True, slots=True)
