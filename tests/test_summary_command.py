@@ -55,18 +55,20 @@ def test_what_is_no_log_of_vllm(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.log").write_bytes(b"")
     (tmp_path / "b.log").write_bytes(bytes(range(256)) * 400)
     (tmp_path / "c.log").write_text("hello\n")
+    (tmp_path / "c2.log").write_bytes(bytes(3_000_000))
     out, lines = summary(capsys, tmp_path, code=1)
     assert out == ""
     assert lines == [
         f"{tmp_path}/a.log: is empty",
         f"{tmp_path}/b.log: has no vLLM line in 400 lines; is it a vLLM log?",
         f"{tmp_path}/c.log: has no vLLM line in its one line; is it a vLLM log?",
+        f"{tmp_path}/c2.log: has no vLLM line in its one line; is it a vLLM log?",
         "nothing of vLLM could be read; see above",
     ]
     (tmp_path / "d.log").write_bytes(LOG.read_bytes())
     out, lines = summary(capsys, tmp_path)
     assert out.startswith("Tiny-Qwen3:9101\n")
-    assert len(lines) == 3
+    assert len(lines) == 4
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def _tells(server: Server) -> bool:
     if not stamped and not any(run.moments or run.series for run in server.runs):
         if unpack := _unpacker(server.path):
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
-        elif server.lines:
+        elif server.lines or _has_bytes(server.path):
             lines = f"{server.lines:,} lines" if server.lines > 1 else "its one line"
             say(f"{server.source}: has no vLLM line in {lines}; is it a vLLM log?")
         elif not server.trouble:
@@ -57,6 +57,11 @@ def _tells(server: Server) -> bool:
     if not any(run.series for run in server.runs):
         say(f"{server.source}: holds no stats line; check whether its server became ready")
     return True
+
+
+def _has_bytes(path: str) -> bool:
+    """Return whether a file holds anything: a line without an end is not counted as one."""
+    return os.path.isfile(path) and os.path.getsize(path) > 0
 
 
 def _unpacker(path: str) -> str | None:
