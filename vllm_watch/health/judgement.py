@@ -11,7 +11,6 @@ again.
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
+from vllm_watch.health.evaluators import few_rows
 from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recordedsignals import RecordedSignals
@@ -34,11 +34,6 @@ from vllm_watch.health.stepalerts import StepAlerts
 if TYPE_CHECKING:
     from vllm_watch.health.findings import Finding
     from vllm_watch.health.signalcolumns import Floats
-
-FEW_ROWS = 24
-"""Up to so many rows, one by one is faster than columns …"""
-FEW_WITHOUT = 1_500
-"""… and up to so many, it is faster than importing numpy first."""
 
 
 class Step(NamedTuple):
@@ -278,7 +273,7 @@ class Judgement:
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
-            if stop - first <= few_rows():
+            if stop - first <= few_rows(stop - first):
                 for index in range(first, stop):
                     marks.state.step(series.times[index], series.row(index), facts)
             else:
@@ -325,7 +320,7 @@ class Judgement:
             if start < len(one):
                 parts.append((engine, one, start))
         count = sum(len(one) - start for _, one, start in parts)
-        if count <= few_rows() * max(1, len(parts) // 4):
+        if count <= few_rows(0) * max(1, len(parts) // 4):
             self._step_server(state, parts)
         else:
             self._advance_server(state, parts)
@@ -384,8 +379,3 @@ class Judgement:
                 facts = self._tell_server(state, times[begin].item())
                 with np.errstate(all="ignore"):
                     advance(state.alerts, rows.part(begin, end), facts)
-
-
-def few_rows() -> int:
-    """Return up to how many rows columns are slower."""
-    return FEW_ROWS if "numpy" in sys.modules else FEW_WITHOUT

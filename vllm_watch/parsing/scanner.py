@@ -35,8 +35,7 @@ MOST_ENVELOPES = 1_000
 """Messages of other processes that may run into a line; the text after them is skipped."""
 
 LARGE_BLOCK = 256 * 1024
-"""From this size in bytes on, a block may be read as a large one."""
-
+"""From this size in bytes on, a block may be read as a large one; a stats line counts as 1,000."""
 SIFTED = 64 * 1024
 """From this size in bytes on, the usual access lines of a small block are removed first."""
 WORTH_IT = 2 << 20
@@ -130,7 +129,8 @@ class Scanner:
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
-        pays = len(block) >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
+        size = len(block) + 1_000 * block.count(STATS_LIKE)
+        pays = size >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
         scan.lines = whole is not block  # the rest of a line that is ignored
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
