@@ -22,6 +22,10 @@ _LINE = (
 )
 
 
+MOST_SETTLING = 150.0
+"""Seconds that a fleet has at most to be read before it is measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """What a live screen takes."""
@@ -71,7 +75,7 @@ def share(folder: Path, servers: int, engines: int, seconds: float, *, sick: boo
     screen = Terminal([*PROGRAM, str(folder), "--tz", "UTC"])
     try:
         screen.first_frame(180.0)
-        screen.drain(5.0)
+        _settle(screen)
         cpu, sent, began = screen.cpu(), screen.sent, time.perf_counter()
         screen.drain(seconds)
         took = time.perf_counter() - began
@@ -80,6 +84,16 @@ def share(folder: Path, servers: int, engines: int, seconds: float, *, sick: boo
         screen.close()
         writer.kill()
         writer.wait()
+
+
+def _settle(screen: Terminal) -> None:
+    """Wait until what was there has been read: a large fleet takes a whole core until then."""
+    busy, until = 1.0, time.perf_counter() + MOST_SETTLING
+    while busy > 0.8 and time.perf_counter() < until:
+        before = screen.cpu()
+        screen.drain(5.0)
+        busy = (screen.cpu() - before) / 5.0
+    screen.drain(5.0)
 
 
 def answers(log: Path, presses: int) -> list[float]:
@@ -93,8 +107,9 @@ def answers(log: Path, presses: int) -> list[float]:
         screen.first_frame(60.0)
         for _ in range(presses):
             screen.key(b"?")
-            found.append(screen.until(b"esc closes this") or 5.0)
+            found.append(screen.until("esc closes this") or 5.0)
             screen.key(b"\x1b")
+            screen.until("esc closes this", gone=True)
             screen.quiet(0.1)
     finally:
         screen.close()
@@ -118,7 +133,7 @@ def appended(folder: Path, lines: int, *, events: bool) -> list[float]:
             )
             with path.open("a", encoding="utf-8") as file:
                 file.write(line)
-            found.append(screen.until(f"{shown:,}".encode()) or 5.0)
+            found.append(screen.until(f"{shown:,}") or 5.0)
             screen.drain(0.4 + 0.13 * (number % 7))
     finally:
         screen.close()

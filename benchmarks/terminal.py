@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import re
 import select
 import signal
 import struct
@@ -15,11 +14,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import pyte
+
 SILENCE = 0.15
 """Seconds without output that end a frame."""
 FULL = 3_000
 """Bytes that a full frame has at least."""
-_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_]|\][^\x07]*\x07)")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,6 +37,9 @@ class Terminal:
         fcntl.ioctl(self._file, termios.TIOCSWINSZ, size)
         self.sent = 0
         """Bytes that the program has sent."""
+        self._cells = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._cells)
+        self._undrawn: list[bytes] = []
 
     def read(self, seconds: float) -> bytes:
         """Return what comes within a time; nothing if nothing does."""
@@ -48,6 +51,7 @@ class Terminal:
         except OSError:
             return b""
         self.sent += len(data)
+        self._undrawn.append(data)
         return data
 
     def first_frame(self, timeout: float = 60.0) -> float | None:
@@ -60,13 +64,19 @@ class Terminal:
                 return newest - self.began
         return None
 
-    def until(self, text: bytes, timeout: float = 5.0) -> float | None:
-        """Return the seconds until a text is drawn, None if it is not."""
-        began, drawn = time.perf_counter(), b""
+    def until(self, text: str, timeout: float = 5.0, *, gone: bool = False) -> float | None:
+        """Return the seconds until a text is on the screen (or `gone` from it), None if never.
+
+        The program sends only the cells that change, so the screen is kept, not the bytes.
+        """
+        began = time.perf_counter()
         while (left := began + timeout - time.perf_counter()) > 0:
-            drawn += self.read(left)
-            if text in _ESCAPES.sub(b"", drawn[-65_536:]):
-                return time.perf_counter() - began
+            self.read(left)
+            seen = time.perf_counter() - began
+            self._stream.feed(b"".join(self._undrawn))
+            self._undrawn.clear()
+            if any(text in line for line in self._cells.display) is not gone:
+                return seen
         return None
 
     def quiet(self, seconds: float) -> None:
