@@ -10,18 +10,22 @@ FEW_WITHOUT = 1_500
 """… and up to so many in all, it is faster than importing numpy first."""
 
 
-class _Singles:
-    """Counts the rows that this process judged one by one for want of numpy."""
+class _Small:
+    """Counts the rows that came to this process in small pieces, before numpy was there."""
 
     rows = 0
 
 
-def few_rows(rows: int) -> int:
-    """Return up to how many rows columns are slower, where so many of an engine are to be judged.
+def count_rows(rows: int) -> None:
+    """Note that so many rows of an engine are to be judged at once."""
+    if rows > FEW_ROWS:
+        _Small.rows += rows
+
+
+def few_rows() -> int:
+    """Return up to how many rows columns are slower.
 
     Importing numpy also pays where many small pieces have come: the logs of a fleet, at a start.
     """
-    if "numpy" in sys.modules:
-        return FEW_ROWS
-    _Singles.rows += rows if rows > FEW_ROWS else 0
-    return FEW_WITHOUT if _Singles.rows <= FEW_WITHOUT else FEW_ROWS
+    there = "numpy" in sys.modules or _Small.rows > FEW_WITHOUT
+    return FEW_ROWS if there else FEW_WITHOUT

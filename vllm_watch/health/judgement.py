@@ -22,7 +22,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
-from vllm_watch.health.evaluators import few_rows
+from vllm_watch.health.evaluators import count_rows, few_rows
 from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recordedsignals import RecordedSignals
@@ -273,7 +273,8 @@ class Judgement:
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
-            if stop - first <= few_rows(stop - first):
+            count_rows(stop - first)
+            if stop - first <= few_rows():
                 for index in range(first, stop):
                     marks.state.step(series.times[index], series.row(index), facts)
             else:
@@ -320,7 +321,7 @@ class Judgement:
             if start < len(one):
                 parts.append((engine, one, start))
         count = sum(len(one) - start for _, one, start in parts)
-        if count <= few_rows(0) * max(1, len(parts) // 4):
+        if count <= few_rows() * max(1, len(parts) // 4):
             self._step_server(state, parts)
         else:
             self._advance_server(state, parts)

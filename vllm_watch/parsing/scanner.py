@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 MOST_ENVELOPES = 1_000
 """Messages of other processes that may run into a line; the text after them is skipped."""
-
 LARGE_BLOCK = 256 * 1024
 """From this size in bytes on, a block may be read as a large one; a stats line counts as 1,000."""
 SIFTED = 64 * 1024
@@ -129,8 +128,9 @@ class Scanner:
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)
         self._read += len(block)
-        size = len(block) + 1_000 * block.count(STATS_LIKE)
-        pays = size >= LARGE_BLOCK and (self._read > WORTH_IT or "numpy" in sys.modules)
+        lacks = LARGE_BLOCK - len(block)
+        worth = self._read > WORTH_IT or "numpy" in sys.modules
+        pays = worth and (lacks <= 0 or 1_000 * block.count(STATS_LIKE) >= lacks)
         scan.lines = whole is not block  # the rest of a line that is ignored
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
