@@ -157,7 +157,7 @@ class Block:
     def _reason(self, most: int) -> list[str]:
         if not self.reason or most < 1:
             return []
-        return wrapped(self.reason, self.width - len(_lead(self.width)) - 1, most)
+        return wrapped(self.reason, self.width - len(_lead(self.width)), most)
 
     def _remedy(self) -> list[Text]:
         drawn = []
