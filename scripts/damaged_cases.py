@@ -10,13 +10,11 @@ in the log. Exit code 1 if anything is wrong.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,15 +22,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.wrapped_cases import (
-    CASES,
     Files,
     ask,
+    asked_bare,
+    case_parser,
+    chosen_cases,
     figures,
     formats_loaded_once,
     run,
 )
 from tests.caseanswers import Answers
-from tests.casefiles import Case, load
+from tests.casefiles import Case
 
 GOOD = frozenset({"ready", "busy", "idle"})
 _PLACES = frozenset({"time", "server", "source", "run", "engine"})
@@ -85,16 +85,11 @@ def values_of(paths: list[str]) -> set[tuple[str, object]]:
 
 def faults(case: Case, damages: Iterable[str], seed: int) -> Iterator[str]:
     """Yield a line for each damage that a case is not read through."""
-    now = time.time()
-    bare = case.files(now)
-    if not bare:
-        return
-    with tempfile.TemporaryDirectory() as home:
-        plain = ask(case, bare, Path(home) / "bare")
-        known = values_of([str(path) for path in (Path(home) / "bare").rglob("*.log")])
+    for home, bare, plain in asked_bare(case, time.time()):
+        known = values_of([str(path) for path in (home / "bare").rglob("*.log")])
         for name in damages:
             rng = random.Random(f"{seed} {name} {case.name}")
-            folder = Path(home) / name.replace(" ", "_")
+            folder = home / name.replace(" ", "_")
             files = {
                 file: (DAMAGES[name](text.splitlines(), rng), at)
                 for file, (text, at) in bare.items()
@@ -133,13 +128,10 @@ def _packed(case: Case, folder: Path, files: Files, plain: Answers) -> Iterator[
 
 def main() -> int:
     """Damage the cases of folders, by default our own."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="*", type=Path, default=[CASES])
-    parser.add_argument("--only", default="", metavar="NAME", help="cases with this in their name")
+    parser = case_parser(__doc__)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    cases = [case for folder in options.folder for case in load(folder)]
-    cases = [case for case in cases if options.only in f"{case.kind}/{case.name}"]
+    cases = chosen_cases(options)
     bad = 0
     with formats_loaded_once():
         for case in cases:

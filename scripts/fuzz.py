@@ -61,10 +61,18 @@ def lines_of_captures() -> list[bytes]:
         if path.suffix in (".log", ".err"):
             for line in path.read_bytes().splitlines(keepends=True):
                 found.setdefault(line.translate(None, b"0123456789."), line)
-    for path in sorted(builtin_formats_folder().glob("*.toml")):
-        for sample in _samples(tomllib.loads(path.read_text(encoding="utf-8"))):
-            found.setdefault(sample.encode(), sample.encode() + b"\n")
+    for sample in samples_of_formats():
+        found.setdefault(sample, sample + b"\n")
     return list(found.values())
+
+
+def samples_of_formats() -> list[bytes]:
+    """Return the samples of every entry of every format file, which match its patterns."""
+    tables = (
+        tomllib.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(builtin_formats_folder().glob("*.toml"))
+    )
+    return [line.encode() for table in tables for line in _samples(table)]
 
 
 def _samples(value: object) -> Iterator[str]:

@@ -192,20 +192,22 @@ class Log:
 
     def delete(self) -> None:
         """Delete the log; another is made when it is written to."""
-        if self.path.exists() and self.holds_path():
+        if self._unlinked() and self.rng.random() < 0.5:
             self.look()
-            self.close_writer()
-            self.path.unlink()
-            if self.rng.random() < 0.5:
-                self.look()
 
     def recreate(self) -> None:
         """Delete and make again at once: the inode may be the same."""
-        if self.path.exists() and self.holds_path():
-            self.look()
-            self.close_writer()
-            self.path.unlink()
+        if self._unlinked():
             self.line()
+
+    def _unlinked(self) -> bool:
+        """Delete the log if it is there and the writer's; return whether it was."""
+        if not (self.path.exists() and self.holds_path()):
+            return False
+        self.look()
+        self.close_writer()
+        self.path.unlink()
+        return True
 
     def compress(self) -> None:
         """Compress the newest rotated file that nobody writes to any more."""

@@ -110,6 +110,16 @@ def ask(case: Case, files: Files, folder: Path) -> Answers:
     return Answers(folder, check, live.document(), summary.document(), None, [live, summary])
 
 
+def asked_bare(case: Case, now: float) -> Iterator[tuple[Path, Files, Answers]]:
+    """Yield a folder for the time of the loop, the files of a case, and the answers to them.
+
+    They are written into `bare` there. Nothing is yielded for a case without files.
+    """
+    if bare := case.files(now):
+        with tempfile.TemporaryDirectory() as home:
+            yield Path(home), bare, ask(case, bare, Path(home) / "bare")
+
+
 def figures(got: Answers) -> dict[str, object]:
     """Return what must not depend on a wrapper."""
     engines = [engine for server in got.servers for engine in server.get("engines", [])]
@@ -130,15 +140,11 @@ def differences(case: Case, wrappers: Iterable[str]) -> Iterator[str]:
     for key in ("wait", "commands"):
         expect.pop(key, None)
     now = time.time()
-    bare = case.files(now)
-    if not bare:
-        return
-    with tempfile.TemporaryDirectory() as home:
-        plain = ask(case, bare, Path(home) / "bare")
+    for home, bare, plain in asked_bare(case, now):
         right = not wrong(expect, plain)
         for name in wrappers:
             files = {file: (wrapped(text, name, now), at) for file, (text, at) in bare.items()}
-            got = ask(case, files, Path(home) / name.replace(" ", "_"))
+            got = ask(case, files, home / name.replace(" ", "_"))
             before, after = figures(plain), figures(got)
             told = [f"{k}: {before[k]!r} → {after[k]!r}" for k in before if before[k] != after[k]]
             told += wrong(expect, got) if right else []
@@ -154,16 +160,27 @@ def formats_loaded_once() -> Iterator[None]:
         yield
 
 
-def main() -> int:
-    """Judge the cases of folders, by default our own."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def case_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser for the words that choose cases, described by the first line of `doc`."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("folder", nargs="*", type=Path, default=[CASES])
     parser.add_argument("--only", default="", metavar="NAME", help="cases with this in their name")
+    return parser
+
+
+def chosen_cases(options: argparse.Namespace) -> list[Case]:
+    """Return the cases that the words of `case_parser` choose."""
+    cases = [case for folder in options.folder for case in load(folder)]
+    return [case for case in cases if options.only in f"{case.kind}/{case.name}"]
+
+
+def main() -> int:
+    """Judge the cases of folders, by default our own."""
+    parser = case_parser(__doc__)
     parser.add_argument("--all", action="store_true", help="all wrappers, not three")
     options = parser.parse_args()
     wrappers = [*WRAPPERS, *MORE_WRAPPERS] if options.all else list(WRAPPERS)
-    cases = [case for folder in options.folder for case in load(folder)]
-    cases = [case for case in cases if options.only in f"{case.kind}/{case.name}"]
+    cases = chosen_cases(options)
     bad = 0
     with formats_loaded_once():
         for case in cases:

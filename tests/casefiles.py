@@ -19,34 +19,27 @@ STAMP = re.compile(r"\{([a-z]*)([+-]\d+)\}")
 """`{-600}`, `{iso-600}` …: a moment relative to now, in seconds."""
 USE = re.compile(r"^@use (\S+)(?: ([+-]?\d+))?$")
 GENERATE = re.compile(r"^@generate (\S+)$")
+STAMPS = {
+    "": "%m-%d %H:%M:%S",
+    "iso": "%Y-%m-%dT%H:%M:%S.204Z",
+    "nano": "%Y-%m-%dT%H:%M:%S.204817365Z",
+    "isooff": "%Y-%m-%dT%H:%M:%S.204+00:00",
+    "ymd": "%Y-%m-%d %H:%M:%S",
+    "bsd": "%b %d %H:%M:%S",
+    "hms": "%H:%M:%S",
+    "torch": "%-m%d %H:%M:%S.204817355",
+    "sec": "%Y-%m-%dT%H:%M:%S",
+}
+"""Forms of stamps; `%-m` is a month without a zero, which not every C library knows."""
 HOLE = re.compile(r"\{([a-z_]+)\}")
 
 
 def stamp(kind: str, moment: float) -> str:
     """Return a moment in the form that a case names."""
+    if kind not in STAMPS:
+        raise ValueError(f"no such kind of stamp: {{{kind}+0}}")
     at = datetime.fromtimestamp(moment, UTC)
-    micro = "204817"
-    match kind:
-        case "":
-            return at.strftime("%m-%d %H:%M:%S")
-        case "iso":
-            return at.strftime("%Y-%m-%dT%H:%M:%S.204Z")
-        case "nano":
-            return at.strftime("%Y-%m-%dT%H:%M:%S.204817365Z")
-        case "isooff":
-            return at.strftime("%Y-%m-%dT%H:%M:%S.204+00:00")
-        case "ymd":
-            return at.strftime("%Y-%m-%d %H:%M:%S")
-        case "bsd":
-            return at.strftime("%b %d %H:%M:%S")
-        case "hms":
-            return at.strftime("%H:%M:%S")
-        case "torch":
-            return f"{at.month}{at.day:02d} " + at.strftime("%H:%M:%S.") + micro + "355"
-        case "sec":
-            return at.strftime("%Y-%m-%dT%H:%M:%S")
-        case _:
-            raise ValueError(f"no such kind of stamp: {{{kind}+0}}")
+    return at.strftime(STAMPS[kind].replace("%-m", str(at.month)))
 
 
 @dataclass

@@ -42,3 +42,24 @@ def isolated_user(monkeypatch: pytest.MonkeyPatch, config_base: Path) -> Iterato
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def now() -> float:
+    """Return the present, in whole seconds as a log has them."""
+    return float(int(time.time()))
+
+
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every process that is started look at its files five times a second."""
+    monkeypatch.setenv("VLLM_WATCH_WATCH_POLL_SECONDS", "0.2")
+
+
+@pytest.fixture
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let blocks of any size be read as large ones."""
+    monkeypatch.setattr("vllm_watch.parsing.scanner.LARGE_BLOCK", 1)
+    monkeypatch.setattr("vllm_watch.parsing.scanner.WORTH_IT", 0)
+    monkeypatch.setattr("vllm_watch.parsing.sieve.SMALLEST", 64)
+    monkeypatch.setattr("vllm_watch.parsing.sieve.FEWEST", 2)

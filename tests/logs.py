@@ -38,6 +38,11 @@ def log_of(capture: str) -> Path:
     return next((FIXTURES / capture).glob("*.log"))
 
 
+def page_beside(folder: Path) -> str:
+    """Return the page of /metrics that was saved beside a log."""
+    return next(folder.glob("*.prom")).read_text(encoding="utf-8")
+
+
 def read(*paths: Path | str, options: ReadOptions | None = None) -> Ingest:
     """Return an ingest of files."""
     return Ingest([str(path) for path in paths], formats(), options)

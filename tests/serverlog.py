@@ -14,6 +14,11 @@ def stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%m-%d %H:%M:%S")
 
 
+def written_at(text: str) -> str:
+    """Return the stamp of the first line with one: lines are sorted by it."""
+    return text[text.index("INFO ") :][:20]
+
+
 def line(at: float, file: str, text: str, level: str = "INFO") -> str:
     """Return one line of the API server."""
     return f"(APIServer pid=27447) {level} {stamp(at)} [{file}] {text}\n"

@@ -9,14 +9,12 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-PATIENCE = 60.0
-"""Time limit in seconds for anything awaited; not a measurement."""
+from tests.processes import PATIENCE, as_process
 
 
 class Terminal:
@@ -41,7 +39,7 @@ class Terminal:
             os.close(os.open(name, os.O_RDWR))  # the first that a leader opens is its own
 
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vllm_watch", *arguments],
+            as_process(*arguments),
             stdin=slave if stdin is None else stdin,
             stdout=slave,
             stderr=slave,

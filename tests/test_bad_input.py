@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests import serverlog as log
 from tests.logs import log_of
+from tests.processes import as_process
 from vllm_watch.cli import main
 
 Output = pytest.CaptureFixture[str]
@@ -30,7 +30,7 @@ WRITERS = {
 
 def run(words: list[str], **streams: object) -> subprocess.CompletedProcess[bytes]:
     done: subprocess.CompletedProcess[bytes] = subprocess.run(
-        [sys.executable, "-m", "vllm_watch", *words],
+        as_process(*words),
         stderr=subprocess.PIPE,
         check=False,
         timeout=60,

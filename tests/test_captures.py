@@ -27,6 +27,18 @@ COUNTS = {
 """Stats lines per capture: `grep -c 'Engine 0'`."""
 
 
+def requests_in(capture: str) -> tuple[Counter[str], int, int]:
+    """Return the requests that were read of a capture: by status, polls, other ones."""
+    served: Counter[str] = Counter()
+    polls = other = 0
+    for record in records_in(read(log_of(capture)).read_once()):
+        if isinstance(record, Requests):
+            served.update(record.served)
+            polls += record.polls
+            other += record.other
+    return served, polls, other
+
+
 @pytest.mark.parametrize("capture", COUNTS)
 def test_every_sample_has_the_values_that_stand_in_the_log(capture: str) -> None:
     rows = list(rows_of(read(log_of(capture)).read_once()))
@@ -55,21 +67,11 @@ def test_requests_are_counted_by_status(capture: str) -> None:
     text = log_of(capture).read_text(encoding="utf-8", errors="replace")
     expected = Counter(re.findall(r'"POST /v1/completions HTTP/1\.1" (\d{3})', text))
     polls = len(re.findall(r'"GET /(?:health|metrics|v1/models) HTTP/1\.1" ', text))
-    served: Counter[str] = Counter()
-    polled = 0
-    for record in records_in(read(log_of(capture)).read_once()):
-        if isinstance(record, Requests):
-            served.update(record.served)
-            polled += record.polls
-    assert served == expected
-    assert polled == polls
+    assert requests_in(capture) == (expected, polls, 0)
 
 
 def test_the_killed_server_answered_500_to_all_that_waited() -> None:
-    served: Counter[str] = Counter()
-    for record in records_in(read(log_of("h100_saturated_then_killed")).read_once()):
-        if isinstance(record, Requests):
-            served.update(record.served)
+    served, _, _ = requests_in("h100_saturated_then_killed")
     assert served == {"200": 119, "500": 497}
 
 
@@ -107,12 +109,7 @@ STATUSES = {
 
 @pytest.mark.parametrize("capture", STATUSES)
 def test_statuses_counted_with_grep(capture: str) -> None:
-    served: Counter[str] = Counter()
-    other = 0
-    for record in records_in(read(log_of(capture)).read_once()):
-        if isinstance(record, Requests):
-            served.update(record.served)
-            other += record.other
+    served, _, other = requests_in(capture)
     assert served == STATUSES[capture]
     assert other == 0
 

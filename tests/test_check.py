@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +12,7 @@ import pytest
 
 from tests import serverlog as log
 from tests.logs import FIXTURES, log_of
+from tests.processes import as_process
 from vllm_watch.cli import main
 
 Output = pytest.CaptureFixture[str]
@@ -31,11 +30,6 @@ def check(capsys: Output, *words: Path | str, code: int) -> list[str]:
 def up(now: float, text: str, ago: float = 120.0) -> str:
     """Return the log of a server that has been up for `ago` seconds."""
     return log.begun(now - ago - 60) + log.ready(now - ago) + text
-
-
-@pytest.fixture
-def now() -> float:
-    return float(int(time.time()))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +301,7 @@ def test_it_works_from_cron(now: float, tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
     environ |= {"PYTHONUTF8": "0", "TZ": "UTC"}
     done = subprocess.run(
-        [sys.executable, "-m", "vllm_watch", "check", str(path)],
+        as_process("check", path),
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,

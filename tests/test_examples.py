@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.beside.servers import alive, free_port, written_pids
+from tests.beside.servers import free_port, written_pids
+from tests.processes import alive
 
 ROOT = Path(__file__).parents[1]
 JOBS = ROOT / "examples/jobs"

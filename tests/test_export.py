@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from tests.core.test_metrics import RECORD
+from tests.failing import denied, full
 from tests.logs import log_of, stats_by_hand
+from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.news import Block, ZoneFound
@@ -83,10 +84,7 @@ def test_a_file_holds_what_stdout_would(tmp_path: Path, capsys: Output) -> None:
 def test_a_folder_that_cannot_be_written(
     tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", denied)
     target = tmp_path / "x.jsonl"
     out, err = export(capsys, LOG, "-o", target, code=1)
     assert (out, err) == ([], [f"vllm-watch: {target}: cannot be written: permission denied"])
@@ -105,11 +103,7 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(
         target.mkdir()
         left = ["x.jsonl"]
     else:
-
-        def fail(_: object) -> str:
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("vllm_watch.reports.pieces.json_line", fail)
+        monkeypatch.setattr("vllm_watch.reports.pieces.json_line", full)
     _, err = export(capsys, LOG, "-o", target, code=1)
     assert len(err) == 1
     assert str(target) in err[0]
@@ -188,8 +182,8 @@ def test_odd_names(stem: str, tmp_path: Path, capsys: Output) -> None:
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def command(*words: Path | str) -> list[str]:
-    return [sys.executable, "-m", "vllm_watch", "export", *map(str, words)]
+def command(*words: Path | str) -> list[str | bytes]:
+    return as_process("export", *words)
 
 
 def test_a_reader_that_has_enough(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.logs import FIXTURES, log_of, stats_by_hand
+from tests.processes import as_process
 from vllm_watch.cli import main
 
 Output = pytest.CaptureFixture[str]
@@ -261,7 +262,7 @@ def test_following_events_and_since(tmp_path: Path) -> None:
     cut = data.rindex(b"\n", 0, cut) + 1
     log = tmp_path / OPTIMISED.name
     log.write_bytes(data[:cut])
-    words = [sys.executable, "-m", "vllm_watch", "export", str(log), "-o", "-", "--follow"]
+    words = as_process("export", log, "-o", "-", "--follow")
     words += ["--events", "--since", "2026-11-23 08:54"]
     environ = {**os.environ, "VLLM_WATCH_WATCH_POLL_SECONDS": "0.1"}
     with subprocess.Popen(
@@ -293,7 +294,7 @@ def test_a_file_that_outgrows_what_is_left_leaves_nothing(tmp_path: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     done = subprocess.run(
-        [sys.executable, "-m", "vllm_watch", "export", str(OPTIMISED), "-o", str(target)],
+        as_process("export", OPTIMISED, "-o", target),
         stderr=subprocess.PIPE,
         preexec_fn=limit,
         check=False,
@@ -321,7 +322,7 @@ def test_json_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
     log.write_bytes(OPTIMISED.read_bytes())
     environ = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "vllm_watch", "export", str(log), "-o", "-"],
+        as_process("export", log, "-o", "-"),
         env={**environ, "PYTHONUTF8": "0"},
         capture_output=True,
         check=False,

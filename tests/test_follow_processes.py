@@ -14,10 +14,7 @@ from benchmarks.follow import Reader, compare, experiment
 LINES = 12_000
 """Lines of each writer; rotated each 2,000 of them."""
 
-
-@pytest.fixture(autouse=True)
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLLM_WATCH_WATCH_POLL_SECONDS", "0.2")
+pytestmark = pytest.mark.usefixtures("looks_often")
 
 
 @pytest.mark.parametrize(

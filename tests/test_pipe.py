@@ -16,10 +16,9 @@ import pytest
 import zstandard
 
 from tests.logs import log_of
+from tests.processes import PATIENCE, as_process
 from tests.terminals import in_terminal
 from vllm_watch.cli import main
-
-PATIENCE = 40.0
 
 
 def test_a_q_in_the_pipe_is_text_and_a_q_on_the_terminal_quits() -> None:
@@ -58,7 +57,7 @@ def test_a_q_in_the_pipe_is_text_and_a_q_on_the_terminal_quits() -> None:
 
 def test_without_a_terminal_it_is_one_line() -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "vllm_watch", "-"],
+        as_process("-"),
         input=b"q\n",
         capture_output=True,
         start_new_session=True,
@@ -70,7 +69,7 @@ def test_without_a_terminal_it_is_one_line() -> None:
 
 def test_following_a_pipe_ends_with_it() -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "vllm_watch", "export", "--follow", "-o", "-", "-"],
+        as_process("export", "--follow", "-o", "-", "-"),
         input=log_of("h100_optimised").read_bytes(),
         capture_output=True,
         timeout=PATIENCE,

@@ -27,11 +27,6 @@ def status(capsys: Output, *words: Path | str, code: int = 0) -> str:
     return out.rstrip("\n")
 
 
-@pytest.fixture
-def now() -> float:
-    return float(int(time.time()))
-
-
 def up(folder: Path, now: float, lines: str, *, name: str = log.NAME, port: str = "9101") -> Path:
     """Write the log of a server whose newest line is three seconds old."""
     text = log.begun(now - 200) + log.ready(now - 150) + lines

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.logs import log_of
+from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.cli.progress import QUIET_SECONDS, Progress, reading_shown, total_size
 from vllm_watch.cli.saying import CommandError
@@ -97,7 +98,7 @@ def test_a_log_without_stats_lines_is_summed_up_and_said_so(tmp_path: Path, caps
 def test_a_pipe_closed_early(command: str) -> None:
     words = [str(LOG), str(log_of("cpu_two_engines"))]
     process = subprocess.Popen(
-        [sys.executable, "-m", "vllm_watch", command, *words, "--json"],
+        as_process(command, *words, "--json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -114,7 +115,7 @@ def test_a_pipe_closed_early(command: str) -> None:
 def test_a_full_disk_behind_stdout() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "vllm_watch", "summary", str(LOG)],
+            as_process("summary", LOG),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

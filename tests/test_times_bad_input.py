@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.core.test_answered import came
 from tests.core.test_steps import START, written
-from tests.serverlog import line, stats
+from tests.serverlog import line, stats, written_at
+from tests.summaries import summary_of
 from vllm_watch.cli import main
 
 Output = pytest.CaptureFixture[str]
@@ -19,8 +19,7 @@ ACCESS = '(APIServer pid=27447) INFO:     127.0.0.1:40000 - "POST /v1/completion
 def times_of(capsys: Output, folder: Path, text: str) -> tuple[dict[str, float] | None, str]:
     """Return the times of a log, and why they are unknown."""
     log = written(folder, text)
-    assert main(["summary", str(log), "--json"]) == 0
-    server = json.loads(capsys.readouterr().out)["servers"][0]
+    server = summary_of(capsys, log)
     assert main(["status", str(log), "--format", "{request_s}"]) == 0
     capsys.readouterr()
     why = [one["why"] for one in server["unknown"] if one["what"] == "mean times of requests"]
@@ -64,7 +63,7 @@ def test_a_clock_that_goes_back(tmp_path: Path, capsys: Output) -> None:
 @pytest.mark.parametrize("every", [1, 2, 5, 30])
 def test_engines_of_different_cadence(every: int, tmp_path: Path, capsys: Output) -> None:
     rows = work(4, lines=60) + work(0, lines=600 // every, every=every, engine=1)
-    text = "".join(sorted(_chunks(rows), key=_stamp))
+    text = "".join(sorted(_chunks(rows), key=written_at))
     times, _ = times_of(capsys, tmp_path, text)
     assert times is not None
     # 20 requests in both, 4 answered in ten seconds.
@@ -112,7 +111,3 @@ def _chunks(text: str) -> list[str]:
         else:
             found.append(one)
     return found
-
-
-def _stamp(text: str) -> str:
-    return text[text.index("INFO ") :][:20]

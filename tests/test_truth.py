@@ -10,7 +10,7 @@ import pytest
 
 from scripts.truth_table import counters as page_counters
 from scripts.truth_table import table
-from tests.logs import FIXTURES, log_of, read
+from tests.logs import FIXTURES, log_of, page_beside, read
 from vllm_watch.config import load_settings
 from vllm_watch.core.series import Series
 from vllm_watch.core.store import Server
@@ -40,7 +40,7 @@ def state_at_the_end(monitor: Monitor, server: Server, *, saved: bool = True) ->
 
 def counters(capture: str) -> dict[int, dict[str, float]]:
     """Read tokens generated and prompt tokens computed of each engine from the `.prom` page."""
-    page = next((FIXTURES / capture).glob("*.prom")).read_text(encoding="utf-8")
+    page = page_beside(FIXTURES / capture)
     number = r"(\d[\d.e+]*)"
     generated = dict(re.findall(rf'generation_tokens_total{{engine="(\d+)".*}} {number}', page))
     computed = dict(
@@ -111,7 +111,7 @@ def test_the_first_rate_holds_since_vllm_began_to_count(capture: str, seconds: f
 
 @pytest.mark.parametrize("capture", PAGES)
 def test_computed_prompt_tokens_are_all_but_the_cached(capture: str) -> None:
-    page = next((FIXTURES / capture).glob("*.prom")).read_text(encoding="utf-8")
+    page = page_beside(FIXTURES / capture)
     for engine, truth in counters(capture).items():
         asked, cached = (
             float(re.findall(rf'^vllm:{name}{{engine="{engine}",.*}} (\S+)$', page, re.M)[0])

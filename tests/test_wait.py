@@ -6,7 +6,6 @@ import os
 import pty
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 
 from tests import serverlog as log
 from tests.logs import FIXTURES, formats, log_of
+from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.cli.saying import say
 from vllm_watch.config import Settings
@@ -246,9 +246,8 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     now = time.time()
     path = log.write(tmp_path, log.begun(now - 60) + log.loading(now - 50))
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "vllm_watch", "wait", str(path), "--timeout", "0"]
     done = subprocess.run(
-        command,
+        as_process("wait", path, "--timeout", "0"),
         stderr=slave,
         stdout=subprocess.PIPE,
         check=False,
@@ -271,9 +270,9 @@ def test_a_pipe_that_ends_is_not_waited_for(capture: str, until: bytes, code: in
     """`docker logs vllm | vllm-watch wait -`: nothing more can come."""
     data = log_of(capture).read_bytes()
     data = data[: data.index(until)] if until else data
-    command = [sys.executable, "-m", "vllm_watch", "wait", "-", "--timeout", "60"]
+    words = as_process("wait", "-", "--timeout", "60")
     began = time.monotonic()
-    done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(words, input=data, capture_output=True, check=False, timeout=60)
     assert done.returncode == code
     assert time.monotonic() - began < 30
     assert b"ended" in done.stderr or b"dead" in done.stderr

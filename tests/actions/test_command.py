@@ -10,6 +10,7 @@ from threading import Event, Timer
 import pytest
 
 from tests.actions.alerts import ALERT, HOSTILE, program
+from tests.processes import alive
 from vllm_watch.actions.command import run_command
 
 RECORD = """
@@ -17,14 +18,6 @@ out = os.path.join(os.path.dirname(__file__), "seen.json")
 known = {k: v for k, v in os.environ.items() if k.startswith("VLLM_WATCH_ALERT_")}
 json.dump({"env": known, "stdin": json.load(sys.stdin), "args": sys.argv[1:]}, open(out, "w"))
 """
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process runs: one that has ended may not have been reaped yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def ends(pid: int) -> bool:

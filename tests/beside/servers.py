@@ -19,11 +19,3 @@ def written_pids(folder: Path) -> set[int]:
     """Return the processes that a server named in its log: itself and its children."""
     text = "".join(path.read_text() for path in folder.glob("pbs_results/*.log"))
     return {int(pid) for pid in re.findall(r"(?:pid=|child )(\d+)", text[:20_000])}
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

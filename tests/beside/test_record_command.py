@@ -6,30 +6,17 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.beside.pages import page, plain, serving
+from tests.processes import PATIENCE, as_process, until
 from vllm_watch.cli import main
-
-PATIENCE = 60.0
 
 
 def record(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "vllm_watch", "record", *words], stderr=subprocess.PIPE, text=True
-    )
-
-
-def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    return subprocess.Popen(as_process("record", *words), stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -8,21 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.beside.servers import alive, free_port, written_pids
+from tests.beside.servers import free_port, written_pids
+from tests.processes import PATIENCE, alive, until
 from tests.terminals import in_terminal
 from vllm_watch.cli import main
 from vllm_watch.cli.serverend import LogEnd
 from vllm_watch.config import load_settings
 
 SERVER = Path(__file__).with_name("fakeserver.py")
-PATIENCE = 60.0
 Output = pytest.CaptureFixture[str]
 
 
@@ -75,13 +74,6 @@ def runner(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for pid in written_pids(tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def log_of(folder: Path, port: int) -> Path:

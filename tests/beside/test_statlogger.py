@@ -21,11 +21,9 @@ from typing import Any
 
 import pytest
 
-from tests.logs import formats
+from tests.parsing.scanning import scanner
 from vllm_watch.beside.latencies import MOST_VALUES, Interval, Measured
 from vllm_watch.core.recorded import EngineRow
-from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
 
 VERSIONS = ("0.11.2", "0.12.0", "0.18.1", "0.23.0", "0.32.0")
 
@@ -215,8 +213,7 @@ def test_the_line_is_read_back_from_the_log(plugin: type[Any]) -> None:
     interval.add(step())
     text = interval.text(7)
     line = f"(APIServer pid=1) INFO 11-23 09:00:00 [statlogger.py:70] {text}\n"
-    scanner = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
-    records = scanner.scan(line.encode()).records
+    records = scanner().scan(line.encode()).records
     (row,) = [record for record in records if isinstance(record, EngineRow)]
     assert row.time == datetime(2026, 11, 23, 9, tzinfo=UTC).timestamp()
     assert (row.engine, row.preemptions) == (7, 3)

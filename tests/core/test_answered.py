@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 
 from tests.core.test_steps import START, steps_of, written
-from tests.serverlog import line, stats
+from tests.serverlog import line, stats, written_at
+from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.core.answered import Answered
 from vllm_watch.parsing import scanner
@@ -36,8 +36,7 @@ def pairs(number: int, seconds: float = 7) -> str:
 
 
 def times_of(capsys: Output, log: Path) -> dict[str, object] | None:
-    assert main(["summary", str(log), "--json"]) == 0
-    times: dict[str, object] | None = json.loads(capsys.readouterr().out)["servers"][0]["times"]
+    times: dict[str, object] | None = summary_of(capsys, log)["times"]
     return times
 
 
@@ -97,15 +96,11 @@ def test_what_users_write_is_not_read(tmp_path: Path) -> None:
 
 
 def test_blocks_of_any_size_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = written(tmp_path, "".join(sorted(pairs(200).splitlines(keepends=True), key=_stamp)))
+    log = written(tmp_path, "".join(sorted(pairs(200).splitlines(keepends=True), key=written_at)))
     monkeypatch.setattr(scanner, "WORTH_IT", 0)
     monkeypatch.setattr(scanner, "LARGE_BLOCK", 512)
     found = steps_of(log).run.answered
     assert (found.count, found.mean) == (200, 7.0)
-
-
-def _stamp(text: str) -> str:
-    return text[text.index("INFO ") :][:20]
 
 
 def test_open_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

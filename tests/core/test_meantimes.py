@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.truth_table import only_run, page_times
-from tests.logs import FIXTURES, log_of
+from tests.logs import FIXTURES, log_of, page_beside
 from vllm_watch.core.meantimes import TimesGate, evidence_of, mean_times, run_times, times_between
 from vllm_watch.core.records import Requests, Sample
 from vllm_watch.core.run import Run
@@ -134,7 +134,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("capture", KNOWN)
 def test_within_five_per_cent_of_the_histograms(capture: str) -> None:
-    page = next((FIXTURES / capture).glob("*.prom")).read_text(encoding="utf-8")
+    page = page_beside(FIXTURES / capture)
     times, _ = run_times(only_run(log_of(capture)))
     queue, request, token = page_times(page)
     assert times is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from datetime import UTC
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.logs import formats
 from tests.serverlog import NAME, begun, busy, line, ready
+from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.core.news import Block, ZoneFound
 from vllm_watch.core.records import Event
@@ -73,8 +73,7 @@ def test_tokens_sum_to_the_last_one(tmp_path: Path) -> None:
 def test_the_summary_shows_them(tmp_path: Path, capsys: Output) -> None:
     text = seconds([200, 250, 100, 50], prompt=1992, running=7) + busy(START + 60)
     log = written(tmp_path, text)
-    assert main(["summary", str(log), "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["servers"][0]["iterations"]
+    (told,) = summary_of(capsys, log)["iterations"]
     # Of the seconds amid work one has 250 steps, one 100: 4 and 10 ms.
     assert told["step_time_s"] == pytest.approx(0.007)
     assert told["decode_step_time_s"] is None
@@ -91,8 +90,7 @@ def test_the_summary_shows_them(tmp_path: Path, capsys: Output) -> None:
 
 def test_a_log_without_them_has_none(tmp_path: Path, capsys: Output) -> None:
     log = written(tmp_path, busy(START + 60))
-    assert main(["summary", str(log), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["servers"][0]["iterations"] is None
+    assert summary_of(capsys, log)["iterations"] is None
 
 
 def test_engines_and_dummy_steps_are_distinguished(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _rows(draw: st.DrawFn) -> list[tuple[float, dict[str, float]]]:
 
 
 @given(_rows())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_whole_series_figures_are_those_of_a_plain_list(
     rows: list[tuple[float, dict[str, float]]],
 ) -> None:
@@ -61,7 +61,7 @@ def test_whole_series_figures_are_those_of_a_plain_list(
 
 
 @given(_rows())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_points_stay_bounded_and_in_time_order(
     rows: list[tuple[float, dict[str, float]]],
 ) -> None:
@@ -183,7 +183,7 @@ def test_coarsening_an_old_run_halves_it_and_keeps_its_figures() -> None:
     assert series.cadence == 10.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.floats(0, 30), st.integers(0, 99)), max_size=120),
     st.sets(st.integers(0, 120), max_size=5),

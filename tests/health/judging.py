@@ -11,6 +11,7 @@ from vllm_watch.core.records import Event, Sample
 from vllm_watch.core.run import Run
 from vllm_watch.health import judgement
 from vllm_watch.health.enginetrend import TrendSpan
+from vllm_watch.health.findings import Finding
 from vllm_watch.health.judgement import Judgement
 from vllm_watch.health.plan import plan_of
 from vllm_watch.health.rules import builtin_rules
@@ -52,3 +53,8 @@ def found_in(found: Judgement) -> tuple[list[AlertSpan], list[TrendSpan]]:
     trends = [span for engine in found.run.series for span in found.trend_spans(engine)]
     alerts = sorted(found.spans(), key=lambda span: (span.fired, span.rule.id, span.engine))
     return alerts, sorted(trends, key=lambda span: (span.fired, span.id, span.engine))
+
+
+def ids(found: Iterable[Finding]) -> list[str]:
+    """Return the ids of findings."""
+    return [finding.id for finding in found]

@@ -30,7 +30,7 @@ rows = st.fixed_dictionaries(
 steps = st.lists(st.tuples(gaps, st.integers(0, 2), rows), min_size=1, max_size=60)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(steps=steps, later=gaps, repeats=st.integers(1, 8))
 def test_no_spacing_of_stats_lines_can_raise(
     steps: list[tuple[float, int, dict[str, float]]], later: float, repeats: int

@@ -2,31 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.logs import at, log_of, read
+from tests.health.judging import ids
+from tests.logs import at
+from tests.tui.screens import monitor_of, server_of
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Event, Sample
 from vllm_watch.health.alertfindings import shown_value
-from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health, Monitor
 
 LOG = "vllm_Tiny_port1_realtime.log"
 
 
-def monitor_of(capture: str) -> Monitor:
-    monitor = Monitor(Settings())
-    for batch in read(log_of(capture)).read_once():
-        monitor.apply(batch)
-    return monitor
-
-
 def health_at(monitor: Monitor, time: float, *, saved: bool = False) -> Health:
-    server = next(iter(monitor.store.servers.values()))
+    server = server_of(monitor)
     return monitor.health(server, time, live=False, saved=saved)
-
-
-def ids(found: tuple[Finding, ...]) -> list[str]:
-    return [finding.id for finding in found]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from tests.core.test_steps import START, step, written
 from tests.serverlog import stats
-from vllm_watch.cli import main
+from tests.summaries import summary_of
 from vllm_watch.config import Settings
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.run import Run
@@ -123,8 +122,7 @@ def test_the_finding_with_a_queue_and_without(tmp_path: Path, capsys: Output) ->
     for waiting in (0, 20):
         lines = "".join(stats(START + at, waiting=waiting) for at in range(20, 71, 10))
         log = written(tmp_path, text + lines)
-        main(["summary", str(log), "--json"])
-        told = json.loads(capsys.readouterr().out)["servers"][0]["findings"]
+        told = summary_of(capsys, log)["findings"]
         found[waiting] = next(
             one
             for finding in told

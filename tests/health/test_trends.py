@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.health.judging import found_in, judged_run
+from tests.health.judging import found_in, ids, judged_run
 from tests.logs import log_of
 from tests.tui.screens import monitor_of
 from vllm_watch.config import Settings, TrendSettings
@@ -72,10 +72,6 @@ def trend_history(run: Run, settings: Settings, end: float) -> tuple[Finding, ..
 
 def slow_down(run: Run, settings: Settings, time: float) -> dict[int, SlowDown]:
     return trends_of(run, settings).slow_down(run, time)
-
-
-def ids(found: tuple[Finding, ...]) -> list[str]:
-    return [finding.id for finding in found]
 
 
 # --- the long-context capture, read by hand ---------------------------------------------------

@@ -11,17 +11,11 @@ import pytest
 from tests.logs import read, records_in
 from tests.parsing.test_large_blocks import random_log, told
 from vllm_watch.core.news import Block, News
-from vllm_watch.parsing import scanner, sieve
+from vllm_watch.parsing import scanner
 from vllm_watch.parsing.scanner import Scan
 from vllm_watch.reports.export import rows_of
 
-
-@pytest.fixture(autouse=True)
-def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanner, "LARGE_BLOCK", 1)
-    monkeypatch.setattr(scanner, "WORTH_IT", 0)
-    monkeypatch.setattr(sieve, "SMALLEST", 64)
-    monkeypatch.setattr(sieve, "FEWEST", 2)
+pytestmark = pytest.mark.usefixtures("small_is_large")
 
 
 def said(batches: list[News]) -> tuple[object, int]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
-from tests.logs import formats
+from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event
-from vllm_watch.parsing.scanner import Scan, Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
+from vllm_watch.parsing.scanner import Scan
 
-FORMATS = formats()
 V1 = (
     "Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: 2.0 tokens/s, "
     "Running: 3 reqs, Waiting: 4 reqs, GPU KV cache usage: 5.0%, Prefix cache hit rate: 6.0%"
@@ -17,12 +13,8 @@ V1 = (
 STATS = f"(APIServer pid=7) INFO 11-23 09:00:00 [loggers.py:310] {V1}"
 
 
-def new(*, twin: bool = False) -> Scanner:
-    return Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026), twin=twin)
-
-
 def scan(text: str, *, twin: bool = False) -> Scan:
-    return new(twin=twin).scan(text.encode())
+    return scanner(twin=twin).scan(text.encode())
 
 
 def events(text: str, *, twin: bool = False) -> list[Event]:

@@ -6,12 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.logs import formats
 from tests.parsing.dialects import READY, STATS, events, said, scan
+from tests.parsing.scanning import scanner
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.records import Sample
-from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
 
 V0 = (
     "Avg prompt throughput: 12.5 tokens/s, Avg generation throughput: 35.1 tokens/s, "
@@ -135,7 +133,7 @@ def test_what_is_no_finite_number_is_absent(word: str) -> None:
     ],
 )
 def test_an_odd_line_does_not_spoil_those_that_look_like_it(odd: str) -> None:
-    fresh = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
+    fresh = scanner(fresh=True)
     line = STATS.replace("Engine 000:", odd) + "\n"
     for text, count in ((line, 0), (STATS, 1), (line, 0)):
         found = fresh.scan(f"{text}\n".encode()).records
@@ -143,7 +141,7 @@ def test_an_odd_line_does_not_spoil_those_that_look_like_it(odd: str) -> None:
 
 
 def test_a_zero_byte_in_the_place_of_a_number_is_no_number() -> None:
-    fresh = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
+    fresh = scanner(fresh=True)
     lines = f"{STATS}\n{STATS.replace('Running: 3', 'Running: ' + chr(0))}\n".encode()
     first, second = fresh.scan(lines).records
     assert isinstance(first, Sample)
@@ -154,7 +152,7 @@ def test_a_zero_byte_in_the_place_of_a_number_is_no_number() -> None:
 
 @pytest.mark.parametrize("odd", ["Running: .3 reqs", "Running: 3. reqs", "Running: 3..1 reqs"])
 def test_a_damaged_part_is_missing_only_where_it_is_damaged(odd: str) -> None:
-    fresh = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
+    fresh = scanner(fresh=True)
     found = fresh.scan(f"{STATS.replace('Running: 3 reqs', odd)}\n{STATS}\n".encode()).records
     assert isinstance(found[-1], Sample)
     assert found[-1].values == V1_VALUES

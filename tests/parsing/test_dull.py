@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC
 
 import pytest
 
-from tests.logs import FIXTURES, formats, log_of
+from tests.logs import FIXTURES, log_of
+from tests.parsing import scanning
 from vllm_watch.parsing import dull, scanner
-from vllm_watch.parsing.scanner import Scan, Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
+from vllm_watch.parsing.scanner import Scan
 
 CAPTURES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
 
 
 def scans(text: bytes, *, cut: int) -> list[Scan]:
-    reader = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
+    reader = scanning.scanner(fresh=True)
     lines = text.splitlines(keepends=True)
     blocks = (b"".join(lines[i : i + cut]) for i in range(0, len(lines), cut))
     return [reader.scan(block) for block in blocks]

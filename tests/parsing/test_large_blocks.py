@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.logs import FIXTURES, formats
+from tests.logs import FIXTURES
+from tests.parsing.scanning import scanner
 from vllm_watch.core.records import (
     Amendment,
     Event,
@@ -24,10 +24,8 @@ from vllm_watch.core.records import (
 )
 from vllm_watch.parsing import scanner as scanning
 from vllm_watch.parsing import sieve, smallsieve
-from vllm_watch.parsing.scanner import Scan, Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
+from vllm_watch.parsing.scanner import Scan
 
-FORMATS = formats()
 STATS = (
     b"%b Engine %03d: Avg prompt throughput: %d.%d tokens/s, Avg generation throughput: %d.0 "
     b"tokens/s, Running: %d reqs, Waiting: 0 reqs, GPU KV cache usage: %d.%d%%%b\n"
@@ -102,10 +100,6 @@ def random_log(seed: int, size: int = 250) -> bytes:
     return b"".join(lines)
 
 
-def reader() -> Scanner:
-    return Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026))
-
-
 def told(scans: list[Scan]) -> tuple[list[object], list[object], Counter[object]]:
     """Return samples (completed), events with the number of samples before, requests by time."""
     samples: list[tuple[float, int, dict[str, float], str]] = []
@@ -137,19 +131,15 @@ def summed(scans: list[Scan]) -> tuple[int, float | None]:
 
 
 @pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+def eager(small_is_large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read every block as a large one, and learn from little."""
-    monkeypatch.setattr(scanning, "LARGE_BLOCK", 1)
-    monkeypatch.setattr(scanning, "WORTH_IT", 0)
-    monkeypatch.setattr(sieve, "SMALLEST", 64)
-    monkeypatch.setattr(sieve, "FEWEST", 2)
     monkeypatch.setattr(sieve, "CLOSELY", 1)
     monkeypatch.setattr(scanning, "SIFTED", 1)
     monkeypatch.setattr(smallsieve, "FEWEST", 2)
 
 
 def in_small_blocks(data: bytes) -> list[Scan]:
-    one = reader()
+    one = scanner()
     lines = data.splitlines(keepends=True) if b"\r" not in data else _lines(data)
     return [one.scan(line) for line in lines]
 
@@ -159,7 +149,7 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("eager")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**9), st.lists(st.integers(1, 400), max_size=4))
 def test_random_logs_read_as_large_blocks_give_what_single_lines_give(
     seed: int, cuts: list[int]
@@ -167,12 +157,12 @@ def test_random_logs_read_as_large_blocks_give_what_single_lines_give(
     data = random_log(seed)
     lines = _lines(data)
     places = sorted({0, *(cut % len(lines) for cut in cuts), len(lines)})
-    one = reader()
+    one = scanner()
     large = [one.scan(b"".join(lines[start:stop])) for start, stop in pairwise(places)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
         small = in_small_blocks(data)
-        once = [reader().scan(data)]
+        once = [scanner().scan(data)]
     assert told(large) == told(small) == told(once)
     assert summed(large) == summed(small)
     if len(large) == 1:
@@ -204,14 +194,14 @@ def nearly_alike(seed: int) -> list[bytes]:
 @pytest.mark.parametrize("seed", range(12))
 def test_lines_nearly_all_alike_read_together_give_what_single_lines_give(seed: int) -> None:
     lines = nearly_alike(seed)
-    one = reader()
+    one = scanner()
     large = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
     assert one._large is not None
     assert one._large._sieve._usual
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
         small = in_small_blocks(b"".join(lines))
-        one = reader()
+        one = scanner()
         sifted = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
     assert told(large) == told(small) == told(sifted)
     assert summed(large) == summed(small) == summed(sifted)
@@ -221,11 +211,11 @@ def test_lines_nearly_all_alike_read_together_give_what_single_lines_give(seed: 
 @pytest.mark.parametrize("log", sorted(FIXTURES.glob("*/*.log")), ids=lambda log: log.parent.name)
 def test_captures_read_twice_over_as_large_blocks_give_the_same(log: Path) -> None:
     data = log.read_bytes()
-    one = reader()
+    one = scanner()
     large = [one.scan(data), one.scan(data)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
-        one = reader()
+        one = scanner()
         small = [one.scan(data), one.scan(data)]
     assert told(large) == told(small)
     assert [scan.stats_like for scan in large] == [scan.stats_like for scan in small]
@@ -233,7 +223,7 @@ def test_captures_read_twice_over_as_large_blocks_give_the_same(log: Path) -> No
 
 @pytest.mark.usefixtures("eager")
 def test_most_of_a_busy_log_is_read_without_looking_at_each_line() -> None:
-    one = reader()
+    one = scanner()
     lines = []
     for number in range(50):
         lines += [ACCESS % (b"INFO:     ", 50_000 + number, POST, b"200 OK")] * 20
@@ -256,7 +246,7 @@ def test_most_of_a_busy_log_is_read_without_looking_at_each_line() -> None:
 def test_text_between_usual_beginning_and_end_must_be_an_address() -> None:
     usual = [ACCESS % (b"INFO:     ", 1_000 + n, POST, b"200 OK") for n in range(40)]
     strange = usual[0].replace(b"127.0.0.1", b"a b")
-    one = reader()
+    one = scanner()
     one.scan(b"".join(usual))
 
     scan = one.scan(b"".join([*usual, strange, *usual]))
@@ -274,14 +264,14 @@ def test_a_line_without_end_is_passed_over_after_so_many_messages(
     run_in = b"".join(STATS.rstrip() % (head % n, 0, n, 0, 0, 0, 0, 0, b"") for n in range(9))
     after = STATS % (b"INFO 11-23 09:00:11 [loggers.py:310]", 0, 7, 0, 0, 0, 0, 0, b"")
 
-    samples, _, _ = told([reader().scan(run_in + b"\n" + after)])
+    samples, _, _ = told([scanner().scan(run_in + b"\n" + after)])
 
     assert len(samples) == 5 + 1
 
 
 @pytest.mark.usefixtures("eager")
 def test_shapes_that_come_seldom_are_not_learnt() -> None:
-    one = reader()
+    one = scanner()
     head = b"INFO 11-23 09:00:00 [loggers.py:310]"
     odd = [
         STATS % (head, 0, 1, 2, 3, 4, 5, 6, b", %b: 1" % bytes([97 + n // 26, 97 + n % 26]))
@@ -297,7 +287,7 @@ def test_shapes_that_come_seldom_are_not_learnt() -> None:
 
 @pytest.mark.usefixtures("eager")
 def test_requests_with_ids_of_their_own_cost_no_more_than_their_stamp() -> None:
-    one = reader()
+    one = scanner()
     line = b"(APIServer pid=7) INFO %b [async_llm.py:300] Added request cmpl-%08xf version 1.2.3.\n"
     lines = [line % (stamp(n), n * 7_919) for n in range(300)]
     first = one.scan(b"".join(lines[:100]))
@@ -307,4 +297,4 @@ def test_requests_with_ids_of_their_own_cost_no_more_than_their_stamp() -> None:
 
     assert None not in kinds
     assert first.records == one.scan(b"".join(lines[100:])).records == []
-    assert one.stamp == reader().clock.resolve(stamp(299))
+    assert one.stamp == scanner().clock.resolve(stamp(299))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.logs import log_of
-from tests.parsing.dialects import READY, STATS, events, new, said, scan
+from tests.parsing.dialects import READY, STATS, events, said, scan
+from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event, Record
 
 # --- progress ------------------------------------------------------------------------------------
 
 
 def progress(data: bytes, *pieces: bytes) -> list[tuple[object, object, object]]:
-    one = new(twin=True)
+    one = scanner(twin=True)
     records: list[Record] = [r for piece in (data, *pieces) for r in one.scan(piece).records]
     return [
         (event.fields["phase"], event.fields["done"], event.fields["total"])

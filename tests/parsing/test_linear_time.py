@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import time
-import tomllib
-from collections.abc import Iterator
-from datetime import UTC
 
 import pytest
 
-from tests.logs import formats
-from vllm_watch.locations import builtin_formats_folder
-from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
+from scripts.fuzz import samples_of_formats
+from tests.parsing.scanning import scanner
 
-FORMATS = formats()
 SHORT = 100_000
 MEGABYTE = 1_000_000
 NOTHING = 0.05  # below so many seconds a ratio has no meaning
@@ -64,34 +58,13 @@ PIECES = {
 }
 
 
-def samples_of(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "line" and isinstance(inner, str):
-                yield inner
-            else:
-                yield from samples_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from samples_of(inner)
-
-
-def all_samples() -> list[bytes]:
-    """Return the samples of every entry of every format file, which match its patterns."""
-    tables = (
-        tomllib.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(builtin_formats_folder().glob("*.toml"))
-    )
-    return [line.encode() for table in tables for line in samples_of(table)]
-
-
-SAMPLES = all_samples()
+SAMPLES = samples_of_formats()
 
 
 def seconds(block: bytes) -> float:
-    scanner = Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026))
+    one = scanner()
     began = time.process_time()
-    scanner.scan(block)
+    one.scan(block)
     return time.process_time() - began
 
 

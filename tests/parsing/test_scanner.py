@@ -38,7 +38,7 @@ def test_cutting_between_lines_changes_nothing(capture: str) -> None:
     data = log_of(capture).read_bytes()
     whole = merged(scanner().scan(data).records)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.lists(st.integers(0, data.count(b"\n")), max_size=12))
     def check(cuts: list[int]) -> None:
         lines = data.splitlines(keepends=True)

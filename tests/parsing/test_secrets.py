@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-from datetime import UTC
-
-from tests.logs import formats
+from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event
-from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.secrets import without_secrets
-from vllm_watch.parsing.timestamps import StampClock, Zone
 
 ARGS = (
     b"(APIServer pid=1) INFO 11-23 08:52:30 [api_utils.py:273] non-default args: "
@@ -16,8 +12,7 @@ ARGS = (
 
 
 def test_keys_and_tokens_of_the_flags_are_kept_nowhere() -> None:
-    scanner = Scanner(formats(), StampClock(Zone(UTC, "given"), 2026))
-    (event,) = scanner.scan(ARGS).records
+    (event,) = scanner().scan(ARGS).records
     assert isinstance(event, Event)
     whole = repr(event)
     assert "sk-" not in whole

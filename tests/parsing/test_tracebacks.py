@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.logs import formats, log_of
+from tests.logs import log_of
+from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event
-from vllm_watch.parsing.scanner import Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.tracebacks import TRACEBACK, TracebackReader
 
-FORMATS = formats()
 SHORT = b"""\
 Traceback (most recent call last):
   File "/opt/vllm/bin/vllm", line 8, in <module>
@@ -29,8 +27,8 @@ def at(second: int) -> float:
 
 
 def read(*blocks: bytes, twin: bool = True) -> list[Event]:
-    scanner = Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026), twin=twin)
-    records = [record for block in blocks for record in scanner.scan(block).records]
+    one = scanner(twin=twin)
+    records = [record for block in blocks for record in one.scan(block).records]
     return [r for r in records if isinstance(r, Event)]
 
 

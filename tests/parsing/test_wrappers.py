@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.logs import formats
+from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event, Record, Sample
-from vllm_watch.parsing.scanner import Scan, Scanner
-from vllm_watch.parsing.timestamps import StampClock, Zone
+from vllm_watch.parsing.scanner import Scan
 
-FORMATS = formats()
 BODY = (
     "Engine 003: Avg prompt throughput: 12.5 tokens/s, Avg generation throughput: 2.0 tokens/s, "
     "Running: 3 reqs, Waiting: 4 reqs, GPU KV cache usage: 5.1%, Prefix cache hit rate: 6.0%"
@@ -76,8 +73,7 @@ STACKS = st.lists(st.sampled_from(sorted(WRAPPERS.values())), max_size=4).map(""
 
 
 def scan(*lines: str, twin: bool = False) -> Scan:
-    scanner = Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026), twin=twin)
-    return scanner.scan("".join(f"{line}\n" for line in lines).encode())
+    return scanner(twin=twin).scan("".join(f"{line}\n" for line in lines).encode())
 
 
 def docker(line: str) -> str:
@@ -232,5 +228,4 @@ def test_json_that_is_nested_1000_deep_as_a_docker_line() -> None:
 
 
 def test_bytes_that_are_no_utf8_in_json() -> None:
-    scanner = Scanner(FORMATS, StampClock(Zone(UTC, "given"), 2026))
-    assert scanner.scan(b'{"log": "\xff\xfe"}\n' + PLAIN.encode()).records == of(PLAIN)
+    assert scanner().scan(b'{"log": "\xff\xfe"}\n' + PLAIN.encode()).records == of(PLAIN)

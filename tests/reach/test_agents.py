@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 
 from tests.core.test_steps import seconds, written
 from tests.logs import FIXTURES, formats, log_of, stats_by_hand
+from tests.processes import as_process
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Looked
@@ -195,7 +196,7 @@ def test_garbage_is_passed_over_and_the_next_question_answered() -> None:
         b'\n{"jsonrpc": "2.0", "method": "notifications/initialized"}\n',
         json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}).encode(),
     )
-    words = [sys.executable, "-m", "vllm_watch", "mcp", str(log_of("h100_optimised"))]
+    words = as_process("mcp", log_of("h100_optimised"))
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as server:

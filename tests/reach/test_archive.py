@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import serverlog
+from tests.failing import full
 from tests.logs import FIXTURES, log_of, stats_by_hand
 from vllm_watch.cli import main
 from vllm_watch.reach import archivefiles
@@ -178,10 +178,6 @@ def test_all_samples_of_several_servers_in_one_log(tmp_path: Path, capsys: Outpu
     told = archived(capsys, log, "-o", target)
     assert "1 logs archived (2 runs, 16 samples)" in told
     assert pq.read_table(target / "samples").num_rows == 16
-
-
-def full(*_: object, **__: object) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_full_disk_ends_it_in_one_line_and_keeps_what_is_there(

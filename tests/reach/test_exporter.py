@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import socket
 import threading
@@ -16,6 +15,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import serverlog as log
+from tests.failing import full
 from tests.logs import formats, log_of
 from vllm_watch.cli import main
 from vllm_watch.cli.exporter_command import _write
@@ -212,9 +212,6 @@ def test_a_text_file_on_a_full_disk_is_reported_and_tried_again(
 ) -> None:
     one, target = followed(log_of("h100_optimised")), tmp_path / "vllm.prom"
     one.look()
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(exporting, "write_to_textfile", full)

@@ -22,11 +22,6 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/compare.json").re
 BASELINE, OPTIMISED = log_of("h100_baseline_eager"), log_of("h100_optimised")
 
 
-@pytest.fixture(autouse=True)
-def a_hundred_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-
-
 def compared(capsys: Output, *words: Path | str, code: int = 0) -> dict[str, Any]:
     assert main(["compare", *map(str, words), "--json"]) == code
     document: dict[str, Any] = json.loads(capsys.readouterr().out)

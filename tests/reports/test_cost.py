@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.logs import log_of
+from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.config import CostSettings
 from vllm_watch.core.configuration import ServerConfiguration
@@ -42,15 +41,13 @@ def test_the_users_number_of_gpus_comes_first() -> None:
 
 def test_a_capture(capsys: Output) -> None:
     # 324 s from the first stamp to the last, 2,489,766 tokens, 20 busy lines of 10 s.
-    log = str(log_of("h100_optimised"))
-    assert main(["summary", log, "--json", "--gpu-hourly", "3.89"]) == 0
-    cost = json.loads(capsys.readouterr().out)["servers"][0]["cost"]
+    log = log_of("h100_optimised")
+    cost = summary_of(capsys, log, "--gpu-hourly", "3.89")["cost"]
     assert cost["gpus"] == 1
     assert cost["total"] == pytest.approx(3.89 * 324 / 3600, abs=1e-5)
     assert cost["per_million_tokens"] == pytest.approx(cost["total"] / 2.489766, rel=1e-4)
     assert cost["idle_share"] == pytest.approx(1 - 200 / 324, abs=1e-4)
-    assert main(["summary", log, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["servers"][0]["cost"] is None
+    assert summary_of(capsys, log)["cost"] is None
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "free", "nan", "inf"])

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.logs import formats, log_of
+from tests.logs import formats, log_of, page_beside
+from tests.summaries import summary_of
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Looked
@@ -24,13 +25,12 @@ Output = pytest.CaptureFixture[str]
 
 
 def counter(name: str) -> float:
-    page = next(FOLDER.glob("*.prom")).read_text(encoding="utf-8")
-    return sum(float(v) for v in re.findall(rf"^vllm:{name}{{[^}}]*}} (\S+)$", page, re.M))
+    values = re.findall(rf"^vllm:{name}{{[^}}]*}} (\S+)$", page_beside(FOLDER), re.M)
+    return sum(map(float, values))
 
 
 def test_tokens_of_the_steps_are_the_counters(capsys: Output) -> None:
-    assert main(["summary", str(next(FOLDER.glob("*.log.gz"))), "--json"]) == 0
-    (server,) = json.loads(capsys.readouterr().out)["servers"]
+    server = summary_of(capsys, next(FOLDER.glob("*.log.gz")))
     (steps,) = server["iterations"]
     assert steps["steps"] == 2735  # lines, counted by grep
     assert steps["context_tokens"] == counter("prompt_tokens_total") == 117_634

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.realvllm.figures import Figures
-from vllm_watch.cli import main
+from tests.logs import page_beside
+from tests.summaries import summary_of
 
 FOLDER = Path(__file__).parents[2] / "fixtures/recordings/cpu_json"
 
 
 @pytest.fixture(name="server")
 def made_server(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    assert main(["summary", str(next(FOLDER.glob("*.log.gz"))), "--json"]) == 0
-    (server,) = json.loads(capsys.readouterr().out)["servers"]
-    assert isinstance(server, dict)
-    return server
+    return summary_of(capsys, next(FOLDER.glob("*.log.gz")))
 
 
 @pytest.fixture(name="truth")
 def made_truth() -> Figures:
-    return Figures(next(FOLDER.glob("*.prom")).read_text(encoding="utf-8"))
+    return Figures(page_beside(FOLDER))
 
 
 def test_requests_and_tokens_are_the_counters(server: dict[str, Any], truth: Figures) -> None:

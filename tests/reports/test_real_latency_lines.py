@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scripts.realvllm.figures import Figures
+from tests.logs import page_beside
+from tests.summaries import summary_of
 from vllm_watch.cli import main
 
 FOLDER = Path(__file__).parents[2] / "fixtures/recordings/cpu_saturated"
@@ -18,14 +19,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture(name="truth", scope="module")
 def made_truth() -> Figures:
-    return Figures(next(FOLDER.glob("*.prom")).read_text(encoding="utf-8"))
-
-
-def summary(log: Path, capsys: Output) -> dict[str, Any]:
-    assert main(["summary", str(log), "--json"]) == 0
-    (server,) = json.loads(capsys.readouterr().out)["servers"]
-    assert isinstance(server, dict)
-    return server
+    return Figures(page_beside(FOLDER))
 
 
 def test_percentiles_of_lines_lie_where_the_histograms_have_them(
@@ -33,7 +27,7 @@ def test_percentiles_of_lines_lie_where_the_histograms_have_them(
 ) -> None:
     """Of sixty requests at once half wait for a minute: intervals differ by a thousand times."""
     log = shutil.copy2(next(FOLDER.glob("*.log.gz")), tmp_path)
-    latency = summary(Path(log), capsys)["latency"]
+    latency = summary_of(capsys, log)["latency"]
     for name, histogram in truth.latencies.items():
         for part, share, off in (("p50", 0.5, 0.12), ("p95", 0.95, 0.04)):
             low, high = histogram.ranks(latency[name][part])
@@ -41,7 +35,7 @@ def test_percentiles_of_lines_lie_where_the_histograms_have_them(
 
 
 def test_counts_and_preemptions_are_the_counters(truth: Figures, capsys: Output) -> None:
-    server = summary(next(FOLDER.glob("*.log.gz")), capsys)
+    server = summary_of(capsys, next(FOLDER.glob("*.log.gz")))
     for name, histogram in truth.latencies.items():
         assert server["latency"][name]["count"] == histogram.count
         assert server["latency"][name]["mean"] == pytest.approx(histogram.mean(), rel=0.001)

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.logs import log_of, page_beside
 from vllm_watch.beside.histogram import latency_of
 from vllm_watch.beside.page import read_page
 from vllm_watch.cli import main
@@ -43,7 +44,7 @@ def test_latencies_are_those_of_the_servers_own_histograms(
     summary: dict[str, Any], name: str
 ) -> None:
     """Means and counts are exact; percentiles of intervals together within 12 %."""
-    page = read_page(next(FOLDER.glob("*.prom")).read_text())
+    page = read_page(page_beside(FOLDER))
     whole = latency_of(page.engines[0].histograms[name])
     found = summary["latency"][name]
     assert found["count"] == whole.count == (2_053_815 if name == "itl_s" else 4_813)
@@ -104,19 +105,15 @@ def compared(capsys: Output, baseline: Path, candidate: Path) -> dict[str, Any]:
     return found
 
 
-def capture(name: str) -> Path:
-    return next((ROOT / "fixtures/logs" / name).glob("*.log"))
-
-
 def test_compare_has_them(capsys: Output) -> None:
-    metrics = compared(capsys, capture("h100_optimised"), LOG)
+    metrics = compared(capsys, log_of("h100_optimised"), LOG)
     assert metrics["ttft_p95_s"]["candidate"] == pytest.approx(0.0691, abs=1e-4)
     assert metrics["itl_p50_ms"]["candidate"] == pytest.approx(6.31, abs=0.01)
     assert metrics["gpu_power_w"]["baseline"] is None
 
 
 def test_compare_has_nothing_where_nothing_was_recorded(capsys: Output) -> None:
-    metrics = compared(capsys, capture("h100_baseline_eager"), capture("h100_optimised"))
+    metrics = compared(capsys, log_of("h100_baseline_eager"), log_of("h100_optimised"))
     assert not [name for name in metrics if name.startswith(("ttft", "gpu"))]
 
 

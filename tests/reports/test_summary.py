@@ -29,11 +29,6 @@ LINE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def a_hundred_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-
-
 def summarised(*paths: Path | str) -> list[RunSummary]:
     return summarise(read_saved([str(path) for path in paths], formats(), Settings()))
 

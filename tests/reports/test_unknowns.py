@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.logs import log_of
-from vllm_watch.cli import main
+from tests.summaries import summary_of
 
 Output = pytest.CaptureFixture[str]
 
 
 def unknown(capture: str, capsys: Output) -> dict[str, str]:
-    assert main(["summary", "--json", str(log_of(capture))]) == 0
-    (server,) = json.loads(capsys.readouterr().out)["servers"]
-    return {one["what"]: one["why"] for one in server["unknown"]}
+    told = summary_of(capsys, log_of(capture))["unknown"]
+    return {one["what"]: one["why"] for one in told}
 
 
 def test_without_a_recording_percentiles_are_unknown(capsys: Output) -> None:

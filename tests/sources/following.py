@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.failing import denied
+from tests.processes import PATIENCE
 from vllm_watch.sources.follower import Follower
 
 
@@ -24,8 +28,16 @@ def refuse(patch: pytest.MonkeyPatch, name: str) -> None:
     real = os.open
 
     def refused(path: str, *rest: int) -> int:
-        if path == name:
-            raise PermissionError(13, "Permission denied")
-        return real(path, *rest)
+        return denied() if path == name else real(path, *rest)
 
     patch.setattr(os, "open", refused)
+
+
+def told_of(items: Iterator[set[str] | None], log: Path) -> bool:
+    """Write to a log until a wake-up names it, or the time limit is reached."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        append(log, b"x\n")
+        if str(log) in (next(items) or ()):
+            return True
+    return False

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests import serverlog as log
 from tests.logs import formats, log_of, stats_by_hand
+from tests.processes import alive, until
 from vllm_watch.cli import main
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.sources.commands import CommandOutput
@@ -31,14 +30,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def until(wanted: Callable[[], bool]) -> None:
-    """Wait for the effect of another process; fail after ten seconds."""
-    end = time.monotonic() + 10
-    while not wanted():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def output(command: CommandOutput, wanted: int) -> list[str]:
@@ -159,14 +150,6 @@ def test_nothing_of_it_is_left(tmp_path: Path) -> None:
     command.close()
     for pid in map(int, pids.read_text().split()):
         until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z" and os.path.exists(f"/proc/{pid}")
 
 
 def test_a_flood_leaves_time_for_others() -> None:

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.failing import denied
 from tests.sources.following import append, lines_of
 from vllm_watch.sources import chunks as module
 from vllm_watch.sources.follower import Follower
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "a.log"
 
 
 def test_a_byte_at_a_time(log: Path) -> None:
@@ -153,10 +149,7 @@ def test_permission_lost_and_given_back(log: Path, monkeypatch: pytest.MonkeyPat
     log.write_bytes(b"one\n")
     real = os.open
 
-    def refuse(*_: object, **__: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "open", denied)
     follower = Follower(str(log))
     assert lines_of(follower) == []
     assert follower.trouble == (
@@ -238,12 +231,9 @@ def test_a_folder_that_may_not_be_entered_for_a_while(
     append(log, b"one\n")
     assert lines_of(follower) == [b"one"]
 
-    def refuse(*_: object, **__: object) -> os.stat_result:
-        raise PermissionError(13, "Permission denied")
-
     append(log, b"two\n")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "stat", refuse)
+        patch.setattr(os, "stat", denied)
         assert lines_of(follower) == [b"two"]  # the open file stays open
         assert follower.trouble is not None
         assert "permission denied" in follower.trouble

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.failing import denied
 from tests.sources.following import append, lines_of, refuse
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import Follower, FollowOptions
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "a.log"
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -227,10 +223,7 @@ def test_copied_before_anything_was_read(log: Path, looks: int) -> None:
 def test_a_folder_that_may_be_entered_but_not_listed(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse_list(*_: object) -> list[str]:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "listdir", refuse_list)
+    monkeypatch.setattr(os, "listdir", denied)
     follower = Follower(str(log))
     append(log, b"one\n")
     assert lines_of(follower) == [b"one"]

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,17 +17,15 @@ import pytest
 
 from benchmarks.follow import ROOT, Reader
 from benchmarks.logwriter import copied, line_of, renamed
+from tests.processes import PATIENCE
+from tests.sources.following import told_of
 from vllm_watch.sources.wakeups import wakeups
 
 LOG = "w0.log"
-PATIENCE = 30.0
 
 Mount = Callable[..., None]
 
-
-@pytest.fixture(autouse=True)
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLLM_WATCH_WATCH_POLL_SECONDS", "0.2")
+pytestmark = pytest.mark.usefixtures("looks_often")
 
 
 def system(*words: str | Path) -> str:
@@ -54,6 +51,15 @@ def mount() -> Iterator[Mount]:
             mounted.callback(system, "umount", "-l", words[-1])
 
         yield make
+
+
+@pytest.fixture
+def point(mount: Mount, tmp_path: Path) -> Path:
+    """A folder on which another file system is mounted."""
+    folder = tmp_path / "point"
+    folder.mkdir()
+    mount("-t", "tmpfs", "none", folder)
+    return folder
 
 
 @pytest.fixture
@@ -184,11 +190,8 @@ def test_a_folder_mounted_again_continues_where_it_was(mount: Mount, tmp_path: P
 
 
 def test_another_file_system_in_its_place_is_read_from_its_beginning(
-    mount: Mount, tmp_path: Path
+    mount: Mount, point: Path, tmp_path: Path
 ) -> None:
-    point = tmp_path / "point"
-    point.mkdir()
-    mount("-t", "tmpfs", "none", point)
     write(point / LOG, 0, 1)
     with Following(point, tmp_path / "rows.jsonl") as following:
         following.has(0, 1)
@@ -201,21 +204,11 @@ def test_another_file_system_in_its_place_is_read_from_its_beginning(
         following.has(0, 1, 2, 3)
 
 
-def test_events_come_again_from_a_folder_that_was_mounted_again(
-    mount: Mount, tmp_path: Path
-) -> None:
+def test_events_come_again_from_a_folder_that_was_mounted_again(mount: Mount, point: Path) -> None:
     """The watch is on the old file system; without a new watch there would only be polls."""
-    point = tmp_path / "point"
-    point.mkdir()
-    mount("-t", "tmpfs", "none", point)
     stop = threading.Event()
     items = wakeups(lambda: {str(point)}, stop, 0.3, events=True)
-    deadline = time.monotonic() + PATIENCE
     for _ in range(2):
-        told = False
-        while not told and time.monotonic() < deadline:
-            write(point / LOG, 0)
-            told = str(point / LOG) in (next(items) or ())
-        assert told
+        assert told_of(items, point / LOG)
         mount("-t", "tmpfs", "none", point)  # over it: no event reports that
     stop.set()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.failing import denied
 from vllm_watch.sources import paths as module
 from vllm_watch.sources.paths import find_logs, folders_of
 
@@ -79,10 +80,7 @@ def test_what_is_missing_is_said(folder: Path) -> None:
 def test_a_folder_that_cannot_be_read_is_a_trouble(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: str) -> list[str]:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", denied)
     found = find_logs([str(folder)])
     assert [trouble.text for trouble in found.troubles] == [
         f"{folder}: permission denied; allow reading it (chmod u+rx) and it is read"
@@ -163,10 +161,7 @@ def test_a_glob_skips_folders_and_takes_links(folder: Path) -> None:
 def test_the_folder_of_a_glob_that_cannot_be_read_is_a_trouble(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: str) -> list[str]:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", denied)
     found = find_logs([f"{folder}/nothing*.log"])
     assert found.missing == (f"{folder}/nothing*.log",)
     assert [trouble.text for trouble in found.troubles] == [

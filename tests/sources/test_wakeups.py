@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import PATIENCE
+from tests.sources.following import told_of
 from vllm_watch.sources.wakeups import FASTER, HOT_SECONDS, Pace, wakeups
-
-PATIENCE = 20.0
 
 
 def until(items: Iterator[set[str] | None], path: Path, stop: threading.Event) -> bool:
@@ -74,14 +74,8 @@ def test_a_folder_made_again_is_watched_again(tmp_path: Path) -> None:
     assert next(items) is None
     folder.rmdir()
     folder.mkdir()
-    deadline = time.monotonic() + PATIENCE
-    told = False
-    while not told and time.monotonic() < deadline:
-        with log.open("a") as file:
-            file.write("x\n")
-        told = str(log) in (next(items) or ())
+    assert told_of(items, log)
     stop.set()
-    assert told
 
 
 @pytest.mark.parametrize("events", [True, False])
@@ -126,13 +120,8 @@ def test_one_folder_that_cannot_be_watched_leaves_the_others_their_events(tmp_pa
     stop = threading.Event()
     items = wakeups(lambda: {str(tmp_path), str(tmp_path / "absent")}, stop, 0.3, events=True)
     assert next(items) is None
-    deadline = time.monotonic() + PATIENCE
-    told = False
-    while not told and time.monotonic() < deadline:
-        log.write_text("x\n")
-        told = str(log) in (next(items) or ())
+    assert told_of(items, log)
     stop.set()
-    assert told
 
 
 def test_what_grows_without_events_is_looked_at_sooner_for_a_while() -> None:

@@ -13,6 +13,7 @@ from tests.logs import at, log_of, read
 from vllm_watch.config import ReplaySettings, Settings, TimeSettings
 from vllm_watch.core.moments import parse_time
 from vllm_watch.core.news import News
+from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
@@ -52,6 +53,11 @@ def monitor_from(batches: Iterable[News]) -> Monitor:
     for batch in batches:
         monitor.apply(batch)
     return monitor
+
+
+def server_of(monitor: Monitor) -> Server:
+    """Return the first server of a monitor."""
+    return next(iter(monitor.store.servers.values()))
 
 
 def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> ScreenView:

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from tests.actions.alerts import program
 from tests.logs import at, formats, log_of
-from tests.tui.screens import SETTINGS, Wall, replay_app, until
+from tests.tui.screens import SETTINGS, Wall, replay_app, server_of, until
 from tests.tui.test_app import dashboard, running, shown
 from vllm_watch.config.sections import AlertSettings
 from vllm_watch.ingest import Ingest, ReadOptions
@@ -44,11 +44,29 @@ class Terminal:
         self.rung += 1
 
 
-def head_of(path: Path, until_stamp: str) -> tuple[bytes, bytes]:
-    """Split a log before its first line with a stamp."""
-    whole = path.read_bytes()
-    place = whole.rindex(b"\n", 0, whole.index(until_stamp.encode())) + 1
-    return whole[:place], whole[place:]
+def place_of(stamp: bytes) -> int:
+    """Return where the first line of the killed server's log with a stamp begins."""
+    whole = KILLED.read_bytes()
+    return whole.rindex(b"\n", 0, whole.index(stamp)) + 1
+
+
+def before_it_fills(folder: Path) -> tuple[Path, Wall]:
+    """Write the log of the killed server until it fills up; return it, and the clock then."""
+    log = folder / "vllm_m_port8003_realtime.log"
+    log.write_bytes(KILLED.read_bytes()[: place_of(b"11-23 08:50:41")])
+    return log, Wall(at("08:50:35"))
+
+
+async def fill_up(pilot: Pilot[int], log: Path, wall: Wall) -> None:
+    """Write the half minute in which the KV cache fills up, let it be read, and check it."""
+    app = pilot.app
+    assert isinstance(app, VllmWatch)
+    with log.open("ab") as file:
+        file.write(KILLED.read_bytes()[place_of(b"11-23 08:50:41") : place_of(b"11-23 08:51:11")])
+    wall.now = at("08:51:05")
+    server = server_of(app.monitor)
+    await until(pilot, lambda: server.last_arrival is not None)
+    app.alerting.look()
 
 
 def live_app(log: Path, wall: Wall, **alerts: Any) -> VllmWatch:
@@ -76,21 +94,12 @@ async def test_a_server_that_fills_up_while_watched_is_reported_by_every_means(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TMUX", raising=False)
-    before, after = head_of(KILLED, "11-23 08:50:41")
-    filling, _, _ = after.partition(b"INFO 11-23 08:51:11")
-    log = tmp_path / "vllm_m_port8003_realtime.log"
-    log.write_bytes(before)
-    wall = Wall(at("08:50:35"))
+    log, wall = before_it_fills(tmp_path)
     app = live_app(log, wall, command=program(tmp_path, APPEND), notify="osc9", min_severity="note")
     terminal = Terminal(app, monkeypatch)
     async with watching(app) as pilot:
         assert (terminal.rung, terminal.written, told(tmp_path)) == (0, [], [])
-        with log.open("ab") as file:
-            file.write(filling[: filling.rindex(b"\n") + 1])
-        wall.now = at("08:51:05")
-        server = next(iter(app.monitor.store.servers.values()))
-        await until(pilot, lambda: server.last_arrival is not None)
-        app.alerting.look()
+        await fill_up(pilot, log, wall)
         await until(pilot, lambda: ("firing", "kv-cache-binds") in told(tmp_path))
     app.alerting.close()
     # Once for each check with news: a slow machine may check in between.
@@ -103,19 +112,11 @@ async def test_a_server_that_fills_up_while_watched_is_reported_by_every_means(
 async def test_a_command_that_fails_is_reported_on_the_screen_until_one_does_not(
     tmp_path: Path,
 ) -> None:
-    before, after = head_of(KILLED, "11-23 08:50:41")
-    log = tmp_path / "vllm_m_port8003_realtime.log"
-    log.write_bytes(before)
-    wall = Wall(at("08:50:35"))
+    log, wall = before_it_fills(tmp_path)
     app = live_app(log, wall, command=("/nowhere/notify-me",), bell=False)
     async with watching(app) as pilot:
         assert app.alerting.troubles == ()
-        with log.open("ab") as file:
-            file.write(after.partition(b"INFO 11-23 08:51:11")[0].rpartition(b"\n")[0] + b"\n")
-        wall.now = at("08:51:05")
-        server = next(iter(app.monitor.store.servers.values()))
-        await until(pilot, lambda: server.last_arrival is not None)
-        app.alerting.look()
+        await fill_up(pilot, log, wall)
         await until(pilot, lambda: bool(app.alerting.troubles))
         await until(pilot, lambda: any(True for _ in app._notifications))
         (notice,) = app._notifications
@@ -138,7 +139,7 @@ async def test_opening_a_log_full_of_alerts_reports_nothing(
 ) -> None:
     """The killed server an hour later, a minute later, and in the middle of its troubles."""
     whole = KILLED.read_bytes()
-    during = whole[: whole.index(b"INFO 11-23 08:51:21")].rpartition(b"\n")[0] + b"\n"
+    during = whole[: place_of(b"11-23 08:51:21")]
     for number, (text, clock) in enumerate(
         [(whole, "09:52:00"), (whole, "08:52:40"), (during, "08:51:20")]
     ):
@@ -226,21 +227,13 @@ async def test_a_silence_until_it_is_over_ends_with_the_alert() -> None:
 async def test_a_silenced_alert_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, after = head_of(KILLED, "11-23 08:50:41")
-    log = tmp_path / "vllm_m_port8003_realtime.log"
-    log.write_bytes(before)
-    wall = Wall(at("08:50:35"))
+    log, wall = before_it_fills(tmp_path)
     app = live_app(log, wall, notify="osc9")
     terminal = Terminal(app, monkeypatch)
     async with watching(app) as pilot:
         for name in ("kv-cache-binds", "kv-cache-critical", "kv-cache-high"):
             app.silences.silence((str(log), name), 600.0)
-        with log.open("ab") as file:
-            file.write(after.partition(b"INFO 11-23 08:51:11")[0].rpartition(b"\n")[0] + b"\n")
-        wall.now = at("08:51:05")
-        server = next(iter(app.monitor.store.servers.values()))
-        await until(pilot, lambda: server.last_arrival is not None)
-        app.alerting.look()
+        await fill_up(pilot, log, wall)
         assert not any("KV cache" in text for text in terminal.written)
         assert ("kv-cache-binds" in {key[1] for key in app.alerting._watch.lasting()}) is True
     app.alerting.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App
@@ -18,7 +18,6 @@ from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.palette import CONTRAST_THEME, THEME
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30))
 def test_it_is_ascii_in_as_many_cells(text: str) -> None:
     plain = ascii_of(text)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.logs import at
-from tests.tui.screens import monitor_from, monitor_of, view_at
+from tests.tui.screens import monitor_from, monitor_of, server_of, view_at
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.config import ServerSettings, Settings, WatchSettings
 from vllm_watch.core import folds
@@ -27,10 +27,6 @@ from vllm_watch.tui.chartspecs import chart_spec, marks
 from vllm_watch.tui.charttable import CHART_NAMES
 
 DAY = (at("00:00:00"), at("23:59:59"))
-
-
-def server_of(monitor: Monitor) -> Server:
-    return next(iter(monitor.store.servers.values()))
 
 
 def test_a_curve_holds_the_values_of_the_log() -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.logs import at
-from tests.tui.screens import monitor_from, monitor_of, view_at
+from tests.tui.screens import monitor_from, monitor_of, server_of, view_at
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Sample
 from vllm_watch.core.store import Server
@@ -20,7 +20,7 @@ from vllm_watch.tui.timeline import FITTED
 def server_with(*times: float) -> Server:
     records = tuple(Sample(time, 0, {"running": 1.0}) for time in times)
     monitor = monitor_from([Block("a.log", records)])
-    return next(iter(monitor.store.servers.values()))
+    return server_of(monitor)
 
 
 def test_most_of_the_chart_is_filled_and_its_right_edge_stays() -> None:

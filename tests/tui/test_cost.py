@@ -12,7 +12,7 @@ import pytest
 from textual.geometry import Region
 
 from tests.logs import FIXTURES, at, log_of
-from tests.tui.screens import Wall, monitor_from, monitor_of, until, view_at
+from tests.tui.screens import Wall, monitor_from, monitor_of, server_of, until, view_at
 from tests.tui.test_app import dashboard, live, view
 from vllm_watch.config import CostSettings
 from vllm_watch.core.dataclass import replace
@@ -23,7 +23,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.health import alertfindings
 from vllm_watch.health.finding import Case
 from vllm_watch.health.healthcache import HealthCache
-from vllm_watch.health.monitor import Health, Monitor
+from vllm_watch.health.monitor import Health
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui import fleetrows, viewmaker
 from vllm_watch.tui.charts import ChartSpec, Line
@@ -141,10 +141,6 @@ def test_the_cost_of_all_there_is_is_worked_out_when_the_window_moves_on(
         maker.make(timeline, Choices())
         wall.now += 1
     assert len(asked) == 3
-
-
-def server_of(monitor: Monitor) -> Server:
-    return next(iter(monitor.store.servers.values()))
 
 
 def test_a_stamp_changes_when_a_line_came_and_only_then() -> None:
@@ -280,7 +276,7 @@ def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPa
         return newest_lines(lines, limit)
 
     monkeypatch.setattr(viewmaker, "newest_lines", order)
-    server = next(iter(monitor.store.servers.values()))
+    server = server_of(monitor)
     monitor.apply(Block(server.source, size=1))
     assert maker.make(timeline, Choices()).events is before
     assert ordered == []

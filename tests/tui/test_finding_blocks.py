@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -178,7 +178,6 @@ FLAGS = st.lists(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(FLAGS, st.integers(42, 120))
 def test_every_flag_is_whole_on_a_line(flags: list[str], width: int) -> None:
     drawn = flag_lines(", then ".join(flags), tuple(flags), width)
@@ -197,7 +196,6 @@ def test_the_old_value_goes_before_the_flag_is_cut() -> None:
 WORDS = st.text(alphabet="abc ,;:(…é漢", max_size=60)
 
 
-@settings(deadline=None)
 @given(WORDS, st.integers(0, 70))
 def test_a_shortened_text_fits_and_begins_like_the_whole(text: str, width: int) -> None:
     short = shortened(text, width)
@@ -206,7 +204,6 @@ def test_a_shortened_text_fits_and_begins_like_the_whole(text: str, width: int) 
     assert short == text or cell_len(text) > width
 
 
-@settings(deadline=None)
 @given(WORDS, st.integers(1, 30), st.integers(1, 5))
 def test_wrapped_text_keeps_its_words(text: str, width: int, most: int) -> None:
     drawn = wrapped(text, width, most)

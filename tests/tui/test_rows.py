@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.logs import at
-from tests.tui.screens import monitor_from, monitor_of, view_at
+from tests.tui.screens import monitor_from, monitor_of, server_of, view_at
 from vllm_watch.core.news import Block, LogFound
 from vllm_watch.core.records import Event, Sample
 from vllm_watch.tui.rows import Row, Values, engine_rows, make_row
@@ -12,7 +12,7 @@ from vllm_watch.tui.screenview import ORDERS, Choices
 
 def row_at(capture: str, clock: str) -> Row:
     monitor = monitor_of(capture)
-    server = next(iter(monitor.store.servers.values()))
+    server = server_of(monitor)
     time = at(clock)
     return make_row(monitor, server, time, live=False)
 
@@ -64,7 +64,7 @@ def test_a_start_up_says_how_far_it_is() -> None:
 
 def test_two_engines_are_added_up_and_shown_apart() -> None:
     monitor = monitor_of("cpu_two_engines")
-    server = next(iter(monitor.store.servers.values()))
+    server = server_of(monitor)
     time = at("09:24:25")
     row = make_row(monitor, server, time, live=False)
     assert row.engines == 2
