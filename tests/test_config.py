@@ -131,7 +131,7 @@ def test_the_default_file_is_read_when_it_is_there() -> None:
 def test_a_named_file_has_to_exist(tmp_path: Path) -> None:
     path = tmp_path / "missing.toml"
     assert refusal(path) == (
-        f"{path}: no such file; `vllm-watch config init` writes one to start from"
+        f"{path}: no such file; `vllm-watch config init` writes one with every setting"
     )
 
 

@@ -109,7 +109,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "file").write_text("")
     _, err = config(capsys, "init", "--config", tmp_path / "file" / "c.toml", code=1)
     assert err.count("\n") == 1
-    assert "cannot be made" in err
+    assert "cannot be created" in err
 
 
 @pytest.mark.parametrize("words", [["shwo"], ["init", "now"]])

@@ -328,7 +328,7 @@ def test_following_waits_for_a_log_and_says_so(
     try:
         assert following.process.stderr is not None
         said = following.process.stderr.readline().decode()
-        assert said == f"vllm-watch: {pattern}: matches no file yet; it waits for one\n"
+        assert said == f"vllm-watch: {pattern}: matches no file yet; waiting for one\n"
         shutil.copy(LOG, tmp_path / "a.log")
         rows = following.rows(5)
         code, _, rest = following.interrupt()

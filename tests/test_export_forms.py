@@ -172,7 +172,7 @@ def test_nothing_in_the_span_is_said_and_nothing_is_written(
     assert out == ""
     assert err == (
         "vllm-watch: no sample between --since and --until: "
-        "samples reach from 2026-11-23 08:54:10 to 2026-11-23 08:57:50\n"
+        "the samples are from 2026-11-23 08:54:10 to 2026-11-23 08:57:50\n"
     )
     assert os.listdir(tmp_path) == []
 
@@ -191,8 +191,8 @@ def test_a_single_sample_is_enough(tmp_path: Path) -> None:
         (["--resample", "fast"], "--resample: 'fast' is not a time step"),
         (["--resample", "0.5s"], "1s at least"),
         (["--resample", "+1min"], "is not a time step"),
-        (["--resample", "1min", "--events"], "--resample does not go with --events"),
-        (["--resample", "1min", "--follow"], "--resample does not go with --follow"),
+        (["--resample", "1min", "--events"], "--resample cannot be combined with --events"),
+        (["--resample", "1min", "--follow"], "--resample cannot be combined with --follow"),
         (["--until", "1m", "--follow"], "leave out --follow or --until"),
     ],
 )

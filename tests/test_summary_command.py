@@ -49,7 +49,7 @@ def test_half_of_the_files_cannot_be_read(tmp_path: Path, capsys: Output) -> Non
     servers = json.loads(out)["servers"]
     assert [server["source"] for server in servers] == [str(tmp_path / "b.log")]
     out, lines = summary(capsys, tmp_path / "a.log", code=1)
-    assert (out, lines[-1]) == ("", "nothing of vLLM could be read; see above")
+    assert (out, lines[-1]) == ("", "no vLLM log could be read; see above")
 
 
 def test_what_is_no_log_of_vllm(tmp_path: Path, capsys: Output) -> None:
@@ -64,7 +64,7 @@ def test_what_is_no_log_of_vllm(tmp_path: Path, capsys: Output) -> None:
         f"{tmp_path}/b.log: has no vLLM line in 400 lines; is it a vLLM log?",
         f"{tmp_path}/c.log: has no vLLM line in its one line; is it a vLLM log?",
         f"{tmp_path}/c2.log: has no vLLM line in its one line; is it a vLLM log?",
-        "nothing of vLLM could be read; see above",
+        "no vLLM log could be read; see above",
     ]
     (tmp_path / "d.log").write_bytes(LOG.read_bytes())
     out, lines = summary(capsys, tmp_path)
@@ -91,7 +91,7 @@ def test_a_log_without_stats_lines_is_summed_up_and_said_so(tmp_path: Path, caps
     log.write_text("".join(line for line in lines if "Avg prompt throughput" not in line))
     out, (line,) = summary(capsys, log)
     assert "unknown: no stats line" in out
-    assert line == f"{log}: holds no stats line; check whether its server became ready"
+    assert line == f"{log}: has no stats line; check whether its server became ready"
 
 
 @pytest.mark.parametrize("command", ["summary", "compare"])

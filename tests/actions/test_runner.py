@@ -49,7 +49,7 @@ def test_what_has_no_room_in_the_queue_is_left_out_and_reported() -> None:
     for _ in range(MOST_WAITING + 5):
         runner.add()
     told = runner.outcomes.get(timeout=20)
-    assert told == Outcome("command", "100 alerts wait for their turn; the newest is left out")
+    assert told == Outcome("command", "100 alerts are waiting to be sent; the newest is dropped")
     runner.gate.release(MOST_WAITING + 5)
     runner.close()
 

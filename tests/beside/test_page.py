@@ -98,7 +98,7 @@ def test_a_value_that_can_be_none_is_absent(value: str) -> None:
         ('vllm:num_requests_running{engine="0" 1\n', "text format"),
         ("vllm:num_requests_running\n", "text format"),
         ('vllm:num_requests_running{engine="0"} many\n', "text format"),
-        ('vllm:cache_config_info{engine="0"} 1\n', "no figures"),
+        ('vllm:cache_config_info{engine="0"} 1\n', "no metrics"),
     ],
 )
 def test_an_invalid_page_says_what_it_is(text: str, said: str) -> None:

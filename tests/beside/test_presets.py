@@ -47,7 +47,7 @@ def test_fewer_gpus_than_the_guide_has(capsys: Output) -> None:
     assert main(["presets", "32B", "--gpus", "2"]) == 0
     out = capsys.readouterr().out
     assert "--tensor-parallel-size 2 --max-num-seqs 128" in out
-    assert "among 4 GPUs" in out
+    assert "uses 4 GPUs" in out
 
 
 def test_the_whole_table_without_a_model(capsys: Output) -> None:
@@ -65,8 +65,8 @@ def test_the_whole_table_without_a_model(capsys: Output) -> None:
     [
         (["my-finetune"], "my-finetune: its name has no size; give the size instead"),
         (["0B"], "0B: a size must be above 0, such as 7B or 30B"),
-        (["7B", "--gpus", "0"], "--gpus 0: there must be one GPU at least"),
-        (["--gpus", "-2"], "--gpus -2: there must be one GPU at least"),
+        (["7B", "--gpus", "0"], "--gpus 0: there must be at least one GPU"),
+        (["--gpus", "-2"], "--gpus -2: there must be at least one GPU"),
         (["7B", "--gpus", "many"], "--gpus"),
     ],
 )

@@ -31,7 +31,7 @@ def test_it_records_until_a_signal(tmp_path: Path, number: signal.Signals, code:
         _, said = second.communicate(timeout=PATIENCE)
         assert second.returncode == 1
         assert said.strip().endswith(
-            f"{recording}: another recorder writes it already; one is enough"
+            f"{recording}: another recorder writes this file already; one is enough"
         )
         process.send_signal(number)
         _, said = process.communicate(timeout=PATIENCE)
@@ -75,5 +75,5 @@ def test_no_gpu_on_this_machine_is_one_line(
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert main(["record", str(tmp_path / "x.log"), "--gpu"]) == 2
     assert capsys.readouterr().err == (
-        "vllm-watch: --gpu needs more: pip install 'vllm-watch[gpu]'\n"
+        "vllm-watch: --gpu needs another package: pip install 'vllm-watch[gpu]'\n"
     )

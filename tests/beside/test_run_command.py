@@ -270,7 +270,7 @@ def test_the_two_dashes_forgotten(capsys: Output) -> None:
         "vllm-watch: -- is missing before the server's command: "
         "vllm-watch run [OPTIONS] -- vllm serve M --port 8001"
     )
-    assert "nothing to start" in refused(capsys, "--strict", "--")
+    assert "no command after --" in refused(capsys, "--strict", "--")
 
 
 def test_a_command_that_is_not_there(capsys: Output, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_command_whose_interpreter_is_not_there(
         capsys, "--log-dir", str(tmp_path), "--", str(program), "serve", "M", "--port", str(port)
     )
     assert said == (
-        f"vllm-watch: {program}: its interpreter is not there; "
+        f"vllm-watch: {program}: its Python interpreter is missing; "
         "was its environment moved or removed?"
     )
 
@@ -348,7 +348,7 @@ def test_a_preset_is_added_where_the_command_says_nothing(capsys: Output) -> Non
     assert "its name has no size" in refused(
         capsys, "--preset", "auto", "--", sys.executable, "serve", "my-model"
     )
-    assert "--gpus 0: there must be one GPU at least" in refused(
+    assert "--gpus 0: there must be at least one GPU" in refused(
         capsys, "--preset", "small", "--gpus", "0", "--", sys.executable, "serve", "M"
     )
 

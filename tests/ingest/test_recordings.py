@@ -106,14 +106,14 @@ def test_rows_of_a_later_version_are_said_and_left_out(log: Path) -> None:
     assert list(server.recording.engines[0].times) == [T0 + 60, T0 + 80]
     assert (
         server.trouble
-        == f"{twin}: 2 rows of a later version left out; update vllm-watch to read them"
+        == f"{twin}: 2 rows of a later version ignored; update vllm-watch to read them"
     )
 
 
 def test_a_later_version_does_not_fail_a_command(log: Path, capsys: Output) -> None:
     beside(log, row(T0 + 70).replace('"v": 1', '"v": 2'))
     assert main(["summary", str(log), "--tz", "UTC"]) == 0
-    assert "a row of a later version left out" in capsys.readouterr().err
+    assert "a row of a later version ignored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_is_no_recording_harms_nothing(log: Path, text: str) -> None:
     twin = beside(log, text)
     (server,) = read(log)
     assert not server.recording
-    assert server.trouble is None or server.trouble.startswith(f"{twin}: holds no row")
+    assert server.trouble is None or server.trouble.startswith(f"{twin}: has no recorded row")
     assert len(server.run.series[0]) == 4
 
 

@@ -218,7 +218,7 @@ def test_garbage_is_passed_over_and_the_next_question_answered() -> None:
 
 def test_standard_input_is_the_clients(capsys: Output) -> None:
     assert main(["mcp", "-"]) == 2
-    assert "standard input is the client's" in capsys.readouterr().err
+    assert "standard input belongs to the client" in capsys.readouterr().err
 
 
 def test_steps_of_iteration_details(tmp_path: Path) -> None:

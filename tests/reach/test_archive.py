@@ -192,7 +192,7 @@ def test_a_full_disk_ends_it_in_one_line_and_keeps_what_is_there(
         assert main(["archive", str(logs), "-o", str(target)]) == 1
     assert capsys.readouterr().err == (
         f"vllm-watch: {target}: no space left on device; make room or choose another -o, "
-        "and call again: what is archived stays\n"
+        "and call again: the logs archived so far stay\n"
     )
     assert rows_of(target) == kept
     assert "3 logs archived" in archived(capsys, logs, "-o", target)

@@ -193,8 +193,8 @@ def test_two_exporters_on_one_text_file(tmp_path: Path, capsys: Output) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert main(["exporter", log, "--textfile", str(target)]) == 1
     assert capsys.readouterr().err == (
-        f"vllm-watch: --textfile {target}: another exporter writes it; "
-        "give each a file of its own\n"
+        f"vllm-watch: --textfile {target}: another exporter writes this file; "
+        "give each its own file\n"
     )
 
 

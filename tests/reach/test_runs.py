@@ -101,7 +101,7 @@ def test_as_text_and_markdown(capsys: Output) -> None:
     [
         (["--sort", "speed"], 2, "no column 'speed'"),
         (["--by", "findings"], 2, "no column 'findings'"),
-        (["--model", "Llama*"], 1, "--model Llama*: no run of such a model"),
+        (["--model", "Llama*"], 1, "--model Llama*: no run of a model with such a name"),
     ],
 )
 def test_what_is_not_there(words: list[str], code: int, told: str, capsys: Output) -> None:

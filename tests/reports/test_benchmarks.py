@@ -148,6 +148,6 @@ def test_what_ran_at_another_time_or_against_another_model_is_reported(
     assert main(["report", log, "-o", str(page), *words]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "vllm-watch: --mark early: no log covers its time, 2024-01-01 11:59 – 2024-01-01 12:00; "
-        "see its date",
+        "check its date",
         "vllm-watch: --mark other: its model is meta/Llama-3-8B, the logs' is Random-Qwen3-1.7B",
     ]

@@ -158,7 +158,7 @@ def test_a_start_up_that_failed_has_nothing_to_compare(capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{base}", "none.log"], ["none.log: matches no file; the rest is read", "{base}: no other log"]),
+        (["{base}", "none.log"], ["none.log: matches no file; the other paths are read", "{base}: no other log"]),
         (["none.log", "{other}"], ["none.log: matches no file; name a log"]),
         (["{folder}", "{other}"], ["matches 10 logs; name one log as the baseline"]),
         (["{base}", "{base}"], ["{base}: no other log to compare"]),

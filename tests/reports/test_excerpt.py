@@ -131,16 +131,16 @@ def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
     start = datetime(2026, 3, 1, tzinfo=UTC)
     long_log(log, start, 5, UTC)
     early = excerpt(str(log), start.timestamp() - 900, start.timestamp() - 800, UTC, FORMATS)
-    assert early.trouble == f"{log}: it was started again after that time"
+    assert early.trouble == f"{log}: was started again after that time"
     late = excerpt(str(log), start.timestamp() + 900, start.timestamp() + 990, UTC, FORMATS)
-    assert late.trouble == f"{log}: no line of that time is in it"
+    assert late.trouble == f"{log}: has no line of that time"
     assert "standard input" in excerpt("-", 1e9, 1e9, UTC, FORMATS).trouble
 
 
 def test_a_log_without_stamps_ends_the_search(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("no stamp here\n" * 20_000)
-    assert excerpt(str(log), 1e9, 1e9 + 60, UTC, FORMATS).trouble.endswith("is in it")
+    assert excerpt(str(log), 1e9, 1e9 + 60, UTC, FORMATS).trouble.endswith("no line of that time")
 
 
 def test_lines_of_a_log_cannot_act(tmp_path: Path) -> None:

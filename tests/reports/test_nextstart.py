@@ -86,7 +86,7 @@ def test_words_are_quoted_and_in_order(tmp_path: Path, capsys: Output) -> None:
     comments = "\n".join(lines)
     assert "sk-1234" not in comments
     assert "--api-key: set VLLM_API_KEY" in comments
-    assert "add by hand, the log prints their values as objects: --compilation-config" in comments
+    assert "add by hand, the log shows only Python objects: --compilation-config" in comments
     assert "no flag needs to change" in comments
 
 

@@ -64,7 +64,7 @@ def test_what_is_repeated_is_not_read_twice(tmp_path: Path) -> None:
     assert output(command, 2) == ["one", "two"]
     until(lambda: not list(command.read()) and command.trouble is not None)
     assert command.trouble is not None
-    assert command.trouble.endswith("ended with exit code 0; it is started again")
+    assert command.trouble.endswith("ended with exit code 0; starting it again")
     path.write_text("one\ntwo\nthree\nfour\n")
     clock.now += 1.5
     assert output(command, 2) == ["three", "four"]
@@ -122,7 +122,7 @@ def test_pauses_grow_and_errors_are_reported(tmp_path: Path) -> None:
         starts.append(command._again_at - clock.now)
         clock.now = command._again_at
     assert starts == [1.0, 2.0, 4.0, 8.0]
-    assert command.trouble == "command:web: no such deployment; it is started again"
+    assert command.trouble == "command:web: no such deployment; starting it again"
     command.close()
 
 
@@ -193,7 +193,7 @@ def test_a_command_that_writes_no_log(command: str, told: str, capsys: Output) -
     assert main(["summary", "--command", f"web={command}"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert told in lines[0]
-    assert lines[1:] == ["vllm-watch: nothing of vLLM could be read; see above"]
+    assert lines[1:] == ["vllm-watch: no vLLM log could be read; see above"]
 
 
 def test_two_of_one_name(capsys: Output) -> None:

@@ -54,7 +54,7 @@ def test_whole_lines_as_they_come_without_waiting(pipe: Pipe) -> None:
     pipe.end()
     assert data_of(source) == [b"thr"]
     assert source.ended
-    assert source.trouble == "standard input: has ended; what it brought stays"
+    assert source.trouble == "standard input: has ended; what was read stays"
     assert data_of(source) == []
 
 

@@ -118,7 +118,7 @@ def test_the_batch_limit_counts_all_engines_and_may_be_given() -> None:
     monitor.settings = Settings(servers=(ServerSettings("*:9102", 8),))
     assert batch_limit(monitor, server, DAY[1]) == 16.0
     (limit,) = specs_of(monitor, DAY)["requests"].limits
-    assert limit.texts()[0] == "max_num_seqs 16: at most so many run"
+    assert limit.texts()[0] == "max_num_seqs 16: limit of running requests"
 
 
 def test_a_server_without_stats_says_so() -> None:

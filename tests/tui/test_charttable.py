@@ -146,4 +146,4 @@ def test_a_chart_is_hidden_and_shown_again() -> None:
 
 def test_an_unknown_name_is_reported_with_those_there_are() -> None:
     assert unknown_charts(("kv", "requests")) == ""
-    assert "there is no kvcache; there are throughput, kv," in unknown_charts(("kvcache",))
+    assert "unknown: kvcache; known: throughput, kv," in unknown_charts(("kvcache",))

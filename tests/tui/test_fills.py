@@ -321,9 +321,9 @@ def test_the_edges_of_a_band_go_through_all_that_was_judged() -> None:
 
 
 def test_a_limit_says_what_it_means_where_there_is_room() -> None:
-    limits = (Limit(200.0, "max_num_seqs|limit", meaning="at most so many run"),)
+    limits = (Limit(200.0, "max_num_seqs|limit", meaning="limit of running requests"),)
     near = panel("stack", [100.0] * 15, limits=limits)
-    assert " max_num_seqs 200: at most so many run ╌" in drawn_lines(near, 60)[1]
+    assert " max_num_seqs 200: limit of running requests ╌" in drawn_lines(near, 60)[1]
     assert " max_num_seqs 200 ╌" in drawn_lines(near, 36)[1]
 
 

@@ -70,7 +70,7 @@ class Runner:
         if self._closed:
             return
         if self._jobs.qsize() >= MOST_WAITING:
-            text = f"{MOST_WAITING} alerts wait for their turn; the newest is left out"
+            text = f"{MOST_WAITING} alerts are waiting to be sent; the newest is dropped"
             self._report(Outcome(action, text))
             return
         self._jobs.put((action, job))

@@ -91,7 +91,7 @@ def read_page(text: str) -> Page:
     except (ValueError, KeyError, IndexError) as error:
         raise PageError("cannot be read as Prometheus' text format") from error
     if not page.engines:
-        what = "has no vLLM in it" if "vllm:" not in text else "has no figures of an engine"
+        what = "has no vLLM metrics" if "vllm:" not in text else "has no metrics of an engine"
         raise PageError(f"{what} (started with --disable-log-stats, or another server?)")
     return page
 

@@ -132,15 +132,15 @@ def fitted(preset: Preset, gpus: int) -> Fitted:
         PresetError: there is no GPU.
     """
     if gpus < 1:
-        raise PresetError(f"--gpus {gpus}: there must be one GPU at least")
+        raise PresetError(f"--gpus {gpus}: there must be at least one GPU")
     if not preset.tensor_parallel:
         return Fitted(preset, gpus, 1, preset.flags, 0, "")
     tensor, note = preset.tensor_parallel, ""
     if tensor > gpus:
         tensor = 1 << (gpus.bit_length() - 1)
         note = (
-            f"the guide shares such a model among {preset.tensor_parallel} GPUs: "
-            "see whether it fits fewer, or quantise it"
+            f"the guide uses {preset.tensor_parallel} GPUs for such a model: "
+            "check whether it fits on fewer, or quantise it"
         )
     data = gpus // tensor
     parallel = []

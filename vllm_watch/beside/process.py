@@ -115,7 +115,7 @@ class ServerProcess:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             if error.errno == errno.ENOENT:
-                reason = "its interpreter is not there; was its environment moved or removed?"
+                reason = "its Python interpreter is missing; was its environment moved or removed?"
             raise StartError(f"{words[0]}: {reason}") from error
         finally:
             os.close(out)

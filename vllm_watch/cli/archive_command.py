@@ -25,11 +25,22 @@ EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
 def declare(command: Parser) -> None:
     """Declare its arguments."""
     add_paths(command)
-    command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the data")
+    command.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder of the data set"
+    )
     how = command.add_mutually_exclusive_group()
-    how.add_argument("--processes", type=_processes, metavar="N", help="default: one per core")
-    how.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster: tcp://node:8786")
-    how.add_argument("--scheduler-file", metavar="FILE", help="the same, with the scheduler's file")
+    how.add_argument(
+        "--processes",
+        type=_processes,
+        metavar="N",
+        help="number of processes (default: one per core)",
+    )
+    how.add_argument("--dask", metavar="ADDRESS", help="use a Dask cluster: tcp://node:8786")
+    how.add_argument(
+        "--scheduler-file",
+        metavar="FILE",
+        help="use a Dask cluster: the file that its scheduler wrote",
+    )
 
 
 def _processes(text: str) -> int:
@@ -46,7 +57,9 @@ _processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it whe
 def run(arguments: argparse.Namespace) -> int:
     """Archive what is new."""
     if any(map(is_stream, arguments.paths)):
-        raise CommandError("archive: takes files only; name logs, folders or globs")
+        raise CommandError(
+            "archive: reads files only, not standard input or commands; name logs, folders or globs"
+        )
     _require_extras(arguments)
     from vllm_watch.reach.archive import locked
     from vllm_watch.reach.archivefiles import ArchiveError

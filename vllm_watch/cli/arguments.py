@@ -14,27 +14,27 @@ from vllm_watch.cli.saying import CommandError
 SCREENS = ("watch", "replay", "demo")
 """Commands that show the screen."""
 COMMANDS: dict[str, str] = {
-    "watch": "live dashboard (the command if none is named)",
+    "watch": "live dashboard (the default command)",
     "replay": "play saved logs at any speed",
     "demo": "replay the real captures that come with the program",
     "export": "write every sample, or every event, as CSV, JSON lines or Parquet",
-    "summary": "say for each server: state, configuration, figures and findings",
-    "compare": "compare runs with a baseline, busy periods only, and tell gains from noise",
+    "summary": "show the state, configuration, figures and findings of each server",
+    "compare": "compare runs with a baseline over their busy periods; separate gains from noise",
     "report": "write one HTML page with charts, tables, findings and events",
     "check": "monitoring plug-in: exit 0 OK, 1 warning, 2 critical, 3 unknown",
     "wait": "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
     "status": "one line for tmux's status bar or a prompt",
-    "exporter": "serve logs as a /metrics page for Prometheus, with vLLM's names",
-    "mcp": "answer agents over the Model Context Protocol, on standard input and output",
-    "web": "the same screen in a browser",
-    "archive": "put many logs into a Parquet data set; a second call reads only what has changed",
+    "exporter": "serve logs as a /metrics page for Prometheus, with vLLM's metric names",
+    "mcp": "answer AI agents over the Model Context Protocol, on standard input and output",
+    "web": "live dashboard in a browser",
+    "archive": "convert many logs into a Parquet data set; later calls read only changed logs",
     "runs": "list all runs, and which flags did best among comparable ones",
     "formats": "list the known log formats; `formats check FILE...` tries them on logs",
-    "config": "show the settings and where each came from, or write a file to start from",
+    "config": "show the settings and where each came from, or write a settings file",
     "completion": "print a script that lets a shell complete commands, options and files",
     "run": "start a server, write and show its logs, record, and stop it at the end",
     "record": ("on the server's node: record latencies, counters and GPUs beside the log"),
-    "presets": "the documented flags for a model's size, and why",
+    "presets": "show the documented flags for a model's size, and the reasons",
 }
 """Every command and its description.
 

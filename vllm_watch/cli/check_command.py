@@ -22,7 +22,9 @@ def declare(command: Parser) -> None:
     add_paths(command)
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/check.json)")
     command.add_argument(
-        "--since", metavar="TIME", help="judge by all alerts since then: 10m (ago), 09:05"
+        "--since",
+        metavar="TIME",
+        help="also count alerts that fired since then and are over: 10m (ago), 09:05",
     )
 
 
@@ -59,5 +61,5 @@ class _Since:
         first = server.runs[0].first_stamp
         moment = place_time(self._time, now if first is None else first, now, now, server.tz)
         if moment > now:
-            raise CommandError(f"{server.source}: --since lies ahead of now: {GRAMMAR}")
+            raise CommandError(f"{server.source}: --since is in the future: {GRAMMAR}")
         return moment

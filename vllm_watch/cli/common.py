@@ -134,7 +134,7 @@ def require_logs(patterns: list[str], found: Found) -> None:
         say(trouble.text)
     if found.logs:
         for pattern in found.missing:
-            say(f"{pattern}: matches no file; the rest is read")
+            say(f"{pattern}: matches no file; the other paths are read")
         return
     if found.troubles:
         raise CommandError("nothing could be read; see above")

@@ -29,7 +29,10 @@ def declare(command: Parser) -> None:
     """Declare its arguments."""
     command.add_argument("baseline", metavar="BASELINE", help="the run to compare with: " + PATHS)
     command.add_argument(
-        "candidates", nargs="+", metavar="CANDIDATE", help="runs to compare: a column each"
+        "candidates",
+        nargs="+",
+        metavar="CANDIDATE",
+        help="runs to compare with it, one column each",
     )
     add_price(command)
     add_forms(command)
@@ -97,7 +100,7 @@ def _sides(reading: Reading, baseline: str) -> list[Side]:
             continue
         sides[server.source] = side_of(summary_of(reading, server), server.run)
         if len(server.runs) > 1:
-            say(f"{server.source}: holds {len(server.runs)} runs; the newest is compared")
+            say(f"{server.source}: has {len(server.runs)} runs; the newest is compared")
     before = sides.pop(baseline, None)
     if before is None:
         raise CommandError(f"{baseline}: nothing to compare with; see above", FAILED)

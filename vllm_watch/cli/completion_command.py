@@ -19,7 +19,7 @@ EXAMPLE = "vllm-watch completion bash > ~/.local/share/bash-completion/completio
 
 def declare(command: Parser) -> None:
     """Declare its arguments."""
-    command.add_argument("shell", choices=SHELLS, help="whose script")
+    command.add_argument("shell", choices=SHELLS, help="the shell that the script is for")
 
 
 def run(arguments: argparse.Namespace) -> int:

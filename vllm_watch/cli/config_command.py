@@ -49,13 +49,13 @@ def _init(path: Path, *, force: bool) -> None:
     """
     if os.path.lexists(path) and not force:
         raise CommandError(
-            f"{path}: is there already; `vllm-watch config init --force` replaces it", FAILED
+            f"{path}: exists already; `vllm-watch config init --force` replaces it", FAILED
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{path.parent}: cannot be made: {reason}", FAILED) from error
+        raise CommandError(f"{path.parent}: cannot be created: {reason}", FAILED) from error
     with text_aside(path) as file:
         file.write(template())
-    say(f"{path}: written; every line in it is a default that is commented out")
+    say(f"{path}: written; it has every setting with its default, commented out")

@@ -136,9 +136,9 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
     if step is not None and (arguments.events or arguments.follow or elsewhere):
         named = {"--events": arguments.events, **asked, "--times": False}
         other = next((name for name, given in named.items() if given), "--follow")
-        raise CommandError(f"--resample does not go with {other}: leave out one of them")
+        raise CommandError(f"--resample cannot be combined with {other}: leave out one of them")
     if arguments.follow and span.until is not None:
-        raise CommandError("--follow has no end: leave out --follow or --until")
+        raise CommandError("--follow never ends by itself: leave out --follow or --until")
     if arguments.follow and output != "-":
         raise CommandError("--follow writes to standard output: use -o -")
     if output != "-" and not output.endswith(ENDINGS):
@@ -291,7 +291,7 @@ def _said(items: Iterator[News | Looked]) -> Iterator[News | Looked]:
     for item in items:
         if isinstance(item, Looked):
             now: dict[str, float | None] = {
-                f"{path}: matches no file yet; it waits for one": None for path in item.missing
+                f"{path}: matches no file yet; waiting for one": None for path in item.missing
             }
             now.update(zip(item.troubles, item.troubles_since, strict=True))
             now.update((one.text, one.since) for one in troubles.values() if one.text)
@@ -370,7 +370,7 @@ class _Passing:
             return "there are no samples"
         more = len(self._reach) - len(parts)
         rest = f" and those of {more} more logs" if more else ""
-        return f"samples reach {', '.join(parts)}{rest}"
+        return f"the samples are {', '.join(parts)}{rest}"
 
     def say_what_is_missing(self, sources: list[str]) -> None:
         """Report for each log why it did not yield all its samples."""
@@ -386,4 +386,4 @@ class _Passing:
                 lines = max(1, tally.lines)
                 say(f"{source}: has no vLLM line in {lines:,} lines; is it a vLLM log?")
             else:
-                say(f"{source}: holds no stats line; check whether its server became ready")
+                say(f"{source}: has no stats line; check whether its server became ready")

@@ -19,21 +19,27 @@ def declare(command: Parser) -> None:
         help="a name in .csv, .jsonl or .parquet; - for JSON lines to stdout",
     )
     command.add_argument(
-        "--follow", action="store_true", help="then continue with new samples until interrupted"
+        "--follow", action="store_true", help="keep running and write new samples until interrupted"
     )
     command.add_argument(
         "--rotated",
         action="store_true",
         help="start with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
     )
-    command.add_argument("--resample", metavar="STEP", help="means over time steps: 30s, 1min, 1h")
+    command.add_argument(
+        "--resample", metavar="STEP", help="write means over time steps: 30s, 1min, 1h"
+    )
     times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
     command.add_argument("--since", metavar="TIME", help=f"start: {times}")
-    command.add_argument("--until", metavar="TIME", help="end, written as the start")
+    command.add_argument("--until", metavar="TIME", help="end, in the same forms as the start")
     instead = command.add_mutually_exclusive_group()
-    instead.add_argument("--events", action="store_true", help="write events and alerts instead")
     instead.add_argument(
-        "--iterations", action="store_true", help="write steps instead, per second"
+        "--events", action="store_true", help="write events and alerts instead of samples"
+    )
+    instead.add_argument(
+        "--iterations",
+        action="store_true",
+        help="write the steps of engines instead, one row per second",
     )
     instead.add_argument(
         "--times",

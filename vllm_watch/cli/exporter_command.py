@@ -96,7 +96,7 @@ def _export(
             before, trouble = trouble, _write(exporter, textfile)
             written = time.monotonic()
             if trouble and trouble != before:
-                say(f"{trouble}; it is tried again every {TEXTFILE_SECONDS:.0f} s")
+                say(f"{trouble}; trying again every {TEXTFILE_SECONDS:.0f} s")
 
 
 def _write(exporter: Exporter, textfile: Path) -> str:
@@ -122,13 +122,15 @@ def _alone(textfile: Path) -> Iterator[None]:
         file = lock.open("w")
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        text = f"--textfile {textfile}: {why}; name a file in a folder that can be written"
+        text = f"--textfile {textfile}: {why}; name a file in a writable folder"
         raise CommandError(text, FAILED) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = f"--textfile {textfile}: another exporter writes it; give each a file of its own"
+            text = (
+                f"--textfile {textfile}: another exporter writes this file; give each its own file"
+            )
             raise CommandError(text, FAILED) from None
         try:
             yield

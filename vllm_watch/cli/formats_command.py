@@ -28,9 +28,9 @@ _SAID = {
     "stats": "stats lines",
     "companions": "companion lines",
     "access": "access lines",
-    "envelope_only": "messages behind a known envelope that no format reads",
-    "opaque": "opaque: users' and models' text, never read",
-    "known": "known, nothing to keep",
+    "envelope_only": "messages that match no known format, behind a known log prefix",
+    "opaque": "prompts and answers, never parsed",
+    "known": "known messages without figures or events",
     "continuations": "continuations of tracebacks and errors",
     "blank": "blank",
     "unread": "unread",
@@ -58,10 +58,10 @@ def declare(command: Parser) -> None:
         nargs="?",
         const=sys.executable,
         metavar="PYTHON",
-        help="instead of a log: what the vLLM of this Python writes, read back",
+        help="instead of a log: let the vLLM of this Python write its lines, and read them back",
     )
     check.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
-    check.add_argument("--all", action="store_true", help="every shape, not only the first 20")
+    check.add_argument("--all", action="store_true", help="list every shape, not only the first 20")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -148,12 +148,12 @@ def _show(check: FileCheck, *, every: bool) -> None:
     _write(f"{_printable(check.path)}: {check.lines:,} lines")
     for count, text in _counts(check):
         _write(f"{count:>12,}  {text}")
-    hint = f": add their envelope to {user_formats_folder()}" if check.stats_unread else ""
+    hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""
     _write(f"{check.stats_unread:>12,}  stats lines unread{_printable(hint)}")
     _show_shapes("unread lines", check.ranked(envelope=False), every=every)
-    _show_shapes("messages that no format reads", check.ranked(envelope=True), every=every)
+    _show_shapes("messages that match no known format", check.ranked(envelope=True), every=every)
     if check.beyond:
-        _write(f"  {check.beyond:,} further lines with too many different shapes")
+        _write(f"  {check.beyond:,} more lines, of too many different shapes to list")
     _write("")
 
 

@@ -29,7 +29,9 @@ def declare(command: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Answer until the client closes standard input."""
     if STDIN in arguments.paths:
-        raise CommandError("mcp: standard input is the client's; name a log, a folder or a glob")
+        raise CommandError(
+            "mcp: standard input belongs to the client; name a log, a folder or a glob instead of -"
+        )
     try:
         from vllm_watch.reach.agents import agent_server
     except ModuleNotFoundError as error:

@@ -32,4 +32,6 @@ def fetcher_of(url: str, every: float) -> Fetcher:
 
         return Fetcher(url, min(LONGEST_FETCH, every))
     except ImportError as error:
-        raise CommandError("--metrics needs more: pip install 'vllm-watch[metrics]'") from error
+        raise CommandError(
+            "--metrics needs another package: pip install 'vllm-watch[metrics]'"
+        ) from error

@@ -68,12 +68,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 def everywhere(command: Parser, default: str | None) -> None:
     """Add the common options; below a command, absent ones must not overwrite its own."""
-    command.add_argument("--config", metavar="FILE", default=default, help="another settings file")
+    command.add_argument(
+        "--config", metavar="FILE", default=default, help="read this settings file"
+    )
     command.add_argument(
         "--tz",
         metavar="ZONE",
         default=default,
-        help="zone of the clock that wrote the logs: Europe/Berlin, +02:00",
+        help="time zone of the logs: Europe/Berlin, +02:00",
     )
     command.add_argument(
         "--no-color",
@@ -114,7 +116,7 @@ def add_marks(command: Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a result of `vllm bench serve --save-result` or GuideLLM to show",
+        help="benchmark result to show: a file of `vllm bench serve --save-result` or GuideLLM",
     )
 
 
@@ -124,7 +126,7 @@ def add_price(command: Parser) -> None:
         "--gpu-hourly",
         type=_price_of,
         metavar="PRICE",
-        help="price of one GPU for one hour: shows what runs and tokens cost",
+        help="price of one GPU for one hour, to show the cost of runs and tokens",
     )
 
 

@@ -22,8 +22,10 @@ EXAMPLE = "vllm-watch presets Qwen/Qwen3-14B --gpus 4"
 
 def declare(command: Parser) -> None:
     """Declare its arguments."""
-    command.add_argument("model", nargs="?", metavar="MODEL", help="its name, or a size: 7B")
-    command.add_argument("--gpus", type=int, metavar="N", help="GPUs of the machine (4)")
+    command.add_argument(
+        "model", nargs="?", metavar="MODEL", help="the model's name, or its size: 7B"
+    )
+    command.add_argument("--gpus", type=int, metavar="N", help="number of GPUs of the machine (4)")
     command.add_argument("--json", action="store_true", help="as JSON")
 
 

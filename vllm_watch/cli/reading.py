@@ -38,7 +38,7 @@ def read_logs(patterns: Sequence[str], settings: Settings) -> Reading:
         say(trouble)
     readable = [server for server in reading.servers if _tells(server)]
     if not readable:
-        raise CommandError("nothing of vLLM could be read; see above", FAILED)
+        raise CommandError("no vLLM log could be read; see above", FAILED)
     return reading
 
 
@@ -55,7 +55,7 @@ def _tells(server: Server) -> bool:
             say(f"{server.source}: is empty")
         return False
     if not any(run.series for run in server.runs):
-        say(f"{server.source}: holds no stats line; check whether its server became ready")
+        say(f"{server.source}: has no stats line; check whether its server became ready")
     return True
 
 

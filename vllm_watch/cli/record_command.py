@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         recorder.run(stop)
     except SecondRecorderError as error:
         raise CommandError(
-            f"{error}: another recorder writes it already; one is enough", FAILED
+            f"{error}: another recorder writes this file already; one is enough", FAILED
         ) from error
     except RecordError as error:
         raise CommandError(str(error), FAILED) from error
@@ -97,9 +97,9 @@ def _gpus(*, alone: bool) -> Gpus | None:
     try:
         return Gpus()
     except ImportError as error:
-        raise CommandError("--gpu needs more: pip install 'vllm-watch[gpu]'") from error
+        raise CommandError("--gpu needs another package: pip install 'vllm-watch[gpu]'") from error
     except GpuError as error:
         if alone:
             raise CommandError(f"--gpu: {error}", FAILED) from error
-        say(f"--gpu: {error}; only the page is recorded")
+        say(f"--gpu: {error}; only the metrics page is recorded")
         return None

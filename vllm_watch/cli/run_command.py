@@ -45,7 +45,7 @@ def declare(command: Parser) -> None:
         "--log-dir", metavar="DIR", default="pbs_results", help="folder of the logs (pbs_results)"
     )
     command.add_argument(
-        "--name", metavar="NAME", help="use this name instead of the model in the log's name"
+        "--name", metavar="NAME", help="name to use in the log's file name, instead of the model's"
     )
     command.add_argument(
         "--on-exit",
@@ -53,7 +53,9 @@ def declare(command: Parser) -> None:
         help="what to do with the server when the screen closes (default: ask)",
     )
     command.add_argument(
-        "--preset", metavar="NAME", help="add the documented flags: auto, or one of `presets`"
+        "--preset",
+        metavar="NAME",
+        help="add documented flags: auto (by the model), or a name that `presets` lists",
     )
     command.add_argument("--gpus", type=int, metavar="N", help="GPUs for --preset (default: all)")
     command.add_argument(
@@ -70,7 +72,7 @@ def declare(command: Parser) -> None:
         type=span_of,
         default=30.0,
         metavar="TIME",
-        help="time to stop before a kill (30s)",
+        help="time the server has to stop before it is killed (30s)",
     )
 
 
@@ -117,9 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _command(arguments: argparse.Namespace) -> ServerCommand:
     if not arguments.server:
-        raise CommandError(
-            "nothing to start behind --: vllm-watch run -- vllm serve MODEL --port 8000"
-        )
+        raise CommandError("no command after --: vllm-watch run -- vllm serve MODEL --port 8000")
     command = server_command(arguments.server)
     if arguments.preset is None:
         return command
@@ -187,7 +187,7 @@ def _record(command: ServerCommand, log: str, pid: int) -> subprocess.Popen[byte
     if "pynvml" in known:
         words += ["--gpu"]
     if len(words) == 7:
-        say("nothing is recorded beside the log: pip install 'vllm-watch[metrics,gpu]'")
+        say("latencies and GPUs are not recorded: pip install 'vllm-watch[metrics,gpu]'")
         return None
     null = subprocess.DEVNULL
     recorder = subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)

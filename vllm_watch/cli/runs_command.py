@@ -25,8 +25,12 @@ EXAMPLE = "vllm-watch runs vllm_runs --model 'Qwen3*' --sort generation_tps_per_
 def declare(command: Parser) -> None:
     """Declare its arguments."""
     add_paths(command, "an archive, or " + PATHS)
-    command.add_argument("--model", metavar="GLOB", help="only models with such a name")
-    command.add_argument("--sort", metavar="COLUMN", help="highest first (generation_tps_per_gpu)")
+    command.add_argument("--model", metavar="GLOB", help="only models whose name matches")
+    command.add_argument(
+        "--sort",
+        metavar="COLUMN",
+        help="sort by this column, highest first (generation_tps_per_gpu)",
+    )
     command.add_argument(
         "--by", metavar="COLUMNS", help="one row for each combination: model,tensor_parallel_size"
     )
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows, troubles = _rows(arguments.paths, settings)
     rows = chosen(rows, arguments.model)
     if not rows:
-        raise CommandError(f"--model {arguments.model}: no run of such a model", FAILED)
+        raise CommandError(f"--model {arguments.model}: no run of a model with such a name", FAILED)
     try:
         rows = ordered(rows, arguments.sort or DEFAULT_SORT)
         shown = [

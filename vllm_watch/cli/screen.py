@@ -69,11 +69,15 @@ _positive.__name__ = "whole number of at least 1"  # argparse names it when it r
 
 def replay_options(command: Parser) -> None:
     """Add the options of a replay."""
-    command.add_argument("--speed", type=float, metavar="N", help="seconds of log per second (20)")
     command.add_argument(
-        "--start", metavar="TIME", help="begin there: 09:05, 2026-11-23 09:05, +10m, 10m"
+        "--speed", type=float, metavar="N", help="seconds of the log to play per second (20)"
     )
-    command.add_argument("--loop", action="store_true", default=None, help="begin again at the end")
+    command.add_argument(
+        "--start",
+        metavar="TIME",
+        help="where to begin: 09:05, 2026-11-23 09:05, +10m (after the beginning), 10m",
+    )
+    command.add_argument("--loop", action="store_true", default=None, help="start again at the end")
     screen_options(command)
 
 

@@ -22,7 +22,7 @@ def declare(command: Parser) -> None:
         metavar="TEXT",
         help="fields in braces: server, state, finding, age, generation_tps … (docs/tmux.md)",
     )
-    command.add_argument("--tmux", action="store_true", help="colours in tmux's syntax")
+    command.add_argument("--tmux", action="store_true", help="write colours in tmux's syntax")
 
 
 def run(arguments: argparse.Namespace) -> int:

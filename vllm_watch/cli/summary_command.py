@@ -29,7 +29,9 @@ def declare(command: Parser) -> None:
     add_paths(command)
     add_price(command)
     add_forms(command).add_argument(
-        "--flags", action="store_true", help="the next start: its `vllm serve` line, with reasons"
+        "--flags",
+        action="store_true",
+        help="print the recommended `vllm serve` line for the next start, with reasons",
     )
 
 

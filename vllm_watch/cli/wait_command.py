@@ -32,12 +32,12 @@ def declare(command: Parser) -> None:
     """Declare its arguments."""
     add_paths(command)
     command.add_argument(
-        "--timeout", type=float, default=900.0, metavar="SECONDS", help="most seconds to wait (900)"
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="longest time to wait (900)"
     )
     command.add_argument(
         "--no-new-run",
         action="store_true",
-        help="exit 1 if a run is over already; do not wait for the next",
+        help="exit 1 if the run has already ended; do not wait for the next one",
     )
 
 
@@ -178,7 +178,9 @@ def _ready(standing: Standing) -> str:
     newest = server.newest_stamp
     silent = 0.0 if newest is None else time.time() - server.skew - newest
     if server.last_arrival is None and silent > _LONG_SILENT:
-        text += f"; its log has been silent for {silent / 3600:.1f} h: check that it still runs"
+        text += (
+            f"; its log has been silent for {silent / 3600:.1f} h: check that the server still runs"
+        )
     return text
 
 

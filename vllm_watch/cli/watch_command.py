@@ -17,7 +17,7 @@ def declare(command: Parser) -> None:
     command.add_argument(
         "--metrics",
         metavar="URL",
-        help="the server's metrics page, if its port can be reached: latencies, counters",
+        help="also read the server's metrics page (latencies, counters), if it can be reached",
     )
     screen_options(command)
     add_marks(command)

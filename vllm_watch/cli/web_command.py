@@ -31,7 +31,9 @@ def declare(command: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve the screen until interrupted."""
     if STDIN in arguments.paths:
-        raise CommandError("web: each page reads for itself; name a log, a folder or a glob, not -")
+        raise CommandError(
+            "web: each browser page reads the logs itself; name a log, a folder or a glob, not -"
+        )
     settings_of(arguments)  # mistakes in them are reported here, not in each page
     try:
         from vllm_watch.reach.browser import serve

@@ -12,7 +12,7 @@ CheckCode = Literal["ok", "warning", "critical", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """[check]: what `check` answers for servers that do not work, without an error."""
+    """[check]: the exit code of `check` for servers that are not working but have no error."""
 
     stopped: CheckCode = choice("critical", get_args(CheckCode))  # a field
     """A server that was stopped on purpose."""
@@ -24,7 +24,7 @@ class CheckSettings:
 
 @dataclass(frozen=True, slots=True)
 class CompareSettings:
-    """[compare]: when two runs, or their loads, count as different."""
+    """[compare]: how large a difference between two runs, or their loads, must be."""
 
     confidence: float = ratio(0.95)
     """Confidence (0 to 1) of the interval of each ratio."""

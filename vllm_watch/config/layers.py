@@ -73,7 +73,7 @@ def _read_file(path: str, *, must_exist: bool) -> str | None:
         if not must_exist:
             return None
         raise ConfigError(
-            f"{path}: no such file; `vllm-watch config init` writes one to start from"
+            f"{path}: no such file; `vllm-watch config init` writes one with every setting"
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -214,7 +214,7 @@ class _Loader:
         for table in tables:
             patterns = {name: table[name] for name in PATTERNS if name in table}
             if not patterns or not all(isinstance(text, str) for text in patterns.values()):
-                raise ConfigError(f"{path}: {prefix} does not say for which servers: {fix}")
+                raise ConfigError(f"{path}: {prefix} must name the servers that it is for: {fix}")
             values = {}
             for name, value in table.items():
                 if name not in PATTERNS:

@@ -15,10 +15,10 @@ class ScreenSettings:
     """[screen]: how it looks."""
 
     theme: str = text("last")
-    """Name of the colour theme: `vllm-watch`, `vllm-watch-day`, `vllm-watch-contrast` or another of
-    those that `t` on the screen shows; `last`: the one chosen last."""
+    """Name of the colour theme: `vllm-watch`, `vllm-watch-day`, `vllm-watch-contrast` or another
+    that the key `t` shows; `last`: the one chosen last."""
     glyphs: Glyphs = choice("auto", get_args(Glyphs))
-    """Signs, bars and fills: `auto` uses ASCII if the locale has nothing else (`LANG=C`)."""
+    """Signs, bars and fills: `auto` uses ASCII if the locale has no other signs (`LANG=C`)."""
     charts: tuple[str, ...] = words("""a list of charts, such as ["throughput", "kv"]""")
     """Charts that are shown, in this order. Empty: all that have something to show. The names are
     in the command palette (ctrl+p), which also shows and hides each."""

@@ -1,7 +1,7 @@
 """The sections of the settings file: one small frozen dataclass of documented fields each.
 
-The text under a field is its documentation: `vllm-watch config` prints it. Numbers of the guides
-name the guide they come from, as the findings on the screen do.
+The text under a field is its documentation: `vllm-watch config` prints it. A number from a guide
+names that guide, as the findings on the screen do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Severity = Literal["note", "warning", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class TimeSettings:
-    """[time]: which clocks are read and shown."""
+    """[time]: the time zones of the logs and of the screen."""
 
     tz: str | None = optional_zone()
     """Zone of the clock that wrote the logs: an IANA name or +HH:MM. Unset: detected."""
@@ -44,9 +44,9 @@ class WatchSettings:
     """[watch]: how logs are followed, and what their silence means."""
 
     poll_seconds: float = positive(1.0)
-    """Seconds between two looks at every file, for file systems that send no events."""
+    """Seconds between two checks of every file, for file systems that send no events."""
     events: bool = flag(default=True)
-    """Use the operating system's file events, to read new lines between two looks."""
+    """Use the operating system's file events, to read new lines between two checks."""
     ended_after_seconds: float = positive(300.0)
     """Seconds without a new line, after a stats line with work, before a server counts as ended."""
     starting_limit_seconds: float = positive(900.0)
@@ -66,13 +66,13 @@ class WatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """[health]: levels of the health rules, and for how long they must be passed."""
+    """[health]: limits of the health rules, and for how long a value must be beyond them."""
 
     kv_cache_low: float = ratio(0.30)
     """KV cache usage (0 to 1) below which there is room to batch more (optimisation guide, presets
     guide, server guide)."""
     kv_cache_healthy_high: float = ratio(0.70)
-    """KV cache usage (0 to 1) up to which it is healthy; above it is elevated (optimisation
+    """KV cache usage (0 to 1) up to which it is healthy; above, it is elevated (optimisation
     guide)."""
     kv_cache_high: float = ratio(0.80)
     """KV cache usage (0 to 1) above which memory may run out: warning (presets guide, server
@@ -83,7 +83,7 @@ class HealthSettings:
     kv_clear_margin: float = ratio(0.05)
     """An alert clears when KV cache usage is back inside its level by this much (0 to 1)."""
     preemption_kv_cache: float = ratio(0.90)
-    """KV cache usage (0 to 1) from which running requests going back to waiting are preempted."""
+    """KV cache usage (0 to 1) from which requests that fall back to waiting count as preempted."""
 
     at_limit_share: float = ratio(0.95)
     """Share (0 to 1) of `max_num_seqs` from which the limit counts as reached."""
@@ -97,7 +97,7 @@ class HealthSettings:
     swings_level: float = ratio(0.15)
     """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
     flap_seconds: float = positive(60.0)
-    """An alert that comes back within so many seconds is the same one; it is counted."""
+    """Seconds within which an alert that comes back is the same alert; its returns are counted."""
 
     prefix_cache_low: float = ratio(0.20)
     """Prefix cache hit rate (0 to 1) below which caching saves little: warning (chunked prefill
@@ -107,7 +107,7 @@ class HealthSettings:
     prefix_clear_margin: float = ratio(0.05)
     """The alert clears when the hit rate is above its level by this much (0 to 1)."""
     prompt_flow_lines: int = count(6)
-    """Newest stats lines that show whether prompts arrive; if none do, hits are unknown."""
+    """How many of the newest stats lines are checked for prompts; without any, hits are unknown."""
     prompt_flow_needed: int = count(3)
     """How many of those lines must show prompt throughput for the hit rate to be judged."""
     prompt_flow_share: float = ratio(0.10)
@@ -146,17 +146,17 @@ class HealthSettings:
     runaway_seconds: float = positive(900.0)
     """Seconds that the same few requests generate alone before they count as endless."""
     runaway_running: int = count(2)
-    """Most running requests for which this is looked for."""
+    """Most running requests that can be an endless generation."""
     prefill_factor: float = positive(10.0)
     """Prompt tokens per generated token from which prefill is the limit, if requests wait."""
     draft_lines: int = count(6)
-    """Stats lines with draft tokens that the acceptance is averaged over: about a minute."""
+    """Number of stats lines with draft tokens whose acceptance is averaged: about a minute."""
     draft_acceptance_low: float = ratio(0.30)
     """Share (0 to 1) of draft tokens accepted below which speculation gains little: note."""
     draft_acceptance_none: float = ratio(0.05)
     """Share (0 to 1) of draft tokens accepted below which speculation only costs: warning."""
     engines_missing_seconds: float = positive(60.0)
-    """An engine that writes nothing for so many seconds while others work is missing."""
+    """An engine counts as missing if it writes nothing for so many seconds while others work."""
 
     http_seconds: float = positive(300.0)
     """Window in seconds over which answers with errors are counted."""
@@ -177,14 +177,14 @@ class HealthSettings:
     """Share (0 to 1) of steps at `max_num_batched_tokens` from which there is a note."""
 
     imbalance_floor: int = count(4, least=0)
-    """Difference in running requests that engines of a server may always have."""
+    """Difference in running requests that is always allowed between the engines of a server."""
     imbalance_share: float = ratio(0.50)
-    """Difference they may have as a share (0 to 1) of their mean."""
+    """Difference allowed as a share (0 to 1) of the engines' mean."""
     imbalance_samples: int = count(3)
     """Samples in a row with a larger difference before engines count as uneven."""
 
     gpu_in_use: float = ratio(0.10)
-    """Share (0 to 1) of used memory from which a GPU belongs to the server."""
+    """Share (0 to 1) of used memory from which a GPU counts as used by the server."""
     gpu_idle: float = ratio(0.50)
     """Utilisation (0 to 1) below which a GPU idles: a single request shows 95 %."""
     gpu_memory_full: float = ratio(0.98)
@@ -194,7 +194,7 @@ class HealthSettings:
     counter_difference: float = ratio(0.03)
     """Share (0 to 1) by which log and counters may differ over ten minutes."""
     hangs_critical: int = count(3)
-    """Number of minutes without an answer of the workers before it is critical."""
+    """Minutes without an answer from the workers before it is critical."""
     crash_loop_deaths: int = count(3, least=2)
     """Deaths in a row with the same error that make a crash loop."""
     crash_loop_seconds: float = positive(900.0)
@@ -210,9 +210,9 @@ class AdviceSettings:
     kv_growth_seconds: float = positive(180.0)
     """Seconds over which that rise is measured."""
     seen_capacity_kv: float = ratio(0.80)
-    """KV cache usage (0 to 1) up to which samples show the capacity."""
+    """KV cache usage (0 to 1) that requests may fill, for the capacity seen in the samples."""
     seen_capacity_seconds: float = positive(60.0)
-    """Seconds of samples whose median is that capacity."""
+    """Seconds of samples; their median is that capacity."""
     batch_target_kv: float = ratio(0.60)
     """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
@@ -241,7 +241,7 @@ class AdviceSettings:
     """`--max-num-batched-tokens` advised after the GPU ran out of memory (presets guide)."""
 
     weights_share: float = ratio(0.85)
-    """Share (0 to 1) of a GPU for weights from which they, not the batch, fill the memory."""
+    """Share (0 to 1) of a GPU's memory from which the weights, not the batch, fill it."""
 
     prompt_heavy_share: float = ratio(0.50)
     """Share (0 to 1) of prompt tokens among all tokens from which work is prompt-heavy."""
@@ -249,7 +249,7 @@ class AdviceSettings:
     """`--max-model-len` from which it is compared with the contexts in use (long-context
     guide)."""
     model_len_used_low: float = ratio(0.05)
-    """Share (0 to 1) of `--max-model-len` that requests must use; below it is too long."""
+    """Share (0 to 1) of `--max-model-len` that requests use; below this, it is too long."""
     long_context: int = count(16384)
     """Tokens of context per request from which a context is long (performance guide)."""
 
@@ -284,7 +284,7 @@ class TrendSettings:
     fall_to_50k: float = ratio(0.80)
     """Fall (0 to 1) expected at most with contexts of 30K to 50K tokens."""
     busy_minutes: float = positive(3.0)
-    """Busy minutes at the start and at the end; their means are compared."""
+    """Busy minutes at the start and at the end of a run; their means are compared."""
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ for the two to be comparable."""
     noise_errors: float = positive(2.0)
@@ -296,7 +296,7 @@ class TrendSettings:
     recovery_share: float = ratio(0.80)
     """Share (0 to 1) of the throughput before a pause that must come back with the load."""
     outlier_deviations: float = positive(3.0)
-    """Robust standard deviations off the median from which a value is not noise (Hampel)."""
+    """Robust standard deviations from the median beyond which a value is not noise (Hampel)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +318,7 @@ class AlertSettings:
     repeat_minutes: int = count(0, least=0)
     """Minutes after which an alert that still fires is sent again; 0: never."""
     settle_minutes: int = count(5, least=0)
-    """Minutes before an alert that comes back is sent again."""
+    """Minutes before an alert that is over and comes back is sent again."""
     timeout_seconds: float = positive(10.0)
     """Seconds that a command or a post may take."""
     at_once: int = count(4)
@@ -330,9 +330,9 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Fewest answered requests (without those in flight) for the times to be known."""
+    """Fewest answered requests, besides those in flight, that an estimate needs."""
     least_lines: int = count(10, least=2)
-    """Fewest stats lines of all engines together for the times to be known."""
+    """Fewest stats lines, of all engines together, that an estimate needs."""
     window_minutes: float = positive(5.0)
     """Minutes averaged for the times on the screen, in `status` and in `export --times`."""
 

@@ -18,7 +18,7 @@ _HEAD = """\
 """
 _SERVERS = """\
 # Facts missing from a log. The pattern is a shell pattern for the server's name,
-# <model>:<port>; the first that fits decides.
+# <model>:<port>; the first pattern that matches counts.
 # [servers."*:8001"]
 """
 _OVERRIDES = """

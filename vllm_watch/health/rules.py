@@ -210,7 +210,7 @@ def known_rules() -> tuple[RuleBook, tuple[str, ...]]:
         try:
             own = load_rules(path)
         except RuleError as error:
-            refused.append(f"{error}; it is not used, the other rules stay in force")
+            refused.append(f"{error}; this rule is not used, the others are")
             continue
         rules = {rule.id: rule for rule in (*book.rules, *own.rules)}
         book = RuleBook(tuple(rules.values()), {**book.states, **own.states})

@@ -92,11 +92,9 @@ class RecordingReader(FileReader):
             return f"{self.path}: {self._table.trouble}" if self._table.trouble else ""
         if self._newer:
             rows = "a row" if self._newer == 1 else f"{self._newer:,} rows"
-            return (
-                f"{self.path}: {rows} of a later version left out; update vllm-watch to read them"
-            )
+            return f"{self.path}: {rows} of a later version ignored; update vllm-watch to read them"
         if self._broken > 1 and not self._read_any:
-            return f"{self.path}: holds no row of a recording; write it with vllm-watch record"
+            return f"{self.path}: has no recorded row; vllm-watch record writes them"
         return ""
 
     def _tz(self) -> tzinfo:

@@ -94,7 +94,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ArchiveError(
-                f"{folder}: another `vllm-watch archive` writes into it; wait until it is done"
+                f"{folder}: another `vllm-watch archive` writes into it; wait until it has finished"
             ) from None
         shutil.rmtree(folder / ASIDE, ignore_errors=True)  # left by a killed writer
         yield
@@ -155,7 +155,9 @@ def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     import pyarrow as pa
 
     if not (folder / RUNS).is_dir():
-        raise ArchiveError(f"{folder}: holds no archive; `vllm-watch archive PATH... -o {folder}`")
+        raise ArchiveError(
+            f"{folder}: has no archive; `vllm-watch archive PATH... -o {folder}` makes one"
+        )
     rows: list[dict[str, Any]] = []
     troubles = []
     for path in sorted((folder / RUNS).glob("*.parquet")):

@@ -130,7 +130,7 @@ def in_dask(
     distributed: Any = import_module("dask.distributed")  # it has no types
     with _client(distributed, address) as client:
         if not client.scheduler_info()["workers"]:
-            say(f"{client.scheduler.address}: has no workers yet; the logs wait for them")
+            say(f"{client.scheduler.address}: has no workers yet; waiting for them")
         futures = {client.submit(work, log, pure=False, retries=2): log for log in logs}
         keys = {future.key: log for future, log in futures.items()}
         for future in distributed.as_completed(list(futures)):

@@ -118,7 +118,7 @@ def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Ite
         begin, end = benchmark.span(fitting[0].tz)
         ends = (datetime.fromtimestamp(moment, fitting[0].tz) for moment in (begin, end))
         since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in ends)
-        yield f"--mark {benchmark.name}: no log covers its time, {since} – {until}; see its date"
+        yield f"--mark {benchmark.name}: no log covers its time, {since} – {until}; check its date"
 
 
 def _covers(run: Run, begin: float, end: float) -> bool:

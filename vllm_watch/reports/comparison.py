@@ -310,7 +310,7 @@ def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> lis
         if len(side.samples) < settings.least_busy_samples:
             found.append(
                 f"the {name} has {_samples(len(side.samples))} with requests running: "
-                f"under {settings.least_busy_samples} no change can be told from noise"
+                f"under {settings.least_busy_samples} a change cannot be separated from noise"
             )
         found += [f"the {name}: {warning}" for warning in side.summary.warnings]
     models = {side.summary.model for side in (baseline, candidate)} - {None}

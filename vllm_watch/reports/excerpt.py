@@ -68,7 +68,7 @@ def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats)
     """
     if is_stream(path):
         what = "standard input" if path == STDIN else path
-        return Excerpt(trouble=f"{what} cannot be read a second time")
+        return Excerpt(trouble=f"{what} cannot be read again")
     start = since - LEAD
     try:
         with Path(path).open("rb") as file:
@@ -149,7 +149,7 @@ def _lines(
     lines = kept.lines()
     if not lines:
         begun = first is not None and first > until
-        why = "it was started again after that time" if begun else "no line of that time is in it"
+        why = "was started again after that time" if begun else "has no line of that time"
         return Excerpt(trouble=f"{file.name}: {why}")
     return Excerpt(lines)
 

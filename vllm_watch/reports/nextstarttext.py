@@ -55,9 +55,9 @@ def line_notes(start: NextStart) -> Iterator[str]:
         yield f"--api-server-count 1 added: {_ONE_API_SERVER}"
     if start.given.unparsed:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in start.given.unparsed)
-        yield f"add by hand, the log prints their values as objects: {names}"
+        yield f"add by hand, the log shows only Python objects: {names}"
     if start.given.cut:
-        yield "the log's line of arguments is very long: compare it"
+        yield "the log's line of arguments is very long and may be cut: check the flags"
     if start.given.model is None:
         yield "the log does not name the model: add it behind `serve`"
     for name in start.given.flags:

@@ -58,7 +58,7 @@ def workload_warnings(baseline: Workload, candidate: Workload, factor: float) ->
         if _held_by_client(load):
             found.append(
                 f"nothing ever waited in the {name}: its client sent at most "
-                f"{load.most_running:.0f} requests at once, so its limit is not known"
+                f"{load.most_running:.0f} requests at once, so its limit is unknown"
             )
     return found
 

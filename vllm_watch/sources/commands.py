@@ -196,7 +196,7 @@ class CommandOutput:
         code = process.returncode
         why = self._last_error() or f"ended with exit code {code}"
         if code or not self._wait:
-            self._tell(why if self._wait else f"{why}; it is started again")
+            self._tell(why if self._wait else f"{why}; starting it again")
         if self._clock() - self._began >= STEADY_SECONDS:
             self._pause = FIRST_PAUSE
         self._rest()

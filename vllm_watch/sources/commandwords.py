@@ -24,7 +24,7 @@ def command_pattern(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"{name}: {str(error).lower()}; close the quote") from None
     if not words:
-        raise ValueError(f"{name}: names no command")
+        raise ValueError(f"{name}: has no command")
     return f"{COMMAND}{name}={line.strip()}"
 
 

@@ -27,9 +27,9 @@ Standing = Callable[[Document], bytes | None]
 class Verdict(Enum):
     """The result for a file without a known document."""
 
-    NEW = "nothing of it was read"
-    EMPTY = "it holds nothing"
-    COPY = "a piece of what was or will be read elsewhere"
+    NEW = "none of its bytes were read before"
+    EMPTY = "it is empty"
+    COPY = "a copy of bytes that are read from another file"
 
 
 class Documents:

@@ -165,7 +165,7 @@ class Follower:
         if self._problem or (self._companion and isinstance(error, FileNotFoundError)):
             return
         if isinstance(error, InterruptedError):
-            self._problem = f"{error}; it is tried again"
+            self._problem = f"{error}; trying again"
         else:
             self._problem = read_trouble(self.path, error)
 

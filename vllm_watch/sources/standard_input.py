@@ -50,7 +50,7 @@ class StandardInput:
                 data = b""
             if not data:
                 if not self.ended and not self._wait:
-                    self.trouble = "standard input: has ended; what it brought stays"
+                    self.trouble = "standard input: has ended; what was read stays"
                     self.trouble_since = time.time()
                 self.ended = True
                 yield from self.finish()

@@ -13,7 +13,7 @@ def open_trouble(path: str, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"{path}: {reason}; allow reading it (chmod u+r) and it is read"
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{path}: {reason}; raise the limit (ulimit -n), it is tried again"
+        return f"{path}: {reason}; raise the limit (ulimit -n); trying again"
     return f"{path}: {reason}; check it and it is read"
 
 
@@ -31,7 +31,7 @@ def read_trouble(path: str, error: OSError) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return open_trouble(path, error)
     reason = (error.strerror or str(error)).lower()
-    return f"{path}: {reason}; check its file system, it is tried again"
+    return f"{path}: {reason}; check its file system; trying again"
 
 
 def kind_trouble(path: str, mode: int) -> str:

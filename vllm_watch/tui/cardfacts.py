@@ -33,7 +33,7 @@ Facts = tuple[tuple[str, tuple[str, ...]], ...]
 _TREND_WORDS = {
     "expected": "as expected",
     "faulty": "more than expected",
-    "unknown": "expected or not is unknown",
+    "unknown": "unknown whether expected",
 }
 """Whether a server that became slower should have, in words."""
 

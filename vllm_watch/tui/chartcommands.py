@@ -21,7 +21,7 @@ def chart_commands(
             f"Chart: {chart.words}", f"on the whole screen{unit}", partial(show, name)
         )
     for chart in CHARTS:
-        words = f"show or hide it; [screen] charts calls it {chart.name}"
+        words = f"show or hide it; its name in [screen] charts is {chart.name}"
         yield SystemCommand(f"Show or hide: {chart.words}", words, partial(toggle, chart.name))
 
 
@@ -38,4 +38,4 @@ def unknown_charts(wanted: Sequence[str]) -> str:
     wrong = [name for name in wanted if name not in CHART_BY_NAME]
     if not wrong:
         return ""
-    return f"[screen] charts: there is no {', '.join(wrong)}; there are {', '.join(CHART_NAMES)}"
+    return f"[screen] charts: unknown: {', '.join(wrong)}; known: {', '.join(CHART_NAMES)}"

@@ -105,7 +105,7 @@ def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
     ran = max((value for value in spec.lines[0].values if value is not None), default=0.0)
     if not limit or ran * LIMIT_REACH < limit:  # what waits is stacked on it, and has no limit
         return spec
-    name = Limit(limit, "max_num_seqs|limit", meaning="at most so many run")
+    name = Limit(limit, "max_num_seqs|limit", meaning="limit of running requests")
     return replace(spec, limits=(name,))
 
 

@@ -96,7 +96,7 @@ ORDERS = {
     "rate": "the highest throughput first",
     "waiting": "the longest queue first",
     "kv": "the fullest KV cache first",
-    "found": "as they were found",
+    "found": "in the order found",
 }
 """Sort orders of the servers and their names."""
 

@@ -61,7 +61,7 @@ def _verdict(comparison: Comparison | None, width: int, palette: Palette) -> Tex
         return Text(fitted(" comparing …", width), style=palette["muted"], end="")
     main = next(one for one in comparison.quantities if one.quantity.name == "generation_tps")
     role, glyph = _judged(main)
-    words = "one of the two generated nothing"
+    words = "one of the two runs generated nothing"
     if main.ratio is not None:
         value = main.ratio.value
         more = f"{value:.2f}× the tokens per second"

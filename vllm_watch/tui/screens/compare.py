@@ -51,7 +51,7 @@ class SidesScreen(Above[Side | None]):
             head.append(" WITH")
             yield Static(head)
             yield OptionList(*(Option(_option(side)) for side in self._others))
-            yield Input(placeholder="tab, then the path or pattern of another log; enter reads it")
+            yield Input(placeholder="tab: type the path or pattern of another log; enter reads it")
 
     def opened(self) -> None:
         """Let a path be typed where no other run is known."""

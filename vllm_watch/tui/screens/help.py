@@ -13,12 +13,12 @@ from vllm_watch.tui.screens.modal import Above
 
 LEGEND = (
     ("●", "busy: requests run or wait"),
-    ("○", "idle, or ready and waiting for the first request"),
+    ("○", "idle, or ready and waiting for its first request"),
     ("◐", "starting"),
     ("▲", "a warning is firing"),
     ("✖", "dead, or something critical is firing"),
     ("…", "the log ended, or a busy engine went silent"),
-    ("■", "stopped by somebody"),
+    ("■", "stopped on purpose"),
     ("?", "no stats lines are written"),
     ("▆", "the KV cache: the shaded band is healthy, {band}"),
     ("▲ ✖ ↻", "below a chart: a finding began; the server died; the server started again"),

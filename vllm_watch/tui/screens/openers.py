@@ -45,7 +45,7 @@ class Openers(Screen[None]):
         bound("errors", "errors", "errors"),
         bound("calculators", "calculators", "calculators"),
         bound("log", "log", "log"),
-        bound("export", "export", "write what is seen", show=False),
+        bound("export", "export", "save the view", show=False),
     ]
 
     _monitor: Monitor
@@ -146,7 +146,7 @@ class Openers(Screen[None]):
         number = self._monitor.store.servers[row.source].run_at(row.moment).number
         own = next((one for one in known if (one.source, one.number) == (row.source, number)), None)
         if own is None:
-            self.notify("it has no samples yet", timeout=4, markup=False)
+            self.notify("this server has no samples yet", timeout=4, markup=False)
             return
         others = [one for one in known if one is not own]
 

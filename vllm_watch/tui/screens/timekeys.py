@@ -189,7 +189,7 @@ class TimeKeys(Screen[None]):
             return str(error)
         first, last = timeline.first, timeline.last
         if first is None or last is None:
-            return "there is nothing to go to yet"
+            return "no log time to go to yet"
         newest = timeline.now() if timeline.mode == "live" else last
         timeline.seek(place_time(time, first, newest, timeline.moment(), self._tz))
         self.draw()
