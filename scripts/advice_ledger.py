@@ -24,16 +24,16 @@ FOLLOWED = JUDGEMENT / "followed.toml"
 HEAD = """# How well it judges
 
 Made by `python -m scripts.advice_ledger` from the captures of `fixtures/logs`, the composed logs
-and the labels of `fixtures/judgement`; a test holds it to them. *Stretches* are the times at which
-a person would say so, *misses* those that are not found from their beginning to their end with the
-right severity and flags, *false alarms* findings that stand where a person would give none, or
-advise what would make it worse.
+and the labels of `fixtures/judgement`; a test compares it with them. *Stretches* are the times in
+which a person would report the finding. *Misses* are stretches not found from beginning to end with
+the right severity and flags. *False alarms* are findings where a person would report none, or
+findings with advice that would make it worse.
 
 """
 TEXTS = """
 ## The full texts
 
-What is shown at a moment, word for word, with the arithmetic done by hand beside it.
+What is shown at a moment, word for word, and the same calculation by hand.
 """
 MOMENTS = {
     "h100_baseline_eager": ("08:47:05",),
@@ -41,12 +41,12 @@ MOMENTS = {
 }
 """Captures whose texts are shown in full, and when."""
 ADVICE = """
-## Advice, and what would have come of it
+## Advice, and its effect if followed
 
-Every flag line that was ever shown, at whichever stamp of a capture's life. The outcome is worked
-out by hand from the rest of the same capture.
+Every flag line that was shown at any time of a capture. The outcome is worked out by hand from the
+rest of the same capture.
 
-| capture | shown | finding | flag | reckoned | had it been followed | outcome |
+| capture | shown | finding | flag | calculation | if followed | outcome |
 |---|---|---|---|---|---|---|
 """
 
@@ -134,7 +134,7 @@ def page(judged: list[Judged]) -> tuple[str, list[Advice], set[tuple[str, str, s
 
 
 def _full_texts(readings: Mapping[str, Reading]) -> Iterator[str]:
-    """Yield every word that is shown at some moments, and what was reckoned by hand."""
+    """Yield every word that is shown at some moments, and the calculation by hand."""
     yield TEXTS
     by_hand = {
         (row["capture"], row["at"], row["finding"]): row["text"]
@@ -151,7 +151,7 @@ def _full_texts(readings: Mapping[str, Reading]) -> Iterator[str]:
                 for label, text in (
                     ("to do", one.remedy),
                     ("flags", ", ".join(f"`{flag}`" for flag in one.flags)),
-                    ("reckoned", one.formula),
+                    ("calculation", one.formula),
                     ("expect", one.expect),
                     ("guide", one.guide),
                     ("**by hand**", by_hand.get((name, clock, one.id), "")),

@@ -31,11 +31,12 @@ HEAD = """\
 findings advise. This page compares each capture's line with its log: would the server
 have been better with it? Changes and evidence are the program's own words, made by
 `scripts/next_starts.py`; verdict and reason are by hand (`fixtures/judgement/next_start.toml`). A
-test fails when a line changes that nobody has judged again.
+test fails if a line has changed and was not judged again.
 
-What the line cannot know: secrets (they stand as variables of the environment), flags whose values
-the log prints as objects (named in a comment), environment variables, and `--api-server-count 1`,
-which vLLM leaves out of its log (added where data-parallel engines would write no stats otherwise).
+What is not in the log, and so not in the line: secrets (environment variables stand for them),
+flags whose values the log prints as objects (a comment names them), environment variables, and
+`--api-server-count 1`, which vLLM does not log (added where data-parallel engines would write no
+stats otherwise).
 """
 
 

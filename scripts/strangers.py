@@ -239,39 +239,40 @@ def expected() -> dict[str, Mapping[str, Json]]:
 
 HEAD = """# Strangers' logs
 
-A monitor must also be right on logs that were not used to develop it. These are public logs that
-nobody here had made or seen: logs that people committed to their repositories, and long excerpts
-from issues. For each of them a person wrote down what a seasoned operator would say, before the
-program read it.
+A monitor must also be right on logs that were not used to develop it. These are public logs from
+other people: logs in their repositories, and long excerpts from issues. For each log a person wrote
+down what an experienced operator would say, before the program read it.
 
-There were two hunts. The faults found by the first one were fixed, so its *now* only says that
-they are. The second hunt came after the fixes, with logs of the same sources and of others: its
-*first* measures how well the program does on a log that it has never seen. The third
-hunt looked for requests that wait though there is room and for endless answers, in logs with
-long queues: all five are near misses.
+There were three hunts. The faults found in the first one were fixed, so its *now* only shows that
+they are fixed. The second hunt came after the fixes, with logs from the same and other sources: its
+*first* measures how well the program judges a log that it has never seen. The third hunt looked for
+requests that wait though there is room, and for endless answers, in logs with long queues: all five
+logs are near misses.
 
-*Right*: state, reason and numbers as the operator says, and no alarm and no advice that he would
-not give. *Partly*: state and reason are right, but a warning too many, one too few, or weak advice.
-*Wrong*: anything else, above all false alarms. Every stats line of the logs is read as a sample.
-Where somebody copied a log while requests ran, "the log just ends" counts as right.
+*Right*: state, reason and numbers agree with the operator, and the operator would give every alarm
+and all advice. *Partly*: state and reason are right, but there is one warning too many or too few,
+or weak advice. *Wrong*: anything else, above all false alarms. Every stats line of the logs is read
+as a sample. If a log was copied while requests ran, "the log just ends" counts as right.
 
 The logs themselves are not part of the project; shapes that were judged wrongly are rebuilt as
 cases in `fixtures/cases/hunt_*.toml`. This page is made by `python -m scripts.strangers` from
-`fixtures/strangers/`; the same script asks the program again where the logs are at hand.
+`fixtures/strangers/`; if you have the logs, the same script runs the program on them again.
 
 """
 EXCERPTS = """
 ## Excerpts
 
-Seven rules need minutes of a log, and no public log that shows them for so long was found, only
-excerpts of some lines in issues, notes and other people's tests. Their shapes are rebuilt as cases
-(`fixtures/cases/hunt_rules.toml`), with names and numbers of our own; what an operator says was
-written first. That proves less than a whole log: the rest of each case is made up. All of them were
-judged as the operator does at the first try. Three excerpts on each side were wanted. Fewer were
-found that should fire `waits-though-free` and `runaway-generation` (two each), `kv-override` (two),
-`engines-missing` and `budget-binds` (one each) and `slow-step` (none); and fewer near misses of
-`runaway-generation` (two) and of `deferred`, `engines-missing`, `budget-binds`, `slow-step` (one
-each).
+Seven rules need several minutes of a log. No public log shows them for so long; there are only
+excerpts of a few lines in issues, notes and other people's tests. These excerpts are rebuilt as
+cases (`fixtures/cases/hunt_rules.toml`) with our own names and numbers; the operator's words were
+written first. That proves less than a whole log, because the rest of each case is invented. The
+program judged all of them like the operator at the first try.
+
+The aim was three excerpts that should fire and three near misses for each rule. Fewer were found
+that should fire: two each for `waits-though-free`, `runaway-generation` and `kv-override`, one each
+for `engines-missing` and `budget-binds`, none for `slow-step`. There were also fewer near misses:
+two for `runaway-generation`, one each for `deferred`, `engines-missing`, `budget-binds` and
+`slow-step`.
 
 | rule | source | what it shows | an operator says | should fire | case |
 |---|---|---|---|---|---|
@@ -325,7 +326,7 @@ def _hunt(number: int) -> str:
         f"## {title}\n\n",
         f"First, at commit `{commit}`: {score(before)}. Now: **{score(after)}**. ",
         f"{samples:,} samples.\n\n",
-        "| source | vLLM | what it is | an operator says | first | now | still amiss |\n",
+        "| source | vLLM | what it is | an operator says | first | now | still wrong |\n",
         "|---|---|---|---|---|---|---|\n",
     ]
     for name, expect in logs.items():

@@ -18,20 +18,20 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "truth.md"
 HEAD = """# Accuracy
 
-The server's own counters are exact, the log is not. Tokens integrated from each
-capture's stats lines against the counters on its `/metrics` page, taken shortly before the end.
+The server's own counters are exact, the log is not. This table compares the tokens integrated from
+each capture's stats lines with the counters on its `/metrics` page, taken shortly before the end.
 Prompt tokens are those computed (`source="local_compute"`); cached ones are not in the log's
 rate. Tokens after the last stats line are not in the log, so it may be short by one interval.
 The rate of the first line counts since vLLM began to count (`Supported tasks: …`).
-*Held* is the rule, to the letter: 0.97 × counter − cadence × the larger of the last two rates ≤
-log ≤ 1.03 × counter + that rate × one second; otherwise by how many tokens it is missed.
-Made by `python -m scripts.truth_table`; a test holds it to the captures.
+*Held* says whether this rule is met: 0.97 × counter − cadence × the larger of the last two rates ≤
+log ≤ 1.03 × counter + that rate × one second. If not, it has the number of tokens missing.
+Made by `python -m scripts.truth_table`; a test compares it with the captures.
 
 | capture | engine | generated, log | counter | ratio | held | prompt | counter | ratio | held |
 |---|---|---|---|---|---|---|---|---|---|
 """
 FOOT = """
-`cpu_clean_stop` is short by the most: 7 s of work followed its last line, and no line has them.
+`cpu_clean_stop` is short by the most: 7 s of work came after its last stats line.
 """
 
 TIMES_HEAD = """
@@ -39,7 +39,7 @@ TIMES_HEAD = """
 
 Mean times of requests by Little's law (`core/meantimes.py`) against the means of the server's own
 histograms: time in the queue, of a request, and time of inference per generated token. *Off* is how
-far the log's figure is from the page's. Where the log holds too little, the program says why.
+far the log's figure is from the page's. If the log has too little data, the program says why.
 
 | capture | queue s | page | request s | page | off | per token ms | page | off |
 |---|---|---|---|---|---|---|---|---|
