@@ -35,7 +35,7 @@ class _Alert:
     due: float
     """The earliest time to report it."""
     reported_at: float | None = None
-    """When it was reported last, +∞ if it is never reported again, None: not yet."""
+    """When it was reported last; +∞ if it is never reported again, None if not yet."""
 
 
 class Transitions:
@@ -62,7 +62,7 @@ class Transitions:
         return self._alerts.keys()
 
     def update(self, health: Health, now: float, silenced: Collection[str]) -> list[Transition]:
-        """Return what to tell at `now`; alerts whose ids are in `silenced` are reported later."""
+        """Return the alerts to report at `now`; those with ids in `silenced` are reported later."""
         if not health.noted and not self._alerts:
             return []
         lasting = {finding.id: finding for finding in _lasting(health)}

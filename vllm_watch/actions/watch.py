@@ -22,9 +22,9 @@ class AlertWatch:
         self._from: float | None = None
 
     def caught_up(self, now: float) -> None:
-        """Note that all existing lines have been read: alerts that fire already are not news.
+        """Note that all existing lines have been read: alerts that already fire are not reported.
 
-        Of a log that joins later, only later alerts are news.
+        For a log that joins later, too, only later alerts are reported.
         """
         joined = [
             server

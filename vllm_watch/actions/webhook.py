@@ -82,7 +82,7 @@ def post(
 
     Args:
         address: https, or http to this machine itself (the settings refuse anything else).
-        alert: what to tell.
+        alert: the content of the message.
         seconds: time limit of one try. Looking up the host's name is not in it.
         cancel: no further try when set.
         pauses: seconds before each further try.

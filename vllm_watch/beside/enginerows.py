@@ -16,7 +16,7 @@ class EngineRows:
         self._from_start = False
 
     def absent(self) -> None:
-        """Note that no server was there: all counts of the next page are new."""
+        """Note that there was no server: all counts of the next page are new."""
         self._before = {}
         self._from_start = True
 
@@ -58,7 +58,7 @@ def _latency(now: Histogram, before: Histogram | None) -> Latency:
 
 
 def _restarted(now: EnginePage, before: EnginePage) -> bool:
-    """Tell whether a counter fell: the server restarted between two looks."""
+    """Return whether a counter fell: the server restarted between two pages."""
     fell = any(now.counters.get(name, 0.0) < value for name, value in before.counters.items())
     return fell or any(
         name in now.histograms and now.histograms[name].count < histogram.count

@@ -48,7 +48,7 @@ _SUCCESSORS = {
         for part in _PARTS
     },
 }
-"""Names that some versions write besides their successors: then the successor counts."""
+"""Names that some versions write in addition to their successors: then the successor counts."""
 
 
 class PageError(Exception):
@@ -78,7 +78,7 @@ def read_page(text: str) -> Page:
     """Return the values of vLLM's engines on a `/metrics` page.
 
     Raises:
-        PageError: it is not one, or says nothing about vLLM.
+        PageError: it is not a metrics page, or has no vLLM metrics.
     """
     if text.lstrip()[:1] == "<":
         raise PageError("is a web page, not metrics")

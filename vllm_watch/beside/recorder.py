@@ -60,7 +60,7 @@ class Recorder:
         gpus: GpuSource | None,
         clocks: Clocks | None = None,
     ) -> None:
-        """Look every `every` seconds; report each trouble once with `say`."""
+        """Record every `every` seconds; report each trouble once with `say`."""
         self._log = log
         self._every = every
         self._say = say
@@ -100,7 +100,7 @@ class Recorder:
             file.close()
 
     def _next(self, due: float) -> float:
-        """Return the time of the next look; missed ones are left out."""
+        """Return the time of the next row; missed ones are left out."""
         missed = (self._clocks.steady() - due) // self._every
         return due + self._every * (1 + max(0.0, missed))
 
@@ -181,6 +181,6 @@ class Recorder:
 
 
 def _alike(known: str, served: str) -> bool:
-    """Return whether two names may be the same model's: one ends like the other."""
+    """Return whether two names may be the same model's: one ends with the other."""
     one, other = (name.replace("/", "_").strip("_").lower() for name in (known, served))
     return one.endswith(other) or other.endswith(one)

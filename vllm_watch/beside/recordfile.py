@@ -99,7 +99,7 @@ class RecordFile:
             if error.errno in _LOCKED:
                 os.close(descriptor)
                 raise SecondRecorderError(self.path) from error
-            # Some network file systems have no locks: then nobody is kept out.
+            # Some network file systems have no locks: then a second recorder is not refused.
         return descriptor
 
 

@@ -50,7 +50,7 @@ class LatencyStatLogger(StatLoggerBase):  # type: ignore[misc]  # vLLM is not th
             self._fail(error)
 
     def log(self) -> None:
-        """Write the line of the interval, after vLLM's own line, which is written after this call.
+        """Write the line of the interval after vLLM's own line, which vLLM writes after this call.
 
         vLLM calls the loggers of plug-ins before its own, all within one step of its event loop.
         """

@@ -114,7 +114,7 @@ def _join_commands(arguments: argparse.Namespace) -> None:
     """Add the commands whose output is a log to the paths.
 
     Raises:
-        CommandError: there is neither a path nor a command, or two commands of one name.
+        CommandError: there is neither a path nor a command, or two commands have one name.
     """
     names = [pattern.partition("=")[0] for pattern in arguments.log_commands]
     twice = next((name for name in names if names.count(name) > 1), None)

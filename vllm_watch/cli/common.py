@@ -101,7 +101,7 @@ def benchmarks_of(arguments: argparse.Namespace) -> tuple[Benchmark, ...]:
     """Return the benchmarks whose results `--mark` names.
 
     Raises:
-        CommandError: a file is no such result; names it.
+        CommandError: a file is not such a result; names the file.
     """
     if not arguments.marks:
         return ()

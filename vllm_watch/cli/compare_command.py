@@ -72,7 +72,7 @@ def _baseline(pattern: str) -> str:
     """Return the one log of the baseline.
 
     Raises:
-        CommandError: it means several; which of them the others are compared with is not known.
+        CommandError: it matches several logs, so the baseline is ambiguous.
     """
     found = find_logs([pattern])
     require_logs([pattern], found)
@@ -88,7 +88,7 @@ def _sides(reading: Reading, baseline: str) -> list[Side]:
     """Return the runs to compare, the baseline first.
 
     Raises:
-        CommandError: the baseline tells nothing, or nothing else was given.
+        CommandError: the baseline has no data, or no other log was given.
     """
     from vllm_watch.reports.comparison import side_of
     from vllm_watch.reports.reading import tells

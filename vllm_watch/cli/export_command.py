@@ -200,7 +200,7 @@ class _Counted:
         """Refuse a span without rows.
 
         Raises:
-            CommandError: there was no row; it tells from when to when they reach.
+            CommandError: there was no row; the message has the time span of the samples.
         """
         if wanted.span and not self.rows:
             what = "event" if wanted.events else "row" if wanted.other else "sample"
@@ -315,7 +315,7 @@ class _Tally:
 
 
 class _Passing:
-    """Watches news pass, so that whoever finds no samples learns why."""
+    """Counts passing news, to explain why there are no samples."""
 
     def __init__(self) -> None:
         """Start before the first news."""
@@ -345,7 +345,7 @@ class _Passing:
             yield news
 
     def _samples(self, block: Block) -> int:
-        """Count the samples of a block, and note from when to when they reach."""
+        """Count the samples of a block, and note their time span."""
         times: list[float] = []
         count = 0
         for item in block.items:

@@ -31,7 +31,7 @@ FILES = ("FILE", "PATH", "LOG", "BASELINE", "CANDIDATE")
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return help's formatter; argparse asks for it at each option, and imports shutil for it."""
+    """Return help's formatter with its width: to find that, argparse would import shutil."""
     columns = 0
     with contextlib.suppress(ValueError):
         columns = int(os.environ.get("COLUMNS", "0"))
@@ -42,7 +42,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with errors in one line and exit code 2, which knows the values that are files."""
+    """argparse with one-line errors and exit code 2; it marks values that are files."""
 
     def __init__(self, **options: Any) -> None:
         """Accept argparse's arguments."""

@@ -58,7 +58,7 @@ def size_of(model: str) -> float:
     """Return a model's size in billions of parameters; a bare size (`7B`) works, too.
 
     Raises:
-        PresetError: its name does not tell it.
+        PresetError: the name does not have the size.
     """
     billions = model_billions(model.rsplit("/", 1)[-1])
     if billions is not None and billions <= 0:

@@ -77,9 +77,9 @@ def total_size(found: Found) -> int:
 
 @contextlib.contextmanager
 def reading_shown(found: Found) -> Iterator[Callable[[News], None] | None]:
-    """Give what all news are to be told to: a line of progress where stderr is a terminal.
+    """Yield the function to call with all news: it draws progress if stderr is a terminal.
 
-    None if it is not: in a file or a pipe, stderr is for errors.
+    It is None otherwise: in a file or a pipe, stderr is for errors.
     """
     if not sys.stderr.isatty():
         yield None

@@ -60,7 +60,7 @@ def _tells(server: Server) -> bool:
 
 
 def _has_bytes(path: str) -> bool:
-    """Return whether a file holds anything: a line without an end is not counted as one."""
+    """Return whether a file has any byte: a line without an end is not counted as a line."""
     return os.path.isfile(path) and os.path.getsize(path) > 0
 
 

@@ -30,10 +30,12 @@ from vllm_watch.ingest import Ingest
 
 TIMED_OUT = 124
 _LOOKS_AFTER = 2
-"""Looks at the logs after the server's end, enough to read its last lines."""
+"""Reads of the logs after the server's end, enough for its last lines."""
 _READ_SECONDS = 10.0
-"""Seconds after its end in which a log is read on: one that grew faster than it was read is not
-read to its end."""
+"""Seconds for which a log is read after the server's end.
+
+If it grew faster than it was read, its rest is skipped.
+"""
 
 EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
 """Example for `--help`."""
@@ -233,7 +235,7 @@ class _Session:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def stay(self) -> int:
-        """Stay with the server in the requested way; return the exit code."""
+        """Accompany the server in the requested way; return the exit code."""
         ingest = ingest_of([self.log], self.settings, live=True)
         try:
             if self.arguments.wait:
@@ -316,7 +318,7 @@ class _Session:
         return self._ended()
 
     def _leave(self) -> bool:
-        """Ask whether the server continues, unless that was decided already."""
+        """Return whether the server keeps running: as `--on-exit` says, or by asking the user."""
         if self.arguments.on_exit:
             return bool(self.arguments.on_exit == "leave")
         try:

@@ -147,7 +147,7 @@ def _poller(url: str | None) -> Poller | None:
 
 
 def _prepare_terminal(arguments: argparse.Namespace, *, stdin: bool) -> None:
-    """Give Textual a terminal to read keys from, and no colours if none are wanted."""
+    """Give Textual a terminal to read keys from, without colours if requested."""
     if arguments.no_color:
         os.environ["NO_COLOR"] = "1"
     if stdin and not os.isatty(0):

@@ -1,4 +1,4 @@
-"""What is said of a server that has ended: why it died, or its last lines."""
+"""Messages about a server that has ended: why it died, or its last lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LogEnd:
         self._sizes = {path: _size(path) for path in self._paths}
 
     def reason(self) -> list[str]:
-        """Return why it died by its log; nothing where the log mentions no death."""
+        """Return why it died, from its log; nothing if the log has no death."""
         from vllm_watch.reports.reading import read_saved
 
         reading = read_saved([self._log], formats(), self._settings, newest_only=True)

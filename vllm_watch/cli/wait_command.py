@@ -21,7 +21,7 @@ TIMED_OUT = 124
 """Exit code of timeout(1) in the same case."""
 _CELLS = 20
 _LONG_SILENT = 3600.0
-"""After so many seconds of silence an idle server is reported: it may be gone."""
+"""Seconds of silence after which a warning about a ready server is added: it may be gone."""
 _NUMBERS = lazy(r" \d+/\d+$")
 
 EXAMPLE = "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py"

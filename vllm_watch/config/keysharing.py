@@ -33,7 +33,7 @@ TOGETHER = (
 )  # fmt: skip
 """Settings whose keys work at the same time: in the table, the findings, a chart, a page, a log."""
 _TAKES_OVER = frozenset({("server", "evidence"), ("order", "silence")})
-"""In the findings the second one of these is in place of the first."""
+"""In the list of findings the second of these replaces the first."""
 
 
 def shared_keys(keys: KeySettings) -> Iterator[tuple[str, str, str]]:

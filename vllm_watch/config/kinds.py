@@ -37,7 +37,7 @@ class Kind:
         """Check a typed value.
 
         Raises:
-            ValueError: It is no such value; the message says what would be.
+            ValueError: It is not valid; the message says what was expected.
         """
         try:
             return self.check(value)
@@ -48,7 +48,7 @@ class Kind:
         """Check a value written as text.
 
         Raises:
-            ValueError: It is no such value; the message says what would be.
+            ValueError: It is not valid; the message says what was expected.
         """
         try:
             return self.check(self.parse(text))
@@ -56,7 +56,7 @@ class Kind:
             raise ValueError(self._refusal(error, text)) from None
 
     def _refusal(self, error: Exception, value: object) -> str:
-        """Say what was expected, unless the check has a more specific message."""
+        """Add what was expected, unless the check has a more specific message."""
         if isinstance(error, _ExplainedError):
             return str(error)
         return f"must be {self.expected}, not {shown(value)}"

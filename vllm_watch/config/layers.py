@@ -248,7 +248,7 @@ class _Loader:
 
 
 def _document_names() -> list[str]:
-    """What may be at the top of the file, and what people put there by mistake."""
+    """Names allowed at the top of the file, and names often put there by mistake."""
     return [*SECTIONS, SERVERS_SECTION, *known_settings()]
 
 

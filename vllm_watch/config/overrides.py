@@ -20,14 +20,14 @@ class Override:
     """Settings for servers whose model and name fit."""
 
     model: str | None = None
-    """Shell pattern for the model's name, such as `*VL*`; None fits every model."""
+    """Shell pattern for the model's name, such as `*VL*`; None matches every model."""
     server: str | None = None
-    """Shell pattern for the server's name, such as `*:8001`; None fits every server."""
+    """Shell pattern for the server's name, such as `*:8001`; None matches every server."""
     values: Mapping[str, object] = field(default_factory=dict)
     """Value by key, such as `health.kv_cache_high`."""
 
     def fits(self, server: str, model: str | None) -> bool:
-        """Return whether it applies to a server; an unknown model fits no pattern."""
+        """Return whether it applies to a server; an unknown model matches no pattern."""
         if self.server is not None and not fnmatchcase(server, self.server):
             return False
         return self.model is None or (model is not None and fnmatchcase(model, self.model))

@@ -3,7 +3,7 @@
 A bucket knows its first and last time, how many samples it holds and, for each metric, how many of
 them had a value, their sum, the lowest and the highest, and for rates what they make over time.
 Sums, counts and extremes of a whole series are therefore exact however often it was thinned;
-percentiles are not kept, and what is computed of a bucket's mean is approximate.
+percentiles are not kept, and what is computed from a bucket's mean is approximate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from vllm_watch.core.dataclass import dataclass, field
 
 Group = tuple[int, int]
-"""First index of the points that become one bucket, and the index after the last."""
+"""Points that become one bucket: the first index, and the index after the last."""
 
 
 class Tier(NamedTuple):
@@ -46,11 +46,11 @@ class Keep:
     extremes: bool = True
     """Keep the lowest and the highest value of each bucket."""
     forgets: bool = True
-    """Drop events and earlier runs as soon as there are too many, not only on request."""
+    """Drop events and earlier runs as soon as there are too many; otherwise only on request."""
 
     @property
     def slack(self) -> int:
-        """How many samples may exceed the limit: they are then thinned together, which is cheap."""
+        """Samples over the limit that are collected, then thinned together: that is cheaper."""
         return max(1, min(self.full_samples // 24, 360))
 
     @property

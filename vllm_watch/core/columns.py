@@ -22,7 +22,7 @@ class Columns:
         """Epoch seconds of each row."""
         self.columns: dict[str, array[float]] = {}
         self.revision = 0
-        """Grows with changes after which earlier results may be wrong."""
+        """Increases with each change that can make earlier results wrong."""
 
     def __len__(self) -> int:
         """Return the number of rows."""

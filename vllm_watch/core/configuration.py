@@ -24,7 +24,7 @@ _RANKS = {"config": 1, "args": 2, "engine_config": 3}
 _IMPLIED = 0
 _ASKED_FOR_ALL = 4
 _OF_ALL_ENGINES = frozenset({"data_parallel_size", "model", "served_model_name"})
-"""Flags about all engines together: an engine knows only itself, so the user's value wins."""
+"""Flags about all engines together: an engine logs only its own part, so the user's value wins."""
 _NO_FLAGS = frozenset({"dump", "phase", "seconds", "took"})
 
 
@@ -73,7 +73,7 @@ class ServerConfiguration:
     weights_gib: float | None = None
     graphs_gib: float | None = None
     other: Mapping[str, object] = field(default_factory=dict)
-    """Other flags by name, and those above whose value is of another type."""
+    """Other flags by name; also flags from above if their value has an unexpected type."""
 
     @property
     def served_model(self) -> str | list[str] | None:
@@ -128,7 +128,7 @@ class ConfigurationBuilder:
         self._built = ServerConfiguration()
 
     def take(self, event: Event) -> ServerConfiguration:
-        """Return the configuration with what an event tells of it.
+        """Return the configuration, updated by an event.
 
         Of two lines of the start-up the first one counts: the second belongs to a draft model.
         """

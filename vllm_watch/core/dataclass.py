@@ -1,10 +1,10 @@
 """`dataclass`, `field` and `replace` of the standard library, quick to declare.
 
 The standard ones write and compile up to eight methods of each class when it is declared, and
-import `inspect` to do so: with a hundred classes that was a third of a `status`. Here a class gets
-ready-made methods, and its constructor is compiled when the first object is made. What a class
-means is the same: `dataclasses.fields`, `asdict` and `replace` take its objects, and type checkers
-see the standard functions.
+import `inspect` to do so: with a hundred classes that took a third of the time of `status`. Here a
+class gets ready-made methods, and its constructor is compiled when the first object is made. What a
+class means is the same: `dataclasses.fields`, `asdict` and `replace` take its objects, and type
+checkers see the standard functions.
 
 Only what this project uses is supported: classes with slots and without a base class, whose
 annotations are texts (`from __future__ import annotations`).
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 T = TypeVar("T")
 _ABSENT: Any = object()
 _FEW = 8
-"""The constructor is compiled for this object of a class: most make fewer in a short command."""
+"""After so many objects of a class, its constructor is compiled; short commands make fewer."""
 
 
 class _Field:
@@ -66,8 +66,8 @@ class _StandardFields:
 def _dataclass(
     *, slots: bool, frozen: bool = False, eq: bool = True
 ) -> Callable[[type[T]], type[T]]:
-    """Return what makes a class with slots for its annotated names and ready-made methods."""
-    assert slots, "a class without slots is none for this helper"
+    """Return a decorator that gives a class slots for its annotations, and ready-made methods."""
+    assert slots, "this helper makes only classes with slots"
 
     def declared(cls: type[T]) -> type[T]:
         inside = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}

@@ -38,7 +38,11 @@ class Offline:
         return self.prompts is not None and self.prompts == self.total
 
     def over(self, quiet: bool) -> bool:
-        """Return whether it has finished; one full bar may be one of several until it is quiet."""
+        """Return whether the run has finished.
+
+        After a full progress bar another one may follow: only silence, or workers that leave, show
+        the end.
+        """
         if self.prompts is None:
             return self.left
         return self.done and (self.left or quiet)
@@ -117,7 +121,7 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
 
 
 def _is_death(moment: Moment) -> bool:
-    """Return whether an event says that the server is over; a bare traceback by its error."""
+    """Return whether an event means the server's end; for a bare traceback its error decides."""
     return moment.event.kind in DEATHS or DEADLY in moment.event.fields
 
 

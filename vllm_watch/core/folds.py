@@ -1,7 +1,7 @@
-"""A line of a run folded into steps of time, kept as samples come: hours cost what minutes do.
+"""A chart line of a run, folded into time steps as samples arrive: hours cost as much as minutes.
 
-A step knows the sum of its samples, how many they are, the lowest and the highest. Steps of
-another width are made of finer ones. Whatever comes late, moves or is thinned begins anew.
+A step keeps the sum of its samples, their number, the lowest and the highest. Wider steps are made
+from finer ones. After late, moved or thinned samples all steps are made again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 
 HELD_CADENCES = 6
-"""Cadences that newest lines wait before they are folded: their round may not be whole yet."""
+"""Age in cadences at which lines are folded: until then their round may be incomplete."""
 MOST_WIDTHS = 3
-"""Widths of steps that are kept for a line."""
+"""Most widths of steps that are kept for a line."""
 MOST_LINES = 48
-"""Lines of a run that are kept folded: those of other engines and charts go."""
+"""Most lines of a run that are kept folded; when one more is needed, all are dropped."""
 
 Values = tuple[float | None, ...]
 Derive = Callable[[Sequence[float], Sequence[Sequence[float | None]], float], list[float | None]]
-"""Makes values of times, a column for each metric, and the longest distance that is no gap."""
+"""Derives values from times, a column for each metric, and the longest distance without a gap."""
 
 
 class Kind(NamedTuple):
-    """What a line shows: a metric, or what is derived from several."""
+    """What a line shows: a metric, or a value derived from several."""
 
     name: str
     metrics: tuple[str, ...]
@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A sample, or a bucket of thinned ones, as it is folded."""
+    """A sample, or a bucket of thinned samples, before it is folded."""
 
     begin: float
     end: float
@@ -52,7 +52,7 @@ class Point(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Some samples of a line that lie in one step of time."""
+    """The samples of a line within one time step."""
 
     begin: float
     end: float
@@ -97,7 +97,7 @@ class Folded:
 
 
 class Folds:
-    """A line of one engine of a run, or of several made one, in steps."""
+    """A line in steps: of one engine of a run, or of several engines combined."""
 
     def __init__(self, run: Run, engines: Sequence[int], kind: Kind) -> None:
         """Fold the samples of `engines`."""
@@ -112,11 +112,11 @@ class Folds:
         self._newest: dict[int, Point] = {}
         self._before: tuple[float, Values] | None = None
         self.until = -math.inf
-        """Before this all samples are folded."""
+        """All samples before this time are folded."""
         self._cadence = self._run.cadence
 
     def folded(self, width: float) -> Folded:
-        """Return the steps of a width with all that came."""
+        """Return the steps of a width, with all samples so far."""
         series = [self._run.series[engine] for engine in self._engines]
         seen = [(one.revision, one.folded) for one in series]
         moved = abs(self._run.cadence - self._cadence) > self._cadence / 4
@@ -124,12 +124,12 @@ class Folds:
             self._seen, self._widths = seen, {}
         if width not in self._widths:
             self._add_width(width)
-        self._widths[width] = self._widths.pop(width)  # the one that was asked for last
+        self._widths[width] = self._widths.pop(width)  # now the one used last
         self._extend()
         return self._widths[width]
 
     def _add_width(self, width: float) -> None:
-        """Make the steps of another width of finer ones; without any begin anew."""
+        """Make the steps of a new width from finer ones; without these, fold all samples again."""
         finer = [known for known in self._widths if known < width]
         fresh = Folded(width)
         if finer:
@@ -143,7 +143,7 @@ class Folds:
             del self._widths[next(iter(self._widths))]
 
     def _extend(self) -> None:
-        """Fold all rounds that are whole: what follows is further away than half a cadence."""
+        """Fold all complete rounds: the next line is at least half a cadence later."""
         series = {engine: self._run.series[engine] for engine in self._engines}
         newest = max((one.times[-1] for one in series.values() if one.times), default=-math.inf)
         held = newest - HELD_CADENCES * self._cadence

@@ -114,7 +114,7 @@ def escaped(text: str) -> str:
 
 
 class Names:
-    """Gives each source its name; a second of the same gets ` (2)` behind it."""
+    """Gives each source its name; a second source with the same name gets ` (2)` appended."""
 
     def __init__(self) -> None:
         """Start without names."""

@@ -87,7 +87,7 @@ class FileTrouble:
 
 @dataclass(frozen=True, slots=True)
 class RunsBegan:
-    """Where runs begin in a log; only where that is asked for."""
+    """Where runs begin in a log; only on request."""
 
     source: str
     begins: tuple[tuple[int, int], ...]
@@ -96,7 +96,7 @@ class RunsBegan:
 
 @dataclass(frozen=True, slots=True)
 class LogMoved:
-    """All times of a log differ from its own: films of several logs begin together."""
+    """All times of a log are shifted, so that replays of several logs begin together."""
 
     source: str
     seconds: float
@@ -113,7 +113,7 @@ About: TypeAlias = (
     "LogFound | ZoneFound | Block | CompanionBlock | FileTrouble | RunsBegan | LogMoved"
     " | PastComplete"
 )
-"""What can be said about a server that is shown, or about its past."""
+"""News about one server: about the part that is shown, or about its past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Looked:
     """The paths were searched."""
 
     time: float
-    """Wall clock of the look."""
+    """Wall clock of the search."""
     files: int
     """Logs that are followed."""
     missing: tuple[str, ...]
@@ -154,7 +154,7 @@ class Looked:
 
     @property
     def found(self) -> tuple[object, ...]:
-        """What was found, without the time of the look."""
+        """The result of the search, without its time."""
         return self.files, self.missing, self.troubles, self.caught_up, self.troubles_since
 
 

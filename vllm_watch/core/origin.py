@@ -10,7 +10,7 @@ from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.records import Event
 
 COUNTING = "counting"
-"""Kind of the event that stands for the line that vLLM writes when it has begun to count."""
+"""Kind of event: the line that vLLM writes just after it has begun to count."""
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Origin:
     """When a run began to count, and when its loop of stats lines began."""
 
     counts: float | None = None
-    """Epoch seconds, None while no line has told it."""
+    """Epoch seconds, None until a line shows it."""
     up: float | None = None
 
     def take(self, event: Event) -> bool:

@@ -1,8 +1,8 @@
 """Why a server died: the first exception of its engine, else the first error that says more.
 
 vLLM writes the same death several times over: a worker's traceback, the engine's, the API server's,
-and sentences that only say that there is one (`EngineCore failed to start.`). Format files mark
-such sentences as `vague`; what says why is the last line of the first traceback.
+and sentences without a reason (`EngineCore failed to start.`). Format files mark such sentences as
+`vague`; the reason is the last line of the first traceback.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ def latency_curve(
 ) -> list[tuple[float, float]]:
     """Return times and seconds of a recorded latency over a window.
 
-    `value` is its name, such as `itl_s_p95`. Of several engines it is their mean, each weighed by
-    its measurements: about, as percentiles of several are.
+    `value` is its name, such as `itl_s_p95`. For several engines it is their mean, weighted by
+    their measurements; for percentiles that is approximate.
     """
     points = sorted(point for table in tables for point in _points(table, value, window))
     apart = 1.0 if len(tables) > 1 else 0.0
@@ -204,7 +204,7 @@ def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
 
 
 def _within(value: float | None, part: str, latencies: list[Latency]) -> float | None:
-    """Return a percentile of all, limited to the range of the single ones (rounding errors)."""
+    """Return a combined percentile, limited to the range of its intervals' (rounding errors)."""
     if value is None:
         return None
     each: list[float] = [getattr(latency, part) for latency in latencies]
@@ -213,14 +213,15 @@ def _within(value: float | None, part: str, latencies: list[Latency]) -> float |
 
 _ROUNDING = 1e-9
 _NARROW = 1e-9
-"""Seconds below which two percentiles of an interval are one."""
+"""Percentiles of an interval that are closer than this, in seconds, count as equal."""
 
 
 def _steps(latencies: Iterable[Latency]) -> Iterator[tuple[float, float, float]]:
-    """Yield where the density of the mixture changes, by how much, and what lies just there.
+    """Yield seconds, the change of the mixture's density there, and the measurements just there.
 
-    Each interval is straight lines through its percentiles. Its lower half is as wide as the part
-    from its median to the next percentile, and ends at 0; what is beyond its last one lies at that.
+    Each interval's distribution is linear between its percentiles. Below the median it is as wide
+    as from the median to the next percentile, but not below 0. Measurements above the last
+    percentile count as equal to it.
     """
     for latency in latencies:
         known = [
@@ -243,8 +244,8 @@ def _steps(latencies: Iterable[Latency]) -> Iterator[tuple[float, float, float]]
 def _least(known: list[tuple[float, float]]) -> float:
     """Return where the measurements of an interval begin.
 
-    A straight line from 0 to the median would put half of them far below: of few measurements, the
-    median of many intervals came out a fifth too low.
+    A straight line from 0 to the median would put half of them far too low: with few measurements,
+    the median of many intervals was a fifth too low.
     """
     median = known[0][1]
     following = known[1][1] if len(known) > 1 else median

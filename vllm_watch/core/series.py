@@ -248,7 +248,7 @@ class Series(Columns):
         return held
 
     def measure(self, time: float, since: float) -> None:
-        """Take notice that the rates of a sample at `time`, to be put in next, hold since then."""
+        """Note since when the rates of the next sample, at `time`, hold."""
         self.measured = True
         if not self.times:
             self.first_held = time - since

@@ -163,7 +163,7 @@ def _working_state(
 def _recorded(run: Run, now: float, rules: StateRules) -> bool:
     """Return whether a run without stats lines has current samples from a recording beside its log.
 
-    If a recording stops, that does not say anything about the server.
+    If a recording stops, the server may still work.
     """
     limit = max(rules.stalled_cadences * run.cadence, rules.stalled_floor)
     indices = ((series, series.index_at(now)) for series in run.series.values())

@@ -63,11 +63,11 @@ class Server:
     twin_newest: int = 0
     """The newest run that its companions mention, by their own count of starts."""
     revision: int = 0
-    """The store's revision at its newest change; equal revisions show the same."""
+    """The store's revision at its newest change; if it is the same, nothing has changed."""
     tz: tzinfo = UTC
     zone_assumed: bool = False
     troubles: dict[tuple[bool, str], FileTrouble] = field(default_factory=dict)
-    """What is wrong with files of this server, by whether one is a companion, and its path."""
+    """Problems with files of this server. Key: whether it is a companion, and its path."""
     last_arrival: float | None = None
     skew: float = 0.0
     """Seconds by which the log's clock is behind ours, 0 if they agree (`SKEW_TOLERATED`)."""
@@ -141,7 +141,7 @@ class Server:
         return max((time for time in known if time is not None), default=None)
 
     def found_zone(self, zone: ZoneFound) -> None:
-        """Take another zone, and move all times if it turned out another."""
+        """Set the zone, and shift all times if an earlier zone was wrong."""
         self.tz, self.zone_assumed = zone.tz, zone.assumed
         if zone.shift:
             for run in self.runs:
@@ -310,7 +310,7 @@ class Store:
             age(server.runs, keep)
 
     def _further(self, past: Past) -> bool:
-        """Note how much of a past is read; tell whether that is a step of one in a hundred."""
+        """Note how much of a past is read; return whether it is another per cent."""
         shown = self.servers.get(past.source)
         before = None if shown is None else shown.past
         if shown is not None:
@@ -327,7 +327,7 @@ class Store:
         return servers[source]
 
     def _name(self, server: Server, found: LogFound) -> None:
-        """Name a server by what stands before its lines, where it is not alone in its log."""
+        """Name a server by the prefix of its lines, if its log has several servers."""
         if found.newest:
             server.stage = "newest"
         if found.part and server.known.part != found.part:

@@ -90,7 +90,7 @@ def value_text(value: float, decimals: int) -> str:
 
 
 def decimals_for(values: list[float]) -> int:
-    """Return how many decimals a series needs, the same for all its values so they hold still."""
+    """Return how many decimals a series needs, the same for all its values: they do not jump."""
     peak = max((abs(value) for value in values), default=0.0)
     if peak >= 100 or all(value.is_integer() for value in values):
         return 0

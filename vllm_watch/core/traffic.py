@@ -1,7 +1,7 @@
-"""HTTP requests over time, although access lines carry none.
+"""HTTP requests over time, although access lines have no stamp.
 
-They lie between two stamped lines; live, they end where they arrived. What is not known, such as
-the end of the newest stretch in a saved log, is found from the stamps that follow.
+They lie between two stamped lines; live, they end where they arrived. Unknown ends, such as that of
+the newest stretch in a saved log, are found from the stamps that follow.
 """
 
 from __future__ import annotations

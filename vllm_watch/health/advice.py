@@ -1,7 +1,7 @@
 """What to change, with the number computed from the server's own figures.
 
 Each function gives one piece of advice for a situation, or None if the log lacks the input: a
-number is never guessed. Which one a rule asks for is data (`advice` in rules.toml).
+number is never guessed. A rule names its function by `advice` in rules.toml.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def raise_batch(at: Situation) -> Advice | None:
     """Advise a larger batch: the limit binds while memory is free (presets guide).
 
     Running × 60 % ÷ KV usage, the largest power of two that does not exceed it. No advice while the
-    contexts of the running requests still grow, or before three minutes have shown whether they do.
+    contexts of the running requests still grow, or in the first three minutes, when growth is
+    unknown.
     """
     limit, now, advice = at.facts.get("max_num_seqs"), at.now(), at.settings.advice
     if limit is None or now is None:
@@ -183,7 +184,7 @@ def graphs(at: Situation) -> Advice | None:
 
 
 def room(at: Situation) -> Advice | None:
-    """Advise against more requests if as many as now filled the cache later in the run."""
+    """Advise against more requests if the present number filled the cache later in the run."""
     now, later = at.now(), at.fills_later()
     if now is None or later is None or later < at.settings.health.kv_cache_low:
         return None

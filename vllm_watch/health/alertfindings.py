@@ -42,7 +42,7 @@ def alert_finding(
     counted: bool = True,
     worded: bool = True,
 ) -> Finding:
-    """Return what an alert says at `time`; its advice uses the figures of `advised`.
+    """Return an alert as a finding at `time`; its advice uses the figures of `advised`.
 
     `beside` are the other alerts; `counted` is how often it came back. Without `worded`, it has
     only the fields it is ranked by: texts and advice take ten times as long.
@@ -206,7 +206,7 @@ def last_held(case: Case, span: AlertSpan, time: float) -> float:
 def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[tuple[float, Severity, AlertSpan]]:
     """Return when an alert became a warning, and when it grew worse, and by which alert.
 
-    It is as severe as the worst that it explains (`explaining.py`). Of one moment the worst counts.
+    It is as severe as the worst that it explains (`explaining.py`). At one moment the worst counts.
     """
     steps = [(span.fired, _severity(span, beside, span.fired), span)]
     if span.rule.raised is not None:

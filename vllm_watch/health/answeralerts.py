@@ -60,7 +60,7 @@ class AnswerAlerts:
         self._spans: list[AlertSpan] = []
 
     def spans(self, run: Run, plan: Plan) -> list[AlertSpan]:
-        """Return the alerts of a run; nothing while all of its answers were good."""
+        """Return the alerts of a run; none if all answers so far were good."""
         traffic = run.traffic
         bad = any(status >= "400" for status in run.served)
         newest = tuple(column[-1] for column in traffic.counts) if len(traffic) else ()

@@ -1,7 +1,7 @@
 """Trends of one engine: samples in, spans with a trend out.
 
-`EngineTrend.step` takes one sample, `trendcolumns.py` many at once; a test holds both to each
-other. The figures of a moment are computed on demand from the samples around it.
+`EngineTrend.step` takes one sample, `trendcolumns.py` many at once; a test compares both. The
+figures of a moment are computed on demand from the samples around it.
 """
 
 from __future__ import annotations

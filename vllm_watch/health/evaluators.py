@@ -11,7 +11,7 @@ FEW_WITHOUT = 1_500
 
 
 class _Small:
-    """Counts the rows that came to this process in small pieces, before numpy was there."""
+    """Counts the rows that came to this process in small pieces, before numpy was imported."""
 
     rows = 0
 
@@ -23,9 +23,9 @@ def count_rows(rows: int) -> None:
 
 
 def few_rows() -> int:
-    """Return up to how many rows columns are slower.
+    """Return the number of rows up to which columns are slower.
 
-    Importing numpy also pays where many small pieces have come: the logs of a fleet, at a start.
+    Importing numpy also pays after many small pieces, such as the logs of a fleet at a start.
     """
     there = "numpy" in sys.modules or _Small.rows > FEW_WITHOUT
     return FEW_ROWS if there else FEW_WITHOUT

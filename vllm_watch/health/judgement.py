@@ -144,7 +144,7 @@ class Judgement:
         self._lines_read = -1
 
     def _begin_again(self, moved: float = 0.0) -> None:
-        """Judge all samples again, their times moved; keep what was found in thinned ones."""
+        """Judge all samples again after a shift of times; keep alerts from thinned samples."""
         self._forget_texts()
         series = self.run.series
         for engine, marks in self._engines.items():
@@ -156,7 +156,7 @@ class Judgement:
         self.revision += 1
 
     def rest(self, *, over: bool) -> None:
-        """Keep fewer alerts, and no states to restart from: nothing is written any more.
+        """Keep fewer alerts, and no states to restart from, because nothing is written any more.
 
         `over`: there is a newer run, so nothing more can arrive.
         """
@@ -211,7 +211,7 @@ class Judgement:
         return True
 
     def _read_configuration(self) -> float:
-        """Process the configuration lines; return from when on they differ, or infinity."""
+        """Process the configuration lines; return the time from which they differ, or infinity."""
         self._lines_read = len(self.run.configuration_lines)
         builder = ConfigurationBuilder()
         before, steps = self.steps, [Step(-math.inf, False, self._facts(ServerConfiguration()))]

@@ -45,9 +45,9 @@ class EngineState:
         self.trend = EngineTrend(engine, plan.settings)
 
     def anew(self, plan: Plan, series: Series, moved: float) -> EngineState:
-        """Return a state that judges all samples again, their times moved.
+        """Return a state that judges all samples again after a shift of times.
 
-        What was found in thinned samples stays.
+        Alerts from thinned samples stay.
         """
         other = EngineState(self.engine, plan, series.folded)
         if series.folded:
@@ -157,7 +157,7 @@ class Marks(Generic[State]):
         self._marks = [mark for n, mark in enumerate(marks) if n in kept]
 
     def back(self, fits: list[bool]) -> bool:
-        """Return to the newest of `states` that fits; to the oldest if none does."""
+        """Return to the newest of `states` that is early enough; to the oldest if none is."""
         self._each = EACH_ROWS
         places = [n for n, fit in enumerate(fits) if fit]
         place = places[-1] if places else 0

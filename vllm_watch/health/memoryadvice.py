@@ -18,7 +18,7 @@ _CARD = lazy(r"total capacity of ([\d.]{1,12}) GiB")
 
 
 def free_cache(at: Situation) -> Advice | None:
-    """Advise what gives requests more of the KV cache, the least harmful first.
+    """Advise how requests get more of the KV cache, the least harmful way first.
 
     A cache made small by hand comes first, then the GPU's memory, then a smaller batch or smaller
     cache entries.
@@ -41,7 +41,7 @@ def drop_override(at: Situation) -> Advice | None:
 
 
 def _smaller_or_denser(at: Situation) -> Advice | None:
-    """Advise a smaller batch or, as an alternative, a KV cache of 8 bits; either if it helps."""
+    """Advise a smaller batch or, as an alternative, a KV cache of 8 bits; only what helps."""
     smaller, denser = smaller_batch(at), _denser_cache(at)
     if smaller is None or denser is None:
         return smaller or denser
@@ -55,11 +55,12 @@ def _smaller_or_denser(at: Situation) -> Advice | None:
 
 
 def _denser_cache(at: Situation) -> Advice | None:
-    """Advise a KV cache of 8 bits on a CUDA device, where the log tells that it has 16.
+    """Advise a KV cache of 8 bits on a CUDA device, if the log shows that it has 16.
 
     Twice as much fits: vLLM's documentation says so, and measured 1.15 (its blog of April 2026) to
     1.49 times (pull request 2279) the throughput where memory bound. None for models with
-    multi-head latent attention, whose cache is small already: there answers broke (issue 38652).
+    multi-head latent attention: their cache is small already, and answers became wrong (issue
+    38652).
     """
     latent = at.facts.get("latent_attention")
     if at.facts.get("kv_cache_fp8") != 0 or not at.facts.get("cuda") or latent:

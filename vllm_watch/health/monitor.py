@@ -71,7 +71,7 @@ class Monitor:
 
         `bounded` is for programs that run for weeks: older samples are thinned (docs/memory.md).
         Commands that read logs once keep everything, so that their figures are exact. Without
-        `forgets`, events and earlier runs are kept until `make_room`.
+        `forgets`, events and earlier runs are kept until `make_room` is called.
         """
         full = settings.watch.full_hours * 3600.0
         self._keep = Keep(full, forgets=forgets) if bounded else None
@@ -230,7 +230,7 @@ class Monitor:
         return Health(state, noted(findings))
 
     def steady_until(self, server: Server, health: Health, now: float) -> float:
-        """Return until when a health of `now` cannot change without news; at least `now`."""
+        """Return until when the health at `now` cannot change without news; at least `now`."""
         found = {one.id for one in health.noted}
         if server.last_arrival is None or found & self._book.ids_of(PASSING):
             return now

@@ -52,7 +52,7 @@ class PlannedRule:
     """The first test of `when`, which most samples fail; None if there are special cases."""
 
     def past(self, signals: Values) -> bool:
-        """Return whether a sample is past the level; not with an unknown signal."""
+        """Return whether a sample is past the level; an unknown signal is not."""
         for signal, sign, bound, strict in self.when:
             value = signals.get(signal)
             if value is None:
@@ -74,7 +74,7 @@ class PlannedRule:
         )
 
     def cleared(self, signals: Values) -> bool:
-        """Return whether a sample is back past the margin; it is with an unknown signal."""
+        """Return whether a sample is back past the margin; an unknown signal is."""
         held = (
             (value := signals.get(test.signal)) is None or test.holds(value) for test in self.clear
         )
@@ -95,7 +95,7 @@ class PlannedRule:
         )
 
     def judges(self, signals: Values) -> bool:
-        """Return whether a sample counts: within a round of engines it does not."""
+        """Return whether a sample counts: those within a round of engines do not."""
         return not self.rule.each_round or all(test.signal in signals for test in self.when)
 
 

@@ -71,9 +71,9 @@ def swing(values: Sequence[float]) -> float:
 
     NORMAL × the median of |difference of neighbours − slope| ÷ √2 ÷ the median (von Neumann's mean
     square successive difference, 1941, with a median in place of the square; the slope is Theil's
-    and Sen's): a trend, however steep, cancels out. 0 with fewer than `FEWEST` finite values, for
-    a median of 0, and where fewer than a third of the values are turning points: what goes one way
-    does not swing.
+    and Sen's): a trend, however steep, cancels out. 0 with fewer than `FEWEST` finite values, for a
+    median of 0, and if fewer than a third of the values are turning points: a series in one
+    direction does not swing.
     """
     known = [value for value in values if math.isfinite(value)]
     middle = median(known) if len(known) >= FEWEST else 0.0

@@ -109,7 +109,7 @@ def window_cadences(times: Floats, size: int, step: int = 1) -> Floats:
 
 
 def _newest(at: Indexes, rows: int) -> Indexes:
-    """Return for each row the newest of the rows `at` by then, −1 before the first."""
+    """Return for each row the newest of the rows `at` up to it, −1 before the first."""
     counts = np.zeros(rows, np.intp)
     counts[at] = 1
     return np.cumsum(counts) - 1
@@ -149,7 +149,7 @@ def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences:
 
 
 def _heard(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
-    """Return how many engines have written by each row, NaN if one line counts for all."""
+    """Return how many engines have written up to each row, NaN if one line counts for all."""
     heard = np.zeros(len(rows.times))
     for engine, at in places.items():
         known = (_newest(at, len(rows.times)) >= 0) | (len(rounds.engines[engine].times) > 0)

@@ -120,7 +120,7 @@ class Rounds:
         return signals
 
     def silent(self, time: float) -> list[tuple[int, float]]:
-        """Return engines that had work and wrote nothing for longer than the limit, since when."""
+        """Return engines that had work but wrote nothing for longer than the limit; since when."""
         watch = self.settings.watch
         return [
             (number, engine.newest.time)
@@ -187,7 +187,8 @@ class ServerAlerts:
         self._sized = plan.uses("seen_share")
         self._asked: Values | None = None
         self._asks = False
-        """Whether a rule can fire by the facts in `_asked` that compares the seen capacity."""
+        """Whether a rule that compares the observed capacity can fire with the facts in `_asked`.
+        """
 
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""

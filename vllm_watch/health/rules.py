@@ -105,7 +105,7 @@ class Rule:
     hides: tuple[str, ...] = ()
     """Findings that this one explains; `*` means all."""
     scope: str = "engine"
-    """What it is judged on.
+    """What the rule judges.
 
     Each `engine`, the whole `server`, the `silence` of one engine, or the rows of an engine or a
     GPU `recorded` beside the log.
@@ -115,13 +115,13 @@ class Rule:
     clear_any: bool = False
     """One test of `clear` is enough."""
     each_round: bool = False
-    """Judged only when its signals are known: once for each round of the engines."""
+    """Judged only where its signals are known, which is once for each round of the engines."""
     advice: str = ""
     """Name of the function that computes its flags (`advice.py`)."""
     expect: str = ""
     """The expected effect of the change, if no figure says more."""
     over: str = ""
-    """The text when its level was left; may use the placeholders of a title."""
+    """The text when the value is back within its level; may use the placeholders of a title."""
     settled: str = ""
     """The remedy once it is over, if it differs."""
     raised: Severity | None = None
@@ -170,7 +170,7 @@ class RuleBook:
     _hides: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the findings that each one explains: they are needed at each look at a server."""
+        """Index the findings that each one explains: every judgement of a server needs them."""
         every: list[Rule | StateRule] = [*self.rules, *self.states.values()]
         self._hides.update((rule.id, rule.hides) for rule in reversed(every))
 

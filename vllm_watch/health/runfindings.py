@@ -35,7 +35,7 @@ class _Group:
     id: str
     engine: int
     whole: bool
-    """It is about the start-up: a finding that ever explains it explains it permanently."""
+    """It is about the start-up: a finding that explains it once explains it for the whole run."""
     intervals: list[Interval]
     spans: list[AlertSpan] = field(default_factory=list)
     """Of an alert."""
@@ -54,7 +54,7 @@ def run_findings(
 
     Each id appears once for each engine, with its spans; what another one explains is nested under
     that. If several findings advise one flag, the number of the worst finding is kept, among equals
-    that of the longest. `until` is None for what still fires.
+    that of the longest. `until` is None if it still fires.
     """
     case = replace(case, until=time)
     groups = _groups(case, state, time, trends)

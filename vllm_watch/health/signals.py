@@ -209,11 +209,11 @@ def accepted_share(newest: Iterable[tuple[float, float]]) -> float | None:
 def not_filling(
     running: float | None, moved: float | None, share: float | None, low: float
 ) -> float | None:
-    """Return 1 where fewer requests run than may, although the scheduler could take more.
+    """Return 1 if fewer requests run than allowed, although the scheduler could take more.
 
-    That is so below `low` of the batch limit (`share`: running ÷ limit), or below the limit if the
-    number does not move. Without a known limit only a number that does not move counts, unless it
-    may itself be the limit.
+    That is the case below `low` of the batch limit (`share`: running ÷ limit), or below the limit
+    if the number does not change. If the limit is unknown, only a number that does not change
+    counts, unless it may itself be the limit.
     """
     if not running:
         return None

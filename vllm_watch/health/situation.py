@@ -64,7 +64,7 @@ class Situation:
     def recent(self) -> list[tuple[float, float]]:
         """Return running requests and KV usage of each busy sample of the last minute.
 
-        Of the engine in question; for a whole server, of the engine with most running requests.
+        The engine is that of the advice; for a whole server, the one with most running requests.
         Values are per engine if a line covers several.
         """
         return max((self._recent_of(e) for e in self._numbers()), key=_busiest, default=[])
@@ -106,7 +106,7 @@ class Situation:
         return max(found, default=0.0) / self.engines or None
 
     def fullest(self, least: float) -> tuple[float, float] | None:
-        """Return running requests and KV usage of the sample where a request took most, up to now.
+        """Return running requests and KV usage of the sample with the largest requests, up to now.
 
         Only samples with at least `least` requests running in one engine count.
         """
@@ -126,7 +126,7 @@ class Situation:
     def fills_later(self) -> float | None:
         """Return the highest known KV usage (0…1) with about as many requests running.
 
-        Up to a fifth more than now; None if the log has nothing later than now.
+        "About as many" is up to a fifth more than now. None if the log has nothing later.
         """
         now = self.now()
         if now is None or self.until is None or self.until <= self.time:
@@ -172,7 +172,7 @@ class Situation:
                 yield running, 0.0 if math.isnan(waiting) else waiting, usage
 
     def _many(self, engine: int, until: float) -> Columns | None:
-        """Return the same as columns if there are many samples, None if there are few."""
+        """Return the samples as columns if there are many, None if there are few."""
         series = self.run.series.get(engine)
         index = None if series is None else series.index_at(until)
         if series is None or index is None or index < MANY:
@@ -249,8 +249,8 @@ def most_held(
 def kv_growth(run: Run, time: float, seconds: float) -> float | None:
     """Return the share (0…) by which KV usage per running request rose in the last `seconds`.
 
-    Of the engine that grew most; 0 if it fell or only fluctuated, None with less than that time of
-    running requests.
+    The engine that grew most counts; 0 if it fell or only fluctuated, None if requests ran for less
+    than that time.
     """
     grown = []
     for engine in run.engines:
@@ -263,7 +263,7 @@ def kv_growth(run: Run, time: float, seconds: float) -> float | None:
 def _fills(series: Series, time: float, seconds: float) -> list[float] | None:
     """Return KV usage ÷ requests running over the last `seconds`, None with less time.
 
-    Of many samples only some dozens are used: they show a rise as well.
+    If there are many samples, only some dozens are used, which show a rise just as well.
     """
     first, last = series.index_at(time - seconds), series.index_at(time)
     if first is None or last is None:

@@ -76,7 +76,7 @@ class SlowDown:
 
 
 def bands(settings: TrendSettings) -> tuple[tuple[float, float, float], ...]:
-    """Return the long-context guide's bands: context below which each holds, fall from … to."""
+    """Return the long-context guide's bands: upper end of the context, lowest and highest fall."""
     falls = (
         settings.fall_to_4k,
         settings.fall_to_10k,
@@ -101,8 +101,8 @@ def context_per_request(
 ) -> float | None:
     """Return tokens of context per request: KV usage × tokens that fit ÷ running.
 
-    A shared prefix is in the cache once, so this is a lower bound when prefixes are shared. None
-    when the cache size is not in the log, or nothing runs.
+    A shared prefix is in the cache once, so this is a lower bound when prefixes are shared. None if
+    the cache size is not in the log, or nothing runs.
     """
     if kv_cache_usage is None or cache_tokens is None or not running:
         return None

@@ -45,13 +45,13 @@ class AlertSpan:
     begun: float | None = None
     """`since` of the first of those, None: this is the first."""
     returned: float | None = None
-    """When it fired again as another span without a longer pause, None: it did not."""
+    """When it fired again as another span without a longer pause, None if it did not."""
     figures: Mapping[str, float] | None = None
     """The values at which it fired, kept because its sample is thinned later."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
     raised: float | None = None
-    """The first sample at which a test of the rule's `raised_when` held, None: at none."""
+    """The first sample at which a test of the rule's `raised_when` held, None if there is none."""
 
     def firing_at(self, time: float) -> bool:
         """Tell whether it fires at `time`."""
@@ -71,7 +71,8 @@ class AlertSpan:
 
 
 _FirstTest = tuple[PlannedRule, int, str, float, float, bool]
-"""A rule, its number, and the parts of its first test; no signal where there is more to ask."""
+"""A rule, its number, and the parts of its first test; no signal if the first test is not enough.
+"""
 
 
 def _first_tests(rules: Iterable[PlannedRule]) -> list[_FirstTest]:
@@ -123,7 +124,7 @@ class Watches:
         self.holds = {number: hold.moved(seconds) for number, hold in self.holds.items()}
 
     def inherit(self, spans: Sequence[AlertSpan], edge: float) -> None:
-        """Take over alerts that fired before a moment; one that still fired then goes on."""
+        """Take over alerts that fired before a moment; an alert still firing then continues."""
         numbers = {rule.rule.id: rule.number for rule in self.rules}
         for span in spans:
             if span.fired < edge and (span.until is None or span.until >= edge):
@@ -152,7 +153,7 @@ class Watches:
         for rule, number, signal, sign, bound, strict in self._tests:
             hold = holds.get(number, AT_REST) if holds else AT_REST
             if hold is AT_REST and signal:
-                # Most rules rest at most samples, and their first test shows it.
+                # Most rules are not past their level, and their first test shows that.
                 value = None if idle else value_of(signal)
                 if value is None or not (value * sign > bound if strict else value * sign >= bound):
                     continue
@@ -230,7 +231,7 @@ class Watches:
     def take(
         self, rows: Sequence[tuple[Turn, PlannedRule, Ending]], times: Sequence[float]
     ) -> None:
-        """Begin and end alerts as `walk` found, rule by rule; each turn with its reason to end."""
+        """Begin and end alerts as `walk` found, rule by rule; each turn has its reason to end."""
         fresh: list[tuple[int, int, AlertSpan]] = []
         newest: dict[int, int] = {}
         for turn, rule, ending in rows:

@@ -2,8 +2,8 @@
 
 Such a log has two readers. One follows the newest part, which the screen shows. The other one reads
 the whole log from its beginning, slice by slice, into a server that is not shown. When it has
-reached the end, it replaces the first, and follows the log. Nothing is joined, so nothing can be
-lost or doubled at a seam; the newest part is read twice.
+reached the end, it replaces the first, and follows the log. The two parts are never joined, so no
+line can be lost or doubled between them; the newest part is read twice.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SLICE_SECONDS = 0.15
 
 
 def is_large(path: str, *, skipping: bool = False) -> bool:
-    """Return whether a log is worth reading in two parts; a compressed one cannot be.
+    """Return whether a log is large enough to be read in two parts; a compressed one never is.
 
-    `skipping`: return whether it is worth leaving out the part between them.
+    `skipping`: return whether it is large enough to leave out the part between them.
     """
     limit = SKIPPING if skipping else LARGE
     return not path.endswith((".gz", ".zst")) and size_of(path) > limit

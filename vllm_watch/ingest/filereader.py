@@ -139,7 +139,7 @@ class FileReader:
         yield from self._trouble_news()
 
     def staged(self, news: News) -> News:
-        """Return news as those of the past, as long as that is what is read."""
+        """Return news as news of the past, while the past is being read."""
         if self.stage != "past" or isinstance(news, Past):
             return news
         return Past(news, min(self._progress, self.size), self.size)
@@ -155,13 +155,13 @@ class FileReader:
         return self._follower.trouble or "", self._follower.trouble_since
 
     def continues(self, other: FileReader) -> None:
-        """Take the place of another reader of the file: what it said was wrong still counts."""
+        """Take the place of another reader of the file, and keep the problem that it reported."""
         self._said = other._said
 
     def completed(self, newest: FileReader) -> Iterator[News]:
         """Yield the news that replace the newest part by the whole log, once that has been read.
 
-        The zone found from arriving lines of the part `newest` holds for all of it.
+        The zone found from arriving lines of the part `newest` is valid for the whole log.
         """
         self.stage = "whole"
         self.continues(newest)

@@ -48,7 +48,7 @@ def _places_of(path: str, folders: dict[str, str]) -> set[str]:
 
 
 class Ingest:
-    """All logs that the given paths mean, read once or followed."""
+    """All logs that match the given paths, read once or followed."""
 
     def __init__(
         self, patterns: Sequence[str], formats: Formats, options: ReadOptions | None = None
@@ -138,8 +138,8 @@ class Ingest:
     ) -> Iterator[News | Looked]:
         """Yield new lines of the files that changed, or of all files if unknown.
 
-        A look is yielded at the end of all files, and after a poll without news: then nothing more
-        belongs to the last line.
+        A `Looked` is yielded at the end of all files, and after a poll without news: then the last
+        line of each file is complete.
         """
         quiet = pace is not None and not pace.by_event
         for reader in self._concerned(changed, pace):

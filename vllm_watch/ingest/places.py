@@ -21,9 +21,9 @@ def begins_of(
         chunk: whole lines of one server, as they are in its file.
         items: what was read of them, with its runs.
         before: the newest run before this chunk.
-        formats: what reads the lines.
+        formats: the formats that read the lines.
 
-    Nothing where the lines, read one by one, do not mention the same openings.
+    Returns nothing if the lines, read one by one, do not have the same openings.
     """
     opening = [item for item in items if isinstance(item, Event) and item.kind in OPENING]
     found = list(_openings(chunk.data, formats))

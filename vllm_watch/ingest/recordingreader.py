@@ -44,7 +44,7 @@ class RecordingReader(FileReader):
         following: FollowOptions | None,
         log: Callable[[], FileReader | None],
     ) -> None:
-        """Read `path` for the server whose log is `source`, and is read by what `log` returns.
+        """Read `path` for the server whose log is `source`; `log` returns that log's reader.
 
         If the newest part is enough, only that is read of a large file (and its header).
         """
@@ -60,7 +60,7 @@ class RecordingReader(FileReader):
         self._substitutes = Substitutes()
 
     def _news(self, chunk: Chunk) -> Iterator[News]:
-        """Yield the rows that are new, and behind them the samples that they stand for."""
+        """Yield the new rows, then the samples made from them."""
         rows = [row for line in chunk.data.split(b"\n") if (row := self._row(line)) is not None]
         yield CompanionBlock(self.source, tuple(rows), self.path, size=len(chunk.data))
         engines = [row for row in rows if isinstance(row, EngineRow)]
@@ -87,7 +87,7 @@ class RecordingReader(FileReader):
         return None
 
     def _trouble(self) -> str:
-        """Return what keeps rows from being read, nothing if nothing does."""
+        """Return why rows cannot be read, empty if they can."""
         if self._table is not None:
             return f"{self.path}: {self._table.trouble}" if self._table.trouble else ""
         if self._newer:

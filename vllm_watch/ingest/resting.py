@@ -1,4 +1,4 @@
-"""Which of many files a poll may skip: quiet ones whose growth would be reported by an event.
+"""Which of many files a poll may skip: quiet files whose growth an event would report.
 
 Looking at a file costs about 20 µs, so polling 5,000 of them each second would use a tenth of a
 core. In a watched folder of a local file system, files that have not grown for a while, or whose

@@ -95,10 +95,11 @@ def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
 
 
 def _base(row: EngineRow, before: EngineRow | None, up: float | None) -> EngineRow | None:
-    """Return what a row's counters grew from: 0 where the server began within the step.
+    """Return what a row's counters grew from: 0 if the server began within the step.
 
-    The first row of a server that was there before its recorder has nothing to compare; one that
-    has latencies was watched from its start: it counts since the server was `up`.
+    If a server's first row has latencies, the server was recorded from its start, and the row
+    counts since it was `up`. Otherwise the server was there first, and there is nothing to compare
+    with.
     """
     if before is not None and not _restarted(row, before):
         return before

@@ -42,7 +42,7 @@ class BareLines:
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
 
     def silent(self, text: bytes) -> bool:
-        """Return whether a text holds no literal, even with other digits in it."""
+        """Return whether a text has no literal, whatever its digits are."""
         plain = text.translate(None, DIGITS)
         return not any(gist in plain for gist in self._gists)
 
@@ -135,7 +135,7 @@ class BareLines:
         return None if fields is None else Event("progress", None, text, fields, twin=self._twin)
 
     def _sample(self, raw: bytes, clock: StampClock) -> Sample | None:
-        """Return the sample of a server that writes an envelope of its own."""
+        """Return the sample of a server with its own envelope."""
         form = next((form for form in self._own if form.contains in raw), None)
         return None if form is None else _own_sample(form, raw, clock)
 
@@ -148,7 +148,7 @@ def _line_around(block: bytes, position: int) -> tuple[int, int]:
 
 
 def _torch_time(event: Event, clock: StampClock) -> float | None:
-    """Return the time of a line of torch's own, whose stamp is `MMDD HH:MM:SS`."""
+    """Return the time of a line written by torch, whose stamp is `MMDD HH:MM:SS`."""
     stamp = event.fields.get("torch_stamp")
     if not isinstance(stamp, str):
         return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vllm_watch.parsing.smallsieve import Removed
 
 FIRST_LINES, MOST_LINES = 64, 4_096
-"""Lines read together: few while some are unknown, since they teach the following ones."""
+"""Lines read together: few while some are unknown, since unknown lines teach new shapes."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
@@ -65,8 +65,8 @@ class LargeBlocks:
     def read(self, scan: Scan, block: bytes) -> bytes | None:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
-        Returns the block without its usual lines, JSON lines made plain; None, and nothing is read,
-        if its lines are too short for this.
+        Returns the block without its usual lines, JSON lines made plain; If its lines are too short
+        for this, nothing is read and None is returned.
         """
         sifted = self._sieve.sift(block)
         if sifted is None:
@@ -128,7 +128,7 @@ class LargeBlocks:
             for shape in shapes:
                 places = _matched(piece, shape, places)
             for at in places:
-                kinds[at] = None  # its digits differ in kind from those of the lines that were read
+                kinds[at] = None  # its digits have another form than in the lines that were read
 
     def _together(self, scan: Scan, piece: _Piece, start: int, stop: int) -> None:
         """Read lines whose kind is known."""

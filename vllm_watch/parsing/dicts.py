@@ -22,7 +22,7 @@ _CLOSING = {"{": "}", "[": "]", "(": ")", "<": ">"}
 
 
 def read_dict(text: str) -> dict[str, object]:
-    """Return the entries of a printed dict whose values are literals; leave out the others."""
+    """Return the entries of a printed dict whose values are literals, without the others."""
     if len(text) > LONGEST:
         return {}
     whole = _literal(text)

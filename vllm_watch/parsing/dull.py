@@ -43,7 +43,7 @@ class DullLines:
     def __init__(self, formats: Formats, silent: Callable[[bytes], bool]) -> None:
         """Remember lines that `formats` do not read.
 
-        `silent` returns whether a text holds no line without envelope.
+        `silent` returns whether a text has no line without an envelope that is read.
         """
         self._formats = formats
         self._silent = silent

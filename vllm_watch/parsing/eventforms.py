@@ -28,7 +28,7 @@ class EventForm:
     """One wording of one event."""
 
     kind: str
-    """The kind of event; the rest of the program knows only this word."""
+    """The kind of event, which is all that the rest of the program uses."""
     contains: bytes
     """A literal in every such message: the cheap test before the pattern."""
     gist: bytes
@@ -67,7 +67,7 @@ class EventForm:
 def event_form(table: Mapping[str, object], where: str, *, checked: bool = False) -> EventForm:
     """Compile one `[[event]]` table of a format file.
 
-    One that was `checked` before is compiled only where it is needed.
+    A table that was `checked` before is compiled only when it is needed.
 
     Raises:
         FormatError: a key is missing, a type unknown or a pattern broken.

@@ -1,8 +1,8 @@
 """Format files: `parsers/*.toml` are read, compiled and checked with their own samples.
 
 A file is one of: `envelope`, `stats`, `companion`, `event`, `wrapper`, `known`, `opaque` (its
-`kind`). Every entry carries samples with the values they must give; a file whose samples do not
-is refused at load.
+`kind`). Every entry has samples with the values they must give. A file with a sample that gives
+other values is refused at load.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_formats(paths: Iterable[str | os.PathLike[str]]) -> Formats:
 
 
 def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Formats:
-    """Compile format files; hold them to their samples, unless they were `checked` before."""
+    """Compile format files, and check them with their samples unless they were `checked` before."""
     formats = Formats()
     envelopes: list[str] = []
     for path, table in tables:

@@ -28,7 +28,7 @@ class LineForm:
     whole_from: frozenset[str] = frozenset()
     """Complete lines have at least one of these metrics; empty: not checked."""
     envelope: re.Pattern[bytes] | None = None
-    """The envelope of another kind of server: year, stamp and perhaps engine, before the body."""
+    """The envelope of another kind of server, before the body: year, stamp and perhaps engine."""
 
     def is_whole(self, metrics: Iterable[str]) -> bool:
         """Return whether a line with these metrics is complete, not cut off."""
@@ -85,7 +85,7 @@ class Formats:
     _dull: set[bytes] = field(default_factory=set)
 
     def is_opaque(self, file: str, body: bytes) -> bool:
-        """Return whether the rest of the physical line is not from the server itself."""
+        """Return whether the rest of the physical line is text of a user or a model."""
         return file in self.opaque_files and any(word in body for word in self.opaque_words)
 
     def opaque_beginning(self, file: str, body: bytes) -> bytes | None:
@@ -130,8 +130,8 @@ class Formats:
     def event_of(self, envelope: Envelope, body: bytes, time: float) -> Event | None:
         """Return the event in a message, or None.
 
-        Messages that differ only in their numbers are searched once: if a text without digits holds
-        no event's literal without digits, it cannot be an event.
+        Messages that differ only in their numbers are searched once: if the text without digits
+        contains no event's literal without digits, it cannot be an event.
         """
         shape = body.translate(None, DIGITS)
         if shape in self._dull:

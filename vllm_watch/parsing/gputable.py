@@ -1,4 +1,4 @@
-"""Tables of `nvidia-smi --query-gpu=… --format=csv`, whatever columns were asked for."""
+"""Tables of `nvidia-smi --query-gpu=… --format=csv`, with any columns."""
 
 from __future__ import annotations
 

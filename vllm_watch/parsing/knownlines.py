@@ -24,14 +24,14 @@ _OFTEN = 4
 """A shape is learnt when it occurs this often."""
 
 Kind: TypeAlias = "list[Shape] | int"
-"""The possible shapes of a line, or the position of the stamp if it has no other information."""
+"""The possible shapes of a line, or the position of its stamp if it has no other information."""
 
 
 class KnownLines:
     """The known shapes of one log's lines."""
 
     def __init__(self, formats: Formats, dull: DullLines, plain: Callable[[bytes], bool]) -> None:
-        """Begin empty; `plain` says whether a text holds no part of any other line."""
+        """Begin empty; `plain` returns whether a text has no part of another line."""
         self._formats = formats
         self._dull = dull
         self._plain = plain

@@ -20,7 +20,7 @@ WORD = 8
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that an address may contain: no blank, no quote, and hardly a word."""
 View: TypeAlias = Callable[[int], Any]
-"""Returns a block as the pieces of a size that begin at each of its bytes."""
+"""Returns the pieces of a block: one of a given size from each of its bytes."""
 
 
 def view_of(block: bytes) -> View:
@@ -53,11 +53,11 @@ class Form:
         """For each length of an address: which bytes before its end belong to the form."""
 
     def fit_all(self, view: View, likely: Flags, starts: Ints, ends: Ints) -> bool:
-        """Tell whether all `likely` lines have this form, beginning as those read before.
+        """Return whether all `likely` lines have this form, and the beginning of those read before.
 
-        Their length is one that it can have. What stands in the place of the address is not
-        looked at. Of two such lines in a row the end of one and the beginning of the next are
-        compared as one piece.
+        Their length is possible for this form. The text in place of the address is not checked. If
+        two such lines follow each other, the end of one and the beginning of the next are compared
+        as one piece.
         """
         begin, end = self._newest, self.suffix
         first, last = likely.copy(), likely.copy()
@@ -74,7 +74,7 @@ class Form:
         return True
 
     def fits(self, view: View, starts: Ints, ends: Ints) -> Flags:
-        """Return which lines have this form; all have a length that it can have."""
+        """Return which lines have this form; all have a length that is possible for it."""
         good = self._equal(view(len(self.suffix))[ends - len(self.suffix)], self.suffix)
         good &= self._begins(view(len(self.prefix))[starts])
         room = self._room

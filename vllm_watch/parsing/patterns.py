@@ -20,7 +20,7 @@ def refuse_slow_patterns(where: str, table: object) -> None:
     """Look through all patterns of a format file.
 
     Raises:
-        FormatError: an unbounded repeat is inside another: some line would take for ever.
+        FormatError: an unbounded repeat is inside another: some line would take forever.
     """
     for pattern in _patterns(table):
         try:
@@ -49,7 +49,7 @@ def _patterns(table: object, key: str = "") -> Iterator[str]:
 
 
 def _nested(value: object, *, inside: bool) -> bool:
-    """Tell whether a parsed pattern holds an unbounded repeat inside another."""
+    """Return whether a parsed pattern has an unbounded repeat inside another."""
     if isinstance(value, _parser.SubPattern):
         return any(_nested(node, inside=inside) for node in value)
     if isinstance(value, list):

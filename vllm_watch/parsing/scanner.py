@@ -92,14 +92,14 @@ class _Walk:
 
 
 class Scanner:
-    """Reads the blocks of one file in order; remembers only what spans two blocks."""
+    """Reads the blocks of one file in order; remembers only data that spans two blocks."""
 
     def __init__(
         self, formats: Formats, clock: StampClock, *, twin: bool = False, large: bool = False
     ) -> None:
         """Read with `formats`, resolve stamps with `clock`; `twin` marks a `.err` file.
 
-        `large`: there is so much to read that reading large blocks pays at once.
+        `large`: the log is so long that reading large blocks pays at once.
         """
         self._formats = formats
         self.clock = clock
@@ -123,7 +123,7 @@ class Scanner:
     def scan(self, block: bytes, *, continued: bool = False) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
 
-        `continued` tells that the block begins within the line that the last one ended in.
+        `continued`: the block begins within the line in which the last one ended.
         """
         scan = Scan()
         whole, block = block, self._seen_of(block, continued=continued)

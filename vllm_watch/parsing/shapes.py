@@ -1,4 +1,4 @@
-"""Stats lines of one shape: after one was read in full, all others are read by one search.
+"""Stats lines of one shape: after the first is read in full, one search reads all others.
 
 The shape of a line is its text without the numbers. The structure of the first line of a shape
 (which number is which metric, where the stamp is) holds for all lines of that shape. They are

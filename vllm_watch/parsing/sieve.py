@@ -3,8 +3,9 @@
 In a busy server's log, 90 to 99 % of the lines are access lines that differ only in the client's
 address. numpy finds the ends of all lines and compares their beginnings and ends with those of
 lines that were read before. The rest is a small text, with the number of removed lines between its
-lines. A line is removed only if the access pattern would say the same of it: beginning and end are
-equal, up to digits in the beginning, and what lies between can only be an address.
+lines. A line is removed only if the access pattern would give the same result: its beginning and
+end are equal to those of a known line, up to digits in the beginning, and the text between can only
+be an address.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ SMALLEST = 4_096
 SHORT_LINE = 24
 """Average bytes of a line below which a block has short lines."""
 MAIN_SHARE = 0.75
-"""From this share of lines on, a form is that of nearly all."""
+"""From this share of lines on, nearly all lines have a form."""
 CLOSELY = 16
-"""Blocks for which lines are compared one by one after nearly all were not so much alike."""
+"""If nearly all lines do not have one form, so many further blocks are compared line by line."""
 FEWEST = 8
 """A form is usual if so many lines of that piece have it."""
 WORTH_LEARNING = 4
@@ -99,7 +100,7 @@ class Sieve:
     """Removes usual access lines from blocks; learns from the rest which lines are usual."""
 
     def __init__(self, access: AccessCounter, plain: Callable[[bytes], bool]) -> None:
-        """Remove lines that `access` would count; `plain`: whether a text holds nothing else."""
+        """Remove lines that `access` would count; `plain` returns whether a text has no others."""
         self._access = access
         self._plain = plain
         self._forms: list[Form] = []
@@ -114,8 +115,8 @@ class Sieve:
     def sift(self, block: bytes) -> Sifted | None:
         """Return a block without its usual lines.
 
-        None where lines are so short on average that hardly any can be vLLM's: to take them apart
-        by columns would cost more than to search the block as a small one.
+        None if the lines are so short on average that hardly any can be vLLM's: comparing them in
+        columns would cost more than searching the block as a small one.
         """
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
         if len(ends) * SHORT_LINE > len(block):
@@ -142,9 +143,9 @@ class Sieve:
         return Sifted(rest, self._gaps(forms, left), count, self._usual)
 
     def _sift_main(self, block: bytes, main: int, starts: Ints, ends: Ints) -> Sifted | None:
-        """Do the same where nearly all lines have one form; return None if that is not so simple.
+        """Do the same if nearly all lines have one form; return None if they do not.
 
-        That their addresses are nothing else follows from one count over the whole block.
+        One count over the whole block proves that the text between is only addresses.
         """
         form, lengths = self._forms[main], ends - starts
         likely = (lengths >= form.shortest) & (lengths <= form.longest)
@@ -165,7 +166,7 @@ class Sieve:
         return Sifted(rest, self._gaps(forms, left), len(ends), self._usual)
 
     def _find_main(self, forms: NDArray[np.int8]) -> None:
-        """Find the form that nearly all lines have; not again soon if there was none."""
+        """Find the form that nearly all lines have; if there is none, do not search again soon."""
         self._closely -= 1
         if self._closely <= 0:
             sizes = np.bincount(forms + 1).tolist()[1:] or [0]

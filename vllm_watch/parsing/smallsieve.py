@@ -1,8 +1,8 @@
-"""Removes the usual access lines of a block without numpy, which takes longer to load than to help.
+"""Removes the usual access lines of a block without numpy, whose import takes too long for it.
 
-The newest part of a large log is read so for a quick answer: the literals of other lines are
-searched in what is left. A line is removed only if the access pattern would say the same of it:
-its beginning and its end are those of lines that were read, and what lies between is an address.
+This is for the newest part of a large log, when a quick answer is needed: the literals of other
+lines are searched in the rest. A line is removed only if the access pattern would give the same
+result: its beginning and end are those of lines that were read, and the text between is an address.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Removed: TypeAlias = "tuple[int, Answer, int]"
 def left_of(
     block: bytes, access: AccessCounter, plain: Callable[[bytes], bool]
 ) -> tuple[bytes, list[Removed]]:
-    """Return what is left of a block of whole lines, and what was removed.
+    """Return the rest of a block of whole lines, and the removed lines.
 
-    `plain` tells that a text holds nothing but what `access` counts. Nothing is removed where no
-    form of lines is usual, or where a traceback is: an access line ends it.
+    `plain` returns whether a text has only lines that `access` counts. Nothing is removed if no
+    form of lines is usual, or if there is a traceback, because an access line ends it.
     """
     form = None if TRACEBACK in block else _usual_form(block[:LEARNT_FROM], access)
     if form is None or not plain(form[0] + form[1].rstrip(b"\n")):

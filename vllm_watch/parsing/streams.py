@@ -1,8 +1,8 @@
 """Several servers in one stream, separated by the names before their lines.
 
 `kubectl logs --prefix`, stern, compose and journald write the lines of many pods or containers into
-one log, each line after a name. The first name that writes as a server is the log's own server, and
-so are all lines without a name. Each further name is another server.
+one log, each line after a name. The first name with lines of a server is the log's own server;
+lines without a name belong to it too. Each further name is another server.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Streams:
         return (" ".join(names), kept + plain[at:]) if names else (None, line)
 
     def _layer(self, head: bytes, at: int) -> Layer | None:
-        """Return the wrapper at a position in a line: a known one, or one that begins alike."""
+        """Return the wrapper at a position in a line: a known one, or one of the same form."""
         for prefix, name in self.prefixes.items():
             if head.startswith(prefix, at):
                 return Layer(name, at + len(prefix), clocked=False)

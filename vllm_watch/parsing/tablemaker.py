@@ -16,7 +16,7 @@ from vllm_watch.parsing.sieve import Gaps
 
 Row = tuple[bytes, ...]
 FEW = 2
-"""Up to so many stats lines, single records cost less than a table."""
+"""Up to so many stats lines, single records are cheaper than a table."""
 
 
 class TableMaker:

@@ -31,7 +31,7 @@ _HALVES = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 1
 REAL_OFFSETS = frozenset(3600.0 * hours for hours in (*range(-12, 15), *_HALVES))
 """Offsets from UTC that are in use somewhere (IANA zone database, 2026).
 
-A log that is a quarter of an hour old must not be mistaken for one from a zone with that offset.
+A log that is a quarter of an hour old must not be mistaken for a log from another zone.
 """
 OFFSET_TOLERANCE = 120.0
 """A measured offset counts if it is this close to a quarter."""

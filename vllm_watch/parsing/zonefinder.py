@@ -19,7 +19,7 @@ from vllm_watch.parsing.timestamps import (
 )
 
 STEADY_SECONDS = 15.0
-"""Two measured offsets must agree this well: a copy that arrives in bulk does not."""
+"""Two measured offsets must agree this well; those of a copy that arrives in bulk do not."""
 APART_SECONDS = 8.0
 """They must lie this far apart."""
 
@@ -34,7 +34,7 @@ def clock_for(
 ) -> StampClock | None:
     """Return the clock of a log from its beginning, its end and its modification time.
 
-    `zone` and `year` are what is known already. None if no line with a stamp is there yet.
+    `zone` and `year` are already known values. None if there is no line with a stamp yet.
     """
     first, newest = first_and_newest(head, tail)
     outer = outer_stamp(tail) or outer_stamp(head)
@@ -68,7 +68,7 @@ _DATED = lazy(
 
 
 def _year_beside(head: bytes, first: bytes) -> int | None:
-    """Return the year of the first stamp that a dated line beside it tells: the nearest."""
+    """Return the year of the first stamp, from the nearest line with a date."""
     found = _DATED.search(head)
     if found is None:
         return None
@@ -102,7 +102,7 @@ class OuterStamp(NamedTuple):
     stamped: datetime
     """The line's own stamp, read as UTC, in the year that brings it nearest to the other."""
     seen: datetime
-    """The moment that the stamp before it tells, read as UTC where it mentions no zone."""
+    """The moment of the stamp before it, read as UTC if it has no zone."""
     zoned: bool
     """Whether it tells one."""
 
@@ -132,9 +132,10 @@ class ZoneFinder:
         self._first: tuple[float, float] | None = None
 
     def feed(self, stamp_as_utc: float, arrived: float) -> Zone | None:
-        """Take the newest stamp (read as UTC) of what arrived just now; return the zone once known.
+        """Take the newest stamp (read as UTC) of lines that just arrived; return the zone if known.
 
-        A log that is played faster than it was written drifts and is never taken for a zone.
+        The stamps of a log that is played faster than it was written drift, so they never give a
+        zone.
         """
         offset = stamp_as_utc - arrived
         if self._first is None or abs(self._first[1] - offset) > STEADY_SECONDS:

@@ -47,7 +47,7 @@ class AnswerError(Exception):
 
 
 class Answers:
-    """Answers questions about followed servers; each call holds the lock only while it needs it."""
+    """Answers questions about followed servers; each call takes the lock as briefly as it can."""
 
     def __init__(
         self, followed: FollowedServers, formats: Formats, clock: Callable[[], float]

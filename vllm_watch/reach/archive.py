@@ -111,7 +111,7 @@ def known_marks(folder: Path) -> dict[str, LogMark]:
 
 
 def drop_moved(folder: Path, marks: Mapping[str, LogMark], wanted: Iterable[LogMark]) -> None:
-    """Remove logs from the archive that moved to another path: they are read from there."""
+    """Remove logs from the archive that moved to another path: they are read again from there."""
     fingerprints = {mark.fingerprint for mark in wanted if key_of(mark.source) not in marks}
     for key, mark in marks.items():
         if mark.fingerprint in fingerprints and not os.path.exists(mark.source):

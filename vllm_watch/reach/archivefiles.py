@@ -67,7 +67,7 @@ def replace_log(
     samples: Mapping[str, pa.Table | None],
     entry: Mapping[str, Any],
 ) -> None:
-    """Put a log into the archive in place of what was there of it.
+    """Put a log into the archive, in place of its earlier data.
 
     `samples` are its tables by month; None for a month that stays as it is.
 

@@ -30,7 +30,7 @@ _formats: dict[tuple[str, ...], Formats] = {}
 
 
 def changed_logs(folder: Path, logs: Sequence[LogSet]) -> tuple[list[LogSet], list[Archived]]:
-    """Return the logs that the archive lacks or holds in an older state, and what is unreadable.
+    """Return the logs that are missing or outdated in the archive, and which are unreadable.
 
     Logs that moved to another path are removed from the archive, and read from there.
     """
@@ -116,7 +116,7 @@ def in_dask(
     address: dict[str, str],
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Archived]:
-    """Yield what became of each log, worked on by a Dask cluster that sees the same files.
+    """Yield the result for each log, using a Dask cluster that sees the same files.
 
     Args:
         work: the function for one log.

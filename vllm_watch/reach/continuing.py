@@ -85,7 +85,7 @@ def whole(log: LogSet, formats: Formats, settings: Settings) -> Content:
 def continued(
     folder: Path, key: str, log: LogSet, noted: object, formats: Formats, settings: Settings
 ) -> Content | None:
-    """Continue a log at the `noted` place; None if all of it has to be read."""
+    """Continue a log at the `noted` place; None if the whole log has to be read."""
     import pyarrow as pa
 
     try:

@@ -1,4 +1,4 @@
-"""Counters that never go back: tokens, preemptions and answers of a server over all its runs."""
+"""Counters that never decrease: tokens, preemptions and answers of a server over all its runs."""
 
 from __future__ import annotations
 

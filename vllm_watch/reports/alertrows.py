@@ -55,7 +55,7 @@ def changes_of(monitor: Monitor, server: Server, run: Run) -> list[Change]:
 def alert_rows(
     monitor: Monitor, server: Server, run: Run, changes: list[Change]
 ) -> Iterator[tuple[float, Row]]:
-    """Yield the moment and the record of each change, as it was known at that moment."""
+    """Yield the moment and the record of each change, with the knowledge of that moment."""
     case, spans = monitor.case(server, run), monitor.alerts(server, run).spans()
     for change in changes:
         span = change.span
@@ -74,7 +74,7 @@ def alert_rows(
 
 
 def _known_at(other: AlertSpan, span: AlertSpan) -> bool:
-    """Return whether an alert had fired, and still fired, when another one did."""
+    """Return whether an alert was firing when another one began."""
     return other is not span and other.firing_at(span.fired)
 
 

@@ -1,4 +1,4 @@
-"""Lines that arrived before anyone watched, judged by a file's modification time.
+"""Lines that arrived before we watched, judged by the file's modification time.
 
 Requests and progress bars carry no stamp, and a server's clock may be wrong. For lines that arrived
 earlier, only the modification time says whether a silent log is still written to, and how far the
@@ -24,8 +24,8 @@ _LAST_LINE = 64 * 1024
 def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) -> None:
     """Set a server's skew and newest arrival from its files' modification times.
 
-    `files` are its log and its companions; `wall` is now by our clock. For servers that were
-    watched the arrivals are known better, so this is only for servers without any.
+    `files` are its log and its companions; `wall` is now by our clock. This is only for servers
+    without arrivals: those that were watched have exact ones.
     """
     newest = server.newest_stamp
     if newest is None or is_stream(server.path):
@@ -62,7 +62,7 @@ class SavedLogs:
             self._saved[server.source] = nothing_more_expected(server, wall, self._after)
 
     def saved(self, server: Server) -> bool:
-        """Return whether nothing more is expected of a server's log; new lines refute it."""
+        """Return whether a server's log counts as saved; new lines show that it is not."""
         return self._saved.get(server.source, False) and server.last_arrival is None
 
 

@@ -1,7 +1,7 @@
 """Is a ratio of two means more than noise? A moving-block bootstrap over samples in time order.
 
-Neighbouring stats lines resemble each other (the same requests are running). So n of them hold less
-information than n independent ones, and a test that takes them as independent reports noise as a
+Neighbouring stats lines resemble each other (the same requests are running). So n of them have less
+information than n independent ones, and a test that treats them as independent reports noise as a
 gain. Blocks of neighbours drawn with replacement keep that resemblance (Künsch 1989, Annals of
 Statistics 17; Liu and Singh 1992).
 
@@ -15,8 +15,8 @@ over the replicates, times Student's t with (blocks − 1) degrees of freedom on
 since with few blocks a normal interval would be too narrow.
 
 Between two equal runs (400 simulated pairs of autoregressions each) it finds a difference at 95 %
-in 2 to 8 % with r up to 0.5, and in 7 to 14 % with r = 0.8 and 200 to 20 samples; a test that takes
-the samples as independent does so in up to 57 %.
+in 2 to 8 % with r up to 0.5, and in 7 to 14 % with r = 0.8 and 200 to 20 samples; a test that
+treats the samples as independent does so in up to 57 %.
 """
 
 from __future__ import annotations

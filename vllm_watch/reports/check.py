@@ -20,7 +20,8 @@ OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 """The names of the codes, by code."""
 VERSION = 1
-"""Of docs/schemas/check.json: it grows when a field is changed or removed; new ones may appear."""
+"""Version of docs/schemas/check.json: increased when a field changes or goes; new ones may appear.
+"""
 LONGEST = 300
 """Most characters of a server's text: some causes of death are whole paragraphs."""
 
@@ -55,7 +56,8 @@ class Verdict:
 def verdict_of(now: ServerSnapshot, settings: Settings, *, spanned: bool = False) -> Verdict:
     """Judge a server by the table of docs/reference/states.md.
 
-    `spanned` judges an idle or a ready server, too, by what fired in the span asked for.
+    `spanned`: idle and ready servers, too, are judged by the alerts that fired in the requested
+    span.
     """
     state = now.health.state
     if now.trouble:

@@ -49,7 +49,7 @@ SINGLE = (
     Quantity("failed_requests", "requests failed (5xx)", ""),
     Quantity("errors", "errors in the log", ""),
 )
-"""One number of each run: whether the ratio is more than noise cannot be known."""
+"""Quantities with one number per run: whether their ratio is more than noise is unknown."""
 RECORDED = (
     Quantity("ttft_p50_s", "time to first token, median", "s"),
     Quantity("ttft_p95_s", "time to first token, p95", "s"),
@@ -97,7 +97,7 @@ class Side:
     """How long requests were running, by the stats lines."""
     load: Workload
     default: bool = False
-    """Whether no flag that presets change was given: the guide's baseline."""
+    """Whether none of the flags that presets change was given: the guide's baseline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from vllm_watch.health.findings import UNPROVED
 
 _BEFORE = "before that: "
 IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free", "if GPU free")
-"""On what advice depends that takes more of a GPU, in ever shorter forms: no log says who shares
-it."""
+"""Condition of advice to use more of a GPU, in ever shorter forms: no log shows what else uses it.
+"""
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 
 
@@ -33,8 +33,8 @@ def death_lines(
 
     Each text is a pair of words and advice, the longest first. The order of importance is: the
     log's own words, the fault before, the flags with the condition they depend on, and last the
-    note that the log names no cause (if it is not `named`). A flag never stands without its
-    condition; without room for both, the note stands in their place.
+    note that the log names no cause (if it is not `named`). A flag is never shown without its
+    condition; without room for both, the note is shown instead.
 
     Args:
         head: who died, and when.
@@ -82,7 +82,7 @@ def takes_gpu(words: str) -> bool:
 
 
 def with_condition(words: str, finding: Finding) -> tuple[str, ...]:
-    """Return flags with the condition that `finding`'s advice depends on, the longest form first.
+    """Return flags with the condition of `finding`'s advice, the longest form first.
 
     `words` name its flags, with their old values or without them. Nothing for no words.
     """

@@ -12,7 +12,7 @@ MOST_LINES = 2
 
 
 def telling_lines(finding: Finding, lines: Sequence[LogLine]) -> list[LogLine]:
-    """Return the errors or stats lines around a finding's beginning that show it."""
+    """Return the errors or stats lines that show a finding, around its beginning."""
     kinds = ("stats",) if finding.metric is not None else ("error", "event")
     found = [line for line in lines if line.kind in kinds]
     if finding.engine is not None:

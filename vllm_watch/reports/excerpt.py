@@ -1,4 +1,4 @@
-"""The lines of a log around a moment, found again in the file: the evidence of a finding.
+"""The lines of a log around a moment, searched in the file again: the evidence of a finding.
 
 No offsets are kept while a log is read. The place is searched by its stamps: bisection over the
 bytes, which reads some hundred kilobytes of a log of any size. Meant for a thread.
@@ -33,7 +33,7 @@ _OVERLAP = 64
 _WITHOUT_STAMP = 4 << 20
 """The next stamp is searched in so many bytes."""
 _MOST_READ = 32 << 20
-"""Bytes read from the place on; in a longer run of request lines the rest is not counted."""
+"""Bytes read from that place; of a longer series of request lines the rest is not counted."""
 _LONGEST = 1 << 16
 _REQUESTS_SHOWN = 2
 """Request lines in a row that are shown; for more, their number."""

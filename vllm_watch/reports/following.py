@@ -32,7 +32,7 @@ class FollowedServers:
     def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Server | None:
         """Apply an item read at `wall`; `logs` are the files of the servers found so far.
 
-        Returns the server that news are about, None for a look.
+        Returns the server of the news, None for a search of the paths.
         """
         if not isinstance(item, Looked):
             return self._monitor.apply(item)

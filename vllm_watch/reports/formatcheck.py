@@ -147,7 +147,7 @@ def _chunks(reader: _Reader) -> Iterator[bytes]:
 
 
 def _clock(path: str, head: bytes, tz: tzinfo | None) -> StampClock | None:
-    """Return the clock that a reader of the log would use, which knows the year of a leap day."""
+    """Return the clock that a reader of the log would use, which has the year of a leap day."""
     now = modified = time.time()
     tail, capture = head, capture_of(path)
     if not is_stream(path):

@@ -32,7 +32,7 @@ class IterationSummary:
     prefill_share: float | None
     """Share (0…1) of prompts among all tokens, None without tokens."""
     decode_only_share: float
-    """Share (0…1) of steps that generated without taking in a prompt."""
+    """Share (0…1) of steps that generated tokens without processing a prompt."""
     tokens_per_step: float
     """Mean of prompts and answers."""
     most_tokens: int

@@ -36,7 +36,7 @@ class Narrator:
         self._was_up = False
 
     def feed(self, item: News | Looked, wall: float) -> Iterator[str]:
-        """Apply an item that was read at `wall`, and at a look yield the news."""
+        """Apply an item that was read at `wall`; after a search of the paths yield the news."""
         if not isinstance(item, Looked):
             self._monitor.apply(item)
             return

@@ -36,8 +36,10 @@ _MEASURED_IN_CACHE = ("max-num-seqs", "max-model-len", "kv-cache-dtype")
 """Flags whose numbers depend on the size of the KV cache."""
 
 _ONE_API_SERVER_EACH = (0, 18)
-"""Release since which each data-parallel engine gets an API server, and no stats lines are written;
-a count of 1 is no entry of `non-default args`."""
+"""Release since which each data-parallel engine gets an API server.
+
+Then no stats lines are written. A count of 1 is not in `non-default args`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def next_start(
         source: path of its log.
         run: the run whose flags are changed.
         findings: of that run, the worst first, each flag advised once.
-        offline: it was no server, but a run of the class LLM that finished its work.
+        offline: it was not a server, but a run of the class LLM that finished its work.
     """
     given, why_not = (None, OFFLINE) if offline else given_flags(run)
     flags = dict(given.flags) if given else {}

@@ -98,9 +98,8 @@ def read_saved(
 
     `passed` is called with all news, for progress and for rows. A path that matches nothing is
     listed in `found.missing` and is not an error. `newest_only` reads only the beginning and the
-    newest part of large logs, for a quick answer. With `begins` a log is read from the
-    beginning of one of its runs (the run's number and its offset, by path), and news say where
-    runs begin.
+    newest part of large logs, for a quick answer. With `begins` a log is read from the beginning of
+    one of its runs (the run's number and its offset, by path), and news say where runs begin.
     """
     tz = parse_zone(settings.time.tz) if settings.time.tz else None
     options = ReadOptions(

@@ -150,7 +150,7 @@ def shown(name: str, value: str | float) -> str:
 def _template(
     given: str | None, worst_one: ServerSnapshot, values: Mapping[str, str | float]
 ) -> str:
-    """Return the given template, else one that fits the known values."""
+    """Return the given template, else one for the known values."""
     if given is not None:
         return given
     finding = worst_one.fired[0] if worst_one.fired else None

@@ -19,7 +19,7 @@ from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
 from vllm_watch.reports.unknowns import unknowns_of
 
 SCHEMA = 1
-"""Version of the schema: it grows when a field is renamed, removed or changes its meaning."""
+"""Version of the schema: increased when a field is renamed, removed or changes its meaning."""
 _DIGITS = 6
 
 Json = dict[str, object]

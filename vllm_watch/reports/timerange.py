@@ -22,7 +22,7 @@ class Beginnings:
     _first: dict[str, float] = field(default_factory=dict)
 
     def passed_on(self, read: Iterable[News]) -> Iterator[News]:
-        """Pass news on, taking notice of the first stamp of each log."""
+        """Pass news on, and note the first stamp of each log."""
         for news in read:
             self.feed(news)
             yield news

@@ -66,7 +66,7 @@ def verdict_of(summary: RunSummary, zone: tzinfo) -> Verdict:
 
 
 def _death(summary: RunSummary, loud: list[Finding], zone: tzinfo) -> Verdict:
-    """Say when it died, why or after which fault, and what to change."""
+    """Return when it died, why or after which fault, and what to change."""
     state = summary.state
     when = "died" if state.name == "dead" else "ended without a message"
     if state.since is not None:

@@ -66,7 +66,7 @@ class Standing:
 
 @dataclass(slots=True)
 class Waiting:
-    """Applies the items of following, and says when the wait is over."""
+    """Applies the items of following, and returns when the wait is over."""
 
     settings: Settings
     formats: Formats
@@ -90,8 +90,8 @@ class Waiting:
     def feed(self, item: News | Looked, logs: Iterable[LogSet], wall: float) -> Outcome | None:
         """Apply an item that was read at `wall`; return the outcome once there is one.
 
-        `logs` are the files of the servers found so far. Only a look at all files can end the wait:
-        between two of them a companion may be unread.
+        `logs` are the files of the servers found so far. The wait can only end after all files have
+        been read: before that a companion may be unread.
         """
         if not isinstance(item, Looked):
             self._monitor.apply(item)

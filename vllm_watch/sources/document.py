@@ -119,9 +119,9 @@ class Document:
         self._cutter.rest, other._cutter.rest = other._cutter.rest, b""
 
     def cut_to(self, descriptor: int, size: int) -> bool:
-        """Go on at the end of a file that is a shorter piece of what was read, if it is one.
+        """If the file is a shorter piece of what was read, continue at its end.
 
-        Of what stood behind the beginning nothing is kept to compare it with.
+        Later bytes are not kept, so they cannot be compared.
 
         Raises:
             OSError: it cannot be read.
@@ -152,7 +152,7 @@ def beginning(descriptor: int, size: int) -> int:
         if not data:
             break
         at += len(data)
-        # No data after it, or a file system that cannot tell: read everything.
+        # No data after it, or the file system does not support this: read everything.
         with contextlib.suppress(OSError):
             at = max(at, os.lseek(descriptor, at, os.SEEK_DATA))
     return size

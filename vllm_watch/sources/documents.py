@@ -68,7 +68,7 @@ class Documents:
         self._all.insert(min(places, default=len(self._all)), document)
 
     def finish_before(self, document: Document) -> Iterator[Chunk]:
-        """Yield the half lines of all older documents: their writer uses a newer file now."""
+        """Yield the unfinished lines of all older documents: their writer uses a newer file now."""
         for one in self._all:
             if one is document:
                 return

@@ -13,7 +13,7 @@ FRESH_SECONDS = 30.0
 """For how long the table of mounts is trusted."""
 
 REOPENED = frozenset({"nfs", "nfs4"})
-"""Types where `stat` answers from a cache: only opening a file asks the server."""
+"""Types whose `stat` is answered from a cache; only opening a file asks the server."""
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
 """Types whose changes are all made on this machine: events and folder times report them."""
 

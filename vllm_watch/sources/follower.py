@@ -6,11 +6,11 @@ the same file and the bytes already read are still in it, that is all. After any
 files of the log's family (`rotated.py`) are compared with the bytes already read (`documents.py`),
 and unread bytes are read, the oldest first (`oldestunread.py`).
 
-Two things cannot be detected: bytes that were written and removed between two looks without a copy;
-and a truncated file that has, at the next look, the same bytes at its beginning and before the read
-position. A file that was shortened, but not emptied, continues at its new end if the rest is long
-enough to compare (256 to 4096 bytes). Otherwise it is read again: then lines are doubled, but none
-is lost.
+Two things cannot be detected: bytes that were written and removed between two checks without a
+copy; and a truncated file that has, at the next check, the same bytes at its beginning and before
+the read position. A file that was shortened, but not emptied, continues at its new end if the rest
+is long enough to compare (256 to 4096 bytes). Otherwise it is read again: then lines are doubled,
+but none is lost.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ MARK_BYTES = 1024
 """How much of the newest whole lines is searched: stats lines have a time, so they are rare."""
 HEAD_BYTES = 1024
 QUIET_SECONDS = 2.0
-"""After this silence, an output without the mark is a new one."""
+"""After this silence, an output without the newest lines seen counts as a new one."""
 QUIET_SECONDS_SAME = 30.0
-"""The same for an output that begins as before: its mark may still come."""
+"""The same for an output that begins as before: the newest lines seen may still come."""
 MOST_HELD = 64 << 20
 """Most bytes held back while the mark is searched."""
 
@@ -85,7 +85,7 @@ class Resuming:
 
 
 class RepeatedLines:
-    """The whole lines of one output, each once, also when the output begins again."""
+    """Yields the whole lines of an output, each once, even when the output begins again."""
 
     def __init__(self, number: int) -> None:
         """Begin; `number` distinguishes the outputs of one command."""
@@ -121,7 +121,7 @@ class RepeatedLines:
         return self._cutter.finish()
 
     def _after_the_end(self, new: bytes) -> bytes:
-        """Return another output, which begins after the half line that the one before left."""
+        """Return the next output, which begins after the unfinished line of the one before."""
         return b"\n" + new if self._cutter.rest else new
 
     def _handed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
