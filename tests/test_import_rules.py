@@ -41,7 +41,7 @@ def stdlib_extra() -> set[str]:
     return loaded_by("dataclasses")
 
 
-BASE = ("argparse", "array", "bisect", "contextlib", "datetime", "enum", "math", "re", "typing")
+BASE = ("argparse", "array", "bisect", "contextlib", "datetime", "enum", "math", "re")
 """Modules that a short command may import, with those that this version of Python adds."""
 SLOW = {
     *("asyncio", "threading", "subprocess", "socket", "multiprocessing", "concurrent", "signal"),
@@ -55,6 +55,7 @@ SLOW = {
         "tempfile",
         "logging",
         "string",
+        "typing",
     ),
     *("json", "tomllib", "csv", "zoneinfo", "statistics", "decimal", "fractions", "random"),
     *("gzip", "bz2", "lzma", "select", "resource", "urllib", "ssl", "struct", "weakref"),
@@ -129,6 +130,7 @@ def test_the_version_loads_the_command_line_alone() -> None:
     assert {name for name in own if not name.startswith("vllm_watch.cli")} == {
         "vllm_watch",
         "vllm_watch.core",
+        "vllm_watch.core.hints",
         "vllm_watch.core.mistakes",
     }
     assert {name.partition(".")[0] for name in loaded}.isdisjoint({*HEAVY, *SLOW})

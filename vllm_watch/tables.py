@@ -12,9 +12,9 @@ import marshal
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 from vllm_watch import __version__
+from vllm_watch.core.hints import Any, TypeAlias
 from vllm_watch.locations import cache_folder
 
 Tables: TypeAlias = "list[dict[str, Any]]"

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event
-from typing import IO
 
 from vllm_watch.actions.payload import Alert, as_bytes, as_environment, plain
+from vllm_watch.core.hints import IO
 
 _LOOK_SECONDS = 0.05
 _MOST_KEPT = 2_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Literal
 
 from vllm_watch.config.sections import AlertSettings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal
 from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Health
 from vllm_watch.health.rules import SEVERITIES

@@ -14,12 +14,12 @@ import threading
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlsplit
 
 from vllm_watch import __version__
 from vllm_watch.actions.payload import Alert, as_bytes, plain
 from vllm_watch.config.kinds import is_loopback
+from vllm_watch.core.hints import Any
 
 PAUSES = (1.0, 4.0)
 """Seconds before the second and the third try; there is no fourth."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+
+from vllm_watch.core.hints import Self
 
 MOST_BYTES = 16 << 20
 """Most bytes of a page that are read; a real one has about 40 kB for each engine."""

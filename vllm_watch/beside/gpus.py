@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, TypeVar
 
+from vllm_watch.core.hints import Any, TypeVar
 from vllm_watch.core.recorded import THROTTLES, GpuRow
 
 _T = TypeVar("_T")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Any
 
 PRESET_FILE = Path(__file__).with_name("presets.toml")
 

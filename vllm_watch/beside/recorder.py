@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from threading import Event
-from typing import Protocol
 
 from vllm_watch.beside.enginerows import EngineRows
 from vllm_watch.beside.fetching import FetchError
 from vllm_watch.beside.page import PageError, read_page
 from vllm_watch.beside.recordfile import RecordFile
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Protocol
 from vllm_watch.core.naming import name_from_path
 from vllm_watch.core.recorded import GpuRow, Recorded, recording_of
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import Any
 
 from vllm.v1.metrics.loggers import StatLoggerBase
 
 from vllm_watch.beside.latencies import Interval
+from vllm_watch.core.hints import Any
 
 VARIABLE = "VLLM_WATCH_LATENCIES"
 """The variable that switches it on."""

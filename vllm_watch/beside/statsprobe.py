@@ -15,7 +15,8 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+
+from vllm_watch.core.hints import Any
 
 Case = Callable[[Any, Any, Any, dict[str, float]], None]
 """Changes the stats of a step (the scheduler's and the iteration's) and the expected values."""

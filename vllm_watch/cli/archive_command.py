@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import require_logs, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.locations import format_files
 from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 

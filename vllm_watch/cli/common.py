@@ -6,10 +6,10 @@ import argparse
 import os
 from collections.abc import Sequence
 from datetime import tzinfo
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.saying import CommandError, say
 from vllm_watch.config import Settings, load_settings
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import format_files, rule_files
 from vllm_watch.parsing.formatfiles import load_formats

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import benchmarks_of, require_logs, say_left_over, settings_of
@@ -13,6 +12,7 @@ from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_marks, add_price
 from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.sources.paths import find_logs
 
 if TYPE_CHECKING:

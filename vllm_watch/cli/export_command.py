@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import BinaryIO
 
 from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
 from vllm_watch.cli.exportarguments import EXAMPLE as EXAMPLE
@@ -19,6 +18,7 @@ from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.cli.writing import path_aside
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import BinaryIO
 from vllm_watch.core.moments import since_words
 from vllm_watch.core.news import Block, FileTrouble, Looked, News, ZoneFound
 from vllm_watch.core.records import Sample, SampleTable

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.listening import listen_address
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.news import Looked
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.sources.paths import STDIN
 

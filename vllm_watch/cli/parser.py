@@ -6,9 +6,9 @@ import argparse
 import contextlib
 import os
 import sys
-from typing import Any, NoReturn, TypeAlias
 
 from vllm_watch.cli.saying import CommandError
+from vllm_watch.core.hints import Any, NoReturn, TypeAlias
 
 PATHS = "log file, quoted or unquoted glob, folder (its *.log), or - for standard input"
 """Help of the argument that names logs."""

@@ -7,8 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
 
+from vllm_watch.core.hints import TextIO
 from vllm_watch.core.news import News, bytes_of
 from vllm_watch.sources.paths import Found
 

@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_paths, add_price
@@ -14,6 +13,7 @@ from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
 from vllm_watch.config import Settings
+from vllm_watch.core.hints import Any
 
 _WIDTH = 160
 """Columns of the table if the terminal is narrower: it can be read in a pager."""

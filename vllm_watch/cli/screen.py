@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.common import (
     benchmarks_of,
@@ -20,6 +19,7 @@ from vllm_watch.cli.common import (
 from vllm_watch.cli.parser import Parser, add_price
 from vllm_watch.cli.saying import DONE, CommandError, say
 from vllm_watch.config import Settings
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.moments import TimeText
 from vllm_watch.health.jobs import Targets
 from vllm_watch.ingest import Ingest, ReadOptions

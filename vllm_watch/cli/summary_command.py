@@ -6,13 +6,13 @@ import argparse
 import json
 import shutil
 import sys
-from typing import TYPE_CHECKING
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import Parser, add_forms, add_paths, add_price
 from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vllm_watch.reports.reading import Reading

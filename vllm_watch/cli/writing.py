@@ -7,9 +7,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from vllm_watch.cli.saying import FAILED, CommandError
+from vllm_watch.core.hints import TextIO
 
 
 @contextlib.contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from vllm_watch.config.kinds import choice, count, positive, ratio
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal, get_args
 
 CheckCode = Literal["ok", "warning", "critical", "unknown"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from vllm_watch.config.keysection import KeySettings
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import unicodedata
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.zones import parse_zone
 
 if TYPE_CHECKING:

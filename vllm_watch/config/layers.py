@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from vllm_watch import locations
 from vllm_watch.config.kinds import shown
@@ -19,6 +18,7 @@ from vllm_watch.config.registry import (
 )
 from vllm_watch.config.sections import NOT_ABOVE, ServerSettings
 from vllm_watch.config.settings import Settings
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.mistakes import MistakeError
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from vllm_watch.config import commandsections, keysection, screensection, sections, slosection
 from vllm_watch.config.kinds import METADATA_KEY, Kind
 from vllm_watch.core.dataclass import dataclass, field_options
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from vllm_watch.config.kinds import choice, flag, positive, text, words
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal, get_args
 
 Glyphs = Literal["auto", "unicode", "ascii"]
 

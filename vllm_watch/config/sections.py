@@ -6,8 +6,6 @@ names that guide, as the findings on the screen do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
-
 from vllm_watch.config.kinds import (
     arguments,
     choice,
@@ -21,6 +19,7 @@ from vllm_watch.config.kinds import (
     ratio,
 )
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from vllm_watch.core.meantimes import TimesGate

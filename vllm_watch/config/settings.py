@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from vllm_watch.config.commandsections import CheckSettings, CompareSettings
 from vllm_watch.config.keysection import KeySettings
@@ -24,6 +23,7 @@ from vllm_watch.config.sections import (
 )
 from vllm_watch.config.slosection import SloSettings
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vllm_watch.config.overrides import OVERRIDE
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings, server_kinds
 from vllm_watch.config.settings import DEFAULT_ORIGIN, Settings
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

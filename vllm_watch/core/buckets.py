@@ -12,9 +12,9 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import NamedTuple
 
 Group = tuple[int, int]
 """Points that become one bucket: the first index, and the index after the last."""

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+from vllm_watch.core.hints import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 T = TypeVar("T")
 _ABSENT: Any = object()

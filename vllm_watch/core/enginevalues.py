@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
+from vllm_watch.core.hints import Literal
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.run import Run
 

@@ -11,9 +11,9 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from vllm_watch.core.enginevalues import combined_value
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series

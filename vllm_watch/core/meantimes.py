@@ -11,9 +11,9 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Literal
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.hints import Literal
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 from vllm_watch.core.tokens import token_steps

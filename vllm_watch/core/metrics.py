@@ -6,9 +6,8 @@ here, so that no two of them can disagree. Names follow vLLM's Prometheus metric
 
 from __future__ import annotations
 
-from typing import Literal
-
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal
 
 Kind = Literal["rate", "count", "ratio", "length"]
 Total = Literal["sum", "mean", "highest"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Literal
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal
 from vllm_watch.core.patterns import lazy
 
 _DATE = lazy(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)

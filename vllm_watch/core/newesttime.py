@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vllm_watch.core.store import Server

@@ -7,9 +7,9 @@ the file that was read is a companion of it.
 from __future__ import annotations
 
 from datetime import tzinfo
-from typing import TypeAlias
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.records import Item
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, AnyStr, cast
+
+from vllm_watch.core.hints import Any, AnyStr, cast
 
 
 def lazy(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

@@ -8,9 +8,9 @@ and sentences without a reason (`EngineCore failed to start.`). Format files mar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import FieldValue
 from vllm_watch.core.run import Moment

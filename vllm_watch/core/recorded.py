@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Literal, TypeAlias
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import Literal, TypeAlias
 
 VERSION = 1
 """The version of the rows that this program writes and reads."""

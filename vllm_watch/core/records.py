@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, TypeAlias
 
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.recorded import EngineRow, GpuRow
 from vllm_watch.core.steps import StepTable
 

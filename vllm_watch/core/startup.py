@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.run import Run
 
 LAUNCHING = "launching"

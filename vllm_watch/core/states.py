@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import Offline, evidence_at
+from vllm_watch.core.hints import Literal
 from vllm_watch.core.run import Run, Stretch
 
 State = Literal[

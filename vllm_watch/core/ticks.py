@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+
+from vllm_watch.core.hints import NamedTuple
 
 LABEL_CELLS = 4
 """Widest label of the y axis: ``1.5k``, ``150k``, ``1024``."""

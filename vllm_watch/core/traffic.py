@@ -10,7 +10,8 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from vllm_watch.core.hints import NamedTuple
 
 MOST_STRETCHES = 10_000
 """Stretches kept of a watched run; beyond that, neighbours in the older half are merged."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.figures import short_time
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, TypeVar
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import Protocol, TypeVar
 
 DROP = "(drop)"
 """Replaces the value of a flag that should be removed: `--enforce-eager (drop)`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from vllm_watch.core.store import Server

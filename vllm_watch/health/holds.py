@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from vllm_watch.core.hints import Literal, NamedTuple
 
 
 class Pace(NamedTuple):

@@ -14,10 +14,10 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.answeralerts import AnswerAlerts

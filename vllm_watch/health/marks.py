@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import TYPE_CHECKING, Generic, TypeVar
 from vllm_watch.core.series import Series
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 Values = Mapping[str, float]

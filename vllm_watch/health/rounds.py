@@ -8,10 +8,10 @@ row at a time, `roundcolumns.py` many at once.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal
 
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import Any, Literal
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.recordedsignals import SIGNALS
 from vllm_watch.locations import rule_files

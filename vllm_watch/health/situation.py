@@ -6,10 +6,10 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import TypeVar
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.middle import median
 from vllm_watch.core.run import Run

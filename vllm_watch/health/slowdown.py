@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
 
 from vllm_watch.config.sections import TrendSettings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal, NamedTuple
 from vllm_watch.core.middle import median
 
 Verdict = Literal["expected", "faulty", "unknown"]

@@ -8,10 +8,10 @@ evaluators feed the verdicts into the same state machine (`holds.py`): one sampl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.hints import Literal
 from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
 from vllm_watch.health.plan import Bound, PlannedRule, Values
 from vllm_watch.health.rules import Rule

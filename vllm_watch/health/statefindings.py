@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Literal
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import TYPE_CHECKING, Literal
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
     LAUNCHING,

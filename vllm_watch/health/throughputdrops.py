@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from vllm_watch.config.sections import HealthSettings, TrendSettings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.middle import median
 from vllm_watch.health.robust import FEWEST, spread
 from vllm_watch.health.slowdown import FEWEST_LINES, MOST_BUSY, Busy

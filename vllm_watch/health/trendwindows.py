@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from vllm_watch.core.hints import Any, NamedTuple
 from vllm_watch.core.series import median_distance
 from vllm_watch.health.enginetrend import (
     CADENCE_EACH,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
 from vllm_watch.core.naming import source_of
 from vllm_watch.core.news import (
     Block,

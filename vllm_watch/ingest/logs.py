@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.news import Looked, News, bytes_of
 from vllm_watch.core.records import Stage
 from vllm_watch.ingest.backlog import Backlog, is_large

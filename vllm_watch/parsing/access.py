@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Requests
 from vllm_watch.parsing.formats import Access
 

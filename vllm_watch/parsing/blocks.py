@@ -9,9 +9,9 @@ way a line took.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Amendment
 from vllm_watch.parsing.dull import STAMP_LENGTH
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines

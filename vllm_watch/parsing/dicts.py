@@ -7,7 +7,8 @@ is not a literal, yet most of its entries are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+
+from vllm_watch.core.hints import Any
 
 LONGEST = 20_000
 """Most characters of a dict that are read."""

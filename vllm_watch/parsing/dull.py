@@ -8,8 +8,8 @@ What is read does not depend on this memory, only how long it takes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.parsing.access import PROTOCOL
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats

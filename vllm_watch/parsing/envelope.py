@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeAlias
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.text import without_escapes
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Any
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.steps import COUNTS
 from vllm_watch.parsing import iterations, requestlines

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
+from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.records import Amendment, Record, Sample
 from vllm_watch.parsing.access import PROTOCOL
 from vllm_watch.parsing.dull import LONGEST, MOST, ZEROS, DullLines, Place

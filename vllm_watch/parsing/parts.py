@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.recorded import LINE_NAMES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from vllm_watch.core.hints import Any
 from vllm_watch.parsing.errors import FormatError
 
 LARGE = 1000

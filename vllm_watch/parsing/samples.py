@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.parsing.envelope import ANCHOR, Envelope
 from vllm_watch.parsing.errors import FormatError

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Event, Item, Record, Sample, records_of
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.access import AccessCounter, Answer
 from vllm_watch.parsing.lineforms import IPV4, IPV6, WORD, Form, foreign_in, view_of

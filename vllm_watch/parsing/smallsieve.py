@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeAlias
 
+from vllm_watch.core.hints import TypeAlias
 from vllm_watch.parsing.access import AccessCounter, Answer
 from vllm_watch.parsing.tracebacks import TRACEBACK
 

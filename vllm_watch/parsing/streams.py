@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.envelope import LONGEST_HEAD
 from vllm_watch.parsing.text import without_escapes

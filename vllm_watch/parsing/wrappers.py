@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Any, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.envelope import LONGEST_HEAD
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import NamedTuple
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.timestamps import (
     ASSUMED,

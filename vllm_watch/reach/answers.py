@@ -11,9 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, tzinfo
-from typing import Any
 
 from vllm_watch.core.enginevalues import combined_value
+from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.core.run import Run

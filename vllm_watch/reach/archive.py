@@ -10,10 +10,10 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Any
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reach.archivefiles import (
     ASIDE,

@@ -15,7 +15,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa

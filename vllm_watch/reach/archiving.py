@@ -11,10 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import Any
 from vllm_watch.parsing.formatfiles import load_formats
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reach.archive import Archived, archive_log, drop_moved, key_of, known_marks, mark_of

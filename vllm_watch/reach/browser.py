@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from textual_serve.server import Server
 
+from vllm_watch.core.hints import cast
 from vllm_watch.core.patterns import lazy
 
 _FOREIGN_FONT = lazy(r'<link[^>]*href="https?://fonts[^>]*>')

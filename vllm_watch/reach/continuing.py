@@ -12,11 +12,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from vllm_watch import __version__
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.news import CompanionBlock, News, RunsBegan
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reach.archivefiles import Row, runs_of, sample_files

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app, write_to_textfile
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from vllm_watch.core.hints import Any
 from vllm_watch.core.news import Looked, News
 from vllm_watch.reach.page import families
 from vllm_watch.reach.totals import Totals

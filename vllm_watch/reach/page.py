@@ -7,7 +7,6 @@ rules work; our own begin with `vllm_watch_`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -17,6 +16,7 @@ from prometheus_client.core import (
 )
 
 from vllm_watch.core.enginevalues import engine_values
+from vllm_watch.core.hints import get_args
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS
 from vllm_watch.core.states import State
 from vllm_watch.reach.totals import (

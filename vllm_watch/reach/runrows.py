@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server

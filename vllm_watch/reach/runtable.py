@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
 
 from vllm_watch.config import CompareSettings
 from vllm_watch.core.figures import UNKNOWN, duration, percent, rate
+from vllm_watch.core.hints import Any
 from vllm_watch.reach.runrows import COLUMNS, FLAGS, LISTS, NUMBERS, WHOLES
 
 Row = Mapping[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import engine_label
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server

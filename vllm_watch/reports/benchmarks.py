@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
 
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Any
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, times_between
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server

@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import BinaryIO, Literal, NamedTuple
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.parsing.access import AccessCounter, requests_of
 from vllm_watch.parsing.formats import Formats

@@ -6,10 +6,10 @@ import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import vllm_watch.beside
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Any
 from vllm_watch.core.records import Sample
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner

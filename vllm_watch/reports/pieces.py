@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from itertools import repeat
-from typing import Literal, TypeAlias
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.metrics import COUNTS, METRICS, Metric, engine_label
 from vllm_watch.core.naming import escaped
 from vllm_watch.core.records import SampleTable

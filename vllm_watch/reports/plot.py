@@ -6,9 +6,9 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.ticks import axis_label, clock_ticks, round_top
 from vllm_watch.reports.markup import Markup, element, joined
 

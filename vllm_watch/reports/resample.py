@@ -12,8 +12,8 @@ import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
 
+from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS, Metric, engine_label
 from vllm_watch.core.moments import parse_time
 from vllm_watch.reports.pieces import COLUMNS, Column, Piece

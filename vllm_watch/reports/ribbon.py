@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.series import SILENCE_CADENCES
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor

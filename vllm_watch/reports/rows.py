@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
-from typing import TypeAlias
+
+from vllm_watch.core.hints import TypeAlias
 
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 """Names to values, in the order in which they are written; None where a value is absent."""

@@ -7,8 +7,8 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import IO, Any
 
+from vllm_watch.core.hints import IO, Any
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.core.naming import escaped
 from vllm_watch.reports.iterationrows import ITERATION_COUNTS

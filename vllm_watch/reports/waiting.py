@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import Literal
 from vllm_watch.core.news import Looked, News
 from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Protocol, cast
 
+from vllm_watch.core.hints import IO, TYPE_CHECKING, Protocol, cast
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
 from vllm_watch.sources.document import Identity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Protocol
+
+from vllm_watch.core.hints import Protocol
 
 SPARE = 64
 """Descriptors kept free for everything else: the screen, events, exports, archives."""

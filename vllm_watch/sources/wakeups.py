@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
-from typing import TYPE_CHECKING, Protocol
+
+from vllm_watch.core.hints import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from watchfiles import Change

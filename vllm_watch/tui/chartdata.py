@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.envelope import envelope
 from vllm_watch.core.folds import Kind, Step, folds_of
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.meantimes import token_paces
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.run import Run

@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server

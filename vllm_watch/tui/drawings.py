@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
 
 from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.hints import TYPE_CHECKING, TypeVar
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.spec import ChartSpec

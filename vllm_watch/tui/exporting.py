@@ -9,8 +9,8 @@ import io
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import printable
 from vllm_watch.tui.figures import UNKNOWN, clock, count, percent, rate

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from operator import attrgetter
-from typing import NamedTuple
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.problems import Entry, entries_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TypeVar, overload
+
+from vllm_watch.core.hints import TypeVar, overload
 
 T = TypeVar("T")
 

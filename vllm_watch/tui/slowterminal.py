@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from textual.app import App

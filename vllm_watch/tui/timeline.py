@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+
+from vllm_watch.core.hints import Literal
 
 Mode = Literal["live", "replay"]
 Window = tuple[float, float]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.sampled import Level
 from vllm_watch.tui.charts.shades import mixed
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import isfinite
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.frame import DOTS, GUTTER, MIN_HEIGHT, MIN_WIDTH, Frame, frame_for
 from vllm_watch.tui.charts.layers import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.dots import fill_dots, stack_dots, sums_of
 from vllm_watch.tui.charts.shades import ASCII, MONO, SMOOTH
 

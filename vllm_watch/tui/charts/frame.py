@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label
 from vllm_watch.tui.charts.scale import Scale, scale_above, scale_to
 

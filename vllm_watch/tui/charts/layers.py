@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.frame import DOTS, EIGHTHS, GUTTER, Frame, y_labels

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.cells import cell_len
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import clock_ticks, span_ticks
 from vllm_watch.tui.charts.layers import MARK_RANK
 

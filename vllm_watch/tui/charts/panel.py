@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
 from vllm_watch.tui.charts.draw import draw_curves

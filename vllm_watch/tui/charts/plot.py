@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.dots import GROOVED, WHOLE, WIDE
 from vllm_watch.tui.charts.fills import EIGHTHS, Area, eighths_of

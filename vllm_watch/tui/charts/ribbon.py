@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from rich.text import Text
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.tui.charts.canvas import Canvas, style_of
 from vllm_watch.tui.charts.fills import EIGHTHS, LOWER
 from vllm_watch.tui.charts.shades import SMOOTH, fade, mixed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
 
+from vllm_watch.core.hints import TYPE_CHECKING, NamedTuple
 from vllm_watch.tui.charts.thin import known
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

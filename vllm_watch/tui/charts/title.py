@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import axis_label, clock_text, decimals_for, value_text
 from vllm_watch.tui.charts.thin import Run, nearest, newest
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.text import Text
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.comparing import Side, better, flags_of
 from vllm_watch.tui.page.arrange import TWO_COLUMNS, Palette, Part, arranged

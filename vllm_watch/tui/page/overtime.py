@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 from rich.style import Style
 from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import TypeVar
 from vllm_watch.core.middle import median
 from vllm_watch.tui import figures
 from vllm_watch.tui.chartdata import curve

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from rich.style import Style
 from rich.text import Text
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.startup import phases_of
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.startline import flag_text, given_flags

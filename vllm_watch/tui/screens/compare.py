@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import work
@@ -14,6 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.comparing import Side, compared, curves
 from vllm_watch.tui.page.gains import compare_head, compare_lines
 from vllm_watch.tui.palette import palette_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import NamedTuple
 
 from rich.text import Text
 from textual import events, on, work
@@ -15,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.reports.excerpt import Excerpt, LogLine, stamp_time
 from vllm_watch.tui.figures import clock

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import tzinfo
 from functools import partial
-from typing import TYPE_CHECKING
 
 from textual import on
 from textual.binding import Binding
 from textual.screen import Screen
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.keys import bound, key_of
 from vllm_watch.tui.messages import TimeChosen
 from vllm_watch.tui.widgets.chartpane import ChartPane

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from textual import on
 from textual.screen import Screen
 
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.messages import FilmChosen, SpanChosen, TimeChosen, TimePointed, Zoomed

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import NamedTuple
 
 from rich.text import Text
 from textual import events
 from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.states import OVER
 from vllm_watch.tui import figures
 from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
