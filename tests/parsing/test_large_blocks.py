@@ -22,8 +22,8 @@ from vllm_watch.core.records import (
     Sample,
     SampleTable,
 )
+from vllm_watch.parsing import blocks, sieve, smallsieve
 from vllm_watch.parsing import scanner as scanning
-from vllm_watch.parsing import sieve, smallsieve
 from vllm_watch.parsing.scanner import Scan
 
 STATS = (
@@ -136,6 +136,7 @@ def eager(small_is_large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sieve, "CLOSELY", 1)
     monkeypatch.setattr(scanning, "SIFTED", 1)
     monkeypatch.setattr(smallsieve, "FEWEST", 2)
+    monkeypatch.setattr(blocks, "MANY_BYTES", 1)
 
 
 def in_small_blocks(data: bytes) -> list[Scan]:
@@ -205,6 +206,53 @@ def test_lines_nearly_all_alike_read_together_give_what_single_lines_give(seed: 
         sifted = [one.scan(b"".join(lines[start : start + 40])) for start in range(0, 400, 40)]
     assert told(large) == told(small) == told(sifted)
     assert summed(large) == summed(small) == summed(sifted)
+
+
+NUMBERS = (b"0.0", b"7.25", b"100.0", b"12345678.5", b"0.1", b"99999999.9999999", b"3.3")
+ODDITIES = {
+    "a long number": (b"throughput: 7.25", b"throughput: 123456789.25"),
+    "more digits than are exact": (b"throughput: 7.25", b"throughput: 12345678.12345678"),
+    "no fraction": (b"throughput: 7.25", b"throughput: 7"),
+    "nothing before the dot": (b"throughput: 7.25", b"throughput: .25"),
+    "a digit in a word": (b"Running: 3", b"Ru3nning: "),
+    "another process": (b"pid=7", b"pid=12345"),
+    "no such month": (b"INFO 11-", b"INFO 13-"),
+    "no such day": (b"INFO 11-20", b"INFO 02-30"),
+    "a leap day": (b"INFO 11-20", b"INFO 02-29"),
+    "no such hour": (b" 00:", b" 24:"),
+}
+"""What differs in a line among lines of one shape."""
+ALIKE = ("nothing", "another process")
+"""Lines that are read at once all the same."""
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("what", ["nothing", *ODDITIES])
+def test_lines_of_one_shape_read_at_once_give_what_single_lines_give(what: str) -> None:
+    chance = random.Random(what)
+    stats = STATS.replace(b"%d.%d tokens/s", b"%b tokens/s").replace(b"%d.%d%%", b"%b%%")
+    lines = []
+    for number in range(200):
+        head = b"(APIServer pid=7) INFO %b [loggers.py:310]" % stamp(10 * number)
+        values = chance.choice(NUMBERS), number, 3, chance.choice(NUMBERS)
+        lines.append(stats % (head, number % 3, *values, b""))
+    if what != "nothing":
+        at = next(at for at in range(100, 200) if ODDITIES[what][0] in lines[at])
+        lines[at] = lines[at].replace(*ODDITIES[what])
+    one = scanner()
+
+    scans = [one.scan(b"".join(lines[:100]))]
+    assert one._known is not None
+    shape = one._known.shape_of_all(lines[0])
+    scans.append(one.scan(b"".join(lines[100:])))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "LARGE_BLOCK", 1 << 60)
+        small = in_small_blocks(b"".join(lines))
+    assert told(scans) == told(small)
+    assert summed(scans) == summed(small)
+    assert shape is not None
+    assert (shape.layout.read(b"".join(lines[100:])) is not None) == (what in ALIKE)
 
 
 @pytest.mark.usefixtures("eager")

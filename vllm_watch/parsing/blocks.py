@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FIRST_LINES, MOST_LINES = 64, 4_096
 """Lines read together: few while some are unknown, since unknown lines teach new shapes."""
+MANY_BYTES = 4_096
+"""From this size on, a text may be read as lines of one shape at once."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
@@ -74,6 +76,8 @@ class LargeBlocks:
         self._forms = sifted.forms
         scan.lines += sifted.lines
         rest = self._scanner.plain(sifted.rest)
+        if self._read_alike(scan, rest, sifted.gaps):
+            return rest
         lines = rest.split(b"\n")
         unended = lines.pop()
         gaps, start = sifted.gaps, 0
@@ -86,6 +90,24 @@ class LargeBlocks:
         if unended or len(behind.lines):
             self._in_full(scan, [unended], behind, ended=False)
         return rest
+
+    def _read_alike(self, scan: Scan, text: bytes, gaps: Gaps) -> bool:
+        """Read a text of stats lines of one shape only; return False if it is not that."""
+        scanner, tables = self._scanner, self._tables
+        if len(text) < MANY_BYTES or text[-1:] != b"\n" or scanner.within or scanner.uncounted:
+            return False
+        shape = self._known.shape_of_all(text)
+        rows = None if shape is None else shape.layout.read(text)
+        if shape is None or rows is None:
+            return False
+        count, last = len(rows.stamps), scanner.stamp
+        times = scanner.see(scan, rows.stamps)
+        answers = [usual.answer for usual in self._forms]
+        tables.count_all([last, *times], gaps.part(0, count), answers)
+        scan.items += tables.take()
+        scan.items.append(shape.table(rows, times))
+        self._count(gaps.part(count, count + 1).by_line().get(0, ()))
+        return True
 
     def _read_piece(self, scan: Scan, lines: list[bytes], gaps: Gaps) -> None:
         piece = _Piece(lines, gaps, self._known.kinds(lines))

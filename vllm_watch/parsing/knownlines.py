@@ -60,6 +60,12 @@ class KnownLines:
                 kinds[at] = kind
         return kinds
 
+    def shape_of_all(self, lines: bytes) -> Shape | None:
+        """Return the shape of stats lines of which the first of some lines is, if it is one."""
+        first = lines[: lines.find(b"\n")]
+        shapes = self._shapes.get(first.translate(None, DIGITS), ())
+        return shapes[0] if len(shapes) == 1 and shapes[0].usual else None
+
     def learn(self, place: Place, envelope: Envelope, record: Record | None) -> None:
         """Learn from a line that was read in full, and its records."""
         body = place.line[place.body : place.end]
@@ -73,6 +79,8 @@ class KnownLines:
         key = place.line.translate(None, DIGITS)
         if not self._is_usual(key) or not self._is_simple(place):
             return
+        if any(shape.pattern.fullmatch(place.line) for shape in self._shapes.get(key, ())):
+            return  # lines of it follow each other
         found = self._formats.plan_of(envelope.file, body)
         if found is None:
             return

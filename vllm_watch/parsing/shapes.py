@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.records import Sample
+from vllm_watch.core.records import Sample, SampleTable
+from vllm_watch.parsing.digitruns import Layout, Metric, Rows, Run
 from vllm_watch.parsing.dull import STAMP_LENGTH, Place
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
 
 _DIGITS = lazy(rb"\d+")
-_LONGEST_NUMBER = b"1,15"
-_ANY = rb"\d{%b}+(?:\.\d{%b}+)?+" % (_LONGEST_NUMBER, _LONGEST_NUMBER)
+_MOST_DIGITS = 15
+_ANY = rb"\d{1,%d}+(?:\.\d{1,%d}+)?+" % (_MOST_DIGITS, _MOST_DIGITS)
 _STAMP = rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 _ENGINE = b"(\\d{1,%d}+)" % LONGEST_ENGINE
 
@@ -44,6 +46,7 @@ class Numbers(dict[bytes, float]):
         return value
 
 
+_POWERS = {b"": 0, b"e-2": 2, b"e-3": 3}
 SCALED = {exponent: Numbers(exponent) for exponent in (b"e-2", b"e-3")}
 """Per cent and milliseconds, by their power of ten: there are few, and they repeat."""
 
@@ -68,6 +71,8 @@ class Shape:
 
     usual: bool
     """Whether the line is exactly one stats line."""
+    layout: Layout
+    """Reads many lines without the pattern, if their numbers are written as in the first one."""
 
     def rows(self, lines: Sequence[bytes]) -> list[tuple[bytes, ...]]:
         """Return the texts of the groups of each line of this shape."""
@@ -98,6 +103,14 @@ class Shape:
             columns[name] = array("d", map(read, column))
         return columns
 
+    def table(self, rows: Rows, times: Iterable[float | None]) -> SampleTable:
+        """Return many stats lines, none of them without a time."""
+        engines = rows.engines
+        if engines is None:
+            engines = array("q", [self.engine or 0]) * len(rows.stamps)
+        writers = (self.writer,) * len(rows.stamps) if self.writer else ()
+        return SampleTable(array("d", times), engines, rows.columns, writers=writers)  # type: ignore[arg-type]
+
     def sample(self, time: float, row: Sequence[bytes]) -> Sample:
         """Return a single stats line."""
         values = {
@@ -117,56 +130,98 @@ def shape_of(
     stats_like: int = 0,
 ) -> Shape | None:
     """Return the shape of a line that was read; None if the shape would be ambiguous."""
-    head = _head_pattern(place, envelopes)
+    head = _head_of(place, envelopes)
     body = place.line[place.body : place.end]
     if head is None:
         return None
     picks = {at: (name, power) for name, at, power in plan.picks}
     if len(picks) != len(plan.picks) or not all(p in (b"", *SCALED) for _, p in picks.values()):
         return None
-    pattern, metrics = head, []
-    pieces = NUMBER.split(body)
-    for number, piece in enumerate(pieces):
-        at = number // 2
-        if number % 2 == 0:
-            pattern += re.escape(piece)
-        elif at == plan.engine:
-            pattern += _ENGINE
-        elif at in picks:
-            pattern += b"(" + _ANY + b")"
-            metrics.append(picks[at])
-        else:
-            pattern += _ANY
     if plan.engine >= 0 and plan.engine > min(picks):
         return None  # its group is the second one
-    pattern += re.escape(place.line[place.end :])
-    engine = None if plan.engine >= 0 else ALL_ENGINES if plan.engine == -1 else 0
-    compiled = re.compile(b"^" + pattern + b"$", re.MULTILINE)
-    named = plan.engine != -2
-    usual = stats_like == 1 and not companion
-    return Shape(compiled, engine, named, tuple(metrics), writer, companion, stats_like, usual)
+    found = _body_of(body, plan, picks, len(head.runs))
+    pattern = head.pattern + found.pattern + re.escape(place.line[place.end :])
+    return Shape(
+        re.compile(b"^" + pattern + b"$", re.MULTILINE),
+        None if plan.engine >= 0 else ALL_ENGINES if plan.engine == -1 else 0,
+        plan.engine != -2,
+        tuple(picks[at] for at in sorted(picks)),
+        writer,
+        companion,
+        stats_like,
+        stats_like == 1 and not companion,
+        Layout(place.line, [*head.runs, *found.runs], head.stamp, found.engine, found.metrics),
+    )
 
 
-def _head_pattern(place: Place, envelopes: EnvelopeReader) -> bytes | None:
-    """Return a pattern for all heads that differ only in stamp and numbers.
+class _Body(NamedTuple):
+    """All messages that differ only in their numbers."""
+
+    pattern: bytes
+    runs: list[Run]
+    engine: int
+    """Index of the run of digits that is the engine, −1 if there is none."""
+    metrics: list[Metric]
+
+
+def _body_of(body: bytes, plan: Plan, picks: dict[int, tuple[str, bytes]], first: int) -> _Body:
+    """Return the message of a line whose head has the runs of digits before `first`."""
+    pattern, engine = b"", -1
+    runs: list[Run] = []
+    metrics: list[Metric] = []
+    for number, piece in enumerate(NUMBER.split(body)):
+        at, run = number // 2, first + len(runs)
+        if number % 2 == 0:
+            pattern += re.escape(piece)
+            continue
+        most = _MOST_DIGITS
+        if at == plan.engine:
+            pattern, engine, most = pattern + _ENGINE, run, LONGEST_ENGINE
+        elif at in picks:
+            name, exponent = picks[at]
+            pattern += b"(" + _ANY + b")"
+            metrics.append(Metric(name, run, run + 1 if b"." in piece else -1, _POWERS[exponent]))
+        else:
+            pattern += _ANY
+        runs += [Run(1, most)] * (1 + piece.count(b"."))
+    return _Body(pattern, runs, engine, metrics)
+
+
+class _Head(NamedTuple):
+    """All beginnings of lines that differ only in stamp and numbers."""
+
+    pattern: bytes
+    runs: list[Run]
+    stamp: int
+    """Index of the first run of digits of the stamp."""
+
+
+def _head_of(place: Place, envelopes: EnvelopeReader) -> _Head | None:
+    """Return the head of a line, None without a stamp.
 
     Each number is tried out: if a short and a long one give the same envelope, any number does.
     """
     head = place.line[: place.body]
-    pattern, at = b"", 0
+    pattern, at, stamp = b"", 0, -1
+    runs: list[Run] = []
     for found in _DIGITS.finditer(head):
         start, end = found.span()
         if place.stamp <= start < place.stamp + STAMP_LENGTH:
             if start == place.stamp:
                 pattern += re.escape(head[at:start]) + _STAMP
-                at = start + STAMP_LENGTH
+                at, stamp = start + STAMP_LENGTH, len(runs)
+            runs.append(Run(2, 2))
             continue
+        length = end - start
         free = _same(head, start, end, (b"1", b"9" * 9), envelopes)
-        if free or _same(head, start, end, (b"0" * (end - start), b"9" * (end - start)), envelopes):
-            size = b"1,9" if free else b"%d" % (end - start)
+        if free or _same(head, start, end, (b"0" * length, b"9" * length), envelopes):
+            size = b"1,9" if free else b"%d" % length
             pattern += re.escape(head[at:start]) + rb"\d{%b}+" % size
             at = end
-    return pattern + re.escape(head[at:]) if _STAMP in pattern else None
+            runs.append(Run(1, 9) if free else Run(length, length))
+        else:
+            runs.append(Run(length, length, int(found.group())))
+    return _Head(pattern + re.escape(head[at:]), runs, stamp) if stamp >= 0 else None
 
 
 def _same(
