@@ -241,7 +241,7 @@ def test_a_recording_gives_year_and_zone_of_its_log(
     (server,) = store.servers.values()
     first = datetime(2024, 11, 23, 9, 1, 10, tzinfo=UTC).timestamp() - hours * 3600
     assert server.run.series[0].times[0] == first
-    assert not server.zone_assumed
+    assert not server.clock.assumed
 
 
 def test_a_recording_of_another_time_says_nothing_about_its_log(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.tui.screens import monitor_from, monitor_of
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.excerpt import stamp_time
+from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartcommands import toggled, unknown_charts
 from vllm_watch.tui.charts import ChartSpec
 from vllm_watch.tui.chartspecs import chart_spec
@@ -32,7 +33,7 @@ def only(monitor: Monitor) -> Server:
 
 
 def drawn(monitor: Monitor, name: str, window: tuple[float, float]) -> ChartSpec:
-    return chart_spec(monitor, only(monitor), None, window, name)
+    return chart_spec(Asked(monitor, only(monitor), None, *window, window[1]), name)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_the_time_of_a_step_is_a_second_by_its_steps(steps: Monitor) -> None:
     stamps = Counter(re.findall(r"(\d\d-\d\d \d\d:\d\d:\d\d) .*Iteration\(", text))
     stamp, count = stamps.most_common(1)[0]
     server = only(steps)
-    time = stamp_time(stamp.encode(), server.run.newest_stamp or 0.0, server.tz)
+    time = stamp_time(stamp.encode(), server.run.newest_stamp or 0.0, server.clock.tz)
     assert time is not None
     line = drawn(steps, "step_time", (time - 30, time + 30)).lines[0]
     values = dict(zip(line.times, line.values, strict=True))

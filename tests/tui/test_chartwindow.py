@@ -9,6 +9,7 @@ import pytest
 
 from tests.logs import at
 from tests.tui.screens import monitor_from, monitor_of, server_of, view_at
+from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Sample
 from vllm_watch.core.store import Server
@@ -61,7 +62,7 @@ def test_a_window_with_samples_before_it_or_none_stays(
 
 def test_a_log_with_a_clock_of_its_own_is_fitted_in_the_screens_time() -> None:
     server = server_with(1_000.0, 1_010.0)
-    server.skew = 7_200.0
+    server.clock = LogClock(skew=7_200.0)
     start, end = server_window(server, (7_200.0 + 400, 7_200.0 + 1_300))
     assert (start, end) == (8_500.0 - 330.0, 8_500.0)
 

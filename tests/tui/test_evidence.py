@@ -151,7 +151,7 @@ def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
     store = Store()
     for batch in with_common_start(batches):
         store.apply(batch)
-    assert {source: server.moved for source, server in store.servers.items()} == {
+    assert {source: server.clock.film for source, server in store.servers.items()} == {
         "a.log": 0.0,
         "b.log": -3000.0,
     }

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.logs import at
 from tests.tui.screens import monitor_of, view_at
 from vllm_watch.core.store import Server
+from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_panel
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
@@ -229,8 +231,12 @@ def test_a_limit_in_reach_is_the_end_of_the_scale() -> None:
 def server_of(capture: str) -> tuple[Server, list[Step]]:
     monitor = monitor_of(capture)
     (server,) = monitor.store.servers.values()
-    window = at("08:49:00"), at("08:52:30")
-    return server, list(ribbon_steps(monitor, server, None, window, 21))
+    return server, list(steps_of(monitor, at("08:49:00"), at("08:52:30"), 21))
+
+
+def steps_of(monitor: Monitor, begin: float, end: float, steps: int) -> tuple[Step, ...]:
+    (server,) = monitor.store.servers.values()
+    return ribbon_steps(Asked(monitor, server, None, begin, end, end), steps)
 
 
 def test_a_ribbon_shows_what_the_server_was_in_each_step() -> None:
@@ -248,16 +254,14 @@ def test_a_ribbon_shows_what_the_server_was_in_each_step() -> None:
 
 def test_a_server_that_rests_writes_nothing_and_is_idle_all_the_while() -> None:
     monitor = monitor_of("h100_optimised")
-    (server,) = monitor.store.servers.values()
-    steps = ribbon_steps(monitor, server, None, (at("08:56:12"), at("08:56:24")), 4)
+    steps = steps_of(monitor, at("08:56:12"), at("08:56:24"), 4)
     assert [step.state for step in steps][-1] == "idle"
     assert ribbon_text(steps, PALETTE).plain[-1] == "▁"
 
 
 def test_a_ribbon_does_not_know_what_comes_later() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
-    (server,) = monitor.store.servers.values()
-    early = ribbon_steps(monitor, server, None, (at("08:50:00"), at("08:50:30")), 3)
+    early = steps_of(monitor, at("08:50:00"), at("08:50:30"), 3)
     assert "critical" not in {step.state for step in early}
 
 

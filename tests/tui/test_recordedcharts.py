@@ -13,6 +13,7 @@ from vllm_watch.core.recorded import EngineRow, Latency
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.reading import read_saved
+from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.recordedcharts import recorded_line
@@ -26,7 +27,7 @@ def pace(log: Path, *window: datetime) -> ChartSpec:
     monitor: Monitor = read_saved([str(log)], formats(), Settings()).monitor
     (server,) = monitor.store.servers.values()
     begin, end = (moment.timestamp() for moment in window)
-    return chart_spec(monitor, server, None, (begin, end), "pace")
+    return chart_spec(Asked(monitor, server, None, begin, end, end), "pace")
 
 
 def test_a_recorded_server_shows_median_and_p95() -> None:

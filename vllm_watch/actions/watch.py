@@ -60,10 +60,11 @@ class AlertWatch:
     def _health(self, server: Server, now: float) -> Health:
         """Return a server's health as the live screen shows it, with times in our clock."""
         saved = server.saved(now, self._monitor.settings.watch.saved_after_seconds)
-        health = self._monitor.recent.health(server, now - server.skew, saved=saved)
-        if not server.skew:
+        health = self._monitor.recent.health(server, server.clock.own(now), saved=saved)
+        skew = server.clock.skew
+        if not skew:
             return health
-        return replace(health, noted=tuple(found.moved(server.skew) for found in health.noted))
+        return replace(health, noted=tuple(found.moved(skew) for found in health.noted))
 
 
 def _alert(server: Server, health: Health, transition: Transition, now: float) -> Alert:

@@ -59,7 +59,7 @@ class _Since:
             CommandError: it lies ahead, where nothing can have fired.
         """
         first = server.runs[0].first_stamp
-        moment = place_time(self._time, now if first is None else first, now, now, server.tz)
+        moment = place_time(self._time, now if first is None else first, now, now, server.clock.tz)
         if moment > now:
             raise CommandError(f"{server.source}: --since is in the future: {GRAMMAR}")
         return moment

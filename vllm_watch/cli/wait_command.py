@@ -176,7 +176,7 @@ def _ready(standing: Standing) -> str:
     if took is not None:
         text = f"{text}: was ready {took:.0f} s after its start"
     newest = server.newest_stamp
-    silent = 0.0 if newest is None else time.time() - server.skew - newest
+    silent = 0.0 if newest is None else server.clock.age(newest, time.time())
     if server.last_arrival is None and silent > _LONG_SILENT:
         text += (
             f"; its log has been silent for {silent / 3600:.1f} h: check that the server still runs"

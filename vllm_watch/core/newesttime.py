@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _FEW_SECONDS = 1.0
 """Differences between clocks below this are ignored."""
 Known = tuple[object, float]
-"""A server's oldest run and clock difference, as last seen."""
+"""A server's oldest run and the skew of its clock, as last seen."""
 
 
 class TimeSpan:
@@ -27,7 +27,7 @@ class TimeSpan:
 
     def note(self, server: Server, *, moved: bool = False) -> None:
         """Update with news of a server; `moved`: its times have shifted."""
-        known, now = self._known.get(server.source), (server.runs[0], server.skew)
+        known, now = self._known.get(server.source), (server.runs[0], server.clock.skew)
         if known is not None:
             other_clock = abs(known[1] - now[1]) > _FEW_SECONDS
             self._anew |= moved or known[0] is not now[0] or other_clock
@@ -48,4 +48,5 @@ class TimeSpan:
         first, last = server.runs[0].first_stamp, server.newest_stamp
         if first is not None and last is not None:
             before, after = self._span
-            self._span = min(before, first + server.skew), max(after, last + server.skew)
+            ours = server.clock.ours
+            self._span = min(before, ours(first)), max(after, ours(last))

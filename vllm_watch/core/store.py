@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import UTC, tzinfo
 from functools import partial
 
 from vllm_watch.core.answered import AnsweredTable
@@ -13,6 +12,7 @@ from vllm_watch.core.buckets import Keep
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.linecounts import counted
+from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.newesttime import TimeSpan
 from vllm_watch.core.news import (
@@ -64,15 +64,10 @@ class Server:
     """The newest run that its companions mention, by their own count of starts."""
     revision: int = 0
     """The store's revision at its newest change; if it is the same, nothing has changed."""
-    tz: tzinfo = UTC
-    zone_assumed: bool = False
+    clock: LogClock = LogClock()
     troubles: dict[tuple[bool, str], FileTrouble] = field(default_factory=dict)
     """Problems with files of this server. Key: whether it is a companion, and its path."""
     last_arrival: float | None = None
-    skew: float = 0.0
-    """Seconds by which the log's clock is behind ours, 0 if they agree (`SKEW_TOLERATED`)."""
-    moved: float = 0.0
-    """Seconds by which its times differ from the log's own, if logs are replayed together."""
     stats_like: int = 0
     damaged: int = 0
     lines: int = 0
@@ -137,12 +132,12 @@ class Server:
     def written(self) -> float | None:
         """When a line was written last, in our clock, as far as known."""
         newest = self.newest_stamp
-        known = (self.last_arrival, None if newest is None else newest + self.skew)
+        known = (self.last_arrival, None if newest is None else self.clock.ours(newest))
         return max((time for time in known if time is not None), default=None)
 
     def found_zone(self, zone: ZoneFound) -> None:
         """Set the zone, and shift all times if an earlier zone was wrong."""
-        self.tz, self.zone_assumed = zone.tz, zone.assumed
+        self.clock = replace(self.clock, tz=zone.tz, assumed=zone.assumed)
         if zone.shift:
             for run in self.runs:
                 run.shift(zone.shift)
@@ -176,21 +171,12 @@ class Server:
         for end in table.aborted:
             self.run_at(end).answered.abort(end)
 
-    def log_time(self, wall: float | None) -> float | None:
-        """Return a moment of our clock in the log's own clock."""
-        return None if wall is None else wall - self.skew
-
     def saved(self, now: float, after: float) -> bool:
         """Return whether nothing more is expected: old, and nothing arrived while it was open."""
         if self.last_arrival is not None:
             return False
         newest = self.newest_stamp
         return newest is not None and now - newest > after
-
-
-SKEW_TOLERATED = 90.0
-"""Seconds that a stamp may lie from its arrival: file systems report appended bytes late (NFS
-caches attributes up to 60 s). Beyond that the log has a clock of its own, and is shown in it."""
 
 
 class Store:
@@ -246,7 +232,7 @@ class Store:
             case LogFound():
                 self._name(server, news)
             case LogMoved():
-                server.moved = news.seconds
+                server.clock = replace(server.clock, film=news.seconds)
 
     def _apply_block(self, server: Server, block: Block) -> None:
         self.size += block.size
@@ -257,9 +243,8 @@ class Store:
         if block.arrived is not None:
             server.last_arrival = block.arrived
             if block.newest_stamp is not None:
-                behind = block.arrived - block.newest_stamp
-                server.skew = behind if abs(behind) > SKEW_TOLERATED else 0.0
-        arrived = server.log_time(block.arrived)
+                server.clock = server.clock.seen(block.newest_stamp, block.arrived)
+        arrived = None if block.arrived is None else server.clock.own(block.arrived)
         for item in block.items:
             self._apply_item(server, item, arrived)
         if block.newest_stamp is not None:
@@ -342,7 +327,8 @@ class Store:
         if newest is None:  # a server in a shared stream that stopped writing before
             self.servers[source] = whole
             return
-        whole.troubles, whole.skew = newest.troubles, newest.skew
+        whole.troubles = newest.troubles
+        whole.clock = replace(whole.clock, skew=newest.clock.skew)
         whole.recording = newest.recording
         whole.last_arrival = newest.last_arrival
         whole.run.last_arrivals.update(newest.run.last_arrivals)
@@ -371,7 +357,7 @@ class Store:
     def _apply_companion(self, server: Server, block: CompanionBlock) -> None:
         """Assign a companion's events to the runs: its last start belongs to the newest run."""
         self.size += block.size
-        arrived = server.log_time(block.arrived)
+        arrived = None if block.arrived is None else server.clock.own(block.arrived)
         if arrived is not None and block.size:
             server.run.arrive(arrived)
         for item in block.items:

@@ -76,7 +76,7 @@ class Answers:
             run = now.server.run_at(now.time)
             why = now.health.state.why
             findings = [
-                {**_without(finding_json(finding, now.server.tz), why), "log_lines": []}
+                {**_without(finding_json(finding, now.server.clock.tz), why), "log_lines": []}
                 for finding in now.health.findings[:MOST_FINDINGS]
             ]
             answer = {
@@ -87,7 +87,7 @@ class Answers:
                 "log_why": _short(why) if why else None,
                 "log_errors": _bounded(error_lines(run)),
             }
-            source, tz = now.server.source, now.server.tz
+            source, tz = now.server.source, now.server.clock.tz
             spans = [finding.since for finding in now.health.findings[:MOST_FINDINGS]]
         for row, since in zip(findings, spans, strict=True):  # reads the file: without the lock
             row["log_lines"] = self._evidence(source, since, tz)
@@ -121,7 +121,7 @@ class Answers:
         with self.lock:
             server = self._now(name).server
             run = server.run
-            begin, end = self._span(run, since, until, server.tz)
+            begin, end = self._span(run, since, until, server.clock.tz)
             of_steps = metric in STEP_METRICS
             points = (step_points if of_steps else _points)(run, metric, begin, end)
         points, used = _bounded_points(points, step)
@@ -133,7 +133,7 @@ class Answers:
             "step_s": used,
             "coarser_than_asked": used != step,
             "points": [
-                [datetime.fromtimestamp(time, server.tz).isoformat(), round(value, 6)]
+                [datetime.fromtimestamp(time, server.clock.tz).isoformat(), round(value, 6)]
                 for time, value in points
             ],
         }
@@ -337,4 +337,4 @@ def _short(line: str) -> str:
 def _iso(time: float | None, server: Server) -> str | None:
     if time is None or not math.isfinite(time):
         return None
-    return datetime.fromtimestamp(time, server.tz).isoformat()
+    return datetime.fromtimestamp(time, server.clock.tz).isoformat()

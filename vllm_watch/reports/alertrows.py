@@ -81,7 +81,7 @@ def _known_at(other: AlertSpan, span: AlertSpan) -> bool:
 def _row(server: Server, run: Run, change: Change, severity: Severity, text: str) -> Row:
     engine = engine_label(change.engine)
     return {
-        "time": iso(change.time, server.tz),
+        "time": iso(change.time, server.clock.tz),
         "server": server.name,
         "source": server.source,
         "run": run.number,
@@ -93,7 +93,7 @@ def _row(server: Server, run: Run, change: Change, severity: Severity, text: str
             "engine": None if engine == WHOLE_SERVER else engine,
             "severity": severity,
             "change": "resolved" if change.resolved else "fired",
-            "since": iso(change.since, server.tz),
+            "since": iso(change.since, server.clock.tz),
         },
     }
 

@@ -11,7 +11,9 @@ import os
 from collections.abc import Sequence
 
 from vllm_watch.config import Settings
-from vllm_watch.core.store import SKEW_TOLERATED, Server
+from vllm_watch.core.dataclass import replace
+from vllm_watch.core.logclock import LogClock
+from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.timestamps import has_stamp
 from vllm_watch.sources.paths import is_stream
@@ -22,7 +24,7 @@ _LAST_LINE = 64 * 1024
 
 
 def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) -> None:
-    """Set a server's skew and newest arrival from its files' modification times.
+    """Set a server's clock and newest arrival from its files' modification times.
 
     `files` are its log and its companions; `wall` is now by our clock. This is only for servers
     without arrivals: those that were watched have exact ones.
@@ -30,10 +32,10 @@ def settle(server: Server, files: Sequence[str], formats: Formats, wall: float) 
     newest = server.newest_stamp
     if newest is None or is_stream(server.path):
         return
-    server.skew = _skew(server.path, newest, formats)
-    modified = server.log_time(max((modified_at(file) or 0.0 for file in files), default=0.0))
-    if modified is not None and abs(modified - newest) <= BELIEVED_SECONDS:
-        server.run.arrive(min(modified, wall - server.skew))
+    server.clock = _clock(server, newest, formats)
+    written = max((modified_at(file) or 0.0 for file in files), default=0.0)
+    if abs(server.clock.age(newest, written)) <= BELIEVED_SECONDS:
+        server.run.arrive(server.clock.own(min(written, wall)))
 
 
 def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
@@ -43,7 +45,7 @@ def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
     if newest is None:
         return False
     quiet_since = newest if arrived is None else max(newest, arrived)
-    return wall - server.skew - quiet_since > after
+    return server.clock.age(quiet_since, wall) > after
 
 
 class SavedLogs:
@@ -66,16 +68,17 @@ class SavedLogs:
         return self._saved.get(server.source, False) and server.last_arrival is None
 
 
-def _skew(log: str, newest: float, formats: Formats) -> float:
-    """Return by how many seconds the log's clock is behind ours, 0 if they agree.
+def _clock(server: Server, newest: float, formats: Formats) -> LogClock:
+    """Return the clock of a log as the modification time shows it.
 
     The modification time is the time of the last line only if that line has a stamp. A difference
     of more than an hour comes from a copy or from a zone, and zones are found elsewhere.
     """
-    skew = (modified_at(log) or newest) - newest
-    if not SKEW_TOLERATED < abs(skew) <= BELIEVED_SECONDS:
-        return 0.0
-    return skew if has_stamp(formats.unwrapper.plain(_last_line(log), dated=True)) else 0.0
+    clock = server.clock.seen(newest, modified_at(server.path) or newest)
+    if 0 < abs(clock.skew) <= BELIEVED_SECONDS:
+        last = formats.unwrapper.plain(_last_line(server.path), dated=True)
+        return clock if has_stamp(last) else replace(clock, skew=0.0)
+    return replace(clock, skew=0.0)
 
 
 def modified_at(file: str) -> float | None:

@@ -113,10 +113,10 @@ def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Ite
             known = ", ".join(sorted({model for model in models if model}))
             yield f"--mark {benchmark.name}: its model is {benchmark.model}, the logs' is {known}"
             continue
-        if any(_covers(run, *benchmark.span(one.tz)) for one in fitting for run in one.runs):
+        if any(_covers(run, *benchmark.span(one.clock.tz)) for one in fitting for run in one.runs):
             continue
-        begin, end = benchmark.span(fitting[0].tz)
-        ends = (datetime.fromtimestamp(moment, fitting[0].tz) for moment in (begin, end))
+        tz = fitting[0].clock.tz
+        ends = (datetime.fromtimestamp(moment, tz) for moment in benchmark.span(tz))
         since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in ends)
         yield f"--mark {benchmark.name}: no log covers its time, {since} – {until}; check its date"
 

@@ -135,11 +135,11 @@ def _server_report(verdict: Verdict) -> dict[str, object]:
         "code": verdict.code,
         "text": verdict.text,
         "state": state.name,
-        "state_since": _iso(state.since, now.server.tz),
+        "state_since": _iso(state.since, now.server.clock.tz),
         "why": state.why,
         "age_s": None if now.age is None else round(now.age, 1),
         "values": {metric.name: _number(metric.name, values) for metric in METRICS},
-        "findings": [_finding_report(finding, now.server.tz) for finding in now.fired],
+        "findings": [_finding_report(finding, now.server.clock.tz) for finding in now.fired],
     }
 
 

@@ -18,7 +18,7 @@ def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row
     """Return the record of an event; `at` is its time, None if unknown."""
     event = moment.event
     return {
-        "time": None if at is None else iso(at, server.tz),
+        "time": None if at is None else iso(at, server.clock.tz),
         "server": server.name,
         "source": server.source,
         "run": run.number,

@@ -59,7 +59,7 @@ class FollowedServers:
         return Reading(self._monitor, Found((), self.missing), wall)
 
     def _now(self, server: Server, wall: float) -> ServerSnapshot:
-        now = wall - server.skew
+        now = server.clock.own(wall)
         health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
         run = server.run_at(now)
         newest = newest_sample(run, now)

@@ -61,8 +61,8 @@ class _Written:
 
     def evidence(self, server: Server, since: float) -> Sequence[LogLine]:
         """Return the lines of a log around a moment."""
-        at = since - server.moved
-        return excerpt(server.path, at, at + 1, server.tz, self.formats).lines
+        at = server.clock.stamp(since)
+        return excerpt(server.path, at, at + 1, server.clock.tz, self.formats).lines
 
 
 def page_of(reading: Reading, zone: tzinfo, formats: Formats) -> str:

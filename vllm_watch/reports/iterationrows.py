@@ -30,7 +30,7 @@ def iteration_rows(read: Iterable[News]) -> Iterator[Row]:
             ]
             for time, engine, second in sorted(found, key=lambda entry: entry[:2]):
                 yield {
-                    "time": iso(time, server.tz),
+                    "time": iso(time, server.clock.tz),
                     "server": server.name,
                     "source": server.source,
                     "run": run.number,

@@ -56,7 +56,7 @@ class Narrator:
         self._reported = present
 
     def _health(self, server: Server, wall: float) -> Iterator[str]:
-        now = wall - server.skew
+        now = server.clock.own(wall)
         if server.run.newest_stamp is None or server.run.newest_stamp < self._since:
             return
         health = self._monitor.health(server, now, live=True, saved=False)
@@ -98,4 +98,4 @@ def _text(event: Event) -> str:
 
 
 def _clock(server: Server, time: float) -> str:
-    return f"{datetime.fromtimestamp(time, server.tz):%H:%M:%S}"
+    return f"{datetime.fromtimestamp(time, server.clock.tz):%H:%M:%S}"

@@ -60,7 +60,7 @@ def _row(server: Server, run: Run, kind: str, number: int, table: Table, index: 
     of_gpu = kind == "gpu"
     row: Row = dict.fromkeys(RECORDED_FIELDS)
     row |= {
-        "time": iso(table.times[index], server.tz),
+        "time": iso(table.times[index], server.clock.tz),
         "server": server.name,
         "source": server.source,
         "run": run.number,

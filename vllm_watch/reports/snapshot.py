@@ -95,7 +95,7 @@ def _judged(
 ) -> ServerSnapshot:
     settings = reading.monitor.settings
     settle(server, files, formats, reading.wall)
-    now = reading.wall - server.skew
+    now = server.clock.own(reading.wall)
     saved = nothing_more_expected(server, reading.wall, settings.watch.saved_after_seconds)
     health = reading.monitor.health(server, now, live=True, saved=saved)
     run = server.run_at(now)

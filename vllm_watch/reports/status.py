@@ -188,7 +188,7 @@ def _values(ranked: Sequence[ServerSnapshot]) -> dict[str, str | float]:
     ages = [(now.age, now) for now in ranked if now.age is not None]
     if ages:
         age, youngest = min(ages, key=lambda pair: pair[0])
-        written = datetime.fromtimestamp(youngest.time - age, youngest.server.tz)
+        written = datetime.fromtimestamp(youngest.time - age, youngest.server.clock.tz)
         values |= {"age": age, "time": written.isoformat(timespec="seconds")}
     return values
 

@@ -129,7 +129,7 @@ def run_summary(
 ) -> RunSummary:
     """Return one run of a server at its own end."""
     tokens = run_tokens(run)
-    engines = _engine_summaries(run, tokens, server.tz)
+    engines = _engine_summaries(run, tokens, server.clock.tz)
     known = name_from_fields(server.known, run.configuration.flags())
     settings, recorded = reading.monitor.settings, recorded_summary(server, run)
     times, times_unknown = run_times(run, settings.times.gate())
@@ -142,15 +142,15 @@ def run_summary(
         reading.state(server, run),
         run.number,
         len(server.runs),
-        server.tz,
-        server.zone_assumed,
-        _moment(run.first_stamp, server.tz),
-        _moment(run.newest_stamp, server.tz),
+        server.clock.tz,
+        server.clock.assumed,
+        _moment(run.first_stamp, server.clock.tz),
+        _moment(run.newest_stamp, server.clock.tz),
         ready_after(run),
         tuple(phases_of(run)),
         run.configuration,
         engines,
-        _all_engines(run, tokens, engines, server.tz),
+        _all_engines(run, tokens, engines, server.clock.tz),
         dict(sorted(run.served.items())),
         _requests(run, engines),
         run.polls,
@@ -182,7 +182,7 @@ def _benchmarks(
     reading: Reading, server: Server, run: Run, model: str | None
 ) -> tuple[BenchmarkSpan, ...]:
     marks, gate = reading.monitor.store.benchmarks, reading.monitor.settings.times.gate()
-    return benchmarks_of(marks, run, model, server.tz, gate)
+    return benchmarks_of(marks, run, model, server.clock.tz, gate)
 
 
 def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost | None:

@@ -45,9 +45,9 @@ def _run_rows(server: Server, run: Run, gate: TimesGate, step: float) -> Iterato
     """Yield the steps of a run that have a stats line or an answered request."""
     evidence = evidence_of(run)
     moments = (*evidence.times, *evidence.answer_times, *run.answered.times)
-    for begin in _begins(moments, server.tz, step):
+    for begin in _begins(moments, server.clock.tz, step):
         yield {
-            "time": iso(begin, server.tz),
+            "time": iso(begin, server.clock.tz),
             "server": server.name,
             "source": server.source,
             "run": run.number,

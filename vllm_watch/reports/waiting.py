@@ -119,7 +119,7 @@ class Waiting:
     def _standings(self, files: dict[str, tuple[str, ...]], wall: float) -> Iterator[Standing]:
         for server in self._monitor.store.servers.values():
             self._saved.look(server, files.get(server.source, (server.source,)), wall)
-            now = wall - server.skew
+            now = server.clock.own(wall)
             health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
             yield self._standing(server, health, now)
 

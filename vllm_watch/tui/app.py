@@ -279,7 +279,7 @@ class VllmWatch(App[int]):
         if timeline.mode == "replay" and not timeline.ready and timeline.first is not None:
             start = timeline.first
             if self._start is not None and timeline.last is not None:
-                tz = next(iter(self.monitor.store.servers.values())).tz
+                tz = next(iter(self.monitor.store.servers.values())).clock.tz
                 start = place_time(self._start, timeline.first, timeline.last, timeline.last, tz)
             elif self._common_start:
                 firsts = (run.series for run in self._newest_runs() if run.series)

@@ -112,7 +112,8 @@ def _job(
     for progress in found:
         of = f" of {progress.target:,.0f} {progress.unit}" if len(found) > 1 else ""
         if progress.reached is not None:
-            facts.append(f"done{of} at {clock(progress.reached + server.skew, tz, seconds=False)}")
+            at = clock(server.clock.ours(progress.reached), tz, seconds=False)
+            facts.append(f"done{of} at {at}")
             continue
         # Rounded down: 100 % is shown when it is done, not before.
         facts.append(f"{int(progress.share * 100)} % done{of}")
@@ -121,7 +122,7 @@ def _job(
         elif progress.seconds_left is None:
             facts.append("no progress now" if progress.done else "none yet")
         else:
-            at = clock(time + server.skew + progress.seconds_left, tz, seconds=False)
+            at = clock(server.clock.ours(time) + progress.seconds_left, tz, seconds=False)
             facts.append(f"about {span(progress.seconds_left)} left ({at})")
     return tuple(facts)
 
@@ -180,5 +181,5 @@ def _past(server: Server) -> tuple[str, ...]:
 
 
 def _zone(server: Server) -> str:
-    name = str(server.tz)
-    return f"stamps in {name}, assumed" if server.zone_assumed else f"stamps in {name}"
+    name = str(server.clock.tz)
+    return f"stamps in {name}, assumed" if server.clock.assumed else f"stamps in {name}"

@@ -92,39 +92,22 @@ def benchmark_zones(asked: Asked) -> tuple[Zone, ...]:
     """Return the benchmarks that ran against a server in a window."""
     zones = []
     for benchmark in asked.monitor.store.benchmarks:
-        begin, end = benchmark.span(asked.server.tz)
+        begin, end = benchmark.span(asked.server.clock.tz)
         if benchmark.is_of(asked.server.known.model) and begin < asked.end and end > asked.start:
             zones.append(Zone(begin, end, benchmark.name, "benchmark_ground"))
     return tuple(zones)
 
 
-def chart_spec(
-    monitor: Monitor,
-    server: Server,
-    engine: int | None,
-    window: tuple[float, float],
-    name: str,
-    *,
-    over: bool = False,
-    cursor: float | None = None,
-    until: float | None = None,
-) -> ChartSpec:
-    """Return one chart of a server; `over` if it has ended. `charttable` has the names.
-
-    Window, cursor and `until` are in our clock; nothing is known after `until`.
-    """
-    start, end = window[0] - server.skew, window[1] - server.skew
-    known = end if until is None else until - server.skew
-    asked = Asked(monitor, server, engine, start, end, known)
+def chart_spec(asked: Asked, name: str, *, over: bool = False) -> ChartSpec:
+    """Return one chart of a server; `over` if it has ended. `charttable` has the names."""
     spec = CHART_BY_NAME[name].spec(asked)
     return replace(
         spec,
-        marks=marks(monitor, server, start, known),
+        marks=marks(asked.monitor, asked.server, *asked.known_span),
         zones=(
-            *startup_zones(server, *asked.window),
+            *startup_zones(asked.server, *asked.window),
             *benchmark_zones(asked),
         ),
-        empty=spec.empty or _why_empty(server, *asked.window),
-        cursor=None if cursor is None else cursor - server.skew,
+        empty=spec.empty or _why_empty(asked.server, *asked.window),
         over=over,
     )

@@ -22,10 +22,10 @@ def server_window(
     It begins at the server's first line, or a little before its first sample if the start-up took
     long. It ends where the server is `gone` (in the log's own clock), else at the window's end.
     """
-    if gone is not None and gone + server.skew < window[1]:
+    end = window[1] if gone is None else server.clock.ours(gone)
+    if gone is not None and end < window[1]:
         length = window[1] - window[0]
-        end = gone + server.skew
-        span = min(length, max(60.0, end - (server.runs[0].first_stamp or end) - server.skew))
+        span = min(length, max(60.0, gone - (server.runs[0].first_stamp or gone)))
         end += span * AFTER
         window = end - length, end
         return _young(server, window, exact=True)
@@ -47,10 +47,10 @@ def _young(
     if first is None:
         return window
     ready = serving_at(server.runs[0])
-    begin = first + server.skew
-    if ready is not None and sample < math.inf and sample + server.skew < end:
+    begin, worked = server.clock.ours(first), server.clock.ours(sample)
+    if ready is not None and worked < end:
         late = sample - first > STARTUP_SHARE * (end - begin)
-        begin = sample + server.skew if late else begin
+        begin = worked if late else begin
     if not start < begin < end:
         return window
     length = (end - begin) * MARGIN

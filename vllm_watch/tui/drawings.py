@@ -50,35 +50,28 @@ class Drawings:
 
     def chart(self, name: str) -> ChartSpec | None:
         """Return a chart of the selected server, None without one."""
-        monitor, server = self.monitor, self._server(self.source)
-        if monitor is None or server is None:
+        asked = self.asked()
+        if asked is None:
             return None
 
-        key = self._data_key(name)
-
         def make() -> ChartSpec:
-            return chart_spec(
-                monitor,
-                server,
-                self.engine,
-                self.span,
-                name,
-                over=self.over,
-                until=self._until(self.span),
-            )
+            return chart_spec(asked, name, over=self.over)
 
-        spec = self._keep(key, make)
+        spec = self._keep(self._data_key(name), make)
         cursor = self._cursor_in(self.span)
-        return spec if cursor is None else replace(spec, cursor=cursor - server.skew)
+        return spec if cursor is None else replace(spec, cursor=asked.server.clock.own(cursor))
 
     def asked(self) -> Asked | None:
         """Return the server and the time range of a chart, None without a server."""
-        server = self._server(self.source)
+        return self._asked(self.source, self.engine, self.span)
+
+    def _asked(self, source: str, engine: int | None, window: Window) -> Asked | None:
+        """Return a server and a window of our clock in its own."""
+        server = self._server(source)
         if self.monitor is None or server is None:
             return None
-        start, end = (at - server.skew for at in self.span)
-        until = self._until(self.span) - server.skew
-        return Asked(self.monitor, server, self.engine, start, end, until)
+        own, known = server.clock.own_window(window), server.clock.own(self._until(window))
+        return Asked(self.monitor, server, engine, *own, known)
 
     def chart_key(self, name: str) -> tuple[object, ...]:
         """Return the key of a chart's cached picture."""
@@ -102,14 +95,12 @@ class Drawings:
 
     def ribbon(self, source: str, engine: int | None, steps: int) -> tuple[Step, ...]:
         """Return the states of a server or one of its engines in so many steps of the window."""
-        monitor, server = self.monitor, self._server(source)
-        if monitor is None or server is None:
+        asked = self._asked(source, engine, self.window)
+        if asked is None:
             return ()
 
         def make() -> tuple[Step, ...]:
-            return ribbon_steps(
-                monitor, server, engine, self.window, steps, self._until(self.window)
-            )
+            return ribbon_steps(asked, steps)
 
         key = ("ribbon", source, self.window, self._stamp(source), engine, steps)
         return self._keep(key, make)

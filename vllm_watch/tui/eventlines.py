@@ -90,7 +90,7 @@ def server_lines(
     monitor: Monitor, server: Server, until: float, limit: int
 ) -> tuple[EventLine, ...]:
     """Return the newest events of one server up to `until` (our clock), the newest first."""
-    time = until - server.skew
+    time = server.clock.own(until)
     lines = [
         *_server_lines(server, time),
         *_alert_lines(monitor, server, time, limit),

@@ -8,6 +8,7 @@ from vllm_watch.core.dataclass import replace
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark
 from vllm_watch.tui.chartspecs import chart_spec
 from vllm_watch.tui.figures import clock, duration
@@ -51,9 +52,8 @@ def evidence_chart(
     slower = finding.id in _SLOWER
     if slower:  # compare with the first minutes
         start = min(start, min(server.run_at(moment).stamps(), default=start))
-    window = (start + server.skew, end + server.skew)
     name = "per_request" if slower else _CHART_OF.get(finding.metric or "", "throughput")
-    spec = chart_spec(monitor, server, engine, window, name)
+    spec = chart_spec(Asked(monitor, server, engine, start, end, end), name)
     if finding.since is None:
         return spec
     own = Mark(finding.since, finding.severity, _GLYPHS[finding.severity])

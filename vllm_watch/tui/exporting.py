@@ -67,8 +67,8 @@ def samples_csv(view: ScreenView, monitor: Monitor) -> str:
     table.writerow(_HEADS)
     for row in view.servers:
         server = monitor.store.servers[row.source]
-        start, end = (time - server.skew for time in view.drawings.window)
-        end = min(end, view.moment - server.skew)
+        start, end = server.clock.own_window(view.drawings.window)
+        end = min(end, server.clock.own(view.moment))
         for run in server.runs:
             for engine, series in run.series.items():
                 first, last = series.span(start, end)
@@ -76,7 +76,7 @@ def samples_csv(view: ScreenView, monitor: Monitor) -> str:
                 for index, time in enumerate(series.times[first:last]):
                     values = (column[index] for column in columns)
                     cells = ("" if value is None else f"{value:.6g}" for value in values)
-                    table.writerow((_stamp(time, server.tz), row.name, engine, *cells))
+                    table.writerow((_stamp(time, server.clock.tz), row.name, engine, *cells))
     return text.getvalue()
 
 

@@ -54,9 +54,9 @@ class FleetRows:
             if not everyone and not _begun(server, moment):
                 continue
             kept = self._kept.get(source)
-            time = moment - server.skew
+            time = server.clock.own(moment)
             known = server.revision if live else self._stamps.of(server, moment, live)
-            stamp = (known, live, server.skew)
+            stamp = (known, live, server.clock)
             if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
                 kept = self._kept[source] = self._made(server, timeline, stamp, kept)
             shown.append(kept)
@@ -88,7 +88,7 @@ _names = attrgetter("name", "model", "port")
 
 def _begun(server: Server, moment: float) -> bool:
     first = server.runs[0].first_stamp
-    return first is None or first <= moment
+    return first is None or server.clock.ours(first) <= moment
 
 
 def _counted(stamp: object, until: float, row: Row) -> KeptRow:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.store import Server
-from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.statestretches import (
     BUSY,
     DEAD,
@@ -19,47 +17,25 @@ from vllm_watch.health.statestretches import (
     alert_stretches,
     state_stretches,
 )
+from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.ribbon import Step
 from vllm_watch.tui.charts.sampled import Level, levels
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Steps of a window, in the log's own clock, and until when data is known."""
+def ribbon_steps(asked: Asked, steps: int) -> tuple[Step, ...]:
+    """Return the states of a server, or of one of its engines, in so many steps of a time range.
 
-    start: float
-    end: float
-    steps: int
-    known: float
-
-
-def ribbon_steps(
-    monitor: Monitor,
-    server: Server,
-    engine: int | None,
-    window: tuple[float, float],
-    steps: int,
-    until: float | None = None,
-) -> tuple[Step, ...]:
-    """Return the states of a server, or of one of its engines, in so many steps of a window.
-
-    The window is in our clock; nothing is known after `until`. A step shows its worst state: an
-    alert before work, work before rest.
+    A step shows its worst state: an alert before work, work before rest.
     """
-    start, end = window[0] - server.skew, window[1] - server.skew
-    if steps < 1 or not end > start:
+    if steps < 1 or not asked.end > asked.start:
         return ()
-    known = end if until is None else until - server.skew
-    grid = _Grid(start, end, steps, known)
-    rates = _levels(server, engine, "generation_tps", grid)
-    loads = _sums(
-        _levels(server, engine, "running", grid), _levels(server, engine, "waiting", grid)
-    )
-    states = _spread(state_stretches(monitor, server, known), grid)
-    alerts = _spread(alert_stretches(monitor, server, known), grid)
+    rates = _levels(asked, steps, "generation_tps")
+    loads = _sums(_levels(asked, steps, "running"), _levels(asked, steps, "waiting"))
+    states = _spread(state_stretches(asked.monitor, asked.server, asked.known), asked, steps)
+    alerts = _spread(alert_stretches(asked.monitor, asked.server, asked.known), asked, steps)
     found: list[Step] = []
-    rests = _rests(server, engine, start)
+    rests = _rests(asked.server, asked.engine, asked.start)
     for life, alarm, rate, load in zip(states, alerts, rates, loads, strict=True):
         state = life or NOTHING
         if life == BUSY:
@@ -88,10 +64,9 @@ def _rests(server: Server, engine: int | None, time: float) -> bool:
     return bool(loads) and not any(loads)
 
 
-def _levels(server: Server, engine: int | None, metric: str, grid: _Grid) -> list[Level | None]:
-    drawn = curve(server, engine, metric, grid.start, grid.known)
-    window = grid.start, grid.end
-    return levels(drawn.times, drawn.values, window, grid.steps, drawn.gap, drawn.weights)
+def _levels(asked: Asked, steps: int, metric: str) -> list[Level | None]:
+    drawn = curve(asked.server, asked.engine, metric, *asked.known_span)
+    return levels(drawn.times, drawn.values, asked.window, steps, drawn.gap, drawn.weights)
 
 
 def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[float | None]:
@@ -101,10 +76,10 @@ def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[fl
     ]
 
 
-def _spread(stretches: Iterator[StateStretch], grid: _Grid) -> list[str]:
+def _spread(stretches: Iterator[StateStretch], asked: Asked, steps: int) -> list[str]:
     """Return the last of the stretches that touch each step, empty if there is none."""
-    start, end, steps = grid.start, grid.known, grid.steps
-    width = (grid.end - start) / steps
+    start, end = asked.known_span
+    width = (asked.end - start) / steps
     found = [""] * steps
     for stretch in stretches:
         if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:

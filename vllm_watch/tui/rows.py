@@ -7,6 +7,7 @@ from itertools import count
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.enginevalues import combined_value
+from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.phases import startup_share, with_progress
@@ -91,8 +92,7 @@ class Row:
     """The newest numbers written, also for a server that has ended."""
     silenced: frozenset[str] = frozenset()
     """Ids of silenced findings: they do not colour the row."""
-    skew: float = 0.0
-    """Seconds by which the log's clock is behind ours."""
+    clock: LogClock = LogClock()
     first_errors: tuple[str, ...] = ()
     """The first error lines of the log of a dead or ended server."""
     serial: int = 0
@@ -105,7 +105,7 @@ class Row:
 
     def at(self, moment: float) -> Row:
         """Return the same row a little later, at a moment of our clock."""
-        own = moment - self.skew
+        own = self.clock.own(moment)
         if own == self.moment:
             return self
         age = None if self.age is None else max(0.0, self.age + own - self.moment)
@@ -167,7 +167,7 @@ def make_row(
     monitor: Monitor, server: Server, time: float, *, live: bool, saved: bool = False
 ) -> Row:
     """Return the row of a server as of `time`; `saved`: nothing more is expected of its log."""
-    time -= server.skew  # a log with its own clock is shown in that clock
+    time = server.clock.own(time)  # a log with its own clock is shown in that clock
     if live:
         health = monitor.recent.health(server, time, saved=saved)
     else:
@@ -202,7 +202,7 @@ def make_row(
         ending_words(health.state, run, time),
         saved,
         last,
-        skew=server.skew,
+        clock=server.clock,
         serial=next(_SERIALS),
         first_errors=first_errors(health.state, run, time),
     )
@@ -218,7 +218,7 @@ def _apart(text: str) -> str:
 
 def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
     """Return the rows of a server's engines."""
-    time -= server.skew
+    time = server.clock.own(time)
     run = server.run_at(time)
     rows = []
     for engine in run.engines:
@@ -239,7 +239,7 @@ def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
                 row.late,
                 time,
                 silenced=row.silenced,
-                skew=server.skew,
+                clock=server.clock,
             )
         )
     return rows

@@ -26,7 +26,7 @@ def span_facts(
 
     Means are those of the stats lines written in it; unknown values are left out.
     """
-    start, end = span[0] - server.skew, span[1] - server.skew
+    start, end = server.clock.own_window(span)
     run = server.run_at(end)
     engines = run.engines if engine is None else [engine] if engine in run.series else []
     begin_end = f"{clock(span[0], tz)} – {clock(span[1], tz)}"

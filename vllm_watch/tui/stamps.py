@@ -26,7 +26,7 @@ class Stamps:
         kept = self._changes.get(server.source)
         if kept is None or kept[0] != server.revision:
             kept = self._changes[server.source] = (server.revision, self._times(server))
-        return server.revision, bisect_right(kept[1], moment - server.skew)
+        return server.revision, bisect_right(kept[1], server.clock.own(moment))
 
     def _times(self, server: Server) -> list[float]:
         """Return when something happened to a server: samples, events, alerts."""

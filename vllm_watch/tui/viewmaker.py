@@ -194,8 +194,8 @@ class ViewMaker:
         facts: Facts = (("TIMES", times_facts(run, time, settings.times)),)
         if window is None:
             return facts
-        begin, end = (each - server.skew for each in window)
-        return (*facts, ("COST", cost_facts(run, time, (begin, end), settings.cost)))
+        stretch = server.clock.own_window(window)
+        return (*facts, ("COST", cost_facts(run, time, stretch, settings.cost)))
 
     def _about_row(self, row: Row, moment: float, live: bool, window: Window | None) -> _About:
         """Return facts about a row's server: its card, whether it failed, its start-up."""

@@ -63,8 +63,7 @@ class About:
     @property
     def window(self) -> tuple[float, float]:
         """The stretch of time shown, in the log's own clock."""
-        start, end = self.view.drawings.window
-        return start - self.server.skew, end - self.server.skew
+        return self.server.clock.own_window(self.view.drawings.window)
 
 
 def about_server(

@@ -78,8 +78,8 @@ class Openers(Screen[None]):
         since = until if finding.since is None else finding.since
 
         def lines() -> Excerpt:
-            moved = server.moved  # a film of several logs tells other times than they do
-            return self._excerpts(server.path, since - moved, until - moved, server.tz)
+            stamp = server.clock.stamp
+            return self._excerpts(server.path, stamp(since), stamp(until), server.clock.tz)
 
         engine = "" if finding.engine is None else f" engine {finding.engine:03d}"
         name = f"{row.model} {row.port}{engine}"
@@ -116,8 +116,8 @@ class Openers(Screen[None]):
         server = self._monitor.store.servers[row.source]
 
         def read(finding: Finding) -> Excerpt:
-            since = (finding.since or 0.0) - server.moved
-            return self._excerpts(server.path, since, since + 1, server.tz)
+            since = server.clock.stamp(finding.since or 0.0)
+            return self._excerpts(server.path, since, since + 1, server.clock.tz)
 
         page = ServerScreen(row.source, self._monitor, self, lambda: self.view, read)
         self.app.push_screen(page)
@@ -217,20 +217,19 @@ class Openers(Screen[None]):
         if row is None or self.view is None:
             return
         server = self._monitor.store.servers[row.source]
-        cursor = self.view.drawings.cursor
-        moved = server.moved  # a film of several logs tells other times than they do
-        moment = (row.moment if cursor is None else cursor - server.skew) - moved
+        cursor, own = self.view.drawings.cursor, server.clock
+        moment = row.moment if cursor is None else own.own(cursor)
         if cursor is None and row.state.since is not None and row.state.name in OVER:
-            moment = min(moment, row.state.since - moved + AFTER_END)
+            moment = min(moment, row.state.since + AFTER_END)
 
         def read(stretch: Stretch) -> Excerpt:
-            return self._excerpts(server.source, stretch.start, stretch.end, server.tz)
+            return self._excerpts(server.source, stretch.start, stretch.end, own.tz)
 
         def closed(time: float | None) -> None:
             if time is not None:
-                self.post_message(TimeChosen(time + moved + server.skew))
+                self.post_message(TimeChosen(own.ours(own.of_stamp(time))))
 
-        screen = LogScreen(f"{row.model} {row.port}", moment, server.tz, read)
+        screen = LogScreen(f"{row.model} {row.port}", own.stamp(moment), own.tz, read)
         self.app.push_screen(screen, closed)
 
     def action_calculators(self) -> None:

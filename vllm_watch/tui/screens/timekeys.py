@@ -103,7 +103,7 @@ class TimeKeys(Screen[None]):
     def action_event(self, step: int) -> None:
         """Go to the next event of any server, or the one before."""
         times = {
-            at + server.skew
+            server.clock.ours(at)
             for server in self._monitor.store.servers.values()
             for run in server.runs
             for at, _ in run.placed()
@@ -114,7 +114,7 @@ class TimeKeys(Screen[None]):
     def action_run(self, step: int) -> None:
         """Go to the next start of a server, or the one before."""
         times = {
-            run.first_stamp + server.skew
+            server.clock.ours(run.first_stamp)
             for server in self._monitor.store.servers.values()
             for run in server.runs
             if run.first_stamp is not None
@@ -127,10 +127,11 @@ class TimeKeys(Screen[None]):
         if row is None:
             return
         server = self._monitor.store.servers[row.source]
-        stamps = (series.times for run in server.runs for series in run.series.values())
+        ours, every = server.clock.ours, (run.series.values() for run in server.runs)
+        times = {ours(at) for series in every for one in series for at in one.times}
         if not self._timeline.paused:
             self._timeline.toggle_pause()
-        self._jump(sorted({at + server.skew for times in stamps for at in times}), step, 0.001)
+        self._jump(sorted(times), step, 0.001)
 
     def _jump(self, times: list[float], step: int, least: float = 0.5) -> None:
         """Show the next of these moments, or the one before, at least so many seconds away."""
@@ -208,7 +209,7 @@ class TimeKeys(Screen[None]):
 
     def _fired(self, server: Server) -> set[float]:
         """Return when a server's alerts fired, in our clock."""
-        spans = self._monitor.spans(server)
-        fired = {span.fired + server.skew for span in spans if span.rule.severity != "note"}
+        spans, ours = self._monitor.spans(server), server.clock.ours
+        fired = {ours(span.fired) for span in spans if span.rule.severity != "note"}
         trends = self._monitor.trend_warnings(server, math.inf)
-        return fired | {span.fired + server.skew for span, _ in trends}
+        return fired | {ours(span.fired) for span, _ in trends}
