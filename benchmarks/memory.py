@@ -34,7 +34,7 @@ from vllm_watch.tui.charts import draw_panel
 from vllm_watch.tui.layout import CHARTS
 from vllm_watch.tui.screenview import Choices
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.viewmaker import make_view
+from vllm_watch.tui.viewmaker import ViewMaker
 
 HOURS_TOLD = (1, 10, 24, 48, 72, 96, 120, 144, 168, 336, 504, 672)
 """After these hours the memory is told."""
@@ -122,7 +122,7 @@ class Simulation:
         began = time.process_time()
         self.timeline.span = span
         self.timeline.cover(*self.monitor.store.reach())
-        view = make_view(self.monitor, self.timeline, Choices(), UTC, self._job)
+        view = ViewMaker(self.monitor, UTC, self._job).make(self.timeline, Choices())
         for name in CHARTS[:4]:
             spec = view.drawings.chart(name)
             if spec is not None:

@@ -15,12 +15,10 @@ __all__ = [
     "cache_folder",
     "captures_folder",
     "config_file",
-    "config_folder",
     "format_files",
     "rule_files",
     "state_folder",
     "user_formats_folder",
-    "user_rules_folder",
 ]
 
 _PACKAGE = os.path.dirname(os.path.realpath(__file__))
@@ -28,17 +26,12 @@ _PACKAGE = os.path.dirname(os.path.realpath(__file__))
 _OWN = "vllm-watch"
 
 
-def config_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the user's own files, which may not exist.
+def config_file(environ: Mapping[str, str] | None = None) -> str:
+    """The default settings file; it may not exist.
 
     Args:
         environ: The environment variables; the process's own if not given.
     """
-    return _path(_config_folder(environ))
-
-
-def config_file(environ: Mapping[str, str] | None = None) -> str:
-    """The default settings file; it may not exist."""
     return os.path.join(_config_folder(environ), "config.toml")
 
 
@@ -55,11 +48,6 @@ def state_folder(environ: Mapping[str, str] | None = None) -> str:
 def user_formats_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of the user's own log formats, read after the built-in ones; it may not exist."""
     return _path(os.path.join(_config_folder(environ), "parsers"))
-
-
-def user_rules_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the user's own health rules, read after the built-in ones; it may not exist."""
-    return _path(os.path.join(_config_folder(environ), "rules"))
 
 
 def builtin_formats_folder() -> Path:

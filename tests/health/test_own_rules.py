@@ -12,7 +12,7 @@ from vllm_watch.config import ConfigError, Settings, load_settings
 from vllm_watch.config.template import shown_settings
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.rules import known_rules
-from vllm_watch.locations import user_rules_folder
+from vllm_watch.locations import config_file
 from vllm_watch.reports.reading import read_saved
 
 OWN = """
@@ -93,7 +93,7 @@ def test_a_broken_override_is_one_line_with_file_key_and_fix(
 
 
 def own_rules(text: str, name: str = "own.toml") -> Path:
-    folder = user_rules_folder()
+    folder = Path(config_file()).parent / "rules"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text, encoding="utf-8")
     return folder / name

@@ -17,10 +17,11 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.jobs import Targets
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
+from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
 from vllm_watch.tui.screens.dashboard import Dashboard
 from vllm_watch.tui.screenview import Choices, ScreenView
 from vllm_watch.tui.timeline import Timeline
-from vllm_watch.tui.viewmaker import make_view
+from vllm_watch.tui.viewmaker import ViewMaker
 from vllm_watch.tui.widgets.fleet import Fleet
 
 NOON = at("12:00:00")
@@ -60,12 +61,18 @@ def server_of(monitor: Monitor) -> Server:
     return next(iter(monitor.store.servers.values()))
 
 
+def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, ...]:
+    """Return the newest `limit` events of all servers up to `until`, the newest first."""
+    servers = monitor.store.servers.values()
+    return newest_lines((server_lines(monitor, server, until, limit) for server in servers), limit)
+
+
 def view_at(monitor: Monitor, clock: str, choices: Choices | None = None) -> ScreenView:
     """Return the view of a replay at a time of the captures' day."""
     timeline = Timeline(Wall(), speed=20.0)
     timeline.cover(*monitor.store.reach())
     timeline.begin(at(clock))
-    return make_view(monitor, timeline, choices or Choices(), UTC)
+    return ViewMaker(monitor, UTC).make(timeline, choices or Choices())
 
 
 def replay_app(

@@ -10,13 +10,12 @@ import pytest
 from textual import events
 
 from tests.logs import at, log_of
-from tests.tui.screens import SETTINGS, monitor_of, replay_app, until, view_at
+from tests.tui.screens import SETTINGS, event_lines, monitor_of, replay_app, until, view_at
 from tests.tui.test_app import running
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.core.startup import phases_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
-from vllm_watch.tui.eventlines import event_lines
 from vllm_watch.tui.problems import Problems
 from vllm_watch.tui.screens.silence import SilenceScreen
 from vllm_watch.tui.screenview import ScreenView

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.logs import FIXTURES, at, log_of, read
-from tests.tui.screens import monitor_from, monitor_of
+from tests.tui.screens import event_lines, monitor_from, monitor_of
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Event, Requests
 from vllm_watch.health import alertfindings
-from vllm_watch.tui.eventlines import EventLine, event_lines, short_name
+from vllm_watch.tui.eventlines import EventLine, short_name
 
 
 def lines(capture: str, clock: str) -> list[EventLine]:

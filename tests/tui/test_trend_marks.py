@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tests.logs import at
-from tests.tui.screens import SETTINGS, view_at
+from tests.tui.screens import SETTINGS, event_lines, view_at
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Event, Sample
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.chartspecs import marks
-from vllm_watch.tui.eventlines import event_lines
 
 BEGIN = at("10:00:00")
 

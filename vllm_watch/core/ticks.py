@@ -98,14 +98,6 @@ def decimals_for(values: list[float]) -> int:
     return 1 if peak >= 1 else 2
 
 
-def clock_text(time: float, tz: tzinfo, seconds: bool = True) -> str:
-    """Return the clock time of an epoch time, "" outside the calendar."""
-    try:
-        return datetime.fromtimestamp(time, tz).strftime("%H:%M:%S" if seconds else "%H:%M")
-    except (ValueError, OverflowError, OSError):
-        return ""
-
-
 def clock_ticks(start: float, end: float, columns: int, tz: tzinfo) -> tuple[ClockTick, ...]:
     """Return clock times inside the window at a round step whose labels have room."""
     span = end - start

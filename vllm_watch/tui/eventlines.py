@@ -72,12 +72,6 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
 """Kind of event to glyph, role and words; other kinds are not shown."""
 
 
-def event_lines(monitor: Monitor, until: float, limit: int) -> tuple[EventLine, ...]:
-    """Return the newest `limit` events of all servers up to `until`, the newest first."""
-    servers = monitor.store.servers.values()
-    return newest_lines((server_lines(monitor, server, until, limit) for server in servers), limit)
-
-
 def newest_lines(lines: Iterable[Sequence[EventLine]], limit: int) -> tuple[EventLine, ...]:
     """Return the newest of the events of several servers, the newest first.
 

@@ -233,19 +233,6 @@ class ViewMaker:
         return self._newest
 
 
-def make_view(
-    monitor: Monitor,
-    timeline: Timeline,
-    choices: Choices,
-    tz: tzinfo,
-    job: JobWatch | None = None,
-    *,
-    silences: Mapping[Key, float | None] = MappingProxyType({}),
-) -> ScreenView:
-    """Return the view of the timeline's moment, made without any cache."""
-    return ViewMaker(monitor, tz, job).make(timeline, choices, silences=silences)
-
-
 def _reading(monitor: Monitor, *, live: bool) -> str:
     """Return how far large logs have been read; live, their newest part is shown meanwhile."""
     progress = monitor.store.reading()

@@ -7,8 +7,9 @@ import math
 from rich.cells import cell_len, set_cell_size
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import clock
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.ticks import axis_label, clock_text, decimals_for, value_text
+from vllm_watch.core.ticks import axis_label, decimals_for, value_text
 from vllm_watch.tui.charts.thin import Run, nearest, newest
 
 if TYPE_CHECKING:
@@ -189,13 +190,12 @@ def _clocks(
     """Return the time of the values, in ever shorter forms: empty for the present."""
     muted = palette.get("muted", "")
     if spec.cursor is not None:
-        clock = clock_text(spec.cursor, tz)
-        return [(clock, palette.get("cursor", muted))] * 2 if clock else []
+        return [(clock(spec.cursor, tz), palette.get("cursor", muted))] * 2
     if not entries or not all(entry.stale for entry in entries):
         return []
-    clock = "" if spec.relative else clock_text(max(each.time for each in entries), tz)
     short = ENDED if spec.over else LAST
-    return [(f"{UNTIL} {clock}" if clock else short, muted), (short, muted)]
+    at = max(each.time for each in entries)
+    return [(short if spec.relative else f"{UNTIL} {clock(at, tz)}", muted), (short, muted)]
 
 
 def _title(
