@@ -14,7 +14,7 @@ from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import Severity
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
-from vllm_watch.reports.rows import Row, iso
+from vllm_watch.reports.rows import Row, iso, row_of
 
 KIND = "alert"
 _LEVELS: dict[Severity, str] = {"note": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
@@ -81,10 +81,7 @@ def _known_at(other: AlertSpan, span: AlertSpan) -> bool:
 def _row(server: Server, run: Run, change: Change, severity: Severity, text: str) -> Row:
     engine = engine_label(change.engine)
     return {
-        "time": iso(change.time, server.clock.tz),
-        "server": server.name,
-        "source": server.source,
-        "run": run.number,
+        **row_of(server, run, change.time),
         "kind": KIND,
         "level": _LEVELS[severity],
         "text": text,
@@ -93,7 +90,7 @@ def _row(server: Server, run: Run, change: Change, severity: Severity, text: str
             "engine": None if engine == WHOLE_SERVER else engine,
             "severity": severity,
             "change": "resolved" if change.resolved else "fired",
-            "since": iso(change.since, server.clock.tz),
+            "since": iso(server, change.since),
         },
     }
 

@@ -11,17 +11,14 @@ from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.alertrows import AlertsAsTheyCome, alert_rows, changes_of
-from vllm_watch.reports.rows import Row, iso
+from vllm_watch.reports.rows import Row, row_of
 
 
 def event_row(server: Server, run: Run, at: float | None, moment: Moment) -> Row:
     """Return the record of an event; `at` is its time, None if unknown."""
     event = moment.event
     return {
-        "time": None if at is None else iso(at, server.clock.tz),
-        "server": server.name,
-        "source": server.source,
-        "run": run.number,
+        **row_of(server, run, at),
         "kind": event.kind,
         "level": event.level,
         "text": "\n".join([event.text, *moment.lines]),

@@ -7,8 +7,7 @@ from dataclasses import asdict, fields
 
 from vllm_watch.core.news import News
 from vllm_watch.core.steps import Second
-from vllm_watch.core.store import Store
-from vllm_watch.reports.rows import Row, iso
+from vllm_watch.reports.rows import Row, row_of, runs_read
 
 ITERATION_COUNTS = tuple(one.name for one in fields(Second))
 """Columns of a second, all whole numbers (described in `core/steps.py`)."""
@@ -18,22 +17,11 @@ ITERATION_FIELDS = ("time", "server", "source", "run", "engine", *ITERATION_COUN
 
 def iteration_rows(read: Iterable[News]) -> Iterator[Row]:
     """Yield the seconds of each engine of logs that are read once: source by source, in order."""
-    store = Store()
-    for news in read:
-        store.apply(news)
-    for server in store.servers.values():
-        for run in server.runs:
-            found = [
-                (time, engine, second)
-                for engine, steps in run.steps.items()
-                for time, second in zip(steps.times, steps.rows, strict=True)
-            ]
-            for time, engine, second in sorted(found, key=lambda entry: entry[:2]):
-                yield {
-                    "time": iso(time, server.clock.tz),
-                    "server": server.name,
-                    "source": server.source,
-                    "run": run.number,
-                    "engine": engine,
-                    **asdict(second),
-                }
+    for server, run in runs_read(read):
+        found = [
+            (time, engine, second)
+            for engine, steps in run.steps.items()
+            for time, second in zip(steps.times, steps.rows, strict=True)
+        ]
+        for time, engine, second in sorted(found, key=lambda entry: entry[:2]):
+            yield {**row_of(server, run, time), "engine": engine, **asdict(second)}

@@ -8,8 +8,8 @@ from vllm_watch.core.news import News
 from vllm_watch.core.recorded import FINISHED, LATENCIES, QUANTILES, THROTTLES, TOTALS
 from vllm_watch.core.recordings import Table
 from vllm_watch.core.run import Run
-from vllm_watch.core.store import Server, Store
-from vllm_watch.reports.rows import Row, iso
+from vllm_watch.core.store import Server
+from vllm_watch.reports.rows import Row, row_of, runs_read
 
 _NOW = ("running", "waiting", "kv_cache_usage")
 _COUNTED = (*TOTALS, *(f"finished_{reason}" for reason in FINISHED))
@@ -27,18 +27,12 @@ RECORDED_WHOLE = frozenset({"running", "waiting", "gpu", *_COUNTED, *_MEASURED})
 
 
 def recorded_rows(read: Iterable[News]) -> Iterator[Row]:
-    """Yield recorded rows beside logs that are read once: source by source, in time order."""
-    store = Store()
-    for news in read:
-        store.apply(news)
-    for server in store.servers.values():
-        yield from _server_rows(server)
+    """Yield recorded rows beside logs that are read once: source by source, run by run.
 
-
-def _server_rows(server: Server) -> Iterator[Row]:
-    """Yield the rows of each run, those of engines and GPUs mixed as they came."""
-    recording = server.recording
-    for run in server.runs:
+    In a run those of engines and GPUs are mixed as they came.
+    """
+    for server, run in runs_read(read):
+        recording = server.recording
         begin, end = server.recorded_span(run)
         tables = [
             *((table, "engine", engine) for engine, table in recording.engines.items()),
@@ -59,14 +53,8 @@ def _row(server: Server, run: Run, kind: str, number: int, table: Table, index: 
     values = table.row(index)
     of_gpu = kind == "gpu"
     row: Row = dict.fromkeys(RECORDED_FIELDS)
-    row |= {
-        "time": iso(table.times[index], server.clock.tz),
-        "server": server.name,
-        "source": server.source,
-        "run": run.number,
-        "kind": kind,
-        "gpu" if of_gpu else "engine": number,
-    }
+    row |= row_of(server, run, table.times[index])
+    row |= {"kind": kind, "gpu" if of_gpu else "engine": number}
     for name in RECORDED_FIELDS:
         if name in values:
             row[name] = int(values[name]) if name in RECORDED_WHOLE else values[name]

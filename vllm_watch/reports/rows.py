@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from vllm_watch.core.hints import TypeAlias
+from vllm_watch.core.news import News
+from vllm_watch.core.run import Run
+from vllm_watch.core.store import Server, Store
 
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 """Names to values, in the order in which they are written; None where a value is absent."""
@@ -13,6 +17,26 @@ EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fie
 """Columns of an event, in order; docs/schemas/event.json tells what they hold."""
 
 
-def iso(time: float, tz: tzinfo) -> str:
-    """Return a moment as ISO 8601 with its offset."""
-    return datetime.fromtimestamp(time, tz).isoformat()
+def iso(server: Server, time: float) -> str:
+    """Return a time of a log as ISO 8601, with the offset of the log's zone."""
+    return datetime.fromtimestamp(time, server.clock.tz).isoformat()
+
+
+def row_of(server: Server, run: Run, time: float | None) -> Row:
+    """Return a record with its time and the run that it is from; more is added to it."""
+    return {
+        "time": None if time is None else iso(server, time),
+        "server": server.name,
+        "source": server.source,
+        "run": run.number,
+    }
+
+
+def runs_read(read: Iterable[News]) -> Iterator[tuple[Server, Run]]:
+    """Yield the runs of logs that are read once: source by source, in order."""
+    store = Store()
+    for news in read:
+        store.apply(news)
+    for server in store.servers.values():
+        for run in server.runs:
+            yield server, run

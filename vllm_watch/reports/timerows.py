@@ -9,10 +9,10 @@ from datetime import tzinfo
 from vllm_watch.core.meantimes import Evidence, TimesGate, evidence_of, times_between
 from vllm_watch.core.news import News
 from vllm_watch.core.run import Run
-from vllm_watch.core.store import Server, Store
+from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import RecordedSummary, latencies_between, recorded_times
 from vllm_watch.reports.resample import step_begins
-from vllm_watch.reports.rows import Row, iso
+from vllm_watch.reports.rows import Row, row_of, runs_read
 
 TIME_MEANS = ("queue_s", "request_s", "per_token_s")
 TIME_COUNTS = ("answered", "lines")
@@ -33,12 +33,8 @@ _BEFORE = 1e-3
 
 def time_rows(read: Iterable[News], gate: TimesGate, step: float) -> Iterator[Row]:
     """Yield the mean times of each step of logs that are read once: source by source, in order."""
-    store = Store()
-    for news in read:
-        store.apply(news)
-    for server in store.servers.values():
-        for run in server.runs:
-            yield from _run_rows(server, run, gate, step)
+    for server, run in runs_read(read):
+        yield from _run_rows(server, run, gate, step)
 
 
 def _run_rows(server: Server, run: Run, gate: TimesGate, step: float) -> Iterator[Row]:
@@ -46,13 +42,8 @@ def _run_rows(server: Server, run: Run, gate: TimesGate, step: float) -> Iterato
     evidence = evidence_of(run)
     moments = (*evidence.times, *evidence.answer_times, *run.answered.times)
     for begin in _begins(moments, server.clock.tz, step):
-        yield {
-            "time": iso(begin, server.clock.tz),
-            "server": server.name,
-            "source": server.source,
-            "run": run.number,
-            **_cells(server, run, evidence, (begin, begin + step), gate),
-        }
+        cells = _cells(server, run, evidence, (begin, begin + step), gate)
+        yield {**row_of(server, run, begin), **cells}
 
 
 def _begins(times: Iterable[float], tz: tzinfo, step: float) -> list[float]:
