@@ -75,7 +75,7 @@ def test_a_later_override_replaces_an_earlier_one(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('[[health.override]]\nmodel = "*"\nkv_cache_hihg = 0.7\n', "did you mean kv_cache_high?"),
-        ("[[health.override]]\nkv_cache_high = 0.7\n", "does not say for which servers"),
+        ("[[health.override]]\nkv_cache_high = 0.7\n", "must name the servers"),
         ('[[health.override]]\nmodel = "*"\nkv_cache_high = 7\n', "health.override.kv_cache_high"),
         ('[health]\noverride = "x"\n', "must be a list of tables"),
         ('[[health.override]]\nmodel = "*"\nkv_cache_high = 0.99\n', "must not be above"),

@@ -85,9 +85,9 @@ def change_finding(
         "unhealed",
         "warning",
         f"Throughput did not come back: {now:,.0f} of {before:,.0f} tok/s",
-        f"{runs:.0f} run as before the pause ({ran:.0f}), and contexts are no longer; "
+        f"{runs:.0f} run as before the pause ({ran:.0f}), and contexts are not longer; "
         "it may be a leak",
-        "restart the server, and compare its rate then",
+        "restart the server, then compare its rate",
         GUIDE,
         since,
         engine,
