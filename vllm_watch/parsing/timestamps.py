@@ -76,6 +76,11 @@ def first_and_newest(head: bytes, tail: bytes) -> tuple[bytes | None, bytes | No
     return (first.group(1) if first else None), (newest.group(1) if newest else None)
 
 
+def stamp_ends(piece: bytes) -> list[int]:
+    """Return where the vLLM stamps in a piece of a log end."""
+    return [found.end() for found in _STAMP.finditer(piece)]
+
+
 def has_stamp(piece: bytes) -> bool:
     """Return whether a piece of a log has a vLLM stamp."""
     return _STAMP.search(piece) is not None

@@ -14,6 +14,7 @@ from vllm_watch.parsing.timestamps import (
     Zone,
     first_and_newest,
     moment,
+    stamp_ends,
     year_of_first,
     zone_from_offset,
 )
@@ -60,16 +61,18 @@ def clock_for(
 
 
 _DATED = lazy(
-    rb"^(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\s{1,4}"
-    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\s",
-    re.MULTILINE,
+    rb"\n(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\s{1,4}"
+    rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\s"
 )
-"""A line of another logger in the same log, with its year (Ray's)."""
+"""A line of another logger in the same log, with its year (Ray's).
+
+It begins with a byte, not with `^`, so that a search only stops at the beginnings of lines.
+"""
 
 
 def _year_beside(head: bytes, first: bytes) -> int | None:
     """Return the year of the first stamp, from the nearest line with a date."""
-    found = _DATED.search(head)
+    found = _DATED.search(b"\n" + head)
     if found is None:
         return None
     try:
@@ -94,6 +97,8 @@ _OUTER = lazy(
     rb"(\d\d-\d\d \d\d:\d\d:\d\d)"
 )
 """A container's or JSON logger's stamp, perhaps with a zone, before vLLM's own on a line."""
+_OUTER_LENGTH = 48
+"""Bytes of such a stamp at most, with the blank after it, which may be the end of a line."""
 
 
 class OuterStamp(NamedTuple):
@@ -109,9 +114,8 @@ class OuterStamp(NamedTuple):
 
 def outer_stamp(piece: bytes) -> OuterStamp | None:
     """Return the stamps of the last line with two: the year counts back from the newest."""
-    found = None
-    for found in _OUTER.finditer(piece):  # noqa: B007 - the last one is wanted
-        pass
+    ends = (_last_outer(piece, end) for end in reversed(stamp_ends(piece)))
+    found = next((found for found in ends if found is not None), None)
     if found is None:
         return None
     zone = found.group(2)
@@ -122,6 +126,15 @@ def outer_stamp(piece: bytes) -> OuterStamp | None:
         return None
     nearest = _nearest(found.group(3), seen)
     return None if nearest is None else OuterStamp(nearest, seen, zone is not None)
+
+
+def _last_outer(piece: bytes, end: int) -> re.Match[bytes] | None:
+    """Return the match of two stamps of which vLLM's own ends at a position, None without any."""
+    start = max(0, piece.rfind(b"\n", 0, end) + 1 - _OUTER_LENGTH)
+    found = None
+    for found in _OUTER.finditer(piece, start, end):  # noqa: B007 - the last one is wanted
+        pass
+    return found if found is not None and found.end() == end else None
 
 
 class ZoneFinder:
