@@ -7,6 +7,7 @@ result: its beginning and end are those of lines that were read, and the text be
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -39,27 +40,19 @@ def left_of(
     if form is None or not plain(form[0] + form[1].rstrip(b"\n")):
         return block, []
     begin, end, answer = form
-    first, last = len(begin), -len(end)
-    shortest, longest = first - last + 1, first - last + LONGEST_ADDRESS
+    lines = re.compile(
+        rb"(?<![^\n])(?:%b[%b-%b]{1,%d}+%b)++"
+        % (re.escape(begin), ADDRESS[:1], ADDRESS[-1:], LONGEST_ADDRESS, re.escape(end))
+    )
     kept: list[bytes] = []
     removed: list[Removed] = []
-    size, run = 0, 0
-    for line in block.splitlines(keepends=True) if b"\r" not in block else _lines(block):
-        if (
-            line.endswith(end)
-            and line.startswith(begin)
-            and shortest <= len(line) <= longest
-            and not line[first:last].translate(None, ADDRESS)
-        ):
-            run += 1
-            continue
-        if run:
-            removed.append((size, answer, run))
-            run = 0
-        kept.append(line)
-        size += len(line)
-    if run:
-        removed.append((size, answer, run))
+    size, after = 0, 0
+    for run in lines.finditer(block):
+        kept.append(block[after : run.start()])
+        size += run.start() - after
+        after = run.end()
+        removed.append((size, answer, block.count(b"\n", run.start(), after)))
+    kept.append(block[after:])
     return b"".join(kept), removed
 
 
@@ -72,10 +65,3 @@ def _usual_form(text: bytes, access: AccessCounter) -> tuple[bytes, bytes, Answe
         if len(begin) < len(head) < method:
             seen[begin, line[len(head) :] + b"\n", answer] += 1
     return next((form for form, number in seen.most_common(1) if number >= FEWEST), None)
-
-
-def _lines(block: bytes) -> list[bytes]:
-    """Return the lines of a block with their ends; a carriage return ends none."""
-    lines = [line + b"\n" for line in block.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines
