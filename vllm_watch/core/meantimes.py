@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice
+from operator import add, sub
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import Literal
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
-from vllm_watch.core.tokens import token_steps
+from vllm_watch.core.tokens import tokens_made
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +112,20 @@ def evidence_of(run: Run, since: float = -math.inf) -> Evidence:
     parts = [_engine_columns(run.series[engine], since) for engine in run.engines]
     times, waiting, running, generated, in_flight = parts[0] if len(parts) == 1 else _merged(parts)
     traffic = run.traffic
-    answers = sorted(
+    answers = [
         (begin, answered)
         for begin, answered in zip(traffic.begins, traffic.counts[0], strict=True)
         if answered and begin >= since
-    )
+    ]
+    answers.sort()
     return Evidence(
         tuple(times),
         tuple(accumulate(waiting)),
         tuple(accumulate(running)),
         tuple(accumulate(generated)),
         tuple(in_flight),
-        tuple(time for time, _ in answers),
-        tuple(accumulate(answered for _, answered in answers)),
+        tuple([time for time, _ in answers]),
+        tuple(accumulate([answered for _, answered in answers])),
     )
 
 
@@ -232,19 +234,22 @@ def _engine_columns(series: Series, since: float) -> _Columns:
     times = series.times[first:].tolist()
     waiting = [value or 0.0 for value in series.values("waiting", first, len(series))]
     running = [value or 0.0 for value in series.values("running", first, len(series))]
-    made = [tokens for _, tokens in token_steps(series, "generation_tps", first)]
-    distances = [math.inf, *(later - sooner for sooner, later in pairwise(times))]
-    silent = [distance > SILENCE_CADENCES * cadence for distance in distances]
-    held = [cadence if s else distance for s, distance in zip(silent, distances, strict=True)]
-    waited, ran = (
-        [
-            seconds * ((value if s else before) + value) / 2
-            for seconds, s, before, value in zip(held, silent, [0.0, *values], values, strict=False)
-        ]
-        for values in (waiting, running)
-    )
-    in_flight = [waits + runs for waits, runs in zip(waiting, running, strict=True)]
-    return times, waited, ran, made, in_flight
+    made = tokens_made(series, "generation_tps", first)
+    held = [math.inf, *map(sub, islice(times, 1, None), times)][: len(times)]
+    most = SILENCE_CADENCES * cadence
+    silent = [at for at, distance in enumerate(held) if distance > most]
+    for at in silent:
+        held[at] = cadence
+    waited, ran = (_over(held, values, silent) for values in (waiting, running))
+    return times, waited, ran, made, list(map(add, waiting, running))
+
+
+def _over(seconds: Sequence[float], values: list[float], silent: Sequence[int]) -> list[float]:
+    """Return the mean of each value and the one before it × seconds; `silent` ones have none."""
+    before = [0.0, *values]
+    for at in silent:
+        before[at] = values[at]
+    return [held * sums / 2 for held, sums in zip(seconds, map(add, before, values), strict=False)]
 
 
 def _counted(number: int, what: str) -> str:

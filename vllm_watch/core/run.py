@@ -149,11 +149,11 @@ class Run:
 
     def add_table(self, table: SampleTable, arrived: float | None) -> None:
         """Put many samples into their engines' series."""
-        places: dict[int, list[int]] = {}
-        for at, engine in enumerate(table.engines):
-            places.setdefault(engine, []).append(at)
-        for engine, chosen in places.items():
-            part = table.chosen(chosen) if len(places) > 1 else table
+        engines = dict.fromkeys(table.engines)
+        for engine in engines:
+            part = table
+            if len(engines) > 1:
+                part = table.chosen([at for at, own in enumerate(table.engines) if own == engine])
             self._series(engine).extend(part.times, part.columns)
             if writers := {*filter(None, part.writers)}:
                 self.writers.setdefault(engine, set()).update(writers)

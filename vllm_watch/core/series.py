@@ -6,7 +6,8 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import sub
 
 from vllm_watch.core.buckets import Buckets, Figures, Keep
 from vllm_watch.core.columns import Columns
@@ -341,6 +342,8 @@ def held_seconds(
     if not times:
         return []
     limit = end_of_silence * cadence
-    distances = [later - sooner for sooner, later in pairwise(times)]
-    distances.insert(0, cadence if before is None else times[0] - before)
+    distances = [cadence if before is None else times[0] - before]
+    distances += map(sub, islice(times, 1, None), times)
+    if max(distances) <= limit:
+        return distances
     return [cadence if distance > limit else distance for distance in distances]

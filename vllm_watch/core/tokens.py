@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterator, Sequence
+from itertools import compress
+from operator import mul, sub
 
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.run import Run
@@ -40,14 +41,22 @@ def token_steps(series: Series, metric: str, start: int = 0) -> Iterator[tuple[f
     A thinned point's tokens are reported at its last sample.
     """
     thinned = series.thinned
-    for index in range(start, thinned):
-        yield series.written(index, math.inf), series.over_time(metric, index)
-    begin = max(start, thinned)
-    times = series.times[begin:]
-    held = series.held(begin, len(series))
-    rates = series.columns.get(metric) or array("d", [math.nan]) * len(series)
-    for time, rate, seconds in zip(times, rates[begin:], held, strict=True):
-        yield time, rate * seconds if rate == rate else 0.0
+    times = [series.written(index, math.inf) for index in range(start, thinned)]
+    times += series.times[max(start, thinned) :]
+    yield from zip(times, tokens_made(series, metric, start), strict=True)
+
+
+def tokens_made(series: Series, metric: str, start: int = 0) -> list[float]:
+    """Return the tokens of each point from `start` on, exact also for thinned ones."""
+    thinned = series.thinned
+    made = [series.over_time(metric, index) for index in range(start, thinned)]
+    begin, rates = max(start, thinned), series.columns.get(metric)
+    if rates is None:
+        return made + [0.0] * (len(series) - begin)
+    fresh = list(map(mul, rates[begin:], series.held(begin, len(series))))
+    if math.isnan(sum(fresh)):
+        fresh = [0.0 if tokens != tokens else tokens for tokens in fresh]
+    return made + fresh
 
 
 def run_tokens(run: Run) -> dict[int, Tokens]:
@@ -55,7 +64,7 @@ def run_tokens(run: Run) -> dict[int, Tokens]:
     tokens = {}
     for engine in run.engines:
         generated, prompt = (
-            sum((made for _, made in token_steps(run.series[engine], name)), start=0.0)
+            sum(tokens_made(run.series[engine], name), start=0.0)
             for name in ("generation_tps", "prompt_tps")
         )
         tokens[engine] = Tokens(generated, prompt)
@@ -80,20 +89,20 @@ def busy_seconds(run: Run, begin: float = -math.inf, end: float = math.inf) -> f
 
     Only the time between two moments counts.
     """
-    stretches = []
+    stretches: list[tuple[float, float]] = []
     for engine in run.engines:
         series = run.series[engine]
         held = held_seconds(series.times, series.cadence)
         running = series.values("running", 0, len(series))
-        stretches += [
-            (max(begin, time - seconds), min(end, time))
-            for time, seconds, requests in zip(series.times, held, running, strict=True)
-            if requests
-        ]
+        spans = compress(zip(map(sub, series.times, held), series.times, strict=True), running)
+        stretches += spans
+    if begin > -math.inf or end < math.inf:
+        stretches = [(max(begin, since), min(end, until)) for since, until in stretches]
     if not any(len(series) for series in run.series.values()):
         return None
     total, reached = 0.0, -math.inf
     for since, until in sorted(stretches):
-        total += max(0.0, until - max(since, reached))
-        reached = max(reached, until)
+        if until > reached:
+            total += max(0.0, until - (since if since > reached else reached))
+            reached = until
     return total

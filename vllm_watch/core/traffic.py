@@ -10,6 +10,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
+from operator import lt
 
 from vllm_watch.core.hints import NamedTuple
 
@@ -89,6 +90,13 @@ class Traffic:
         before = len(begins)
         newest = begins[-1] if begins and math.isnan(self.ends[-1]) else math.nan
         known = begins[-1] if begins else -math.inf
+        if times and times[0] == newest:
+            column[-1] += numbers[0]
+            times, numbers = times[1:], numbers[1:]
+        if 0 not in numbers and all(map(lt, (known, *times), times)):  # each begins a stretch
+            begins.extend(times)
+            column.extend(array("d", numbers))
+            times, numbers = array("d"), array("q")
         for time, number in zip(times, numbers, strict=True):
             if time == newest:
                 column[-1] += number
