@@ -3,7 +3,18 @@ from __future__ import annotations
 import math
 from array import array
 
-from vllm_watch.core.records import Event, Requests, RequestTable, Sample, SampleTable, records_of
+from vllm_watch.core.answered import AnsweredTable
+from vllm_watch.core.recorded import GpuRow
+from vllm_watch.core.records import (
+    Amendment,
+    Event,
+    Requests,
+    RequestTable,
+    Sample,
+    SampleTable,
+    moved,
+    records_of,
+)
 from vllm_watch.core.run import Run
 
 ZEROS = array("q", [0, 0, 0])
@@ -36,13 +47,27 @@ def test_a_batch_gives_each_line_of_a_table_as_a_record_in_file_order() -> None:
     )
 
 
-def test_a_moved_table_has_other_times_and_another_run_and_leaves_the_first_as_it_was() -> None:
-    moved = SAMPLES.moved(3600.0, 3)
-
-    assert list(moved.times) == [3610.0, 3620.0]
-    assert {sample.run for sample in moved.singles()} == {3}
+def test_a_moved_table_has_other_times_and_leaves_the_first_as_it_was() -> None:
+    later = moved(SAMPLES, 3600.0)
+    assert isinstance(later, SampleTable)
+    assert list(later.times) == [3610.0, 3620.0]
     assert list(SAMPLES.times) == [10.0, 20.0]
-    assert REQUESTS.moved(5.0, 1).times[1] == 15.0
+    assert moved(SAMPLES, 0.0) is SAMPLES
+
+
+def test_all_times_of_an_item_move() -> None:
+    ends, none = array("d", [10.0]), array("d")
+    assert moved(AnsweredTable(ends, ends, ends), 5.0) == AnsweredTable(
+        array("d", [15.0]), ends, array("d", [15.0])
+    )
+    assert moved(AnsweredTable(ends, ends, none), 5.0) == AnsweredTable(
+        array("d", [15.0]), ends, none
+    )
+    sample = Sample(10.0, 0, {}, since=4.0)
+    assert moved(sample, 5.0) == Sample(15.0, 0, {}, since=9.0)
+    assert moved(Event("dead", None, "x", after=3.0), 5.0) == Event("dead", None, "x", after=8.0)
+    assert moved(Amendment({"running": 1.0}), 5.0) == Amendment({"running": 1.0})
+    assert moved(GpuRow(10.0, 0), 5.0) == GpuRow(15.0, 0)
 
 
 def test_a_run_counts_a_table_of_requests_as_the_stretches_one_by_one() -> None:

@@ -19,9 +19,12 @@ from vllm_watch.cli import main
 from vllm_watch.core.news import CompanionBlock, Looked, News, ZoneFound
 from vllm_watch.core.recorded import EngineRow, Latency, row_json
 from vllm_watch.core.recordings import Recording
+from vllm_watch.core.records import Event
 from vllm_watch.core.store import Server, Store
 from vllm_watch.core.tokens import run_tokens
 from vllm_watch.ingest import Ingest, ReadOptions
+from vllm_watch.ingest.part import Part
+from vllm_watch.parsing.scanner import Scan
 
 T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
 Output = pytest.CaptureFixture[str]
@@ -330,3 +333,12 @@ def test_a_damaged_recording_gives_fewer_rows_and_no_error(
     found = server.recording
     rows = sum(map(len, (*found.engines.values(), *found.gpus.values())))
     assert rows <= (35 if ending == ".metrics.jsonl" else 118) + len(cuts)
+
+
+def test_a_run_that_began_in_the_block_that_proved_the_zone_began_in_that_zone() -> None:
+    """Rows beside a log are placed by the beginnings of its runs."""
+    part = Part(formats(), ReadOptions(), twin=False)
+    (event,) = part.numbered(Scan([Event("version", 100.0, "version 0.11")]), 3_600.0)
+    assert isinstance(event, Event)
+    assert event.time == 3_700.0
+    assert part.runs.begins == {0: 3_700.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.logs import at, log_of
 from tests.tui.screens import all_read, monitor_of, replay_app, until
 from vllm_watch.core.news import Block
 from vllm_watch.core.records import Sample
+from vllm_watch.core.steps import StepTable
 from vllm_watch.core.store import Store
 from vllm_watch.health.findings import Finding
 from vllm_watch.tui.commonstart import with_common_start
@@ -155,3 +157,17 @@ def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
         "a.log": 0.0,
         "b.log": -3000.0,
     }
+
+
+def test_a_film_of_several_logs_has_their_steps() -> None:
+    """Tables move as they are."""
+    steps = StepTable(array("d", [4001.0]), array("q", [0]), {"context_tokens": array("q", [8])})
+    batches = [
+        Block("a.log", (Sample(1000.0, 0, {"running": 1.0}),)),
+        Block("b.log", (Sample(4000.0, 0, {"running": 1.0}), steps)),
+    ]
+    blocks = [news for news in with_common_start(batches) if isinstance(news, Block)]
+    assert blocks[1].items == (
+        Sample(1000.0, 0, {"running": 1.0}),
+        replace(steps, times=array("d", [1001.0])),
+    )

@@ -7,7 +7,8 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.columns import shifted
+from vllm_watch.core.dataclass import dataclass
 
 MOST_REQUESTS = 100_000
 """Requests of a run that are kept one by one."""
@@ -27,13 +28,6 @@ class AnsweredTable:
     def __len__(self) -> int:
         """Return the number of requests answered."""
         return len(self.ends)
-
-    def moved(self, seconds: float) -> AnsweredTable:
-        """Return the table with its times shifted."""
-        ends, aborted = (
-            array("d", (time + seconds for time in times)) for times in (self.ends, self.aborted)
-        )
-        return replace(self, ends=ends, aborted=aborted)
 
 
 class Answered:
@@ -118,4 +112,4 @@ class _Ends:
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
-        self.times = array("d", (time + seconds for time in self.times))
+        self.times = shifted(self.times, seconds)

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from vllm_watch.core.columns import shifted
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import NamedTuple
 
@@ -167,8 +168,8 @@ class Buckets:
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
-        self.begins = array("d", (time + seconds for time in self.begins))
-        self.ends = array("d", (time + seconds for time in self.ends))
+        self.begins = shifted(self.begins, seconds)
+        self.ends = shifted(self.ends, seconds)
 
     def coarsen(self) -> None:
         """Merge neighbours two by two; in the last tier all of them."""

@@ -77,4 +77,9 @@ class Columns:
     def shift(self, seconds: float) -> None:
         """Shift all times."""
         self.revision += 1
-        self.times = array("d", (time + seconds for time in self.times))
+        self.times = shifted(self.times, seconds)
+
+
+def shifted(times: array[float], seconds: float) -> array[float]:
+    """Return times that are so many seconds later."""
+    return array("d", (time + seconds for time in times))

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vllm_watch.core.answered import AnsweredTable
+from vllm_watch.core.columns import shifted
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.recorded import EngineRow, GpuRow
@@ -166,10 +167,6 @@ class SampleTable:
             writer = self.writers[at] if self.writers else ""
             yield Sample(time, engine, values, self.run, writer)
 
-    def moved(self, seconds: float, run: int) -> SampleTable:
-        """Return the table in another run, with its times shifted."""
-        return replace(self, times=_moved(self.times, seconds), run=run)
-
 
 @dataclass(frozen=True, slots=True)
 class RequestTable:
@@ -208,10 +205,6 @@ class RequestTable:
                 self.run,
             )
 
-    def moved(self, seconds: float, run: int) -> RequestTable:
-        """Return the table in another run, with its times shifted."""
-        return replace(self, times=_moved(self.times, seconds), run=run)
-
 
 Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable | AnsweredTable"
 
@@ -227,10 +220,23 @@ def records_of(items: Iterable[Item]) -> list[Record]:
     return found
 
 
+def moved(item: Item, seconds: float) -> Item:
+    """Return an item whose times are so many seconds later."""
+    if not seconds or isinstance(item, Amendment):
+        return item
+    if isinstance(item, AnsweredTable):
+        ends, aborted = shifted(item.ends, seconds), shifted(item.aborted, seconds)
+        return replace(item, ends=ends, aborted=aborted)
+    if isinstance(item, SampleTable | RequestTable | StepTable):
+        return replace(item, times=shifted(item.times, seconds))
+    if isinstance(item, Sample):
+        since = None if item.since is None else item.since + seconds
+        return replace(item, time=item.time + seconds, since=since)
+    if isinstance(item, Event) and item.after is not None:
+        item = replace(item, after=item.after + seconds)
+    return item if item.time is None else replace(item, time=item.time + seconds)
+
+
 Stage: TypeAlias = Literal["whole", "newest", "past"]
 """How much of a log is known. A large one is shown by its `newest` part at once, while the whole
 of it is read from its beginning as its `past`, which then takes its place."""
-
-
-def _moved(times: array[float], seconds: float) -> array[float]:
-    return array("d", (time + seconds for time in times)) if seconds else times

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 
+from vllm_watch.core.columns import shifted
 from vllm_watch.core.dataclass import dataclass, field, replace
 
 COUNTS = ("context_requests", "context_tokens", "generation_requests", "generation_tokens")
@@ -29,12 +30,6 @@ class StepTable:
     def __len__(self) -> int:
         """Return the number of steps."""
         return len(self.times)
-
-    def moved(self, seconds: float) -> StepTable:
-        """Return the table with its times shifted."""
-        if not seconds:
-            return self
-        return replace(self, times=array("d", (time + seconds for time in self.times)))
 
     def seconds(self) -> Iterator[tuple[float, int, dict[str, array[int]]]]:
         """Yield each second of each engine with the counts of its steps."""
@@ -167,7 +162,7 @@ class Steps:
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
-        self.times = array("d", (time + seconds for time in self.times))
+        self.times = shifted(self.times, seconds)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

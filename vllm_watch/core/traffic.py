@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from operator import lt
 
+from vllm_watch.core.columns import shifted
 from vllm_watch.core.hints import NamedTuple
 
 MOST_STRETCHES = 10_000
@@ -163,9 +164,7 @@ class Traffic:
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
-        for column in (self.begins, self.ends):
-            for index in range(len(column)):
-                column[index] += seconds
+        self.begins, self.ends = shifted(self.begins, seconds), shifted(self.ends, seconds)
 
 
 def _class_of(status: str) -> int:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.recorded import EngineRow
-from vllm_watch.core.records import Event, Item, Requests, RequestTable, Sample, SampleTable
+from vllm_watch.core.recorded import EngineRow, GpuRow
+from vllm_watch.core.records import Amendment, Event, Item, moved
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.core.steps import StepTable
 from vllm_watch.ingest.options import ReadOptions
@@ -99,19 +99,12 @@ class Part:
         return self._scanner.clock.rezone(other)
 
     def _numbered(self, record: Item, shift: float) -> Item:
-        if isinstance(record, StepTable | AnsweredTable):
-            return record.moved(shift)
+        placed = moved(record, shift)
+        if isinstance(placed, StepTable | AnsweredTable):
+            return placed
         run = self._counter.feed(record)
-        if isinstance(record, SampleTable | RequestTable):
-            return record.moved(shift, run) if shift or run else record
-        if isinstance(record, Sample):
-            if shift or run:
-                return replace(record, time=record.time + shift, run=run)
-            return record
-        if isinstance(record, EngineRow):
-            return replace(record, time=record.time + shift) if shift else record
-        if isinstance(record, Event | Requests):
-            self.runs.feed(record, run)
-            moved = record.time + shift if record.time is not None else None
-            return replace(record, time=moved, run=run) if shift or run else record
-        return record
+        if isinstance(placed, Amendment | EngineRow | GpuRow):
+            return placed
+        if isinstance(placed, Event):
+            self.runs.feed(placed, run)
+        return replace(placed, run=run) if run else placed

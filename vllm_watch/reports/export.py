@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
 
-from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.columns import shifted
+from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
 from vllm_watch.core.news import Block, LogFound, Looked, News, ZoneFound
 from vllm_watch.core.records import Amendment, Event, Sample, SampleTable
@@ -42,7 +43,7 @@ class PieceMaker:
         if isinstance(news, ZoneFound):
             state.tz = news.tz
             if news.shift and state.held is not None:
-                state.held = state.held.moved(news.shift, state.held.run)
+                state.held = replace(state.held, times=shifted(state.held.times, news.shift))
         elif isinstance(news, Block):
             yield from self._of_block(news, state)
 

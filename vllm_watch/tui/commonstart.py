@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import Block, CompanionBlock, LogMoved, News
-from vllm_watch.core.records import Amendment, Item, Record, Sample, records_of
+from vllm_watch.core.records import Item, Sample, moved, records_of
 
 BEGINS_AFTER = 30.0
 """Seconds after the first stats lines at which the film begins: its first frame has curves."""
@@ -33,13 +33,6 @@ def _first_sample_time(items: Iterable[Item]) -> float | None:
 def _moved(news: News, seconds: float) -> News:
     if not seconds or not isinstance(news, Block | CompanionBlock):
         return news
-    items = tuple(_moved_record(record, seconds) for record in records_of(news.items))
     if isinstance(news, Block) and news.newest_stamp is not None:
         news = replace(news, newest_stamp=news.newest_stamp + seconds)
-    return replace(news, items=items)
-
-
-def _moved_record(record: Record, seconds: float) -> Record:
-    if isinstance(record, Amendment) or record.time is None:
-        return record
-    return replace(record, time=record.time + seconds)
+    return replace(news, items=tuple(moved(item, seconds) for item in news.items))
