@@ -1,8 +1,8 @@
 """Every flag ever advised in a capture, and every finding: the tables of docs/judgement.md.
 
-A capture is replayed: what the screen shows is taken down at each of its stamps. Whether advice
-would have helped is worked out by hand from the rest of the same capture
-(fixtures/judgement/followed.toml); advice that nobody has worked out yet is told, exit code 1.
+A capture is replayed, and the content of the screen is recorded at each of its stamps. Whether
+advice would have helped is worked out by hand from the rest of the same capture
+(fixtures/judgement/followed.toml); advice without such a result is reported, with exit code 1.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Advice:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return what tells it from others: the capture, the finding and the flag line."""
+        """Return its identity: the capture, the finding and the flag line."""
         return self.capture, self.finding, self.flag
 
 
@@ -95,13 +95,13 @@ def ledger(name: str, reading: Reading) -> list[Advice]:
 
 
 def followed() -> dict[tuple[str, str, str], dict[str, str]]:
-    """Return what was worked out by hand: capture, finding and flag to its table."""
+    """Return the results by hand: capture, finding and flag to their table."""
     tables = tomllib.loads(FOLLOWED.read_text(encoding="utf-8")).get("followed", [])
     return {(row["capture"], row["finding"], row["flag"]): row for row in tables}
 
 
 def page(judged: list[Judged]) -> tuple[str, list[Advice], set[tuple[str, str, str]]]:
-    """Return the page, the advice that nobody has worked out, and what is worked out in vain."""
+    """Return the page, the advice without a result by hand, and results for advice that is gone."""
     read = reader()
     worked_out = followed()
     every = list(captures(read))

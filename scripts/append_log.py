@@ -3,7 +3,7 @@
     python scripts/append_log.py SOURCE.log TARGET.log --speed 10 --seed 7 --err --restamp
 
 Lines without a stamp follow the one before at once. With `--err` the `.err` beside SOURCE grows
-beside TARGET: a third of it at the start, more when the server is up, its farewell at the end.
+beside TARGET: a third of it at the start, more when the server is up, its last lines at the end.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def moment(stamp: bytes, after: datetime | None) -> datetime:
 
 
 def bursts_of(log: bytes, speed: float, restamp: datetime | None) -> list[Burst]:
-    """Cut a log where its stamps change and after the line that says the server is up."""
+    """Cut a log where its stamps change, and after the line that shows that the server is up."""
     bursts: list[Burst] = []
     first: datetime | None = None
     last: datetime | None = None

@@ -2,10 +2,10 @@
 
     python -m scripts.damaged_cases [FOLDER …] [--only NAME] [--seed 1]
 
-Lines shuffled, doubled, cut, glued, ended as Windows' do, compressed. What is only written in
-another way (`SAME`) must be judged as before; of all others no value may come out that the whole
-log does not hold, and a server that is dead must not pass for a good one while its death stands
-in the log. Exit code 1 if anything is wrong.
+Lines shuffled, doubled, cut, glued, ended as Windows' do, compressed. Logs that are only written in
+another way (`SAME`) must be judged as before. From all others no value may come out that is not in
+the whole log, and a dead server must not look healthy while its death is in the log. Exit code 1 if
+anything is wrong.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ DEATH_STAYS = frozenset({"crlf", "doubled"})
 
 
 def values_of(paths: list[str]) -> set[tuple[str, object]]:
-    """Return each value of each metric that an export of logs holds."""
+    """Return each value of each metric in an export of logs."""
     told = run(["export", *paths, "-o", "-", "--tz", "UTC"])
     rows = [json.loads(line) for line in told.out.splitlines()]
     return {
@@ -84,7 +84,7 @@ def values_of(paths: list[str]) -> set[tuple[str, object]]:
 
 
 def faults(case: Case, damages: Iterable[str], seed: int) -> Iterator[str]:
-    """Yield a line for each damage that a case is not read through."""
+    """Yield a line for each damage with which a case is read wrongly."""
     for home, bare, plain in asked_bare(case, time.time()):
         known = values_of([str(path) for path in (home / "bare").rglob("*.log")])
         for name in damages:
@@ -114,7 +114,7 @@ def faults(case: Case, damages: Iterable[str], seed: int) -> Iterator[str]:
 
 
 def _packed(case: Case, folder: Path, files: Files, plain: Answers) -> Iterator[str]:
-    """Yield a line if the compressed log of a case is judged in another way than the plain one."""
+    """Yield a line if the compressed log of a case is judged differently from the plain one."""
     for file, (text, at) in files.items():
         path = folder / f"{file}.gz"
         path.parent.mkdir(parents=True, exist_ok=True)

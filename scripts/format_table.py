@@ -1,8 +1,8 @@
-"""Make the table of docs/formats.md: which format file reads what logs hold.
+"""Make the table of docs/formats.md: which format file reads which lines.
 
-The rows and an example line of each stand in tests/parsing/format_rows.toml; the built-in formats
-are loaded and asked, so that the table cannot say what is not so. Prints the page; with `--write`
-it replaces the table in docs/formats.md.
+The rows, each with an example line, are in tests/parsing/format_rows.toml. The built-in formats
+read the examples, so the table is always true. Prints the page; with `--write` it replaces the
+table in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _HOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 def rows() -> list[dict[str, str]]:
-    """Return what logs hold: section, label and example line of each."""
+    """Return the rows: section, label and example line of each."""
     table: dict[str, list[dict[str, str]]] = tomllib.loads(ROWS.read_text(encoding="utf-8"))
     return table["row"]
 
 
 class Reader:
-    """Asks the built-in formats, one file's entries at a time, who reads a line."""
+    """Finds the entry of the built-in formats that reads a line, file by file."""
 
     def __init__(self) -> None:
         paths = sorted(builtin_formats_folder().glob("*.toml"))
@@ -63,7 +63,7 @@ class Reader:
         return NOBODY
 
     def _of_part(self, line: str, part: str) -> str:
-        """Return what frames a line: its envelope, a wrapper, JSON, or a part of a stats line."""
+        """Return what is around a message: envelope, wrapper, JSON, or a part of a stats line."""
         for name, table in self._tables:
             if part == "envelope" and table["kind"] == "envelope":
                 anchor = ANCHOR.search(line.encode())
@@ -140,13 +140,13 @@ def _literals(value: object) -> Iterator[str]:
 
 
 def _contains(table: dict[str, Any], line: str) -> str:
-    """Return the literal by which the entry is found: it names it within its file."""
+    """Return the literal of an entry, which identifies it within its file."""
     literals = [text for text in _literals(table) if text in line]
     return f"contains `{max(literals, key=len).strip()}`" if literals else "by its form"
 
 
 def _template(table: dict[str, Any], part: str) -> str:
-    """Return the template of a head or part that stands in a format file."""
+    """Return the template of a head or part in a format file."""
     for entry in [table, *table.get("companion", [])]:
         for key in ("heads", "parts"):
             for template in entry.get(key, []):

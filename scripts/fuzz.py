@@ -1,8 +1,8 @@
-"""Throw damaged logs at the reading until the time is up: `make fuzz ARGS="--seconds 600"`.
+"""Read damaged logs until the time is up: `make fuzz ARGS="--seconds 600"`.
 
 Blocks are made of the captures' lines and of the format files' samples, then damaged: bytes
-flipped, pieces spliced, doubled, cut out. Whatever comes of it must be read without an exception,
-in bounded time and memory, into finite numbers. `--seed N --once` repeats one failure.
+flipped, pieces spliced, doubled, cut out. The result must be read without an exception, in bounded
+time and memory, into finite numbers. `--seed N --once` repeats one failure.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def separate(chance: random.Random, block: bytearray, lines: list[bytes]) -> Non
 
 
 def lengthen(chance: random.Random, block: bytearray, lines: list[bytes]) -> None:
-    """Put a long run of one thing somewhere, most often beside a digit."""
+    """Insert a long repetition somewhere, most often beside a digit."""
     at = chance.randrange(len(block) + 1)
     while at < len(block) and chance.random() < 0.98 and not 48 <= block[at] <= 57:
         at += 1
@@ -154,10 +154,10 @@ def block_of(chance: random.Random, lines: list[bytes]) -> bytes:
 
 
 def check_record(record: Record) -> None:
-    """Hold a record to what every reader of records relies on.
+    """Check a record for everything that readers of records rely on.
 
     Raises:
-        TroubleError: it holds something that is no finite number.
+        TroubleError: it has a number that is not finite.
     """
     if isinstance(record, Sample | Amendment):
         for name, value in record.values.items():
@@ -175,7 +175,7 @@ def check_record(record: Record) -> None:
 
 
 def check_scan(scan: Scan, block: bytes) -> None:
-    """Hold what a block gave to what must be true of any.
+    """Check the results of a block for what must be true of every block.
 
     Raises:
         TroubleError: it is not.
@@ -200,7 +200,7 @@ def timed(what: Callable[[], None], size: int) -> None:
 
 
 def memory(root: object) -> int:
-    """Return the bytes of all that an object holds, code and modules aside."""
+    """Return the bytes of an object and everything in it, without code and modules."""
     seen: dict[int, object] = {}
     todo = [root]
     while todo:
@@ -212,7 +212,7 @@ def memory(root: object) -> int:
 
 
 class Fuzzer:
-    """One scanner and its formats, fed for long: what they remember must stay bounded."""
+    """One scanner and its formats, used for a long time: their memory must stay bounded."""
 
     def __init__(self) -> None:
         self.formats: Formats = load_formats(sorted(builtin_formats_folder().glob("*.toml")))

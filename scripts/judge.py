@@ -1,7 +1,8 @@
-"""How well the judgement judges: its findings against what a person would say (`make judge`).
+"""How well servers are judged: the findings against those of a person (`make judge`).
 
-Every capture and every composed scenario is read as the commands read it; its findings are held
-to the labels of fixtures/judgement. Exit code 1 when a miss or a false alarm is not in known.toml.
+Every capture and every composed scenario is read as the commands read it; its findings are compared
+with the labels of fixtures/judgement. Exit code 1 when a miss or a false alarm is not in
+known.toml.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def findings(reading: Reading, judged_at: float | None) -> list[Found]:
 
 
 def shown_at(reading: Reading, moments: Iterable[float]) -> Iterator[tuple[float, list[Found]]]:
-    """Yield what the screen shows of the one server at each moment, as a replay would."""
+    """Yield the screen's findings of the one server at each moment, as in a replay."""
     (server,) = reading.servers
     for at in moments:
         health = reading.monitor.health(server, at, live=False, saved=False)
@@ -132,7 +133,7 @@ def judge_scenario(scenario: Scenario, place: Path, read: Reader) -> Iterator[Ju
 def known_faults() -> dict[str, str]:
     """Return the faults that are known, as their keys, each with its reason.
 
-    A `rule` in known.toml stands for a rule that is not written yet: for all of its misses.
+    A `rule` in known.toml is a rule that is not written yet: it covers all misses of that rule.
     Raises ValueError for an entry without a reason.
     """
     table = tomllib.loads((JUDGEMENT / "known.toml").read_text(encoding="utf-8"))
@@ -167,7 +168,7 @@ def rule_table(judged: list[Judged]) -> str:
 
 
 def report(judged: list[Judged], known: Mapping[str, str]) -> tuple[str, bool]:
-    """Return the whole report, and whether it holds no fault but known ones."""
+    """Return the whole report, and whether all of its faults are known ones."""
     found = faults(judged)
     numbers = {one: text for log in judged for one, text in log.numbers.items()}
     keys = {one: known_key(one, known) for one in found}
@@ -198,7 +199,7 @@ def _row(name: str, count: Mapping[str, int]) -> str:
 
 
 def _found(run: Run, finding: Finding, end: float) -> Found:
-    """Return what is scored of a finding; one without an end lasts to the end of its run."""
+    """Return the scored part of a finding; without an end, it lasts to the end of its run."""
     start = finding.since if finding.since is not None else run.first_stamp or READ_AT
     until = finding.until if finding.until is not None else max(end, start)
     return Found(

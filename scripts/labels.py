@@ -1,7 +1,7 @@
 """What a person would find in a log: the labels of fixtures/judgement, and how they are scored.
 
-A stretch says which findings belong between two moments; a finding outside every stretch that
-names it is a false alarm, a stretch without its finding a miss. The README there is the schema.
+A stretch has the findings expected between two moments. A finding outside of all stretches with its
+id is a false alarm; a stretch without its finding is a miss. The README there is the schema.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Stretch:
     severity: Mapping[str, str] | None = None
     """Id to the severity it must have."""
     flags: Mapping[str, Sequence[str]] | None = None
-    """Id to the flag lines of which it must advise one, and none but these."""
+    """Id to flag lines: it must advise one of them, and no others."""
     never: tuple[str, ...] = ()
     """Beginnings of flag lines that no finding may advise here."""
     bounds: Mapping[str, tuple[float, float]] | None = None
@@ -144,7 +144,7 @@ def score(label: Label, found: Sequence[Found], cadence: float) -> Iterator[Verd
 def contradictions(
     label: Label, shown: Iterable[tuple[float, Sequence[Found]]]
 ) -> Iterator[Verdict]:
-    """Yield advice that says two numbers for one flag at one moment, once per pair of findings."""
+    """Yield advice with two numbers for one flag at one moment, once per pair of findings."""
     told: set[tuple[str, ...]] = set()
     for at, found in shown:
         by_flag: dict[str, tuple[str, str]] = {}
@@ -162,7 +162,7 @@ def contradictions(
 def unhidden(
     label: Label, shown: Sequence[tuple[float, Sequence[Found]]], cadence: float
 ) -> Iterator[Verdict]:
-    """Yield what the screen shows though another finding explains it, once per stretch."""
+    """Yield findings on the screen that another finding explains, once per stretch."""
     settled = EDGE_CADENCES * cadence
     for stretch in label.stretches:
         told: set[str] = set()
@@ -183,7 +183,7 @@ def _clock(text: str) -> float:
 
 
 def _same_engine(stretch: Stretch, one: Found) -> bool:
-    """Tell whether they speak of the same engine; None speaks of them all."""
+    """Return whether both are about the same engine; None means all engines."""
     return stretch.engine is None or one.engine is None or stretch.engine == one.engine
 
 
@@ -200,7 +200,7 @@ def _overlapping(stretch: Stretch, found: Iterable[Found], edge: float) -> list[
 
 
 def _faults(stretch: Stretch, identity: str, found: Sequence[Found], edge: float) -> Iterator[str]:
-    """Yield what is wrong with how an expected finding was found."""
+    """Yield the faults of an expected finding that was found."""
     inside = _overlapping(stretch, (one for one in found if one.id == identity), edge)
     if not inside:
         yield "not found"
@@ -239,7 +239,7 @@ def _forbidden(label: Label, stretch: Stretch, found: Sequence[Found]) -> Iterat
 
 
 def _within(flag: str, bounds: Mapping[str, tuple[float, float]]) -> bool:
-    """Tell whether a flag's number lies within its bounds, if it has any."""
+    """Return whether a flag's number is within its bounds, if it has any."""
     name, _, number = flag.partition(" ")
     if name not in bounds:
         return True
@@ -248,7 +248,7 @@ def _within(flag: str, bounds: Mapping[str, tuple[float, float]]) -> bool:
 
 
 def _allowed(label: Label, one: Found, cadence: float) -> list[tuple[float, float]]:
-    """Return when a finding is right, widened by the edges and merged."""
+    """Return the times at which a finding is right, widened by the edges and merged."""
     spans = []
     for stretch in label.stretches:
         if one.id in (*stretch.expect, *stretch.may) and _same_engine(stretch, one):
@@ -264,7 +264,7 @@ def _allowed(label: Label, one: Found, cadence: float) -> list[tuple[float, floa
 
 
 def _outside(one: Found, allowed: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
-    """Return the first time that a finding stands outside what is allowed."""
+    """Return the first time at which a finding is outside of the allowed times."""
     for start, end in allowed:
         if start <= one.start <= end:
             return None if one.end <= end else (end, one.end)

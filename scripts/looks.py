@@ -36,7 +36,7 @@ _LINE = (
 
 @dataclass(frozen=True)
 class Scene:
-    """A start of the program, and what is done before its picture."""
+    """A start of the program, and the steps before its picture."""
 
     words: str
     """Arguments; `{fleet}` is a folder of the written fleet of that name."""
@@ -47,7 +47,7 @@ class Scene:
     settings: str = ""
     """Variables of the environment, parted by blanks."""
     each: bool = False
-    """Whether each size has a start of its own: the moment matters."""
+    """Whether the program is started anew for each size, because the moment matters."""
 
 
 _SATURATED = "replay fixtures/logs/h100_saturated_then_killed --start {at} --speed 1"

@@ -1,12 +1,12 @@
-"""A seeded monkey at the real program in a real terminal: keys, mouse, sizes, and ctrl+c.
+"""Seeded random input to the real program in a real terminal: keys, mouse, sizes, and ctrl+c.
 
     python -m scripts.monkey --seed 7 --acts 20000 --seconds 600 [--live]
 
-It plays with a replay, or with a live fleet: servers start, die and restart, files rotate.
-Every `--round` acts it presses ctrl+c in whatever state the program is: it must end, with the
-terminal as it was found. So it must from every screen, opened by its keys. In the last round the
-terminal is closed instead. It reports the seed, what it did and what it saw; the exit status is 1
-if the program failed or hung.
+It plays with a replay, or with a live fleet: servers start, die and restart, files rotate. Every
+`--round` acts it presses ctrl+c in whatever state the program is: it must end, and leave the
+terminal as it was. This must also work from every screen, opened by its keys. In the last round the
+terminal is closed instead. It reports the seed, the input and the results; the exit status is 1 if
+the program failed or hung.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ STATES = (
 )  # fmt: skip
 """Keys that open each screen and field: ctrl+c must leave from there."""
 ENDS = 30.0
-"""Seconds after ctrl+c in which the program must have ended."""
+"""Seconds within which the program must end after ctrl+c."""
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h")
-"""What a terminal must be told at the end: the usual screen, and its cursor."""
+"""What the program must write at its end: back to the normal screen, cursor shown."""
 
 
 class Session:
@@ -88,7 +88,7 @@ class Session:
             self.tail = (self.tail + got)[-20_000:]
 
     def send(self, text: str) -> None:
-        """Type; while the program does not read, what it writes is taken."""
+        """Type; while the program does not read, read its output."""
         left = text.encode()
         while left and self.process.poll() is None:
             try:
@@ -108,7 +108,7 @@ class Session:
         return b"REPLAY" in self.tail or b"LIVE" in self.tail
 
     def ends(self) -> bool:
-        """Take what is written until the program has ended, or for too long."""
+        """Read the output until the program has ended, or until it takes too long."""
         end = time.monotonic() + ENDS
         while self.process.poll() is None and time.monotonic() < end:
             self.drain(0.05)
@@ -170,7 +170,7 @@ def play(options: argparse.Namespace, chance: random.Random, counts: Counter[str
 
 @contextlib.contextmanager
 def _fleet(options: argparse.Namespace, home: str) -> Iterator[LiveFleet | None]:
-    """Let a fleet write for the time of a block, if one is asked for."""
+    """Let a fleet write during the `with` block, if requested."""
     if not options.live:
         yield None
         return
@@ -199,7 +199,7 @@ def _rounds(
     home: str,
     end: float,
 ) -> str:
-    """Play rounds, then close the terminal under the program; return what went wrong."""
+    """Play rounds, then close the program's terminal; return what went wrong."""
     while sum(counts[name] for name in ("keys", "mouse events", "resizes")) < options.acts:
         session = Session(_words(options, home), home)
         try:
@@ -235,7 +235,7 @@ def _round(
 
 
 def _left(session: Session, counts: Counter[str]) -> str:
-    """Press ctrl+c; return what is wrong with how it ended, or nothing."""
+    """Press ctrl+c; return what was wrong with the end, or nothing."""
     session.send("\x03")
     if not session.ends():
         return "ctrl+c did not end it"

@@ -53,7 +53,7 @@ _WEIGHTS = {"LIGHT": 1, "SINGLE": 1, "DOUBLE": 2, "HEAVY": 3}
 
 
 class Terminal:
-    """A private tmux server; its only pane, of `size`, stays when `command` ends."""
+    """A private tmux server; its only pane has `size`, and stays when `command` ends."""
 
     def __init__(self, size: Size, command: list[str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="picture-")
@@ -242,7 +242,7 @@ class Shape:
                     self._canvas.ellipse([value * FINE for value in box], fill=255)
 
     def box(self, words: list[str]) -> None:
-        """Draw the lines that the Unicode name of a box character speaks of."""
+        """Draw the lines that the Unicode name of a box character describes."""
         if "ARC" in words:
             self._arc("RIGHT" in words, "DOWN" in words)
         elif "DASH" in words:
@@ -264,7 +264,7 @@ class Shape:
         return start, start + self._thin * times
 
     def _arm(self, arm: str, arms: dict[str, int], times: int, ink: int) -> None:
-        """Draw a line from an edge to the middle, as far as the lines across it reach."""
+        """Draw a line from an edge to the middle, up to the lines that cross it."""
         across = max(arms.get(other, 0) for other in ("lr" if arm in "ud" else "ud"))
         reach = 3 if ink and across > 1 else 1
         (x0, x1), (y0, y1) = self._line(self.wide, times), self._line(self.high, times)

@@ -29,11 +29,11 @@ DEMO = [sys.executable, "-m", "vllm_watch", "demo"]
 FRAME = 0.8
 """Seconds between two frames of the animated picture."""
 COLOURS = 64
-"""Colours of the animated picture: more are not told apart at its size."""
+"""Colours of the animated picture: more cannot be distinguished at its size."""
 
 
 def record(command: list[str], size: tuple[int, int], seconds: float, target: Path) -> None:
-    """Write what a program sends to its terminal as an asciicast (version 2)."""
+    """Write a program's terminal output as an asciicast (version 2)."""
     master, slave = os.openpty()
     resize(master, size)
     home = tempfile.TemporaryDirectory(prefix="recording-")

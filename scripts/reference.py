@@ -1,6 +1,6 @@
-"""Make the pages of docs/reference that the program itself knows, and the metrics of docs/schemas.
+"""Make the pages of docs/reference from the program, and the metrics of docs/schemas.
 
-`python -m scripts.reference` writes them. tests/test_references.py fails where a page is old.
+`python -m scripts.reference` writes them. tests/test_references.py fails if a page is out of date.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Composed logs: scenarios as data (fixtures/judgement/scenarios) made into what vLLM would write.
 
-The start-up lines have the shape of the captures' own; the stats lines carry exactly the numbers
-that the scenario says. The same scenario always gives the same bytes. Its clock: the server is
-ready at 10:00:00, so that with ten seconds between two lines line n stands n × 10 s later.
+The start-up lines have the shape of the captures' own; the stats lines have exactly the numbers of
+the scenario. The same scenario always gives the same bytes. Its clock: the server is ready at
+10:00:00, so that with ten seconds between two lines line n stands n × 10 s later.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Scenario:
     name: str
     why: str
     server: Mapping[str, Any]
-    """What the start-up lines say: `args` (vLLM's non-default arguments), `capacity` …"""
+    """Values of the start-up lines: `args` (vLLM's non-default arguments), `capacity` …"""
     load: Sequence[Mapping[str, Any]]
     """Segments of stats lines, pauses, restarts."""
     ends: str = "stop"
@@ -76,7 +76,7 @@ class Scenario:
 
 
 def load_scenarios(folder: Path = FOLDER) -> list[Scenario]:
-    """Return every scenario of the folder's files; raise ValueError for one that is not right."""
+    """Return every scenario of the folder's files; raise ValueError for an invalid one."""
     found = [
         _scenario(table, file.name)
         for file in sorted(folder.glob("*.toml"))
@@ -326,7 +326,7 @@ def _drafts(values: Mapping[str, Any], index: int, count: int) -> str:
 
 
 def _within(value: float, most: float = math.inf) -> float:
-    """Return a value kept within 0 … most; what is not a number stays so."""
+    """Return a value limited to 0 … most; anything that is not a number is unchanged."""
     return value if math.isnan(value) else min(most, max(0.0, value))
 
 

@@ -1,7 +1,7 @@
-"""Keep the metrics of docs/schemas as the catalogue has them: `make reference` writes them.
+"""Write the metrics of docs/schemas from the catalogue (`make reference`).
 
-Everything else of a schema is written by hand. tests/test_references.py fails where a metric is
-missing or said differently.
+Everything else in a schema is written by hand. tests/test_references.py fails if a metric is
+missing or differs.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python -m scripts.soak --seconds 600 [--seed N]
 
 A history is a seeded sequence of actions on several logs: lines and parts of lines, all ways of
-rotation, truncation, deletion, errors of the system, looks, restarts of the reader. What the
-follower passes on is compared with what a simple model of the writers says they wrote. What nobody
-can see is kept out of the histories: bytes that are thrown away before anyone looked.
+rotation, truncation, deletion, errors of the system, reads, restarts of the reader. The lines from
+the follower are compared with a simple model of the writers. One thing is left out, because no
+reader can see it: bytes that are removed before they could be read.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Figures:
 
 
 Step = tuple[int, str, int]
-"""Which log, which action, and the seed of what is random in it."""
+"""Which log, which action, and the seed for its random parts."""
 
 
 def steps_of(seed: int, weights: dict[str, int] = WEIGHTS) -> list[Step]:
@@ -126,7 +126,7 @@ def history(seed: int, steps: list[Step], folder: Path, figures: Figures) -> str
 
 
 def shortest(seed: int, steps: list[Step], folder: Path) -> str:
-    """Return the fewest actions of a history that still goes wrong, as text."""
+    """Return the fewest actions with which a history still fails, as text."""
     wrong = history(seed, steps, folder, Figures())
     size = len(steps) // 2
     while size:
@@ -142,7 +142,7 @@ def shortest(seed: int, steps: list[Step], folder: Path) -> str:
 
 
 def compared(log: Log, figures: Figures) -> list[str]:
-    """Hold what was read to what was written, and count what is wrong."""
+    """Compare the lines read with the lines written, and count errors."""
     written, seen = log.check()
     figures.compared += len(written)
     missing = Counter(written) - Counter(seen)

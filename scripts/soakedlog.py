@@ -1,4 +1,4 @@
-"""A log to which random things happen, and a simple model of what its reader must hand on."""
+"""A log to which random things happen, and a simple model of the lines to be read from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from vllm_watch.sources.follower import Follower, FollowOptions
 
 KEPT = 30
-"""Rotated files that stay: more than one history rotates unseen."""
+"""Rotated files that are kept: more than a history rotates between two reads."""
 
 
 class Log:
@@ -94,7 +94,7 @@ class Log:
         self.part += text[:cut]
 
     def end_line(self) -> None:
-        """Note that nothing more is written behind what stands there."""
+        """Note that nothing more is appended to the file."""
         if self.part:
             self.expected.append(self.part)
         self.part = b""
@@ -171,7 +171,7 @@ class Log:
             self.end_line()
 
     def outgrow(self) -> None:
-        """Truncate, and write more than stood there before anyone looks."""
+        """Truncate, and write more than before, before the next read."""
         if self.path.exists() and self.holds_path():
             size = self.path.stat().st_size
             self.truncate()
@@ -275,7 +275,7 @@ class Log:
             self.seen.extend(chunk.data.removesuffix(b"\n").split(b"\n"))
 
     def flush(self) -> None:
-        """Take what the reader holds back because it may be the beginning of a line."""
+        """Take the bytes that the reader keeps because they may be the beginning of a line."""
         self.look()
         self.seen.extend(chunk.data for chunk in self.follower.finish())
 
@@ -287,7 +287,7 @@ class Log:
             self.look()
 
     def squeeze(self) -> None:
-        """Take descriptors away: they are opened again when they are needed."""
+        """Close descriptors: they are opened again when they are needed."""
         self.pool._make_room(len(self.pool))
 
     def restart(self) -> None:
@@ -330,7 +330,7 @@ def number_of(line: bytes) -> int:
 
 @contextmanager
 def failing(call: str, code: int, after: int) -> Iterator[None]:
-    """Let `os.<call>` fail with `code`, after some calls that do not."""
+    """Let `os.<call>` fail with `code`, after some successful calls."""
     real: Callable[..., object] = getattr(os, call)
     left = [after]
 

@@ -1,8 +1,8 @@
-"""Strangers' logs: what an operator says, what the program says, and the score (docs/strangers.md).
+"""Strangers' logs: an operator's verdict, the program's, and the score (docs/strangers.md).
 
-The logs are other people's and not part of the project. `fixtures/strangers/expected.toml` names
-where each was found and what a seasoned operator says about it, written down before the program
-saw the log. Whoever has the logs in a folder (`NAME/vllm.log`) records the program's verdicts:
+The logs are other people's and not part of the project. `fixtures/strangers/expected.toml` has the
+source of each log and an experienced operator's verdict, written before the program read the log.
+If you have the logs in a folder (`NAME/vllm.log`), this records the program's verdicts:
 
     python -m scripts.strangers --logs DIR
 
@@ -205,7 +205,7 @@ def said(answer: Answer) -> str:
 
 
 def record(logs: Path, only: list[str]) -> None:
-    """Ask the program about every log and keep its verdicts in the data file."""
+    """Run the program on every log and write its verdicts into the data file."""
     kept = results("now")
     for log, expect in expected().items():
         if only and log not in only:
@@ -345,7 +345,7 @@ def _hunt(number: int) -> str:
 
 
 def run() -> None:
-    """Write the page, or ask the program about a folder of logs first."""
+    """Write the page; with a folder of logs, run the program on them first."""
     parser = argparse.ArgumentParser(
         description="Strangers' logs: ask the program, write the page."
     )

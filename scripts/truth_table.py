@@ -54,7 +54,7 @@ def counter(page: str, name: str, engine: int, source: str = "") -> float | None
 
 
 def counters(page: str, engine: int) -> tuple[float, float]:
-    """Return the tokens generated and the prompt tokens computed; raise where a page lacks them."""
+    """Return the tokens generated and the prompt tokens computed; raise if a page lacks them."""
     made = counter(page, "generation_tokens_total", engine)
     computed = counter(page, "prompt_tokens_by_source_total", engine, "local_compute")
     if computed is None:  # an older server counts no sources
@@ -78,7 +78,7 @@ def only_run(log: Path) -> Run:
 
 
 def verdict(run: Run, engine: int, metric: str, log: float, truth: float) -> str:
-    """Return `yes`, or by how much the log misses the rule of docs/truth.md."""
+    """Return `yes`, or by how many tokens the log misses the rule of docs/truth.md."""
     series = run.series[engine]
     last = max(rate or 0.0 for rate in series.values(metric, len(series) - 2, len(series)))
     low, high = 0.97 * truth - series.cadence * last, 1.03 * truth + last
@@ -88,7 +88,7 @@ def verdict(run: Run, engine: int, metric: str, log: float, truth: float) -> str
 
 
 def page_times(page: str) -> tuple[float, float, float]:
-    """Return the mean seconds in the queue, of a request and per token that a page tells."""
+    """Return the mean seconds in the queue, of a request and per token, from a page."""
 
     def total(name: str) -> float:
         found = re.findall(rf"^vllm:{name}{{[^\n]*}} (\S+)$", page, re.M)

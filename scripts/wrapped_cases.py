@@ -1,8 +1,8 @@
-"""Every case behind wrappers: what a container or a collector puts before lines changes nothing.
+"""Every case behind wrappers: prefixes of containers and collectors must change nothing.
 
     python -m scripts.wrapped_cases [FOLDER|FILE.toml …] [--only NAME]
 
-Each case is judged bare and behind each of `WRAPPERS`; whatever is right bare must be right behind
+Each case is judged bare and behind each of `WRAPPERS`. What is right bare must be right behind
 them, and state, exit code, number of samples and of servers must be the same. Exit code 1 if not.
 """
 
@@ -56,7 +56,7 @@ MORE_WRAPPERS: dict[str, Wrapper] = {
     "stage": lambda at: "[Stage-0] ",
     "crlf": lambda at: "",
 }
-"""Further ones, for `--all`; `crlf` stands for lines that end as Windows' do."""
+"""Further wrappers, for `--all`; `crlf` means lines with Windows' ends."""
 
 
 def wrapped(text: str, name: str, now: float) -> str:
@@ -135,7 +135,7 @@ def figures(got: Answers) -> dict[str, object]:
 
 
 def differences(case: Case, wrappers: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each wrapper behind which a case is judged in another way."""
+    """Yield a line for each wrapper behind which a case is judged differently."""
     expect = dict(case.table["expect"])
     for key in ("wait", "commands"):
         expect.pop(key, None)
@@ -161,7 +161,7 @@ def formats_loaded_once() -> Iterator[None]:
 
 
 def case_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser for the words that choose cases, described by the first line of `doc`."""
+    """Return a parser for the arguments that choose cases; the first line of `doc` describes it."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("folder", nargs="*", type=Path, default=[CASES])
     parser.add_argument("--only", default="", metavar="NAME", help="cases with this in their name")

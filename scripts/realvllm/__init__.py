@@ -1,1 +1,1 @@
-"""A real vLLM on this machine's processor as the judge of what is read (`make test-real`)."""
+"""Compares vllm-watch with a real vLLM on this machine's processor (`make test-real`)."""

@@ -1,8 +1,7 @@
-"""A real vLLM judges what is read: servers, loads, and what must be told of them.
+"""Servers of a real vLLM under load, and what vllm-watch must report about them.
 
-make test-real
-make test-real ARGS="--only saturation,idle"
-make test-real ARGS="--environment ~/vllm-cpu --list"
+make test-real make test-real ARGS="--only saturation,idle" make test-real ARGS="--environment
+~/vllm-cpu --list"
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from scripts.realvllm.stage import Setup, Stage, play
 
 SETUPS: tuple[Setup, ...] = (life.SETUP, *engines.SETUPS, *forms.SETUPS, *failures.SETUPS)
 ON_REQUEST: tuple[Setup, ...] = overhead.SETUPS
-"""Measurements, which need a quiet machine: only where they are named."""
+"""Measurements, which need a quiet machine: run only if they are named."""
 
 
 def main() -> int:

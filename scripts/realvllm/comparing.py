@@ -1,4 +1,4 @@
-"""Figures of vllm-watch held to those of the server and of its client."""
+"""Figures of vllm-watch compared with those of the server and of its client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scripts.realvllm.watching import Json, exported, summary, tokens
 LITTLE = 0.15
 """Little's law from lines some seconds apart: what the documentation promises."""
 PERCENTILES = {"p50": (0.5, 0.12), "p95": (0.95, 0.04)}
-"""Percentiles of intervals together: their share, and by how much of all they may be off."""
+"""Combined percentiles of intervals: their share, and the largest error as a share of all."""
 CLIENT = 0.25
 """A median of intervals against the median of all."""
 WAY = 0.05
@@ -22,7 +22,7 @@ WAY = 0.05
 
 
 def compare_tokens(stage: Stage, figures: Figures, engine: int | None = None) -> None:
-    """Hold tokens integrated from the log to the counters; the server must rest."""
+    """Compare tokens integrated from the log with the counters; the server must be idle."""
     told = summary(copy_of_logs(stage.server.log, "tokens"))
     kinds = (
         ("generated_tokens", figures.generated(engine)),
@@ -36,7 +36,7 @@ def compare_tokens(stage: Stage, figures: Figures, engine: int | None = None) ->
 
 
 def copy_of_logs(log: Path, name: str) -> Path:
-    """Copy a log and its twin without what was recorded beside it: the log alone is judged."""
+    """Copy a log and its twin without its recordings, to judge the log alone."""
     folder = log.parent / f"alone-{name}"
     folder.mkdir(exist_ok=True)
     for path in (log, log.with_suffix(".err")):
@@ -46,7 +46,7 @@ def copy_of_logs(log: Path, name: str) -> Path:
 
 
 def compare_latencies(stage: Stage, figures: Figures) -> None:
-    """Hold what was recorded of the run to the server's own histograms."""
+    """Compare the recording of the run with the server's own histograms."""
     told: Json = summary(stage.server.log).get("latency") or {}
     for name, truth in figures.latencies.items():
         seen = told.get(name) or {}
@@ -61,7 +61,7 @@ def compare_latencies(stage: Stage, figures: Figures) -> None:
 
 
 def compare_little(stage: Stage, figures: Figures) -> None:
-    """Hold mean times by Little's law, from the log alone, to the histograms' means."""
+    """Compare mean times by Little's law, from the log alone, with the histograms' means."""
     times: Json = summary(copy_of_logs(stage.server.log, "little"))["times"] or {}
     stage.sheet.equal("source of mean times", "log", times.get("source"))
     truth = figures.latencies
@@ -75,10 +75,10 @@ def compare_little(stage: Stage, figures: Figures) -> None:
 
 
 def compare_client(stage: Stage, figures: Figures, measured: Measured) -> None:
-    """Hold the plug-in's lines to what the client of all requests measured, and to the histograms.
+    """Compare the plug-in's lines with the client's measurements, and with the histograms.
 
-    Where the processor is short, pieces of a stream reach the client late and several at once: its
-    clock tells whole requests and mean gaps, and of the first token how late it was at most.
+    On a busy processor, pieces of a stream reach the client late and several at once. So its clock
+    is right for whole requests and mean gaps, and gives an upper bound for the first token.
     """
     sheet, log = stage.sheet, stage.server.log
     rows = [r for r in exported(log, "--recorded") if r["kind"] == "latency line"]

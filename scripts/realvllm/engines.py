@@ -42,7 +42,7 @@ def aggregated(stage: Stage) -> None:
 
 
 def no_stats(stage: Stage) -> None:
-    """Two API servers write no stats line: said so; what was recorded stands in their place."""
+    """Two API servers write no stats lines: this is reported, and recorded samples replace them."""
     sheet, log = stage.sheet, stage.server.log
     stage.drive(LOAD, seed=10)
     figures = stage.rest()

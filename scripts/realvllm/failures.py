@@ -84,7 +84,7 @@ def port_in_use(stage: Stage) -> None:
 
 
 def fails(stage: Stage, server: Server, words: str, flag: str) -> None:
-    """Start a server, wait with `wait` for its death, and hold what is told to the reason."""
+    """Start a server, wait with `wait` for its death, and compare the reported reason."""
     sheet = stage.sheet
     server.start()
     assert server.process is not None

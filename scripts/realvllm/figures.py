@@ -31,7 +31,7 @@ class Distribution:
         return self.total / self.count
 
     def ranks(self, seconds: float) -> tuple[float, float]:
-        """Return which share of all is shorter, at least and at most: a bucket's two ends."""
+        """Return the least and the largest share that is shorter: the two ends of a bucket."""
         shorter = [count for bound, count in self.buckets.items() if bound <= seconds]
         reached = [count for bound, count in self.buckets.items() if bound >= seconds]
         return max(shorter, default=0.0) / self.count, min(reached) / self.count

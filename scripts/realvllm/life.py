@@ -24,7 +24,7 @@ FLAGS = ("--num-gpu-blocks-override", "250", "--block-size", "32", "--enforce-ea
 
 
 def begin(stage: Stage, server: Server) -> None:
-    """Let `run` start it, look at it while it starts, and let `wait` tell when it is ready."""
+    """Start it with `run`, check it while it starts, and wait with `wait` until it is ready."""
     sheet = stage.sheet
     server.start_by_run()
     until("the log", lambda: server.log.exists() and server.log.stat().st_size > 0)
@@ -48,7 +48,7 @@ def begin(stage: Stage, server: Server) -> None:
 
 
 def startup(stage: Stage) -> None:
-    """What a start tells: version, flags, phases, how long it took."""
+    """What a start-up shows: version, flags, phases, its length."""
     sheet, log = stage.sheet, stage.server.log
     told = summary(log)
     config = told["config"]
@@ -124,7 +124,7 @@ def saturation(stage: Stage) -> None:
 
 
 def idle(stage: Stage) -> None:
-    """Nothing to do: no alert but what the flags show, however full it was before."""
+    """Nothing to do: no alert except those about flags, even if it was full before."""
     sheet, log = stage.sheet, stage.server.log
     stage.rest()
     seen = check(log)
@@ -135,9 +135,9 @@ def idle(stage: Stage) -> None:
 
 
 def bad_requests(stage: Stage) -> None:
-    """Prompts that are too long, models that are not served: counted, and told when they are many.
+    """Prompts that are too long, models that are not served: counted; reported if many.
 
-    vLLM 0.32 does not log why, so no reason is to be told.
+    vLLM 0.32 does not log why, so no reason must be reported.
     """
     sheet, log, url = stage.sheet, stage.server.log, stage.server.url
     before = summary(log)["requests"]["by_status"]

@@ -21,7 +21,7 @@ WORDS = range(300, 5000)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """So many clients, each with one request at a time, for so long."""
+    """A number of clients, each with one request at a time, for some time."""
 
     seconds: float
     clients: int

@@ -1,4 +1,4 @@
-"""What was expected and what was seen: the rows of the table, and the table."""
+"""Expected and observed values: the rows of the table, and the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Row:
     seen: str
     good: bool
     error: float | None = None
-    """How far the seen figure is from the expected one, relative to it."""
+    """The error of the observed figure, relative to the expected one."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Sheet:
 
     @contextmanager
     def of(self, scenario: str) -> Iterator[None]:
-        """Take what follows as a scenario's; an error in it is a bad row, the others go on."""
+        """Count the `with` block as a scenario; an error in it is a bad row, the others go on."""
         self.scenario, began = scenario, monotonic()
         try:
             yield
@@ -55,7 +55,7 @@ class Sheet:
         self.holds(what, f"… {expected} …", seen, expected in seen)
 
     def near(self, what: str, expected: float, seen: float | None, share: float) -> None:
-        """Add a comparison of two figures, of which the seen one may be off by a share."""
+        """Add a comparison of two figures; the observed one may differ by a share."""
         if seen is None:
             self.holds(what, f"{expected:.6g} ± {share:.0%}", "nothing", False)
             return
@@ -74,7 +74,7 @@ class Sheet:
     def findings(
         self, what: str, seen: Collection[str], must: Collection[str], may: Collection[str] = ()
     ) -> None:
-        """Add a comparison of findings: those that must be there, and others that may be."""
+        """Add a comparison of findings: those that must be there, and others that may."""
         missing, more = set(must) - set(seen), set(seen) - set(must) - set(may)
         expected = " ".join(sorted(must)) or "none"
         self.holds(what, expected, " ".join(sorted(seen)) or "none", not missing and not more)

@@ -40,7 +40,7 @@ class Stage:
         return Driving(self.server.url, load, seed).done()
 
     def rest(self) -> Figures:
-        """Wait until nothing runs and the log says so; return the server's figures."""
+        """Wait until nothing runs and the log shows that; return the server's figures."""
         until("the end of all requests", lambda: not self.figures().busy())
         figures = self.figures()
         time.sleep(5.0)  # two intervals of the stats line: the last tokens are written

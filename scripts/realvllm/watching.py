@@ -1,4 +1,4 @@
-"""What vllm-watch tells, asked as a user asks: by its commands."""
+"""The answers of vllm-watch, from its commands, as for a user."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Verdict:
 
     @property
     def by_load(self) -> dict[str, Json]:
-        """Return the findings but for those that the flags alone show."""
+        """Return the findings without those that follow from the flags alone."""
         return {name: one for name, one in self.findings.items() if name not in STARTUP}
 
 
@@ -66,7 +66,7 @@ def summary(log: Path) -> Json:
 
 
 def exported(log: Path, *options: str) -> list[Json]:
-    """Return what `export` writes: samples, or with an option something else."""
+    """Return the rows of `export`: samples, or others with an option."""
     done = ask("export", log, "-o", "-", *options)
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -29,11 +29,11 @@ class Alerting:
         ring: Callable[[], object],
         report: Callable[[Outcome], object],
     ) -> None:
-        """Tell of what `monitor` finds.
+        """Report what `monitor` finds.
 
         Args:
-            monitor: what is known, and the settings.
-            silences: what nobody wants to hear of.
+            monitor: the servers, their findings, and the settings.
+            silences: findings that the user has silenced.
             wall: the clock.
             write: writes escape sequences to the terminal.
             ring: rings its bell.

@@ -49,7 +49,7 @@ PATIENCE = 0.3
 
 
 def _settle() -> None:
-    """Let garbage collection begin, without all that the first frame took."""
+    """Start garbage collection; objects made up to the first frame are left alone."""
     gc.freeze()
     gc.enable()
 
@@ -88,10 +88,10 @@ class VllmWatch(App[int]):
         targets: Targets | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Show what `ingest` reads: live, or as a replay from `start` on.
+        """Show the logs that `ingest` reads: live, or as a replay from `start` on.
 
-        `common_start` moves saved logs of different hours to a common start. `targets` are those
-        of the job whose progress is shown.
+        `common_start` moves saved logs of different hours to a common start. `targets` are those of
+        the job whose progress is shown.
         """
         super().__init__()
         self.monitor = Monitor(settings, bounded=not replay)
@@ -161,7 +161,7 @@ class VllmWatch(App[int]):
         return self._ascii.enabled
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return the filters of every line on its way to the terminal."""
+        """Return the filters that every line passes before the terminal."""
         filters = super().get_line_filters()
         return [*filters, self._ascii] if self._ascii.enabled else filters
 
@@ -250,7 +250,7 @@ class VllmWatch(App[int]):
             self._show()
 
     def _show(self) -> None:
-        """Allow the first frame: every log was looked at once, or that takes too long."""
+        """Allow the first frame: every log was read once, or that takes too long."""
         if not self._board.waits:
             return
         self._board.waits = False
@@ -307,7 +307,7 @@ class VllmWatch(App[int]):
         return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self, sources: Collection[str] | None = None) -> None:
-        """Draw soon: of these servers, or of anything, there are news."""
+        """Draw soon, because there are news of these servers, or of anything."""
         # Messages that arrive while the app closes find no screen any more.
         if self.screen_stack and isinstance(self.screen, Dashboard):
             self.screen.news(sources)

@@ -56,7 +56,7 @@ def ascii_of(text: str) -> str:
 
 
 class AsciiFilter(LineFilter):
-    """The last step before the terminal: nothing but ASCII passes."""
+    """The last step before the terminal: replaces everything that is not ASCII."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Return the segments of a line in ASCII."""
@@ -66,7 +66,7 @@ class AsciiFilter(LineFilter):
 def knows_unicode(environ: Mapping[str, str] | None = None, encoding: str = "utf-8") -> bool:
     """Return whether a terminal shows more than ASCII, by its environment.
 
-    Without a locale nothing is known; most terminals then do.
+    Without a locale this is unknown; most terminals do.
     """
     environ = os.environ if environ is None else environ
     if "utf" not in encoding.lower():

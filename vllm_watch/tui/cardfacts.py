@@ -25,7 +25,7 @@ _FLAGS = (
     ("data_parallel_size", "DP"),
     ("dtype", ""),
 )
-"""Flags of the configuration and their labels on the card, those that advice is about first."""
+"""Flags of the configuration and their labels on the card; flags that advice changes are first."""
 
 Facts = tuple[tuple[str, tuple[str, ...]], ...]
 """Label and facts, one line each."""
@@ -35,7 +35,7 @@ _TREND_WORDS = {
     "faulty": "more than expected",
     "unknown": "unknown whether expected",
 }
-"""Whether a server that became slower should have, in words."""
+"""Words for whether a slowdown is expected."""
 
 
 def card_facts(
@@ -164,7 +164,7 @@ def _startup(run: Run, time: float, tz: tzinfo) -> tuple[str, ...]:
 
 
 def _requests(run: Run, time: float) -> tuple[str, ...]:
-    """Return the requests of the whole run; they carry no time, so only at its end."""
+    """Return the requests of the whole run, only at its end, because access lines have no time."""
     if run.newest_stamp is None or time < run.newest_stamp:
         return ()
     facts = [f"{number:,} × HTTP {status}" for status, number in sorted(run.served.items())]

@@ -19,7 +19,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.tui.charts import Line
 
 MOST_ROWS = 1_000
-"""Lines of an engine in a window up to which each of them is drawn; more are folded into steps."""
+"""Up to so many lines of an engine in a window are drawn one by one; more are folded into steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Curve:
     values: Sequence[float | None]
     gap: float
     weights: Sequence[float] | None = None
-    """How many samples each value stands for, where they are not one each."""
+    """Number of samples behind each value, if it is not one each."""
 
 
 class Drawn(NamedTuple):
@@ -100,7 +100,7 @@ def _rows(run: Run, engine: int, start: float, end: float) -> int:
 def _folded(
     run: Run, engines: Sequence[int], kind: Kind, window: tuple[float, float], *, extremes: bool
 ) -> Drawn:
-    """Return a line in steps, and what is not folded yet as it is."""
+    """Return a line in steps; samples that are not folded yet stay single."""
     start, end = window
     width = 2.0 ** math.ceil(math.log2((end - start) / MOST_ROWS))
     folds = folds_of(run, engines, kind)
@@ -272,7 +272,8 @@ def http_line(
 ) -> Line:
     """Return requests per second over time: those `answered`, `refused` (4xx) or `failed` (5xx).
 
-    Where the log goes on between two stretches, no request was answered: that is zero, no gap.
+    If the log continues between two stretches, no request was answered: the value is zero, not a
+    gap.
     """
     times: list[float] = []
     values: list[float | None] = []

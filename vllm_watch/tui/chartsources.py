@@ -1,6 +1,6 @@
 """The sources of charts' curves: the log's metrics, its steps and requests, recordings.
 
-Each source gives its lines, and the time since when it has data of a server.
+Each source gives its lines, and the time since which it has data of a server.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Source:
 
     lines: Callable[[Asked], Lines]
     since: Callable[[Server], float]
-    """Epoch seconds, in the log's own clock, since when it has data; infinity: never."""
+    """Epoch seconds in the log's own clock since which it has data; infinity if it never has."""
 
 
 def logged(
@@ -48,7 +48,7 @@ def logged(
     scale: float = 1.0,
     zeros: bool = False,
 ) -> Source:
-    """Return a metric of the stats lines; without `zeros`, zeros alone are no data."""
+    """Return a metric of the stats lines; without `zeros`, one that is always zero has no data."""
     return Source(
         lambda asked: (asked.line(metric, name, role, marker, scale),),
         lambda server: min(
@@ -166,7 +166,7 @@ def errors() -> Source:
 
 
 def _answered(server: Server, kinds: tuple[int, ...]) -> float:
-    """Return when a request with such a status was answered first."""
+    """Return when a request was first answered with such a status."""
     found = (
         run.traffic.begins[at]
         for run in server.runs

@@ -22,8 +22,8 @@ _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
     """Return alerts, restarts and the end of a server as ticks on the time axis.
 
-    They are those that the events have, ends first: none of an alert that another one
-    explains, one more where an alert grew worse.
+    They are the same as in the events, ends first: none for an alert that another one explains, one
+    more when an alert grew worse.
     """
     found = []
     for run in server.runs:

@@ -28,7 +28,7 @@ from vllm_watch.tui.chartsources import (
 
 _GIB = 1 / (1 << 30)
 _TOPS = (25.0, 50.0)
-"""Ends of a percentage scale that is used only in its lower part: empty rows say little."""
+"""Ends of a percentage scale if only its lower part is used: this avoids empty rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
-    """Give the room of the errors to the answers if there were none."""
+    """Give the room of the errors to the answers if there were no errors."""
     good, bad = spec.lines
     if any(bad.values):
         return spec

@@ -9,7 +9,7 @@ from vllm_watch.core.store import Server
 from vllm_watch.tui.timeline import FITTED, MARGIN
 
 AFTER = 0.08
-"""Share of a chart behind the end of its server: there is room for the word that says it."""
+"""Share of a chart after the end of its server: room for the word that marks the end."""
 STARTUP_SHARE = 0.2
 """Largest share of the chart for a start-up; a longer one is left out."""
 

@@ -9,7 +9,8 @@ from vllm_watch.core.news import Block, CompanionBlock, LogMoved, News
 from vllm_watch.core.records import Item, Sample, moved, records_of
 
 BEGINS_AFTER = 30.0
-"""Seconds after the first stats lines at which the film begins: its first frame has curves."""
+"""Seconds after the first stats lines at which the replay begins: then its first frame has curves.
+"""
 
 
 def with_common_start(read: Iterable[News]) -> Iterator[News]:

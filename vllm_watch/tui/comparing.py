@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Comparison
 
 DRAWN = ("throughput", "requests", "kv", "pace")
-"""Charts of which the first line of both is drawn."""
+"""Charts whose first line is drawn for both runs."""
 LEAST_SECONDS = 60.0
 """Shortest common axis in seconds."""
 
@@ -34,7 +34,7 @@ class Side:
     """One run of one server."""
 
     monitor: Monitor
-    """What knows it: that of the screen, or one that read a log for this."""
+    """The monitor that has the run: that of the screen, or one that read a log for this."""
     source: str
     number: int
     """Of the run."""
@@ -106,7 +106,7 @@ def compared(baseline: Side, candidate: Side) -> Comparison | None:
 
 
 def curves(baseline: Side, candidate: Side) -> list[ChartSpec]:
-    """Return charts of both, the candidate above, from when each of them served."""
+    """Return charts of both runs, the candidate above; time begins when each was ready."""
     monitors = candidate.monitor, baseline.monitor
     found = [run_of(side) for side in (candidate, baseline)]
     both = [one for one in found if one is not None]

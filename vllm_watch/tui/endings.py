@@ -46,8 +46,8 @@ def first_errors(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
 def ending_words(state: ServerState, run: Run, time: float) -> tuple[str, ...]:
     """Return why a dead or ended server is over, the longest words first; else nothing.
 
-    The error as it is written, its name in the format files (`out of memory`), the first cause in
-    the log and the type of its error (`EngineDeadError`).
+    In this order: the error as written, its name in the format files (`out of memory`), the first
+    cause in the log and the type of its error (`EngineDeadError`).
     """
     if state.name == "ended":
         return (state.why, *_LOG_ENDS)

@@ -46,7 +46,7 @@ def _answers(fields: Mapping[str, FieldValue]) -> str:
 
 
 TOLD_TO_STOP = "told to stop: ctrl+c or SIGTERM"
-"""How a server was stopped whose log names no signal: vLLM shuts down for these two alone."""
+"""How a server was stopped if its log names no signal: vLLM shuts down only for these two."""
 
 
 def _stopped(fields: Mapping[str, FieldValue]) -> str:
@@ -75,7 +75,7 @@ _WORDS: Mapping[str, tuple[str, str, Callable[[Mapping[str, FieldValue], Event],
 def newest_lines(lines: Iterable[Sequence[EventLine]], limit: int) -> tuple[EventLine, ...]:
     """Return the newest of the events of several servers, the newest first.
 
-    Of one second those stay in the order in which they are given: of a server the newest first.
+    Events of the same second keep their order, the newest of a server first.
     """
     return tuple(sorted(chain.from_iterable(lines), key=lambda line: -line.time)[:limit])
 
@@ -115,7 +115,7 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
 def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> Iterator[EventLine]:
     """Yield the newest alerts, each also when it grew worse; none that another one explains.
 
-    An alert that ends after the last line of its run is not told as over: nothing shows that.
+    An alert does not end after the last line of its run, because no line shows its end.
     """
     name, now = short_name(server), until
     for run in server.runs:
@@ -139,7 +139,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
 def told_rises(
     span: AlertSpan, spans: Sequence[AlertSpan]
 ) -> list[tuple[float, Severity, AlertSpan]]:
-    """Return what `rises` does, nothing for an alert that another one explains."""
+    """Return the same as `rises`, but nothing for an alert that another one explains."""
     if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
         return []
     return rises(span, spans)

@@ -15,9 +15,9 @@ from vllm_watch.tui.commonstart import with_common_start
 from vllm_watch.tui.messages import AllRead, NewsRead
 
 GROUP_SECONDS = 0.05
-"""News that come closer together than this travel as one message."""
+"""News closer together than this are sent as one message."""
 SWITCH_SECONDS = 0.001
-"""For how long reading may keep the screen's thread waiting: a key takes several turns."""
+"""Longest time that reading may keep the screen's thread waiting: a key takes several turns."""
 MOST_PENDING = 2
 """Most unread messages of the screen before reading waits: keys queue behind them."""
 

@@ -27,7 +27,7 @@ class _Pen(NamedTuple):
     """Codes of bold, underlined and the like, each with a `;` behind it."""
     ink: str = ""
     ground: str = ""
-    """Codes of the colours, empty for those that the terminal has by itself."""
+    """Codes of the colours, empty for the terminal's own colours."""
 
 
 class Brief(CompositorUpdate):
@@ -104,7 +104,7 @@ def _pen_of(style: Style, system: ColorSystem) -> _Pen:
 
 @lru_cache(4096)
 def _between(before: _Pen | None, now: _Pen) -> str:
-    """Return the shortest sequence that turns what a terminal draws with into something else."""
+    """Return the shortest sequence that changes a terminal's style from one to another."""
     if before == now:
         return ""
     if before is not None and before.attributes == now.attributes:

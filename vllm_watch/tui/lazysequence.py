@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class MadeWhenAsked(Sequence[T]):
-    """Makes each item once, when somebody looks at it: of thousands a screen shows few."""
+    """Makes each item once, when it is used: a screen shows only a few of thousands."""
 
     def __init__(self) -> None:
         """Begin with nothing made."""

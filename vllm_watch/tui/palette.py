@@ -64,9 +64,9 @@ CONTRAST_THEME = Theme(
 OWN_THEMES = (THEME, DAY_THEME, CONTRAST_THEME)
 
 LEAST_CONTRAST = 4.5
-"""Of text that is not large, against what it stands on (WCAG 2, level AA)."""
+"""Least contrast of small text with its background (WCAG 2, level AA)."""
 TEXT_CONTRAST = 5.5
-"""Of the usual text: the muted one has to differ from it and must be readable, too."""
+"""Least contrast of normal text: higher, so that muted text can differ and still be readable."""
 SIXTEEN = {
     "text": "#ffffff", "muted": "#aaaaaa", "faint": "#555555", "axis": "#555555",
     "rule": "#555555", "primary": "#00aaaa", "secondary": "#ff55ff", "tertiary": "#ffff55",
@@ -188,7 +188,7 @@ def roles_of(theme: Theme) -> dict[str, str]:
 def stronger(text: Color, grounds: Sequence[Color]) -> Color:
     """Return the text's colour, moved away from the first ground until it stands out on each.
 
-    Grounds on which neither black nor white would, whichever is meant, do not count.
+    Grounds on which even pure black or white would not stand out do not count.
     """
     away = Color.parse("#000000" if _luminance(grounds[0]) > _luminance(text) else "#ffffff")
     grounds = [ground for ground in grounds if contrast(away, ground) >= TEXT_CONTRAST]

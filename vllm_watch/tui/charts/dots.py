@@ -28,13 +28,13 @@ _STANDING = ((0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8))
 _HANGING = ((0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8))
 """The same from the upper edge."""
 LOW, CREST = 0.42, 0.78
-"""How much of their colour dots have at the base, and below the edge, which has it all."""
+"""Strength of the dots' colour at the base, and just below the edge; the edge has all of it."""
 BODY = 0.09
-"""How much of its colour the ground of cells has that are filled."""
+"""Strength of the colour behind the dots of filled cells."""
 UNDER = 0.2
-"""How much of its colour a series has as the ground of the dots on which it stands."""
+"""Strength of a series' colour as the background of the dots that it stands on."""
 HAZE = 0.45
-"""How much of its colour has what is between a mean and its highest sample."""
+"""Strength of the colour between a mean and its highest sample."""
 
 
 def _dots(value: float, unit: float, most: int) -> int:
@@ -96,7 +96,7 @@ def stack_dots(
 
 
 def sums_of(levels: Sequence[Level | None]) -> list[float]:
-    """Return how high each series reaches; nothing where the first is unknown."""
+    """Return the upper level of each series; nothing if the first is unknown."""
     if levels[0] is None:
         return []
     return list(accumulate(level.mean if level else 0.0 for level in levels))

@@ -56,8 +56,8 @@ def draw_panel(
     """Return a chart of exactly ``width`` × ``height`` cells in its frame.
 
     ``palette`` maps roles to ``#rrggbb`` and says with ``shading`` what the terminal can show.
-    ``key`` is the key that belongs to the panel; ``tops`` are the ends of its scales, unsaid round
-    numbers above its data.
+    ``key`` is the key that belongs to the panel; ``tops`` are the ends of its scales; by default
+    round numbers above its data.
     """
     canvas = Canvas(max(0, width), max(0, height))
     if width < 1 or height < 1:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EDGE = 0.6
 """How much of their colour the edges of a band have."""
 MOST_LINES, FAINT = 6, 0.45
-"""Lines of marks in a plot at most, and how much of their colour they have."""
+"""Most lines of marks in a plot, and the strength of their colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Plot:
 
     @property
     def steps(self) -> int:
-        """How many levels of a series a row has: two a cell where fills are dots."""
+        """Number of levels of a series in a row: two per cell if fills are dots, else one."""
         dotted = self.palette.get("shading", SMOOTH) == SMOOTH
         return self.columns * (WIDE if dotted else 1)
 
@@ -85,7 +85,7 @@ def draw_band(plot: Plot, top: float) -> None:
 
 
 def draw_band_label(plot: Plot, top: float) -> None:
-    """Say in the band what it is, where nothing is filled: at its left, its right or its middle."""
+    """Write the name of the band into it, where nothing is filled: left, right or middle."""
     band, tint = plot.spec.band, plot.palette.get("band", "")
     if band is None or not band.label or not tint or plot.palette.get("shading", SMOOTH) != SMOOTH:
         return
@@ -113,9 +113,9 @@ def write_free(
     columns: int | None = None,
     over: str = "",
 ) -> bool:
-    """Write the first of `texts` for which cells are free: at the left, at the right, between.
+    """Write the first of `texts` that has free cells: at the left, at the right or between.
 
-    Say whether there was room. `over` is what may be in the cells beside nothing.
+    Return whether there was room. Cells with the glyph `over` count as free.
     """
     room = plot.columns if columns is None else columns
     ink = ink or plot.palette.get("muted", "")

@@ -30,7 +30,7 @@ class Line:
     gap_s: float
     """Two samples further apart than this are not connected: a gap is drawn as nothing."""
     weights: Sequence[float] | None = None
-    """How many samples each value stands for, where they are not one each."""
+    """Number of samples behind each value, if it is not one each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "↑", "down": "↓"}
 """How a marker looks in the title."""
 LAST, UNTIL, ENDED = "last", "until", "ended"
-"""Said before values that are all older than their gaps: nothing newer was written, or can be."""
+"""Word before values that are all older than their gaps: nothing newer was written, or can be."""
 FULL, SHORT = 99, 98
-"""Names in full, and in their short form; anything less is a length to which that is cut."""
+"""Names in full, and in their short form; further forms are lengths to which they are cut."""
 ABOUT = "≈"
 """Stands before estimated values."""
 KEY_GAP = 3
@@ -102,11 +102,11 @@ NAMED_FORMS = (
     *(form for form in FORMS if form.names >= SHORT and form.values),
     Form(unit=False, names=SHORT, values="plain", clock=2, gap=" "),
 )
-"""The forms that call every line by its name: a shorter title is better than a bare value."""
+"""The forms with the name of every line: a shorter title is better than a value without a name."""
 VALUELESS = Form(unit=False, names=SHORT, values="", clock=1, gap=" ")
-"""What is left of a title whose values are old: old values must not pass for new ones."""
+"""The form of a title whose values are old: they must not look like new ones."""
 FORMS_ALONE = tuple(form for form in FORMS if form.values)
-"""The same with a single line: without its value nothing would be left."""
+"""Forms for a single line: without its value nothing would be left."""
 
 
 def draw_title(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SidesScreen(Above[Side | None]):
-    """Asks what a run is compared with: a run that is known, or a log whose path is typed."""
+    """Asks for the run to compare with: a run on the screen, or a log whose path is typed."""
 
     BINDINGS = [Binding("escape,c,q", "leave", "leave it")]
 

@@ -72,7 +72,7 @@ class Dashboard(TimeKeys, Openers):
         """Show the servers of `monitor` at the moment of `timeline`, times in the zone `tz`.
 
         `job` watches the progress of a job. `excerpts` finds the lines of a log between two
-        moments, with its stamps in a zone; it is called in a thread. `alerting` knows the failed
+        moments, with its stamps in a zone; it is called in a thread. `alerting` has the failed
         actions, `silences` the silenced findings.
         """
         super().__init__()
@@ -146,7 +146,7 @@ class Dashboard(TimeKeys, Openers):
         self.call_after_refresh(self.draw)
 
     def on_descendant_focus(self) -> None:
-        """Show the keys of the focused widget now: nothing else may have changed."""
+        """Show the keys of the focused widget now, because nothing else may cause a drawing."""
         for keys in self.query(KeyLine):
             keys.redraw(anew=True)
 

@@ -135,7 +135,7 @@ class Openers(Screen[None]):
             self.app.push_screen(ChartScreen(shown, self, lambda: self.view))
 
     def action_compare(self, *, ask: bool = False) -> None:
-        """Compare the run of the selected server: with the only other one, else it is asked for."""
+        """Compare the selected server's run with the only other one, or ask with which one."""
         from vllm_watch.tui.comparing import Side, sides, sides_read
         from vllm_watch.tui.screens.compare import CompareScreen, SidesScreen
 

@@ -1,4 +1,4 @@
-"""Pages over the whole screen, and those that follow the moment of the screen below."""
+"""Pages over the whole screen, and pages that follow the moment of the screen below."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Page(Above[None]):
         self.call_after_refresh(self.follow)
 
     def follow(self) -> None:
-        """Show what there is to show now; nothing while it is not laid out."""
+        """Draw the present content; nothing while the page has no size yet."""
         raise NotImplementedError
 
     def action_scroll(self, lines: int) -> None:

@@ -20,7 +20,7 @@ CHOICES: tuple[tuple[str, float | None], ...] = (
 
 
 class SilenceScreen(Above[int | None]):
-    """Asks for how long; returns the index of the answer in `CHOICES`, None for none."""
+    """Asks for how long; returns the index of the answer in `CHOICES`, None without an answer."""
 
     BINDINGS = [
         Binding("escape,s,q", "leave", "leave it as it is"),

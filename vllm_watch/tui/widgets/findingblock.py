@@ -22,7 +22,7 @@ WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
 NO_ERROR = "the log has no error line: look at dmesg or the batch system"
 _ALIKE = 40
-"""Cells after which a line of the log is taken to be what the reason quotes."""
+"""If a log line and a reason agree for so many cells, the reason quotes that line."""
 _OLD_VALUE = lazy(r"[\d.]+ → ")
 MOST_LINES = 4
 """Most lines of one reason or remedy."""
@@ -214,7 +214,7 @@ def finding_block(
 
 
 def _on_condition(finding: Finding, flag: str, width: int) -> tuple[list[str], list[str]]:
-    """Return on what a line with `finding`'s flag depends: lines below it, or texts beside it."""
+    """Return the condition of `finding`'s flag: as lines below it, or texts beside it."""
     if not takes_gpu(finding.remedy):
         return [], [f"see: {finding.guide}"]
     beside_it = IF_ALONE[1]

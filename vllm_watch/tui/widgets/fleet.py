@@ -223,7 +223,7 @@ class Fleet(Pane, can_focus=True):
         self._top = max(0, min(self._top, last))
 
     def _places(self, view: ScreenView) -> Places:
-        """Return what is below each other: rows, lines above models."""
+        """Return the lines of the table in order: rows, and lines above models."""
         made_of = (view.rows, self.folded)
         if self._placed[0] is None or any(map(is_not, made_of, self._placed[0])):
             self._placed = made_of, Places(view.made, self.folded)

@@ -28,9 +28,9 @@ ORDER = (
     "one chart",
     "compare",
 )
-"""Keys in the order of their use; those that do not fit are left to the help."""
+"""Keys, the most used first; keys that do not fit are only in the help."""
 MOST = 9
-"""Keys beside `quit` at most, however much room there is: the help has all."""
+"""Most keys besides `quit`, even if there is more room: the help has all."""
 FAILED = ("help", "findings", "errors")
 """Keys that come first where the selected server has errors to be read."""
 

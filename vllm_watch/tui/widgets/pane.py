@@ -41,7 +41,7 @@ class Pane(Widget):
         self.redraw()
 
     def redraw(self, *, anew: bool = False) -> None:
-        """Draw the view where it shows something other than before; `anew`: in any case."""
+        """Draw the view if it differs from the one before; with `anew` always."""
         if self.view is None or not self.display:
             return
         width, height = self.size

@@ -18,7 +18,7 @@ _ENDED = {
     "stopped": (TOLD_TO_STOP, "told to stop", "stopped"),
     "finished": ("finished its work", "finished"),
 }
-"""How a server ended that did not fail, in words that become fewer."""
+"""How a server ended without a failure, in ever shorter words."""
 
 
 def past_words(row: Row) -> str:
@@ -37,7 +37,7 @@ def append_end(
     drawer: CellDrawer,
     palette: dict[str, str],
 ) -> None:
-    """Append the cells of a server that has ended, up to the words: since when stands for rates."""
+    """Append the cells of a server that has ended, up to the words: its end replaces rates."""
     style = palette["critical" if row.state.name == "dead" else "muted"]
     room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
     for column in columns:
@@ -56,11 +56,11 @@ def append_end(
 
 
 _ENDED_CELLS = len("stopped 08:57:39")
-"""Cells in which each row says the time of its end, so that all say it alike."""
+"""Cells for the time of an end, the same in each row."""
 
 
 def _when(view: ScreenView, row: Row, room: int) -> str:
-    """Return what a server is that has ended, and since when, in so many cells."""
+    """Return the state of a server that has ended, and since when, in so many cells."""
     since, word = row.state.since, row.state.name
     if since is None:
         return word

@@ -69,7 +69,7 @@ def verdict_text(verdict: Verdict, width: int, palette: dict[str, str]) -> Text:
 
 
 def _pair(verdict: Verdict, room: int) -> tuple[str, str]:
-    """Return what is the matter and what to change, as much of both as has room.
+    """Return what is wrong and what to change, as much of both as there is room for.
 
     The shortest remedy comes before the longer words: what to change must be seen.
     """
