@@ -50,8 +50,8 @@ def make_logs(folder: Path, count: int, seed: int = SEED) -> None:
 def archive(logs: Path, target: Path, *words: str) -> tuple[float, float]:
     """Archive a folder; return the seconds it took, and those of all its processes on a core.
 
-    Two processes are as fast as one on a machine that has only one core free: then they take as
-    long together, and each takes half of the second number.
+    On a machine with only one free core, two processes take as long as one; each then uses half of
+    the second number.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -74,7 +74,7 @@ def killed_and_started_again(logs: Path, target: Path, seconds: float) -> tuple[
 
 
 def rows_of(folder: Path) -> list[str]:
-    """Return every run and sample of an archive as text, in an order of their own."""
+    """Return every run and sample of an archive as text, sorted."""
     runs = pq.read_table(folder / "runs").to_pylist()
     samples = pq.read_table(folder / "samples").to_pylist()
     return sorted(map(repr, (*runs, *samples)))

@@ -21,7 +21,7 @@ def _filled(path: Path, size: int, piece: bytes) -> None:
 
 
 def almost_stats(path: Path, size: int) -> None:
-    """Each line lacks something of a stats line, each something else."""
+    """Each line lacks another part of a stats line."""
     chance = random.Random(1)
     line = stats_line(0, 1, now=1_763_884_800.0).encode()
     lines = []
@@ -69,4 +69,4 @@ BAD: dict[str, tuple[Callable[[Path, int], None], bool]] = {
     "64 engines": (engines, True),
     "a sample from the future": (future, False),
 }
-"""What each is, what writes it, and whether a log of nothing but stats lines is its measure."""
+"""Each log: its name, its writer, and whether it is compared with a log of stats lines only."""

@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench [--quick] [--only reading,live]
 
-Makes its own data from seeds, compares with grep, an interpreter that does nothing, and the peer
-(vllmstat 0.9.1, in an environment of its own: it says so where it cannot be had). Writes
+Makes its own data from seeds, and compares with grep, an idle interpreter, and the peer (vllmstat
+0.9.1, in its own environment; if it cannot be installed, that is reported). Writes
 benchmarks/results.md and benchmarks/cost.svg; --quick takes two minutes and writes
 results-quick.md, from smaller data.
 """
@@ -92,7 +92,7 @@ def _against(bench: Bench, what: str, costs: dict[str, Cost], name: str, goal: f
 
 
 def starting(bench: Bench) -> None:
-    """`status` and `--version` against an interpreter that does nothing; first frames."""
+    """`status` and `--version` against an idle interpreter; first frames."""
     now = time.time()
     text = (
         serverlog.begun(now - 900) + serverlog.ready(now - 800) + serverlog.busy(now - 3, lines=60)
@@ -180,7 +180,7 @@ def bad(bench: Bench) -> None:
 
 
 def _export_seconds(log: Path) -> float:
-    """Return processor seconds of reading a log, the start of the program not counted."""
+    """Return processor seconds of reading a log, without the program's start."""
     command = [*PROGRAM, "export", "-o", "-"]
     return max(0.01, min(timed([*command, str(log)])[1] for _ in range(2)) - _empty(log.parent))
 

@@ -1,4 +1,4 @@
-"""A fleet that exists on paper only: what its servers would write, and when each of them is sick.
+"""A simulated fleet: the lines of its servers, and when each of them has a fault.
 
 Start-up and death are the lines of real captures (fixtures/logs) at other times; stats and access
 lines have their wording. Everything comes from a seed, so two fleets of one seed are alike.
@@ -17,8 +17,8 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 CADENCE = 10
 """Seconds between two stats lines: vLLM's own interval."""
 START = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
-SICK_EVERY = 10_800
-"""Seconds between two sicknesses of one server."""
+FAULT_EVERY = 10_800
+"""Seconds between two faults of one server."""
 _STAMP = re.compile(r"\d\d-\d\d \d\d:\d\d:\d\d")
 
 _STATS = (
@@ -40,12 +40,12 @@ EXPECTED = {
     "stall": {"engine-stalled"},
     "death": {"server-dead"},
 }
-"""Sickness to the alerts of which one must be told (FORMATS and HEALTH name them)."""
+"""Fault to its alerts; one of them must be reported."""
 KINDS = tuple(EXPECTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Sickness:
+class Fault:
     """What is wrong with a server for a while."""
 
     kind: str
@@ -55,8 +55,8 @@ class Sickness:
     """The first second at which it is well again."""
 
 
-def sicknesses(number: int, seconds: int, every: int = SICK_EVERY) -> list[Sickness]:
-    """Return what befalls a server: one after another of `KINDS`, with hours of health between."""
+def faults_of(number: int, seconds: int, every: int = FAULT_EVERY) -> list[Fault]:
+    """Return the faults of a server: one after another of `KINDS`, with healthy hours between."""
     random_ = random.Random(number)
     found = []
     for index, at in enumerate(range(every // 2, seconds, every)):
@@ -65,7 +65,7 @@ def sicknesses(number: int, seconds: int, every: int = SICK_EVERY) -> list[Sickn
         # A silence beyond 300 s is an end, no stall.
         lasts = 240 if kind in ("stall", "death") else random_.randrange(180, 600, CADENCE)
         if begin + lasts < seconds - 300:
-            found.append(Sickness(kind, begin, begin + lasts))
+            found.append(Fault(kind, begin, begin + lasts))
     return found
 
 
@@ -75,7 +75,7 @@ class Engine:
 
     number: int
     path: Path
-    ills: list[Sickness]
+    faults: list[Fault]
     answers: int = 3
     """Requests answered between two stats lines."""
     _random: random.Random = field(init=False)
@@ -101,14 +101,14 @@ class Engine:
         self.path.touch()
 
     def _lines(self, second: int) -> Iterator[str]:
-        ill = next((ill for ill in self.ills if ill.begin <= second < ill.end), None)
-        kind = ill.kind if ill is not None else ""
-        if ill is not None and kind == "death" and second == ill.begin:
+        fault = next((fault for fault in self.faults if fault.begin <= second < fault.end), None)
+        kind = fault.kind if fault is not None else ""
+        if fault is not None and kind == "death" and second == fault.begin:
             self._held = []
-            yield from (line for _, line in _told("h100_saturated_then_killed", _DEATH, second))
+            yield from (line for _, line in _moved("h100_saturated_then_killed", _DEATH, second))
         if kind in ("death", "stall"):
             return
-        dead = next((one for one in self.ills if one.end == second and one.kind == "death"), None)
+        dead = next((one for one in self.faults if one.end == second and one.kind == "death"), None)
         if dead is not None:
             self._start_up(second)
         while self._held and self._held[0][0] <= second:
@@ -120,7 +120,7 @@ class Engine:
         yield self._stats(second, kind)
 
     def _start_up(self, second: int) -> None:
-        self._held = _told("h100_optimised", _START_UP, second)
+        self._held = _moved("h100_optimised", _START_UP, second)
         self._up_at = self._held[-1][0]
 
     def _stats(self, second: int, kind: str) -> str:
@@ -146,13 +146,13 @@ class Engine:
         return _STATS.format(stamp=stamp(second), **values)
 
 
-def fleet(folder: Path, engines: int, seconds: int, every: int = SICK_EVERY) -> list[Engine]:
+def fleet(folder: Path, engines: int, seconds: int, every: int = FAULT_EVERY) -> list[Engine]:
     """Return servers with empty logs in a folder."""
     found = []
     for number in range(engines):
         path = folder / f"vllm_Random-Qwen3-1.7B_port{8000 + number}_realtime.log"
         path.touch()
-        found.append(Engine(number, path, sicknesses(number, seconds, every)))
+        found.append(Engine(number, path, faults_of(number, seconds, every)))
     return found
 
 
@@ -161,10 +161,10 @@ def stamp(second: int) -> str:
     return datetime.fromtimestamp(START + second, UTC).strftime("%m-%d %H:%M:%S")
 
 
-def _told(capture: str, lines: slice, second: int) -> list[tuple[int, str]]:
-    """Return lines of a capture, the first of them at `second`, with the second of each."""
+def _moved(capture: str, lines: slice, second: int) -> list[tuple[int, str]]:
+    """Return lines of a capture, moved to begin at `second`, each with its second."""
     log = next((FIXTURES / capture).glob("*.log"))
-    told: list[tuple[int, str]] = []
+    moved: list[tuple[int, str]] = []
     first, at = None, second
     for line in log.read_text(encoding="utf-8").splitlines(keepends=True)[lines]:
         found = _STAMP.search(line)
@@ -175,8 +175,8 @@ def _told(capture: str, lines: slice, second: int) -> list[tuple[int, str]]:
             first = first or written
             at = second + round((written - first).total_seconds())
             line = line.replace(found.group(), stamp(at), 1)
-        told.append((at, line))
-    return told
+        moved.append((at, line))
+    return moved
 
 
 _START_UP = slice(0, 80)

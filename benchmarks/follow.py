@@ -4,9 +4,9 @@
 
 The writers are processes of their own (`logwriter`), which rotate by renaming, by copying and
 truncating, and by names with dates. The reader is `vllm-watch export --follow -o -`; halfway it is
-killed, and a second one begins with the rotated files (`--rotated`), so that it must hand on every
-line that the writers say they wrote, once and in order. The first one must have passed on a
-beginning of each log without a gap.
+killed, and a second one begins with the rotated files (`--rotated`), so it must pass on every line
+of the writers, once and in order. The first one must have passed on a beginning of each log without
+a gap.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reader:
     """One `vllm-watch export --follow` over a folder, and what it has passed on."""
 
     def __init__(self, folder: Path, output: Path, *options: str) -> None:
-        """Start it; its rows go to a file, what it says to another beside it."""
+        """Start it; its rows go to one file, its messages to another beside it."""
         self.handed: dict[str, list[int]] = {}
         """Serial numbers by log, in the order in which they came."""
         self.foreign = 0
@@ -52,7 +52,7 @@ class Reader:
         self._output = output.open("rb")
 
     def catch_up(self) -> None:
-        """Take in what it has written since; a row that a kill cut off is none."""
+        """Read what it has written since; a row that was cut off by a kill does not count."""
         *rows, self._left = (self._left + self._output.read()).split(b"\n")
         for text in rows:
             row = json.loads(text)
@@ -61,7 +61,7 @@ class Reader:
             self.handed.setdefault(name, []).append(int(row["prompt_tps"]))
 
     def wait(self, enough: Callable[[Reader], bool], patience: float) -> bool:
-        """Take in rows until there are enough; False if patience or the process ends before."""
+        """Read rows until there are enough; False if time is up or the process ends before."""
         until = time.monotonic() + patience
         while True:
             self.catch_up()
@@ -76,7 +76,7 @@ class Reader:
         return all(name in self.handed and self.handed[name][-1] >= n for name, n in last.items())
 
     def kill(self) -> None:
-        """Kill it as a power failure would, and take in what it had written."""
+        """Kill it as a power failure would, and read what it had written."""
         self.process.kill()
         self.process.wait()
         self.catch_up()
@@ -113,7 +113,7 @@ def ranges(serials: Iterable[int]) -> str:
 
 
 def compare(counts: dict[str, int], first: Reader, second: Reader) -> Outcome:
-    """Compare what both readers passed on with what the writers say."""
+    """Compare the lines of both readers with those of the writers."""
     outcome = Outcome(written=sum(counts.values()))
     for name, count in counts.items():
         written = Counter(range(count))
@@ -159,7 +159,7 @@ def experiment(
     first = Reader(logs, folder / "one.jsonl")
     writers: list[subprocess.Popen[str]] = []
     try:
-        # What is rotated away before it began is none of its lines.
+        # Lines rotated away before it began are not its lines.
         first.wait(lambda reader: len(reader.handed) == files, patience)
         began = time.monotonic()
         writers += [_writer(logs, n, lines, rate, every, manners) for n in range(files)]
@@ -197,7 +197,7 @@ def _begun(folder: Path, files: int) -> tuple[Path, list[str]]:
 def _read_to_the_end(reader: Reader, logs: Path, counts: dict[str, int], patience: float) -> float:
     """Let a reader come to the end of all logs; return when it was there.
 
-    A line is added to each log then, and counted: what is passed on twice would be by then.
+    Then a line is added to each log, and counted: lines passed on twice would have arrived by then.
     """
     try:
         last = {name: count - 1 for name, count in counts.items()}

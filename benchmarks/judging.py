@@ -57,7 +57,7 @@ def write(path: Path, samples: int, engines: int) -> None:
 
 
 def timed(what: Callable[[], Value]) -> tuple[float, Value]:
-    """Return the seconds of processor time that something takes, and what it returns."""
+    """Return the processor seconds of a call, and its result."""
     began = time.process_time()
     found = what()
     return time.process_time() - began, found
@@ -89,7 +89,7 @@ def judged(read: list[News]) -> float:
 
 
 def live(read: list[News], engines: int, lines: int = 2_000) -> float:
-    """Return the seconds a sample that judging takes where the round of news is one line each."""
+    """Return the seconds per sample of judging if each round of news has one line."""
     samples = [s for block in read if isinstance(block, Block) for s in samples_in(block)][:lines]
     monitor, spent = Monitor(Settings(), bounded=True), 0.0
     for start in range(0, len(samples), engines):

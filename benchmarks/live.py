@@ -23,7 +23,7 @@ _LINE = (
 
 
 MOST_SETTLING = 150.0
-"""Seconds that a fleet has at most to be read before it is measured."""
+"""Longest time in seconds for reading a fleet before it is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Share:
 
 
 def stats_line(engine: int, number: int, *, sick: bool = False, now: float | None = None) -> str:
-    """Return a stats line of now; a sick server's cache is full and its queue long."""
+    """Return a stats line of now; a faulty server's cache is full and its queue long."""
     stamp = time.strftime("%m-%d %H:%M:%S", time.gmtime(now))
     return _LINE.format(
         stamp=stamp,
@@ -68,7 +68,7 @@ def fleet(folder: Path, servers: int, engines: int, *, sick: bool) -> list[Path]
 
 
 def share(folder: Path, servers: int, engines: int, seconds: float, *, sick: bool) -> Share:
-    """Watch a fleet that writes at its pace; return what the screen takes meanwhile."""
+    """Watch a fleet that writes at its pace; return the cost of the screen meanwhile."""
     fleet(folder, servers, engines, sick=sick)
     words = [sys.executable, "-m", "benchmarks.live", str(folder), str(engines), str(int(sick))]
     writer = subprocess.Popen(words)
@@ -87,7 +87,7 @@ def share(folder: Path, servers: int, engines: int, seconds: float, *, sick: boo
 
 
 def _settle(screen: Terminal) -> None:
-    """Wait until what was there has been read: a large fleet takes a whole core until then."""
+    """Wait until existing lines have been read: a large fleet takes a whole core until then."""
     busy, until = 1.0, time.perf_counter() + MOST_SETTLING
     while busy > 0.8 and time.perf_counter() < until:
         before = screen.cpu()
@@ -141,7 +141,7 @@ def appended(folder: Path, lines: int, *, events: bool) -> list[float]:
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:
-    """Return median, the value below which 95 of 100 lie, and the worst."""
+    """Return the median, the 95th percentile and the worst."""
     ordered = sorted(values)
     return (
         statistics.median(ordered),

@@ -3,9 +3,9 @@
     python -m benchmarks.logwriter w0.log --number 0 --lines 20000 --rate 10000 --every 2000
 
 Each line carries the writer's number (generation throughput) and its own serial number (prompt
-throughput), so that whatever reads them can be held against what was written. It says `half` on
-standard output when half is written, and how many lines it wrote at the end. Lines go out in blocks
-that end anywhere, as the buffers of a pipe make them.
+throughput), so that lines that were read can be compared with those written. It prints `half` when
+half is written, and the number of its lines at the end. Lines go out in blocks that end anywhere,
+as the buffers of a pipe make them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def dated(path: Path) -> None:
 
 
 def packed(path: Path) -> None:
-    """Rotate by renaming; what was rotated before is compressed (logrotate's `delaycompress`)."""
+    """Rotate by renaming; the file rotated before is compressed (logrotate's `delaycompress`)."""
     for old in sorted(path.parent.glob(f"{path.name}-*[0-9]")):
         archive = old.with_name(old.name + ".gz")
         with old.open("rb") as source, gzip.open(archive, "wb", compresslevel=1) as target:

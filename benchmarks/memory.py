@@ -2,11 +2,11 @@
 
     python -m benchmarks.memory [--engines 16] [--hours 24] [--full-hours 24]
 
-Servers on paper (`benchmarks/fleet.py`) append to real files; the followers, scanners, the monitor
-and the watch over alerts of a live screen take it in under a clock that the simulation turns, ten
-seconds at a time. Once a simulated minute the screen's view is made and its charts are drawn, once
-an hour over everything there is. Prints the resident memory after certain hours, what it took to
-draw, and the alerts that were told against what was wrong with the servers.
+Simulated servers (`benchmarks/fleet.py`) append to real files. The followers, scanners, monitor and
+alerts of a live screen read them under a simulated clock, ten seconds at a time. Once a simulated
+minute the screen's view is made and its charts are drawn, once an hour over the whole time. Prints
+the resident memory after certain hours, the cost of drawing, and the reported alerts against the
+servers' faults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from benchmarks.fleet import CADENCE, EXPECTED, START, Engine, Sickness, fleet
+from benchmarks.fleet import CADENCE, EXPECTED, START, Engine, Fault, fleet
 from vllm_watch.actions.payload import Alert
 from vllm_watch.actions.watch import AlertWatch
 from vllm_watch.cli.common import formats
@@ -36,27 +36,27 @@ from vllm_watch.tui.screenview import Choices
 from vllm_watch.tui.timeline import Timeline
 from vllm_watch.tui.viewmaker import ViewMaker
 
-HOURS_TOLD = (1, 10, 24, 48, 72, 96, 120, 144, 168, 336, 504, 672)
-"""After these hours the memory is told."""
+HOURS_PRINTED = (1, 10, 24, 48, 72, 96, 120, 144, 168, 336, 504, 672)
+"""After these hours the memory is printed."""
 GRACE = 90
-"""Seconds after a sickness in which its alerts may still be told: they clear by two samples."""
+"""Seconds after a fault in which its alerts may still be reported: they clear after two samples."""
 PALETTE: dict[str, str] = {}
 
 
 @dataclass(slots=True)
 class Judged:
-    """The alerts that were told against what was wrong."""
+    """The reported alerts against the faults."""
 
     hits: int = 0
-    missed: list[tuple[int, Sickness]] = field(default_factory=list)
+    missed: list[tuple[int, Fault]] = field(default_factory=list)
     false: list[Alert] = field(default_factory=list)
-    """Told while nothing was wrong."""
+    """Reported without a fault."""
     besides: int = 0
-    """Others that were told during a sickness: what it brings with it."""
+    """Other alerts reported during a fault: its consequences."""
     delays: list[float] = field(default_factory=list)
-    """Seconds from the beginning of each sickness to its alert."""
+    """Seconds from the beginning of each fault to its alert."""
     open: list[str] = field(default_factory=list)
-    """Told and never called over, although the server was well again."""
+    """Reported and never ended, although the server was healthy again."""
 
 
 class Simulation:
@@ -72,14 +72,14 @@ class Simulation:
         every: int,
         draw: int = 60,
     ) -> None:
-        """Simulate `seconds` of a fleet whose servers are sick once in `every` seconds."""
+        """Simulate `seconds` of a fleet whose servers have a fault once in `every` seconds."""
         self.second = 0
         self.seconds = seconds
         self._draw_every = draw
         self.engines = fleet(folder, engines, seconds, every)
         self.monitor = Monitor(settings, bounded=True)
         self.watch = AlertWatch(self.monitor)
-        self.told: list[Alert] = []
+        self.reported: list[Alert] = []
         self.timeline = Timeline(self.wall)
         self.drawing: list[float] = []
         """Seconds of processor time that each drawing of a minute took."""
@@ -107,7 +107,7 @@ class Simulation:
             for engine in self.engines:
                 engine.write(self.second)
             self._read()
-            self.told += self.watch.look(self.wall(), ())
+            self.reported += self.watch.look(self.wall(), ())
             if self.second % self._draw_every == 0:
                 self.drawing.append(self.draw(900.0))
             if self.second % 86_400 == 0:
@@ -145,31 +145,31 @@ class Simulation:
         return sum(len(series) for run in runs for series in run.series.values())
 
     def judged(self) -> Judged:
-        """Hold the alerts that were told to what was wrong."""
+        """Compare the reported alerts with the faults."""
         found = Judged()
         for engine in self.engines:
-            told = [alert for alert in self.told if alert.log == str(engine.path)]
-            _judge(found, engine, told)
+            reported = [alert for alert in self.reported if alert.log == str(engine.path)]
+            _judge(found, engine, reported)
         return found
 
 
-def _judge(found: Judged, engine: Engine, told: Sequence[Alert]) -> None:
-    fired = [alert for alert in told if alert.status == "firing" and not alert.repeated]
+def _judge(found: Judged, engine: Engine, reported: Sequence[Alert]) -> None:
+    fired = [alert for alert in reported if alert.status == "firing" and not alert.repeated]
     explained: set[int] = set()
-    for ill in engine.ills:
-        begin, end = START + ill.begin, START + ill.end
+    for fault in engine.faults:
+        begin, end = START + fault.begin, START + fault.end
         during = [alert for alert in fired if begin <= alert.time <= end + GRACE]
         explained |= {id(alert) for alert in during}
-        known = [a for a in during if a.id in EXPECTED[ill.kind] and a.time <= end]
+        known = [a for a in during if a.id in EXPECTED[fault.kind] and a.time <= end]
         if known:
             found.hits += 1
             found.delays.append(known[0].time - begin)
         else:
-            found.missed.append((engine.number, ill))
+            found.missed.append((engine.number, fault))
         found.besides += len(during) - bool(known)
     found.false += [alert for alert in fired if id(alert) not in explained]
     lasting: dict[str, str] = {}
-    for alert in told:
+    for alert in reported:
         if alert.status == "firing":
             lasting[alert.id] = f"{alert.server}: {alert.id}"
         else:
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--engines", type=int, default=16)
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--full-hours", type=float, default=24.0)
-    parser.add_argument("--every", type=int, default=10_800, help="seconds between sicknesses")
+    parser.add_argument("--every", type=int, default=10_800, help="seconds between faults")
     parser.add_argument("--draw", type=int, default=60, help="seconds between two drawings")
     options = parser.parse_args()
     settings = Settings(watch=WatchSettings(full_hours=options.full_hours))
@@ -206,7 +206,7 @@ def main() -> None:
         )
         print(f"{options.engines} engines; at the beginning {resident() / 1e6:,.1f} MB", flush=True)
         for hour in simulation.run():
-            if hour in HOURS_TOLD or hour == options.hours:
+            if hour in HOURS_PRINTED or hour == options.hours:
                 last = simulation.drawing[-60:]
                 print(
                     f"after {hour:>4} h: {resident() / 1e6:7,.1f} MB, "
@@ -229,13 +229,15 @@ def _ms(drawings: Sequence[float]) -> str:
 
 def _print(judged: Judged) -> None:
     delays = sorted(judged.delays)
-    print(f"sicknesses: {judged.hits} told, {len(judged.missed)} missed")
+    print(f"faults: {judged.hits} reported, {len(judged.missed)} missed")
     if delays:
-        print(f"told after {delays[len(delays) // 2]:.0f} s (median), {delays[-1]:.0f} s at most")
-    print(f"other alerts during sicknesses: {judged.besides}")
-    print(f"false alarms: {len(judged.false)}; never called over: {len(judged.open)}")
-    for number, ill in judged.missed:
-        print(f"  missed: engine {number}, {ill}")
+        print(
+            f"reported after {delays[len(delays) // 2]:.0f} s (median), {delays[-1]:.0f} s at most"
+        )
+    print(f"other alerts during faults: {judged.besides}")
+    print(f"false alarms: {len(judged.false)}; never ended: {len(judged.open)}")
+    for number, fault in judged.missed:
+        print(f"  missed: engine {number}, {fault}")
     for alert in judged.false[:20]:
         print(f"  false: {alert.server} {alert.id} at {alert.time - START:.0f} s: {alert.title}")
     for text in judged.open:

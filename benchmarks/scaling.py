@@ -1,4 +1,4 @@
-"""What one more of something costs: bytes, samples, engines, servers, history."""
+"""The cost of more bytes, samples, engines, servers and history."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _stats(path: Path, lines: int, engines: int) -> None:
 
 
 def _history(folder: Path, hours: Sequence[int]) -> Points:
-    """Return what an hour of one server costs live, line by line, behind so many hours."""
+    """Return the cost of an hour of one server live, line by line, after so many hours."""
     points = []
     for count in hours:
         path = folder / "history.log"

@@ -1,4 +1,4 @@
-"""A program run in a terminal of its own: what it sends, when, and how much processor it takes."""
+"""A program in its own terminal: what it sends, when, and its processor time."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Terminal:
         return None
 
     def quiet(self, seconds: float) -> None:
-        """Read until nothing has come for a while, or for ten times as long."""
+        """Read until nothing has come for a while, at most ten times as long."""
         until = time.perf_counter() + 10 * seconds
         while self.read(seconds) and time.perf_counter() < until:
             pass

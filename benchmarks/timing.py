@@ -21,7 +21,7 @@ PROGRAM = (sys.executable, "-m", "vllm_watch")
 """How the program is run: with the interpreter that runs the benchmark."""
 PEER = "vllmstat==0.9.1"
 PEER_FOLDER = Path(".venv") / "peer"
-"""An environment of its own for the peer: it must not share our dependencies."""
+"""A separate environment for the peer, which must not share our dependencies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def in_turns(commands: Mapping[str, Sequence[str] | str], rounds: int) -> dict[s
 
 
 def as_installed() -> None:
-    """Let the program find its modules compiled, as an installer leaves them."""
+    """Compile the program's modules, as an installer does."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     compileall.compile_dir(Path(vllm_watch.__file__).parent, quiet=1)
 
 
 def timed(command: Sequence[str] | str) -> tuple[float, float]:
-    """Return wall and processor seconds of one run, its output thrown away."""
+    """Return wall and processor seconds of one run; its output is discarded."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     subprocess.run(
@@ -68,7 +68,7 @@ def timed(command: Sequence[str] | str) -> tuple[float, float]:
 
 
 def peer() -> str | None:
-    """Return the peer's program, installed if it can be had; None if not."""
+    """Return the peer's program, installed if possible; None if not."""
     program = PEER_FOLDER / "bin" / "vllmstat"
     if not program.exists():
         steps = (

@@ -1,4 +1,4 @@
-"""A folder shown a second time through FUSE, read-only: a file system that reports no changes.
+"""A folder shown a second time through FUSE, read-only: a file system without change events.
 
     python tests/fusefolder.py SHOWN MOUNTPOINT [SECONDS]
 
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 
 HEADER = struct.Struct("<IIQQIIII")
-"""Length, operation, number of the request, node, and who asks."""
+"""Length, operation, number of the request, node, and the caller."""
 ANSWER = struct.Struct("<IiQ")
 ATTRIBUTES = struct.Struct("<6Q10I")
 ROOT = 1
@@ -99,7 +99,7 @@ class Folder:
         return b""
 
     def _status(self, node: int) -> os.stat_result:
-        """Return what the system says of a node, also of one that was renamed or removed."""
+        """Return the system's attributes of a node, also after it was renamed or removed."""
         if node == ROOT:
             return os.stat(self._shown)
         names = [self._names[node]] if node in self._names else []

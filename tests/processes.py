@@ -1,4 +1,4 @@
-"""Processes that tests start: whether they live, and waiting for what they do."""
+"""Processes that tests start: whether they run, and waiting for their effects."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def rates(read: Iterable[News]) -> list[int]:
 
 
 class Following:
-    """A follower that is advanced by its looks: no sleeping to be right."""
+    """A follower that is advanced poll by poll, so that no test has to sleep."""
 
     def __init__(self, ingest: Ingest) -> None:
         self.ingest = ingest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fleet import CADENCE, START, Sickness
+from benchmarks.fleet import CADENCE, START, Fault
 from benchmarks.memory import Simulation
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.enginevalues import run_values
@@ -31,40 +31,40 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]
     done.close()
 
 
-def told_at(ill: Sickness) -> int:
+def due_at(fault: Fault) -> int:
     """Return the second at which an alert is due, by the lines that the server wrote."""
-    if ill.kind == "stall":  # the line before it is 10 s old; more than 30 s are too long
-        return ill.begin + 30
-    if ill.kind == "death":
-        return ill.begin
-    if ill.kind == "preempts":  # seen at every second line, and two are needed
-        sooner = ill.begin // CADENCE % 2 == 0
-        return ill.begin + (30 if sooner else 40)
-    return ill.begin + 20  # the third line of it
+    if fault.kind == "stall":  # the line before it is 10 s old; more than 30 s are too long
+        return fault.begin + 30
+    if fault.kind == "death":
+        return fault.begin
+    if fault.kind == "preempts":  # seen at every second line, and two are needed
+        sooner = fault.begin // CADENCE % 2 == 0
+        return fault.begin + (30 if sooner else 40)
+    return fault.begin + 20  # the third line of it
 
 
-def test_every_sickness_is_reported_in_time_and_nothing_else(simulation: Simulation) -> None:
+def test_every_fault_is_reported_in_time_and_nothing_else(simulation: Simulation) -> None:
     judged = simulation.judged()
     assert judged.hits == 12
     assert judged.missed == []
     assert judged.false == []
     assert judged.open == []
     for engine in simulation.engines:
-        assert {ill.kind for ill in engine.ills} == {
+        assert {fault.kind for fault in engine.faults} == {
             "queue", "kv-full", "preempts", "no-tokens", "stall", "death",
         }  # fmt: skip
-        due = [(ill.kind, START + told_at(ill)) for ill in engine.ills]
+        due = [(fault.kind, START + due_at(fault)) for fault in engine.faults]
         first = []
-        for ill in engine.ills:
+        for fault in engine.faults:
             fired = (
                 alert.time
-                for alert in simulation.told
+                for alert in simulation.reported
                 if alert.log == str(engine.path)
                 and alert.status == "firing"
-                and START + ill.begin <= alert.time <= START + ill.end
-                and alert.id in _MAIN[ill.kind]
+                and START + fault.begin <= alert.time <= START + fault.end
+                and alert.id in _MAIN[fault.kind]
             )
-            first.append((ill.kind, min(fired)))
+            first.append((fault.kind, min(fired)))
         assert first == due
 
 
@@ -81,15 +81,15 @@ _MAIN = {
 def test_alerts_are_over_when_the_server_is_well(simulation: Simulation) -> None:
     after = {"queue": 10, "kv-full": 10, "stall": 0, "death": 0}  # two lines, or any line at all
     for engine in simulation.engines:
-        for ill in engine.ills:
-            if ill.kind in after:
-                over = START + ill.end + after[ill.kind]
+        for fault in engine.faults:
+            if fault.kind in after:
+                over = START + fault.end + after[fault.kind]
                 assert over in {
                     alert.time
-                    for alert in simulation.told
+                    for alert in simulation.reported
                     if alert.log == str(engine.path)
                     and alert.status == "resolved"
-                    and alert.id in _MAIN[ill.kind]
+                    and alert.id in _MAIN[fault.kind]
                 }
 
 

@@ -53,7 +53,7 @@ def counters(capture: str) -> dict[int, dict[str, float]]:
 
 
 def bounds(series: Series, metric: str, counter: float) -> tuple[float, float]:
-    """Return the least and the most that the rule of docs/truth.md allows, to the letter."""
+    """Return the least and the most that the rule of docs/truth.md allows."""
     last = max(rate or 0.0 for rate in series.values(metric, 0, len(series))[-2:])
     return 0.97 * counter - series.cadence * last, 1.03 * counter + last
 

@@ -1,4 +1,4 @@
-"""A stand-in for `vllm serve`: writes what vLLM writes, where it writes it, and serves /metrics.
+"""A stand-in for `vllm serve`: writes vLLM's lines to the same outputs, and serves /metrics.
 
     python fakeserver.py serve MODEL --port 8000 [--behave WAY]
 

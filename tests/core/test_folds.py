@@ -18,7 +18,7 @@ ROUNDS = 400
 
 
 def lines(engines: int, seed: int = 1) -> list[Sample]:
-    """Return what engines write: now and then one of them misses a round, or says nothing."""
+    """Return samples of engines: now and then one of them misses a round, or has no value."""
     chance = random.Random(seed)
     return [
         Sample(
@@ -39,7 +39,7 @@ def steps_of(run: Run, engines: int, width: float = WIDTH) -> list[Step]:
 @pytest.mark.parametrize("engines", [1, 3])
 @pytest.mark.parametrize("keep", [None, Keep(full_seconds=600.0, full_samples=100)])
 def test_steps_are_the_same_line_by_line_and_at_once(engines: int, keep: Keep | None) -> None:
-    """Also where lines come late, are amended, or were thinned meanwhile."""
+    """Also if lines come late, are amended, or were thinned meanwhile."""
     run = Run(0, keep)
     folds: Folds | None = None
     for at, sample in enumerate(lines(engines)):

@@ -307,7 +307,7 @@ def of_log(source: str, time: float, **more: Any) -> News:
 
 
 def test_how_far_logs_reach_is_the_same_kept_as_worked_out_anew() -> None:
-    """Three servers: one with a clock of its own, one whose zone turns out another, one plain."""
+    """Three servers: one with a wrong clock, one whose zone is corrected later, one normal."""
     store = Store()
     batches = [
         of_log("a.log", 1000.0),

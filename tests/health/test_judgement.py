@@ -121,7 +121,7 @@ def test_every_rule_has_a_stretch_that_must_be_found() -> None:
 
 
 def beginnings(log: Path, place: Path) -> Iterator[tuple[float, Path]]:
-    """Yield some moments of a log, and the log as it was then; the twin has no stamps, so none."""
+    """Yield some moments of a log, and the log as it was then (without its twin: no stamps)."""
     text = log.read_text(encoding="utf-8")
     rows = re.finditer(r"^.*11-23 (\d\d:\d\d:\d\d).* Running: .*\n", text, re.M)
     ends = {found.group(1): found.end() for found in rows}  # engines share a stamp: the last

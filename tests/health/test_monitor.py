@@ -168,7 +168,7 @@ def test_the_time_of_the_capacity_seen_is_a_setting() -> None:
 
 
 def test_a_name_known_after_a_day_counts_for_what_is_not_thinned() -> None:
-    """What is thinned cannot be judged anew: it stays as it was, and goes on as it was."""
+    """Thinned samples cannot be judged again: their alerts stay, and later ones continue from them."""
     override = Override(server="Known:1", values={"health.waiting_warning": 2})
     settings = Settings(watch=WatchSettings(full_hours=0.5), overrides=(override,))
     monitor = Monitor(settings, bounded=True)

@@ -18,7 +18,7 @@ ENVELOPE = b"(APIServer pid=7) INFO 11-23 09:00:00 [loggers.py:310] "
 
 
 def scanner(*, twin: bool = False, fresh: bool = False) -> Scanner:
-    """Return a scanner; a fresh one shares with no other test what formats learn from lines."""
+    """Return a scanner; a fresh one does not share what formats learn from lines with other tests."""
     return Scanner(formats() if fresh else FORMATS, StampClock(Zone(UTC, "given"), 2026), twin=twin)
 
 

@@ -64,7 +64,7 @@ def test_why_did_it_die_and_what_to_change() -> None:
     assert "--gpu-memory-utilization 0.90" in told["recommended_flags"]
     assert told["findings"][0]["severity"] == "critical"
     assert any("EngineDeadError" in line for line in told["log_errors"])
-    # Our own words never quote the log, so obeying them is never obeying the log.
+    # Our own words never quote the log, so an agent that follows them never follows the log.
     for finding in told["findings"]:
         assert "engine core exited" not in finding["title"] + finding["detail"]
 

@@ -1,4 +1,4 @@
-"""Latencies and GPUs from beside the log, held to the server's own histograms and to the table."""
+"""Latencies and GPUs from beside the log, compared with the server's histograms and the table."""
 
 from __future__ import annotations
 

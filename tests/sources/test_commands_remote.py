@@ -1,4 +1,4 @@
-"""Commands as people write them: ssh to a real sshd, stand-ins for docker and kubectl."""
+"""Typical commands: ssh to a real sshd, stand-ins for docker and kubectl."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ ACTIONS = (
 
 
 class Model:
-    """The file as its writer knows it, and the expected result of a reader."""
+    """The file from its writer's view, and the expected result of a reader."""
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class Model:
             self.end_line()
 
     def end_line(self) -> None:
-        """Nothing more is written after this: it is a line, newline or not."""
+        """Nothing more is written after this, so it is a line even without a newline."""
         if self.part:
             self.expected.append(self.part)
         self.part = b""

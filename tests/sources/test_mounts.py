@@ -41,7 +41,7 @@ def unmount(point: Path) -> None:
 
 @pytest.fixture
 def mount() -> Iterator[Mount]:
-    """Mounts with the words of mount(8), the last being where; taken away after the test."""
+    """Mounts with the arguments of mount(8), the last one the place; unmounted after the test."""
     with ExitStack() as mounted:
 
         def make(*words: str | Path) -> None:

@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_watched_is_polled(tmp_path: Path) -> None:
 
 
 def test_a_poll_comes_between_events(tmp_path: Path) -> None:
-    """A log that never rests must not keep the others from being looked at."""
+    """A log that grows all the time must not delay the reading of others."""
     log = tmp_path / "a.log"
     stop = threading.Event()
     items = wakeups(lambda: {str(tmp_path)}, stop, 0.2, events=True)

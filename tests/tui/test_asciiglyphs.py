@@ -1,4 +1,4 @@
-"""A terminal that knows ASCII alone: nothing else reaches it, and no cell moves."""
+"""An ASCII-only terminal gets nothing else, and no cell moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Below a chart: words for what happened, and ticks at the exact column of their time."""
+"""Below a chart: words for events, and ticks at the exact column of their time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of charts: what each draws, and which of them a server has anything for."""
+"""The table of charts: what each draws, and for which of them a server has data."""
 
 from __future__ import annotations
 

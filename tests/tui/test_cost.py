@@ -1,4 +1,4 @@
-"""What a tick costs: nothing where nothing changed, a line for the clock and one for an age."""
+"""The cost of a tick: nothing without a change, a line for the clock and one for an age."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
 async def test_a_second_in_which_nothing_happens_sends_the_clock_and_the_ages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two servers that write nothing: of what is drawn only the glance and two ages change."""
+    """Two servers that write nothing: only the top line and two ages are drawn again."""
     for name in ("h100_optimised", "h100_saturated_then_killed"):
         log = log_of(name)
         text = log.read_text(encoding="utf-8").partition(" 08:50:21 ")[0]
@@ -119,7 +119,7 @@ def test_a_window_moves_on_in_steps_and_holds_the_moment() -> None:
 def test_the_cost_of_all_there_is_is_worked_out_when_the_window_moves_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is known of a server is looked at each five seconds: a price makes it no more often."""
+    """The facts about a server are computed every five seconds, with a price as well."""
     lines = tuple(Sample(at("09:00:00") + 60 * n, 0, {"running": 3.0}) for n in range(180))
     monitor = monitor_from([Block("a.log", lines)])
     settings = monitor.settings
@@ -287,7 +287,7 @@ def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPa
 
 
 def noting(sources: list[str], make: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that notes of which server or row it makes something."""
+    """Return a function that notes the server or row for which it is called."""
 
     def noted(*words: Any, **named: Any) -> Any:
         sources.append(next(one.source for one in words if hasattr(one, "source")))
@@ -315,7 +315,7 @@ async def test_what_arrives_is_applied_in_turns_and_keys_come_between(
 async def test_news_of_servers_that_are_not_on_the_screen_wait_for_the_next_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of twelve servers the table has room for a few; so has a look that found what was known."""
+    """The table has room for a few of twelve servers; a search that finds nothing new draws none."""
     wall = Wall(at("08:54:22"))
     app = live(wall, tmp_path / "*.log")
     async with app.run_test(size=(80, 24)) as pilot:

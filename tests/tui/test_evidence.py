@@ -145,7 +145,7 @@ def test_words_of_a_finding_that_is_over() -> None:
 
 
 def test_a_film_of_several_logs_knows_by_how_much_it_moved_each() -> None:
-    """The lines of a finding are sought at the times that the log itself tells."""
+    """The lines of a finding are searched by the log's own stamps."""
     batches = [
         Block("a.log", (Sample(1000.0, 0, {"running": 1.0}),)),
         Block("b.log", (Sample(4000.0, 0, {"running": 1.0}),)),

@@ -1,4 +1,4 @@
-"""What is seen as files: screen, samples of the window, report."""
+"""The view as files: screen, samples of the window, report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn: the same cells as Textual draws, in fewer bytes, and no more than a line takes."""
+"""Drawings: the same cells as Textual's, in fewer bytes, and never more than the line can take."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PLAIN: Pen = (frozenset(), "", "")
 
 
 def pen_after(pen: Pen, codes: str) -> Pen:
-    """Return what a terminal draws with after a sequence of codes (ECMA-48, and 38;2, 48;2)."""
+    """Return a terminal's style after a sequence of codes (ECMA-48, and 38;2, 48;2)."""
     parts = (codes or "0").split(";")
     while parts:
         code, attributes = parts.pop(0), pen[0]
@@ -53,7 +53,7 @@ def pen_after(pen: Pen, codes: str) -> Pen:
 
 
 def drawn(update: CompositorUpdate) -> Cells:
-    """Return what stands in the cells of a terminal that draws an update."""
+    """Return the cells of a terminal after it has drawn an update."""
     cells: Cells = {}
     pen, x, y = PLAIN, 0, 0
     told = update.render_segments(CONSOLE)

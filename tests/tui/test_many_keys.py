@@ -1,4 +1,4 @@
-"""Keys pressed faster than the screen follows: nothing closes that was not asked to, nothing ends."""
+"""Keys pressed faster than the screen can follow: only the requested screen closes, without errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = (
 
 
 def post(app: VllmWatch, *keys: str) -> None:
-    """Put keys into the app's queue without waiting for what each of them does."""
+    """Put keys into the app's queue without waiting for their effects."""
     for key in keys:
         app.post_message(events.Key(key, key if len(key) == 1 else None))
 

@@ -1,4 +1,4 @@
-"""Muted text can be read: 4.5 to 1 against what it stands on, worked out here by WCAG's formula."""
+"""Muted text is readable: 4.5 to 1 against its background, calculated here by WCAG's formula."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def lab(color: str, kind: str) -> tuple[float, float, float]:
 @pytest.mark.parametrize("kind", SEEN)
 @pytest.mark.parametrize("theme", OWN_THEMES, ids=lambda theme: theme.name)
 def test_good_warning_and_critical_lie_apart_for_every_eye(theme: Theme, kind: str) -> None:
-    """A distance of 20 is told at a glance, of 10 side by side; green to red was 12."""
+    """A distance of 20 is seen at a glance, of 10 side by side; green to red was 12."""
     roles = roles_of(theme)
     for one, other in combinations(("good", "warning", "critical"), 2):
         assert math.dist(lab(roles[one], kind), lab(roles[other], kind)) >= 25, (one, other)

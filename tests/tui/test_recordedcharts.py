@@ -1,4 +1,4 @@
-"""The time per token as it was recorded, in place of what the log lets one estimate."""
+"""The recorded time per token, in place of the estimate from the log."""
 
 from __future__ import annotations
 

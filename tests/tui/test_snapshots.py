@@ -55,7 +55,7 @@ def test_plain_terminal(snap_compare: Compare) -> None:
 
 
 def test_window(snap_compare: Compare) -> None:
-    """120×40: :8003 died 3 minutes ago and says why; :8001 busy with 100 requests; four charts."""
+    """120×40: :8003 died 3 minutes ago, with the reason; :8001 busy with 100 requests; four charts."""
     assert compare(snap_compare, (120, 40), "08:54:45")
 
 
@@ -70,7 +70,7 @@ def test_help(snap_compare: Compare) -> None:
 
 
 def test_calculators(snap_compare: Compare) -> None:
-    """120×40: five calculators with :8003's figures; what only a person knows is asked for."""
+    """120×40: five calculators with :8003's figures; other inputs are empty, for the user."""
     assert compare(snap_compare, (120, 40), "08:51:35", ("n",))
 
 

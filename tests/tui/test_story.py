@@ -29,7 +29,7 @@ def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
 
 
 def test_a_log_without_a_phase_yet_is_launching(tmp_path: Path) -> None:
-    """A live log ends there: what follows is not known as in a replay."""
+    """A live log ends there; unlike in a replay, its future is unknown."""
     log = tmp_path / log_of("h100_optimised").name
     lines = log_of("h100_optimised").read_text(encoding="utf-8").splitlines(keepends=True)
     log.write_text("".join(lines[:10]))

@@ -1,4 +1,4 @@
-"""Trends that are warnings are seen where alerts are: on the charts, among the events, on the way."""
+"""Trends that are warnings are shown like alerts: on charts, in events, and as stops of the keys."""
 
 from __future__ import annotations
 
