@@ -123,11 +123,12 @@ class Run:
     text: int = 0
     """Characters of its events."""
     stretches: dict[int, Stretch] = field(default_factory=dict)
-    """Engine to its newest stretch, as far as computed (`core/states.py`)."""
-    memo: dict[str, tuple[tuple[object, ...], float | tuple[float, float] | None]] = field(
-        default_factory=dict
-    )
-    """Cached results of passes over all samples, by name, with the samples they cover."""
+    """Engine to its newest stretch when samples were thinned last (`core/states.py`)."""
+    memo: dict[str, tuple[tuple[object, ...], object]] = field(default_factory=dict)
+    """Cached results of passes over all samples, by name, with the samples they cover.
+
+    The cache of queries about a run: without it their answers are the same, only slower.
+    """
     folds: dict[object, object] = field(default_factory=dict, compare=False)
     """Lines over time in steps, as far as requested (`core/folds.py`)."""
 

@@ -42,10 +42,12 @@ class Series(Columns):
         "_buckets",
         "_cadence",
         "_cadence_at",
+        "_cadence_of",
         "_keep",
         "_newest",
         "_origin",
         "_ready",
+        "amended",
         "first_held",
         "folded",
         "measured",
@@ -67,6 +69,7 @@ class Series(Columns):
         self._buckets: Buckets | None = None
         self._cadence = DEFAULT_CADENCE
         self._cadence_at = 0
+        self._cadence_of = (-1, 0)
         self._newest = -1
         self._ready = ready
         self._origin = origin
@@ -76,6 +79,8 @@ class Series(Columns):
         """How long the rates of its first sample held, if that was measured."""
         self.unjudged = 0
         """Index of the first point that changed since the last judgement (`health`)."""
+        self.amended = 0
+        """Grows with each companion line."""
         self.folded = 0
         """How many samples have become parts of buckets."""
 
@@ -131,6 +136,8 @@ class Series(Columns):
             return
         if self._newest >= self.thinned:
             self.unjudged = min(self.unjudged, self._newest)
+        self.amended += 1
+        self.revision += self._newest < len(self.times) - 1
         for name, value in values.items():
             column = self.columns.setdefault(name, array("d", [math.nan]) * len(self.times))
             if math.isfinite(value):
@@ -189,13 +196,25 @@ class Series(Columns):
 
     @property
     def cadence(self) -> float:
-        """Median seconds between two samples, 10 until it is known."""
-        count = len(self.times)
-        if not 0 <= count - self._cadence_at < 8 or count < 16:
+        """Median seconds between two samples, 10 until it is known; cached until they change."""
+        count, known = len(self.times), (self.revision, self.thinned)
+        if known != self._cadence_of or not self._paced_as_before(count):
             newest = self.times[max(self.thinned, count - _CADENCE_OF) :]
             self._cadence = median_distance(newest) if len(newest) > 1 else self._cadence
-            self._cadence_at = count
+            self._cadence_of = known
+        self._cadence_at = count
         return self._cadence
+
+    def _paced_as_before(self, count: int) -> bool:
+        """Return whether the distances that give the cadence are those of the last answer."""
+        before, times = self._cadence_at, self.times
+        if before == count:
+            return True
+        whole = count - before < _STEADY and before - _CADENCE_OF >= self.thinned
+        return whole and all(
+            times[at] - times[at - 1] == times[at + 1 - _CADENCE_OF] - times[at - _CADENCE_OF]
+            for at in range(before, count)
+        )
 
     def cadence_at(self, index: int) -> float:
         """Return the cadence as known when the sample at `index` was the newest.
@@ -296,7 +315,7 @@ class Series(Columns):
             means = [metric.mean(i) if metric else math.nan for i in range(len(buckets))]
             column[:stop] = array("d", means)
         self._newest = max(0, self._newest - stop + len(buckets))
-        self._cadence_at = 0
+        self._cadence_of = (-1, 0)
 
     def _is_thinned(self, index: int, time: float) -> bool:
         """Return whether a late sample belongs to a time that is kept as buckets only."""

@@ -207,15 +207,22 @@ def _since(run: Run, now: float, *, busy: bool) -> float | None:
 def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
     """Return the time of the first of the samples up to `index` that are all busy, or idle.
 
-    The run caches the newest answer, so later calls look only at new samples.
+    The newest answer is cached, so that later calls look only at new samples.
     """
     series = run.series[engine]
-    known = run.stretches.get(engine)
-    if known is None or known.revision != series.revision or known.busy != busy:
-        known = None
+    place, key = f"stretch {engine}", (series.revision, series.folded, busy)
+    known: list[tuple[float, float]] = []
+    kept, cached = run.stretches.get(engine), run.memo.get(place)
+    if kept is not None and (kept.revision, kept.busy) == (series.revision, busy):
+        known.append((kept.begin, kept.checked_until))
+    if cached is not None and cached[0] == key and isinstance(cached[1], tuple):
+        known.append(cached[1])
     running, waiting = series.columns.get("running"), series.columns.get("waiting")
     times, first = series.times, index
-    while first > 0 and not (known and known.begin <= times[first] <= known.checked_until):
+    latest = max((until for _, until in known), default=-math.inf)
+    while first > 0 and not (
+        times[first] <= latest and any(begin <= times[first] <= until for begin, until in known)
+    ):
         before = first - 1
         at_work = (running is not None and running[before] > 0) or (
             waiting is not None and waiting[before] > 0
@@ -224,7 +231,16 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
             break
         first = before
     began = times[first]
-    if known and known.begin <= began <= known.checked_until:
-        began = known.begin
-    run.stretches[engine] = Stretch(began, times[index], busy, series.revision)
+    began = min((begin for begin, until in known if begin <= began <= until), default=began)
+    run.memo[place] = key, (began, times[index])
     return began
+
+
+def keep_stretches(run: Run) -> None:
+    """Keep where the newest stretches began: the samples before are about to be thinned."""
+    for engine, series in run.series.items():
+        newest = len(series) - 1
+        if newest >= 0:
+            busy = _work(run, engine, newest)
+            began = _stretch_began(run, engine, newest, busy=busy)
+            run.stretches[engine] = Stretch(began, series.times[newest], busy, series.revision)

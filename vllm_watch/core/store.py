@@ -214,7 +214,7 @@ class Store:
         server.revision = self.revision
         self._tell(server, about)
         if not past:
-            self._reach.note(server, moved=isinstance(about, PastComplete | ZoneFound))
+            self._reach.note(server)
         return server
 
     def _tell(self, server: Server, news: About) -> None:
@@ -339,7 +339,7 @@ class Store:
 
     def reach(self) -> tuple[float | None, float | None]:
         """Return the first and the newest stamp of all logs, in our clock; None without any."""
-        return self._reach.of(self.servers.values())
+        return self._reach.span()
 
     def reading(self) -> tuple[int, int] | None:
         """Return bytes read and total bytes while large logs are read, None when all is read."""

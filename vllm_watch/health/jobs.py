@@ -64,9 +64,10 @@ class _Meter:
     totals: array[float] = field(default_factory=lambda: array("d"))
 
     def read(self, series: Series) -> None:
-        """Add new lines; begin again if older ones have changed."""
+        """Add new lines; begin again if older ones have changed, the newest may have grown."""
         if not self._goes_on_in(series):
             self.times, self.totals = array("d"), array("d")
+        del self.times[-1:], self.totals[-1:]
         known = len(self.times)
         self.cadence, self.thinned = series.cadence, series.thinned
         total = self.totals[-1] if known else 0.0

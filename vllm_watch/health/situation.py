@@ -151,7 +151,7 @@ class Situation:
         series = self.run.series.get(engine)
         key: tuple[object, ...] = levels
         if series is not None:
-            key = (series.revision, series.index_at(self.time), *levels)
+            key = (series.revision, series.amended, series.index_at(self.time), *levels)
         place = f"{name} {engine}"
         known = self.run.memo.get(place)
         if known is None or known[0] != key:

@@ -60,20 +60,18 @@ def logged(
 
 
 def _first(run: Run, series: Series, engine: int, metric: str, zeros: bool) -> float:
-    """Return when a metric first occurred; each sample is checked once."""
+    """Return when a metric first occurred; each sample but the newest is checked once."""
     column = series.columns.get(metric)
     if column is None or not len(series):
         return math.inf
     place = f"first {metric} {engine} {zeros}"
+    key, seen = (series.revision, series.folded), 0
     known = run.memo.get(place)
-    seen = 0
-    if known is not None and isinstance(known[0][0], int):
-        if isinstance(known[1], float):
-            return series.times[min(int(known[1]), len(series) - 1)]
-        seen = min(known[0][0], len(series))
+    if known is not None and known[0] == key:
+        seen = int(known[1]) if isinstance(known[1], float) else 0
     least = -1.0 if zeros else 0.0
     found = next((at for at in range(seen, len(column)) if column[at] > least), None)
-    run.memo[place] = (len(series),), None if found is None else float(found)
+    run.memo[place] = key, float(len(series) - 1 if found is None else found)
     return math.inf if found is None else series.times[found]
 
 
