@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
+_BUSY = frozenset({"running", "work", "tokens", "generation_tps", "prompt_flow"})
+"""Signals that are at least so large at most samples of a server at work."""
 Values = Mapping[str, float]
 """Signals of one sample by name; unknown ones are left out."""
 
@@ -49,7 +51,7 @@ class PlannedRule:
     """… if they are past the level in a row for so long."""
     raised_when: tuple[Bound, ...]
     first: Bound | None
-    """The first test of `when`, which most samples fail; None if there are special cases."""
+    """The test of `when` that most samples fail; None if there are special cases."""
 
     def past(self, signals: Values) -> bool:
         """Return whether a sample is past the level; an unknown signal is not."""
@@ -75,17 +77,20 @@ class PlannedRule:
 
     def cleared(self, signals: Values) -> bool:
         """Return whether a sample is back past the margin; an unknown signal is."""
-        held = (
-            (value := signals.get(test.signal)) is None or test.holds(value) for test in self.clear
-        )
-        return any(held) if self.rule.clear_any else all(held)
+        enough = self.rule.clear_any
+        for test in self.clear:
+            value = signals.get(test.signal)
+            if (value is None or test.holds(value)) == enough:
+                return enough
+        return not enough
 
     def unknown(self, signals: Values) -> bool:
         """Return whether too few prompts flow to judge."""
-        return any(
-            (value := signals.get(test.signal)) is None or not test.holds(value)
-            for test in self.flow
-        )
+        for test in self.flow:
+            value = signals.get(test.signal)
+            if value is None or not test.holds(value):
+                return True
+        return False
 
     def raised(self, signals: Values) -> bool:
         """Return whether a sample makes it worse than the rule's severity."""
@@ -167,8 +172,19 @@ def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
         of,
         level_of(rule.seconds, settings.health, settings.advice),
         tuple(_bound(test, settings) for test in rule.raised_when),
-        when[0] if when and not rule.each_round else None,
+        None if rule.each_round else _rarest(when),
     )
+
+
+def _rarest(when: Sequence[Bound]) -> Bound | None:
+    """Return the test that holds least often: the last that asks for more than work at all."""
+    telling = tuple(
+        test
+        for test in when
+        if test.signal not in FACTS and not (test.signal in _BUSY and test.sign > 0)
+    )
+    tests = telling or when
+    return tests[-1] if tests else None
 
 
 def _bound(test: Test, settings: Settings) -> Bound:

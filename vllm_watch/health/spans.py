@@ -8,12 +8,13 @@ evaluators feed the verdicts into the same state machine (`holds.py`): one sampl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import Literal
 from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
-from vllm_watch.health.plan import Bound, PlannedRule, Values
+from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
 Ending = Literal["cleared", "few prompts", "idle"]
@@ -70,14 +71,21 @@ class AlertSpan:
         )
 
 
-_FirstTest = tuple[PlannedRule, int, str, float, float, bool]
-"""A rule, its number, and the parts of its first test; no signal if the first test is not enough.
-"""
+_Group = tuple[str, float, float, list[tuple[float, bool, PlannedRule]]]
+"""A signal, a sign, the loosest bound of some rules, and the bound of each."""
 
 
-def _first_tests(rules: Iterable[PlannedRule]) -> list[_FirstTest]:
-    none = Bound("", 1.0, 0.0, strict=False)
-    return [(rule, rule.number, *(rule.first or none)) for rule in rules]
+def _groups(rules: Iterable[PlannedRule]) -> list[_Group]:
+    """Return rules by the signal of the test that most samples fail."""
+    groups: dict[tuple[str, float], list[tuple[float, bool, PlannedRule]]] = {}
+    for rule in rules:
+        if rule.first is not None:
+            signal, sign, bound, strict = rule.first
+            groups.setdefault((signal, sign), []).append((bound, strict, rule))
+    return [(*of, min(bound for bound, _, _ in tests), tests) for of, tests in groups.items()]
+
+
+_number = attrgetter("number")
 
 
 class Watches:
@@ -91,6 +99,8 @@ class Watches:
         """In the order in which they fired."""
         self.holds: dict[int, Hold] = {}
         """Index of a rule to its hold, unless the rule is at rest."""
+        self.changes = 0
+        """Grows with every change of an alert."""
         self.row = 0
         """Rows judged so far."""
         self.rounds: dict[int, int] = {}
@@ -100,26 +110,33 @@ class Watches:
         """Watch by other numbers from here on."""
         self.rules = rules
         self._facts: Values | None = None
-        self._tests = _first_tests(rules)
-        """The rules that can fire with `_facts`, and those that fired when they were computed."""
+        self._watch(rules)
         self.paces = {
             rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
             for rule in rules
         }
         self.flap_seconds = health.flap_seconds
 
+    def _watch(self, rules: Sequence[PlannedRule]) -> None:
+        """Look for those rules that can fire."""
+        self._tests = _groups(rules)
+        self._always = [rule for rule in rules if rule.first is None]
+        self._possible = {rule.number: rule for rule in rules}
+
     def copy(self) -> Watches:
         """Return a copy that further rows do not change."""
         other = Watches.__new__(Watches)
         other.engine, other.rules, other.paces = self.engine, self.rules, self.paces
         other.flap_seconds = self.flap_seconds
-        other._facts, other._tests = self._facts, self._tests
+        other._facts, other._tests, other._always = self._facts, self._tests, self._always
+        other._possible = self._possible
         other.spans, other.holds = self.spans.copy(), self.holds.copy()
-        other.row, other.rounds = self.row, self.rounds.copy()
+        other.row, other.rounds, other.changes = self.row, self.rounds.copy(), self.changes
         return other
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
+        self.changes += 1
         self.spans = [span.moved(seconds) for span in self.spans]
         self.holds = {number: hold.moved(seconds) for number, hold in self.holds.items()}
 
@@ -143,42 +160,64 @@ class Watches:
         `facts` are the signals from the start-up: rules that cannot fire with them are skipped.
         None if no rule compares any.
         """
-        holds = self.holds
         if facts is not None and facts is not self._facts:
             self._facts = facts
-            firing = {number for number, hold in holds.items() if hold.firing}
-            possible = [r for r in self.rules if r.possible(facts) or r.number in firing]
-            self._tests = _first_tests(possible)
-        value_of = signals.get
-        for rule, number, signal, sign, bound, strict in self._tests:
-            hold = holds.get(number, AT_REST) if holds else AT_REST
-            if hold is AT_REST and signal:
-                # Most rules are not past their level, and their first test shows that.
-                value = None if idle else value_of(signal)
-                if value is None or not (value * sign > bound if strict else value * sign >= bound):
-                    continue
+            firing = {number for number, hold in self.holds.items() if hold.firing}
+            self._watch([r for r in self.rules if r.possible(facts) or r.number in firing])
+        for rule in self._touched(signals, idle=idle):
             row = self.row
             if rule.rule.each_round:
                 if not rule.judges(signals):
                     continue
                 row = self.rounds.get(rule.number, 0)
                 self.rounds[rule.number] = row + 1
-            pace = self.paces[rule.number]
-            if hold.firing:
-                self._raise(rule, time, signals)
-                better = rule.cleared(signals)
-                cleared = better or rule.unknown(signals)
-                hold = eased(hold, pace, cleared=cleared, idle=idle)
-                self._put(rule, hold)
-                if not hold.firing:
-                    ending: Ending = "cleared" if better else "few prompts"
-                    self._end(rule, time, "idle" if idle else ending)
-            elif not idle and rule.past(signals):
-                holds[rule.number] = hold = pressed(hold, pace, row, time)
-                if hold.firing:
-                    self._fire(rule, hold.since, time)
-                    self._raise(rule, time, signals)
+            self._step_rule(rule, row, time, signals, idle=idle)
         self.row += 1
+
+    def _touched(self, signals: Values, *, idle: bool) -> Sequence[PlannedRule]:
+        """Return the rules that a row can change: most rules rest at most rows, as one test shows.
+
+        In the order of the rules, in which their alerts begin.
+        """
+        found = [*self._always]
+        if not idle:
+            value_of = signals.get
+            for signal, sign, loosest, tests in self._tests:
+                value = value_of(signal)
+                if value is None:
+                    continue
+                value *= sign
+                if value >= loosest:
+                    for bound, strict, rule in tests:
+                        if value > bound or (value == bound and not strict):
+                            found.append(rule)
+        for number, hold in self.holds.items():
+            if hold.firing and (fires := self._possible.get(number)) and fires not in found:
+                found.append(fires)
+        found.sort(key=_number)
+        return found
+
+    def _step_rule(
+        self, rule: PlannedRule, row: int, time: float, signals: Values, *, idle: bool
+    ) -> None:
+        """Take a row to the hold of a rule."""
+        hold, pace = self.holds.get(rule.number, AT_REST), self.paces[rule.number]
+        if hold.firing:
+            self._raise(rule, time, signals)
+            better = rule.cleared(signals)
+            cleared = better or rule.unknown(signals)
+            if not (cleared or idle or hold.clear):
+                return
+            hold = eased(hold, pace, cleared=cleared, idle=idle)
+            self._put(rule, hold)
+            if not hold.firing:
+                ending: Ending = "cleared" if better else "few prompts"
+                self._end(rule, time, "idle" if idle else ending)
+        elif not idle and rule.past(signals):
+            self.holds[rule.number] = hold = pressed(hold, pace, row, time)
+            if hold.firing:
+                self._fire(rule, hold.since, time)
+                self._raise(rule, time, signals)
 
     def _put(self, rule: PlannedRule, hold: Hold) -> None:
         if hold is AT_REST:
@@ -205,6 +244,7 @@ class Watches:
     def _end(self, rule: PlannedRule, time: float, ending: Ending) -> None:
         at = self._newest(rule.rule)
         if at is not None:
+            self.changes += 1
             span = self.spans[at]
             self.spans[at] = replace(span, until=max(time, span.fired), ending=ending)
 
@@ -216,6 +256,7 @@ class Watches:
         """Note the first sample that raises an alert's severity."""
         at = self._newest(rule.rule)
         if at is not None and self.spans[at].raised is None:
+            self.changes += 1
             self.spans[at] = replace(self.spans[at], raised=time)
 
     def _newest(self, rule: Rule) -> int | None:
@@ -225,6 +266,7 @@ class Watches:
 
     def keep(self, spans: Sequence[AlertSpan]) -> None:
         """Add alerts in the order in which they fired."""
+        self.changes += 1
         self.spans.extend(spans)
         del self.spans[:-MOST_SPANS]
 
