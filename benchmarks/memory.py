@@ -138,6 +138,7 @@ class Simulation:
         for reader in self._readers:
             for batch in reader.read():
                 self.monitor.apply(batch)
+            self.monitor.judge()
 
     def points(self) -> int:
         """Return the samples and buckets that are kept."""

@@ -29,8 +29,7 @@ def samples(log: Path, *, judged: bool) -> tuple[int, float]:
         if monitor is not None:
             monitor.apply(news)
     if monitor is not None:
-        for server in monitor.store.servers.values():
-            monitor.spans(server)
+        monitor.judge()
     return max(1, count), time.process_time() - began
 
 
@@ -71,8 +70,7 @@ def _judged(place: Path) -> float:
     began = time.process_time()
     for batch in Ingest(logs, known).read_once():
         monitor.apply(batch)
-    for server in monitor.store.servers.values():
-        monitor.spans(server)
+    monitor.judge()
     return time.process_time() - began
 
 
@@ -121,6 +119,7 @@ def _history(folder: Path, hours: Sequence[int]) -> Points:
             monitor.apply(
                 Block(server.source, (sample,), newest_stamp=sample.time, arrived=sample.time)
             )
+            monitor.judge()
             monitor.health(server, sample.time, live=True, saved=False)
         points.append((float(count), time.process_time() - began))
     return points

@@ -69,6 +69,7 @@ def said(reading: Reading, read_news: list[News], settings: Settings) -> list[ob
     other = Reading(Monitor(settings), reading.found, READ_AT)
     for one in read_news:
         other.monitor.apply(one)
+    other.monitor.judge()
     words: list[object] = []
     for server in other.servers:
         for run in server.runs:

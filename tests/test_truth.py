@@ -24,6 +24,7 @@ def server_of_log(log: Path) -> tuple[Monitor, Server]:
     monitor = Monitor(load_settings(None, {}, {}))
     for batch in read(log).read_once():
         monitor.apply(batch)
+    monitor.judge()
     (server,) = monitor.store.servers.values()
     return monitor, server
 

@@ -25,6 +25,7 @@ def recording_of(folder: Path) -> Recording:
     monitor = Monitor(Settings())
     for batch in read(log).read_once():
         monitor.apply(batch)
+    monitor.judge()
     (server,) = monitor.store.servers.values()
     return server.recording
 

@@ -42,6 +42,7 @@ def made_monitor(tmp_path: Path) -> Monitor:
     monitor = Monitor(Settings())
     for batch in read(write(tmp_path, burst())).read_once():
         monitor.apply(batch)
+    monitor.judge()
     return monitor
 
 

@@ -140,17 +140,18 @@ def test_only_servers_that_are_silent_for_long_rest() -> None:
     for log, end in (("old.log", 10_000.0), ("new.log", 90_000.0)):
         spans = (Sample(end - 10.0 * n, 0, {"running": 1.0}) for n in reversed(range(400)))
         monitor.apply(Block(log, tuple(spans)))
-        server = monitor.store.servers[log]
-        monitor.alerts(server, server.run)
+        monitor.judge()
     for server in monitor.store.servers.values():
         newest = server.run.series[0].times[-1]
-        server.run.add_sample(Sample(newest + 10.0, 0, {"running": 1.0}), None)
+        monitor.apply(Block(server.source, (Sample(newest + 10.0, 0, {"running": 1.0}),)))
+    monitor.judge()
     both = [monitor.alerts(server, server.run) for server in monitor.store.servers.values()]
     assert [one.beginnings for one in both] == [2, 2]
     monitor.look(Looked(90_100.0, 2, (), ()))
     assert [one.beginnings for one in both] == [1, 2]
     unbounded = Monitor(Settings())
     unbounded.apply(Block("a.log", (Sample(0.0, 0, {"running": 1.0}),)))
+    unbounded.judge()
     unbounded.look(Looked(1e9, 1, (), ()))
 
 

@@ -54,16 +54,17 @@ def test_an_alert_ends_where_no_answer_follows() -> None:
     run = Run(0)
     plan = Planner(builtin_rules()).plan(Settings())
     alerts = AnswerAlerts()
-    assert alerts.spans(run, plan) == []
+    assert not alerts.advance(run, plan)
     run.traffic = traffic({"200": 10}, {"404": 30})
     run.served.update({"404": 30})
-    (span,) = alerts.spans(run, plan)
+    assert alerts.advance(run, plan)
+    (span,) = alerts.spans
     assert (span.since, span.until) == (10.0, 310.0)
     assert span.firing_at(300.0)
     assert span.figures is not None
     assert span.figures["refused"] == 30
-    # Asked again without news: the same ones.
-    assert alerts.spans(run, plan)[0] is span
+    assert not alerts.advance(run, plan), "no news"
+    assert alerts.spans[0] is span
 
 
 def refused(**fields: str | int) -> Event:

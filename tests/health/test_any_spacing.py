@@ -43,6 +43,7 @@ def test_no_spacing_of_stats_lines_can_raise(
             time += gap
             samples.append(Sample(time, engine, values))
         monitor.apply(Block("a.log", tuple(samples), newest_stamp=time))
+    monitor.judge()
     for now in (time, time + later):
         for live, saved in ((True, False), (False, True)):
             monitor.health(server, now, live=live, saved=saved)
@@ -54,6 +55,7 @@ def test_a_line_an_hour_is_judged_by_three_lines_at_least() -> None:
     values = {"generation_tps": 7.5, "prompt_tps": 5.0, "running": 1.0, "waiting": 0.0}
     samples = tuple(Sample(1.7e9 + 3600.0 * hour, 0, values) for hour in range(8))
     server = monitor.apply(Block("a.log", samples, newest_stamp=samples[-1].time))
+    monitor.judge()
     health = monitor.health(server, samples[-1].time, live=True, saved=False)
     assert health.state.name == "busy"
     assert not [one for one in health.findings if one.severity != "note"]
@@ -64,4 +66,5 @@ def test_a_share_of_hardly_anything_warns_nobody() -> None:
     samples = tuple(Sample(1.7e9 + 10 * n, n % 2, tiny) for n in range(2_000))
     monitor = Monitor(Settings())
     server = monitor.apply(Block("a.log", samples))
+    monitor.judge()
     assert monitor.health(server, samples[-1].time, live=True, saved=False).state.name == "busy"

@@ -179,6 +179,7 @@ def monitored(*batches: tuple[Item, ...], settings: Settings | None = None) -> M
     monitor = Monitor(settings or Settings())
     for items in batches:
         server = monitor.apply(Block(LOG, items))
+        monitor.judge()
         monitor.spans(server)
     return monitor
 

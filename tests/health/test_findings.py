@@ -87,6 +87,7 @@ def test_a_stall_hides_what_it_explains() -> None:
     bad = {"running": 3.0, "waiting": 50.0, "kv_cache_usage": 0.85}
     records = tuple(Sample(10.0 * n, 0, bad) for n in range(4))
     monitor.apply(Block(LOG, records))
+    monitor.judge()
     assert "kv-cache-binds" in ids(health_at(monitor, 60.0).findings)
     found = health_at(monitor, 60.5).findings
     assert ids(found) == ["engine-stalled"]
@@ -97,12 +98,14 @@ def test_full_hides_high() -> None:
     monitor = Monitor(Settings())
     full = {"running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.97}
     monitor.apply(Block(LOG, tuple(Sample(10.0 * n, 0, full) for n in range(4))))
+    monitor.judge()
     assert ids(health_at(monitor, 31.0).findings) == ["kv-cache-critical"]
 
 
 def test_a_log_that_just_ends_is_a_finding() -> None:
     monitor = Monitor(Settings())
     monitor.apply(Block(LOG, (Sample(10.0, 0, {"running": 3.0}),)))
+    monitor.judge()
     found = health_at(monitor, 9999.0, saved=True).findings
     assert (ids(found), found[0].since) == (["log-ended"], 10.0)
 
@@ -111,6 +114,7 @@ def test_disabled_stats_are_a_note_with_the_remedy() -> None:
     monitor = Monitor(Settings())
     up, none = Event("server_up", 5.0, "up"), Event("no_stats", 6.0, "stats disabled")
     monitor.apply(Block(LOG, (up, none)))
+    monitor.judge()
     (found,) = health_at(monitor, 60.0).findings
     assert (found.id, found.severity) == ("stats-disabled", "note")
     assert "--api-server-count 1" in found.remedy
@@ -125,6 +129,7 @@ def test_the_engine_that_has_it_longest_counts_for_the_others() -> None:
             values = {"running": 3.0, "waiting": waiting, "kv_cache_usage": 0.5}
             records.append(Sample(10.0 * n, engine, values))
     monitor.apply(Block(LOG, tuple(records)))
+    monitor.judge()
     (found,) = [f for f in health_at(monitor, 55.0).findings if f.id == "queue-long"]
     assert (found.engine, found.since) == (1, 10.0)
 
@@ -133,6 +138,7 @@ def test_words_of_a_log_are_no_template() -> None:
     monitor = Monitor(Settings())
     text = "engine core exited {running} {0.__class__} [red]"
     monitor.apply(Block(LOG, (Event("dead", 5.0, text),)))
+    monitor.judge()
     (found,) = health_at(monitor, 60.0).findings
     assert found.detail == text
 

@@ -24,6 +24,7 @@ def test_samples_of_several_batches_are_one_history() -> None:
     monitor = Monitor(Settings())
     for sample in queue(0.0):
         monitor.apply(Block(LOG, (sample,)))
+    monitor.judge()
     server = monitor.store.servers[LOG]
     assert {(span.rule.id, span.fired) for span in monitor.spans(server)} == {
         ("queue-long", 20.0),
@@ -34,6 +35,7 @@ def test_samples_of_several_batches_are_one_history() -> None:
 def test_a_restart_begins_with_a_clean_sheet() -> None:
     monitor = Monitor(Settings())
     server = monitor.apply(Block(LOG, (*queue(0.0), *queue(1000.0, run=1, lines=2))))
+    monitor.judge()
     assert monitor.health(server, 25.0, live=False, saved=False).findings[0].id == "queue-long"
     assert monitor.health(server, 1015.0, live=False, saved=False).findings == ()
     assert [span.fired for span in monitor.spans(server)] == [20.0, 20.0]
@@ -44,6 +46,7 @@ def test_a_shift_moves_the_alerts_with_the_samples() -> None:
     server = monitor.apply(Block(LOG, queue(0.0)))
     other = monitor.apply(Block("other.log", queue(0.0)))
     monitor.apply(ZoneFound(LOG, UTC, shift=3600.0))
+    monitor.judge()
     assert {span.fired for span in monitor.spans(server)} == {3620.0}
     assert {span.fired for span in monitor.spans(other)} == {20.0}
     assert monitor.health(server, 3625.0, live=False, saved=False).findings[0].since == 3600.0
@@ -52,6 +55,7 @@ def test_a_shift_moves_the_alerts_with_the_samples() -> None:
 def test_a_twin_has_no_samples_to_judge() -> None:
     monitor = Monitor(Settings())
     server = monitor.apply(CompanionBlock(LOG, queue(0.0, run=5)))
+    monitor.judge()
     assert monitor.spans(server) == []
     assert server.run.series == {}
 
@@ -63,6 +67,7 @@ def test_settings_reach_rules_and_states() -> None:
     )
     monitor = Monitor(settings)
     server = monitor.apply(Block(LOG, queue(0.0)))
+    monitor.judge()
     assert {span.rule.id for span in monitor.spans(server)} == {"queue-short"}
     assert monitor.health(server, 30.5, live=False, saved=False).state.name == "ended"
 
@@ -71,6 +76,7 @@ def test_a_look_is_kept_and_a_server_without_lines_is_starting() -> None:
     monitor = Monitor(Settings())
     monitor.look(Looked(5.0, 1, ("*.log",), ()))
     server = monitor.apply(LogFound(LOG))
+    monitor.judge()
     assert monitor.store.looked == Looked(5.0, 1, ("*.log",), ())
     health = monitor.health(server, 5.0, live=True, saved=False)
     assert (health.state.name, health.findings) == ("starting", ())
@@ -80,6 +86,7 @@ def test_the_past_is_judged_by_the_past() -> None:
     monitor = Monitor(Settings())
     death = Event("dead", 31.0, "engine core exited unexpectedly")
     server = monitor.apply(Block(LOG, (*queue(0.0), death)))
+    monitor.judge()
     states = [
         monitor.health(server, t, live=False, saved=False).state.name for t in (-1, 5, 30.9, 31)
     ]
@@ -106,6 +113,7 @@ def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
                 ),
             )
         )
+    monitor.judge()
     (server,) = monitor.store.servers.values()
     index = server.run.series[0].index_at(620.0)
     assert index is not None
@@ -121,12 +129,14 @@ def test_a_forgotten_run_is_no_longer_judged() -> None:
     monitor = Monitor(Settings(), bounded=True)
     for run in range(130):
         monitor.apply(Block("a.log", (Sample(100.0 * run, 0, {"running": 1.0}, run=run),)))
+    monitor.judge()
     (server,) = monitor.store.servers.values()
     assert [run.number for run in server.runs] == list(range(30, 130))
     assert len(monitor.spans(server)) == 0
-    assert [len(judges) for judges in monitor._judges.values()] == [100]
+    assert [[*judges] for judges in monitor._judges.values()] == [[*range(30, 130)]]
     monitor.apply(Block("a.log", (Sample(13_000.0, 0, {"running": 1.0}, run=130),)))
-    assert [len(judges) for judges in monitor._judges.values()] == [99]
+    monitor.judge()
+    assert [[*judges] for judges in monitor._judges.values()] == [[*range(31, 131)]]
 
 
 def test_texts_name_the_levels_that_are_configured() -> None:
@@ -135,10 +145,12 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     rates = {"generation_tps": 90.0, "prompt_tps": 0.0}
     low = {**rates, "running": 3.0, "waiting": 0.0, "kv_cache_usage": 0.1}
     server = monitor.apply(Block(LOG, tuple(Sample(10.0 * n, 0, low) for n in range(3))))
+    monitor.judge()
     (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
     assert found.detail == "with 3 running it is at 10 %; 20–60 % is healthy"
     full = {**rates, "running": 3.0, "waiting": 9.0, "kv_cache_usage": 0.95}
     server = monitor.apply(Block("b.log", tuple(Sample(10.0 * n, 0, full) for n in range(3))))
+    monitor.judge()
     worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]
     assert "at 90 % and more the queue only grows" in worst.detail
 
@@ -151,6 +163,7 @@ def test_the_limits_of_silence_are_settings() -> None:
     fired = {}
     for name, settings in (("usual", Settings()), ("soon", Settings(watch=watch))):
         server = (monitor := Monitor(settings)).apply(Block(LOG, samples))
+        monitor.judge()
         spans = [span for span in monitor.spans(server) if span.rule.id == "engine-silent"]
         fired[name] = [(span.engine, span.since, span.fired) for span in spans]
     assert fired == {"usual": [], "soon": [(1, 15.0, 30.0)]}
@@ -177,10 +190,12 @@ def test_a_name_known_after_a_day_counts_for_what_is_not_thinned() -> None:
     for first in range(0, 2_000, 100):
         samples = (Sample(10.0 * n, 0, wait) for n in range(first, first + 100))
         monitor.apply(Block("a.log", tuple(samples)))
+    monitor.judge()
     assert {span.rule.id for span in monitor.spans(server)} == {"queue-short"}
     name = Event("args", 0.0, "", {"args": {"model": "Known", "port": 1}})
     more = (Sample(10.0 * n, 0, wait) for n in range(2_000, 2_010))
     monitor.apply(Block("a.log", (name, *more)))
+    monitor.judge()
     queues = [span for span in monitor.spans(server) if span.rule.id == "queue-long"]
     series = server.run.series[0]
     assert series.times[series.thinned] == 18_000.0
@@ -188,6 +203,7 @@ def test_a_name_known_after_a_day_counts_for_what_is_not_thinned() -> None:
     (short,) = (span for span in monitor.spans(server) if span.rule.id == "queue-short")
     assert (short.fired, short.until, short.times) == (20.0, None, 1)
     monitor.apply(ZoneFound("a.log", UTC, shift=3600.0))
+    monitor.judge()
     (moved,) = (span for span in monitor.spans(server) if span.rule.id == "queue-short")
     assert (moved.fired, moved.until, moved.times) == (3620.0, None, 1)
 
@@ -198,11 +214,13 @@ def test_a_line_later_than_every_state_is_judged_neither_twice_nor_at_all() -> N
     for first in range(0, 1_000, 100):
         samples = (Sample(10.0 * n, 0, QUEUE) for n in range(first, first + 100))
         monitor.apply(Block("a.log", tuple(samples)))
+        monitor.judge()
         monitor.spans(server)
     (series,) = server.run.series.values()
     assert series.folded
     for late in (series.times[series.thinned] + 1.0, 9_985.0):
         monitor.apply(Block("a.log", (Sample(late, 0, QUEUE),)))
+        monitor.judge()
         before = [(span.rule.id, span.fired) for span in monitor.spans(server)]
         assert before == [("queue-long", 20.0), ("queue-short", 20.0)]
         judged = monitor.alerts(server, server.run)._engines[0].state

@@ -33,6 +33,7 @@ def judged(
     opening = Event("version", T0 - 100, "version 0.32.0", {"version": "0.32.0"})
     server = monitor.apply(Block("x.log", (opening, *events, *samples)))
     monitor.apply(CompanionBlock("x.log", tuple(rows), file="x.metrics.jsonl"))
+    monitor.judge()
     found = monitor.findings(server, server.run, now=T0 + 10_000, live=False, saved=False)
     return {finding.id: finding for finding in found}
 
@@ -218,6 +219,7 @@ def test_a_server_without_stats_lines_is_busy_while_its_recording_says_so(
     off = Event("no_stats", T0 - 90, "disabling stats logging to avoid incomplete stats.")
     up = Event("server_up", T0 - 20, "Starting vLLM server on http://127.0.0.1:8000")
     server = monitor.apply(Block("x.log", (off, up, *lines(6))))
+    monitor.judge()
     health = monitor.health(server, T0 + 50 + after, live=True, saved=False)
     assert health.state.name == state
 

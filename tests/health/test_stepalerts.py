@@ -47,7 +47,9 @@ def run_of(*work: Work, budget: int | None = None, full: float = 0.0) -> Run:
 
 
 def fired(run: Run) -> list[AlertSpan]:
-    return StepAlerts().spans(run, PLAN)
+    alerts = StepAlerts()
+    alerts.advance(run, PLAN)
+    return alerts.spans
 
 
 def test_steps_of_twice_the_time_at_the_same_batch() -> None:
@@ -96,13 +98,12 @@ def test_without_the_limit_nothing_is_reported() -> None:
 def test_as_it_comes_and_at_once_are_the_same() -> None:
     whole = run_of((60, 200, 32), (60, 90, 32), (60, 200, 32), budget=512, full=0.0)
     alerts, part = StepAlerts(), Run(0)
-    last: list[AlertSpan] = []
     for time, row in zip(whole.steps[0].times, whole.steps[0].rows, strict=True):
         part.steps.setdefault(0, type(whole.steps[0])()).add(time, row)
-        last = alerts.spans(part, PLAN)
-    assert last == fired(whole)
+        alerts.advance(part, PLAN)
+    assert alerts.spans == fired(whole)
     whole.shift(3600.0)
-    assert [span.since for span in StepAlerts().spans(whole, PLAN)] == [4670.0]
+    assert [span.since for span in fired(whole)] == [4670.0]
 
 
 def test_an_alert_ends_a_minute_after_the_last_step() -> None:

@@ -66,12 +66,13 @@ class Screen:
         self.complete = False
 
     def look(self) -> None:
-        """Apply batches up to the next look."""
+        """Apply batches up to the next look, and judge."""
         for item in self._items:
             if isinstance(item, Looked):
-                return
+                break
             self.complete |= isinstance(item, PastComplete)
             self.monitor.apply(item)
+        self.monitor.judge()
 
     def rates(self) -> list[int]:
         (server,) = self.monitor.store.servers.values()
@@ -171,14 +172,11 @@ def test_runs_are_those_of_the_whole_log_and_the_companion_is_joined_to_them(
     )
     screen = Screen(log, known)
     screen.look()
-    (server,) = screen.monitor.store.servers.values()
-    screen.monitor.spans(server)
     assert {key[1] for key in screen.monitor._judges} == {"newest"}
     while not screen.complete:
         screen.look()
     screen.look()
     (server,) = screen.monitor.store.servers.values()
-    screen.monitor.spans(server)
     assert [len(run.series[0]) for run in server.runs] == [300, 300]
     causes = [m for m in server.run.moments if m.event.fields.get("cause") == "out of memory"]
     assert len(causes) == 1
@@ -197,6 +195,7 @@ def test_only_the_newest_part_is_read_for_a_quick_answer(tmp_path: Path, known: 
     monitor = Monitor(Settings())
     for batch in read:
         monitor.apply(batch)
+    monitor.judge()
     (server,) = monitor.store.servers.values()
     assert server.run.configuration.version == "0.11.0"
     assert server.run.series[0].value("generation_tps", -1) == 999

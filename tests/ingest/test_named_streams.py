@@ -26,4 +26,5 @@ def test_the_first_pod_has_its_name_though_it_wrote_before_the_second_came(
     monitor = Monitor(Settings())
     for batch in read(log).read_once():
         monitor.apply(batch)
+    monitor.judge()
     assert [server.name for server in monitor.store.servers.values()] == ["a/vllm", "b/vllm"]

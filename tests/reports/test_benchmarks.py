@@ -130,6 +130,7 @@ def test_on_the_charts(tmp_path: Path) -> None:
     monitor = Monitor(Settings())
     for batch in read(log_of("h100_optimised")).read_once():
         monitor.apply(batch)
+    monitor.judge()
     monitor.store.benchmarks = tuple(load_benchmarks(saved(tmp_path, vllm_result())))
     (server,) = monitor.store.servers.values()
     begin, end = at("08:50:00"), at("08:58:00")

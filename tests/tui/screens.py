@@ -53,6 +53,7 @@ def monitor_from(batches: Iterable[News]) -> Monitor:
     monitor = Monitor(SETTINGS)
     for batch in batches:
         monitor.apply(batch)
+    monitor.judge()
     return monitor
 
 

@@ -161,13 +161,13 @@ def test_the_present_is_judged_again_when_something_came_or_time_went() -> None:
     monitor = monitor_of("h100_saturated_then_killed")
     server, recent = server_of(monitor), HealthCache(monitor)
     now = at("08:51:41")
-    first = recent.health(server, now, saved=False)
-    assert recent.health(server, now + 0.5, saved=False) is first
-    assert recent.health(server, now + 1.0, saved=False) is not first
-    second = recent.health(server, now + 1.0, saved=False)
+    first = recent.advance(server, now, saved=False)
+    assert recent.advance(server, now + 0.5, saved=False) is first
+    assert recent.advance(server, now + 1.0, saved=False) is not first
+    second = recent.advance(server, now + 1.0, saved=False)
     server.revision += 1
-    assert recent.health(server, now + 1.0, saved=False) is not second
-    assert recent.health(server, now - 60.0, saved=False) is not second
+    assert recent.advance(server, now + 1.0, saved=False) is not second
+    assert recent.advance(server, now - 60.0, saved=False) is not second
 
 
 def test_a_scale_grows_at_once_and_shrinks_late() -> None:
@@ -195,7 +195,7 @@ def test_words_and_advice_are_made_for_findings_that_are_read(
         return words_of(case, span, time)
 
     monkeypatch.setattr(alertfindings, "span_words", counted)
-    health = recent.health(server, at("08:51:05"), saved=False)
+    health = recent.advance(server, at("08:51:05"), saved=False)
     ranked = [(one.id, one.severity, one.since) for one in health.noted]
     assert ranked[0] == ("kv-cache-binds", "critical", at("08:50:41"))
     assert worded == []
@@ -223,9 +223,9 @@ def test_a_server_that_has_just_written_is_not_looked_at_until_silence_may_tell(
 
     monkeypatch.setattr(monitor, "health", counted)
     for second in range(40):
-        monitor.recent.health(server, at("08:50:51") + second, saved=False)
+        monitor.recent.advance(server, at("08:50:51") + second, saved=False)
     assert looked[:2] == [at("08:50:51"), at("08:51:21")]
-    assert monitor.recent.health(server, at("08:51:31"), saved=False).state.name == "stalled"
+    assert monitor.recent.advance(server, at("08:51:31"), saved=False).state.name == "stalled"
 
 
 async def test_news_of_one_server_make_one_row_and_draw_one_line(
@@ -244,6 +244,7 @@ async def test_news_of_one_server_make_one_row_and_draw_one_line(
         servers = list(app.monitor.store.servers.values())
         for server in servers:
             app.monitor.apply(news_of(server, wall()))
+        app.monitor.judge()
         dashboard(app).draw()
         await pilot.pause()
         made: list[str] = []
@@ -251,6 +252,7 @@ async def test_news_of_one_server_make_one_row_and_draw_one_line(
         drawn: list[str] = []
         monkeypatch.setattr(fleet, "_grounded", noting(drawn, fleet._grounded))
         app.monitor.apply(news_of(servers[3], wall()))
+        app.monitor.judge()
         dashboard(app).draw()
         assert made == [servers[3].source]
         assert drawn == [servers[3].source]
@@ -278,10 +280,12 @@ def test_events_are_put_in_order_only_when_one_came(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(viewmaker, "newest_lines", order)
     server = server_of(monitor)
     monitor.apply(Block(server.source, size=1))
+    monitor.judge()
     assert maker.make(timeline, Choices()).events is before
     assert ordered == []
     told = Event("stop", at("08:54:39"), "stopped")
     monitor.apply(Block(server.source, (told,), newest_stamp=at("08:54:39")))
+    monitor.judge()
     assert maker.make(timeline, Choices()).events != before
     assert len(ordered) == 1
 
@@ -324,6 +328,7 @@ async def test_news_of_servers_that_are_not_on_the_screen_wait_for_the_next_tick
         for source in lines:
             sample = Sample(wall(), 0, {"running": 3.0, "generation_tps": 500.0})
             app.monitor.apply(Block(source, (sample,), newest_stamp=wall(), arrived=wall(), size=1))
+        app.monitor.judge()
         dashboard(app).draw()
         await pilot.pause()
         shown = {row.source for row in app.screen.query_one(fleet.Fleet).shown}

@@ -32,6 +32,7 @@ def dropping(low: float = 80.0) -> Monitor:
     monitor = Monitor(SETTINGS)
     newest = samples[-1].time
     monitor.apply(Block("a_port8009_realtime.log", (config, *samples), newest_stamp=newest))
+    monitor.judge()
     return monitor
 
 

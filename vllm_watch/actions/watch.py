@@ -60,7 +60,7 @@ class AlertWatch:
     def _health(self, server: Server, now: float) -> Health:
         """Return a server's health as the live screen shows it, with times in our clock."""
         saved = server.saved(now, self._monitor.settings.watch.saved_after_seconds)
-        health = self._monitor.recent.health(server, server.clock.own(now), saved=saved)
+        health = self._monitor.recent.advance(server, server.clock.own(now), saved=saved)
         skew = server.clock.skew
         if not skew:
             return health

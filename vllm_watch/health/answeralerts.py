@@ -50,25 +50,24 @@ def answer_signals(
 
 
 class AnswerAlerts:
-    """Alerts about the answers of one run, updated when its requests change."""
+    """Alerts about the answers of one run."""
 
     def __init__(self) -> None:
         """Start without requests."""
-        self.revision = 0
-        """Grows with every change."""
+        self.spans: list[AlertSpan] = []
+        """None while all answers were good."""
         self._key: tuple[object, ...] = ()
-        self._spans: list[AlertSpan] = []
 
-    def spans(self, run: Run, plan: Plan) -> list[AlertSpan]:
-        """Return the alerts of a run; none if all answers so far were good."""
+    def advance(self, run: Run, plan: Plan) -> bool:
+        """Judge the answers of a run; return whether they have changed."""
         traffic = run.traffic
         bad = any(status >= "400" for status in run.served)
         newest = tuple(column[-1] for column in traffic.counts) if len(traffic) else ()
         key = (bad, len(traffic), traffic.begins[:1], newest, id(plan)) if bad else ()
-        if key != self._key:
-            self._key, self._spans = key, _judged(traffic, plan) if bad else []
-            self.revision += 1
-        return self._spans
+        if key == self._key:
+            return False
+        self._key, self.spans = key, _judged(traffic, plan) if bad else []
+        return True
 
 
 def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:

@@ -35,8 +35,8 @@ class HealthCache:
         self._monitor = monitor
         self._kept: dict[str, _Kept] = {}
 
-    def health(self, server: Server, now: float, *, saved: bool) -> Health:
-        """Return the health of a server at the present `now`, in its log's own clock."""
+    def advance(self, server: Server, now: float, *, saved: bool) -> Health:
+        """Move a server to the present `now`, in its log's own clock; return its health then."""
         kept = self._kept.get(server.source)
         if (
             kept is not None

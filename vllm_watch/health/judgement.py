@@ -1,7 +1,7 @@
 """The judgement of one run: its alerts and trends, up to its newest sample.
 
 A judgement is a function of the run's samples, its start-up facts and the settings, in the order of
-time. So the way a log was read does not matter. It is extended on demand: by columns for many
+time. So the way a log was read does not matter. `extend` judges what came: by columns for many
 samples (a log read once), sample by sample for few (live, a line per engine each ten seconds). Late
 and amended lines, and a changed name of the server, move the first row to judge again back; states
 at earlier rows are kept to restart from. Rows before the oldest sample still kept are never judged
@@ -14,6 +14,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 
 from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import replace
@@ -45,7 +46,7 @@ class Step(NamedTuple):
 
 
 class Judgement:
-    """Alerts and trends of one run, extended as samples arrive."""
+    """Alerts and trends of one run; `use`, `shift`, `extend`, `record` and `rest` change it."""
 
     def __init__(self, run: Run, plan: Plan) -> None:
         """Judge a run by `plan`."""
@@ -72,7 +73,10 @@ class Judgement:
         self._recorded: dict[tuple[str, int], Watches] = {}
         self._answers = AnswerAlerts()
         self._step_alerts = StepAlerts()
-        self._sorted: tuple[int, list[AlertSpan]] = (-1, [])
+        self._beginnings = 0
+        """How often alerts were replaced, other than by judging further rows."""
+        self._sorted: tuple[tuple[int, int], list[AlertSpan]] = ((-1, 0), [])
+        """The alerts in order, cached until one changes."""
 
     @property
     def facts(self) -> Values:
@@ -87,16 +91,15 @@ class Judgement:
 
     def spans(self) -> list[AlertSpan]:
         """Return every alert of the run, in the order in which they fired."""
-        answered = self._answers.spans(self.run, self.plan)
-        stepped = self._step_alerts.spans(self.run, self.plan)
-        revision = self.revision + self._answers.revision + self._step_alerts.revision
-        if self._sorted[0] != revision:
-            whole = self._server.state.alerts
-            lists = [marks.state.watches.spans for marks in self._engines.values()]
-            lists += [whole.watches.spans, whole.silences]
-            lists += [answered, stepped, *(watches.spans for watches in self._recorded.values())]
+        whole = self._server.state.alerts
+        watches = [marks.state.watches for marks in self._engines.values()]
+        watches += [whole.watches, *self._recorded.values()]
+        changes = whole.changes + sum([one.changes for one in watches])
+        if self._sorted[0] != (key := (self._beginnings, changes)):
+            lists = [one.spans for one in watches]
+            lists += [whole.silences, self._answers.spans, self._step_alerts.spans]
             every = [span for spans in lists for span in spans]
-            self._sorted = (revision, sorted(every, key=lambda span: span.fired))
+            self._sorted = (key, sorted(every, key=attrgetter("fired")))
         return self._sorted[1]
 
     def firing(self, time: float) -> list[AlertSpan]:
@@ -123,7 +126,7 @@ class Judgement:
                     break
                 values, ran = figures(spans[at])
                 spans[at] = replace(spans[at], figures=values, ran=ran)
-        self.revision += 1
+                self._beginnings += 1
 
     # --- what came ----------------------------------------------------------------------------
 
@@ -153,7 +156,7 @@ class Judgement:
             self._engines[engine] = Marks(state)
         told = {step.time for step in self.steps}
         self._server = Marks(self._server.state.anew(self.plan, series.values(), moved, told))
-        self.revision += 1
+        self._replaced()
 
     def rest(self, *, over: bool) -> None:
         """Keep fewer alerts, and no states to restart from, because nothing is written any more.
@@ -167,6 +170,11 @@ class Judgement:
             if over:
                 marks.state.signals.rates = array("d")
         self._forget_marks()
+        self._replaced()
+
+    def _replaced(self) -> None:
+        """Note that alerts are others than before."""
+        self._beginnings += 1
         self.revision += 1
 
     def _forget_texts(self) -> None:
@@ -187,13 +195,20 @@ class Judgement:
 
     def extend(self) -> bool:
         """Judge everything new or changed; return whether there was anything."""
+        beside = self._answers.advance(self.run, self.plan)
+        beside |= self._step_alerts.advance(self.run, self.plan)
+        self._beginnings += beside
+        changed = self._extend_rows() or beside
+        self.revision += changed
+        return changed
+
+    def _extend_rows(self) -> bool:
+        """Judge the samples and start-up facts that are new or changed."""
         series = self.run.series
         news = {e: one.unjudged for e, one in series.items() if one.unjudged < len(one)}
-        changed = (
-            self._read_configuration()
-            if self._lines_read != len(self.run.configuration_lines)
-            else math.inf
-        )
+        changed = math.inf
+        if self._lines_read != len(self.run.configuration_lines):
+            changed = self._read_configuration()
         if not news and changed == math.inf:
             return False
         self.rests = False
@@ -207,7 +222,6 @@ class Judgement:
         self._extend_server(news, changed)
         for engine in news:
             series[engine].unjudged = len(series[engine])
-        self.revision += 1
         return True
 
     def _read_configuration(self) -> float:
@@ -263,9 +277,9 @@ class Judgement:
             marks.forget([state.row < series.folded for state in marks.states])
         if marks.state.row > row + offset:
             found = marks.back([state.row <= row + offset for state in marks.states])
-            if (
-                not found and marks.state.trend.times
-            ):  # rows before all saved states keep their judgement
+            self._beginnings += 1
+            if not found and marks.state.trend.times:
+                # Rows before all saved states keep their judgement.
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late row
@@ -302,12 +316,14 @@ class Judgement:
             rows = (state.rows.get(engine, 0) <= row for engine, row in absolute.items())
             return state.newest <= key and all(rows)
 
-        if not fits(marks.state) and not marks.back([fits(state) for state in marks.states]):
-            for engine, known in marks.state.alerts.rounds.engines.items():
-                one = series[engine]
-                place = bisect_right(one.times, known.times[-1], one.thinned)
-                marks.state.rows[engine] = place + one.folded - one.thinned
-            marks.forget([True])
+        if not fits(marks.state):
+            self._beginnings += 1
+            if not marks.back([fits(state) for state in marks.states]):
+                for engine, known in marks.state.alerts.rounds.engines.items():
+                    one = series[engine]
+                    place = bisect_right(one.times, known.times[-1], one.thinned)
+                    marks.state.rows[engine] = place + one.folded - one.thinned
+                marks.forget([True])
         marks.put(len(series))
         self._judge_server(marks.state)
         marks.count = sum(marks.state.rows.values())

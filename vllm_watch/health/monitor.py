@@ -1,4 +1,9 @@
-"""Store and alerts together: news in, frozen views of servers out."""
+"""Store and alerts together: news in, frozen views of servers out.
+
+Commands change what is known: `apply` takes in news, `judge` judges what came, `look` notes a
+search of the paths, `make_room` forgets. All other methods are queries: they return what the last
+`judge` found, whatever was asked before.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +28,20 @@ from vllm_watch.core.recorded import EngineRow, GpuRow, Recorded
 from vllm_watch.core.records import Stage
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_at
-from vllm_watch.core.states import ServerState, StateRules, judge, steady_until
+from vllm_watch.core.states import (
+    ServerState,
+    StateRules,
+    judge,
+    keep_stretches,
+    steady_until,
+)
 from vllm_watch.core.store import Server, Store
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.finding import Noted, noted
 from vllm_watch.health.findings import Case, Finding, findings_at, findings_of
 from vllm_watch.health.healthcache import HealthCache
 from vllm_watch.health.judgement import Judgement
-from vllm_watch.health.plan import Planner
+from vllm_watch.health.plan import Plan, Planner
 from vllm_watch.health.rules import RuleBook, known_rules
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.health.statefindings import PASSING
@@ -75,7 +86,7 @@ class Monitor:
         """
         full = settings.watch.full_hours * 3600.0
         self._keep = Keep(full, forgets=forgets) if bounded else None
-        self.store = Store(self._keep, self._judged_before_thinning if bounded else None)
+        self.store = Store(self._keep, self._before_thinning if bounded else None)
         self.recent = HealthCache(self)
         """The present health, for callers that ask every second."""
         self.settings = settings
@@ -87,10 +98,10 @@ class Monitor:
         self._planner = Planner(book)
         self._judges: dict[tuple[str, Stage], dict[int, Judgement]] = {}
         """The judgements of each server by the number of the run."""
+        self._fresh: dict[tuple[str, Stage], Server] = {}
+        """Servers with news that are not judged yet."""
         self._waiting_rows: dict[tuple[str, Stage], list[Recorded]] = {}
         """Recorded rows that are not judged yet."""
-        self._deaths: dict[tuple[str, Stage, int], tuple[object, Death | None]] = {}
-        """How earlier runs died, and the evidence used."""
         self._aged = 0.0
         watch = settings.watch
         self._rules = StateRules(
@@ -101,12 +112,14 @@ class Monitor:
         )
 
     def apply(self, news: News) -> Server:
-        """Take in news; they are judged on demand."""
+        """Take in news, to be judged by `judge`."""
         server = self.store.apply(news)
         place = (server.source, server.stage)
+        self._fresh[place] = server
         match news.about if isinstance(news, Past) else news:
             case PastComplete(source):
                 self._judges.pop((source, "newest"), None)
+                self._fresh.pop((source, "newest"), None)
             case ZoneFound(shift=shift) if shift:
                 for judgement in self._judges.get(place, {}).values():
                     judgement.shift(shift)
@@ -118,6 +131,20 @@ class Monitor:
             self._tidy(server)
         return server
 
+    def judge(self) -> None:
+        """Judge what came since the last time: once for each round of news.
+
+        The past of a large log is judged once all of it is known.
+        """
+        shown = self.store.servers
+        for place, server in [*self._fresh.items()]:
+            if shown.get(server.source) is server:
+                del self._fresh[place]
+                for run in server.runs:
+                    self._extended(server, run)
+                if place in self._waiting_rows:
+                    self._read_rows(server)
+
     def _read_rows(self, server: Server) -> None:
         """Judge recorded rows, each in its run."""
         for row in self._waiting_rows.pop((server.source, server.stage), ()):
@@ -125,7 +152,7 @@ class Monitor:
             begin, end = server.recorded_span(run)
             if not begin <= row.time < end:
                 continue
-            judgement, recording = self._judged(server, run), server.recording
+            judgement, recording = self._extended(server, run), server.recording
             signals = judgement.recorded
             if isinstance(row, EngineRow):
                 found = signals.of_engine(row, run, recording, judgement.plan.settings)
@@ -164,34 +191,40 @@ class Monitor:
                 for judgement in judges.values():
                     judgement.rest(over=False)
 
-    def alerts(self, server: Server, run: Run) -> Judgement:
-        """Return the judgement of a run up to its newest sample."""
-        if (server.source, server.stage) in self._waiting_rows:
-            self._read_rows(server)
-        return self._judged(server, run)
-
-    def _judged(self, server: Server, run: Run) -> Judgement:
+    def _extended(self, server: Server, run: Run) -> Judgement:
+        """Judge a run up to its newest sample."""
         judges = self._judges.setdefault((server.source, server.stage), {})
         named = (server.name, server.known.model)
         judgement = judges.get(run.number)
         if judgement is None or judgement.run is not run:
-            plan = self._planner.plan(self.settings.of_server(*named))
-            judgement = judges[run.number] = Judgement(run, plan)
+            judgement = judges[run.number] = Judgement(run, self._plan(server))
         if judgement.named != named:
-            plan = self._planner.plan(self.settings.of_server(*named))
-            judgement.use(plan, named, self.settings.max_num_seqs_of(server.name))
+            limit = self.settings.max_num_seqs_of(server.name)
+            judgement.use(self._plan(server), named, limit)
         if judgement.extend() and self._keep is not None:
             from vllm_watch.health.alertfindings import figures_at
 
             judgement.remember(lambda span: figures_at(run, span, span.fired))
         return judgement
 
+    def _plan(self, server: Server) -> Plan:
+        return self._planner.plan(self.settings.of_server(server.name, server.known.model))
+
+    def _before_thinning(self, server: Server, run: Run) -> None:
+        """Judge a run, and keep what depends on samples that are thinned next."""
+        keep_stretches(run)
+        self._extended(server, run)
+
+    def alerts(self, server: Server, run: Run) -> Judgement:
+        """Return the judgement of a run; that of a run which was never judged is empty."""
+        judgement = self._judges.get((server.source, server.stage), {}).get(run.number)
+        if judgement is None or judgement.run is not run:
+            return Judgement(run, self._plan(server))
+        return judgement
+
     def trends(self, server: Server, run: Run) -> Trends:
         """Return the trends of a run."""
         return Trends(self.alerts(server, run))
-
-    def _judged_before_thinning(self, server: Server, run: Run) -> None:
-        self._judged(server, run)
 
     def _tidy(self, server: Server) -> None:
         """Drop the judgement of forgotten runs, and reduce that of earlier ones."""
@@ -276,24 +309,23 @@ class Monitor:
         """Return the crash loop that ends with `run`, or with the one before it."""
         health = self.settings.health
         before = [one for one in reversed(server.runs) if one.number < run.number]
-        deaths: Iterator[Death | None] = (self._death(server, one) for one in before)
+        deaths: Iterator[Death | None] = (self._death(one) for one in before)
         if state.name == "dead" and state.since is not None:
             now = Death(state, state.since, ready_at(run) is not None)
             deaths = chain((now,), deaths)
         return crash_loop(deaths, health.crash_loop_deaths, health.crash_loop_seconds)
 
-    def _death(self, server: Server, run: Run) -> Death | None:
+    def _death(self, run: Run) -> Death | None:
         """Return how an earlier run died, None if it did not; cached, since it is over."""
-        place = (server.source, server.stage, run.number)
-        evidence = (len(run.moments), run.newest_stamp)
-        known = self._deaths.get(place)
+        evidence = (len(run.moments), run.text, run.newest_stamp)
+        known = run.memo.get("death")
         if known is None or known[0] != evidence:
             end = run.newest_stamp if run.newest_stamp is not None else math.inf
             state = judge(run, end, live=False, saved=True, rules=self._rules)
             dead = state.name == "dead" and state.since is not None
             death = Death(state, state.since or 0.0, ready_at(run) is not None) if dead else None
-            known = self._deaths[place] = (evidence, death)
-        return known[1]
+            known = run.memo["death"] = (evidence, death)
+        return known[1] if isinstance(known[1], Death) else None
 
     def trend_warnings(self, server: Server, until: float) -> list[tuple[TrendSpan, Finding]]:
         """Return the trends of a server's runs that were warnings up to `until`."""

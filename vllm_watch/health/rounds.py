@@ -184,6 +184,8 @@ class ServerAlerts:
         self.watches = Watches(WHOLE_SERVER, plan.server, health)
         self.silences: list[AlertSpan] = []
         """Alerts about engines that wrote nothing while others were busy."""
+        self.changes = 0
+        """Grows with every change of `silences`."""
         self._sized = plan.uses("seen_share")
         self._asked: Values | None = None
         self._asks = False
@@ -196,7 +198,7 @@ class ServerAlerts:
         other.plan, other._sized = self.plan, self._sized
         other._asked, other._asks = self._asked, self._asks
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
-        other.silences = self.silences.copy()
+        other.silences, other.changes = self.silences.copy(), self.changes
         return other
 
     def tell(self, time: float, facts: Values) -> None:
@@ -231,6 +233,7 @@ class ServerAlerts:
         if self._silent(engine) is None:
             self.silences.append(AlertSpan(self.plan.silence, engine, since, time))
             del self.silences[:-MOST_SPANS]
+            self.changes += 1
 
     def heard(self, engine: int, time: float) -> None:
         """End the alert of an engine that writes again."""
@@ -238,6 +241,7 @@ class ServerAlerts:
         if at is not None:
             span = self.silences[at]
             self.silences[at] = replace(span, until=max(time, span.fired))
+            self.changes += 1
 
     def _silent(self, engine: int) -> int | None:
         """Return the index of the alert that fires for an engine."""

@@ -117,9 +117,9 @@ class _EngineAlerts:
         self._usual = UsualSteps()
         self._end = math.floor(steps.times[0] / WINDOW) * WINDOW
 
-    def advance(self, steps: Steps) -> bool:
-        """Judge the complete windows; return whether there were any."""
-        begun, newest = self._end, steps.times[-1]
+    def advance(self, steps: Steps) -> None:
+        """Judge the complete windows."""
+        newest = steps.times[-1]
         while self._end + WINDOW <= newest:
             begin, self._end = self._end, self._end + WINDOW
             first, last = steps.places(begin, self._end)
@@ -134,7 +134,6 @@ class _EngineAlerts:
             for at, span in enumerate(self.watches.spans):
                 if span.fired == self._end and span.figures is None:
                     self.watches.spans[at] = replace(span, figures=signals)
-        return self._end != begun
 
 
 class StepAlerts:
@@ -142,12 +141,11 @@ class StepAlerts:
 
     def __init__(self) -> None:
         """Start without steps."""
-        self.revision = 0
-        """Grows with every change."""
+        self.spans: list[AlertSpan] = []
         self._engines: dict[int, _EngineAlerts] = {}
 
-    def spans(self, run: Run, plan: Plan) -> list[AlertSpan]:
-        """Return the alerts of a run up to its newest whole window."""
+    def advance(self, run: Run, plan: Plan) -> bool:
+        """Judge a run up to its newest whole window; return whether its alerts have changed."""
         found: list[AlertSpan] = []
         for engine, steps in run.steps.items():
             known = self._engines.get(engine)
@@ -155,9 +153,10 @@ class StepAlerts:
             moved = known is not None and known.origin != origin
             if known is None or known.plan is not plan or (moved and not steps.dropped_seconds):
                 known = self._engines[engine] = _EngineAlerts(engine, plan, steps)
-            self.revision += known.advance(steps)
+            known.advance(steps)
             found += (self._ended(span, run, steps) for span in known.watches.spans)
-        return found
+        before, self.spans = self.spans, found
+        return found != before
 
     def _ended(self, span: AlertSpan, run: Run, steps: Steps) -> AlertSpan:
         """Return a span that ends if no step has followed for a minute."""

@@ -35,6 +35,7 @@ def event_rows(read: Iterable[News], settings: Settings) -> Iterator[Row]:
     monitor = Monitor(settings)
     for news in read:
         monitor.apply(news)
+    monitor.judge()
     for server in monitor.store.servers.values():
         for run in server.runs:
             yield from _run_rows(monitor, server, run)
@@ -58,6 +59,7 @@ def event_rows_as_they_come(
             if isinstance(item, ZoneFound) and item.shift:
                 alerts.moved(server.source, item.shift)
             continue
+        monitor.judge()
         kept: dict[int, Moment] = {}
         for server in monitor.store.servers.values():
             for run in server.runs:

@@ -1,4 +1,4 @@
-"""Follows logs without a screen, and judges them on demand by the present time."""
+"""Follows logs without a screen, and judges them at each look at the files."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class FollowedServers:
         """
         if not isinstance(item, Looked):
             return self._monitor.apply(item)
+        self._monitor.judge()
         self._monitor.look(item)
         self.missing = item.missing
         self.caught_up = self.caught_up or item.caught_up

@@ -40,6 +40,7 @@ class Narrator:
         if not isinstance(item, Looked):
             self._monitor.apply(item)
             return
+        self._monitor.judge()
         for server in self._monitor.store.servers.values():
             yield from self._events(server)
             yield from self._health(server, wall)

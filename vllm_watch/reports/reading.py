@@ -118,4 +118,5 @@ def read_saved(
         reading.monitor.apply(news)
         if passed is not None:
             passed(news)
+    reading.monitor.judge()
     return reading

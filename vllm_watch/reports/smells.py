@@ -34,6 +34,7 @@ def smells_of(flags: Mapping[str, FieldValue], settings: Settings, now: float) -
     monitor = Monitor(settings)
     event = Event("args", now, "non-default args", {"args": dict(flags)})
     server = monitor.apply(Block(_LOG, (event,)))
+    monitor.judge()
     findings = monitor.findings(server, server.run, now=now, live=True, saved=False)
     smells = (Smell(one.title, " ".join(one.flags) or one.remedy) for one in findings)
     return [*found, *smells]

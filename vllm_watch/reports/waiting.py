@@ -96,6 +96,7 @@ class Waiting:
         if not isinstance(item, Looked):
             self._monitor.apply(item)
             return None
+        self._monitor.judge()
         files = {entry.source: (entry.source, *entry.twins) for entry in logs}
         self.missing = item.missing
         self.standings = tuple(self._standings(files, wall))

@@ -234,6 +234,7 @@ class VllmWatch(App[int]):
             item = self._arrived.popleft()
             looked = looked or isinstance(item, Looked)
             if isinstance(item, Looked):
+                self.monitor.judge()
                 self.monitor.look(item)
                 self.alerting.caught_up()
             else:
@@ -243,6 +244,7 @@ class VllmWatch(App[int]):
         if self._arrived and not self._applies:
             self._applies = True
             self.set_timer(REST_SECONDS, self._apply_more)
+        self.monitor.judge()
         self.timeline.cover(*self.monitor.store.reach())
         self.timeline.saved_end = self._saved_end()
         self._redraw(sources)

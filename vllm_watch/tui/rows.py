@@ -169,7 +169,7 @@ def make_row(
     """Return the row of a server as of `time`; `saved`: nothing more is expected of its log."""
     time = server.clock.own(time)  # a log with its own clock is shown in that clock
     if live:
-        health = monitor.recent.health(server, time, saved=saved)
+        health = monitor.recent.advance(server, time, saved=saved)
     else:
         health = monitor.health(server, time, live=False, saved=saved)
     run = server.run_at(time)
