@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
@@ -59,6 +59,32 @@ def alert_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[St
     ]
     loud = [span for span in spans if span.state in _WORST]
     yield from sorted(loud, key=lambda span: _WORST[span.state])
+
+
+def states_in_steps(
+    stretches: Iterable[StateStretch],
+    window: tuple[float, float],
+    steps: int,
+    known: float,
+    late: Collection[str] = (),
+) -> list[str]:
+    """Return for each step of a window the last of the stretches that touch it, empty if none does.
+
+    Nothing is known after `known`. States in `late` begin with the step after the one in which they
+    began.
+    """
+    start, end = window[0], min(known, window[1])
+    width = (window[1] - start) / steps
+    found = [""] * steps
+    for stretch in stretches:
+        if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
+            continue
+        begin = (stretch.begin - start) / width
+        first = math.ceil(begin) if stretch.state in late else int(begin)
+        last = math.ceil((min(stretch.end, end) - start) / width) - 1
+        first, last = max(0, first), min(steps - 1, last)
+        found[first : last + 1] = [stretch.state] * (last + 1 - first)
+    return found
 
 
 def _end_of(monitor: Monitor, run: Run, time: float) -> StateStretch | None:

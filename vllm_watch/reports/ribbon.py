@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,9 @@ from vllm_watch.health.statestretches import (
     OVER,
     SILENT,
     STARTING,
-    StateStretch,
     alert_stretches,
     state_stretches,
+    states_in_steps,
 )
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 
@@ -51,8 +50,9 @@ class Part(NamedTuple):
 
 def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) -> list[Part]:
     """Return a server's state over a window of log time, the worst one in each cell."""
-    life = _spread(state_stretches(monitor, server, window[1]), window)
-    alarm = _spread(alert_stretches(monitor, server, window[1]), window)
+    end = window[1]
+    life = states_in_steps(state_stretches(monitor, server, end), window, CELLS, end)
+    alarm = states_in_steps(alert_stretches(monitor, server, end), window, CELLS, end)
     known, work, rests = _loads(server, window)
     states = []
     for index, state in enumerate(life):
@@ -116,17 +116,3 @@ def _covered(begins: Numbers, ends: Numbers, window: tuple[float, float]) -> NDA
     np.add.at(change, first, 1)
     np.add.at(change, last + 1, -1)
     return np.cumsum(change[:CELLS]) > 0
-
-
-def _spread(stretches: Iterable[StateStretch], window: tuple[float, float]) -> Sequence[str]:
-    """Return the last of the stretches that touch each cell, empty where none does."""
-    start, end = window
-    width = (end - start) / CELLS
-    found = [""] * CELLS
-    for stretch in stretches:
-        if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
-            continue
-        first = max(0, int((stretch.begin - start) / width))
-        last = min(CELLS - 1, math.ceil((min(stretch.end, end) - start) / width) - 1)
-        found[first : last + 1] = [stretch.state] * (last + 1 - first)
-    return found

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from vllm_watch.core.store import Server
 from vllm_watch.health.statestretches import (
@@ -13,9 +12,9 @@ from vllm_watch.health.statestretches import (
     NOTHING,
     OVER,
     SILENT,
-    StateStretch,
     alert_stretches,
     state_stretches,
+    states_in_steps,
 )
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartdata import curve
@@ -32,8 +31,10 @@ def ribbon_steps(asked: Asked, steps: int) -> tuple[Step, ...]:
         return ()
     rates = _levels(asked, steps, "generation_tps")
     loads = _sums(_levels(asked, steps, "running"), _levels(asked, steps, "waiting"))
-    states = _spread(state_stretches(asked.monitor, asked.server, asked.known), asked, steps)
-    alerts = _spread(alert_stretches(asked.monitor, asked.server, asked.known), asked, steps)
+    place, seen = (asked.monitor, asked.server, asked.known), (asked.window, steps, asked.known)
+    # The step in which a server ended shows the state before.
+    states = states_in_steps(state_stretches(*place), *seen, late=(DEAD, OVER))
+    alerts = states_in_steps(alert_stretches(*place), *seen)
     found: list[Step] = []
     rests = _rests(asked.server, asked.engine, asked.start)
     for life, alarm, rate, load in zip(states, alerts, rates, loads, strict=True):
@@ -74,20 +75,3 @@ def _sums(one: Sequence[Level | None], other: Sequence[Level | None]) -> list[fl
         None if a is None and b is None else (a.high if a else 0.0) + (b.high if b else 0.0)
         for a, b in zip(one, other, strict=True)
     ]
-
-
-def _spread(stretches: Iterator[StateStretch], asked: Asked, steps: int) -> list[str]:
-    """Return the last of the stretches that touch each step, empty if there is none."""
-    start, end = asked.known_span
-    width = (asked.end - start) / steps
-    found = [""] * steps
-    for stretch in stretches:
-        if stretch.end <= start or stretch.begin >= end or stretch.end <= stretch.begin:
-            continue
-        begin = (stretch.begin - start) / width
-        # The step in which it ended shows the state before.
-        ends = stretch.state in (DEAD, OVER) and begin > 0
-        first = max(0, math.ceil(begin) if ends else int(begin))
-        last = min(steps - 1, math.ceil((min(stretch.end, end) - start) / width) - 1)
-        found[first : last + 1] = [stretch.state] * (last + 1 - first)
-    return found
