@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.fleet import CADENCE, START, Fault
 from benchmarks.memory import Simulation
+from tests.seriesfigures import figures_of
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.enginevalues import run_values
 from vllm_watch.core.news import Block
@@ -102,15 +103,17 @@ def test_samples_are_thinned_and_their_sums_stay_those_of_the_log(simulation: Si
         lines = _GENERATED.findall(Path(engine.path).read_text())
         series = [run.series[0] for run in server.runs]
         assert len(series) == 2  # it died once
-        assert sum(one.samples for one in series) == len(lines)
+        figures = [figures_of(one, "generation_tps") for one in series]
+        assert sum(one.number for one in figures) == len(lines)
         assert sum(map(len, series)) < len(lines)
         assert any(one.thinned for one in series)
         assert sum(len(one) - one.thinned for one in series[-1:]) <= in_full + slack
         assert sum(one.thinned for one in series) <= minutes + len(series)
-        figures = [one.figures("generation_tps") for one in series]
-        assert sum(one.total for one in figures) == pytest.approx(sum(float(g) for g, _ in lines))
+        assert sum(one.total or 0.0 for one in figures) == pytest.approx(
+            sum(float(g) for g, _ in lines)
+        )
         assert min(one.low or 0.0 for one in figures) == min(float(g) for g, _ in lines)
-        ran = [one.figures("running").high for one in series]
+        ran = [figures_of(one, "running").high for one in series]
         assert max(r or 0 for r in ran) == max(int(running) for _, running in lines)
         served = sum(run.served["200"] for run in server.runs)
         assert served == Path(engine.path).read_text().count('" 200 OK')

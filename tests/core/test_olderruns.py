@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.seriesfigures import figures_of
 from vllm_watch.config import Settings, WatchSettings
 from vllm_watch.core.buckets import Keep, Tier
 from vllm_watch.core.news import Block, Looked
@@ -42,8 +43,8 @@ def test_earlier_runs_together_keep_no_more_than_one() -> None:
     assert max(kept[:3]) <= 64
     assert sum(kept[:-1]) <= keep.most_points == 1_000 + 41 + 100
     for run in server.runs:  # the rest of one still shows its highest value
-        assert run.series[0].figures("running").high == 299
-        assert run.series[0].figures("running").count == 300
+        assert figures_of(run.series[0], "running").high == 299
+        assert figures_of(run.series[0], "running").number == 300
 
 
 def test_runs_beyond_a_hundred_are_forgotten_and_numbers_stay() -> None:
@@ -132,7 +133,9 @@ def test_servers_that_no_longer_write_keep_less_and_less() -> None:
     assert sum(kept) <= limit == 8 * (300 + 12 + 40)
     assert kept[0] <= 64
     assert kept[-1] == 300
-    assert all(s.run.series[0].figures("running").total > 8 for s in monitor.store.servers.values())
+    assert all(
+        (s.run.series[0].total("running") or 0.0) > 8 for s in monitor.store.servers.values()
+    )
 
 
 def test_only_servers_that_are_silent_for_long_rest() -> None:
@@ -163,7 +166,7 @@ def test_what_is_old_is_thinned_in_earlier_runs_too() -> None:
             store.apply(Block(LOG, (Sample(10.0 * n, 0, {"running": float(n)}, run=run),)))
     first_run, second = (run.series[0] for run in store.servers[LOG].runs)
     assert len(first_run) == first_run.thinned == 17  # minutes begun in 1,000 s
-    assert first_run.figures("running").high == 99
+    assert figures_of(first_run, "running").high == 99
     assert first_run.cadence == 10.0
     assert second.thinned
 
@@ -178,5 +181,5 @@ def test_buckets_of_many_earlier_runs_are_bounded() -> None:
     kept = points(server)
     assert len(kept) == 30
     assert sum(kept[:-2]) <= 28 * 64
-    assert [run.series[0].figures("running").count for run in server.runs] == [300] * 30
-    assert server.runs[0].series[0].figures("running").high == 299
+    assert [figures_of(run.series[0], "running").number for run in server.runs] == [300] * 30
+    assert figures_of(server.runs[0].series[0], "running").high == 299

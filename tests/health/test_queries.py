@@ -67,7 +67,7 @@ def of_run(monitor: Monitor, server: Server, run: Run, now: float) -> list[Query
         lambda: monitor.history(server, run, now=now, live=False, saved=True),
         lambda: (run.cadence, run.engines, run.doubled, run.stamps()),
         lambda: [(at, moment.event) for at, moment in run.placed()],
-        lambda: [one.figures("running") for one in run.series.values()],
+        lambda: [one.total("running") for one in run.series.values()],
         lambda: [one.cadence for one in run.series.values()],
     ]
 

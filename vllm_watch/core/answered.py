@@ -39,26 +39,6 @@ class Answered:
         self._aborts = _Ends()
 
     @property
-    def count(self) -> int:
-        """Requests answered."""
-        return self._answers.over(-math.inf, math.inf)[0]
-
-    @property
-    def seconds(self) -> float:
-        """Total seconds that they took."""
-        return self._answers.over(-math.inf, math.inf)[1]
-
-    @property
-    def aborted(self) -> int:
-        """Requests that ended without an answer."""
-        return self._aborts.over(-math.inf, math.inf)[0]
-
-    @property
-    def mean(self) -> float | None:
-        """Mean seconds of a request, None without any; rounding to whole seconds averages out."""
-        return self.over(-math.inf, math.inf)[1]
-
-    @property
     def times(self) -> Sequence[float]:
         """Return when requests were answered, for those that are kept one by one."""
         return self._answers.times
@@ -72,7 +52,10 @@ class Answered:
         self._aborts.add(end, 0.0)
 
     def over(self, start: float, end: float) -> tuple[int, float | None, int]:
-        """Return the requests answered in (start, end], their mean seconds, and those aborted."""
+        """Return the requests answered in (start, end], their mean seconds, and those aborted.
+
+        The mean is None without any; rounding to whole seconds averages out.
+        """
         count, seconds = self._answers.over(start, end)
         return count, seconds / count if count else None, self._aborts.over(start, end)[0]
 

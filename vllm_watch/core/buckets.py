@@ -44,8 +44,6 @@ class Keep:
     """… unless there are more than this: a day at one sample every 4.3 s."""
     tiers: tuple[Tier, ...] = TIERS
     """Tiers for older samples, the finest first. The last one doubles its width when full."""
-    extremes: bool = True
-    """Keep the lowest and the highest value of each bucket."""
     forgets: bool = True
     """Drop events and earlier runs as soon as there are too many; otherwise only on request."""
 
@@ -65,31 +63,14 @@ class Keep:
         return sum(tier.most for tier in self.tiers)
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """The exact figures of a metric, however its series was thinned."""
-
-    count: int
-    """Samples that had a value."""
-    total: float
-    low: float | None
-    """None without any value."""
-    high: float | None
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of the values, None without any."""
-        return self.total / self.count if self.count else None
-
-
 @dataclass(slots=True)
 class _Metric:
     """One metric's values in the buckets; ±inf where a bucket has none."""
 
-    counts: array[int] = field(default_factory=lambda: array("I"))
-    sums: array[float] = field(default_factory=lambda: array("d"))
-    lows: array[float] = field(default_factory=lambda: array("d"))
-    highs: array[float] = field(default_factory=lambda: array("d"))
+    counts: array[int]
+    sums: array[float]
+    lows: array[float]
+    highs: array[float]
     over_time: array[float] = field(default_factory=lambda: array("d"))
     """Rate × seconds; empty for what is not a rate."""
 
@@ -99,9 +80,8 @@ class _Metric:
         for column in (self.sums, self.over_time):
             if column:
                 column[start:stop] = array("d", (math.fsum(column[a:b]) for a, b in groups))
-        if self.lows:
-            self.lows[start:stop] = array("d", (min(self.lows[a:b]) for a, b in groups))
-            self.highs[start:stop] = array("d", (max(self.highs[a:b]) for a, b in groups))
+        self.lows[start:stop] = array("d", (min(self.lows[a:b]) for a, b in groups))
+        self.highs[start:stop] = array("d", (max(self.highs[a:b]) for a, b in groups))
 
     def mean(self, index: int) -> float:
         """Return the mean of a bucket, NaN where it has no value."""
@@ -118,7 +98,6 @@ class Buckets:
         self._rates = rates
         self.begins: array[float] = array("d")
         self.ends: array[float] = array("d")
-        self.samples: array[int] = array("I")
         self.metrics: dict[str, _Metric] = {}
         self._sizes = [0] * len(keep.tiers)
         self._last_width = keep.tiers[-1].seconds
@@ -140,7 +119,6 @@ class Buckets:
         before = len(self)
         self.begins.extend(times)
         self.ends.extend(times)
-        self.samples.extend([1] * len(times))
         for name, values in columns:
             self._add_values(name, values, seconds, before)
         self._sizes[0] += len(times)
@@ -154,7 +132,6 @@ class Buckets:
         index = next((i for i in range(len(self) - 1, 0, -1) if self.begins[i] <= time), 0)
         self.begins[index] = min(self.begins[index], time)
         self.ends[index] = max(self.ends[index], time)
-        self.samples[index] += 1
         return index
 
     def add_value(self, name: str, index: int, value: float) -> None:
@@ -162,9 +139,8 @@ class Buckets:
         metric = self._metric(name, len(self))
         metric.counts[index] += 1
         metric.sums[index] += value
-        if self._keep.extremes:
-            metric.lows[index] = min(metric.lows[index], value)
-            metric.highs[index] = max(metric.highs[index], value)
+        metric.lows[index] = min(metric.lows[index], value)
+        metric.highs[index] = max(metric.highs[index], value)
 
     def shift(self, seconds: float) -> None:
         """Shift all times."""
@@ -183,11 +159,11 @@ class Buckets:
         metric = self.metrics.get(name)
         if metric is None:
             metric = self.metrics[name] = _Metric(
-                array("I", [0]) * known, array("d", [0.0]) * known
+                array("I", [0]) * known,
+                array("d", [0.0]) * known,
+                array("d", [math.inf]) * known,
+                array("d", [-math.inf]) * known,
             )
-            if self._keep.extremes:
-                metric.lows = array("d", [math.inf]) * known
-                metric.highs = array("d", [-math.inf]) * known
             if name in self._rates:
                 metric.over_time = array("d", [0.0]) * known
         return metric
@@ -198,9 +174,8 @@ class Buckets:
         metric = self._metric(name, known)
         metric.counts.extend(value == value for value in values)
         metric.sums.extend(value if value == value else 0.0 for value in values)
-        if self._keep.extremes:
-            metric.lows.extend(value if value == value else math.inf for value in values)
-            metric.highs.extend(value if value == value else -math.inf for value in values)
+        metric.lows.extend(value if value == value else math.inf for value in values)
+        metric.highs.extend(value if value == value else -math.inf for value in values)
         if name in self._rates:
             each = zip(values, seconds, strict=True)
             metric.over_time.extend(value * held if value == value else 0.0 for value, held in each)
@@ -234,6 +209,5 @@ class Buckets:
     def _merge(self, groups: Sequence[Group], start: int, stop: int) -> None:
         for metric in self.metrics.values():
             metric.merge(groups, start, stop)
-        self.samples[start:stop] = array("I", (sum(self.samples[a:b]) for a, b in groups))
         self.ends[start:stop] = array("d", (max(self.ends[a:b]) for a, b in groups))
         self.begins[start:stop] = array("d", (self.begins[a] for a, _ in groups))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice, pairwise
 from operator import sub
 
-from vllm_watch.core.buckets import Buckets, Figures, Keep
+from vllm_watch.core.buckets import Buckets, Keep
 from vllm_watch.core.columns import Columns
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.origin import Origin
@@ -88,12 +88,6 @@ class Series(Columns):
     def thinned(self) -> int:
         """How many points, the oldest, are buckets of samples."""
         return len(self._buckets) if self._buckets is not None else 0
-
-    @property
-    def samples(self) -> int:
-        """How many samples were put in."""
-        buckets = self._buckets
-        return len(self) if buckets is None else len(self) - len(buckets) + sum(buckets.samples)
 
     def append(self, time: float, values: Mapping[str, float]) -> int:
         """Put a sample in its place in time order and return the index of its point."""
@@ -183,16 +177,13 @@ class Series(Columns):
         of = self._buckets.metrics.get(metric) if self._buckets is not None else None
         return of.over_time[index] if of is not None and of.over_time else 0.0
 
-    def figures(self, metric: str) -> Figures:
-        """Return how many samples had a metric, their sum and extremes: exact over everything."""
+    def total(self, metric: str) -> float | None:
+        """Return the sum of all values of a metric, exact over buckets; None without any."""
         rest = [v for v in self.values(metric, self.thinned, len(self)) if v is not None]
-        count, total = len(rest), math.fsum(rest)
         of = self._buckets.metrics.get(metric) if self._buckets is not None else None
-        if of is not None:
-            count, total = count + sum(of.counts), total + math.fsum(of.sums)
-            rest += [low for low in of.lows if low < math.inf]
-            rest += [high for high in of.highs if high > -math.inf]
-        return Figures(count, total, min(rest, default=None), max(rest, default=None))
+        thinned = math.fsum(of.sums) if of is not None else 0.0
+        counted = rest or (of is not None and any(of.counts))
+        return math.fsum(rest) + thinned if counted else None
 
     @property
     def cadence(self) -> float:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import Series
 from vllm_watch.core.steps import Steps
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import token_steps
@@ -66,7 +65,7 @@ class Totals:
         for rate, counter in TOKENS.items():
             total = sum((tokens for _, tokens in token_steps(series, rate)), start=0.0)
             self._keep((source, counter, engine), run.number, total)
-        preempted = _counted(series, PREEMPTIONS)
+        preempted = series.total(PREEMPTIONS)
         if preempted is not None:
             self._keep((source, PREEMPTIONS, engine), run.number, preempted)
 
@@ -85,9 +84,3 @@ class Totals:
     def _keep(self, key: _Key, run: int, total: float) -> None:
         by_run = self._by_run[key]
         by_run[run] = max(total, by_run.get(run, 0.0))
-
-
-def _counted(series: Series, metric: str) -> float | None:
-    """Return the sum of a count per line; None if no line has it."""
-    figures = series.figures(metric)
-    return figures.total if figures.count else None
