@@ -8,6 +8,7 @@ import pytest
 
 from scripts.fuzz import samples_of_formats
 from tests.parsing.scanning import scanner
+from vllm_watch.parsing.zonefinder import outer_stamp
 
 SHORT = 100_000
 MEGABYTE = 1_000_000
@@ -114,3 +115,17 @@ def test_many_messages_that_almost_match_are_read_one_as_fast_as_the_other() -> 
     for line in SAMPLES:
         broken = line[: len(line) // 2] + b" " * 20_000 + b"x\n"
         assert seconds(broken * 3) < 8 * max(seconds(broken), NOTHING), line
+
+
+def test_the_zone_of_a_line_of_many_stamps_is_searched_in_linear_time() -> None:
+    stamp = PIECES["envelopes"]
+    for attempt in range(TRIES):
+        taken = []
+        for size in (SHORT, 4 * SHORT):
+            piece = of_size(stamp, size)
+            began = time.process_time()
+            assert outer_stamp(piece) is None
+            taken.append(time.process_time() - began)
+        if taken[1] < 8 * max(taken[0], NOTHING):
+            return
+        assert attempt < TRIES - 1, taken

@@ -99,6 +99,8 @@ _OUTER = lazy(
 """A container's or JSON logger's stamp, perhaps with a zone, before vLLM's own on a line."""
 _OUTER_LENGTH = 48
 """Bytes of such a stamp at most, with the blank after it, which may be the end of a line."""
+_LONGEST_PAIR = 512
+"""Bytes of both stamps, and of what lies between them, are fewer: a line may hold thousands."""
 
 
 class OuterStamp(NamedTuple):
@@ -130,7 +132,8 @@ def outer_stamp(piece: bytes) -> OuterStamp | None:
 
 def _last_outer(piece: bytes, end: int) -> re.Match[bytes] | None:
     """Return the match of two stamps of which vLLM's own ends at a position, None without any."""
-    start = max(0, piece.rfind(b"\n", 0, end) + 1 - _OUTER_LENGTH)
+    near = max(0, end - _LONGEST_PAIR)
+    start = max(near, piece.rfind(b"\n", near, end) + 1 - _OUTER_LENGTH)
     found = None
     for found in _OUTER.finditer(piece, start, end):  # noqa: B007 - the last one is wanted
         pass
