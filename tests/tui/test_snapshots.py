@@ -79,14 +79,23 @@ def test_calculators_plain(snap_compare: Compare) -> None:
     assert compare(snap_compare, (80, 24), "08:51:35", ("n",))
 
 
+def lines_laid_out(screen: Screen[Any]) -> bool:
+    """Tell whether the log's lines have come from their thread, and the scroll bar knows of them."""
+    return any(
+        lines.size.height > 1 and body.vertical_scrollbar.window_virtual_size > lines.size.height
+        for body in screen.query("#evidence-body")
+        for lines in body.query("#evidence-lines")
+    )
+
+
 def test_evidence(snap_compare: Compare) -> None:
     """120×40: text left, the KV chart with the alert's beginning right, the log's lines below."""
-    assert compare(snap_compare, (120, 40), "08:51:35", ("f", "enter"))
+    assert compare(snap_compare, (120, 40), "08:51:35", ("f", "enter"), lines_laid_out)
 
 
 def test_evidence_plain(snap_compare: Compare) -> None:
     """80×24: text, chart, and the first of the log's lines; the rest below the scroll bar."""
-    assert compare(snap_compare, (80, 24), "08:51:35", ("f", "enter"))
+    assert compare(snap_compare, (80, 24), "08:51:35", ("f", "enter"), lines_laid_out)
 
 
 def test_findings_list(snap_compare: Compare) -> None:

@@ -90,7 +90,7 @@ class EvidenceScreen(Above[None]):
                         yield from self._words()
                     yield EvidenceChart(self._chart, self._tz)
                 yield Static(id="evidence-lines-head", markup=False)
-                yield Static("looking for its lines …", id="evidence-lines", markup=False)
+                yield Static("looking for its lines …", id="evidence-looking", markup=False)
             yield Static(id="evidence-keys", markup=False)
 
     def opened(self) -> None:
@@ -121,10 +121,14 @@ class EvidenceScreen(Above[None]):
     @work(thread=True, group="evidence", exit_on_error=False)
     def _look(self) -> None:
         found = self._find()
-        self.app.call_from_thread(self._show, found)
+        self.app.call_from_thread(self.call_later, self._show, found)
 
-    def _show(self, found: Excerpt) -> None:
-        """Show the log lines."""
+    async def _show(self, found: Excerpt) -> None:
+        """Show the log lines.
+
+        They are a new widget: Textual forgets to measure one again whose text changes while a
+        layout is due for it, and only the first line could be seen.
+        """
         if not self.is_mounted:
             return
         palette = palette_of(self.app)
@@ -137,7 +141,8 @@ class EvidenceScreen(Above[None]):
             whole.append_text(_line(line, palette))
         if found.more:
             whole.append("… more lines follow in the log", style=palette["muted"])
-        self.query_one("#evidence-lines", Static).update(whole)
+        await self.query_one("#evidence-looking").remove()
+        await self.query_one("#evidence-body").mount(Static(whole, id="evidence-lines"))
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by lines."""
