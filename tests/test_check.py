@@ -162,7 +162,7 @@ def test_what_cannot_be_read_is_unknown_and_the_rest_is_judged(
     first, *others = check(capsys, well, tmp_path / "gone*.log", tmp_path / "other.txt", code=3)
     assert first.startswith("VLLM UNKNOWN - 2 servers: 1 unknown, 1 ok; ")
     assert f"[UNKNOWN] {tmp_path}/gone*.log: matches no file" in others
-    assert any("has no vLLM line in 1 lines" in line for line in others)
+    assert any("has no vLLM line in its only line" in line for line in others)
     ill = log.write(tmp_path, up(now, log.died(now - 3)), name="ill.log", modified=now - 3)
     assert check(capsys, ill, tmp_path / "gone.log", code=2)[0].startswith("VLLM CRITICAL")
 

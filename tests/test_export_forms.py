@@ -189,7 +189,7 @@ def test_a_single_sample_is_enough(tmp_path: Path) -> None:
     [
         (["--since", "soon"], "--since 'soon' is not a time"),
         (["--resample", "fast"], "--resample: 'fast' is not a time step"),
-        (["--resample", "0.5s"], "1s at least"),
+        (["--resample", "0.5s"], "at least 1s"),
         (["--resample", "+1min"], "is not a time step"),
         (["--resample", "1min", "--events"], "--resample cannot be combined with --events"),
         (["--resample", "1min", "--follow"], "--resample cannot be combined with --follow"),

@@ -62,8 +62,8 @@ def test_what_is_no_log_of_vllm(tmp_path: Path, capsys: Output) -> None:
     assert lines == [
         f"{tmp_path}/a.log: is empty",
         f"{tmp_path}/b.log: has no vLLM line in 400 lines; is it a vLLM log?",
-        f"{tmp_path}/c.log: has no vLLM line in its one line; is it a vLLM log?",
-        f"{tmp_path}/c2.log: has no vLLM line in its one line; is it a vLLM log?",
+        f"{tmp_path}/c.log: has no vLLM line in its only line; is it a vLLM log?",
+        f"{tmp_path}/c2.log: has no vLLM line in its only line; is it a vLLM log?",
         "no vLLM log could be read; see above",
     ]
     (tmp_path / "d.log").write_bytes(LOG.read_bytes())

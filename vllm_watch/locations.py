@@ -1,4 +1,4 @@
-"""Paths on this machine: only this module knows them."""
+"""Paths on this machine, defined only here."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ assert set(_BITS.values()) == set(THROTTLES)
 
 
 class GpuError(Exception):
-    """There is no GPU to ask; the message says why."""
+    """No GPU can be read; the message says why."""
 
 
 class Gpus:

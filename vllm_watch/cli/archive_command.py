@@ -55,7 +55,7 @@ _processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it whe
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Archive what is new."""
+    """Archive new and changed logs."""
     if any(map(is_stream, arguments.paths)):
         raise CommandError(
             "archive: reads files only, not standard input or commands; name logs, folders or globs"

@@ -24,7 +24,7 @@ def declare(command: Parser) -> None:
         nargs="?",
         choices=("show", "path", "init"),
         default="show",
-        help="show the settings in use, show the file's path, or write it with every default",
+        help="show the settings in use, print the path of the settings file, or write that file",
     )
     command.add_argument("--force", action="store_true", help="init: replace an existing file")
 

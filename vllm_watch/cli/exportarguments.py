@@ -16,7 +16,7 @@ def declare(command: Parser) -> None:
         "--output",
         required=True,
         metavar="FILE",
-        help="a name in .csv, .jsonl or .parquet; - for JSON lines to stdout",
+        help="file with the ending .csv, .jsonl or .parquet; - for JSON lines to stdout",
     )
     command.add_argument(
         "--follow", action="store_true", help="keep running and write new samples until interrupted"
@@ -44,7 +44,7 @@ def declare(command: Parser) -> None:
     instead.add_argument(
         "--times",
         action="store_true",
-        help="write mean times of requests instead (per --resample step, else 5 min)",
+        help="write mean times of requests instead, a row per --resample step (5 min)",
     )
     instead.add_argument(
         "--recorded",

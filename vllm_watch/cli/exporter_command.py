@@ -38,7 +38,7 @@ def declare(command: Parser) -> None:
         "--listen",
         metavar="ADDRESS:PORT",
         default="127.0.0.1:9835",
-        help="listen there (127.0.0.1:9835)",
+        help="address to listen on (127.0.0.1:9835)",
     )
     where.add_argument(
         "--textfile",

@@ -145,7 +145,7 @@ def _place(origin: Origin) -> str:
 
 def _show(check: FileCheck, *, every: bool) -> None:
     """Write the result for one file."""
-    _write(f"{_printable(check.path)}: {check.lines:,} lines")
+    _write(f"{_printable(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
     for count, text in _counts(check):
         _write(f"{count:>12,}  {text}")
     hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""

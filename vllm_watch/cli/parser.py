@@ -149,6 +149,14 @@ def add_forms(command: Parser) -> argparse._MutuallyExclusiveGroup:
     return forms
 
 
+def number_of(text: str) -> float:
+    """Read a number."""
+    return float(text)
+
+
+number_of.__name__ = "number"  # argparse names it when it refuses a text
+
+
 def span_of(text: str) -> float:
     """Read a length of time, in seconds; a bare number is seconds."""
     from vllm_watch.core.moments import parse_time

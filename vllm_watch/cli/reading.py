@@ -49,7 +49,7 @@ def _tells(server: Server) -> bool:
         if unpack := _unpacker(server.path):
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
         elif server.lines or _has_bytes(server.path):
-            lines = f"{server.lines:,} lines" if server.lines > 1 else "its one line"
+            lines = f"{server.lines:,} lines" if server.lines > 1 else "its only line"
             say(f"{server.source}: has no vLLM line in {lines}; is it a vLLM log?")
         elif not server.trouble:
             say(f"{server.source}: is empty")

@@ -19,7 +19,7 @@ from vllm_watch.beside.commandline import ServerCommand, log_name, server_comman
 from vllm_watch.beside.presets import PresetError, fitted, preset_table
 from vllm_watch.beside.process import ServerProcess, StartError, check_port, keep_group
 from vllm_watch.cli.common import formats, ingest_of, settings_of
-from vllm_watch.cli.parser import Parser, span_of
+from vllm_watch.cli.parser import Parser, number_of, span_of
 from vllm_watch.cli.presets_command import size_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.cli.serverend import LogEnd
@@ -67,7 +67,11 @@ def declare(command: Parser) -> None:
         "--wait", action="store_true", help="return when the server is ready; it keeps running"
     )
     command.add_argument(
-        "--timeout", type=float, default=900.0, metavar="SECONDS", help="for --wait (900)"
+        "--timeout",
+        type=number_of,
+        default=900.0,
+        metavar="SECONDS",
+        help="longest wait with --wait (900)",
     )
     command.add_argument(
         "--grace",

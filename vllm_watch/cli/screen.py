@@ -16,7 +16,7 @@ from vllm_watch.cli.common import (
     time_of,
     zone_of,
 )
-from vllm_watch.cli.parser import Parser, add_price
+from vllm_watch.cli.parser import Parser, add_price, number_of
 from vllm_watch.cli.saying import DONE, CommandError, say
 from vllm_watch.config import Settings
 from vllm_watch.core.hints import TYPE_CHECKING
@@ -70,12 +70,13 @@ _positive.__name__ = "whole number of at least 1"  # argparse names it when it r
 def replay_options(command: Parser) -> None:
     """Add the options of a replay."""
     command.add_argument(
-        "--speed", type=float, metavar="N", help="seconds of the log to play per second (20)"
+        "--speed", type=number_of, metavar="N", help="seconds of the log to play per second (20)"
     )
     command.add_argument(
         "--start",
         metavar="TIME",
-        help="where to begin: 09:05, 2026-11-23 09:05, +10m (after the beginning), 10m",
+        help="where to begin: 09:05, 2026-11-23 09:05, 10m (before the end), "
+        "+10m (after the beginning)",
     )
     command.add_argument("--loop", action="store_true", default=None, help="start again at the end")
     screen_options(command)

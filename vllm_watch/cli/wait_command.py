@@ -9,7 +9,7 @@ import threading
 import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
-from vllm_watch.cli.parser import Parser, add_paths
+from vllm_watch.cli.parser import Parser, add_paths, number_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
 from vllm_watch.core.news import Looked
 from vllm_watch.core.patterns import lazy
@@ -32,7 +32,11 @@ def declare(command: Parser) -> None:
     """Declare its arguments."""
     add_paths(command)
     command.add_argument(
-        "--timeout", type=float, default=900.0, metavar="SECONDS", help="longest time to wait (900)"
+        "--timeout",
+        type=number_of,
+        default=900.0,
+        metavar="SECONDS",
+        help="longest time to wait (900)",
     )
     command.add_argument(
         "--no-new-run",

@@ -24,7 +24,7 @@ def declare(command: Parser) -> None:
         "--listen",
         metavar="ADDRESS:PORT",
         default="127.0.0.1:8090",
-        help="listen there (127.0.0.1:8090)",
+        help="address to listen on (127.0.0.1:8090)",
     )
 
 

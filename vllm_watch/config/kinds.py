@@ -1,4 +1,4 @@
-"""The kinds of value that a setting may hold: how each is read, checked and asked for."""
+"""The kinds of values of settings: how each is read, checked and described."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ class _Loader:
         """Refuse one key for two settings that work at the same time."""
         if not any(key.startswith("keys.") for key in self._values):
             return
-        from vllm_watch.config.keysharing import shared_keys  # for those who set keys
+        from vllm_watch.config.keysharing import shared_keys  # needed only if keys are set
 
         for one, other, key in shared_keys(settings.keys):
             pair = [f"keys.{name}" for name in (one, other)]

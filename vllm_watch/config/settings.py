@@ -1,4 +1,4 @@
-"""All settings as one frozen tree that knows where each value came from."""
+"""All settings as one frozen tree, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Settings:
     compare: CompareSettings = field(default_factory=CompareSettings)
     """When two runs differ by more than noise, and when their loads do."""
     times: RequestTimesSettings = field(default_factory=RequestTimesSettings)
-    """When mean times of requests are known."""
+    """How much data mean times of requests need."""
     cost: CostSettings = field(default_factory=CostSettings)
     """The price of the GPUs."""
     slo: SloSettings = field(default_factory=SloSettings)

@@ -1,9 +1,9 @@
 """The thinned past of a series: samples merged into time buckets.
 
-A bucket knows its first and last time, how many samples it holds and, for each metric, how many of
-them had a value, their sum, the lowest and the highest, and for rates what they make over time.
-Sums, counts and extremes of a whole series are therefore exact however often it was thinned;
-percentiles are not kept, and what is computed from a bucket's mean is approximate.
+A bucket keeps its first and last time and the number of its samples. For each metric it keeps the
+number of values, their sum, the lowest and the highest, and for rates their sum over time. Sums,
+counts and extremes of a whole series are therefore exact however often it was thinned; percentiles
+are not kept, and what is computed from a bucket's mean is approximate.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Folded:
         self.counts = array("L")
 
     def add(self, step: Step) -> None:
-        """Put a step behind the others, or into the newest of them."""
+        """Append a step, or merge it into the newest one."""
         if self.begins and self.begins[-1] // self.width == step.begin // self.width:
             self.ends[-1] = max(self.ends[-1], step.end)
             self.totals[-1] += step.total

@@ -22,7 +22,7 @@ class Origin:
     up: float | None = None
 
     def take(self, event: Event) -> bool:
-        """Take in an event; return whether it tells nothing else."""
+        """Note an event; return whether it has no other use."""
         if event.kind == "server_up" and self.up is None:
             self.up = event.time
         elif event.kind == COUNTING and self.counts is None:

@@ -124,7 +124,7 @@ class RowError(ValueError):
 
 
 class NewerRowError(RowError):
-    """A row of a newer version than this program knows."""
+    """A row of a newer version than this program can read."""
 
 
 def recording_of(log: str) -> str:

@@ -238,5 +238,8 @@ def moved(item: Item, seconds: float) -> Item:
 
 
 Stage: TypeAlias = Literal["whole", "newest", "past"]
-"""How much of a log is known. A large one is shown by its `newest` part at once, while the whole
-of it is read from its beginning as its `past`, which then takes its place."""
+"""How much of a log has been read.
+
+The `newest` part of a large log is shown at once. Meanwhile the whole log is read from its
+beginning, as its `past`, which then replaces it.
+"""

@@ -246,7 +246,7 @@ class Series(Columns):
     def held(self, start: int, stop: int) -> list[float]:
         """Return how long the rates of the samples `start` … `stop` − 1 held, none of them thinned.
 
-        Those of the first one held since vLLM began to count, where the log tells that.
+        Those of the first one held since vLLM began to count, if the log shows when.
         """
         before, cadence = self.written(start - 1, math.inf) if start else None, self.cadence
         silence = math.inf if self.measured else SILENCE_CADENCES

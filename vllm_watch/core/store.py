@@ -59,7 +59,7 @@ class Server:
     judge: Judge | None = None
     """Called with a run before its samples are thinned."""
     runs: list[Run] = field(default_factory=list)
-    """The runs that are known, the oldest first."""
+    """The runs, the oldest first."""
     twin_newest: int = 0
     """The newest run that its companions mention, by their own count of starts."""
     revision: int = 0

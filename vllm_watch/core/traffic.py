@@ -76,7 +76,7 @@ class Traffic:
     def add_many(
         self, status: str, times: array[float], numbers: array[int], arrived: float | None
     ) -> int:
-        """Count requests of one status after each of many stamps (NaN is none); return them all."""
+        """Count requests of one status after many stamps (NaN: none); return their number."""
         if arrived is None and self._most is None:
             self._add_at_once(status, times, numbers)
             return sum(numbers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a person should know about a server."""
+    """A fact about a server that a person should see."""
 
     id: str
     word: str

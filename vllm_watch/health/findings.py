@@ -56,7 +56,7 @@ def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool
     """Return the findings of the alerts that fire at `time`, one for each rule."""
     if not firing:
         return []
-    from vllm_watch.health.alertfindings import alert_finding  # the texts, for those who need them
+    from vllm_watch.health.alertfindings import alert_finding  # texts are made only on request
 
     return [alert_finding(case, span, time, firing, worded=worded) for span in _earliest(firing)]
 

@@ -44,7 +44,7 @@ class AlertSpan:
     times: int = 1
     """How often it has fired without a longer pause, this time included: flapping."""
     begun: float | None = None
-    """`since` of the first of those, None: this is the first."""
+    """`since` of the first such alert, None if this is the first."""
     returned: float | None = None
     """When it fired again as another span without a longer pause, None if it did not."""
     figures: Mapping[str, float] | None = None
@@ -107,7 +107,7 @@ class Watches:
         """The same for rules that do not judge every row."""
 
     def use(self, rules: Sequence[PlannedRule], health: HealthSettings) -> None:
-        """Watch by other numbers from here on."""
+        """Use another plan from here on."""
         self.rules = rules
         self._facts: Values | None = None
         self._watch(rules)

@@ -225,7 +225,7 @@ class FileReader:
         *,
         continued: bool,
     ) -> Iterator[News]:
-        """Yield what lines say about one server."""
+        """Yield news from the lines of one server."""
         now, source = self._options.now(), source_of(self.source, name)
         part = self._parts.get(name)
         if part is None:

@@ -45,9 +45,9 @@ class Part:
         self._finder = ZoneFinder()
         self._scanner: Scanner | None = None
         self.name: str | None = None
-        """Its name in the file, as it was told."""
+        """Its name in the file, as reported last."""
         self.told: Zone | None = None
-        """Its zone, as it was told."""
+        """Its zone, as reported last."""
 
     @property
     def run(self) -> int:

@@ -257,7 +257,7 @@ class Scanner:
             return max(position + 1, walk.opaque_end)
         end = anchor.end()
         head = max(walk.line_start, walk.after, end - LONGEST_HEAD)
-        walk.after = end  # an envelope holds no other's end: many anchors are cheap
+        walk.after = end  # an envelope does not contain another's end: many anchors are cheap
         walk.envelopes += 1
         if walk.envelopes > MOST_ENVELOPES:
             return walk.line_end

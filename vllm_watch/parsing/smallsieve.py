@@ -16,7 +16,7 @@ from vllm_watch.parsing.access import AccessCounter, Answer
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
 LEARNT_FROM = 16 * 1024
-"""Bytes of a block in which the usual form is looked for."""
+"""Bytes of a block in which the usual form is searched."""
 FEWEST = 8
 """Lines of one form there that make it the usual one."""
 LONGEST_ADDRESS = 46

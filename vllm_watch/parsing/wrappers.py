@@ -231,7 +231,7 @@ class Unwrapper:
 
 
 def _clocked(found: re.Match[bytes]) -> bool:
-    """Tell whether a clock is in what was matched."""
+    """Return whether the matched text has a clock time."""
     return _CLOCK.search(found.group()) is not None
 
 

@@ -111,7 +111,7 @@ class OuterStamp(NamedTuple):
     seen: datetime
     """The moment of the stamp before it, read as UTC if it has no zone."""
     zoned: bool
-    """Whether it tells one."""
+    """Whether it has a zone."""
 
 
 def outer_stamp(piece: bytes) -> OuterStamp | None:

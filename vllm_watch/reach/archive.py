@@ -150,7 +150,7 @@ def read_runs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the rows of all runs in an archive, and a line about each file that is damaged.
 
     Raises:
-        ArchiveError: the folder is no archive.
+        ArchiveError: the folder is not an archive.
     """
     import pyarrow as pa
 

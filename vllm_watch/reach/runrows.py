@@ -111,7 +111,7 @@ def _recorded(run: RunSummary) -> Row:
 
 
 def runs_schema() -> pa.Schema:
-    """Return the types of the columns of a run: the same whatever a log holds."""
+    """Return the types of the columns of a run: the same for every log."""
     import pyarrow as pa
 
     types = {

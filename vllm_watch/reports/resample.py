@@ -42,7 +42,7 @@ def parse_step(text: str) -> float:
     except ValueError:
         time = None
     if time is None or time.kind != "ago" or time.seconds < SHORTEST:
-        raise ValueError(f"{text!r} is not a time step: write 30s, 1min or 2h, 1s at least")
+        raise ValueError(f"{text!r} is not a time step: write 30s, 1min or 2h (at least 1s)")
     return time.seconds
 
 

@@ -14,7 +14,7 @@ Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 """Names to values, in the order in which they are written; None where a value is absent."""
 
 EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fields")
-"""Columns of an event, in order; docs/schemas/event.json tells what they hold."""
+"""Columns of an event, in order; docs/schemas/event.json describes them."""
 
 
 def iso(server: Server, time: float) -> str:

@@ -142,5 +142,6 @@ def _trouble(server: Server) -> str:
         return server.trouble
     evidence = any(run.moments or run.series or run.first_stamp for run in server.runs)
     if server.lines and not evidence:
-        return f"{server.source}: has no vLLM line in {server.lines:,} lines"
+        lines = "its only line" if server.lines == 1 else f"{server.lines:,} lines"
+        return f"{server.source}: has no vLLM line in {lines}"
     return ""

@@ -166,7 +166,7 @@ class _Gzip:
 
 
 def _inflater() -> zlib._Decompress:
-    """Return what takes the plain bytes out of a gzip member."""
+    """Return a decompressor for a gzip member."""
     import zlib  # needed only for archives
 
     return zlib.decompressobj(wbits=31)

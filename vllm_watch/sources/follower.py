@@ -88,7 +88,7 @@ class Follower:
         self._begin()
 
     def _begin(self) -> None:
-        """Know nothing yet."""
+        """Start without any file."""
         self._current: Held | None = None
         """The file at the path."""
         self._old: list[Held] = []

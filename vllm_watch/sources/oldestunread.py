@@ -26,7 +26,7 @@ from vllm_watch.sources.troubles import list_trouble, open_trouble
 PATIENCE_SECONDS = 10.0
 """For how long a file that cannot be read delays newer ones."""
 PATIENCE_LOOKS = 5
-"""For how many looks at least it delays them."""
+"""Fewest searches for which it delays them."""
 
 
 class BlockedError(Exception):
@@ -176,7 +176,7 @@ class Finder:
         self._done[entry.identity] = (entry.size, entry.modified)
 
     def release(self, found: UnreadFile | None) -> None:
-        """Close a file that nobody holds."""
+        """Close a file that is not held open elsewhere."""
         if found and (
             isinstance(found.file, ArchiveStream) or self.held(found.file.identity) is None
         ):

@@ -218,7 +218,7 @@ def recordings_of(source: str, exists: Callable[[str], bool] = os.path.exists) -
 
 
 def twins_of(source: str, exists: Callable[[str], bool] = os.path.exists) -> tuple[str, ...]:
-    """Return the existing companions of a log: they hold its standard error."""
+    """Return the existing companions of a log, which have its standard error."""
     plain, packed = _unpacked(source)
     if is_stream(source) or not plain.endswith(".log"):
         return ()

@@ -23,8 +23,8 @@ class StandardInput:
     def __init__(self, *, wait: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the pipe, whose descriptor is taken at the first read.
 
-        With `wait` one read continues to the pipe's end, or until `stopped` says that nobody wants
-        the rest; without, it takes what is there now.
+        With `wait` one read continues to the pipe's end, or until `stopped` returns that the rest
+        is not wanted; without, it reads what is there now.
         """
         self.path = "-"
         self._wait = wait

@@ -103,7 +103,7 @@ def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ..
 def _requests(asked: Asked, spec: ChartSpec) -> ChartSpec:
     limit = batch_limit(asked.monitor, asked.server, asked.end)
     ran = max((value for value in spec.lines[0].values if value is not None), default=0.0)
-    if not limit or ran * LIMIT_REACH < limit:  # what waits is stacked on it, and has no limit
+    if not limit or ran * LIMIT_REACH < limit:  # waiting requests, on top, have no limit
         return spec
     name = Limit(limit, "max_num_seqs|limit", meaning="limit of running requests")
     return replace(spec, limits=(name,))

@@ -34,7 +34,7 @@ class Brief(CompositorUpdate):
     """The drawing of another one in fewer bytes."""
 
     def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
-        """Draw what `update` draws."""
+        """Draw the same as `update`."""
         self._update = update
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -87,7 +87,7 @@ def _changed(update: ChopsUpdate) -> Iterator[tuple[int, int, Iterable[Strip]]]:
 
 @lru_cache(4096)
 def _pen_of(style: Style, system: ColorSystem) -> _Pen:
-    """Return what a style draws with."""
+    """Return the codes of a style."""
     color, bgcolor = style.color, style.bgcolor
     ink = color.downgrade(system).get_ansi_codes() if color else ()
     ground = bgcolor.downgrade(system).get_ansi_codes(foreground=False) if bgcolor else ()

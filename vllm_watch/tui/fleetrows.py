@@ -34,7 +34,7 @@ class FleetRows:
     """Makes the rows of all servers; rows without news are reused."""
 
     def __init__(self, monitor: Monitor, stamps: Stamps) -> None:
-        """Show what `monitor` knows."""
+        """Show the servers of `monitor`."""
         self._monitor = monitor
         self._stamps = stamps
         self._kept: dict[str, KeptRow] = {}

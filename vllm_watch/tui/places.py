@@ -14,12 +14,12 @@ Place = int | Group
 
 
 class Places:
-    """The lines of the table, and which rows stand where."""
+    """The lines of the table, and the row or the group on each."""
 
     def __init__(self, rows: Sequence[Row], folded: Collection[str]) -> None:
         """Place all rows below each other, of the models in `folded` only the line above them."""
         self.lines: Sequence[Place] = range(len(rows))
-        groups = groups_of(rows)  # no group tells an age
+        groups = groups_of(rows)  # lines of groups have no age
         self.grouped = bool(groups)
         """Whether models have lines."""
         self._ends = dict(pairwise([*(group.first for group in groups), len(rows)]))
@@ -34,13 +34,13 @@ class Places:
         self._stops = self.lines if not groups else [one for one in lines if _stop(one)]
 
     def rows_of(self, place: Place) -> range:
-        """Return the rows that a line stands for: none if they are below it."""
+        """Return the rows of a line: the row itself, or the rows folded into it."""
         if not isinstance(place, Group):
             return range(place, place + 1)
         return range(place.first, self._ends[place.first] if place.folded else place.first)
 
     def line_of(self, row: int) -> int:
-        """Return which line stands for a row."""
+        """Return the line of a row, or that of its folded group."""
         return self._find(self.lines, row)
 
     def moved(self, row: int, step: int) -> int:
@@ -50,7 +50,7 @@ class Places:
         return place.first if isinstance(place, Group) else place
 
     def group_of(self, row: int) -> Group | None:
-        """Return the model whose line stands above a row, or for it."""
+        """Return the model whose line is above a row, or replaces it."""
         groups = (line for line in self.lines if isinstance(line, Group))
         return next((one for one in groups if one.first <= row < self._ends[one.first]), None)
 

@@ -1,4 +1,4 @@
-"""Curves of what was recorded beside a log."""
+"""Curves of values recorded beside a log."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ class SlowTerminal:
     """Holds drawing back while the terminal has not taken what was drawn before."""
 
     def __init__(self, app: App[int]) -> None:
-        """Watch over what `app` draws."""
+        """Watch the output of `app`."""
         self._app = app
         self._held: ExitStack | None = None
         self._looks = False
-        """Whether a look is on its way."""
+        """Whether a check is scheduled."""
 
     def drawn(self) -> None:
         """Look soon whether the terminal has taken the frame that was just drawn."""

@@ -19,7 +19,7 @@ class Urgency:
     """Tells which news are drawn soon, and how soon."""
 
     def __init__(self, monitor: Monitor, knows: Callable[[str], bool]) -> None:
-        """Take news of `monitor`; `knows` tells whether a server has a row."""
+        """Take news of `monitor`; `knows` returns whether a server has a row."""
         self._monitor = monitor
         self._knows = knows
         self._drawn: object = None

@@ -79,7 +79,7 @@ def _death(view: ScreenView, worst: Problem, aside: str) -> Verdict:
 
 
 def _before(row: Row) -> Finding | None:
-    """Return what held when a server ended."""
+    """Return the fault that a server had at its end."""
     known = (Problem(row, noted) for noted in row.noted if noted.until is not None)
     return held_at((problem.finding for problem in known if problem.loud), row.state.since)
 

@@ -35,7 +35,7 @@ from vllm_watch.tui.story import Story, story_of
 from vllm_watch.tui.timeline import Timeline, Window
 
 FACTS_SECONDS = 5.0
-"""What is known of the selected server is worked out again after this long without news."""
+"""Seconds after which the facts about the selected server are computed again without news."""
 MOST_EVENT_LINES = 60
 """Events that are put on the screen; the pane shows the newest that fit."""
 
@@ -70,7 +70,7 @@ class ViewMaker:
     """Makes views; parts of servers without news are taken from the view before."""
 
     def __init__(self, monitor: Monitor, tz: tzinfo, job: JobWatch | None = None) -> None:
-        """Show what `monitor` knows, times in the zone `tz`; `job` tells how far a job is."""
+        """Show the servers of `monitor`, times in the zone `tz`, and the progress of `job`."""
         self._monitor = monitor
         self._tz = tz
         self._job = job

@@ -13,9 +13,9 @@ _FLAG = lazy(r" (?=--)")
 
 
 def with_key(remedy: str, *, short: bool = False) -> str:
-    """Return a remedy with the key that shows what it speaks of, `short`: the key alone.
+    """Return a remedy with the key that shows its subject; `short`: only the key.
 
-    The words themselves name no key: scripts and reports, which have none, say them too.
+    The texts of remedies never contain keys, because scripts and reports use them too.
     """
     return _ERRORS.sub(rf"\g<0> ({'' if short else 'key '}{key_name('errors')})", remedy, count=1)
 
@@ -53,8 +53,8 @@ def wrapped(text: str, width: int, most: int) -> list[str]:
 def flag_lines(remedy: str, flags: tuple[str, ...], width: int) -> list[str]:
     """Return advice that names flags on as many lines as it takes: a flag is never cut.
 
-    Where a line has no room for the old value (`--flag old → new`), the new one stands alone;
-    where it has none even for that, the value continues below.
+    If a line has no room for the old value (`--flag old → new`), only the new one is shown; if it
+    has no room for that either, the value is on the next line.
     """
     lines: list[str] = []
     for piece in _FLAG.split(remedy):

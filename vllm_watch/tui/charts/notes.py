@@ -41,11 +41,11 @@ def write_notes(
     spec: ChartSpec,
     palette: Mapping[str, str],
 ) -> None:
-    """Write the marks with their words and the zones as brackets into a row of their own.
+    """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word stands close behind its mark, or before it where there is no room behind; a blank parts
-    it from the next. What is worse has its words first; a lesser mark without room for them is left
-    out.
+    A word is directly behind its mark, or before it if there is no room behind; a space separates
+    it from the next. The worst marks get their words first; a lesser mark without room for them is
+    left out.
     """
     free = [True] * columns
     placed = _placed(spec, columns)

@@ -32,8 +32,8 @@ def levels(
 ) -> list[Level | None]:
     """Return the level of each of `columns` columns, None if unknown.
 
-    Two samples further apart than `gap_s` are not joined: silence stays empty. `weights` tell for
-    how many samples each value stands.
+    Two samples further apart than `gap_s` are not joined: silence stays empty. `weights` are the
+    numbers of samples behind each value.
     """
     start, end = window
     found: list[Level | None] = [None] * max(0, columns)

@@ -54,7 +54,7 @@ class SidesScreen(Above[Side | None]):
             yield Input(placeholder="tab: type the path or pattern of another log; enter reads it")
 
     def opened(self) -> None:
-        """Let a path be typed where no other run is known."""
+        """Focus the path if there is no other run to choose."""
         if not self._others:
             self.query_one(Input).focus()
 
@@ -148,7 +148,7 @@ class CompareScreen(Page):
             self.follow()
 
     def follow(self) -> None:
-        """Show both as they were told last."""
+        """Show both with their newest results."""
         if not self.laid_out(ScrolledLines, DrawnLines):
             return
         palette, body = palette_of(self.app), self.query_one(ScrolledLines)

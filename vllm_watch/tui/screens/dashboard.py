@@ -194,7 +194,7 @@ class Dashboard(TimeKeys, Openers):
         view = self._maker.make(
             timeline, self._choices, troubles=troubles, silences=self._silences.left()
         )
-        if timeline.mode == "replay":  # live, the alert watch knows which alerts have ended
+        if timeline.mode == "replay":  # live, the alert watch has the alerts that ended
             self._silences.end({problem.key for problem in view.problems})
         self.view = view
         self._arrange(view)

@@ -77,7 +77,7 @@ class ScrolledLines(ScrollView, can_focus=True):
         return self._held.text
 
     def render_line(self, y: int) -> Strip:
-        """Return one line of what is seen."""
+        """Return one visible line."""
         strip = self._held.line(self.scroll_offset.y + y, self)
         return strip.crop_extend(0, self.size.width, self.rich_style)
 

@@ -267,7 +267,7 @@ def _title(problem: Problem, room: int, before: Problem | None, *, wordy: bool) 
     if finding.until is None and state.name == "dead" and finding.since == state.since:
         why = state.why.removeprefix("[shutdown] ")
         words = next((text for text in problem.row.ending if cell_len(text) + 6 <= room), "")
-        if words and not wordy:  # the row of its server says of what
+        if words and not wordy:  # its server's row has the reason
             return "died", ""
         if words and why and words in why and finding.detail.startswith(why):
             return f"died: {words}", finding.detail.removeprefix(why).lstrip(";. ")

@@ -32,7 +32,7 @@ _GAP = 4
 
 
 class Figure(NamedTuple):
-    """One number with what it is."""
+    """One number and its label."""
 
     label: str
     value: str
@@ -94,7 +94,7 @@ class Hero(Pane, can_focus=True):
         self.post_message(TimePointed(self._time_at(event.x)))
 
     def on_leave(self, _: events.Leave) -> None:
-        """Read off nothing any more."""
+        """Remove the cursor."""
         self.post_message(TimePointed(None))
 
     def on_click(self, event: events.Click) -> None:

@@ -128,7 +128,7 @@ class Framed(Pane):
         return drawn
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
-        """Return what is behind the title."""
+        """Return the text after the title."""
         return Text("")
 
     @property

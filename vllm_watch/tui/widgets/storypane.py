@@ -11,7 +11,7 @@ from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Framed
 
 LEAST_SECONDS = 60.0
-"""What the longest bar stands for at least."""
+"""Least seconds that the longest bar represents."""
 _LABEL = 24
 """Cells before a bar."""
 _TIME = 12
