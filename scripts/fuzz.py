@@ -37,7 +37,8 @@ from vllm_watch.ingest import Ingest, ReadOptions  # noqa: E402
 from vllm_watch.locations import builtin_formats_folder, captures_folder  # noqa: E402
 from vllm_watch.parsing.formatfiles import load_formats  # noqa: E402
 from vllm_watch.parsing.formats import Formats  # noqa: E402
-from vllm_watch.parsing.scanner import Scan, Scanner  # noqa: E402
+from vllm_watch.parsing.scan import Scan  # noqa: E402
+from vllm_watch.parsing.scanner import Scanner  # noqa: E402
 from vllm_watch.parsing.timestamps import StampClock, Zone  # noqa: E402
 
 SECONDS_PER_BLOCK = 2.0

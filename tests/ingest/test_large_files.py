@@ -12,7 +12,7 @@ from tests.logs import read, records_in
 from tests.parsing.test_large_blocks import random_log, told
 from vllm_watch.core.news import Block, News
 from vllm_watch.parsing import scanner
-from vllm_watch.parsing.scanner import Scan
+from vllm_watch.parsing.scan import Scan
 from vllm_watch.reports.export import rows_of
 
 pytestmark = pytest.mark.usefixtures("small_is_large")

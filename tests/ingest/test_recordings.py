@@ -24,7 +24,7 @@ from vllm_watch.core.store import Server, Store
 from vllm_watch.core.tokens import run_tokens
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.ingest.part import Part
-from vllm_watch.parsing.scanner import Scan
+from vllm_watch.parsing.scan import Scan
 
 T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
 Output = pytest.CaptureFixture[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event
-from vllm_watch.parsing.scanner import Scan
+from vllm_watch.parsing.scan import Scan
 
 V1 = (
     "Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: 2.0 tokens/s, "

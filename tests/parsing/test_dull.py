@@ -8,8 +8,8 @@ import pytest
 
 from tests.logs import FIXTURES, log_of
 from tests.parsing import scanning
-from vllm_watch.parsing import dull, scanner
-from vllm_watch.parsing.scanner import Scan
+from vllm_watch.parsing import dull, scanner, statsheads
+from vllm_watch.parsing.scan import Scan
 
 CAPTURES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
 
@@ -43,6 +43,7 @@ def test_with_and_without_the_memory_the_same_is_read(
         quick = scans(text, cut=cut)
         with monkeypatch.context() as patch:
             patch.setattr(dull, "LONGEST", 0)
+            patch.setattr(statsheads, "MOST_HEADS", 0)
             assert scans(text, cut=cut) == quick
 
 
@@ -54,3 +55,36 @@ def test_a_dull_line_still_shows_the_time_between_requests() -> None:
     stamps = [record.time for record in scan.records]  # type: ignore[union-attr]
     assert [time - stamps[0] for time in stamps] == [0, 1, 2, 3, 4]  # type: ignore[operator]
     assert [record.served for record in scan.records] == [{"200": 1}] * 5  # type: ignore[union-attr]
+
+
+def test_stats_lines_with_a_known_head_are_read_like_the_first() -> None:
+    line = (
+        b"(ApiServer_%d pid=7) INFO 11-23 09:00:%02d [loggers.py:310] Engine 00%d: "
+        b"Avg prompt throughput: %d.5 tokens/s, Running: %d reqs"
+    )
+    cut = b"(ApiServer_1 pid=7) INFO 11-23 09:00:04 [loggers.py:310] Engine 000: Avg prompt\n"
+    joined = line % (1, 5, 0, 5, 5) + line % (2, 5, 3, 6, 6) + b"\n"  # two processes at once
+    first, second, third = scans(
+        line % (1, 1, 0, 9, 9)
+        + b"\n"
+        + line % (2, 2, 3, 8, 10)
+        + b"\n"
+        # a number that is no stamp, and what is no stats line
+        + (line % (1, 3, 0, 7, 7)).replace(b"11-23", b"13-23")
+        + b"\n"
+        + cut
+        + joined,
+        cut=2,
+    )
+    assert [
+        (sample.writer, sample.engine, dict(sample.values))  # type: ignore[union-attr]
+        for sample in first.records
+    ] == [
+        ("ApiServer_1", 0, {"prompt_tps": 9.5, "running": 9}),
+        ("ApiServer_2", 3, {"prompt_tps": 8.5, "running": 10}),
+    ]
+    assert second.records == []
+    assert [record.values for record in third.records] == [  # type: ignore[union-attr]
+        {"prompt_tps": 5.5, "running": 5},
+        {"prompt_tps": 6.5, "running": 6},
+    ]

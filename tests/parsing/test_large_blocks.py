@@ -24,7 +24,7 @@ from vllm_watch.core.records import (
 )
 from vllm_watch.parsing import blocks, sieve, smallsieve
 from vllm_watch.parsing import scanner as scanning
-from vllm_watch.parsing.scanner import Scan
+from vllm_watch.parsing.scan import Scan
 
 STATS = (
     b"%b Engine %03d: Avg prompt throughput: %d.%d tokens/s, Avg generation throughput: %d.0 "

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.parsing.scanning import scanner
 from vllm_watch.core.records import Event, Record, Sample
-from vllm_watch.parsing.scanner import Scan
+from vllm_watch.parsing.scan import Scan
 
 BODY = (
     "Engine 003: Avg prompt throughput: 12.5 tokens/s, Avg generation throughput: 2.0 tokens/s, "

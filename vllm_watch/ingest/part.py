@@ -14,7 +14,8 @@ from vllm_watch.core.steps import StepTable
 from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.substitutes import Runs
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.scanner import Scan, Scanner
+from vllm_watch.parsing.scan import Scan
+from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.zonefinder import ZoneFinder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Requests
@@ -28,6 +29,9 @@ class Answer(NamedTuple):
         return self.what == "served" and self.status >= "400"
 
 
+_NO_REQUESTS: Mapping[Answer, int] = MappingProxyType({})
+
+
 class AccessCounter:
     """Counts the access lines between two stamped lines."""
 
@@ -35,10 +39,10 @@ class AccessCounter:
         """Count lines of the form `access`; None counts nothing."""
         self._access = access
 
-    def count(self, block: bytes, start: int, end: int) -> Counter[Answer]:
+    def count(self, block: bytes, start: int, end: int) -> Mapping[Answer, int]:
         """Return the requests in `block[start:end]`, counted by route and status."""
         if self._access is None or block.find(PROTOCOL, start, end) < 0:
-            return Counter()
+            return _NO_REQUESTS
         pattern = self._access.pattern
         places = [pattern.groupindex[name] - 1 for name in ("method", "route", "status")]
         counts: Counter[Answer] = Counter()

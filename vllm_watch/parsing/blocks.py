@@ -21,7 +21,8 @@ from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
 
 if TYPE_CHECKING:
-    from vllm_watch.parsing.scanner import Scan, Scanner
+    from vllm_watch.parsing.scan import Scan
+    from vllm_watch.parsing.scanner import Scanner
     from vllm_watch.parsing.smallsieve import Removed
 
 FIRST_LINES, MOST_LINES = 64, 4_096
@@ -219,7 +220,7 @@ class LargeBlocks:
                 removed.append((size, usual.answer, left))
             pieces.append(line + b"\n" if ended else line)
             size += len(pieces[-1])
-        self._scanner.walk(scan, b"".join(pieces), removed)
+        self._scanner.walk(scan, b"".join(pieces), removed, teaches=True)
         if not whole and ended:
             self._known.learn_nothing(lines)
 

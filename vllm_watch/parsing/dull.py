@@ -13,15 +13,13 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.parsing.access import PROTOCOL
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.text import without_escapes
+from vllm_watch.parsing.text import ZEROS, without_escapes
 
 STAMP_LENGTH = len(b"11-23 09:05:08")
 LONGEST = 512
 """Most bytes of a remembered line: long lines rarely repeat."""
 MOST = 4_096
 """Most shapes remembered."""
-ZEROS = bytes.maketrans(b"123456789", b"000000000")
-"""Makes all digits of a line zero."""
 
 
 class Place(NamedTuple):

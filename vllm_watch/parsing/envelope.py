@@ -7,7 +7,7 @@ from functools import partial
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.patterns import lazy
-from vllm_watch.parsing.text import without_escapes
+from vllm_watch.parsing.text import ZEROS, without_escapes
 
 ANCHOR = lazy(rb"\.py:\d{1,6}\](?:\x1b\[[0-9;]{0,16}m)? ?")
 """Where every envelope of vLLM ends and its message begins."""
@@ -18,7 +18,6 @@ LONGEST_HEAD = 400
 MOST_SHAPES = 4_096
 """Most shapes of heads remembered."""
 
-_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _Spans: TypeAlias = "tuple[int, slice, slice, slice, slice, slice]"
 """Positions of the envelope, and of process, level, stamp, path and line."""
 
@@ -53,7 +52,7 @@ class EnvelopeReader:
     def read(self, head: bytes) -> Envelope | None:
         """Return the envelope that ends exactly where `head` ends, or None."""
         head = without_escapes(head[-LONGEST_HEAD:]).rstrip(b" ")
-        shape = head.translate(_ZEROS)
+        shape = head.translate(ZEROS)
         spans = self._spans.get(shape)
         if spans is None:
             spans = self._search(head)

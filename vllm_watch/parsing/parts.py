@@ -16,6 +16,7 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.recorded import LINE_NAMES
 from vllm_watch.parsing.errors import FormatError
+from vllm_watch.parsing.text import ZEROS
 
 NUMBER = lazy(rb"(\d+(?:\.\d+)?)")
 DIGITS = b"0123456789."
@@ -24,6 +25,8 @@ _NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
 """What a template may name: metrics of a stats line, values of a latency line."""
 _MOST_PARTS = 64
 MOST_SHAPES = 512
+MOST_SPANS = 4_096
+"""Most bodies with zeros for digits remembered: numbers have one to five digits each."""
 _LONGEST_BODY = 4096
 LONGEST_ENGINE = 6
 _FINITE_DIGITS = 308
@@ -52,6 +55,15 @@ class Plan:
     def metrics(self) -> list[str]:
         """The metrics that such a body has."""
         return [name for name, _, _ in self.picks]
+
+
+class _Spans(NamedTuple):
+    """Where the numbers are in all bodies that differ only in their digits."""
+
+    engine: slice | int | None
+    """Where the engine's number is, or what `Parts.engine` is without one."""
+    picks: tuple[tuple[str, slice, bytes], ...]
+    """Metric, place of its number, exponent."""
 
 
 class Template(NamedTuple):
@@ -83,6 +95,8 @@ class PartsReader:
         self._parts = [_compile(part) for part in parts]
         self._separator = separator.encode()
         self._plans: dict[tuple[bytes, ...], Plan | None] = {}
+        self._spans: dict[bytes, _Spans] = {}
+        """By bodies whose digits are zero."""
 
     def metrics_from(self, first: str) -> frozenset[str]:
         """Return the metrics of the part with `first` and of all parts after it.
@@ -100,20 +114,34 @@ class PartsReader:
         """Return the content of a body, or None if it does not have this format."""
         if len(body) > _LONGEST_BODY:
             return None
-        pieces = NUMBER.split(body)
-        plan = self._plan_of(body, tuple(pieces[::2]))
-        if plan is None:
-            return None
-        numbers = pieces[1::2]
-        values = {name: float(numbers[at] + power) for name, at, power in plan.picks}
+        zeros = body.translate(ZEROS)
+        spans = self._spans.get(zeros)
+        if spans is None:
+            spans = self._spans_of(body)
+            if spans is None:
+                return None
+            if len(self._spans) >= MOST_SPANS:
+                self._spans.clear()
+            self._spans[zeros] = spans
+        values = {name: float(body[at] + power) for name, at, power in spans.picks}
         if len(body) > _FINITE_DIGITS:  # a number of hundreds of digits is infinite
             values = {name: value for name, value in values.items() if math.isfinite(value)}
+        engine = spans.engine
+        return Parts(int(body[engine]) if isinstance(engine, slice) else engine, values)
+
+    def _spans_of(self, body: bytes) -> _Spans | None:
+        """Return where the numbers of a body are, None if it does not have this format."""
+        plan = self.plan_of(body)
+        if plan is None:
+            return None
+        places = [slice(*found.span()) for found in NUMBER.finditer(body)]
+        picks = tuple((name, places[at], power) for name, at, power in plan.picks)
         if plan.engine < 0:
-            return Parts(ALL_ENGINES if plan.engine == -1 else None, values)
-        engine = numbers[plan.engine]
+            return _Spans(ALL_ENGINES if plan.engine == -1 else None, picks)
+        engine = body[places[plan.engine]]
         if len(engine) > LONGEST_ENGINE or not engine.isdigit():
             return None
-        return Parts(int(engine), values)
+        return _Spans(places[plan.engine], picks)
 
     def plan_of(self, body: bytes) -> Plan | None:
         """Return the number positions for all bodies of this shape, None if it has no form."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vllm_watch.core.dataclass import dataclass, field, replace
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.records import Event, Item, Record, Sample, records_of
+from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
 from vllm_watch.parsing.completing import add_record
@@ -21,6 +21,8 @@ from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
 from vllm_watch.parsing.requestlines import RequestLines
+from vllm_watch.parsing.scan import Scan, Walk
+from vllm_watch.parsing.statsheads import StatsHeads
 from vllm_watch.parsing.text import LONGEST_MESSAGE, STATS_LIKE, segment_end, shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone
 from vllm_watch.parsing.wrappers import LONGEST_JSON
@@ -41,56 +43,6 @@ WORTH_IT = 2 << 20
 """From this many bytes of a log on, reading large blocks pays: numpy takes 0.1 s to load."""
 
 
-@dataclass(slots=True)
-class Scan:
-    """The content of a block."""
-
-    items: list[Item] = field(default_factory=list)
-    newest_stamp: float | None = None
-    stats_like: int = 0
-    """Lines that look like stats lines without a known envelope."""
-    damaged: int = 0
-    """Stats lines that were cut off: they give no samples."""
-    lines: int = 0
-
-    @property
-    def records(self) -> list[Record]:
-        """Return the items with each line of a table as a record of its own."""
-        return records_of(self.items)
-
-    def saw(self, time: float) -> None:
-        """Note a stamp."""
-        if self.newest_stamp is None or time > self.newest_stamp:
-            self.newest_stamp = time
-
-
-@dataclass(slots=True)
-class _Walk:
-    """How far a block has been read."""
-
-    block: bytes
-    scan: Scan
-    line_start: int = 0
-    line_end: int = 0
-    after: int = 0
-    """End of the newest envelope."""
-    envelopes: int = 0
-    """Number of envelopes read in this line."""
-    counted: int = 0
-    """Requests have been counted up to here."""
-    opaque_end: int = 0
-    """Text up to here is not from the server itself."""
-    removed: list[Removed] = field(default_factory=list)
-    """Removed lines that are not counted yet, the last first."""
-
-    def enter(self, position: int) -> None:
-        """Go to the line at `position`."""
-        self.envelopes = 0
-        self.line_start = self.block.rfind(b"\n", self.line_end, position) + 1
-        end = self.block.find(b"\n", position)
-        self.line_end = len(self.block) if end < 0 else end
-
-
 class Scanner:
     """Reads the blocks of one file in order; remembers only data that spans two blocks."""
 
@@ -109,6 +61,7 @@ class Scanner:
         self._error_site: tuple[str, str, bytes] | None = None
         self._requests = None if formats.requests is None else RequestLines(formats.requests)
         self._dull = DullLines(formats, self._bare.silent)
+        self._heads = StatsHeads(formats)
         self._large: LargeBlocks | None = None
         self._known: KnownLines | None = None
         self._read = WORTH_IT if large else 0
@@ -200,13 +153,16 @@ class Scanner:
         """Put a record into a scan; a companion line goes into the stats line just before it."""
         add_record(scan.items, record)
 
-    def walk(self, scan: Scan, text: bytes, removed: Sequence[Removed] = ()) -> None:
+    def walk(
+        self, scan: Scan, text: bytes, removed: Sequence[Removed] = (), *, teaches: bool = False
+    ) -> None:
         """Read a text of whole lines, from which access lines were `removed`, into a scan.
 
-        Requests after the last stamped line are kept for the next text.
+        Requests after the last stamped line are kept for the next text. A text that `teaches` is
+        read in full, for the large blocks that follow.
         """
         scan.items += self._bare.rest(text)
-        walk = _Walk(text, scan, removed=list(reversed(removed)))
+        walk = Walk(text, scan, removed=list(reversed(removed)), teaches=teaches)
         bare = self._bare.positions(text)
         at = text.find(b".py:")
         while at >= 0:
@@ -214,8 +170,7 @@ class Scanner:
                 self._read_bare(walk, bare.pop())
             if at >= walk.line_end:
                 walk.enter(at)
-                stamp_at = self._dull.stamp_of(text, walk.line_start, walk.line_end)
-                if stamp_at is not None and at >= walk.opaque_end and self._pass(walk, stamp_at):
+                if at >= walk.opaque_end and (self._pass(walk) or self._read_stats(walk, at)):
                     at = text.find(b".py:", walk.line_end)
                     continue
             at = text.find(b".py:", self._read_anchor(walk, at))
@@ -226,8 +181,27 @@ class Scanner:
         opaque = walk.opaque_end >= len(text) > 0 and text[-1:] != b"\n"
         self._opaque = self._opaque or opaque
 
-    def _pass(self, walk: _Walk, stamp_at: int) -> bool:
+    def _read_stats(self, walk: Walk, anchor: int) -> bool:
+        """Read a line that differs from an earlier stats line only in its numbers."""
+        if walk.teaches:
+            return False
+        line = self._heads.read(walk.block, walk.line_start, anchor, walk.line_end)
+        stamp = self._stamp
+        time = None if line is None else self._time(walk.scan, line.stamp)
+        if line is None or time is None:
+            return False
+        self._count_requests(walk, walk.line_start, stamp)
+        engine, values = line.parts.engine or 0, line.parts.values
+        walk.scan.items.append(Sample(time, engine, values, writer=line.writer))
+        walk.scan.stats_like -= 1
+        walk.after = line.end
+        return True
+
+    def _pass(self, walk: Walk) -> bool:
         """Skip a line without information; only its stamp counts."""
+        stamp_at = self._dull.stamp_of(walk.block, walk.line_start, walk.line_end)
+        if stamp_at is None:
+            return False
         stamp = walk.block[stamp_at : stamp_at + STAMP_LENGTH]
         seen, zone = self._stamped
         if stamp != seen or zone is not self.clock.zone or walk.scan.newest_stamp is None:
@@ -239,7 +213,7 @@ class Scanner:
         self._error_site = None
         return True
 
-    def _read_bare(self, walk: _Walk, position: int) -> None:
+    def _read_bare(self, walk: Walk, position: int) -> None:
         """Read the line without an envelope that has a literal at `position`."""
         if position < walk.opaque_end:
             return
@@ -249,7 +223,7 @@ class Scanner:
             walk.scan.items += found
             walk.scan.stats_like -= self._own_stats(walk.scan, found, walk.block, position)
 
-    def _read_anchor(self, walk: _Walk, position: int) -> int:
+    def _read_anchor(self, walk: Walk, position: int) -> int:
         """Read the message after an anchor; return from where to search for the next one."""
         block = walk.block
         anchor = ANCHOR.match(block, position)
@@ -282,7 +256,9 @@ class Scanner:
             self._count_requests(walk, walk.line_start, stamp)
         if record is not None:
             add_record(walk.scan.items, record)
-            walk.scan.stats_like -= isinstance(record, Sample)
+            if isinstance(record, Sample):
+                walk.scan.stats_like -= 1
+                self._heads.learn(block, (walk.line_start, head, end), envelope)
         elif STATS_LIKE in whole and self._formats.is_cut(envelope.file, whole):
             walk.scan.damaged += 1
             walk.scan.stats_like -= 1
@@ -293,11 +269,11 @@ class Scanner:
         return end
 
     def _learn(
-        self, walk: _Walk, head: tuple[int, int], envelope: Envelope, record: Record | None
+        self, walk: Walk, head: tuple[int, int], envelope: Envelope, record: Record | None
     ) -> None:
         """Remember the result of a line that was read in full, for similar lines."""
         known, (start, body) = self._known, head
-        if known is None or start != walk.line_start:
+        if known is None or not walk.teaches or start != walk.line_start:
             return
         line = walk.block[start : walk.line_end]
         body -= start
@@ -374,7 +350,7 @@ class Scanner:
                 return block.count(STATS_LIKE, position, segment_end(block, position))
         return 0
 
-    def _count_requests(self, walk: _Walk, end: int, stamp: float | None) -> None:
+    def _count_requests(self, walk: Walk, end: int, stamp: float | None) -> None:
         """Turn the requests up to `end` that are not counted yet into a record."""
         self._hold_requests(walk, end)
         self._say_requests(walk.scan, stamp)
@@ -386,7 +362,7 @@ class Scanner:
             scan.items.append(counted)
             self.uncounted.clear()
 
-    def _hold_requests(self, walk: _Walk, end: int) -> None:
+    def _hold_requests(self, walk: Walk, end: int) -> None:
         """Count the requests since the last count, up to `end`."""
         counts = self.uncounted
         for answer, number in self._access.count(walk.block, walk.counted, end).items():

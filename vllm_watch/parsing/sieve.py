@@ -20,6 +20,7 @@ from vllm_watch.core.hints import TYPE_CHECKING, Any, NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.parsing.access import AccessCounter, Answer
 from vllm_watch.parsing.lineforms import IPV4, IPV6, WORD, Form, foreign_in, view_of
+from vllm_watch.parsing.text import ZEROS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -222,11 +223,11 @@ class Sieve:
             address = _ADDRESS.search(head)
             if address is None or len(head) == method:
                 continue
-            form = head[: address.start()].translate(_ZEROS), line[len(head) :]
+            form = head[: address.start()].translate(ZEROS), line[len(head) :]
             seen[form] += 1
             answers[form] = answer
             rooms[form] = max(rooms.get(form, IPV4), len(address.group()))
-        known = {(one.prefix.translate(_ZEROS), one.suffix) for one in self._forms}
+        known = {(one.prefix.translate(ZEROS), one.suffix) for one in self._forms}
         fresh = [form for form, n in seen.most_common() if n >= FEWEST and form not in known]
         fresh = [form for form in fresh if len(form[1]) >= WORD and self._plain(b"".join(form))]
         fresh = fresh[: MOST_FORMS - len(self._forms)]
@@ -237,9 +238,6 @@ class Sieve:
         self._vain = 0 if fresh else min(self._vain + 1, 6)
         self._wait = 0 if fresh else 2**self._vain
         return bool(fresh)
-
-
-_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
 def _joined(block: bytes, starts: Ints, ends: Ints, left: Ints) -> bytes:

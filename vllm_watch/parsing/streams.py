@@ -233,6 +233,10 @@ def _clockless(text: bytes) -> bytes:
 
 def _first_lines(block: bytes) -> Iterable[bytes]:
     """Yield those of a block's first lines that may have a prefix."""
+    if len(block) < _SEARCHED and block.startswith(b"("):
+        ends = block.count(b"\n") - block.endswith(b"\n")
+        if block.count(b"\n(") == ends:
+            return
     start = 0
     for _ in range(_LOOKED_AT):
         end = block.find(b"\n", start)

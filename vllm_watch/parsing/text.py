@@ -15,6 +15,9 @@ _CONTROLS = lazy("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2
 STATS_LIKE = b"Avg generation throughput: "
 """Words in a stats line of any version."""
 
+ZEROS = bytes.maketrans(b"123456789", b"000000000")
+"""Makes all digits of a text zero."""
+
 LONGEST_MESSAGE = 32_768
 """Bytes of a message that are read; the rest of the line is skipped."""
 

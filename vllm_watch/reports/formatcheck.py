@@ -19,7 +19,8 @@ from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.ingest import PEEK
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
-from vllm_watch.parsing.scanner import Scan, Scanner
+from vllm_watch.parsing.scan import Scan
+from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.streams import Streams
 from vllm_watch.parsing.text import LONGEST_MESSAGE, shown
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone

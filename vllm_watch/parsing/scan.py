@@ -1,0 +1,61 @@
+"""What a block of a log holds, and how far it has been read."""
+
+from __future__ import annotations
+
+from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.records import Item, Record, records_of
+
+if TYPE_CHECKING:
+    from vllm_watch.parsing.smallsieve import Removed
+
+
+@dataclass(slots=True)
+class Scan:
+    """The content of a block."""
+
+    items: list[Item] = field(default_factory=list)
+    newest_stamp: float | None = None
+    stats_like: int = 0
+    """Lines that look like stats lines without a known envelope."""
+    damaged: int = 0
+    """Stats lines that were cut off: they give no samples."""
+    lines: int = 0
+
+    @property
+    def records(self) -> list[Record]:
+        """Return the items with each line of a table as a record of its own."""
+        return records_of(self.items)
+
+    def saw(self, time: float) -> None:
+        """Note a stamp."""
+        if self.newest_stamp is None or time > self.newest_stamp:
+            self.newest_stamp = time
+
+
+@dataclass(slots=True)
+class Walk:
+    """How far a block has been read."""
+
+    block: bytes
+    scan: Scan
+    line_start: int = 0
+    line_end: int = 0
+    after: int = 0
+    """End of the newest envelope."""
+    envelopes: int = 0
+    """Number of envelopes read in this line."""
+    counted: int = 0
+    """Requests have been counted up to here."""
+    opaque_end: int = 0
+    """Text up to here is not from the server itself."""
+    teaches: bool = False
+    removed: list[Removed] = field(default_factory=list)
+    """Removed lines that are not counted yet, the last first."""
+
+    def enter(self, position: int) -> None:
+        """Go to the line at `position`."""
+        self.envelopes = 0
+        self.line_start = self.block.rfind(b"\n", self.line_end, position) + 1
+        end = self.block.find(b"\n", position)
+        self.line_end = len(self.block) if end < 0 else end
