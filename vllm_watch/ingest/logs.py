@@ -81,6 +81,10 @@ class Ingest:
         """The readers by their files' locations: absolute paths, and targets of links."""
         self._troubles_since: dict[str, float] = {}
         """Wall clock at which each trouble with a folder was seen first."""
+        self._ranks: dict[FileReader, int] = {}
+        """The places of the readers in the order in which their files were found."""
+        self._streams: tuple[FileReader, ...] = ()
+        """The readers of what is not a file: it is looked at each time."""
         self._linked = False
         """Whether a file is a link: its target may change without notice."""
         self._strangers: set[str] = set()
@@ -189,7 +193,9 @@ class Ingest:
         """Return the readers of the files that changed, or of all due ones if unknown."""
         # Events name a folder as it was given, such as "." or "logs/".
         places = {os.path.abspath(path) for path in changed or ()}
-        if changed is None or not places <= self._places.keys() | self._strangers:
+        if changed is None or any(
+            place not in self._places and place not in self._strangers for place in places
+        ):
             known = len(self._readers)
             self.discover()
             self._strangers = places if changed is not None else set()
@@ -199,15 +205,13 @@ class Ingest:
             due = self._resting.due(self._readers, pace.watched if pace else ())
             return [reader for path, reader in self._readers.items() if path in due]
         concerned = {reader for place in places for reader in self._places.get(place, ())}
-        return [
-            reader
-            for reader in self._readers.values()
-            if reader in concerned or is_stream(reader.path)
-        ]
+        return sorted(concerned.union(self._streams), key=self._ranks.__getitem__)
 
     def _place(self) -> None:
         """Index the readers by their files' locations."""
         self._places = {}
+        self._ranks = {reader: rank for rank, reader in enumerate(self._readers.values())}
+        self._streams = tuple(reader for reader in self._ranks if is_stream(reader.path))
         folders: dict[str, str] = {}
         for path, reader in self._readers.items():
             for place in _places_of(path, folders):
@@ -216,10 +220,12 @@ class Ingest:
 
     def discover(self) -> Found:
         """Search the logs of the patterns now, and read new ones from here on."""
-        self.found = self._finder.find()
-        for logs in self.found.logs:
-            self._add(logs)
-        return self.found
+        found = self._finder.find()
+        if found is not self.found:
+            self.found = found
+            for logs in found.logs:
+                self._add(logs)
+        return found
 
     @property
     def formats(self) -> Formats:

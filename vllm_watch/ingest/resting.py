@@ -34,6 +34,8 @@ class Resting:
         """When each file last grew, or was first seen."""
         self._without_events: set[str] = set()
         """Folders in which a file grew without an event while it rested."""
+        self._turns: dict[str, tuple[str, int]] = {}
+        """The folder of each file, and in which polls it is looked at while it rests."""
         self._by_event: set[str] = set()
         """Files whose newest growth an event reported: the next one will be reported as well."""
 
@@ -50,11 +52,11 @@ class Resting:
         due = set()
         for path in paths:
             quiet_from = self._quiet_from.setdefault(path, now)
-            folder = os.path.dirname(path)
+            folder, turn = self._turns.get(path) or self._placed(path)
             if folder not in folders:
                 folders[folder] = self._tells(folder, path, watched)
             busy = now - quiet_from < QUIET_SECONDS and path not in self._by_event
-            if busy or not folders[folder] or self._turn(path):
+            if busy or not folders[folder] or (turn + self._polls) % RARELY == 0:
                 due.add(path)
         return due
 
@@ -74,6 +76,7 @@ class Resting:
             and self._kind(path) in LOCAL
         )
 
-    def _turn(self, path: str) -> bool:
-        """Spread the resting files over the polls."""
-        return (zlib.crc32(os.fsencode(path)) + self._polls) % RARELY == 0
+    def _placed(self, path: str) -> tuple[str, int]:
+        """Return the folder of a file, and a number that spreads resting files over the polls."""
+        known = self._turns[path] = os.path.dirname(path), zlib.crc32(os.fsencode(path))
+        return known

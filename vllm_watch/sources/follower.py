@@ -61,6 +61,12 @@ class FollowOptions:
     """Whether there will be more looks: newer files wait for a file that cannot be read now."""
 
 
+def _is_read(document: Document, status: os.stat_result | None) -> bool:
+    """Return whether a document has been read up to the size that its file had."""
+    known = status is not None and document.identity == (status.st_dev, status.st_ino)
+    return known and status is not None and document.offset >= status.st_size
+
+
 class Follower:
     """Reads what has been appended to a path since the last look."""
 
@@ -176,7 +182,7 @@ class Follower:
         status = self._status()
         if self._is_quiet(status):
             return
-        intact = yield from self._read_on()
+        intact = yield from self._read_on(status)
         current = self._current
         at_home = (
             status is not None
@@ -246,8 +252,11 @@ class Follower:
         """Return whether anything was read of the file at the path."""
         return self._current is not None and self._current.document is not None
 
-    def _read_on(self) -> Generator[Chunk, None, bool]:
-        """Yield the new lines of the open files; return whether that is all to do."""
+    def _read_on(self, status: os.stat_result | None) -> Generator[Chunk, None, bool]:
+        """Yield the new lines of the open files; return whether that is all to do.
+
+        `status` is that of the file at the path: what is appended later is for the next look.
+        """
         intact = True
         for held in self._held():
             document = held.document
@@ -259,6 +268,8 @@ class Follower:
                     yield from self._documents.finish_before(document)
                     yield from document.take(data)
                     held.until = self._linger()
+                    if len(data) < chunks.BLOCK and _is_read(document, status):
+                        break
             except ReplacedError:
                 held.document, intact = None, False
             except GoneError:
