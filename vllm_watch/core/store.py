@@ -9,6 +9,7 @@ from functools import partial
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
+from vllm_watch.core.changes import Changes
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.linecounts import counted
@@ -198,6 +199,7 @@ class Store:
         """Bytes read."""
         self.benchmarks: tuple[Benchmark, ...] = ()
         """Client benchmarks against these servers, from the user's files."""
+        self.changes = Changes()
         self._names = Names()
         self._reach = TimeSpan()
         self._pasts: dict[str, Server] = {}
@@ -214,6 +216,7 @@ class Store:
         server.revision = self.revision
         self._tell(server, about)
         if not past:
+            self.changes.note(server)
             self._reach.note(server)
         return server
 

@@ -122,6 +122,8 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
         until = now if run.newest_stamp is None else min(now, run.newest_stamp)
         spans = [span for span in monitor.alerts(server, run).spans() if span.fired <= until]
         spans = spans[-2 * limit :]
+        if not spans:
+            continue
         case = monitor.case(server, run)
         for span in spans:
             steps = [step for step in told_rises(span, spans) if step[0] <= until]

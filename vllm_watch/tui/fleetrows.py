@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from heapq import heappop, heappush
 from operator import attrgetter
 
 from vllm_watch.actions.silences import Key
@@ -15,6 +16,9 @@ from vllm_watch.tui.problems import Entry, entries_of
 from vllm_watch.tui.rows import Row, make_row
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.timeline import Timeline
+
+_ROUNDING = 0.001
+"""Seconds by which a row is looked at early: sums of clocks are rounded."""
 
 
 class KeptRow(NamedTuple):
@@ -31,7 +35,11 @@ class KeptRow(NamedTuple):
 
 
 class FleetRows:
-    """Makes the rows of all servers; rows without news are reused."""
+    """Makes the rows of all servers; rows without news are reused.
+
+    While the screen follows the present, only servers with news or whose row has had its time are
+    looked at: of a thousand, a hundred write in a second.
+    """
 
     def __init__(self, monitor: Monitor, stamps: Stamps) -> None:
         """Show the servers of `monitor`."""
@@ -39,6 +47,15 @@ class FleetRows:
         self._stamps = stamps
         self._kept: dict[str, KeptRow] = {}
         self._sources: tuple[str, ...] = ()
+        self._shown: list[KeptRow] = []
+        self._places: dict[str, int] = {}
+        """Where the row of each server is among those shown."""
+        self._followed = -math.inf
+        """The present moment up to which rows were kept up, −∞ after any other moment."""
+        self._revision = 0
+        """The store's revision at that moment."""
+        self._due: list[tuple[float, str]] = []
+        """Until when rows hold without news, in our clock, the soonest first; some are outdated."""
         self.named = 1
         """Grows when servers are added or renamed."""
 
@@ -48,26 +65,58 @@ class FleetRows:
 
     def at(self, timeline: Timeline, silences: Collection[Key] = ()) -> list[KeptRow]:
         """Return the rows of servers at the moment shown, in the order in which they were found."""
-        moment, live, everyone = timeline.moment(), timeline.following, timeline.mode == "live"
-        shown = []
-        for source, server in self._monitor.store.servers.items():
-            if not everyone and not _begun(server, moment):
-                continue
-            kept = self._kept.get(source)
-            time = server.clock.own(moment)
-            known = server.revision if live else self._stamps.of(server, moment, live)
-            stamp = (known, live, server.clock)
-            if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
-                kept = self._kept[source] = self._made(server, timeline, stamp, kept)
-            shown.append(kept)
-        sources = tuple(one.row.source for one in shown)
-        if sources != self._sources:
-            self._sources = sources
-            self.named += 1
+        moment, servers = timeline.moment(), self._monitor.store.servers
+        follows = timeline.following and moment >= self._followed > -math.inf
+        if follows and len(servers) == len(self._shown):
+            for server in self._changed(moment):
+                place = self._places[server.source]
+                self._shown[place] = self._row(server, timeline)
+        else:
+            self._look_at_all(timeline)
+        self._revision = self._monitor.store.revision
+        self._followed = moment if timeline.following else -math.inf
+        shown = self._shown.copy()
         if silences:
             quiet = {source for source, _ in silences}
             shown = [_silenced(one, silences) if one.row.source in quiet else one for one in shown]
         return shown
+
+    def _look_at_all(self, timeline: Timeline) -> None:
+        """Make the row of every server, unless the one that is kept still holds."""
+        moment, everyone = timeline.moment(), timeline.mode == "live"
+        self._shown, self._due = [], []
+        for server in self._monitor.store.servers.values():
+            if everyone or _begun(server, moment):
+                self._shown.append(self._row(server, timeline))
+        sources = tuple(one.row.source for one in self._shown)
+        if sources != self._sources:
+            self._sources = sources
+            self._places = {source: place for place, source in enumerate(sources)}
+            self.named += 1
+
+    def _changed(self, moment: float) -> list[Server]:
+        """Return the servers with news, and those whose row no longer holds by time alone."""
+        store = self._monitor.store
+        found = {server.source: server for server in store.changes.since(self._revision)}
+        while self._due and self._due[0][0] <= moment + _ROUNDING:
+            until, source = heappop(self._due)
+            server = store.servers[source]
+            if until >= server.clock.ours(self._kept[source].until):
+                found[source] = server
+        return list(found.values())
+
+    def _row(self, server: Server, timeline: Timeline) -> KeptRow:
+        """Return the row of a server, made again if the one that is kept does not hold."""
+        moment, live = timeline.moment(), timeline.following
+        kept = self._kept.get(server.source)
+        time = server.clock.own(moment)
+        known = server.revision if live else self._stamps.of(server, moment, live)
+        stamp = (known, live, server.clock)
+        if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
+            kept = self._kept[server.source] = self._made(server, timeline, stamp, kept)
+        if live and kept.until < math.inf:
+            heappush(self._due, (server.clock.ours(kept.until), server.source))
+        return kept
 
     def _made(
         self, server: Server, timeline: Timeline, stamp: object, kept: KeptRow | None

@@ -20,8 +20,8 @@ class LogNotes:
         """Report on the servers of `monitor`, with times in the zone `tz`."""
         self._monitor = monitor
         self._tz = tz
-        self._seen: dict[str, int] = {}
-        """Revisions of servers when they were checked."""
+        self._seen = -1
+        """The store's revision when servers were checked."""
         self._noted: set[str] = set()
         """Sources of servers that had a note."""
 
@@ -38,19 +38,17 @@ class LogNotes:
             notes += [
                 f"{path}: is not there yet; it is read when it appears" for path in looked.missing
             ]
-        for source, server in servers.items():
-            if self._seen.get(source) != server.revision or source in self._noted:
-                notes += self._of(source, server, now)
-        return tuple(notes)
-
-    def _of(self, source: str, server: Server, now: float) -> list[str]:
-        found = list(notes_of(server, now, self._tz))
-        self._seen[source] = server.revision
+        look_at = {server.source for server in monitor.store.changes.since(self._seen)}
+        self._seen = monitor.store.revision
+        found = {
+            source: texts
+            for source in look_at | self._noted
+            if (texts := list(notes_of(servers[source], now, self._tz)))
+        }
+        self._noted = set(found)
         if found:
-            self._noted.add(source)
-        else:
-            self._noted.discard(source)
-        return found
+            notes += [text for source in servers for text in found.get(source, ())]
+        return tuple(notes)
 
 
 def notes_of(server: Server, now: float, tz: tzinfo) -> Iterator[str]:

@@ -53,6 +53,9 @@ class Values:
         return self.generation_tps / self.running
 
 
+_METRICS = [METRIC_BY_NAME[name] for name in Values.__match_args__]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the fleet: a server, or one of its engines."""
@@ -247,14 +250,20 @@ def engine_rows(row: Row, server: Server, time: float) -> list[Row]:
 
 def server_values(run: Run, time: float) -> Values:
     """Return the numbers of all engines together: sums of counts and rates, means of ratios."""
-    each = [engine_values(run, engine, time) for engine in run.engines]
-    if not each:
+    each = [run.series[engine] for engine in run.engines]
+    newest = [(one.columns, at) for one in each if (at := one.index_at(time)) is not None]
+    if not newest:
         return Values()
-    total: dict[str, float | None] = {}
-    for name in Values.__slots__:
-        known = [value for values in each if (value := getattr(values, name)) is not None]
-        total[name] = combined_value(METRIC_BY_NAME[name], known) if known else None
-    return Values(**total)
+    total: list[float | None] = []
+    for metric in _METRICS:
+        name = metric.name
+        known = [columns[name][at] for columns, at in newest if name in columns]
+        value = combined_value(metric, known) if known else None
+        if value != value:  # NaN: an engine has none
+            known = [one for one in known if one == one]
+            value = combined_value(metric, known) if known else None
+        total.append(value)
+    return Values(*total)
 
 
 def engine_values(run: Run, engine: int, time: float) -> Values:

@@ -78,6 +78,10 @@ class ViewMaker:
         self._fleet = FleetRows(monitor, self._stamps)
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[EventLine, ...] = ()
+        self._events_of = -1
+        """The store's revision whose present events are known, −1 after those of another moment."""
+        self._named: tuple[tuple[int, int], list[int]] = ((0, 0), [])
+        """The names by which servers were put in order, and that order."""
         self._notes = LogNotes(monitor, tz)
         self._drawn: dict[object, object] = {}
         self._span: tuple[object, Facts] = ((), ())
@@ -168,14 +172,26 @@ class ViewMaker:
     def _shown(self, servers: list[Row], choices: Choices, moment: float) -> list[Row]:
         """Return the requested rows in their order, engines below their server."""
         shown = [row for row in servers if not choices.filter or _matches(row, choices.filter)]
-        if choices.order != "found":
+        if choices.order == "name" and not choices.filter:
+            shown = [shown[place] for place in self._by_name(shown)]
+        elif choices.order != "found":
             shown.sort(key=_ORDERS[choices.order])
+        if not choices.opened:
+            return shown
         rows: list[Row] = []
         for row in shown:
             rows.append(row)
             if row.source in choices.opened:
                 rows += engine_rows(row.at(moment), self._monitor.store.servers[row.source], moment)
         return rows
+
+    def _by_name(self, servers: list[Row]) -> list[int]:
+        """Return the places of servers in the order of their names, which rarely change."""
+        known = self._fleet.named, len(servers)
+        if known != self._named[0]:
+            keys = list(map(_ORDERS["name"], servers))
+            self._named = known, sorted(range(len(servers)), key=keys.__getitem__)
+        return self._named[1]
 
     def _drawings_of(self, row: Row, drawings: Drawings, timeline: Timeline) -> Drawings:
         """Return the pictures with the charts of a row."""
@@ -218,8 +234,12 @@ class ViewMaker:
 
     def _events(self, moment: float, live: bool) -> tuple[EventLine, ...]:
         """Return the newest events of all servers; servers without news keep theirs."""
-        servers, changed = self._monitor.store.servers, False
-        for source, server in servers.items():
+        store, changed = self._monitor.store, False
+        servers = store.servers
+        known, self._events_of = self._events_of, store.revision if live else -1
+        news = store.changes.since(known) if live and known >= 0 else servers.values()
+        for server in news:
+            source = server.source
             stamp = (server.revision, -1) if live else self._stamps.of(server, moment, live)
             kept = self._lines.get(source)
             if kept is None or kept[0] != stamp:
@@ -291,7 +311,7 @@ def _missing(monitor: Monitor) -> str:
 
 
 def _counts(kept: Sequence[KeptRow]) -> tuple[tuple[str, str, int], ...]:
-    found = Counter(one.shape for one in kept)
+    found = Counter([one.shape for one in kept])
     words = dict(_ORDER)
     if found["✖"] and any(one.shape == "✖" and one.row.state.name != "dead" for one in kept):
         words["✖"] = "critical"

@@ -54,8 +54,10 @@ class TimeKeys(Screen[None]):
     _tz: tzinfo
     view: ScreenView | None
     """The moment shown now."""
-    _alerts: dict[str, tuple[int, set[float]]]
-    """Source to a revision and the times of alerts until then."""
+    _alerts: dict[str, set[float]]
+    """When the alerts of each server fired that had any."""
+    _alerts_of: tuple[int, list[float]] = (-1, [])
+    """The store's revision up to which these are known, and all of them in order."""
 
     def draw(self) -> None:
         """Show the moment."""
@@ -198,14 +200,16 @@ class TimeKeys(Screen[None]):
 
     def alert_times(self) -> list[float]:
         """Return when alerts fired, in our clock; cached per server until something arrives."""
-        times: set[float] = set()
-        for source, server in self._monitor.store.servers.items():
-            kept = self._alerts.get(source)
-            if kept is None or kept[0] != server.revision:
-                kept = self._alerts[source] = (server.revision, self._fired(server))
-            if kept[1]:
-                times |= kept[1]
-        return sorted(times)
+        (revision, times), store, changed = self._alerts_of, self._monitor.store, False
+        for server in store.changes.since(revision):
+            before = self._alerts.pop(server.source, set())
+            if fired := self._fired(server):
+                self._alerts[server.source] = fired
+            changed = changed or fired != before
+        if changed:
+            times = sorted(set().union(*self._alerts.values()))
+        self._alerts_of = store.revision, times
+        return times
 
     def _fired(self, server: Server) -> set[float]:
         """Return when a server's alerts fired, in our clock."""

@@ -127,7 +127,7 @@ class Fleet(Pane, can_focus=True):
         frame = (width, view.named, view.filter, view.tz)
         if self._table is None or frame != self._frame or palette is not self._table.palette:
             self._frame = frame
-            self._table = Table(view.rows, width, palette, self._health)
+            self._table = Table(view.made, width, palette, self._health)
             self._known = {}
         known, self._known = self._known, {}
         strips = []
@@ -313,7 +313,7 @@ class Fleet(Pane, can_focus=True):
         view = self.view
         if view is None or not view.rows:
             return None
-        place = ribbon_place(columns_for(self.size.width, view.rows))
+        place = ribbon_place(columns_for(self.size.width, view.made))
         return time_at(x, place, view.drawings.window)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:

@@ -19,15 +19,24 @@ _ARROW = " → "
 class VerdictLine(Pane):
     """Draws the verdict in the most words that have room."""
 
+    _known: tuple[ScreenView | None, Verdict | None] = (None, None)
+    """A view and its verdict."""
+
     def key(self, view: ScreenView) -> Hashable:
         """Draw when the verdict is another one."""
-        return verdict_of(view), view.marked
+        return self._verdict(view), view.marked
+
+    def _verdict(self, view: ScreenView) -> Verdict | None:
+        """Return the verdict of a view, worked out once: of a fleet it takes all rows."""
+        if self._known[0] is not view:
+            self._known = view, verdict_of(view)
+        return self._known[1]
 
     def lines(
         self, view: ScreenView, width: int, height: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the one line."""
-        verdict = verdict_of(view)
+        verdict = self._verdict(view)
         if view.marked and width < LARGE:
             return [span_text(view, width, palette)]
         if verdict is None:
