@@ -17,6 +17,12 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is not a f
 settings.load_profile("untimed")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Start half as many workers again as there are cores: tests of terminals often wait."""
+    cores = os.cpu_count() or 1
+    return cores + max(1, cores // 2)
+
+
 @pytest.fixture(scope="session")
 def config_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which every test has its own, empty configuration folder."""

@@ -9,12 +9,25 @@ import pytest
 
 from tests.hostile import MARK, PAYLOADS, acting, acting_on_screen, hostile_log, write_hostile
 from tests.logs import log_of
-from tests.terminals import in_terminal
+from tests.terminals import Terminal, in_terminal
 from vllm_watch.cli import main
 
-KEYS = ["x", "\x1b[B", "\x1b", "f", "\r", "\x1b", "f", "\r", "n", "\x1b", "?", "\x1b", "/", MARK]
+KEYS = ["\x1b[B", "\x1b", "f", "\r", "\x1b", "f", "\r", "n", "\x1b", "?", "\x1b", "/", MARK]
 KEYS += ["\r", "t", "\x1b", "[", "]", " ", "\t"]
-"""Through every screen: errors, findings, evidence, engines, calculators, help, filter, themes."""
+"""From the errors through every screen: findings, evidence, calculators, help, filter, themes."""
+
+
+def open_errors(terminal: Terminal, mark: str) -> None:
+    """Open the errors, which are full of payloads; before the log has been read there are none."""
+    for _ in range(100):
+        at = terminal.press("x")
+        terminal.until("ERRORS OF", after=at)
+        terminal.still()
+        if mark.encode() in terminal.shown[at:]:
+            return
+        terminal.press("\x1b")
+        terminal.still()
+    raise AssertionError("the log was never read")
 
 
 def shown(path: Path, size: tuple[int, int], marks: list[str]) -> bytes:
@@ -22,9 +35,8 @@ def shown(path: Path, size: tuple[int, int], marks: list[str]) -> bytes:
     with in_terminal(path, size=size) as terminal:
         terminal.until(marks[0])
         terminal.still()
-        at = terminal.press(KEYS[0])
-        terminal.until(marks[-1], after=at)  # the errors are full of payloads
-        for key in KEYS[1:]:
+        open_errors(terminal, marks[-1])
+        for key in KEYS:
             terminal.press(key)
             terminal.still()
         terminal.press("\x1bq")

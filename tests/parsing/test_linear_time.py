@@ -76,8 +76,10 @@ def of_size(piece: bytes, size: int, head: bytes = b"", tail: bytes = b"") -> by
 def assert_linear(piece: bytes, head: bytes = b"", tail: bytes = b"", size: int = SHORT) -> None:
     """Check that a line of four times the size takes less than eight times the time."""
     for attempt in range(TRIES):
-        short = seconds(of_size(piece, size, head, tail))
         long = seconds(of_size(piece, 4 * size, head, tail))
+        if long < 8 * NOTHING:
+            return  # whatever the short one takes
+        short = seconds(of_size(piece, size, head, tail))
         if long < 8 * max(short, NOTHING):
             return
         assert attempt < TRIES - 1, f"{short:.2f} s, four times the size: {long:.2f} s"
@@ -114,7 +116,8 @@ def test_one_thing_repeated_at_length(piece: bytes, size: int) -> None:
 def test_many_messages_that_almost_match_are_read_one_as_fast_as_the_other() -> None:
     for line in SAMPLES:
         broken = line[: len(line) // 2] + b" " * 20_000 + b"x\n"
-        assert seconds(broken * 3) < 8 * max(seconds(broken), NOTHING), line
+        three = seconds(broken * 3)
+        assert three < 8 * NOTHING or three < 8 * max(seconds(broken), NOTHING), line
 
 
 def test_the_zone_of_a_line_of_many_stamps_is_searched_in_linear_time() -> None:
