@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from tests.logs import FIXTURES, at, formats, log_of
 from tests.tui.screens import SETTINGS, Wall, all_read, drawn, replay_app, until
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import LogFound, Looked, News, Past
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.sources.wakeups import StopEvent
 from vllm_watch.tui.app import VllmWatch
@@ -345,9 +345,49 @@ def test_what_was_read_before_a_failure_reaches_the_screen() -> None:
         posted.append(message)
         return True
 
+    broken, stop = Broken([str(KILLED)], formats()), threading.Event()
     with pytest.raises(RuntimeError):
-        run_feed(Broken([str(KILLED)], formats()), post, lambda: 0, threading.Event(), live=False)
+        run_feed(broken, post, lambda: 0, stop, live=False, framed=threading.Event())
     read_batches = [
         item for message in posted if isinstance(message, NewsRead) for item in message.items
     ]
     assert len(read_batches) == len(list(Ingest([str(KILLED)], formats()).read_once()))
+
+
+class Staged(Ingest):
+    """An ingest with the past of a large log behind the first look."""
+
+    def follow(
+        self, stop: StopEvent, *, waits: Callable[[], object] = lambda: None
+    ) -> Iterator[News | Looked]:
+        yield Looked(0.0, 1, (), ())
+        yield Past(LogFound("a.log"), 1, 2)
+        assert isinstance(stop, threading.Event)
+        stop.set()
+
+
+def test_the_past_of_a_large_log_is_read_after_the_first_frame() -> None:
+    posted: list[Message] = []
+    looked, framed = threading.Event(), threading.Event()
+
+    def post(message: Message) -> bool:
+        posted.append(message)
+        looked.set()
+        return True
+
+    ingest, stop = Staged([str(KILLED)], formats()), threading.Event()
+    arguments = (ingest, post, lambda: 0, stop)
+    reading = threading.Thread(
+        target=run_feed, args=arguments, kwargs={"live": True, "framed": framed}
+    )
+    reading.start()
+    assert looked.wait(30)
+    (first,) = posted
+    assert isinstance(first, NewsRead)
+    assert [type(item) for item in first.items] == [Looked]
+    framed.set()
+    reading.join(30)
+    assert [type(item) for m in posted if isinstance(m, NewsRead) for item in m.items] == [
+        Looked,
+        Past,
+    ]

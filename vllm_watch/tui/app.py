@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,7 +23,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
 from vllm_watch.core.moments import TimeText, place_time
-from vllm_watch.core.news import Looked, News
+from vllm_watch.core.news import Looked, News, Past
 from vllm_watch.core.run import Run
 from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.jobs import JobWatch, Targets
@@ -46,6 +47,8 @@ from vllm_watch.tui.timeline import Timeline
 
 PATIENCE = 0.3
 """Seconds that the first frame waits for the first look at all logs."""
+SETTLES = 0.1
+"""Seconds from allowing the first frame until the past of large logs is read."""
 
 
 def _settle() -> None:
@@ -111,6 +114,8 @@ class VllmWatch(App[int]):
         )
         self._ascii = AsciiFilter(enabled=not _unicode(settings.screen.glyphs))
         self._terminal = SlowTerminal(self)
+        self._framed = threading.Event()
+        """Set when the first frame has been drawn: until then, reading would only delay it."""
         self._arrived: deque[News | Looked] = deque()
         """News that are not applied yet."""
         self._applies = False
@@ -218,6 +223,7 @@ class VllmWatch(App[int]):
             lambda: self.message_queue_size + len(self._arrived),
             worker.cancelled_event,
             live=self.timeline.mode == "live",
+            framed=self._framed,
             common_start=self._common_start,
         )
 
@@ -237,6 +243,8 @@ class VllmWatch(App[int]):
                 self.monitor.judge()
                 self.monitor.look(item)
                 self.alerting.caught_up()
+            elif isinstance(item, Past):  # the next tick shows how far reading is
+                self.monitor.apply(item)
             else:
                 sources.add(self.monitor.apply(item).source)
             if time.monotonic() >= until:
@@ -259,6 +267,7 @@ class VllmWatch(App[int]):
         if self.screen_stack:  # else the app is closing
             self._board.draw()
         self._first.close()
+        self.set_timer(SETTLES, self._framed.set)
 
     def _apply_more(self) -> None:
         self._applies = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -29,9 +30,13 @@ def run_feed(
     stop: StopEvent,
     *,
     live: bool,
+    framed: threading.Event,
     common_start: bool = False,
 ) -> None:
-    """Read until `stop` is set (live) or all is read (replay), posting messages."""
+    """Read until `stop` is set (live) or all is read (replay), posting messages.
+
+    After the first look at all logs reading waits for `framed`: the screen's first frame is drawn.
+    """
     group: list[News | Looked] = []
 
     def hand_on() -> None:
@@ -42,13 +47,7 @@ def run_feed(
             while pending() > MOST_PENDING and not stop.is_set():
                 stop.wait(0.02)
 
-    items: Iterator[News | Looked]
-    if live:
-        items = ingest.follow(stop, waits=hand_on)
-    elif common_start:
-        items = with_common_start(ingest.read_once(stop))
-    else:
-        items = ingest.read_once(stop)
+    items = _items(ingest, stop, hand_on if live else None, common_start=common_start)
     began = time.monotonic()
     switching = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -59,6 +58,8 @@ def run_feed(
             group.append(item)
             if isinstance(item, Looked) or time.monotonic() - began > GROUP_SECONDS:
                 hand_on()
+            while isinstance(item, Looked) and not (framed.is_set() or stop.is_set()):
+                framed.wait(0.02)
             if stop.is_set():
                 break
     finally:  # batches from before a failure reach the screen
@@ -66,3 +67,13 @@ def run_feed(
         hand_on()
         post(AllRead())
         ingest.close()
+
+
+def _items(
+    ingest: Ingest, stop: StopEvent, waits: Callable[[], None] | None, *, common_start: bool
+) -> Iterator[News | Looked]:
+    """Return the news of followed logs, or of saved ones if nothing `waits` for more."""
+    if waits is not None:
+        return ingest.follow(stop, waits=waits)
+    items = ingest.read_once(stop)
+    return with_common_start(items) if common_start else items

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import tzinfo
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.containers import Container, Horizontal, Vertical
+from textual.geometry import Size
 from textual.theme import Theme
 from textual.widgets import Input
 
 from vllm_watch.actions.silences import Silences
+from vllm_watch.core.dataclass import replace
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
@@ -94,6 +96,8 @@ class Dashboard(TimeKeys, Openers):
         self._layout: Layout | None = None
         self.view = None
         self._pending = False
+        self._divided: Size | None = None
+        """The size for which the screen was divided."""
         self.waits = False
         """Whether drawing waits: the first look at the logs is about to end."""
         self._drawn: tuple[object, ...] = ()
@@ -140,10 +144,16 @@ class Dashboard(TimeKeys, Openers):
         self._drawn = ()
         self.call_after_refresh(self.draw)
 
-    def on_resize(self) -> None:
-        """Divide the screen again."""
-        self._drawn = ()
-        self.call_after_refresh(self.draw)
+    def on_resize(self, event: events.Resize) -> None:
+        """Divide the screen again if its size changed: Textual repeats the first size."""
+        if event.size != self._divided:
+            self._divided, self._drawn = event.size, ()
+            self.call_after_refresh(self.draw)
+
+    def _compositor_refresh(self) -> None:
+        """Send nothing while drawing waits: panes without a view are no frame."""
+        if not self.waits:
+            super()._compositor_refresh()
 
     def on_descendant_focus(self) -> None:
         """Show the keys of the focused widget now, because nothing else may cause a drawing."""
@@ -189,8 +199,7 @@ class Dashboard(TimeKeys, Openers):
         if state == self._drawn or not self._composed:
             return
         self._drawn = state
-        troubles = self._alerting.troubles
-        began = time.monotonic()
+        began, troubles = time.monotonic(), self._alerting.troubles
         view = self._maker.make(
             timeline, self._choices, troubles=troubles, silences=self._silences.left()
         )
@@ -297,17 +306,8 @@ class Dashboard(TimeKeys, Openers):
         self._top().focus()
 
     def _set(self, **changes: object) -> None:
-        old = self._choices
-        values = {
-            "source": old.source,
-            "engine": old.engine,
-            "filter": old.filter,
-            "chosen": old.chosen,
-            "order": old.order,
-            "charts": old.charts,
-            **changes,
-        }
-        self._choices = Choices(opened=frozenset(self._opened), **values)  # type: ignore[arg-type]
+        changes["opened"] = frozenset(self._opened)
+        self._choices = replace(self._choices, **changes)  # type: ignore[arg-type]
         self.draw()
 
     # --- keys ---------------------------------------------------------------------------------
