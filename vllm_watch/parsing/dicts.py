@@ -19,6 +19,11 @@ _COLLECTIONS: dict[str, Callable[[Iterable[Any]], Any]] = {
     "Tuple": tuple,
     "Set": set,
 }
+_UNUSUAL: Any = object()
+_NAMED = {"True": True, "False": False, "None": None}
+_MOST_DIGITS = 19
+_MOST_LAYERS = 4
+"""Most dicts and lists in each other that are read without Python's parser."""
 _CLOSING = {"{": "}", "[": "]", "(": ")", "<": ">"}
 
 
@@ -49,12 +54,55 @@ def names_in(text: str) -> list[str]:
 
 
 def _literal(text: str) -> dict[str, object]:
+    plain = _plain(text.strip(" \t"))
+    if isinstance(plain, dict):
+        return plain
     try:
         tree: Any = compile(text.lstrip(" \t"), "<dict>", "eval", _ONLY_AST, dont_inherit=True)
         value = _value(tree.body)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _plain(text: str, depth: int = 0) -> Any:
+    """Return the value of a literal of the usual kind, `_UNUSUAL` for any other.
+
+    Python's own parser takes 2 ms until it has read its first dict.
+    """
+    first = text[:1]
+    if first in ("'", '"'):
+        inner = text[1:-1]
+        whole = (
+            len(text) > 1 and text[-1] == first and not {first, "\\", "\n", "\r", "\0"} & {*inner}
+        )
+        return inner if whole else _UNUSUAL
+    if first in ("{", "["):
+        return _plain_entries(text, depth) if depth < _MOST_LAYERS else _UNUSUAL
+    if text in _NAMED:
+        return _NAMED[text]
+    whole_part, point, fraction = text.removeprefix("-").partition(".")
+    digits = whole_part + (fraction if point else "")
+    if not (digits.isdecimal() and digits.isascii() and len(digits) < _MOST_DIGITS):
+        return _UNUSUAL
+    if point:
+        return float(text) if whole_part and fraction else _UNUSUAL
+    return _UNUSUAL if whole_part != str(int(whole_part)) else int(text)
+
+
+def _plain_entries(text: str, depth: int) -> Any:
+    """Return the dict or list that a text is, `_UNUSUAL` if it is not of the usual kind."""
+    first, last, entries = text[0], text[-1], list(_entries(text))
+    if _CLOSING[first] != last or len(",".join(entries)) + 2 != len(text):
+        return _UNUSUAL
+    if len(entries) == 1 and not entries[0]:
+        return {} if first == "{" else []
+    pairs = [entry.partition(":") if first == "{" else ("''", ":", entry) for entry in entries]
+    keys = [_plain(key.strip(" \t"), _MOST_LAYERS) for key, _, _ in pairs]
+    values = [_plain(value.strip(" \t"), depth + 1) for _, _, value in pairs]
+    if not all(isinstance(key, str) for key in keys) or any(v is _UNUSUAL for v in values):
+        return _UNUSUAL
+    return dict(zip(keys, values, strict=True)) if first == "{" else values
 
 
 def _value(node: Any) -> Any:
