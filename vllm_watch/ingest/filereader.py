@@ -36,6 +36,8 @@ from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
+    from vllm_watch.ingest.ahead import Ahead
+    from vllm_watch.parsing.scan import Scan
     from vllm_watch.sources.commands import CommandOutput
     from vllm_watch.sources.standard_input import StandardInput
 
@@ -48,6 +50,8 @@ HEAD = 256 * 1024
 NEWEST = 1024 * 1024
 """Size in bytes of a large log's newest part: some 15 minutes of a busy server."""
 
+SHARED = 256 << 20
+"""From this size in bytes on, a second process scans parts of a log that is read once."""
 
 Source: TypeAlias = "StandardInput | CommandOutput | SavedArchive | Follower"
 """The interface of sources of bytes."""
@@ -118,6 +122,10 @@ class FileReader:
         """What was said to be wrong with it."""
         self._progress = 0
         """Bytes read of it."""
+        once = stage == "whole" and not twin and not options.live
+        self._helped = once and isinstance(self._follower, Follower)
+        """Whether a second process may scan parts of it, if it is large."""
+        self._ahead: Ahead | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
         """End of the newest chunk, if it is within a line."""
 
@@ -129,9 +137,12 @@ class FileReader:
                 for news in self._news(chunk):
                     # The part between is not read yet: no chart or alert may extend across it.
                     yield _without_samples(news) if isinstance(news, Block) else news
-        for chunk in self._follower.read():
-            empty = False
-            yield from self._news(chunk)
+        try:
+            for chunk in self._follower.read():
+                empty = False
+                yield from self._news(chunk)
+        finally:
+            self._end_ahead()
         self.caught_up = True
         if empty and self._follower.trouble is None:
             # An empty log is a server, too: it is about to start.
@@ -195,7 +206,14 @@ class FileReader:
 
     def close(self) -> None:
         """Close the file."""
+        self._end_ahead()
         self._follower.close()
+
+    def _end_ahead(self) -> None:
+        """End the other process."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
 
     def _new_part(self, run: int = 0) -> Part:
         once = self.stage == "whole" and not self._options.live
@@ -231,7 +249,7 @@ class FileReader:
         if part is None:
             part = self._parts[name] = self._new_part()
         clock = None if part.has_clock else self._clock(lines, now)
-        scan = part.scan(lines, clock, continued=continued)
+        scan = self._scan(part, lines, chunk, clock, continued=continued)
         arrived = now if self.caught_up and self._options.live else None
         shift = part.rezone(scan.newest_stamp, arrived)
         before = part.run
@@ -255,6 +273,24 @@ class FileReader:
             stats_like=scan.stats_like,
             damaged=scan.damaged,
         )
+
+    def _scan(
+        self, part: Part, lines: bytes, chunk: Chunk, clock: StampClock | None, *, continued: bool
+    ) -> Scan:
+        """Read lines of a chunk, or take over what another process read of them."""
+        if lines is not chunk.data:
+            self._end_ahead()  # names, or other loggers' prefixes, were removed from them
+        elif self._helped and clock is not None:
+            self._helped = False
+            if size_of(self.path) >= SHARED:
+                from vllm_watch.ingest.ahead import ahead_of
+
+                self._ahead = ahead_of(self.path, chunk, self._formats, clock)
+        if self._ahead is not None and part.scanner is not None:
+            scan = self._ahead.take(chunk, part.scanner)
+            if scan is not None:
+                return scan
+        return part.scan(lines, clock, continued=continued)
 
     def _zone_news(self, source: str, part: Part, shift: float) -> Iterator[ZoneFound]:
         zone = part.zone

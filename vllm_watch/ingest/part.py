@@ -44,7 +44,8 @@ class Part:
         self.runs = Runs()
         """Facts about its runs, needed for recordings beside the log."""
         self._finder = ZoneFinder()
-        self._scanner: Scanner | None = None
+        self.scanner: Scanner | None = None
+        """What reads its lines, from the first on."""
         self.name: str | None = None
         """Its name in the file, as reported last."""
         self.told: Zone | None = None
@@ -58,22 +59,22 @@ class Part:
     @property
     def zone(self) -> Zone:
         """The zone of its stamps as known now."""
-        return self._scanner.clock.zone if self._scanner else ASSUMED
+        return self.scanner.clock.zone if self.scanner else ASSUMED
 
     @property
     def has_clock(self) -> bool:
         """Whether a stamp gave year and zone."""
-        return self._scanner is not None and self._scanner.clock.newest is not None
+        return self.scanner is not None and self.scanner.clock.newest is not None
 
     def scan(self, data: bytes, clock: StampClock | None, *, continued: bool) -> Scan:
         """Read lines; `clock` gives year and zone until they are known."""
-        if self._scanner is None:
+        if self.scanner is None:
             year = time.gmtime(self._options.now()).tm_year
             clock = clock or StampClock(ASSUMED, year)
-            self._scanner = Scanner(self._formats, clock, twin=self._twin, large=self._large)
-        elif clock is not None and self._scanner.clock.newest is None:
-            self._scanner.clock = clock
-        return self._scanner.scan(data, continued=continued)
+            self.scanner = Scanner(self._formats, clock, twin=self._twin, large=self._large)
+        elif clock is not None and self.scanner.clock.newest is None:
+            self.scanner.clock = clock
+        return self.scanner.scan(data, continued=continued)
 
     def numbered(self, scan: Scan, shift: float) -> tuple[Item, ...]:
         """Return records with their run, and with correct times if the zone was just found."""
@@ -81,23 +82,23 @@ class Part:
 
     def rezone(self, newest: float | None, arrived: float | None) -> float:
         """Return the shift of all times if new lines prove another zone."""
-        if self._scanner is None or arrived is None or newest is None:
+        if self.scanner is None or arrived is None or newest is None:
             return 0.0
         zone = self.zone
         if zone.source not in UNSURE:
             return 0.0
         stamped = datetime.fromtimestamp(newest, zone.tz).replace(tzinfo=UTC)
         found = self._finder.feed(stamped.timestamp(), arrived)
-        shift = self._scanner.clock.rezone(found) if found else 0.0
+        shift = self.scanner.clock.rezone(found) if found else 0.0
         if shift:
             self.runs.shift(shift)
         return shift
 
     def follow_zone(self, other: Zone) -> float:
         """Adopt the zone found from arriving lines; return the shift of all times."""
-        if self._scanner is None or other.source != "arrival" or self.zone.source not in UNSURE:
+        if self.scanner is None or other.source != "arrival" or self.zone.source not in UNSURE:
             return 0.0
-        return self._scanner.clock.rezone(other)
+        return self.scanner.clock.rezone(other)
 
     def _numbered(self, record: Item, shift: float) -> Item:
         placed = moved(record, shift)

@@ -84,3 +84,25 @@ class RequestLines:
                 yield text.rfind(b"\n", 0, at) + 1
                 end = text.find(b"\n", at)
                 at = text.find(b" %b " % word, end) if end >= 0 else -1
+
+
+class RequestsLater(RequestLines):
+    """Gathers the lines, to be paired when the requests that are open before them are known."""
+
+    def __init__(self, form: RequestForm) -> None:
+        """Start without lines."""
+        super().__init__(form)
+        self.lines = b""
+        """Those of the newest text."""
+
+    def concerns(self, text: bytes) -> bool:
+        """Return whether a text holds any of the lines."""
+        self.lines = b""
+        return next(iter(self._starts(text)), None) is not None
+
+    def read(self, text: bytes, clock: StampClock) -> None:
+        """Gather the lines of a text."""
+        starts = sorted(set(self._starts(text)))
+        ends = (text.find(b"\n", start) + 1 or len(text) for start in starts)
+        pairs = zip(starts, ends, strict=True)
+        self.lines = b"".join(text[start:end] for start, end in pairs)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 
 _STAMP = lazy(
@@ -131,6 +132,18 @@ def _within_hour() -> dict[bytes, int]:
     return {b":%02d:%02d" % divmod(second, 60): second for second in range(3600)}
 
 
+class ClockState(NamedTuple):
+    """What the times of further stamps depend on, beside the zone."""
+
+    year: int
+    month: int
+    """That of the newest stamp, 0 before the first."""
+    repeated: bytes
+    """The hour that occurs twice, if it is read for the second time."""
+    newest: float | None
+    """The newest time, epoch seconds."""
+
+
 class StampClock:
     """Turns the stamps of one log, in file order, into epoch seconds."""
 
@@ -142,6 +155,21 @@ class StampClock:
         self._month = 0
         self._hours: dict[bytes, tuple[float, float]] = {}
         self._repeated = b""
+
+    def state(self) -> ClockState:
+        """Return what the times of further stamps depend on, beside the zone."""
+        return ClockState(self.year, self._month, self._repeated, self.newest)
+
+    def continue_from(self, state: ClockState) -> None:
+        """Read on as a clock of the same zone would that is in a state."""
+        if state.year != self.year:
+            self._hours.clear()
+        self.year, self._month, self._repeated, self.newest = state
+
+    def skipped_to(self, stamp: bytes) -> ClockState:
+        """Return its likely state before a stamp further on: at most one New Year is between."""
+        month = int(stamp[0:2])
+        return ClockState(self.year + (month < self._month), month, b"", self.newest)
 
     def resolve(self, stamp: bytes) -> float | None:
         """Return epoch seconds of a stamp, or None if there is no such time.
@@ -199,12 +227,12 @@ class StampClock:
                 top = max(top, time)
                 times.append(time)
                 continue
-            self._reached(top)
+            self.reached(top)
             times.append(self.resolve(stamp))
             hours = self._hours.get(stamp[:8])
             steady = hours is not None and times[-1] is not None and hours[0] == hours[1]
             hour, base = (stamp[:8], hours[0]) if steady and hours is not None else (b"", 0.0)
-        self._reached(top)
+        self.reached(top)
         return times
 
     def _resolve_many(self, stamps: bytes, count: int) -> list[float | None]:
@@ -226,13 +254,13 @@ class StampClock:
                 times += [first, *(self.resolve(stamps[at : at + _LENGTH]) for at in rest)]
                 continue
             some = known[0] + seconds[start:end]
-            self._reached(some.max().item())
+            self.reached(some.max().item())
             times += some.tolist()
         return times
 
-    def _reached(self, time: float) -> None:
+    def reached(self, time: float | None) -> None:
         """Note the newest of some times."""
-        if time > -math.inf and (self.newest is None or time > self.newest):
+        if time is not None and time > -math.inf and (self.newest is None or time > self.newest):
             self.newest = time
 
     def again(self, stamp: bytes) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.parsing.text import shown
@@ -30,6 +31,24 @@ def process_of(prefix: str) -> str:
     return str(names[-1]) if names else ""
 
 
+class TracebackState(NamedTuple):
+    """What is known of the newest traceback."""
+
+    lines: tuple[str, ...] | None
+    """Its lines so far, or those behind its error; None if it is complete."""
+    after: float | None
+    """Epoch seconds of the newest stamp before it."""
+    process: str
+    error: str
+    """Its error, empty if that was not read yet."""
+
+
+CLOSED = TracebackState(None, None, "", "")
+"""No traceback is open."""
+UNKNOWN_ERROR = "\n"
+"""In place of the error of a traceback that was not read; no line is like this."""
+
+
 class TracebackReader:
     """Collects the lines of a traceback, also across several blocks.
 
@@ -45,6 +64,17 @@ class TracebackReader:
         self._process = ""
         self._error = ""
         """The error, once it was reported."""
+
+    def state(self) -> TracebackState:
+        """Return what the reading of further lines depends on."""
+        if self._open is None:
+            return CLOSED._replace(error=self._error)
+        return TracebackState(tuple(self._open), self._after, self._process, self._error)
+
+    def continue_from(self, state: TracebackState) -> None:
+        """Read on where another reader of the file stopped."""
+        self._open = None if state.lines is None else list(state.lines)
+        _, self._after, self._process, self._error = state
 
     def is_error(self, line: str) -> bool:
         """Return whether a line is the error of the newest traceback."""

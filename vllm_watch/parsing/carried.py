@@ -1,0 +1,128 @@
+"""What a scanner carries from one block to the next: with it, another scanner reads on alike.
+
+What a block yields depends on its bytes and on these values only. All else that a scanner remembers
+(shapes of lines, usual access lines, beginnings of hours) makes it quicker and changes no result.
+So a block may be scanned before the blocks in front of it, from a guess of these values, and the
+result counts if the guess was right.
+"""
+
+from __future__ import annotations
+
+from datetime import timezone
+
+from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.records import Event
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.requestlines import RequestsLater
+from vllm_watch.parsing.scan import Scan
+from vllm_watch.parsing.scanner import Scanner
+from vllm_watch.parsing.text import shown
+from vllm_watch.parsing.timestamps import ClockState, StampClock, first_and_newest
+from vllm_watch.parsing.tracebacks import CLOSED, UNKNOWN_ERROR, TracebackState
+
+
+class Carried(NamedTuple):
+    """The state of a scanner between two blocks."""
+
+    clock: ClockState
+    traceback: TracebackState
+    error_site: tuple[str, str, bytes] | None
+    """Process, file and stamp of the newest error, if the next line may continue it."""
+    stamp: float | None
+    """Epoch seconds of the newest stamped line."""
+    stamped: bytes
+    """The same stamp as written."""
+    opaque: bool
+    """Whether the block ended within a line that is ignored."""
+
+
+class Scanned(NamedTuple):
+    """The content of a block that was scanned from a guessed state."""
+
+    before: Carried
+    scan: Scan
+    after: Carried
+    requests: bytes
+    """Lines about single requests, which are paired with those before them."""
+
+
+def carried_of(scanner: Scanner) -> Carried:
+    """Return what a scanner carries to the next block."""
+    return Carried(
+        scanner.clock.state(),
+        scanner._bare.traceback.state(),
+        scanner._error_site,
+        scanner._stamp,
+        scanner._stamped[0],
+        scanner._opaque,
+    )
+
+
+def _carry(scanner: Scanner, carried: Carried) -> None:
+    """Have a scanner read on from a state; its zone stays."""
+    scanner.clock.continue_from(carried.clock)
+    scanner._bare.traceback.continue_from(carried.traceback)
+    scanner._error_site = carried.error_site
+    scanner._stamp, scanner._stamped = carried.stamp, (carried.stamped, scanner.clock.zone)
+    scanner._opaque = carried.opaque
+
+
+def scanner_ahead(formats: Formats, clock: StampClock) -> Scanner:
+    """Return a scanner for parts of a large log."""
+    scanner = Scanner(formats, clock, large=True)
+    if formats.requests is not None:
+        scanner._requests = RequestsLater(formats.requests)
+    return scanner
+
+
+def scan_ahead(scanner: Scanner, block: bytes) -> Scanned:
+    """Read a block of whole lines."""
+    before = carried_of(scanner)
+    scan, requests = scanner.scan(block), scanner._requests
+    lines = requests.lines if isinstance(requests, RequestsLater) else b""
+    return Scanned(before, scan, carried_of(scanner), lines)
+
+
+def guess(scanner: Scanner, lines: bytes) -> bool:
+    """Guess what a scanner would carry behind some lines of which it did not read what is before.
+
+    Returns whether there is a stamp in them, without which nothing is known. An error whose
+    traceback is further back is marked as unknown.
+    """
+    stamp, _ = first_and_newest(lines, b"")
+    if stamp is None:
+        return False
+    clock = scanner.clock.skipped_to(stamp)
+    closed = CLOSED._replace(error=UNKNOWN_ERROR)
+    _carry(scanner, Carried(clock, closed, None, None, b"", opaque=False))
+    scanner.scan(lines)
+    return True
+
+
+def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
+    """Return the content of a block as if the scanner had read it, None if it would differ."""
+    before, after, own = scanned.before, scanned.after, carried_of(scanner)
+    error, newest = own.traceback.error, own.clock.newest
+    if before.traceback.error == UNKNOWN_ERROR:
+        # Known here: it matters only where a line without envelope repeats the error.
+        text = shown(error.encode())
+        if error and any(isinstance(i, Event) and i.text == text for i in scanned.scan.items):
+            return None
+        before = _with_error(before, error)
+        if after.traceback.error == UNKNOWN_ERROR:
+            after = _with_error(after, error)
+    if isinstance(scanner.clock.zone.tz, timezone):  # no hour occurs twice: the order is free
+        before = before._replace(clock=before.clock._replace(newest=newest))
+    if before != own:
+        return None
+    _carry(scanner, after)
+    scanner.clock.reached(newest)
+    requests = scanner._requests
+    if requests is not None and requests.concerns(scanned.requests):
+        answered = requests.read(scanned.requests, scanner.clock)
+        scanned.scan.items += [] if answered is None else [answered]
+    return scanned.scan
+
+
+def _with_error(carried: Carried, error: str) -> Carried:
+    return carried._replace(traceback=carried.traceback._replace(error=error))
