@@ -1,8 +1,10 @@
-"""Every setting is read by something, and the settings of judgement change what is found."""
+"""Every setting of judgement, changed once: something else is found.
+
+The other settings are in test_setting_effects.py.
+"""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,6 @@ from vllm_watch.config.registry import known_settings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.news import News
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rules import RULE_FILE
 from vllm_watch.reports.reading import Reading, read_saved
 
 ROOT = Path(__file__).parents[1] / "vllm_watch"
@@ -26,27 +27,6 @@ EFFECTS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("setting_effects.toml").read_text(encoding="utf-8")
 )
 JUDGED = ("health", "advice", "trend")
-
-
-def test_every_setting_is_read_by_something() -> None:
-    """By its name only: as an attribute, a part of a name for `getattr`, or a level of a rule."""
-    texts = {path: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
-    read = {name for text in texts.values() for name in re.findall(r"\.([a-z][a-z0-9_]*)\b", text)}
-    rest = "\n".join(text for path, text in texts.items() if ROOT / "config" not in path.parents)
-    patterns = {
-        re.sub(r"\{[^}]*\}", "[a-z0-9]+", name)
-        for name in re.findall(r"getattr\([^,()]+, f\"([^\"]+)\"", rest)
-    }
-    levels = set(re.findall(r'"([a-z][a-z0-9_]*)"', Path(RULE_FILE).read_text(encoding="utf-8")))
-    unread = [
-        key
-        for key, setting in known_settings().items()
-        if setting.name not in read
-        and not (setting.section in ("health", "advice") and setting.name in levels)
-        and not (setting.section == "keys" and f'"{setting.name}"' in rest)
-        and not any(re.fullmatch(one, setting.name) for one in patterns)
-    ]
-    assert unread == [], "use them or delete them"
 
 
 def test_every_setting_of_judgement_has_an_effect_that_is_checked() -> None:
