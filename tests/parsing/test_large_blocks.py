@@ -313,8 +313,13 @@ def test_a_line_without_end_is_passed_over_after_so_many_messages(
     after = STATS % (b"INFO 11-23 09:00:11 [loggers.py:310]", 0, 7, 0, 0, 0, 0, 0, b"")
 
     samples, _, _ = told([scanner().scan(run_in + b"\n" + after)])
-
     assert len(samples) == 5 + 1
+
+    one = scanner()
+    samples, _, _ = told(
+        [one.scan(run_in), one.scan(run_in + b"\n" + after, continued=True), one.scan(after)]
+    )
+    assert len(samples) == 5 + 2
 
 
 @pytest.mark.usefixtures("eager")

@@ -36,7 +36,9 @@ class BareLines:
         self._literals = Literals(
             {form.contains for form in formats.bare_events}
             | {form.contains for form in self._own}
-            | {TRACEBACK}
+            | {TRACEBACK},
+            {form.contains for form in formats.bare_events if form.kind == "progress"},
+            reach=LONGEST_PREFIX,
         )
         self._gists = [literal.translate(None, DIGITS) for literal in self._literals]
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)

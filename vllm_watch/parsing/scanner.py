@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 MOST_ENVELOPES = 1_000
-"""Messages of other processes that may run into a line; the text after them is skipped."""
+"""Messages of other processes that may run into a line; the rest of the line is skipped."""
 LARGE_BLOCK = 256 * 1024
 """From this size in bytes on, a block may be read as a large one; a stats line counts as 1,000."""
 SIFTED = 64 * 1024
@@ -178,8 +178,8 @@ class Scanner:
             self._read_bare(walk, bare.pop())
         self._hold_requests(walk, len(text))
         scan.stats_like += text.count(STATS_LIKE)
-        opaque = walk.opaque_end >= len(text) > 0 and text[-1:] != b"\n"
-        self._opaque = self._opaque or opaque
+        end = walk.line_end if walk.envelopes > MOST_ENVELOPES else walk.opaque_end
+        self._opaque = self._opaque or (end >= len(text) > 0 and text[-1:] != b"\n")
 
     def _read_stats(self, walk: Walk, anchor: int) -> bool:
         """Read a line that differs from an earlier stats line only in its numbers."""
