@@ -15,8 +15,6 @@ from vllm_watch.health.calculators import (
     CALCULATORS,
     Calculator,
     batch_estimate,
-    capacity,
-    decode_rate,
     inputs_of,
     job_seconds,
     power_of_two,
@@ -31,7 +29,8 @@ def calculator(name: str) -> Calculator:
 
 
 def test_decode_rate_of_the_guide() -> None:
-    assert decode_rate(315.2, 8) == pytest.approx(39.4)
+    answer = calculator("decode").answer({"generation_tps": 315.2, "at_once": 8.0})
+    assert (answer.text, answer.formula) == ("39.4 tok/s per request", "315.2 ÷ 8 = 39.4")
 
 
 def test_batch_size_of_the_guide() -> None:
@@ -59,11 +58,11 @@ def test_no_batch_is_advised_while_contexts_grow() -> None:
 
 
 def test_capacity_of_the_guide() -> None:
-    assert round(capacity(8.49, 4)) == 34
-    assert recommended_batch(capacity(8.49, 4), 0.90) == 30
+    assert recommended_batch(8.49 * 4, 0.90) == 30
     inputs = {"max_concurrency": 8.49, "engines": 4.0, "capacity_share": 0.9}
     answer = calculator("capacity").answer(inputs)
     assert answer.flag == "--max-num-seqs 30"
+    assert answer.text.startswith("34 requests of full length; 30 recommended")
     assert answer.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
     assert "vLLM counts it per engine: 7 each" in answer.text
 

@@ -8,7 +8,7 @@ from vllm_watch.config import AdviceSettings, HealthSettings, Settings, WatchSet
 from vllm_watch.config.overrides import Override
 from vllm_watch.core.news import Block, CompanionBlock, LogFound, Looked, ZoneFound
 from vllm_watch.core.records import Event, Sample
-from vllm_watch.health.alertfindings import span_finding
+from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rounds import Rounds, Row
 
@@ -121,7 +121,7 @@ def test_an_alert_keeps_its_figures_when_its_samples_are_thinned() -> None:
     assert server.run.series[0].value("kv_cache_usage", index) == pytest.approx(0.9)
     (span,) = [span for span in monitor.spans(server) if span.rule.id == "kv-cache-high"]
     assert span.fired == 620.0
-    found = span_finding(monitor.case(server, server.run), span, [span])
+    found = alert_finding(monitor.case(server, server.run), span, span.fired, [span])
     assert found.title == "KV cache high: 89 %"
 
 

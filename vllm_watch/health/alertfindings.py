@@ -260,11 +260,6 @@ def over_words(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tupl
     return text, bool(how)
 
 
-def span_finding(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> Finding:
-    """Return an alert as the finding that it was when it fired, with `beside`, the others."""
-    return alert_finding(case, span, span.fired, beside)
-
-
 def _of_answered(values: Mapping[str, float]) -> str:
     """Return how many requests failed and were refused; zeros are left out."""
     counts = {"failed": values.get("failed", 0.0), "were refused": values.get("refused", 0.0)}

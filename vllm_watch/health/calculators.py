@@ -85,15 +85,6 @@ class Calculator:
 # --- the arithmetic ---------------------------------------------------------------------------
 
 
-def decode_rate(generation_tps: float, running: float) -> float:
-    """Return tokens per second per running request (chunked prefill guide): 315.2 ÷ 8 ≈ 39.4.
-
-    Raises:
-        ZeroDivisionError: nothing runs.
-    """
-    return generation_tps / running
-
-
 def batch_estimate(running: float, kv_cache_usage: float, target: float) -> int:
     """Return how many requests fill the KV cache to `target` (0…1) (presets guide).
 
@@ -109,15 +100,6 @@ def batch_estimate(running: float, kv_cache_usage: float, target: float) -> int:
 def power_of_two(number: int) -> int:
     """Return the largest power of two that does not exceed a number of at least 1: 300 → 256."""
     return 1 << (number.bit_length() - 1)
-
-
-def capacity(max_concurrency: float, engines: float) -> float:
-    """Return how many requests of full length fit into all engines: 8.49 × 4 ≈ 34.
-
-    Source: long-context guide.
-    `max_concurrency` is the X of the start-up line `Maximum concurrency … per request: X.XXx`.
-    """
-    return max_concurrency * engines
 
 
 def recommended_batch(whole: float, share: float) -> int:
@@ -147,8 +129,9 @@ def job_seconds(
 
 
 def _decode(known: Mapping[str, float]) -> Answer:
+    """Return tokens per second per running request (chunked prefill guide): 315.2 ÷ 8 ≈ 39.4."""
     rate, running = known["generation_tps"], known["at_once"]
-    value = decode_rate(rate, running)
+    value = rate / running
     return Answer(
         f"{value:.1f} tok/s per request",
         f"{rate:,.1f} ÷ {running:g} = {value:.1f}",
@@ -178,8 +161,12 @@ def _batch(known: Mapping[str, float]) -> Answer:
 
 
 def _capacity(known: Mapping[str, float]) -> Answer:
+    """Return how many requests of full length fit into all engines (long-context guide).
+
+    8.49 × 4 ≈ 34: `max_concurrency` is the X of `Maximum concurrency … per request: X.XXx`.
+    """
     one, engines, share = known["max_concurrency"], known["engines"], known["capacity_share"]
-    whole = capacity(one, engines)
+    whole = one * engines
     flag = recommended_batch(whole, share)
     each = ""
     if engines > 1:

@@ -19,7 +19,7 @@ def shorter_context(at: Situation) -> Advice | None:
     fits, asked = at.cause_figures.get("fits_len"), at.cause_figures.get("asked_len")
     if not fits:
         return None
-    more = _more_memory(at)
+    more = _raised(at) or more_memory(at)
     flag, override = f"--max-model-len {fits:.0f}", drop_override(at)
     if override is not None:
         return replace(
@@ -52,11 +52,7 @@ def model_s_length(at: Situation) -> Advice | None:
 
 def more_cache(at: Situation) -> Advice | None:
     """Advise more memory if none is left for the KV cache."""
-    raised = at.cause_figures.get("raise_to")
-    if raised:
-        flag = f"--gpu-memory-utilization {raised:g}"
-        return Advice(flag, (flag,), "vLLM's own number", "the KV cache fits")
-    return weights_too_large(at) or more_memory(at)
+    return _raised(at) or weights_too_large(at) or more_memory(at)
 
 
 def free_memory(at: Situation) -> Advice | None:
@@ -97,12 +93,13 @@ def dividing(at: Situation) -> Advice | None:
     )
 
 
-def _more_memory(at: Situation) -> Advice | None:
+def _raised(at: Situation) -> Advice | None:
+    """Advise the memory that vLLM's error asks for."""
     raised = at.cause_figures.get("raise_to")
-    if raised:
-        flag = f"--gpu-memory-utilization {raised:g}"
-        return Advice(flag, (flag,))
-    return more_memory(at)
+    if not raised:
+        return None
+    flag = f"--gpu-memory-utilization {raised:g}"
+    return Advice(flag, (flag,), "vLLM's own number", "the KV cache fits")
 
 
 FAILURE_ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.health.finding import Finding
@@ -76,6 +76,7 @@ def rank(finding: Finding) -> tuple[int, float]:
     return -SEVERITIES.index(finding.severity), -(finding.since or 0.0)
 
 
-def plain_remedies(book: RuleBook) -> Mapping[str, str]:
-    """Return the remedy of each rule when it has no number."""
-    return {rule.id: rule.remedy for rule in book.rules}
+def plain_remedies(book: RuleBook) -> Callable[[Finding], str]:
+    """Return what gives the remedy of a finding without a number: that of its rule."""
+    remedies = {rule.id: rule.remedy for rule in book.rules}
+    return lambda finding: remedies.get(finding.id, finding.remedy)

@@ -48,8 +48,7 @@ def findings_at(
     ranked = sorted(explained(case.book, sorted(found, key=rank)), key=rank)
     if not worded:
         return tuple(ranked)
-    remedies = plain_remedies(case.book)
-    return tuple(one_per_flag(ranked, lambda finding: remedies.get(finding.id, finding.remedy)))
+    return tuple(one_per_flag(ranked, plain_remedies(case.book)))
 
 
 def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool) -> list[Finding]:

@@ -284,11 +284,7 @@ def _worse(finding: Finding) -> int:
 
 def _one_number_each(case: Case, found: list[Finding]) -> tuple[Finding, ...]:
     """Return findings, each flag advised once, also among nested ones."""
-    remedies = plain_remedies(case.book)
-
-    def plain(finding: Finding) -> str:
-        return remedies.get(finding.id, finding.remedy)
-
+    plain = plain_remedies(case.book)
     values: dict[str, str] = {}
     kept = one_per_flag(found, plain, values)
     return tuple(

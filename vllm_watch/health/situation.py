@@ -162,25 +162,20 @@ class Situation:
         self, engine: int, until: float | None = None
     ) -> Iterator[tuple[float, float, float]]:
         """Yield running, waiting and KV usage of an engine's samples, to this moment or `until`."""
-        series = self.run.series.get(engine)
-        index = None if series is None else series.index_at(self.time if until is None else until)
-        if series is None or index is None:
-            return
-        for row in zip(*self._columns(series, index + 1), strict=True):
-            running, waiting, usage = row
+        known = self._columns(engine, self.time if until is None else until)
+        for running, waiting, usage in zip(*known, strict=True):
             if not math.isnan(running) and not math.isnan(usage):
                 yield running, 0.0 if math.isnan(waiting) else waiting, usage
 
     def _many(self, engine: int, until: float) -> Columns | None:
         """Return the samples as columns if there are many, None if there are few."""
-        series = self.run.series.get(engine)
-        index = None if series is None else series.index_at(until)
-        if series is None or index is None or index < MANY:
-            return None
-        return self._columns(series, index + 1)
+        known = self._columns(engine, until)
+        return known if len(known[0]) > MANY else None
 
-    @staticmethod
-    def _columns(series: Series, stop: int) -> Columns:
+    def _columns(self, engine: int, until: float) -> Columns:
+        series = self.run.series.get(engine) or Series()
+        index = series.index_at(until)
+        stop = 0 if index is None else index + 1
         unknown = array("d", [math.nan]) * stop
         columns = series.columns
         return (

@@ -9,7 +9,7 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import engine_label
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import span_finding, span_over
+from vllm_watch.health.alertfindings import alert_finding, span_over
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import Severity
@@ -61,7 +61,7 @@ def alert_rows(
         span = change.span
         if isinstance(span, AlertSpan):
             beside = [one for one in spans if _known_at(one, span)]
-            finding = span_finding(case, span, beside)
+            finding = alert_finding(case, span, span.fired, beside)
             severity, text = finding.severity, finding.title
             if change.resolved:
                 text, _ = span_over(case, span, beside)
