@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+
+from vllm_watch.core.middle import percentile
 
 MOST_VALUES = 500_000
 """Most measurements kept of an interval; beyond that every second one is dropped, repeatedly."""
@@ -42,7 +43,7 @@ class Measured:
         if not self.values:
             return None
         ordered = _sorted(self.values)
-        return [_percentile(ordered, share) for share in shares]
+        return [float(percentile(ordered, share)) for share in shares]
 
 
 class Interval:
@@ -121,11 +122,3 @@ def _sorted(values: array[float]) -> Sequence[float]:
         return sorted(values)
     ordered: Sequence[float] = np.sort(np.frombuffer(values))  # type: ignore[assignment]
     return ordered
-
-
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    low, high = float(ordered[below]), float(ordered[above])
-    return low + (high - low) * (place - below)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.meantimes import MeanTimes
+from vllm_watch.core.middle import percentile
 from vllm_watch.core.recorded import LATENCIES, THROTTLES, Latency
 from vllm_watch.core.recordings import Table, latency_at, mixed
 from vllm_watch.core.run import Run
@@ -147,15 +148,7 @@ def _spread(values: Sequence[float | None]) -> Spread | None:
     return Spread(
         known[-1],
         math.fsum(known) / len(known),
-        _percentile(ordered, 0.5),
-        _percentile(ordered, 0.95),
+        percentile(ordered, 0.5),
+        percentile(ordered, 0.95),
         ordered[-1],
     )
-
-
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    """Return a linear percentile of sorted values."""
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

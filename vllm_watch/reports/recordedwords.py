@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vllm_watch.core.figures import percent, short_time
+from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.recorded import QUANTILES, Latency
 from vllm_watch.core.recordings import bound_of
-from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
 
-_NAMES = {
+if TYPE_CHECKING:
+    from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
+
+LATENCY_WORDS = {
     "ttft_s": "first token",
     "itl_s": "between tokens",
     "queue_s": "queue",
     "request_s": "request",
 }
 """The latencies shown in words; the others are parts of a request."""
-_GIB = 1 << 30
+GIB = 1 << 30
 
 
 def latency_words(recorded: RecordedSummary) -> str:
     """Return percentiles of the latencies, and their source; nothing if there are none."""
     parts = [
-        f"{label} {_percentiles(recorded.latency[name])}"
-        for name, label in _NAMES.items()
+        f"{label} {percentile_words(recorded.latency[name])}"
+        for name, label in LATENCY_WORDS.items()
         if name in recorded.latency
     ]
     if not parts:
@@ -38,8 +43,8 @@ def gpu_words(gpu: GpuSummary) -> str:
     if power is not None:
         parts.append(f"{power.mean:.0f} W (at most {power.max:.0f})")
     if used is not None:
-        total = f" of {gpu.memory_total / _GIB:.0f}" if gpu.memory_total else ""
-        parts.append(f"{used.max / _GIB:.0f}{total} GiB")
+        total = f" of {gpu.memory_total / GIB:.0f}" if gpu.memory_total else ""
+        parts.append(f"{used.max / GIB:.0f}{total} GiB")
     if ran is not None:
         parts.append(f"{percent(ran.mean)} utilised")
     if (heat := figures["temperature_c"]) is not None:
@@ -48,9 +53,13 @@ def gpu_words(gpu: GpuSummary) -> str:
     return ", ".join(parts)
 
 
-def _percentiles(latency: Latency) -> str:
+def percentile_words(latency: Latency, names: Iterable[str] = QUANTILES) -> str:
+    """Return percentiles of a latency, each at most as large as its mean allows.
+
+    If none of them is known, the mean.
+    """
     parts = []
-    for name in QUANTILES:
+    for name in names:
         value, most = getattr(latency, name), bound_of(latency, name)
         if value is not None:
             over = most is not None and most < value

@@ -11,9 +11,9 @@ from textual.strip import Strip
 from vllm_watch.core.dataclass import replace
 from vllm_watch.tui.charts import ChartSpec, draw_panel, scale_tops
 from vllm_watch.tui.charts.panel import plot_place
-from vllm_watch.tui.messages import SpanChosen, TimeChosen, TimePointed, Zoomed, time_at
+from vllm_watch.tui.messages import SpanChosen, TimeChosen, Zoomed, time_at
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.pane import Pane
+from vllm_watch.tui.widgets.pane import TimedPane
 
 SHRINK = 0.45
 """A scale is kept until its data needs less than this share of it."""
@@ -21,7 +21,7 @@ DRAG_CELLS = 2
 """Dragging at least this far marks a stretch of time."""
 
 
-class ChartPane(Pane):
+class ChartPane(TimedPane):
     """Draws the chart named `chart` of the view; redraws only when it has changed."""
 
     class Opened(Message):
@@ -79,19 +79,15 @@ class ChartPane(Pane):
 
     # --- mouse ----------------------------------------------------------------------------------
 
-    def _time_at(self, x: int) -> float | None:
+    def time_under(self, x: int) -> float | None:
+        """Return the moment of a column of the plot."""
         if self.view is None or self.view.selected_row is None:
             return None
         return time_at(x, plot_place(self.size.width), self.view.drawings.span)
 
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Show the values under the pointer."""
-        self.post_message(TimePointed(self._time_at(event.x)))
-
     def on_leave(self, _: events.Leave) -> None:
-        """Stop showing values."""
+        """Mark nothing any more."""
         self._pressed = None
-        self.post_message(TimePointed(None))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Begin to mark a stretch of time."""
@@ -108,7 +104,7 @@ class ChartPane(Pane):
             return
         if pressed is None:
             return
-        one, other = self._time_at(min(pressed, event.x)), self._time_at(max(pressed, event.x))
+        one, other = self.time_under(min(pressed, event.x)), self.time_under(max(pressed, event.x))
         if one is None or other is None:
             return
         if abs(event.x - pressed) >= DRAG_CELLS:

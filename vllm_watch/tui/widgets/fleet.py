@@ -18,7 +18,7 @@ from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.groups import Group, group_line
 from vllm_watch.tui.keys import bound
-from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
+from vllm_watch.tui.messages import TimeChosen, time_at
 from vllm_watch.tui.places import Places
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView
@@ -33,14 +33,14 @@ from vllm_watch.tui.widgets.columns import (
     header,
     ribbon_place,
 )
-from vllm_watch.tui.widgets.pane import Pane, fitted, strip_of
+from vllm_watch.tui.widgets.pane import TimedPane, fitted, strip_of
 from vllm_watch.tui.widgets.rowwords import append_end, past_words, story
 
 SIGN_CELLS = 3
 """Cells of the cursor and of the sign of a state, at the left edge."""
 
 
-class Fleet(Pane, can_focus=True):
+class Fleet(TimedPane, can_focus=True):
     """The table of servers. Rows keep their order; the cursor stays on its server."""
 
     BINDINGS = [
@@ -293,7 +293,7 @@ class Fleet(Pane, can_focus=True):
         headed = self.size.height > 1 and self.size.width >= HEADED
         places, at = self._places(view).lines, self._top + event.y - headed
         place = places[at] if 0 <= at < len(places) else None
-        time = self._time_at(event.x)
+        time = self.time_under(event.x)
         if isinstance(place, Group):
             self._fold(place)
         elif place is not None:
@@ -308,21 +308,13 @@ class Fleet(Pane, can_focus=True):
             else:
                 self.post_message(self.RowChosen(view.rows[index]))
 
-    def _time_at(self, x: int) -> float | None:
+    def time_under(self, x: int) -> float | None:
         """Return the moment of a cell of the ribbons."""
         view = self.view
         if view is None or not view.rows:
             return None
         place = ribbon_place(columns_for(self.size.width, view.made))
         return time_at(x, place, view.drawings.window)
-
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Show the values under the pointer."""
-        self.post_message(TimePointed(self._time_at(event.x)))
-
-    def on_leave(self, _: events.Leave) -> None:
-        """Stop showing values."""
-        self.post_message(TimePointed(None))
 
     def on_mouse_scroll_down(self) -> None:
         """Move the cursor down."""

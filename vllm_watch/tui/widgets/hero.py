@@ -17,14 +17,14 @@ from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.ribbon import draw_ribbon
 from vllm_watch.tui.keys import bound
-from vllm_watch.tui.messages import TimeChosen, TimePointed, time_at
+from vllm_watch.tui.messages import TimeChosen, time_at
 from vllm_watch.tui.rows import Row, Values
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.bars import fill_role
 from vllm_watch.tui.widgets.columns import WORDY_STATES, time_axis
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
-from vllm_watch.tui.widgets.pane import Pane, beside, strip_of
+from vllm_watch.tui.widgets.pane import TimedPane, beside, strip_of
 from vllm_watch.tui.widgets.rowwords import story
 
 _GAP = 4
@@ -40,7 +40,7 @@ class Figure(NamedTuple):
     role: str
 
 
-class Hero(Pane, can_focus=True):
+class Hero(TimedPane, can_focus=True):
     """Draws the only server there is."""
 
     BINDINGS = [bound("engines", "toggle_engines", "engines")]
@@ -89,21 +89,14 @@ class Hero(Pane, can_focus=True):
             strips += self._ribbon(view, row, width, rows, palette)
         return strips
 
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Read off the moment under the pointer."""
-        self.post_message(TimePointed(self._time_at(event.x)))
-
-    def on_leave(self, _: events.Leave) -> None:
-        """Remove the cursor."""
-        self.post_message(TimePointed(None))
-
     def on_click(self, event: events.Click) -> None:
         """Go to the moment of the clicked cell of the ribbon."""
-        time = self._time_at(event.x)
+        time = self.time_under(event.x)
         if time is not None and event.y > DIGIT_ROWS + 1:
             self.post_message(TimeChosen(time))
 
-    def _time_at(self, x: int) -> float | None:
+    def time_under(self, x: int) -> float | None:
+        """Return the moment of a cell of the ribbon."""
         if self.view is None:
             return None
         return time_at(x, (1, self.size.width - 2), self.view.drawings.window)

@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from vllm_watch.tui.charts.canvas import style_of
 from vllm_watch.tui.keys import key_name
+from vllm_watch.tui.messages import TimePointed
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.held import Held
@@ -85,6 +86,22 @@ class Pane(Widget):
     def on_resize(self, _: events.Resize) -> None:
         """Draw for the new size."""
         self.redraw()
+
+
+class TimedPane(Pane):
+    """A pane with a time axis: pointing at it reads off that moment everywhere."""
+
+    def time_under(self, x: int) -> float | None:
+        """Return the moment of a cell, None beside the axis."""
+        raise NotImplementedError
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Show the values under the pointer."""
+        self.post_message(TimePointed(self.time_under(event.x)))
+
+    def on_leave(self, _: events.Leave) -> None:
+        """Stop showing values."""
+        self.post_message(TimePointed(None))
 
 
 class Framed(Pane):
