@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from scripts import schemas
+from scripts import fileschemas, schemas
 from vllm_watch.cli.arguments import build_parser
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
 from vllm_watch.health.rules import Rule, StateRule, Test, builtin_rules
@@ -179,9 +179,10 @@ def page(name: str) -> str:
 
 
 def main() -> int:
-    """Write the pages, and the metrics of the schemas."""
+    """Write the pages, the metrics of the schemas, and the schemas of our own files."""
     made = {FOLDER / name: page(name) for name in PAGES}
     made |= {schemas.FOLDER / name: schemas.schema(name) for name in schemas.NAMES}
+    made |= {schemas.FOLDER / name: fileschemas.schema(name) for name in fileschemas.SCHEMAS}
     for path, text in made.items():
         path.write_text(text, encoding="utf-8")
         print(path, file=sys.stderr)

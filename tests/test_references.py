@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import reference, schemas
+from scripts import fileschemas, reference, schemas
 from vllm_watch.core.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
@@ -104,6 +104,12 @@ def test_every_link_of_a_document_resolves() -> None:
 def test_a_page_that_the_program_makes_is_up_to_date(name: str) -> None:
     made = (reference.FOLDER / name).read_text(encoding="utf-8")
     assert made == reference.page(name), "run `python -m scripts.reference`"
+
+
+@pytest.mark.parametrize("name", fileschemas.SCHEMAS)
+def test_the_schemas_of_our_files_are_those_of_the_loaders(name: str) -> None:
+    told = (schemas.FOLDER / name).read_text(encoding="utf-8")
+    assert told == fileschemas.schema(name), "run `make reference`"
 
 
 @pytest.mark.parametrize("name", schemas.NAMES)

@@ -49,7 +49,8 @@ FACTS = frozenset(
     }
 )
 """Signals from the start-up (`startupfacts.py`); all others are metrics of the catalogue."""
-_COMPARISONS = ("at_least", "above", "below", "at_most")
+COMPARISONS = ("at_least", "above", "below", "at_most")
+"""Keys of a test, one of which has its level."""
 RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
 """Scopes of rules that do not judge stats lines.
 
@@ -59,10 +60,12 @@ SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples needed by a rule with `hold = "at once"`."""
 
-_SIGNALS = METRIC_BY_NAME.keys() | DERIVED_SIGNALS | FACTS | SIGNALS
-_HOLDS = frozenset(HealthSettings.__match_args__)
-_LEVELS = _HOLDS | frozenset(AdviceSettings.__match_args__)
-"""Names of settings that levels and holds may be."""
+KNOWN_SIGNALS = METRIC_BY_NAME.keys() | DERIVED_SIGNALS | FACTS | SIGNALS
+"""Whatever a test may compare."""
+HOLDS = frozenset(HealthSettings.__match_args__)
+"""Names of settings that holds may be."""
+LEVELS = HOLDS | frozenset(AdviceSettings.__match_args__)
+"""Names of settings that levels may be."""
 RULE_FILE = os.path.join(os.path.dirname(__file__), "rules.toml")
 """The built-in rules."""
 
@@ -183,7 +186,7 @@ class RuleBook:
         return self._hides.get(finding, ())
 
 
-_RULE_KEYS = frozenset(
+RULE_KEYS = frozenset(
     {
         *("id", "word", "severity", "metric", "when", "clear", "hold", "recent", "title", "detail"),
         *("remedy", "guide", "hides", "scope", "unless", "clear_any", "each_round", "advice"),
@@ -191,6 +194,7 @@ _RULE_KEYS = frozenset(
         *("raised_remedy", "seconds", "settled"),
     }
 )
+"""Keys of a `[[rule]]`."""
 
 
 @cache
@@ -293,11 +297,11 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
 
 def _check_keys(where: str, entry: dict[str, Any]) -> None:
     """Refuse unknown keys, and suggest the one that may be meant."""
-    unknown = sorted(entry.keys() - _RULE_KEYS)
+    unknown = sorted(entry.keys() - RULE_KEYS)
     if unknown:
         import difflib
 
-        near = difflib.get_close_matches(unknown[0], _RULE_KEYS, 1)
+        near = difflib.get_close_matches(unknown[0], RULE_KEYS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")
 
@@ -309,7 +313,7 @@ def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | floa
     if hold[0] == "at once":
         return AT_ONCE, AT_ONCE
     for name in hold:
-        if name not in _HOLDS:
+        if name not in HOLDS:
             raise RuleError(f"{where}: hold {name!r} is not a setting of [health]")
     return hold
 
@@ -344,17 +348,17 @@ def _severity(where: str, text: str) -> Severity:
 
 def _test(where: str, entry: dict[str, Any]) -> Test:
     signal = entry.get("signal", "")
-    if signal not in _SIGNALS:
+    if signal not in KNOWN_SIGNALS:
         raise RuleError(f"{where}: signal {signal!r} is neither a metric nor a derived signal")
-    for comparison in _COMPARISONS:
+    for comparison in COMPARISONS:
         if comparison in entry:
             level, margin = entry[comparison], entry.get("margin", 0.0)
             return Test(signal, comparison, _level(where, level), _level(where, margin))
-    raise RuleError(f"{where}: a test of {signal!r} needs one of {', '.join(_COMPARISONS)}")
+    raise RuleError(f"{where}: a test of {signal!r} needs one of {', '.join(COMPARISONS)}")
 
 
 def _level(where: str, level: str | float) -> str | float:
     """Return a number, or the name of an existing setting."""
-    if isinstance(level, str) and level not in _LEVELS:
+    if isinstance(level, str) and level not in LEVELS:
         raise RuleError(f"{where}: level {level!r} is not a setting")
     return level

@@ -1,0 +1,173 @@
+"""Schemas of the files that people write, format files and rule files, made from their loaders.
+
+They are draft 7, which editors of TOML know. `make reference` writes them into docs/schemas.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vllm_watch.core.metrics import METRIC_BY_NAME
+from vllm_watch.health.rules import (
+    COMPARISONS,
+    HOLDS,
+    KNOWN_SIGNALS,
+    LEVELS,
+    RULE_KEYS,
+    SCOPES,
+    SEVERITIES,
+)
+from vllm_watch.parsing.eventforms import CONVERTERS
+from vllm_watch.parsing.wrappers import JsonKeys
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+TEXTS: Json = {"type": "array", "items": TEXT}
+FLAG: Json = {"type": "boolean"}
+NAMED: Json = {"type": "object", "additionalProperties": TEXT}
+PATTERN: Json = {"type": "string", "format": "regex", "description": "Python's re"}
+
+
+def _one_of(words: Iterable[str]) -> Json:
+    return {"enum": sorted(words)}
+
+
+def _table(keys: dict[str, Json], needed: Iterable[str] = ()) -> Json:
+    return {
+        "type": "object",
+        "properties": keys,
+        "required": [*needed],
+        "additionalProperties": False,
+    }
+
+
+def _list(entry: Json) -> Json:
+    return {"type": "array", "items": entry, "minItems": 1}
+
+
+def _entry(keys: dict[str, Json], needed: Iterable[str], expect: Json | None) -> Json:
+    """Return an entry with samples, each of which must give what it expects."""
+    sample = {"line": TEXT, **({} if expect is None else {"expect": expect})}
+    return _table({**keys, "sample": _list(_table(sample, sample))}, [*needed, "sample"])
+
+
+def _kinds() -> dict[str, Json]:
+    """Return by kind what a format file of that kind has beside its name."""
+    values = {"type": "object"}
+    parts = {"contains": TEXT, "heads": TEXTS, "parts": TEXTS, "separator": TEXT}
+    parts |= {"whole_from": TEXT}
+    parts_needed = ("contains", "heads", "parts")
+    named = {"name": TEXT, "pattern": PATTERN}
+    event = {"kind": TEXT, "contains": TEXT, "pattern": PATTERN, "bare": FLAG, "level": TEXT}
+    event |= {"find": {"type": "object", "additionalProperties": PATTERN}, "set": NAMED}
+    event |= {"fields": {"type": "object", "additionalProperties": _one_of(CONVERTERS)}}
+    access = {"pattern": PATTERN, "inference": TEXTS, "polls": TEXTS}
+    requests = {"pattern": PATTERN, "begins": TEXTS, "ends": TEXTS, "drops": TEXTS}
+    iteration = {"contains": TEXT, "pattern": PATTERN, "head": _table({"pattern": PATTERN})}
+    json_keys = dict.fromkeys(JsonKeys.__match_args__, TEXTS)
+    known = {"contains": TEXT, "pattern": PATTERN}
+    return {
+        "envelope": _table({"envelope": _list(_entry(named, ["pattern"], values))}, ["envelope"]),
+        "stats": _entry({"files": TEXTS, "envelope": PATTERN, **parts}, parts_needed, values),
+        "companion": _table(
+            {"files": TEXTS, "companion": _list(_entry(parts, parts_needed, values))},
+            ["companion"],
+        ),
+        "event": _table(
+            {
+                "event": _list(_entry(event, ["kind", "contains", "pattern"], values)),
+                "access": _entry(access, access, values),
+                "iteration": _entry(iteration, iteration, values),
+                "requests": _entry(requests, requests, values),
+            }
+        ),
+        "wrapper": _table(
+            {
+                "wrapper": _list(_entry({**named, "anywhere": TEXT}, ["pattern"], TEXT)),
+                "logger": _list(_entry(named, ["pattern"], TEXT)),
+                "json": _entry(json_keys, [], TEXT),
+                "server_words": TEXTS,
+            }
+        ),
+        "known": _table({"known": _list(_entry(known, ["pattern"], values))}, ["known"]),
+        "opaque": _entry({"files": TEXTS, "contains": TEXTS}, ["files", "contains"], None),
+    }
+
+
+def format_schema() -> Json:
+    """Return the schema of a format file: its `kind` decides what else it may have."""
+    kinds = _kinds()
+    every = {"name": TEXT, "title": TEXT, "versions": TEXT}
+    for kind, table in kinds.items():
+        table["properties"] = {**every, "kind": {"const": kind}, **table["properties"]}
+    return {
+        "title": "Format file of vllm-watch",
+        "description": "Wordings of log lines. See docs/formats.md.",
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"enum": [*kinds]}},
+        "allOf": [
+            {"if": {"properties": {"kind": {"const": kind}}}, "then": table}
+            for kind, table in kinds.items()
+        ],
+    }
+
+
+def rules_schema() -> Json:
+    """Return the schema of a rule file."""
+    level: Json = {"$ref": "#/definitions/level"}
+    hold = _one_of(HOLDS)
+    test = _table(
+        {"signal": _one_of(KNOWN_SIGNALS), "margin": level, **dict.fromkeys(COMPARISONS, level)},
+        ["signal"],
+    )
+    test["anyOf"] = [{"required": [name]} for name in COMPARISONS]
+    tests: Json = {"type": "array", "items": {"$ref": "#/definitions/test"}}
+    severity: Json = {"enum": [*SEVERITIES]}
+    own: dict[str, Json] = {
+        **dict.fromkeys(("when", "clear", "unless", "raised_when"), tests),
+        **dict.fromkeys(("severity", "raised"), severity),
+        **dict.fromkeys(("clear_any", "each_round"), FLAG),
+        **dict.fromkeys(("hides", "raised_with"), TEXTS),
+        "metric": _one_of(METRIC_BY_NAME),
+        "scope": {"enum": [*SCOPES]},
+        "hold": {"anyOf": [{"const": "at once"}, hold]},
+        "recent": _table({"needed": hold, "of": hold}, ["needed", "of"]),
+        "seconds": level,
+    }
+    words = ("id", "word", "severity", "title", "detail", "remedy", "guide")
+    rule = _table(
+        {key: own.get(key, TEXT) for key in sorted(RULE_KEYS)}, [*words, "metric", "when", "clear"]
+    )
+    rule["anyOf"] = [{"required": ["hold"]}, {"required": ["recent"]}]
+    state = _table(
+        {
+            **dict.fromkeys((*words, "state"), TEXT),
+            **dict.fromkeys(("hides", "flags"), TEXTS),
+            **dict.fromkeys(("remedies", "advices"), NAMED),
+            "severity": severity,
+        },
+        [*words, "state"],
+    )
+    return {
+        "title": "Rule file of vllm-watch",
+        "description": "Findings: when they are made and what they say.",
+        **_table({"rule": _list(rule), "state": _list(state)}),
+        "definitions": {
+            "level": {"anyOf": [{"type": "number"}, _one_of(LEVELS)]},
+            "test": test,
+        },
+    }
+
+
+SCHEMAS: dict[str, Callable[[], Json]] = {"format.json": format_schema, "rules.json": rules_schema}
+"""Names of schemas to what makes them."""
+
+
+def schema(name: str) -> str:
+    """Return a schema as it should be."""
+    head = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    return json.dumps({**head, **SCHEMAS[name]()}, indent=2, ensure_ascii=False) + "\n"

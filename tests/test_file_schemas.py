@@ -1,0 +1,72 @@
+"""The schemas that editors use agree with the loaders about format files and rule files."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from vllm_watch.health.rules import RULE_FILE, RULE_KEYS
+from vllm_watch.locations import builtin_formats_folder
+
+ROOT = Path(__file__).parents[1]
+FORMATS = sorted(builtin_formats_folder().glob("*.toml"))
+
+
+def errors(name: str, table: Any) -> list[str]:
+    schema = json.loads((ROOT / "docs/schemas" / f"{name}.json").read_text(encoding="utf-8"))
+    return [one.message for one in jsonschema.Draft7Validator(schema).iter_errors(table)]
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", FORMATS, ids=lambda path: path.stem)
+def test_a_format_file_satisfies_its_schema_and_a_wrong_key_does_not(path: Path) -> None:
+    table = read(path)
+    assert errors("format", table) == []
+    assert errors("format", {**table, "knid": "stats"})
+    assert errors("format", {**table, "kind": "stat"})
+    entries = [entry for value in table.values() if isinstance(value, list) for entry in value]
+    for entry in entries:
+        if isinstance(entry, dict):
+            entry["patern"] = "x"
+            assert errors("format", table), entry
+            del entry["patern"]
+
+
+def test_the_rules_satisfy_their_schema_and_a_wrong_key_does_not() -> None:
+    table = read(RULE_FILE)
+    assert errors("rules", table) == []
+    for entry in (table["rule"][0], table["state"][0], table["rule"][0]["when"][0]):
+        entry["remedi"] = "x"
+        assert errors("rules", table)
+        del entry["remedi"]
+    for key, wrong in (("severity", "fatal"), ("metric", "runing"), ("hold", "hold_sample")):
+        changed = {**table["rule"][0], key: wrong}
+        assert errors("rules", {"rule": [changed]}), key
+    assert {key for rule in table["rule"] for key in rule} <= RULE_KEYS
+
+
+def test_each_key_that_a_rule_needs_is_needed() -> None:
+    rule = next(one for one in read(RULE_FILE)["rule"] if "hold" in one)
+    needed = [
+        "id",
+        "word",
+        "severity",
+        "metric",
+        "when",
+        "clear",
+        "hold",
+        "title",
+        "detail",
+        "remedy",
+        "guide",
+    ]
+    for key in needed:
+        assert errors("rules", {"rule": [{k: v for k, v in rule.items() if k != key}]}), key
