@@ -41,6 +41,14 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, width=(columns if columns > 0 else 80) - 2)
 
 
+def _same(text: str, *others: object) -> str:
+    """Return argparse's own text: Python has no translations, and looking for some takes 1 ms."""
+    return text if not others or others[1] == 1 else str(others[0])
+
+
+vars(argparse).update(_=_same, ngettext=_same)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and exit code 2; it marks values that are files."""
 

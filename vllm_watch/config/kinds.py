@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from functools import cache
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.zones import parse_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,6 +147,8 @@ def _signs() -> frozenset[str]:
 
 
 def _sign_name(sign: str) -> str:
+    import unicodedata  # few settings are keys
+
     name = unicodedata.name(sign, "").lower().replace(" ", "_").replace("-", "_")
     return _KEY_NAMES.get(name, name)
 
@@ -160,6 +160,8 @@ def _check_keys(value: object) -> str:
 
 
 def _check_zone(value: object) -> str:
+    from vllm_watch.core.zones import parse_zone
+
     name = _check_text(value)
     try:
         parse_zone(name)

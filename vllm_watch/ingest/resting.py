@@ -9,7 +9,6 @@ event, the events of its folder are no longer trusted, and each poll looks at al
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Collection
 
 from vllm_watch.sources.filesystems import LOCAL
@@ -78,5 +77,7 @@ class Resting:
 
     def _placed(self, path: str) -> tuple[str, int]:
         """Return the folder of a file, and a number that spreads resting files over the polls."""
+        import zlib  # only for logs that are followed
+
         known = self._turns[path] = os.path.dirname(path), zlib.crc32(os.fsencode(path))
         return known

@@ -24,7 +24,6 @@ from vllm_watch.parsing.eventforms import event_form
 from vllm_watch.parsing.formats import Access, Formats, LineForm, Origin
 from vllm_watch.parsing.iterations import Iterations
 from vllm_watch.parsing.parts import PartsReader
-from vllm_watch.parsing.patterns import refuse_slow_patterns
 from vllm_watch.parsing.requestlines import RequestForm
 from vllm_watch.parsing.samples import (
     access_values,
@@ -62,6 +61,8 @@ def _formats(tables: list[tuple[str, dict[str, Any]]], *, checked: bool) -> Form
     envelopes: list[str] = []
     for path, table in tables:
         if not checked:
+            from vllm_watch.parsing.patterns import refuse_slow_patterns  # only for changed files
+
             refuse_slow_patterns(path, table)
         formats.origins[_name(formats, path, table)] = _origin(path, table)
         if table.get("kind") == "envelope":

@@ -64,4 +64,5 @@ def _usual_form(text: bytes, access: AccessCounter) -> tuple[bytes, bytes, Answe
         begin = head.rstrip(ADDRESS)
         if len(begin) < len(head) < method:
             seen[begin, line[len(head) :] + b"\n", answer] += 1
-    return next((form for form, number in seen.most_common(1) if number >= FEWEST), None)
+    form = max(seen, key=seen.__getitem__, default=None)  # most_common imports heapq
+    return form if form is not None and seen[form] >= FEWEST else None

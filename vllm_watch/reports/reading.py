@@ -11,7 +11,6 @@ from vllm_watch.core.news import FileTrouble, News
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
-from vllm_watch.core.zones import parse_zone
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.ingest import Ingest, ReadOptions
@@ -101,7 +100,11 @@ def read_saved(
     newest part of large logs, for a quick answer. With `begins` a log is read from the beginning of
     one of its runs (the run's number and its offset, by path), and news say where runs begin.
     """
-    tz = parse_zone(settings.time.tz) if settings.time.tz else None
+    tz = None
+    if settings.time.tz:
+        from vllm_watch.core.zones import parse_zone
+
+        tz = parse_zone(settings.time.tz)
     options = ReadOptions(
         tz=tz,
         newest_only=newest_only,
