@@ -14,7 +14,7 @@ from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
 from vllm_watch.health.finding import Case, Finding
-from vllm_watch.health.flags import costs_of
+from vllm_watch.health.flags import with_advice
 from vllm_watch.health.recordedsignals import SHOWN
 from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule, Severity
 from vllm_watch.health.slowdown import context_per_request, thousands
@@ -57,25 +57,21 @@ def alert_finding(
         return Finding(rule.id, word, severity, word, "", "", rule.guide, span.since, engine)
     words = Words(span_words(case, span, time))
     title = rule.raised_title if raised else rule.title
-    advice = _advice(case, span, advised or time)
     flapping = f" ({span.times} times)" if counted and span.times > 1 else ""
-    return Finding(
+    finding = Finding(
         rule.id,
         word,
         severity,
         title.format_map(words) + flapping,
         rule.detail.format_map(words),
-        advice.remedy if advice else rule.raised_remedy if raised else rule.remedy,
+        rule.raised_remedy if raised else rule.remedy,
         rule.guide,
         span.since,
         engine,
         metric=rule.metric,
-        flags=advice.flags if advice else (),
-        in_turn=advice.in_turn if advice else False,
-        formula=advice.formula if advice else "",
-        expect=advice.expect if advice and advice.expect else rule.expect.format_map(words),
-        costs=costs_of(advice.flags, case.facts) if advice else (),
+        expect=rule.expect.format_map(words),
     )
+    return with_advice(finding, _advice(case, span, advised or time), case.facts)
 
 
 def _advice(case: Case, span: AlertSpan, time: float) -> Advice | None:

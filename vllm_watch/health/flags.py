@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from vllm_watch.core.dataclass import replace
-from vllm_watch.core.hints import Protocol, TypeVar
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vllm_watch.health.finding import Finding
+    from vllm_watch.health.situation import Advice
 
 DROP = "(drop)"
 """Replaces the value of a flag that should be removed: `--enforce-eager (drop)`."""
@@ -68,37 +72,43 @@ def _cost(name: str, value: str, facts: Mapping[str, float]) -> str:
     return f"--{name}: {cost}" if cost else ""
 
 
-class Advised(Protocol):
-    """Anything that advises flags (a finding)."""
+def with_advice(finding: Finding, advice: Advice | None, facts: Mapping[str, float]) -> Finding:
+    """Return a finding with the flags of an advice and what they cost, if there is one."""
+    if advice is None:
+        return finding
+    return replace(
+        finding,
+        remedy=advice.remedy,
+        flags=advice.flags,
+        in_turn=advice.in_turn,
+        formula=advice.formula,
+        expect=advice.expect or finding.expect,
+        costs=costs_of(advice.flags, facts),
+    )
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Complete words of a command line."""
-        ...
 
-
-_Finding = TypeVar("_Finding", bound=Advised)
+def without_advice(finding: Finding, remedy: str) -> Finding:
+    """Return a finding with a general remedy instead of flags."""
+    return replace(finding, remedy=remedy, flags=(), formula="", expect="", costs=())
 
 
 def one_per_flag(
-    found: Iterable[_Finding],
-    plain: Callable[[_Finding], str],
+    found: Iterable[Finding],
+    plain: Callable[[Finding], str],
     values: dict[str, str] | None = None,
-) -> list[_Finding]:
+) -> list[Finding]:
     """Return findings of one server, each flag advised once: by the first that names it.
 
     A later finding with another value for the flag keeps its general remedy (`plain`) without the
     number. `values` holds the values advised so far, and is updated here.
     """
     values = {} if values is None else values
-    kept: list[_Finding] = []
+    kept: list[Finding] = []
     for finding in found:
         pairs = [flag_pair(flag) for flag in finding.flags]
         clash = any(values.get(name, value) != value for name, value in pairs)
         if clash:
-            finding = replace(  # type: ignore[type-var]
-                finding, flags=(), formula="", expect="", costs=(), remedy=plain(finding)
-            )
+            finding = without_advice(finding, plain(finding))
         else:
             values.update(pairs)
         kept.append(finding)

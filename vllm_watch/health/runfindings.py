@@ -19,7 +19,7 @@ from vllm_watch.core.states import ServerState
 from vllm_watch.health.alertfindings import alert_finding, is_raised, last_held
 from vllm_watch.health.explaining import ancestors, plain_remedies, with_explained
 from vllm_watch.health.finding import Case, Finding
-from vllm_watch.health.flags import one_per_flag
+from vllm_watch.health.flags import one_per_flag, without_advice
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.health.statefindings import states_of_run
@@ -207,7 +207,7 @@ def _finding(case: Case, group: _Group, intervals: list[Interval], time: float) 
         finding = _of_alerts(case, _within(group.spans, intervals) or group.spans, time)
         settled = group.spans[-1].rule.settled
         if settled and spans[-1][1] is not None:
-            finding = replace(finding, remedy=settled, flags=(), formula="", expect="", costs=())
+            finding = without_advice(finding, settled)
     else:
         finding = max(group.findings, key=lambda one: (_worse(one), one.since or 0.0))
     return replace(finding, since=spans[0][0], until=spans[-1][1], spans=spans)

@@ -19,7 +19,7 @@ from vllm_watch.core.startup import (
 )
 from vllm_watch.core.states import OVER, STATS_ARE_OFF, ServerState
 from vllm_watch.health.finding import Case, Finding
-from vllm_watch.health.flags import costs_of
+from vllm_watch.health.flags import with_advice
 from vllm_watch.health.rules import StateRule
 
 if TYPE_CHECKING:
@@ -194,21 +194,18 @@ def _of_rule(
     }
     asks = rule if rule.advices else case.book.states.get("dead", rule)
     advice = _advice(case, asks.advices.get(state.cause, ""), time, state)
-    return Finding(
+    finding = Finding(
         rule.id,
         rule.word,
         rule.severity,
         rule.title.format_map(Words(said)),
         rule.detail.format_map(Words(said)),
-        advice.remedy if advice else _remedy(rule, state, rule.remedy),
+        _remedy(rule, state, rule.remedy),
         rule.guide,
         since,
-        flags=advice.flags if advice else rule.flags,
-        in_turn=advice.in_turn if advice else False,
-        formula=advice.formula if advice else "",
-        expect=advice.expect if advice else "",
-        costs=costs_of(advice.flags, case.facts) if advice else (),
+        flags=rule.flags,
     )
+    return with_advice(finding, advice, case.facts)
 
 
 def _advice(case: Case, name: str, time: float, state: ServerState) -> Advice | None:
