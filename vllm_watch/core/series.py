@@ -89,6 +89,11 @@ class Series(Columns):
         """How many points, the oldest, are buckets of samples."""
         return len(self._buckets) if self._buckets is not None else 0
 
+    @property
+    def offset(self) -> int:
+        """What to add to the index of a sample that is kept, to get its number in the run."""
+        return self.folded - len(self._buckets) if self._buckets is not None else 0
+
     def append(self, time: float, values: Mapping[str, float]) -> int:
         """Put a sample in its place in time order and return the index of its point."""
         times = self.times

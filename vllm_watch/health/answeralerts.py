@@ -62,6 +62,8 @@ class AnswerAlerts:
         """Judge the answers of a run; return whether they have changed."""
         traffic = run.traffic
         bad = any(status >= "400" for status in run.served)
+        if not (bad or self._key):
+            return False
         newest = tuple(column[-1] for column in traffic.counts) if len(traffic) else ()
         key = (bad, len(traffic), traffic.begins[:1], newest, id(plan)) if bad else ()
         if key == self._key:

@@ -86,6 +86,8 @@ class EngineTrend:
         self.spans: list[TrendSpan] = []
         self.times: deque[float] = deque(maxlen=CADENCE_OF - 1)
         self.cadence = DEFAULT_CADENCE
+        self.paced = False
+        """Whether all distances since the cadence was found are the cadence: then it stays."""
         self.fed = 0
         """Samples judged so far."""
         self.first: list[Busy] = []
@@ -97,6 +99,8 @@ class EngineTrend:
         self.worked = 0.0
         """Seconds that the busy samples cover."""
         self.holds: dict[str, Hold] = {}
+        self.lasting: frozenset[str] = frozenset()
+        """The trends that have begun and not ended."""
         self.worst: dict[str, tuple[float, Figures]] = {}
         """The lowest rate per request of the present slow run, and the figures then."""
         self.drop = SuddenDrop(settings.health, settings.trend)
@@ -143,8 +147,11 @@ class EngineTrend:
 
     def _busy_sample(self, time: float, values: Values) -> Busy | None:
         distance = time - self.times[-1] if self.times else None
+        self.paced = self.paced and distance == self.cadence
         if self.fed < 2 * CADENCE_EACH or self.fed % CADENCE_EACH == 0:
-            self.cadence = median_distance([*self.times, time])
+            if not self.paced or self.fed < CADENCE_OF + CADENCE_EACH:
+                self.cadence = median_distance([*self.times, time])
+            self.paced = True
         if distance is None or distance > SILENCE_CADENCES * self.cadence:
             distance = self.cadence
         return busy_sample(time, distance, values, self.worked)
@@ -245,12 +252,15 @@ class EngineTrend:
         return self._paces[name]
 
     def _hold(self, name: str, time: float, *, past: bool, idle: bool) -> None:
-        hold, pace = self.holds.get(name, AT_REST), self.pace(name)
+        hold = self.holds.get(name, AT_REST)
+        if not (past or hold.firing):
+            return
+        pace = self.pace(name)
         if hold.firing:
             self.holds[name] = eased(hold, pace, cleared=not past, idle=idle)
             if not self.holds[name].firing:
                 self.end_slow(name, time)
-        elif past:
+        else:
             self.holds[name] = pressed(hold, pace, self.fed, time)
             if self.holds[name].firing:
                 self.begin_slow(name, self.holds[name].since, time)
@@ -279,6 +289,8 @@ class EngineTrend:
 
     def step_change(self, name: str, time: float, change: Change | None) -> None:
         """Begin, continue or end a change."""
+        if change is None and name not in self.lasting:
+            return
         at = self._open(name)
         if change is not None and at is None:
             span = TrendSpan(name, self.engine, change.since, time, None, change.before)
@@ -289,11 +301,13 @@ class EngineTrend:
             self._end(name, time, None)
 
     def _begin(self, span: TrendSpan) -> None:
+        self.lasting |= {span.id}
         self.spans.append(span)
         del self.spans[:-MOST_SPANS]
 
     def _end(self, name: str, time: float, figures: Figures | None) -> None:
         at = self._open(name)
+        self.lasting -= {name}
         if at is not None:
             span = self.spans[at]
             worst = span.worst if figures is None else figures

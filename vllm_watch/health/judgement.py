@@ -14,7 +14,8 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, itemgetter
 
 from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import replace
@@ -35,6 +36,10 @@ from vllm_watch.health.stepalerts import StepAlerts
 if TYPE_CHECKING:
     from vllm_watch.health.findings import Finding
     from vllm_watch.health.signalcolumns import Floats
+
+
+_OF_SERVERS = ("running", "waiting", "kv_cache_usage")
+"""The metrics that rules about all engines compare."""
 
 
 class Step(NamedTuple):
@@ -245,6 +250,9 @@ class Judgement:
 
     def _pieces(self, times: Sequence[float], start: int) -> Iterator[tuple[int, int, Values]]:
         """Yield slices of rows from `start` on, each with the start-up facts known by then."""
+        if start < len(times) <= start + MOST_ROWS and times[start] >= self.steps[-1].time:
+            yield start, len(times), self.facts
+            return
         ends = [bisect_left(times, step.time) for step in self.steps[1:]]
         for step, begin, end in zip(self.steps, [0, *ends], [*ends, len(times)], strict=True):
             for first in range(max(begin, start), end, MOST_ROWS):
@@ -272,8 +280,8 @@ class Judgement:
         if marks is None:
             marks = self._engines[engine] = Marks(EngineState(engine, self.plan))
             self._engines = dict(sorted(self._engines.items()))
-        offset = series.folded - series.thinned
-        if series.folded:
+        offset = series.offset
+        if marks.oldest.row < series.folded:
             marks.forget([state.row < series.folded for state in marks.states])
         if marks.state.row > row + offset:
             found = marks.back([state.row <= row + offset for state in marks.states])
@@ -300,17 +308,15 @@ class Judgement:
 
     def _extend_server(self, news: dict[int, int], changed: float) -> None:
         marks, series = self._server, self.run.series
-        absolute = {e: row + series[e].folded - series[e].thinned for e, row in news.items()}
+        absolute = {e: row + series[e].offset for e, row in news.items()}
         keys = [(series[e].times[row], e) for e, row in news.items()]
         key = min([*keys, (changed, TOLD)])
-        folded = [e for e in series if series[e].folded]
-        if folded:
-            marks.forget(
-                [
-                    any(state.rows.get(e, 0) < series[e].folded for e in folded)
-                    for state in marks.states
-                ]
-            )
+
+        def gone(state: ServerState) -> bool:
+            return any(one.folded > state.rows.get(e, 0) for e, one in series.items() if one.folded)
+
+        if gone(marks.oldest):
+            marks.forget([gone(state) for state in marks.states])
 
         def fits(state: ServerState) -> bool:
             rows = (state.rows.get(engine, 0) <= row for engine, row in absolute.items())
@@ -322,7 +328,7 @@ class Judgement:
                 for engine, known in marks.state.alerts.rounds.engines.items():
                     one = series[engine]
                     place = bisect_right(one.times, known.times[-1], one.thinned)
-                    marks.state.rows[engine] = place + one.folded - one.thinned
+                    marks.state.rows[engine] = place + one.offset
                 marks.forget([True])
         marks.put(len(series))
         self._judge_server(marks.state)
@@ -333,7 +339,7 @@ class Judgement:
         series = self.run.series
         parts = []
         for engine, one in series.items():
-            start = max(one.thinned, state.rows.get(engine, 0) - one.folded + one.thinned)
+            start = max(one.thinned, state.rows.get(engine, 0) - one.offset)
             if start < len(one):
                 parts.append((engine, one, start))
         count = sum(len(one) - start for _, one, start in parts)
@@ -342,7 +348,7 @@ class Judgement:
         else:
             self._advance_server(state, parts)
         for engine, one, _ in parts:
-            state.rows[engine] = one.folded + len(one) - one.thinned
+            state.rows[engine] = len(one) + one.offset
             state.newest = max(state.newest, (one.times[-1], engine))
         self._tell_server(state, math.inf)
 
@@ -357,18 +363,11 @@ class Judgement:
         return self.steps[max(0, state.steps_taken - 1)].facts
 
     def _step_server(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
-        rows = [
-            Row(
-                one.times[index],
-                engine,
-                one.value("running", index),
-                one.value("waiting", index),
-                one.value("kv_cache_usage", index),
-            )
-            for engine, one, start in parts
-            for index in range(start, len(one))
-        ]
-        rows.sort(key=lambda row: (row.time, row.engine))
+        rows: list[Row] = []
+        for engine, one, start in parts:
+            values = [one.values(name, start) for name in _OF_SERVERS]
+            rows += map(Row, one.times[start:], repeat(engine), *values)
+        rows.sort(key=itemgetter(0, 1))
         for row in rows:
             facts = self._tell_server(state, row.time)
             state.alerts.step(row, facts)
@@ -382,8 +381,7 @@ class Judgement:
         for engine, one, start in parts:
             times, values = columns_of(one, start, len(one))
             unknown = np.full(len(times), np.nan)
-            names = ("running", "waiting", "kv_cache_usage")
-            known = [values.get(name, unknown) for name in names]
+            known = [values.get(name, unknown) for name in _OF_SERVERS]
             columns.append([times, np.full(len(times), float(engine)), *known])
         joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
         order = np.lexsort((joined[1], joined[0]))

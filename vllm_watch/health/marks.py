@@ -114,6 +114,7 @@ class ServerState:
             other.alerts.watches.inherit(spans, edge)
             silences = [span.moved(moved) for span in alerts.silences]
             other.alerts.silences = [span for span in silences if span.fired < edge]
+            other.alerts.silent = {s.engine for s in other.alerts.silences if s.until is None}
         return other
 
     def copy(self) -> ServerState:
@@ -165,6 +166,11 @@ class Marks(Generic[State]):
         self.state = self._marks[place][1].copy()
         del self._marks[place + 1 :]
         return bool(places)
+
+    @property
+    def oldest(self) -> State:
+        """The oldest saved state."""
+        return self._marks[0][1]
 
     @property
     def states(self) -> list[State]:

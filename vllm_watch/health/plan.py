@@ -101,7 +101,11 @@ class PlannedRule:
 
     def judges(self, signals: Values) -> bool:
         """Return whether a sample counts: those within a round of engines do not."""
-        return not self.rule.each_round or all(test.signal in signals for test in self.when)
+        if self.rule.each_round:
+            for test in self.when:
+                if test.signal not in signals:
+                    return False
+        return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ row at a time, `roundcolumns.py` many at once.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from vllm_watch.config import Settings
@@ -79,11 +80,13 @@ class Rounds:
         self.engines: dict[int, Engine] = {}
         self.flowing = 0.0
         """Requests running on all engines, by their newest lines."""
+        self._oldest = -math.inf
+        """No engine has written its newest line before this."""
 
     def copy(self) -> Rounds:
         """Return a copy that further rows do not change."""
         other = Rounds(self.settings)
-        other.flowing = self.flowing
+        other.flowing, other._oldest = self.flowing, self._oldest
         other.engines = {number: engine.copy() for number, engine in self.engines.items()}
         return other
 
@@ -121,11 +124,14 @@ class Rounds:
 
     def silent(self, time: float) -> list[tuple[int, float]]:
         """Return engines that had work but wrote nothing for longer than the limit; since when."""
-        watch = self.settings.watch
+        watch, floor = self.settings.watch, self.settings.watch.stalled_floor_seconds
+        if time - self._oldest <= floor:
+            return []
+        self._oldest = min(engine.newest.time for engine in self.engines.values())
         return [
             (number, engine.newest.time)
             for number, engine in self.engines.items()
-            if time - engine.newest.time > watch.stalled_floor_seconds
+            if time - engine.newest.time > floor
             and engine.newest.busy
             and time - engine.newest.time > watch.stalled_cadences * engine.cadence
         ]
@@ -149,15 +155,15 @@ class Rounds:
         """Return how uneven the round that ends with this line is, None within a round."""
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None
-        since = row.time - SILENCE_CADENCES * engine.cadence
+        since, engines = row.time - SILENCE_CADENCES * engine.cadence, self.engines
+        for number in reversed(engines):
+            if number > row.engine and engines[number].newest.time >= since:
+                return None
         ran = []
-        for number, other in self.engines.items():
+        for number, other in engines.items():
             newest = other.newest
-            if number != ALL_ENGINES and newest.time >= since:
-                if number > row.engine:
-                    return None
-                if newest.running is not None:
-                    ran.append(newest.running)
+            if number != ALL_ENGINES and newest.time >= since and newest.running is not None:
+                ran.append(newest.running)
         return unbalanced(ran, self.settings)
 
 
@@ -184,6 +190,8 @@ class ServerAlerts:
         self.watches = Watches(WHOLE_SERVER, plan.server, health)
         self.silences: list[AlertSpan] = []
         """Alerts about engines that wrote nothing while others were busy."""
+        self.silent: set[int] = set()
+        """The engines that have an alert that goes on."""
         self.changes = 0
         """Grows with every change of `silences`."""
         self._sized = plan.uses("seen_share")
@@ -199,6 +207,7 @@ class ServerAlerts:
         other._asked, other._asks = self._asked, self._asks
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
         other.silences, other.changes = self.silences.copy(), self.changes
+        other.silent = self.silent.copy()
         return other
 
     def tell(self, time: float, facts: Values) -> None:
@@ -230,22 +239,18 @@ class ServerAlerts:
     def fell_silent(self, engine: int, since: float, time: float) -> None:
         """Begin the alert of a silent engine, unless it has one."""
         assert self.plan.silence is not None
-        if self._silent(engine) is None:
+        if engine not in self.silent:
+            self.silent.add(engine)
             self.silences.append(AlertSpan(self.plan.silence, engine, since, time))
             del self.silences[:-MOST_SPANS]
             self.changes += 1
 
     def heard(self, engine: int, time: float) -> None:
         """End the alert of an engine that writes again."""
-        at = self._silent(engine)
-        if at is not None:
-            span = self.silences[at]
-            self.silences[at] = replace(span, until=max(time, span.fired))
-            self.changes += 1
-
-    def _silent(self, engine: int) -> int | None:
-        """Return the index of the alert that fires for an engine."""
-        for at in range(len(self.silences) - 1, -1, -1):
-            if self.silences[at].engine == engine:
-                return at if self.silences[at].until is None else None
-        return None
+        if engine not in self.silent:
+            return
+        self.silent.remove(engine)
+        for at, span in enumerate(self.silences):
+            if span.engine == engine and span.until is None:
+                self.silences[at] = replace(span, until=max(time, span.fired))
+                self.changes += 1

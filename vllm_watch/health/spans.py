@@ -194,7 +194,8 @@ class Watches:
         for number, hold in self.holds.items():
             if hold.firing and (fires := self._possible.get(number)) and fires not in found:
                 found.append(fires)
-        found.sort(key=_number)
+        if len(found) > 1:
+            found.sort(key=_number)
         return found
 
     def _step_rule(

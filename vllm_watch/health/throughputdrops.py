@@ -7,6 +7,7 @@ value an outlier more than 3 scaled MADs off the median of its neighbours.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -244,9 +245,12 @@ class NoRecovery:
         """Remember steady minutes; steady minutes at another load end the comparison."""
         tolerance = self._trend.running_tolerance
         ran = sorted([sample.running for sample in window])
-        running = median(ran)
-        if max(ran[-1] - running, running - ran[0]) > tolerance * running:
-            near = sum(abs(one - running) <= tolerance * running for one in ran)
+        half = len(ran) // 2
+        running = ran[half] if len(ran) % 2 else (ran[half - 1] + ran[half]) / 2
+        far = tolerance * running
+        if max(ran[-1] - running, running - ran[0]) > far:
+            last = bisect_right(ran, far, key=lambda one: one - running)
+            near = last - bisect_left(ran, -far, key=lambda one: one - running)
             if near < len(window) * STEADY_SHARE:
                 return
         if self.pause is not None:

@@ -72,7 +72,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     steady = worked >= trend.settings.trend.steady_after_minutes * 60 - cadence[at] / 2
     block.slow(values, facts, steady)
     trend.times.extend(times[-CADENCE_OF:].tolist())
-    trend.cadence, trend.fed = cadence[-1].item(), trend.fed + rows
+    trend.cadence, trend.fed, trend.paced = cadence[-1].item(), trend.fed + rows, False
     if len(at):
         trend.busy, trend.worked = trend.busy + len(at), worked[-1].item()
         trend.last.clear()
