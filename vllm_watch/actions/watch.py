@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from vllm_watch.actions.payload import Alert
 from vllm_watch.actions.silences import Key
 from vllm_watch.actions.transitions import Transition, Transitions
+from vllm_watch.core.changes import Due
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor
@@ -19,6 +21,12 @@ class AlertWatch:
         """Watch the servers of `monitor`, by its settings."""
         self._monitor = monitor
         self._servers: dict[str, Transitions] = {}
+        self._looked = (-math.inf, 0)
+        """The moment of the last look, and the store's revision at it."""
+        self._loud: set[str] = set()
+        """Servers that are looked at each time: with alerts, or without a line that arrived."""
+        self._due = Due()
+        """When the others can change without news."""
         self._from: float | None = None
 
     def caught_up(self, now: float) -> None:
@@ -36,26 +44,43 @@ class AlertWatch:
             alerts = self._servers[server.source] = Transitions(settings, self._monitor.hides)
             watched_from = now if self._from is None else self._from
             alerts.begin(self._health(server, now), watched_from=watched_from)
+            self._loud.add(server.source)
         if self._from is None:
             self._from = now
 
     def look(self, now: float, silenced: Collection[Key]) -> list[Alert]:
         """Return the alerts to send at `now`, in this machine's clock."""
         found = []
-        for source, alerts in self._servers.items():
-            server = self._monitor.store.servers[source]
+        for source in self._concerned(now):
+            alerts, server = self._servers[source], self._monitor.store.servers[source]
             health = self._health(server, now)
             quiet = {name for place, name in silenced if place == source} if silenced else set()
             found += [
                 _alert(server, health, transition, now)
                 for transition in alerts.update(health, now, quiet)
             ]
+            loud = bool(health.noted or alerts.lasting) or server.last_arrival is None
+            (self._loud.add if loud else self._loud.discard)(source)
+            if not loud:
+                self._due.put(source, server.clock.ours(self._monitor.recent.until(server)))
         return found
+
+    def _concerned(self, now: float) -> list[str]:
+        """Return the servers to look at, in the order in which they were found.
+
+        A server without alerts whose health still holds has nothing to tell.
+        """
+        store, (before, revision) = self._monitor.store, self._looked
+        self._looked = now, store.revision
+        if now < before:
+            return list(self._servers)
+        news = {server.source for server in store.changes.since(revision)}
+        some = (news & self._servers.keys()) | self._loud | self._due.take(now)
+        return [source for source in self._servers if source in some]
 
     def lasting(self) -> set[Key]:
         """Return all alerts that have not ended."""
-        every = self._servers.items()
-        return {(source, name) for source, alerts in every for name in alerts.lasting}
+        return {(source, name) for source in self._loud for name in self._servers[source].lasting}
 
     def _health(self, server: Server, now: float) -> Health:
         """Return a server's health as the live screen shows it, with times in our clock."""

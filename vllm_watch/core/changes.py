@@ -1,6 +1,9 @@
-"""The servers in the order of their newest change: who has news since a revision."""
+"""Which of many servers have to be looked at: those with news, and those whose time has come."""
 
 from __future__ import annotations
+
+import math
+from heapq import heappop, heappush
 
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -8,8 +11,12 @@ if TYPE_CHECKING:
     from vllm_watch.core.store import Server
 
 
+_ROUNDING = 0.001
+"""Seconds by which a server is due early: sums of clocks are rounded."""
+
+
 class Changes:
-    """Finds the servers with news without passing over all others."""
+    """The servers in the order of their newest change."""
 
     def __init__(self) -> None:
         """Start without servers."""
@@ -28,4 +35,29 @@ class Changes:
             if server.revision <= revision:
                 break
             found.append(server)
+        return found
+
+
+class Due:
+    """Until when what is known of each server holds without news."""
+
+    def __init__(self) -> None:
+        """Start without servers."""
+        self._until: dict[str, float] = {}
+        self._order: list[tuple[float, str]] = []
+        """The soonest first; some are outdated."""
+
+    def put(self, source: str, until: float) -> None:
+        """Note until when a server need not be looked at, in our clock; ∞: until it has news."""
+        self._until[source] = until
+        if until < math.inf:
+            heappush(self._order, (until, source))
+
+    def take(self, moment: float) -> set[str]:
+        """Return the servers whose time has come; each has to be put again."""
+        found = set()
+        while self._order and self._order[0][0] <= moment + _ROUNDING:
+            until, source = heappop(self._order)
+            if until == self._until[source]:
+                found.add(source)
         return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from heapq import heappop, heappush
 from operator import attrgetter
 
 from vllm_watch.actions.silences import Key
+from vllm_watch.core.changes import Due
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.store import Server
@@ -16,9 +16,6 @@ from vllm_watch.tui.problems import Entry, entries_of
 from vllm_watch.tui.rows import Row, make_row
 from vllm_watch.tui.stamps import Stamps
 from vllm_watch.tui.timeline import Timeline
-
-_ROUNDING = 0.001
-"""Seconds by which a row is looked at early: sums of clocks are rounded."""
 
 
 class KeptRow(NamedTuple):
@@ -54,8 +51,7 @@ class FleetRows:
         """The present moment up to which rows were kept up, −∞ after any other moment."""
         self._revision = 0
         """The store's revision at that moment."""
-        self._due: list[tuple[float, str]] = []
-        """Until when rows hold without news, in our clock, the soonest first; some are outdated."""
+        self._due = Due()
         self.named = 1
         """Grows when servers are added or renamed."""
 
@@ -84,7 +80,7 @@ class FleetRows:
     def _look_at_all(self, timeline: Timeline) -> None:
         """Make the row of every server, unless the one that is kept still holds."""
         moment, everyone = timeline.moment(), timeline.mode == "live"
-        self._shown, self._due = [], []
+        self._shown, self._due = [], Due()
         for server in self._monitor.store.servers.values():
             if everyone or _begun(server, moment):
                 self._shown.append(self._row(server, timeline))
@@ -97,13 +93,8 @@ class FleetRows:
     def _changed(self, moment: float) -> list[Server]:
         """Return the servers with news, and those whose row no longer holds by time alone."""
         store = self._monitor.store
-        found = {server.source: server for server in store.changes.since(self._revision)}
-        while self._due and self._due[0][0] <= moment + _ROUNDING:
-            until, source = heappop(self._due)
-            server = store.servers[source]
-            if until >= server.clock.ours(self._kept[source].until):
-                found[source] = server
-        return list(found.values())
+        news = {server.source for server in store.changes.since(self._revision)}
+        return [store.servers[source] for source in news | self._due.take(moment)]
 
     def _row(self, server: Server, timeline: Timeline) -> KeptRow:
         """Return the row of a server, made again if the one that is kept does not hold."""
@@ -114,8 +105,8 @@ class FleetRows:
         stamp = (known, live, server.clock)
         if kept is None or kept.stamp != stamp or not kept.row.moment <= time < kept.until:
             kept = self._kept[server.source] = self._made(server, timeline, stamp, kept)
-        if live and kept.until < math.inf:
-            heappush(self._due, (server.clock.ours(kept.until), server.source))
+        if live:
+            self._due.put(server.source, server.clock.ours(kept.until))
         return kept
 
     def _made(
