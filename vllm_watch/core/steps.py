@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
@@ -115,11 +116,14 @@ class Steps:
     rows: list[Second] = field(default_factory=list)
     dropped_seconds: int = 0
     """Number of seconds that are no longer kept one by one."""
+    changed_from: float = math.inf
+    """The earliest second that changed since steps were last judged (`health/stepalerts.py`)."""
     _total: Second = field(default_factory=Second)
 
     def add(self, time: float, row: Second, *, bounded: bool = False) -> None:
         """Add the steps of a second; while a log is followed, a second can come in parts."""
         self._total.add(row)
+        self.changed_from = min(self.changed_from, time)
         at = bisect_left(self.times, time)
         if at < len(self.times) and self.times[at] == time:
             self.rows[at].add(row)

@@ -29,6 +29,8 @@ _LEARNT = 3
 """Windows needed to learn the usual time of a step at a batch."""
 _DRIFT, _DRIFTS_BELOW = 0.1, 1.5
 """How fast the usual time follows growing contexts, while it is close."""
+_KEPT = 4
+"""Windows that can be judged again without beginning anew."""
 _GONE_SECONDS = 60.0
 """Without further steps, an alert ends after this time."""
 
@@ -53,6 +55,10 @@ class UsualSteps:
         if seconds < usual * _DRIFTS_BELOW:
             self.usual[size] += _DRIFT * (seconds - usual)
         return usual
+
+    def copy(self) -> UsualSteps:
+        """Return a copy that further windows do not change."""
+        return UsualSteps({size: [*seen] for size, seen in self.first.items()}, dict(self.usual))
 
 
 def window_signals(
@@ -116,11 +122,15 @@ class _EngineAlerts:
         self.origin = (steps.times[0], steps.dropped_seconds)
         self._usual = UsualSteps()
         self._end = math.floor(steps.times[0] / WINDOW) * WINDOW
+        self._before: list[tuple[float, Watches, UsualSteps]] = []
+        """How it was before each of the newest windows: lines of a step may come late."""
 
     def advance(self, steps: Steps) -> None:
         """Judge the complete windows."""
         newest = steps.times[-1]
         while self._end + WINDOW <= newest:
+            self._before.append((self._end, self.watches.copy(), self._usual.copy()))
+            del self._before[:-_KEPT]
             begin, self._end = self._end, self._end + WINDOW
             first, last = steps.places(begin, self._end)
             if first == last:
@@ -134,6 +144,12 @@ class _EngineAlerts:
             for at, span in enumerate(self.watches.spans):
                 if span.fired == self._end and span.figures is None:
                     self.watches.spans[at] = replace(span, figures=signals)
+
+    def rewind(self, time: float) -> bool:
+        """Go back to before the window of a second; return whether that is still known."""
+        while self._before and self._end > time:
+            self._end, self.watches, self._usual = self._before.pop()
+        return self._end <= time
 
 
 class StepAlerts:
@@ -151,6 +167,9 @@ class StepAlerts:
             known = self._engines.get(engine)
             origin = (steps.times[0], steps.dropped_seconds)
             moved = known is not None and known.origin != origin
+            late, steps.changed_from = steps.changed_from, math.inf
+            if known is not None and not known.rewind(late) and not steps.dropped_seconds:
+                known = None
             if known is None or known.plan is not plan or (moved and not steps.dropped_seconds):
                 known = self._engines[engine] = _EngineAlerts(engine, plan, steps)
             known.advance(steps)
