@@ -176,7 +176,8 @@ def figures_at(
     """Return the values behind an alert at `time`, and the running requests of each engine."""
     recorded = span.rule.scope in RECORDED_SCOPES
     if span.figures is not None and (time == span.fired or recorded):
-        return span.figures, span.ran
+        reached = (figures for at, figures in reversed(span.peaks) if at <= time)
+        return next(reached, span.figures), span.ran
     values = newest_values(run, None if span.engine == WHOLE_SERVER else span.engine, time)
     return values, tuple(_running(run.series[one], time) for one in run.engines)
 

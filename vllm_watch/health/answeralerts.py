@@ -15,6 +15,8 @@ from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan, Watches
 
 SCOPE = "answers"
 """Scope of rules about the answers of a whole server."""
+_MOST_PEAKS = 200
+"""Moments of one alert at which its figures are remembered."""
 
 
 def answer_signals(
@@ -86,8 +88,10 @@ def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:
 
 
 def _keep_figures(watches: Watches, time: float, signals: Values) -> None:
-    """Keep the figures of an alert at its worst: they are not stored elsewhere."""
+    """Keep the worst figures of an alert up to each moment: they are not stored elsewhere."""
     for at, span in enumerate(watches.spans):
         known = 0.0 if span.figures is None else span.figures["http_errors"]
         if span.firing_at(time) and signals["http_errors"] > known:
-            watches.spans[at] = replace(span, figures=dict(signals))
+            figures = dict(signals)
+            peaks = (*span.peaks, (time, figures))[-_MOST_PEAKS:]
+            watches.spans[at] = replace(span, figures=figures, peaks=peaks)

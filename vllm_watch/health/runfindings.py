@@ -253,9 +253,10 @@ def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
 
     The highest value if its rule has a lower bound for it, else the middle of its time.
     """
+    reached = [at for at, _ in span.peaks if at <= _end(span, time)]
     series = _series(case, span)
-    if series is None:
-        return span.fired
+    if reached or series is None:
+        return max(reached, default=span.fired)
     low, high = series.span(span.since, _end(span, time))
     if span.until is not None and span.until <= time:
         high = max(low + 1, high - 1)  # the sample that ended it

@@ -49,6 +49,8 @@ class AlertSpan:
     """When it fired again as another span without a longer pause, None if it did not."""
     figures: Mapping[str, float] | None = None
     """The values at which it fired, kept because its sample is thinned later."""
+    peaks: tuple[tuple[float, Mapping[str, float]], ...] = ()
+    """When its values got worse, and the values: kept where no sample has them."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
     raised: float | None = None
@@ -68,6 +70,7 @@ class AlertSpan:
             begun=None if self.begun is None else self.begun + seconds,
             returned=None if self.returned is None else self.returned + seconds,
             raised=None if self.raised is None else self.raised + seconds,
+            peaks=tuple((at + seconds, values) for at, values in self.peaks),
         )
 
 
