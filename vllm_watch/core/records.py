@@ -206,7 +206,21 @@ class RequestTable:
             )
 
 
-Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable | AnsweredTable"
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """When lines that gave no record were written: they show that their run was alive."""
+
+    first: float
+    """Epoch seconds of the first of them in the file …"""
+    oldest: float
+    """… of the earliest: a clock can go back …"""
+    newest: float
+    """… and of the latest."""
+    run: int = 0
+    """0, 1 … per restart in the same log."""
+
+
+Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable | AnsweredTable | Stamps"
 
 
 def records_of(items: Iterable[Item]) -> list[Record]:
@@ -215,7 +229,7 @@ def records_of(items: Iterable[Item]) -> list[Record]:
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
             found += item.singles()
-        elif not isinstance(item, StepTable | AnsweredTable):
+        elif not isinstance(item, StepTable | AnsweredTable | Stamps):
             found.append(item)
     return found
 
@@ -229,6 +243,9 @@ def moved(item: Item, seconds: float) -> Item:
         return replace(item, ends=ends, aborted=aborted)
     if isinstance(item, SampleTable | RequestTable | StepTable):
         return replace(item, times=shifted(item.times, seconds))
+    if isinstance(item, Stamps):
+        first, oldest, newest = (at + seconds for at in (item.first, item.oldest, item.newest))
+        return replace(item, first=first, oldest=oldest, newest=newest)
     if isinstance(item, Sample):
         since = None if item.since is None else item.since + seconds
         return replace(item, time=item.time + seconds, since=since)

@@ -41,6 +41,7 @@ from vllm_watch.core.records import (
     Sample,
     SampleTable,
     Stage,
+    Stamps,
 )
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import StepTable
@@ -242,7 +243,7 @@ class Store:
         server.stats_like += block.stats_like
         server.damaged += block.damaged
         server.lines += block.lines
-        server.records += len(block.items)
+        server.records += sum(not isinstance(item, Stamps) for item in block.items)
         if block.arrived is not None:
             server.last_arrival = block.arrived
             if block.newest_stamp is not None:
@@ -250,8 +251,6 @@ class Store:
         arrived = None if block.arrived is None else server.clock.own(block.arrived)
         for item in block.items:
             self._apply_item(server, item, arrived)
-        if block.newest_stamp is not None:
-            server.run.stamp(block.newest_stamp)
         if arrived is not None and block.size:
             server.run.arrive(arrived)
         self._age(server)
@@ -265,6 +264,9 @@ class Store:
                 if len(item):
                     server._newest_engine = item.engines[-1]
                     server.numbered(item.run).add_table(item, arrived)
+            case Stamps():
+                for time in (item.first, item.oldest, item.newest):
+                    server.numbered(item.run).stamp(time)
             case Requests():
                 server.numbered(item.run).add_requests(item, arrived)
             case RequestTable():

@@ -187,6 +187,9 @@ class FileReader:
         """Yield a last line that lacks its newline."""
         for chunk in self._follower.finish():
             yield from self._news(chunk)
+        if rest := self._streams.rest():
+            end = Chunk((0, 0), self._progress, b"")
+            yield from self._part_news(MAIN, rest, end, continued=False)
         yield from self._trouble_news()
 
     @property
@@ -248,7 +251,7 @@ class FileReader:
         part = self._parts.get(name)
         if part is None:
             part = self._parts[name] = self._new_part()
-        clock = None if part.has_clock else self._clock(lines, now)
+        clock = None if part.has_clock else self._clock(part.undated(lines), now)
         scan = self._scan(part, lines, chunk, clock, continued=continued)
         arrived = now if self.caught_up and self._options.live else None
         shift = part.rezone(scan.newest_stamp, arrived)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.recorded import EngineRow, GpuRow
-from vllm_watch.core.records import Amendment, Event, Item, moved
+from vllm_watch.core.records import Amendment, Event, Item, Stamps, moved
 from vllm_watch.core.runs import RunCounter
 from vllm_watch.core.steps import StepTable
 from vllm_watch.ingest.options import ReadOptions
@@ -19,6 +19,8 @@ from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.zonefinder import ZoneFinder
 
+_DATED_WITHIN = 4_096
+"""Bytes before the first stamp in which another logger's line may tell the year."""
 UNSURE = ("modification time", "assumed")
 """Origins of a zone that arriving lines may correct."""
 
@@ -46,6 +48,8 @@ class Part:
         self._finder = ZoneFinder()
         self.scanner: Scanner | None = None
         """What reads its lines, from the first on."""
+        self._undated = b""
+        """The newest lines before the first stamp."""
         self.name: str | None = None
         """Its name in the file, as reported last."""
         self.told: Zone | None = None
@@ -65,6 +69,15 @@ class Part:
     def has_clock(self) -> bool:
         """Whether a stamp gave year and zone."""
         return self.scanner is not None and self.scanner.clock.newest is not None
+
+    def undated(self, data: bytes) -> bytes:
+        """Return lines behind those that were read before a stamp gave year and zone.
+
+        A line of another logger may have told the year.
+        """
+        data = self._undated + data
+        self._undated = data[-_DATED_WITHIN:]
+        return data
 
     def scan(self, data: bytes, clock: StampClock | None, *, continued: bool) -> Scan:
         """Read lines; `clock` gives year and zone until they are known."""
@@ -104,6 +117,8 @@ class Part:
         placed = moved(record, shift)
         if isinstance(placed, StepTable | AnsweredTable):
             return placed
+        if isinstance(placed, Stamps):
+            return replace(placed, run=self._counter.run)
         run = self._counter.feed(record)
         if isinstance(placed, Amendment | EngineRow | GpuRow):
             return placed

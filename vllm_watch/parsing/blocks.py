@@ -165,6 +165,9 @@ class LargeBlocks:
             tables.count_all([last, *times], near, answers)
             tables.add_all(times, part)  # type: ignore[arg-type] # None is excluded
             return
+        idle = [time for time, row in zip(times, part, strict=True) if time and row is None]
+        if idle:
+            scan.passed(idle[0], min(idle), max(idle))
         gaps = near.by_line()
         for at, time in enumerate(times, start):
             self._count(gaps.get(at - start, ()))
@@ -201,7 +204,7 @@ class LargeBlocks:
             scan.items += self._tables.take()
             values = {name: column[0] for name, column in shape.columns([row]).items()}
             engine = shape.engine_of(row) if shape.named else None
-            self._scanner.add(scan, Amendment(values, engine))
+            scan.put(Amendment(values, engine))
 
     def _in_full(self, scan: Scan, lines: list[bytes], gaps: Gaps, *, ended: bool = True) -> None:
         """Have unknown lines read one by one."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.records import Item, Record, records_of
+from vllm_watch.core.records import Event, Item, Record, Stamps, records_of
+from vllm_watch.parsing.completing import add_record
 
 if TYPE_CHECKING:
     from vllm_watch.parsing.smallsieve import Removed
@@ -21,6 +24,9 @@ class Scan:
     damaged: int = 0
     """Stats lines that were cut off: they give no samples."""
     lines: int = 0
+    _passed: tuple[int, float, float, float] | None = None
+    """Lines without a record since the newest event: where among the items they begin, and the
+    first, the earliest and the latest of their stamps."""
 
     @property
     def records(self) -> list[Record]:
@@ -31,6 +37,37 @@ class Scan:
         """Note a stamp."""
         if self.newest_stamp is None or time > self.newest_stamp:
             self.newest_stamp = time
+
+    def passed(self, first: float, oldest: float, newest: float) -> None:
+        """Note the stamps of lines that may give no record of their own."""
+        self.saw(newest)
+        if self._passed is None:
+            self._passed = len(self.items), first, oldest, newest
+            return
+        at, began, earliest, latest = self._passed
+        self._passed = at, began, min(earliest, oldest), max(latest, newest)
+
+    def put(self, record: Record) -> None:
+        """Add a record; a companion line goes into the stats line just before it.
+
+        An event may begin a run, and one without a stamp has the time of the lines before it: so
+        their stamps come before it.
+        """
+        if isinstance(record, Event):
+            self.end()
+        add_record(self.items, record)
+
+    def put_all(self, records: Iterable[Record]) -> None:
+        """Add records."""
+        for record in records:
+            self.put(record)
+
+    def end(self) -> None:
+        """Add the stamps of the lines passed so far, in their place."""
+        if self._passed is not None:
+            at, first, oldest, newest = self._passed
+            self.items.insert(at, Stamps(first, oldest, newest))
+            self._passed = None
 
 
 @dataclass(slots=True)

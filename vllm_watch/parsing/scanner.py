@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.records import Event, Record, Sample
+from vllm_watch.core.records import Amendment, Event, Record, Sample
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
-from vllm_watch.parsing.completing import add_record
 from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
@@ -97,6 +96,7 @@ class Scanner:
             scan.lines = whole.count(b"\n")
         self._say_requests(scan, self._stamp)
         self._read_beside(scan, text)
+        scan.end()
         scan.stats_like = max(0, scan.stats_like)
         return scan
 
@@ -149,10 +149,6 @@ class Scanner:
         """Prevent further lines from joining the newest error."""
         self._error_site = None
 
-    def add(self, scan: Scan, record: Record) -> None:
-        """Put a record into a scan; a companion line goes into the stats line just before it."""
-        add_record(scan.items, record)
-
     def walk(
         self, scan: Scan, text: bytes, removed: Sequence[Removed] = (), *, teaches: bool = False
     ) -> None:
@@ -161,7 +157,7 @@ class Scanner:
         Requests after the last stamped line are kept for the next text. A text that `teaches` is
         read in full, for the large blocks that follow.
         """
-        scan.items += self._bare.rest(text)
+        scan.put_all(self._bare.rest(text))
         walk = Walk(text, scan, removed=list(reversed(removed)), teaches=teaches)
         bare = self._bare.positions(text)
         at = text.find(b".py:")
@@ -210,6 +206,7 @@ class Scanner:
                 return False
             if time != before:
                 self._count_requests(walk, walk.line_start, before)
+                walk.scan.passed(time, time, time)
         self._error_site = None
         return True
 
@@ -220,7 +217,7 @@ class Scanner:
         found = self._bare.read(walk.block, position, self.clock, self._stamp)
         if found:
             self._count_requests(walk, position, self._stamp)
-            walk.scan.items += found
+            walk.scan.put_all(found)
             walk.scan.stats_like -= self._own_stats(walk.scan, found, walk.block, position)
 
     def _read_anchor(self, walk: Walk, position: int) -> int:
@@ -241,12 +238,8 @@ class Scanner:
         stamp, time = self._stamp, self._time(walk.scan, envelope.stamp)
         whole = block[end : min(walk.line_end, end + LONGEST_MESSAGE)]
         if self._formats.is_opaque(envelope.file, whole):
-            self._hold_requests(walk, position)
-            if time is not None and time != stamp:
-                self._say_requests(walk.scan, stamp)
-            walk.counted = walk.opaque_end = walk.line_end
+            self._pass_opaque(walk, position, stamp, time)
             walk.scan.stats_like -= block.count(STATS_LIKE, end, walk.line_end)
-            self._error_site = None
             self._learn(walk, (head, end), envelope, None)
             return end
         if time is None:
@@ -254,8 +247,10 @@ class Scanner:
         record = self._message(envelope, self._up_to_next(whole), time)
         if record is not None or time != stamp:
             self._count_requests(walk, walk.line_start, stamp)
+        if time != stamp and (record is None or isinstance(record, Amendment)):
+            walk.scan.passed(time, time, time)
         if record is not None:
-            add_record(walk.scan.items, record)
+            walk.scan.put(record)
             if isinstance(record, Sample):
                 walk.scan.stats_like -= 1
                 self._heads.learn(block, (walk.line_start, head, end), envelope)
@@ -267,6 +262,17 @@ class Scanner:
             self._dull.learn(block, line, body, envelope)
         self._learn(walk, (head, end), envelope, record)
         return end
+
+    def _pass_opaque(
+        self, walk: Walk, position: int, before: float | None, time: float | None
+    ) -> None:
+        """Skip the rest of a line that is not from the server itself; only its stamp counts."""
+        self._hold_requests(walk, position)
+        if time is not None and time != before:
+            self._say_requests(walk.scan, before)
+            walk.scan.passed(time, time, time)
+        walk.counted = walk.opaque_end = walk.line_end
+        self._error_site = None
 
     def _learn(
         self, walk: Walk, head: tuple[int, int], envelope: Envelope, record: Record | None

@@ -25,6 +25,8 @@ In a stream with names, all lines have one, except for a headline or two.
 """
 _SEARCHED = 64 * 1024
 """Names that only some lines have are searched in so many bytes at a block's beginning."""
+_MOST_HELD = 64 * 1024
+"""Bytes of lines that wait until it is known which name writes as a server."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
 """Most prefixes of lines remembered: each line is searched for them."""
@@ -68,6 +70,10 @@ class Streams:
         self._vllm: set[str] = set()
         """Names with lines from vLLM."""
         self._newest = MAIN
+        self._holds = True
+        """Whether lines wait for the first line of vLLM."""
+        self._held: list[tuple[str | None, bytes]] = []
+        self._held_bytes = 0
         self._forms: dict[bytes, Form] = {}
         """The prefixes, by their pattern."""
 
@@ -113,17 +119,43 @@ class Streams:
         named = [read(line) for line in lines]
         if continued and named:
             named[0] = (self._newest, lines[0])
+        if named:
+            self._newest = named[-1][0] or MAIN
+        found: dict[str, list[bytes]] = {}
         for name, line in named:
             if name is not None and name not in self._servers:
                 self._learn(name, line)
-        found: dict[str | None, list[bytes]] = {}
-        parts = {name: found.setdefault(self._part_of(name), []) for name, _ in named}
-        for name, line in named:
-            parts[name].append(line)
-        if named:
-            self._newest = named[-1][0] or MAIN
-        known = sorted(part for part in found if part is not None)
-        return [(part, b"".join(found[part])) for part in known]
+            for part, one in self._decided(name, line):
+                found.setdefault(part, []).append(one)
+        return [(part, b"".join(found[part])) for part in sorted(found)] or [(MAIN, b"")]
+
+    def _decided(self, name: str | None, line: bytes) -> Iterable[tuple[str, bytes]]:
+        """Return lines with their parts: a line, and those that waited for it.
+
+        A gateway may write before the server does, and its lines are not the server's. So the lines
+        of names wait for the first line of vLLM; those of other names are then left out.
+        """
+        if not self._holds:
+            part = self._part_of(name)
+            return () if part is None else ((part, line),)
+        self._held.append((name, line))
+        self._held_bytes += len(line)
+        decided = bool(self._vllm or self._servers)
+        if not decided and name is not None and self._held_bytes <= _MOST_HELD:
+            return ()
+        held = [
+            (one, text) for one, text in self._held if one is None or self._is_own(one, decided)
+        ]
+        self._held, self._holds = [], False
+        return [(self._part_of(one) or MAIN, text) for one, text in held]
+
+    def _is_own(self, name: str, decided: bool) -> bool:
+        return not decided or name in self._vllm or name in self._servers
+
+    def rest(self) -> bytes:
+        """Return the lines that still wait at a log's end: none of them is vLLM's."""
+        held, self._held = b"".join(line for _, line in self._held), []
+        return self._unwrapper.logged(held) if self._logged and held else held
 
     def _learn(self, name: str, line: bytes) -> None:
         """Note whether a line of a name is from vLLM, and from a server."""
