@@ -23,7 +23,7 @@ CODE = $(wildcard vllm_watch tests scripts benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check unit fix snapshots pictures monkey docs reference fuzz judge follow soak bench memory archive-data test-real clean
+.PHONY: help demo test check unit fix snapshots pictures monkey docs reference fuzz judge equal follow soak bench memory archive-data test-real clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ judge: $(DEV)  ## compare findings with labels: hits, misses, false alarms per r
 
 follow: $(DEV)  ## 50 writer processes with rotation, a reader that is killed; ARGS="--files 10"
 	@$(BIN)/python -m benchmarks.follow $(ARGS)
+
+equal: $(DEV)  ## read each log in one block, line by line, in pieces, newest first, as a replay: compare
+	@$(BIN)/python -m scripts.equality $(ARGS)
 
 soak: $(DEV)  ## random things happen to followed logs; ARGS="--seconds 600"
 	@$(BIN)/python -m scripts.soak $(ARGS)
