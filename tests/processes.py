@@ -31,6 +31,9 @@ def until(true: Callable[[], object], process: subprocess.Popen[str] | None = No
 
 def alive(pid: int) -> bool:
     """Return whether a process runs: one that has ended may not have been reaped yet."""
+    if not os.path.exists("/proc/self/stat"):  # macOS
+        told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+        return told.stdout.strip()[:1] not in ("", "Z")
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -139,8 +139,10 @@ def test_file_names_are_input_too(
 ) -> None:
     capture = log_of("h100_optimised").read_bytes()
     (tmp_path / "x").mkdir()
-    with open(bytes(tmp_path) + b"/x/" + name, "wb") as file:
-        file.write(capture)
+    try:
+        Path(os.fsdecode(bytes(tmp_path) + b"/x/" + name)).write_bytes(capture)
+    except OSError as error:
+        pytest.skip(f"no file system for such names: {error.strerror}")  # macOS wants UTF-8
     monkeypatch.chdir(tmp_path)
     given = {
         "folder": ["x"],
