@@ -213,7 +213,10 @@ class Monitor:
     def _before_thinning(self, server: Server, run: Run) -> None:
         """Judge a run, and keep what depends on samples that are thinned next."""
         keep_stretches(run)
-        self._extended(server, run)
+        judgement = self._extended(server, run)
+        if run.newest_stamp is not None:
+            # Its findings are cached with the figures of their moment.
+            Trends(judgement).warnings(run, run.newest_stamp)
 
     def alerts(self, server: Server, run: Run) -> Judgement:
         """Return the judgement of a run; that of a run which was never judged is empty."""
