@@ -18,8 +18,8 @@ from vllm_watch.health.roundcolumns import window_cadences
 from vllm_watch.health.signalcolumns import Floats, Indexes
 from vllm_watch.health.slowdown import MOST_BUSY, Busy
 
-_CELLS = 1 << 20
-"""Samples × samples of their minutes processed at once."""
+_CELLS = 1 << 16
+"""Samples × samples of their minutes processed at once: few enough for a processor's cache."""
 
 
 class Load(NamedTuple):
@@ -147,25 +147,39 @@ def windows_of(trend: EngineTrend, load: Load, start: Indexes, stop: Indexes) ->
 def _window_block(
     trend: EngineTrend, load: Load, start: Indexes, stop: Indexes
 ) -> tuple[Floats, ...]:
+    """Return the same for some samples in a row."""
     size = stop - start
-    places = stop[:, None] - np.arange(int(size.max()), 0, -1)
-    out = places < start[:, None]
-    places = np.maximum(places, 0)
-    rate, running = load.rate[places], load.running[places]
-    highest = np.where(out, -np.inf, rate).max(axis=1)
-    rate[out] = running[out] = 0.0
+    rate, running = (_ending(column, stop, int(size.max())) for column in (load.rate, load.running))
+    out = None
+    if size.min() < size.max():
+        out = np.arange(size.max()) < (size.max() - size)[:, None]
+        highest = np.where(out, -np.inf, rate).max(axis=1)
+        rate, running = np.where(out, 0.0, rate), np.where(out, 0.0, running)
+    else:
+        highest = rate.max(axis=1)
     rates, ran = np.cumsum(rate, axis=1)[:, -1], np.cumsum(running, axis=1)[:, -1]
     mean = rates / size
-    off = (rate - mean[:, None]) * (rate - mean[:, None])
-    off[out] = 0.0
+    off = rate - mean[:, None]
+    off *= off
+    if out is not None:
+        off[out] = 0.0
     squares = np.cumsum(off, axis=1)[:, -1]
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(size > 1, np.sqrt(squares / (size - 1) / size), 0.0)
         share = np.where(mean > 0, error / mean, 0.0)
     usual = _middles(running, out, size)
     tolerance = trend.settings.trend.running_tolerance
-    near = (np.abs(running - usual[:, None]) <= tolerance * usual[:, None]) & ~out
+    near = np.abs(running - usual[:, None]) <= tolerance * usual[:, None]
+    if out is not None:
+        near &= ~out
     return highest, rates / ran, ran / size, usual, near.sum(axis=1) / size, share
+
+
+def _ending(column: Floats, stop: Indexes, wide: int) -> Any:
+    """Return the last values of a column before each of `stop`, which are neighbours, as rows."""
+    first, last = int(stop[0]) - wide, int(stop[-1])
+    values = np.concatenate((np.zeros(max(0, -first)), column[max(0, first) : last]))
+    return np.lib.stride_tricks.sliding_window_view(values, wide)
 
 
 def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, Floats, Floats]:
@@ -193,7 +207,7 @@ def medians(load: Load, start: Indexes, stop: Indexes) -> tuple[Floats, Floats, 
 
 
 def _middles(values: Any, out: Any, size: Indexes) -> Floats:
-    """Return the median of the first `size` values of each row; the values after them are `out`."""
-    ordered = np.sort(np.where(out, np.inf, values), axis=1)
+    """Return the median of the first `size` values of each row; the others are `out`."""
+    ordered = np.sort(values if out is None else np.where(out, np.inf, values), axis=1)
     low, high = (np.take_along_axis(ordered, (n // 2)[:, None], 1)[:, 0] for n in (size - 1, size))
     return np.asarray((low + np.where(size % 2, low, high)) / 2)
