@@ -24,6 +24,13 @@ def bound(name: str, action: str, description: str = "", *, show: bool = True) -
     return Binding(getattr(_DEFAULTS, name), action, description, show=show, id=name)
 
 
+CURSOR_KEYS = (
+    bound("up", "cursor(-1)", "up", show=False),
+    bound("down", "cursor(1)", "down", show=False),
+    bound("page_up", "cursor(-10)", "page up", show=False),
+    bound("page_down", "cursor(10)", "page down", show=False),
+)
+"""Keys of a list with a cursor."""
 _CHOSEN: dict[str, str] = {}
 """Names of bindings to their keys in the running app."""
 

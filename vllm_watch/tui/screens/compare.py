@@ -18,7 +18,7 @@ from vllm_watch.tui.comparing import Side, compared, curves
 from vllm_watch.tui.page.gains import compare_head, compare_lines
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
-from vllm_watch.tui.screens.page import Page
+from vllm_watch.tui.screens.page import Page, laid_out_page
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
 
@@ -125,10 +125,7 @@ class CompareScreen(Page):
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
-        with Vertical(id="compare"):
-            yield DrawnLines(id="compare-head")
-            yield ScrolledLines(id="compare-body")
-            yield DrawnLines(id="compare-keys")
+        yield from laid_out_page("compare")
 
     def opened(self) -> None:
         """Show the curves, and begin to compute the gains."""

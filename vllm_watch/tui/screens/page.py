@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -12,10 +14,18 @@ from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.screens.modal import Above
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ScreenView
-from vllm_watch.tui.widgets.drawnlines import ScrolledLines
+from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 
 _TYPED = ("go_to",)
 """Time keys that ask for a text on their own screen."""
+
+
+def laid_out_page(name: str) -> ComposeResult:
+    """Yield the parts of a page: a head, a body that can be scrolled, and its keys."""
+    with Vertical(id=name):
+        yield DrawnLines(id=f"{name}-head")
+        yield ScrolledLines(id=f"{name}-body")
+        yield DrawnLines(id=f"{name}-keys")
 
 
 class Page(Above[None]):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.screen import Screen
 
 from vllm_watch.health.findings import Finding
@@ -19,7 +18,7 @@ from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.advice import copied
 from vllm_watch.tui.page.content import page_head, page_lines
 from vllm_watch.tui.palette import palette_of
-from vllm_watch.tui.screens.page import Following
+from vllm_watch.tui.screens.page import Following, laid_out_page
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.drawnlines import DrawnLines, ScrolledLines
 from vllm_watch.tui.widgets.keyline import key_words
@@ -62,10 +61,7 @@ class ServerScreen(Following):
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
-        with Vertical(id="server"):
-            yield DrawnLines(id="server-head")
-            yield ScrolledLines(id="server-body")
-            yield DrawnLines(id="server-keys")
+        yield from laid_out_page("server")
 
     def follow(self) -> None:
         """Show the moment of the screen below if it shows anything new."""

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.message import Message
 
 from vllm_watch.tui.figures import age
-from vllm_watch.tui.keys import bound, key_name
+from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.card import fact_lines
@@ -33,10 +33,7 @@ class Findings(Framed):
     KEY = "findings"
     can_focus = False
     BINDINGS = [
-        bound("up", "cursor(-1)", "up", show=False),
-        bound("down", "cursor(1)", "down", show=False),
-        bound("page_up", "cursor(-10)", "page up", show=False),
-        bound("page_down", "cursor(10)", "page down", show=False),
+        *CURSOR_KEYS,
         bound("evidence", "open", "evidence"),
         bound("silence", "silence", "silence"),
         Binding("escape", "screen.findings", "back", show=False),

@@ -17,7 +17,7 @@ from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.groups import Group, group_line
-from vllm_watch.tui.keys import bound
+from vllm_watch.tui.keys import CURSOR_KEYS, bound
 from vllm_watch.tui.messages import TimeChosen, time_at
 from vllm_watch.tui.places import Places
 from vllm_watch.tui.rows import Row
@@ -44,10 +44,7 @@ class Fleet(TimedPane, can_focus=True):
     """The table of servers. Rows keep their order; the cursor stays on its server."""
 
     BINDINGS = [
-        bound("up", "cursor(-1)", "up", show=False),
-        bound("down", "cursor(1)", "down", show=False),
-        bound("page_up", "cursor(-10)", "page up", show=False),
-        bound("page_down", "cursor(10)", "page down", show=False),
+        *CURSOR_KEYS,
         bound("engines", "toggle_engines", "engines"),
         bound("fold", "fold", "fold"),
     ]
