@@ -351,3 +351,12 @@ def test_requests_with_ids_of_their_own_cost_no_more_than_their_stamp() -> None:
     assert None not in kinds
     assert first.records == one.scan(b"".join(lines[100:])).records == []
     assert one.stamp == scanner().clock.resolve(stamp(299))
+
+
+@given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 200))
+def test_the_ends_of_lines_are_found_whatever_their_length(sizes: list[int], rest: int) -> None:
+    block = b"".join(b"x" * size + b"\n" for size in sizes) + b"y" * rest
+
+    ends = sieve._line_ends(block).tolist()
+
+    assert ends == [at for at, byte in enumerate(block) if byte == 10]

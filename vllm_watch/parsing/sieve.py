@@ -119,7 +119,7 @@ class Sieve:
         None if the lines are so short on average that hardly any can be vLLM's: comparing them in
         columns would cost more than searching the block as a small one.
         """
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+        ends = _line_ends(block)
         if len(ends) * SHORT_LINE > len(block):
             return None
         sifted = self._sift(block, ends)
@@ -248,6 +248,23 @@ def _joined(block: bytes, starts: Ints, ends: Ints, left: Ints) -> bytes:
     first = np.flatnonzero(np.diff(left, prepend=-2) > 1)  # lines in a row are one piece
     last = np.append(first[1:] - 1, len(left) - 1) if len(first) else first
     begin, end = starts[left[first]].tolist(), (ends[left[last]] + 1).tolist()
-    view = memoryview(block)
-    pieces = [view[a:b] for a, b in zip(begin, end, strict=True)]
-    return b"".join([*pieces, view[tail:]])
+    pieces = [block[a:b] for a, b in zip(begin, end, strict=True)]
+    return b"".join([*pieces, block[tail:]])
+
+
+def _line_ends(block: bytes) -> Ints:
+    """Return where the newlines are.
+
+    They are searched 64 bytes at a time, a bit for each. This takes half as long as byte by byte,
+    but tells the place only where there is one newline in 64 bytes.
+    """
+    newlines = np.frombuffer(block, np.uint8) == 10
+    whole = len(block) // 64 * 64
+    words = np.packbits(newlines[:whole], bitorder="little").view("<u8")
+    places = np.flatnonzero(words)
+    bits = words[places]
+    if (bits & (bits - np.uint64(1))).any():
+        return np.flatnonzero(newlines)
+    # The exponent of a power of two, as floating-point numbers hold it.
+    within = (bits.astype(np.float64).view(np.int64) >> 52) - 1023
+    return np.concatenate((places * 64 + within, np.flatnonzero(newlines[whole:]) + whole))
