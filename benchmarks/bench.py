@@ -158,10 +158,12 @@ def screens(bench: Bench) -> None:
         what = f"append to changed screen, {'with' if events else 'without'} events"
         found_ms = f"p50 {p50 * 1e3:.0f}, p95 {p95 * 1e3:.0f}, worst {worst * 1e3:.0f} ms"
         bench.row(what, found_ms, f"{goal * 1e3:.0f} ms", p95 <= goal)
-    taken = live.answers(bench.log(96 if bench.quick else 1024), 6 if bench.quick else 100)
+    log = bench.log(96 if bench.quick else 1024)
+    taken = live.answers(bench.folder / "keys", log, 6 if bench.quick else 100)
     p50, p95, worst = live.spread(taken)
     found_ms = f"p50 {p50 * 1e3:.0f}, p95 {p95 * 1e3:.0f}, worst {worst * 1e3:.0f} ms"
-    bench.row("key to answer while a large log's past is read", found_ms, "150 ms", p95 <= 0.15)
+    what = "key to answer while a large log's past is read, 50 servers write"
+    bench.row(what, found_ms, "150 ms", p95 <= 0.15)
 
 
 def bad(bench: Bench) -> None:
@@ -234,6 +236,12 @@ def _written(bench: Bench, about: list[str], seconds: float) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
+def _write(bench: Bench, about: list[str], seconds: float) -> None:
+    text = "\n".join(_written(bench, about, seconds))
+    name = "results-quick.md" if bench.quick else "results.md"
+    (HERE / name).write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -248,10 +256,8 @@ def main() -> None:
         bench = Bench(Path(folder), given.quick)
         for name in parts:
             PARTS[name](bench)
-    if not given.only:
-        name = "results-quick.md" if given.quick else "results.md"
-        text = "\n".join(_written(bench, about, time.perf_counter() - began))
-        (HERE / name).write_text(text + "\n", encoding="utf-8")
+            if not given.only:  # after each part: what was measured is kept if a later one ends it
+                _write(bench, about, time.perf_counter() - began)
 
 
 if __name__ == "__main__":

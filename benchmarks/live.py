@@ -22,6 +22,8 @@ _LINE = (
 )
 
 
+PAST = "reading the past"
+"""What the screen says while it reads the past of a large log."""
 MOST_SETTLING = 150.0
 """Longest time in seconds for reading a fleet before it is measured."""
 
@@ -96,16 +98,35 @@ def _settle(screen: Terminal) -> None:
     screen.drain(5.0)
 
 
-def answers(log: Path, presses: int) -> list[float]:
+def answers(folder: Path, log: Path, presses: int, servers: int = 50) -> list[float]:
     """Return the seconds from a key to its answer while the past of a large log is read.
 
-    `?` opens the help, `escape` closes it; a key that was not answered within 5 s counts as 5.
+    As many servers write meanwhile. `?` opens the help, `escape` closes it; a key that was not
+    answered within 5 s counts as 5. The program is started again when the past has been read.
     """
+    fleet(folder, servers, 8, sick=False)
+    large = folder / "vllm_Large_port7999_realtime.log"
+    large.symlink_to(log)
+    words = [sys.executable, "-m", "benchmarks.live", str(folder), "8", "0"]
+    writer = subprocess.Popen(words)
     found: list[float] = []
-    screen = Terminal([*PROGRAM, str(log), "--tz", "UTC"])
+    try:
+        while len(found) < presses:
+            found += _answers_once(folder, presses - len(found))
+    finally:
+        writer.kill()
+        writer.wait()
+    return found
+
+
+def _answers_once(folder: Path, presses: int) -> list[float]:
+    found: list[float] = []
+    screen = Terminal([*PROGRAM, str(folder), "--tz", "UTC"])
     try:
         screen.first_frame(60.0)
-        for _ in range(presses):
+        if screen.until(PAST, 20.0) is None:
+            raise RuntimeError("the screen did not say that it reads the past")
+        while len(found) < presses and screen.shows(PAST):
             screen.key(b"?")
             found.append(screen.until("esc closes this") or 5.0)
             screen.key(b"\x1b")
@@ -153,7 +174,7 @@ def spread(values: list[float]) -> tuple[float, float, float]:
 def main() -> None:
     """Append a line for each engine of each server every ten seconds, spread over them."""
     folder, engines, sick = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "1"
-    paths = sorted(folder.glob("*.log"))
+    paths = sorted(path for path in folder.glob("*.log") if not path.is_symlink())
     step = PACE / len(paths)
     number, due = 0, time.monotonic()
     while True:

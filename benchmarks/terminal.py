@@ -73,11 +73,18 @@ class Terminal:
         while (left := began + timeout - time.perf_counter()) > 0:
             self.read(left)
             seen = time.perf_counter() - began
-            self._stream.feed(b"".join(self._undrawn))
-            self._undrawn.clear()
-            if any(text in line for line in self._cells.display) is not gone:
+            if self.shows(text) is not gone:
                 return seen
         return None
+
+    def shows(self, text: str) -> bool:
+        """Return whether a text is on the screen now."""
+        self._draw()
+        return any(text in line for line in self._cells.display)
+
+    def _draw(self) -> None:
+        self._stream.feed(b"".join(self._undrawn))
+        self._undrawn.clear()
 
     def quiet(self, seconds: float) -> None:
         """Read until nothing has come for a while, at most ten times as long."""
