@@ -25,6 +25,7 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.filesystems import FileSystems
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
@@ -110,6 +111,10 @@ def hold_when_disturbed(folder: Path) -> None:
         alone = reading()
         assert helped(reading) == (alone, 3)
         assert helped(reading, lambda one: os.kill(one._child, signal.SIGKILL)) == (alone, 0)
+
+        with pytest.MonkeyPatch.context() as mount:  # as on NFS
+            mount.setattr(FileSystems, "reopens", lambda *_: True)
+            assert helped(reading) == (alone, 0)
 
         with pytest.MonkeyPatch.context() as broken:
             broken.setattr(ahead, "guess", lambda *_: 1 / 0)

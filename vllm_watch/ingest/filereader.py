@@ -109,9 +109,9 @@ class FileReader:
         self._formats = formats
         self._options = options
         self.twin = twin
-        start = max(0, self.size - NEWEST) if stage == "newest" else 0
         run, begin = options.begins.get(path, (0, 0))
-        start = max(start, begin - 1)  # the line end before it
+        start = self.size - NEWEST if stage == "newest" else 0
+        start = max(0, start, begin - 1)  # the line end before it
         self._follower = _opened(path, options, following, companion=twin, start=start)
         self._streams: Streams = Streams(formats.unwrapper, beside._streams if beside else None)
         self._parts = {MAIN: self._new_part(run)}
@@ -122,8 +122,7 @@ class FileReader:
         """What was said to be wrong with it."""
         self._progress = 0
         """Bytes read of it."""
-        once = stage == "whole" and not twin and not options.live
-        self._helped = once and isinstance(self._follower, Follower)
+        self._helped = stage == "whole" and not twin and not options.live and self._is_shared()
         """Whether a second process may scan parts of it, if it is large."""
         self._ahead: Ahead | None = None
         self._unended: tuple[tuple[int, int], int] | None = None
@@ -187,9 +186,10 @@ class FileReader:
         """Yield a last line that lacks its newline."""
         for chunk in self._follower.finish():
             yield from self._news(chunk)
-        if rest := self._streams.rest():
-            end = Chunk((0, 0), self._progress, b"")
-            yield from self._part_news(MAIN, rest, end, continued=False)
+        end = Chunk((0, 0), self._progress, b"")
+        for name, lines in self._streams.rest():
+            own = MAIN if self.twin else name
+            yield from self._part_news(own, lines, end, continued=False)
         yield from self._trouble_news()
 
     @property
@@ -211,6 +211,11 @@ class FileReader:
         """Close the file."""
         self._end_ahead()
         self._follower.close()
+
+    def _is_shared(self) -> bool:
+        """Return whether it is a file of which all processes see the same bytes: not on NFS."""
+        source = self._follower
+        return isinstance(source, Follower) and not source.reopens
 
     def _end_ahead(self) -> None:
         """End the other process."""

@@ -117,6 +117,11 @@ class Follower:
         self._signature: tuple[object, ...] = ()
         self._settled_at = 0.0
 
+    @property
+    def reopens(self) -> bool:
+        """Whether the file has to be opened again at each look, as on NFS."""
+        return self._options.reopens(self.path)
+
     def read(self) -> Iterator[Chunk]:
         """Yield new lines up to the present end; after a rotation, the old file first."""
         if not self._begun:
@@ -195,7 +200,7 @@ class Follower:
 
     def _status(self) -> os.stat_result | None:
         """Return the file at the path, None if it is not a readable file."""
-        reopens = self._options.reopens(self.path)
+        reopens = self.reopens
         try:
             # Checked before opening: opening a pipe would wake its writer and lose the data.
             status = os.stat(self.path)
