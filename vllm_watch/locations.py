@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vllm_watch.core.hints import TYPE_CHECKING
+TYPE_CHECKING = False  # `core.hints` has it; this module imports nothing of the package
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
