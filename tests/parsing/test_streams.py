@@ -24,10 +24,23 @@ def known() -> Formats:
 
 def parts(known: Formats, *blocks: bytes) -> dict[str, bytes]:
     streams, found = Streams(known.unwrapper), dict[str, bytes]()
-    for block in blocks:
-        for part, lines in streams.read(block):
-            found[part] = found.get(part, b"") + lines
+    read = [streams.read(block) for block in blocks]
+    for part, lines in (pair for pairs in (*read, streams.rest()) for pair in pairs):
+        found[part] = found.get(part, b"") + lines
     return found
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 100])
+def test_the_parts_do_not_depend_on_how_the_stream_is_cut(known: Formats, cut: int) -> None:
+    begun = b"(APIServer pid=1) INFO 11-23 08:59:00 [api_utils.py:347] version 0.32.0\n"
+    worker = b"(Worker_TP1 pid=7) INFO 11-23 09:00:00 [gpu_worker.py:2] Loading model\n"
+    lines = [
+        *(b"gateway-1 | INFO:     Application startup complete.\n", b"pod-0 | " + begun),
+        *(b"pod-0 | " + STATS, b"pod-1 | " + begun, b"pod-2 | " + worker, b"pod-1 | " + STATS),
+        *(b"pod-2 | " + worker for _ in range(9)),
+    ]
+    blocks = [b"".join(lines[at : at + cut]) for at in range(0, len(lines), cut)]
+    assert parts(known, *blocks) == {MAIN: begun + STATS + worker * 10, "pod-1": begun + STATS}
 
 
 def test_an_ordinary_log_is_one_unchanged_part(known: Formats) -> None:

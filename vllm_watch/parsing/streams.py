@@ -8,6 +8,7 @@ lines without a name belong to it too. Each further name is another server.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from vllm_watch.core.hints import NamedTuple
@@ -25,8 +26,10 @@ In a stream with names, all lines have one, except for a headline or two.
 """
 _SEARCHED = 64 * 1024
 """Names that only some lines have are searched in so many bytes at a block's beginning."""
-_MOST_HELD = 64 * 1024
-"""Bytes of lines that wait until it is known which name writes as a server."""
+_MOST_WAITING = 64 * 1024
+"""Bytes of lines that wait until it is known what their names are."""
+_MOST_LINES = 8
+"""A name that is no server's after so many lines from vLLM is another process of one."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
 """Most prefixes of lines remembered: each line is searched for them."""
@@ -67,13 +70,14 @@ class Streams:
         """The prefix of the lines of a name, if it never changes."""
         self._servers: dict[str, str] = {}
         """Names that write as servers, with their parts."""
-        self._vllm: set[str] = set()
-        """Names with lines from vLLM."""
+        self._vllm: Counter[str] = Counter()
+        """Names to the number of their lines from vLLM, until they are servers."""
         self._newest = MAIN
-        self._holds = True
-        """Whether lines wait for the first line of vLLM."""
-        self._held: list[tuple[str | None, bytes]] = []
-        self._held_bytes = 0
+        self._waiting: dict[str, list[bytes]] = {}
+        """Lines of names of which it is not known yet what they are."""
+        self._waiting_bytes = 0
+        self._unnamed = False
+        """Whether vLLM has written a line without a name."""
         self._forms: dict[bytes, Form] = {}
         """The prefixes, by their pattern."""
 
@@ -100,9 +104,13 @@ class Streams:
         if not self._logged:
             first = (line for _, lines in parts for line in _first_lines(lines))
             self._logged = any(map(self._unwrapper.is_logged, first))
-        if self._logged:
-            parts = [(part, self._unwrapper.logged(lines)) for part, lines in parts]
-        return parts
+        return self._logged_lines(parts)
+
+    def _logged_lines(self, parts: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """Return parts with the lines of other loggers rewritten as vLLM's."""
+        if not self._logged:
+            return parts
+        return [(part, self._unwrapper.logged(lines)) for part, lines in parts]
 
     def _begins(self, block: bytes) -> bool:
         if any(block.find(literal, 0, _SEARCHED) >= 0 for literal in self._unwrapper.anywhere):
@@ -123,55 +131,57 @@ class Streams:
             self._newest = named[-1][0] or MAIN
         found: dict[str, list[bytes]] = {}
         for name, line in named:
-            if name is not None and name not in self._servers:
-                self._learn(name, line)
-            for part, one in self._decided(name, line):
+            for part, one in self._placed(name, line):
                 found.setdefault(part, []).append(one)
         return [(part, b"".join(found[part])) for part in sorted(found)] or [(MAIN, b"")]
 
-    def _decided(self, name: str | None, line: bytes) -> Iterable[tuple[str, bytes]]:
-        """Return lines with their parts: a line, and those that waited for it.
+    def _placed(self, name: str | None, line: bytes) -> Iterable[tuple[str, bytes]]:
+        """Return a line with its part, behind the lines that waited for it.
 
-        A gateway may write before the server does, and its lines are not the server's. So the lines
-        of names wait for the first line of vLLM; those of other names are then left out.
+        The first lines of a name wait until it is known what it is: a server, another process of
+        one, or a gateway that started before the server did.
         """
-        if not self._holds:
-            part = self._part_of(name)
-            return () if part is None else ((part, line),)
-        self._held.append((name, line))
-        self._held_bytes += len(line)
-        decided = bool(self._vllm or self._servers)
-        if not decided and name is not None and self._held_bytes <= _MOST_HELD:
+        if name is None:
+            self._unnamed = self._unnamed or any(word in line for word in _LINE_OF_VLLM)
+            # Without a server all are one part: what came before this line stays before it.
+            before = [] if self._servers else [n for n in self._waiting if self._placed_by(n)]
+            return (*self._told(before), (MAIN, line))
+        if name not in self._servers:
+            self._learn(name, line)
+        own = self._vllm[name]
+        if self._servers and not own:
+            self._waiting.pop(name, None)
             return ()
-        held = [
-            (one, text) for one, text in self._held if one is None or self._is_own(one, decided)
+        self._waiting.setdefault(name, []).append(line)
+        self._waiting_bytes += len(line)
+        if self._waiting_bytes > _MOST_WAITING:
+            return self._told(self._waiting)
+        known = name in self._servers or own > _MOST_LINES or (self._unnamed and not own)
+        return self._told([name]) if known else ()
+
+    def _placed_by(self, name: str) -> bool:
+        """Return whether a name has lines of vLLM, or can be no server's."""
+        return self._unnamed or self._vllm[name] > 0
+
+    def _told(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
+        """Return the lines that waited, of some names; beside a server only those of vLLM."""
+        chosen = {name: self._waiting.pop(name) for name in [*names]}
+        self._waiting_bytes -= sum(len(line) for own in chosen.values() for line in own)
+        return [
+            (self._servers.get(name, MAIN), b"".join(own))
+            for name, own in chosen.items()
+            if self._vllm[name] or not self._servers
         ]
-        self._held, self._holds = [], False
-        return [(self._part_of(one) or MAIN, text) for one, text in held]
 
-    def _is_own(self, name: str, decided: bool) -> bool:
-        return not decided or name in self._vllm or name in self._servers
-
-    def rest(self) -> bytes:
-        """Return the lines that still wait at a log's end: none of them is vLLM's."""
-        held, self._held = b"".join(line for _, line in self._held), []
-        return self._unwrapper.logged(held) if self._logged and held else held
+    def rest(self) -> list[tuple[str, bytes]]:
+        """Return the lines that still wait at a log's end, with their parts."""
+        return self._logged_lines(self._told(self._waiting))
 
     def _learn(self, name: str, line: bytes) -> None:
         """Note whether a line of a name is from vLLM, and from a server."""
-        if any(word in line for word in _LINE_OF_VLLM):
-            self._vllm.add(name)
+        self._vllm[name] += any(word in line for word in _LINE_OF_VLLM)
         if len(self._servers) < _MOST_NAMES and self._unwrapper.is_servers(line):
             self._servers[name] = name if self._servers else MAIN
-
-    def _part_of(self, name: str | None) -> str | None:
-        """Return the part of a line, None if it is not from vLLM."""
-        if name is None or not self._servers:
-            return MAIN
-        known = self._servers.get(name)
-        if known is not None:
-            return known
-        return MAIN if name in self._vllm else None
 
     def _of_one(self, block: bytes) -> list[tuple[str, bytes]] | None:
         """Return the parts of a block in which all lines have the same name; None otherwise."""
