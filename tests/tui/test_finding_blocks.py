@@ -252,3 +252,10 @@ def test_of_many_findings_only_those_with_room_are_made(
     deaths = 3  # each of two lines, and told together with what was before it
     assert any(f"+{400 - deaths}" in line for line in drawn)
     assert len(made) < 40
+
+
+@pytest.mark.parametrize("width", range(findingblock.WORDY, 80))
+def test_a_text_leaves_a_cell_before_the_frame(dead: ScreenView, width: int) -> None:
+    told = lines(dead, width, 12)
+    assert any("wait for memory" in line for line in told)
+    assert max(cell_len(line.rstrip()) for line in told) < width

@@ -157,7 +157,7 @@ class Block:
     def _reason(self, most: int) -> list[str]:
         if not self.reason or most < 1:
             return []
-        return wrapped(self.reason, self.width - len(_lead(self.width)), most)
+        return wrapped(self.reason, _room(self.width), most)
 
     def _remedy(self) -> list[Text]:
         drawn = []
@@ -226,7 +226,7 @@ def _on_condition(finding: Finding, flag: str, width: int) -> tuple[list[str], l
 
 def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
     """Return what to do about a finding; `before` is the fault before a death, if it shares it."""
-    finding, room = problem.finding, width - len(_lead(width)) - 2
+    finding, room = problem.finding, _room(width) - 2
     remedy, whole = _remedies(finding.remedy, finding.flags, room)
     below, hints = _on_condition(finding, remedy[-1], width) if remedy else ([], [])
     remedy, whole = [*remedy, *below], [*whole, *below]
@@ -284,6 +284,11 @@ def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
 
 def _lead(width: int) -> str:
     return "   " if width >= WORDY else "  "
+
+
+def _room(width: int) -> int:
+    """Return the cells for a text behind the lead; in a wide pane it does not touch the frame."""
+    return width - len(_lead(width)) - int(width >= WORDY)
 
 
 def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
