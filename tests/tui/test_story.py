@@ -67,3 +67,33 @@ def test_a_dead_server_that_is_alone_shows_its_last_figures() -> None:
     figures = list(Hero(SETTINGS.health)._shown(row.last))
     assert [figure.value for figure in figures[:3]] == ["1,246", "37", "363"]
     assert isinstance(Hero(SETTINGS.health), Pane)
+
+
+@pytest.fixture
+def quiet_ready(tmp_path: Path) -> Path:
+    """A log that is ready at once, names no phases and has no stats line."""
+    log = tmp_path / "vllm_Model_port8006.log"
+    log.write_text(
+        "INFO 11-23 08:52:30 [utils.py:1] non-default args: {'model': '/m/Model', 'port': 8006}\n"
+        "INFO 11-23 08:52:30 [api_server.py:1] Starting vLLM API server 0 on http://0:8006\n"
+        "INFO:     Application startup complete.\n"
+        "INFO 11-23 08:52:40 [utils.py:1] a later line\n"
+    )
+    return log
+
+
+def test_a_ready_server_without_stats_is_not_launching(quiet_ready: Path) -> None:
+    """Its large figures would be dashes, and its start-up one of 0 s that never ends."""
+    view = view_at(monitor_from(read(quiet_ready).read_once()), "08:52:40")
+    assert view.story is not None
+    assert (view.story.phases, view.story.ready) == ((), True)
+    told = [line.plain.strip() for line in StoryPane().lines(view, 100, 5, PALETTE)]
+    assert told == ["", "no stats line yet"]
+    figures = Hero(SETTINGS.health)._figures(view, view.servers[0], 100, PALETTE)
+    assert [line.plain.strip() for line in figures] == ["", "", "no stats line yet", ""]
+
+
+def test_the_longest_phase_name_does_not_touch_its_bar() -> None:
+    view = view_at(monitor_of("h100_optimised"), "08:54:05")
+    told = [line.plain for line in StoryPane().lines(view, 100, 30, PALETTE)]
+    assert any("starting the HTTP server ▆" in line for line in told)

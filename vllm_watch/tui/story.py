@@ -7,7 +7,7 @@ from itertools import groupby
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
-from vllm_watch.core.startup import LAUNCHING, phases_of
+from vllm_watch.core.startup import LAUNCHING, phases_of, serving_at
 from vllm_watch.tui.screens.errors import error_text
 
 MOST_TRACE_LINES = 6
@@ -30,6 +30,8 @@ class Story:
     """When its first line was written, in the log's own clock."""
     over: bool
     """True if it will not continue."""
+    ready: bool
+    """Whether it could serve by then."""
 
 
 def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
@@ -43,10 +45,12 @@ def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:
         lasts = not over and (phase.end is None or phase.end > time)
         end = time if phase.end is None else min(time, phase.end)
         phases.append((phase.name, max(0.0, end - phase.begin), lasts))
-    if not phases and run.first_stamp is not None and not over:
+    up = serving_at(run)
+    ready = up is not None and up <= time
+    if not phases and run.first_stamp is not None and not over and not ready:
         phases.append((LAUNCHING, max(0.0, time - run.first_stamp), True))
     errors = shorter(error_text(run, time, tz).split("\n"))[:MOST_ERROR_LINES]
-    return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over)
+    return Story(tuple(phases), tuple(filter(None, errors)), run.first_stamp, over, ready)
 
 
 def shorter(lines: list[str]) -> list[str]:

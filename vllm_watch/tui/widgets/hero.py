@@ -131,9 +131,13 @@ class Hero(TimedPane, can_focus=True):
         self, view: ScreenView, row: Row, width: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the large figures, as many as have room, with their labels above."""
-        if row.state.name in WORDY_STATES and row.last == Values():
+        if row.last == Values():
             blank = Text("", end="")
-            words = Text("   ", end="") + story(view, row, width - 4, palette)
+            words = Text("   ", end="")
+            if row.state.name in WORDY_STATES:
+                words += story(view, row, width - 4, palette)
+            else:
+                words.append("no stats line yet", style=palette["muted"])
             return [blank, blank, words, blank]
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
         gone = row.state.name in OVER

@@ -12,7 +12,7 @@ from vllm_watch.tui.widgets.pane import Framed
 
 LEAST_SECONDS = 60.0
 """Least seconds that the longest bar represents."""
-_LABEL = 24
+_LABEL = 25
 """Cells before a bar."""
 _TIME = 12
 """Cells behind it."""
@@ -35,7 +35,10 @@ class StoryPane(Framed):
             return Text("")
         took = sum(seconds for _, seconds, _ in story.phases)
         text = Text(f"{row.short}  ", style=palette["muted"])
-        text.append(duration(took) if story.phases else "no vLLM line yet", palette["note"])
+        if story.phases:
+            text.append(f"{duration(took)} ", palette["note"])
+        else:
+            text.append("ready " if story.ready else "no vLLM line yet ", palette["note"])
         return text
 
     def lines(
@@ -64,5 +67,6 @@ class StoryPane(Framed):
             role = "muted" if trace else "critical"
             lines.append(Text(f"  {error.strip() if not trace else error[13:]}", palette[role]))
         if not story.phases and not story.errors:
-            lines.append(Text("  nothing has been written yet", style=palette["muted"]))
+            words = "no stats line yet" if story.ready else "nothing has been written yet"
+            lines.append(Text(f"  {words}", style=palette["muted"]))
         return lines
