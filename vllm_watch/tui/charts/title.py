@@ -157,11 +157,13 @@ def title_pieces(
 def _named(titles: Sequence[str], unit: str, *, old: bool) -> Iterator[tuple[str, Form]]:
     """Yield titles and forms that name every line: first those that tell the unit and the time.
 
-    `old`: all values are; then a title without them comes before one without the time.
+    `old`: all values are; then a title without them comes before one without the time, and one
+    without the server's name, which other places have, before that.
     """
     timeless = NAMED_FORMS[-1]
     timed = [form for form in NAMED_FORMS if form is not timeless]
-    pairs = [(title, form) for title in titles for form in (*timed, *([VALUELESS] * old))]
+    pairs = [(title, form) for title in titles for form in timed]
+    pairs += [(title, VALUELESS) for title in titles if old]
     pairs += [(title, timeless) for title in titles]
     untold = [
         (title, form) for title, form in pairs if unit and not form.unit and unit not in title
