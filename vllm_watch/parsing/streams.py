@@ -149,7 +149,7 @@ class Streams:
         if name not in self._servers:
             self._learn(name, line)
         own = self._vllm[name]
-        if self._servers and not own:
+        if self._servers and not own and name not in self._servers:
             self._waiting.pop(name, None)
             return ()
         self._waiting.setdefault(name, []).append(line)
@@ -170,7 +170,7 @@ class Streams:
         return [
             (self._servers.get(name, MAIN), b"".join(own))
             for name, own in chosen.items()
-            if self._vllm[name] or not self._servers
+            if self._vllm[name] or name in self._servers or not self._servers
         ]
 
     def rest(self) -> list[tuple[str, bytes]]:
