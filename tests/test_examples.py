@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.beside.servers import free_port, written_pids
 from tests.processes import alive
+from tests.serverside.servers import free_port, written_pids
 
 ROOT = Path(__file__).parents[1]
 JOBS = ROOT / "examples/jobs"
-SERVER = ROOT / "tests/beside/fakeserver.py"
+SERVER = ROOT / "tests/serverside/fakeserver.py"
 SCRIPTS = ("server.pbs", "server.slurm", "tmux.sh")
 
 

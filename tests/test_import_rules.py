@@ -62,7 +62,7 @@ SLOW = {
 }
 """Modules of the standard library that take a millisecond or more and that `status` avoids."""
 UNUSED = (
-    *("vllm_watch.tui", "vllm_watch.reach", "vllm_watch.actions", "vllm_watch.beside"),
+    *("vllm_watch.tui", "vllm_watch.integrations", "vllm_watch.actions", "vllm_watch.serverside"),
     *(
         "vllm_watch.health.advice",
         "vllm_watch.health.alertfindings",

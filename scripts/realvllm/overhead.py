@@ -15,7 +15,7 @@ PLUG_IN = f"""
 import os, time
 os.environ["VLLM_WATCH_LATENCIES"] = "1"
 from vllm.v1.metrics.stats import IterationStats
-from vllm_watch.beside.statlogger import LatencyStatLogger
+from vllm_watch.serverside.statlogger import LatencyStatLogger
 made = LatencyStatLogger(None, 0)
 stats = IterationStats()
 stats.inter_token_latencies_iter = [0.02] * {BATCH}

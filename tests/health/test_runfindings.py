@@ -17,7 +17,7 @@ from tests.logs import FIXTURES, log_of
 from vllm_watch.health.explaining import ancestors
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import costs_of, flag_pair
-from vllm_watch.health.robust import rise
+from vllm_watch.health.robustfigures import rise
 from vllm_watch.health.rules import builtin_rules
 from vllm_watch.health.runfindings import Interval, joined, split
 from vllm_watch.reports.reading import Reading

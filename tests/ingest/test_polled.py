@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests import serverlog
-from tests.beside.pages import page, plain, serving
 from tests.logs import formats
-from vllm_watch.beside.fetching import Fetcher, FetchError
-from vllm_watch.beside.poller import Poller
+from tests.serverside.pages import page, plain, serving
 from vllm_watch.cli.pages import page_address
 from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked
 from vllm_watch.core.store import Server, Store
 from vllm_watch.ingest import ReadOptions
 from vllm_watch.ingest.polled import PolledIngest
+from vllm_watch.serverside.fetching import Fetcher, FetchError
+from vllm_watch.serverside.poller import Poller
 
 T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
 NO_STATS = "AsyncLLM created with api_server_count more than 1; disabling stats logging to avoid incomplete stats."

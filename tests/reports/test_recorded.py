@@ -12,11 +12,11 @@ import jsonschema
 import pytest
 
 from tests.logs import log_of, page_beside
-from vllm_watch.beside.histogram import latency_of
-from vllm_watch.beside.page import read_page
 from vllm_watch.cli import main
 from vllm_watch.core.recorded import Latency
 from vllm_watch.reports.recorded import _both
+from vllm_watch.serverside.histogram import latency_of
+from vllm_watch.serverside.page import read_page
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "fixtures/recordings/h100x2_tp2"

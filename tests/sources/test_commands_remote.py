@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.beside.servers import free_port
 from tests.logs import log_of, stats_by_hand
 from tests.processes import until
+from tests.serverside.servers import free_port
 from tests.sources.test_commands import Clock, output
 from vllm_watch.cli import main
 from vllm_watch.sources.commands import CommandOutput

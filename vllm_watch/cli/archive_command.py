@@ -15,8 +15,8 @@ from vllm_watch.locations import format_files
 from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 
 if TYPE_CHECKING:
-    from vllm_watch.reach.archive import Archived
-    from vllm_watch.reach.archiving import Work
+    from vllm_watch.integrations.archive import Archived
+    from vllm_watch.integrations.archiving import Work
 
 EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
 """Example for `--help`."""
@@ -61,9 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             "archive: reads files only, not standard input or commands; name logs, folders or globs"
         )
     _require_extras(arguments)
-    from vllm_watch.reach.archive import locked
-    from vllm_watch.reach.archivefiles import ArchiveError
-    from vllm_watch.reach.archiving import changed_logs, work_of
+    from vllm_watch.integrations.archive import locked
+    from vllm_watch.integrations.archivefiles import ArchiveError
+    from vllm_watch.integrations.archiving import changed_logs, work_of
 
     settings = settings_of(arguments)
     found = find_logs(arguments.paths)
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _worked(arguments: argparse.Namespace, work: Work, logs: list[LogSet]) -> Iterator[Archived]:
     """Yield the result for each log, by a cluster or by processes of this machine."""
-    from vllm_watch.reach.archiving import default_processes, in_dask, in_processes
+    from vllm_watch.integrations.archiving import default_processes, in_dask, in_processes
 
     if not logs:
         return

@@ -17,10 +17,10 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.paths import STDIN, Found
 
 if TYPE_CHECKING:
-    from vllm_watch.beside.poller import Poller
     from vllm_watch.core.benchmark import Benchmark
     from vllm_watch.core.moments import TimeText
     from vllm_watch.reports.reading import Reading
+    from vllm_watch.serverside.poller import Poller
 
 
 def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:

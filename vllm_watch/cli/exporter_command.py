@@ -21,7 +21,7 @@ from vllm_watch.core.news import Looked
 
 if TYPE_CHECKING:
     from vllm_watch.ingest import Ingest
-    from vllm_watch.reach.exporting import Exporter
+    from vllm_watch.integrations.exporting import Exporter
 
 TEXTFILE_SECONDS = 15.0
 """Seconds between two writings of a text file: node-exporter's collector is scraped as often."""
@@ -145,7 +145,7 @@ def _classes() -> tuple[type[Exporter], type]:
         CommandError: it is not installed.
     """
     try:
-        from vllm_watch.reach.exporting import Exporter
+        from vllm_watch.integrations.exporting import Exporter
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("prometheus_client"):
             raise

@@ -15,7 +15,7 @@ from vllm_watch.sources.paths import STDIN
 
 if TYPE_CHECKING:
     from vllm_watch.ingest import Ingest
-    from vllm_watch.reach.answers import Answers
+    from vllm_watch.integrations.answers import Answers
 
 EXAMPLE = "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'"
 """Example for `--help`."""
@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
             "mcp: standard input belongs to the client; name a log, a folder or a glob instead of -"
         )
     try:
-        from vllm_watch.reach.agents import agent_server
+        from vllm_watch.integrations.agents import agent_server
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "pydantic"):
             raise
         raise CommandError("mcp needs the MCP SDK: pip install 'vllm-watch[mcp]'", FAILED) from None
-    from vllm_watch.reach.answers import Answers
+    from vllm_watch.integrations.answers import Answers
 
     settings, known = settings_of(arguments), formats()
     answers = Answers(FollowedServers(settings, known), known, time.time)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vllm_watch.beside.fetching import Fetcher
-from vllm_watch.beside.recorder import LONGEST_FETCH
 from vllm_watch.cli.saying import CommandError
+from vllm_watch.serverside.fetching import Fetcher
+from vllm_watch.serverside.recorder import LONGEST_FETCH
 
 
 def page_address(url: str) -> str:

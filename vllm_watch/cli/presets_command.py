@@ -6,11 +6,11 @@ import argparse
 import json
 from dataclasses import asdict
 
-from vllm_watch.beside.presets import Fitted, PresetError, fitted, preset_table
 from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE, CommandError, write
 from vllm_watch.core.patterns import lazy
 from vllm_watch.health.startupfacts import model_billions
+from vllm_watch.serverside.presets import Fitted, PresetError, fitted, preset_table
 
 SCHEMA = 1
 _ACTIVE = lazy(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")

@@ -8,13 +8,13 @@ import signal
 from threading import Event
 from types import FrameType
 
-from vllm_watch.beside.gpus import GpuError, Gpus
-from vllm_watch.beside.recorder import Recorder
-from vllm_watch.beside.recordfile import RecordError, SecondRecorderError
 from vllm_watch.cli.pages import fetcher_of, page_address
 from vllm_watch.cli.parser import Parser, span_of
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.naming import name_from_path
+from vllm_watch.serverside.gpus import GpuError, Gpus
+from vllm_watch.serverside.recorder import Recorder
+from vllm_watch.serverside.recordfile import RecordError, SecondRecorderError
 
 EXAMPLE = "vllm-watch record vllm_M_port8000_realtime.log --metrics http://127.0.0.1:8000/metrics"
 """Example for `--help`."""

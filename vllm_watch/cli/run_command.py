@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import FrameType
 
-from vllm_watch.beside.commandline import ServerCommand, log_name, server_command, with_flags
-from vllm_watch.beside.presets import PresetError, fitted, preset_table
-from vllm_watch.beside.process import ServerProcess, StartError, check_port, keep_group
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Parser, number_of, span_of
 from vllm_watch.cli.presets_command import size_of
@@ -27,6 +24,9 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.news import Looked, News
 from vllm_watch.ingest import Ingest
+from vllm_watch.serverside.commandline import ServerCommand, log_name, server_command, with_flags
+from vllm_watch.serverside.presets import PresetError, fitted, preset_table
+from vllm_watch.serverside.process import ServerProcess, StartError, check_port, keep_group
 
 TIMED_OUT = 124
 _LOOKS_AFTER = 2
@@ -150,7 +150,7 @@ def _gpus() -> int | None:
     named = [word for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word]
     if named:
         return len(named)
-    from vllm_watch.beside.gpus import GpuError, Gpus
+    from vllm_watch.serverside.gpus import GpuError, Gpus
 
     try:
         gpus = Gpus()

@@ -40,7 +40,7 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the table of runs."""
-    from vllm_watch.reach.runtable import (
+    from vllm_watch.integrations.runtable import (
         DEFAULT_SORT,
         STANDING,
         by_columns,
@@ -77,9 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str]]:
     """Return the runs of an archive, or of logs read now."""
-    from vllm_watch.reach.archive import read_runs
-    from vllm_watch.reach.archivefiles import RUNS
-    from vllm_watch.reach.runrows import run_rows
+    from vllm_watch.integrations.archive import read_runs
+    from vllm_watch.integrations.archivefiles import RUNS
+    from vllm_watch.integrations.runrows import run_rows
 
     if len(paths) == 1 and (Path(paths[0]) / RUNS).is_dir():
         try:
@@ -92,7 +92,7 @@ def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str
 
 
 def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) -> None:
-    from vllm_watch.reach.runtable import HEADS, SHOWN, cell
+    from vllm_watch.integrations.runtable import HEADS, SHOWN, cell
     from vllm_watch.reports.tabletext import markdown_table, printable, text_table
 
     numbers = [name for name in SHOWN if not names or name not in ("server", "state", "standing")]
@@ -108,7 +108,7 @@ def _write_table(table: Sequence[Any], names: Sequence[str], *, markdown: bool) 
 def _no_column(name: str) -> str:
     import difflib
 
-    from vllm_watch.reach.runrows import COLUMNS
+    from vllm_watch.integrations.runrows import COLUMNS
 
     nearest = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.0)
     return f"no column {name!r}; did you mean {nearest[0]}? `runs --json` shows all of them"

@@ -27,7 +27,7 @@ from vllm_watch.locations import captures_folder
 from vllm_watch.sources.standard_input import StandardInput
 
 if TYPE_CHECKING:
-    from vllm_watch.beside.poller import Poller
+    from vllm_watch.serverside.poller import Poller
 
 DEMO = (
     "h100_optimised",
@@ -140,8 +140,8 @@ def _poller(url: str | None) -> Poller | None:
     """Return a reader of a server's metrics page while its log is watched."""
     if url is None:
         return None
-    from vllm_watch.beside.poller import Poller
     from vllm_watch.cli.pages import fetcher_of, page_address
+    from vllm_watch.serverside.poller import Poller
 
     address = page_address(url)
     return Poller(address, fetcher_of(address, POLL_SECONDS), POLL_SECONDS)

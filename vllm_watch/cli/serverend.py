@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from vllm_watch.beside.process import is_full
 from vllm_watch.cli.common import formats
 from vllm_watch.config import Settings
+from vllm_watch.serverside.process import is_full
 
 _LAST_LINES = 5
 """Lines of the server's errors that are shown when its log mentions no reason."""

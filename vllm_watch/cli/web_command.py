@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     settings_of(arguments)  # mistakes in them are reported here, not in each page
     try:
-        from vllm_watch.reach.browser import serve
+        from vllm_watch.integrations.browser import serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("textual_serve", "aiohttp"):
             raise

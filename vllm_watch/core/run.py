@@ -13,7 +13,7 @@ from vllm_watch.core.answered import Answered
 from vllm_watch.core.buckets import Keep
 from vllm_watch.core.configuration import CONFIG_KINDS, ConfigurationBuilder, ServerConfiguration
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.eager import eager
+from vllm_watch.core.eagermode import eager
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.origin import Origin

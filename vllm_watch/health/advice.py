@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from vllm_watch.beside.presets import preset_words
 from vllm_watch.health.calculators import batch_estimate, power_of_two, recommended_batch
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.memoryadvice import (
@@ -21,6 +20,7 @@ from vllm_watch.health.memoryadvice import (
 )
 from vllm_watch.health.situation import Advice, Situation, kv_growth
 from vllm_watch.health.slowdown import context_per_request, thousands
+from vllm_watch.serverside.presets import preset_words
 
 __all__ = ["ADVICE", "Advice", "Situation"]
 _LESS = 0.02

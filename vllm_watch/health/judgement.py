@@ -25,9 +25,9 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.answeralerts import AnswerAlerts
 from vllm_watch.health.enginetrend import EngineTrend, TrendSpan
 from vllm_watch.health.evaluators import count_rows, few_rows
-from vllm_watch.health.marks import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recordedsignals import RecordedSignals
+from vllm_watch.health.restarts import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
 from vllm_watch.health.rounds import Row
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 from vllm_watch.health.startupfacts import startup_facts

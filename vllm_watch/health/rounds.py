@@ -14,7 +14,7 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches

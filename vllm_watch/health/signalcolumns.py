@@ -15,7 +15,7 @@ import numpy as np
 
 from vllm_watch.health.holds import AT_REST, Turn
 from vllm_watch.health.plan import PlannedRule, Values
-from vllm_watch.health.robust import FEWEST, NORMAL, TURNING
+from vllm_watch.health.robustfigures import FEWEST, NORMAL, TURNING
 from vllm_watch.health.signals import FEWEST_RATES, MOST_RATES, USUAL_LIMITS, Signals, of_all
 from vllm_watch.health.spans import Ending, Watches
 from vllm_watch.health.walks import walk

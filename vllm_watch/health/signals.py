@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.health.plan import Values
-from vllm_watch.health.robust import swing
+from vllm_watch.health.robustfigures import swing
 from vllm_watch.health.slowdown import context_per_request
 
 MOST_RATES = 2_048

@@ -11,10 +11,10 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TypeVar
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import Series
-from vllm_watch.health.robust import rise
+from vllm_watch.health.robustfigures import rise
 
 MANY = 1_500
 """From so many samples on, importing numpy pays."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from vllm_watch.config.sections import TrendSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Literal, NamedTuple
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 
 Verdict = Literal["expected", "faulty", "unknown"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, field, replace
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import Second, Steps
 from vllm_watch.health.plan import Plan

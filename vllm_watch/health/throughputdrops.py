@@ -1,8 +1,8 @@
 """Sudden drops of throughput, and throughput that stays low after a pause.
 
 Both detectors take the samples of one engine in time order and remember some minutes only. Medians
-and MADs (`health/robust.py`) measure "usual" and "noise": the Hampel identifier, which calls a
-value an outlier more than 3 scaled MADs off the median of its neighbours.
+and MADs (`health/robustfigures.py`) measure "usual" and "noise": the Hampel identifier, which calls
+a value an outlier more than 3 scaled MADs off the median of its neighbours.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from vllm_watch.config.sections import HealthSettings, TrendSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.core.middle import median
-from vllm_watch.health.robust import FEWEST, spread
+from vllm_watch.core.percentiles import median
+from vllm_watch.health.robustfigures import FEWEST, spread
 from vllm_watch.health.slowdown import FEWEST_LINES, MOST_BUSY, Busy
 
 STEADY_SHARE = 0.75

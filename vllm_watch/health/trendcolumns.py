@@ -22,7 +22,7 @@ from vllm_watch.health.enginetrend import (
 )
 from vllm_watch.health.holds import AT_REST
 from vllm_watch.health.plan import Values
-from vllm_watch.health.robust import FEWEST
+from vllm_watch.health.robustfigures import FEWEST
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes
 from vllm_watch.health.signals import of_all
 from vllm_watch.health.slowdown import FEWEST_LINES, Busy, Minutes, bands, minutes_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vllm_watch.core.metrics import ALL_ENGINES
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, Series, median_distance
 from vllm_watch.health.enginetrend import (

@@ -36,7 +36,7 @@ from vllm_watch.sources.follower import Follower, FollowOptions
 from vllm_watch.sources.paths import STDIN, is_stream, recordings_of
 
 if TYPE_CHECKING:
-    from vllm_watch.ingest.ahead import Ahead
+    from vllm_watch.ingest.secondprocess import Ahead
     from vllm_watch.parsing.scan import Scan
     from vllm_watch.sources.commands import CommandOutput
     from vllm_watch.sources.standard_input import StandardInput
@@ -291,7 +291,7 @@ class FileReader:
         elif self._helped and clock is not None:
             self._helped = False
             if size_of(self.path) >= SHARED:
-                from vllm_watch.ingest.ahead import ahead_of
+                from vllm_watch.ingest.secondprocess import ahead_of
 
                 self._ahead = ahead_of(self.path, chunk, self._formats, clock)
         if self._ahead is not None and part.scanner is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from vllm_watch.beside.poller import Poller
 from vllm_watch.core.news import CompanionBlock, FileTrouble, Looked, News
 from vllm_watch.core.recorded import RECORDING
 from vllm_watch.ingest.logs import Ingest
@@ -12,6 +11,7 @@ from vllm_watch.ingest.options import ReadOptions
 from vllm_watch.ingest.recordingreader import substituted
 from vllm_watch.ingest.substitutes import Substitutes
 from vllm_watch.parsing.formats import Formats
+from vllm_watch.serverside.poller import Poller
 from vllm_watch.sources.wakeups import StopEvent
 
 

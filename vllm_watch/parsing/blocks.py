@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Amendment
-from vllm_watch.parsing.dull import STAMP_LENGTH
 from vllm_watch.parsing.knownlines import NOTHING, Kind, KnownLines
 from vllm_watch.parsing.shapes import Shape
 from vllm_watch.parsing.sieve import Gaps, Sieve, Usual
+from vllm_watch.parsing.skippedlines import STAMP_LENGTH
 from vllm_watch.parsing.tablemaker import TableMaker
 from vllm_watch.parsing.tracebacks import TRACEBACK
 

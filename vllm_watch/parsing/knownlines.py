@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.records import Amendment, Record, Sample
 from vllm_watch.parsing.access import PROTOCOL
-from vllm_watch.parsing.dull import LONGEST, MOST, DullLines, Place
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.parts import DIGITS
 from vllm_watch.parsing.shapes import Shape, shape_of
+from vllm_watch.parsing.skippedlines import LONGEST, MOST, DullLines, Place
 from vllm_watch.parsing.text import STATS_LIKE, ZEROS
 
 NOTHING = -1

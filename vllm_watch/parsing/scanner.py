@@ -15,12 +15,12 @@ from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.records import Amendment, Event, Record, Sample
 from vllm_watch.parsing.access import AccessCounter, Answer, requests_of
 from vllm_watch.parsing.barelines import BareLines
-from vllm_watch.parsing.dull import STAMP_LENGTH, DullLines, Place
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.latencyline import companion_record
 from vllm_watch.parsing.requestlines import RequestLines
 from vllm_watch.parsing.scan import Scan, Walk
+from vllm_watch.parsing.skippedlines import STAMP_LENGTH, DullLines, Place
 from vllm_watch.parsing.statsheads import StatsHeads
 from vllm_watch.parsing.text import LONGEST_MESSAGE, STATS_LIKE, segment_end, shown, without_escapes
 from vllm_watch.parsing.timestamps import StampClock, Zone

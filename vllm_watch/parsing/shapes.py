@@ -17,9 +17,9 @@ from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.patterns import lazy
 from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.parsing.digitruns import Layout, Metric, Rows, Run
-from vllm_watch.parsing.dull import STAMP_LENGTH, Place
 from vllm_watch.parsing.envelope import EnvelopeReader
 from vllm_watch.parsing.parts import LONGEST_ENGINE, NUMBER, Plan
+from vllm_watch.parsing.skippedlines import STAMP_LENGTH, Place
 
 _DIGITS = lazy(rb"\d+")
 _MOST_DIGITS = 15

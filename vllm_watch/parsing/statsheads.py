@@ -8,10 +8,10 @@ not depend on this memory, only how long it takes.
 from __future__ import annotations
 
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.parsing.dull import STAMP_LENGTH
 from vllm_watch.parsing.envelope import Envelope
 from vllm_watch.parsing.formats import Formats, LineForm
 from vllm_watch.parsing.parts import Parts
+from vllm_watch.parsing.skippedlines import STAMP_LENGTH
 from vllm_watch.parsing.text import LONGEST_MESSAGE, ZEROS
 
 MOST_HEADS = 64

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from vllm_watch.beside.presets import Gain, preset_table
 from vllm_watch.config import CompareSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
@@ -18,6 +17,7 @@ from vllm_watch.reports.iterations import of_all_engines
 from vllm_watch.reports.startline import given_flags
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.workload import Workload, workload_of, workload_warnings
+from vllm_watch.serverside.presets import Gain, preset_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vllm_watch.beside.presets import preset_table
 from vllm_watch.reports.bootstrap import REPLICATES, SEED, Ratio
 from vllm_watch.reports.comparison import Compared, Comparison, Side
 from vllm_watch.reports.summaryjson import SCHEMA, Json, run_json
+from vllm_watch.serverside.presets import preset_table
 
 _DIGITS = 6
 

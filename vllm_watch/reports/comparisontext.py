@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vllm_watch.beside.presets import Gain, preset_table
 from vllm_watch.core.figures import UNKNOWN, duration
 from vllm_watch.reports.benchmarkwords import benchmark_words
 from vllm_watch.reports.bootstrap import Ratio
@@ -19,6 +18,7 @@ from vllm_watch.reports.tabletext import (
     text_table,
     wrapped,
 )
+from vllm_watch.serverside.presets import Gain, preset_table
 
 
 def comparison_text(

@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-import vllm_watch.beside
+import vllm_watch.serverside
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Any
 from vllm_watch.core.records import Sample
@@ -15,7 +15,7 @@ from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
 from vllm_watch.parsing.timestamps import StampClock, Zone
 
-PROBE = Path(vllm_watch.beside.__file__).with_name("statsprobe.py")
+PROBE = Path(vllm_watch.serverside.__file__).with_name("statsprobe.py")
 """The script that runs in vLLM's own Python: it needs nothing of ours."""
 PATIENCE = 300.0
 """Seconds allowed for importing vLLM on a busy machine."""

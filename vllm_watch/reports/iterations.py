@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import percent, short_time
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import Second, Steps
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.meantimes import MeanTimes
-from vllm_watch.core.middle import percentile
+from vllm_watch.core.percentiles import percentile
 from vllm_watch.core.recorded import LATENCIES, THROTTLES, Latency
 from vllm_watch.core.recordings import Table, latency_at, mixed
 from vllm_watch.core.run import Run

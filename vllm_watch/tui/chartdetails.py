@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from vllm_watch.core.dataclass import dataclass, replace
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.core.states import OVER
 from vllm_watch.core.ticks import decimals_for, value_text
 from vllm_watch.health.rules import SEVERITIES

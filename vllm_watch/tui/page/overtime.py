@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TypeVar
-from vllm_watch.core.middle import median
+from vllm_watch.core.percentiles import median
 from vllm_watch.tui import figures
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.canvas import Canvas

@@ -1,0 +1,149 @@
+"""A second process that scans parts of a large log changes nothing of what is read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from benchmarks import biglog
+from tests.ingest.test_large_files import said
+from tests.logs import log_of, read
+from tests.parsing.test_large_blocks import random_log
+from vllm_watch.core.news import bytes_of
+from vllm_watch.ingest import ReadOptions, filereader, secondprocess
+from vllm_watch.ingest.secondprocess import Ahead
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scan import Scan
+from vllm_watch.parsing.scanner import Scanner
+from vllm_watch.sources.chunks import Chunk
+from vllm_watch.sources.filesystems import FileSystems
+
+ROOT = Path(__file__).parents[2]
+NOW = 1_800_000_000.0
+T = TypeVar("T")
+CUTS = [(4_096, 5, 2), (10_007, 3, 1), (40_000, 2, 1)]
+"""Bytes of a block, blocks of a cycle, and how many of them the reader scans itself."""
+
+
+def everything(log: Path, zone: str = "") -> list[str]:
+    """All news of a log, with every value; as texts, since NaN is not equal to itself."""
+    tz = ZoneInfo(zone) if zone else None
+    options = ReadOptions(tz=tz, now=lambda: NOW)
+    return [repr(news) for news in read(log, options=options).read_once()]
+
+
+def content(log: Path) -> tuple[object, int, int]:
+    """Samples, events and requests of a log, its lines and its bytes, however they are grouped."""
+    news = list(read(log).read_once())
+    return *said(news), sum(map(bytes_of, news))
+
+
+def helped(
+    reading: Callable[[], T], disturb: Callable[[Ahead], object] = lambda _: None
+) -> tuple[T, int]:
+    """Read with a second process, disturbed at its start; return also the chunks it scanned."""
+    taken = 0
+
+    class Watched(Ahead):
+        def __init__(self, path: str, first: Chunk, formats: Formats, clock: object) -> None:
+            super().__init__(path, first, formats, clock)  # type: ignore[arg-type]
+            disturb(self)
+
+        def take(self, chunk: Chunk, scanner: Scanner) -> Scan | None:
+            nonlocal taken
+            scan = super().take(chunk, scanner)
+            taken += scan is not None
+            return scan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filereader, "SHARED", 1)
+        patch.setattr(secondprocess, "Ahead", Watched)
+        patch.setattr(secondprocess, "_is_idle", lambda: True)
+        found = reading()
+    return found, taken
+
+
+def all_captures() -> bytes:
+    """Every kind of line, several runs and tracebacks, over New Year and a change of the clock."""
+    names = ("h100_optimised", "cpu_startup_failure", "h100_saturated_then_killed")
+    captures = [log_of(name).read_bytes() for name in (*names, "cpu_port_in_use")]
+    autumn = [text.replace(b" 11-23 09:", b" 10-25 02:") for text in captures]
+    winter = [text.replace(b" 11-23 ", b" 12-31 ") for text in captures]
+    later = [text.replace(b" 11-23 ", b" 01-02 ") for text in captures]
+    lines = random_log(3, 2_000).splitlines(keepends=True)
+    odd = b"".join(line for line in lines if not line.startswith(b"2026-"))
+    dated = random_log(4)  # its access lines are rewritten first: they are read by one process
+    return b"".join((*autumn, odd, *captures, *winter, *later, dated))
+
+
+def hold_at_many_cuts(folder: Path) -> None:
+    log = folder / "server.log"
+    log.write_bytes(all_captures() + b"no newline")
+    for block, cycle, own in CUTS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vllm_watch.sources.chunks.BLOCK", block)
+            patch.setattr(secondprocess, "CYCLE", cycle)
+            patch.setattr(secondprocess, "OWN", own)
+            patch.setattr(secondprocess, "MOST_VAIN", 1_000)
+            for zone in ("", "Europe/Berlin"):
+                reading = partial(everything, log, zone)
+                found, taken = helped(reading)
+                assert found == reading()
+                assert taken > 0.25 * (cycle - own) * (log.stat().st_size // (block * cycle))
+
+
+def hold_when_disturbed(folder: Path) -> None:
+    log = folder / "server.log"
+    biglog.write(log, 6 << 20, others=0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secondprocess, "CYCLE", 2)
+        patch.setattr(secondprocess, "OWN", 1)
+        reading = partial(content, log)
+        alone = reading()
+        assert helped(reading) == (alone, 3)
+        assert helped(reading, lambda one: os.kill(one._child, signal.SIGKILL)) == (alone, 0)
+
+        with pytest.MonkeyPatch.context() as mount:  # as on NFS
+            mount.setattr(FileSystems, "reopens", lambda *_: True)
+            assert helped(reading) == (alone, 0)
+
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setattr(secondprocess, "guess", lambda *_: 1 / 0)
+            assert helped(reading) == (alone, 0)
+
+        found, _ = helped(reading, lambda _: os.truncate(log, 2 << 20))
+        assert found == reading()
+        assert found[2] == 2 << 20
+
+        lines = log.read_bytes().splitlines(keepends=True)
+        log.write_bytes(b"".join(b"vllm-1  | " + line for line in lines * 2))
+        assert helped(reading) == (reading(), 0)
+
+
+def in_a_process_of_its_own(check: str, folder: Path) -> None:
+    """Run a check of this module where no thread is: the process of the tests may have some."""
+    code = (
+        "import sys; from pathlib import Path; from tests.ingest import test_secondprocess;"
+        f"test_secondprocess.{check}(Path(sys.argv[1]))"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(folder)]
+    ran = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is a second process used")
+@pytest.mark.parametrize("check", ["hold_at_many_cuts", "hold_when_disturbed"])
+def test_nothing_changes(check: str, tmp_path: Path) -> None:
+    in_a_process_of_its_own(check, tmp_path)

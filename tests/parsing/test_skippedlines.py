@@ -1,0 +1,90 @@
+"""Lines known to have no information are skipped; the result stays the same."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.logs import FIXTURES, log_of
+from tests.parsing import scanning
+from vllm_watch.parsing import scanner, skippedlines, statsheads
+from vllm_watch.parsing.scan import Scan
+
+CAPTURES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
+
+
+def scans(text: bytes, *, cut: int) -> list[Scan]:
+    reader = scanning.scanner(fresh=True)
+    lines = text.splitlines(keepends=True)
+    blocks = (b"".join(lines[i : i + cut]) for i in range(0, len(lines), cut))
+    return [reader.scan(block) for block in blocks]
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_with_and_without_the_memory_the_same_is_read(
+    capture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(capture)
+    lines = log_of(capture).read_bytes().splitlines(keepends=True)
+    # Twice, with digits of lines changed at random: shapes repeat, damaged and whole.
+    changed = [
+        bytes(
+            chance.choice(b"0123456789x")
+            if byte in b"0123456789" and chance.random() < 0.02
+            else byte
+            for byte in line
+        )
+        for line in lines
+    ]
+    text = b"".join([*lines, *changed, *lines])
+    monkeypatch.setattr(scanner, "LARGE_BLOCK", 1 << 60)  # its results are in another form
+    for cut in (7, 1_000_000):
+        quick = scans(text, cut=cut)
+        with monkeypatch.context() as patch:
+            patch.setattr(skippedlines, "LONGEST", 0)
+            patch.setattr(statsheads, "MOST_HEADS", 0)
+            assert scans(text, cut=cut) == quick
+
+
+def test_a_dull_line_still_shows_the_time_between_requests() -> None:
+    dull_line = b"(EngineCore pid=7) INFO 11-23 09:00:%02d [core.py:58] chatter %d\n"
+    access = b'INFO:     1.2.3.4:5 - "POST /v1/completions HTTP/1.1" 200 OK\n'
+    text = b"".join(dull_line % (i, i) + access for i in range(5))
+    (scan,) = scans(text, cut=100)
+    stamps = [record.time for record in scan.records]  # type: ignore[union-attr]
+    assert [time - stamps[0] for time in stamps] == [0, 1, 2, 3, 4]  # type: ignore[operator]
+    assert [record.served for record in scan.records] == [{"200": 1}] * 5  # type: ignore[union-attr]
+
+
+def test_stats_lines_with_a_known_head_are_read_like_the_first() -> None:
+    line = (
+        b"(ApiServer_%d pid=7) INFO 11-23 09:00:%02d [loggers.py:310] Engine 00%d: "
+        b"Avg prompt throughput: %d.5 tokens/s, Running: %d reqs"
+    )
+    cut = b"(ApiServer_1 pid=7) INFO 11-23 09:00:04 [loggers.py:310] Engine 000: Avg prompt\n"
+    joined = line % (1, 5, 0, 5, 5) + line % (2, 5, 3, 6, 6) + b"\n"  # two processes at once
+    first, second, third = scans(
+        line % (1, 1, 0, 9, 9)
+        + b"\n"
+        + line % (2, 2, 3, 8, 10)
+        + b"\n"
+        # a number that is no stamp, and what is no stats line
+        + (line % (1, 3, 0, 7, 7)).replace(b"11-23", b"13-23")
+        + b"\n"
+        + cut
+        + joined,
+        cut=2,
+    )
+    assert [
+        (sample.writer, sample.engine, dict(sample.values))  # type: ignore[union-attr]
+        for sample in first.records
+    ] == [
+        ("ApiServer_1", 0, {"prompt_tps": 9.5, "running": 9}),
+        ("ApiServer_2", 3, {"prompt_tps": 8.5, "running": 10}),
+    ]
+    assert second.records == []
+    assert [record.values for record in third.records] == [  # type: ignore[union-attr]
+        {"prompt_tps": 5.5, "running": 5},
+        {"prompt_tps": 6.5, "running": 6},
+    ]

@@ -1,0 +1,191 @@
+"""A second process scans some sections of a large log, ahead of the reader.
+
+Both read the same file; of each `CYCLE` blocks the reader scans the first `OWN`, the other process
+the rest. For each of its sections it guesses from the lines before it what a scanner carries there
+(`parsing/scannerstate.py`), and passes on what it read, with that guess. The reader compares the
+guess with what it carries itself, and takes the result over only if both are equal. So the result
+does not depend on whether there is such a process, how far it comes, or whether it dies. It reads
+all bytes itself and holds them to the log's fingerprint (`sources/document.py`), so a truncation is
+noticed as ever; then the other process is ended. It reads and never maps the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Iterator
+
+from vllm_watch.core.hints import BinaryIO, NoReturn, TypeAlias
+from vllm_watch.parsing.formats import Formats
+from vllm_watch.parsing.scan import Scan
+from vllm_watch.parsing.scanner import Scanner
+from vllm_watch.parsing.scannerstate import Scanned, guess, scan_ahead, scanner_ahead, take_over
+from vllm_watch.parsing.timestamps import StampClock, first_and_newest
+from vllm_watch.sources import chunks
+from vllm_watch.sources.chunks import Chunk, LineCutter
+
+CYCLE = 32
+"""Blocks after which it is the reader's turn again; what is read of them waits in memory."""
+OWN = 13
+"""Blocks of these that the reader scans itself: it also does the work behind reading."""
+BEFORE = 256 * 1024
+"""Bytes before a section from which the state at its beginning is guessed."""
+MOST_VAIN = 2
+"""After so many sections in a row that could not be taken over the process ends."""
+
+Section: TypeAlias = "dict[tuple[int, int], Scanned]"
+"""What was read of a section: by offset and size of each chunk."""
+
+
+class Ahead:
+    """A process that scans sections of a log, and its results."""
+
+    def __init__(self, path: str, first: Chunk, formats: Formats, clock: StampClock) -> None:
+        """Start it; `first` is the beginning of the log, and `clock` has read nothing of it.
+
+        Raises:
+            OSError: there can be no further process.
+        """
+        read, write = os.pipe()
+        try:
+            self._child = os.fork()
+        except OSError:
+            os.close(read)
+            os.close(write)
+            raise
+        if self._child == 0:
+            os.close(read)
+            _be_child(path, first, formats, clock, write)
+        os.close(write)
+        self._pipe: BinaryIO | None = os.fdopen(read, "rb")
+        self._place = first.identity, first.offset + len(first.data)
+        """File and offset of the next chunk."""
+        self._number = -1
+        """The cycle of the newest section that was received."""
+        self._section: Section = {}
+        self._vain = 0
+
+    def take(self, chunk: Chunk, scanner: Scanner) -> Scan | None:
+        """Return the content of the next chunk as `scanner` would read it, None if it has to."""
+        if self._pipe is None or self._place != (chunk.identity, chunk.offset):
+            self.close()
+            return None
+        end = chunk.offset + len(chunk.data)
+        self._place = chunk.identity, end
+        number, block = divmod((end - 1) // chunks.BLOCK, CYCLE)
+        if block < OWN:
+            return None
+        if self._number < number:
+            self._receive(number)
+        scanned = self._section.pop((chunk.offset, len(chunk.data)), None)
+        scan = None if scanned is None else take_over(scanner, scanned)
+        if scan is None:
+            self._section = {}
+        else:
+            self._vain = 0
+        return scan
+
+    def _receive(self, number: int) -> None:
+        """Wait for the section of a cycle; end the process if it is of no use."""
+        self._number, self._section = number, {}
+        self._vain += 1
+        try:
+            if self._vain > MOST_VAIN or self._pipe is None:
+                raise EOFError
+            found, section = pickle.load(self._pipe)
+            while found < number:
+                found, section = pickle.load(self._pipe)
+            self._section = section if found == number else {}
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pipe is None:
+            return
+        self._pipe.close()
+        self._pipe, self._section = None, {}
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._child, 0)
+
+
+def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ahead | None:
+    """Start a process that scans a log, None if it would not pay or cannot be started.
+
+    A process with threads, as numpy has, is not copied: a lock that one of them holds would stay
+    locked.
+    """
+    with contextlib.suppress(OSError):
+        if first.offset == 0 and sys.platform == "linux" and _is_idle() and _is_single():
+            return Ahead(path, first, formats, clock)
+    return None
+
+
+def _is_idle() -> bool:
+    """Return whether a second process would find a free processor: else both wait for it."""
+    processors = len(os.sched_getaffinity(0))
+    return processors > 1 and os.getloadavg()[0] < processors + 0.5
+
+
+def _is_single() -> bool:
+    """Return whether this process has one thread."""
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def _be_child(path: str, first: Chunk, formats: Formats, clock: StampClock, write: int) -> NoReturn:
+    """Scan a log in a process of its own, and end it; nothing of the parent's is touched."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        with os.fdopen(write, "wb") as pipe:
+            for section in _sections(path, first, formats, clock):
+                pickle.dump(section, pipe, pickle.HIGHEST_PROTOCOL)
+                pipe.flush()
+    finally:
+        os._exit(0)
+
+
+def _sections(
+    path: str, first: Chunk, formats: Formats, clock: StampClock
+) -> Iterator[tuple[int, Section]]:
+    """Yield what is read of each section, by the number of its cycle."""
+    stamp, _ = first_and_newest(first.data, b"")
+    if stamp is not None:
+        clock.resolve(stamp)
+    scanner = scanner_ahead(formats, clock)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if (status.st_dev, status.st_ino) != first.identity:
+        return
+    blocks = status.st_size // chunks.BLOCK
+    for number, start in enumerate(range(OWN, blocks, CYCLE)):
+        stop = min(start + CYCLE - OWN, blocks)
+        cutter = LineCutter(first.identity, (start - 1) * chunks.BLOCK)
+        pieces = _chunks(descriptor, cutter, start - 1, stop)
+        before = next(pieces, None)
+        section: Section = {}
+        if before is not None and guess(scanner, _whole_lines(before.data[-BEFORE:])):
+            for chunk in pieces:
+                section[chunk.offset, len(chunk.data)] = scan_ahead(scanner, chunk.data)
+        yield number, section
+
+
+def _chunks(descriptor: int, cutter: LineCutter, start: int, stop: int) -> Iterator[Chunk]:
+    """Yield the chunks of some blocks of a file, as its follower does; the first begins cut off.
+
+    They end before a line that is longer than a block.
+    """
+    for block in range(start, stop):
+        data = os.pread(descriptor, chunks.BLOCK, block * chunks.BLOCK)
+        if len(data) < chunks.BLOCK or b"\n" not in data:
+            return
+        yield from cutter.feed(data)
+
+
+def _whole_lines(text: bytes) -> bytes:
+    """Return a text that begins within a line from its first whole line on."""
+    return text[text.find(b"\n") + 1 :]
