@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.logs import at, read
 from tests.serverlog import begun, busy, idle, line, ready, write
 from vllm_watch.config import Settings
@@ -19,6 +21,16 @@ def told(folder: Path, narrator: Narrator, text: str, wall: float) -> list[str]:
     for batch in read(write(folder, text, modified=wall)).read_once():
         list(narrator.feed(batch, wall))
     return [words.partition("  ")[2] for words in narrator.feed(Looked(wall, 1, (), ()), wall)]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_lines_without_a_stamp_are_reported_if_the_log_began_with_the_server(
+    tmp_path: Path, fresh: bool
+) -> None:
+    narrator = Narrator(Settings(), START, fresh=fresh)
+    text = 'Traceback (most recent call last):\n  File "a.py", line 1\nImportError: no torch\n'
+    said = told(tmp_path, narrator, text, START + 1)
+    assert said == (["ImportError: no torch"] if fresh else [])
 
 
 def test_a_queue_that_something_else_explains_is_not_over(tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ class _Session:
         """Report events line by line until the server ends."""
         from vllm_watch.reports.narration import Narrator
 
-        narrator = Narrator(self.settings, self._began)
+        narrator = Narrator(self.settings, self._began, fresh=self.server.fresh)
         for item in self._items(ingest):
             for line in narrator.feed(item, time.time()):
                 sys.stdout.write(line + "\n")

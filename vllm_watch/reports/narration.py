@@ -25,10 +25,14 @@ _STAMP = 1.0
 class Narrator:
     """Reports the events of one server from a moment on, each once."""
 
-    def __init__(self, settings: Settings, since: float) -> None:
-        """Report events from `since` on (epoch seconds)."""
+    def __init__(self, settings: Settings, since: float, *, fresh: bool = False) -> None:
+        """Report events from `since` on (epoch seconds); a `fresh` log has no earlier ones.
+
+        A server may die before its log is read first, with lines that have no stamp.
+        """
         self._monitor = Monitor(settings, bounded=True)
         self._since = since - _STAMP
+        self._fresh = fresh
         self._reported: set[int] = set()
         self._firing: dict[str, Finding] = {}
         """Reported and not ended yet, hidden by another or not."""
@@ -42,13 +46,14 @@ class Narrator:
             return
         self._monitor.judge()
         for server in self._monitor.store.servers.values():
-            yield from self._events(server)
+            yield from self._events(server, wall)
             yield from self._health(server, wall)
 
-    def _events(self, server: Server) -> Iterator[str]:
+    def _events(self, server: Server, wall: float) -> Iterator[str]:
         present = set()
         for at, moment in server.run.placed():
             present.add(id(moment))
+            at = wall if at is None and self._fresh else at
             if id(moment) in self._reported or at is None or at < self._since:
                 continue
             text = _text(moment.event)

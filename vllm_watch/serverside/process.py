@@ -103,6 +103,8 @@ class ServerProcess:
         program = find_program(words[0])
         _adopt_orphans()
         out, err = open_logs(log)
+        self.fresh = not any(os.fstat(file).st_size for file in (out, err))
+        """Whether its logs begin with it."""
         try:
             self._process = subprocess.Popen(
                 [program, *words[1:]],
