@@ -259,3 +259,9 @@ def test_a_text_leaves_a_cell_before_the_frame(dead: ScreenView, width: int) -> 
     told = lines(dead, width, 12)
     assert any("wait for memory" in line for line in told)
     assert max(cell_len(line.rstrip()) for line in told) < width
+
+
+def test_a_note_with_one_line_still_names_its_log(dead: ScreenView) -> None:
+    noted = replace(dead, problems=Problems.of(()), notes=("/logs/vllm_a.log: was removed",))
+    assert lines(noted, 60, 1) == [" ! vllm_a.log: was removed"]
+    assert [line.strip() for line in lines(noted, 60, 2)] == ["! was removed", "/logs/vllm_a.log"]

@@ -69,6 +69,8 @@ class Block:
     """Lines of the log that show it."""
     quoted: int = 0
     """How many of them are shown."""
+    alone: Text | None = None
+    """The head without the lines below it, if they say what it is about."""
 
     @property
     def height(self) -> int:
@@ -92,6 +94,8 @@ class Block:
     def cut(self, height: int) -> None:
         """Limit it to `height` lines; a condition that is cut goes to the flag, or the head."""
         kept = self.remedy[: max(0, height - 1)]
+        if self.alone is not None and not kept:
+            self.head = self.alone
         if kept and len(kept) < len(self.remedy) and self.remedy[-1] in IF_ALONE:
             flag, room = kept[-1], self.width - len(_lead(self.width)) - 2
             for old in (flag, _OLD_VALUE.sub("", flag)):
@@ -279,7 +283,12 @@ def note_block(note: str, width: int, palette: dict[str, str]) -> Block:
     path, _, text = note.partition(": ")
     below = [shortened(path, width - len(_lead(width)))] if text else []
     head = Text(f" ! {text or path}", style=palette["warning"])
-    return Block(head, width, palette, remedy=below, whole=below, style=palette["muted"], arrow="")
+    name = path.rpartition("/")[2]
+    alone = Text(f" ! {name}: {text}", style=palette["warning"]) if text else None
+    return Block(
+        head, width, palette, remedy=below, whole=below, style=palette["muted"], arrow="",
+        alone=alone,
+    )  # fmt: skip
 
 
 def _lead(width: int) -> str:
