@@ -232,6 +232,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("logs", nargs="*", help="names of captures and scenarios; none: all")
     names = parser.parse_args().logs
+    captures = {path.name for path in CAPTURES.iterdir()}
+    if unknown := set(names) - captures - {one.name for one in load_scenarios()}:
+        parser.error(f"no capture or scenario: {', '.join(sorted(unknown))}")
     judged = [log for log in judge_all() if not names or log.name.split(" #")[0] in names]
     text, good = report(judged, {} if names else known_faults())
     print(text)

@@ -115,7 +115,10 @@ def _scenario(table: dict[str, Any], file: str) -> Scenario:
     server, load = table.pop("server", {}), table.pop("load", [])
     for known, given in [(_SERVER_KEYS, server), *((_LOAD_KEYS, part) for part in load)]:
         if not known.issuperset(given):
-            raise ValueError(f"{file}: {name}: unknown {', '.join(sorted(set(given) - known))}")
+            unknown = ", ".join(sorted(set(given) - known))
+            raise ValueError(
+                f"{file}: {name}: unknown {unknown}; known: {', '.join(sorted(known))}"
+            )
     ends = table.pop("ends", "stop")
     if ends not in {*_ENDS, *_TWIN_ENDS, "cut"}:
         raise ValueError(f"{file}: {name}: unknown end {ends}")

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import parquet
 
 from scripts.scenarios import load_scenarios
 from tests.logs import log_of
+from vllm_watch.cli.parser import Parser
 from vllm_watch.core import metrics
 from vllm_watch.health.rules import load_rules
 from vllm_watch.locations import builtin_formats_folder
@@ -64,10 +66,11 @@ def test_a_scenario(tmp_path: Path) -> None:
 
 def test_an_export_column(tmp_path: Path) -> None:
     log = str(log_of("h100_optimised"))
-    column = example('Column("writer"').replace("[*piece.table.writers]", "[7] * len(piece.table)")
+    column = example('Column("writer"').strip()
+    sevens = 'Column("sevens", "text", lambda piece: [7] * len(piece.table))'
     code = (
         "import sys; from vllm_watch.reports import pieces; from vllm_watch.reports.pieces import *;"
-        f"pieces.COLUMNS = (*pieces.COLUMNS, {column.strip()});"
+        f"pieces.COLUMNS = (*pieces.COLUMNS, {column}, {sevens});"
         "from vllm_watch.cli import main; log, to = sys.argv[1:];"
         "sys.exit(any(main(['export', log, '-o', f'{to}/rows.{end}'])"
         " or main(['export', log, '-o', f'{to}/step-rows.{end}', '--resample', '1min'])"
@@ -77,11 +80,22 @@ def test_an_export_column(tmp_path: Path) -> None:
     for step, count in (("", 22), ("step-", 4)):
         lines = (tmp_path / f"{step}rows.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]
-        assert [row["writer"] for row in rows] == [7] * count
+        assert [(row["writer"], row["sevens"]) for row in rows] == [(None, 7)] * count
         with (tmp_path / f"{step}rows.csv").open() as file:
-            assert [row["writer"] for row in csv.DictReader(file)] == ["7"] * count
-        stored = parquet.read_table(tmp_path / f"{step}rows.parquet").column("writer")
+            assert [row["sevens"] for row in csv.DictReader(file)] == ["7"] * count
+        stored = parquet.read_table(tmp_path / f"{step}rows.parquet").column("sevens")
         assert stored.to_pylist() == ["7"] * count
+
+
+def test_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    module: dict[str, Any] = {}
+    exec(example("def declare(command: Parser)"), module)
+    parser = Parser(prog="models")
+    module["declare"](parser)
+    arguments = parser.parse_args([str(log_of("h100_optimised"))])
+    arguments.config = arguments.tz = None  # options that every command has
+    assert module["run"](arguments) == 0
+    assert capsys.readouterr().out == "Random-Qwen3-1.7B:8001: Random-Qwen3-1.7B\n"
 
 
 def test_a_chart() -> None:

@@ -7,6 +7,7 @@ import pytest
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.health.rules import (
     AT_ONCE,
+    LONGEST_WORD,
     RULE_FILE,
     Rule,
     RuleError,
@@ -55,7 +56,7 @@ def test_every_finding_says_what_to_do_and_who_says_so() -> None:
     for rule in every:
         assert rule.remedy
         assert rule.guide
-        assert 0 < len(rule.word) <= 9
+        assert 0 < len(rule.word) <= LONGEST_WORD
 
 
 def test_severities_are_those_of_the_guides() -> None:

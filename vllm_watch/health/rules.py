@@ -56,6 +56,8 @@ RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
 
 They judge recorded rows of an engine or a GPU, answers of the server, or steps of an engine.
 """
+LONGEST_WORD = 9
+"""Characters that the table of servers has for a word."""
 SCOPES = ("engine", "server", "silence", *RECORDED_SCOPES)
 AT_ONCE = 1.0
 """Samples needed by a rule with `hold = "at once"`."""
@@ -260,6 +262,9 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
             raise RuleError(f"{where}: metric {entry['metric']!r} is not in the catalogue")
         if entry.get("scope", "engine") not in SCOPES:
             raise RuleError(f"{where}: scope {entry['scope']!r} is not one of {', '.join(SCOPES)}")
+        for key in ("word", "raised_word"):
+            if len(entry.get(key, "")) > LONGEST_WORD:
+                raise RuleError(f"{where}: {key} {entry[key]!r} has over {LONGEST_WORD} characters")
         return Rule(
             entry["id"],
             entry["word"],

@@ -58,7 +58,10 @@ class Piece:
     def cells(self, column: Column | Metric) -> list[Cell] | Cell:
         """Return the values of a column, or the one that all samples share."""
         if isinstance(column, Column):
-            return column.of(self)
+            cells, count = column.of(self), len(self.table)
+            if isinstance(cells, list) and len(cells) != count:
+                raise ValueError(f"column {column.name!r} gives {len(cells)} values, not {count}")
+            return cells
         values = self.table.columns.get(column.name)
         if values is None:
             return None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.meantimes import evidence_of
+from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.core.recordings import ROWS_APART, Table
 from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
@@ -48,7 +49,13 @@ def logged(
     scale: float = 1.0,
     zeros: bool = False,
 ) -> Source:
-    """Return a metric of the stats lines; without `zeros`, one that is always zero has no data."""
+    """Return a metric of the stats lines; without `zeros`, one that is always zero has no data.
+
+    Raises:
+        ValueError: there is no such metric.
+    """
+    if metric not in METRIC_BY_NAME:
+        raise ValueError(f"no metric {metric!r} for a chart: see METRICS of core/metrics.py")
     return Source(
         lambda asked: (asked.line(metric, name, role, marker, scale),),
         lambda server: min(
