@@ -25,9 +25,9 @@ HEAD = """# How well it judges
 
 Made by `python -m scripts.advice_ledger` from the captures of `fixtures/logs`, the composed logs
 and the labels of `fixtures/judgement`; a test compares it with them. *Stretches* are the times in
-which a person would report the finding. *Misses* are stretches not found from beginning to end with
-the right severity and flags. *False alarms* are findings where a person would report none, or
-findings with advice that would make it worse.
+which a person would report the finding. *Misses* are stretches that the program did not find from
+beginning to end, or not with the right severity and flags. *False alarms* are findings where a
+person would report none, or findings with advice that would make it worse.
 
 """
 TEXTS = """

@@ -28,15 +28,15 @@ HEAD = """\
 # The next start, judged
 
 `vllm-watch summary LOG --flags` prints the `vllm serve` line of a run with the changes that its
-findings advise. This page compares each capture's line with its log: would the server
-have been better with it? Changes and evidence are the program's own words, made by
+findings advise. This page judges that line for each capture: would the server have run better with
+it? Changes and evidence are the program's own words, made by
 `scripts/next_starts.py`; verdict and reason are by hand (`fixtures/judgement/next_start.toml`). A
 test fails if a line has changed and was not judged again.
 
-What is not in the log, and so not in the line: secrets (environment variables stand for them),
-flags whose values the log prints as objects (a comment names them), environment variables, and
-`--api-server-count 1`, which vLLM does not log (added where data-parallel engines would write no
-stats otherwise).
+Some things are not in the log, so the line lacks them: secrets (environment variables stand in
+their place), flags whose values the log prints as objects (a comment names them), and environment
+variables. vLLM does not log `--api-server-count 1` either: it is added where data-parallel engines
+would otherwise write no stats lines.
 """
 
 

@@ -22,11 +22,11 @@ COMMANDS_TEXT = """\
 Every command has `--config`, `--tz`, `--no-color` and `--help`. Exit codes: 0 done, 1 failed,
 2 wrong use or nothing matched, 130 interrupted. `check` and `wait` have codes of their own."""
 SETTINGS_TEXT = """\
-`vllm-watch config init` writes a commented file. Each of these wins over the one before: default,
-file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
+`vllm-watch config init` writes a commented file. A later one of these has priority over an earlier
+one: default, file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
 FINDINGS_TEXT = """\
-Levels in `code` are [settings](settings.md). If the log lacks a signal of a rule, the rule is
-unknown, never healthy. Values in {braces} are filled in from the log."""
+Names in `code` are [settings](settings.md). If the log does not have a value that a rule compares,
+the rule is unknown, never healthy. Values in {braces} are filled in from the log."""
 SIGNS = {"at_least": "≥", "above": ">", "below": "<", "at_most": "≤"}
 HOLE = re.compile(r"\{([a-z_]+)\}")
 

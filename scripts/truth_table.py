@@ -21,10 +21,11 @@ HEAD = """# Accuracy
 The server's own counters are exact, the log is not. This table compares the tokens integrated from
 each capture's stats lines with the counters on its `/metrics` page, taken shortly before the end.
 Prompt tokens are those computed (`source="local_compute"`); cached ones are not in the log's
-rate. Tokens after the last stats line are not in the log, so it may be short by one interval.
-The rate of the first line counts since vLLM began to count (`Supported tasks: …`).
-*Held* says whether this rule is met: 0.97 × counter − cadence × the larger of the last two rates ≤
-log ≤ 1.03 × counter + that rate × one second. If not, it has the number of tokens missing.
+rate. Tokens after the last stats line are not in the log, so its sum may lack those of one
+interval. The rate of the first line is taken for the whole time since vLLM began to count
+(`Supported tasks: …`). *Held* says whether log and counter agree. With c for the counter and r for
+the larger of the last two rates: 0.97 c − r × cadence ≤ log ≤ 1.03 c + r × 1 s. If they do not
+agree, the column has the number of tokens that are missing.
 Made by `python -m scripts.truth_table`; a test compares it with the captures.
 
 | capture | engine | generated, log | counter | ratio | held | prompt | counter | ratio | held |
@@ -38,8 +39,9 @@ TIMES_HEAD = """
 ## Mean times
 
 Mean times of requests by Little's law (`core/meantimes.py`) against the means of the server's own
-histograms: time in the queue, of a request, and time of inference per generated token. *Off* is how
-far the log's figure is from the page's. If the log has too little data, the program says why.
+histograms: time in the queue, of a request, and time of inference per generated token. *Page* is
+the mean on the `/metrics` page, *Off* is how far the log's figure differs from it. If the log has
+too little data, the column says why.
 
 | capture | queue s | page | request s | page | off | per token ms | page | off |
 |---|---|---|---|---|---|---|---|---|

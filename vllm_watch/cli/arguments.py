@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "demo": "replay the real captures that come with the program",
     "export": "write every sample, or every event, as CSV, JSON lines or Parquet",
     "summary": "show the state, configuration, figures and findings of each server",
-    "compare": "compare runs with a baseline over their busy periods; separate gains from noise",
+    "compare": "compare the busy periods of runs with a baseline; tell gains from noise",
     "report": "write one HTML page with charts, tables, findings and events",
     "check": "monitoring plug-in: exit 0 OK, 1 warning, 2 critical, 3 unknown",
     "wait": "wait until servers are ready: exit 0 ready, 1 died, 124 timed out",
@@ -32,8 +32,8 @@ COMMANDS: dict[str, str] = {
     "formats": "list the known log formats; `formats check FILE...` tries them on logs",
     "config": "show the settings and where each came from, or write a settings file",
     "completion": "print a script that lets a shell complete commands, options and files",
-    "run": "start a server, write and show its logs, record, and stop it at the end",
-    "record": ("on the server's node: record latencies, counters and GPUs beside the log"),
+    "run": "start a server, write and show its logs, record latencies, stop it at the end",
+    "record": "record latencies, counters and GPUs beside the log (on the server's node)",
     "presets": "show the documented flags for a model's size, and the reasons",
 }
 """Every command and its description.

@@ -24,7 +24,7 @@ def declare(command: Parser) -> None:
     command.add_argument(
         "--since",
         metavar="TIME",
-        help="also count alerts that fired since then and are over: 10m (ago), 09:05",
+        help="also count alerts that fired after this time and are over by now: 10m (ago), 09:05",
     )
 
 

@@ -39,7 +39,7 @@ def declare(command: Parser) -> None:
     instead.add_argument(
         "--iterations",
         action="store_true",
-        help="write the steps of engines instead, one row per second",
+        help="write iteration details instead of samples: steps of engines, one row per second",
     )
     instead.add_argument(
         "--times",

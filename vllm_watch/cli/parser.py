@@ -124,7 +124,7 @@ def add_marks(command: Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="benchmark result to show: a file of `vllm bench serve --save-result` or GuideLLM",
+        help="benchmark to mark in charts: a result of `vllm bench serve --save-result`, GuideLLM",
     )
 
 

@@ -51,7 +51,7 @@ class WatchSettings:
     starting_limit_seconds: float = positive(900.0)
     """Seconds that a start-up may take before `check` warns."""
     start_lost_after_hours: float = positive(24.0)
-    """Hours of silence after which a start-up counts as lost, unless its log is a saved one."""
+    """Hours of silence after which a start-up in a log that was silent when found is lost."""
     saved_after_seconds: float = positive(300.0)
     """A log that does not grow is a saved one if its newest stamp is this many seconds old."""
     stalled_cadences: float = positive(3.0)
@@ -108,7 +108,7 @@ class HealthSettings:
     prompt_flow_lines: int = count(6)
     """How many of the newest stats lines are checked for prompts; without any, hits are unknown."""
     prompt_flow_needed: int = count(3)
-    """How many of those lines must show prompt throughput for the hit rate to be judged."""
+    """How many of these newest lines must show prompts before the hit rate is judged."""
     prompt_flow_share: float = ratio(0.10)
     """Share (0 to 1) of a line's tokens that must be prompts for the line to count."""
 
@@ -126,7 +126,7 @@ class HealthSettings:
     recent_of: int = count(4)
     """Number of most recent samples that some rules look at."""
     recent_needed: int = count(3)
-    """How many of those samples must be past the level."""
+    """How many of the `recent_of` newest samples must be past the level."""
 
     near_zero_share: float = ratio(0.05)
     """Share (0 to 1) of the run's median rate per request below which throughput is near zero."""
@@ -143,7 +143,7 @@ class HealthSettings:
     waits_seconds: float = positive(180.0)
     """Seconds that requests wait despite free memory and free slots before a warning."""
     runaway_seconds: float = positive(900.0)
-    """Seconds that the same few requests generate alone before they count as endless."""
+    """Seconds that the same few requests generate, without any other, until they are endless."""
     runaway_running: int = count(2)
     """Most running requests that can be an endless generation."""
     prefill_factor: float = positive(10.0)
@@ -162,13 +162,13 @@ class HealthSettings:
     http_failed: float = ratio(0.02)
     """Share (0 to 1) of answers with status 500 and above from which there is a warning."""
     http_failed_critical: float = ratio(0.10)
-    """The same share, from which it is critical."""
+    """Share (0 to 1) of answers with status 500 and above from which it is critical."""
     http_failed_least: int = count(5)
-    """Fewest answers with such a status for a warning."""
+    """Fewest answers with status 500 and above for a warning."""
     http_refused: float = ratio(0.20)
     """Share (0 to 1) of answers with status 400 to 499 from which there is a warning."""
     http_refused_least: int = count(20)
-    """Fewest answers with such a status for a warning."""
+    """Fewest answers with status 400 to 499 for a warning."""
 
     slow_step: float = positive(2.0)
     """Warn if steps without prompts take this many times the usual time at the same batch."""
@@ -197,7 +197,7 @@ class HealthSettings:
     crash_loop_deaths: int = count(3, least=2)
     """Deaths in a row with the same error that make a crash loop."""
     crash_loop_seconds: float = positive(900.0)
-    """Seconds within which they must happen."""
+    """Seconds within which these deaths must happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +209,9 @@ class AdviceSettings:
     kv_growth_seconds: float = positive(180.0)
     """Seconds over which that rise is measured."""
     seen_capacity_kv: float = ratio(0.80)
-    """KV cache usage (0 to 1) that requests may fill, for the capacity seen in the samples."""
+    """KV cache usage (0 to 1) for which the capacity seen is computed: how many requests fit."""
     seen_capacity_seconds: float = positive(60.0)
-    """Seconds of samples; their median is that capacity."""
+    """Seconds of newest samples; their median is the capacity seen."""
     batch_target_kv: float = ratio(0.60)
     """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
@@ -223,7 +223,7 @@ class AdviceSettings:
     reduce_multiple: int = count(8)
     """An advised smaller `--max-num-seqs` is a multiple of this."""
     reduce_whole_below: int = count(16)
-    """Below this it may be any whole number."""
+    """Below this, an advised `--max-num-seqs` may be any whole number."""
     least_change: float = ratio(0.05)
     """Share (0 to 1) by which `--max-num-seqs` must shrink to be worth a restart."""
 
@@ -285,7 +285,7 @@ class TrendSettings:
     busy_minutes: float = positive(3.0)
     """Busy minutes at the start and at the end of a run; their means are compared."""
     running_tolerance: float = ratio(0.20)
-    """Share (0 to 1) by which running requests may differ for the two to be comparable."""
+    """Share (0 to 1) by which running requests may differ between the two that are compared."""
     noise_errors: float = positive(2.0)
     """Standard errors by which a fall must exceed the expected one."""
     steady_after_minutes: float = positive(10.0)
@@ -307,7 +307,7 @@ class AlertSettings:
     notify: Notify = choice("off", get_args(Notify))  # a field
     """Desktop notification: the escape sequence that your terminal understands."""
     command: tuple[str, ...] = arguments()
-    """Program and arguments to run, without a shell. Values: VLLM_WATCH_ALERT_… and stdin."""
+    """Program and arguments, run without a shell: VLLM_WATCH_ALERT_… and stdin have the alert."""
     webhook: str | None = optional_address()
     """Address that alerts are posted to as JSON; https, or http to this machine itself."""
     min_severity: Severity = choice("warning", get_args(Severity))  # a field

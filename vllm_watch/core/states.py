@@ -39,7 +39,7 @@ class StateRules:
     stalled_floor: float = 30.0
     ended_after: float = 300.0
     start_lost_after: float = 86_400.0
-    """Seconds of silence after which a start-up counts as lost, even while it is watched."""
+    """Seconds of silence after which a start-up in a log that was silent when found is lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ FIELDS: Mapping[str, str] = {
     "remedy": "what to change",
     "age": "how old the newest stats line of any server is: 4s, 12m",
     "time": "when that was written, ISO 8601",
-    "run": "0, 1 … per restart",
+    "run": "number of its run in the log: 0, 1 …",
     "engine": "its engine, `all` if it has several",
     "queue_s": "mean time in the queue over the last minutes, estimated from the log",
-    "request_s": "mean time of a request over them; exact if the log times each request",
+    "request_s": "mean time of a request over the last minutes; exact if each request is timed",
     "per_token_s": "mean time per output token, estimated",
     **{metric.name: f"{metric.label}, {metric.unit or 'number'}" for metric in METRICS},
 }

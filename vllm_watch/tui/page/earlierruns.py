@@ -48,7 +48,9 @@ def _run(about: About, run: Run, width: int, palette: Palette) -> Iterator[Text]
         own.append(f"{figures.duration(end - run.first_stamp):>9}  ", style=palette["muted"])
     if width >= 70:
         ready = ready_after(run)
-        readiness = f"ready after {figures.duration(ready)}" if ready is not None else "never ready"
+        readiness = (
+            f"ready after {figures.duration(ready)}" if ready is not None else "never became ready"
+        )
         own.append(f"{readiness:<22}  ", style=palette["muted"])
     dead = state.name in ("dead", "ended")
     ending = ending_words(state, run, end if end is not None else about.time)
