@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import is_not
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.figures import short_time
-from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
@@ -21,7 +22,11 @@ from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 
 if TYPE_CHECKING:
+    from vllm_watch.health.judgement import Judgement
     from vllm_watch.health.situation import Advice
+
+Rise: TypeAlias = "tuple[float, Severity, AlertSpan]"
+"""When an alert became a warning or grew worse, how severe it was then, and by which alert."""
 
 _WHOLE = frozenset(
     {
@@ -200,7 +205,26 @@ def last_held(case: Case, span: AlertSpan, time: float) -> float:
     return max((t for t in times if t < span.until), default=span.fired)
 
 
-def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[tuple[float, Severity, AlertSpan]]:
+def all_rises(judgement: Judgement, spans: list[AlertSpan]) -> list[list[Rise]]:
+    """Return for each of some alerts when it grew worse; nothing if another one explains it.
+
+    Cached until one of them changes: a screen asks at every line of a server.
+    """
+    known, found = judgement.rises
+    if len(known) != len(spans) or any(map(is_not, known, spans)):
+        found = [told_rises(span, spans) for span in spans]
+        judgement.rises = spans, found
+    return found
+
+
+def told_rises(span: AlertSpan, spans: Sequence[AlertSpan]) -> list[Rise]:
+    """Return the same as `rises`, but nothing for an alert that another one explains."""
+    if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
+        return []
+    return rises(span, spans)
+
+
+def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[Rise]:
     """Return when an alert became a warning, and when it grew worse, and by which alert.
 
     It is as severe as the worst that it explains (`explaining.py`). At one moment the worst counts.
@@ -215,7 +239,7 @@ def rises(span: AlertSpan, beside: Sequence[AlertSpan]) -> list[tuple[float, Sev
         for one in beside
         if one.rule.id in span.rule.hides and span.firing_at(one.fired)
     ]
-    found: list[tuple[float, Severity, AlertSpan]] = []
+    found: list[Rise] = []
     reached = SEVERITIES.index("note")
     for step in sorted(steps, key=lambda step: (step[0], -SEVERITIES.index(step[1]))):
         if SEVERITIES.index(step[1]) > reached:

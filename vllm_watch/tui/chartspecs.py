@@ -5,12 +5,12 @@ from __future__ import annotations
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
+from vllm_watch.health.alertfindings import told_rises
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark, Zone
 from vllm_watch.tui.charttable import CHART_BY_NAME
-from vllm_watch.tui.eventlines import told_rises
 from vllm_watch.tui.figures import duration
 
 DIED = "died"

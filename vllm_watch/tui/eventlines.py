@@ -9,10 +9,8 @@ from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import alert_title, over_words, rises
+from vllm_watch.health.alertfindings import alert_title, all_rises, over_words
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rules import Severity
-from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui.figures import duration
 
 _GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
@@ -120,13 +118,13 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
     name, now = short_name(server), until
     for run in server.runs:
         until = now if run.newest_stamp is None else min(now, run.newest_stamp)
-        spans = [span for span in monitor.alerts(server, run).spans() if span.fired <= until]
-        spans = spans[-2 * limit :]
+        judgement = monitor.alerts(server, run)
+        spans = [span for span in judgement.spans() if span.fired <= until][-2 * limit :]
         if not spans:
             continue
         case = monitor.case(server, run)
-        for span in spans:
-            steps = [step for step in told_rises(span, spans) if step[0] <= until]
+        for span, told in zip(spans, all_rises(judgement, spans), strict=True):
+            steps = [step for step in told if step[0] <= until]
             for at, severity, _ in steps:
                 title = alert_title(case, span, spans, at)
                 since = span.since if at == span.fired else at
@@ -136,15 +134,6 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
                     text, good = over_words(case, worst, spans)
                     glyph, role = ("✓", "good") if good else ("·", "muted")
                     yield EventLine(worst.until, glyph, role, name, text)
-
-
-def told_rises(
-    span: AlertSpan, spans: Sequence[AlertSpan]
-) -> list[tuple[float, Severity, AlertSpan]]:
-    """Return the same as `rises`, but nothing for an alert that another one explains."""
-    if any(span.rule.id in one.rule.hides and one.firing_at(span.fired) for one in spans):
-        return []
-    return rises(span, spans)
 
 
 def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
