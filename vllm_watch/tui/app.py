@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import threading
 import time
@@ -38,6 +37,7 @@ from vllm_watch.tui.commonstart import BEGINS_AFTER
 from vllm_watch.tui.feed import run_feed
 from vllm_watch.tui.fewbytes import brief
 from vllm_watch.tui.keys import bound, use
+from vllm_watch.tui.longlived import LATEST, LongLived
 from vllm_watch.tui.messages import ActionDone, AllRead, NewsRead
 from vllm_watch.tui.palette import OWN_THEMES, THEME
 from vllm_watch.tui.screens.dashboard import Dashboard
@@ -51,10 +51,9 @@ SETTLES = 0.1
 """Seconds from allowing the first frame until the past of large logs is read."""
 
 
-def _settle() -> None:
-    """Start garbage collection; objects made up to the first frame are left alone."""
-    gc.freeze()
-    gc.enable()
+def _zone(shown: str | None) -> tzinfo:
+    """Return the zone in which times are shown: as set, else that of this machine."""
+    return parse_zone(shown) if shown else datetime.now(UTC).astimezone().tzinfo or UTC
 
 
 def _unicode(glyphs: str) -> bool:
@@ -101,8 +100,7 @@ class VllmWatch(App[int]):
         self.timeline = Timeline(wall, speed=settings.replay.speed if replay else None)
         self.timeline.loop = settings.replay.loop
         self.timeline.span = self.timeline.widest = settings.screen.window_minutes * 60.0
-        shown = settings.time.display_tz
-        self._tz = parse_zone(shown) if shown else datetime.now(UTC).astimezone().tzinfo or UTC
+        self._tz = _zone(settings.time.display_tz)
         self.silences = Silences(wall)
         self.alerting = Alerting(
             self.monitor,
@@ -118,6 +116,7 @@ class VllmWatch(App[int]):
         """Set when the first frame has been drawn: until then, reading would only delay it."""
         self._arrived: deque[News | Looked] = deque()
         """News that are not applied yet."""
+        self._lasting = LongLived()
         self._applies = False
         """Whether the next turn of applying is scheduled."""
         self._ingest = ingest
@@ -151,8 +150,7 @@ class VllmWatch(App[int]):
         trouble = unknown_charts(self._settings.screen.charts)
         if trouble:
             self.notify(trouble, severity="warning", timeout=20, markup=False)
-        if not gc.isenabled():  # a process of our own, see __main__: what is loaded by now stays
-            self.set_timer(1.0, _settle)
+        self.set_timer(LATEST, self._settle)
         self._read()
 
     def _remember(self, theme: Theme) -> None:
@@ -258,6 +256,11 @@ class VllmWatch(App[int]):
         self._redraw(sources)
         if looked:
             self._show()
+            if not self._arrived:
+                self._settle()
+
+    def _settle(self) -> None:
+        self._lasting.settle(self.monitor.store)
 
     def _show(self) -> None:
         """Allow the first frame: every log was read once, or that takes too long."""
@@ -285,6 +288,7 @@ class VllmWatch(App[int]):
     def _all_read(self) -> None:
         """Start the playhead once everything is known: alerts are computed over the whole log."""
         self._apply()
+        self._settle()
         timeline = self.timeline
         self.monitor.store.expected = None
         if timeline.mode == "replay" and not timeline.ready and timeline.first is not None:
