@@ -32,6 +32,11 @@ class Silences:
                 del self._until[key]
         return {key: None if at is None else at - now for key, at in self._until.items()}
 
+    @property
+    def waits(self) -> bool:
+        """Whether a silence lasts until its alert ends."""
+        return None in self._until.values()
+
     def end(self, lasting: Collection[Key]) -> None:
         """End the silences of alerts that have ended: those not among `lasting`."""
         for key, until in list(self._until.items()):

@@ -60,7 +60,8 @@ class Alerting:
     def look(self) -> None:
         """Report the changes since the last check."""
         alerts = self._watch.look(self._wall(), self._silences.left())
-        self._silences.end(self._watch.lasting())
+        if self._silences.waits:
+            self._silences.end(self._watch.lasting())
         if self._settings.bell and any(alert.status == "firing" for alert in alerts):
             self._ring()
         for alert in alerts:
