@@ -13,7 +13,7 @@ _NAMES = lazy(r"api_?key|secret|password|(?:^|_)token$")
 _QUOTED = r"""(?:'[^'\n]{0,4000}+'|"[^"\n]{0,4000}+")"""
 _IN_TEXT = lazy(
     rf"(['\"]?\b(?:[a-z_]{{0,40}}(?:api_?key|secret|password)|(?:[a-z_]{{0,40}}_)?token)['\"]?\s?[:=]\s?)"
-    rf"(\[{_QUOTED}(?:, {_QUOTED}){{0,99}}+\]|{_QUOTED})"
+    rf"(\[{_QUOTED}(?:, {_QUOTED}){{0,99}}\]|{_QUOTED})"
 )
 
 

@@ -40,8 +40,8 @@ def left_of(
     if form is None or not plain(form[0] + form[1].rstrip(b"\n")):
         return block, []
     begin, end, answer = form
-    lines = re.compile(
-        rb"(?<![^\n])(?:%b[%b-%b]{1,%d}+%b)++"
+    lines = re.compile(  # no possessive group: Python before 3.11.5 matches too little with one
+        rb"(?<![^\n])(?:%b[%b-%b]{1,%d}%b)+"
         % (re.escape(begin), ADDRESS[:1], ADDRESS[-1:], LONGEST_ADDRESS, re.escape(end))
     )
     kept: list[bytes] = []
