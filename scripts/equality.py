@@ -302,7 +302,12 @@ def followed(name: str, log: Path, figures: Figures) -> None:
     copy.parent.mkdir(exist_ok=True)
     copy.write_bytes(b"")
     process = subprocess.Popen(
-        [*words, "--follow", str(copy)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*words, "--follow", str(copy)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a job of a script has none
     )
     rows: list[bytes] = []
     assert process.stdout is not None
