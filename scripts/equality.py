@@ -122,6 +122,7 @@ def at_once(log: Path, known: Formats) -> Monitor:
     monitor = Monitor(Settings())
     for news in Ingest([str(log)], known, options()).read_once():
         monitor.apply(news)
+    monitor.judge()
     return monitor
 
 
@@ -139,9 +140,11 @@ def in_pieces(log: Path, known: Formats, pieces: Iterable[bytes]) -> Monitor:
         with copy.open("ab") as file:
             file.write(piece)
         for news in reader.read():
-            monitor.spans(monitor.apply(news))
+            monitor.apply(news)
+            monitor.judge()
     for news in reader.finish():
         monitor.apply(news)
+    monitor.judge()
     ingest.close()
     copy.unlink()
     return monitor
@@ -178,6 +181,7 @@ def newest_first(log: Path, known: Formats) -> Monitor:
                 continue
             quiet = 0
             monitor.apply(item)
+            monitor.judge()
         ingest.close()
     return monitor
 

@@ -40,6 +40,8 @@ def test_a_replay_shows_the_errors_of_its_moment_not_later_ones(tmp_path: Path) 
     (scenario,) = (one for one in load_scenarios() if one.name == "http-errors")
     log = write(scenario, tmp_path)
     equality.replayed("scenario", log, formats(), random.Random(3), figures)
+    equality.compare_log("scenario", log, formats(), 3, figures)
+    assert figures.compared["line by line", "alerts"] > 0
     assert figures.compared.total() > 10
     assert figures.different == []
 
