@@ -43,6 +43,17 @@ def test_the_parts_do_not_depend_on_how_the_stream_is_cut(known: Formats, cut: i
     assert parts(known, *blocks) == {MAIN: begun + STATS + worker * 10, "pod-1": begun + STATS}
 
 
+def test_lines_that_are_left_out_do_not_count_among_those_that_wait(known: Formats) -> None:
+    gateway = b"gateway-1 | INFO:     Application startup complete.\n"
+    begun = b"(APIServer pid=1) INFO 11-23 08:59:00 [api_utils.py:347] version 0.32.0\n"
+    streams = Streams(known.unwrapper)
+    streams.read(gateway * (60_000 // len(gateway)))
+    assert streams.read(b"pod-0 | " + STATS + gateway) == [(MAIN, STATS)]
+    # Nearly as much as may wait was left out: what waits now is only what is kept.
+    assert streams.read((b"pod-1 | " + begun) * 8) == [(MAIN, b"")]
+    assert streams._waiting_bytes == 8 * len(begun)
+
+
 def test_an_ordinary_log_is_one_unchanged_part(known: Formats) -> None:
     assert parts(known, STATS + READY) == {MAIN: STATS + READY}
 

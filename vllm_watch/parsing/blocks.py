@@ -68,7 +68,7 @@ class LargeBlocks:
     def read(self, scan: Scan, block: bytes) -> bytes | None:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
-        Returns the block without its usual lines, JSON lines made plain; If its lines are too short
+        Returns the block without its usual lines, JSON lines made plain. If its lines are too short
         for this, nothing is read and None is returned.
         """
         sifted = self._sieve.sift(block)

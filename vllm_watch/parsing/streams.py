@@ -150,8 +150,7 @@ class Streams:
             self._learn(name, line)
         own = self._vllm[name]
         if self._servers and not own and name not in self._servers:
-            self._waiting.pop(name, None)
-            return ()
+            return self._told([name])  # nothing of it, and none of its lines waits any longer
         self._waiting.setdefault(name, []).append(line)
         self._waiting_bytes += len(line)
         if self._waiting_bytes > _MOST_WAITING:
@@ -165,7 +164,7 @@ class Streams:
 
     def _told(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
         """Return the lines that waited, of some names; beside a server only those of vLLM."""
-        chosen = {name: self._waiting.pop(name) for name in [*names]}
+        chosen = {name: self._waiting.pop(name) for name in [*names] if name in self._waiting}
         self._waiting_bytes -= sum(len(line) for own in chosen.values() for line in own)
         return [
             (self._servers.get(name, MAIN), b"".join(own))
