@@ -324,8 +324,11 @@ def followed(name: str, log: Path, figures: Figures) -> None:
             time.sleep(0.002)  # a writer with some pace, so that the log is read in many pieces
     _settle(rows)
     process.send_signal(signal.SIGINT)
+    try:
+        process.wait(20)
+    finally:
+        process.kill()  # nothing is left behind where it does not end
     taking.join(20)
-    process.wait(20)
     figures.compare(
         name, "export --events --follow", {"alerts": expected}, {"alerts": _alerts(rows)}
     )
