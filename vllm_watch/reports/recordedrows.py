@@ -21,7 +21,7 @@ RECORDED_FIELDS = (
     *(*_NOW, *_COUNTED, *_TIMES, *_MEASURED),
     *("gpu", "name", "uuid", *_GPU, "throttle"),
 )
-"""Columns of a row, in order: an engine's, then a GPU's; docs/beside.md describes them."""
+"""Columns of a row, in order: an engine's, then a GPU's; docs/recording.md describes them."""
 RECORDED_WHOLE = frozenset({"running", "waiting", "gpu", *_COUNTED, *_MEASURED})
 """Columns of whole numbers."""
 
