@@ -54,6 +54,19 @@ def test_lines_that_are_left_out_do_not_count_among_those_that_wait(known: Forma
     assert streams._waiting_bytes == 8 * len(begun)
 
 
+def test_a_stream_without_lines_of_vllm_waits_only_once(known: Formats) -> None:
+    lines = [b"web-%d | GET /%d\n" % (index % 2, index) for index in range(9_000)]
+    streams = Streams(known.unwrapper)
+    streams.read(b"".join(lines))
+    streams.rest()
+    # Later lines are passed on at once, in their order, and a server is still told from others.
+    assert streams.read(lines[0] + lines[1]) == [(MAIN, b"GET /0\nGET /1\n")]
+    begun = b"(APIServer pid=1) INFO 11-23 08:59:00 [api_utils.py:347] version 0.32.0\n"
+    assert streams.read(b"pod-0 | " + begun + b"pod-1 | " + begun) == [(MAIN, b"")]
+    assert streams.read(b"pod-0 | " + STATS) == [(MAIN, begun + STATS)]
+    assert streams.read(b"pod-1 | " + STATS + lines[0]) == [("pod-1", begun + STATS)]
+
+
 def test_an_ordinary_log_is_one_unchanged_part(known: Formats) -> None:
     assert parts(known, STATS + READY) == {MAIN: STATS + READY}
 

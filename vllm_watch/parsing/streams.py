@@ -76,8 +76,9 @@ class Streams:
         self._waiting: dict[str, list[bytes]] = {}
         """Lines of names of which it is not known yet what they are."""
         self._waiting_bytes = 0
-        self._unnamed = False
-        """Whether vLLM has written a line without a name."""
+        self._waits = True
+        """Whether names wait for their first line of vLLM; not any more once it wrote a line
+        without a name, or once too much has waited."""
         self._forms: dict[bytes, Form] = {}
         """The prefixes, by their pattern."""
 
@@ -142,7 +143,7 @@ class Streams:
         one, or a gateway that started before the server did.
         """
         if name is None:
-            self._unnamed = self._unnamed or any(word in line for word in _LINE_OF_VLLM)
+            self._waits = self._waits and not any(word in line for word in _LINE_OF_VLLM)
             # Without a server all are one part: what came before this line stays before it.
             before = [] if self._servers else [n for n in self._waiting if self._placed_by(n)]
             return (*self._told(before), (MAIN, line))
@@ -154,13 +155,14 @@ class Streams:
         self._waiting.setdefault(name, []).append(line)
         self._waiting_bytes += len(line)
         if self._waiting_bytes > _MOST_WAITING:
+            self._waits = False
             return self._told(self._waiting)
-        known = name in self._servers or own > _MOST_LINES or (self._unnamed and not own)
+        known = name in self._servers or own > _MOST_LINES or not (self._waits or own)
         return self._told([name]) if known else ()
 
     def _placed_by(self, name: str) -> bool:
         """Return whether a name has lines of vLLM, or can be no server's."""
-        return self._unnamed or self._vllm[name] > 0
+        return not self._waits or self._vllm[name] > 0
 
     def _told(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
         """Return the lines that waited, of some names; beside a server only those of vLLM."""
