@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -129,6 +131,33 @@ def hold_when_disturbed(folder: Path) -> None:
         assert helped(reading) == (reading(), 0)
 
 
+def hold_when_stopped(folder: Path) -> None:
+    log = folder / "server.log"
+    biglog.write(log, 6 << 20, others=0.05)
+    stopped: list[int] = []
+
+    def stop(one: Ahead) -> None:
+        stopped.append(one._child)
+        os.kill(one._child, signal.SIGSTOP)
+
+    def stop_while_it_writes(one: Ahead) -> None:
+        fcntl.fcntl(one._results, fcntl.F_SETPIPE_SZ, 4096)  # no section fits into that
+        select.select([one._results], [], [])
+        stop(one)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secondprocess, "CYCLE", 2)
+        patch.setattr(secondprocess, "OWN", 1)
+        patch.setattr(secondprocess, "PATIENCE", (0.01, 0.1))
+        reading = partial(content, log)
+        alone = reading()
+        assert helped(reading, stop) == (alone, 0)
+        assert helped(reading, stop_while_it_writes) == (alone, 0)
+    for child in stopped:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
 def in_a_process_of_its_own(check: str, folder: Path) -> None:
     """Run a check of this module where no thread is: the process of the tests may have some."""
     code = (
@@ -144,6 +173,6 @@ def in_a_process_of_its_own(check: str, folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there is a second process used")
-@pytest.mark.parametrize("check", ["hold_at_many_cuts", "hold_when_disturbed"])
+@pytest.mark.parametrize("check", ["hold_at_many_cuts", "hold_when_disturbed", "hold_when_stopped"])
 def test_nothing_changes(check: str, tmp_path: Path) -> None:
     in_a_process_of_its_own(check, tmp_path)

@@ -4,21 +4,25 @@ Both read the same file; of each `CYCLE` blocks the reader scans the first `OWN`
 the rest. For each of its sections it guesses from the lines before it what a scanner carries there
 (`parsing/scannerstate.py`), and passes on what it read, with that guess. The reader compares the
 guess with what it carries itself, and takes the result over only if both are equal. So the result
-does not depend on whether there is such a process, how far it comes, or whether it dies. It reads
-all bytes itself and holds them to the log's fingerprint (`sources/document.py`), so a truncation is
+does not depend on whether there is such a process, how far it comes, or whether it dies or stops:
+a section that does not come in time is read by the reader alone, like all after it. It reads all
+bytes itself and holds them to the log's fingerprint (`sources/document.py`), so a truncation is
 noticed as ever; then the other process is ended. It reads and never maps the file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
+import select
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
-from vllm_watch.core.hints import BinaryIO, NoReturn, TypeAlias
+from vllm_watch.core.hints import TYPE_CHECKING, NoReturn, TypeAlias
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
@@ -26,6 +30,9 @@ from vllm_watch.parsing.scannerstate import Scanned, guess, scan_ahead, scanner_
 from vllm_watch.parsing.timestamps import StampClock, first_and_newest
 from vllm_watch.sources import chunks
 from vllm_watch.sources.chunks import Chunk, LineCutter
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CYCLE = 32
 """Blocks after which it is the reader's turn again; what is read of them waits in memory."""
@@ -35,9 +42,30 @@ BEFORE = 256 * 1024
 """Bytes before a section from which the state at its beginning is guessed."""
 MOST_VAIN = 2
 """After so many sections in a row that could not be taken over the process ends."""
+PATIENCE = 1.0, 10.0
+"""Seconds that the reader waits for a section: as many as its last cycle took, within these."""
 
 Section: TypeAlias = "dict[tuple[int, int], Scanned]"
 """What was read of a section: by offset and size of each chunk."""
+
+
+class _Results(io.FileIO):
+    """The end of a pipe, read only as far as bytes come in time."""
+
+    until = 0.0
+    """It waits for bytes up to this time of the monotonic clock."""
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        """Fill a buffer with what has come.
+
+        Raises:
+            TimeoutError: nothing has come in time.
+        """
+        coming = select.poll()
+        coming.register(self, select.POLLIN)
+        if not coming.poll(max(0.0, self.until - time.monotonic()) * 1e3):
+            raise TimeoutError
+        return super().readinto(buffer)
 
 
 class Ahead:
@@ -60,7 +88,10 @@ class Ahead:
             os.close(read)
             _be_child(path, first, formats, clock, write)
         os.close(write)
-        self._pipe: BinaryIO | None = os.fdopen(read, "rb")
+        self._results = _Results(read)
+        self._pipe: io.BufferedReader | None = io.BufferedReader(self._results)
+        self._received = time.monotonic()
+        """When the newest section was received, or waited for in vain."""
         self._place = first.identity, first.offset + len(first.data)
         """File and offset of the next chunk."""
         self._number = -1
@@ -89,9 +120,11 @@ class Ahead:
         return scan
 
     def _receive(self, number: int) -> None:
-        """Wait for the section of a cycle; end the process if it is of no use."""
+        """Wait for the section of a cycle; end the process if it is of no use, or is stopped."""
         self._number, self._section = number, {}
         self._vain += 1
+        now, (least, most) = time.monotonic(), PATIENCE
+        self._results.until = now + min(max(least, now - self._received), most)
         try:
             if self._vain > MOST_VAIN or self._pipe is None:
                 raise EOFError
@@ -101,6 +134,7 @@ class Ahead:
             self._section = section if found == number else {}
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
+        self._received = time.monotonic()
 
     def close(self) -> None:
         """End the process."""
