@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from vllm_watch.actions.payload import Alert
+from vllm_watch.config.sections import Severity
 from vllm_watch.core.states import ServerState, State
 from vllm_watch.health.finding import Finding, Noted
 from vllm_watch.health.monitor import Health
-from vllm_watch.health.rules import Severity
 
 ALERT = Alert(
     status="firing",

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator
 
 from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
@@ -16,6 +15,7 @@ from vllm_watch.cli.saying import DONE, FAILED, say
 from vllm_watch.locations import builtin_formats_folder, user_formats_folder
 from vllm_watch.parsing.formats import Formats, Origin
 from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
+from vllm_watch.reports.tabletext import cells, cut, padded, printable
 from vllm_watch.sources.commandwords import commands_of
 from vllm_watch.sources.paths import find_logs
 
@@ -109,7 +109,7 @@ def _list(known: Formats, *, as_json: bool) -> None:
     for name, origin in known.origins.items():
         rows.append(
             [
-                _printable(text)
+                printable(text)
                 for text in (
                     name,
                     origin.kind,
@@ -120,11 +120,11 @@ def _list(known: Formats, *, as_json: bool) -> None:
                 )
             ]
         )
-    widths = _fitted([max(_cells(row[at]) for row in rows) for at in range(6)], _width(WIDEST))
+    widths = _fitted([max(cells(row[at]) for row in rows) for at in range(6)], _width(WIDEST))
     for row in rows:
         row[5] = _cut_left(row[5], widths[5])
-        cells = (_padded(_cut(text, width), width) for text, width in zip(row, widths, strict=True))
-        _write("  ".join(cells).rstrip())
+        texts = (padded(cut(text, width), width) for text, width in zip(row, widths, strict=True))
+        _write("  ".join(texts).rstrip())
 
 
 def _entry(name: str, origin: Origin) -> dict[str, str | int]:
@@ -145,11 +145,11 @@ def _place(origin: Origin) -> str:
 
 def _show(check: FileCheck, *, every: bool) -> None:
     """Write the result for one file."""
-    _write(f"{_printable(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
+    _write(f"{printable(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
     for count, text in _counts(check):
         _write(f"{count:>12,}  {text}")
     hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""
-    _write(f"{check.stats_unread:>12,}  stats lines unread{_printable(hint)}")
+    _write(f"{check.stats_unread:>12,}  stats lines unread{printable(hint)}")
     _show_shapes("unread lines", check.ranked(envelope=False), every=every)
     _show_shapes("messages that match no known format", check.ranked(envelope=True), every=every)
     if check.beyond:
@@ -161,7 +161,7 @@ def _counts(check: FileCheck) -> Iterator[tuple[int, str]]:
     for name in CLASSES:
         if name == "events":
             for kind, count in sorted(check.kinds.items()):
-                yield count, f"event: {_printable(kind)}"
+                yield count, f"event: {printable(kind)}"
         elif check.classes[name] or name in ("stats", "unread"):
             yield check.classes[name], _SAID[name]
 
@@ -177,8 +177,8 @@ def _show_shapes(title: str, shapes: list[Shape], *, every: bool) -> None:
     width = _width()
     for shape in chosen:
         mark = "stats-like! " if shape.stats_like else ""
-        row = f"{shape.count:>12,}{shape.first:>10,}  {mark}{_printable(shape.example)}"
-        _write(_cut(row, width))
+        row = f"{shape.count:>12,}{shape.first:>10,}  {mark}{printable(shape.example)}"
+        _write(cut(row, width))
 
 
 def _report(checks: list[FileCheck], *, every: bool) -> dict[str, object]:
@@ -227,39 +227,9 @@ def _width(most: int | None = None) -> int:
     return columns if most is None else min(columns, most)
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _cells(text: str) -> int:
-    """Return the columns that text takes on a terminal."""
-    return len(text) if text.isascii() else sum(_cell(c) for c in text)
-
-
-def _cell(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _cut(text: str, width: int) -> str:
-    """Return text in at most `width` columns, with … where it continues."""
-    if _cells(text) <= width:
-        return text
-    used = end = 0
-    while used + _cell(text[end]) < width:
-        used += _cell(text[end])
-        end += 1
-    return text[:end].rstrip() + "…"
-
-
 def _cut_left(text: str, width: int) -> str:
     """Cut a path at its beginning: its end is more important."""
-    return text if _cells(text) <= width else _cut(text[::-1], width)[::-1]
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _cells(text))
+    return text if cells(text) <= width else cut(text[::-1], width)[::-1]
 
 
 def _fitted(widths: list[int], total: int) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import is_not
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.config.sections import Severity
 from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.figures import short_time
 from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
@@ -17,7 +18,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import with_advice
 from vllm_watch.health.recordedsignals import SHOWN
-from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule, Severity
+from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule
 from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 

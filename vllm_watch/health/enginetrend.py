@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Mapping
 
 from vllm_watch.config import Settings
+from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, pressed
 from vllm_watch.health.plan import Values
-from vllm_watch.health.rules import Severity
 from vllm_watch.health.signals import of_all
 from vllm_watch.health.slowdown import (
     FEWEST_LINES,

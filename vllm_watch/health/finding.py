@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from vllm_watch.config import Settings
+from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.run import Run
-from vllm_watch.health.rules import RuleBook, Severity
+from vllm_watch.health.rules import RuleBook
 from vllm_watch.health.spans import WHOLE_SERVER
 
 if TYPE_CHECKING:

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from vllm_watch.config import AdviceSettings, HealthSettings
+from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.hints import Any, Literal
+from vllm_watch.core.hints import Any
 from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.recordedsignals import SIGNALS
 from vllm_watch.locations import rule_files
 from vllm_watch.parsing.errors import FormatError
 from vllm_watch.tables import keep_tables, kept_tables
 
-Severity = Literal["note", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("note", "warning", "critical")
 """From the least to the most severe."""
+GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+"""A shape for each severity: colour is never the only sign."""
 
 DERIVED_SIGNALS = frozenset(
     {

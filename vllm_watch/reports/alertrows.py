@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from vllm_watch.config.sections import Severity
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import engine_label
 from vllm_watch.core.run import Run
@@ -12,7 +13,6 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_finding, span_over
 from vllm_watch.health.enginetrend import TrendSpan
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.health.rules import Severity
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 from vllm_watch.reports.rows import Row, iso, row_of
 

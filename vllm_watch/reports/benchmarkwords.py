@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
-from vllm_watch.core.figures import percent, rate, short_time
+from vllm_watch.core.figures import clock, percent, rate, short_time
 from vllm_watch.reports.benchmarks import BenchmarkSpan
 
 _CLIENT: tuple[tuple[str, str, Callable[[float], str]], ...] = (
@@ -27,7 +27,7 @@ _LOG: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 def benchmark_words(span: BenchmarkSpan, zone: tzinfo) -> str:
     """Return one benchmark in a sentence; times are in `zone`."""
-    begin, end = (f"{datetime.fromtimestamp(at, zone):%H:%M:%S}" for at in (span.begin, span.end))
+    begin, end = (clock(at, zone) for at in (span.begin, span.end))
     client = ", ".join(_figures(span.benchmark.figures, _CLIENT)) or "nothing"
     log = list(_figures(span.log, _LOG))
     if span.times is not None:

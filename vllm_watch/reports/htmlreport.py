@@ -16,7 +16,7 @@ from string import Template
 
 from vllm_watch import __version__
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import clock, duration, percent, rate
+from vllm_watch.core.figures import clock, count, duration, percent, rate
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
@@ -107,8 +107,7 @@ def _overview(
     heads = ("server", "", "over time", "gen tok/s", "KV max", "requests", "verdict")
     rows = []
     for number, (server, summary, axis) in enumerate(zip(servers, summaries, axes, strict=True)):
-        figures = summary.all_engines.figures
-        generation, usage = figures["generation_tps"], figures["kv_cache_usage"]
+        figure = summary.all_engines.figure
         verdict = verdict_of(summary, zone)
         drawn = ribbon_svg(reading.monitor, server, axis, small=True)[0] if axis else ""
         glyph = element("i", verdict.glyph, " ")
@@ -120,9 +119,9 @@ def _overview(
                 element("td", link),
                 element("td", state_words(summary), class_=f"state {summary.state.name}"),
                 element("td", drawn, class_="over-time"),
-                element("td", rate(generation.busy_mean if generation else None)),
-                element("td", percent(usage.max if usage else None)),
-                element("td", "–" if summary.requests is None else f"{summary.requests:,}"),
+                element("td", rate(figure("generation_tps", "busy_mean"))),
+                element("td", percent(figure("kv_cache_usage", "max"))),
+                element("td", count(summary.requests)),
                 element("td", glyph, verdict.words, remedy, class_=f"told {verdict.severity}"),
             )
         )

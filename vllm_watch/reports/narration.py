@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from vllm_watch.config import Settings
+from vllm_watch.core.figures import clock
 from vllm_watch.core.news import Looked, News
 from vllm_watch.core.records import Event
 from vllm_watch.core.startup import ready_after
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import GLYPHS, SEVERITIES
+from vllm_watch.reports.waiting import UP
 
-_SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
-_RANKS = {"note": 0, "warning": 1, "critical": 2}
-_UP = frozenset({"ready", "idle", "busy", "no-stats"})
 _LONGEST = 200
 """Most characters of an event: a configuration has thousands."""
 _STAMP = 1.0
@@ -70,12 +69,12 @@ class Narrator:
         if state.name == "starting" and state.why and state.why != self._phase:
             self._phase = state.why
             yield f"{_clock(server, now)}  {state.why}"
-        if state.name in _UP and not self._was_up:
+        if state.name in UP and not self._was_up:
             self._was_up = True
             took = ready_after(server.run)
             yield f"{_clock(server, now)}  ready" + (f" after {took:.0f} s" if took else "")
         firing = [finding for finding in health.findings if finding.until is None]
-        for line in self._alerts(firing, up=state.name in _UP):
+        for line in self._alerts(firing, up=state.name in UP):
             yield f"{_clock(server, now)}  {line}"
 
     def _alerts(self, firing: list[Finding], *, up: bool) -> Iterator[str]:
@@ -83,11 +82,12 @@ class Narrator:
 
         Findings that another one explains are not reported, and do not count as ended.
         """
+        rank = SEVERITIES.index
         for finding in firing:
             before = self._firing.get(finding.id)
-            if before is None or _RANKS[finding.severity] > _RANKS[before.severity]:
+            if before is None or rank(finding.severity) > rank(before.severity):
                 remedy = " ".join(finding.flags) or finding.remedy
-                yield f"{_SHAPES[finding.severity]} {finding.title}: {remedy}"
+                yield f"{GLYPHS[finding.severity]} {finding.title}: {remedy}"
         hidden = {below.id for finding in firing for below in finding.explains}
         kept = {name: one for name, one in self._firing.items() if name in hidden}
         shown = {finding.id: finding for finding in firing}
@@ -104,4 +104,4 @@ def _text(event: Event) -> str:
 
 
 def _clock(server: Server, time: float) -> str:
-    return f"{datetime.fromtimestamp(time, server.clock.tz):%H:%M:%S}"
+    return clock(time, server.clock.tz)

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.evidence import telling_lines
 from vllm_watch.reports.excerpt import LogLine
 from vllm_watch.reports.markup import Markup, advice, element
@@ -16,7 +17,7 @@ from vllm_watch.reports.nextstarttext import line_notes
 from vllm_watch.reports.plot import Axis
 from vllm_watch.reports.startline import start_line
 from vllm_watch.reports.summary import RunSummary
-from vllm_watch.reports.summarywords import SHAPES, FindingWords, findings_in_words
+from vllm_watch.reports.summarywords import FindingWords, findings_in_words
 
 _LONGEST = 300
 _SPAN_WIDTH, _SPAN_HEIGHT = 160.0, 10.0
@@ -39,7 +40,7 @@ def _finding(in_words: FindingWords, axis: Axis | None, evidence: Evidence) -> M
     finding = in_words.finding
     head = element(
         "p",
-        element("b", f"{SHAPES[finding.severity]} {in_words.title}"),
+        element("b", f"{GLYPHS[finding.severity]} {in_words.title}"),
         element("span", _span_svg(finding, axis), in_words.span, class_="span"),
         class_="head",
     )

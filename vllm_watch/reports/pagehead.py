@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import tzinfo
 
-from vllm_watch.core.figures import UNKNOWN, duration, percent, rate, short_time
+from vllm_watch.core.figures import count, duration, percent, rate, short_time
 from vllm_watch.reports.markup import Markup, advice, element
-from vllm_watch.reports.summary import Figures, RunSummary
-from vllm_watch.reports.summarywords import headline
+from vllm_watch.reports.summary import RunSummary
+from vllm_watch.reports.summarywords import headline, time_words
 from vllm_watch.reports.verdict import Verdict, state_glyph
 
 
@@ -35,18 +35,8 @@ def state_words(summary: RunSummary) -> str:
 
 def facts_line(summary: RunSummary, zone: tzinfo) -> Markup:
     """Return the name, the times and the path of the log."""
-    parts = [headline(summary, zone)]
-    if summary.first is not None and summary.last is not None:
-        first, last = summary.first.astimezone(zone), summary.last.astimezone(zone)
-        day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
-        long = duration((last - first).total_seconds())
-        assumed = ", zone assumed" if summary.zone_assumed else ""
-        parts.append(
-            f"{first:%Y-%m-%d %H:%M:%S} – {day}{last:%H:%M:%S} {last:%Z} ({long}{assumed})"
-        )
-    else:
-        parts.append("no line has a stamp")
-    parts.append(summary.source)
+    assumed = ", zone assumed" if summary.zone_assumed else ""
+    parts = headline(summary, zone), time_words(summary, zone, assumed), summary.source
     return element("p", " · ".join(parts), class_="quiet facts")
 
 
@@ -66,19 +56,19 @@ def tiles(summary: RunSummary) -> Markup:
 
 
 def _tiles(summary: RunSummary) -> Iterator[tuple[str, str, str]]:
-    figures = summary.all_engines.figures
+    figures, figure = summary.all_engines.figures, summary.all_engines.figure
     if summary.all_engines.samples:
         generation = figures["generation_tps"]
-        yield "tok/s while busy", rate(_busy(generation)), _most(rate, generation)
-        running, waiting = figures["running"], figures["waiting"]
-        yield "most running", _whole(running), _limit(summary)
+        most = f"max {rate(generation.max)}" if generation else ""
+        yield "tok/s while busy", rate(figure("generation_tps", "busy_mean")), most
+        yield "most running", count(figure("running", "max")), _limit(summary)
+        waiting, usage = figures["waiting"], figures["kv_cache_usage"]
         mean = f"mean {waiting.mean:,.0f}" if waiting and waiting.max else ""
-        yield "most waiting", _whole(waiting), mean
-        usage, hits = figures["kv_cache_usage"], figures["prefix_cache_hit_rate"]
-        texts = f"mean {percent(usage.busy_mean)}" if usage else ""
-        yield "KV cache, max", percent(usage.max if usage else None), texts
-        if hits is not None:
-            yield "prefix hits", percent(hits.mean), _most(percent, hits)
+        yield "most waiting", count(figure("waiting", "max")), mean
+        mean = f"mean {percent(usage.busy_mean)}" if usage else ""
+        yield "KV cache, max", percent(figure("kv_cache_usage", "max")), mean
+        if (hits := figures["prefix_cache_hit_rate"]) is not None:
+            yield "prefix hits", percent(hits.mean), f"max {percent(hits.max)}"
     times = summary.times
     if times is not None and times.per_token is not None:
         source = "mean, recorded" if times.source == "metrics" else "mean, about"
@@ -95,15 +85,3 @@ def _limit(summary: RunSummary) -> str:
     """Return how many requests may run, in all engines together."""
     most = summary.configuration.max_num_seqs
     return "" if most is None else f"of {most * max(1, len(summary.engines)):,}"
-
-
-def _most(form: Callable[[float | None], str], figures: Figures | None) -> str:
-    return "" if figures is None else f"max {form(figures.max)}"
-
-
-def _busy(figures: Figures | None) -> float | None:
-    return None if figures is None else figures.busy_mean
-
-
-def _whole(figures: Figures | None) -> str:
-    return UNKNOWN if figures is None else f"{figures.max:,.0f}"

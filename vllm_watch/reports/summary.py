@@ -59,6 +59,12 @@ class EngineSummary:
     prompt_tokens: int
     """Prompt tokens computed, without those taken from the prefix cache."""
 
+    def figure(self, metric: str, part: str) -> float | None:
+        """Return one of a metric's `Figures`, None if it is unknown."""
+        figures = self.figures[metric]
+        value: float | None = None if figures is None else getattr(figures, part)
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
@@ -132,7 +138,8 @@ def run_summary(
     engines = _engine_summaries(run, tokens, server.clock.tz)
     known = name_from_fields(server.known, run.configuration.flags())
     settings, recorded = reading.monitor.settings, recorded_summary(server, run)
-    times, times_unknown = run_times(run, settings.times.gate())
+    gate = settings.times.gate()
+    times, times_unknown = run_times(run, gate)
     return RunSummary(
         server.name,
         server.source,
@@ -164,7 +171,7 @@ def run_summary(
         _cost(run, tokens, settings.cost),
         recorded,
         iterations_of(run),
-        _benchmarks(reading, server, run, known.model),
+        benchmarks_of(reading.monitor.store.benchmarks, run, known.model, server.clock.tz, gate),
         earlier,
     )
 
@@ -178,26 +185,11 @@ def _engine_summaries(
     )
 
 
-def _benchmarks(
-    reading: Reading, server: Server, run: Run, model: str | None
-) -> tuple[BenchmarkSpan, ...]:
-    marks, gate = reading.monitor.store.benchmarks, reading.monitor.settings.times.gate()
-    return benchmarks_of(marks, run, model, server.clock.tz, gate)
-
-
 def _cost(run: Run, tokens: Mapping[int, Tokens], prices: CostSettings) -> Cost | None:
-    lasted, generated = _lasted(run), _generated(tokens)
+    lasted, generated = None, sum(one.generated for one in tokens.values())
+    if run.first_stamp is not None and run.newest_stamp is not None:
+        lasted = run.newest_stamp - run.first_stamp
     return cost_of(run.configuration, lasted, busy_seconds(run), generated, prices)
-
-
-def _lasted(run: Run) -> float | None:
-    if run.first_stamp is None or run.newest_stamp is None:
-        return None
-    return run.newest_stamp - run.first_stamp
-
-
-def _generated(tokens: Mapping[int, Tokens]) -> float:
-    return sum(one.generated for one in tokens.values())
 
 
 def _engine_summary(engine: int | str, frame: Frame, tokens: Tokens, tz: tzinfo) -> EngineSummary:

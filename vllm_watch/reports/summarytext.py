@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 
 from vllm_watch.health.findings import Finding
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.summarywords import (
     ENGINE_HEADS,
     FIGURE_HEADS,
     FLEET_HEADS,
-    SHAPES,
     FindingWords,
     advice_words,
     engine_rows,
@@ -105,7 +105,7 @@ def _table(
 
 def _finding(words: FindingWords, width: int, paint: Paint) -> Iterator[str]:
     finding = words.finding
-    head = f"{SHAPES[finding.severity]} {finding.severity}: {words.title}, {words.span}"
+    head = f"{GLYPHS[finding.severity]} {finding.severity}: {words.title}, {words.span}"
     for number, line in enumerate(wrapped(printable(head), width - 4)):
         yield _INDENT + ("  " if number else "") + paint(finding.severity, line)
     texts = [finding.detail, *advice_words(words)]
@@ -156,7 +156,7 @@ def _findings_markdown(summary: RunSummary, zone: tzinfo) -> Iterator[str]:
     for words in findings_in_words(summary.findings, zone):
         finding = words.finding
         head = f"**{finding.severity}: {markdown(words.title)}**, {markdown(words.span)}"
-        yield f"- {SHAPES[finding.severity]} {head}"
+        yield f"- {GLYPHS[finding.severity]} {head}"
         for text in filter(None, (finding.detail, *advice_words(words))):
             yield f"  - {markdown(text)}"
     if summary.findings:

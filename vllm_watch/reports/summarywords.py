@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import UNKNOWN, count, duration, percent, rate, short_time
+from vllm_watch.core.figures import UNKNOWN, clock, count, duration, percent, rate, short_time
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words
 from vllm_watch.health.findings import Finding
@@ -24,9 +24,8 @@ ENGINE_HEADS = (
     "engine", "samples", "gen tok/s busy mean", "running busy mean", "KV max", "generated tokens",
 )  # fmt: skip
 FLEET_HEADS = ("server", "state", "ready", "gen tok/s busy mean", "peak", "KV max", "requests")
-SHAPES = {"critical": "✖", "warning": "▲", "note": "•"}
-"""A shape for each severity: colour is never the only sign."""
 
+_PARTS = ("last", "mean", "busy_mean", "p50", "p95", "max")
 _ALWAYS_SHOWN = METRICS[:6]
 Facts = list[tuple[str, str]]
 
@@ -63,7 +62,7 @@ def headline(summary: RunSummary, zone: tzinfo) -> str:
     """Return the state, its beginning and its cause."""
     parts: list[str] = [summary.state.name]
     if summary.state.since is not None and math.isfinite(summary.state.since):
-        parts[0] += f" since {moment_words(summary.state.since, zone)}"
+        parts[0] += f" since {clock(summary.state.since, zone)}"
     if summary.version:
         parts.append(f"vLLM {summary.version}")
     if summary.runs > 1:
@@ -78,14 +77,7 @@ def figure_rows(engine: EngineSummary) -> list[tuple[str, ...]]:
         figures = engine.figures[metric.name]
         label = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
         if figures is not None:
-            values = (
-                figures.last,
-                figures.mean,
-                figures.busy_mean,
-                figures.p50,
-                figures.p95,
-                figures.max,
-            )
+            values = (getattr(figures, name) for name in _PARTS)
             rows.append((label, *(value_words(metric, value) for value in values)))
         elif metric in _ALWAYS_SHOWN:
             rows.append((label, *[UNKNOWN] * 6))
@@ -101,16 +93,15 @@ def fleet_rows(summaries: Sequence[RunSummary]) -> list[tuple[str, ...]]:
     """Return a row of cells per server."""
     rows: list[tuple[str, ...]] = []
     for summary in summaries:
-        generation = summary.all_engines.figures["generation_tps"]
-        usage = summary.all_engines.figures["kv_cache_usage"]
+        figure = summary.all_engines.figure
         rows.append(
             (
                 summary.server,
                 summary.state.name,
                 duration(summary.ready_after),
-                rate(generation.busy_mean if generation else None),
-                rate(generation.max if generation else None),
-                percent(usage.max if usage else None),
+                rate(figure("generation_tps", "busy_mean")),
+                rate(figure("generation_tps", "max")),
+                percent(figure("kv_cache_usage", "max")),
                 count(summary.requests),
             )
         )
@@ -189,25 +180,16 @@ def _span(alike: Sequence[Finding], zone: tzinfo) -> str:
     begin = min(begins)
     known = [end for end in ends if end is not None]
     last = max(known) if len(known) == len(ends) else None
-    words = f"{_moment_words(begin, begin if last is None else last, zone)}"
-    words = f"since {words}" if last is None else f"{words} – {moment_words(last, zone)}"
+    if last is None:
+        words = f"since {clock(begin, zone)}"
+    else:
+        day, other = (datetime.fromtimestamp(at, zone).date() for at in (begin, last))
+        date = "" if day == other else f"{day} "
+        words = f"{date}{clock(begin, zone)} – {clock(last, zone)}"
     if len(spans) == 1:
         return words
     whole = sum(end - start for start, end in spans if start is not None and end is not None)
     return f"{len(spans):,} times, {words}, {duration(whole)} in all"
-
-
-def _moment_words(time: float | None, near: float | None, zone: tzinfo) -> str:
-    """Return a moment as clock time, with its date if `near` is on another day."""
-    if time is None or near is None:
-        return "an unknown time"
-    day, other = (datetime.fromtimestamp(moment, zone).date() for moment in (time, near))
-    return moment_words(time, zone) if day == other else f"{day} {moment_words(time, zone)}"
-
-
-def moment_words(time: float, zone: tzinfo) -> str:
-    """Return a moment as clock time; the line of the whole time has the date."""
-    return f"{datetime.fromtimestamp(time, zone):%H:%M:%S}"
 
 
 def value_words(metric: Metric, value: float | None) -> str:
@@ -222,26 +204,30 @@ def value_words(metric: Metric, value: float | None) -> str:
 
 
 def _engine_row(engine: EngineSummary) -> tuple[str, ...]:
-    generation, running = engine.figures["generation_tps"], engine.figures["running"]
-    usage = engine.figures["kv_cache_usage"]
+    running = engine.figure("running", "busy_mean")
     return (
         str(engine.engine),
         f"{engine.samples:,}",
-        rate(generation.busy_mean if generation else None),
-        UNKNOWN if running is None or running.busy_mean is None else f"{running.busy_mean:,.1f}",
-        percent(usage.max if usage else None),
+        rate(engine.figure("generation_tps", "busy_mean")),
+        UNKNOWN if running is None else f"{running:,.1f}",
+        percent(engine.figure("kv_cache_usage", "max")),
         f"{engine.generated_tokens:,}",
     )
 
 
 def _time(summary: RunSummary, zone: tzinfo) -> str:
+    known = summary.first is not None and summary.last is not None and summary.zone_assumed
+    return time_words(summary, zone) + (f"; stamps in {summary.tz}, assumed" if known else "")
+
+
+def time_words(summary: RunSummary, zone: tzinfo, aside: str = "") -> str:
+    """Return first and last stamp of a run, how long it lasted and, in the brackets, an `aside`."""
     if summary.first is None or summary.last is None:
         return "no line has a stamp"
     first, last = summary.first.astimezone(zone), summary.last.astimezone(zone)
     long = duration((last - first).total_seconds())
     day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
-    stamps = f"; stamps in {summary.tz}, assumed" if summary.zone_assumed else ""
-    return f"{first:%Y-%m-%d %H:%M:%S} – {day}{last:%H:%M:%S} {last:%Z} ({long}){stamps}"
+    return f"{first:%Y-%m-%d %H:%M:%S} – {day}{last:%H:%M:%S} {last:%Z} ({long}{aside})"
 
 
 def _config(summary: RunSummary) -> Iterator[str]:

@@ -116,15 +116,13 @@ def _good(summary: RunSummary, zone: tzinfo) -> Verdict:
 
 
 def _facts(summary: RunSummary) -> Iterator[str]:
-    figures = summary.all_engines.figures
-    generation, usage = figures["generation_tps"], figures["kv_cache_usage"]
-    waiting = figures["waiting"]
-    if generation is not None and generation.busy_mean is not None:
-        yield f"{rate(generation.busy_mean)} tok/s while busy"
-    if usage is not None:
-        yield f"KV cache up to {percent(usage.max)}"
-    if waiting is not None:
-        yield f"up to {waiting.max:,.0f} waited" if waiting.max else "none waited"
+    figure = summary.all_engines.figure
+    if (generation := figure("generation_tps", "busy_mean")) is not None:
+        yield f"{rate(generation)} tok/s while busy"
+    if (usage := figure("kv_cache_usage", "max")) is not None:
+        yield f"KV cache up to {percent(usage)}"
+    if (waiting := figure("waiting", "max")) is not None:
+        yield f"up to {waiting:,.0f} waited" if waiting else "none waited"
     if summary.times is not None and summary.times.per_token is not None:
         yield f"{short_time(summary.times.per_token)} per token"
 

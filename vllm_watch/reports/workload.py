@@ -24,13 +24,12 @@ class Workload:
 def workload_of(summary: RunSummary) -> Workload:
     """Return the load of a run."""
     whole = summary.all_engines
-    running, waiting = whole.figures["running"], whole.figures["waiting"]
     answered = sum(number for status, number in summary.served.items() if status < "400")
     generated = whole.generated_tokens
     return Workload(
-        running.busy_mean if running else None,
-        running.max if running else None,
-        waiting.max if waiting else None,
+        whole.figure("running", "busy_mean"),
+        whole.figure("running", "max"),
+        whole.figure("waiting", "max"),
         summary.configuration.max_num_seqs,
         whole.prompt_tokens / generated if generated else None,
         generated / answered if answered and generated else None,

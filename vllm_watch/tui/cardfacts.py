@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from vllm_watch.core.configuration import ServerConfiguration
+from vllm_watch.core.figures import clock, duration, percent
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import phases_of, ready_after, ready_at
@@ -12,7 +13,6 @@ from vllm_watch.core.store import Server
 from vllm_watch.health.calculators import span
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.slowdown import SlowDown, thousands
-from vllm_watch.tui.figures import clock, duration, percent
 from vllm_watch.tui.recordedfacts import gpu_facts, latency_facts
 
 _FLAGS = (

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.figures import duration
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import told_rises
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.health.spans import AlertSpan
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark, Zone
 from vllm_watch.tui.charttable import CHART_BY_NAME
-from vllm_watch.tui.figures import duration
 
 DIED = "died"
 """The name of the mark of a server's end."""
-
-_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
 
 def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[Mark, ...]:
@@ -38,7 +37,7 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
         Mark(
             span.since if at == span.fired else at,
             severity,
-            _GLYPHS[severity],
+            GLYPHS[severity],
             _word(worst, severity),
         )
         for span in spans
@@ -46,7 +45,7 @@ def marks(monitor: Monitor, server: Server, start: float, end: float) -> tuple[M
         if at <= end
     ]
     found += [
-        Mark(span.since, span.severity, _GLYPHS[span.severity], finding.word)
+        Mark(span.since, span.severity, GLYPHS[span.severity], finding.word)
         for span, finding in monitor.trend_warnings(server, end)
     ]
     return tuple(mark for mark in found if start <= mark.time <= end)

@@ -9,7 +9,7 @@ from textual.app import SystemCommand
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from vllm_watch.tui.figures import clock
+from vllm_watch.core.figures import clock
 from vllm_watch.tui.keys import key_text
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
+from vllm_watch.core import figures
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import serving_at
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui import figures
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Line
 from vllm_watch.tui.charttable import CHART_BY_NAME

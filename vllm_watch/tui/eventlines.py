@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.figures import duration
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
 from vllm_watch.health.alertfindings import alert_title, all_rises, over_words
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.tui.figures import duration
-
-_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
+from vllm_watch.health.rules import GLYPHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
             for at, severity, _ in steps:
                 title = alert_title(case, span, spans, at)
                 since = span.since if at == span.fired else at
-                yield EventLine(since, _GLYPHS[severity], severity, name, title)
+                yield EventLine(since, GLYPHS[severity], severity, name, title)
             for worst in {id(step[2]): step[2] for step in steps}.values():
                 if worst.until is not None and worst.until <= until:
                     text, good = over_words(case, worst, spans)
@@ -140,7 +139,7 @@ def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[Eve
     """Yield the trends that were warnings, and when each was over."""
     name = short_name(server)
     for span, finding in monitor.trend_warnings(server, until):
-        glyph = _GLYPHS[span.severity]
+        glyph = GLYPHS[span.severity]
         yield EventLine(span.since, glyph, span.severity, name, finding.title)
         if span.until is not None and span.until <= until:
             yield EventLine(span.until, "✓", "good", name, f"{finding.word}: ended")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.figures import clock, duration
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.charts import ChartSpec, Mark
 from vllm_watch.tui.chartspecs import chart_spec
-from vllm_watch.tui.figures import clock, duration
 
 _CHART_OF = {
     "prompt_tps": "throughput",
@@ -25,7 +26,6 @@ _CHART_OF = {
 """The chart on which a metric is drawn."""
 _SLOWER = ("slows-as-expected", "slows-too-much")
 """Findings about the rate of each request, not of the server."""
-_GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 _SHORTEST = 120.0
 """Shortest time of the chart in seconds."""
 _AROUND = 0.25
@@ -56,7 +56,7 @@ def evidence_chart(
     spec = chart_spec(Asked(monitor, server, engine, start, end, end), name)
     if finding.since is None:
         return spec
-    own = Mark(finding.since, finding.severity, _GLYPHS[finding.severity])
+    own = Mark(finding.since, finding.severity, GLYPHS[finding.severity])
     others = tuple(mark for mark in spec.marks if mark.time != finding.since)
     return replace(spec, marks=(*others, own), cursor=finding.since)
 

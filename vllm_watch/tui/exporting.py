@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from pathlib import Path
 
+from vllm_watch.core.figures import UNKNOWN, clock, count, percent, rate
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import printable
-from vllm_watch.tui.figures import UNKNOWN, clock, count, percent, rate
 from vllm_watch.tui.verdict import verdict_of
 
 if TYPE_CHECKING:

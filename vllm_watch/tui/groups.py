@@ -9,8 +9,8 @@ from operator import attrgetter
 
 from rich.text import Text
 
+from vllm_watch.core import figures
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.tui import figures
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import DAY, clock, duration, percent, short_rate
 from vllm_watch.health.finding import Finding
 from vllm_watch.reports.deathwords import death_lines, flag_words, held_at, with_condition
-from vllm_watch.tui.figures import DAY, clock, duration, percent, short_rate
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView

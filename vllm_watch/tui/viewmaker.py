@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from vllm_watch.actions.silences import Key
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import percent
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
 from vllm_watch.core.store import Server
@@ -22,7 +23,6 @@ from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.endings import failed
 from vllm_watch.tui.eventlines import EventLine, newest_lines, server_lines
-from vllm_watch.tui.figures import percent
 from vllm_watch.tui.fleetrows import FleetRows, KeptRow
 from vllm_watch.tui.lognotes import LogNotes
 from vllm_watch.tui.problems import Problems

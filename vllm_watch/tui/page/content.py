@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
-from vllm_watch.tui import figures
+from vllm_watch.core import figures
 from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.advice import findings_part, start_part
 from vllm_watch.tui.page.arrange import Palette, Part, arranged

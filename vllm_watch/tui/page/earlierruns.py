@@ -7,9 +7,9 @@ from datetime import datetime
 
 from rich.text import Text
 
+from vllm_watch.core import figures
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import ready_after
-from vllm_watch.tui import figures
 from vllm_watch.tui.endings import ending_words
 from vllm_watch.tui.page.about import About
 from vllm_watch.tui.page.arrange import Palette, Part

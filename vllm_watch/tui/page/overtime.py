@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from rich.style import Style
 from rich.text import Text
 
+from vllm_watch.core import figures
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import TypeVar
 from vllm_watch.core.percentiles import median
-from vllm_watch.tui import figures
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.canvas import Canvas
 from vllm_watch.tui.charts.fills import LOWER

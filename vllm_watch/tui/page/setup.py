@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from rich.style import Style
 from rich.text import Text
 
+from vllm_watch.core import figures
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.startup import phases_of
 from vllm_watch.reports.configuration import shown_flags
 from vllm_watch.reports.startline import flag_text, given_flags
-from vllm_watch.tui import figures
 from vllm_watch.tui.cardfacts import capacity_facts
 from vllm_watch.tui.chartasked import batch_limit
 from vllm_watch.tui.chartdata import curve

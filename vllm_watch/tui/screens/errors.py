@@ -10,10 +10,10 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from vllm_watch.core.figures import clock
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.tui.endings import ERROR_KINDS
-from vllm_watch.tui.figures import clock
 from vllm_watch.tui.screens.modal import Above
 
 MOST_LINES = 600

@@ -14,10 +14,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from vllm_watch.core.figures import clock
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.patterns import lazy
 from vllm_watch.reports.excerpt import Excerpt, LogLine, stamp_time
-from vllm_watch.tui.figures import clock
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above

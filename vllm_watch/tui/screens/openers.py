@@ -234,8 +234,8 @@ class Openers(Screen[None]):
 
     def action_calculators(self) -> None:
         """Work out batch size, capacity and times, starting from the selected server's figures."""
+        from vllm_watch.core.figures import clock
         from vllm_watch.health.calculators import inputs_of
-        from vllm_watch.tui.figures import clock
         from vllm_watch.tui.screens.calculators import CalculatorScreen
 
         view, row = self.view, self.view.selected_row if self.view else None

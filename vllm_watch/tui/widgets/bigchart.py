@@ -9,12 +9,12 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.tui.chartdetails import FindingSpan, engines_spec, figure_rows, findings_in
 from vllm_watch.tui.charts import ChartSpec, draw_panel
 from vllm_watch.tui.charts.panel import plot_place
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.chartpane import ChartPane
-from vllm_watch.tui.widgets.findingblock import GLYPHS
 from vllm_watch.tui.widgets.pane import fitted, strip_of
 
 MODES = ("sum", "both", "engines")

@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core import figures
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.states import OVER
 from vllm_watch.core.ticks import clock_ticks
-from vllm_watch.tui import figures
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.widgets.bars import kv_bar
 from vllm_watch.tui.widgets.glance import SHAPE_ROLES

@@ -9,15 +9,15 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.figures import DAY, age, clock
 from vllm_watch.core.patterns import lazy
 from vllm_watch.health.findings import UNPROVED, Finding
+from vllm_watch.health.rules import GLYPHS
 from vllm_watch.reports.deathwords import IF_ALONE, flag_words, how_long, takes_gpu
-from vllm_watch.tui.figures import DAY, age, clock
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.widgets.pane import beside
 from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 
-GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
 NO_ERROR = "the log has no error line: look at dmesg or the batch system"

@@ -9,7 +9,7 @@ from textual import events
 from textual.binding import Binding
 from textual.message import Message
 
-from vllm_watch.tui.figures import age
+from vllm_watch.core.figures import age
 from vllm_watch.tui.keys import CURSOR_KEYS, bound, key_name
 from vllm_watch.tui.problems import Problem
 from vllm_watch.tui.screenview import ScreenView

@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core import figures
 from vllm_watch.core.states import OVER
-from vllm_watch.tui import figures
 from vllm_watch.tui.charts.ribbon import ribbon_text
 from vllm_watch.tui.chosen import choose, chosen
 from vllm_watch.tui.groups import Group, group_line

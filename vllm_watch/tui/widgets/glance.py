@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from rich.text import Text
 from textual import events
 
-from vllm_watch.tui.figures import clock, short_rate, zone_name
+from vllm_watch.core.figures import clock, short_rate, zone_name
 from vllm_watch.tui.messages import FilmChosen
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Pane, beside

@@ -9,9 +9,9 @@ from textual import events
 from textual.strip import Strip
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core import figures
 from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.states import OVER
-from vllm_watch.tui import figures
 from vllm_watch.tui.charts.bigtext import ROWS as DIGIT_ROWS
 from vllm_watch.tui.charts.bigtext import big_text
 from vllm_watch.tui.charts.canvas import Canvas

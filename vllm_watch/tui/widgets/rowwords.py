@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
+from vllm_watch.core import figures
 from vllm_watch.core.states import OVER
-from vllm_watch.tui import figures
 from vllm_watch.tui.eventlines import TOLD_TO_STOP
 from vllm_watch.tui.rows import Row
 from vllm_watch.tui.screenview import ScreenView

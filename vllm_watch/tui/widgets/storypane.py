@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from rich.text import Text
 
-from vllm_watch.tui.figures import duration
+from vllm_watch.core.figures import duration
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.widgets.pane import Framed
 

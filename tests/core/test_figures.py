@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vllm_watch.tui import figures
+from vllm_watch.core import figures
 
 
 @pytest.mark.parametrize(
