@@ -24,7 +24,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import vllm_watch.cli.common
+import vllm_watch.parsing.formatfiles
 from tests.caseanswers import Answers, Ran, wrong
 from tests.casefiles import Case, load
 from vllm_watch.cli import main as vllm_watch_main
@@ -156,7 +156,7 @@ def differences(case: Case, wrappers: Iterable[str]) -> Iterator[str]:
 def formats_loaded_once() -> Iterator[None]:
     """Let all commands share one set of formats."""
     known = formats()
-    with mock.patch.object(vllm_watch.cli.common, "load_formats", return_value=known):
+    with mock.patch.object(vllm_watch.parsing.formatfiles, "load_formats", return_value=known):
         yield
 
 

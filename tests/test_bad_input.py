@@ -119,6 +119,6 @@ def test_a_mistake_of_ours_is_not_called_one_of_the_user(monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise ValueError("a slip in the code")
 
-    monkeypatch.setattr("vllm_watch.cli.status_command.look", fail)
+    monkeypatch.setattr("vllm_watch.reports.snapshot.look", fail)
     with pytest.raises(ValueError, match="a slip"):
         main(["status", str(LOG)])

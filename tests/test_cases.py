@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import vllm_watch.cli.common
+import vllm_watch.parsing.formatfiles
 from tests.caseanswers import Answers, Ran, wrong
 from tests.casefiles import Case, load
 from vllm_watch.cli import main
@@ -75,7 +75,7 @@ def _words(line: str, paths: list[str], folder: Path) -> list[str]:
 def test_says_what_an_operator_says(
     case: Case, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_watch.cli.common, "load_formats", once)
+    monkeypatch.setattr(vllm_watch.parsing.formatfiles, "load_formats", once)
     answers = ask(case, tmp_path, capsys)
     expect = {key: wanted for key, wanted in case.table["expect"].items() if key != "commands"}
     assert wrong(expect, answers) == [], case.table["why"]

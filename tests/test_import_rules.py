@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import serverlog
+from vllm_watch.cli.arguments import COMMANDS
 
 HEAVY = ("textual", "rich", "plotext", "pandas", "numpy", "watchfiles")
 
@@ -124,8 +125,13 @@ def test_a_glance_at_a_healthy_server_loads_little(
     assert [name for name in loaded if name.startswith(UNUSED)] == []
 
 
-def test_the_version_loads_the_command_line_alone() -> None:
-    loaded = modules_of("--version", first="; ".join(f"import {name}" for name in BASE))
+@pytest.mark.parametrize(
+    "words",
+    [["--version"], ["formats", "check", "--help"], ["status", "--gpus"], ["summary"]]
+    + [[command, "--help"] for command in COMMANDS],
+)
+def test_help_and_usage_errors_load_the_command_line_alone(words: list[str]) -> None:
+    loaded = modules_of(*words, first="; ".join(f"import {name}" for name in BASE))
     own = {name for name in loaded if name.startswith("vllm_watch")}
     assert {name for name in own if not name.startswith("vllm_watch.cli")} == {
         "vllm_watch",

@@ -42,7 +42,8 @@ def test_it_records_until_a_signal(tmp_path: Path, number: signal.Signals, code:
 
 def test_neither_textual_nor_pandas_is_imported() -> None:
     code = (
-        "import sys, vllm_watch.cli.record_command, vllm_watch.cli.pages as c\n"
+        "import sys, vllm_watch.serverside.recorder, vllm_watch.serverside.gpus\n"
+        "import vllm_watch.cli.record_command, vllm_watch.cli.pages as c\n"
         "import vllm_watch.cli.arguments\n"
         "c.fetcher_of('http://127.0.0.1:9/metrics', 1.0)\n"
         "from vllm_watch.serverside.page import read_page\n"

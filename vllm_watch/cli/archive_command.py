@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 from vllm_watch.cli.common import require_logs, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.locations import format_files
-from vllm_watch.sources.paths import LogSet, find_logs, is_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from vllm_watch.integrations.archive import Archived
     from vllm_watch.integrations.archiving import Work
+    from vllm_watch.sources.paths import LogSet
 
 EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
 """Example for `--help`."""
@@ -56,6 +56,10 @@ _processes.__name__ = "number of processes, 1 to 1024,"  # argparse names it whe
 
 def run(arguments: argparse.Namespace) -> int:
     """Archive new and changed logs."""
+    from pathlib import Path
+
+    from vllm_watch.sources.paths import find_logs, is_stream
+
     if any(map(is_stream, arguments.paths)):
         raise CommandError(
             "archive: reads files only, not standard input or commands; name logs, folders or globs"
@@ -64,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vllm_watch.integrations.archive import locked
     from vllm_watch.integrations.archivefiles import ArchiveError
     from vllm_watch.integrations.archiving import changed_logs, work_of
+    from vllm_watch.locations import format_files
 
     settings = settings_of(arguments)
     found = find_logs(arguments.paths)

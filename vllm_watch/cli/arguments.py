@@ -11,8 +11,6 @@ from vllm_watch import __version__
 from vllm_watch.cli.parser import Commands, Parser, everywhere
 from vllm_watch.cli.saying import CommandError
 
-SCREENS = ("watch", "replay", "demo")
-"""Commands that show the screen."""
 COMMANDS: dict[str, str] = {
     "watch": "live dashboard (the default command)",
     "replay": "play saved logs at any speed",

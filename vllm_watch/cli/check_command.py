@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from vllm_watch.cli.common import formats, settings_of, time_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import CommandError, write
-from vllm_watch.core.moments import GRAMMAR, TimeText, place_time
-from vllm_watch.core.store import Server
-from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
-from vllm_watch.reports.snapshot import look
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vllm_watch.core.moments import TimeText
+    from vllm_watch.core.store import Server
 
 EXAMPLE = "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m"
 """Example for `--help`."""
@@ -30,6 +30,9 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the verdict; return 0 healthy, 1 warning, 2 critical, 3 unknown."""
+    from vllm_watch.reports.check import lines_of, overall, report_of, verdict_of
+    from vllm_watch.reports.snapshot import look
+
     since = time_of("--since", arguments.since)
     settings = settings_of(arguments)
     snapshot = look(
@@ -38,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     spanned = since is not None
     verdicts = [verdict_of(now, settings, spanned=spanned) for now in snapshot.servers]
     if arguments.json:
+        import json
+
         write(json.dumps(report_of(snapshot, verdicts), indent=2))
     else:
         for line in lines_of(snapshot, verdicts, settings):
@@ -58,6 +63,8 @@ class _Since:
         Raises:
             CommandError: it lies ahead, where nothing can have fired.
         """
+        from vllm_watch.core.moments import GRAMMAR, place_time
+
         first = server.runs[0].first_stamp
         moment = place_time(self._time, now if first is None else first, now, now, server.clock.tz)
         if moment > now:

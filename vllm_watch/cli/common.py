@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
-from datetime import tzinfo
 
 from vllm_watch.cli.saying import CommandError, say
-from vllm_watch.config import Settings, load_settings
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.locations import format_files, rule_files
-from vllm_watch.parsing.formatfiles import load_formats
-from vllm_watch.parsing.formats import Formats
-from vllm_watch.sources.paths import STDIN, Found
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from vllm_watch.config import Settings
     from vllm_watch.core.benchmark import Benchmark
     from vllm_watch.core.moments import TimeText
+    from vllm_watch.ingest import Ingest
+    from vllm_watch.parsing.formats import Formats
     from vllm_watch.reports.reading import Reading
     from vllm_watch.serverside.poller import Poller
+    from vllm_watch.sources.paths import Found
 
 
 def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
     """Return the settings: defaults < file < environment < options of this command."""
+    from vllm_watch.config import load_settings
+    from vllm_watch.locations import rule_files
+
     known = {"time.tz": arguments.tz}
     known |= {name.replace("_", ".", 1): value for name, value in options.items()}
     if rule_files():
@@ -37,6 +39,9 @@ def settings_of(arguments: argparse.Namespace, **options: object) -> Settings:
 
 def formats() -> Formats:
     """Return the built-in formats and the user's own."""
+    from vllm_watch.locations import format_files
+    from vllm_watch.parsing.formatfiles import load_formats
+
     return load_formats(format_files())
 
 
@@ -81,6 +86,8 @@ def ingest_of(
     `ends` following stops with the pipe; with `rotated` it begins with the rotated files; with
     `poller` the server's metrics page is read as well.
     """
+    from vllm_watch.ingest import Ingest, ReadOptions
+
     options = ReadOptions(
         tz=zone_of(settings),
         live=live,
@@ -146,4 +153,6 @@ def require_logs(patterns: list[str], found: Found) -> None:
 
 def reads_stdin(patterns: list[str]) -> bool:
     """Return whether standard input is one of the sources."""
+    from vllm_watch.sources.paths import STDIN
+
     return STDIN in patterns

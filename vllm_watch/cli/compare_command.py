@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import benchmarks_of, require_logs, say_left_over, settings_of
 from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_marks, add_price
-from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, USAGE, CommandError, say
 from vllm_watch.cli.summary_command import width, write
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.sources.paths import find_logs
 
 if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Comparison, Side
@@ -41,6 +38,8 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the differences of each candidate from the baseline."""
+    from vllm_watch.cli.reading import read_logs
+
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     baseline = _baseline(arguments.baseline)
     benchmarks = benchmarks_of(arguments)
@@ -55,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     comparisons: list[Comparison] = [compare(before, each, settings.compare) for each in candidates]
     confidence = settings.compare.confidence
     if arguments.json:
+        import json
+
         write(json.dumps(comparison_json(comparisons, confidence), indent=2, allow_nan=False))
     else:
         lines = (
@@ -74,6 +75,8 @@ def _baseline(pattern: str) -> str:
     Raises:
         CommandError: it matches several logs, so the baseline is ambiguous.
     """
+    from vllm_watch.sources.paths import find_logs
+
     found = find_logs([pattern])
     require_logs([pattern], found)
     if len(found.logs) > 1:

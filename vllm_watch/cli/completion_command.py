@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-import shtab
-
-from vllm_watch.cli.arguments import build_parser
 from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE
 
@@ -33,5 +30,9 @@ def script(shell: str) -> str:
 
     The first word may be a log instead of a command: bash then offers files, as fish does anyway.
     """
+    import shtab
+
+    from vllm_watch.cli.arguments import build_parser
+
     text = shtab.complete(build_parser(), shell)
     return text.replace("complete -o bashdefault", "complete -o bashdefault -o default")

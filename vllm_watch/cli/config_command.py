@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
-from vllm_watch.cli.writing import text_aside
-from vllm_watch.config.template import shown_settings, template
-from vllm_watch.locations import config_file
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXAMPLE = "vllm-watch config init"
 """Example for `--help`."""
@@ -31,12 +31,18 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the settings, where their file is, or write one."""
+    from pathlib import Path
+
+    from vllm_watch.locations import config_file
+
     path = Path(arguments.config or config_file(os.environ))
     if arguments.action == "path":
         write(str(path))
     elif arguments.action == "init":
         _init(path, force=arguments.force)
     else:
+        from vllm_watch.config.template import shown_settings
+
         write(shown_settings(settings_of(arguments)).strip("\n"))
     return DONE
 
@@ -47,6 +53,9 @@ def _init(path: Path, *, force: bool) -> None:
     Raises:
         CommandError: there is one already, or it cannot be written.
     """
+    from vllm_watch.cli.writing import text_aside
+    from vllm_watch.config.template import template
+
     if os.path.lexists(path) and not force:
         raise CommandError(
             f"{path}: exists already; `vllm-watch config init --force` replaces it", FAILED

@@ -3,387 +3,60 @@
 from __future__ import annotations
 
 import argparse
-import io
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, tzinfo
-from pathlib import Path
 
-from vllm_watch.cli.common import ingest_of, require_logs, settings_of, time_of
-from vllm_watch.cli.exportarguments import EXAMPLE as EXAMPLE
-from vllm_watch.cli.exportarguments import declare as declare
-from vllm_watch.cli.progress import reading_shown
-from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
-from vllm_watch.cli.writing import path_aside
-from vllm_watch.config import Settings
-from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.hints import BinaryIO
-from vllm_watch.core.moments import since_words
-from vllm_watch.core.news import Block, FileTrouble, Looked, News, ZoneFound
-from vllm_watch.core.records import Sample, SampleTable
-from vllm_watch.ingest import Ingest
-from vllm_watch.reports.export import pieces_of, rows_as_they_come
-from vllm_watch.reports.iterationrows import ITERATION_FIELDS, iteration_rows
-from vllm_watch.reports.pieces import Piece, json_line
-from vllm_watch.reports.recordedrows import RECORDED_FIELDS, recorded_rows
-from vllm_watch.reports.resample import parse_step, resampled
-from vllm_watch.reports.rows import EVENT_FIELDS, Row
-from vllm_watch.reports.tabular import (
-    SAMPLE_FIELDS,
-    STEP_FIELDS,
-    MissingExtraError,
-    csv_lines,
-    write_parquet,
-)
-from vllm_watch.reports.timerange import Beginnings, TimeRange
-from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
+from vllm_watch.cli.parser import Parser, add_paths
 
-ENDINGS = (".csv", ".jsonl", ".parquet")
-"""Endings of the output file's name: they decide the format."""
-_OTHERS: Mapping[str, tuple[Callable[[Iterable[News], _Wanted], Iterator[Row]], tuple[str, ...]]]
-_OTHERS = {
-    "--recorded": (lambda read, _: recorded_rows(read), RECORDED_FIELDS),
-    "--iterations": (lambda read, _: iteration_rows(read), ITERATION_FIELDS),
-    "--times": (lambda read, wanted: _times(read, wanted), TIME_FIELDS),
-}
-"""Options for other rows than samples and events: the function that makes them, their columns."""
-_MOST_REACHES = 3
-"""Most logs of which an error gives the time span."""
+EXAMPLE = "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min"
+"""Example for `--help`."""
+
+
+def declare(command: Parser) -> None:
+    """Declare its arguments."""
+    add_paths(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="file with the ending .csv, .jsonl or .parquet; - for JSON lines to stdout",
+    )
+    command.add_argument(
+        "--follow", action="store_true", help="keep running and write new samples until interrupted"
+    )
+    command.add_argument(
+        "--rotated",
+        action="store_true",
+        help="start with the rotated files beside each log: x.log.2.gz, x.log.1, x.log",
+    )
+    command.add_argument(
+        "--resample", metavar="STEP", help="write means over time steps: 30s, 1min, 1h"
+    )
+    times = "09:05, 2026-11-23 09:05, 10m (before the newest sample), +10m (after the beginning)"
+    command.add_argument("--since", metavar="TIME", help=f"start: {times}")
+    command.add_argument("--until", metavar="TIME", help="end, in the same forms as the start")
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--events", action="store_true", help="write events and alerts instead of samples"
+    )
+    instead.add_argument(
+        "--iterations",
+        action="store_true",
+        help="write iteration details instead of samples: steps of engines, one row per second",
+    )
+    instead.add_argument(
+        "--times",
+        action="store_true",
+        help="write mean times of requests instead, a row per --resample step (5 min)",
+    )
+    instead.add_argument(
+        "--recorded",
+        action="store_true",
+        help="write recorded rows instead: latencies, counters, GPUs",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the samples, or the events, of the given logs."""
-    settings = settings_of(arguments)
-    wanted = _wanted(arguments, settings)
-    ingest = ingest_of(
-        arguments.paths, settings, live=arguments.follow, ends=True, rotated=arguments.rotated
-    )
-    if arguments.output == "-":
-        _write_utf8()
-    if arguments.follow:
-        return _follow(ingest, wanted)
-    require_logs(arguments.paths, ingest.discover())
-    passing = _Passing()
-    with reading_shown(ingest.found) as passed:
-        read = _shown(passing.passed_on(ingest.read_once()), passed)
-        _export(arguments.output, read, wanted, passing)
-    passing.say_what_is_missing([logs.source for logs in ingest.found.logs])
-    return FAILED if passing.unreadable else DONE
+    from vllm_watch.cli.exporting import export
 
-
-def _export(output: str, read: Iterator[News], wanted: _Wanted, passing: _Passing) -> None:
-    """Write the wanted rows of logs that are read once.
-
-    Raises:
-        CommandError: it cannot be written, or nothing lies within the span.
-    """
-    beginnings = Beginnings()
-    counted = _Counted(_wanted_of(wanted, beginnings.passed_on(read), beginnings))
-    if output == "-":
-        sys.stdout.writelines(counted.lines())
-        sys.stdout.flush()
-        counted.require(wanted, passing)
-        return
-    with path_aside(Path(output)) as aside, aside.open("wb") as file:
-        _write(file, output, counted, wanted)
-        counted.require(wanted, passing)
-
-
-def _shown(read: Iterator[News], passed: Callable[[News], None] | None) -> Iterator[News]:
-    """Pass news on, showing how far reading is."""
-    for news in read:
-        if passed is not None:
-            passed(news)
-        yield news
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The meaning of the options."""
-
-    events: bool
-    other: str | None
-    """The option for other rows, of `_OTHERS`."""
-    span: TimeRange
-    step: float | None
-    settings: Settings
-
-
-def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
-    """Read the options.
-
-    Raises:
-        CommandError: one cannot be read, or two do not go together.
-    """
-    span = TimeRange(time_of("--since", arguments.since), time_of("--until", arguments.until))
-    step = None
-    if arguments.resample is not None:
-        try:
-            step = parse_step(arguments.resample)
-        except ValueError as error:
-            raise CommandError(f"--resample: {error}") from None
-    output = arguments.output
-    asked = {
-        "--recorded": arguments.recorded,
-        "--iterations": arguments.iterations,
-        "--times": arguments.times,
-    }
-    instead = next((name for name, given in asked.items() if given), None)
-    if instead and arguments.follow:
-        raise CommandError(f"{instead} covers finished data only: leave out {instead} or --follow")
-    elsewhere = instead if instead != "--times" else None
-    if step is not None and (arguments.events or arguments.follow or elsewhere):
-        named = {"--events": arguments.events, **asked, "--times": False}
-        other = next((name for name, given in named.items() if given), "--follow")
-        raise CommandError(f"--resample cannot be combined with {other}: leave out one of them")
-    if arguments.follow and span.until is not None:
-        raise CommandError("--follow never ends by itself: leave out --follow or --until")
-    if arguments.follow and output != "-":
-        raise CommandError("--follow writes to standard output: use -o -")
-    if output != "-" and not output.endswith(ENDINGS):
-        endings = ", ".join(ENDINGS)
-        raise CommandError(f"{output}: write to a name that ends in {endings}, or to -")
-    return _Wanted(arguments.events, instead, span, step, settings)
-
-
-def _wanted_of(
-    wanted: _Wanted, read: Iterator[News], beginnings: Beginnings
-) -> Iterator[Piece | Row]:
-    """Return the wanted rows of logs that are read once."""
-    if wanted.events:
-        from vllm_watch.reports.eventrows import event_rows  # imports health: 90 ms
-
-        yield from wanted.span.of(event_rows(read, wanted.settings), beginnings)
-        return
-    if wanted.other is not None:
-        rows, _ = _OTHERS[wanted.other]
-        yield from wanted.span.of(rows(read, wanted), beginnings)
-        return
-    pieces = wanted.span.of_pieces(pieces_of(read), beginnings)
-    yield from pieces if wanted.step is None else resampled(pieces, wanted.step)
-
-
-def _times(read: Iterable[News], wanted: _Wanted) -> Iterator[Row]:
-    """Return mean times over the steps requested, or over those of the settings."""
-    limits = wanted.settings.times
-    step = limits.window_minutes * 60.0 if wanted.step is None else wanted.step
-    return time_rows(read, limits.gate(), step)
-
-
-@dataclass(slots=True)
-class _Counted:
-    """The rows to write, counted as they pass."""
-
-    source: Iterator[Piece | Row]
-    rows: int = 0
-
-    def __iter__(self) -> Iterator[Row]:
-        """Yield the rows."""
-        for item in self.source:
-            rows = item.rows() if isinstance(item, Piece) else (item,)
-            for row in rows:
-                self.rows += 1
-                yield row
-
-    def lines(self) -> Iterator[str]:
-        """Yield the rows as lines of JSON, the rows of a piece together."""
-        for item in self.source:
-            if isinstance(item, Piece):
-                self.rows += len(item.table)
-                yield "".join(item.lines())
-            else:
-                self.rows += 1
-                yield json_line(item)
-
-    def require(self, wanted: _Wanted, passing: _Passing) -> None:
-        """Refuse a span without rows.
-
-        Raises:
-            CommandError: there was no row; the message has the time span of the samples.
-        """
-        if wanted.span and not self.rows:
-            what = "event" if wanted.events else "row" if wanted.other else "sample"
-            raise CommandError(f"no {what} between --since and --until: {passing.reach()}")
-
-
-def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:
-    """Write rows in the format of the file name's ending."""
-    fields = EVENT_FIELDS if wanted.events else SAMPLE_FIELDS
-    if wanted.other is not None:
-        fields = _OTHERS[wanted.other][1]
-    elif wanted.step is not None:
-        fields = STEP_FIELDS
-    if name.endswith(".parquet"):
-        try:
-            write_parquet(rows, fields, file)
-        except MissingExtraError as error:
-            raise CommandError(f"{name}: {error}", FAILED) from None
-        return
-    lines = csv_lines(rows, fields) if name.endswith(".csv") else rows.lines()
-    file.writelines(line.encode() for line in lines)
-
-
-def _write_utf8() -> None:
-    """Write JSON as UTF-8 whatever the locale: RFC 8259 allows nothing else."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-
-
-def _follow(ingest: Ingest, wanted: _Wanted) -> int:
-    """Write existing rows, then new ones, line by line, until interrupted."""
-    stop = threading.Event()
-    beginnings = Beginnings()
-    try:
-        items = _begun(_said(ingest.follow(stop)), beginnings)
-        for row in _since(_as_they_come(items, wanted), wanted.span, beginnings):
-            if row is None:
-                sys.stdout.flush()
-            else:
-                sys.stdout.write(json_line(row))
-    except KeyboardInterrupt:
-        sys.stdout.flush()
-        return INTERRUPTED
-    finally:
-        stop.set()
-        ingest.close()
-    return DONE
-
-
-def _as_they_come(items: Iterator[News | Looked], wanted: _Wanted) -> Iterator[Row | None]:
-    """Return the wanted rows while logs grow, None at each quiet moment."""
-    if not wanted.events:
-        return rows_as_they_come(items)
-    from vllm_watch.reports.eventrows import event_rows_as_they_come
-
-    return event_rows_as_they_come(items, wanted.settings)
-
-
-def _begun(items: Iterator[News | Looked], beginnings: Beginnings) -> Iterator[News | Looked]:
-    for item in items:
-        if not isinstance(item, Looked):
-            beginnings.feed(item)
-        yield item
-
-
-def _since(
-    rows: Iterator[Row | None], span: TimeRange, beginnings: Beginnings
-) -> Iterator[Row | None]:
-    """Leave out rows before the span when following began; new rows are in it."""
-    held: list[Row] = []
-    for row in rows:
-        if not span:
-            yield row
-        elif row is not None:
-            held.append(row)
-        else:
-            by_source = sorted(held, key=lambda row: str(row["source"]))
-            yield from span.of(by_source, beginnings)
-            yield None
-            break
-    yield from rows
-
-
-def _said(items: Iterator[News | Looked]) -> Iterator[News | Looked]:
-    """Pass on the items of following; report each trouble on stderr when it begins."""
-    last: set[str] = set()
-    troubles: dict[tuple[str, str], FileTrouble] = {}
-    for item in items:
-        if isinstance(item, Looked):
-            now: dict[str, float | None] = {
-                f"{path}: matches no file yet; waiting for one": None for path in item.missing
-            }
-            now.update(zip(item.troubles, item.troubles_since, strict=True))
-            now.update((one.text, one.since) for one in troubles.values() if one.text)
-            for text in sorted(now.keys() - last):
-                say(text + since_words(now[text], item.time))
-            last = set(now)
-        elif isinstance(item, FileTrouble):
-            troubles[item.source, item.file] = item
-        yield item
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The contents of a log."""
-
-    size: int = 0
-    lines: int = 0
-    samples: int = 0
-    stats_like: int = 0
-    stamped: bool = False
-
-
-class _Passing:
-    """Counts passing news, to explain why there are no samples."""
-
-    def __init__(self) -> None:
-        """Start before the first news."""
-        self.unreadable: set[str] = set()
-        """Logs that could not be read; this has been reported."""
-        self._tallies: dict[str, _Tally] = {}
-        self._reach: dict[str, tuple[float, float]] = {}
-        self._zones: dict[str, tzinfo] = {}
-
-    def passed_on(self, read: Iterator[News]) -> Iterator[News]:
-        """Pass news on; say on stderr what could not be read."""
-        for news in read:
-            match news:
-                case FileTrouble(source, text=text, twin=twin) if text:
-                    say(text)
-                    if not twin:
-                        self.unreadable.add(source)
-                case ZoneFound(source, tz):
-                    self._zones[source] = tz
-                case Block(source):
-                    tally = self._tallies.setdefault(source, _Tally())
-                    tally.size += news.size
-                    tally.lines += news.lines
-                    tally.samples += self._samples(news)
-                    tally.stats_like += news.stats_like
-                    tally.stamped |= news.newest_stamp is not None
-            yield news
-
-    def _samples(self, block: Block) -> int:
-        """Count the samples of a block, and note their time span."""
-        times: list[float] = []
-        count = 0
-        for item in block.items:
-            if isinstance(item, SampleTable):
-                times += (min(item.times), max(item.times))
-                count += len(item)
-            elif isinstance(item, Sample):
-                times.append(item.time)
-                count += 1
-        if times:
-            first, newest = self._reach.get(block.source, (times[0], times[0]))
-            self._reach[block.source] = min(first, *times), max(newest, *times)
-        return count
-
-    def reach(self) -> str:
-        """Return the time span of the samples of each log, of the first few logs."""
-        parts = []
-        for source, reach in list(self._reach.items())[:_MOST_REACHES]:
-            ends = (datetime.fromtimestamp(at, self._zones[source]) for at in reach)
-            parts.append("from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends))
-        if not parts:
-            return "there are no samples"
-        more = len(self._reach) - len(parts)
-        rest = f" and those of {more} more logs" if more else ""
-        return f"the samples are {', '.join(parts)}{rest}"
-
-    def say_what_is_missing(self, sources: list[str]) -> None:
-        """Report for each log why it did not yield all its samples."""
-        for source in sources:
-            tally = self._tallies.get(source, _Tally())
-            if tally.stats_like:
-                say(f"{source}: {tally.stats_like} stats-like lines with an unknown prefix")
-            elif tally.samples or (source in self.unreadable and not tally.size):
-                continue
-            elif not tally.size:
-                say(f"{source}: is empty")
-            elif not tally.stamped:
-                lines = max(1, tally.lines)
-                say(f"{source}: has no vLLM line in {lines:,} lines; is it a vLLM log?")
-            else:
-                say(f"{source}: has no stats line; check whether its server became ready")
+    return export(arguments)

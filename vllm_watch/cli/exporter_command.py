@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
-import fcntl
 import os
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
-from vllm_watch.cli.listening import listen_address
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.news import Looked
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from vllm_watch.ingest import Ingest
     from vllm_watch.integrations.exporting import Exporter
 
@@ -49,6 +46,9 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Follow the logs and export them until interrupted."""
+    import threading
+    from pathlib import Path
+
     exporter_class, followed_class = _classes()
     settings = settings_of(arguments)
     known = formats()
@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         if textfile is not None:
             held.enter_context(_alone(textfile))
         else:
+            from vllm_watch.cli.listening import listen_address
+
             address, port = listen_address(arguments.listen)
             try:
                 httpd = exporter.serve(address, port)
@@ -88,6 +90,8 @@ def _export(
     ingest: Ingest, exporter: Exporter, stop: threading.Event, textfile: Path | None
 ) -> None:
     """Feed the exporter with the news; write the text file from time to time."""
+    from vllm_watch.core.news import Looked
+
     written, trouble = -TEXTFILE_SECONDS, ""
     for item in ingest.follow(stop):
         exporter.feed(item, ingest.found.logs, time.time())
@@ -115,6 +119,9 @@ def _alone(textfile: Path) -> Iterator[None]:
     Raises:
         CommandError: another one holds it, or nothing can be written there.
     """
+    import errno
+    import fcntl
+
     lock = textfile.with_name(f".{textfile.name}.lock")
     try:
         if textfile.is_dir():

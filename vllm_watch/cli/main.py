@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from vllm_watch.cli.arguments import SCREENS, command_of, module_of, parse
+from vllm_watch.cli.arguments import command_of, module_of, parse
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, UNKNOWN, USAGE, CommandError, say, write
 from vllm_watch.core.mistakes import MistakeError
 
@@ -19,7 +17,7 @@ def main(words: Sequence[str] | None = None) -> int:
     listed = sys.argv[1:] if words is None else list(words)
     try:
         arguments = parse(listed)
-        code = _runner(arguments.command)(arguments)
+        code: int = module_of(arguments.command).run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk or a closed pipe must be noticed here, not at exit
         return code
@@ -57,15 +55,6 @@ def _failed(words: list[str], text: str, code: int) -> int:
 def _code(words: list[str], code: int) -> int:
     """Return the code of an error; for a monitoring system 1 and 2 mean a server's state."""
     return UNKNOWN if command_of(words) == "check" else code
-
-
-def _runner(command: str) -> Callable[[argparse.Namespace], int]:
-    """Return the function of a command; a command imports only what it uses."""
-    run: Callable[[argparse.Namespace], int] = module_of(command).run
-    if not gc.isenabled() and command not in SCREENS:  # see __main__; screens do it themselves
-        gc.freeze()
-        gc.enable()
-    return run
 
 
 def _drop_output() -> None:

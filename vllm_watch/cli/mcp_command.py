@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import threading
-import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.reports.following import FollowedServers
-from vllm_watch.sources.paths import STDIN
 
 if TYPE_CHECKING:
+    import threading
+
     from vllm_watch.ingest import Ingest
     from vllm_watch.integrations.answers import Answers
 
@@ -28,6 +26,11 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer until the client closes standard input."""
+    import threading
+    import time
+
+    from vllm_watch.sources.paths import STDIN
+
     if STDIN in arguments.paths:
         raise CommandError(
             "mcp: standard input belongs to the client; name a log, a folder or a glob instead of -"
@@ -39,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         raise CommandError("mcp needs the MCP SDK: pip install 'vllm-watch[mcp]'", FAILED) from None
     from vllm_watch.integrations.answers import Answers
+    from vllm_watch.reports.following import FollowedServers
 
     settings, known = settings_of(arguments), formats()
     answers = Answers(FollowedServers(settings, known), known, time.time)
@@ -59,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(ingest: Ingest, answers: Answers, stop: threading.Event, ready: threading.Event) -> None:
     """Feed the news; `ready` is set once all existing lines have been read."""
+    import time
+
     try:
         for item in ingest.follow(stop):
             with answers.lock:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
+import re
 
 from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE, CommandError, write
-from vllm_watch.core.patterns import lazy
-from vllm_watch.health.startupfacts import model_billions
-from vllm_watch.serverside.presets import Fitted, PresetError, fitted, preset_table
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vllm_watch.serverside.presets import Fitted
 
 SCHEMA = 1
-_ACTIVE = lazy(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])")
-"""The active part of a mixture of experts, in a model's name: `30B-A3B`."""
 
 EXAMPLE = "vllm-watch presets Qwen/Qwen3-14B --gpus 4"
 """Example for `--help`."""
@@ -31,6 +29,8 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the flags for the model, or the whole table."""
+    from vllm_watch.serverside.presets import PresetError, fitted, preset_table
+
     table = preset_table()
     gpus = table.default_gpus if arguments.gpus is None else arguments.gpus
     billions = None
@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     except PresetError as error:
         raise CommandError(str(error)) from error
     if arguments.json:
+        import json
+
         write(json.dumps(_json(arguments.model, billions, gpus, found), indent=2))
         return DONE
     for one in found:
@@ -60,6 +62,9 @@ def size_of(model: str) -> float:
     Raises:
         PresetError: the name does not have the size.
     """
+    from vllm_watch.health.startupfacts import model_billions
+    from vllm_watch.serverside.presets import PresetError
+
     billions = model_billions(model.rsplit("/", 1)[-1])
     if billions is not None and billions <= 0:
         raise PresetError(f"{model}: a size must be above 0, such as 7B or 30B")
@@ -71,8 +76,11 @@ def size_of(model: str) -> float:
 
 
 def active_size_of(model: str) -> float | None:
-    """Return the active part of a mixture of experts in billions, None for other models."""
-    found = _ACTIVE.search(model)
+    """Return the active part of a mixture of experts in billions, None for other models.
+
+    It follows the size in the model's name: `30B-A3B`.
+    """
+    found = re.search(r"(?<![A-Za-z0-9])A(\d{1,3}(?:\.\d{1,2})?)B(?![A-Za-z0-9])", model)
     return float(found[1]) if found else None
 
 
@@ -98,6 +106,10 @@ def _lines(one: Fitted, model: str | None, billions: float | None) -> list[str]:
 def _json(
     model: str | None, billions: float | None, gpus: int, found: list[Fitted]
 ) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from vllm_watch.serverside.presets import preset_table
+
     table = preset_table()
     return {
         "schema": SCHEMA,

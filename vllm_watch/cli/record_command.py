@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-from threading import Event
-from types import FrameType
 
-from vllm_watch.cli.pages import fetcher_of, page_address
 from vllm_watch.cli.parser import Parser, span_of
 from vllm_watch.cli.saying import DONE, FAILED, INTERRUPTED, CommandError, say
-from vllm_watch.core.naming import name_from_path
-from vllm_watch.serverside.gpus import GpuError, Gpus
-from vllm_watch.serverside.recorder import Recorder
-from vllm_watch.serverside.recordfile import RecordError, SecondRecorderError
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from vllm_watch.serverside.gpus import Gpus
 
 EXAMPLE = "vllm-watch record vllm_M_port8000_realtime.log --metrics http://127.0.0.1:8000/metrics"
 """Example for `--help`."""
@@ -39,6 +37,13 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record until interrupted; TERM is a clean end."""
+    import signal
+    from threading import Event
+
+    from vllm_watch.cli.pages import fetcher_of
+    from vllm_watch.serverside.recorder import Recorder
+    from vllm_watch.serverside.recordfile import RecordError, SecondRecorderError
+
     url = _url(arguments)
     fetcher = fetcher_of(url, arguments.every) if url else None
     gpus = _gpus(alone=fetcher is None) if arguments.gpu else None
@@ -79,6 +84,9 @@ def _runs(pid: int) -> bool:
 
 def _url(arguments: argparse.Namespace) -> str | None:
     """Return the address of the page, None if only GPUs are recorded."""
+    from vllm_watch.cli.pages import page_address
+    from vllm_watch.core.naming import name_from_path
+
     if arguments.metrics is not None:
         return page_address(arguments.metrics)
     if arguments.gpu:
@@ -94,6 +102,8 @@ def _url(arguments: argparse.Namespace) -> str | None:
 
 def _gpus(*, alone: bool) -> Gpus | None:
     """Return the node's GPUs; None if there are none but something else to record."""
+    from vllm_watch.serverside.gpus import GpuError, Gpus
+
     try:
         return Gpus()
     except ImportError as error:

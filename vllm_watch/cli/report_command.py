@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from vllm_watch.cli.common import benchmarks_of, formats, say_left_over, settings_of
 from vllm_watch.cli.parser import Parser, add_marks, add_paths, add_price
-from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
-from vllm_watch.cli.writing import text_aside
 
 EXAMPLE = "vllm-watch report 'pbs_results/*.log' -o report.html"
 """Example for `--help`."""
@@ -27,6 +24,11 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page about the given logs."""
+    from pathlib import Path
+
+    from vllm_watch.cli.reading import read_logs, shown_zone
+    from vllm_watch.cli.writing import text_aside
+
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     target = Path(arguments.output)
     if target.suffix.lower() not in (".html", ".htm"):

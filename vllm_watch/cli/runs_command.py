@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
-from pathlib import Path
 
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import PATHS, Parser, add_forms, add_paths, add_price
-from vllm_watch.cli.reading import read_logs
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 from vllm_watch.cli.summary_command import width
-from vllm_watch.config import Settings
-from vllm_watch.core.hints import Any
+from vllm_watch.core.hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm_watch.config import Settings
 
 _WIDTH = 160
 """Columns of the table if the terminal is narrower: it can be read in a pager."""
@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyError as error:
         raise CommandError(_no_column(str(error.args[0]))) from None
     if arguments.json:
+        import json
+
         document = {"schema": 1, "runs": [jsonable(row) for row in table]}
         write(json.dumps(document, indent=2, allow_nan=False))
     else:
@@ -77,6 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _rows(paths: Sequence[str], settings: Settings) -> tuple[list[Any], list[str]]:
     """Return the runs of an archive, or of logs read now."""
+    from pathlib import Path
+
+    from vllm_watch.cli.reading import read_logs
     from vllm_watch.integrations.archive import read_runs
     from vllm_watch.integrations.archivefiles import RUNS
     from vllm_watch.integrations.runrows import run_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
@@ -18,15 +19,12 @@ from vllm_watch.cli.common import (
 )
 from vllm_watch.cli.parser import Parser, add_price, number_of
 from vllm_watch.cli.saying import DONE, CommandError, say
-from vllm_watch.config import Settings
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.moments import TimeText
-from vllm_watch.health.jobs import Targets
-from vllm_watch.ingest import Ingest, ReadOptions
-from vllm_watch.locations import captures_folder
-from vllm_watch.sources.standard_input import StandardInput
 
 if TYPE_CHECKING:
+    from vllm_watch.config import Settings
+    from vllm_watch.core.moments import TimeText
+    from vllm_watch.ingest import Ingest
     from vllm_watch.serverside.poller import Poller
 
 DEMO = (
@@ -100,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         say("reading standard input to its end, then playing it")
     if not browser:
         _prepare_terminal(arguments, stdin=reads_stdin(getattr(arguments, "paths", [])))
+    gc.disable()  # until all logs have been read once: see LongLived
+    from vllm_watch.health.jobs import Targets
     from vllm_watch.tui.app import VllmWatch  # Textual, 0.5 s: only for the screen
 
     common_start = arguments.command == "demo"
@@ -120,6 +120,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ingest(arguments: argparse.Namespace, settings: Settings, *, replay: bool) -> Ingest:
     if arguments.command == "demo":
+        from vllm_watch.ingest import Ingest, ReadOptions
+        from vllm_watch.locations import captures_folder
+
         folder = captures_folder()
         patterns = [str(folder / name / "*.log") for name in DEMO]
         ingest = Ingest(patterns, formats(), ReadOptions(tz=zone_of(settings)))
@@ -152,6 +155,8 @@ def _prepare_terminal(arguments: argparse.Namespace, *, stdin: bool) -> None:
     if arguments.no_color:
         os.environ["NO_COLOR"] = "1"
     if stdin and not os.isatty(0):
+        from vllm_watch.sources.standard_input import StandardInput
+
         # Textual reads keys from descriptor 0: the pipe is moved, and the terminal replaces it.
         StandardInput.descriptor = os.dup(0)
         try:

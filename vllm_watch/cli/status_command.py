@@ -7,8 +7,6 @@ import argparse
 from vllm_watch.cli.common import formats, require_logs, settings_of
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
-from vllm_watch.reports.snapshot import look
-from vllm_watch.reports.status import FieldError, line_of
 
 EXAMPLE = "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'"
 """Example for `--help`."""
@@ -27,6 +25,9 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the line."""
+    from vllm_watch.reports.snapshot import look
+    from vllm_watch.reports.status import FieldError, line_of
+
     settings = settings_of(arguments)
     snapshot = look(arguments.paths, formats(), settings, newest_only=True)
     require_logs(arguments.paths, snapshot.found)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
 
 from vllm_watch.cli.colours import painter
 from vllm_watch.cli.common import settings_of
 from vllm_watch.cli.parser import Parser, add_forms, add_paths, add_price
-from vllm_watch.cli.reading import read_logs, shown_zone
 from vllm_watch.cli.saying import DONE, FAILED
 from vllm_watch.core.hints import TYPE_CHECKING
 
@@ -37,6 +34,8 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the summary of the given logs."""
+    from vllm_watch.cli.reading import read_logs, shown_zone
+
     settings = settings_of(arguments, cost_gpu_hourly=arguments.gpu_hourly)
     reading = read_logs(arguments.paths, settings)
     if arguments.flags:
@@ -48,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     summaries = summarise(reading)
     zone = shown_zone(settings, reading)
     if arguments.json:
+        import json
+
         write(json.dumps(summary_json(summaries), indent=2, allow_nan=False))
     elif arguments.markdown:
         for line in summary_markdown(summaries, zone):
@@ -84,6 +85,8 @@ def _next_starts(reading: Reading) -> int:
 
 def width() -> int:
     """Return the columns available for text."""
+    import shutil
+
     return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 

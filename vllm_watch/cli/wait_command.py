@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import re
 import sys
-import threading
 import time
 
 from vllm_watch.cli.common import formats, ingest_of, settings_of
 from vllm_watch.cli.parser import Parser, add_paths, number_of
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say
-from vllm_watch.core.news import Looked
-from vllm_watch.core.patterns import lazy
-from vllm_watch.core.startup import ready_after
-from vllm_watch.ingest import Ingest
-from vllm_watch.reports.waiting import Outcome, Standing, Waiting, error_lines, reason
+from vllm_watch.core.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+
+    from vllm_watch.core.news import Looked
+    from vllm_watch.ingest import Ingest
+    from vllm_watch.reports.waiting import Outcome, Standing, Waiting
 
 TIMED_OUT = 124
 """Exit code of timeout(1) in the same case."""
 _CELLS = 20
 _LONG_SILENT = 3600.0
 """Seconds of silence after which a warning about a ready server is added: it may be gone."""
-_NUMBERS = lazy(r" \d+/\d+$")
 
 EXAMPLE = "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py"
 """Example for `--help`."""
@@ -47,6 +48,10 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait; return 0 when all are ready, 1 when one has died, 124 when time is up."""
+    import threading
+
+    from vllm_watch.reports.waiting import Waiting
+
     if not arguments.timeout >= 0:
         raise CommandError("--timeout: must be seconds, 0 or more")
     settings = settings_of(arguments)
@@ -79,7 +84,11 @@ def _wait(
 
     `end` is a time of the monotonic clock; even if it is very near, all files are read once.
     """
-    timer: threading.Timer | None = None
+    from threading import Timer
+
+    from vllm_watch.core.news import Looked
+
+    timer: Timer | None = None
     for item in ingest.follow(stop):
         outcome = waiting.feed(item, ingest.found.logs, time.time())
         if outcome is not None:
@@ -90,7 +99,7 @@ def _wait(
             if left <= 0:
                 return None
             if timer is None:  # wakes the waiting for file events
-                timer = threading.Timer(left, stop.set)
+                timer = Timer(left, stop.set)
                 timer.daemon = True
                 timer.start()
     return None
@@ -115,7 +124,7 @@ class _Lines:
                 trouble = standing.server.trouble
                 self._say(trouble, trouble, bare=True)
             # Each number of a phase's bar would be a separate line.
-            words = _NUMBERS.sub("", standing.words)
+            words = re.sub(r" \d+/\d+$", "", standing.words)
             self._say(standing.server.source, words, name=standing.name)
 
     def end(self) -> None:
@@ -158,6 +167,8 @@ class _Bar:
 
 
 def _columns() -> int:
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 
@@ -175,6 +186,8 @@ def _with_bar(standing: Standing) -> str:
 
 def _ready(standing: Standing) -> str:
     """Return since when a server is ready, and any doubts."""
+    from vllm_watch.core.startup import ready_after
+
     server = standing.server
     text, took = str(standing.health.state.name), ready_after(server.run)
     if took is not None:
@@ -190,6 +203,8 @@ def _ready(standing: Standing) -> str:
 
 def _say_death(standing: Standing) -> None:
     """Report why a server is over, the advice, and its last errors."""
+    from vllm_watch.reports.waiting import error_lines, reason
+
     health = standing.health
     say(f"{standing.name}: {reason(health.state)}")
     finding = next(iter(health.findings), None)

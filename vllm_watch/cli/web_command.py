@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import socket
 import sys
 
 from vllm_watch.cli.common import settings_of
-from vllm_watch.cli.listening import listen_address
 from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
-from vllm_watch.sources.paths import STDIN
 
 EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
 """Example for `--help`."""
@@ -30,6 +26,9 @@ def declare(command: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the screen until interrupted."""
+    from vllm_watch.cli.listening import listen_address
+    from vllm_watch.sources.paths import STDIN
+
     if STDIN in arguments.paths:
         raise CommandError(
             "web: each browser page reads the logs itself; name a log, a folder or a glob, not -"
@@ -52,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def command_line(arguments: argparse.Namespace) -> str:
     """Return the command that each page runs, quoted for a shell."""
+    import shlex
+
     words = [sys.executable, "-m", "vllm_watch", "watch"]
     for option in ("config", "tz"):
         value = getattr(arguments, option)
@@ -66,6 +67,8 @@ def _require_free(text: str, address: str, port: int) -> None:
     Raises:
         CommandError: it is taken, or not this machine's.
     """
+    import socket
+
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

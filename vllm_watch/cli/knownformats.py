@@ -1,0 +1,212 @@
+"""What `vllm-watch formats` does: formats listed, or tried on the lines of logs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+
+from vllm_watch.cli.common import formats, require_logs, settings_of, zone_of
+from vllm_watch.cli.saying import DONE, FAILED, say
+from vllm_watch.locations import builtin_formats_folder, user_formats_folder
+from vllm_watch.parsing.formats import Formats, Origin
+from vllm_watch.reports.formatcheck import CLASSES, FileCheck, Shape, check_file
+from vllm_watch.reports.tabletext import cells, cut, padded, printable
+from vllm_watch.sources.commandwords import commands_of
+from vllm_watch.sources.paths import find_logs
+
+WIDEST = 100
+"""Columns of the list of formats, and of all output without a terminal."""
+MOST_ROWS = 20
+"""Shapes shown per file without `--all`."""
+
+_SAID = {
+    "stats": "stats lines",
+    "companions": "companion lines",
+    "access": "access lines",
+    "envelope_only": "messages that match no known format, behind a known log prefix",
+    "opaque": "prompts and answers, never parsed",
+    "known": "known messages without figures or events",
+    "continuations": "continuations of tracebacks and errors",
+    "blank": "blank",
+    "unread": "unread",
+}
+
+
+def show_formats(arguments: argparse.Namespace) -> int:
+    """List the formats, or test them on logs."""
+    settings = settings_of(arguments)
+    if arguments.action is None:
+        _list(formats(), as_json=arguments.json)
+        return DONE
+    if arguments.installed_vllm:
+        from vllm_watch.cli.installedvllm import check_and_tell
+
+        return check_and_tell(arguments.installed_vllm, formats(), as_json=arguments.json)
+    found = find_logs(arguments.paths)
+    commands = commands_of(arguments.paths)
+    require_logs(arguments.paths, found)
+    known = formats()
+    checks: list[FileCheck] = []
+    failed = False
+    for logs in found.logs:
+        for path in (logs.source, *logs.twins):
+            check = check_file(
+                path,
+                known,
+                twin=path != logs.source,
+                tz=zone_of(settings),
+                words=commands.get(path, ()),
+            )
+            if check.trouble:
+                say(check.trouble)
+                failed |= not check.twin
+            if check.lines or not check.trouble:
+                checks.append(check)
+                if not arguments.json:
+                    _show(check, every=arguments.all)
+    if arguments.json:
+        _write(json.dumps(_report(checks, every=arguments.all), indent=2))
+    return FAILED if failed or any(check.stats_unread for check in checks) else DONE
+
+
+def _list(known: Formats, *, as_json: bool) -> None:
+    if as_json:
+        _write(json.dumps({"formats": [_entry(*item) for item in known.origins.items()]}, indent=2))
+        return
+    rows = [["NAME", "KIND", "SAMPLES", "VERSIONS", "TITLE", "ORIGIN"]]
+    for name, origin in known.origins.items():
+        rows.append(
+            [
+                printable(text)
+                for text in (
+                    name,
+                    origin.kind,
+                    str(origin.samples),
+                    origin.versions,
+                    origin.title,
+                    _place(origin),
+                )
+            ]
+        )
+    widths = _fitted([max(cells(row[at]) for row in rows) for at in range(6)], _width(WIDEST))
+    for row in rows:
+        row[5] = _cut_left(row[5], widths[5])
+        texts = (padded(cut(text, width), width) for text, width in zip(row, widths, strict=True))
+        _write("  ".join(texts).rstrip())
+
+
+def _entry(name: str, origin: Origin) -> dict[str, str | int]:
+    return {
+        "name": name,
+        "kind": origin.kind,
+        "title": origin.title,
+        "versions": origin.versions,
+        "origin": _place(origin),
+        "samples": origin.samples,
+    }
+
+
+def _place(origin: Origin) -> str:
+    built_in = os.path.dirname(origin.path) == str(builtin_formats_folder())
+    return "built in" if built_in else origin.path
+
+
+def _show(check: FileCheck, *, every: bool) -> None:
+    """Write the result for one file."""
+    _write(f"{printable(check.path)}: {check.lines:,} {'line' if check.lines == 1 else 'lines'}")
+    for count, text in _counts(check):
+        _write(f"{count:>12,}  {text}")
+    hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""
+    _write(f"{check.stats_unread:>12,}  stats lines unread{printable(hint)}")
+    _show_shapes("unread lines", check.ranked(envelope=False), every=every)
+    _show_shapes("messages that match no known format", check.ranked(envelope=True), every=every)
+    if check.beyond:
+        _write(f"  {check.beyond:,} more lines, of too many different shapes to list")
+    _write("")
+
+
+def _counts(check: FileCheck) -> Iterator[tuple[int, str]]:
+    for name in CLASSES:
+        if name == "events":
+            for kind, count in sorted(check.kinds.items()):
+                yield count, f"event: {printable(kind)}"
+        elif check.classes[name] or name in ("stats", "unread"):
+            yield check.classes[name], _SAID[name]
+
+
+def _show_shapes(title: str, shapes: list[Shape], *, every: bool) -> None:
+    if not shapes:
+        return
+    chosen = shapes if every else shapes[:MOST_ROWS]
+    total = sum(shape.count for shape in shapes)
+    more = "" if len(chosen) == len(shapes) else f"; the first {len(chosen)}, all with --all"
+    _write(f"  {title}: {total:,} in {len(shapes):,} shapes{more}")
+    _write(f"{'COUNT':>12}{'LINE':>10}  EXAMPLE")
+    width = _width()
+    for shape in chosen:
+        mark = "stats-like! " if shape.stats_like else ""
+        row = f"{shape.count:>12,}{shape.first:>10,}  {mark}{printable(shape.example)}"
+        _write(cut(row, width))
+
+
+def _report(checks: list[FileCheck], *, every: bool) -> dict[str, object]:
+    return {
+        "stats_unread": sum(check.stats_unread for check in checks),
+        "files": [_file_report(check, every=every) for check in checks],
+    }
+
+
+def _file_report(check: FileCheck, *, every: bool) -> dict[str, object]:
+    counts: dict[str, object] = {name: check.classes[name] for name in CLASSES}
+    counts["events"] = dict(sorted(check.kinds.items()))
+    unread, messages = check.ranked(envelope=False), check.ranked(envelope=True)
+    most = None if every else MOST_ROWS
+    return {
+        "file": check.path,
+        "twin": check.twin,
+        "lines": check.lines,
+        **counts,
+        "stats_unread": check.stats_unread,
+        "beyond": check.beyond,
+        "unread_shapes": [_shape_report(shape) for shape in unread[:most]],
+        "unread_shapes_total": len(unread),
+        "message_shapes": [_shape_report(shape) for shape in messages[:most]],
+        "message_shapes_total": len(messages),
+    }
+
+
+def _shape_report(shape: Shape) -> dict[str, object]:
+    return {
+        "count": shape.count,
+        "line": shape.first,
+        "shape": shape.text,
+        "example": shape.example,
+        "stats_like": shape.stats_like,
+    }
+
+
+def _write(text: str) -> None:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _width(most: int | None = None) -> int:
+    columns = max(40, shutil.get_terminal_size((WIDEST, 24)).columns)
+    return columns if most is None else min(columns, most)
+
+
+def _cut_left(text: str, width: int) -> str:
+    """Cut a path at its beginning: its end is more important."""
+    return text if cells(text) <= width else cut(text[::-1], width)[::-1]
+
+
+def _fitted(widths: list[int], total: int) -> list[int]:
+    """Return the widths of columns so that a row with two blanks between them fits."""
+    fitted = list(widths)
+    while sum(fitted) + 2 * (len(fitted) - 1) > total:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
