@@ -126,7 +126,8 @@ def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
         error.close()
         if 300 <= error.code < 400:
             return f"answers {error.code}: redirects are not followed; name the new address", False
-        return f"answers {error.code} {plain(str(error.reason))[:80]}", _passes(error.code)
+        passes = error.code in _WORTH_ANOTHER_TRY
+        return f"answers {error.code} {plain(str(error.reason))[:80]}", passes
     except (OSError, http.client.HTTPException, ValueError) as error:
         if cut.is_set() or isinstance(error, TimeoutError):
             return f"no answer within {seconds:g} s", True
@@ -140,7 +141,3 @@ def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
         clock.cancel()
     # A connection closed within the head looks like an answer with a short head.
     return (f"no answer within {seconds:g} s" if cut.is_set() else ""), True
-
-
-def _passes(status: int) -> bool:
-    return status in _WORTH_ANOTHER_TRY

@@ -6,11 +6,12 @@ import math
 from functools import cache
 
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.hints import TYPE_CHECKING, Any
+from vllm_watch.core.hints import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_T = TypeVar("_T")
 METADATA_KEY = "kind"
 """Key of a settings field's metadata that holds its kind."""
 
@@ -252,57 +253,50 @@ def count_kind(least: int) -> Kind:
     return Kind(f"a whole number, {least} or more", check, int)
 
 
-def _setting(default: Any, kind: Kind) -> Any:
+def _setting(default: _T, kind: Kind) -> _T:
     """A dataclass field that carries its kind."""
-    return field(default=default, metadata={METADATA_KEY: kind})
+    made: _T = field(default=default, metadata={METADATA_KEY: kind})
+    return made
 
 
 def ratio(default: float) -> float:
     """A field for a share: 0 … 1."""
-    value: float = _setting(default, RATIO)
-    return value
+    return _setting(default, RATIO)
 
 
 def positive(default: float) -> float:
     """A field for a number above 0."""
-    value: float = _setting(default, POSITIVE)
-    return value
+    return _setting(default, POSITIVE)
 
 
 def optional_positive() -> float | None:
     """A field for an optional number above 0."""
-    value: float | None = _setting(None, POSITIVE)
-    return value
+    return _setting(None, POSITIVE)
 
 
 def count(default: int, *, least: int = 1) -> int:
     """A field for a whole number."""
-    value: int = _setting(default, count_kind(least))
-    return value
+    return _setting(default, count_kind(least))
 
 
-def optional_count(*, least: int = 1) -> int | None:
+def optional_count() -> int | None:
     """A field for an optional whole number."""
-    value: int | None = _setting(None, count_kind(least))
-    return value
+    return _setting(None, count_kind(1))
 
 
 def flag(*, default: bool) -> bool:
     """A field for yes or no."""
-    value: bool = _setting(default, FLAG)
-    return value
+    return _setting(default, FLAG)
 
 
 def text(default: str) -> str:
     """A field for a text that is not empty."""
-    value: str = _setting(default, TEXT)
-    return value
+    return _setting(default, TEXT)
 
 
 def keys(default: str) -> str:
     """A field for keys of the keyboard, parted by commas."""
-    value: str = _setting(default, KEYS)
-    return value
+    return _setting(default, KEYS)
 
 
 def choice(default: Any, words: tuple[str, ...]) -> Any:
@@ -319,8 +313,7 @@ def choice(default: Any, words: tuple[str, ...]) -> Any:
 
 def arguments() -> tuple[str, ...]:
     """A field for a program and its arguments; empty: none."""
-    value: tuple[str, ...] = _setting((), ARGUMENTS)
-    return value
+    return _setting((), ARGUMENTS)
 
 
 def words(kind: str) -> tuple[str, ...]:
@@ -333,17 +326,14 @@ def words(kind: str) -> tuple[str, ...]:
             raise ValueError
         return tuple(one.strip() for one in value)
 
-    value: tuple[str, ...] = _setting((), Kind(kind, check, _parse_arguments))
-    return value
+    return _setting((), Kind(kind, check, _parse_arguments))
 
 
 def optional_address() -> str | None:
     """A field for an optional web address."""
-    value: str | None = _setting(None, ADDRESS)
-    return value
+    return _setting(None, ADDRESS)
 
 
 def optional_zone() -> str | None:
     """A field for an optional time zone."""
-    value: str | None = _setting(None, ZONE)
-    return value
+    return _setting(None, ZONE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import TextWrapper
+
 from vllm_watch.config.overrides import OVERRIDE
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings, server_kinds
 from vllm_watch.config.settings import DEFAULT_ORIGIN, Settings
@@ -10,7 +12,8 @@ from vllm_watch.core.hints import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WIDTH = 100
+_COMMENT = TextWrapper(98, break_long_words=False, break_on_hyphens=False)
+"""Fits a documentation into comments of 100 columns."""
 _HEAD = """\
 # Settings of vllm-watch. Every line that is commented out holds its default: remove the # to
 # change it. Order of precedence: these < environment (VLLM_WATCH_SECTION_NAME) < options.
@@ -57,8 +60,7 @@ def _file(settings: Settings, *, values: bool) -> Iterator[str]:
 
 def _setting(settings: Settings, setting: Setting, *, values: bool) -> Iterator[str]:
     value = settings.value_of(setting.key)
-    for line in _wrapped(setting.documentation):
-        yield f"# {line}\n"
+    yield from (f"# {line}\n" for line in _COMMENT.wrap(setting.documentation))
     assignment = f"{setting.name} = {toml_value('' if value is None else value)}"
     if not values:
         yield f"# {assignment}\n"
@@ -114,15 +116,3 @@ def _quoted(text: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    """Yield the lines of a documentation, wrapped to fit in comments."""
-    line = ""
-    for word in text.split():
-        if line and len(line) + len(word) + 3 > _WIDTH:
-            yield line
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    yield line

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from vllm_watch.core.hints import TYPE_CHECKING, Any
-from vllm_watch.core.metrics import ALL_ENGINES, COUNTS, METRICS
+from vllm_watch.core.metrics import COUNTS, METRICS, engine_label
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.reports.configuration import ALWAYS, shown_flags
@@ -55,9 +55,8 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
     """Return one run; None for values that its log lacks."""
     known, flags = run.configuration, shown_flags(run.configuration)
     gpus = gpus_of(known, reading.monitor.settings.cost)
-    figures = {name: each for name, each in run.all_engines.figures.items() if each is not None}
-    means = {name: each.busy_mean for name, each in figures.items()}
-    generation = means.get("generation_tps")
+    figure = run.all_engines.figure
+    generation = figure("generation_tps", "busy_mean")
     times, cost = run.times, run.cost
     return {
         "source": run.source,
@@ -86,12 +85,12 @@ def run_row(run: RunSummary, reading: Reading) -> Row:
         "request_s": times.request if times else None,
         "per_token_s": times.per_token if times else None,
         "generation_tps_per_gpu": generation / gpus if generation and gpus else None,
-        "generation_tps_max": _max(figures, "generation_tps"),
-        "kv_cache_usage_max": _max(figures, "kv_cache_usage"),
+        "generation_tps_max": figure("generation_tps", "max"),
+        "kv_cache_usage_max": figure("kv_cache_usage", "max"),
         **_recorded(run),
         "cost": cost.total if cost else None,
         "cost_per_million_tokens": cost.per_million_tokens if cost else None,
-        **{metric.name: means.get(metric.name) for metric in METRICS},
+        **{metric.name: figure(metric.name, "busy_mean") for metric in METRICS},
         "findings": list(dict.fromkeys(finding.id for finding in run.findings)),
         "advised_flags": list(dict.fromkeys(f for finding in run.findings for f in finding.flags)),
     }
@@ -101,13 +100,9 @@ def _recorded(run: RunSummary) -> Row:
     """Return latencies and power of a run; None for those not recorded."""
     row: Row = {}
     for name in ("ttft", "itl"):
-        latency = run.recorded.latency.get(f"{name}_s")
         for part in ("p50", "p95"):
-            row[f"{name}_{part}_s"] = None if latency is None else getattr(latency, part)
-    spreads = (gpu.figures["power_w"] for gpu in run.recorded.gpus)
-    watts = [spread.mean for spread in spreads if spread is not None]
-    row["gpu_power_w"] = sum(watts) / len(watts) if watts else None
-    return row
+            row[f"{name}_{part}_s"] = run.recorded.percentile(f"{name}_s", part)
+    return {**row, "gpu_power_w": run.recorded.mean_gpu("power_w")}
 
 
 def runs_schema() -> pa.Schema:
@@ -151,7 +146,7 @@ def _engine_table(server: Server, run: Run, engine: int) -> pa.Table:
         "server": pa.array([server.name] * count, pa.string()),
         "source": pa.array([server.source] * count, pa.string()),
         "run": pa.array([run.number] * count, pa.int64()),
-        "engine": pa.array(["all" if engine == ALL_ENGINES else str(engine)] * count, pa.string()),
+        "engine": pa.array([str(engine_label(engine))] * count, pa.string()),
     }
     for metric in METRICS:
         values = series.values(metric.name, 0, count)
@@ -174,10 +169,6 @@ def _typed(name: str, value: object) -> object:
     if name in NUMBERS:
         return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     return str(value)
-
-
-def _max(figures: Mapping[str, Any], name: str) -> float | None:
-    return figures[name].max if name in figures else None
 
 
 def _utc(time: datetime | None) -> datetime | None:

@@ -19,6 +19,8 @@ from vllm_watch.reports.summary import RunSummary
 from vllm_watch.reports.workload import Workload, workload_of, workload_warnings
 from vllm_watch.serverside.presets import Gain, preset_table
 
+Value = Callable[[RunSummary], float | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -28,6 +30,33 @@ class Quantity:
     label: str
     unit: str
     """`%` for ratios, which are 0…1 inside."""
+    of: Value | None = None
+    """Returns its one number of a run, None if unknown; without it, samples are compared."""
+
+
+def _scaled(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale
+
+
+def _time(name: str, scale: float = 1.0) -> Value:
+    """Return a function from a summary to one of its mean times."""
+    return lambda run: _scaled(getattr(run.times, name, None), scale)
+
+
+def _steps(name: str, scale: float = 1.0) -> Value:
+    """Return a function from a summary to a figure of steps over all engines."""
+    return lambda run: _scaled(of_all_engines(run.iterations, name), scale)
+
+
+def _latency(name: str, part: str, scale: float = 1.0) -> Value:
+    """Return a function from a summary to a recorded percentile."""
+    return lambda run: _scaled(run.recorded.percentile(name, part), scale)
+
+
+def _failed(run: RunSummary) -> float | None:
+    if run.requests is None:
+        return None
+    return float(sum(number for status, number in run.served.items() if status >= "500"))
 
 
 SAMPLED = (
@@ -41,26 +70,39 @@ SAMPLED = (
 )
 """Means over the samples with requests running; their ratio has an interval."""
 SINGLE = (
-    Quantity("ready_after_s", "time to ready", "s"),
-    Quantity("queue_s", "time in the queue, about", "s"),
-    Quantity("request_s", "time per request, about", "s"),
-    Quantity("per_token_ms", "time per token, about", "ms"),
-    Quantity("cost_per_million_tokens", "cost per million tokens", ""),
-    Quantity("failed_requests", "requests failed (5xx)", ""),
-    Quantity("errors", "errors in the log", ""),
-)
+    Quantity("ready_after_s", "time to ready", "s", lambda run: run.ready_after),
+    Quantity("queue_s", "time in the queue, about", "s", _time("queue")),
+    Quantity("request_s", "time per request, about", "s", _time("request")),
+    Quantity("per_token_ms", "time per token, about", "ms", _time("per_token", 1e3)),
+    Quantity(
+        "cost_per_million_tokens", "cost per million tokens", "",
+        lambda run: run.cost.per_million_tokens if run.cost else None,
+    ),
+    Quantity("failed_requests", "requests failed (5xx)", "", _failed),
+    Quantity("errors", "errors in the log", "", lambda run: float(run.errors)),
+)  # fmt: skip
 """Quantities with one number per run: whether their ratio is more than noise is unknown."""
-RECORDED = (
-    Quantity("ttft_p50_s", "time to first token, median", "s"),
-    Quantity("ttft_p95_s", "time to first token, p95", "s"),
-    Quantity("itl_p50_ms", "time between tokens, median", "ms"),
-    Quantity("itl_p95_ms", "time between tokens, p95", "ms"),
-    Quantity("queue_p95_s", "time in the queue, p95", "s"),
-    Quantity("request_p95_s", "time per request, p95", "s"),
-    Quantity("gpu_power_w", "power per GPU", "W"),
-    Quantity("gpu_utilization", "GPU utilisation", "%"),
-)
-"""The same, shown if at least one of the logs has a recording."""
+RARE = (
+    Quantity("step_time_ms", "time of a step", "ms", _steps("step_time_s", 1e3)),
+    Quantity(
+        "decode_step_time_ms", "time of a step without prompts", "ms",
+        _steps("decode_step_time_s", 1e3),
+    ),
+    Quantity("tokens_per_step", "tokens a step", "", _steps("tokens_per_step")),
+    Quantity("budget_share", "steps at the token limit", "%", _steps("budget_share")),
+    Quantity("max_num_seqs_share", "steps at max_num_seqs", "%", _steps("max_num_seqs_share")),
+    Quantity("ttft_p50_s", "time to first token, median", "s", _latency("ttft_s", "p50")),
+    Quantity("ttft_p95_s", "time to first token, p95", "s", _latency("ttft_s", "p95")),
+    Quantity("itl_p50_ms", "time between tokens, median", "ms", _latency("itl_s", "p50", 1e3)),
+    Quantity("itl_p95_ms", "time between tokens, p95", "ms", _latency("itl_s", "p95", 1e3)),
+    Quantity("queue_p95_s", "time in the queue, p95", "s", _latency("queue_s", "p95")),
+    Quantity("request_p95_s", "time per request, p95", "s", _latency("request_s", "p95")),
+    Quantity("gpu_power_w", "power per GPU", "W", lambda run: run.recorded.mean_gpu("power_w")),
+    Quantity(
+        "gpu_utilization", "GPU utilisation", "%", lambda run: run.recorded.mean_gpu("utilization")
+    ),
+)  # fmt: skip
+"""The same of iteration details and recordings: shown if at least one of the two has them."""
 
 
 _USUAL: Mapping[str, object] = {
@@ -74,16 +116,6 @@ _USUAL: Mapping[str, object] = {
 """Flags that presets change, with vLLM's defaults."""
 _ALSO_USUAL: Mapping[str, object] = {"gpu_memory_utilization": 0.92}
 """Values of newer versions."""
-
-
-STEPS = (
-    Quantity("step_time_ms", "time of a step", "ms"),
-    Quantity("decode_step_time_ms", "time of a step without prompts", "ms"),
-    Quantity("tokens_per_step", "tokens a step", ""),
-    Quantity("budget_share", "steps at the token limit", "%"),
-    Quantity("max_num_seqs_share", "steps at max_num_seqs", "%"),
-)
-"""The same, shown if at least one of the logs has iteration details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +187,7 @@ def compare(baseline: Side, candidate: Side, settings: CompareSettings) -> Compa
     """Return the differences between a candidate and the baseline, and any doubts."""
     sampled = [_sampled(each, baseline, candidate, settings) for each in SAMPLED]
     single = [_single(each, baseline.summary, candidate.summary) for each in SINGLE]
-    rare = [_single(each, baseline.summary, candidate.summary) for each in (*STEPS, *RECORDED)]
+    rare = [_single(each, baseline.summary, candidate.summary) for each in RARE]
     single += [each for each in rare if (each.baseline, each.candidate) != (None, None)]
     return Comparison(
         baseline,
@@ -183,90 +215,11 @@ def _measured(quantity: Quantity, side: Side) -> Measured:
 
 
 def _single(quantity: Quantity, baseline: RunSummary, candidate: RunSummary) -> Compared:
-    value = _SINGLE_VALUES[quantity.name]
-    before, after = value(baseline), value(candidate)
+    before, after = (quantity.of(run) if quantity.of else None for run in (baseline, candidate))
     ratio = None
     if before and after is not None:
         ratio = Ratio(after / before, None, None, (1, 1))
     return Compared(quantity, before, after, ratio)
-
-
-def _failed(summary: RunSummary) -> float | None:
-    if summary.requests is None:
-        return None
-    return float(sum(number for status, number in summary.served.items() if status >= "500"))
-
-
-def _time(name: str) -> Callable[[RunSummary], float | None]:
-    """Return a function from a summary to one of its mean times, None if unknown."""
-
-    def value(summary: RunSummary) -> float | None:
-        return getattr(summary.times, name) if summary.times is not None else None
-
-    return value
-
-
-def _per_token_ms(summary: RunSummary) -> float | None:
-    seconds = _time("per_token")(summary)
-    return None if seconds is None else seconds * 1000
-
-
-def _steps(name: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
-    """Return a function from a summary to a figure of steps over all engines."""
-
-    def value(summary: RunSummary) -> float | None:
-        figure = of_all_engines(summary.iterations, name)
-        return None if figure is None else figure * scale
-
-    return value
-
-
-def _latency(name: str, part: str, scale: float = 1.0) -> Callable[[RunSummary], float | None]:
-    """Return a function from a summary to a recorded percentile, None if unknown."""
-
-    def value(summary: RunSummary) -> float | None:
-        latency = summary.recorded.latency.get(name)
-        seconds = getattr(latency, part) if latency is not None else None
-        return None if seconds is None else seconds * scale
-
-    return value
-
-
-def _gpu_mean(name: str) -> Callable[[RunSummary], float | None]:
-    """Return a function from a summary to a mean over all recorded GPUs."""
-
-    def value(summary: RunSummary) -> float | None:
-        spreads = (gpu.figures[name] for gpu in summary.recorded.gpus)
-        means = [spread.mean for spread in spreads if spread is not None]
-        return sum(means) / len(means) if means else None
-
-    return value
-
-
-_SINGLE_VALUES: Mapping[str, Callable[[RunSummary], float | None]] = {
-    "ready_after_s": lambda summary: summary.ready_after,
-    "queue_s": _time("queue"),
-    "request_s": _time("request"),
-    "per_token_ms": _per_token_ms,
-    "cost_per_million_tokens": lambda summary: (
-        summary.cost.per_million_tokens if summary.cost else None
-    ),
-    "failed_requests": _failed,
-    "step_time_ms": _steps("step_time_s", 1000.0),
-    "decode_step_time_ms": _steps("decode_step_time_s", 1000.0),
-    "tokens_per_step": _steps("tokens_per_step"),
-    "budget_share": _steps("budget_share"),
-    "max_num_seqs_share": _steps("max_num_seqs_share"),
-    "ttft_p50_s": _latency("ttft_s", "p50"),
-    "ttft_p95_s": _latency("ttft_s", "p95"),
-    "itl_p50_ms": _latency("itl_s", "p50", 1000.0),
-    "itl_p95_ms": _latency("itl_s", "p95", 1000.0),
-    "queue_p95_s": _latency("queue_s", "p95"),
-    "request_p95_s": _latency("request_s", "p95"),
-    "gpu_power_w": _gpu_mean("power_w"),
-    "gpu_utilization": _gpu_mean("utilization"),
-    "errors": lambda summary: float(summary.errors),
-}
 
 
 def _requests_per_second(run: Run, ends: Numbers) -> Numbers:

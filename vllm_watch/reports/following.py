@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vllm_watch.config import Settings
-from vllm_watch.core.enginevalues import newest_sample
 from vllm_watch.core.news import Looked, News
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import SavedLogs
 from vllm_watch.reports.reading import Reading
-from vllm_watch.reports.snapshot import ServerSnapshot
+from vllm_watch.reports.snapshot import ServerSnapshot, snapshot_of
 from vllm_watch.sources.paths import Found, LogSet
 
 
@@ -21,7 +20,6 @@ class FollowedServers:
 
     def __init__(self, settings: Settings, formats: Formats) -> None:
         """Begin without servers."""
-        self._settings = settings
         self._monitor = Monitor(settings, bounded=True)
         self._saved = SavedLogs(settings, formats)
         self.missing: tuple[str, ...] = ()
@@ -53,24 +51,17 @@ class FollowedServers:
 
     def now(self, wall: float) -> list[ServerSnapshot]:
         """Return every server as it is at `wall`."""
-        return [self._now(server, wall) for server in self.servers]
+        return [
+            snapshot_of(
+                self._monitor,
+                server,
+                wall,
+                saved=self._saved.saved(server),
+                trouble=server.trouble or "",
+            )
+            for server in self.servers
+        ]
 
     def reading(self, wall: float) -> Reading:
         """Return what has been read so far, for summaries as of `wall`."""
         return Reading(self._monitor, Found((), self.missing), wall)
-
-    def _now(self, server: Server, wall: float) -> ServerSnapshot:
-        now = server.clock.own(wall)
-        health = self._monitor.health(server, now, live=True, saved=self._saved.saved(server))
-        run = server.run_at(now)
-        newest = newest_sample(run, now)
-        limit = self._settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
-        return ServerSnapshot(
-            server,
-            health,
-            now,
-            None if newest is None else max(0.0, now - newest),
-            health.findings,
-            limit,
-            server.trouble or "",
-        )

@@ -204,9 +204,9 @@ def _curves(plot: Plot, axis: Axis, scales: tuple[_Scale, ...], name: str) -> It
     for curve, scale in zip(plot.curves, scales, strict=True):
         base = list(below) if plot.kind == "stack" else [0.0] * len(plot.times)
         paint = f"url(#{name})" if plot.heat else None
-        points = _points(plot.times, base, curve.values, axis, scale)
+        points = _between(plot.times, base, [0.0] * len(base), curve.values, axis, scale)
         if curve.highs:
-            between = _between(plot.times, base, curve, axis, scale)
+            between = _between(plot.times, base, curve.lows, curve.highs, axis, scale)
             yield element("path", class_=f"range {curve.ink}", fill=paint, d=area_path(between))
         if plot.kind != "lines":
             down = " down" if scale.high < 0 else ""
@@ -219,27 +219,19 @@ def _curves(plot: Plot, axis: Axis, scales: tuple[_Scale, ...], name: str) -> It
         below = [low + (value or 0.0) for low, value in zip(base, curve.values, strict=True)]
 
 
-def _points(
+def _between(
     times: Sequence[float],
     base: Sequence[float],
-    values: Sequence[float | None],
+    lows: Sequence[float | None],
+    highs: Sequence[float | None],
     axis: Axis,
     scale: _Scale,
 ) -> list[Point]:
-    return [
-        None if value is None else (axis.x(time), scale.y(low), scale.y(low + value))
-        for time, low, value in zip(times, base, values, strict=True)
-    ]
-
-
-def _between(
-    times: Sequence[float], base: Sequence[float], curve: Curve, axis: Axis, scale: _Scale
-) -> list[Point]:
-    """Return the range from the lowest to the highest sample at each time."""
+    """Return the range from a low to a high value above `base` at each time."""
     return [
         None if low is None or high is None
         else (axis.x(time), scale.y(under + low), scale.y(under + high))
-        for time, under, low, high in zip(times, base, curve.lows, curve.highs, strict=True)
+        for time, under, low, high in zip(times, base, lows, highs, strict=True)
     ]  # fmt: skip
 
 

@@ -44,8 +44,10 @@ class Reading:
             if any(not companion for companion, _ in server.troubles)
         ]
 
-    def saved(self, server: Server) -> bool:
-        """Return whether a log is a saved one: its newest stamp is old."""
+    def saved(self, server: Server, run: Run | None = None) -> bool:
+        """Return whether a log is a saved one: its newest stamp is old. An earlier `run` is."""
+        if run is not None and run is not server.run:
+            return True
         return server.saved(self.wall, self.monitor.settings.watch.saved_after_seconds)
 
     def end(self, run: Run) -> float:
@@ -60,22 +62,18 @@ class Reading:
 
     def state(self, server: Server, run: Run) -> ServerState:
         """Return the state of a run at its own end; an earlier run is over."""
-        saved = run is not server.run or self.saved(server)
+        saved = self.saved(server, run)
         return self.monitor.state(run, self.end(run), live=False, saved=saved)
 
     def findings(self, server: Server, run: Run) -> tuple[Finding, ...]:
         """Return the findings of a run: each once, worst first, explained ones nested."""
-        older = run is not server.run
-        return self.monitor.findings(
-            server, run, now=self.end(run), live=False, saved=older or self.saved(server)
-        )
+        saved = self.saved(server, run)
+        return self.monitor.findings(server, run, now=self.end(run), live=False, saved=saved)
 
     def history(self, server: Server, run: Run) -> tuple[Finding, ...]:
         """Return every alert and trend of a run, the oldest first, none hidden."""
-        older = run is not server.run
-        return self.monitor.history(
-            server, run, now=self.end(run), live=False, saved=older or self.saved(server)
-        )
+        saved = self.saved(server, run)
+        return self.monitor.history(server, run, now=self.end(run), live=False, saved=saved)
 
 
 def tells(server: Server) -> bool:

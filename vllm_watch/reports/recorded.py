@@ -54,6 +54,16 @@ class RecordedSummary:
     """Whether they come from a plug-in's lines in the log, not a metrics page's histograms."""
     gpus: tuple[GpuSummary, ...] = ()
 
+    def percentile(self, name: str, part: str) -> float | None:
+        """Return a percentile of a latency in seconds, such as `p95`; None if unknown."""
+        value: float | None = getattr(self.latency.get(name), part, None)
+        return value
+
+    def mean_gpu(self, name: str) -> float | None:
+        """Return the mean of one of `GPU_FIGURES` over all GPUs, None if not recorded."""
+        means = [spread.mean for gpu in self.gpus if (spread := gpu.figures[name]) is not None]
+        return sum(means) / len(means) if means else None
+
 
 def recorded_summary(server: Server, run: Run) -> RecordedSummary:
     """Return the recorded figures of a run's time."""

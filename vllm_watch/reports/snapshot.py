@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from vllm_watch.config import Settings
-from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.enginevalues import Ratios, newest_sample, run_values
 from vllm_watch.core.news import News
 from vllm_watch.core.store import Server
 from vllm_watch.health.findings import Finding
-from vllm_watch.health.monitor import Health
+from vllm_watch.health.monitor import Health, Monitor
+from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import nothing_more_expected, settle
-from vllm_watch.reports.reading import Reading, read_saved
+from vllm_watch.reports.reading import Reading, read_saved, tells
 from vllm_watch.sources.paths import Found
 
 _VALUED = frozenset({"idle", "busy", "stalled"})
@@ -86,6 +87,19 @@ def look(
     return Snapshot(judged, reading.found, reading.troubles, reading.wall)
 
 
+def snapshot_of(
+    monitor: Monitor, server: Server, wall: float, *, saved: bool, trouble: str
+) -> ServerSnapshot:
+    """Return a server as it is at `wall` (epoch seconds of our clock); `saved`: a saved log."""
+    now = server.clock.own(wall)
+    health = monitor.health(server, now, live=True, saved=saved)
+    run = server.run_at(now)
+    newest = newest_sample(run, now)
+    age = None if newest is None else max(0.0, now - newest)
+    limit = monitor.settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
+    return ServerSnapshot(server, health, now, age, health.findings, limit, trouble)
+
+
 def _judged(
     reading: Reading,
     server: Server,
@@ -93,26 +107,14 @@ def _judged(
     formats: Formats,
     since: Callable[[Server, float], float] | None,
 ) -> ServerSnapshot:
-    settings = reading.monitor.settings
+    after = reading.monitor.settings.watch.saved_after_seconds
     settle(server, files, formats, reading.wall)
-    now = server.clock.own(reading.wall)
-    saved = nothing_more_expected(server, reading.wall, settings.watch.saved_after_seconds)
-    health = reading.monitor.health(server, now, live=True, saved=saved)
-    run = server.run_at(now)
-    newest_line = newest_sample(run, now)
-    fired = health.findings
-    if since is not None:
-        fired = _fired(reading, server, now, since(server, now), saved=saved)
-    limit = settings.max_num_seqs_of(server.name) or run.configuration.max_num_seqs
-    return ServerSnapshot(
-        server,
-        health,
-        now,
-        None if newest_line is None else max(0.0, now - newest_line),
-        fired,
-        limit,
-        _trouble(server),
-    )
+    saved = nothing_more_expected(server, reading.wall, after)
+    now = snapshot_of(reading.monitor, server, reading.wall, saved=saved, trouble=_trouble(server))
+    if since is None:
+        return now
+    first = since(server, now.time)
+    return replace(now, fired=_fired(reading, server, now.time, first, saved=saved))
 
 
 def _fired(
@@ -132,16 +134,14 @@ def _fired(
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return findings with the worst first, among equals the newest."""
-    order = ("critical", "warning", "note")
-    return tuple(sorted(findings, key=lambda f: (order.index(f.severity), -(f.since or 0.0))))
+    return tuple(sorted(findings, key=lambda f: (-SEVERITIES.index(f.severity), -(f.since or 0.0))))
 
 
 def _trouble(server: Server) -> str:
     """Return why a server cannot be judged by its log, or nothing."""
     if server.trouble and not server.lines:
         return server.trouble
-    evidence = any(run.moments or run.series or run.first_stamp for run in server.runs)
-    if server.lines and not evidence:
+    if server.lines and not tells(server):
         lines = "its only line" if server.lines == 1 else f"{server.lines:,} lines"
         return f"{server.source}: has no vLLM line in {lines}"
     return ""

@@ -14,7 +14,7 @@ from vllm_watch.reports.benchmarks import BenchmarkSpan
 from vllm_watch.reports.configuration import shown_capacity, shown_flags
 from vllm_watch.reports.cost import Cost
 from vllm_watch.reports.iterations import IterationSummary
-from vllm_watch.reports.recorded import GpuSummary, RecordedSummary
+from vllm_watch.reports.recorded import GpuSummary, RecordedSummary, Spread
 from vllm_watch.reports.summary import EngineSummary, Figures, RunSummary
 from vllm_watch.reports.unknowns import unknowns_of
 
@@ -63,9 +63,9 @@ def run_json(summary: RunSummary) -> Json:
         "refused": [asdict(refusal) for refusal in summary.refusals],
         "times": _times(summary.times),
         "latency": _latency(summary.recorded),
-        "iterations": [_iterations(one) for one in summary.iterations] or None,
+        "iterations": [_rounded(one) for one in summary.iterations] or None,
         "gpus": [_gpu(gpu) for gpu in summary.recorded.gpus] or None,
-        "cost": _cost(summary.cost),
+        "cost": _rounded(summary.cost),
         "benchmarks": [_benchmark(span, summary.tz) for span in summary.benchmarks],
         "errors": summary.errors,
         "findings": [finding_json(finding, summary.tz) for finding in summary.findings],
@@ -128,29 +128,18 @@ def _gpu(gpu: GpuSummary) -> Json:
         "uuid": gpu.uuid,
         "samples": gpu.samples,
         "memory_total": gpu.memory_total,
-        **{
-            name: None
-            if spread is None
-            else {part: round(value, _DIGITS) for part, value in asdict(spread).items()}
-            for name, spread in gpu.figures.items()
-        },
+        **{name: _rounded(spread) for name, spread in gpu.figures.items()},
         "throttled": {why: round(share, _DIGITS) for why, share in gpu.throttled.items()},
     }
 
 
-def _iterations(one: IterationSummary) -> Json:
-    return {
-        name: round(value, _DIGITS) if isinstance(value, float) else value
-        for name, value in asdict(one).items()
-    }
-
-
-def _cost(cost: Cost | None) -> Json | None:
-    if cost is None:
+def _rounded(figures: IterationSummary | Cost | Figures | Spread | None) -> Json | None:
+    """Return figures by their names, None for unknown ones."""
+    if figures is None:
         return None
     return {
         name: round(value, _DIGITS) if isinstance(value, float) else value
-        for name, value in asdict(cost).items()
+        for name, value in asdict(figures).items()
     }
 
 
@@ -172,18 +161,9 @@ def _engine(engine: EngineSummary) -> Json:
         "busy_samples": engine.busy_samples,
         "first": _moment(engine.first),
         "last": _moment(engine.last),
-        **{metric.name: _figures(engine.figures[metric.name]) for metric in METRICS},
+        **{metric.name: _rounded(engine.figures[metric.name]) for metric in METRICS},
         "generated_tokens": engine.generated_tokens,
         "prompt_tokens": engine.prompt_tokens,
-    }
-
-
-def _figures(figures: Figures | None) -> Json | None:
-    if figures is None:
-        return None
-    return {
-        name: None if value is None else round(value, _DIGITS)
-        for name, value in asdict(figures).items()
     }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vllm_watch.core.recorded import TOTALS, EngineRow, Latency
-from vllm_watch.serverside.histogram import Histogram, growth, is_histogram, latency_of
+from vllm_watch.core.recorded import TOTALS, EngineRow
+from vllm_watch.serverside.histogram import growth, is_histogram, latency_of
 from vllm_watch.serverside.page import EnginePage, Page
 
 
@@ -39,7 +39,7 @@ class EngineRows:
         for name, histogram in now.histograms.items():
             known = before.histograms.get(name) if before is not None and not restarted else None
             if is_histogram(histogram.buckets) and (known is not None or empty):
-                latencies[name] = _latency(histogram, known)
+                latencies[name] = latency_of(growth(histogram, known))
         running, waiting = now.gauges.get("running"), now.gauges.get("waiting")
         return EngineRow(
             time,
@@ -51,10 +51,6 @@ class EngineRows:
             {reason: round(count) for reason, count in sorted(now.finished.items())},
             latencies,
         )
-
-
-def _latency(now: Histogram, before: Histogram | None) -> Latency:
-    return latency_of(growth(now, before))
 
 
 def _restarted(now: EnginePage, before: EnginePage) -> bool:

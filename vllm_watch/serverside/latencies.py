@@ -76,10 +76,10 @@ class Interval:
     def text(self, engine: int) -> str | None:
         """Return the line of the interval, None if nothing happened."""
         parts = [
-            _seconds("TTFT", self.ttft, (0.5, 0.95, 0.99), 3),
-            _milliseconds("ITL", self.itl, (0.5, 0.95, 0.99)),
-            _seconds("queue", self.queue, (0.5, 0.95), 3),
-            _seconds("request", self.request, (0.5, 0.95), 3),
+            _quantiles("TTFT", self.ttft, (0.5, 0.95, 0.99)),
+            _quantiles("ITL", self.itl, (0.5, 0.95, 0.99), scale=1000, form=".1f", unit="ms"),
+            _quantiles("queue", self.queue, (0.5, 0.95)),
+            _quantiles("request", self.request, (0.5, 0.95)),
         ]
         if not any(parts) and not self.preemptions:
             return None
@@ -90,25 +90,21 @@ class Interval:
         return f"Engine {engine:03d}: Latency: {', '.join(texts)}"
 
 
-def _seconds(label: str, measured: Measured, shares: Sequence[float], digits: int) -> str:
-    found = measured.percentiles(shares)
-    return "" if found is None else _quantiles(label, shares, found, f".{digits}f", "s")
-
-
-def _milliseconds(label: str, measured: Measured, shares: Sequence[float]) -> str:
+def _quantiles(
+    label: str,
+    measured: Measured,
+    shares: Sequence[float],
+    *,
+    scale: int = 1,
+    form: str = ".3f",
+    unit: str = "s",
+) -> str:
+    """Return percentiles in words, nothing without measurements."""
     found = measured.percentiles(shares)
     if found is None:
         return ""
-    return _quantiles(label, shares, [seconds * 1000 for seconds in found], ".1f", "ms")
-
-
-def _quantiles(
-    label: str, shares: Sequence[float], values: list[float], form: str, unit: str
-) -> str:
-    parts = (
-        f"p{share * 100:.0f} {value:{form}} {unit}"
-        for share, value in zip(shares, values, strict=True)
-    )
+    known = zip(shares, found, strict=True)
+    parts = (f"p{share * 100:.0f} {value * scale:{form}} {unit}" for share, value in known)
     return f"{label} {' '.join(parts)}"
 
 

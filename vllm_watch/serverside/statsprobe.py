@@ -72,7 +72,7 @@ def _shape(lines: list[str]) -> str:
 def _written(loggers: Any, stats: Any, change: Case) -> dict[str, Any]:
     """Return the lines that vLLM's logger writes for one interval, and the values behind them."""
     made = loggers.LoggingStatLogger(Lenient(), 3)
-    scheduler, iteration = stats.SchedulerStats(), _iteration(stats)
+    scheduler, iteration = stats.SchedulerStats(), stats.IterationStats()
     multimodal = stats.MultiModalCacheStats() if hasattr(stats, "MultiModalCacheStats") else None
     scheduler.num_running_reqs, scheduler.num_waiting_reqs = 18, 33
     scheduler.kv_cache_usage = 0.877
@@ -122,10 +122,6 @@ def _formatter() -> logging.Formatter | None:
         if setup is not None:
             setup()
     return next((one.formatter for one in vllm.handlers if one.formatter is not None), None)
-
-
-def _iteration(stats: Any) -> Any:
-    return stats.IterationStats()
 
 
 def _hits(cache: Any, queries: int, hits: int) -> None:
