@@ -110,14 +110,31 @@ def test_a_log_that_just_ends_is_a_finding() -> None:
     assert (ids(found), found[0].since) == (["log-ended"], 10.0)
 
 
-def test_disabled_stats_are_a_note_with_the_remedy() -> None:
+SEVERAL = Event("no_stats", 6.0, "stats disabled")
+DISABLED = Event("args", 4.0, "non-default args", {"args": {"disable_log_stats": True}})
+
+
+@pytest.mark.parametrize(
+    ("event", "flag"),
+    [(SEVERAL, "--api-server-count 1"), (DISABLED, "--disable-log-stats (drop)")],
+)
+def test_missing_stats_lines_are_a_note_that_advises_by_their_cause(
+    event: Event, flag: str
+) -> None:
     monitor = Monitor(Settings())
-    up, none = Event("server_up", 5.0, "up"), Event("no_stats", 6.0, "stats disabled")
-    monitor.apply(Block(LOG, (up, none)))
+    monitor.apply(Block(LOG, (event, Event("server_up", 5.0, "up"))))
     monitor.judge()
     (found,) = health_at(monitor, 60.0).findings
-    assert (found.id, found.severity) == ("stats-disabled", "note")
-    assert "--api-server-count 1" in found.remedy
+    assert (found.id, found.severity, found.flags) == ("stats-disabled", "note", (flag,))
+    assert flag.removesuffix(" (drop)") in found.remedy
+
+
+def test_a_run_of_the_class_llm_never_has_stats_lines_and_that_is_no_finding() -> None:
+    monitor = Monitor(Settings())
+    leaves = (Event("engine_config", 5.0, "config"), Event("exit", 9.0, "exits"))
+    monitor.apply(Block(LOG, (DISABLED, *leaves)))
+    monitor.judge()
+    assert health_at(monitor, 60.0).findings == ()
 
 
 def test_the_engine_that_has_it_longest_counts_for_the_others() -> None:

@@ -6,6 +6,7 @@ import math
 
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.reasons import DEADLY, DEATHS, ERRORS, INTERRUPT, Reason, reason_of
+from vllm_watch.core.records import Event
 from vllm_watch.core.run import Moment, Run
 
 STARTUP_TRACEBACK_SECONDS = 30.0
@@ -14,6 +15,10 @@ REASON_SECONDS = 60.0
 """Errors this long before or after the first sign of a death can explain it."""
 DUMPED = "the engine dumped what it worked on: a step failed"
 """Cause of a death if the log has only the engine's dump."""
+SEVERAL_API_SERVERS = "several API servers"
+"""Cause of missing stats lines if vLLM says that it has switched them off."""
+STATS_DISABLED = "--disable-log-stats"
+"""Cause of missing stats lines if the given flags switch them off."""
 _LONG_AGO = -math.inf
 """Used as the time of an event without stamp and without arrival."""
 _SERVED = frozenset({"version", "server_up", "ready", "process_started"})
@@ -60,7 +65,8 @@ class Evidence:
     """The events up to a moment, sorted by what they prove."""
 
     ready: float | None = None
-    no_stats: bool = False
+    no_stats: str = ""
+    """Why no stats lines are written, empty if they are."""
     stop: float | None = None
     stop_text: str = ""
     death: float | None = None
@@ -102,8 +108,8 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
     event = moment.event
     if event.kind in ("server_up", "ready"):
         found.ready = at if found.ready is None else min(found.ready, at)
-    elif event.kind == "no_stats":
-        found.no_stats = True
+    elif cause := why_no_stats(event):
+        found.no_stats = found.no_stats or cause
     elif found.stop is None and found.death is None:
         if event.kind == "served":
             found.ready = at if found.ready is None else min(found.ready, at)
@@ -118,6 +124,15 @@ def _weigh(found: Evidence, run: Run, at: float, moment: Moment) -> None:
     phase = event.fields.get("phase")
     if isinstance(phase, str):
         found.phase = phase
+
+
+def why_no_stats(event: Event) -> str:
+    """Return why no stats lines follow an event of a server, empty if they may follow."""
+    if event.kind == "no_stats":
+        return SEVERAL_API_SERVERS
+    args = event.fields.get("args") if event.kind == "args" else None
+    disabled = isinstance(args, dict) and args.get("disable_log_stats") is True
+    return STATS_DISABLED if disabled else ""
 
 
 def _is_death(moment: Moment) -> bool:

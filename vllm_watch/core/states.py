@@ -23,10 +23,8 @@ State = Literal[
 ]
 OVER: frozenset[State] = frozenset({"dead", "stopped", "finished", "ended"})
 """States that only a new run can leave."""
-STATS_ARE_OFF = "stats are disabled in this server"
-"""Reasons why a server writes no stats lines."""
-
-
+NO_STATS_LINES = "vLLM writes no stats lines:"
+"""Beginning of the text of a `no-stats` state; the cause follows."""
 LATE_CADENCES = 3.0
 """After so many cadences without a line, the newest sample of a busy server is late."""
 
@@ -51,7 +49,7 @@ class ServerState:
     why: str = ""
     """The line or the fact that proves it."""
     cause: str = ""
-    """The cause of death, as the format files name it: `out of memory`, `port in use` …"""
+    """Why it died, as the format files name it (`out of memory` …), or why it has no stats."""
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
     vague: bool = False
@@ -87,10 +85,11 @@ def judge(
         if saved and (not live or quiet > rules.start_lost_after):
             return ServerState("ended", run.newest_stamp, "the log ends during the start-up")
         return ServerState("starting", run.first_stamp, evidence.phase)
-    if evidence.no_stats and not _recorded(run, now, rules):
-        return ServerState("no-stats", _known(evidence.ready), STATS_ARE_OFF)
     if offline is not None and not run.series:
         return _offline_state(run, offline, quiet, evidence.ready, saved=saved, rules=rules)
+    if evidence.no_stats and offline is None and not _recorded(run, now, rules):
+        cause = evidence.no_stats
+        return ServerState("no-stats", _known(evidence.ready), f"{NO_STATS_LINES} {cause}", cause)
     return _working_state(run, now, evidence.ready, live=live, saved=saved, rules=rules)
 
 

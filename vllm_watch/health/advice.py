@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from vllm_watch.core.evidence import STATS_DISABLED, why_no_stats
 from vllm_watch.health.calculators import batch_estimate, power_of_two, recommended_batch
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.memoryadvice import (
@@ -243,10 +244,14 @@ def less_gpu_memory(at: Situation) -> Advice | None:
     )
 
 
-def one_api_server(_: Situation) -> Advice:
-    """Advise a single API server, which writes stats lines."""
+def stats_lines(at: Situation) -> Advice:
+    """Advise the flag with which the log has stats lines, by the cause of their absence."""
+    causes = {why_no_stats(moment.event) for moment in at.run.moments}
+    if STATS_DISABLED in causes:
+        flag = f"--disable-log-stats {DROP}"
+        return Advice("drop --disable-log-stats to get stats lines", (flag,))
     flag = "--api-server-count 1"
-    return Advice(f"nothing; {flag} brings the log's own stats lines back", (flag,))
+    return Advice(f"{flag} to get stats lines, or record the server's /metrics", (flag,))
 
 
 ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
@@ -263,6 +268,6 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "graphs": graphs,
     "room": room,
     "less-gpu-memory": less_gpu_memory,
-    "one-api-server": one_api_server,
+    "stats-lines": stats_lines,
 }
 """Advice functions that rules can name."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from vllm_watch.config import Settings
+from vllm_watch.core.evidence import why_no_stats
 from vllm_watch.core.recorded import QUANTILES, EngineRow, GpuRow, Latency
 from vllm_watch.core.recordings import Recording, Table, bound_of
 from vllm_watch.core.run import Run
@@ -61,7 +62,7 @@ class RecordedSignals:
         """Return whether a run writes no stats lines; each event is checked once."""
         fresh = run.moments[self._seen :]
         self._seen = len(run.moments)
-        self._without = self._without or any(m.event.kind == "no_stats" for m in fresh)
+        self._without = self._without or any(why_no_stats(one.event) for one in fresh)
         return self._without
 
     def of_gpu(self, row: GpuRow, run: Run, recording: Recording) -> dict[str, float]:

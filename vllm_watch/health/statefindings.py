@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import takewhile
 
 from vllm_watch.core.dataclass import replace
+from vllm_watch.core.evidence import evidence_at
 from vllm_watch.core.hints import TYPE_CHECKING, Literal
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
@@ -17,7 +18,7 @@ from vllm_watch.core.startup import (
     ready_at,
     working_at,
 )
-from vllm_watch.core.states import OVER, STATS_ARE_OFF, ServerState
+from vllm_watch.core.states import NO_STATS_LINES, OVER, ServerState
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import with_advice
 from vllm_watch.health.rules import StateRule
@@ -85,14 +86,14 @@ def _slow_start(case: Case, state: ServerState, time: float) -> Finding | None:
 
 def _stats_were_off(case: Case, state: ServerState, time: float) -> Finding | None:
     """Return the finding of a run that is over and wrote no stats lines."""
-    off = next(
-        (at for at, one in case.run.placed() if one.event.kind == "no_stats" and at is not None),
-        None,
-    )
-    if off is None or off > time or case.run.series:
+    if case.run.series:
         return None
-    was = ServerState(NO_STATS, off, STATS_ARE_OFF)
-    found = _of_rule(case, NO_STATS, off, time, {"why": STATS_ARE_OFF}, was)
+    evidence = evidence_at(case.run, time, saved=True)
+    cause, off = evidence.no_stats, evidence.ready
+    if not cause or off is None or evidence.offline is not None:
+        return None
+    was = ServerState(NO_STATS, off, f"{NO_STATS_LINES} {cause}", cause)
+    found = _of_rule(case, NO_STATS, off, time, {"why": was.why}, was)
     return None if found is None else replace(found, until=state.since)
 
 

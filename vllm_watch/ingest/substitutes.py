@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.evidence import why_no_stats
 from vllm_watch.core.recorded import EngineRow
 from vllm_watch.core.records import Event, Record, Sample
 from vllm_watch.core.series import DEFAULT_CADENCE
 
-NO_STATS = "no_stats"
-"""Kind of the event that says that a run will write no stats lines."""
 UP = "server_up"
 """Kind of the event that says that a server answers from now on."""
 
@@ -28,7 +27,7 @@ class Runs:
     def feed(self, record: Record, run: int) -> None:
         """Note a record of a run."""
         if isinstance(record, Event):
-            if record.kind == NO_STATS:
+            if why_no_stats(record):
                 self.without.add(run)
             if record.time is not None:
                 self.begins.setdefault(run, record.time)
