@@ -48,7 +48,7 @@ def test_no_batch_is_advised_while_contexts_grow() -> None:
     inputs = {"running": 20.0, "kv_cache_usage": 0.073, "target_kv": 0.60, "kv_growth": 0.5}
     answer = calculator("batch").answer(inputs)
     assert (answer.flag, answer.value) == ("", 164.0)
-    assert "wait until they settle" in answer.text
+    assert "wait until they stop growing" in answer.text
     unknown = calculator("batch").answer({**inputs, "kv_growth": None})
     assert unknown.flag == "--max-num-seqs 128"
     assert "is not known" in unknown.text
@@ -64,7 +64,7 @@ def test_capacity_of_the_guide() -> None:
     assert answer.flag == "--max-num-seqs 30"
     assert answer.text.startswith("34 requests of full length; 30 recommended")
     assert answer.formula == "8.49 × 4 = 33.96; × 90 % = 30.56 → 30"
-    assert "vLLM counts it per engine: 7 each" in answer.text
+    assert "vLLM applies the flag per engine: 7 each" in answer.text
 
 
 def test_job_of_the_guide() -> None:

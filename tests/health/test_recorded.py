@@ -141,7 +141,11 @@ SLOW = Latency(0.5, 2.5, 4.0, 0.8, 20)
             "slo-ttft",
             "First tokens are late: p95 2.5 s",  # the worse of the two
         ),
-        (SloSettings(itl_p50_seconds=0.1), "slo-itl", "Tokens come slowly: p50 500 ms between two"),
+        (
+            SloSettings(itl_p50_seconds=0.1),
+            "slo-itl",
+            "Tokens come slowly: p50 500 ms between tokens",
+        ),
         (
             SloSettings(queue_p95_seconds=2.0),
             "slo-queue",

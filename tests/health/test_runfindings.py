@@ -86,7 +86,7 @@ def test_a_death_is_reported_first_and_one_saturation_once() -> None:
 
 def test_no_room_is_seen_where_contexts_filled_the_cache_later() -> None:
     found = {one.id: one for one in of(reader()(log_of("h100_long_context")))}
-    assert found["kv-cache-low"].remedy == "nothing: contexts grew later"
+    assert found["kv-cache-low"].remedy == "send no more requests: contexts grew later"
     assert "81 %" in found["kv-cache-low"].formula
 
 
@@ -145,7 +145,7 @@ def test_what_explains_all_the_others_comes_first() -> None:
         ("--max-num-seqs 32", "wait"),
         ("--gpu-memory-utilization 0.95", "room"),
         ("--gpu-memory-utilization 0.80", "smaller KV cache"),
-        ("--max-num-batched-tokens 8192", "between two tokens"),
+        ("--max-num-batched-tokens 8192", "between the tokens"),
         ("--kv-cache-dtype fp8", "quality"),
         ("--max-model-len 4096", "refused"),
         ("--enforce-eager (drop)", "start-up"),
@@ -161,7 +161,7 @@ def test_what_a_flag_costs_depends_on_where_it_goes(flag: str, word: str) -> Non
 def test_a_flag_that_was_not_given_is_compared_with_vllms_usual_value() -> None:
     assert "a smaller KV cache" in costs_of(["--gpu-memory-utilization 0.85"], {})[0]
     assert "no room" in costs_of(["--gpu-memory-utilization 0.95"], {})[0]
-    assert "between two tokens" in costs_of(["--max-num-batched-tokens 8192"], {})[0]
+    assert "between the tokens" in costs_of(["--max-num-batched-tokens 8192"], {})[0]
 
 
 def test_workers_that_hung_before_a_death_keep_their_own_advice(tmp_path: Path) -> None:

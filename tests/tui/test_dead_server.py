@@ -180,7 +180,7 @@ async def test_keys_typed_at_once_reach_what_the_first_one_opens() -> None:
 def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor) -> None:
     """By the log: no prompts from 08:50:51 to 08:51:11, hits 10.1 to 10.0 %, KV cache 98 to 100 %."""
     told = {line.text: line for line in event_lines(fleet, at("08:52:00"), 60)}
-    over = told["Few prefix cache hits: ended, hardly any prompt comes in; KV full goes on"]
+    over = told["Few prefix cache hits: over, hardly any new prompts; KV full continues"]
     assert (over.time, over.role) == (at("08:51:21"), "muted")
     # The full cache explains the preemptions.
     assert not [text for text in told if "preemption" in text]
@@ -191,9 +191,9 @@ def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor)
 def test_an_alert_whose_level_was_left_says_how_it_is_now() -> None:
     """The spec-decode server's prefix hits never come back: its alert ends as it falls idle."""
     told = event_lines(monitor_of("cpu_spec_decode_colour"), at("13:05:00"), 60)
-    assert [line.text for line in told if ": ended," in line.text and "hits" in line.text] == [
-        "Few prefix cache hits: ended, nothing runs any more",
-        "Few prefix cache hits: ended, nothing runs any more",
+    assert [line.text for line in told if ": over," in line.text and "hits" in line.text] == [
+        "Few prefix cache hits: over, no requests are running",
+        "Few prefix cache hits: over, no requests are running",
     ]
 
 

@@ -149,10 +149,10 @@ def test_a_death_with_a_cause_of_its_own_shows_its_own_flags(dead: ScreenView) -
 def test_a_warning_gives_its_reason_where_there_is_room(warned: ScreenView) -> None:
     corner = lines(warned, 40, 4)
     assert corner[0].startswith(" ▲ :9104 Few prefix cache hits: 0 %")
-    assert corner[1:3] == ["  → put what prompts share first, what", "    varies last"]
+    assert corner[1:3] == ["  → put the shared part of prompts", "    first, the varying part last"]
     plain = lines(warned, 80, 4)
-    assert plain[1].startswith("   most prompts are computed in full: under 20 %")
-    assert "→ put what prompts share first, what varies last" in plain[2]
+    assert plain[1].startswith("   most prompts are computed in full: below 20 %")
+    assert "→ put the shared part of prompts first, the varying part last" in plain[2]
 
 
 @pytest.mark.parametrize("width", [36, 40, 51, 52, 65, 80, 120])

@@ -185,7 +185,7 @@ class HealthSettings:
     gpu_in_use: float = ratio(0.10)
     """Share (0 to 1) of used memory from which a GPU counts as used by the server."""
     gpu_idle: float = ratio(0.50)
-    """Utilisation (0 to 1) below which a GPU idles: a single request shows 95 %."""
+    """Utilisation (0 to 1) below which a GPU idles: eight requests already show 95 %."""
     gpu_memory_full: float = ratio(0.98)
     """Share (0 to 1) of a GPU's memory from which it is nearly full."""
     gpu_hot_celsius: float = positive(85.0)

@@ -48,9 +48,9 @@ def raise_batch(at: Situation) -> Advice | None:
         return Advice(f"wait {minutes} to see whether contexts grow")
     if growth >= advice.kv_growth_limit:
         return Advice(
-            "no larger batch: contexts still grow",
+            "no larger batch yet: contexts still grow",
             formula=f"KV cache per running request rose by {growth:.0%} in {minutes}",
-            expect="growing contexts would fill the cache; a larger batch would fill it sooner",
+            expect="growing contexts fill the cache; with a larger batch, sooner",
         )
     running, usage = now
     target = percent(advice.batch_target_kv)
@@ -62,7 +62,7 @@ def raise_batch(at: Situation) -> Advice | None:
         number = min(number, power_of_two(math.floor(fits))) if fits >= 1 else number
     if number <= limit < whole and fullest is not None:
         return Advice(
-            "no larger batch: contexts were longer before",
+            "no larger batch: earlier contexts were longer",
             formula=f"{fullest[0]:.0f} requests once filled {percent(fullest[1])}",
         )
     if number <= limit:
@@ -73,7 +73,7 @@ def raise_batch(at: Situation) -> Advice | None:
         f"{running:.0f} running × {target} ÷ {usage * 100:.1f} % = {whole}"
         f" → {number}, the largest power of two",
         f"KV cache would go from {percent(usage)} to about "
-        f"{percent(usage * number / running)}, with as many more requests at once",
+        f"{percent(usage * number / running)}, with {number} requests at once",
     )
 
 
@@ -90,9 +90,9 @@ def fewer_than_start(at: Situation) -> Advice | None:
     if at.seen_capacity() is not None:
         return _what_fits(at)
     share = at.settings.advice.capacity_share
-    rest = "90 % of what fits, if requests use the full context"
+    rest = "lower --max-num-seqs to 90 % of what fits, if requests use the full context"
     return Advice(
-        rest if at.over else "wait for samples: only they show what fits",
+        rest if at.over else "wait for stats lines: only they show how many requests fit",
         formula=f"{percent(share)} of {whole:.1f} = {recommended_batch(whole, share)}"
         " at full length",
         expect="if all requests use the full context, more than these are preempted",
@@ -111,11 +111,11 @@ def _what_fits(at: Situation) -> Advice | None:
     running, usage = now
     level = percent(at.settings.advice.seen_capacity_kv)
     if number > limit * (1 - at.settings.advice.least_change):
-        return Advice(f"nothing now: {seen:.1f} requests as long as these fit at {level}")
+        return Advice(f"nothing to change now: {seen:.1f} requests of this length fit at {level}")
     return Advice(
         f"--max-num-seqs {limit:.0f} → {number}",
         (f"--max-num-seqs {number}",),
-        f"with contexts as long as here: {level} × {running:.0f} running ÷ {usage * 100:.1f} % "
+        f"with contexts of this length: {level} × {running:.0f} running ÷ {usage * 100:.1f} % "
         f"= {seen:.1f} → {number}",
         f"KV cache at {level} at most; more requests wait instead of being preempted",
     )
@@ -136,7 +136,7 @@ def batched_tokens(at: Situation) -> Advice | None:
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
     why = f"{why}: {'long' if long else 'not long'} (long: {advice.long_context:,} and more)"
     if given >= number:  # already that many: advise the larger number, whatever the contexts
-        number, why = advice.batched_tokens_long, f"{given:,.0f} tokens are too few a step"
+        number, why = advice.batched_tokens_long, f"{given:,.0f} tokens a step are too few"
         if given >= number:
             return None
     return Advice(
@@ -154,7 +154,7 @@ def double_budget(at: Situation) -> Advice | None:
         return None
     flag = f"--max-num-batched-tokens {2 * given:.0f}"
     return Advice(
-        f"--max-num-batched-tokens {given:.0f} → {2 * given:.0f}; half of it where the time "
+        f"--max-num-batched-tokens {given:.0f} → {2 * given:.0f}; half of that if the time "
         "between tokens matters more",
         (flag,),
         f"2 × {given:,.0f}",
@@ -180,7 +180,9 @@ def graphs(at: Situation) -> Advice | None:
         return None
     remedy, flags = "drop --enforce-eager unless you debug", (f"--enforce-eager {DROP}",)
     if at.facts.get("cuda") == 0:
-        return Advice(remedy, flags, expect="no graphs on this device, only compiling: measure it")
+        return Advice(
+            remedy, flags, expect="this device compiles but captures no graphs: measure the gain"
+        )
     return Advice(remedy, flags)
 
 
@@ -190,7 +192,7 @@ def room(at: Situation) -> Advice | None:
     if now is None or later is None or later < at.settings.health.kv_cache_low:
         return None
     return Advice(
-        "nothing: contexts grew later",
+        "send no more requests: contexts grew later",
         formula=f"later in this run about as many requests filled {percent(later)} of the cache",
     )
 
@@ -204,8 +206,8 @@ def data_parallel(at: Situation) -> Advice | None:
     return Advice(
         f"--tensor-parallel-size 1 --data-parallel-size {gpus}",
         ("--tensor-parallel-size 1", f"--data-parallel-size {gpus}"),
-        f"{billions:g}B is under {at.settings.advice.tensor_parallel_1_below:g}B: one GPU holds it",
-        "each GPU works by itself, nothing is exchanged for every layer; "
+        f"{billions:g}B is below {at.settings.advice.tensor_parallel_1_below:g}B: it fits one GPU",
+        "each GPU works by itself, without exchanging data for every layer; "
         f"{preset_words(billions, gpus)}",
     )
 
@@ -219,7 +221,7 @@ def over_pcie(at: Situation) -> Advice | None:
     if billions is None:
         return None
     return Advice(
-        "as much data parallelism as the model's size allows",
+        "use as much data parallelism as the model's size allows",
         expect=f"less exchange between GPUs for each layer; {preset_words(billions, _gpus(at))}",
     )
 
@@ -239,8 +241,8 @@ def less_gpu_memory(at: Situation) -> Advice | None:
     return Advice(
         f"{flag}, or end other work on this GPU",
         (flag,),
-        f"{now:.2f} − {_LESS:.2f}: room for unplanned memory",
-        "a little less KV cache; no out of memory at the next peak",
+        f"{now:.2f} − {_LESS:.2f}: keeps memory free for peaks",
+        "a little less KV cache, but memory for the next peak",
     )
 
 

@@ -157,8 +157,8 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
     what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{what}: ended, hardly any prompt comes in",
-        "idle": f"{what}: ended, nothing runs any more",
+        "few prompts": f"{what}: over, hardly any new prompts",
+        "idle": f"{what}: over, no requests are running",
     }
     goes_on = next(
         (
@@ -172,7 +172,7 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
     )
     text = texts[span.ending]
     if goes_on is not None:
-        return f"{text}; {goes_on} goes on", False
+        return f"{text}; {goes_on} continues", False
     return text, span.ending != "few prompts"
 
 
@@ -301,6 +301,7 @@ def _levels(health: HealthSettings) -> dict[str, str]:
         "excellent": shown_value("prefix_cache_hit_rate", health.prefix_cache_excellent),
         "healthy": f"{low}–{high}",
         "kv_healthy": high,
+        "http_window": f"{health.http_seconds / 60:g} min",
         "kv_critical": shown_value("kv_cache_usage", health.kv_cache_critical),
     }
 

@@ -152,7 +152,7 @@ def _batch(known: Mapping[str, float]) -> Answer:
     grows = growth is not None and growth >= known.get("kv_growth_limit", GROWTH_LIMIT)
     if grows and flag > running:
         # Growing contexts will fill the cache: no larger batch is advised.
-        words = f"{estimate:,} requests now, but their contexts grow: wait until they settle"
+        words = f"{estimate:,} requests now, but their contexts grow: wait until they stop growing"
         return Answer(words, formula, value=float(estimate))
     unknown = growth is None and flag > running
     doubt = "; whether contexts still grow is not known" if unknown else ""
@@ -170,7 +170,7 @@ def _capacity(known: Mapping[str, float]) -> Answer:
     flag = recommended_batch(whole, share)
     each = ""
     if engines > 1:
-        each = f"; vLLM counts it per engine: {max(1, int(flag / engines))} each is as many"
+        each = f"; vLLM applies the flag per engine: {max(1, int(flag / engines))} each"
     return Answer(
         f"{whole:.0f} requests of full length; {flag} recommended if all are that long{each}",
         f"{one:g} × {engines:g} = {whole:.2f}; × {share * 100:g} % = {whole * share:.2f} → {flag}",
@@ -246,7 +246,7 @@ CALCULATORS: tuple[Calculator, ...] = (
     ),
     Calculator(
         "capacity",
-        "Capacity, and --max-num-seqs",
+        "Capacity and --max-num-seqs",
         (
             Field("max_concurrency", "maximum concurrency"),
             Field("engines", "engines"),

@@ -27,13 +27,13 @@ def shorter_context(at: Situation) -> Advice | None:
             remedy=f"{override.remedy}, or {flag}",
             flags=(*override.flags, flag),
             in_turn=True,
-            expect="it starts, and all free memory is used for the cache",
+            expect="the server starts, and all free memory is used for the cache",
         )
     return Advice(
         flag + (f", or {more.remedy}" if more else ""),
         (flag, *more.flags) if more else (flag,),
         "" if asked is None else f"asked for {asked:,.0f}, vLLM says that {fits:,.0f} fit",
-        "it starts; longer prompts are refused",
+        "the server starts; longer prompts are refused",
         in_turn=more is not None,
     )
 
@@ -44,7 +44,7 @@ def model_s_length(at: Situation) -> Advice | None:
     if not most:
         return None
     return Advice(
-        f"--max-model-len {most:.0f}, or none: the model's own",
+        f"--max-model-len {most:.0f}, or leave it out: the model's own limit",
         (f"--max-model-len {most:.0f}",),
         "the longest that the model's config.json allows",
     )
@@ -66,7 +66,9 @@ def free_memory(at: Situation) -> Advice | None:
     if share < at.settings.advice.weights_share / 2:
         return Advice(free_it, formula=formula, expect="less than half of the card is free")
     flag = f"--gpu-memory-utilization {share:.2f}"
-    return Advice(f"{flag}, or {free_it}", (flag,), formula, "it starts, with a smaller KV cache")
+    return Advice(
+        f"{flag}, or {free_it}", (flag,), formula, "the server starts, with a smaller KV cache"
+    )
 
 
 def fewer_gpus(at: Situation) -> Advice | None:

@@ -15,14 +15,14 @@ DROP = "(drop)"
 """Replaces the value of a flag that should be removed: `--enforce-eager (drop)`."""
 
 _UP: Mapping[str, str] = {
-    "max-num-seqs": "each request gets slower as more run beside it, and the KV cache fills more",
-    "max-num-batched-tokens": "longer steps: more time between two tokens of those that generate, "
+    "max-num-seqs": "each request gets slower when more run at once, and the KV cache fills more",
+    "max-num-batched-tokens": "longer steps: more time between the tokens of running requests, "
     "and more memory for activations",
     "gpu-memory-utilization": "no room for anything else on the GPU; close to 1 it may run out of "
     "memory",
     "max-model-len": "a request may take more of the KV cache",
     "tensor-parallel-size": "GPUs exchange data for every layer",
-    "data-parallel-size": "each engine holds the whole weights, and has a KV cache of its own",
+    "data-parallel-size": "each engine holds all weights, and has a KV cache of its own",
 }
 _DOWN: Mapping[str, str] = {
     "max-num-seqs": "requests wait that would otherwise run at once",

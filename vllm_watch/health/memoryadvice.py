@@ -36,7 +36,7 @@ def drop_override(at: Situation) -> Advice | None:
         "drop --num-gpu-blocks-override",
         (f"--num-gpu-blocks-override {DROP}",),
         f"{fit:,.0f} blocks fit ÷ {left:,.0f} = {times:.1f}",
-        f"{times:.1f} times the KV cache, and as many more requests at once",
+        f"{times:.1f} times the KV cache, so {times:.1f} times as many requests at once",
     )
 
 
@@ -89,8 +89,8 @@ def more_memory(at: Situation) -> Advice | None:
         grows = f"from {cache:.1f} to {larger:.1f} GiB, {larger / cache:.1f} times"
         formula = f"{cache:.1f} + ({low:.2f} − {given:.2f}) × {card:.1f} = {larger:.1f} GiB"
     else:
-        grows = f"more than {low / given:.1f} times" if given > 0 else "by all of that"
-        formula = f"{low:.2f} ÷ {given:.2f}: the weights take their part of it only once"
+        grows = f"more than {low / given:.1f} times" if given > 0 else "by all of it"
+        formula = f"{low:.2f} ÷ {given:.2f}, and more because the weights keep their size"
     return Advice(
         f"--gpu-memory-utilization {given:.2f} → {low:.2f}",
         (f"--gpu-memory-utilization {low:.2f}",),
@@ -116,7 +116,7 @@ def smaller_batch(at: Situation) -> Advice | None:
     halved = f"half of {limit:.0f} = {half:.0f}; " if limit is not None else ""
     multiple = f" → {number}" if number != round(min(seen, half or seen)) else ""
     if ran > number:
-        number, multiple = ran, f" → {ran}: as many ran without a queue"
+        number, multiple = ran, f" → {ran}, because {ran} ran without a queue"
     return Advice(
         f"--max-num-seqs {f'{limit:.0f} → ' if limit is not None else ''}{number}",
         (f"--max-num-seqs {number}",),
@@ -181,8 +181,8 @@ def out_of_memory(at: Situation) -> Advice | None:
     return Advice(
         ", then ".join(flags[:2]),
         tuple(flags),
-        f"{halved}; then the next flag, one after the other; quantise if that is not enough",
-        "lower peak memory; each step leaves more free",
+        f"{halved}; if that is not enough, add the next flag; at last quantise",
+        "lower peak memory; each flag frees more",
         in_turn=True,
     )
 

@@ -156,7 +156,9 @@ def judged(
     if first.per_request <= 0:
         return SlowDown("unknown", "nothing was generated in the first minutes", context=context)
     if not comparable(first, last, settings.running_tolerance):
-        words = f"{first.running:.0f} ran at first, {last.running:.0f} now: not comparable"
+        words = (
+            f"{first.running:.0f} ran at first, {last.running:.0f} now: too different to compare"
+        )
         return SlowDown("unknown", words, context=context)
     fall = 1 - last.per_request / first.per_request
     figures = (fall, context, shared)
@@ -173,7 +175,7 @@ def judged(
     if fall <= high:
         return SlowDown("expected", words, *figures, band, *rates)
     if shared:
-        words = "shared prefixes hide how long the contexts are"
+        words = "shared prefixes: contexts may be longer than estimated"
         return SlowDown("unknown", words, *figures, band, *rates)
     return SlowDown("faulty", words, *figures, band, *rates)
 

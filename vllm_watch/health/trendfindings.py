@@ -8,7 +8,7 @@ from vllm_watch.health.findings import Finding
 from vllm_watch.health.slowdown import SlowDown, thousands
 
 GUIDE = "long-context guide"
-_LOOK = "look for out-of-memory errors; if it stays so, restart the server"
+_LOOK = "look for out-of-memory errors; if it does not recover, restart the server"
 
 
 def slow_finding(
@@ -33,7 +33,9 @@ def slow_finding(
         "note" if expected else "warning",
         f"{fall} slower since the start: {'expected' if expected else 'too much'}",
         f"{rates}, {running}; {least}{slow.reason}",
-        "nothing: contexts grow, and the fall settles when they stop" if expected else _LOOK,
+        "nothing to change: contexts grow, and the fall ends when they stop growing"
+        if expected
+        else _LOOK,
         GUIDE,
         since,
         engine,
@@ -41,9 +43,9 @@ def slow_finding(
         "generation_tps",
         formula=f"{formula}; {_context_formula(row)}{context} tokens of context",
         expect=(
-            "gradual, then settled; sudden drops or swings would be faults"
+            "a gradual fall that levels off; sudden drops or swings would be faults"
             if expected
-            else "a rate per request within what is normal for such contexts"
+            else "a rate per request that is normal for contexts of this length"
         ),
     )
 
@@ -70,7 +72,7 @@ def change_finding(
             "warning",
             f"Throughput fell suddenly: {before:,.0f} → {now:,.0f} tok/s",
             f"{runs:.0f} run, {ran:.0f} ran before: the load is the same, "
-            "and no prompts explain it",
+            "and no new prompts explain it",
             _LOOK,
             GUIDE,
             since,
@@ -86,7 +88,7 @@ def change_finding(
         "warning",
         f"Throughput did not come back: {now:,.0f} of {before:,.0f} tok/s",
         f"{runs:.0f} run as before the pause ({ran:.0f}), and contexts are not longer; "
-        "it may be a leak",
+        "perhaps memory leaks",
         "restart the server, then compare its rate",
         GUIDE,
         since,
