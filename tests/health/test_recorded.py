@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from vllm_watch.config import Settings
+from vllm_watch.config.commandsections import SloSettings
 from vllm_watch.config.registry import known_settings
-from vllm_watch.config.slosection import SloSettings
 from vllm_watch.core.news import Block, CompanionBlock
 from vllm_watch.core.recorded import EngineRow, GpuRow, Latency, Recorded
 from vllm_watch.core.records import Event, Sample

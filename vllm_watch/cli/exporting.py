@@ -22,11 +22,11 @@ from vllm_watch.core.news import Block, FileTrouble, Looked, News, ZoneFound
 from vllm_watch.core.records import Sample, SampleTable
 from vllm_watch.ingest import Ingest
 from vllm_watch.reports.export import pieces_of, rows_as_they_come
-from vllm_watch.reports.iterationrows import ITERATION_FIELDS, iteration_rows
+from vllm_watch.reports.iterations import ITERATION_FIELDS, iteration_rows
 from vllm_watch.reports.pieces import Piece, json_line
 from vllm_watch.reports.recordedrows import RECORDED_FIELDS, recorded_rows
 from vllm_watch.reports.resample import parse_step, resampled
-from vllm_watch.reports.rows import EVENT_FIELDS, Row
+from vllm_watch.reports.rows import EVENT_FIELDS, Fields, Row
 from vllm_watch.reports.tabular import (
     SAMPLE_FIELDS,
     STEP_FIELDS,
@@ -39,7 +39,7 @@ from vllm_watch.reports.timerows import TIME_FIELDS, time_rows
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 """Endings of the output file's name: they decide the format."""
-_OTHERS: Mapping[str, tuple[Callable[[Iterable[News], _Wanted], Iterator[Row]], tuple[str, ...]]]
+_OTHERS: Mapping[str, tuple[Callable[[Iterable[News], _Wanted], Iterator[Row]], Fields]]
 _OTHERS = {
     "--recorded": (lambda read, _: recorded_rows(read), RECORDED_FIELDS),
     "--iterations": (lambda read, _: iteration_rows(read), ITERATION_FIELDS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from types import MappingProxyType
 
-from vllm_watch.config import commandsections, keysection, screensection, sections, slosection
+from vllm_watch.config import commandsections, keysection, screensection, sections
 from vllm_watch.config.kinds import METADATA_KEY, Kind
 from vllm_watch.core.dataclass import dataclass, field_options
 from vllm_watch.core.hints import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "compare": commandsections.CompareSettings,
         "times": sections.RequestTimesSettings,
         "cost": sections.CostSettings,
-        "slo": slosection.SloSettings,
+        "slo": commandsections.SloSettings,
         "keys": keysection.KeySettings,
     }
 )
@@ -96,7 +96,7 @@ def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     ]
 
 
-_MODULES = (sections, commandsections, slosection, keysection, screensection)
+_MODULES = (sections, commandsections, keysection, screensection)
 
 
 @cache

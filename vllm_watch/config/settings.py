@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from vllm_watch.config.commandsections import CheckSettings, CompareSettings
+from vllm_watch.config.commandsections import CheckSettings, CompareSettings, SloSettings
 from vllm_watch.config.keysection import KeySettings
 from vllm_watch.config.overrides import Override
 from vllm_watch.config.registry import known_settings
@@ -21,7 +21,6 @@ from vllm_watch.config.sections import (
     TrendSettings,
     WatchSettings,
 )
-from vllm_watch.config.slosection import SloSettings
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TYPE_CHECKING
 

@@ -21,7 +21,7 @@ class Benchmark:
     seconds: float
     """How long it lasted."""
     figures: Mapping[str, float]
-    """Measured values, by the names of `FIGURES`."""
+    """Measured values by our names, such as `ttft_mean_s` (`reports/benchmarks.py`)."""
 
     def span(self, tz: tzinfo) -> tuple[float, float]:
         """Return beginning and end in epoch seconds; `tz` is the zone of a time without one."""
@@ -40,18 +40,3 @@ class Benchmark:
             return True
         own, other = self.model.rpartition("/")[2], model.rpartition("/")[2]
         return own == other or other.endswith(f"_{own}")
-
-
-FIGURES = {
-    "request_rate": "requests asked for per second",
-    "max_concurrency": "requests at once at most",
-    "completed": "requests completed",
-    "requests_per_second": "requests completed per second",
-    "generation_tps": "output tokens per second",
-    "ttft_mean_s": "mean time to first token",
-    "ttft_p99_s": "99th percentile of the time to first token",
-    "itl_mean_s": "mean time between two tokens",
-    "itl_p99_s": "99th percentile of the time between two tokens",
-    "request_mean_s": "mean time of a request",
-}
-"""Figures that a client's result can hold, with their descriptions."""

@@ -40,6 +40,10 @@ THROTTLES = (
     "display_clock_setting",
 )
 """Reasons for a lowered GPU clock, as `nvidia-smi --query-gpu` names them."""
+GPU_VALUES = (
+    "utilization", "memory_used", "memory_total", "power_w", "temperature_c", "sm_clock_hz",
+)  # fmt: skip
+"""Numbers of a GPU row."""
 TOTALS = (
     "generated_tokens_total",
     "prompt_tokens_total",
@@ -111,11 +115,6 @@ class GpuRow:
     """Where it comes from: NVML, or a table of `nvidia-smi`."""
 
 
-_GPU_VALUES = (
-    *("name", "uuid", "utilization", "memory_used", "memory_total"),
-    *("power_w", "temperature_c", "sm_clock_hz"),
-)
-
 Recorded: TypeAlias = "EngineRow | GpuRow"
 
 
@@ -140,7 +139,7 @@ def row_json(row: Recorded, tz: tzinfo | None = None) -> dict[str, object]:
     time = datetime.fromtimestamp(row.time).astimezone(tz).isoformat(timespec="milliseconds")
     head: dict[str, object] = {"v": VERSION, "time": time}
     if isinstance(row, GpuRow):
-        values = {name: getattr(row, name) for name in _GPU_VALUES}
+        values = {name: getattr(row, name) for name in ("name", "uuid", *GPU_VALUES)}
         return head | {"kind": "gpu", "gpu": row.gpu, **values, "throttle": list(row.throttle)}
     return head | {
         "kind": "engine",
@@ -197,13 +196,8 @@ def _gpu_row(time: float, found: Mapping[str, object]) -> GpuRow:
         _index(found.get("gpu")),
         _text(found.get("name")),
         _text(found.get("uuid")),
-        _number(found.get("utilization")),
-        _number(found.get("memory_used")),
-        _number(found.get("memory_total")),
-        _number(found.get("power_w")),
-        _number(found.get("temperature_c")),
-        _number(found.get("sm_clock_hz")),
-        tuple(str(why) for why in throttle) if isinstance(throttle, list) else (),
+        **{name: _number(found.get(name)) for name in GPU_VALUES},  # type: ignore[arg-type]
+        throttle=tuple(str(why) for why in throttle) if isinstance(throttle, list) else (),
     )
 
 

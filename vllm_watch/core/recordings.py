@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vllm_watch.core.columns import Columns
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.recorded import LATENCIES, QUANTILES, EngineRow, GpuRow, Latency, Recorded
+from vllm_watch.core.recorded import (
+    GPU_VALUES,
+    LATENCIES,
+    QUANTILES,
+    EngineRow,
+    GpuRow,
+    Latency,
+    Recorded,
+)
 
 MOST_ROWS = 20_000
 """Rows of one engine or GPU that are kept where memory is bounded: some two days."""
@@ -105,8 +113,7 @@ def engine_values(row: EngineRow) -> dict[str, float | None]:
 
 def gpu_values(row: GpuRow) -> dict[str, float | None]:
     """Return a row of a GPU as numbers by name; `throttle_<reason>` is 1 where it holds."""
-    names = ("utilization", "memory_used", "memory_total", "power_w", "temperature_c")
-    values = {name: getattr(row, name) for name in (*names, "sm_clock_hz")}
+    values = {name: getattr(row, name) for name in GPU_VALUES}
     return values | {f"throttle_{reason}": 1.0 for reason in row.throttle}
 
 

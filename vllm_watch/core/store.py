@@ -9,13 +9,12 @@ from functools import partial
 from vllm_watch.core.answered import AnsweredTable
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.buckets import Keep
-from vllm_watch.core.changes import Changes
+from vllm_watch.core.changes import Changes, TimeSpan
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.linecounts import counted
 from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.naming import Names, ServerName, name_from_fields, name_in_stream
-from vllm_watch.core.newesttime import TimeSpan
 from vllm_watch.core.news import (
     About,
     Block,

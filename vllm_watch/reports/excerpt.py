@@ -7,13 +7,14 @@ bytes, which reads some hundred kilobytes of a log of any size. Meant for a thre
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import BinaryIO, Literal, NamedTuple
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
+from vllm_watch.health.finding import Finding
 from vllm_watch.parsing.access import AccessCounter, requests_of
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scanner import Scanner
@@ -26,6 +27,8 @@ LEAD = 10.0
 """Lines are shown from this many seconds before the moment: one stats interval of vLLM."""
 MOST_LINES = 200
 """Most lines shown."""
+MOST_TELLING = 2
+"""Lines of the log shown as evidence of a finding."""
 BLOCK = 1 << 16
 """Bytes read at a time, and the width at which the bisection ends."""
 _OVERLAP = 64
@@ -58,6 +61,18 @@ class Excerpt:
     """Why there are no lines, in one line."""
     more: bool = False
     """True if there are further lines of that time."""
+
+
+def telling_lines(finding: Finding, lines: Sequence[LogLine]) -> list[LogLine]:
+    """Return the errors or stats lines that show a finding, around its beginning."""
+    kinds = ("stats",) if finding.metric is not None else ("error", "event")
+    found = [line for line in lines if line.kind in kinds]
+    if finding.engine is not None:
+        found = [line for line in found if f"Engine {finding.engine:03d}" in line.text] or found
+    if kinds != ("stats",):
+        errors = [line for line in found if line.kind == "error"]
+        found = errors[:1] + (errors[-1:] if len(errors) > 1 else []) or found[-1:]
+    return found[-MOST_TELLING:]
 
 
 def excerpt(path: str, since: float, until: float, tz: tzinfo, formats: Formats) -> Excerpt:

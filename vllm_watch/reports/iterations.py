@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import percent, short_time
+from vllm_watch.core.news import News
 from vllm_watch.core.percentiles import median
 from vllm_watch.core.run import Run
 from vllm_watch.core.steps import Second, Steps
+from vllm_watch.reports.rows import WHERE, Fields, Row, row_of, runs_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,26 @@ class IterationSummary:
     """Share (0…1) of steps with `max_num_seqs` requests; None: unknown."""
 
 
+ITERATION_FIELDS: Fields = {
+    **WHERE,
+    "engine": "text",
+    **{one.name: "count" for one in fields(Second)},
+}
+"""Columns of `export --iterations`: counts of a second, described in `core/steps.py`."""
 STEP_METRICS = {"step_time_s": "s", "steps_per_second": "per s", "tokens_per_step": "tok"}
 """Figures of a second of steps, all engines together, and their units."""
+
+
+def iteration_rows(read: Iterable[News]) -> Iterator[Row]:
+    """Yield the seconds of each engine of logs that are read once: source by source, in order."""
+    for server, run in runs_read(read):
+        found = [
+            (time, engine, second)
+            for engine, steps in run.steps.items()
+            for time, second in zip(steps.times, steps.rows, strict=True)
+        ]
+        for time, engine, second in sorted(found, key=lambda entry: entry[:2]):
+            yield {**row_of(server, run, time), "engine": engine, **asdict(second)}
 
 
 def step_points(run: Run, metric: str, begin: float, end: float) -> list[tuple[float, float]]:

@@ -9,8 +9,7 @@ from vllm_watch.core.run import Run
 from vllm_watch.health.finding import Finding
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.rules import GLYPHS
-from vllm_watch.reports.evidence import telling_lines
-from vllm_watch.reports.excerpt import LogLine
+from vllm_watch.reports.excerpt import LogLine, telling_lines
 from vllm_watch.reports.markup import Markup, advice, element
 from vllm_watch.reports.nextstart import Change, next_start
 from vllm_watch.reports.nextstarttext import line_notes

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from vllm_watch.core.dataclass import dataclass, field, replace
 from vllm_watch.core.meantimes import MeanTimes
 from vllm_watch.core.percentiles import percentile
-from vllm_watch.core.recorded import LATENCIES, THROTTLES, Latency
+from vllm_watch.core.recorded import GPU_VALUES, LATENCIES, THROTTLES, Latency
 from vllm_watch.core.recordings import Table, latency_at, mixed
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 
-GPU_FIGURES = ("utilization", "memory_used", "power_w", "temperature_c", "sm_clock_hz")
+GPU_FIGURES = tuple(name for name in GPU_VALUES if name != "memory_total")
 """Reported values of a GPU: a ratio, bytes, watt, degrees, hertz."""
 
 

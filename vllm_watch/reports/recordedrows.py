@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vllm_watch.core.news import News
-from vllm_watch.core.recorded import FINISHED, LATENCIES, QUANTILES, THROTTLES, TOTALS
+from vllm_watch.core.recorded import FINISHED, GPU_VALUES, LATENCIES, QUANTILES, THROTTLES, TOTALS
 from vllm_watch.core.recordings import Table
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
-from vllm_watch.reports.rows import Row, row_of, runs_read
+from vllm_watch.reports.rows import WHERE, Fields, Row, row_of, runs_read
 
-_NOW = ("running", "waiting", "kv_cache_usage")
 _COUNTED = (*TOTALS, *(f"finished_{reason}" for reason in FINISHED))
 _TIMES = tuple(f"{name}_{part}" for name in LATENCIES for part in (*QUANTILES, "mean"))
 _MEASURED = tuple(f"{name}_count" for name in LATENCIES)
-_GPU = ("utilization", "memory_used", "memory_total", "power_w", "temperature_c", "sm_clock_hz")
-RECORDED_FIELDS = (
-    *("time", "server", "source", "run", "kind", "engine"),
-    *(*_NOW, *_COUNTED, *_TIMES, *_MEASURED),
-    *("gpu", "name", "uuid", *_GPU, "throttle"),
-)
+RECORDED_FIELDS: Fields = {
+    **WHERE,
+    **{"kind": "text", "engine": "text"},
+    **{"running": "count", "waiting": "count", "kv_cache_usage": "number"},
+    **dict.fromkeys(_COUNTED, "count"),
+    **dict.fromkeys(_TIMES, "number"),
+    **dict.fromkeys(_MEASURED, "count"),
+    **{"gpu": "count", "name": "text", "uuid": "text"},
+    **dict.fromkeys(GPU_VALUES, "number"),
+    "throttle": "text",
+}
 """Columns of a row, in order: an engine's, then a GPU's; docs/recording.md describes them."""
-RECORDED_WHOLE = frozenset({"running", "waiting", "gpu", *_COUNTED, *_MEASURED})
-"""Columns of whole numbers."""
 
 
 def recorded_rows(read: Iterable[News]) -> Iterator[Row]:
@@ -49,15 +51,15 @@ def recorded_rows(read: Iterable[News]) -> Iterator[Row]:
             yield _row(server, run, kind, number, table, index)
 
 
-def _row(server: Server, run: Run, kind: str, number: int, table: Table, index: int) -> Row:
+def _row(server: Server, run: Run, of: str, number: int, table: Table, index: int) -> Row:
     values = table.row(index)
-    of_gpu = kind == "gpu"
+    of_gpu = of == "gpu"
     row: Row = dict.fromkeys(RECORDED_FIELDS)
     row |= row_of(server, run, table.times[index])
-    row |= {"kind": kind, "gpu" if of_gpu else "engine": number}
-    for name in RECORDED_FIELDS:
+    row |= {"kind": of, "gpu" if of_gpu else "engine": number}
+    for name, kind in RECORDED_FIELDS.items():
         if name in values:
-            row[name] = int(values[name]) if name in RECORDED_WHOLE else values[name]
+            row[name] = int(values[name]) if kind == "count" else values[name]
     if of_gpu:
         row["name"], row["uuid"] = server.recording.names.get(number, (None, None))
         held = (why for why in THROTTLES if values.get(f"throttle_{why}"))

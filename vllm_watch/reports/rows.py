@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from vllm_watch.core.hints import TypeAlias
+from vllm_watch.core.hints import Literal, TypeAlias
 from vllm_watch.core.news import News
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server, Store
@@ -13,8 +13,13 @@ from vllm_watch.core.store import Server, Store
 Row: TypeAlias = "dict[str, str | int | float | dict[str, object] | None]"
 """Names to values, in the order in which they are written; None where a value is absent."""
 
-EVENT_FIELDS = ("time", "server", "source", "run", "kind", "level", "text", "fields")
-"""Columns of an event, in order; docs/schemas/event.json describes them."""
+Fields: TypeAlias = "dict[str, Literal['time', 'text', 'whole', 'count', 'number']]"
+"""Columns in order, and what they hold: `whole` in 32 bits, `count` in 64; a text may be JSON."""
+
+WHERE: Fields = {"time": "time", "server": "text", "source": "text", "run": "whole"}
+"""Columns with which each row begins."""
+EVENT_FIELDS: Fields = {**WHERE, "kind": "text", "level": "text", "text": "text", "fields": "text"}
+"""Columns of an event; docs/schemas/event.json describes them."""
 
 
 def iso(server: Server, time: float) -> str:

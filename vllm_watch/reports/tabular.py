@@ -5,21 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from vllm_watch.core.hints import IO, Any
-from vllm_watch.core.metrics import COUNTS, METRICS
+from vllm_watch.core.metrics import METRICS
 from vllm_watch.core.naming import escaped
-from vllm_watch.reports.iterationrows import ITERATION_COUNTS
 from vllm_watch.reports.pieces import COLUMNS, Column
-from vllm_watch.reports.recordedrows import RECORDED_FIELDS, RECORDED_WHOLE
-from vllm_watch.reports.rows import EVENT_FIELDS, Row
-from vllm_watch.reports.timerows import TIME_COUNTS, TIME_FIELDS, TIME_MEANS
+from vllm_watch.reports.rows import Fields, Row
 
-SAMPLE_FIELDS = tuple(column.name for column in COLUMNS)
+_OWN: Fields = {column.name: column.type for column in COLUMNS if isinstance(column, Column)}
+SAMPLE_FIELDS: Fields = {
+    **_OWN,
+    **{metric.name: "count" if metric.kind == "count" else "number" for metric in METRICS},
+}
 """Columns of a sample, in order."""
-STEP_FIELDS = (*SAMPLE_FIELDS, "samples")
+STEP_FIELDS: Fields = {
+    **_OWN,
+    **{metric.name: "count" if metric.steps == "sum" else "number" for metric in METRICS},
+    "samples": "count",
+}
 """Columns of a step of `--resample`."""
 _CHUNK = 20_000
 
@@ -28,16 +33,17 @@ class MissingExtraError(Exception):
     """A missing optional package; the message says what to install."""
 
 
-def csv_lines(rows: Iterable[Row], fields: Sequence[str]) -> Iterator[str]:
+def csv_lines(rows: Iterable[Row], fields: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a CSV file with a header; what is absent is empty.
 
     The fields of an event are JSON in one cell.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(fields)
+    names = list(fields)
+    writer.writerow(names)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in fields])
+        writer.writerow([_cell(row[name]) for name in names])
         if buffer.tell() > 1 << 16:
             yield _taken(buffer)
     yield _taken(buffer)
@@ -60,7 +66,7 @@ def _taken(buffer: io.StringIO) -> str:
     return text
 
 
-def write_parquet(rows: Iterable[Row], fields: Sequence[str], file: IO[bytes]) -> None:
+def write_parquet(rows: Iterable[Row], fields: Fields, file: IO[bytes]) -> None:
     """Write rows as Parquet.
 
     `time` is a timestamp with zone: the logs' own offset, UTC if they have several. Requests
@@ -91,41 +97,19 @@ def write_parquet(rows: Iterable[Row], fields: Sequence[str], file: IO[bytes]) -
     pq.write_table(table, file, compression="zstd")
 
 
-def _schema(pa: Any, fields: Sequence[str]) -> Any:
-    whole = COUNTS if "samples" not in fields else _SUMMED
-    own = {"time": pa.timestamp("us", tz="UTC"), "text": pa.string(), "whole": pa.int32()}
-    types = {
-        **{name: pa.string() for name in EVENT_FIELDS},
-        **{column.name: own[column.type] for column in _OWN},
-        "samples": pa.int64(),
-        **{m.name: pa.int64() if m.name in whole else pa.float64() for m in METRICS},
-    }
-    if fields == RECORDED_FIELDS:
-        numbers = {
-            name: pa.int64() if name in RECORDED_WHOLE else pa.float64()
-            for name in fields
-            if name not in types or name in RECORDED_WHOLE
-        }
-        types |= numbers | dict.fromkeys(("name", "uuid", "throttle"), pa.string())
-    types |= {name: pa.int64() for name in ITERATION_COUNTS}
-    if fields == TIME_FIELDS:
-        types |= dict.fromkeys(TIME_MEANS, pa.float64()) | dict.fromkeys(TIME_COUNTS, pa.int64())
-        types |= dict.fromkeys(("basis", "unknown"), pa.string())
-    return pa.schema([(name, types[name]) for name in fields])
+def _schema(pa: Any, fields: Fields) -> Any:
+    types = {"time": pa.timestamp("us", tz="UTC"), "text": pa.string(), "whole": pa.int32()}
+    types |= {"count": pa.int64(), "number": pa.float64()}
+    return pa.schema([(name, types[kind]) for name, kind in fields.items()])
 
 
-_OWN = [column for column in COLUMNS if isinstance(column, Column)]
-_TEXTS = [*(column.name for column in _OWN if column.type == "text"), "text", "fields", "unknown"]
-_SUMMED = frozenset(metric.name for metric in METRICS if metric.steps == "sum")
-
-
-def _columns(rows: list[Row], fields: Sequence[str], zones: set[str]) -> dict[str, list[object]]:
+def _columns(rows: list[Row], fields: Fields, zones: set[str]) -> dict[str, list[object]]:
     columns: dict[str, list[object]] = {name: [row[name] for row in rows] for name in fields}
     moments = [None if t is None else datetime.fromisoformat(str(t)) for t in columns["time"]]
     zones |= {_zone(moment) for moment in moments if moment is not None}
     columns["time"] = list(moments)
-    for name in _TEXTS:
-        if name in columns:
+    for name, kind in fields.items():
+        if kind == "text":
             cells = (_cell(value) for value in columns[name])
             columns[name] = [None if cell is None else str(cell) for cell in cells]
     return columns
@@ -133,11 +117,8 @@ def _columns(rows: list[Row], fields: Sequence[str], zones: set[str]) -> dict[st
 
 def _zone(moment: datetime) -> str:
     """Return the offset of a moment as Arrow spells it."""
-    return (
-        "UTC"
-        if not moment.utcoffset()
-        else moment.strftime("%z")[:3] + ":" + moment.strftime("%z")[3:5]
-    )
+    offset = moment.strftime("%z")
+    return f"{offset[:3]}:{offset[3:5]}" if moment.utcoffset() else "UTC"
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -12,16 +12,16 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 from vllm_watch.reports.recorded import RecordedSummary, latencies_between, recorded_times
 from vllm_watch.reports.resample import step_begins
-from vllm_watch.reports.rows import Row, row_of, runs_read
+from vllm_watch.reports.rows import WHERE, Fields, Row, row_of, runs_read
 
 TIME_MEANS = ("queue_s", "request_s", "per_token_s")
-TIME_COUNTS = ("answered", "lines")
-"""Fewest requests behind the means, and stats lines of all engines, in a step."""
-TIME_FIELDS = (
-    *("time", "server", "source", "run"),
-    *(*TIME_MEANS, *TIME_COUNTS, "basis", "unknown"),
-)
-"""Columns of a row, in order.
+TIME_FIELDS: Fields = {
+    **WHERE,
+    **dict.fromkeys(TIME_MEANS, "number"),
+    **{"answered": "count", "lines": "count", "basis": "text", "unknown": "text"},
+}
+"""Columns of a row, in order; `answered` and `lines` are the fewest requests behind the means, and
+the stats lines of all engines, in a step.
 
 `basis` is the source of the means: `log` (estimated), `requests` (timed one by one; queue and
 tokens stay estimates), `metrics` (recorded). `unknown` is the reason of an absent mean.

@@ -8,8 +8,8 @@ from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
 from vllm_watch.core.hints import Literal
 from vllm_watch.core.news import Looked, News
-from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
+from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.monitor import Health, Monitor

@@ -96,14 +96,7 @@ def preset_table() -> PresetTable:
     """Return the table, read once."""
     table: dict[str, Any] = tomllib.loads(PRESET_FILE.read_text(encoding="utf-8"))
     presets = tuple(
-        Preset(
-            entry["name"],
-            entry["sizes"],
-            entry.get("below_billions"),
-            entry["tensor_parallel"],
-            tuple(entry["flags"]),
-            entry["why"],
-        )
+        Preset(**{"below_billions": None, **entry, "flags": tuple(entry["flags"])})
         for entry in table["preset"]
     )
     gains = tuple(Gain(**entry) for entry in table["gain"])

@@ -10,8 +10,8 @@ from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.logclock import LogClock
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.patterns import lazy
-from vllm_watch.core.phases import startup_share, with_progress
 from vllm_watch.core.run import Run
+from vllm_watch.core.startup import startup_share, with_progress
 from vllm_watch.core.states import LATE_CADENCES, OVER, ServerState
 from vllm_watch.core.store import Server
 from vllm_watch.health.finding import Noted

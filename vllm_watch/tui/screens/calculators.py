@@ -159,7 +159,7 @@ class CalculatorScreen(Above[None]):
     """All calculators, prefilled from one server."""
 
     BINDINGS = [
-        Binding("escape,q,n", "dismiss_calculators", "close", priority=True),
+        Binding("escape,q,n", "close", "close", priority=True),
         Binding("y", "copy", "copy the flag line", priority=True),
         Binding("r", "refill", "figures of the server again", priority=True),
         Binding("down,enter", "app.focus_next", "next input", priority=True),
@@ -214,7 +214,3 @@ class CalculatorScreen(Above[None]):
             self.notify(f"copied: {text}", timeout=3, markup=False)
         else:
             self.notify("nothing to copy yet", timeout=3, markup=False)
-
-    def action_dismiss_calculators(self) -> None:
-        """Go back to the dashboard."""
-        self.dismiss(None)

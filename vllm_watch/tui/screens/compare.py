@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class SidesScreen(Above[Side | None]):
     """Asks for the run to compare with: a run on the screen, or a log whose path is typed."""
 
-    BINDINGS = [Binding("escape,c,q", "leave", "leave it")]
+    BINDINGS = [Binding("escape,c,q", "close", "leave it")]
 
     def __init__(
         self, candidate: Side, others: Sequence[Side], read: Callable[[str], Sequence[Side]]
@@ -92,10 +92,6 @@ class SidesScreen(Above[Side | None]):
         options.add_options([Option(_option(side)) for side in found])
         options.highlighted = 0
         options.focus()
-
-    def action_leave(self) -> None:
-        """Compare nothing."""
-        self.dismiss(None)
 
 
 def _option(side: Side) -> Text:

@@ -40,7 +40,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
 class ErrorScreen(Above[None]):
     """Errors and tracebacks of one server, as plain text."""
 
-    BINDINGS = [Binding("escape,x,q,enter", "dismiss_errors", "close")]
+    BINDINGS = [Binding("escape,x,q,enter", "close", "close")]
 
     def __init__(self, name: str, text: str) -> None:
         """Show the errors of the server `name`."""
@@ -55,7 +55,3 @@ class ErrorScreen(Above[None]):
         whole.append(self._text or "none in this log", style="not bold")
         with VerticalScroll(id="help"):
             yield Static(whole, markup=False)
-
-    def action_dismiss_errors(self) -> None:
-        """Go back to the dashboard."""
-        self.dismiss(None)

@@ -50,7 +50,7 @@ class EvidenceScreen(Above[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     BINDINGS = [
-        Binding("escape,enter,q", "dismiss_evidence", "close"),
+        Binding("escape,enter,q", "close", "close"),
         bound("copy", "copy", "copy the flag line"),
         bound("up", "scroll(-1)", "up", show=False),
         bound("down", "scroll(1)", "down", show=False),
@@ -154,10 +154,6 @@ class EvidenceScreen(Above[None]):
             text = " ".join(self._finding.flags)
             self.app.copy_to_clipboard(text)
             self.notify(f"copied: {text}", timeout=3, markup=False)
-
-    def action_dismiss_evidence(self) -> None:
-        """Go back to the findings."""
-        self.dismiss(None)
 
 
 def _line(line: LogLine, palette: dict[str, str]) -> Text:

@@ -35,7 +35,7 @@ LEGEND = (
 class HelpScreen(Above[None]):
     """Keys and signs."""
 
-    BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss_help", "close")]
+    BINDINGS = [Binding("escape,question_mark,q,enter", "close", "close")]
 
     def __init__(self, keys: list[tuple[str, str]], health: HealthSettings) -> None:
         """Show these keys and their actions; the signs refer to the ranges of `health`."""
@@ -58,7 +58,3 @@ class HelpScreen(Above[None]):
             text.append(f"{words.format(band=self._band)}\n")
         with VerticalScroll(id="help"):
             yield Static(text)
-
-    def action_dismiss_help(self) -> None:
-        """Go back to the dashboard."""
-        self.dismiss(None)

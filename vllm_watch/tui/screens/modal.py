@@ -31,6 +31,10 @@ class Above(ModalScreen[ScreenResultType]):
         """Return whether it is shown with widgets of these kinds, and is not closing."""
         return self.is_active and all(self.query(kind) for kind in kinds)
 
+    def action_close(self) -> None:
+        """Go back, without a result."""
+        self.dismiss(None)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ignore keys before it is laid out and while it closes."""
         return super().check_action(action, parameters) if self.laid_out(Widget) else False

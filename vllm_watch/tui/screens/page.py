@@ -59,10 +59,6 @@ class Page(Above[None]):
         for body in self.query(ScrolledLines):
             body.scroll_relative(y=lines, animate=False)
 
-    def action_close(self) -> None:
-        """Go back."""
-        self.dismiss(None)
-
 
 def _below(binding: Binding) -> Binding:
     """Return a time key whose action is that of the screen below: `move(0.2)` there."""

@@ -11,8 +11,7 @@ from textual.screen import Screen
 
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Monitor
-from vllm_watch.reports.evidence import telling_lines
-from vllm_watch.reports.excerpt import Excerpt, LogLine
+from vllm_watch.reports.excerpt import Excerpt, LogLine, telling_lines
 from vllm_watch.tui.keys import bound, key_name
 from vllm_watch.tui.page.about import About, about_server, evidence_key
 from vllm_watch.tui.page.advice import copied

@@ -23,7 +23,7 @@ class SilenceScreen(Above[int | None]):
     """Asks for how long; returns the index of the answer in `CHOICES`, None without an answer."""
 
     BINDINGS = [
-        Binding("escape,s,q", "leave", "leave it as it is"),
+        Binding("escape,s,q", "close", "leave it as it is"),
         *(Binding(str(n), f"take({n - 1})", words) for n, (words, _) in enumerate(CHOICES, 1)),
     ]
 
@@ -45,7 +45,3 @@ class SilenceScreen(Above[int | None]):
     def action_take(self, index: int) -> None:
         """Choose the answer whose number was typed."""
         self.dismiss(index)
-
-    def action_leave(self) -> None:
-        """Choose none."""
-        self.dismiss(None)
