@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
-METADATA_KEY = "kind"
-"""Key of a settings field's metadata that holds its kind."""
+METADATA_KEY, DOCUMENTATION_KEY = "kind", "documentation"
+"""Keys of a settings field's metadata: its kind; what it does, if no text below it says so."""
 
 _LONGEST_SHOWN = 60
 """Most characters of a value quoted in an error, which is one line."""
@@ -294,9 +294,11 @@ def text(default: str) -> str:
     return _setting(default, TEXT)
 
 
-def keys(default: str) -> str:
-    """A field for keys of the keyboard, parted by commas."""
-    return _setting(default, KEYS)
+def keys(default: str, what: str) -> str:
+    """A field for keys of the keyboard, parted by commas, and what they do."""
+    about = {METADATA_KEY: KEYS, DOCUMENTATION_KEY: f"What the keys do: {what}."}
+    made: str = field(default=default, metadata=about)
+    return made
 
 
 def choice(default: Any, words: tuple[str, ...]) -> Any:

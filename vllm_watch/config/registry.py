@@ -6,7 +6,7 @@ from functools import cache
 from types import MappingProxyType
 
 from vllm_watch.config import commandsections, keysection, screensection, sections
-from vllm_watch.config.kinds import METADATA_KEY, Kind
+from vllm_watch.config.kinds import DOCUMENTATION_KEY, METADATA_KEY, Kind
 from vllm_watch.core.dataclass import dataclass, field_options
 from vllm_watch.core.hints import TYPE_CHECKING, Any
 
@@ -66,7 +66,9 @@ class Setting:
     @property
     def documentation(self) -> str:
         """Its documentation."""
-        return _documentation()[SECTIONS[self.section].__name__, self.name]
+        section = SECTIONS[self.section]
+        given = field_options(section)[self.name]["metadata"].get(DOCUMENTATION_KEY)
+        return given or _documentation()[section.__name__, self.name]
 
 
 @cache
@@ -96,7 +98,7 @@ def _fields(cls: type[Any]) -> list[tuple[str, Kind, object]]:
     ]
 
 
-_MODULES = (sections, commandsections, keysection, screensection)
+_MODULES = (sections, commandsections, screensection)
 
 
 @cache
