@@ -8,12 +8,10 @@ from itertools import groupby
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import LAUNCHING, phases_of, serving_at
-from vllm_watch.tui.screens.errors import error_text
+from vllm_watch.tui.screens.errors import INDENT, error_text
 
 MOST_TRACE_LINES = 6
 """Lines of one traceback that are reported."""
-INDENT = " " * 17
-"""The prefix of traceback lines (`screens/errors.py`)."""
 MOST_ERROR_LINES = 60
 """Most error lines that the screen can show."""
 

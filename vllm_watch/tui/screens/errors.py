@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
+from rich.console import Console, ConsoleOptions, Group
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,6 +13,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from vllm_watch.core.figures import clock
+from vllm_watch.core.patterns import lazy
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
 from vllm_watch.tui.endings import ERROR_KINDS
@@ -18,6 +21,31 @@ from vllm_watch.tui.screens.modal import Above
 
 MOST_LINES = 600
 """Most lines shown; the first ones matter."""
+_HEAD = lazy(r"\S*\s*\S+  \.(?:log|err)  | {17}")
+"""Time and file of a line, or the blanks below them."""
+INDENT = " " * 17
+"""Stands before a line without a time, where others have their time and file."""
+NARROW = 60
+"""Below this width, a line goes on below its time."""
+
+
+class Hanging:
+    """Lines of text; what does not fit into one goes on below its words, not below its time."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        """Show `lines`, which have their words behind `INDENT`."""
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Yield the lines for the width of the page."""
+        width, narrow = options.max_width, options.max_width < NARROW
+        for line in self._lines:
+            headed = None if narrow else _HEAD.match(line)
+            head, lead = (headed[0], headed.end()) if headed else ("", 2)
+            body = line[len(head) :].replace(INDENT, "  ")
+            for part in Text(body).wrap(console, width - lead):
+                yield Text(head) + part
+                head = " " * lead
 
 
 def error_text(run: Run, until: float, tz: tzinfo) -> str:
@@ -33,7 +61,7 @@ def error_text(run: Run, until: float, tz: tzinfo) -> str:
             where = ".err" if event.twin else ".log"
             about = "~" if event.time is None else " "
             lines.append(f"{about}{clock(at, tz)}  {where}  {event.text}")
-            lines += [f"                 {line}" for line in moment.lines]
+            lines += [f"{INDENT}{line}" for line in moment.lines]
     return "\n".join(lines[:MOST_LINES])
 
 
@@ -51,7 +79,7 @@ class ErrorScreen(Above[None]):
     def compose(self) -> ComposeResult:
         """Lay out the errors."""
         whole = Text(f"ERRORS OF {self._name_shown}", style="bold")
-        whole.append("   esc closes this\n\n", style="dim not bold")
-        whole.append(self._text or "none in this log", style="not bold")
+        whole.append("   esc closes this\n", style="dim not bold")
+        lines = (self._text or "none in this log").split("\n")
         with VerticalScroll(id="help"):
-            yield Static(whole, markup=False)
+            yield Static(Group(whole, Hanging(lines)), markup=False)
