@@ -157,7 +157,10 @@ def test_the_charts_of_a_dead_server_know_that_it_is() -> None:
         if spec
     ]
     assert titles[0].startswith("╭─ Requests  running 37  + waiting 363 ─")
-    assert titles[1].startswith("╭─ Requests  until 08:51:41  running 37  + waiting 363 ─")
+    assert titles[1].startswith("╭─ Requests  at 08:51:41  running 37  + waiting 363 ─")
+    http = dead[CHART_NAMES.index("http")]
+    assert http is not None
+    assert [each.times[-1] for each in http.lines] == [at("08:51:43")] * 2, "its last stamp"
 
 
 LONG = 3_000

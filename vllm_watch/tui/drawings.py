@@ -62,8 +62,15 @@ class Drawings:
         return spec if cursor is None else replace(spec, cursor=asked.server.clock.own(cursor))
 
     def asked(self) -> Asked | None:
-        """Return the server and the time range of a chart, None without a server."""
-        return self._asked(self.source, self.engine, self.span)
+        """Return the server and the time range of a chart, None without a server.
+
+        Of a server that has ended, nothing is known after its last stamp.
+        """
+        asked = self._asked(self.source, self.engine, self.span)
+        if asked is None or not self.over:
+            return asked
+        last = asked.server.run_at(asked.known).newest_stamp
+        return asked if last is None else replace(asked, known=min(asked.known, last))
 
     def _asked(self, source: str, engine: int | None, window: Window) -> Asked | None:
         """Return a server and a window of our clock in its own."""
