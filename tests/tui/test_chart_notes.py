@@ -63,9 +63,9 @@ def test_what_is_worse_has_its_word_first() -> None:
         Mark(at("08:54:16"), "warning", "▲", "queueing"),
     )
     words = drawn(full, *near, width=40)[-2]
-    assert "few hits▲  ✖KV full " in words, "before it there is room, and a blank parts them"
+    assert " ▲  ✖KV full " in words, "its word would stand before its sign"
     assert "queueing" not in words
-    assert words.count("▲") == 1, "a sign without its word is a riddle"
+    assert words.count("▲") == 1, "none within a word"
     assert "✖" in drawn(full, *near, height=7)[-1], "in a low chart it stands in the rule"
 
 

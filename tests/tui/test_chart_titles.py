@@ -25,10 +25,10 @@ def test_the_title_names_the_series_and_their_newest_values() -> None:
 
 def test_values_after_which_nothing_came_are_called_the_last_ones() -> None:
     old, new = line([4620.0]), line([812.0] * 91, "prompt", "secondary", "dots")
-    assert " Throughput tok/s  until 09:00:00  ─ generation 4,620" in rows(spec(old), 80, 9)[0]
-    assert "until" not in rows(spec(old, new), 80, 9)[0]
-    assert "until" not in rows(replace(spec(old), cursor=START + 1), 80, 9)[0]
-    assert rows(spec(old), 26, 9)[0].rstrip() == " Throughput last 4620"
+    assert " Throughput tok/s  at 09:00:00  ─ generation 4,620" in rows(spec(old), 80, 9)[0]
+    assert " at " not in rows(spec(old, new), 80, 9)[0]
+    assert " at " not in rows(replace(spec(old), cursor=START + 1), 80, 9)[0]
+    assert rows(spec(old), 26, 9)[0].rstrip() == " Throughput last 4.6k"
 
 
 def test_the_last_values_of_an_ended_server_are_called_so() -> None:
@@ -36,21 +36,21 @@ def test_the_last_values_of_an_ended_server_are_called_so() -> None:
     chart = replace(spec(*ended, minutes=10.1), over=True)
     titles = {width: rows(chart, width, 9)[0].strip() for width in (80, 60, 40, 30)}
     assert titles == {
-        80: "Throughput tok/s  until 09:10:00  ─ generation 4,620  ╌ prompt 812",
-        60: "Throughput tok/s  until 09:10:00  ─ gen 4,620  ╌ prompt 812",
-        40: "Throughput ended ─ gen ╌ prompt",
-        30: "Throughput ended ─ gen ╌ pro",
+        80: "Throughput tok/s  at 09:10:00  ─ generation 4,620  ╌ prompt 812",
+        60: "Throughput tok/s  at 09:10:00  ─ gen 4,620  ╌ prompt 812",
+        40: "Throughput last ─ gen 4.6k ╌ prompt 812",
+        30: "Throughput last ─ gen ╌ pro",
     }
-    assert "until" not in rows(replace(chart, over=False), 80, 9)[0]
+    assert " at " not in rows(replace(chart, over=False), 80, 9)[0]
 
 
 @pytest.mark.parametrize(
     ("width", "title"),
     [
-        (90, "Throughput :8003  until 09:10:00  ↑ generation 1,246  ↓ prompt 297 tok/s"),
-        (60, "tok/s :8003  until 09:10:00  ↑ gen 1,246  ↓ prompt 297"),
-        (40, "tok/s ended ↑gen 1246 ↓prompt 297"),
-        (36, "tok/s :8003 ended ↑gen ↓prompt"),
+        (90, "Throughput :8003  at 09:10:00  ↑ generation 1,246  ↓ prompt 297 tok/s"),
+        (60, "tok/s :8003  at 09:10:00  ↑ gen 1,246  ↓ prompt 297"),
+        (40, "tok/s last ↑gen 1,246 ↓prompt 297"),
+        (36, "tok/s :8003 last ↑gen ↓prompt"),
     ],
 )
 def test_a_title_shows_the_unit_before_the_name(width: int, title: str) -> None:
@@ -84,8 +84,8 @@ def test_the_last_thing_that_goes_from_a_title_is_the_value_of_a_lone_line() -> 
     ended = replace(spec(line([9.25] * 61, ""), minutes=10.1), title="Prefix cache hits", over=True)
     titles = [rows(ended, width, 9)[0].rstrip() for width in (40, 30, 24, 20)]
     assert titles == [
-        " Prefix cache hits  until 09:10:00  9.2",
-        " Prefix cache hits  ended  9.2",
+        " Prefix cache hits  at 09:10:00  9.2",
+        " Prefix cache hits  last  9.2",
         " Prefix cache hits  9.2",
         " Prefix cache hits",
     ]
@@ -125,9 +125,9 @@ def test_a_narrow_title_drops_in_order() -> None:
         " Throughput tok/s  ─ gen 4,620  ╌ prompt 812",
         " Throughput  ─ gen 4,620  ╌ prompt 812",
         " Throughput ─ gen 4,620 ╌ prompt 812",
-        " Throughput ─ gen 4620 ╌ prompt 812",
-        " Throughput ─ gen 4620 ╌ prom 812",
-        " Throughput ─ gen 4620 ╌ pro 812",
+        " Throughput ─ gen 4.6k ╌ prompt 812",
+        " Throughput ─ gen 4.6k ╌ prom 812",
+        " Throughput ─ gen 4.6k ╌ pro 812",
         " Throughput ─ gen ╌ prompt",
         " Throughput ─ gen ╌ pro",
         *(" Throughput"[:cells] for cells in range(11, 1, -1)),

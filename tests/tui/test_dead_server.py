@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC
 
 import pytest
+from rich.text import Text
 from textual import events
 
 from tests.logs import at, log_of
 from tests.tui.screens import SETTINGS, event_lines, monitor_of, replay_app, until, view_at
 from tests.tui.test_app import running
 from tests.tui.test_widgets import PALETTE
+from vllm_watch.config import HealthSettings
 from vllm_watch.core.startup import phases_of
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.tui.app import VllmWatch
@@ -21,7 +23,7 @@ from vllm_watch.tui.screens.silence import SilenceScreen
 from vllm_watch.tui.screenview import ScreenView
 from vllm_watch.tui.verdict import verdict_of
 from vllm_watch.tui.widgets.card import Card
-from vllm_watch.tui.widgets.columns import columns_for, header, ribbon_place
+from vllm_watch.tui.widgets.columns import Table, columns_for, header, ribbon_place
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.keyline import KeyLine
 from vllm_watch.tui.widgets.pane import divider
@@ -111,7 +113,8 @@ TRY = "KV full before → try --gpu-memory-utilization 0.15 → 0.90"
             f"{BEFORE}{CHANGE} if nothing else uses this GPU",
         ),
         (120, f": EngineDeadError; {TRY} if the GPU is free"),
-        (80, ": EngineDeadError; the log names no cause; KV full before"),
+        (80, ", KV full → try --gpu-memory-utilization 0.90 if GPU free"),
+        (72, ": EngineDeadError; no cause named; KV full before"),
         (60, "; no cause named; KV full before"),
         (40, ": EngineDeadError"),
     ],
@@ -180,7 +183,7 @@ async def test_keys_typed_at_once_reach_what_the_first_one_opens() -> None:
 def test_an_alert_that_ends_without_being_better_is_no_good_news(fleet: Monitor) -> None:
     """By the log: no prompts from 08:50:51 to 08:51:11, hits 10.1 to 10.0 %, KV cache 98 to 100 %."""
     told = {line.text: line for line in event_lines(fleet, at("08:52:00"), 60)}
-    over = told["Few prefix cache hits: over, hardly any new prompts; KV full continues"]
+    over = told["few hits: too few new prompts to judge; KV full continues"]
     assert (over.time, over.role) == (at("08:51:21"), "muted")
     # The full cache explains the preemptions.
     assert not [text for text in told if "preemption" in text]
@@ -261,6 +264,28 @@ def test_heads_stand_over_their_columns(dead: ScreenView, width: int) -> None:
                 assert abs(time - at(f"{tick[1]}:00")) <= (end - start) / column.width
         place += column.width + 1
     assert place <= width
+
+
+def test_the_head_names_the_band_of_the_bars(fleet: Monitor) -> None:
+    view = view_at(fleet, "08:54:45")
+    for width in (80, 120, 160):
+        rows = Fleet(HealthSettings()).lines(view, width, 4, PALETTE)
+        place = rows[0].plain.index(" 30–70 ")
+        assert rows[0].plain[:place].endswith("KV")
+        grounds = [span for span in rows[0].spans if PALETTE["band"] in str(span.style)]
+        assert [(span.start, span.end) for span in grounds] == [(place, place + 7)]
+
+
+def test_the_rate_of_an_idle_server_is_not_as_loud_as_that_of_a_busy_one(fleet: Monitor) -> None:
+    """The rate is of the ten seconds before, in which it was still busy."""
+    busy = view_at(fleet, "08:54:45").rows[0]
+    idle = replace(busy, state=replace(busy.state, name="idle"))
+    for row, ink in (busy, ""), (idle, PALETTE["muted"]):
+        table = Table([row], 120, PALETTE, HealthSettings())
+        gen = [column for column in table.columns if column.key == "gen"]
+        cell = table.drawer(lambda *_: Text()).draw(row, gen)
+        assert cell.plain.strip() == "14,637"
+        assert any(ink in str(span.style) for span in cell.spans) == bool(ink)
 
 
 def test_columns_without_numbers_have_no_heads(fleet: Monitor, dead: ScreenView) -> None:

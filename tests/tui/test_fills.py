@@ -108,17 +108,22 @@ def test_what_hangs_grows_downwards() -> None:
 
 def test_waiting_is_stacked_on_running() -> None:
     canvas = Canvas(1, 4)
-    series = [dotted(12.5), dotted(87.5)]
+    series = [dotted(30.0), dotted(60.0)]
     stack(Area(canvas, PALETTE, 0, 3, 4), series, 100.0, ("primary", "warning"))
-    assert cells(canvas) == ["⣿", "⣿", "⣿", "⣤"]
+    assert cells(canvas) == ["⣤", "⣿", "⣿", "⣿"], "they meet between two cells: no hole"
     assert (inks(canvas, 0)[0], inks(canvas, 0)[3]) == (
         PALETTE["warning"].lower(), PALETTE["primary"].lower(),
     )  # fmt: skip
+    canvas = Canvas(1, 4)
+    stack(
+        Area(canvas, PALETTE, 0, 3, 4), [dotted(12.5), dotted(12.5)], 100.0, ("primary", "warning")
+    )
+    assert cells(canvas)[3] == "⣤"
     under = mixed(PALETTE["warning"], PALETTE["background"], UNDER)
     (cell,) = canvas.strips()[3]
     assert cell.style is not None
     assert cell.style.bgcolor is not None
-    assert cell.style.bgcolor.name == under, "no hole between the two"
+    assert cell.style.bgcolor.name == under, "the upper one has no cell of its own"
 
 
 def test_a_third_series_is_stacked_on_the_second_also_where_that_is_zero() -> None:
@@ -303,7 +308,7 @@ def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
     stacked = panel("stack", [100.0] * 15, limits=(Limit(200.0, "max_num_seqs|limit"),))
     assert " max_num_seqs 200 ╌" in drawn_lines(stacked, width)[1]
     far = panel("stack", [1.0] * 15, limits=(Limit(200.0, "max_num_seqs"),))
-    assert "max_num_seqs 200 ↑" in drawn_lines(far, width)[1], "it lies above the scale"
+    assert "max_num_seqs" not in "".join(drawn_lines(far, width)), "it lies above the scale"
     mirror = panel("mirror", [900.0] * 15)
     assert "prompt: own scale" in "".join(drawn_lines(mirror, width))
     died = panel("area", [50.0] * 15, over=True, y_max=100.0, band=Band(30.0, 70.0))
@@ -324,6 +329,14 @@ def test_the_edges_of_a_band_go_through_all_that_was_judged() -> None:
     assert lines[4].count("╌") > 50, "the whole width"
 
 
+def test_a_gap_in_a_fill_has_no_piece_of_a_dashed_line() -> None:
+    values = [50.0] * 15 + [10.0] * 2 + [50.0] * 14
+    lines = drawn_lines(panel("area", values, y_max=100.0, band=Band(30.0, 70.0)), 60)
+    assert " " in lines[8][8:-4], "the gap"
+    assert "╌" not in lines[8]
+    assert "╌╌╌" in lines[4]
+
+
 def test_a_limit_says_what_it_means_where_there_is_room() -> None:
     limits = (Limit(200.0, "max_num_seqs|limit", meaning="limit of running requests"),)
     near = panel("stack", [100.0] * 15, limits=limits)
@@ -338,5 +351,6 @@ def drawn_lines(spec: ChartSpec, width: int) -> list[str]:
 def test_dots_of_a_ribbon_are_named_where_there_is_room() -> None:
     starting, busy, dead = Step(None, "starting"), Step(5.0, "busy"), Step(None, "dead")
     text = ribbon_text([*[starting] * 14, *[busy] * 3, *[dead] * 5], PALETTE).plain
-    assert text == "⋅⋅ starting ⋅⋅▇▇▇·····"
+    assert text == "⋅⋅ starting ⋅⋅▇▇▇dead "
     assert ribbon_text([dead] * 9, PALETTE).plain == "· dead ··"
+    assert ribbon_text([*[starting] * 6, *[dead] * 4], PALETTE).plain == "start ····"

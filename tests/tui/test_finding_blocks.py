@@ -52,7 +52,7 @@ def test_a_corner_says_when_it_died_what_to_do_and_what_was_wrong_before(dead: S
         "its row says when and names the error"
     )
     assert second == "  → read its first error (x), restart"
-    assert third == "    try --gpu-memory-utilization 0.90"
+    assert third == "  → try --gpu-memory-utilization 0.90"
     assert fourth == "    if nothing else uses this GPU", "no flag without its condition"
     roomy = lines(dead, 40, 5)
     assert roomy[2].startswith(" ✖ :8003 KV full before  until 08:51:43")

@@ -60,7 +60,7 @@ async def test_enter_shows_findings_with_their_lines_and_y_copies_the_start() ->
         head = app.screen.query_one("#server-head", DrawnLines).text
         assert "KV cache full: 100 %, 355 wait since 08:50:41" in head
         # The stats line at which it began: 98.8 %, as the log has it.
-        await until(pilot, lambda: "08:50:41 Engine 000: Avg prompt throughput" in body(app).text)
+        await until(pilot, lambda: "▏Engine 000: Avg prompt throughput" in body(app).text)
         assert "usage: 98.8%" in body(app).text
         await pilot.press("y")
         assert app.clipboard == (

@@ -14,8 +14,6 @@ HEADROOM = 1.02
 HUGE = 1e300
 """Nothing is scaled beyond this, so that no product overflows."""
 DAY_S = 86_400
-SECONDS_BELOW_S = 120
-"""Windows shorter than this get seconds in their clock labels."""
 
 _TOPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _ROUND_STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5)
@@ -158,7 +156,7 @@ def _clock_layout(span: float, step: int) -> str:
         return "%b %d"
     if span > DAY_S:
         return "%b %d %H:%M"
-    return "%H:%M:%S" if span < SECONDS_BELOW_S or step < 60 else "%H:%M"
+    return "%H:%M:%S" if step < 60 else "%H:%M"
 
 
 def _round_times(start: float, end: float, step: int, tz: tzinfo) -> list[float]:

@@ -157,7 +157,7 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
     what = span.rule.title.format_map(words).partition(":")[0]
     texts = {
         "cleared": span.rule.over.format_map(words),
-        "few prompts": f"{what}: over, hardly any new prompts",
+        "few prompts": f"{span.rule.word}: too few new prompts to judge",
         "idle": f"{what}: over, no requests are running",
     }
     goes_on = next(

@@ -56,11 +56,13 @@ def death_lines(
     )
     heads = [*(f"{head}: {why}" for why in whys), head]
     advised = with_condition(flag_words(before), before)
+    bare = with_condition(" ".join(before.flags), before)
     lines = [
         (each + tails[0], f"restart and try {flags}") for each in heads[:1] for flags in advised
     ]
     for tail in (tails[-1], f"; {before.word} before"):
         lines += [(each + tail, f"try {flags}") for each in heads[:-1] for flags in advised[:2]]
+    lines += [(f"{head}, {before.word}", f"try {flags}") for flags in bare]
     lines += [(each + tail, "") for each in heads for tail in tails]
     return tuple(dict.fromkeys([*lines, *((each, "") for each in heads)]))
 

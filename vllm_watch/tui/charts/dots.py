@@ -32,7 +32,8 @@ LOW, CREST = 0.42, 0.78
 BODY = 0.09
 """Strength of the colour behind the dots of filled cells."""
 UNDER = 0.2
-"""Strength of a series' colour as the background of the dots that it stands on."""
+"""Strength of a series' colour behind the dots of the one below it, if it has no cells of its own.
+"""
 HAZE = 0.45
 """Strength of the colour between a mean and its highest sample."""
 
@@ -87,6 +88,10 @@ def stack_dots(
         ]
         if not max(heads[-1]):
             _zero(area, column)
+        for index in range(len(inks) - 1):  # two series meet between cells: no gap, no mixture
+            whole = HIGH * max(1, round(max(heads[index]) / HIGH))
+            if heads[index] != (0, 0) and min(heads[-1]) >= whole + HIGH:
+                heads[index] = whole, whole
         for index in range(len(inks) - 1, -1, -1):
             foot = max(heads[index - 1]) // HIGH if index else 0
             over = inks[index + 1] if index + 1 < len(inks) and heads[-1] != heads[index] else ""

@@ -43,9 +43,8 @@ def write_notes(
 ) -> None:
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word is directly behind its mark, or before it if there is no room behind; a space separates
-    it from the next. The worst marks get their words first; a lesser mark without room for them is
-    left out.
+    A word is directly behind its mark; at the right edge it is before it. A space separates it from
+    the next. The worst marks get their words first; a lesser one without room for it has none.
     """
     free = [True] * columns
     placed = _placed(spec, columns)
@@ -53,15 +52,14 @@ def write_notes(
         own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
         for place, mark in own:
             cells = cell_len(mark.word)
-            for begin in (place + 1, place - cells):
-                first = min(place, begin)
-                around = free[max(0, first - 1) : first + cells + 2]
-                if first < 0 or first + cells >= columns or not all(around):
-                    continue
-                canvas.put(row, left + place, mark.glyph, palette.get(role, ""))
-                canvas.write(row, left + begin, mark.word, palette.get(role, ""))
+            first, words = place, mark.glyph + mark.word
+            if place + cells >= columns:
+                first, words = place - cells, mark.word + mark.glyph
+            if first < 0 or not all(free[max(0, first - 1) : first + cells + 2]):
+                first, words, cells = place, mark.glyph, 0
+            if all(free[max(0, first - 1) : first + 1]):
+                canvas.write(row, left + first, words, palette.get(role, ""))
                 free[first : first + cells + 1] = [False] * (cells + 1)
-                break
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)
 

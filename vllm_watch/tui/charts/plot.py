@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from rich.cells import cell_len
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 EDGE = 0.6
 """How much of their colour the edges of a band have."""
+LEAST_DASHES = 6
+"""Fewest cells of a dashed line."""
 MOST_LINES, FAINT = 6, 0.45
 """Most lines of marks in a plot, and the strength of their colour."""
 
@@ -78,10 +82,19 @@ def draw_band(plot: Plot, top: float) -> None:
         return
     ink = mixed(plot.palette.get("good", ""), ground, EDGE)
     for edge in (band.low, band.high):
-        above = min(plot.rows - 1, int(edge / top * plot.rows - 1e-9))
+        row = plot.rows - min(plot.rows - 1, int(edge / top * plot.rows - 1e-9))
         for column in range(judged_columns(plot)):
-            plot.canvas.fill(plot.rows - above, plot.left + column, "╌", ink)
-            plot.canvas.swap(plot.rows - above, plot.left + column, WHOLE, GROOVED)
+            plot.canvas.swap(row, plot.left + column, WHOLE, GROOVED)
+        _dashes(plot, row, judged_columns(plot), ink)
+
+
+def _dashes(plot: Plot, row: int, columns: int, ink: str) -> None:
+    """Draw a dashed line where nothing is filled; shorter pieces of it would say nothing."""
+    free = (plot.canvas.free(row, plot.left + column, 1) for column in range(columns))
+    for is_free, group in groupby(enumerate(free), key=itemgetter(1)):
+        places = [plot.left + column for column, _ in group]
+        if is_free and len(places) >= LEAST_DASHES:
+            plot.canvas.write(row, places[0], "╌" * len(places), ink)
 
 
 def draw_band_label(plot: Plot, top: float) -> None:
@@ -133,17 +146,14 @@ def write_free(
 
 
 def draw_limits(plot: Plot, top: float) -> None:
-    """Draw limits as faint dashes where nothing is filled, each with its name on it."""
+    """Draw limits on the scale as faint dashes where nothing is filled, each with its name."""
     for limit in plot.spec.limits:
         ink = plot.palette.get(limit.role, "")
         texts = limit.texts()
         if limit.value > top:  # too far above what there is
-            write_free(plot, (1, 2), [f"{text} ↑" for text in texts], ink)
             continue
-        above = min(plot.rows - 1, int(limit.value / top * plot.rows - 1e-9))
-        row = 1 + plot.rows - 1 - above
-        for column in range(plot.columns):
-            plot.canvas.fill(row, plot.left + column, "╌", ink)
+        row = plot.rows - min(plot.rows - 1, int(limit.value / top * plot.rows - 1e-9))
+        _dashes(plot, row, plot.columns, ink)
         write_free(plot, (row,), texts, ink, over="╌")
 
 

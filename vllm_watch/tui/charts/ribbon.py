@@ -33,8 +33,10 @@ ROLES = {
     "nothing": "rule",
 }
 """State of a server to the role of its colour."""
-_SIGNS = {"starting": "⋅", "dead": "·", "over": "─", "nothing": "─", "silent": " ", "idle": "▁"}
-"""The sign of a state if nothing is generated, readable without colour."""
+_SIGNS = {"starting": "⋅", "dead": "·", "over": "─", "idle": "▁"}
+"""The sign of a state if nothing is generated, readable without colour; without one: a gap."""
+_WORDS = {"starting": ("starting", "start"), "dead": ("dead",)}
+"""What the dots of a state mean, the longest form first."""
 HIGHEST = 7
 """Eighths of a row, so that neighbouring rows stay separate."""
 
@@ -67,17 +69,18 @@ def _words(steps: Sequence[Step]) -> dict[int, str]:
     for index in range(1, len(steps) + 1):
         if index < len(steps) and _dots(steps[index]) == _dots(steps[begin]):
             continue
-        word = _dots(steps[begin])
-        first = begin + (index - begin - len(word)) // 2
-        if word and index - begin >= len(word) + 4:
-            found |= dict(enumerate(f" {word} ", first - 1))
+        room = index - begin
+        word = next((each for each in _dots(steps[begin]) if len(each) < room), "")
+        if word:
+            text = f" {word} " if len(word) + 2 <= room else f"{word} "
+            found |= dict(enumerate(text, begin + (room - len(text)) // 2))
         begin = index
     return found
 
 
-def _dots(step: Step) -> str:
+def _dots(step: Step) -> Sequence[str]:
     """Return what the dots of a step mean; nothing where it has none."""
-    return step.state if step.rate is None and step.state in ("starting", "dead") else ""
+    return _WORDS.get(step.state, ()) if step.rate is None else ()
 
 
 def _glyph(step: Step, top: float) -> str:

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.figures import clock
 from vllm_watch.core.hints import TYPE_CHECKING
-from vllm_watch.core.ticks import axis_label, decimals_for, value_text
+from vllm_watch.core.ticks import LABEL_CELLS, axis_label, decimals_for, value_text
 from vllm_watch.tui.charts.thin import Run, nearest, newest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "↑", "down": "↓"}
 """How a marker looks in the title."""
-LAST, UNTIL, ENDED = "last", "until", "ended"
+LAST, AT = "last", "at"
 """Word before values that are all older than their gaps: nothing newer was written, or can be."""
 FULL, SHORT = 99, 98
 """Names in full, and in their short form; further forms are lengths to which they are cut."""
@@ -86,6 +86,7 @@ FORMS = (
     Form(unit=False, names=SHORT, values="plain", gap=" "),
     Form(unit=False, names=SHORT, values="brief", gap=" "),
     Form(unit=False, names=SHORT, values="plain", clock=1),
+    Form(unit=False, names=SHORT, values="plain", clock=1, gap=" "),
     Form(unit=False, names=SHORT, values="brief", clock=1),
     Form(unit=False, names=SHORT, values="brief", clock=1, gap=" "),
     Form(unit=False, names=0, values="plain", clock=1),
@@ -195,9 +196,8 @@ def _clocks(
         return [(clock(spec.cursor, tz), palette.get("cursor", muted))] * 2
     if not entries or not all(entry.stale for entry in entries):
         return []
-    short = ENDED if spec.over else LAST
     at = max(each.time for each in entries)
-    return [(short if spec.relative else f"{UNTIL} {clock(at, tz)}", muted), (short, muted)]
+    return [(LAST if spec.relative else f"{AT} {clock(at, tz)}", muted), (LAST, muted)]
 
 
 def _title(
@@ -267,7 +267,7 @@ def _title_value(
     value = brief = UNKNOWN
     if point is not None:
         value = value_text(point[1], decimals)
-        brief = min(value, axis_label(point[1]), key=len)
+        brief = axis_label(float(f"{point[1]:.2g}")) if len(value) > LABEL_CELLS else value
     name, _, short = line.name.partition("|")
     return TitleValue(
         name,

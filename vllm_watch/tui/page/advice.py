@@ -22,8 +22,8 @@ WIDE = 90
 """From this width on, two lines of the log are shown for a finding."""
 _MOST_OF_A_LINE = 6
 """Most lines on the screen for one line of the log."""
-_ENVELOPE = re.compile(r"^.{0,80}?\b\d\d-\d\d (\d\d:\d\d:\d\d) \[[^\]]{1,80}\] ")
-"""The prefix of a vLLM line; only its clock time is kept."""
+_ENVELOPE = re.compile(r"^.{0,80}?\b\d\d-\d\d \d\d:\d\d:\d\d \[[^\]]{1,80}\] ")
+"""The prefix of a vLLM line: its stamp need not be in the clock of the screen, the finding's is."""
 _FIGURE = re.compile(r"(?<=[ ▏])[\d.]+%?(?=[ ,]|$)")
 _MOST_WORDS = 6
 """Most lines of one text."""
@@ -58,7 +58,7 @@ def _finding(about: About, problem: Problem, width: int, palette: Palette) -> It
     lines = about.evidence.get(evidence_key(finding), ())
     for line in lines if width >= WIDE else lines[-1:]:
         ink = palette["critical" if line.kind == "error" else "muted"]
-        for words in wrapped(_ENVELOPE.sub(r"\1 ", line.text), width - 6, _MOST_OF_A_LINE):
+        for words in wrapped(_ENVELOPE.sub("", line.text), width - 6, _MOST_OF_A_LINE):
             text = Text(end="")
             text.append("   ▏", style=palette["faint"])
             text.append(words, style=ink)

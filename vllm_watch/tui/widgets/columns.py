@@ -29,6 +29,8 @@ class Column:
     width: int
     right: bool = False
     """Numbers are aligned right."""
+    legend: str = ""
+    """Behind the head, on the background of the band in the bars below it."""
 
 
 _LEAD = (
@@ -171,7 +173,10 @@ def header(
         place += column.width + 1
         if column.right:
             title = title.rjust(column.width)
-        line.append(title[over:].ljust(column.width - over) + " ")
+        legend = f" {column.legend} " if column.legend and title else ""
+        line.append(title[over:])
+        line.append(legend, f"on {palette['band']}")
+        line.append(" " * max(1, place - line.cell_len))
     line.stylize(palette["muted"])
     left, cells = ribbon_place(columns)
     if charts is not None and cells and window[1] > window[0]:
@@ -216,7 +221,11 @@ class Table:
     ) -> None:
         """Divide `width` cells for `rows`; bars have the ranges of `health`."""
         self.width, self.palette = width, palette
-        self.columns = columns_for(width, rows)
+        band = f"{health.kv_cache_low * 100:.0f}–{health.kv_cache_healthy_high * 100:.0f}"
+        self.columns = [
+            replace(column, legend=band) if column.key == "kv" else column
+            for column in columns_for(width, rows)
+        ]
         self._health = health
         self._common = _common_start({row.model for row in rows})
 
@@ -246,7 +255,7 @@ class CellDrawer:
             "name": self._name,
             "port": self._port,
             "state": self._state,
-            "gen": lambda row, _: Text(figures.rate(row.values.generation_tps)),
+            "gen": self._rate,
             "ribbon": ribbon,
             "load": self._load,
             "kv": self._kv,
@@ -306,6 +315,11 @@ class CellDrawer:
         if row.state.name == "dead":
             role = "critical"
         return Text(row.word, style=self._palette[role])
+
+    def _rate(self, row: Row, _: int) -> Text:
+        """Return tokens per second; an idle server's are of the interval in which it still ran."""
+        style = self._palette["muted"] if row.state.name == "idle" else ""
+        return Text(figures.rate(row.values.generation_tps), style)
 
     def _load(self, row: Row, _: int) -> Text:
         values = row.values

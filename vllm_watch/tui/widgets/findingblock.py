@@ -21,6 +21,8 @@ from vllm_watch.tui.wording import flag_lines, shortened, with_key, wrapped
 WORDY = 52
 """From this width on, there is room for reasons and for whole times."""
 NO_ERROR = "the log has no error line: look at dmesg or the batch system"
+TRY = "try "
+"""Begins advice that may not help."""
 _ALIKE = 40
 """If a log line and a reason agree for so many cells, the reason quotes that line."""
 _OLD_VALUE = lazy(r"[\d.]+ → ")
@@ -167,7 +169,8 @@ class Block:
         drawn = []
         for index, words in enumerate(self.remedy):
             line = Text(_lead(self.width), style=self.style)
-            line.append(" " * len(self.arrow) if index else self.arrow, style=self.palette["note"])
+            begins = not index or words.startswith(TRY)  # a second thing to do
+            line.append(self.arrow if begins else " " * len(self.arrow), self.palette["note"])
             line.append(words)
             drawn.append(line)
         return drawn
@@ -236,7 +239,7 @@ def _changes(problem: Problem, before: Problem | None, width: int) -> Advice:
     remedy, whole = [*remedy, *below], [*whole, *below]
     if before is not None and before.finding.flags:
         forms = (flag_words(before.finding), " ".join(before.finding.flags))
-        told = next((f"try {form}" for form in forms if cell_len(form) + 4 <= room), "")
+        told = next((TRY + form for form in forms if cell_len(TRY + form) <= room), "")
         if told:
             below, hints = _on_condition(before.finding, told, width)
             whole = [*(whole if width >= WORDY else remedy), told, *below]
