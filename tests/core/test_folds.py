@@ -56,6 +56,20 @@ def test_steps_are_the_same_line_by_line_and_at_once(engines: int, keep: Keep | 
         assert list(folds.folded(width).steps()) == steps_of(run, engines, width)
 
 
+@pytest.mark.parametrize("later", [12.0, 14.0])
+def test_steps_do_not_depend_on_the_cadence_at_which_they_were_asked_first(later: float) -> None:
+    run, at = Run(0), 0.0
+    asked = Folds(run, (0, 1), RUNNING)
+    for n in range(500):
+        at += 10.0 if n < 100 else later
+        run.add_sample(Sample(at, 0, {"running": 1.0}), None)
+        if n % 10 < 6 or n == 0:  # then it is silent for longer than some cadences
+            run.add_sample(Sample(at + 0.48 * later, 1, {"running": 2.0}), None)
+        asked.folded(WIDTH)
+    assert run.cadence == pytest.approx(later)
+    assert list(asked.folded(WIDTH).steps()) == steps_of(run, 2)
+
+
 def test_a_step_knows_mean_extremes_and_number_of_its_samples() -> None:
     run = Run(0)
     for sample in lines(1):

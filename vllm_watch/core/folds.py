@@ -1,7 +1,8 @@
 """A chart line of a run, folded into time steps as samples arrive: hours cost as much as minutes.
 
 A step keeps the sum of its samples, their number, the lowest and the highest. Wider steps are made
-from finer ones. After late, moved or thinned samples all steps are made again.
+from finer ones. After late, moved or thinned samples, and with another cadence, all steps are made
+again: they do not depend on when they were first asked for.
 """
 
 from __future__ import annotations
@@ -113,14 +114,13 @@ class Folds:
         self._before: tuple[float, Values] | None = None
         self.until = -math.inf
         """All samples before this time are folded."""
-        self._cadence = self._run.cadence
+        self._cadence = _rounded(self._run.cadence)
 
     def folded(self, width: float) -> Folded:
         """Return the steps of a width, with all samples so far."""
         series = [self._run.series[engine] for engine in self._engines]
         seen = [(one.revision, one.folded) for one in series]
-        moved = abs(self._run.cadence - self._cadence) > self._cadence / 4
-        if seen != self._seen or moved:
+        if seen != self._seen or self._cadence != _rounded(self._run.cadence):
             self._seen, self._widths = seen, {}
         if width not in self._widths:
             self._add_width(width)
@@ -191,6 +191,11 @@ class Folds:
         step = Step(at, max(at, last.end), value * last.samples, low, high, last.samples)
         for folded in self._widths.values():
             folded.add(step)
+
+
+def _rounded(cadence: float) -> float:
+    """Return a cadence in steps of a quarter: with small changes the lines need no new folds."""
+    return 10.0 * 1.25 ** round(math.log(max(cadence, 1e-3) / 10.0, 1.25))
 
 
 def _known(points: Sequence[Point], place: int) -> list[float]:
