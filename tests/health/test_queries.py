@@ -21,6 +21,7 @@ from vllm_watch.core.news import Block, News
 from vllm_watch.core.records import Amendment, Requests, Sample, records_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
+from vllm_watch.health.alertfindings import alert_title, over_words, rises
 from vllm_watch.health.monitor import Health, Monitor
 
 SHORT = Settings(watch=WatchSettings(full_hours=0.1))
@@ -54,12 +55,24 @@ def queries(monitor: Monitor, server: Server, now: float) -> list[Query]:
     return [*found, *chain.from_iterable(of_run(monitor, server, run, now) for run in server.runs)]
 
 
+def texts(monitor: Monitor, server: Server, run: Run) -> list[object]:
+    """Return what is said about each alert of a run: each time it grew worse, and at its end."""
+    case, spans = monitor.case(server, run), monitor.alerts(server, run).spans()
+    found: list[object] = []
+    for span in spans:
+        found += [(at, alert_title(case, span, spans, at)) for at, *_ in rises(span, spans)]
+        if span.until is not None:
+            found.append((span.until, over_words(case, span, spans)))
+    return found
+
+
 def of_run(monitor: Monitor, server: Server, run: Run, now: float) -> list[Query]:
     """Return every public query about a run."""
     return [
         lambda: monitor.alerts(server, run).spans(),
         lambda: monitor.alerts(server, run).firing(now),
         lambda: monitor.case(server, run).facts,
+        lambda: texts(monitor, server, run),
         lambda: monitor.trends(server, run).spans(run),
         lambda: monitor.trends(server, run).slow_down(run, now),
         lambda: monitor.state(run, now - 60.0, live=False, saved=False),
@@ -163,3 +176,17 @@ def test_a_monitor_that_was_not_told_to_judge_knows_no_alert() -> None:
     monitor.judge()
     assert {span.rule.id for span in monitor.spans(server)} > {"kv-cache-critical"}
     assert math.isfinite(monitor.spans(server)[0].fired)
+
+
+def test_what_is_said_of_an_alert_keeps_its_figures_after_its_samples_are_thinned() -> None:
+    usage = [0.5] * 6 + [0.96, 0.97, 0.98, 0.99, 0.99, 0.9, 0.62, 0.55] + [0.5] * 500
+    with patch("vllm_watch.health.monitor.Keep", partial(Keep, full_samples=240)):
+        monitor = Monitor(SHORT, bounded=True)
+    for number, share in enumerate(usage):
+        values = {"running": 9.0, "waiting": 0.0, "kv_cache_usage": share}
+        server = monitor.apply(Block("a.log", (Sample(10.0 * number, 0, values),)))
+        monitor.judge()
+    assert server.run.series[0].thinned > 3
+    said = texts(monitor, server, server.run)
+    assert (130.0, ("KV cache down to 55 %", True)) in said
+    assert (80.0, "KV cache full: 98 %") in said

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from operator import is_not
+from operator import is_not, itemgetter
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.config.sections import Severity
+from vllm_watch.core.dataclass import replace
 from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.figures import short_time
 from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
@@ -148,10 +149,12 @@ def span_words(case: Case, span: AlertSpan, time: float) -> dict[str, str]:
 
 
 def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:
-    """Return the text for an alert that has ended, and whether that is good news.
+    """Return the text for an alert that has ended, and whether that is good news."""
+    return _over(case, span, _going_on(span, beside))
 
-    The text is empty if nothing was left to judge it by, or if something critical continues.
-    """
+
+def _over(case: Case, span: AlertSpan, goes_on: str | None) -> tuple[str, bool]:
+    """Return the text for an alert that has ended, beside a critical one that goes on."""
     time = span.fired if span.until is None else span.until
     words = Words(span_words(case, span, time))
     what = span.rule.title.format_map(words).partition(":")[0]
@@ -160,7 +163,16 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
         "few prompts": f"{span.rule.word}: too few new prompts to judge",
         "idle": f"{what}: over, no requests are running",
     }
-    goes_on = next(
+    text = texts[span.ending]
+    if goes_on is not None:
+        return f"{text}; {goes_on} continues", False
+    return text, span.ending != "few prompts"
+
+
+def _going_on(span: AlertSpan, beside: Iterable[AlertSpan]) -> str | None:
+    """Return the word of a critical alert that goes on when another one ends."""
+    time = span.fired if span.until is None else span.until
+    return next(
         (
             other.rule.word
             for other in beside
@@ -170,10 +182,6 @@ def span_over(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple
         ),
         None,
     )
-    text = texts[span.ending]
-    if goes_on is not None:
-        return f"{text}; {goes_on} continues", False
-    return text, span.ending != "few prompts"
 
 
 def figures_at(
@@ -184,8 +192,19 @@ def figures_at(
     if span.figures is not None and (time == span.fired or recorded):
         reached = (figures for at, figures in reversed(span.peaks) if at <= time)
         return next(reached, span.figures), span.ran
+    for at, figures, ran in span.later:
+        if at == time:
+            return figures, ran
     values = newest_values(run, None if span.engine == WHOLE_SERVER else span.engine, time)
     return values, tuple(_running(run.series[one], time) for one in run.engines)
+
+
+def with_figures(run: Run, span: AlertSpan, beside: Sequence[AlertSpan]) -> AlertSpan:
+    """Return an alert with the figures of all moments at which it is put into words."""
+    figures, ran = figures_at(run, span, span.fired)
+    moments = {at for at, *_ in rises(span, beside)} | {span.until} - {None}
+    later = ((at, *figures_at(run, span, at)) for at in moments - {span.fired} if at is not None)
+    return replace(span, figures=figures, ran=ran, later=tuple(sorted(later, key=itemgetter(0))))
 
 
 def _running(series: Series, time: float) -> float:
@@ -273,10 +292,11 @@ def _severity(span: AlertSpan, beside: Iterable[AlertSpan], time: float) -> Seve
 
 def over_words(case: Case, span: AlertSpan, beside: Iterable[AlertSpan]) -> tuple[str, bool]:
     """Return the text for an alert that has ended, and whether that is good; cached."""
-    texts = case.alerts.alert_texts
-    key = ("over", span.rule.id, span.engine, span.fired, span.until, len(case.alerts.steps))
+    texts, goes_on = case.alerts.alert_texts, _going_on(span, beside)
+    known = len(case.alerts.steps)
+    key = ("over", span.rule.id, span.engine, span.fired, span.until, goes_on, known)
     if key not in texts:
-        text, good = span_over(case, span, beside)
+        text, good = _over(case, span, goes_on)
         texts[key] = text, "good" if good else ""
     text, how = texts[key]
     return text, bool(how)

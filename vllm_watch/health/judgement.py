@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from vllm_watch.health.findings import Finding
     from vllm_watch.health.signalcolumns import Floats
 
-
 _OF_SERVERS = ("running", "waiting", "kv_cache_usage")
 """The metrics that rules about all engines compare."""
 
@@ -124,17 +123,19 @@ class Judgement:
         trend = self.trend(engine)
         return [] if trend is None else trend.spans
 
-    def remember(self, figures: Callable[[AlertSpan], tuple[Values, tuple[float, ...]]]) -> None:
-        """Keep the figures at which alerts fired, because their samples are thinned later."""
-        whole = self._server.state.alerts
-        lists = [marks.state.watches.spans for marks in self._engines.values()]
-        for spans in (*lists, whole.watches.spans, whole.silences):
-            for at in range(len(spans) - 1, -1, -1):
-                if spans[at].figures is not None:
-                    break
-                values, ran = figures(spans[at])
-                spans[at] = replace(spans[at], figures=values, ran=ran)
-                self._beginnings += 1
+    def remember(self, figures: Callable[[AlertSpan, list[AlertSpan]], AlertSpan]) -> None:
+        """Keep the figures of the moments of alerts, because their samples are thinned next."""
+        marks, whole = self._engines.values(), self._server
+        lists = [state.watches.spans for one in marks for state in (*one.states, one.state)]
+        for state in (*whole.states, whole.state):  # the saved states have the same alerts
+            lists += [state.alerts.watches.spans, state.alerts.silences]
+        fresh = {id(span): span for spans in lists for span in spans if not span.remembered}
+        since = min((span.fired for span in fresh.values()), default=math.inf)
+        beside = [one for one in self.spans() if one.until is None or one.until >= since]
+        known = {place: figures(span, beside) for place, span in fresh.items()}
+        for spans in lists:
+            spans[:] = [known.get(id(span), span) for span in spans]
+        self._beginnings += bool(known)
 
     # --- what came ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 
 from vllm_watch.config import Settings
@@ -201,10 +202,7 @@ class Monitor:
         if judgement.named != named:
             limit = self.settings.max_num_seqs_of(server.name)
             judgement.use(self._plan(server), named, limit)
-        if judgement.extend() and self._keep is not None:
-            from vllm_watch.health.alertfindings import figures_at
-
-            judgement.remember(lambda span: figures_at(run, span, span.fired))
+        judgement.extend()
         return judgement
 
     def _plan(self, server: Server) -> Plan:
@@ -212,8 +210,11 @@ class Monitor:
 
     def _before_thinning(self, server: Server, run: Run) -> None:
         """Judge a run, and keep what depends on samples that are thinned next."""
+        from vllm_watch.health.alertfindings import with_figures
+
         keep_stretches(run)
         judgement = self._extended(server, run)
+        judgement.remember(partial(with_figures, run))
         if run.newest_stamp is not None:
             # Its findings are cached with the figures of their moment.
             Trends(judgement).warnings(run, run.newest_stamp)

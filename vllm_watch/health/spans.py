@@ -53,12 +53,21 @@ class AlertSpan:
     """When its values got worse, and the values: kept where no sample has them."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
+    later: tuple[tuple[float, Mapping[str, float], tuple[float, ...]], ...] = ()
+    """The same for the moments at which it grew worse or ended, each after its time."""
     raised: float | None = None
     """The first sample at which a test of the rule's `raised_when` held, None if there is none."""
 
     def firing_at(self, time: float) -> bool:
         """Tell whether it fires at `time`."""
         return self.fired <= time and (self.until is None or time < self.until)
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the figures of all its moments are kept: it has ended."""
+        if self.figures is None or self.until is None:
+            return False
+        return self.until in (self.fired, *(at for at, _, _ in self.later))
 
     def moved(self, seconds: float) -> AlertSpan:
         """Return it with its times shifted."""
@@ -71,6 +80,7 @@ class AlertSpan:
             returned=None if self.returned is None else self.returned + seconds,
             raised=None if self.raised is None else self.raised + seconds,
             peaks=tuple((at + seconds, values) for at, values in self.peaks),
+            later=tuple((at + seconds, values, ran) for at, values, ran in self.later),
         )
 
 
