@@ -55,10 +55,10 @@ def queries(monitor: Monitor, server: Server, now: float) -> list[Query]:
     return [*found, *chain.from_iterable(of_run(monitor, server, run, now) for run in server.runs)]
 
 
-def texts(monitor: Monitor, server: Server, run: Run) -> list[object]:
+def texts(monitor: Monitor, server: Server, run: Run) -> list[tuple[float, object]]:
     """Return what is said about each alert of a run: each time it grew worse, and at its end."""
     case, spans = monitor.case(server, run), monitor.alerts(server, run).spans()
-    found: list[object] = []
+    found: list[tuple[float, object]] = []
     for span in spans:
         found += [(at, alert_title(case, span, spans, at)) for at, *_ in rises(span, spans)]
         if span.until is not None:
@@ -184,9 +184,23 @@ def test_what_is_said_of_an_alert_keeps_its_figures_after_its_samples_are_thinne
         monitor = Monitor(SHORT, bounded=True)
     for number, share in enumerate(usage):
         values = {"running": 9.0, "waiting": 0.0, "kv_cache_usage": share}
-        server = monitor.apply(Block("a.log", (Sample(10.0 * number, 0, values),)))
+        monitor.apply(Block("a.log", (Sample(10.0 * number, 0, values),)))
         monitor.judge()
+    server = monitor.store.servers["a.log"]
     assert server.run.series[0].thinned > 3
     said = texts(monitor, server, server.run)
     assert (130.0, ("KV cache down to 55 %", True)) in said
     assert (80.0, "KV cache full: 98 %") in said
+
+
+def test_an_engine_that_came_later_is_not_among_those_that_were_uneven() -> None:
+    monitor = Monitor(Settings())
+    for number in range(80):
+        for engine, running in ((0, 12.0), (1, 1.0), *[(2, 12.0)] * (number >= 60)):
+            values = {"running": running, "waiting": 0.0, "generation_tps": 100.0}
+            sample = Sample(10.0 * number + engine, engine, values)
+            monitor.apply(Block("a.log", (sample,)))
+        monitor.judge()
+    server = monitor.store.servers["a.log"]
+    said = texts(monitor, server, server.run)
+    assert any(text == "Engines are uneven: 1 to 12 run" for _, text in said), said

@@ -15,7 +15,6 @@ from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
-from vllm_watch.core.series import Series
 from vllm_watch.health.finding import Case, Finding
 from vllm_watch.health.flags import with_advice
 from vllm_watch.health.recordedsignals import SHOWN
@@ -187,7 +186,7 @@ def _going_on(span: AlertSpan, beside: Iterable[AlertSpan]) -> str | None:
 def figures_at(
     run: Run, span: AlertSpan, time: float
 ) -> tuple[Mapping[str, float], tuple[float, ...]]:
-    """Return the values behind an alert at `time`, and the running requests of each engine."""
+    """Return the values behind an alert at `time`, and the running requests of engines by then."""
     recorded = span.rule.scope in RECORDED_SCOPES
     if span.figures is not None and (time == span.fired or recorded):
         reached = (figures for at, figures in reversed(span.peaks) if at <= time)
@@ -196,7 +195,9 @@ def figures_at(
         if at == time:
             return figures, ran
     values = newest_values(run, None if span.engine == WHOLE_SERVER else span.engine, time)
-    return values, tuple(_running(run.series[one], time) for one in run.engines)
+    heard = ((run.series[one], run.series[one].index_at(time)) for one in run.engines)
+    each = (one.value("running", index) or 0.0 for one, index in heard if index is not None)
+    return values, tuple(each)
 
 
 def with_figures(run: Run, span: AlertSpan, beside: Sequence[AlertSpan]) -> AlertSpan:
@@ -205,11 +206,6 @@ def with_figures(run: Run, span: AlertSpan, beside: Sequence[AlertSpan]) -> Aler
     moments = {at for at, *_ in rises(span, beside)} | {span.until} - {None}
     later = ((at, *figures_at(run, span, at)) for at in moments - {span.fired} if at is not None)
     return replace(span, figures=figures, ran=ran, later=tuple(sorted(later, key=itemgetter(0))))
-
-
-def _running(series: Series, time: float) -> float:
-    index = series.index_at(time)
-    return 0.0 if index is None else series.value("running", index) or 0.0
 
 
 def last_held(case: Case, span: AlertSpan, time: float) -> float:
