@@ -24,7 +24,7 @@ class AlertWatch:
         self._looked = (-math.inf, 0)
         """The moment of the last look, and the store's revision at it."""
         self._loud: set[str] = set()
-        """Servers that are looked at each time: with alerts, or without a line that arrived."""
+        """Servers that are checked each time: with alerts, or without a line that arrived."""
         self._due = Due()
         """When the others can change without news."""
         self._from: float | None = None
@@ -68,7 +68,7 @@ class AlertWatch:
     def _concerned(self, now: float) -> list[str]:
         """Return the servers to look at, in the order in which they were found.
 
-        A server without alerts whose health still holds has nothing to tell.
+        A server without alerts is left out while its health cannot have changed.
         """
         store, (before, revision) = self._monitor.store, self._looked
         self._looked = now, store.revision

@@ -83,7 +83,7 @@ def ingest_of(
     """Return the reader of `patterns`.
 
     With `newest_first` the newest part of large logs is read at once and their past after it; with
-    `ends` following stops with the pipe; with `rotated` it begins with the rotated files; with
+    `ends` following stops when the pipe ends; with `rotated` it begins with the rotated files; with
     `poller` the server's metrics page is read as well.
     """
     from vllm_watch.ingest import Ingest, ReadOptions

@@ -45,7 +45,7 @@ _OTHERS = {
     "--iterations": (lambda read, _: iteration_rows(read), ITERATION_FIELDS),
     "--times": (lambda read, wanted: _times(read, wanted), TIME_FIELDS),
 }
-"""Options for other rows than samples and events: the function that makes them, their columns."""
+"""Options for other rows than samples and events, each with its function and its columns."""
 _MOST_REACHES = 3
 """Most logs of which an error gives the time span."""
 
@@ -267,7 +267,7 @@ def _begun(items: Iterator[News | Looked], beginnings: Beginnings) -> Iterator[N
 def _since(
     rows: Iterator[Row | None], span: TimeRange, beginnings: Beginnings
 ) -> Iterator[Row | None]:
-    """Leave out rows before the span when following began; new rows are in it."""
+    """Leave out existing rows before the span; rows that arrive later are always in it."""
     held: list[Row] = []
     for row in rows:
         if not span:

@@ -31,7 +31,7 @@ FILES = ("FILE", "PATH", "LOG", "BASELINE", "CANDIDATE")
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return help's formatter with its width: to find that, argparse would import shutil."""
+    """Return the formatter of help texts; argparse would import shutil to find the width."""
     columns = 0
     with contextlib.suppress(ValueError):
         columns = int(os.environ.get("COLUMNS", "0"))

@@ -55,7 +55,7 @@ def _size(path: str) -> int:
 
 
 def _last_lines(path: str, begin: int) -> list[str]:
-    """Return the last lines of a file behind `begin` that are not empty."""
+    """Return the last lines of a file after offset `begin` that are not empty."""
     try:
         with open(path, "rb") as file:
             file.seek(max(begin, os.path.getsize(path) - _LAST_BYTES))

@@ -123,7 +123,7 @@ class _Lines:
             if standing.server.trouble:
                 trouble = standing.server.trouble
                 self._say(trouble, trouble, bare=True)
-            # Each number of a phase's bar would be a separate line.
+            # Otherwise each step of a phase's bar would be a line of its own.
             words = re.sub(r" \d+/\d+$", "", standing.words)
             self._say(standing.server.source, words, name=standing.name)
 

@@ -1,4 +1,4 @@
-"""Which keys work at the same time: two settings on one of them would hide each other."""
+"""Which keys work at the same time: of two settings with the same key only one would work."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class WatchSettings:
     starting_limit_seconds: float = positive(900.0)
     """Seconds that a start-up may take before `check` warns."""
     start_lost_after_hours: float = positive(24.0)
-    """Hours of silence after which a start-up in a log that was silent when found is lost."""
+    """Hours of silence after which a start-up in a saved log counts as lost."""
     saved_after_seconds: float = positive(300.0)
     """A log that does not grow is a saved one if its newest stamp is this many seconds old."""
     stalled_cadences: float = positive(3.0)
@@ -59,7 +59,7 @@ class WatchSettings:
     stalled_floor_seconds: float = positive(30.0)
     """Shorter silence, in seconds, is never a stall."""
     full_hours: float = positive(24.0)
-    """Hours of a log's own time whose samples a live screen keeps in full (at most 20,000 of an
+    """Hours of a log's own time whose samples a live screen keeps in full (at most 20,000 per
     engine); older ones are thinned: minutes, tens of minutes, hours. docs/memory.md has bounds."""
 
 
@@ -141,11 +141,11 @@ class HealthSettings:
     kv_override_factor: float = positive(2.0)
     """Warn if `--num-gpu-blocks-override` makes the KV cache this many times too small."""
     waits_seconds: float = positive(180.0)
-    """Seconds that requests wait despite free memory and free slots before a warning."""
+    """Seconds for which requests must wait despite free memory and slots before a warning."""
     runaway_seconds: float = positive(900.0)
-    """Seconds that the same few requests generate, without any other, until they are endless."""
+    """Seconds for which the same few requests generate alone before they count as endless."""
     runaway_running: int = count(2)
-    """Most running requests that can be an endless generation."""
+    """An endless generation is reported only up to this many running requests."""
     prefill_factor: float = positive(10.0)
     """Prompt tokens per generated token from which prefill is the limit, if requests wait."""
     draft_lines: int = count(6)
@@ -240,7 +240,7 @@ class AdviceSettings:
     """`--max-num-batched-tokens` advised after the GPU ran out of memory (presets guide)."""
 
     weights_share: float = ratio(0.85)
-    """Share (0 to 1) of a GPU's memory from which the weights, not the batch, fill it."""
+    """Share (0 to 1) of GPU memory in weights from which a smaller batch is no help."""
 
     prompt_heavy_share: float = ratio(0.50)
     """Share (0 to 1) of prompt tokens among all tokens from which work is prompt-heavy."""
@@ -285,7 +285,7 @@ class TrendSettings:
     busy_minutes: float = positive(3.0)
     """Busy minutes at the start and at the end of a run; their means are compared."""
     running_tolerance: float = ratio(0.20)
-    """Share (0 to 1) by which running requests may differ between the two that are compared."""
+    """Share (0 to 1) by which running requests may differ between the start and the end."""
     noise_errors: float = positive(2.0)
     """Standard errors by which a fall must exceed the expected one."""
     steady_after_minutes: float = positive(10.0)

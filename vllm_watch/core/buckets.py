@@ -49,7 +49,7 @@ class Keep:
 
     @property
     def slack(self) -> int:
-        """Samples over the limit that are collected, then thinned together: that is cheaper."""
+        """So many samples beyond the limit are thinned together, which is cheaper."""
         return max(1, min(self.full_samples // 24, 360))
 
     @property

@@ -39,7 +39,7 @@ class Changes:
 
 
 class Due:
-    """Until when what is known of each server holds without news."""
+    """Until when each server need not be checked without news."""
 
     def __init__(self) -> None:
         """Start without servers."""
@@ -48,13 +48,13 @@ class Due:
         """The soonest first; some are outdated."""
 
     def put(self, source: str, until: float) -> None:
-        """Note until when a server need not be looked at, in our clock; ∞: until it has news."""
+        """Note until when a server need not be checked, in our clock; ∞: until it has news."""
         self._until[source] = until
         if until < math.inf:
             heappush(self._order, (until, source))
 
     def take(self, moment: float) -> set[str]:
-        """Return the servers whose time has come; each has to be put again."""
+        """Return the servers that are due and forget their times: the caller sets new ones."""
         found = set()
         while self._order and self._order[0][0] <= moment + _ROUNDING:
             until, source = heappop(self._order)

@@ -36,7 +36,7 @@ class ServerConfiguration:
     """Of vLLM."""
     model: str | None = None
     model_tag: str | None = None
-    """The model as the word behind `vllm serve`."""
+    """The model as given after `vllm serve`."""
     served_model_name: str | list[str] | None = None
     address: str | None = None
     """URL of the API."""

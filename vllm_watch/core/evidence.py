@@ -45,8 +45,7 @@ class Offline:
     def over(self, quiet: bool) -> bool:
         """Return whether the run has finished.
 
-        After a full progress bar another one may follow: only silence, or workers that leave, show
-        the end.
+        Another progress bar may follow a full one, so only silence or exiting workers show the end.
         """
         if self.prompts is None:
             return self.left

@@ -1,4 +1,4 @@
-"""The clock of a log beside ours: the only place where one is turned into the other."""
+"""The clock of a log and ours: the only place where times are converted between them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LogClock:
         return stamp + self.film
 
     def seen(self, newest: float, arrived: float) -> LogClock:
-        """Return the clock as the arrival of its newest stamp shows it, in our clock."""
+        """Return the clock with the skew shown by the arrival of its newest stamp, in our clock."""
         behind = arrived - newest
         skew = behind if abs(behind) > TOLERATED_SECONDS else 0.0
         return self if skew == self.skew else replace(self, skew=skew)

@@ -33,7 +33,7 @@ class ZoneFound:
     assumed: bool = False
     """True when no line gave the zone and UTC is used instead."""
     shift: float = 0.0
-    """Seconds by which all earlier times of this source move: the zone turned out another."""
+    """Seconds by which all earlier times of this source move, because the zone was another one."""
 
 
 @dataclass(frozen=True, slots=True)

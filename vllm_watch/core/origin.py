@@ -43,8 +43,8 @@ class Origin:
         Args:
             first: epoch seconds of the first line.
             interval: seconds between two lines.
-            longest: seconds after which a line is not the first of the loop. vLLM writes none
-                while nothing runs, but begins to count anew at each interval.
+            longest: seconds after which a line is not the first of the loop. While nothing runs
+                vLLM writes no line, but still restarts its count at each interval.
         """
         if self.counts is None or self.up is None:
             return None

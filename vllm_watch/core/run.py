@@ -337,7 +337,7 @@ class Run:
             self._forget()
 
     def _newest_of(self, *, own: bool) -> Moment | None:
-        """Return the newest moment from a line of the log (`own`), or from failed requests."""
+        """Return the newest event: from a line of the log (`own`), or from failed requests."""
         newest_first = reversed(self.moments)
         return next((m for m in newest_first if (m.event.kind != HTTP_ERRORS) == own), None)
 

@@ -94,7 +94,7 @@ def judge(
 
 
 def steady_until(run: Run, state: ServerState, now: float, rules: StateRules) -> float:
-    """Return until when a live state cannot change if nothing is written; at least `now`.
+    """Return until when a live state stays the same if nothing is written; at least `now`.
 
     Only silence can change it then, and silence counts only after some time.
     """

@@ -1,4 +1,4 @@
-"""Tokens from rates: a run's rates integrated over its stats lines."""
+"""Tokens of a run: its rates, each multiplied by the time for which it held."""
 
 from __future__ import annotations
 

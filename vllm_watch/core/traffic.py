@@ -113,7 +113,7 @@ class Traffic:
                 other.extend(more)
 
     def coarsen(self, stop: int | None = None) -> int:
-        """Merge stretches before the one at `stop` (all) two by two; return how many went.
+        """Merge stretches before the one at `stop` (all) in pairs; return how many fewer there are.
 
         What was answered stays exact; its rate is the mean over both and what lies between them.
         """

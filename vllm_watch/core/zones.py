@@ -40,7 +40,7 @@ def parse_zone(text: str) -> tzinfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        # OSError: the name of a folder of the zone database, such as "Europe", or an endless one.
+        # OSError: the name of a folder of the zone database, such as "Europe", or a very long one.
         shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
         raise ValueError(f"{shown!r} is not a time zone: {_fix(name)}") from None
 

@@ -27,7 +27,7 @@ __all__ = ["ADVICE", "Advice", "Situation"]
 _LESS = 0.02
 """Share (0…1) of a GPU's memory to release: some 1.6 GiB of 80."""
 _LEAST = 0.5
-"""Below this, the memory is not used by vLLM."""
+"""Below this share (0…1), something other than vLLM fills the GPU."""
 
 
 def raise_batch(at: Situation) -> Advice | None:
@@ -78,7 +78,7 @@ def raise_batch(at: Situation) -> Advice | None:
 
 
 def fewer_than_start(at: Situation) -> Advice | None:
-    """Advise on more requests at once than fit at full length.
+    """Advise if more requests are allowed at once than fit at full length.
 
     The capacity in the start-up lines gives no number: 90 % of it would be right only if all
     requests were of full length. The number comes from samples.
@@ -100,7 +100,7 @@ def fewer_than_start(at: Situation) -> Advice | None:
 
 
 def _what_fits(at: Situation) -> Advice | None:
-    """Advise the capacity that samples show, but never less than ran without waiting."""
+    """Advise the capacity that samples show, but at least the number that ran without a queue."""
     limit, seen, now = at.facts.get("max_num_seqs"), at.seen_capacity(), at.now()
     if limit is None or seen is None or now is None:
         return None
@@ -247,7 +247,7 @@ def less_gpu_memory(at: Situation) -> Advice | None:
 
 
 def stats_lines(at: Situation) -> Advice:
-    """Advise the flag with which the log has stats lines, by the cause of their absence."""
+    """Advise the flag that brings stats lines back, depending on why there are none."""
     causes = {why_no_stats(moment.event) for moment in at.run.moments}
     if STATS_DISABLED in causes:
         flag = f"--disable-log-stats {DROP}"

@@ -1,4 +1,4 @@
-"""Alerts as findings: their words with the figures of a moment, and their advice."""
+"""Alerts as findings: their texts with the figures of a moment, and their advice."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def with_figures(run: Run, span: AlertSpan, beside: Sequence[AlertSpan]) -> Aler
 
 
 def last_held(case: Case, span: AlertSpan, time: float) -> float:
-    """Return the last sample at which an alert still held."""
+    """Return the time of the last sample at which an alert was still true."""
     if span.until is None or span.until > time:
         return time
     engines = case.run.engines if span.engine == WHOLE_SERVER else [span.engine]
@@ -222,7 +222,7 @@ def last_held(case: Case, span: AlertSpan, time: float) -> float:
 
 
 def all_rises(judgement: Judgement, spans: list[AlertSpan]) -> list[list[Rise]]:
-    """Return for each of some alerts when it grew worse; nothing if another one explains it.
+    """Return for each alert when it grew worse; empty for one that another alert explains.
 
     Cached until one of them changes: a screen asks at every line of a server.
     """

@@ -82,7 +82,7 @@ def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:
         watches.step(max(time, before), signals, idle=False)
         before = max(time, before)
         _keep_figures(watches, before, signals)
-    # Without further answers, those of the last minutes expire later, and the alert with them.
+    # If no further answers come, the alert ends when the last ones leave the window.
     end = before + health.http_seconds
     return [replace(one, until=end) if one.until is None else one for one in watches.spans]
 

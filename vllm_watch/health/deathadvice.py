@@ -56,7 +56,7 @@ def more_cache(at: Situation) -> Advice | None:
 
 
 def free_memory(at: Situation) -> Advice | None:
-    """Advise a memory share that fits beside the other processes on the GPU."""
+    """Advise a share of the GPU's memory that leaves room for the other processes on it."""
     free, total = at.cause_figures.get("free_gib"), at.cause_figures.get("total_gib")
     if not total or free is None:
         return None

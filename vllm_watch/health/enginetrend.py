@@ -59,7 +59,7 @@ class TrendSpan:
     before: Usual | None = None
     """The usual figures before a change."""
     worst: Figures | None = None
-    """Once it is over: how slow it was at its worst, and the figures (of a change: the last)."""
+    """Once it is over: how slow it was at its worst, with the figures (of a change: the last)."""
 
     @property
     def severity(self) -> Severity:
@@ -87,7 +87,7 @@ class EngineTrend:
         self.times: deque[float] = deque(maxlen=CADENCE_OF - 1)
         self.cadence = DEFAULT_CADENCE
         self.paced = False
-        """Whether all distances since the cadence was found are the cadence: then it stays."""
+        """Whether all lines since then came at the cadence; then it need not be found again."""
         self.fed = 0
         """Samples judged so far."""
         self.first: list[Busy] = []
@@ -130,7 +130,7 @@ class EngineTrend:
         self.times.append(time)
         self.drop.feed(sample, self.last)
         full = self._take(sample) if sample is not None else False
-        # The rates left after a drop are not learnt as usual.
+        # Rates after a drop do not count as usual ones.
         full = full and self.drop.active is None
         self.recovery.feed(sample, lambda: self.last, full=full)
         self._step_slow(time, sample, values, facts)

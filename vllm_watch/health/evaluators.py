@@ -25,7 +25,7 @@ def count_rows(rows: int) -> None:
 def few_rows() -> int:
     """Return the number of rows up to which columns are slower.
 
-    Importing numpy also pays after many small pieces, such as the logs of a fleet at a start.
+    Importing numpy also pays after many small pieces, as when the logs of a fleet are opened.
     """
     there = "numpy" in sys.modules or _Small.rows > FEW_WITHOUT
     return FEW_ROWS if there else FEW_WITHOUT

@@ -96,12 +96,12 @@ def findings_of(
 
 
 def _unexplained(trends: Iterable[Finding], firing: Iterable[AlertSpan]) -> list[Finding]:
-    """Leave trends out while hardly anything is generated: that finding is enough."""
+    """Leave trends out while almost nothing is generated: `throughput-near-zero` is enough."""
     return [] if any(span.rule.id == NEAR_ZERO for span in firing) else list(trends)
 
 
 def _earliest(spans: Iterable[AlertSpan]) -> list[AlertSpan]:
-    """Return one span per rule, that of the engine that has it longest."""
+    """Return one span per rule: that of the engine for which it has lasted longest."""
     first: dict[str, AlertSpan] = {}
     for span in spans:
         known = first.get(span.rule.id)

@@ -1,4 +1,4 @@
-"""How long a rule must hold before it fires, and clear before it is over: sample by sample.
+"""How long a rule must be true before it fires, and false before it is over: sample by sample.
 
 `walks.py` takes the verdicts on many samples at once.
 """
@@ -40,7 +40,7 @@ class Hold(NamedTuple):
 
     @property
     def since(self) -> float:
-        """Time of its first row past the level; never earlier if the clock goes back."""
+        """Time of its first row past the level; it does not go back if the clock does."""
         times = [time for _, time in self.hits]
         return min(times if self.streak is None else [*times, self.streak.begin])
 
@@ -67,7 +67,7 @@ class Turn(NamedTuple):
 
 
 def pressed(hold: Hold, pace: Pace, row: int, time: float) -> Hold:
-    """Return the hold of a rule that does not fire, after a row past its level."""
+    """Return the new hold of a rule that does not fire yet, after a row past its level."""
     streak, long = hold.streak, True
     if pace.seconds:
         apart = streak is None or streak.row != row - 1 or time - streak.newest > pace.seconds / 2

@@ -20,9 +20,9 @@ from vllm_watch.core.tokens import token_steps
 RECENT_SECONDS = 180.0
 """The token rate is the mean over this time: contexts grow, so the start says little."""
 RECENT_REQUESTS = 10
-"""With so many requests answered lately, the rate is that of the last seconds …"""
+"""From so many answers on in the last seconds, the rate is the rate of these seconds …"""
 RECENT_REQUESTS_SECONDS = 600.0
-"""… and these are the seconds; else it is the rate of the whole run."""
+"""… which are so many; with fewer answers it is the rate of the whole run."""
 MOST_METERED = 64
 """Runs whose sums are cached; others are added up again on demand."""
 

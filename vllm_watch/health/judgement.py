@@ -168,7 +168,7 @@ class Judgement:
         self._replaced()
 
     def rest(self, *, over: bool) -> None:
-        """Keep fewer alerts, and no states to restart from, because nothing is written any more.
+        """Keep fewer alerts and no states to restart from: nothing more is written.
 
         `over`: there is a newer run, so nothing more can arrive.
         """

@@ -18,10 +18,10 @@ _CARD = lazy(r"total capacity of ([\d.]{1,12}) GiB")
 
 
 def free_cache(at: Situation) -> Advice | None:
-    """Advise how requests get more of the KV cache, the least harmful way first.
+    """Advise how requests get more KV cache; the advice with the least cost comes first.
 
-    A cache made small by hand comes first, then the GPU's memory, then a smaller batch or smaller
-    cache entries.
+    First `--num-gpu-blocks-override` is dropped, then more GPU memory is used; after that come a
+    smaller batch or smaller cache entries.
     """
     return drop_override(at) or more_memory(at) or _smaller_or_denser(at)
 
@@ -58,7 +58,7 @@ def _denser_cache(at: Situation) -> Advice | None:
     """Advise a KV cache of 8 bits on a CUDA device, if the log shows that it has 16.
 
     Twice as much fits: vLLM's documentation says so, and measured 1.15 (its blog of April 2026) to
-    1.49 times (pull request 2279) the throughput where memory bound. None for models with
+    1.49 times (pull request 2279) the throughput where memory was the limit. None for models with
     multi-head latent attention: their cache is small already, and answers became wrong (issue
     38652).
     """

@@ -2,7 +2,7 @@
 
 Commands change what is known: `apply` takes in news, `judge` judges what came, `look` notes a
 search of the paths, `make_room` forgets. All other methods are queries: they return what the last
-`judge` found, whatever was asked before.
+`judge` found, and change nothing.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ class Monitor:
 
         def findings(worded: bool) -> tuple[Finding, ...]:
             trends_now: tuple[Finding, ...] = ()
-            # A stall is enough: trends in its last line no longer matter.
+            # After a stall, trends up to its last line no longer matter.
             if state.name != "stalled":
                 trends_now = trends.findings(run, moment, worded=worded)
             return findings_at(case, state, time, trends_now, worded=worded)

@@ -10,7 +10,7 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
 _BUSY = frozenset({"running", "work", "tokens", "generation_tps", "prompt_flow"})
-"""Signals that are at least so large at most samples of a server at work."""
+"""Most samples of a working server pass the tests "at least" and "above" of these signals."""
 Values = Mapping[str, float]
 """Signals of one sample by name; unknown ones are left out."""
 
@@ -100,7 +100,7 @@ class PlannedRule:
         )
 
     def judges(self, signals: Values) -> bool:
-        """Return whether a sample counts: those within a round of engines do not."""
+        """Return whether a sample counts: those before the end of a round of engines do not."""
         if self.rule.each_round:
             for test in self.when:
                 if test.signal not in signals:
@@ -181,7 +181,7 @@ def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
 
 
 def _rarest(when: Sequence[Bound]) -> Bound | None:
-    """Return the test that holds least often: the last that asks for more than work at all."""
+    """Return the test that is true least often, so that it is the first one to look at."""
     telling = tuple(
         test
         for test in when

@@ -28,7 +28,7 @@ _COUNTED = {
     "generation_tps": ("generated_tokens_total", ""),
     "prompt_tps": ("prompt_tokens_total", "cached_prompt_tokens_total"),
 }
-"""Rates in the log to the counter of the same tokens, and to a counter to subtract."""
+"""Rates in the log, each with the counter of the same tokens and a counter to subtract."""
 
 
 class RecordedSignals:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EACH_ROWS = 8
 """Rows between two saved states: judging these rows again is cheap …"""
 RARE_ROWS = 64
-"""… and while nothing came late or was amended: then saving costs more than it saves."""
+"""… and rows between two of them while nothing comes late: then saving costs more than it gains."""
 MOST_ROWS = 4_096
 """Rows judged at once, which limits the memory of columns."""
 TOLD = -9
@@ -105,7 +105,7 @@ class ServerState:
     def anew(
         self, plan: Plan, every: Collection[Series], moved: float, told: Collection[float]
     ) -> ServerState:
-        """Return a state that judges all samples again, and the steps at the times `told`."""
+        """Return a state that judges all samples again; `told` are the times of start-up facts."""
         other = ServerState(plan)
         if any(series.folded for series in every):
             edge = min(series.times[series.thinned] for series in every)

@@ -88,7 +88,7 @@ class Test:
     level: str | float
     """Name of a setting, or a number."""
     margin: str | float = 0.0
-    """The distance past the level that is needed (name of a setting, or a number)."""
+    """How far past the level a value must be (name of a setting, or a number)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +118,11 @@ class Rule:
     GPU `recorded` beside the log.
     """
     unless: tuple[Test, ...] = ()
-    """If all of these tests are known to hold, the rule does not fire."""
+    """If all of these tests are true, the rule does not fire."""
     clear_any: bool = False
     """One test of `clear` is enough."""
     each_round: bool = False
-    """Judged only where its signals are known, which is once for each round of the engines."""
+    """Judged once for each round of the engines: only there its signals are known."""
     advice: str = ""
     """Name of the function that computes its flags (`advice.py`)."""
     expect: str = ""

@@ -50,11 +50,11 @@ def run_findings(
     trends: Iterable[Finding] = (),
     since: float = -math.inf,
 ) -> tuple[Finding, ...]:
-    """Return every finding of a run up to `time` that fired after `since`: the worst first.
+    """Return every finding of a run up to `time` that lasted after `since`: the worst first.
 
     Each id appears once for each engine, with its spans; what another one explains is nested under
-    that. If several findings advise one flag, the number of the worst finding is kept, among equals
-    that of the longest. `until` is None if it still fires.
+    that. If several findings advise one flag, the value of the worst finding is kept; among equally
+    bad ones that of the longest. `until` is None if it still fires.
     """
     case = replace(case, until=time)
     groups = _groups(case, state, time, trends)
@@ -83,8 +83,8 @@ def run_findings(
 def _of_one_word(case: Case, ranked: Sequence[Finding]) -> list[Finding]:
     """Merge findings with the same word or advice if either explains the other.
 
-    It is one problem seen by two rules. The worse one, among equals the longer one, gets the time
-    of both, and the other one is nested under it.
+    It is one problem seen by two rules. The worse one (if they are equally bad, the longer one)
+    gets the time of both, and the other one is nested under it.
     """
     kept: list[Finding] = []
     for finding in ranked:

@@ -24,13 +24,13 @@ Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Indexes = np.ndarray[tuple[int], np.dtype[np.intp]]
 _NEAR = 64
-"""Rates on either side of the median that are kept in order while many are learnt."""
+"""Rates on either side of the median that are kept sorted while many are added."""
 Table = Mapping[str, "Floats | float"]
 """Signals of many samples by name; signals unknown for all of them are left out."""
 
 
 def derive(signals: Signals, values: Mapping[str, Floats], facts: Values, rows: int) -> Table:
-    """Return the signals of the next `rows` samples, and note them in `signals`."""
+    """Return the signals of the next `rows` samples, and update `signals` with them."""
     table: dict[str, Floats | float] = {**facts, **values}
     unknown = np.full(rows, np.nan)
     running, waiting = values.get("running", unknown), values.get("waiting", unknown)

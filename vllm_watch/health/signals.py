@@ -21,7 +21,7 @@ MOST_RATES = 2_048
 """Rates kept for the run's median; when full, every second one is dropped."""
 FEWEST_RATES = 3
 USUAL_LIMITS = frozenset({8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0})
-"""Batch limits that vLLM chooses or users often set; so many running may be the limit."""
+"""Batch limits that vLLM chooses or users often set: if so many run, that may be the limit."""
 Before = tuple[float | None, float | None, float | None]
 
 
@@ -59,8 +59,8 @@ class Signals:
         tokens per second per running request ÷ the run's median of it; `prefill`: prompt throughput
         ÷ the shortfall from it. `running_share`: running ÷ the batch limit. `preempted`: requests
         put back. `swing`: of the most recent rates. `tokens`, `prompts_per_token`, `running_step`,
-        `kv_step`, `draft_acceptance`, `not_filling`: see the functions below. And all of `facts`,
-        what the start-up said.
+        `kv_step`, `draft_acceptance`, `not_filling`: see the functions below. All of `facts`, from
+        the start-up, are included.
         """
         signals = {**facts, **values}
         running, waiting = values.get("running"), values.get("waiting")
@@ -154,7 +154,7 @@ class Signals:
         """Return the requests preempted since the line before: printed, else inferred.
 
         Inferred if running falls and waiting rises by about as much near the top of the cache;
-        unknown if the line, or the one before, lacks a value.
+        unknown if this line or the one before lacks a value.
         """
         before, self.before = self.before, now
         if "preemptions" in values:

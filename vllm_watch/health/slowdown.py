@@ -130,7 +130,7 @@ def minutes_of(samples: Sequence[Busy]) -> Minutes:
 
 
 def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:
-    """Return whether about the same number ran: mean and median within `tolerance`."""
+    """Return whether about as many requests ran: mean and median differ by at most `tolerance`."""
     return (
         abs(last.running - first.running) <= tolerance * first.running
         and abs(last.usual - first.usual) <= tolerance * first.usual
@@ -181,7 +181,7 @@ def judged(
 
 
 def worst_of(found: Iterable[SlowDown]) -> SlowDown | None:
-    """Return the most important one: a fault, then the deepest fall; None if there is none."""
+    """Return the most important one: a fault, then the largest fall; None if there is none."""
     return max(found, key=lambda slow: (slow.verdict == "faulty", slow.fall or -1.0), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Alerts as spans of log time: hold, firing, clear. The same for one sample and for thousands.
+"""Alerts as spans of log time, for one sample or thousands at once.
 
 A rule's verdict on a sample is: past its level, or back past its margin, or neither. Both
 evaluators feed the verdicts into the same state machine (`holds.py`): one sample at a time
@@ -18,7 +18,7 @@ from vllm_watch.health.plan import PlannedRule, Values
 from vllm_watch.health.rules import Rule
 
 Ending = Literal["cleared", "few prompts", "idle"]
-"""Why an alert ended: its level was left, it could no longer be judged, or there was no work."""
+"""Why an alert ended: back within its level, no longer judged, or no work."""
 MOST_SPANS = 1_000
 """Alerts kept per engine; beyond that, the oldest are dropped."""
 REST_SPANS = 100
@@ -42,11 +42,11 @@ class AlertSpan:
     ending: Ending = "cleared"
     """Why it resolved, once it has."""
     times: int = 1
-    """How often it has fired without a longer pause, this time included: flapping."""
+    """How often it has fired with only short pauses (flapping), this time included."""
     begun: float | None = None
     """`since` of the first such alert, None if this is the first."""
     returned: float | None = None
-    """When it fired again as another span without a longer pause, None if it did not."""
+    """When it fired again, as another span, after only a short pause; None if it did not."""
     figures: Mapping[str, float] | None = None
     """The values at which it fired, kept because its sample is thinned later."""
     peaks: tuple[tuple[float, Mapping[str, float]], ...] = ()
@@ -111,7 +111,7 @@ class Watches:
         self.spans: list[AlertSpan] = []
         """In the order in which they fired."""
         self.holds: dict[int, Hold] = {}
-        """Index of a rule to its hold, unless the rule is at rest."""
+        """Index of a rule to its hold; a rule without one has nothing to remember."""
         self.changes = 0
         """Grows with every change of an alert."""
         self.row = 0
@@ -188,7 +188,7 @@ class Watches:
         self.row += 1
 
     def _touched(self, signals: Values, *, idle: bool) -> Sequence[PlannedRule]:
-        """Return the rules that a row can change: most rules rest at most rows, as one test shows.
+        """Return the rules that a row can change: one test is enough to skip most rules.
 
         In the order of the rules, in which their alerts begin.
         """
@@ -287,7 +287,7 @@ class Watches:
     def take(
         self, rows: Sequence[tuple[Turn, PlannedRule, Ending]], times: Sequence[float]
     ) -> None:
-        """Begin and end alerts as `walk` found, rule by rule; each turn has its reason to end."""
+        """Begin and end alerts at the turns that `walk` found, rule by rule."""
         fresh: list[tuple[int, int, AlertSpan]] = []
         newest: dict[int, int] = {}
         for turn, rule, ending in rows:

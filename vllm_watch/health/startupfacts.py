@@ -38,8 +38,8 @@ def startup_facts(
 
     Args:
         known: what the start-up lines said.
-        model: the model's name: it tells its size, and whether it sees.
-        batch_limit: `max_num_seqs` as the user gave it, where the log does not say.
+        model: the model's name, which shows its size and whether it takes images.
+        batch_limit: `max_num_seqs` as the user gave it, used if the log does not have it.
     """
     numbers = {name: getattr(known, name) for name in _NUMBERS}
     facts = {name: float(value) for name, value in numbers.items() if value is not None}

@@ -133,7 +133,7 @@ def _hang(case: Case, state: ServerState, time: float) -> Finding | None:
     for at, _ in takewhile(lambda line: row[-1] - line[0] <= _HANG_GAPS * seconds, lines[-2::-1]):
         row.append(at)
     words = {"times": str(len(row)), "seconds": f"{seconds:.0f}"}
-    # The later cause of death, and its remedy, belong to the death.
+    # A later cause of death, with its remedy, belongs to the finding of the death.
     found = _of_rule(case, HANG, row[-1] - seconds, time, words, replace(state, cause=""))
     if found is None:
         return None

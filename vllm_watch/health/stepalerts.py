@@ -30,7 +30,7 @@ _LEARNT = 3
 _DRIFT, _DRIFTS_BELOW = 0.1, 1.5
 """How fast the usual time follows growing contexts, while it is close."""
 _KEPT = 4
-"""Windows that can be judged again without beginning anew."""
+"""Windows that can be judged again without judging all of them."""
 _GONE_SECONDS = 60.0
 """Without further steps, an alert ends after this time."""
 
@@ -123,7 +123,7 @@ class _EngineAlerts:
         self._usual = UsualSteps()
         self._end = math.floor(steps.times[0] / WINDOW) * WINDOW
         self._before: list[tuple[float, Watches, UsualSteps]] = []
-        """How it was before each of the newest windows: lines of a step may come late."""
+        """The state before each of the newest windows: lines of a step may come late."""
 
     def advance(self, steps: Steps) -> None:
         """Judge the complete windows."""
@@ -146,7 +146,7 @@ class _EngineAlerts:
                     self.watches.spans[at] = replace(span, figures=signals)
 
     def rewind(self, time: float) -> bool:
-        """Go back to before the window of a second; return whether that is still known."""
+        """Go back to the state before the window of a second; return whether it is still kept."""
         while self._before and self._end > time:
             self._end, self.watches, self._usual = self._before.pop()
         return self._end <= time

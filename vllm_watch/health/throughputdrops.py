@@ -19,7 +19,7 @@ from vllm_watch.health.robustfigures import FEWEST, spread
 from vllm_watch.health.slowdown import FEWEST_LINES, MOST_BUSY, Busy
 
 STEADY_SHARE = 0.75
-"""Minutes are steady if this share of their samples is near their median number running."""
+"""Minutes are steady if this share of their samples has about their median number running."""
 
 
 class Usual(NamedTuple):
@@ -70,10 +70,10 @@ class SuddenDrop:
 
     A sample is low when its throughput is below `sudden_drop_share` of the median of the busy
     minutes before it and more than `outlier_deviations` robust deviations below it, although as
-    much work (running + waiting, −20 %) is there and prompts do not explain it (their throughput
-    is below what is lacking). `hold_samples` low ones in a row are a drop; it is over after
-    `clear_samples` with twice that share, or with less work. What was usual is not learnt from
-    low samples, so a drop does not become usual while it lasts.
+    much work (running + waiting, −20 %) is there and prompts do not explain it (their throughput is
+    below what is lacking). `hold_samples` low ones in a row are a drop; it is over after
+    `clear_samples` with twice that share, or with less work. Low samples do not count as usual, so
+    a drop does not become usual while it lasts.
     """
 
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
@@ -96,7 +96,7 @@ class SuddenDrop:
         base = self.base
         if base is None:
             share, self.highest = self._trend.sudden_drop_share, max(self.highest, sample.rate)
-            # No median exceeds the highest: most samples need no median.
+            # A median never exceeds the highest value, so most samples need no median.
             if sample.rate >= share * self.highest or len(window) < FEWEST:
                 return
             if sample.rate >= share * max([one.rate for one in window]):

@@ -40,7 +40,7 @@ from vllm_watch.health.trendwindows import (
 from vllm_watch.health.walks import walk
 
 _NEARLY = 0.999
-"""Of a length of time: sums of the same parts in another order never differ by so much."""
+"""Share of a length of time: sums of the same parts in another order differ by less."""
 
 
 def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], facts: Values) -> None:
@@ -116,7 +116,7 @@ class _Block:
         highest = np.concatenate(([max(last, default=-np.inf)], windows.highest[:-1]))
         sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
         rates = self.load.rate[self.known :]
-        # No median exceeds the highest: most samples need no median.
+        # A median never exceeds the highest value, so most samples need no median.
         some = (sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])
         begins = at[self._low_ones(np.flatnonzero(some))]
         low, row = np.zeros(len(self.times), bool), 0
@@ -136,7 +136,7 @@ class _Block:
         return low
 
     def _low_ones(self, some: Indexes) -> Indexes:
-        """Return those of some busy samples that are low beside the minutes before them."""
+        """Return those busy samples that are low compared with the minutes before them."""
         if not len(some):
             return some
         trend, load, place = self.trend.settings.trend, self.load, self.known + some

@@ -33,7 +33,7 @@ _EXPLAINS = {
 }
 """Trends that explain others."""
 _SETTLED_SECONDS = 600.0
-"""All engines have reported a moment after so many seconds."""
+"""After so many seconds all engines have written their line of a round."""
 
 
 class Trends:
@@ -45,7 +45,7 @@ class Trends:
 
     def spans(self, run: Run) -> list[TrendSpan]:
         """Return every trend of the run's engines, in the order in which they were certain."""
-        if run.doubled:  # each line counts only its writer's requests: trends are unknown
+        if run.doubled:  # each line covers only the requests of its API server: trends are unknown
             return []
         spans = [span for one in run.engines for span in self._judgement.trend_spans(one)]
         return sorted(spans, key=lambda span: span.fired)
@@ -197,7 +197,7 @@ def _window(
 
 
 def _cadence(series: Series, index: int) -> float:
-    """Return the cadence that the trends used at a sample; for thinned samples the present one."""
+    """Return the cadence used for trends at a sample; for thinned samples the present one."""
     if index < series.thinned:
         return series.cadence
     number = series.folded + index - series.thinned

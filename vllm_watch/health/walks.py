@@ -1,6 +1,6 @@
 """The verdicts on many samples at once: the same as `holds.py` does sample by sample.
 
-Only those samples are looked at that can change something; numpy finds them.
+Only samples that can change something are checked; numpy finds them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def walk(
         first_row: number of the first row.
         times: of all rows.
         past: indexes of rows past the level, none of them idle.
-        ends: tells which rows are cleared, and which idle; asked only where the rule fires at all.
+        ends: returns which rows are cleared, and which idle; called only if the rule fires at all.
     """
     turns: list[Turn] = []
     at, ending = 0, None

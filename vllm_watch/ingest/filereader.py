@@ -119,7 +119,7 @@ class FileReader:
         self.caught_up = False
         """Whether it has been read to its end once."""
         self._said = ""
-        """What was said to be wrong with it."""
+        """The trouble with it that was reported last."""
         self._progress = 0
         """Bytes read of it."""
         self._helped = stage == "whole" and not twin and not options.live and self._is_shared()

@@ -46,7 +46,7 @@ class RecordingReader(FileReader):
     ) -> None:
         """Read `path` for the server whose log is `source`; `log` returns that log's reader.
 
-        If the newest part is enough, only that is read of a large file (and its header).
+        If the newest part is enough, only that and the header of a large file are read.
         """
         stage: Stage = "whole"
         if options.newest_only and is_large(path, skipping=True):

@@ -16,13 +16,13 @@ from vllm_watch.sources.filesystems import LOCAL
 MANY = 200
 """From so many files on, some may rest: fewer cost almost nothing."""
 QUIET_SECONDS = 60.0
-"""For how long a file must not have grown to rest."""
+"""Seconds without growth after which a file rests."""
 RARELY = 10
-"""A file that rests is looked at with one of this many polls."""
+"""A resting file is checked in one of this many polls."""
 
 
 class Resting:
-    """Decides which files are due in a poll."""
+    """Decides which files are checked in a poll."""
 
     def __init__(self, kind: Callable[[str], str], clock: Callable[[], float]) -> None:
         """`kind` returns the type of a path's file system; `clock` only grows."""

@@ -4,10 +4,10 @@ Both read the same file; of each `CYCLE` blocks the reader scans the first `OWN`
 the rest. For each of its sections it guesses from the lines before it what a scanner carries there
 (`parsing/scannerstate.py`), and passes on what it read, with that guess. The reader compares the
 guess with what it carries itself, and takes the result over only if both are equal. So the result
-does not depend on whether there is such a process, how far it comes, or whether it dies or stops:
-a section that does not come in time is read by the reader alone, like all after it. It reads all
-bytes itself and holds them to the log's fingerprint (`sources/document.py`), so a truncation is
-noticed as ever; then the other process is ended. It reads and never maps the file.
+is the same without such a process, or if it dies: a section that does not come in time is read by
+the reader alone, like all after it. The reader still reads all bytes and compares them with the
+log's fingerprint (`sources/document.py`), so it notices a truncation; then it ends the other
+process. It reads and never maps the file.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CYCLE = 32
-"""Blocks after which it is the reader's turn again; what is read of them waits in memory."""
+"""Blocks in a cycle, of which the reader scans the first ones; results wait in memory."""
 OWN = 13
-"""Blocks of these that the reader scans itself: it also does the work behind reading."""
+"""Blocks of a cycle that the reader scans itself: it has other work besides reading."""
 BEFORE = 256 * 1024
 """Bytes before a section from which the state at its beginning is guessed."""
 MOST_VAIN = 2
@@ -50,10 +50,10 @@ Section: TypeAlias = "dict[tuple[int, int], Scanned]"
 
 
 class _Results(io.FileIO):
-    """The end of a pipe, read only as far as bytes come in time."""
+    """The reading end of a pipe with a deadline."""
 
     until = 0.0
-    """It waits for bytes up to this time of the monotonic clock."""
+    """Wait for bytes until this time of the monotonic clock."""
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         """Fill a buffer with what has come.
@@ -100,7 +100,7 @@ class Ahead:
         self._vain = 0
 
     def take(self, chunk: Chunk, scanner: Scanner) -> Scan | None:
-        """Return the content of the next chunk as `scanner` would read it, None if it has to."""
+        """Return the next chunk as `scanner` would read it, None if `scanner` must read it."""
         if self._pipe is None or self._place != (chunk.identity, chunk.offset):
             self.close()
             return None
@@ -172,7 +172,7 @@ def _is_single() -> bool:
 
 
 def _be_child(path: str, first: Chunk, formats: Formats, clock: StampClock, write: int) -> NoReturn:
-    """Scan a log in a process of its own, and end it; nothing of the parent's is touched."""
+    """Scan a log in a separate process and exit; nothing of the parent's is changed."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
         with os.fdopen(write, "wb") as pipe:

@@ -94,7 +94,7 @@ def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
 
 
 def _base(row: EngineRow, before: EngineRow | None, up: float | None) -> EngineRow | None:
-    """Return what a row's counters grew from: 0 if the server began within the step.
+    """Return the row whose counters are subtracted: zeros if the server began within the step.
 
     If a server's first row has latencies, the server was recorded from its start, and the row
     counts since it was `up`. Otherwise the server was there first, and there is nothing to compare

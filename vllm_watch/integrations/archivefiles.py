@@ -4,7 +4,7 @@ DIR/runs/KEY.parquet            a row for each run of one log
 DIR/samples/month=M/KEY.parquet the samples of one log in one month
 DIR/logs/KEY.json               what was read; written last: what broke off is read again
 
-Every file is written aside and renamed. KEY is made from the log's path.
+Every file is written under another name and renamed. KEY is made from the log's path.
 """
 
 from __future__ import annotations

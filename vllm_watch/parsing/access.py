@@ -21,7 +21,7 @@ class Answer(NamedTuple):
     """`served` (an inference route), `polls` or `other`."""
     status: str
     route: str
-    """The route of an inference request that was answered 400 or above; empty for others."""
+    """The route of an inference request answered with status 400 or above; empty for others."""
 
     @property
     def failing(self) -> bool:

@@ -44,7 +44,7 @@ class BareLines:
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
 
     def silent(self, text: bytes) -> bool:
-        """Return whether a text has no literal, whatever its digits are."""
+        """Return whether a text has no literal, ignoring its digits."""
         plain = text.translate(None, DIGITS)
         return not any(gist in plain for gist in self._gists)
 

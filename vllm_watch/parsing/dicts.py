@@ -23,7 +23,7 @@ _UNUSUAL: Any = object()
 _NAMED = {"True": True, "False": False, "None": None}
 _MOST_DIGITS = 19
 _MOST_LAYERS = 4
-"""Most dicts and lists in each other that are read without Python's parser."""
+"""Deepest nesting of dicts and lists that is read without Python's parser."""
 _CLOSING = {"{": "}", "[": "]", "(": ")", "<": ">"}
 
 
@@ -91,7 +91,7 @@ def _plain(text: str, depth: int = 0) -> Any:
 
 
 def _plain_entries(text: str, depth: int) -> Any:
-    """Return the dict or list that a text is, `_UNUSUAL` if it is not of the usual kind."""
+    """Return the dict or list in a text, `_UNUSUAL` if it is not of the usual kind."""
     first, last, entries = text[0], text[-1], list(_entries(text))
     if _CLOSING[first] != last or len(",".join(entries)) + 2 != len(text):
         return _UNUSUAL

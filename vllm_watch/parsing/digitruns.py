@@ -36,13 +36,13 @@ _PAIRS, _FOURS, _EIGHTS = (
 
 
 class Run(NamedTuple):
-    """What a run of digits may be in the lines of a shape."""
+    """The values that a run of digits may have in the lines of a shape."""
 
     least: int
     most: int
     """Number of its digits."""
     value: int | None = None
-    """The only number that it may be, if it is not free."""
+    """The only number that is allowed, if it is not free."""
 
 
 class Metric(NamedTuple):
@@ -54,7 +54,7 @@ class Metric(NamedTuple):
     fraction: int
     """Index of the run after it, −1 if there is none."""
     power: int
-    """Its unit is ten to the power of minus so many."""
+    """Its unit is 10 to the power of minus this."""
 
 
 class Rows(NamedTuple):
@@ -124,7 +124,7 @@ class Layout:
         return Rows(stamps, engines, columns)
 
     def _days(self, numbers: Ints) -> bool:
-        """Tell whether each stamp is a time that there is in every year."""
+        """Return whether each stamp is a time that exists in every year."""
         month, day, hour = (numbers[:, self._stamp + at] for at in range(3))
         known = (month >= 1) & (month <= 12) & (day >= 1) & (hour < 24)
         return bool(known.all() and (day <= _MONTHS[month]).all())
@@ -144,7 +144,7 @@ class Layout:
 
 
 def _runs_of(text: NDArray[np.uint8]) -> tuple[Ints, Ints]:
-    """Return where each run of digits begins, and how long it is; the last byte is none."""
+    """Return where each run of digits begins, and its length; the last byte must not be a digit."""
     digit = text - np.uint8(48) < 10
     edges = np.flatnonzero(digit[1:] != digit[:-1]) + 1
     if digit[0]:
@@ -154,7 +154,7 @@ def _runs_of(text: NDArray[np.uint8]) -> tuple[Ints, Ints]:
 
 
 def _numbers(text: bytes, stops: Ints, sizes: Ints) -> Ints:
-    """Return the numbers that runs of at most eight digits are."""
+    """Return the numbers written by runs of at most eight digits."""
     words: Any = np.ndarray((len(text) + 1,), "<u8", b"0" * 8 + text, strides=(1,))
     unused = ((LONGEST_RUN - sizes) * 8).astype(np.uint64)
     found = (words[stops] ^ np.uint64(0x3030303030303030)) >> unused << unused

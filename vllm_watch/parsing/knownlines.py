@@ -61,7 +61,7 @@ class KnownLines:
         return kinds
 
     def shape_of_all(self, lines: bytes) -> Shape | None:
-        """Return the shape of stats lines of which the first of some lines is, if it is one."""
+        """Return the shape of the first of some lines, None if it is not a stats line."""
         first = lines[: lines.find(b"\n")]
         shapes = self._shapes.get(first.translate(None, DIGITS), ())
         return shapes[0] if len(shapes) == 1 and shapes[0].usual else None

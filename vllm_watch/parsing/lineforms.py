@@ -19,7 +19,7 @@ IPV4, IPV6 = 22, 46
 WORD = 8
 """Bytes at a line's end that are compared first."""
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
-"""Bytes that an address may contain: no blank, no quote, and hardly a word."""
+"""Bytes that an address may contain: no blank and no quote, so hardly ever a word."""
 View: TypeAlias = Callable[[int], Any]
 """Returns the pieces of a block: one of a given size from each of its bytes."""
 
@@ -30,7 +30,7 @@ def view_of(block: bytes) -> View:
 
 
 def foreign_in(text: bytes) -> int:
-    """Return how many bytes of a text no address contains."""
+    """Return how many bytes of a text cannot belong to an address."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) - np.uint8(_FIRST) > _SPAN))
 
 
@@ -46,7 +46,7 @@ class Form:
         self.longest = len(prefix) + len(suffix) + room
         self.last = int.from_bytes(suffix[-WORD:], "little")
         self.foreign = foreign_in(prefix + suffix + b"\n")
-        """Bytes of each line that no address contains."""
+        """Number of bytes of each line that cannot belong to an address."""
         text = np.frombuffer(prefix, np.uint8)
         self._zeros = np.where(_digit(text), np.uint8(48), text)
         own = [[column >= room - size for column in range(room)] for size in range(room + 1)]

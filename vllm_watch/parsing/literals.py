@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 LONG = 64 * 1024
-"""From this size in bytes on, a line is searched only as far as a literal in it can count."""
+"""From this size in bytes on, only the beginning of a line is searched, where a literal counts."""
 
 
 class Literals:

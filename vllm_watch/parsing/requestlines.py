@@ -87,7 +87,7 @@ class RequestLines:
 
 
 class RequestsLater(RequestLines):
-    """Gathers the lines, to be paired when the requests that are open before them are known."""
+    """Collects the lines; they are paired once the requests open before them are known."""
 
     def __init__(self, form: RequestForm) -> None:
         """Start without lines."""

@@ -39,7 +39,7 @@ class Scan:
             self.newest_stamp = time
 
     def passed(self, first: float, oldest: float, newest: float) -> None:
-        """Note the stamps of lines that may give no record of their own."""
+        """Note the stamps of lines that may give no record."""
         self.saw(newest)
         if self._passed is None:
             self._passed = len(self.items), first, oldest, newest

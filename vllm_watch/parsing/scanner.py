@@ -70,7 +70,7 @@ class Scanner:
         """The newest stamp as written, and its zone."""
         self._opaque = False
         self.uncounted: dict[Answer, int] = {}
-        """Requests since the newest boundary that are in none of the following texts."""
+        """Requests since the newest boundary, from texts that were read before."""
 
     def scan(self, block: bytes, *, continued: bool = False) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
@@ -228,7 +228,7 @@ class Scanner:
             return max(position + 1, walk.opaque_end)
         end = anchor.end()
         head = max(walk.line_start, walk.after, end - LONGEST_HEAD)
-        walk.after = end  # an envelope does not contain another's end: many anchors are cheap
+        walk.after = end  # no envelope contains the end of another, so many anchors cost little
         walk.envelopes += 1
         if walk.envelopes > MOST_ENVELOPES:
             return walk.line_end

@@ -1,9 +1,9 @@
-"""What a scanner carries from one block to the next: with it, another scanner reads on alike.
+"""What a scanner carries from one block to the next: with it, another scanner can continue.
 
-What a block yields depends on its bytes and on these values only. All else that a scanner remembers
-(shapes of lines, usual access lines, beginnings of hours) makes it quicker and changes no result.
-So a block may be scanned before the blocks in front of it, from a guess of these values, and the
-result counts if the guess was right.
+What a block yields depends on its bytes and on these values only. Everything else that a scanner
+remembers (shapes of lines, usual access lines, beginnings of hours) only makes it faster. So a
+block may be scanned before the blocks in front of it, from a guess of these values, and the result
+counts if the guess was right.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def carried_of(scanner: Scanner) -> Carried:
 
 
 def _carry(scanner: Scanner, carried: Carried) -> None:
-    """Have a scanner read on from a state; its zone stays."""
+    """Let a scanner continue from a state; its zone stays."""
     scanner.clock.continue_from(carried.clock)
     scanner._bare.traceback.continue_from(carried.traceback)
     scanner._error_site = carried.error_site
@@ -84,7 +84,7 @@ def scan_ahead(scanner: Scanner, block: bytes) -> Scanned:
 
 
 def guess(scanner: Scanner, lines: bytes) -> bool:
-    """Guess what a scanner would carry behind some lines of which it did not read what is before.
+    """Guess the state of a scanner after some lines, without reading what is before them.
 
     Returns whether there is a stamp in them, without which nothing is known. An error whose
     traceback is further back is marked as unknown.
@@ -104,7 +104,7 @@ def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
     before, after, own = scanned.before, scanned.after, carried_of(scanner)
     error, newest = own.traceback.error, own.clock.newest
     if before.traceback.error == UNKNOWN_ERROR:
-        # Known here: it matters only where a line without envelope repeats the error.
+        # Known here: it matters only if a line without envelope repeats the error.
         text = shown(error.encode())
         if error and any(isinstance(i, Event) and i.text == text for i in scanned.scan.items):
             return None

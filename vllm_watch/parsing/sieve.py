@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_FORMS = 12
 """Most forms of lines known at once."""
 LEARNT_FROM = 64 * 1024
-"""Further forms are learnt from so many bytes of a block's rest."""
+"""Bytes of a block's rest from which further forms are learnt."""
 SMALLEST = 4_096
 """From this size in bytes on, a block is worth sifting."""
 SHORT_LINE = 24
@@ -39,11 +39,11 @@ SHORT_LINE = 24
 MAIN_SHARE = 0.75
 """From this share of lines on, nearly all lines have a form."""
 CLOSELY = 16
-"""If nearly all lines do not have one form, so many further blocks are compared line by line."""
+"""After a block of mixed lines, so many further blocks are compared line by line."""
 FEWEST = 8
 """A form is usual if so many lines of that piece have it."""
 WORTH_LEARNING = 4
-"""Further forms are searched when more than one byte in so many is left."""
+"""Further forms are searched when more than one in this many bytes is left."""
 _ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)
 
 
@@ -265,6 +265,6 @@ def _line_ends(block: bytes) -> Ints:
     bits = words[places]
     if (bits & (bits - np.uint64(1))).any():
         return np.flatnonzero(newlines)
-    # The exponent of a power of two, as floating-point numbers hold it.
+    # The exponent of a power of two, taken from its floating-point form.
     within = (bits.astype(np.float64).view(np.int64) >> 52) - 1023
     return np.concatenate((places * 64 + within, np.flatnonzero(newlines[whole:]) + whole))

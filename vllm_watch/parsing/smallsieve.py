@@ -21,7 +21,7 @@ FEWEST = 8
 """Lines of one form there that make it the usual one."""
 LONGEST_ADDRESS = 46
 ADDRESS = bytes(range(ord("."), ord("f") + 1))
-"""Bytes that an address may contain: no blank, no quote, and hardly a word."""
+"""Bytes that an address may contain: no blank and no quote, so hardly ever a word."""
 
 
 Removed: TypeAlias = "tuple[int, Answer, int]"

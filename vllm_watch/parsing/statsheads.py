@@ -1,4 +1,4 @@
-"""Stats lines read by the head of an earlier one: all that differs between them is their numbers.
+"""Stats lines read by the head of an earlier one: they differ only in their numbers.
 
 A head is remembered with its digits zero, once a stats line with it was read in full. A line with
 the same head then needs no search for its envelope, only its numbers are read. What is read does
@@ -51,7 +51,7 @@ class StatsHeads:
     def learn(self, block: bytes, at: tuple[int, int, int], envelope: Envelope) -> None:
         """Remember the head of a stats line: where its line begins, where its head, where it ends.
 
-        It is not remembered if the two are not the same: then its line holds more than one.
+        It is not remembered if the two differ, because then the line holds more than one message.
         """
         start, head_start, end = at
         head = block[start:end]

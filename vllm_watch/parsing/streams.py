@@ -29,7 +29,7 @@ _SEARCHED = 64 * 1024
 _MOST_WAITING = 64 * 1024
 """Bytes of lines that wait until it is known what their names are."""
 _MOST_LINES = 8
-"""A name that is no server's after so many lines from vLLM is another process of one."""
+"""After so many lines from vLLM without one of a server, a name is that of another process."""
 _MOST_NAMES = 256
 _MOST_FORMS = 16
 """Most prefixes of lines remembered: each line is searched for them."""
@@ -69,16 +69,16 @@ class Streams:
         self.prefixes: dict[bytes, str] = {} if beside is None else beside.prefixes
         """The prefix of the lines of a name, if it never changes."""
         self._servers: dict[str, str] = {}
-        """Names that write as servers, with their parts."""
+        """Names that belong to servers, with their parts."""
         self._vllm: Counter[str] = Counter()
         """Names to the number of their lines from vLLM, until they are servers."""
         self._newest = MAIN
         self._waiting: dict[str, list[bytes]] = {}
-        """Lines of names of which it is not known yet what they are."""
+        """Lines of names that are not classified yet."""
         self._waiting_bytes = 0
         self._waits = True
-        """Whether names wait for their first line of vLLM; not any more once it wrote a line
-        without a name, or once too much has waited."""
+        """Whether lines wait until their name has a line of vLLM. This ends when vLLM writes a line
+        without a name, or when too much is waiting."""
         self._forms: dict[bytes, Form] = {}
         """The prefixes, by their pattern."""
 
@@ -151,7 +151,7 @@ class Streams:
             self._learn(name, line)
         own = self._vllm[name]
         if self._servers and not own and name not in self._servers:
-            return self._told([name])  # nothing of it, and none of its lines waits any longer
+            return self._told([name])  # its lines are dropped, also those that waited
         self._waiting.setdefault(name, []).append(line)
         self._waiting_bytes += len(line)
         if self._waiting_bytes > _MOST_WAITING:
@@ -161,7 +161,7 @@ class Streams:
         return self._told([name]) if known else ()
 
     def _placed_by(self, name: str) -> bool:
-        """Return whether a name has lines of vLLM, or can be no server's."""
+        """Return whether a name has lines of vLLM, or cannot belong to a server."""
         return not self._waits or self._vllm[name] > 0
 
     def _told(self, names: Iterable[str]) -> list[tuple[str, bytes]]:

@@ -161,13 +161,13 @@ class StampClock:
         return ClockState(self.year, self._month, self._repeated, self.newest)
 
     def continue_from(self, state: ClockState) -> None:
-        """Read on as a clock of the same zone would that is in a state."""
+        """Continue from the state of another clock of the same zone."""
         if state.year != self.year:
             self._hours.clear()
         self.year, self._month, self._repeated, self.newest = state
 
     def skipped_to(self, stamp: bytes) -> ClockState:
-        """Return its likely state before a stamp further on: at most one New Year is between."""
+        """Return its likely state before a later stamp: at most one New Year is between."""
         month = int(stamp[0:2])
         return ClockState(self.year + (month < self._month), month, b"", self.newest)
 

@@ -46,7 +46,7 @@ class TracebackState(NamedTuple):
 CLOSED = TracebackState(None, None, "", "")
 """No traceback is open."""
 UNKNOWN_ERROR = "\n"
-"""In place of the error of a traceback that was not read; no line is like this."""
+"""Stands for the error of a traceback that was not read; no line equals this text."""
 
 
 class TracebackReader:
@@ -66,13 +66,13 @@ class TracebackReader:
         """The error, once it was reported."""
 
     def state(self) -> TracebackState:
-        """Return what the reading of further lines depends on."""
+        """Return the state on which reading further lines depends."""
         if self._open is None:
             return CLOSED._replace(error=self._error)
         return TracebackState(tuple(self._open), self._after, self._process, self._error)
 
     def continue_from(self, state: TracebackState) -> None:
-        """Read on where another reader of the file stopped."""
+        """Continue where another reader of the file stopped."""
         self._open = None if state.lines is None else list(state.lines)
         _, self._after, self._process, self._error = state
 

@@ -68,7 +68,7 @@ class Wrappers:
     anywhere: Sequence[str] = ()
     """Literals of names that only some lines have."""
     server_words: Sequence[str] = ()
-    """Literals, one of which is in any line that only a server's main process writes."""
+    """Literals: every line that only a server's main process writes has one of them."""
 
 
 class Unwrapper:

@@ -100,7 +100,7 @@ _OUTER = lazy(
 _OUTER_LENGTH = 48
 """Bytes of such a stamp at most, with the blank after it, which may be the end of a line."""
 _LONGEST_PAIR = 512
-"""Bytes of both stamps, and of what lies between them, are fewer: a line may hold thousands."""
+"""Both stamps and the text between them have fewer bytes than this: a line may hold thousands."""
 
 
 class OuterStamp(NamedTuple):

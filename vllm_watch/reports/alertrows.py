@@ -55,7 +55,7 @@ def changes_of(monitor: Monitor, server: Server, run: Run) -> list[Change]:
 def alert_rows(
     monitor: Monitor, server: Server, run: Run, changes: list[Change]
 ) -> Iterator[tuple[float, Row]]:
-    """Yield the moment and the record of each change, with the knowledge of that moment."""
+    """Yield the time and the record of each change, as it was known at that time."""
     case, spans = monitor.case(server, run), monitor.alerts(server, run).spans()
     for change in changes:
         span = change.span

@@ -49,7 +49,7 @@ def nothing_more_expected(server: Server, wall: float, after: float) -> bool:
 
 
 class SavedLogs:
-    """Remembers which followed logs were saved ones when they were found."""
+    """Remembers which followed logs were already saved ones when they were found."""
 
     def __init__(self, settings: Settings, formats: Formats) -> None:
         """Begin without logs."""

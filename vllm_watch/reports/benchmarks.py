@@ -104,7 +104,7 @@ def benchmarks_of(
 
 
 def left_over(benchmarks: Iterable[Benchmark], servers: Iterable[Server]) -> Iterator[str]:
-    """Yield a line for each benchmark that ran against none of these servers, and why."""
+    """Yield a line for each benchmark that matches none of these servers, with the reason."""
     listed = list(servers)
     for benchmark in benchmarks:
         models = [server.known.model for server in listed]

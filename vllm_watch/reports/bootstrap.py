@@ -136,7 +136,7 @@ def block_length(samples: Numbers) -> int:
 def student_t(confidence: float, freedom: int) -> float:
     """Return Student's t that leaves (1 − confidence) outside, both sides together.
 
-    Found by halving on its distribution function, which is a finite sum for whole degrees of
+    Found by bisection on its distribution function, which is a finite sum for whole degrees of
     freedom (Abramowitz and Stegun 26.7.3 and 26.7.4).
     """
     low, high = 0.0, 1e4

@@ -20,13 +20,13 @@ OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 """The names of the codes, by code."""
 VERSION = 1
-"""Version of docs/schemas/check.json: increased when a field changes or goes; new ones may appear.
+"""Version of docs/schemas/check.json: increased when a field changes or is removed.
 """
 LONGEST = 300
 """Most characters of a server's text: some causes of death are whole paragraphs."""
 
 _BAD_FIRST = (CRITICAL, WARNING, UNKNOWN, OK)
-"""Order of importance among servers: known to be bad comes before unknown."""
+"""Order of importance among servers: warning and critical come before unknown."""
 _BY_STATE = {
     "dead": CRITICAL,
     "stalled": CRITICAL,

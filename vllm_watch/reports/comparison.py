@@ -102,7 +102,7 @@ RARE = (
         "gpu_utilization", "GPU utilisation", "%", lambda run: run.recorded.mean_gpu("utilization")
     ),
 )  # fmt: skip
-"""The same of iteration details and recordings: shown if at least one of the two has them."""
+"""More of them, from iteration details and recordings: shown if one of the two runs has them."""
 
 
 _USUAL: Mapping[str, object] = {
@@ -207,7 +207,7 @@ def _sampled(
 
 
 def _measured(quantity: Quantity, side: Side) -> Measured:
-    """Return the samples of a quantity; per request means all tokens over all requests running."""
+    """Return the samples of a quantity; "per request" is all tokens ÷ all running requests."""
     per = "running" if quantity.name.endswith("_per_request") else None
     name = quantity.name.removesuffix("_per_request")
     known = side.samples.where(~np.isnan(side.samples[name]))

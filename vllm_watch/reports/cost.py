@@ -1,4 +1,4 @@
-"""What a run cost: GPUs x hours x price, and that per million generated tokens."""
+"""What a run cost: The cost of a run: GPUs x hours x price, also per million generated tokens."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from vllm_watch.health.findings import UNPROVED
 
 _BEFORE = "before that: "
 IF_ALONE = ("if nothing else uses this GPU", "if the GPU is free", "if GPU free")
-"""Condition of advice to use more of a GPU, in ever shorter forms: no log shows what else uses it.
+"""The condition shown with advice to use more of a GPU, from the longest form to the shortest.
 """
 _SHARE = lazy(r"--gpu-memory-utilization ([\d.]+) → ([\d.]+)")
 

@@ -12,7 +12,7 @@ from vllm_watch.reports.frames import Frame, Numbers
 from vllm_watch.reports.plot import Curve
 
 MOST_POINTS = 600
-"""Up to so many samples of a chart are drawn one by one: it has fewer pixels."""
+"""Up to so many samples are drawn one by one; a chart has fewer pixels than that."""
 CELLS = 400
 """A longer log is drawn in so many steps of time."""
 

@@ -49,7 +49,7 @@ def event_rows_as_they_come(
     An event is reported at the next search of the files, so that it includes the lines that
     continue it.
     """
-    # Nothing may be forgotten before it is reported.
+    # No event may be dropped before it is reported.
     monitor = Monitor(settings, bounded=True, forgets=False)
     alerts = AlertsAsTheyCome(monitor)
     opened: dict[int, Moment] = {}

@@ -36,7 +36,7 @@ _OVERLAP = 64
 _WITHOUT_STAMP = 4 << 20
 """The next stamp is searched in so many bytes."""
 _MOST_READ = 32 << 20
-"""Bytes read from that place; of a longer series of request lines the rest is not counted."""
+"""Bytes read from that place; request lines beyond them are not counted."""
 _LONGEST = 1 << 16
 _REQUESTS_SHOWN = 2
 """Request lines in a row that are shown; for more, their number."""

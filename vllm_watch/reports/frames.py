@@ -61,7 +61,7 @@ def run_frame(run: Run) -> Frame:
     """Return one sample per interval of a whole run: its engines combined.
 
     Rates and counts are added up and ratios averaged over the engines that wrote in the interval. A
-    silent engine adds nothing: it has nothing to do, or has died.
+    silent engine adds nothing: it is idle, or has died.
     """
     engines = run.engines
     if len(engines) < 2:

@@ -195,7 +195,7 @@ def _run(written: _Written, server: Server, run: Run, summary: RunSummary, name:
 
 
 def _times(axis: Axis | None) -> dict[str, str]:
-    """Return the data about a run's time that the page's script needs."""
+    """Return the times of a run that the page's script needs."""
     if axis is None:
         return {}
     offset = datetime.fromtimestamp(axis.begin, axis.zone).utcoffset() or timedelta(0)

@@ -26,7 +26,7 @@ class IterationSummary:
     steps_per_second: float
     """In these seconds."""
     step_time_s: float | None
-    """Median step time: one second ÷ its steps, for seconds in the middle of work."""
+    """Median step time: one second ÷ its steps, for seconds whose neighbours have steps, too."""
     decode_step_time_s: float | None
     """The same for seconds without prompts."""
     context_tokens: int
@@ -53,7 +53,7 @@ ITERATION_FIELDS: Fields = {
 }
 """Columns of `export --iterations`: counts of a second, described in `core/steps.py`."""
 STEP_METRICS = {"step_time_s": "s", "steps_per_second": "per s", "tokens_per_step": "tok"}
-"""Figures of a second of steps, all engines together, and their units."""
+"""Figures of the steps in one second, all engines together, with their units."""
 
 
 def iteration_rows(read: Iterable[News]) -> Iterator[Row]:

@@ -120,7 +120,7 @@ def next_start(
 def _changes(
     flags: Mapping[str, object], known: ServerConfiguration, findings: Iterable[Finding]
 ) -> tuple[Change, ...]:
-    """Return one change for each flag; a larger KV cache may make the last ones needless."""
+    """Return one change for each flag; the last ones may not be needed with a larger KV cache."""
     changes: dict[str, Change] = {}
     for finding in _advising(findings):
         pairs = [flag_pair(flag) for flag in finding.flags]

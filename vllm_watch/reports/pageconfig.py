@@ -82,7 +82,7 @@ def figures_section(summary: RunSummary, zone: tzinfo) -> Iterator[Markup]:
 
 
 def _is_in(words: str, details: Sequence[str]) -> bool:
-    """Return whether a finding says the same, perhaps with more words around it."""
+    """Return whether a finding already has this text, perhaps within a longer one."""
     return any(detail in words for detail in details)
 
 

@@ -56,7 +56,7 @@ class Piece:
         return map(form.__mod__, zip(*texts, strict=True))
 
     def cells(self, column: Column | Metric) -> list[Cell] | Cell:
-        """Return the values of a column, or the one that all samples share."""
+        """Return the values of a column, or the one value that all samples share."""
         if isinstance(column, Column):
             cells, count = column.of(self), len(self.table)
             if isinstance(cells, list) and len(cells) != count:

@@ -272,7 +272,7 @@ def edge_path(points: Sequence[Point]) -> str:
 
 
 def _standing(points: Sequence[Point]) -> list[Point]:
-    """Leave out points of a stacked curve with no height, except where that changes."""
+    """Leave out points where a stacked curve has no height, except next to points with one."""
     flat = [point is not None and point[1] == point[2] for point in points]
     return [
         None if flat[max(0, at - 1)] and flat[at] and all(flat[at + 1 : at + 2]) else point

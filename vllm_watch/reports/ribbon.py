@@ -1,4 +1,4 @@
-"""The ribbon of time of a server on a page: height is generation, colour the state."""
+"""The ribbon of time of a server on a page: height is tokens per second, colour is the state."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def server_frame(server: Server) -> tuple[Frame, float]:
 def _loads(
     server: Server, window: tuple[float, float]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return for each cell: whether it has a line, one with work, none in the line before."""
+    """Return for each cell: whether it has a line, a line with work, an idle newest line."""
     frame, silence = server_frame(server)
     none = np.zeros(CELLS, dtype=bool)
     if not len(frame):

@@ -23,7 +23,7 @@ _PER_TOKEN = "Time per token"
 _STEPS_APART = 5.0
 """Seconds without a step across which no line is drawn."""
 _LIMIT_SHOWN = 3.0
-"""A limit this many times as high as the samples would flatten them: it is shown as text."""
+"""A limit this many times above the samples is text: as a line it would flatten them."""
 
 
 def plots_of(server: Server, run: Run, health: HealthSettings) -> Iterator[Plot]:
@@ -112,7 +112,7 @@ def _answers(run: Run, silence: float) -> Iterator[Plot]:
         if before is not None and stretch.begin - before > silence:
             rows += [(before + 0.5, np.nan, np.nan)]
         counts = stretch.answered, stretch.refused + stretch.failed
-        # Within a stretch the rate is constant: points are close enough, however long it is.
+        # Within a stretch the rate is constant, so its points may be far apart.
         steps = min(CELLS, math.ceil((stretch.end - stretch.begin) / silence))
         moments = np.linspace(stretch.begin, stretch.end, max(1, steps) + 1)
         rows += [(moment, *counts) for moment in moments.tolist()]

@@ -70,10 +70,10 @@ def look(
 ) -> Snapshot:
     """Read the logs of `patterns` and judge them by the present time.
 
-    `newest_only` reads of large logs only the beginning and the newest part; `passed` sees all
-    news as they go by.
+    With `newest_only` only the beginning and the newest part of large logs are read; `passed` sees
+    all news as they go by.
 
-    `since` returns, for a server and its now, from which moment on findings count (epoch
+    `since` returns from which time on findings count, for a server and the present time (both epoch
     seconds in the log's clock).
     """
     reading = read_saved(

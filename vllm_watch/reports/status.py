@@ -81,7 +81,7 @@ def line_of(
 def filled(template: str, values: Mapping[str, str | float]) -> list[tuple[str, str]]:
     """Return the parts of a template: the text before a field, and the field filled in.
 
-    A field may have a format of Python's for its number: `{generation_tps:.1f}`.
+    A field may have a Python format for its number: `{generation_tps:.1f}`.
 
     Raises:
         FieldError: the template is broken or names an unknown field.
@@ -111,7 +111,7 @@ def _parsed(template: str) -> list[tuple[str, str | None, str | None]]:
         befores = [first, *(text for _, _, text in pieces)]
         names: list[str | None] = [*(name for name, _, _ in pieces), None]
         return [(text, name, "") for text, name in zip(befores, names, strict=True)]
-    import string  # its import takes as long as reading a small log
+    import string  # importing it takes as long as reading a small log
 
     return [(text, name, form) for text, name, form, _ in string.Formatter().parse(template)]
 

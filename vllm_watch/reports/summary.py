@@ -101,7 +101,8 @@ class RunSummary:
     findings: tuple[Finding, ...]
     """The oldest first."""
     unrecognised: int | None
-    """Stats-like lines of the whole file that no format reads; None for an earlier run."""
+    """Lines of the whole file that look like stats lines but fit no format; None for an earlier
+    run."""
     warnings: tuple[str, ...]
     """Reasons to doubt the figures."""
     times: MeanTimes | None
@@ -288,7 +289,7 @@ def _warnings(server: Server, run: Run) -> list[str]:
 
 
 def _name_told_by(run: Run) -> ServerName:
-    """Return the name of a run's server by the log, not by its file's name."""
+    """Return the name of a run's server from the log itself, not from the file's name."""
     return name_from_fields(ServerName(None, None, ""), run.configuration.flags())
 
 

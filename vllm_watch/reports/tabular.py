@@ -69,9 +69,9 @@ def _taken(buffer: io.StringIO) -> str:
 def write_parquet(rows: Iterable[Row], fields: Fields, file: IO[bytes]) -> None:
     """Write rows as Parquet.
 
-    `time` is a timestamp with zone: the logs' own offset, UTC if they have several. Requests
-    and other whole numbers are nullable integers, `engine` is a text (`0`, `1`, `all`): the type
-    of a column must not depend on what a log holds. The fields of an event are JSON as text.
+    `time` is a timestamp with zone: the logs' own offset, UTC if they have several. Requests and
+    other whole numbers are nullable integers, `engine` is a text (`0`, `1`, `all`): the type of a
+    column must not depend on the content of a log. The fields of an event are JSON as text.
 
     Raises:
         MissingExtraError: pyarrow is not installed.

@@ -44,7 +44,7 @@ class Beginnings:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A stretch of time from the command line; both ends belong to it."""
+    """A stretch of time from the command line, including both ends."""
 
     since: TimeText | None = None
     until: TimeText | None = None
@@ -98,7 +98,7 @@ def _first_time(items: Iterable[Item]) -> float | None:
     """Return the time of the first record that has one."""
     for item in items:
         if isinstance(item, SampleTable | RequestTable):
-            # Lines of two neighbouring tables are mixed in the log.
+            # In the log, lines of two neighbouring tables may be mixed.
             times = [item.times for item in items if isinstance(item, SampleTable | RequestTable)]
             known = [time for each in times for time in each[:1] if not math.isnan(time)]
             return min(known, default=None)

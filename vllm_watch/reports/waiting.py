@@ -24,7 +24,7 @@ UP = frozenset({"ready", "idle", "busy", "no-stats"})
 GRACE_SECONDS = 5.0
 """Seconds to wait for the line that shows that the HTTP server answers.
 
-It announces itself earlier, and that line may be in no file.
+The server announces the port earlier, and the later line may be in no file.
 """
 ERROR_LINES = 8
 """Lines of one error that are shown: its first, and the last ones, which name the cause."""
@@ -42,7 +42,7 @@ class Standing:
     share: float | None
     """Share of its start-up that is done (0…1), None if it is over or unknown."""
     before: bool
-    """True if it was over before waiting began: then a new run is awaited."""
+    """True if it was over before waiting began; then the command waits for a new run."""
     announced: bool
     """True if its HTTP server has announced itself but may not answer yet."""
 
@@ -130,7 +130,7 @@ class Waiting:
             why = "standard input has ended before it was ready"
             health = Health(ServerState("ended", now, why), health.noted)
         state, run = health.state, server.run
-        if state.name not in OVER or closed:  # a closed pipe cannot bring a new run
+        if state.name not in OVER or closed:  # no new run can come from a closed pipe
             self._before.pop(server.source, None)
         elif not self._began and self.new_run:
             self._before[server.source] = run.number

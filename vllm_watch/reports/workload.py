@@ -1,4 +1,4 @@
-"""Whether two runs had comparable work: a faster run of easier work is not a gain."""
+"""Whether two runs had comparable work: easier work is faster, which is no gain."""
 
 from __future__ import annotations
 

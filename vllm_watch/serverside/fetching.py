@@ -1,4 +1,4 @@
-"""Fetches a page from a server that may be absent, slow, endless, or not vLLM."""
+"""Fetches a page; the server may be missing or slow, send without end, or not be vLLM."""
 
 from __future__ import annotations
 

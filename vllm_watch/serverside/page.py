@@ -48,7 +48,7 @@ _SUCCESSORS = {
         for part in _PARTS
     },
 }
-"""Names that some versions write in addition to their successors: then the successor counts."""
+"""Old names that some versions write besides the new ones: then the new ones count."""
 
 
 class PageError(Exception):

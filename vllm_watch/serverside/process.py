@@ -198,7 +198,7 @@ def _adopt_orphans() -> None:
 
 
 def descendants(root: int, beside: Sequence[int] = ()) -> dict[int, str]:
-    """Return all processes below `beside` (children of `root`), each with its start."""
+    """Return all processes that descend from `beside` (children of `root`), each with its start."""
     found: dict[int, str] = {}
     todo = list(beside)
     while todo:

@@ -172,7 +172,7 @@ class Recorder:
             )
 
     def _trouble(self, kind: str, text: str | None, over: str = "") -> None:
-        """Report a trouble once, and its end once."""
+        """Report a problem once when it begins, and once when it ends."""
         if text is not None and self._troubles.get(kind) != text:
             self._troubles[kind] = text
             self._say(text)

@@ -28,7 +28,7 @@ class Lenient:
     device_type = "cuda"
 
     def __getattr__(self, name: str) -> object:
-        """Return another such part; its switches and numbers are false."""
+        """Return such a part for any attribute; as a switch or number it is false."""
         if name.startswith("__"):
             raise AttributeError(name)
         return Lenient()

@@ -21,7 +21,7 @@ from vllm_watch.sources.resuming import RepeatedLines
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a command is started again; doubled each time, up to the longest."""
 STEADY_SECONDS = 30.0
-"""After running this long, a command's next pause is the first one again."""
+"""After a command ran this long, its next pause is the shortest again."""
 _STEP = 0.2
 _MOST_AT_ONCE = 64
 """Blocks per look, so that a fast command does not block the others."""
@@ -36,7 +36,7 @@ _OF_A_LOG = re.compile(
 
 
 class CommandOutput:
-    """Reads the lines that a command writes; same interface as a `Follower`."""
+    """Reads the lines that a command writes, with the interface of a `Follower`."""
 
     def __init__(
         self,

@@ -173,7 +173,7 @@ def _inflater() -> zlib._Decompress:
 
 
 class _Whole:
-    """zstd whose end within a frame is an error, as it is in gzip."""
+    """Reads zstd; unlike the library, it reports a file that ends within a frame, as gzip does."""
 
     def __init__(self, reader: _Bytes, raw: IO[bytes]) -> None:
         self._reader = reader

@@ -14,14 +14,14 @@ FEWEST = 4
 
 
 class Holder(Protocol):
-    """Holder of one descriptor that can be closed for a while."""
+    """The owner of one descriptor, which can be closed for a while."""
 
     def suspend(self) -> None:
         """Close the descriptor; it is opened again when it is needed."""
 
 
 class DescriptorPool:
-    """Tracks the holders of descriptors, and closes those not used for the longest time."""
+    """Tracks the owners of descriptors; closes the descriptors not used for the longest time."""
 
     def __init__(self, limit: int | None = None) -> None:
         """Allow `limit` descriptors; by default what RLIMIT_NOFILE leaves."""

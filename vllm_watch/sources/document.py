@@ -97,8 +97,7 @@ class Document:
             ReplacedError: it holds something else.
         """
         data = os.pread(descriptor, chunks.BLOCK, self.offset)
-        # Checked after the read: bytes read before a truncation are passed on, those
-        # read across one are not.
+        # Checked after the read: if the file was truncated meanwhile, the bytes are dropped.
         if not self.fits(descriptor):
             raise ReplacedError
         return data

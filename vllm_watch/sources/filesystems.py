@@ -50,7 +50,7 @@ class FileSystems:
     def reopens(self, path: str) -> bool:
         """Return whether a file has to be opened again at each look."""
         self._refresh()
-        # Thousands of files are asked about at each look, and few machines have such a mount.
+        # This is called for thousands of files at each look, and few machines have such a mount.
         return self._reopened and self.kind(path) in REOPENED
 
     def _refresh(self) -> None:

@@ -80,8 +80,8 @@ class Follower:
     ) -> None:
         """Follow `path`, from its beginning; it need not exist yet.
 
-        That a `companion` is gone is not a problem. With `start` the file that is there now is read
-        from the first line behind that offset.
+        A missing `companion` is not a problem. With `start` the file that is there now is read from
+        the first line behind that offset.
         """
         self.path = path
         self.trouble: str | None = None
@@ -229,7 +229,7 @@ class Follower:
         return status
 
     def _is_quiet(self, status: os.stat_result | None) -> bool:
-        """Return whether nothing has happened for so long that a search is needless."""
+        """Return whether nothing has changed for so long that no search is needed."""
         now = self._options.clock()
         signature = self._signature_of(status)
         if self._unsure or not signature or signature != self._signature:
@@ -354,7 +354,7 @@ class Follower:
             yield from self._given_up(current)
 
     def _given_up(self, held: Held) -> Iterator[Chunk]:
-        """Close a file; unless we only lost sight of it, its last line is complete."""
+        """Close a file; its last line is complete, unless the file can no longer be found."""
         try:
             held.file.descriptor()
         except (GoneError, OSError):

@@ -139,7 +139,7 @@ class LogFinder:
 
 
 class _Names:
-    """Says which files exist; with many logs, from one list of their folder."""
+    """Tells which files exist; with many logs it lists their folder once."""
 
     def __init__(self, logs: Iterable[str]) -> None:
         """List the folders that hold many of `logs`."""

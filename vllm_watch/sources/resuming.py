@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from vllm_watch.sources.chunks import Chunk, LineCutter
 
 MARK_BYTES = 1024
-"""How much of the newest whole lines is searched: stats lines have a time, so they are rare."""
+"""Newest bytes that are searched for: whole lines; stats lines have a time, so they differ."""
 HEAD_BYTES = 1024
 QUIET_SECONDS = 2.0
 """After this silence, an output without the newest lines seen counts as a new one."""

@@ -27,7 +27,7 @@ def list_trouble(path: str, error: OSError) -> str:
 
 
 def read_trouble(path: str, error: OSError) -> str:
-    """Return one line about a file that cannot be read on, with what to do about it."""
+    """Return one line about a file of which no more can be read, with what to do about it."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return open_trouble(path, error)
     reason = (error.strerror or str(error)).lower()

@@ -21,9 +21,9 @@ STEP_MS = 20
 DEBOUNCE_MS = 100
 """Longest time for which events are collected."""
 FASTER = 4
-"""How many times per poll a file is read that has just grown without an event."""
+"""Reads per poll of a file that has just grown without an event."""
 HOT_SECONDS = 5.0
-"""For how long after a change that no event reported."""
+"""Seconds for which this lasts after a change that no event reported."""
 RETRY_SECONDS = 30.0
 """Seconds before a folder that could not be watched is tried again."""
 

@@ -17,7 +17,7 @@ LOOK_SECONDS = 1.0
 
 
 class Alerting:
-    """Reports alerts while a screen watches live, whatever moment it shows."""
+    """Reports alerts while a screen watches live, also while it shows an earlier moment."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Alerting:
             self._troubles.pop(outcome.action, None)
 
     def close(self, seconds: float = EXIT_SECONDS) -> None:
-        """Give runs a short time to end, then end them."""
+        """Give running actions a short time to end, then end them."""
         self._runner.close(seconds)
 
     def _notify(self, alert: Alert) -> None:

@@ -46,7 +46,7 @@ from vllm_watch.tui.slowterminal import SlowTerminal
 from vllm_watch.tui.timeline import Timeline
 
 PATIENCE = 0.3
-"""Seconds that the first frame waits for the first look at all logs."""
+"""Seconds for which the first frame waits until all logs were read once."""
 SETTLES = 0.1
 """Seconds from allowing the first frame until the past of large logs is read."""
 
@@ -164,7 +164,7 @@ class VllmWatch(App[int]):
         return self._ascii.enabled
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return the filters that every line passes before the terminal."""
+        """Return the filters through which every line goes to the terminal."""
         filters = super().get_line_filters()
         return [*filters, self._ascii] if self._ascii.enabled else filters
 
@@ -174,7 +174,7 @@ class VllmWatch(App[int]):
         self._terminal.drawn()
 
     async def on_event(self, event: events.Event) -> None:
-        """Pass an event on, unless a key or the mouse arrives while the app closes its screens."""
+        """Pass an event on; keys and the mouse are ignored while the app closes its screens."""
         open_yet = self.is_running and bool(self.screen_stack)
         if open_yet or not isinstance(event, events.InputEvent):
             await super().on_event(event)
@@ -322,7 +322,7 @@ class VllmWatch(App[int]):
         return [server.run for server in self.monitor.store.servers.values()]
 
     def _redraw(self, sources: Collection[str] | None = None) -> None:
-        """Draw soon, because there are news of these servers, or of anything."""
+        """Draw soon, because there is news of these servers (None: of anything)."""
         # Messages that arrive while the app closes find no screen any more.
         if self.screen_stack and isinstance(self.screen, Dashboard):
             self.screen.news(sources)

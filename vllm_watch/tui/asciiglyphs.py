@@ -56,7 +56,7 @@ def ascii_of(text: str) -> str:
 
 
 class AsciiFilter(LineFilter):
-    """The last step before the terminal: replaces everything that is not ASCII."""
+    """The last filter before the terminal: replaces everything that is not ASCII."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Return the segments of a line in ASCII."""

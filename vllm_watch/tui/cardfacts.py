@@ -1,4 +1,4 @@
-"""A server's configuration and past, as texts for its card."""
+"""A server's configuration and history, as texts for its card."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ MOST_GPUS = 4
 """GPUs drawn in one chart; the card shows all."""
 _GPU_ROLES = ("primary", "secondary", "note", "warning")
 _GAP_STEPS = 2.5
-"""Seconds between two seconds with steps that are no gap."""
+"""Longest distance in seconds between two seconds with steps that is not a gap."""
 
 Lines = tuple[Line, ...]
 

@@ -116,7 +116,7 @@ def _pace(_: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _http(_: Asked, spec: ChartSpec) -> ChartSpec:
-    """Give the room of the errors to the answers if there were no errors."""
+    """Without errors, give their half of the chart to the answers."""
     good, bad = spec.lines
     if any(bad.values):
         return spec
@@ -131,7 +131,7 @@ def _prefix(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _percentage(_: Asked, spec: ChartSpec) -> ChartSpec:
-    """End a scale earlier if only its lower part is used."""
+    """Let a scale end below 100 % if only its lower part is used."""
     known = (value for line in spec.lines for value in line.values if value is not None)
     highest = max(known, default=100.0)
     return replace(spec, y_max=next((top for top in _TOPS if highest <= 0.8 * top), 100.0))

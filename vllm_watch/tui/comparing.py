@@ -150,7 +150,7 @@ def _moved(line: Line, begin: float, name: str, role: str, marker: str) -> Line:
 
 
 def better(quantity: str) -> int:
-    """Return whether more of a quantity is better: 1, worse: −1, or neither: 0."""
+    """Return 1 if more of a quantity is better, −1 if it is worse, otherwise 0."""
     if quantity in _MORE:
         return 1
     return (

@@ -1,4 +1,4 @@
-"""Why a server ended, in ever shorter texts, for lines without room for an error."""
+"""Why a server ended, in texts from long to short, for lines without room for an error."""
 
 from __future__ import annotations
 

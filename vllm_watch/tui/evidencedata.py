@@ -47,7 +47,7 @@ def evidence_window(finding: Finding, moment: float) -> tuple[float, float]:
 def evidence_chart(
     monitor: Monitor, server: Server, engine: int | None, finding: Finding, moment: float
 ) -> ChartSpec:
-    """Return the chart of a finding's metric over its time, its beginning marked."""
+    """Return the chart of a finding's metric over its time, with its beginning marked."""
     start, end = evidence_window(finding, moment)
     slower = finding.id in _SLOWER
     if slower:  # compare with the first minutes

@@ -18,9 +18,9 @@ from vllm_watch.tui.messages import AllRead, NewsRead
 GROUP_SECONDS = 0.05
 """News closer together than this are sent as one message."""
 SWITCH_SECONDS = 0.001
-"""Longest time that reading may keep the screen's thread waiting: a key takes several turns."""
+"""Seconds for which reading may hold up the screen's thread: a key takes several turns."""
 MOST_PENDING = 2
-"""Most unread messages of the screen before reading waits: keys queue behind them."""
+"""Most unread messages of the screen before reading pauses: keys wait behind them."""
 
 
 def run_feed(

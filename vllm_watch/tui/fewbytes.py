@@ -1,7 +1,8 @@
-"""Drawings as few bytes: only cells that changed, and of their styles only what changes.
+"""Drawings in few bytes: only cells that changed, and only changes of style.
 
 Textual names both colours of every piece of text and resets them behind it, and begins at the left
-edge of a widget whose right edge changed: three times as many bytes, which a slow line feels.
+edge of a widget whose right edge changed: three times as many bytes, which is noticed on a slow
+line.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class KeptRow(NamedTuple):
     stamp: object
     """The input it was made from."""
     until: float
-    """Until when it holds without news, in the log's clock."""
+    """Until when it is valid without news, in the log's clock."""
     row: Row
     shape: str
     rate: float | None
@@ -34,8 +34,8 @@ class KeptRow(NamedTuple):
 class FleetRows:
     """Makes the rows of all servers; rows without news are reused.
 
-    While the screen follows the present, only servers with news or whose row has had its time are
-    looked at: of a thousand, a hundred write in a second.
+    While the screen follows the present, only servers with news or with an expired row are checked:
+    of a thousand, a hundred write in a second.
     """
 
     def __init__(self, monitor: Monitor, stamps: Stamps) -> None:
@@ -48,7 +48,7 @@ class FleetRows:
         self._places: dict[str, int] = {}
         """Where the row of each server is among those shown."""
         self._followed = -math.inf
-        """The present moment up to which rows were kept up, −∞ after any other moment."""
+        """The present moment up to which rows were updated, −∞ after any other moment."""
         self._revision = 0
         """The store's revision at that moment."""
         self._due = Due()
@@ -78,7 +78,7 @@ class FleetRows:
         return shown
 
     def _look_at_all(self, timeline: Timeline) -> None:
-        """Make the row of every server, unless the one that is kept still holds."""
+        """Make the row of every server, unless its cached row is still valid."""
         moment, everyone = timeline.moment(), timeline.mode == "live"
         self._shown, self._due = [], Due()
         for server in self._monitor.store.servers.values():
@@ -91,13 +91,13 @@ class FleetRows:
             self.named += 1
 
     def _changed(self, moment: float) -> list[Server]:
-        """Return the servers with news, and those whose row no longer holds by time alone."""
+        """Return the servers with news, and those whose row has expired."""
         store = self._monitor.store
         news = {server.source for server in store.changes.since(self._revision)}
         return [store.servers[source] for source in news | self._due.take(moment)]
 
     def _row(self, server: Server, timeline: Timeline) -> KeptRow:
-        """Return the row of a server, made again if the one that is kept does not hold."""
+        """Return the row of a server, made again if its cached row is no longer valid."""
         moment, live = timeline.moment(), timeline.following
         kept = self._kept.get(server.source)
         time = server.clock.own(moment)

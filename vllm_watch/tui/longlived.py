@@ -1,8 +1,8 @@
-"""What stays is left out of garbage collection.
+"""Objects that stay are left out of garbage collection.
 
 A full collection looks at every object: with a thousand servers it stops the screen for two
 seconds, and finds nothing, since what was read stays. So collection begins when all logs have been
-read once, and passes over everything that is there by then; likewise when servers have joined.
+read once, and skips all objects that exist by then; the same again when servers have joined.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LongLived:
         self._known: tuple[int, bool] | None = None
 
     def settle(self, store: Store) -> None:
-        """Leave out all objects of now, if logs have been read since the last time."""
+        """Leave out all present objects, if logs have been read since the last time."""
         known = len(store.servers), store.reading() is None
         if self._ours and known != self._known:
             self._known = known

@@ -1,4 +1,4 @@
-"""What is below each other in the table: rows, the lines above models, models that are folded."""
+"""The lines of the table in order: rows, lines above models, folded models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Places:
     """The lines of the table, and the row or the group on each."""
 
     def __init__(self, rows: Sequence[Row], folded: Collection[str]) -> None:
-        """Place all rows below each other, of the models in `folded` only the line above them."""
+        """Place all rows in lines; models in `folded` have only the line above them."""
         self.lines: Sequence[Place] = range(len(rows))
         groups = groups_of(rows)  # lines of groups have no age
         self.grouped = bool(groups)
@@ -44,7 +44,7 @@ class Places:
         return self._find(self.lines, row)
 
     def moved(self, row: int, step: int) -> int:
-        """Return the row of the cursor that was at `row`, so many lines below."""
+        """Return the row at which the cursor is after it moved down so many lines from `row`."""
         stop = self._find(self._stops, row) + step
         place = self._stops[max(0, min(len(self._stops) - 1, stop))]
         return place.first if isinstance(place, Group) else place

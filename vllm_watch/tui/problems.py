@@ -101,7 +101,7 @@ class Problems(MadeWhenAsked[Problem]):
         return len({row.source for _, row, _ in self._entries[: self.loud]})
 
     def reach(self, room: int) -> Iterator[tuple[int, Problem]]:
-        """Yield loud findings and others with their places, of each at most one more than `room`.
+        """Yield the loud findings, then the others, with their places: at most `room` + 1 of each.
 
         Each takes at least a line, so no others can be on the screen.
         """

@@ -25,7 +25,7 @@ from vllm_watch.tui.charts.sampled import Level, levels
 def ribbon_steps(asked: Asked, steps: int) -> tuple[Step, ...]:
     """Return the states of a server, or of one of its engines, in so many steps of a time range.
 
-    A step shows its worst state: an alert before work, work before rest.
+    A step shows its most important state: an alert rather than work, work rather than idleness.
     """
     if steps < 1 or not asked.end > asked.start:
         return ()

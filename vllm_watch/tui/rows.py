@@ -90,7 +90,7 @@ class Row:
     ending: tuple[str, ...] = ()
     """Why it ended, in ever shorter forms."""
     saved: bool = False
-    """True for a saved log: nothing more is expected of it."""
+    """True for a saved log: no more lines are expected."""
     last: Values = Values()
     """The newest numbers written, also for a server that has ended."""
     silenced: frozenset[str] = frozenset()
@@ -115,7 +115,7 @@ class Row:
         return replace(self, moment=own, age=age)
 
     def same(self, other: Row) -> bool:
-        """Return whether another row from the same lines shows the same except for its moment."""
+        """Return whether another row from the same lines differs only in its moment."""
         one, two = (replace(row, moment=0.0, age=None, serial=0) for row in (self, other))
         return one == two
 
@@ -215,7 +215,7 @@ _JOINING = lazy(r"[\u200b-\u200d\u2060\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 
 
 def _apart(text: str) -> str:
-    """Return text without signs that join others: terminals give the result different widths."""
+    """Return text without combining signs: terminals draw these in different widths."""
     return text if text.isascii() else _JOINING.sub("", text)
 
 

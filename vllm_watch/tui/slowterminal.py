@@ -1,6 +1,6 @@
-"""Draws no faster than the terminal takes it: on a slow line frames are left out, not late.
+"""Draws no faster than the terminal can show: on a slow line frames are skipped, not delayed.
 
-Textual queues what it draws, thirty writes, then waits for the terminal: keys and reading with it.
+Textual queues up to thirty writes, then waits for the terminal; keys and reading wait as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 LOOKS_AFTER = 0.03
-"""Seconds after a frame in which a terminal that keeps up has taken it."""
+"""Seconds within which a fast terminal has taken a frame."""
 
 
 class SlowTerminal:

@@ -1,4 +1,4 @@
-"""Detects whether a server has something new to show: by its revision, or its past changes."""
+"""Detects whether a server has something new to show, by its revision or its earlier changes."""
 
 from __future__ import annotations
 

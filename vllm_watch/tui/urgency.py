@@ -1,4 +1,4 @@
-"""Which news are drawn soon, and how soon: those on the screen; the rest waits for a tick."""
+"""Which news is drawn soon, and how soon: that of servers on the screen; the rest waits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EACH_SERVER = 0.00025
 
 
 class Urgency:
-    """Tells which news are drawn soon, and how soon."""
+    """Decides which news is drawn soon, and how soon."""
 
     def __init__(self, monitor: Monitor, knows: Callable[[str], bool]) -> None:
         """Take news of `monitor`; `knows` returns whether a server has a row."""

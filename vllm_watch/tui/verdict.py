@@ -28,7 +28,7 @@ class Verdict:
     aside: str = ""
     """The text at the right end, if there is room."""
     pairs: tuple[tuple[str, str], ...] = ()
-    """Words and remedies of which none stands without the other, in place of both."""
+    """Pairs of words and remedy that are only shown together; they replace both."""
 
 
 def verdict_of(view: ScreenView) -> Verdict | None:

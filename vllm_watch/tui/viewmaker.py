@@ -79,7 +79,7 @@ class ViewMaker:
         self._lines: dict[str, tuple[object, tuple[EventLine, ...]]] = {}
         self._newest: tuple[EventLine, ...] = ()
         self._events_of = -1
-        """The store's revision whose present events are known, −1 after those of another moment."""
+        """The store's revision for which events are cached, −1 if they are of an earlier moment."""
         self._named: tuple[tuple[int, int], list[int]] = ((0, 0), [])
         """The names by which servers were put in order, and that order."""
         self._notes = LogNotes(monitor, tz)
@@ -287,7 +287,7 @@ def _matches(row: Row, text: str) -> bool:
 
 
 def _selected(rows: Sequence[Row], problems: Problems, choices: Choices) -> int:
-    """Return the row of the chosen server and engine; unchosen, the worst server's."""
+    """Return the row of the chosen server and engine; without a choice, the worst server's."""
     if not choices.chosen:
         worst = problems.worst
         source = choices.source if worst is None else worst.row.source

@@ -21,14 +21,14 @@ _BLANK = 0x2800
 WHOLE = "⣿"
 """A cell with all its dots."""
 GROOVED = "⣛"
-"""The same without a row of them: a thin line through a fill."""
+"""The same with one row of dots left out: a thin line through a fill."""
 _NONE = Level(0.0, 0.0)
 _STANDING = ((0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8))
-"""Bits of so many dots from the lower edge: of the left column, of the right one."""
+"""Bits of the lowest dots of a cell, by their number: in the left column, in the right one."""
 _HANGING = ((0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8))
 """The same from the upper edge."""
 LOW, CREST = 0.42, 0.78
-"""Strength of the dots' colour at the base, and just below the edge; the edge has all of it."""
+"""Strength of the dots' colour at the base, and just below the edge; the edge has full colour."""
 BODY = 0.09
 """Strength of the colour behind the dots of filled cells."""
 UNDER = 0.2
@@ -72,7 +72,7 @@ def fill_dots(
 def stack_dots(
     area: Area, series: Sequence[Sequence[Level | None]], top: float, roles: Sequence[str]
 ) -> None:
-    """Fill one series upon the other, the first one lowest; two levels a cell."""
+    """Fill the series stacked, the first one lowest; two levels a cell."""
     inks = [area.palette.get(role, "") for role in roles]
     sums = [sums_of(levels) for levels in zip(*series, strict=True)]
     unit, most = 0.0 if top <= 0 else HIGH * area.rows / top, HIGH * area.rows
@@ -110,7 +110,7 @@ def sums_of(levels: Sequence[Level | None]) -> list[float]:
 def _draw(
     area: Area, column: int, heads: tuple[int, int], colour: str, foot: int = 0, over: str = ""
 ) -> None:
-    """Draw one cell after the other up to two heads; `over` is the colour that stands on it."""
+    """Draw one cell after the other up to two heads; `over` is the colour stacked on it."""
     ground = area.palette.get("background", "")
     canvas, place = area.canvas, area.left + column
     left, right = heads

@@ -74,7 +74,7 @@ def draw_axes(
 def draw_marks(canvas: Canvas, frame: Frame, spec: ChartSpec, palette: Palette) -> None:
     """Put the marks on the time axis, the worst if several share a column.
 
-    Many fonts draw them wider than a cell, so neighbours are kept a cell apart.
+    Many fonts draw them wider than a cell, so there is always a free cell between two.
     """
     taken: dict[int, Mark] = {}
     for mark in sorted(spec.marks, key=_rank):

@@ -88,7 +88,7 @@ def write_clock(
         cells = len(tick.label)
         for begin in (at + 1, at - cells):
             if _is_free(free, begin, cells, at):
-                if free[at]:  # else the mark stands there, and is its tick
+                if free[at]:  # otherwise a mark is there, which serves as the tick
                     canvas.put(bottom, left + at, TICK, ink)
                     free[at] = False
                 canvas.write(bottom, left + begin, tick.label, ink)

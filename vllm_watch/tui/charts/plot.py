@@ -1,4 +1,4 @@
-"""The cells of a chart inside of its frame, and what is in them besides its series."""
+"""The cells inside a chart's frame, and what is drawn in them besides the series."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Plot:
     columns: int
     rows: int
     noted: bool = False
-    """Whether a row below the plot says in words what the marks and the zones are."""
+    """Whether a row below the plot names the marks and the zones."""
 
     @property
     def window(self) -> tuple[float, float]:
@@ -73,7 +73,7 @@ class Plot:
 
 
 def draw_band(plot: Plot, top: float) -> None:
-    """Draw the band's edges over all that was judged: as faint dashes, as grooves in the fill.
+    """Draw the band's edges over the judged columns: as faint dashes, within a fill as grooves.
 
     The edge of the curve itself is left as it is.
     """

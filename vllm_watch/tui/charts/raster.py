@@ -16,7 +16,7 @@ _BRAILLE = 0x2800
 
 
 def _nibbles(dots: tuple[int, ...]) -> tuple[int, ...]:
-    """Return for each braille pattern which of the four dots of one side are set."""
+    """Return which of the four dots of one side each braille pattern sets."""
     return tuple(
         sum(1 << row for row, dot in enumerate(dots) if pattern & dot) for pattern in range(256)
     )

@@ -53,7 +53,7 @@ def levels(
             continue
         at = times[index]
         column = min(columns - 1, int((at - start) / width))
-        if before is not None and column > filled + 1:  # else there is no column between the two
+        if before is not None and column > filled + 1:  # a column lies between the two
             _join(found, before, (at, value), start, width, gap_s)
         before, filled = (at, value), column
         weight = 1.0 if weights is None else weights[index]

@@ -15,10 +15,10 @@ SPARE = 1 / 6
 _STEPS = (1.0, 2.0, 2.5, 5.0)
 _PAIRS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 _TOPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-"""Steps of a scale so low that it has room for only one or two ticks above zero."""
+"""Steps used if a scale has room for only one or two ticks above zero."""
 _NO_QUARTERS = (1.0, 2.0, 5.0)
 _QUARTERS_UP_TO = 4
-"""Five quarters (12.5k) have no label that is both short and exact."""
+"""Steps of 1.25 are left out: 12.5k has no label that is both short and exact."""
 _TINY = 1e-300
 
 

@@ -122,7 +122,7 @@ class ChartSpec:
     relative: bool = False
     """Whether times are seconds since a beginning: its clock shows durations."""
     even: bool = False
-    """Whether both halves of a mirror have the same height and scale, for comparison."""
+    """Whether both halves of a mirror have the same height and scale, to be compared."""
 
     def role(self, line: Line, value: float) -> str:
         """Return the palette role of a value's colour: by its height if the chart has heat."""

@@ -23,7 +23,7 @@ UNKNOWN = "–"
 SAMPLES = {"line": "─", "dots": "╌", "fill": "", "up": "↑", "down": "↓"}
 """How a marker looks in the title."""
 LAST, AT = "last", "at"
-"""Word before values that are all older than their gaps: nothing newer was written, or can be."""
+"""Word before values that are all old: nothing newer was written, or can be."""
 FULL, SHORT = 99, 98
 """Names in full, and in their short form; further forms are lengths to which they are cut."""
 ABOUT = "≈"
@@ -49,7 +49,7 @@ class TitleValue:
     """Width of the widest value in the window, so that the title does not move."""
     ink: str
     stale: bool
-    """The value is older than the series' gap, or nothing newer can come."""
+    """True if the value is older than the longest usual distance, or nothing newer can come."""
     time: float
     """Time of the value; −∞ if there is none."""
 
@@ -107,7 +107,7 @@ NAMED_FORMS = (
 VALUELESS = Form(unit=False, names=SHORT, values="", clock=1, gap=" ")
 """The form of a title whose values are old: they must not look like new ones."""
 FORMS_ALONE = tuple(form for form in FORMS if form.values)
-"""Forms for a single line: without its value nothing would be left."""
+"""Forms for a single line: each keeps the value, since the line needs no name."""
 
 
 def draw_title(
@@ -225,7 +225,7 @@ def _title(
         if name:
             beside = marker in ("↑", "↓") and len(form.gap) == 1
             pieces.append((f" {name}" if marker and not beside else name, muted))
-        alone = behind and len(entries) == 1  # nothing is behind it that could move
+        alone = behind and len(entries) == 1  # nothing behind it could move
         if value := entry.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (entry.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))

@@ -18,7 +18,7 @@ from vllm_watch.tui.widgets.pane import beside, fitted
 from vllm_watch.tui.widgets.verdictline import verdict_text
 
 LEAST_NAME = 12
-"""Cells that the name of a model keeps in the title where the state stands behind it."""
+"""Cells that the name of a model keeps in the title if the state follows it."""
 
 
 def page_head(about: About, width: int, palette: Palette) -> list[Text]:
@@ -38,7 +38,7 @@ def page_head(about: About, width: int, palette: Palette) -> list[Text]:
     left.append(f" {row.shape} ", style=f"bold {palette[SHAPE_ROLES[row.shape]]}")
     ports = f"{row.port} "
     room = max(1, width - right.cell_len - left.cell_len - cell_len(ports) - 2)
-    if room - len(facts[0]) - 2 >= LEAST_NAME:  # else its state is left to the verdict
+    if room - len(facts[0]) - 2 >= LEAST_NAME:  # otherwise the verdict shows its state
         room -= len(facts[0]) + 2
     name = fitted(row.model, min(cell_len(row.model), room))
     left.append(f"{name} ", style=palette["text"])

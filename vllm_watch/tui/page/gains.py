@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vllm_watch.reports.comparison import Compared, Comparison
 
 CHART_ROWS, LOW_ROWS = 9, 7
-"""Rows of a chart, and on a low screen."""
+"""Rows of a chart: usually, and on a low screen."""
 LOW = 30
 """Below this height charts are lower."""
 MOST_ROWS = 15

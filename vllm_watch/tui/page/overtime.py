@@ -53,7 +53,7 @@ class Strip:
     values: str
     """Its newest figures."""
     uneven: str = ""
-    """How far it is from the others, if it is far."""
+    """How far it is from the others in words, empty if it is not far."""
 
     label: str = ""
     """Its label: its number, or for the only engine what is shown."""

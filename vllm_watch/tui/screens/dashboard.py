@@ -151,7 +151,7 @@ class Dashboard(TimeKeys, Openers):
             self.call_after_refresh(self.draw)
 
     def _compositor_refresh(self) -> None:
-        """Send nothing while drawing waits: panes without a view are no frame."""
+        """Send nothing while drawing waits: the panes have no view yet."""
         if not self.waits:
             super()._compositor_refresh()
 

@@ -126,8 +126,8 @@ class EvidenceScreen(Above[None]):
     async def _show(self, found: Excerpt) -> None:
         """Show the log lines.
 
-        They are a new widget: Textual forgets to measure one again whose text changes while a
-        layout is due for it, and only the first line could be seen.
+        They are a new widget: if its text changes while a layout is due, Textual does not measure
+        it again, and only the first line would be seen.
         """
         if not self.is_mounted:
             return

@@ -35,7 +35,7 @@ ROLES = {
 }
 """Kind of a log line to the role of its colour."""
 NARROW = 100
-"""Below this width the names of processes, which all lines begin with, are not seen at first."""
+"""Below this width the view begins behind the process name with which all lines begin."""
 _PROCESS = lazy(r"\([^()]+ pid=\d+\) ")
 _STAMP = lazy(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b")
 
@@ -77,7 +77,7 @@ class LogLines(Widget, can_focus=True):
         self._narrow = self.app.size.width < NARROW
 
     def _behind_process(self) -> int:
-        """Return how long the name of the process is with which all lines begin that have one."""
+        """Return the length of the process names at the beginning of lines."""
         found = (_PROCESS.match(line.text) for line in self.lines)
         return min((len(one[0]) for one in found if one is not None), default=0)
 

@@ -11,8 +11,8 @@ from textual.widget import Widget
 class Above(ModalScreen[ScreenResultType]):
     """A screen above the dashboard that closes only once.
 
-    Keys that were pressed while it closes arrive after it has gone. Textual would then close the
-    screen below, and fail if none is left.
+    Keys pressed while it closes arrive after it is gone. Textual would then close the screen below,
+    and fail if none is left.
     """
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:

@@ -96,7 +96,7 @@ class Following(Page):
         return super().check_action(action, parameters)
 
     def action_below(self, name: str, *steps: float) -> None:
-        """Do what a key of the screen below does."""
+        """Run the action of a key of the screen below."""
         getattr(self._below, f"action_{name}")(*steps)
         self.follow()
 

@@ -57,7 +57,7 @@ class TimeKeys(Screen[None]):
     _alerts: dict[str, set[float]]
     """When the alerts of each server fired that had any."""
     _alerts_of: tuple[int, list[float]] = (-1, [])
-    """The store's revision up to which these are known, and all of them in order."""
+    """The store's revision up to which these are known, and all these times in order."""
 
     def draw(self) -> None:
         """Show the moment."""

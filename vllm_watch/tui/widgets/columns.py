@@ -135,7 +135,7 @@ def _common_start(models: Collection[str]) -> str:
     """Return whole words with which all models begin, so that the rest distinguishes them."""
     if len(models) < 2:
         return ""
-    first, last = min(models), max(models)  # what these share, all between them share
+    first, last = min(models), max(models)  # what these two share, all names between them share
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     ends = [n for n, (sign, _) in enumerate(alike, 1) if sign in "-_/. "]
     return first[: ends[-1]] if ends else ""
@@ -169,7 +169,7 @@ def header(
         title = "" if wordy and column.key in ("gen", *TAIL) else column.header
         if column.key == "ribbon":
             title = time_axis(window, column.width, tz)
-        over = max(0, line.cell_len - place)  # an earlier head extended into this column
+        over = max(0, line.cell_len - place)  # the head before it extends into this column
         place += column.width + 1
         if column.right:
             title = title.rjust(column.width)
@@ -190,7 +190,7 @@ def header(
 
 
 def _around_words(axis: str, edge: int) -> int:
-    """Return an edge moved to where no clock time is cut by it: before the one it is in."""
+    """Return an edge moved so that it cuts no clock time: before the one that it is in."""
     while 0 < edge < len(axis) and axis[edge] != " " and axis[edge - 1] != " ":
         edge -= 1
     return edge

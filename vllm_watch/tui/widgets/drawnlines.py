@@ -51,7 +51,7 @@ class ScrolledLines(ScrollView, can_focus=True):
         self._held = Held()
 
     def show(self, lines: Sequence[Text]) -> None:
-        """Show other lines where the old ones stood: it stays scrolled as it is.
+        """Show other lines; the scroll position stays.
 
         Only cells that changed and are seen are sent to the terminal.
         """

@@ -61,7 +61,7 @@ class Block:
     style: str = ""
     arrow: str = "→ "
     unproved: bool = False
-    """Whether it may have caused a death: its reason says so, or the head's right edge."""
+    """Whether it may have caused a death; its reason or the right edge of its head says so."""
     loud: bool = True
     place: int | None = None
     """Its finding in the view, None for notes."""
@@ -333,7 +333,7 @@ def _remedies(remedy: str, flags: tuple[str, ...], room: int) -> tuple[list[str]
         return whole, whole
     brief = words.replace(" (key ", " (")
     if cell_len(brief) > room:
-        brief = brief.replace(", fix it, ", ", ")  # the last thing to do must stay
+        brief = brief.replace(", fix it, ", ", ")  # the last step must stay
     return [shortened(brief, room)], whole
 
 

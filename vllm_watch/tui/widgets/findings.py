@@ -125,7 +125,7 @@ class Findings(Framed):
     ) -> tuple[list[Block], int]:
         """Return whole findings around the cursor, and the number of those below them."""
         keys = [_key(problem) for problem in view.problems]
-        if self._chosen in keys:  # wherever it is now; if it is over, the one at its place
+        if self._chosen in keys:  # at its new place; if it is over, the one at its old place
             self._index = keys.index(self._chosen)
         self._index = max(0, min(self._index, len(keys) - 1))
         self._chosen = keys[self._index]
@@ -203,7 +203,7 @@ class Findings(Framed):
     def action_silence(self) -> None:
         """Ask to silence the finding under the cursor, or to end its silence."""
         if self.chosen is not None:
-            self._chosen = _key(self.chosen)  # silenced, it goes to the end, the cursor with it
+            self._chosen = _key(self.chosen)  # silenced, it moves to the end with the cursor
             self.post_message(self.SilenceAsked(self.chosen))
 
     def on_mouse_scroll_down(self) -> None:
@@ -235,7 +235,7 @@ def _glance(
     """Return the lines of a pane that does not scroll, and the number of findings left out."""
     blocks, left_out = _blocks(view, width, room, palette)
     if sum(block.height for block in blocks if block.loud) > room:
-        # A death and the fault before it are reported with_earlier: the change must be visible.
+        # A death and the fault before it are shown together: the change must be visible.
         blocks, left_out = _blocks(view, width, room, palette, with_earlier=True)
     shown = fill(blocks, room)
     return shown, len(blocks) - len(shown) + left_out

@@ -37,7 +37,7 @@ class Glance(Pane):
     """Counts by state, total rate, the mode and the clock; in a replay how far it is."""
 
     _film_ends = 0
-    """Cells from the beginning of the film's bar to the right edge."""
+    """Cells from the beginning of the replay bar to the right edge."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when one of its words changes."""

@@ -50,7 +50,7 @@ class Hero(TimedPane, can_focus=True):
         super().__init__(id=id)
         self._health = health
         self._body: tuple[object, list[Strip]] = ((), [])
-        """What is below the head, and its inputs: an age changes only the head."""
+        """The lines below the head, and their inputs: an age changes only the head."""
 
     def key(self, view: ScreenView) -> Hashable:
         """Draw when a figure, the ribbon or the head changes."""

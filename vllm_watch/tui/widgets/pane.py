@@ -89,7 +89,7 @@ class Pane(Widget):
 
 
 class TimedPane(Pane):
-    """A pane with a time axis: pointing at it reads off that moment everywhere."""
+    """A pane with a time axis: pointing at it shows the values of that moment in all panes."""
 
     def time_under(self, x: int) -> float | None:
         """Return the moment of a cell, None beside the axis."""
@@ -155,7 +155,7 @@ class Framed(Pane):
 
 
 def divider(title: str, width: int, palette: dict[str, str]) -> Text:
-    """Return a rule with a title, which parts a framed pane into two."""
+    """Return a rule with a title, which divides a framed pane."""
     line = Text(DIVIDER, style=palette["rule"], end="")
     line.append(f" {title} ", style=f"bold {palette['text']}")
     line.append(DIVIDER * max(0, width - line.cell_len))
@@ -181,7 +181,7 @@ def fitted(text: str, width: int) -> str:
 
 
 def beside(left: Text, right: Text, width: int) -> Text:
-    """Return two texts on one line, the second at the right edge; the first gives way."""
+    """Return two texts on one line, the second at the right edge; the first is cut if needed."""
     room = width - right.cell_len
     if room < 1:
         right.truncate(width, overflow="crop")

@@ -1,4 +1,4 @@
-"""Words in place of a server's numbers: what it does, since when it ended and why."""
+"""Words in place of a server's numbers: what it does, or when and why it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDED = {
     "stopped": (TOLD_TO_STOP, "told to stop", "stopped"),
     "finished": ("finished its work", "finished"),
 }
-"""How a server ended without a failure, in ever shorter words."""
+"""How a server ended without a failure, the longest words first."""
 
 
 def past_words(row: Row) -> str:

@@ -27,7 +27,7 @@ class VerdictLine(Pane):
         return self._verdict(view), view.marked
 
     def _verdict(self, view: ScreenView) -> Verdict | None:
-        """Return the verdict of a view, worked out once: of a fleet it takes all rows."""
+        """Return the verdict of a view, computed once: for a fleet it needs all rows."""
         if self._known[0] is not view:
             self._known = view, verdict_of(view)
         return self._known[1]
