@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+from rich.cells import set_cell_size
+from rich.text import Text
+
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_panel
+from vllm_watch.tui.charts.thin import thin
+from vllm_watch.tui.charts.title import title_pieces
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC).timestamp()
 """A round hour, so that ticks are easy to name."""
@@ -43,8 +49,20 @@ def spec(*lines: Line, minutes: float = 15.0, **changes: object) -> ChartSpec:
     return replace(chart, **changes)  # type: ignore[arg-type]
 
 
+def drawn(chart: ChartSpec, width: int, height: int, palette: Mapping[str, str] = PALETTE) -> Text:
+    """Return a panel with so many columns inside of its frame."""
+    return draw_panel(chart, width + 3, height, palette, UTC).text()
+
+
 def rows(chart: ChartSpec, width: int = 60, height: int = 12) -> list[str]:
-    return draw_chart(chart, width, height, PALETTE, UTC).plain.split("\n")
+    """Return the title alone in all of the width, then what is inside of a panel's frame."""
+    runs = [
+        thin(each.times, each.values, chart.start, chart.end, width, each.gap_s)
+        for each in chart.lines
+    ]
+    title = "".join(text for text, _ in title_pieces(chart, runs, width, PALETTE, UTC))
+    lines = drawn(chart, width, height).plain.split("\n")[1:]
+    return [set_cell_size(title, width), *(each[1:-2] for each in lines)]
 
 
 RISING: list[float | None] = [50.0 * index for index in range(91)]

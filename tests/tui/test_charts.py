@@ -16,8 +16,19 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from tests.tui.chartsamples import FULL, INF, NAN, PALETTE, RISING, START, line, rows, spec
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+from tests.tui.chartsamples import (
+    FULL,
+    INF,
+    NAN,
+    PALETTE,
+    RISING,
+    START,
+    drawn,
+    line,
+    rows,
+    spec,
+)
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, draw_panel
 
 LIMIT = "⠁⠂⠄⡀"
 """What limits are drawn with."""
@@ -37,12 +48,12 @@ SIZES = [(width, height) for width in (0, 1, 5, 19, 20, 33, 40, 60, 100, 260)
 @pytest.mark.parametrize("chart", [FULL, spec(), replace(FULL, cursor=START + 451)])
 def test_every_size_is_exact(chart: ChartSpec) -> None:
     for width, height in SIZES:
-        text = draw_chart(chart, width, height, PALETTE, UTC)
-        lines = text.plain.split("\n")
+        canvas = draw_panel(chart, width, height, PALETTE, UTC)
+        lines = canvas.text().plain.split("\n")
         assert len(lines) == max(1, height)
         wanted = width if height else 0
         assert {cell_len(each) for each in lines} == {wanted}, (width, height)
-        assert text.no_wrap
+        assert len(canvas.strips()) == height
 
 
 def test_a_chart_may_be_larger_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +65,7 @@ def test_a_chart_may_be_larger_than_the_terminal(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("height", [4, 5, 8])
 def test_the_smallest_charts_still_have_axis_and_clock(height: int) -> None:
-    lines = rows(FULL, 20, height)
+    lines = rows(FULL, 21, height)
     assert lines[-2].startswith("   0┼")
     assert "09:" in lines[-1]
 
@@ -62,15 +73,13 @@ def test_the_smallest_charts_still_have_axis_and_clock(height: int) -> None:
 # ---------------------------------------------------------------- what is drawn
 
 
-def test_the_picture_has_labels_marks_and_clock_in_their_places() -> None:
+def test_the_picture_has_labels_and_clock_in_their_places() -> None:
     lines = rows(FULL, 65, 12)
-    axis, labels = lines[-2], lines[-1]
+    axis, clocks = lines[-2], lines[-1]
     assert axis.startswith("   0┼")
-    assert axis[5 + 30] == "▲"
-    assert axis[-1] == "✖"
     for column, label in ((5, "09:00"), (25, "09:05"), (45, "09:10")):
         assert axis[column] == "┬" or braille(axis[column])
-        assert labels[column - 2 : column + 3] == label
+        assert clocks[column : column + 6] == f"┴{label}"
     assert [each[:4].strip() for each in lines[1:-2] if each[4] == "┤"] == ["4k", "3k", "2k", "1k"]
     assert all(each[4] in "┤│" for each in lines[1:-2])
 
@@ -111,18 +120,17 @@ def test_a_line_is_drawn_in_the_row_of_its_label(height: int) -> None:
 def test_the_kv_chart_holds_together(height: int) -> None:
     """Band, limit and curve of values that were worked out by hand for every height."""
     chart = spec(line([99.0] * 91, ""), y_max=100.0, band=Band(30, 70), limits=(Limit(80, "high"),))
-    text = draw_chart(chart, 60, height, PALETTE, UTC)
-    lines = text.plain.split("\n")
+    text = drawn(chart, 60, height)
+    lines = rows(chart, 60, height)
     places = labelled(lines)
     axis, hundred = places[0.0], places[100.0]
-    (drawn,) = rows_drawn(lines)
-    assert drawn == hundred
+    assert rows_drawn(lines) == {hundred}
 
     def place(value: float) -> float:
         """Where a value lies, in rows from the top; the middle of row n is n + 0.5."""
         return axis + 0.5 - value / 100 * (axis - hundred)
 
-    edges = tinted(text, 60, 20)
+    edges = tinted(text, 63, 21)
     shared = int(place(70)) == int(place(80))  # the limit's dots take the row
     assert edges[0] == pytest.approx(place(70), abs=0.5 if shared else 1 / 16 + 1e-9)
     assert edges[1] == pytest.approx(place(30), abs=1 / 16 + 1e-9)
@@ -158,54 +166,14 @@ def test_zero_lies_on_the_axis_and_next_to_it_nothing_does(height: int) -> None:
 
 
 def test_nothing_is_tinted_but_the_band() -> None:
-    text = draw_chart(replace(FULL, band=None), 60, 12, PALETTE, UTC)
+    text = drawn(replace(FULL, band=None), 60, 12)
     assert not any(" on " in f" {span.style}" for span in text.spans)
 
 
-def test_the_worst_mark_is_seen_where_several_fall_together() -> None:
-    marks = tuple(
-        Mark(START + 450 + n, role, glyph)
-        for n, (role, glyph) in enumerate([("critical", "✖"), ("note", "↻"), ("warning", "▲")])
-    )
-    axis = rows(spec(line(RISING), marks=marks), 65, 12)[-2]
-    assert "✖" in axis
-    assert "▲" not in axis
-    outside = (Mark(START - 1, "critical", "✖"), Mark(NAN, "critical", "✖"))
-    assert "✖" not in rows(spec(line(RISING), marks=outside), 65, 12)[-2]
-
-
-@pytest.mark.parametrize("apart", [0, 1, 2, 3])
-def test_marks_do_not_touch(apart: int) -> None:
-    column = 900 / 60
-    marks = (
-        Mark(START + 30 * column + 1, "critical", "✖"),
-        Mark(START + (30 + apart) * column + 1, "warning", "▲"),
-    )
-    axis = rows(spec(line(RISING), marks=marks), 65, 12)[-2][5:]
-    assert axis[30] == "✖"
-    assert axis.find("▲") == {0: -1, 1: 32, 2: 32, 3: 33}[apart]
-
-
-def test_the_key_says_what_the_marks_mean_where_there_is_room() -> None:
-    marks = (
-        Mark(START + 300, "warning", "▲", "alert begins"),
-        Mark(START + 600, "critical", "✖", "alert begins"),
-        Mark(START + 700, "note", "↻", "restart"),
-        Mark(START - 9, "note", "•", "unseen"),
-    )
-    chart = spec(line([50.0] * 91, ""), title="KV cache", unit="%", marks=marks, key=True)
-    assert rows(chart, 60, 9)[0].endswith("  ▲✖ alert begins  ↻ restart ")
-    assert rows(chart, 40, 9)[0].endswith("  ▲✖ alert begins ")
-    assert "alert" not in rows(chart, 30, 9)[0]
-    assert "alert" not in rows(replace(chart, key=False), 60, 9)[0]
-    assert "alert" not in rows(replace(chart, marks=()), 60, 9)[0]
-
-
-def test_an_empty_chart_says_so_between_its_axes() -> None:
+def test_an_empty_chart_says_so() -> None:
     lines = rows(spec(line([])), 60, 9)
     assert "no samples in this window" in "".join(lines)
     assert "–" in lines[0]
-    assert lines[-2].startswith("   0┼")
     assert braille("".join(lines)) == 0
 
 
@@ -298,7 +266,7 @@ def test_a_dashed_line_stays_visible_on_every_slope() -> None:
 
 
 def test_an_empty_palette_takes_the_terminals_colours() -> None:
-    text = draw_chart(replace(FULL, cursor=START + 60), 60, 12, {}, UTC)
+    text = drawn(replace(FULL, cursor=START + 60), 60, 12, {})
     assert all(span.style for span in text.spans)
     assert all(getattr(span.style, "color", None) is None for span in text.spans)
 
@@ -308,7 +276,8 @@ def test_an_empty_palette_takes_the_terminals_colours() -> None:
 POISON = """
 import math
 from datetime import UTC
-from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line, Mark, draw_chart
+from vllm_watch.tui.charts import Band, ChartSpec, Limit, Line
+from vllm_watch.tui.charts.draw import draw_curves
 nan, inf = math.nan, math.inf
 bad = [1.0, nan, None, inf, -inf, 1e308, -1e308, 5.0, nan, 2.0]
 for values in (bad, [nan] * 10, [None] * 10, bad * 50):
@@ -319,9 +288,9 @@ for values in (bad, [nan] * 10, [None] * 10, bad * 50):
         for odd in (nan, inf, -inf, 5.0):
             for start, end in ((0.0, 10.0), (odd, 10.0), (0.0, odd), (10.0, 0.0), (1e300, 1e308)):
                 chart = ChartSpec("t", "u", start, end, lines, Band(odd, odd + 1),
-                    (Limit(odd, "l"),), (Mark(odd, "critical", "x"),), odd, odd)
-                for size in ((40, 8), (20, 4)):
-                    draw_chart(chart, *size, {}, UTC)
+                    (Limit(odd, "l"),), (), odd, odd)
+                for size in ((40, 6), (20, 2)):
+                    draw_curves(chart, *size, {}, UTC)
 print("alive")
 """
 
@@ -339,7 +308,7 @@ def test_plotext_is_loaded_only_to_draw() -> None:
     code = (
         "import sys, vllm_watch.tui.charts as c; assert 'plotext' not in sys.modules;"
         "from datetime import UTC; l = c.Line('a', [1.0], [1.0], 'primary', 'line', 9.0);"
-        "c.draw_chart(c.ChartSpec('t', '', 0.0, 9.0, (l,)), 40, 9, {}, UTC);"
+        "c.draw_panel(c.ChartSpec('t', '', 0.0, 9.0, (l,)), 40, 9, {}, UTC);"
         "assert 'plotext' in sys.modules"
     )
     root = Path(__file__).parents[2]

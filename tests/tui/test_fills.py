@@ -207,7 +207,7 @@ def panel(kind: str, values: Sequence[float | None], **changes: object) -> Chart
 @pytest.mark.parametrize("size", [(1, 1), (10, 3), (24, 4), (24, 5), (40, 9), (120, 30), (0, 5)])
 def test_a_panel_has_exactly_its_size(kind: str, size: tuple[int, int]) -> None:
     for values in ([1.0] * 30, [None] * 30, [0.0] * 30, [1e12, None, 0.001] * 10):
-        strips = draw_panel(panel(kind, values), *size, PALETTE, UTC, "k").strips()
+        strips = draw_panel(panel(kind, values), *size, PALETTE, UTC).strips()
         assert len(strips) == size[1]
         assert {strip.cell_length for strip in strips} <= {size[0]}
 

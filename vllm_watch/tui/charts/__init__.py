@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vllm_watch.tui.charts.draw import draw_chart
 from vllm_watch.tui.charts.panel import draw_frame, draw_panel, scale_tops
 from vllm_watch.tui.charts.spec import Band, ChartSpec, Limit, Line, Mark, Zone
 
@@ -13,7 +12,6 @@ __all__ = [
     "Line",
     "Mark",
     "Zone",
-    "draw_chart",
     "draw_frame",
     "draw_panel",
     "scale_tops",

@@ -74,16 +74,15 @@ class Canvas:
         if colour and 0 <= row < self.height and 0 <= column < self.width:
             self._grounds[row][column] = colour
 
-    def paste(self, other: Canvas, rows: range, row: int, column: int) -> None:
-        """Copy rows of another canvas, placing their first cell as given."""
-        for offset, source in enumerate(rows):
-            stop = min(self.width, column + other.width)
-            for cells, copied in (
-                (self._glyphs, other._glyphs),
-                (self._inks, other._inks),
-                (self._grounds, other._grounds),
-            ):
-                cells[row + offset][column:stop] = copied[source][: stop - column]
+    def paste(self, other: Canvas) -> None:
+        """Copy a smaller canvas inside of the outermost cells."""
+        for cells, copied in (
+            (self._glyphs, other._glyphs),
+            (self._inks, other._inks),
+            (self._grounds, other._grounds),
+        ):
+            for row, source in enumerate(copied, 1):
+                cells[row][1 : 1 + other.width] = source
 
     def free(self, row: int, column: int, cells: int, over: str = "") -> bool:
         """Say whether that many cells are inside and still empty, or have the glyph `over`."""

@@ -1,27 +1,22 @@
-"""Drawing a chart: plotext draws the lines, everything around them is added here."""
+"""Charts of lines: plotext draws the lines, everything around them is added here."""
 
 from __future__ import annotations
 
 from math import isfinite
 from threading import Lock
 
-from rich.text import Text
-
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.tui.charts.canvas import Canvas
-from vllm_watch.tui.charts.frame import DOTS, GUTTER, MIN_HEIGHT, MIN_WIDTH, Frame, frame_for
+from vllm_watch.tui.charts.frame import DOTS, GUTTER, Frame, frame_for
 from vllm_watch.tui.charts.layers import (
     draw_axes,
     draw_band,
     draw_cursor,
     draw_limit,
     draw_lines,
-    draw_marks,
-    draw_note,
 )
 from vllm_watch.tui.charts.raster import Raster, raster_from_lines
 from vllm_watch.tui.charts.thin import Run, thin
-from vllm_watch.tui.charts.title import draw_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,56 +30,30 @@ LONE_DOTS = 1.0
 """Half the length, in dots, of the dash that stands for a single sample."""
 
 
-def draw_chart(
-    spec: ChartSpec, width: int, height: int, palette: Mapping[str, str], tz: tzinfo
-) -> Text:
-    """Return the chart as exactly ``height`` lines of exactly ``width`` cells.
-
-    ``palette`` maps roles to ``#rrggbb``; a missing role takes the terminal's own colour.
-    """
-    if width < 1 or height < 1:
-        return Text("\n" * max(0, height - 1), no_wrap=True, overflow="crop")
-    return draw_curves(spec, width, height, palette, tz).text()
-
-
 def draw_curves(
     spec: ChartSpec, width: int, height: int, palette: Mapping[str, str], tz: tzinfo
 ) -> Canvas:
-    """Return the chart as cells: its title, the plot, the axis and the clock below it."""
+    """Return the curves of a chart as cells: labels, plot and, in the last row, the time axis.
+
+    ``palette`` maps roles to ``#rrggbb``; a missing role takes the terminal's own colour. The
+    layers are drawn from front to back: each uses the cells left free.
+    """
     canvas = Canvas(width, height)
-    columns = max(1, width - GUTTER)
+    columns = width - GUTTER
     runs = [
         thin(line.times, line.values, spec.start, spec.end, columns, line.gap_s)
         for line in spec.lines
     ]
-    draw_title(canvas, spec, runs, palette, tz)
-    if width >= MIN_WIDTH and height >= MIN_HEIGHT:
-        _draw_plot(canvas, spec, runs, palette, tz)
-    return canvas
-
-
-def _draw_plot(
-    canvas: Canvas,
-    spec: ChartSpec,
-    runs: list[list[Run]],
-    palette: Mapping[str, str],
-    tz: tzinfo,
-) -> None:
-    """Draw the layers below the title, from front to back: each uses the cells left free."""
-    frame = frame_for(spec, runs, canvas.width, canvas.height)
-    empty = not any(runs)
-    if empty:
-        draw_note(canvas, frame, spec.empty, palette)
-    else:
-        draw_lines(canvas, frame, spec, _rasters(frame, runs), palette)
-    draw_axes(canvas, frame, spec, palette, tz, empty=empty)
-    draw_marks(canvas, frame, spec, palette)
+    frame = frame_for(spec, runs, width, height)
+    draw_lines(canvas, frame, spec, _rasters(frame, runs), palette)
+    draw_axes(canvas, frame, palette, tz)
     if spec.cursor is not None:
         draw_cursor(canvas, frame, spec.cursor, palette)
     for limit in spec.limits:
         draw_limit(canvas, frame, limit, palette)
     if spec.band is not None:
         draw_band(canvas, frame, spec.band, palette)
+    return canvas
 
 
 def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:

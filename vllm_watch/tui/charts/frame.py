@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 GUTTER = LABEL_CELLS + 1
 """Columns left of the plot: the labels and the axis; fixed, so that charts align."""
-MIN_WIDTH, MIN_HEIGHT = 20, 4
-"""Below this only the title is drawn."""
 LIMIT_REACH = 4.0
 """A limit up to this many times the data's maximum extends the scale to be visible."""
 DOTS = 4
@@ -29,7 +27,7 @@ HAIR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The plot's place and scale: ``columns`` × ``rows`` cells between the title and the axis.
+    """The plot's place and scale: ``columns`` × ``rows`` cells above the axis.
 
     The axis is the row below them; its middle is zero, and a line at zero is drawn on it.
     """
@@ -64,6 +62,10 @@ class Frame:
         """Return the row where a line at a value is drawn, from the top; ``rows`` is the axis."""
         return self.rows - int(self.dot_y(value)) // DOTS
 
+    def labels(self) -> dict[int, str]:
+        """Return the labels of the value axis by row."""
+        return {self.rows - rows: axis_label(value) for rows, value in self.scale.ticks()}
+
     def inside(self, time: float) -> bool:
         """Say whether a time lies in the window."""
         return self.start <= time <= self.end
@@ -71,7 +73,7 @@ class Frame:
 
 def frame_for(spec: ChartSpec, runs: list[list[Run]], width: int, height: int) -> Frame:
     """Return the frame of a chart of ``width`` × ``height`` cells with this data."""
-    rows = height - 3
+    rows = height - 1
     top = spec.y_max
     if top is not None and 0 < top < math.inf:
         scale = scale_to(top, rows)
@@ -80,10 +82,3 @@ def frame_for(spec: ChartSpec, runs: list[list[Run]], width: int, height: int) -
         near = [limit.value for limit in spec.limits if 0 < limit.value <= LIMIT_REACH * peak]
         scale = scale_above(max([peak, *near]), rows)
     return Frame(width - GUTTER, rows, spec.start, spec.end, scale)
-
-
-def y_labels(frame: Frame, spec: ChartSpec, *, empty: bool) -> dict[int, str]:
-    """Return the labels by row; without data and a fixed top, only zero has one."""
-    if empty and spec.y_max is None:
-        return {frame.rows: "0"}
-    return {frame.rows - rows: axis_label(value) for rows, value in frame.scale.ticks()}

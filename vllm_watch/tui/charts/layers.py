@@ -1,26 +1,20 @@
-"""The layers of a chart from front to back: lines, axes, marks, cursor, limits, band."""
+"""The layers of a chart of lines from front to back: lines, axes, cursor, limits, band."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rich.cells import cell_len
-
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import clock_ticks
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
-from vllm_watch.tui.charts.frame import DOTS, EIGHTHS, GUTTER, Frame, y_labels
+from vllm_watch.tui.charts.frame import DOTS, EIGHTHS, GUTTER, Frame
 from vllm_watch.tui.charts.raster import Raster, dashed, glyph_at
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from vllm_watch.tui.charts.spec import Band, ChartSpec, Limit, Mark
+    from vllm_watch.tui.charts.spec import Band, ChartSpec, Limit
 
-TOP = 1
-"""Row of the plot's highest cells, below the title."""
-MARK_RANK = ("critical", "warning", "note", "good")
-"""Which mark is drawn if several share a column."""
 LONG_LABEL_COLUMNS = 45
 """From this width on, a limit has its full name."""
 
@@ -44,52 +38,21 @@ def draw_lines(
         for row in range(frame.rows + 1):
             for column in range(frame.columns):
                 if glyph := glyph_at(shape, row, column):
-                    canvas.put(TOP + row, GUTTER + column, glyph, ink)
+                    canvas.put(row, GUTTER + column, glyph, ink)
 
 
-def draw_axes(
-    canvas: Canvas, frame: Frame, spec: ChartSpec, palette: Palette, tz: tzinfo, *, empty: bool
-) -> None:
-    """Draw the labels, the time axis and the clock below it."""
-    line_ink, label_ink = palette.get("axis", ""), palette.get("muted", "")
-    labels = y_labels(frame, spec, empty=empty)
+def draw_axes(canvas: Canvas, frame: Frame, palette: Palette, tz: tzinfo) -> None:
+    """Draw the labels, and the time axis with its ticks."""
+    line_ink, labels = palette.get("axis", ""), frame.labels()
     for row in range(frame.rows):
-        canvas.put(TOP + row, GUTTER - 1, "┤" if row in labels else "│", line_ink)
-    bottom = TOP + frame.rows
-    canvas.put(bottom, GUTTER - 1, "┼", line_ink)
+        canvas.put(row, GUTTER - 1, "┤" if row in labels else "│", line_ink)
+    canvas.put(frame.rows, GUTTER - 1, "┼", line_ink)
     for row, label in labels.items():
-        canvas.write(TOP + row, 0, label.rjust(GUTTER - 1), label_ink)
-    free = 0
+        canvas.write(row, 0, label.rjust(GUTTER - 1), palette.get("muted", ""))
     for tick in clock_ticks(frame.start, frame.end, frame.columns, tz):
-        column = GUTTER + frame.column(tick.time)
-        canvas.fill(bottom, column, "┬", line_ink)
-        begin = min(column - len(tick.label) // 2, canvas.width - len(tick.label))
-        if begin >= free:
-            canvas.write(bottom + 1, begin, tick.label, label_ink)
-            free = begin + len(tick.label) + 1
+        canvas.fill(frame.rows, GUTTER + frame.column(tick.time), "┬", line_ink)
     for column in range(frame.columns):
-        canvas.fill(bottom, GUTTER + column, "─", line_ink)
-
-
-def draw_marks(canvas: Canvas, frame: Frame, spec: ChartSpec, palette: Palette) -> None:
-    """Put the marks on the time axis, the worst if several share a column.
-
-    Many fonts draw them wider than a cell, so there is always a free cell between two.
-    """
-    taken: dict[int, Mark] = {}
-    for mark in sorted(spec.marks, key=_rank):
-        if not frame.inside(mark.time):
-            continue
-        column = frame.column(mark.time)
-        if column in taken:
-            continue
-        near = [other - column for other in (column - 1, column + 1) if other in taken]
-        if near:
-            column -= near[0]
-        if 0 <= column < frame.columns and not {column - 1, column, column + 1} & taken.keys():
-            taken[column] = mark
-    for column, mark in taken.items():
-        canvas.put(TOP + frame.rows, GUTTER + column, mark.glyph, palette.get(mark.role, ""))
+        canvas.fill(frame.rows, GUTTER + column, "─", line_ink)
 
 
 def draw_cursor(canvas: Canvas, frame: Frame, cursor: float, palette: Palette) -> None:
@@ -97,7 +60,7 @@ def draw_cursor(canvas: Canvas, frame: Frame, cursor: float, palette: Palette) -
     if frame.inside(cursor):
         for row in range(frame.rows):
             column = GUTTER + frame.column(cursor)
-            canvas.fill(TOP + row, column, "│", palette.get("cursor", ""))
+            canvas.fill(row, column, "│", palette.get("cursor", ""))
 
 
 def draw_limit(canvas: Canvas, frame: Frame, limit: Limit, palette: Palette) -> None:
@@ -112,7 +75,7 @@ def draw_limit(canvas: Canvas, frame: Frame, limit: Limit, palette: Palette) -> 
         _label(canvas, frame, f"{name} {_exact(limit.value)}", rows, ink)
     dot = _DOT_ROWS[DOTS - 1 - int(frame.dot_y(limit.value)) % DOTS]
     for column in range(frame.columns):
-        canvas.fill(TOP + row, GUTTER + column, dot, ink)
+        canvas.fill(row, GUTTER + column, dot, ink)
 
 
 def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> None:
@@ -130,7 +93,7 @@ def draw_band(canvas: Canvas, frame: Frame, band: Band, palette: Palette) -> Non
         _label(canvas, frame, words, middle, palette.get("muted", ""))
     for row, (foot, head) in rows.items():
         for column in range(GUTTER, GUTTER + frame.columns if tint and foot < head else 0):
-            _tint(canvas, TOP + row, column, (foot, head), tint)
+            _tint(canvas, row, column, (foot, head), tint)
 
 
 def _tint(canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: str) -> None:
@@ -147,13 +110,6 @@ def _tint(canvas: Canvas, row: int, column: int, part: tuple[int, int], tint: st
         canvas.shade(row, column, tint)
 
 
-def draw_note(canvas: Canvas, frame: Frame, text: str, palette: Palette) -> None:
-    """Write in the middle of an empty plot why it is empty."""
-    cut = text if cell_len(text) <= frame.columns else text[: max(0, frame.columns - 1)] + "…"
-    column = GUTTER + (frame.columns - cell_len(cut)) // 2
-    canvas.write(TOP + (frame.rows - 1) // 2, column, cut, palette.get("muted", ""))
-
-
 def _filled(above: int, low: int, high: int) -> tuple[int, int]:
     """Return the eighths of a row, counted from the axis, between two heights."""
     foot, head = (min(EIGHTHS, max(0, edge - EIGHTHS * above)) for edge in (low, high))
@@ -166,15 +122,11 @@ def _label(canvas: Canvas, frame: Frame, words: str, rows: Iterable[int], ink: s
     ends = (frame.columns - cells, 0, (frame.columns - cells) // 2)
     for row in rows:
         for column in ends:
-            if column >= 0 and canvas.free(TOP + row, GUTTER + column, cells):
-                canvas.write(TOP + row, GUTTER + column, f" {words} ".replace(" ", HOLD), ink)
+            if column >= 0 and canvas.free(row, GUTTER + column, cells):
+                canvas.write(row, GUTTER + column, f" {words} ".replace(" ", HOLD), ink)
                 return
 
 
 def _exact(value: float) -> str:
     """Return a threshold as it was set."""
     return f"{value:,.0f}" if abs(value - round(value)) < 1e-6 else f"{value:.4g}"
-
-
-def _rank(mark: Mark) -> int:
-    return MARK_RANK.index(mark.role) if mark.role in MARK_RANK else len(MARK_RANK)

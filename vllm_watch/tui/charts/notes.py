@@ -6,7 +6,6 @@ from rich.cells import cell_len
 
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import clock_ticks, span_ticks
-from vllm_watch.tui.charts.layers import MARK_RANK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from vllm_watch.tui.charts.canvas import Canvas
     from vllm_watch.tui.charts.spec import ChartSpec, Mark, Zone
 
+MARK_RANK = ("critical", "warning", "note", "good")
+"""Which mark is drawn if several share a column."""
 TICK = "┴"
 """The sign in the lower rule at the column of a time, next to its clock time."""
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 from rich.cells import cell_len
 
-from vllm_watch.core.dataclass import replace
 from vllm_watch.core.hints import TYPE_CHECKING
 from vllm_watch.core.ticks import LABEL_CELLS, axis_label, round_top
 from vllm_watch.tui.charts.canvas import HOLD, Canvas
@@ -50,23 +49,21 @@ def draw_panel(
     height: int,
     palette: Mapping[str, str],
     tz: tzinfo,
-    key: str = "",
     tops: tuple[float, ...] = (),
 ) -> Canvas:
     """Return a chart of exactly ``width`` × ``height`` cells in its frame.
 
     ``palette`` maps roles to ``#rrggbb`` and says with ``shading`` what the terminal can show.
-    ``key`` is the key that belongs to the panel; ``tops`` are the ends of its scales; by default
-    round numbers above its data.
+    ``tops`` are the ends of its scales; by default round numbers above its data.
     """
     canvas = Canvas(max(0, width), max(0, height))
     if width < 1 or height < 1:
         return canvas
     if width < MIN_WIDTH or height < MIN_HEIGHT:
-        _title(canvas, spec, palette, tz, 0, "")
+        _title(canvas, spec, palette, tz, 0)
         return canvas
     draw_frame(canvas, palette)
-    _title(canvas, spec, palette, tz, 2, key)
+    _title(canvas, spec, palette, tz, 2)
     noted = height >= NOTED_HEIGHT and has_notes(spec)
     plot = Plot(canvas, spec, palette, *plot_place(width), height - 2 - noted, noted)
     if not noted:
@@ -75,9 +72,7 @@ def draw_panel(
     if not known:
         _note(plot, spec.empty)
     elif spec.kind == "lines":
-        bare = replace(spec, marks=())
-        curves = draw_curves(bare, width - 3, height - noted, palette, tz)
-        canvas.paste(curves, range(1, height - 1 - noted), 1, 1)
+        canvas.paste(draw_curves(spec, width - 3, plot.rows, palette, tz))
     else:
         _KINDS[spec.kind](plot, tops)
         _cursor(plot)
@@ -149,27 +144,19 @@ def scale_tops(spec: ChartSpec, columns: int) -> tuple[float, ...]:
 
 
 def _title(
-    canvas: Canvas,
-    spec: ChartSpec,
-    palette: Mapping[str, str],
-    tz: tzinfo,
-    column: int,
-    key: str,
+    canvas: Canvas, spec: ChartSpec, palette: Mapping[str, str], tz: tzinfo, column: int
 ) -> None:
-    """Write the title on the upper rule, and the note and the panel's key at its right end."""
+    """Write the title on the upper rule, and the note at its right end."""
     runs = [
         thin(line.times, line.values, spec.start, spec.end, canvas.width, line.gap_s)
         for line in spec.lines
     ]
-    ends = [(f" {key} ", f"bold {palette.get('primary', '')}".strip())] if key else []
-    room = canvas.width - 2 * column - (1 if column else 0) - cells_of(ends)
+    room = canvas.width - 2 * column - (1 if column else 0)
     pieces = title_pieces(spec, runs, room, palette, tz)
-    right = canvas.width - column - cells_of(ends)
-    write_pieces(canvas, right, ends)
     for note in _notes(spec, palette):
         cells = cells_of(note)
         if cells_of(pieces) + cells + 2 <= room:
-            write_pieces(canvas, right - cells - (1 if ends else 0), note)
+            write_pieces(canvas, canvas.width - column - cells, note)
             break
     if column:
         pieces.append((" ", ""))

@@ -103,8 +103,6 @@ class ChartSpec:
     """Time of the vertical cursor; the title then shows the values there."""
     over: bool = False
     """The server has ended: its newest values are labelled as its last ones."""
-    key: bool = False
-    """Whether the title row explains the marks, if there is room."""
     empty: str = "no samples in this window"
     """Shown in the middle of a chart without samples."""
     kind: str = "lines"

@@ -1,4 +1,4 @@
-"""The title row: the title, and the newest values or those at the cursor."""
+"""The title of a chart, and its newest values or those at the cursor."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ FULL, SHORT = 99, 98
 """Names in full, and in their short form; further forms are lengths to which they are cut."""
 ABOUT = "≈"
 """Stands before estimated values."""
-KEY_GAP = 3
-"""Cells between the values and the legend of the marks."""
 
 Piece = tuple[str, str]
 """A text and its ink."""
@@ -110,16 +108,6 @@ FORMS_ALONE = tuple(form for form in FORMS if form.values)
 """Forms for a single line: each keeps the value, since the line needs no name."""
 
 
-def draw_title(
-    canvas: Canvas, spec: ChartSpec, runs: list[list[Run]], palette: Mapping[str, str], tz: tzinfo
-) -> None:
-    """Write the longest form of the title that fits into row 0, and the legend of the marks."""
-    pieces = title_pieces(spec, runs, canvas.width, palette, tz)
-    used = write_pieces(canvas, 0, pieces)
-    key = _key(spec, canvas.width - used - KEY_GAP - 1, palette)
-    write_pieces(canvas, canvas.width - cells_of(key) - 1, key)
-
-
 def title_pieces(
     spec: ChartSpec,
     runs: list[list[Run]],
@@ -173,13 +161,12 @@ def _named(titles: Sequence[str], unit: str, *, old: bool) -> Iterator[tuple[str
     yield from untold
 
 
-def write_pieces(canvas: Canvas, column: int, pieces: list[Piece], row: int = 0) -> int:
-    """Write pieces into a row and return the column after them; the rest is cut."""
+def write_pieces(canvas: Canvas, column: int, pieces: list[Piece]) -> None:
+    """Write pieces into the first row; the rest is cut."""
     for text, ink in pieces:
         cells = min(cell_len(text), canvas.width - column)
-        canvas.write(row, column, set_cell_size(text, cells), ink)
+        canvas.write(0, column, set_cell_size(text, cells), ink)
         column += cells
-    return column
 
 
 def cells_of(pieces: list[Piece]) -> int:
@@ -233,22 +220,6 @@ def _title(
     by_sign = spec.unit in title.split()
     if spec.unit and behind and form.values and not by_sign and (form.unit or len(spec.unit) == 1):
         pieces.append((f" {spec.unit}", muted))
-    return pieces
-
-
-def _key(spec: ChartSpec, room: int, palette: Mapping[str, str]) -> list[Piece]:
-    """Return the legend of the marks in the window, as far as there is room."""
-    glyphs: dict[str, dict[str, str]] = {}
-    for mark in spec.marks if spec.key else ():
-        if mark.word and spec.start <= mark.time <= spec.end:
-            glyphs.setdefault(mark.word, {})[mark.glyph] = palette.get(mark.role, "")
-    pieces: list[Piece] = []
-    for word, inks in glyphs.items():
-        more = [*sorted(inks.items()), (f" {word}", palette.get("muted", ""))]
-        if pieces:
-            more.insert(0, ("  ", ""))
-        if cells_of(pieces) + cells_of(more) <= room:
-            pieces += more
     return pieces
 
 
