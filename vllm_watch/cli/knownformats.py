@@ -122,6 +122,7 @@ def _show(check: FileCheck, *, every: bool) -> None:
         _write(f"{count:>12,}  {text}")
     hint = f": describe their log prefix in {user_formats_folder()}" if check.stats_unread else ""
     _write(f"{check.stats_unread:>12,}  stats lines unread{printable(hint)}")
+    _show_shapes("parts of stats lines that are not read", check.ranked_parts, every=every)
     _show_shapes("unread lines", check.ranked(envelope=False), every=every)
     _show_shapes("messages that match no known format", check.ranked(envelope=True), every=every)
     if check.beyond:
@@ -164,6 +165,7 @@ def _file_report(check: FileCheck, *, every: bool) -> dict[str, object]:
     counts: dict[str, object] = {name: check.classes[name] for name in CLASSES}
     counts["events"] = dict(sorted(check.kinds.items()))
     unread, messages = check.ranked(envelope=False), check.ranked(envelope=True)
+    parts = check.ranked_parts
     most = None if every else MOST_ROWS
     return {
         "file": check.path,
@@ -176,6 +178,8 @@ def _file_report(check: FileCheck, *, every: bool) -> dict[str, object]:
         "unread_shapes_total": len(unread),
         "message_shapes": [_shape_report(shape) for shape in messages[:most]],
         "message_shapes_total": len(messages),
+        "part_shapes": [_shape_report(shape) for shape in parts[:most]],
+        "part_shapes_total": len(parts),
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
@@ -174,19 +175,35 @@ class PartsReader:
     def _picks(
         self, body: bytes, position: int, order: dict[int, int]
     ) -> list[tuple[str, int, bytes]]:
-        picks: list[tuple[str, int, bytes]] = []
+        read = (found for found, _ in self._taken(body, position) if found is not None)
+        return [pick for found in read for pick in _picks_of(found, body, order)]
+
+    def _taken(self, body: bytes, position: int) -> Iterator[tuple[re.Match[bytes] | None, slice]]:
+        """Yield what is read of each piece between two separators, and where the rest of it is."""
         for _ in range(_MOST_PARTS):
-            for part in self._parts:
-                found = part.match(body, position)
-                if found:
-                    picks += _picks_of(found, body, order)
-                    position = found.end()
-                    break
+            matches = (part.match(body, position) for part in self._parts)
+            found = next(filter(None, matches), None)
+            position = position if found is None else found.end()
             at = body.find(self._separator, position)
+            yield found, slice(position, at if at >= 0 else len(body))
             if at < 0:
                 break
             position = at + len(self._separator)
-        return picks
+
+    def unread(self, body: bytes) -> list[bytes]:
+        """Return the pieces of a body of this format that no part reads.
+
+        A number without a name belongs to the piece before it.
+        """
+        head = next((found for pattern in self._heads if (found := pattern.match(body))), None)
+        pieces: list[bytes] = []
+        for _, rest in () if head is None else self._taken(body, head.end()):
+            piece = body[rest].strip()
+            if pieces and piece and piece.lower() == piece.upper():
+                pieces[-1] += self._separator + piece
+            elif piece:
+                pieces.append(piece)
+        return pieces
 
 
 def _picks_of(

@@ -1,4 +1,4 @@
-"""`formats check`: which format reads each line of a log, and which lines are not read.
+"""`formats check`: which lines of a log, and which parts of stats lines, no format reads.
 
 A tool for finding gaps, so it goes line by line; but every line passes through the same `Scanner`
 as in all other commands, so that the result is the same.
@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import tzinfo
 
 from vllm_watch.core.dataclass import dataclass, field
+from vllm_watch.core.hints import TypeVar
 from vllm_watch.core.records import Amendment, Event, Record, Requests, Sample
 from vllm_watch.ingest import PEEK
 from vllm_watch.parsing.envelope import ANCHOR, LONGEST_HEAD, Envelope
@@ -52,6 +53,7 @@ CLASSES = (
 MOST_SHAPES = 20_000
 """Distinct shapes kept per file; lines of further shapes are only counted."""
 
+_Key = TypeVar("_Key", str, tuple[bool, str])
 _LONGEST_SHAPE = 300
 _NO_TEXT = b" \t\r\n\0"
 _SHAPES = (
@@ -97,6 +99,8 @@ class FileCheck:
     stats_unread: int = 0
     """Stats lines that gave no sample: must be 0."""
     shapes: dict[tuple[bool, str], Shape] = field(default_factory=dict)
+    parts: dict[str, Shape] = field(default_factory=dict)
+    """Parts of stats lines and their companions that are not read, by their shape."""
     beyond: int = 0
     """Lines that are only counted, since there were too many shapes."""
     trouble: str | None = None
@@ -105,6 +109,11 @@ class FileCheck:
         """Return the unread shapes: stats-like ones, then the most frequent first."""
         chosen = [shape for shape in self.shapes.values() if shape.envelope == envelope]
         return sorted(chosen, key=lambda shape: (not shape.stats_like, -shape.count, shape.first))
+
+    @property
+    def ranked_parts(self) -> list[Shape]:
+        """The unread parts, the most frequent first."""
+        return sorted(self.parts.values(), key=lambda shape: (-shape.count, shape.first))
 
 
 def check_file(
@@ -188,6 +197,9 @@ class _Liner:
         check.classes[what] += 1
         if what in ("unread", "envelope_only") or scan.stats_like:
             self._remember(plain, scan)
+        elif what in ("stats", "companions"):
+            for text, part in {shape_of(one): one for one in self._unread_parts(plain)}.items():
+                self._count(check.parts, text, Shape(text, check.lines, part, envelope=True))
 
     def _by_records(self, scan: Scan, plain: bytes) -> str | None:
         """Return the class of a line from the scanner's records, None without records."""
@@ -256,20 +268,32 @@ class _Liner:
         return self._formats.unwrapper.strip(shown(newest) + " ").rstrip()
 
     def _remember(self, plain: bytes, scan: Scan) -> None:
-        check = self._check
         envelope, body = self._split(plain)
         behind = envelope is not None and not scan.stats_like
         bare = f"{envelope.file}: {shown(body)}" if behind and envelope else self._bare(plain)
         text = shape_of(bare)
-        shape = check.shapes.get((behind, text))
-        if shape is not None:
-            shape.count += 1
-        elif len(check.shapes) < MOST_SHAPES:
-            example = bare if behind else shown(plain.rstrip(b"\r\n").rpartition(b"\r")[2])
-            shape = Shape(text, check.lines, example, behind, scan.stats_like > 0)
-            check.shapes[behind, text] = shape
+        example = bare if behind else shown(plain.rstrip(b"\r\n").rpartition(b"\r")[2])
+        shape = Shape(text, self._check.lines, example, behind, scan.stats_like > 0)
+        self._count(self._check.shapes, (behind, text), shape)
+
+    def _count(self, shapes: dict[_Key, Shape], key: _Key, shape: Shape) -> None:
+        if key in shapes:
+            shapes[key].count += 1
+        elif len(shapes) < MOST_SHAPES:
+            shapes[key] = shape
         else:
-            check.beyond += 1
+            self._check.beyond += 1
+
+    def _unread_parts(self, plain: bytes) -> list[str]:
+        """Return the parts of a stats line or a companion line that its format does not read."""
+        envelope, body = self._split(plain)
+        for form in (*self._formats.stats, *self._formats.companions):
+            own = form.envelope.search(plain) if form.envelope else None
+            if own is not None:
+                return [shown(part) for part in form.reader.unread(plain[own.end() :])]
+            if envelope is not None and form.fits(envelope.file, body) and form.reader.read(body):
+                return [shown(part) for part in form.reader.unread(body)]
+        return []
 
 
 def shape_of(text: str) -> str:
