@@ -69,16 +69,28 @@ class TimeSpan:
     def __init__(self) -> None:
         """Start without servers."""
         self._known: dict[str, tuple[float, float]] = {}
+        self._span: tuple[float, float] | None = None
+        """The answer, None until it is asked for after a server has drawn back from an end."""
 
     def note(self, server: Server) -> None:
         """Note how far a server with news reaches."""
         first, last = server.runs[0].first_stamp, server.newest_stamp
-        if first is not None and last is not None:
-            self._known[server.source] = server.clock.ours(first), server.clock.ours(last)
+        if first is None or last is None:
+            return
+        first, last = server.clock.ours(first), server.clock.ours(last)
+        before = self._known.get(server.source)
+        self._known[server.source] = first, last
+        if self._span is None:
+            return
+        start, end = self._span
+        if before is not None and (before[0] == start < first or before[1] == end > last):
+            self._span = None
+        else:
+            self._span = min(start, first), max(end, last)
 
     def span(self) -> tuple[float | None, float | None]:
         """Return the first and the newest stamp; None without any."""
-        known = self._known.values()
-        if not known:
-            return None, None
-        return min(first for first, _ in known), max(last for _, last in known)
+        if self._span is None and self._known:
+            firsts, lasts = zip(*self._known.values(), strict=True)
+            self._span = min(firsts), max(lasts)
+        return self._span or (None, None)
