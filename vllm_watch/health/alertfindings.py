@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from operator import is_not, itemgetter
+from operator import itemgetter
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.config.sections import Severity
@@ -23,7 +23,6 @@ from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
 
 if TYPE_CHECKING:
-    from vllm_watch.health.judgement import Judgement
     from vllm_watch.health.situation import Advice
 
 Rise: TypeAlias = "tuple[float, Severity, AlertSpan]"
@@ -219,18 +218,6 @@ def last_held(case: Case, span: AlertSpan, time: float) -> float:
         index = series.span(span.since, span.until)[1] if series else 0
         times += series.times[max(0, index - 3) : index] if series else ()
     return max((t for t in times if t < span.until), default=span.fired)
-
-
-def all_rises(judgement: Judgement, spans: list[AlertSpan]) -> list[list[Rise]]:
-    """Return for each alert when it grew worse; empty for one that another alert explains.
-
-    Cached until one of them changes: a screen asks at every line of a server.
-    """
-    known, found = judgement.rises
-    if len(known) != len(spans) or any(map(is_not, known, spans)):
-        found = [told_rises(span, spans) for span in spans]
-        judgement.rises = spans, found
-    return found
 
 
 def told_rises(span: AlertSpan, spans: Sequence[AlertSpan]) -> list[Rise]:

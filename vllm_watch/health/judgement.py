@@ -34,7 +34,6 @@ from vllm_watch.health.startupfacts import startup_facts
 from vllm_watch.health.stepalerts import StepAlerts
 
 if TYPE_CHECKING:
-    from vllm_watch.health.alertfindings import Rise
     from vllm_watch.health.findings import Finding
     from vllm_watch.health.signalcolumns import Floats
 
@@ -70,8 +69,6 @@ class Judgement:
         """Findings of trends at the moment they were certain (`trends.py`)."""
         self.alert_texts: dict[tuple[object, ...], tuple[str, str]] = {}
         """Texts of alerts at the moment they fired or ended (`alertfindings.py`)."""
-        self.rises: tuple[list[AlertSpan], list[list[Rise]]] = ([], [])
-        """How these alerts grew worse (`alertfindings.py`)."""
         self._lines_read = -1
         self._engines: dict[int, Marks[EngineState]] = {}
         self._server: Marks[ServerState] = Marks(ServerState(plan))

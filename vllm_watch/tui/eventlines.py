@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.figures import duration
+from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.records import Event, FieldValue
 from vllm_watch.core.run import Moment, Run
 from vllm_watch.core.store import Server
-from vllm_watch.health.alertfindings import alert_title, all_rises, over_words
+from vllm_watch.health.alertfindings import alert_title, over_words, told_rises
+from vllm_watch.health.finding import Case
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import GLYPHS
+from vllm_watch.health.spans import AlertSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +113,59 @@ def _server_lines(server: Server, until: float) -> Iterator[EventLine]:
             stopped = stopped or moment.event.kind == "stop"
 
 
-def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> Iterator[EventLine]:
-    """Yield the newest alerts, each also when it grew worse; none that another one explains.
+def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> list[EventLine]:
+    """Return the newest alerts, each also when it grew worse; none that another one explains.
 
-    An alert does not end after the last line of its run, because no line shows its end.
+    An alert does not end after the last line of its run, because no line shows its end. The lines
+    are kept until an alert changes: a screen asks at every line of a server.
     """
     name, now = short_name(server), until
+    found: list[EventLine] = []
     for run in server.runs:
         until = now if run.newest_stamp is None else min(now, run.newest_stamp)
         judgement = monitor.alerts(server, run)
-        spans = [span for span in judgement.spans() if span.fired <= until][-2 * limit :]
-        if not spans:
-            continue
-        case = monitor.case(server, run)
-        for span, told in zip(spans, all_rises(judgement, spans), strict=True):
-            steps = [step for step in told if step[0] <= until]
-            for at, severity, _ in steps:
-                title = alert_title(case, span, spans, at)
-                since = span.since if at == span.fired else at
-                yield EventLine(since, GLYPHS[severity], severity, name, title)
-            for worst in {id(step[2]): step[2] for step in steps}.values():
-                if worst.until is not None and worst.until <= until:
-                    text, good = over_words(case, worst, spans)
-                    glyph, role = ("✓", "good") if good else ("·", "muted")
-                    yield EventLine(worst.until, glyph, role, name, text)
+        spans, key = judgement.spans(), (name, limit, len(judgement.steps))
+        known = run.memo.get("alert lines")
+        if known is not None and known[0] == key and isinstance(known[1], _Told):
+            told = known[1]
+            if told.spans is spans and told.newest <= until:
+                found += told.lines
+                continue
+        newest = max(map(_newest, spans), default=-math.inf)
+        told = _Told(spans, newest, [*_lines_of(monitor.case(server, run), name, until, limit)])
+        if newest <= until:
+            run.memo["alert lines"] = key, told
+        found += told.lines
+    return found
+
+
+class _Told(NamedTuple):
+    """Alerts and what is said about them."""
+
+    spans: list[AlertSpan]
+    newest: float
+    """When one of them changed last."""
+    lines: list[EventLine]
+
+
+def _newest(span: AlertSpan) -> float:
+    return max(at for at in (span.fired, span.until, span.raised) if at is not None)
+
+
+def _lines_of(case: Case, name: str, until: float, limit: int) -> Iterator[EventLine]:
+    """Yield what is said about the newest alerts of a run."""
+    spans = [span for span in case.alerts.spans() if span.fired <= until][-2 * limit :]
+    for span in spans:
+        steps = [step for step in told_rises(span, spans) if step[0] <= until]
+        for at, severity, _ in steps:
+            title = alert_title(case, span, spans, at)
+            since = span.since if at == span.fired else at
+            yield EventLine(since, GLYPHS[severity], severity, name, title)
+        for worst in {id(step[2]): step[2] for step in steps}.values():
+            if worst.until is not None and worst.until <= until:
+                text, good = over_words(case, worst, spans)
+                glyph, role = ("✓", "good") if good else ("·", "muted")
+                yield EventLine(worst.until, glyph, role, name, text)
 
 
 def _trend_lines(monitor: Monitor, server: Server, until: float) -> Iterator[EventLine]:
