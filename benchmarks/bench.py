@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 
 @dataclass(slots=True)
 class Bench:
-    """What is measured with, and what was found."""
+    """The tools of a measurement, and its results."""
 
     folder: Path
     quick: bool

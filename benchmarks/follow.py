@@ -28,7 +28,7 @@ from benchmarks.logwriter import line_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 300.0
-"""Seconds after which what is waited for will not come."""
+"""Longest wait in seconds."""
 ORDER = ("rename", "copy", "date")
 """How the first file is rotated, the second, and so on in turn."""
 

@@ -27,7 +27,7 @@ LINE = (
 TICK = 0.01
 """Seconds between two writes."""
 PIECE = 4099
-"""Bytes of one write: a prime, so that it ends at each place of a line once."""
+"""Bytes of one write: a prime, so that writes end at every place of a line."""
 
 
 def line_of(number: int, serial: int) -> bytes:

@@ -84,7 +84,7 @@ class Simulation:
         self.drawing: list[float] = []
         """Seconds of processor time that each drawing of a minute took."""
         self.drawing_all: list[float] = []
-        """And of those that showed everything there is."""
+        """The same for drawings of the whole time."""
         options = ReadOptions(live=True, tz=UTC, now=self.wall)
         following = FollowOptions(now=self.wall)
         known = formats()

@@ -200,7 +200,7 @@ def replayed(name: str, log: Path, known: Formats, chance: random.Random, figure
     monitor = at_once(log, known)
     (server,) = monitor.store.servers.values()
     if _goes_back(log):
-        return  # an hour stands in it twice: one moment of a replay is two of the server
+        return  # an hour occurs twice in it: one moment of a replay is two of the server
     stamps = sorted(
         {time_ for run in server.runs for s in run.series.values() for time_ in s.times}
     )

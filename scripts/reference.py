@@ -27,12 +27,33 @@ one: default, file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
 FINDINGS_TEXT = """\
 Names in `code` are [settings](settings.md). If the log does not have a value that a rule compares,
 the rule is unknown, never healthy. Values in {braces} are filled in from the log."""
+TRENDS_TEXT = """\
+## Trends
+
+Four findings compare a run with its own earlier minutes. Their ranges are in
+[How a server is judged](health.md#trends-over-a-run).
+
+- `slows-as-expected` (note): each request is generated more slowly than at the start, by as much as
+  is normal for contexts of this length
+- `slows-too-much` (warning): by more than that
+- `sudden-drop` (warning): throughput fell suddenly at the same load, without new prompts
+- `no-recovery` (warning): after a pause the load came back, but the throughput did not"""
+APPEARS = {
+    "engine-silent": "an engine with requests running writes nothing for `stalled_cadences` "
+    "cadences, at least `stalled_floor_seconds` seconds, while others write",
+    "crash-loop": "a server died `crash_loop_deaths` times in a row with the same error, within "
+    "`crash_loop_seconds` seconds",
+    "slow-start": "a start-up takes longer than `starting_limit_seconds` seconds",
+    "slow-started": "a start-up took longer than `starting_limit_seconds` seconds and is over",
+    "workers-hang": "vLLM logs that its workers do not answer",
+}
+"""Findings, and states that are no states of a server, whose tests are not data."""
 SIGNS = {"at_least": "≥", "above": ">", "below": "<", "at_most": "≤"}
 HOLE = re.compile(r"\{([a-z_]+)\}")
 
 
 def cell(text: str) -> str:
-    """Return a text that stands in one cell of a table."""
+    """Return a text for one cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -115,11 +136,12 @@ def findings_page() -> Iterator[str]:
         yield from _rule(rule)
     for state in book.states.values():
         yield from _state(state)
+    yield TRENDS_TEXT
 
 
 def _rule(rule: Rule) -> Iterator[str]:
     yield from (f"## {rule.id}", "", f"**{_plain(rule.title)}** ({rule.severity})", "")
-    yield f"- appears when: {_tests(rule.when, ' and ')}{_held(rule)}"
+    yield f"- appears when: {APPEARS.get(rule.id) or _tests(rule.when, ' and ') + _held(rule)}"
     if rule.clear:
         yield f"- is over when: {_tests(rule.clear, ' or ' if rule.clear_any else ' and ')}"
     if rule.detail:
@@ -132,7 +154,8 @@ def _rule(rule: Rule) -> Iterator[str]:
 
 def _state(rule: StateRule) -> Iterator[str]:
     yield from (f"## {rule.id}", "", f"**{_plain(rule.title)}** ({rule.severity})", "")
-    yield f"- appears when: the [state](states.md) is `{rule.state}`"
+    known = APPEARS.get(rule.state)
+    yield f"- appears when: {known or f'the [state](states.md) is `{rule.state}`'}"
     yield f"- says: {_plain(rule.detail)}"
     yield f"- advises: {_plain(rule.remedy)}"
     yield from (f"- source: {rule.guide}", "")
@@ -143,7 +166,7 @@ def _plain(text: str) -> str:
 
 
 def _tests(tests: Iterable[Test], word: str) -> str:
-    return word.join(f"{t.signal} {SIGNS[t.comparison]} {_level(t)}" for t in tests) or "never"
+    return word.join(f"{t.signal} {SIGNS[t.comparison]} {_level(t)}" for t in tests)
 
 
 def _level(test: Test) -> str:

@@ -41,7 +41,7 @@ WRAPPERS: dict[str, Wrapper] = {
     "journald": lambda at: at.strftime("%b %d %H:%M:%S gpu-host vllm[8707]: "),
     "pod": lambda at: "heron-6c7676-xfq2 vllm ",
 }
-"""What stands before each line, by the line's time."""
+"""The text before each line, made from the line's time."""
 MORE_WRAPPERS: dict[str, Wrapper] = {
     "docker desktop": lambda at: at.strftime("%Y-%m-%d %H:%M:%S.118 | "),
     "compose": lambda at: "vllm-1  | ",

@@ -58,7 +58,7 @@ class Measured:
 
 
 class Driving:
-    """A load that continues while something else is looked at."""
+    """A load that continues while something else is checked."""
 
     def __init__(self, url: str, load: Load, seed: int = 1) -> None:
         """Begin."""

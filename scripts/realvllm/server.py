@@ -19,7 +19,7 @@ from scripts.realvllm.environment import Environment
 
 MODEL = "Tiny-Qwen3"
 PATIENCE = 420.0
-"""Seconds that a start, or anything else that is waited for, may take on a busy machine."""
+"""Longest wait in seconds, for a start or anything else, on a busy machine."""
 SHAPE = ("--load-format", "dummy", "--max-model-len", "2048", "--max-num-seqs", "32")
 SPACE = "1"
 """GiB of KV cache."""

@@ -7,7 +7,7 @@ import pytest
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings, WatchSettings
 from vllm_watch.config.overrides import Override
 from vllm_watch.core.news import Block, CompanionBlock, LogFound, Looked, ZoneFound
-from vllm_watch.core.records import Event, Sample
+from vllm_watch.core.records import Event, Requests, Sample
 from vllm_watch.health.alertfindings import alert_finding
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rounds import Rounds, Row
@@ -153,6 +153,15 @@ def test_texts_name_the_levels_that_are_configured() -> None:
     monitor.judge()
     worst = monitor.health(server, 25.0, live=False, saved=False).findings[0]
     assert "from 90 % on the queue only grows" in worst.detail
+
+
+def test_errors_are_counted_over_the_window_that_is_configured() -> None:
+    monitor = Monitor(Settings(health=HealthSettings(http_seconds=150.0)))
+    bad = tuple(Requests(10.0 * n, {"200": 5, "500": 5}, 0) for n in range(3))
+    server = monitor.apply(Block(LOG, (Event("server_up", 0.0, "up"), *bad)))
+    monitor.judge()
+    (found,) = monitor.health(server, 25.0, live=False, saved=False).findings
+    assert (found.id, found.detail) == ("http-errors", "within 2.5 min")
 
 
 def test_the_limits_of_silence_are_settings() -> None:
