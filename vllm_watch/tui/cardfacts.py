@@ -132,7 +132,7 @@ def _config(run: Run) -> tuple[str, ...]:
     for key, label in _FLAGS:
         value = run.configuration.flag(key)
         if value is not None:
-            number = f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+            number = f"{value:,}" if isinstance(value, int) and value >= 1_000 else str(value)
             facts.append(f"{label} {number}".strip())
     eager = run.configuration.enforce_eager
     if eager is not None:

@@ -64,13 +64,14 @@ class Drawings:
     def asked(self) -> Asked | None:
         """Return the server and the time range of a chart, None without a server.
 
-        Of a server that has ended, nothing is known after its last stamp.
+        Of a server that has ended, nothing is known after its last line.
         """
         asked = self._asked(self.source, self.engine, self.span)
         if asked is None or not self.over:
             return asked
-        last = asked.server.run_at(asked.known).newest_stamp
-        return asked if last is None else replace(asked, known=min(asked.known, last))
+        run = asked.server.run_at(asked.known)
+        ends = [at for at in (run.newest_stamp, run.newest_arrival) if at is not None]
+        return replace(asked, known=min(asked.known, max(ends, default=asked.known)))
 
     def _asked(self, source: str, engine: int | None, window: Window) -> Asked | None:
         """Return a server and a window of our clock in its own."""

@@ -90,8 +90,12 @@ def stack_dots(
             _zero(area, column)
         for index in range(len(inks) - 1):  # two series meet between cells: no gap, no mixture
             whole = HIGH * max(1, round(max(heads[index]) / HIGH))
-            if heads[index] != (0, 0) and min(heads[-1]) >= whole + HIGH:
-                heads[index] = whole, whole
+            if heads[index] != (0, 0) and max(heads[-1]) >= whole + HIGH:
+                one, other = (
+                    whole if total >= whole else head
+                    for head, total in zip(heads[index], heads[-1], strict=True)
+                )
+                heads[index] = one, other
         for index in range(len(inks) - 1, -1, -1):
             foot = max(heads[index - 1]) // HIGH if index else 0
             over = inks[index + 1] if index + 1 < len(inks) and heads[-1] != heads[index] else ""

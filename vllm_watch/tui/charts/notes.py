@@ -19,6 +19,9 @@ MARK_RANK = ("critical", "warning", "note", "good")
 TICK = "┴"
 """The sign in the lower rule at the column of a time, next to its clock time."""
 
+BEFORE = 2
+"""More blanks in front of a time that stands before its tick: it is no second time of the last."""
+
 
 def has_notes(spec: ChartSpec) -> bool:
     """Return whether a chart has marks or zones with words."""
@@ -87,8 +90,8 @@ def write_clock(
         if at is None:
             continue
         cells = len(tick.label)
-        for begin in (at + 1, at - cells):
-            if _is_free(free, begin, cells, at):
+        for begin, apart in (at + 1, 0), (at - cells, BEFORE):
+            if _is_free(free, begin - apart, cells + apart, at):
                 if free[at]:  # otherwise a mark is there, which serves as the tick
                     canvas.put(bottom, left + at, TICK, ink)
                     free[at] = False
