@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from tests.tui.screens import SETTINGS, monitor_from, monitor_of, replay_app, vi
 from tests.tui.test_app import running, shown
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.rows import Values
+from vllm_watch.tui.verdict import verdict_of
+from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.pane import Pane
-from vllm_watch.tui.widgets.storypane import StoryPane
+from vllm_watch.tui.widgets.rowwords import story
+from vllm_watch.tui.widgets.storypane import SILENT, StoryPane
 
 
 def test_a_start_up_is_shown_by_its_phases_up_to_the_moment() -> None:
@@ -64,7 +68,7 @@ def test_a_dead_server_that_is_alone_shows_its_last_figures() -> None:
     row = view.servers[0]
     assert row.values == Values()
     assert (row.last.running, row.last.waiting) == (37, 363)
-    figures = list(Hero(SETTINGS.health)._shown(row.last))
+    figures = list(Hero(SETTINGS.health)._shown(row))
     assert [figure.value for figure in figures[:3]] == ["1,246", "37", "363"]
     assert isinstance(Hero(SETTINGS.health), Pane)
 
@@ -88,9 +92,44 @@ def test_a_ready_server_without_stats_is_not_launching(quiet_ready: Path) -> Non
     assert view.story is not None
     assert (view.story.phases, view.story.ready) == ((), True)
     told = [line.plain.strip() for line in StoryPane().lines(view, 100, 5, PALETTE)]
-    assert told == ["", "no stats line yet"]
+    assert told == ["", *SILENT]
+    verdict = verdict_of(view)
+    assert verdict is not None
+    assert verdict.words[0] == "all well: 1 server, ready, no stats line yet"
     figures = Hero(SETTINGS.health)._figures(view, view.servers[0], 100, PALETTE)
     assert [line.plain.strip() for line in figures] == ["", "", "no stats line yet", ""]
+
+
+def test_a_ready_server_without_stats_shows_its_answers(quiet_ready: Path) -> None:
+    """From 08:52:30 on it is ready; 300 answers and 30 errors follow within ten seconds."""
+    with quiet_ready.open("a") as log:
+        for second in range(30, 40):
+            log.write(f"INFO 11-23 08:52:{second} [utils.py:1] a line\n")
+            for status in (*["200 OK"] * 30, *["500 Internal Server Error"] * 3):
+                log.write(f'INFO:     10.0.0.1:1 - "POST /v1/completions HTTP/1.1" {status}\n')
+        log.write("INFO 11-23 08:53:10 [utils.py:1] a later line\n")
+    monitor = monitor_from(read(quiet_ready).read_once())
+    early, later = view_at(monitor, "08:52:45"), view_at(monitor, "08:52:59")
+    assert early.story is not None, "its stats line may be about to come"
+    assert (later.story, later.charts) == (None, ("http", "errors"))
+    answered, errors = Hero(SETTINGS.health)._shown(later.servers[0])
+    assert (answered.label, errors.label, errors.role) == ("ANSWERED", "ERRORS", "critical")
+    assert float(answered.value) == pytest.approx(10 * float(errors.value), rel=0.05)
+    row = Fleet(SETTINGS.health).lines(later, 120, 3, PALETTE)[1].plain
+    assert f"{answered.value} req/s" in row
+
+
+def test_bars_of_start_ups_are_below_each_other() -> None:
+    view = view_at(monitor_of("h100_optimised"), "08:53:08")
+    row = view.servers[0]
+    for room in (66, 40):
+        places = {
+            story(view, replace(row, state=replace(row.state, why=why)), room, PALETTE).plain.index(
+                "▕"
+            )
+            for why in ("starting", "compiling", "warming up")
+        }
+        assert len(places) == 1
 
 
 def test_the_longest_phase_name_does_not_touch_its_bar() -> None:

@@ -183,7 +183,8 @@ def make_row(
         health = replace(health, state=replace(health.state, why="no vLLM line yet"))
     if live and run.progress is not None and health.state.name == "starting":
         health = replace(health, state=with_progress(health.state, run.progress[0]))
-    traffic = run.traffic.rate(time, run.stamps()) if health.state.name == "no-stats" else None
+    silent = health.state.name in ("ready", "no-stats")
+    traffic = run.traffic.rate(time, run.stamps()) if silent else None
     late = health.state.name in ("busy", "stalled") and (since or 0) > LATE_CADENCES * run.cadence
     return Row(
         server.source,

@@ -118,7 +118,8 @@ def _all_well(view: ScreenView) -> Verdict:
         waiting = sum(row.values.waiting or 0 for row in work)
         facts.append(f"{waiting:,.0f} waiting" if waiting else "none waits")
     else:
-        facts.append("idle")
+        idle = any(row.state.name == "idle" for row in work)
+        facts.append("idle" if idle else "ready, no stats line yet")
     if starting:
         facts.append(f"{len(starting)} starting")
     return Verdict("✓", "good", ("all well: " + ", ".join(facts), "all well"))

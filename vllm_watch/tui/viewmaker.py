@@ -18,7 +18,7 @@ from vllm_watch.health.monitor import Monitor
 from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.health.slowdown import worst_of
 from vllm_watch.tui.cardfacts import Facts, card_facts
-from vllm_watch.tui.charttable import charts_of
+from vllm_watch.tui.charttable import CHART_BY_NAME, charts_of
 from vllm_watch.tui.chartwindow import server_window
 from vllm_watch.tui.drawings import Drawings
 from vllm_watch.tui.endings import failed
@@ -36,6 +36,8 @@ from vllm_watch.tui.timeline import Timeline, Window
 
 FACTS_SECONDS = 5.0
 """Seconds after which the facts about the selected server are computed again without news."""
+QUIET_SECONDS = 20.0
+"""After so long without a stats line, a ready server shows its answers, not its start-up."""
 MOST_EVENT_LINES = 60
 """Events that are put on the screen; the pane shows the newest that fit."""
 
@@ -148,13 +150,18 @@ class ViewMaker:
         if row is None:
             return _Shown(drawings)
         facts, errors, story = self._about_row(row, moment, live, window)
+        charts = charts_of(self._monitor.store.servers[row.source], row.moment, choices.charts)
+        if story is not None and row.state.name in ("ready", "no-stats"):
+            told = tuple(name for name in charts if not CHART_BY_NAME[name].always)
+            if told and row.moment - (row.state.since or row.moment) >= QUIET_SECONDS:
+                story, charts = None, told
         return _Shown(
             self._drawings_of(row, drawings, timeline),
             facts,
             errors,
             story,
             self._marked(row, timeline),
-            charts_of(self._monitor.store.servers[row.source], row.moment, choices.charts),
+            charts,
         )
 
     def _marked(self, row: Row, timeline: Timeline) -> Facts:

@@ -70,7 +70,7 @@ _TINY = (Column("port", "SERVER", 7), Column("said", "", 20))
 _LAYOUTS = ((150, _WIDE), (100, _USUAL), (78, _MIDDLE), (HEADED, _NARROW), (0, _TINY))
 TAIL = ("load", "kv", "pct", "hits", "each", "age", "said")
 """Columns after the ribbon: words replace them if there are no numbers."""
-WORDY_STATES = ("starting", "no-stats", *sorted(OVER))
+WORDY_STATES = ("starting", "ready", "no-stats", *sorted(OVER))
 """States without numbers: words replace them."""
 _STRETCHED = ("ribbon", "said")
 """Columns that share the remaining width."""

@@ -131,17 +131,14 @@ class Hero(TimedPane, can_focus=True):
         self, view: ScreenView, row: Row, width: int, palette: dict[str, str]
     ) -> list[Text]:
         """Return the large figures, as many as have room, with their labels above."""
-        if row.last == Values():
+        if row.last == Values() and row.requests is None:
             blank = Text("", end="")
             words = Text("   ", end="")
-            if row.state.name in WORDY_STATES:
-                words += story(view, row, width - 4, palette)
-            else:
-                words.append("no stats line yet", style=palette["muted"])
+            words += story(view, row, width - 4, palette)
             return [blank, blank, words, blank]
         lines = [Text(" ", end="") for _ in range(1 + DIGIT_ROWS)]
         gone = row.state.name in OVER
-        for figure in self._shown(row.last):
+        for figure in self._shown(row):
             digits = big_text(figure.value)
             cells = max(len(digits[0]) + len(figure.unit) + 1, len(figure.label)) + _GAP
             if lines[0].cell_len + cells > width:
@@ -155,8 +152,13 @@ class Hero(TimedPane, can_focus=True):
                 line.append(unit.ljust(cells - len(digit)), style=palette["muted"])
         return lines
 
-    def _shown(self, values: Values) -> Iterator[Figure]:
-        health = self._health
+    def _shown(self, row: Row) -> Iterator[Figure]:
+        health, values = self._health, row.last
+        if row.requests is not None:  # it writes no stats lines
+            yield Figure("ANSWERED", figures.rate(row.requests), "req/s", "primary")
+            role = "critical" if row.errors else "text"
+            yield Figure("ERRORS", figures.rate(row.errors), "req/s", role)
+            return
         waiting = values.waiting or 0
         yield Figure("GENERATION", figures.rate(values.generation_tps), "tok/s", "primary")
         yield Figure("RUNNING", figures.count(values.running), "", "text")

@@ -55,6 +55,10 @@ def append_end(
             line.append_text(drawer.draw(row, [column]))
 
 
+_PHASE_CELLS = len("starting the HTTP server ")
+"""Most cells before the bar of a start-up."""
+_PAST_CELLS = len(" 1 m 05 s")
+"""Cells behind it."""
 _ENDED_CELLS = len("stopped 08:57:39")
 """Cells for the time of an end, the same in each row."""
 
@@ -78,15 +82,19 @@ def story(view: ScreenView, row: Row, room: int, palette: dict[str, str]) -> Tex
     if row.state.name == "starting":
         text.append(row.state.why or "starting", style=palette["note"])
         bar = progress_bar(row.progress or 0.0, max(6, min(24, room // 4)), palette)
-        if row.progress is not None and text.cell_len + bar.cell_len + 1 <= room:
-            text.append(" ")
+        aligned = min(_PHASE_CELLS, room - bar.cell_len - _PAST_CELLS)
+        place = max(aligned, text.cell_len + 1)
+        if row.progress is not None and place + bar.cell_len <= room:
+            text.append(" " * (place - text.cell_len))
             text.append_text(bar)
         if ago and text.cell_len + len(ago) + 1 <= room:
             text.append(f" {ago}", style=palette["muted"])
-    elif row.state.name == "no-stats":
+    elif row.state.name in ("ready", "no-stats"):
         if row.requests is not None:
             text.append(f"{row.requests:.1f} req/s  ", style="bold")
             text.append(f"{row.errors or 0:.1f} errors/s", style=palette["muted"])
+        elif row.state.name == "ready":
+            text.append(row.state.why, style=palette["muted"])
         else:
             text.append("writes no stats lines", style=palette["note"])
     else:

@@ -18,6 +18,14 @@ _TIME = 12
 """Cells behind it."""
 
 
+SILENT = (
+    "no stats line yet",
+    "vLLM writes one every ten seconds while requests run,",
+    "none if it was started with --disable-log-stats",
+)
+"""Said of a server that is ready, but has no stats line, answers or phases to show."""
+
+
 class StoryPane(Framed):
     """Phases as bars, the one that lasts marked; below them the errors."""
 
@@ -67,6 +75,6 @@ class StoryPane(Framed):
             role = "muted" if trace else "critical"
             lines.append(Text(f"  {error.strip() if not trace else error[13:]}", palette[role]))
         if not story.phases and not story.errors:
-            words = "no stats line yet" if story.ready else "nothing has been written yet"
-            lines.append(Text(f"  {words}", style=palette["muted"]))
+            words = SILENT if story.ready else ("nothing has been written yet",)
+            lines += [Text(f"  {line}", style=palette["muted"]) for line in words]
         return lines
