@@ -153,7 +153,7 @@ class HealthSettings:
     draft_acceptance_low: float = ratio(0.30)
     """Share (0 to 1) of draft tokens accepted below which speculation gains little: note."""
     draft_acceptance_none: float = ratio(0.05)
-    """Share (0 to 1) of draft tokens accepted below which speculation only costs: warning."""
+    """Share (0 to 1) of draft tokens accepted below which speculation only costs time: warning."""
     engines_missing_seconds: float = positive(60.0)
     """An engine counts as missing if it writes nothing for so many seconds while others work."""
 
@@ -240,7 +240,7 @@ class AdviceSettings:
     """`--max-num-batched-tokens` advised after the GPU ran out of memory (presets guide)."""
 
     weights_share: float = ratio(0.85)
-    """Share (0 to 1) of GPU memory in weights from which a smaller batch is no help."""
+    """If weights take this share (0 to 1) of a GPU's memory, no smaller batch is advised."""
 
     prompt_heavy_share: float = ratio(0.50)
     """Share (0 to 1) of prompt tokens among all tokens from which work is prompt-heavy."""
@@ -248,7 +248,7 @@ class AdviceSettings:
     """`--max-model-len` from which it is compared with the contexts in use (long-context
     guide)."""
     model_len_used_low: float = ratio(0.05)
-    """Share (0 to 1) of `--max-model-len` that requests use; below this, it is too long."""
+    """Share (0 to 1) of `--max-model-len` in use below which `--max-model-len` is too long."""
     long_context: int = count(16384)
     """Tokens of context per request from which a context is long (performance guide)."""
 

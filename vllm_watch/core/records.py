@@ -27,7 +27,7 @@ class Sample:
     values: Mapping[str, float]
     """Metric name to value, ratios 0…1; a metric that the line lacks is not in it."""
     run: int = 0
-    """0, 1 … per restart in the same log."""
+    """Number of the run in its log: 0 for the first, one more after each restart."""
     writer: str = ""
     """The numbered API server that wrote it (`ApiServer_1`), empty where there is only one."""
     since: float | None = None
@@ -59,7 +59,7 @@ class Event:
     level: str = "INFO"
     """The log level, or `INFO` for lines without one."""
     run: int = 0
-    """0, 1 … per restart in the same log; for a twin, counted by its own starts."""
+    """Number of the run in its log, from 0 on; in a twin, counted by its own starts."""
     twin: bool = False
     """True if the line is from the `.err` twin (or another companion file) of the log."""
     continues: bool = False
@@ -85,7 +85,7 @@ class Requests:
     failing: Mapping[str, int] = field(default_factory=dict)
     """Route to the inference requests there that were answered 400 or above."""
     run: int = 0
-    """0, 1 … per restart in the same log."""
+    """Number of the run in its log: 0 for the first, one more after each restart."""
 
 
 Record: TypeAlias = "Sample | Amendment | Event | Requests | EngineRow | GpuRow"
@@ -105,7 +105,7 @@ class SampleTable:
     columns: dict[str, array[float]]
     """Metric name to values, ratios 0…1; NaN where a line lacks the metric."""
     run: int = 0
-    """0, 1 … per restart in the same log."""
+    """Number of the run in its log: 0 for the first, one more after each restart."""
     writers: tuple[str, ...] = ()
     """The numbered API server that wrote each line; empty where there is only one."""
 
@@ -187,7 +187,7 @@ class RequestTable:
     failing: Mapping[str, array[int]] = field(default_factory=dict)
     """Route to the inference requests there that were answered 400 or above."""
     run: int = 0
-    """0, 1 … per restart in the same log."""
+    """Number of the run in its log: 0 for the first, one more after each restart."""
 
     def __len__(self) -> int:
         """Return the number of stretches."""
@@ -217,7 +217,7 @@ class Stamps:
     newest: float
     """… and of the latest."""
     run: int = 0
-    """0, 1 … per restart in the same log."""
+    """Number of the run in its log: 0 for the first, one more after each restart."""
 
 
 Item: TypeAlias = "Record | SampleTable | RequestTable | StepTable | AnsweredTable | Stamps"
