@@ -171,6 +171,32 @@ def test_a_bad_rule_is_refused_with_file_rule_and_key(
     assert str(file) in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({}, "rule 'x': is there twice"),
+        ({"id": "y", "word": "y"}, "rule 'y': title 't' is also that of 'x'"),
+        ({"id": "y", "title": "u"}, "word 'x' is also that of 'x', and neither hides the other"),
+        ({"id": "y", "title": "u", "word": "z", "raised_word": "x"}, "word 'x' is also that of"),
+    ],
+)
+def test_rules_that_look_alike_are_refused(
+    tmp_path: Path, other: dict[str, str], words: str
+) -> None:
+    first = {"id": "x", "word": "x", "title": "t", "raised_word": "w"}
+    common = [line for line in RULE.splitlines() if line.partition(" =")[0] not in first]
+    lines: list[str] = []
+    for keys in (first, {**first, "raised_word": "v", **other}):
+        lines += [*common, *(f'{key} = "{text}"' for key, text in keys.items())]
+    (tmp_path / "rules.toml").write_text("\n".join(lines))
+    with pytest.raises(RuleError) as refused:
+        load_rules(tmp_path / "rules.toml")
+    assert words in str(refused.value)
+    if "title" in other:  # if it hides the first, only one of them is shown
+        (tmp_path / "rules.toml").write_text("\n".join([*lines, 'hides = ["x"]']))
+        assert len(load_rules(tmp_path / "rules.toml").rules) == 2
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="cannot be read"):
         load_rules(tmp_path / "none.toml")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import combinations
 
 from vllm_watch.config import AdviceSettings, HealthSettings
 from vllm_watch.config.sections import Severity
@@ -242,8 +243,25 @@ def load_rules(path: str | os.PathLike[str]) -> RuleBook:
     rules = tuple(_rule(path, entry) for entry in table.get("rule", []))
     states = [_state_rule(path, entry) for entry in table.get("state", [])]
     if kept is None:
+        _check_distinct(path, [*rules, *states])
         keep_tables("rules", [path], [table])
     return RuleBook(rules, {rule.state: rule for rule in states})
+
+
+def _check_distinct(path: str, rules: Sequence[Rule | StateRule]) -> None:
+    """Refuse rules of one file that a person could not tell apart on the screen."""
+    for one, other in combinations(rules, 2):
+        where = f"{path}: rule {other.id!r}"
+        if (one.id, getattr(one, "state", "")) == (other.id, getattr(other, "state", "")):
+            raise RuleError(f"{where}: is there twice")
+        if one.title == other.title:
+            raise RuleError(f"{where}: title {other.title!r} is also that of {one.id!r}")
+        words = {one.word, getattr(one, "raised_word", one.word)}
+        same = words & {other.word, getattr(other, "raised_word", other.word)}
+        hidden = one.id == other.id or other.id in one.hides or one.id in other.hides
+        if same and not hidden:
+            text = f"word {min(same)!r} is also that of {one.id!r}, and neither hides the other"
+            raise RuleError(f"{where}: {text}")
 
 
 def _table(path: str) -> dict[str, Any]:
