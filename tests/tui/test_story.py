@@ -14,6 +14,7 @@ from tests.tui.test_app import running, shown
 from tests.tui.test_widgets import PALETTE
 from vllm_watch.tui.rows import Values
 from vllm_watch.tui.verdict import verdict_of
+from vllm_watch.tui.widgets.findings import Findings
 from vllm_watch.tui.widgets.fleet import Fleet
 from vllm_watch.tui.widgets.hero import Hero
 from vllm_watch.tui.widgets.pane import Pane
@@ -117,6 +118,16 @@ def test_a_ready_server_without_stats_shows_its_answers(quiet_ready: Path) -> No
     assert float(answered.value) == pytest.approx(10 * float(errors.value), rel=0.05)
     row = Fleet(SETTINGS.health).lines(later, 120, 3, PALETTE)[1].plain
     assert f"{answered.value} req/s" in row
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (120, 40)])
+async def test_facts_fill_the_rows_below_few_findings(size: tuple[int, int]) -> None:
+    """A start-up has one finding: CUDA graphs are off."""
+    app = replay_app(log_of("h100_saturated_then_killed"), start="2026-11-23 08:49:40")
+    async with running(app, size):
+        told = shown(app, Findings)
+    assert "─ Server ─" in told
+    assert "gpu_memory_utilization 0.15" in told
 
 
 def test_bars_of_start_ups_are_below_each_other() -> None:

@@ -270,7 +270,7 @@ class Dashboard(TimeKeys, Openers):
         for name in PANES:
             pane = self.query_one(f"#{name}", Framed)
             pane.display, pane.framed = name in layout.panes, layout.framed
-        self.query_one(Findings).fills = layout.framed and "card" not in layout.panes
+        self.query_one(Findings).fills = "card" not in layout.panes
         self.refresh_bindings()
 
     # --- the person's choices -----------------------------------------------------------------
