@@ -153,7 +153,7 @@ def test_permission_lost_and_given_back(log: Path, monkeypatch: pytest.MonkeyPat
     follower = Follower(str(log))
     assert lines_of(follower) == []
     assert follower.trouble == (
-        f"{log}: permission denied; allow reading it (chmod u+r) and it is read"
+        f"{log}: permission denied; make it readable (chmod u+r), then it is read"
     )
     monkeypatch.setattr(os, "open", real)
     assert lines_of(follower) == [b"one"]

@@ -174,7 +174,7 @@ def test_what_cannot_be_opened_holds_up_what_is_newer_until_it_is_compressed(
         refuse(patch, f"{log}.1")
         assert lines_of(follower) == []
         assert follower.trouble == (
-            f"{log}.1: permission denied; allow reading it (chmod u+r) and it is read"
+            f"{log}.1: permission denied; make it readable (chmod u+r), then it is read"
         )
     Path(f"{log}.1.gz").write_bytes(gzip.compress(b"one\n"))
     Path(f"{log}.1").unlink()

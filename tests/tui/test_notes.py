@@ -16,7 +16,7 @@ from vllm_watch.tui.lognotes import LogNotes, notes_of
 def test_troubles_of_folders_and_of_logs_tell_since_when() -> None:
     monitor = monitor_of("cpu_clean_stop")
     (source,) = monitor.store.servers
-    folder = "logs: permission denied; allow reading it (chmod u+rx) and it is read"
+    folder = "logs: permission denied; make it readable (chmod u+rx), then it is read"
     gone = f"{source}: was removed; it is read again when it is back"
     yesterday = at("23:50:00") - 86400
     monitor.apply(FileTrouble(source, source, gone, at("09:20:59")))

@@ -235,7 +235,7 @@ class SavedArchive:
             problem, self._done = f"{self.path}: {error}", True
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            problem = f"{self.path}: {reason}; fix that and it is read"
+            problem = f"{self.path}: {reason}; once that is fixed it is read"
         yield from self.finish()
         self.close()
         if problem != self.trouble:

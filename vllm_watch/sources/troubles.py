@@ -11,10 +11,10 @@ def open_trouble(path: str, error: OSError) -> str:
     """Return one line about a file that cannot be opened, with what to do about it."""
     reason = (error.strerror or str(error)).lower()
     if isinstance(error, PermissionError):
-        return f"{path}: {reason}; allow reading it (chmod u+r) and it is read"
+        return f"{path}: {reason}; make it readable (chmod u+r), then it is read"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{path}: {reason}; raise the limit (ulimit -n); trying again"
-    return f"{path}: {reason}; check it and it is read"
+    return f"{path}: {reason}; once that is fixed it is read"
 
 
 def list_trouble(path: str, error: OSError) -> str:
@@ -22,7 +22,7 @@ def list_trouble(path: str, error: OSError) -> str:
     folder = os.path.dirname(path) or "."
     if isinstance(error, PermissionError):
         reason = (error.strerror or str(error)).lower()
-        return f"{folder}: {reason}; allow listing it (chmod u+rx) and rotated logs are found"
+        return f"{folder}: {reason}; make it readable (chmod u+rx), then rotated logs are found"
     return read_trouble(folder, error)
 
 
