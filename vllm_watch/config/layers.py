@@ -52,7 +52,7 @@ def load_settings(
         options: What the command line gives, by key (`time.tz`); None stands for not given.
 
     Raises:
-        ConfigError: A layer holds something that cannot be used.
+        ConfigError: A layer has something that cannot be used.
     """
     loader = _Loader()
     file = locations.config_file(environ) if path is None else os.fspath(path)

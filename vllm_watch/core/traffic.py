@@ -135,7 +135,7 @@ class Traffic:
         return min(end, later) if later >= self.begins[index] else end
 
     def stretches(self, start: float, end: float, stamps: array[float]) -> list[Stretch]:
-        """Return the stretches that begin in a window; `stamps` tell where open ones end."""
+        """Return the stretches that begin in a window; `stamps` show where open ones end."""
         found = []
         first, last = 0, len(self)
         if self._ordered:

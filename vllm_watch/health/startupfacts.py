@@ -76,7 +76,7 @@ def context_tokens(known: ServerConfiguration) -> float | None:
 
     Usually the cache's size in tokens. A hybrid model keeps little of most layers, so its cache
     holds more: "1.74x for 256,000 tokens per request" is 445,440 tokens, whatever the size says.
-    None where the log tells neither.
+    None if the log has neither.
     """
     size, requests, each = known.kv_cache_tokens, known.max_concurrency, known.for_tokens
     if requests is None or each is None:

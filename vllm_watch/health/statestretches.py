@@ -29,7 +29,7 @@ class StateStretch:
 
 
 def state_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[StateStretch]:
-    """Yield the runs up to a moment as stretches: starting, at work, dead or over."""
+    """Yield the runs up to a moment as stretches: starting, working, dead or over."""
     for index, run in enumerate(server.runs):
         begin = run.first_stamp
         following = server.runs[index + 1].first_stamp if index + 1 < len(server.runs) else None

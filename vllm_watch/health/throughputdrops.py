@@ -68,12 +68,12 @@ def usual(samples: Sequence[Busy]) -> Usual:
 class SuddenDrop:
     """A drop to near zero within a line or two, while the load stays.
 
-    A sample is low when its throughput is below `sudden_drop_share` of the median of the busy
-    minutes before it and more than `outlier_deviations` robust deviations below it, although as
-    much work (running + waiting, −20 %) is there and prompts do not explain it (their throughput is
-    below what is lacking). `hold_samples` low ones in a row are a drop; it is over after
-    `clear_samples` with twice that share, or with less work. Low samples do not count as usual, so
-    a drop does not become usual while it lasts.
+    A sample is low if four things are true. Its throughput is below `sudden_drop_share` of the
+    median of the busy minutes before it. It is more than `outlier_deviations` robust deviations
+    below that median. There is as much work (running + waiting, −20 %). Prompts do not explain it:
+    their throughput is less than what is missing. `hold_samples` low ones in a row are a drop; it
+    is over after `clear_samples` with twice that share, or with less work. Low samples do not count
+    as usual, so a drop does not become usual while it lasts.
     """
 
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:

@@ -180,9 +180,8 @@ class _Block:
     def _stirring(self, before: float, usable: Bools) -> Indexes:
         """Return the rows that can change something while a pause is not compared.
 
-        These are rows at which about as many requests run as `before`, where such rows follow each
-        other for busy minutes or up to the end, and rows from which another load is learnt as
-        usual.
+        First, rows at which about as many requests run as `before`, if such rows follow each other
+        for busy minutes or up to the end. Second, rows from which another load counts as usual.
         """
         running, recovery = self.load.running[self.known :], self.trend.recovery
         trend = self.trend.settings.trend

@@ -20,7 +20,7 @@ from vllm_watch.parsing.timestamps import ASSUMED, StampClock, Zone
 from vllm_watch.parsing.zonefinder import ZoneFinder
 
 _DATED_WITHIN = 4_096
-"""Bytes before the first stamp in which another logger's line may tell the year."""
+"""Bytes before the first stamp that are searched for another logger's line with the year."""
 UNSURE = ("modification time", "assumed")
 """Origins of a zone that arriving lines may correct."""
 
@@ -73,7 +73,7 @@ class Part:
     def undated(self, data: bytes) -> bytes:
         """Return lines behind those that were read before a stamp gave year and zone.
 
-        A line of another logger may have told the year.
+        A line of another logger may have given the year.
         """
         data = self._undated + data
         self._undated = data[-_DATED_WITHIN:]

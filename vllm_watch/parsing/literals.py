@@ -16,7 +16,7 @@ class Literals:
     ) -> None:
         """Search for `literals` and those that may be `anywhere` in a line.
 
-        `reach`: the bytes of a line before a literal, at most. A carriage return begins anew.
+        `reach`: the bytes of a line before a literal, at most. A carriage return begins a new line.
         """
         self._near = tuple(sorted({*literals} - {*anywhere}))
         self._anywhere = tuple(sorted(anywhere))

@@ -256,7 +256,7 @@ def _line_ends(block: bytes) -> Ints:
     """Return where the newlines are.
 
     They are searched 64 bytes at a time, a bit for each. This takes half as long as byte by byte,
-    but tells the place only where there is one newline in 64 bytes.
+    but gives the place only if there is one newline in 64 bytes.
     """
     newlines = np.frombuffer(block, np.uint8) == 10
     whole = len(block) // 64 * 64

@@ -97,7 +97,7 @@ class Streams:
         """Return the parts of a block of whole lines, each with its lines in order.
 
         Names are removed from the lines; lines of other loggers are rewritten as vLLM's.
-        `continued` tells that the block begins within the line that the last one ended in.
+        `continued`: the block begins within the line in which the last one ended.
         """
         if not self._named:
             self._named = bool(self.prefixes) or self._begins(block)

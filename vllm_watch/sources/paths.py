@@ -191,7 +191,8 @@ def _look_at_folder(pattern: str, troubles: list[PathTrouble]) -> None:
 def folder_trouble(folder: str, error: OSError) -> PathTrouble:
     """Return the message for a folder that cannot be listed."""
     reason = (error.strerror or str(error)).lower()
-    return PathTrouble(folder, f"{folder}: {reason}; make it readable (chmod u+rx), then it is read")
+    text = f"{folder}: {reason}; make it readable (chmod u+rx), then it is read"
+    return PathTrouble(folder, text)
 
 
 def _base(path: str) -> str:

@@ -25,8 +25,8 @@ class Line:
     role: str
     """Palette key of the colour."""
     marker: str
-    """``line`` is drawn solid, ``dots`` in dashes, so that two series differ without colour;
-    areas are ``fill``, those that stand and hang in a mirror ``up`` and ``down``."""
+    """``line`` is drawn solid, ``dots`` in dashes, so that two series differ without colour; areas
+    are ``fill``, the two halves of a mirror ``up`` and ``down``."""
     gap_s: float
     """Two samples further apart than this are not connected: a gap is drawn as nothing."""
     weights: Sequence[float] | None = None
@@ -107,7 +107,7 @@ class ChartSpec:
     """Shown in the middle of a chart without samples."""
     kind: str = "lines"
     """``lines``; ``area``: the first line filled; ``mirror``: the first is above, the second below,
-    each on a scale of its own; ``stack``: each stands on the one before."""
+    each on a scale of its own; ``stack``: each is stacked on the one before."""
     heat: tuple[tuple[float, str], ...] = ()
     """From which value on an area has the colour of which role, ascending."""
     note: str = ""

@@ -146,8 +146,8 @@ def title_pieces(
 def _named(titles: Sequence[str], unit: str, *, old: bool) -> Iterator[tuple[str, Form]]:
     """Yield titles and forms that name every line: first those that tell the unit and the time.
 
-    `old`: all values are; then a title without them comes before one without the time, and one
-    without the server's name, which other places have, before that.
+    `old`: all values are. Then first the server's name is left out, which is shown elsewhere, then
+    the values, and only then the time.
     """
     timeless = NAMED_FORMS[-1]
     timed = [form for form in NAMED_FORMS if form is not timeless]
