@@ -6,20 +6,23 @@ import random
 import re
 from queue import Queue
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.css.stylesheet import Stylesheet
 from textual.geometry import Region
 from textual.strip import Strip
 
 from tests.logs import at, log_of
 from tests.tui.screens import Wall, replay_app, until
-from tests.tui.test_app import dashboard, running
+from tests.tui.test_app import dashboard, live, running
 from vllm_watch.tui.app import VllmWatch
 from vllm_watch.tui.fewbytes import Brief, brief
+from vllm_watch.tui.palette import THEME
 from vllm_watch.tui.widgets.held import differing
 
 SIZE = 30, 4
@@ -165,3 +168,27 @@ async def test_while_a_terminal_does_not_keep_up_nothing_is_drawn_and_then_the_n
         assert app.timeline.moment() < at("08:51:00"), "keys work"
         queue.get()
         await until(pilot, lambda: app._batch_count == 0)
+
+
+async def test_the_first_frame_is_sent_once_and_style_sheets_are_parsed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not first an empty screen, then one whose panes still move; nor the default theme's."""
+    sent: list[object] = []
+    parsed: list[object] = []
+    show, reparse = VllmWatch._display, Stylesheet.reparse
+
+    def noting(app: VllmWatch, screen: Any, renderable: Any) -> None:
+        if isinstance(renderable, CompositorUpdate):
+            sent.append(renderable)
+        show(app, screen, renderable)
+
+    monkeypatch.setattr(VllmWatch, "_display", noting)
+    monkeypatch.setattr(Stylesheet, "reparse", lambda sheet: parsed.append(reparse(sheet)))
+    app = live(Wall(), log_of("h100_optimised"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: sent != [])
+        await pilot.pause(0.1)
+        assert [type(one) for one in sent] == [LayoutUpdate]
+        assert app.theme == THEME.name
+        assert parsed == []

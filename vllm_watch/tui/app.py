@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
 
 from rich.console import RenderableType
@@ -21,6 +20,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 
 from vllm_watch.actions.silences import Silences
 from vllm_watch.config import Settings
+from vllm_watch.core.hints import Any
 from vllm_watch.core.moments import TimeText, place_time
 from vllm_watch.core.news import Looked, News, Past
 from vllm_watch.core.run import Run
@@ -71,6 +71,7 @@ class VllmWatch(App[int]):
     """vllm-watch on a terminal."""
 
     TITLE = "vllm-watch"
+    CSS_PATH = "screens/dashboard.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
         bound("theme", "change_theme", "theme"),
@@ -125,27 +126,34 @@ class VllmWatch(App[int]):
         self._common_start = common_start
         self._job = JobWatch(targets or Targets())
 
-    def on_mount(self) -> None:
-        """Show the dashboard and start reading."""
-        self.set_keymap(use(self._settings.keys))
+    def on_load(self) -> None:
+        """Set the theme: a later change would parse all style sheets again, and apply them."""
         for theme in OWN_THEMES:
             self.register_theme(theme)
         wanted = self._settings.screen.theme
         wanted = chosen("theme") if wanted == "last" else wanted
-        self.theme = wanted if wanted in self.available_themes else THEME.name
+        self.set_reactive(App.theme, wanted if wanted in self.available_themes else THEME.name)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
+
+    def get_default_screen(self) -> Screen[Any]:
+        """Return the dashboard."""
+        self._board = self._dashboard()
+        self._board.waits = self.timeline.mode == "live"
+        return self._board
+
+    def on_mount(self) -> None:
+        """Start reading."""
+        self.set_keymap(use(self._settings.keys))
         self.theme_changed_signal.subscribe(self, self._remember)
         if not self._settings.screen.animation:
             self.animation_level = "none"
         if self.timeline.mode == "replay":
             self.monitor.store.expected = self._ingest.size
-        self._first = ExitStack()
         if self.timeline.mode == "live":  # one complete frame, instead of an empty one that jumps
-            self._first.enter_context(self.batch_update())
             self.set_timer(PATIENCE, self._show)
-        self._board = self._dashboard()
-        self._board.waits = self.timeline.mode == "live"
-        self.push_screen(self._board)
-        if self.timeline.mode == "live":  # the time of a replay is long past
+            # Not in a replay, whose time is long past.
             self.set_interval(LOOK_SECONDS, self.alerting.look)
         trouble = unknown_charts(self._settings.screen.charts)
         if trouble:
@@ -264,13 +272,14 @@ class VllmWatch(App[int]):
 
     def _show(self) -> None:
         """Allow the first frame: every log was read once, or that takes too long."""
-        if not self._board.waits:
-            return
-        self._board.waits = False
-        if self.screen_stack:  # else the app is closing
-            self._board.draw()
-        self._first.close()
-        self.set_timer(SETTLES, self._framed.set)
+        if self._board.waits:
+            self._board.call_later(self._frame)  # behind its own start
+
+    def _frame(self) -> None:
+        """Draw the first frame."""
+        if self._board.waits:
+            self._board.begin()
+            self.set_timer(SETTLES, self._framed.set)
 
     def _apply_more(self) -> None:
         self._applies = False

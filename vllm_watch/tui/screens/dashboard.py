@@ -26,6 +26,7 @@ from vllm_watch.tui.commands import key_commands, server_commands, time_commands
 from vllm_watch.tui.keys import bound
 from vllm_watch.tui.layout import Layout, layout_for
 from vllm_watch.tui.rows import Row
+from vllm_watch.tui.screens.firstframe import FirstFrame
 from vllm_watch.tui.screens.openers import Openers
 from vllm_watch.tui.screens.timekeys import TimeKeys
 from vllm_watch.tui.screenview import ORDERS, Choices, ScreenView
@@ -47,10 +48,9 @@ from vllm_watch.tui.widgets.verdictline import VerdictLine
 PANES = ("findings", "events", "card")
 
 
-class Dashboard(TimeKeys, Openers):
+class Dashboard(TimeKeys, Openers, FirstFrame):
     """Shows the view of one moment; keys move the moment and the cursor."""
 
-    CSS_PATH = "dashboard.tcss"
     BINDINGS = [
         bound("pane", "page(1)", "pane"),
         bound("pane_before", "page(-1)", "pane before", show=False),
@@ -98,8 +98,6 @@ class Dashboard(TimeKeys, Openers):
         self._pending = False
         self._divided: Size | None = None
         """The size for which the screen was divided."""
-        self.waits = False
-        """Whether drawing waits: the first look at the logs is about to end."""
         self._drawn: tuple[object, ...] = ()
         self._panes: list[Pane] = []
 
@@ -150,11 +148,6 @@ class Dashboard(TimeKeys, Openers):
             self._divided, self._drawn = event.size, ()
             self.call_after_refresh(self.draw)
 
-    def _compositor_refresh(self) -> None:
-        """Send nothing while drawing waits: the panes have no view yet."""
-        if not self.waits:
-            super()._compositor_refresh()
-
     def on_descendant_focus(self) -> None:
         """Show the keys of the focused widget now, because nothing else may cause a drawing."""
         for keys in self.query(KeyLine):
@@ -177,7 +170,7 @@ class Dashboard(TimeKeys, Openers):
     def draw(self) -> None:
         """Give all panes the view of this moment, if it may have changed."""
         self._pending = False
-        if self.waits:
+        if self.waits or not self._composed:
             return
         timeline = self._timeline
         moment = timeline.moment()
@@ -196,9 +189,9 @@ class Dashboard(TimeKeys, Openers):
         )
         if timeline.mode == "live":
             state = (*state[:3], timeline.fitted_span(), *state[4:])
-        if state == self._drawn or not self._composed:
+        if state == self._drawn:
             return
-        self._drawn = state
+        self._drawn, self._divided = state, self.size
         began, troubles = time.monotonic(), self._alerting.troubles
         view = self._maker.make(
             timeline, self._choices, troubles=troubles, silences=self._silences.left()
@@ -206,10 +199,10 @@ class Dashboard(TimeKeys, Openers):
         if timeline.mode == "replay":  # live, the alert watch has the alerts that ended
             self._silences.end({problem.key for problem in view.problems})
         self.view = view
-        self._arrange(view)
-        pages = self._layout is not None and self._layout.pages > 1
-        self.query_one(KeyLine).state = (pages, bool(self.alert_times()), self.focused)
         with self.app.batch_update():
+            self._arrange(view)
+            pages = self._layout is not None and self._layout.pages > 1
+            self.query_one(KeyLine).state = (pages, bool(self.alert_times()), self.focused)
             for pane in self._panes:
                 pane.show(view)
         self._urgency.drawn(time.monotonic() - began)
@@ -272,6 +265,7 @@ class Dashboard(TimeKeys, Openers):
             pane.display, pane.framed = name in layout.panes, layout.framed
         self.query_one(Findings).fills = "card" not in layout.panes
         self.refresh_bindings()
+        self._refresh_layout()  # now: else panes are drawn for their old sizes first
 
     # --- the person's choices -----------------------------------------------------------------
 

@@ -1,0 +1,33 @@
+"""The first frame of a screen: complete, and sent once."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+
+class FirstFrame(Screen[None]):
+    """A screen that can wait for what it shows before it sends anything."""
+
+    waits = False
+    """Whether drawing waits: the first look at the logs is about to end."""
+    _assembling = False
+    """Whether the first frame is drawn, but not sent yet."""
+
+    def draw(self) -> None:
+        """Show the moment."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Draw the first frame, and send it when all widgets have taken their places."""
+        self.waits, self._assembling = False, True
+        self.draw()
+        self.call_after_refresh(self._send)
+
+    def _send(self) -> None:
+        self._assembling = False
+        self._compositor_refresh()
+
+    def _compositor_refresh(self) -> None:
+        """Send nothing before the first frame: the widgets have no view yet."""
+        if not (self.waits or self._assembling):
+            super()._compositor_refresh()
