@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.evidence import Offline, evidence_at
@@ -140,7 +141,7 @@ def _working_state(
         return ServerState("ready", _known(ready), "no stats line yet")
     working = {engine: at for engine, at in newest.items() if _work(run, engine, at[0])}
     if not working:
-        return ServerState("idle", _since(run, now, busy=False))
+        return ServerState("idle", _since(run, newest, busy=False))
     quiet_since = max(written for _, written in newest.values())
     if saved:
         return ServerState("ended", quiet_since, "the log ends with requests running")
@@ -156,7 +157,7 @@ def _working_state(
             continue
         if silent > rules.stalled_cadences * run.series[engine].cadence_at(index):
             return ServerState("stalled", written, f"engine {engine} went silent under load")
-    return ServerState("busy", _since(run, now, busy=True))
+    return ServerState("busy", _since(run, working, busy=True))
 
 
 def _recorded(run: Run, now: float, rules: StateRules) -> bool:
@@ -191,16 +192,13 @@ def _work(run: Run, engine: int, index: int) -> bool:
     return bool((series.value("running", index) or 0) + (series.value("waiting", index) or 0))
 
 
-def _since(run: Run, now: float, *, busy: bool) -> float | None:
-    """Return the first sample of the present busy (or idle) stretch."""
-    begins = []
-    for engine in run.engines:
-        series = run.series[engine]
-        index = series.index_at(now)
-        if index is None or _work(run, engine, index) != busy:
-            continue
-        begins.append(_stretch_began(run, engine, index, busy=busy))
-    return (min if busy else max)(begins, default=None)
+def _since(run: Run, newest: Mapping[int, tuple[int, float]], *, busy: bool) -> float:
+    """Return the first sample of the present busy (or idle) stretch of engines.
+
+    `newest`: the index of the newest sample of each engine, which is busy (or idle).
+    """
+    begins = [_stretch_began(run, engine, at, busy=busy) for engine, (at, _) in newest.items()]
+    return min(begins) if busy else max(begins)
 
 
 def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
@@ -217,20 +215,16 @@ def _stretch_began(run: Run, engine: int, index: int, *, busy: bool) -> float:
     if cached is not None and cached[0] == key and isinstance(cached[1], tuple):
         known.append(cached[1])
     running, waiting = series.columns.get("running"), series.columns.get("waiting")
-    times, first = series.times, index
-    latest = max((until for _, until in known), default=-math.inf)
-    while first > 0 and not (
-        times[first] <= latest and any(begin <= times[first] <= until for begin, until in known)
-    ):
+    times, first, begun = series.times, index, list[float]()
+    while not (known and (begun := [at for at, end in known if at <= times[first] <= end])):
         before = first - 1
         at_work = (running is not None and running[before] > 0) or (
             waiting is not None and waiting[before] > 0
         )
-        if at_work != busy:
+        if first == 0 or at_work != busy:
             break
         first = before
-    began = times[first]
-    began = min((begin for begin, until in known if begin <= began <= until), default=began)
+    began = min(begun, default=times[first])
     run.memo[place] = key, (began, times[index])
     return began
 
