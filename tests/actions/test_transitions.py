@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from hypothesis import given
@@ -102,8 +103,10 @@ def test_an_alert_that_came_back_and_stays_is_reported_late() -> None:
     alerts.update(health(finding("full")), 0, NONE)
     alerts.update(health(), 10, NONE)
     assert words(alerts.update(health(finding("full")), 20, NONE)) == []
+    assert (alerts.next(NONE), alerts.next({"full"})) == (70, math.inf)
     assert words(alerts.update(health(finding("full")), 69, NONE)) == []
     assert words(alerts.update(health(finding("full")), 70, NONE)) == ["firing full"]
+    assert alerts.next(NONE) == math.inf
 
 
 def test_an_alert_that_lasts_is_reported_again_when_wanted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
 from vllm_watch.config.sections import AlertSettings
@@ -86,6 +87,15 @@ class Transitions:
                 alert.reported_at = now
                 found.append(Transition("firing", alert.noted.finding, repeated=True))
         return found
+
+    def next(self, silenced: Collection[str]) -> float:
+        """Return when an alert is to be reported if nothing changes, ∞ if none is."""
+        repeat, due = self._settings.repeat_minutes * 60.0 or math.inf, math.inf
+        for name, alert in self._alerts.items():
+            if name not in silenced and self._loud(alert.noted):
+                at = alert.reported_at
+                due = min(due, alert.due if at is None else at + repeat)
+        return due
 
     def _ended(
         self, lasting: Collection[str], ended: bool, now: float, silenced: Collection[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Set
 
 from vllm_watch.actions.payload import Alert
 from vllm_watch.actions.silences import Key
@@ -23,10 +23,10 @@ class AlertWatch:
         self._servers: dict[str, Transitions] = {}
         self._looked = (-math.inf, 0)
         """The moment of the last look, and the store's revision at it."""
-        self._loud: set[str] = set()
-        """Servers that are checked each time: with alerts, or without a line that arrived."""
         self._due = Due()
-        """When the others can change without news."""
+        """When servers can change without news."""
+        self._silenced: Set[Key] = frozenset()
+        """What was silenced at the last look."""
         self._from: float | None = None
 
     def caught_up(self, now: float) -> None:
@@ -44,14 +44,14 @@ class AlertWatch:
             alerts = self._servers[server.source] = Transitions(settings, self._monitor.hides)
             watched_from = now if self._from is None else self._from
             alerts.begin(self._health(server, now), watched_from=watched_from)
-            self._loud.add(server.source)
+            self._due.put(server.source, now)
         if self._from is None:
             self._from = now
 
     def look(self, now: float, silenced: Collection[Key]) -> list[Alert]:
         """Return the alerts to send at `now`, in this machine's clock."""
         found = []
-        for source in self._concerned(now):
+        for source in self._concerned(now, frozenset(silenced)):
             alerts, server = self._servers[source], self._monitor.store.servers[source]
             health = self._health(server, now)
             quiet = {name for place, name in silenced if place == source} if silenced else set()
@@ -59,28 +59,29 @@ class AlertWatch:
                 _alert(server, health, transition, now)
                 for transition in alerts.update(health, now, quiet)
             ]
-            loud = bool(health.noted or alerts.lasting) or server.last_arrival is None
-            (self._loud.add if loud else self._loud.discard)(source)
-            if not loud:
-                self._due.put(source, server.clock.ours(self._monitor.recent.until(server)))
+            until = server.clock.ours(self._monitor.recent.until(server))
+            holds = now if server.last_arrival is None else min(until, alerts.next(quiet))
+            self._due.put(source, holds)
         return found
 
-    def _concerned(self, now: float) -> list[str]:
+    def _concerned(self, now: float, silenced: Set[Key]) -> list[str]:
         """Return the servers to look at, in the order in which they were found.
 
-        A server without alerts is left out while its health cannot have changed.
+        A server is left out while neither its health nor what is told of it can have changed.
         """
         store, (before, revision) = self._monitor.store, self._looked
         self._looked = now, store.revision
+        changed = {source for source, _ in silenced ^ self._silenced}
+        self._silenced = silenced
         if now < before:
             return list(self._servers)
         news = {server.source for server in store.changes.since(revision)}
-        some = (news & self._servers.keys()) | self._loud | self._due.take(now)
+        some = changed | news | self._due.take(now)
         return [source for source in self._servers if source in some]
 
     def lasting(self) -> set[Key]:
         """Return all alerts that have not ended."""
-        return {(source, name) for source in self._loud for name in self._servers[source].lasting}
+        return {(source, one) for source, of in self._servers.items() for one in of.lasting}
 
     def _health(self, server: Server, now: float) -> Health:
         """Return a server's health as the live screen shows it, with times in our clock."""
