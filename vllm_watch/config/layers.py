@@ -6,13 +6,12 @@ import os
 from types import MappingProxyType
 
 from vllm_watch import locations
-from vllm_watch.config.kinds import shown
+from vllm_watch.config.kinds import Kind, shown
 from vllm_watch.config.overrides import OVERRIDE, PATTERNS, SECTIONS_OF_JUDGEMENT, Override
 from vllm_watch.config.registry import (
     ENVIRONMENT_PREFIX,
     SECTIONS,
     SERVERS_SECTION,
-    Setting,
     known_settings,
     server_kinds,
 )
@@ -178,11 +177,7 @@ class _Loader:
         setting = known_settings().get(key)
         if setting is None:
             raise _unknown(place, key, known_settings())
-        try:
-            accepted = setting.kind.accept(value)
-        except ValueError as error:
-            raise ConfigError(f"{place}: {key} {error}") from None
-        self._keep(key, accepted, origin=origin, place=place)
+        self._keep(key, _accepted(place, key, setting.kind, value), origin=origin, place=place)
 
     def _keep(self, key: str, value: object, *, origin: str, place: str) -> None:
         self._values[key] = value
@@ -219,7 +214,9 @@ class _Loader:
             for name, value in table.items():
                 if name not in PATTERNS:
                     key = _judgement_key(path, prefix, name)
-                    values[key] = _accepted(path, f"{prefix}.{name}", known_settings()[key], value)
+                    values[key] = _accepted(
+                        path, f"{prefix}.{name}", known_settings()[key].kind, value
+                    )
             self._overrides.append(Override(**patterns, values=MappingProxyType(values)))
 
     def _check_order(self, settings: Settings) -> None:
@@ -257,10 +254,7 @@ def _accept_server_value(path: str, prefix: str, name: str, value: object) -> An
     kind = server_kinds().get(name)
     if kind is None:
         raise _unknown(path, f"{prefix}.{name}", [f"{prefix}.{key}" for key in server_kinds()])
-    try:
-        return kind.accept(value)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {prefix}.{name} {error}") from None
+    return _accepted(path, f"{prefix}.{name}", kind, value)
 
 
 def _judgement_key(path: str, prefix: str, name: str) -> str:
@@ -275,11 +269,11 @@ def _judgement_key(path: str, prefix: str, name: str) -> str:
     return known[name]
 
 
-def _accepted(path: str, shown_key: str, setting: Setting, value: object) -> object:
+def _accepted(place: str, key: str, kind: Kind, value: object) -> object:
     try:
-        return setting.kind.accept(value)
+        return kind.accept(value)
     except ValueError as error:
-        raise ConfigError(f"{path}: {shown_key} {error}") from None
+        raise ConfigError(f"{place}: {key} {error}") from None
 
 
 def _unknown(place: str, name: str, known: Iterable[str], noun: str = "key") -> ConfigError:

@@ -34,6 +34,11 @@ def count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
+def flag_value(value: object) -> str:
+    """Return the value of any flag; numbers that are no port with thousands separated."""
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+
+
 def percent(ratio: float | None) -> str:
     """Return a ratio 0…1 as per cent."""
     return UNKNOWN if ratio is None else f"{ratio * 100:.0f} %"

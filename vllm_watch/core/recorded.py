@@ -182,7 +182,7 @@ def _engine_row(time: float, found: Mapping[str, object]) -> EngineRow:
         _index(found.get("engine")),
         _whole(found.get("running")),
         _whole(found.get("waiting")),
-        _number(found.get("kv_cache_usage")),
+        finite(found.get("kv_cache_usage")),
         {name: value for name, value in totals.items() if value is not None},
         {str(why): n for why, count in counts.items() if (n := _whole(count)) is not None},
         {name: latency for name, latency in latencies.items() if latency is not None},
@@ -196,7 +196,7 @@ def _gpu_row(time: float, found: Mapping[str, object]) -> GpuRow:
         _index(found.get("gpu")),
         _text(found.get("name")),
         _text(found.get("uuid")),
-        **{name: _number(found.get(name)) for name in GPU_VALUES},  # type: ignore[arg-type]
+        **{name: finite(found.get(name)) for name in GPU_VALUES},  # type: ignore[arg-type]
         throttle=tuple(str(why) for why in throttle) if isinstance(throttle, list) else (),
     )
 
@@ -204,7 +204,7 @@ def _gpu_row(time: float, found: Mapping[str, object]) -> GpuRow:
 def _latency(found: object) -> Latency | None:
     if not isinstance(found, Mapping):
         return None
-    values = {name: _number(found.get(name)) for name in (*QUANTILES, "mean")}
+    values = {name: finite(found.get(name)) for name in (*QUANTILES, "mean")}
     return Latency(**values, count=_whole(found.get("count")) or 0)
 
 
@@ -232,12 +232,12 @@ def _index(value: object) -> int:
 
 
 def _whole(value: object) -> int | None:
-    number = _number(value)
+    number = finite(value)
     return None if number is None else int(number)
 
 
-def _number(value: object) -> float | None:
-    """Return a finite number, else None."""
+def finite(value: object) -> float | None:
+    """Return a finite number, else None; programs also write `"inf"`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e300 else None

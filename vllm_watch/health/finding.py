@@ -58,6 +58,11 @@ class Finding:
     """Findings that this one explains."""
 
     @property
+    def names_flags(self) -> bool:
+        """Whether the remedy names every flag to change itself."""
+        return all(flag.split()[0] in self.remedy for flag in self.flags)
+
+    @property
     def lasted(self) -> tuple[tuple[float | None, float | None], ...]:
         """Every time that it fired, at least one."""
         return self.spans or ((self.since, self.until),)

@@ -9,6 +9,7 @@ import math
 import threading
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, tzinfo
 
@@ -192,11 +193,9 @@ class Answers:
 
         A server that does not exist yet is `missing`: its log may still appear.
         """
-        with self.lock:
-            for now in self.followed.now(self._clock()):
-                if name in (now.server.name, now.server.source):
-                    state = now.health.state.name
-                    return state, state in UP, state in OVER
+        with self.lock, suppress(AnswerError):
+            state = self._now(name).health.state.name
+            return state, state in UP, state in OVER
         return "missing", False, False
 
     def _now(self, name: str) -> ServerSnapshot:

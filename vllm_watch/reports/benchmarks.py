@@ -16,6 +16,7 @@ from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import Any
 from vllm_watch.core.meantimes import MeanTimes, TimesGate, evidence_of, times_between
+from vllm_watch.core.recorded import finite
 from vllm_watch.core.run import Run
 from vllm_watch.core.store import Server
 
@@ -167,7 +168,7 @@ def _benchmarks(document: Any, stem: str) -> Iterator[Benchmark]:
 
 
 def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
-    seconds = _number(document.get("duration"))
+    seconds = finite(document.get("duration"))
     try:
         end = datetime.strptime(str(document.get("date")), _DATE)  # noqa: DTZ007  # it has no zone
     except ValueError:
@@ -178,7 +179,7 @@ def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
         return None
     figures = {}
     for name, (theirs, scale) in _VLLM.items():
-        value = _number(document.get(theirs))
+        value = finite(document.get(theirs))
         if value is not None:
             figures[name] = value * scale
     model = document.get("model_id")
@@ -188,14 +189,14 @@ def _vllm(document: Mapping[str, Any], stem: str) -> Benchmark | None:
 def _guidellm(one: Any, name: str, report: Mapping[str, Any]) -> Benchmark | None:
     if not isinstance(one, dict) or not isinstance(one.get("metrics"), dict):
         return None
-    begin, end = _number(one.get("start_time")), _number(one.get("end_time"))
+    begin, end = finite(one.get("start_time")), finite(one.get("end_time"))
     if begin is None or end is None or not 0 <= end - begin <= _LONGEST_SECONDS:
         return None
     if not 0 <= end < 4e9:  # read as a moment
         return None
     figures = {}
     for ours, (metric, figure, scale) in _GUIDELLM.items():
-        value = _number(_successful(one["metrics"].get(metric), figure))
+        value = finite(_successful(one["metrics"].get(metric), figure))
         if value is not None:
             figures[ours] = value * scale
     args = report.get("args")
@@ -212,10 +213,3 @@ def _successful(metric: Any, figure: str) -> Any:
     if figure not in successful and isinstance(percentiles, dict):
         return percentiles.get(figure)
     return successful.get(figure)
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number; vLLM writes `"inf"` for a rate without a limit."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None

@@ -8,9 +8,6 @@ from vllm_watch.config import CostSettings
 from vllm_watch.core.configuration import ServerConfiguration
 from vllm_watch.core.dataclass import dataclass
 
-_SECONDS_PER_HOUR = 3600.0
-_MILLION = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -56,12 +53,12 @@ def cost_of(
     gpus = gpus_of(known, settings)
     if settings.gpu_hourly is None or gpus is None or not seconds:
         return None
-    total = settings.gpu_hourly * gpus * seconds / _SECONDS_PER_HOUR
+    total = settings.gpu_hourly * gpus * seconds / 3600
     return Cost(
         settings.gpu_hourly,
         gpus,
-        seconds / _SECONDS_PER_HOUR,
+        seconds / 3600,
         total,
-        total / generated_tokens * _MILLION if generated_tokens > 0 else None,
+        total / generated_tokens * 1_000_000 if generated_tokens > 0 else None,
         None if busy_seconds is None else max(0.0, 1.0 - busy_seconds / seconds),
     )

@@ -96,5 +96,5 @@ def with_condition(words: str, finding: Finding) -> tuple[str, ...]:
 
 def flag_words(finding: Finding) -> str:
     """Return the flags to change, with their old values if the advice has them."""
-    flags, remedy = finding.flags, finding.remedy
-    return remedy if flags and all(flag.split()[0] in remedy for flag in flags) else " ".join(flags)
+    flags = finding.flags
+    return finding.remedy if flags and finding.names_flags else " ".join(flags)

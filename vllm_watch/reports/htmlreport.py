@@ -29,6 +29,7 @@ from vllm_watch.reports.pageconfig import (
     log_section,
     startup_section,
     unknown_section,
+    wide_table,
 )
 from vllm_watch.reports.pagefindings import findings_section, next_start_section
 from vllm_watch.reports.pagehead import facts_line, state_words, tiles, verdict_line
@@ -132,8 +133,7 @@ def _overview(
     else:
         over = "over time: each server from its first to its last line"
     yield element("p", over, class_="quiet")
-    head = element("tr", *(element("th", name) for name in heads))
-    yield element("div", element("table", head, *rows, class_="overview"), class_="wide")
+    yield wide_table(heads, rows, "overview")
 
 
 def _overview_axes(reading: Reading, servers: Sequence[Server], zone: tzinfo) -> list[Axis | None]:

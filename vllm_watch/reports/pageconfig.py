@@ -113,9 +113,8 @@ def log_section(run: Run, zone: tzinfo) -> Iterator[Markup]:
     head = f"Events in the log: {len(placed):,}"
     if len(shown) < len(placed):
         head += f", the newest {MOST_EVENTS:,} shown"
-    heads = element("tr", *(element("th", name) for name in ("time", "kind", "line")))
     rows = [_event(time, moment, zone) for time, moment in shown]
-    whole = element("div", element("table", heads, *rows, class_="words events"), class_="wide")
+    whole = wide_table(("time", "kind", "line"), rows, "words events")
     yield element("details", element("summary", head), whole)
 
 
@@ -134,9 +133,15 @@ def _event(time: float | None, moment: Moment, zone: tzinfo) -> Markup:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """Return a table whose first column names the row."""
+    return wide_table(
+        heads, [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    )
+
+
+def wide_table(heads: Sequence[str], rows: Sequence[Markup], class_: str | None = None) -> Markup:
+    """Return a table of rows that may be wider than the page."""
     head = element("tr", *(element("th", name) for name in heads))
-    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
-    return element("div", element("table", head, *body), class_="wide")
+    return element("div", element("table", head, *rows, class_=class_), class_="wide")
 
 
 def _list(rows: Sequence[tuple[str, str]], class_: str | None = None) -> Markup:

@@ -16,7 +16,7 @@ from vllm_watch.core.records import SampleTable
 from vllm_watch.reports.rows import Row
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_QUARTER = 900
+QUARTER = 900
 """Seconds for which an offset from UTC is constant: offsets change at quarters of an hour."""
 
 
@@ -124,9 +124,9 @@ def iso_times(times: Sequence[float], tz: tzinfo) -> list[str]:
     found = []
     for time in times:
         whole = int(time)
-        quarter, seconds = divmod(whole, _QUARTER)
+        quarter, seconds = divmod(whole, QUARTER)
         if quarter not in quarters:
-            quarters[quarter] = _quarter(quarter * _QUARTER, tz)
+            quarters[quarter] = _quarter(quarter * QUARTER, tz)
         parts = quarters[quarter]
         if parts is None or whole != time:
             found.append(datetime.fromtimestamp(time, tz).isoformat())

@@ -16,7 +16,7 @@ from itertools import groupby
 from vllm_watch.core.hints import TYPE_CHECKING, Any
 from vllm_watch.core.metrics import ALL_ENGINES, METRICS, Metric, engine_label
 from vllm_watch.core.moments import parse_time
-from vllm_watch.reports.pieces import COLUMNS, Column, Piece
+from vllm_watch.reports.pieces import COLUMNS, QUARTER, Column, Piece
 from vllm_watch.reports.rows import Row
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ SHORTEST = 1.0
 _OWN = {column.name: column for column in COLUMNS if isinstance(column, Column)}
 _KEYS = ("time", "run", "engine")
 """Columns that identify a step; the others have the value of its first sample."""
-_QUARTER = 900.0
-"""Seconds for which an offset from UTC is constant."""
 
 
 def parse_step(text: str) -> float:
@@ -134,7 +132,7 @@ def step_begins(times: Sequence[float], tz: tzinfo, step: float) -> list[float]:
     offsets: dict[float, float] = {}
     begins = []
     for time in times:
-        quarter = time // _QUARTER
+        quarter = time // QUARTER
         if quarter not in offsets:
             moment = datetime.fromtimestamp(time, tz)
             offsets[quarter] = (moment.utcoffset() or timedelta()).total_seconds()

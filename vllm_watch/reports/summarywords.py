@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from vllm_watch.core.dataclass import dataclass
-from vllm_watch.core.figures import UNKNOWN, clock, count, duration, percent, rate, short_time
+from vllm_watch.core.figures import (
+    UNKNOWN,
+    clock,
+    count,
+    duration,
+    flag_value,
+    percent,
+    rate,
+    short_time,
+)
 from vllm_watch.core.metrics import METRICS, Metric
 from vllm_watch.core.refusals import refusal_words
 from vllm_watch.health.findings import Finding
@@ -136,18 +145,13 @@ def advice_words(words: FindingWords) -> list[str]:
     costs = "; ".join(cost.partition(": ")[2] for cost in finding.costs)
     texts = [
         f"do: {finding.remedy}" if finding.remedy else "",
-        f"flags: {' '.join(finding.flags)}" if finding.flags and not _named(finding) else "",
+        f"flags: {' '.join(finding.flags)}" if not finding.names_flags else "",
         f"because: {finding.formula}" if finding.formula else "",
         f"expect: {finding.expect}" if finding.expect else "",
         f"cost: {costs}" if costs else "",
         f"explains: {words.explains}" if words.explains else "",
     ]
     return [text for text in texts if text]
-
-
-def _named(finding: Finding) -> bool:
-    """Return whether the remedy names every flag itself."""
-    return all(flag.split()[0] in finding.remedy for flag in finding.flags)
 
 
 def _in_words(alike: Sequence[Finding], zone: tzinfo) -> FindingWords:
@@ -242,7 +246,7 @@ def config_words(value: object) -> str:
         return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+    return flag_value(value)
 
 
 def _capacity(summary: RunSummary) -> Iterator[str]:

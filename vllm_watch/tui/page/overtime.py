@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from rich.style import Style
 from rich.text import Text
@@ -216,7 +217,7 @@ def _pairs(
         pair = strips[index : index + 2]
         line = _labelled(pair[0].label, palette)
         lower = pair[1].shares if len(pair) > 1 else (None,) * len(pair[0].shares)
-        for (one, other), count in _grouped(tuple(zip(pair[0].shares, lower, strict=True))):
+        for (one, other), count in _grouped(zip(pair[0].shares, lower, strict=True)):
             inks = [_colour(about, share, metric, palette) for share in (one, other)]
             line.append("▀" * count, style=Style(color=inks[0], bgcolor=inks[1]))
         if tail:
@@ -229,13 +230,9 @@ def _pairs(
         yield line
 
 
-def _grouped(items: Sequence[_T]) -> Iterator[tuple[_T, int]]:
+def _grouped(items: Iterable[_T]) -> Iterator[tuple[_T, int]]:
     """Yield equal items in a row with their number."""
-    begin = 0
-    for index in range(1, len(items) + 1):
-        if index == len(items) or items[index] != items[begin]:
-            yield items[begin], index - begin
-            begin = index
+    return ((item, len(list(alike))) for item, alike in groupby(items))
 
 
 def _labelled(label: str, palette: Palette) -> Text:

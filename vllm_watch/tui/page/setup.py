@@ -68,7 +68,7 @@ def config_part(about: About) -> Part:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+    return figures.flag_value(value)
 
 
 def capacity_part(about: About) -> Part | None:

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from vllm_watch.health.calculators import CALCULATORS, Answer, Calculator, Field
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.widgets.keyline import FixedKeys
 
 NOT_KNOWN = "not in the log"
 """Shown in an input that the log does not fill; it can be typed in."""
@@ -180,18 +181,18 @@ class CalculatorScreen(Above[None]):
             with VerticalScroll(can_focus=False):
                 for calculator in CALCULATORS:
                     yield CalculatorBlock(calculator)
-            yield Static(id="calculators-keys", markup=False)
+            yield FixedKeys(id="calculators-keys")
 
     def opened(self) -> None:
         """Fill the inputs."""
         self.action_refill()
-        keys = Text(no_wrap=True, overflow="ellipsis")
-        palette = palette_of(self.app)
-        entries = (("esc", "close"), ("y", "copy"), ("↑↓", "input"), ("r", "server's figures"))
-        for key, words in entries:
-            keys.append(f" {key}", style=f"bold {palette['primary']}")
-            keys.append(f" {words} ", style=palette["muted"])
-        self.query_one("#calculators-keys", Static).update(keys)
+        keys = (
+            ("esc", "close", "screen.close"),
+            ("y", "copy", "screen.copy"),
+            ("↑↓", "input", "app.focus_next"),
+            ("r", "server's figures", "screen.refill"),
+        )
+        self.query_one(FixedKeys).show(keys)
 
     def action_refill(self) -> None:
         """Fill all inputs with the server's figures again."""
@@ -210,7 +211,6 @@ class CalculatorScreen(Above[None]):
         answer = block.answer
         text = answer.flag or (answer.text if answer.value is not None else "")
         if text:
-            self.app.copy_to_clipboard(text)
-            self.notify(f"copied: {text}", timeout=3, markup=False)
+            self.copy(text)
         else:
             self.notify("nothing to copy yet", timeout=3, markup=False)

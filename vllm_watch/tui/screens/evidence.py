@@ -22,6 +22,7 @@ from vllm_watch.tui.keys import bound
 from vllm_watch.tui.palette import palette_of
 from vllm_watch.tui.screens.log import ROLES
 from vllm_watch.tui.screens.modal import Above
+from vllm_watch.tui.widgets.keyline import FixedKeys
 
 
 class EvidenceChart(Widget):
@@ -91,17 +92,14 @@ class EvidenceScreen(Above[None]):
                     yield EvidenceChart(self._chart, self._tz)
                 yield Static(id="evidence-lines-head", markup=False)
                 yield Static("looking for its lines …", id="evidence-looking", markup=False)
-            yield Static(id="evidence-keys", markup=False)
+            yield FixedKeys(id="evidence-keys")
 
     def opened(self) -> None:
         """Begin to search the log lines."""
-        palette = palette_of(self.app)
-        keys = Text(no_wrap=True, overflow="ellipsis")
-        for key, words in (("esc", "close"), ("↑↓", "scroll"), ("y", "copy the flag line")):
-            if key != "y" or self._finding.flags:
-                keys.append(f" {key}", style=f"bold {palette['primary']}")
-                keys.append(f" {words} ", style=palette["muted"])
-        self.query_one("#evidence-keys", Static).update(keys)
+        keys = [("esc", "close", "screen.close"), ("↑↓", "scroll", "screen.scroll(1)")]
+        if self._finding.flags:
+            keys.append(("y", "copy the flag line", "screen.copy"))
+        self.query_one(FixedKeys).show(keys)
         self._look()
 
     def _words(self) -> ComposeResult:
@@ -151,9 +149,7 @@ class EvidenceScreen(Above[None]):
     def action_copy(self) -> None:
         """Copy the flags of the finding's advice."""
         if self._finding.flags:
-            text = " ".join(self._finding.flags)
-            self.app.copy_to_clipboard(text)
-            self.notify(f"copied: {text}", timeout=3, markup=False)
+            self.copy(" ".join(self._finding.flags))
 
 
 def _line(line: LogLine, palette: dict[str, str]) -> Text:

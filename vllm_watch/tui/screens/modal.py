@@ -35,6 +35,11 @@ class Above(ModalScreen[ScreenResultType]):
         """Go back, without a result."""
         self.dismiss(None)
 
+    def copy(self, text: str) -> None:
+        """Copy a text, and say so."""
+        self.app.copy_to_clipboard(text)
+        self.notify(f"copied: {text}", timeout=4, markup=False)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ignore keys before it is laid out and while it closes."""
         return super().check_action(action, parameters) if self.laid_out(Widget) else False

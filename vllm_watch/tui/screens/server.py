@@ -119,5 +119,4 @@ class ServerScreen(Following):
         """Copy the recommended start."""
         text = copied(self.about) if self.about is not None else ""
         if text:
-            self.app.copy_to_clipboard(text)
-            self.notify(f"copied: {text}", timeout=4, markup=False)
+            self.copy(text)
