@@ -65,7 +65,7 @@ def test_two_engines_are_added_up() -> None:
     ("lines", "answered", "why"),
     [
         (9, 500, "only 9 stats lines; 10 are needed"),
-        (12, 0, "only 0 requests answered; 30 are needed"),
+        (12, 0, "0 requests answered; 30 are needed"),
         (12, 31, "31 requests answered, but 4 may still be running: "
                  "30 finished ones are needed"),
         (12, 34, ""),
@@ -87,7 +87,7 @@ def test_streams_that_have_only_begun_give_no_number() -> None:
 def test_refused_requests_are_not_answered_ones() -> None:
     run = run_of([(10.0 * i, 1, 0, 10.0) for i in range(1, 20)], {})
     run.add_requests(Requests(15.0, {"400": 300, "500": 300}, 0))
-    assert run_times(run)[1] == "only 0 requests answered; 30 are needed"
+    assert run_times(run)[1] == "0 requests answered; 30 are needed"
 
 
 def test_a_window_uses_only_its_own_lines() -> None:

@@ -61,7 +61,7 @@ class _Since:
         """Return the moment in epoch seconds of the log's clock.
 
         Raises:
-            CommandError: it lies ahead, where nothing can have fired.
+            CommandError: it is in the future.
         """
         from vllm_watch.core.moments import GRAMMAR, place_time
 

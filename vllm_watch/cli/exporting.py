@@ -112,7 +112,7 @@ def _wanted(arguments: argparse.Namespace, settings: Settings) -> _Wanted:
     """Read the options.
 
     Raises:
-        CommandError: one cannot be read, or two do not go together.
+        CommandError: an option cannot be read, or two exclude each other.
     """
     span = TimeRange(time_of("--since", arguments.since), time_of("--until", arguments.until))
     step = None

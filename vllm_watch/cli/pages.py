@@ -11,7 +11,7 @@ def page_address(url: str) -> str:
     """Return the whole address: `127.0.0.1:8000` is `http://127.0.0.1:8000/metrics`.
 
     Raises:
-        CommandError: it is not one of the web.
+        CommandError: it is not a web address.
     """
     whole = url if "://" in url else f"http://{url}"
     if not whole.startswith(("http://", "https://")):
@@ -25,10 +25,10 @@ def fetcher_of(url: str, every: float) -> Fetcher:
     """Return a function that fetches a page every `every` seconds.
 
     Raises:
-        CommandError: what it takes is not installed.
+        CommandError: a package that it needs is not installed.
     """
     try:
-        import prometheus_client.parser  # noqa: F401  # missed now, not with the first page
+        import prometheus_client.parser  # noqa: F401  # reported now if missing
 
         return Fetcher(url, min(LONGEST_FETCH, every))
     except ImportError as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vllm_watch.config import Settings
 
 _WIDTH = 160
-"""Columns of the table if the terminal is narrower: it can be read in a pager."""
+"""Columns of the table, even if the terminal is narrower: a pager can show them."""
 
 EXAMPLE = "vllm-watch runs vllm_runs --model 'Qwen3*' --sort generation_tps_per_gpu"
 """Example for `--help`."""

@@ -149,7 +149,8 @@ def mean_times(
     if times is None or answered - in_flight < gate.answered:
         counted = f"{_counted(round(answered), 'request')} answered"
         if not answered or not in_flight:
-            return None, f"only {counted}; {gate.answered} are needed"
+            only = "only " if answered else ""
+            return None, f"{only}{counted}; {gate.answered} are needed"
         way = f"but {round(in_flight):,} may still be running"
         return None, f"{counted}, {way}: {gate.answered} finished ones are needed"
     return times, ""

@@ -35,7 +35,7 @@ def drop_override(at: Situation) -> Advice | None:
     return Advice(
         "drop --num-gpu-blocks-override",
         (f"--num-gpu-blocks-override {DROP}",),
-        f"{fit:,.0f} blocks fit ÷ {left:,.0f} = {times:.1f}",
+        f"{fit:,.0f} blocks that fit ÷ {left:,.0f} allowed = {times:.1f}",
         f"{times:.1f} times the KV cache, so {times:.1f} times as many requests at once",
     )
 

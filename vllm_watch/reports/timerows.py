@@ -20,8 +20,8 @@ TIME_FIELDS: Fields = {
     **dict.fromkeys(TIME_MEANS, "number"),
     **{"answered": "count", "lines": "count", "basis": "text", "unknown": "text"},
 }
-"""Columns of a row, in order; `answered` and `lines` are the fewest requests behind the means, and
-the stats lines of all engines, in a step.
+"""Columns of a row, in order; `answered` is the smallest number of requests behind the means of a
+step, `lines` its number of stats lines.
 
 `basis` is the source of the means: `log` (estimated), `requests` (timed one by one; queue and
 tokens stay estimates), `metrics` (recorded). `unknown` is the reason of an absent mean.

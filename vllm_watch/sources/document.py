@@ -94,7 +94,7 @@ class Document:
 
         Raises:
             OSError: it cannot be read now; nothing is lost by trying again.
-            ReplacedError: it holds something else.
+            ReplacedError: the file has other bytes now.
         """
         data = os.pread(descriptor, chunks.BLOCK, self.offset)
         # Checked after the read: if the file was truncated meanwhile, the bytes are dropped.

@@ -57,7 +57,7 @@ class UnreadFile:
         """Yield its unread lines.
 
         Raises:
-            OSError: it cannot be read on.
+            OSError: no more of it can be read.
             ArchiveError: it is broken or cut off; what is before that has been yielded.
         """
         document = self.document

@@ -57,7 +57,7 @@ class OpenFile:
         """Return the `stat` of the file.
 
         Raises:
-            OSError: it cannot be asked.
+            OSError: its status cannot be read.
             GoneError: it was closed and is not at its path any more.
         """
         return os.fstat(self.descriptor())

@@ -44,7 +44,7 @@ def rotated_files(log: str, listings: Listings) -> list[Entry]:
     """Return the rotated files beside a log, oldest first; for a link, beside its target.
 
     Raises:
-        OSError: the folder cannot be listed, or a file in it cannot be asked about.
+        OSError: the folder cannot be listed, or the status of a file in it cannot be read.
     """
     for _ in range(TRIES):
         try:
@@ -81,7 +81,7 @@ def entry_of(path: str, *, is_log: bool = False) -> Entry | None:
     """Return what is at a path, None if that is not a plain file.
 
     Raises:
-        OSError: nothing is there, or it cannot be asked about.
+        OSError: nothing is there, or its status cannot be read.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
@@ -94,7 +94,7 @@ def family(log: str, listings: Listings) -> list[Entry]:
     """Return the rotated files of a log and, last, the file at its path.
 
     Raises:
-        OSError: the folder cannot be listed, or a file in it cannot be asked about.
+        OSError: the folder cannot be listed, or the status of a file in it cannot be read.
     """
     files = rotated_files(log, listings)
     try:
