@@ -315,6 +315,8 @@ def test_a_limit_a_mark_and_a_second_scale_are_named_in_the_plot() -> None:
     marked = replace(died, marks=(Mark(start + 150, "critical", "✖"),))
     lines = drawn_lines(marked, width)
     assert sum("┊" in line for line in lines[1:-1]) == 10, "a line goes up from what was worst"
+    twice = replace(marked, marks=(*marked.marks, Mark(start + 155, "critical", "✖")))
+    assert drawn_lines(twice, width) == lines, "two beside each other are one"
     inside = draw_panel(died, width, 12, PALETTE, UTC).strips()[1:-1]
     behind = [segment.style for strip in inside for segment in strip.crop(width - 4, width - 3)]
     assert all(style is None or style.bgcolor is None for style in behind), "nothing was healthy"

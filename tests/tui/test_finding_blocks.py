@@ -190,6 +190,10 @@ def test_the_old_value_goes_before_the_flag_is_cut() -> None:
     flags = ("--gpu-memory-utilization 0.90",)
     assert flag_lines(MEMORY, flags, 36) == [MEMORY]
     assert flag_lines(MEMORY, flags, 35) == list(flags)
+    eager = "drop --enforce-eager unless you debug"
+    assert flag_lines(eager, ("--enforce-eager",), 34) == eager.replace(" unless", "|unless").split(
+        "|"
+    )
     assert flag_lines(MEMORY, flags, 26) == ["--gpu-memory-utilization", "0.90"]
 
 

@@ -9,7 +9,8 @@ from vllm_watch.tui.keys import key_name
 
 _ERRORS = lazy(r"\b(?:errors|first error|its error)\b")
 _CLAUSE = lazy(r"[,;:] | \(")
-_FLAG = lazy(r" (?=--)")
+_FLAG = lazy(r" (?=--|unless |if )")
+"""Where advice with flags may go on in another line."""
 
 
 def with_key(remedy: str, *, short: bool = False) -> str:

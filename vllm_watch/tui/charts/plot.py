@@ -161,10 +161,12 @@ def draw_mark_lines(plot: Plot) -> None:
     """Draw a faint line up from each of the worst marks, where nothing else is."""
     ground = plot.palette.get("background", "")
     worst = [mark for mark in plot.spec.marks if mark.role == "critical"]
+    drawn: set[int] = set()
     for mark in worst[-MOST_LINES:]:
         column = plot.column(mark.time)
         ink = mixed(plot.palette.get(mark.role, ""), ground, FAINT)
-        if column is None:
+        if column is None or drawn & {column - 1, column, column + 1}:
             continue
+        drawn.add(column)
         for row in range(plot.rows):
             plot.canvas.fill(1 + row, plot.left + column, "┊", ink)
