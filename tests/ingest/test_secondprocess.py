@@ -22,7 +22,7 @@ from tests.logs import log_of, read
 from tests.parsing.test_large_blocks import random_log
 from vllm_watch.core.news import bytes_of
 from vllm_watch.ingest import ReadOptions, filereader, secondprocess
-from vllm_watch.ingest.secondprocess import Ahead
+from vllm_watch.ingest.secondprocess import LEAD, SECTION, Ahead, Board
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.parsing.scan import Scan
 from vllm_watch.parsing.scanner import Scanner
@@ -34,6 +34,22 @@ NOW = 1_800_000_000.0
 T = TypeVar("T")
 CUTS = [(4_096, 5, 2), (10_007, 3, 1), (40_000, 2, 1)]
 """Bytes of a block, blocks of a cycle, and how many of them the reader scans itself."""
+
+
+def in_turns(cycle: int, own: int) -> type[Board]:
+    """A board whose sections do not depend on how fast the processes are."""
+
+    class Turns(Board):
+        _begin = own
+
+        def claim(self) -> range:
+            begin, self._begin = self._begin, self._begin + cycle
+            return range(begin, max(begin, min(begin + cycle - own, self.blocks)))
+
+        def is_claimed(self, block: int) -> bool:
+            return block < self.blocks and block % cycle >= own
+
+    return Turns
 
 
 def everything(log: Path, zone: str = "") -> list[str]:
@@ -93,8 +109,7 @@ def hold_at_many_cuts(folder: Path) -> None:
     for block, cycle, own in CUTS:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("vllm_watch.sources.chunks.BLOCK", block)
-            patch.setattr(secondprocess, "CYCLE", cycle)
-            patch.setattr(secondprocess, "OWN", own)
+            patch.setattr(secondprocess, "Board", in_turns(cycle, own))
             patch.setattr(secondprocess, "MOST_VAIN", 1_000)
             for zone in ("", "Europe/Berlin"):
                 reading = partial(everything, log, zone)
@@ -107,10 +122,14 @@ def hold_when_disturbed(folder: Path) -> None:
     log = folder / "server.log"
     biglog.write(log, 6 << 20, others=0.05)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(secondprocess, "CYCLE", 2)
-        patch.setattr(secondprocess, "OWN", 1)
+        patch.setattr("vllm_watch.sources.chunks.BLOCK", 1 << 20)
         reading = partial(content, log)
         alone = reading()
+        for lead in (1, 2, 3):  # however many chunks the second process scans
+            patch.setattr(secondprocess, "SECTION", 1)
+            patch.setattr(secondprocess, "LEAD", lead)
+            assert helped(reading)[0] == alone
+        patch.setattr(secondprocess, "Board", in_turns(2, 1))
         assert helped(reading) == (alone, 3)
         assert helped(reading, lambda one: os.kill(one._child, signal.SIGKILL)) == (alone, 0)
 
@@ -141,13 +160,14 @@ def hold_when_stopped(folder: Path) -> None:
         os.kill(one._child, signal.SIGSTOP)
 
     def stop_while_it_writes(one: Ahead) -> None:
-        fcntl.fcntl(one._results, fcntl.F_SETPIPE_SZ, 4096)  # no section fits into that
+        fcntl.fcntl(one._results, fcntl.F_SETPIPE_SZ, secondprocess.PIPE)  # too small for a section
         select.select([one._results], [], [])
         stop(one)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(secondprocess, "CYCLE", 2)
-        patch.setattr(secondprocess, "OWN", 1)
+        patch.setattr("vllm_watch.sources.chunks.BLOCK", 1 << 20)
+        patch.setattr(secondprocess, "Board", in_turns(2, 1))
+        patch.setattr(secondprocess, "PIPE", 4096)
         patch.setattr(secondprocess, "PATIENCE", (0.01, 0.1))
         reading = partial(content, log)
         alone = reading()
@@ -176,3 +196,17 @@ def in_a_process_of_its_own(check: str, folder: Path) -> None:
 @pytest.mark.parametrize("check", ["hold_at_many_cuts", "hold_when_disturbed", "hold_when_stopped"])
 def test_nothing_changes(check: str, tmp_path: Path) -> None:
     in_a_process_of_its_own(check, tmp_path)
+
+
+def test_sections_are_claimed_as_far_ahead_as_the_reader_is_fast() -> None:
+    board = Board(8 * SECTION)
+    slow = [board.claim() for _ in range(2)]
+    assert slow == [range(LEAD, LEAD + SECTION), range(LEAD + SECTION, LEAD + 2 * SECTION)]
+    assert not board.is_claimed(LEAD - 1)
+    assert board.is_claimed(2 * LEAD - 1)
+    assert not board.is_claimed(2 * LEAD)
+    assert board.claim() == range(3 * LEAD, 3 * LEAD + SECTION)  # the reader is at 2 × LEAD
+    assert not board.is_claimed(3 * LEAD - 1)
+    assert [board.is_claimed(3 * LEAD + at) for at in (0, SECTION - 1, SECTION)] == [1, 1, 0]
+    assert not board.claim()
+    assert not board.is_claimed(8 * SECTION)  # it was appended later

@@ -1,11 +1,12 @@
 """A second process scans some sections of a large log, ahead of the reader.
 
-Both read the same file; of each `CYCLE` blocks the reader scans the first `OWN`, the other process
-the rest. For each of its sections it guesses from the lines before it what a scanner carries there
-(`parsing/scannerstate.py`), and passes on what it read, with that guess. The reader compares the
-guess with what it carries itself, and takes the result over only if both are equal. So the result
-is the same without such a process, or if it dies: a section that does not come in time is read by
-the reader alone, like all after it. The reader still reads all bytes and compares them with the
+Both read the same file. The other process claims sections in front of the reader, who scans what
+is left between them: so much that neither waits (`LEAD`). For each section the other process
+guesses from the lines before it what a scanner carries there (`parsing/scannerstate.py`), and
+passes on what it read, with that guess. The reader compares the guess with what it carries itself,
+and takes the result over only if both are equal. So the result does not depend on whether there is
+such a process, how far it comes, or whether it dies: a section that does not come in time is read
+by the reader alone, like all after it. The reader still reads all bytes and compares them with the
 log's fingerprint (`sources/document.py`), so it notices a truncation; then it ends the other
 process. It reads and never maps the file.
 """
@@ -13,7 +14,9 @@ process. It reads and never maps the file.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
+import mmap
 import os
 import pickle
 import select
@@ -34,16 +37,21 @@ from vllm_watch.sources.chunks import Chunk, LineCutter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-CYCLE = 32
-"""Blocks in a cycle, of which the reader scans the first ones; results wait in memory."""
-OWN = 13
-"""Blocks of a cycle that the reader scans itself: it has other work besides reading."""
+SECTION = 8
+"""Blocks that the other process claims at once."""
+LEAD = 2 * SECTION
+"""Blocks from the reader to a section, at least, when it is claimed.
+
+A slow reader finds section behind section; a fast one comes near, and scans up to every second.
+"""
+PIPE = 1 << 20
+"""Bytes of results that may wait for the reader; with more, the other process waits."""
 BEFORE = 256 * 1024
 """Bytes before a section from which the state at its beginning is guessed."""
 MOST_VAIN = 2
 """After so many sections in a row that could not be taken over the process ends."""
 PATIENCE = 1.0, 10.0
-"""Seconds that the reader waits for a section: as many as its last cycle took, within these."""
+"""Seconds that the reader waits for a section: as many as since the last one, within these."""
 
 Section: TypeAlias = "dict[tuple[int, int], Scanned]"
 """What was read of a section: by offset and size of each chunk."""
@@ -68,6 +76,28 @@ class _Results(io.FileIO):
         return super().readinto(buffer)
 
 
+class Board:
+    """What both processes see: the reader's block, and the blocks that the other one claimed."""
+
+    def __init__(self, blocks: int) -> None:
+        """Begin with the reader at the first of some blocks, and nothing claimed."""
+        self.blocks = blocks
+        self._claimed = mmap.mmap(-1, blocks + 1)
+        self._reader = memoryview(mmap.mmap(-1, 8)).cast("q")
+
+    def claim(self) -> range:
+        """Claim the next section in front of the reader; it is empty at the log's end."""
+        begin = max(self._reader[0] + LEAD, self._claimed.rfind(b"\1") + 1)
+        section = range(begin, max(begin, min(begin + SECTION, self.blocks)))
+        self._claimed[section.start : section.stop] = b"\1" * len(section)
+        return section
+
+    def is_claimed(self, block: int) -> bool:
+        """Note that the reader comes to a block; return whether it belongs to the other process."""
+        self._reader[0] = block
+        return block < self.blocks and self._claimed[block] == 1
+
+
 class Ahead:
     """A process that scans sections of a log, and its results."""
 
@@ -77,6 +107,7 @@ class Ahead:
         Raises:
             OSError: there can be no further process.
         """
+        self._board = Board(os.stat(path).st_size // chunks.BLOCK)
         read, write = os.pipe()
         try:
             self._child = os.fork()
@@ -86,7 +117,7 @@ class Ahead:
             raise
         if self._child == 0:
             os.close(read)
-            _be_child(path, first, formats, clock, write)
+            _be_child(path, first, self._board, scanner_ahead(formats, clock), write)
         os.close(write)
         self._results = _Results(read)
         self._pipe: io.BufferedReader | None = io.BufferedReader(self._results)
@@ -94,8 +125,8 @@ class Ahead:
         """When the newest section was received, or waited for in vain."""
         self._place = first.identity, first.offset + len(first.data)
         """File and offset of the next chunk."""
-        self._number = -1
-        """The cycle of the newest section that was received."""
+        self._stop = 0
+        """The block behind the newest section that was received."""
         self._section: Section = {}
         self._vain = 0
 
@@ -106,11 +137,11 @@ class Ahead:
             return None
         end = chunk.offset + len(chunk.data)
         self._place = chunk.identity, end
-        number, block = divmod((end - 1) // chunks.BLOCK, CYCLE)
-        if block < OWN:
+        block = (end - 1) // chunks.BLOCK
+        if not self._board.is_claimed(block):
             return None
-        if self._number < number:
-            self._receive(number)
+        if self._stop <= block:
+            self._receive(block)
         scanned = self._section.pop((chunk.offset, len(chunk.data)), None)
         scan = None if scanned is None else take_over(scanner, scanned)
         if scan is None:
@@ -119,19 +150,17 @@ class Ahead:
             self._vain = 0
         return scan
 
-    def _receive(self, number: int) -> None:
-        """Wait for the section of a cycle; end the process if it is of no use, or is stopped."""
-        self._number, self._section = number, {}
+    def _receive(self, block: int) -> None:
+        """Wait for the section with a block; end the process if it is of no use, or is stopped."""
+        self._section = {}
         self._vain += 1
         now, (least, most) = time.monotonic(), PATIENCE
         self._results.until = now + min(max(least, now - self._received), most)
         try:
             if self._vain > MOST_VAIN or self._pipe is None:
                 raise EOFError
-            found, section = pickle.load(self._pipe)
-            while found < number:
-                found, section = pickle.load(self._pipe)
-            self._section = section if found == number else {}
+            while self._stop <= block:
+                self._stop, self._section = pickle.load(self._pipe)
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
         self._received = time.monotonic()
@@ -171,12 +200,14 @@ def _is_single() -> bool:
     return len(os.listdir("/proc/self/task")) == 1
 
 
-def _be_child(path: str, first: Chunk, formats: Formats, clock: StampClock, write: int) -> NoReturn:
+def _be_child(path: str, first: Chunk, board: Board, scanner: Scanner, write: int) -> NoReturn:
     """Scan a log in a separate process and exit; nothing of the parent's is changed."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE)
         with os.fdopen(write, "wb") as pipe:
-            for section in _sections(path, first, formats, clock):
+            for section in _sections(path, first, board, scanner):
                 pickle.dump(section, pipe, pickle.HIGHEST_PROTOCOL)
                 pipe.flush()
     finally:
@@ -184,38 +215,37 @@ def _be_child(path: str, first: Chunk, formats: Formats, clock: StampClock, writ
 
 
 def _sections(
-    path: str, first: Chunk, formats: Formats, clock: StampClock
+    path: str, first: Chunk, board: Board, scanner: Scanner
 ) -> Iterator[tuple[int, Section]]:
-    """Yield what is read of each section, by the number of its cycle."""
+    """Yield what is read of each section, behind the block at which it stops."""
     stamp, _ = first_and_newest(first.data, b"")
     if stamp is not None:
-        clock.resolve(stamp)
-    scanner = scanner_ahead(formats, clock)
+        scanner.clock.resolve(stamp)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     status = os.fstat(descriptor)
     if (status.st_dev, status.st_ino) != first.identity:
         return
-    blocks = status.st_size // chunks.BLOCK
-    for number, start in enumerate(range(OWN, blocks, CYCLE)):
-        stop = min(start + CYCLE - OWN, blocks)
-        cutter = LineCutter(first.identity, (start - 1) * chunks.BLOCK)
-        pieces = _chunks(descriptor, cutter, start - 1, stop)
+    while blocks := board.claim():
+        pieces = _chunks(descriptor, first.identity, blocks)
         before = next(pieces, None)
         section: Section = {}
-        if before is not None and guess(scanner, _whole_lines(before.data[-BEFORE:])):
+        if before is not None and guess(scanner, _whole_lines(before.data)):
             for chunk in pieces:
                 section[chunk.offset, len(chunk.data)] = scan_ahead(scanner, chunk.data)
-        yield number, section
+        yield blocks.stop, section
 
 
-def _chunks(descriptor: int, cutter: LineCutter, start: int, stop: int) -> Iterator[Chunk]:
-    """Yield the chunks of some blocks of a file, as its follower does; the first begins cut off.
+def _chunks(descriptor: int, identity: tuple[int, int], blocks: range) -> Iterator[Chunk]:
+    """Yield the bytes before some blocks, then their chunks as the file's follower does.
 
     They end before a line that is longer than a block.
     """
-    for block in range(start, stop):
-        data = os.pread(descriptor, chunks.BLOCK, block * chunks.BLOCK)
-        if len(data) < chunks.BLOCK or b"\n" not in data:
+    begin = blocks.start * chunks.BLOCK
+    before = min(BEFORE, chunks.BLOCK)
+    cutter = LineCutter(identity, begin - before)
+    for at, size in ((begin - before, before), *((n * chunks.BLOCK, chunks.BLOCK) for n in blocks)):
+        data = os.pread(descriptor, size, at)
+        if len(data) < size or b"\n" not in data:
             return
         yield from cutter.feed(data)
 

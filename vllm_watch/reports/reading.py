@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, field
-from vllm_watch.core.news import FileTrouble, News
+from vllm_watch.core.hints import TYPE_CHECKING
+from vllm_watch.core.news import FileTrouble, News, bytes_of
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import ServerState
 from vllm_watch.core.store import Server
-from vllm_watch.health.findings import Finding
-from vllm_watch.health.monitor import Health, Monitor
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.sources.paths import Found
+
+if TYPE_CHECKING:
+    from vllm_watch.health.findings import Finding
+    from vllm_watch.health.monitor import Health, Monitor
+
+JUDGED = 64 << 20
+"""Bytes read before they are judged: a second process scans a large log meanwhile."""
 
 
 @dataclass(slots=True)
@@ -111,13 +118,28 @@ def read_saved(
         now=wall,
     )
     ingest = Ingest(patterns, formats, options)
-    found = ingest.discover()
-    reading = Reading(Monitor(settings), found, wall())
-    for news in ingest.read_once():
+    found, now = ingest.discover(), wall()
+    read = ingest.read_once()
+    first = [*islice(read, 1)]
+    from vllm_watch.health.monitor import Monitor  # while a second process scans
+
+    reading = Reading(Monitor(settings), found, now)
+    for news in _judged(reading.monitor, chain(first, read)):
         if isinstance(news, FileTrouble) and news.text and news.text not in reading.troubles:
             reading.troubles.append(news.text)
-        reading.monitor.apply(news)
         if passed is not None:
             passed(news)
-    reading.monitor.judge()
     return reading
+
+
+def _judged(monitor: Monitor, read: Iterable[News]) -> Iterator[News]:
+    """Apply news and pass them on; judge after many bytes, and at the end."""
+    unjudged = 0
+    for news in read:
+        monitor.apply(news)
+        unjudged += bytes_of(news)
+        if unjudged >= JUDGED:
+            monitor.judge()
+            unjudged = 0
+        yield news
+    monitor.judge()
