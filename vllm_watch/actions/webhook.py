@@ -13,7 +13,9 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 from vllm_watch import __version__
@@ -33,22 +35,19 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow no redirect: the answer is reported as a failure."""
 
 
-class _Timed:
-    """Makes connections that are closed at a deadline, however slowly an answer arrives."""
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens connections that can be closed at a deadline, however slowly an answer arrives."""
 
     def __init__(self) -> None:
+        urllib.request.AbstractHTTPHandler.__init__(self)
         self._connections: list[http.client.HTTPConnection] = []
 
-    def plain(self, host: str, **known: Any) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(host, **known)
-        self._connections.append(connection)
-        return connection
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(self._kept, http.client.HTTPConnection), request)
 
-    def secure(self, host: str, **known: Any) -> http.client.HTTPSConnection:
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(host, context=context, **known)
-        self._connections.append(connection)
-        return connection
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        secure = partial(http.client.HTTPSConnection, context=ssl.create_default_context())
+        return self.do_open(partial(self._kept, secure), request)
 
     def cut(self) -> None:
         """Close all of them from another thread: waiting ones fail at once."""
@@ -56,19 +55,12 @@ class _Timed:
             with suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
-
-class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens both schemes with connections that can be closed."""
-
-    def __init__(self, timed: _Timed) -> None:
-        urllib.request.AbstractHTTPHandler.__init__(self)
-        self._timed = timed
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._timed.plain, request)
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._timed.secure, request)
+    def _kept(
+        self, kind: Callable[..., http.client.HTTPConnection], host: str, **known: Any
+    ) -> http.client.HTTPConnection:
+        connection = kind(host, **known)
+        self._connections.append(connection)
+        return connection
 
 
 def post(
@@ -107,15 +99,15 @@ def _try(address: str, body: bytes, seconds: float) -> tuple[str, bool]:
     request = urllib.request.Request(address, body, method="POST")
     request.add_header("Content-Type", "application/json")
     request.add_header("User-Agent", f"vllm-watch/{__version__}")
-    timed = _Timed()
-    handlers: list[urllib.request.BaseHandler] = [_Handler(timed), _NoRedirects()]
+    handler = _Handler()
+    handlers: list[urllib.request.BaseHandler] = [handler, _NoRedirects()]
     if is_loopback(address):
         handlers.append(urllib.request.ProxyHandler({}))
     cut = threading.Event()
 
     def end() -> None:
         cut.set()
-        timed.cut()
+        handler.cut()
 
     clock = threading.Timer(seconds, end)
     clock.daemon = True

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from vllm_watch.sources.paths import LogSet
 
 EXAMPLE = "vllm-watch archive 'pbs_results/*.log' -o vllm_runs"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vllm_watch.core.store import Server
 
 EXAMPLE = "vllm-watch check 'pbs_results/vllm_*_realtime.log' --since 10m"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 EXAMPLE = (
     "vllm-watch compare before/vllm_M_port8000_realtime.log after/vllm_M_port8000_realtime.log"
 )
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -9,9 +9,7 @@ from vllm_watch.cli.parser import Parser
 from vllm_watch.cli.saying import DONE
 
 SHELLS = ("bash", "zsh", "fish")
-"""Supported shells."""
 EXAMPLE = "vllm-watch completion bash > ~/.local/share/bash-completion/completions/vllm-watch"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLE = "vllm-watch config init"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -8,7 +8,6 @@ from vllm_watch.cli.screen import replay_options, run
 __all__ = ["EXAMPLE", "declare", "run"]
 
 EXAMPLE = "vllm-watch demo"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -7,7 +7,6 @@ import argparse
 from vllm_watch.cli.parser import Parser, add_paths
 
 EXAMPLE = "vllm-watch export 'pbs_results/*.log' -o samples.csv --since 2h --resample 1min"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

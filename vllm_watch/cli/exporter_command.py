@@ -24,7 +24,6 @@ TEXTFILE_SECONDS = 15.0
 """Seconds between two writings of a text file: node-exporter's collector is scraped as often."""
 
 EXAMPLE = "vllm-watch exporter 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:9835"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -8,7 +8,6 @@ import sys
 from vllm_watch.cli.parser import Parser, add_paths, everywhere
 
 EXAMPLE = "vllm-watch formats check 'pbs_results/vllm_*_realtime.log'"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

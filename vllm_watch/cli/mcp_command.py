@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vllm_watch.integrations.answers import Answers
 
 EXAMPLE = "vllm-watch mcp 'pbs_results/vllm_*_realtime.log'"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 EXAMPLE = "vllm-watch presets Qwen/Qwen3-14B --gpus 4"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from vllm_watch.serverside.gpus import Gpus
 
 EXAMPLE = "vllm-watch record vllm_M_port8000_realtime.log --metrics http://127.0.0.1:8000/metrics"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -8,7 +8,6 @@ from vllm_watch.cli.screen import replay_options, run
 __all__ = ["EXAMPLE", "declare", "run"]
 
 EXAMPLE = "vllm-watch replay vllm_M_port8001_realtime.log --speed 20 --start +5m"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

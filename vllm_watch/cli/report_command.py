@@ -9,7 +9,6 @@ from vllm_watch.cli.parser import Parser, add_marks, add_paths, add_price
 from vllm_watch.cli.saying import DONE, FAILED, CommandError
 
 EXAMPLE = "vllm-watch report 'pbs_results/*.log' -o report.html"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -8,7 +8,6 @@ from vllm_watch.cli.parser import Parser, number_of, span_of
 from vllm_watch.cli.saying import CommandError
 
 EXAMPLE = "vllm-watch run --on-exit stop -- vllm serve Qwen/Qwen3-1.7B --port 8000"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

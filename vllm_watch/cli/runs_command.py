@@ -19,7 +19,6 @@ _WIDTH = 160
 """Columns of the table, even if the terminal is narrower: a pager can show them."""
 
 EXAMPLE = "vllm-watch runs vllm_runs --model 'Qwen3*' --sort generation_tps_per_gpu"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

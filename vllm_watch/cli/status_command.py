@@ -9,7 +9,6 @@ from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import DONE, FAILED, CommandError, say, write
 
 EXAMPLE = "vllm-watch status 'logs/*.log' --format '{generation_tps} tok/s KV {kv_cache_usage}'"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -18,7 +18,6 @@ WIDTH = 100
 """Columns without a terminal, and at most: longer lines are hard to read."""
 
 EXAMPLE = "vllm-watch summary 'pbs_results/vllm_*_realtime.log' --json"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -26,7 +26,6 @@ _LONG_SILENT = 3600.0
 """Seconds of silence after which a warning about a ready server is added: it may be gone."""
 
 EXAMPLE = "vllm-watch wait 'pbs_results/vllm_*_port8000_realtime.log' && python client.py"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -8,7 +8,6 @@ from vllm_watch.cli.screen import run, screen_options
 __all__ = ["EXAMPLE", "declare", "run"]
 
 EXAMPLE = "vllm-watch 'pbs_results/vllm_*_realtime.log'"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

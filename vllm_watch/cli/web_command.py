@@ -10,7 +10,6 @@ from vllm_watch.cli.parser import Parser, add_paths
 from vllm_watch.cli.saying import FAILED, INTERRUPTED, CommandError, say
 
 EXAMPLE = "vllm-watch web 'pbs_results/vllm_*_realtime.log' --listen 127.0.0.1:8090"
-"""Example for `--help`."""
 
 
 def declare(command: Parser) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "VLLM_WATCH_"
-"""Prefix of our environment variables."""
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {

@@ -35,7 +35,7 @@ def count(value: float | None) -> str:
 
 
 def flag_value(value: object) -> str:
-    """Return the value of any flag; numbers that are no port with thousands separated."""
+    """Return the value of any flag; thousands are separated from 10,000 (less may be a port)."""
     return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
 
 

@@ -63,7 +63,6 @@ METRICS: tuple[Metric, ...] = (
 """Every metric, in the order of the exported record."""
 
 METRIC_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
-"""The catalogue by name."""
 
 COUNTS: frozenset[str] = frozenset(metric.name for metric in METRICS if metric.kind == "count")
 """Names of metrics that are whole numbers."""

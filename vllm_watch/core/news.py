@@ -48,7 +48,6 @@ class Block:
     arrived: float | None = None
     """Wall clock when the bytes were seen, if they were appended while we watched."""
     lines: int = 0
-    """Lines read."""
     size: int = 0
     """Bytes read."""
     stats_like: int = 0

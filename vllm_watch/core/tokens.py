@@ -16,7 +16,6 @@ class Tokens(NamedTuple):
     """Tokens of one engine in one run, as far as the log shows."""
 
     generated: float
-    """Tokens generated."""
     prompt: float
     """Prompt tokens computed; tokens taken from the cache are not in the log's rate."""
 

@@ -31,7 +31,6 @@ class Finding:
     """The observation, with its number and unit."""
     detail: str
     remedy: str
-    """What to do."""
     guide: str
     """The guide it comes from."""
     since: float | None
@@ -51,11 +50,9 @@ class Finding:
     expect: str = ""
     """The expected effect of the change."""
     costs: tuple[str, ...] = ()
-    """The cost of following the advice."""
     spans: tuple[tuple[float | None, float | None], ...] = ()
     """Begin and end of each time that it fired; None: it still does."""
     explains: tuple[Finding, ...] = ()
-    """Findings that this one explains."""
 
     @property
     def names_flags(self) -> bool:

@@ -72,7 +72,6 @@ HOLDS = frozenset(HealthSettings.__match_args__)
 LEVELS = HOLDS | frozenset(AdviceSettings.__match_args__)
 """Names of settings that levels may be."""
 RULE_FILE = os.path.join(os.path.dirname(__file__), "rules.toml")
-"""The built-in rules."""
 
 
 class RuleError(FormatError):

@@ -61,7 +61,6 @@ class Content:
     """The data that an archive keeps of a log."""
 
     rows: list[Row] = field(default_factory=list)
-    """Its runs."""
     samples: dict[str, pa.Table | None] = field(default_factory=dict)
     """Its samples by month; None for months that stay as they are in the archive."""
     runs: int = 0

@@ -18,7 +18,6 @@ from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of monitoring plug-ins."""
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-"""The names of the codes, by code."""
 VERSION = 1
 """Version of docs/schemas/check.json: increased when a field changes or is removed.
 """

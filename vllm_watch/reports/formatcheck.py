@@ -74,7 +74,6 @@ class Shape:
     """Lines that differ only in numbers and paths."""
 
     text: str
-    """The common text."""
     first: int
     """Number of the first such line."""
     example: str

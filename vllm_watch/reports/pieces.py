@@ -84,7 +84,6 @@ class Column:
 
     name: str
     type: Literal["time", "text", "whole"]
-    """Its type in Parquet."""
     of: Callable[[Piece], list[Cell] | Cell]
     """Returns its value in each sample of a piece, or the one that all samples share."""
 

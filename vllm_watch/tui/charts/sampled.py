@@ -69,7 +69,6 @@ def levels(
 
 
 Sample = tuple[float, float]
-"""Time and value."""
 
 
 def _sample(

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Point = tuple[float, float]
-"""Time and value."""
 Run = list[Point]
 """Points to be connected."""
 

@@ -30,7 +30,6 @@ ABOUT = "≈"
 """Stands before estimated values."""
 
 Piece = tuple[str, str]
-"""A text and its ink."""
 
 
 @dataclass(frozen=True, slots=True)
