@@ -38,7 +38,7 @@ def death_lines(
 
     Args:
         head: who died, and when.
-        whys: the log's own words, in ever shorter forms.
+        whys: the log's own words, the longest form first.
         before: the fault that held when it died.
         end: when it died.
         named: whether the log names an error.

@@ -90,7 +90,7 @@ def _kv(asked: Asked, spec: ChartSpec) -> ChartSpec:
 
 
 def _kv_legends(health: HealthSettings) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Return the legend of the KV cache's colours, in ever shorter forms."""
+    """Return the legend of the KV cache's colours, the longest form first."""
     low, high = f"{health.kv_cache_low * 100:.0f}", f"{health.kv_cache_healthy_high * 100:.0f}"
     unused, healthy = (f"<{low} room", "low"), (f"{low}–{high} healthy", "good")
     much = (

@@ -88,7 +88,7 @@ class Row:
     errors: float | None = None
     """Requests per second that were answered with an error."""
     ending: tuple[str, ...] = ()
-    """Why it ended, in ever shorter forms."""
+    """Why it ended, the longest form first."""
     saved: bool = False
     """True for a saved log: no more lines are expected."""
     last: Values = Values()

@@ -176,7 +176,7 @@ def cells_of(pieces: list[Piece]) -> int:
 def _clocks(
     spec: ChartSpec, entries: list[TitleValue], palette: Mapping[str, str], tz: tzinfo
 ) -> list[Piece]:
-    """Return the time of the values, in ever shorter forms: empty for the present."""
+    """Return the time of the values, the longest form first; empty for the present."""
     muted = palette.get("muted", "")
     if spec.cursor is not None:
         return [(clock(spec.cursor, tz), palette.get("cursor", muted))] * 2

@@ -49,7 +49,7 @@ class Block:
     width: int
     palette: dict[str, str]
     times: Sequence[str] = ()
-    """Its time, in ever shorter forms."""
+    """Its time, the longest form first."""
     remedy: list[str] = field(default_factory=list)
     """The advice, in as few lines as possible."""
     whole: list[str] = field(default_factory=list)
@@ -304,7 +304,7 @@ def _room(width: int) -> int:
 
 
 def _times(problem: Problem, tz: tzinfo, width: int) -> list[str]:
-    """Return the time of a finding, in ever shorter forms.
+    """Return the time of a finding, the longest form first.
 
     A past finding has an end, a present one an age. A death has a moment.
     """
