@@ -164,6 +164,17 @@ def test_errors_are_counted_over_the_window_that_is_configured() -> None:
     assert (found.id, found.detail) == ("http-errors", "within 2.5 min")
 
 
+def test_uneven_engines_name_the_share_that_is_configured() -> None:
+    monitor = Monitor(Settings(health=HealthSettings(imbalance_share=0.4)))
+    rows = [(10.0 * n, engine) for n in range(4) for engine in (0, 1)]
+    values = {"generation_tps": 90.0, "waiting": 0.0, "kv_cache_usage": 0.5}
+    lines = [Sample(t, e, {**values, "running": 30.0 - 20.0 * e}) for t, e in rows]
+    server = monitor.apply(Block(LOG, tuple(lines)))
+    monitor.judge()
+    found = {one.id: one for one in monitor.health(server, 35.0, live=False, saved=False).findings}
+    assert "more than 40 % of their mean" in found["engines-unbalanced"].detail
+
+
 def test_the_limits_of_silence_are_settings() -> None:
     two = [(5.0 * n, engine) for n in range(4) for engine in (0, 1)]
     rest = [(5.0 * n, 0) for n in range(4, 9)]

@@ -90,7 +90,7 @@ def fewer_than_start(at: Situation) -> Advice | None:
     if at.seen_capacity() is not None:
         return _what_fits(at)
     share = at.settings.advice.capacity_share
-    rest = "lower --max-num-seqs to 90 % of what fits, if requests use the full context"
+    rest = f"--max-num-seqs at {percent(share)} of what fits, if requests use the full context"
     return Advice(
         rest if at.over else "wait for stats lines: only they show how many requests fit",
         formula=f"{percent(share)} of {whole:.1f} = {recommended_batch(whole, share)}"

@@ -304,6 +304,7 @@ def _levels(health: HealthSettings) -> dict[str, str]:
         "excellent": shown_value("prefix_cache_hit_rate", health.prefix_cache_excellent),
         "healthy": f"{low}–{high}",
         "kv_healthy": high,
+        "imbalance": f"{health.imbalance_share * 100:g} %",
         "http_window": f"{health.http_seconds / 60:g} min",
         "kv_critical": shown_value("kv_cache_usage", health.kv_cache_critical),
     }

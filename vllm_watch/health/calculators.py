@@ -239,7 +239,7 @@ CALCULATORS: tuple[Calculator, ...] = (
             Field("running", "running, per engine"),
             Field("kv_cache_usage", "KV usage now", "%", most=1.0),
             Field("target_kv", "KV usage wanted", "%", most=1.0),
-            Field("kv_growth", "grew in 3 minutes", "%", or_zero=True, optional=True),
+            Field("kv_growth", "recent growth", "%", or_zero=True, optional=True),
         ),
         _batch,
         "presets guide",
