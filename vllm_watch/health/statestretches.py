@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.run import Run
@@ -26,6 +26,39 @@ class StateStretch:
     end: float
     """Infinite if it has not ended."""
     state: str
+
+
+def states_with_work(
+    monitor: Monitor,
+    server: Server,
+    window: tuple[float, float],
+    known: float,
+    lines: Sequence[tuple[bool, bool, bool]],
+    late: Collection[str] = (),
+) -> list[str]:
+    """Return a server's state in each step of a window: an alert rather than work or idleness.
+
+    Args:
+        monitor: has its alerts.
+        server: the server.
+        window: begin and end in epoch seconds of its log.
+        known: nothing after this is known.
+        lines: for each step, whether it has a stats line, whether one has work, and whether the
+            newest by then has none.
+        late: states that begin with the step after the one in which they began.
+    """
+    lives = states_in_steps(
+        state_stretches(monitor, server, known), window, len(lines), known, late
+    )
+    alarms = states_in_steps(alert_stretches(monitor, server, known), window, len(lines), known)
+    states = []
+    for state, alarm, (any_line, works, rests) in zip(lives, alarms, lines, strict=True):
+        if state == BUSY:
+            here = alarm or (BUSY if works else IDLE)
+            states.append(here if any_line or rests else SILENT)
+        else:
+            states.append(state or NOTHING)
+    return states
 
 
 def state_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[StateStretch]:

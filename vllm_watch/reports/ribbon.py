@@ -19,9 +19,7 @@ from vllm_watch.health.statestretches import (
     OVER,
     SILENT,
     STARTING,
-    alert_stretches,
-    state_stretches,
-    states_in_steps,
+    states_with_work,
 )
 from vllm_watch.reports.frames import Frame, Numbers, run_frame
 
@@ -50,18 +48,7 @@ class Part(NamedTuple):
 
 def ribbon_parts(monitor: Monitor, server: Server, window: tuple[float, float]) -> list[Part]:
     """Return a server's state over a window of log time, the worst one in each cell."""
-    end = window[1]
-    life = states_in_steps(state_stretches(monitor, server, end), window, CELLS, end)
-    alarm = states_in_steps(alert_stretches(monitor, server, end), window, CELLS, end)
-    known, work, rests = _loads(server, window)
-    states = []
-    for index, state in enumerate(life):
-        if state == BUSY:
-            if known[index] or rests[index]:
-                state = alarm[index] or (BUSY if work[index] else IDLE)
-            else:
-                state = SILENT
-        states.append(state or NOTHING)
+    states = states_with_work(monitor, server, window, window[1], _loads(server, window))
     parts: list[Part] = []
     for index, state in enumerate(states):
         first = parts.pop().begin if parts and parts[-1].state == state else index / CELLS
@@ -80,14 +67,11 @@ def server_frame(server: Server) -> tuple[Frame, float]:
     return Frame(times, columns), SILENCE_CADENCES * max(run.cadence for run in server.runs)
 
 
-def _loads(
-    server: Server, window: tuple[float, float]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+def _loads(server: Server, window: tuple[float, float]) -> list[tuple[bool, bool, bool]]:
     """Return for each cell: whether it has a line, a line with work, an idle newest line."""
     frame, silence = server_frame(server)
-    none = np.zeros(CELLS, dtype=bool)
     if not len(frame):
-        return none, none, none
+        return [(False, False, False)] * CELLS
     load = sum(
         (np.nan_to_num(frame[name]) for name in ("running", "waiting", "generation_tps")),
         start=np.zeros(len(frame)),
@@ -98,11 +82,9 @@ def _loads(
     newest = np.searchsorted(frame.times, cells[1:], side="right") - 1
     rests = (newest >= 0) & (load[np.maximum(newest, 0)] == 0)
     works = load > 0
-    return (
-        _covered(begins, frame.times, window),
-        _covered(begins[works], frame.times[works], window),
-        rests,
-    )
+    known = _covered(begins, frame.times, window)
+    worked = _covered(begins[works], frame.times[works], window)
+    return list(zip(known.tolist(), worked.tolist(), rests.tolist(), strict=True))
 
 
 def _covered(begins: Numbers, ends: Numbers, window: tuple[float, float]) -> NDArray[np.bool_]:

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vllm_watch.core.store import Server
-from vllm_watch.health.statestretches import (
-    BUSY,
-    DEAD,
-    IDLE,
-    NOTHING,
-    OVER,
-    SILENT,
-    alert_stretches,
-    state_stretches,
-    states_in_steps,
-)
+from vllm_watch.health.statestretches import DEAD, OVER, states_with_work
 from vllm_watch.tui.chartasked import Asked
 from vllm_watch.tui.chartdata import curve
 from vllm_watch.tui.charts.ribbon import Step
@@ -31,25 +21,21 @@ def ribbon_steps(asked: Asked, steps: int) -> tuple[Step, ...]:
         return ()
     rates = _levels(asked, steps, "generation_tps")
     loads = _sums(_levels(asked, steps, "running"), _levels(asked, steps, "waiting"))
-    place, seen = (asked.monitor, asked.server, asked.known), (asked.window, steps, asked.known)
-    # The step in which a server ended shows the state before.
-    states = states_in_steps(state_stretches(*place), *seen, late=(DEAD, OVER))
-    alerts = states_in_steps(alert_stretches(*place), *seen)
-    found: list[Step] = []
     rests = _rests(asked.server, asked.engine, asked.start)
-    for life, alarm, rate, load in zip(states, alerts, rates, loads, strict=True):
-        state = life or NOTHING
-        if life == BUSY:
-            if rate is None and load is None:
-                state = IDLE if rests else SILENT
-            elif alarm:
-                state = alarm
-            elif not load and not (rate and rate.high):
-                state = IDLE
+    lines = []
+    for rate, load in zip(rates, loads, strict=True):
         if load is not None:  # an idle server writes nothing until there is work again
             rests = not load
-        found.append(Step(rate.mean if rate and state not in (DEAD, OVER) else None, state))
-    return tuple(found)
+        known = rate is not None or load is not None
+        lines.append((known, bool(load or (rate and rate.high)), rests))
+    # The step in which a server ended shows the state before.
+    states = states_with_work(
+        asked.monitor, asked.server, asked.window, asked.known, lines, late=(DEAD, OVER)
+    )
+    return tuple(
+        Step(rate.mean if rate and state not in (DEAD, OVER) else None, state)
+        for state, rate in zip(states, rates, strict=True)
+    )
 
 
 def _rests(server: Server, engine: int | None, time: float) -> bool:
