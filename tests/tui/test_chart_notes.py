@@ -69,6 +69,12 @@ def test_what_is_worse_has_its_word_first() -> None:
     assert "✖" in drawn(full, *near, height=7)[-1], "in a low chart it stands in the rule"
 
 
+def test_a_mark_without_room_for_its_words_keeps_the_last_one() -> None:
+    full = Mark(at("08:54:02"), "critical", "✖", "KV full")
+    few = Mark(at("08:53:34"), "warning", "▲", "few hits")
+    assert " ▲hits   ✖KV full " in drawn(full, few)[-2]
+
+
 def test_a_start_up_is_a_bracket_with_its_words() -> None:
     zone = Zone(START + 5, START + 90, "start-up 85 s|start-up|start|", "starting_ground")
     words = drawn(zones=(zone,))[-2]

@@ -48,22 +48,23 @@ def write_notes(
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
     A word is directly behind its mark; at the right edge it is before it. A space separates it from
-    the next. The worst marks get their words first; a lesser one without room for it has none.
+    the next. The worst marks get their words first; a lesser one has its last word, or none, where
+    there is no more room.
     """
     free = [True] * columns
     placed = _placed(spec, columns)
     for role in dict.fromkeys(mark.role for _, mark in placed):
         own = [(place, mark) for place, mark in placed if mark.role == role and free[place]]
         for place, mark in own:
-            cells = cell_len(mark.word)
-            first, words = place, mark.glyph + mark.word
-            if place + cells >= columns:
-                first, words = place - cells, mark.word + mark.glyph
-            if first < 0 or not all(free[max(0, first - 1) : first + cells + 2]):
-                first, words, cells = place, mark.glyph, 0
-            if all(free[max(0, first - 1) : first + 1]):
-                canvas.write(row, left + first, words, palette.get(role, ""))
-                free[first : first + cells + 1] = [False] * (cells + 1)
+            for word in (mark.word, mark.word.rpartition(" ")[2], ""):
+                cells = cell_len(word)
+                first = place if place + cells < columns else place - cells
+                around = free[max(0, first - 1) : first + cells + (2 if word else 1)]
+                if first >= 0 and all(around):
+                    text = mark.glyph + word if first == place else word + mark.glyph
+                    canvas.write(row, left + first, text, palette.get(role, ""))
+                    free[first : first + cells + 1] = [False] * (cells + 1)
+                    break
     for zone in spec.zones:
         _bracket(canvas, row, left, zone, spec, palette, free)
 
