@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vllm_watch.config import Settings
 from vllm_watch.core.news import Block, CompanionBlock, Looked, News
 from vllm_watch.core.records import Record, records_of
+from vllm_watch.health.monitor import Monitor
 from vllm_watch.ingest import Ingest, ReadOptions
 from vllm_watch.locations import builtin_formats_folder
 from vllm_watch.parsing.formatfiles import load_formats
@@ -46,6 +48,15 @@ def page_beside(folder: Path) -> str:
 def read(*paths: Path | str, options: ReadOptions | None = None) -> Ingest:
     """Return an ingest of files."""
     return Ingest([str(path) for path in paths], formats(), options)
+
+
+def judged(batches: Iterable[News], settings: Settings | None = None) -> Monitor:
+    """Return a monitor that has applied what was read, by the default settings unless given."""
+    monitor = Monitor(settings or Settings())
+    for batch in batches:
+        monitor.apply(batch)
+    monitor.judge()
+    return monitor
 
 
 def records_in(read: Iterable[News | Looked], *, twins: bool = True) -> list[Record]:

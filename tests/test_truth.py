@@ -10,8 +10,7 @@ import pytest
 
 from scripts.truth_table import counters as page_counters
 from scripts.truth_table import table
-from tests.logs import FIXTURES, log_of, page_beside, read
-from vllm_watch.config import load_settings
+from tests.logs import FIXTURES, judged, log_of, page_beside, read
 from vllm_watch.core.series import Series
 from vllm_watch.core.store import Server
 from vllm_watch.core.tokens import integrated, run_tokens
@@ -21,10 +20,7 @@ PAGES = sorted(path.parent.name for path in FIXTURES.glob("*/*.prom"))
 
 
 def server_of_log(log: Path) -> tuple[Monitor, Server]:
-    monitor = Monitor(load_settings(None, {}, {}))
-    for batch in read(log).read_once():
-        monitor.apply(batch)
-    monitor.judge()
+    monitor = judged(read(log).read_once())
     (server,) = monitor.store.servers.values()
     return monitor, server
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.logs import at, read
+from tests.logs import at, judged, read
 from tests.serverlog import begun, line, ready, stats, write
-from vllm_watch.config import Settings
 from vllm_watch.core.recordings import Table, latency_at
 from vllm_watch.health.monitor import Monitor
 from vllm_watch.reports.recorded import recorded_summary
@@ -39,11 +38,7 @@ def burst() -> str:
 
 @pytest.fixture(name="monitor")
 def made_monitor(tmp_path: Path) -> Monitor:
-    monitor = Monitor(Settings())
-    for batch in read(write(tmp_path, burst())).read_once():
-        monitor.apply(batch)
-    monitor.judge()
-    return monitor
+    return judged(read(write(tmp_path, burst())).read_once())
 
 
 def test_requests_that_began_and_tokens_are_counted(monitor: Monitor) -> None:

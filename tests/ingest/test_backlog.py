@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.logs import formats
+from tests.logs import formats, judged
 from vllm_watch.config import Settings
 from vllm_watch.core.news import Looked, News, PastComplete, bytes_of
 from vllm_watch.health.monitor import Monitor
@@ -192,10 +192,7 @@ def test_only_the_newest_part_is_read_for_a_quick_answer(tmp_path: Path, known: 
     options = ReadOptions(tz=UTC, newest_only=True, now=lambda: NOW)
     read = list(Ingest([str(log)], known, options).read_once())
     assert sum(map(bytes_of, read)) < 15_000
-    monitor = Monitor(Settings())
-    for batch in read:
-        monitor.apply(batch)
-    monitor.judge()
+    monitor = judged(read)
     (server,) = monitor.store.servers.values()
     assert server.run.configuration.version == "0.11.0"
     assert server.run.series[0].value("generation_tps", -1) == 999

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import serverlog
-from tests.logs import read
-from vllm_watch.config import Settings
-from vllm_watch.health.monitor import Monitor
+from tests.logs import judged, read
 
 AT = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
 
@@ -23,8 +21,5 @@ def test_the_first_pod_has_its_name_though_it_wrote_before_the_second_came(
     text = serverlog.begun(AT) + serverlog.busy(AT + 60)
     lines = [f"[pod/{pod}/vllm] {one}\n" for pod in ("a", "b") for one in text.splitlines()]
     log = serverlog.write(tmp_path, "".join(lines), name="pods.log")
-    monitor = Monitor(Settings())
-    for batch in read(log).read_once():
-        monitor.apply(batch)
-    monitor.judge()
+    monitor = judged(read(log).read_once())
     assert [server.name for server in monitor.store.servers.values()] == ["a/vllm", "b/vllm"]

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.logs import at, log_of, stats_by_hand
+from tests.logs import at, judged, log_of, stats_by_hand
 from vllm_watch.cli import main
-from vllm_watch.config import Settings
 from vllm_watch.core.benchmark import Benchmark
 from vllm_watch.reports.benchmarks import BenchmarkError, load_benchmarks
 from vllm_watch.tui.chartasked import Asked
@@ -125,12 +124,8 @@ def test_another_model_is_not_this_server() -> None:
 
 def test_on_the_charts(tmp_path: Path) -> None:
     from tests.logs import read
-    from vllm_watch.health.monitor import Monitor
 
-    monitor = Monitor(Settings())
-    for batch in read(log_of("h100_optimised")).read_once():
-        monitor.apply(batch)
-    monitor.judge()
+    monitor = judged(read(log_of("h100_optimised")).read_once())
     monitor.store.benchmarks = tuple(load_benchmarks(saved(tmp_path, vllm_result())))
     (server,) = monitor.store.servers.values()
     begin, end = at("08:50:00"), at("08:58:00")

@@ -7,10 +7,8 @@ import statistics
 from bisect import bisect_left
 from pathlib import Path
 
-from tests.logs import read
-from vllm_watch.config import Settings
+from tests.logs import judged, read
 from vllm_watch.core.recordings import Recording, Table
-from vllm_watch.health.monitor import Monitor
 
 FOLDER = Path(__file__).parents[2] / "fixtures/recordings/h200_bursts"
 LINE = "(APIServer pid=1) INFO 11-26 01:57:00 [api_server.py:1839] vLLM API server version 0.26.0\n"
@@ -22,10 +20,7 @@ def recording_of(folder: Path) -> Recording:
         shutil.copy2(path, folder / path.name)
     log = folder / "vllm_M_port8000_realtime.log"
     log.write_text(LINE)
-    monitor = Monitor(Settings())
-    for batch in read(log).read_once():
-        monitor.apply(batch)
-    monitor.judge()
+    monitor = judged(read(log).read_once())
     (server,) = monitor.store.servers.values()
     return server.recording
 

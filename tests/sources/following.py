@@ -23,6 +23,14 @@ def append(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def followed(log: Path, begin: bytes = b"one\n") -> Follower:
+    """Return a follower of a log that has read its first line, `one`."""
+    follower = Follower(str(log))
+    append(log, begin)
+    assert lines_of(follower) == [b"one"]
+    return follower
+
+
 def refuse(patch: pytest.MonkeyPatch, name: str) -> None:
     """Make one file unreadable, also for the superuser."""
     real = os.open

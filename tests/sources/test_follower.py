@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.failing import denied
-from tests.sources.following import append, lines_of
+from tests.sources.following import append, followed, lines_of
 from vllm_watch.sources import chunks as module
 from vllm_watch.sources.follower import Follower
 
@@ -44,9 +44,7 @@ def test_a_file_that_appears_later(log: Path) -> None:
 
 
 def test_rotation_reads_the_old_file_to_its_end(log: Path) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
     append(log, b"two\nlast without newline")
     log.rename(log.with_suffix(".log.1"))
     append(log, b"new\n")
@@ -68,9 +66,7 @@ def test_truncation_begins_again(log: Path, after: bytes) -> None:
 
 
 def test_a_truncated_file_that_stays_empty_for_a_while(log: Path) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
     for _ in range(2):
         os.truncate(log, 0)
         assert lines_of(follower) == []
@@ -104,9 +100,7 @@ def test_a_hole_read_from_its_beginning(log: Path) -> None:
 
 
 def test_deletion_and_another_file(log: Path) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
     log.unlink()
     assert lines_of(follower) == []
     assert follower.trouble
@@ -195,9 +189,7 @@ def test_a_pipe_keeps_what_its_writer_wrote(log: Path) -> None:
 
 
 def test_a_file_replaced_by_a_folder_and_back(log: Path) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\nhalf")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log, b"one\nhalf")
     log.unlink()
     log.mkdir()
     assert lines_of(follower) == []  # the file may come back, and its line be ended
@@ -210,9 +202,7 @@ def test_a_file_replaced_by_a_folder_and_back(log: Path) -> None:
 
 
 def test_a_file_that_vanishes_and_comes_back_continues_where_it_was(log: Path) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\nhal")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log, b"one\nhal")
     away = log.with_suffix(".away")
     log.rename(away)
     append(away, b"f\n")
@@ -227,9 +217,7 @@ def test_a_file_that_vanishes_and_comes_back_continues_where_it_was(log: Path) -
 def test_a_folder_that_may_not_be_entered_for_a_while(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
 
     append(log, b"two\n")
     with monkeypatch.context() as patch:
@@ -244,9 +232,7 @@ def test_a_folder_that_may_not_be_entered_for_a_while(
 def test_a_disk_that_fails_is_said_and_nothing_is_lost(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\ntw")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log, b"one\ntw")
 
     def fail(*_: object) -> bytes:
         raise OSError(5, "Input/output error")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.failing import denied
-from tests.sources.following import append, lines_of, refuse
+from tests.sources.following import append, followed, lines_of, refuse
 from vllm_watch.sources.descriptors import DescriptorPool
 from vllm_watch.sources.filesystems import FileSystems
 from vllm_watch.sources.follower import Follower, FollowOptions
@@ -22,9 +22,7 @@ def test_what_was_made_and_rotated_away_unseen_is_read_oldest_first(
     log: Path, names: tuple[str, str], ending: str
 ) -> None:
     (log.parent / "a.log.9").write_bytes(b"of the past\n")
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
     separator = "." if len(names[0]) == 1 else "-"
     paths = [Path(f"{log}{separator}{name}{ending}") for name in names]
     append(log, b"two\n")
@@ -37,9 +35,7 @@ def test_what_was_made_and_rotated_away_unseen_is_read_oldest_first(
 
 
 def test_copied_and_truncated_the_rest_of_the_copy_is_read(log: Path) -> None:
-    follower = Follower(str(log))
-    append(log, b"one\ntw")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log, b"one\ntw")
     append(log, b"o\nthree\n")
     shutil.copyfile(log, f"{log}.1")
     os.truncate(log, 0)
@@ -224,9 +220,7 @@ def test_a_folder_that_may_be_entered_but_not_listed(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "listdir", denied)
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
     append(log, b"two\n")
     assert lines_of(follower) == [b"two"]
     assert follower.trouble is None
@@ -234,9 +228,7 @@ def test_a_folder_that_may_be_entered_but_not_listed(
 
 def test_a_rotated_file_of_the_past_that_is_written_to_is_read_on(log: Path) -> None:
     append(Path(f"{log}.1"), b"of the past\n")
-    follower = Follower(str(log))
-    append(log, b"one\n")
-    assert lines_of(follower) == [b"one"]
+    follower = followed(log)
     log.rename(f"{log}.2")
     append(Path(f"{log}.1"), b"late\n")
     append(log, b"two\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tests.logs import at, log_of, read
+from tests.logs import at, judged, log_of, read
 from vllm_watch.config import ReplaySettings, Settings, TimeSettings
 from vllm_watch.core.moments import parse_time
 from vllm_watch.core.news import News
@@ -50,11 +50,7 @@ def monitor_of(*captures: str) -> Monitor:
 
 def monitor_from(batches: Iterable[News]) -> Monitor:
     """Return a monitor that has applied `batches`."""
-    monitor = Monitor(SETTINGS)
-    for batch in batches:
-        monitor.apply(batch)
-    monitor.judge()
-    return monitor
+    return judged(batches, SETTINGS)
 
 
 def server_of(monitor: Monitor) -> Server:
