@@ -75,6 +75,13 @@ def test_every_module_that_a_document_names_is_there() -> None:
     assert missing == []
 
 
+def test_the_notes_of_the_next_release_are_short_enough_to_be_read() -> None:
+    """CONTRIBUTING: until the first release they describe it as a whole, without a history."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    notes = re.split(r"^## .*$", text, flags=re.MULTILINE)[1]
+    assert 0 < len(notes.strip().splitlines()) <= 60
+
+
 def test_every_file_that_the_architecture_names_is_there() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     folders = ("vllm_watch", "scripts", "tests", "benchmarks", "parsers", "fixtures")
