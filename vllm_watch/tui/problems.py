@@ -101,13 +101,14 @@ class Problems(MadeWhenAsked[Problem]):
         return len({row.source for _, row, _ in self._entries[: self.loud]})
 
     def reach(self, room: int) -> Iterator[tuple[int, Problem]]:
-        """Yield the loud findings, then the others, with their places: at most `room` + 1 of each.
+        """Yield findings with their places: those that may be among the first `room`, and one more.
 
-        Each takes at least a line, so no others can be on the screen.
+        Each takes at least a line, and loud ones come first, so no others can be on the screen.
         """
-        for first, end in ((0, self.loud), (self.loud, len(self))):
-            for place in range(first, min(end, first + room + 1)):
-                yield place, self[place]
+        loud = min(self.loud, room + 1)
+        others = range(self.loud, min(len(self), self.loud + room + 1 - loud))
+        for place in (*range(loud), *others):
+            yield place, self[place]
 
     def places_of(self, *states: str) -> list[int]:
         """Return the indexes of findings of servers in certain states."""

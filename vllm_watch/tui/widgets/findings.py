@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from rich.text import Text
 from textual import events
@@ -233,26 +233,27 @@ def _glance(
     view: ScreenView, width: int, room: int, palette: dict[str, str]
 ) -> tuple[list[Block], int]:
     """Return the lines of a pane that does not scroll, and the number of findings left out."""
-    blocks, left_out = _blocks(view, width, room, palette)
-    if sum(block.height for block in blocks if block.loud) > room:
-        # A death and the fault before it are shown together: the change must be visible.
-        blocks, left_out = _blocks(view, width, room, palette, with_earlier=True)
+    blocks, left_out = _blocks(view, width, room, palette, {})
+    full = sum(block.height for block in blocks if block.loud) > room
+    # A death and the fault before it are shown together: the change must be visible.
+    if full and (earlier := _before_deaths(view)):
+        blocks, left_out = _blocks(view, width, room, palette, earlier)
     shown = fill(blocks, room)
     return shown, len(blocks) - len(shown) + left_out
 
 
 def _blocks(
-    view: ScreenView, width: int, room: int, palette: dict[str, str], *, with_earlier: bool = False
+    view: ScreenView, width: int, room: int, palette: dict[str, str], earlier: Mapping[int, int]
 ) -> tuple[list[Block], int]:
     """Return findings as blocks, then the notes, and the number of those for which none is made.
 
-    `with_earlier`: a death and the fault before it. For a large fleet, only as many blocks are made
-    as there is room for, counting a line for each: the cost depends on the rows shown.
+    `earlier`: for some deaths the fault before them, which shares their block. For a large fleet,
+    only as many blocks are made as there is room for, counting a line for each: the cost depends on
+    the rows shown.
     """
-    earlier = _before_deaths(view) if with_earlier else {}
     mentioned = {before for death, before in earlier.items() if before > death}
     blocks: list[Block] = []
-    for index, problem in view.problems.reach(2 * room):
+    for index, problem in view.problems.reach(2 * room if earlier else room):
         if index in mentioned:
             continue
         before = earlier.get(index)
