@@ -295,7 +295,7 @@ def text(default: str) -> str:
 
 
 def keys(default: str, what: str) -> str:
-    """A field for keys of the keyboard, parted by commas, and what they do."""
+    """A field for keys of the keyboard, separated by commas, and what they do."""
     about = {METADATA_KEY: KEYS, DOCUMENTATION_KEY: f"What the keys do: {what}."}
     made: str = field(default=default, metadata=about)
     return made

@@ -70,7 +70,7 @@ class TimeSpan:
         """Start without servers."""
         self._known: dict[str, tuple[float, float]] = {}
         self._span: tuple[float, float] | None = None
-        """The answer, None until it is asked for after a server has drawn back from an end."""
+        """The cached span, None after the server at one of its ends has changed."""
 
     def note(self, server: Server) -> None:
         """Note how far a server with news reaches."""

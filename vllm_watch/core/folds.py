@@ -194,7 +194,7 @@ class Folds:
 
 
 def _rounded(cadence: float) -> float:
-    """Return a cadence in steps of a quarter: with small changes the lines need no new folds."""
+    """Return a cadence rounded to quarters, so that small changes need no new folds."""
     return 10.0 * 1.25 ** round(math.log(max(cadence, 1e-3) / 10.0, 1.25))
 
 

@@ -1,14 +1,14 @@
 """A second process scans some sections of a large log, ahead of the reader.
 
-Both read the same file. The other process claims sections in front of the reader, who scans what
-is left between them: so much that neither waits (`LEAD`). For each section the other process
-guesses from the lines before it what a scanner carries there (`parsing/scannerstate.py`), and
-passes on what it read, with that guess. The reader compares the guess with what it carries itself,
-and takes the result over only if both are equal. So the result does not depend on whether there is
-such a process, how far it comes, or whether it dies: a section that does not come in time is read
-by the reader alone, like all after it. The reader still reads all bytes and compares them with the
-log's fingerprint (`sources/document.py`), so it notices a truncation; then it ends the other
-process. It reads and never maps the file.
+Both read the same file. The other process claims sections ahead of the reader, and the reader scans
+what is left between them; `LEAD` keeps them so far apart that neither waits. For each section the
+other process guesses, from the lines before it, the state of a scanner there
+(`parsing/scannerstate.py`), and passes on what it read with that guess. The reader compares the
+guess with its own state, and uses what was read only if both are equal. So the result is the same
+without such a process, or if it dies: a section that does not come in time is read by the reader
+alone, like all after it. The reader still reads all bytes and compares them with the log's
+fingerprint (`sources/document.py`), so it notices a truncation; then it ends the other process. It
+reads and never maps the file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SECTION = 8
 """Blocks that the other process claims at once."""
 LEAD = 2 * SECTION
-"""Blocks from the reader to a section, at least, when it is claimed.
+"""Fewest blocks between the reader and a section when the section is claimed.
 
 A slow reader finds section behind section; a fast one comes near, and scans up to every second.
 """
@@ -86,7 +86,7 @@ class Board:
         self._reader = memoryview(mmap.mmap(-1, 8)).cast("q")
 
     def claim(self) -> range:
-        """Claim the next section in front of the reader; it is empty at the log's end."""
+        """Claim the next section ahead of the reader; it is empty at the log's end."""
         begin = max(self._reader[0] + LEAD, self._claimed.rfind(b"\1") + 1)
         section = range(begin, max(begin, min(begin + SECTION, self.blocks)))
         self._claimed[section.start : section.stop] = b"\1" * len(section)
@@ -126,7 +126,7 @@ class Ahead:
         self._place = first.identity, first.offset + len(first.data)
         """File and offset of the next chunk."""
         self._stop = 0
-        """The block behind the newest section that was received."""
+        """The block after the newest section that was received."""
         self._section: Section = {}
         self._vain = 0
 
@@ -217,7 +217,7 @@ def _be_child(path: str, first: Chunk, board: Board, scanner: Scanner, write: in
 def _sections(
     path: str, first: Chunk, board: Board, scanner: Scanner
 ) -> Iterator[tuple[int, Section]]:
-    """Yield what is read of each section, behind the block at which it stops."""
+    """Yield what is read of each section, with the block at which the section stops."""
     stamp, _ = first_and_newest(first.data, b"")
     if stamp is not None:
         scanner.clock.resolve(stamp)
