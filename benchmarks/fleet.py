@@ -84,9 +84,9 @@ class Engine:
     _up_at: int = 0
 
     def __post_init__(self) -> None:
-        """Begin to start up."""
+        """Begin to start up with the fleet."""
         self._random = random.Random(f"load {self.number}")
-        self._start_up(0)
+        self.start(0)
 
     def write(self, second: int) -> None:
         """Append what it writes up to a second."""
@@ -110,7 +110,7 @@ class Engine:
             return
         dead = next((one for one in self.faults if one.end == second and one.kind == "death"), None)
         if dead is not None:
-            self._start_up(second)
+            self.start(second)
         while self._held and self._held[0][0] <= second:
             yield self._held.pop(0)[1]
         if second <= self._up_at or second % CADENCE:
@@ -119,7 +119,8 @@ class Engine:
             yield _ACCESS.format(port=self._random.randrange(32_768, 60_999))
         yield self._stats(second, kind)
 
-    def _start_up(self, second: int) -> None:
+    def start(self, second: int) -> None:
+        """Begin to start up at a second."""
         self._held = _moved("h100_optimised", _START_UP, second)
         self._up_at = self._held[-1][0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +38,45 @@ def test_all_that_was_read_is_passed_over_and_collection_begins() -> None:
     more = [[index] for index in range(100)]
     lasting.settle(store)
     assert gc.get_freeze_count() > before + len(more) - 10
+
+
+class Ring:
+    """An object that only a collection frees: it refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_garbage_is_not_left_out_when_servers_join() -> None:
+    gc.unfreeze()
+    gc.disable()
+    store, lasting = Store(), LongLived()
+    lasting.settle(store)
+    gc.disable()  # so that it is still there
+    gone = weakref.ref(Ring())
+    assert gone() is not None
+    gc.enable()
+    store.apply(LogFound("a.log"))
+    lasting.settle(store)
+    assert gone() is None
+
+
+def test_what_was_left_out_and_became_garbage_is_found_in_the_end() -> None:
+    gc.unfreeze()
+    gc.disable()
+    store, lasting, kept = Store(), LongLived(), Ring()
+    gone = weakref.ref(kept)
+    lasting.settle(store)
+    del kept
+    store.apply(LogFound("a.log"))
+    lasting.settle(store)
+    assert gone() is not None  # a full collection would stop the screen
+    more = [[index] for index in range(gc.get_freeze_count() + 10)]
+    for name in ("b.log", "c.log"):
+        store.apply(LogFound(name))
+        lasting.settle(store)
+    assert gone() is None
+    assert more
 
 
 def test_a_process_that_is_not_ours_is_left_alone() -> None:

@@ -11,6 +11,8 @@ import gc
 
 from vllm_watch.core.store import Store
 
+GROWN = 2
+"""A full collection takes place when so many times as many objects are left out as at the last."""
 LATEST = 120.0
 """Seconds after the start at which collection begins at the latest."""
 
@@ -22,11 +24,21 @@ class LongLived:
         """Note whether garbage is collected already: then the process is not ours."""
         self._ours = not gc.isenabled()
         self._known: tuple[int, bool] | None = None
+        self._left_out = 0
+        """Objects that were left out at the last full collection; 0 until all has been read."""
 
     def settle(self, store: Store) -> None:
         """Leave out all present objects, if logs have been read since the last time."""
         known = len(store.servers), store.reading() is None
-        if self._ours and known != self._known:
-            self._known = known
-            gc.freeze()
-            gc.enable()
+        if not self._ours or known == self._known:
+            return
+        self._known = known
+        full = not self._left_out or gc.get_freeze_count() > GROWN * self._left_out
+        if self._left_out:
+            if full:
+                gc.unfreeze()
+            gc.collect()
+        gc.freeze()
+        gc.enable()
+        if full and store.reading() is None:
+            self._left_out = gc.get_freeze_count()
