@@ -96,7 +96,7 @@ def test_a_ready_server_without_stats_is_not_launching(quiet_ready: Path) -> Non
     assert told == ["", *SILENT]
     verdict = verdict_of(view)
     assert verdict is not None
-    assert verdict.words[0] == "all well: 1 server, ready, no stats line yet"
+    assert verdict.words[0] == "all well: 1 server ready"
     figures = Hero(SETTINGS.health)._figures(view, view.servers[0], 100, PALETTE)
     assert [line.plain.strip() for line in figures] == ["", "", "no stats line yet", ""]
 

@@ -119,7 +119,7 @@ def _all_well(view: ScreenView) -> Verdict:
         facts.append(f"{waiting:,.0f} waiting" if waiting else "none waits")
     else:
         idle = any(row.state.name == "idle" for row in work)
-        facts.append("idle" if idle else "ready, no stats line yet")
+        facts[0] += " idle" if idle else " ready"
     if starting:
         facts.append(f"{len(starting)} starting")
     return Verdict("✓", "good", ("all well: " + ", ".join(facts), "all well"))
