@@ -72,7 +72,7 @@ def animate(size: tuple[int, int], seconds: float, target: Path) -> None:
             time.sleep(max(0.0, FRAME - (time.monotonic() - began) % FRAME))
     finally:
         terminal.close()
-    palette = frames[-1].quantize(COLOURS)
+    palette = frames[-1].quantize(COLOURS, Image.Quantize.FASTOCTREE)  # keeps rare colours
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     shown = [int(FRAME * 1000)] * (len(small) - 1) + [4000]
     small[0].save(
