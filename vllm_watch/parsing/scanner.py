@@ -87,13 +87,14 @@ class Scanner:
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
             removed: list[Removed] = []
-            text = self.plain(block)
+            text = plain = self.plain(block)
             if len(text) >= SIFTED and not self.within:
                 from vllm_watch.parsing.smallsieve import left_of
 
                 text, removed = left_of(text, self._access, self._bare.is_plain)
             self.walk(scan, text, removed)
-            scan.lines = whole.count(b"\n")
+            rest, beside = (text, removed) if plain is whole else (whole, ())
+            scan.lines = rest.count(b"\n") + sum(lines for *_, lines in beside)
         self._say_requests(scan, self._stamp)
         self._read_beside(scan, text)
         scan.end()
