@@ -20,7 +20,8 @@ TICK = "┴"
 """The sign in the lower rule at the column of a time, next to its clock time."""
 
 BEFORE = 2
-"""More blanks in front of a time that stands before its tick: it is no second time of the last."""
+"""Extra blanks before a time that is left of its tick: it must not seem to belong to the tick
+before."""
 
 
 def has_notes(spec: ChartSpec) -> bool:
