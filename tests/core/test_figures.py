@@ -92,3 +92,19 @@ def test_moments_in_their_zone() -> None:
 
 def test_counts() -> None:
     assert (figures.count(None), figures.count(0), figures.count(1361)) == ("–", "0", "1,361")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5_399, "1 h 30 min"), (200_000, "2 d 7 h")],
+)
+def test_estimated_spans_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert figures.rough_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(59, "59 s"), (60, "1 min"), (90, "1.5 min"), (599, "10 min"), (1_260, "21 min")],
+)
+def test_spans_in_minutes(seconds: float, text: str) -> None:
+    assert figures.minutes(seconds) == text

@@ -58,6 +58,24 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def rough_span(seconds: float) -> str:
+    """Return an estimated span of time: `45 s`, `37 min`, `2 h 05 min`, `3 d 4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    whole = round(seconds / 60)
+    if whole < 90:
+        return f"{whole} min"
+    hours, rest = divmod(whole, 60)
+    return f"{hours} h {rest:02d} min" if hours < 48 else f"{hours // 24:,} d {hours % 24} h"
+
+
+def minutes(seconds: float) -> str:
+    """Return a span of time in minutes: `40 s`, `1.5 min`, `21 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.{0 if seconds >= 600 else 1}f} min".replace(".0 ", " ")
+
+
 def short_time(seconds: float | None) -> str:
     """Return an estimated time with two or three digits: `7.7 ms`, `340 ms`, `2.3 s`, `19 s`."""
     if seconds is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.enginevalues import run_values
+from vllm_watch.core.figures import rough_span
 from vllm_watch.core.run import Run
 from vllm_watch.health.jobs import JobWatch, answered
 from vllm_watch.health.situation import kv_growth
@@ -190,7 +191,7 @@ def _job(known: Mapping[str, float]) -> Answer:
     )
     batches = left / known["at_once"]
     return Answer(
-        f"about {span(seconds)} for {left:,.0f} requests",
+        f"about {rough_span(seconds)} for {left:,.0f} requests",
         f"{left:,.0f} ÷ {known['at_once']:g} = {batches:.1f} batches; "
         f"× {known['tokens_per_request']:,.0f} ÷ {known['per_request_tps']:.1f} tok/s "
         f"+ {known['job_overhead'] * 100:g} %",
@@ -203,24 +204,11 @@ def _tokens(known: Mapping[str, float]) -> Answer:
     seconds = left / known["generation_tps"]
     done = min(1.0, known["generated"] / known["target_tokens"])
     return Answer(
-        f"about {span(seconds)} left, {done * 100:.0f} % done",
+        f"about {rough_span(seconds)} left, {done * 100:.0f} % done",
         f"({known['target_tokens']:,.0f} − {known['generated']:,.0f}) "
         f"÷ {known['generation_tps']:,.1f} tok/s",
         value=seconds,
     )
-
-
-def span(seconds: float) -> str:
-    """Return a span of time in plain words: `45 s`, `37 min`, `2 h 05 min`, `3 d 4 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {rest:02d} min"
-    return f"{hours // 24:,} d {hours % 24} h"
 
 
 _RATE = Field("generation_tps", "generation", "tok/s")

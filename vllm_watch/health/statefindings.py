@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.evidence import evidence_at
+from vllm_watch.core.figures import minutes
 from vllm_watch.core.hints import TYPE_CHECKING, Literal
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import (
@@ -78,7 +79,7 @@ def _slow_start(case: Case, state: ServerState, time: float) -> Finding | None:
     if took is None or ready is None or ready > time or took <= limit:
         return None
     longest = next((name for name, _ in longest_phases(run, ready) if name != LAUNCHING), "")
-    words = {"why": _phases(run, ready), "took": _minutes(took)}
+    words = {"why": _phases(run, ready), "took": minutes(took)}
     slow = replace(state, cause=longest)
     found = _of_rule(case, SLOW_STARTED, ready - took + limit, time, words, slow)
     return None if found is None else replace(found, until=ready)
@@ -103,7 +104,7 @@ def _of_loop(case: Case, loop: CrashLoop, state: ServerState, time: float) -> Fi
     words = {
         "why": death.why,
         "times": str(len(loop.deaths)),
-        "span": _minutes(loop.last.time - loop.first),
+        "span": minutes(loop.last.time - loop.first),
     }
     ready = ready_at(case.run) if state.name not in ("dead", "starting") else None
     until = loop.over_at(state, ready, time, case.settings.health.crash_loop_seconds)
@@ -240,11 +241,4 @@ def _last_load(run: Run, time: float) -> str:
 def _phases(run: Run, time: float) -> str:
     """Return the phases that took longest, in words: `loading weights 21 min, compiling 2 min`."""
     longest = [(name, seconds) for name, seconds in longest_phases(run, time) if seconds >= 1]
-    return ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in longest[:3])
-
-
-def _minutes(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.1f} min".replace(".0 ", " ")
+    return ", ".join(f"{name} {minutes(seconds)}" for name, seconds in longest[:3])

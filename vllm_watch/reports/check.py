@@ -11,6 +11,7 @@ from datetime import UTC, datetime, tzinfo
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass
+from vllm_watch.core.figures import minutes
 from vllm_watch.core.metrics import COUNTS, METRICS
 from vllm_watch.health.findings import Finding
 from vllm_watch.reports.snapshot import ServerSnapshot, Snapshot
@@ -67,7 +68,7 @@ def verdict_of(now: ServerSnapshot, settings: Settings, *, spanned: bool = False
     code = worst([code, *(_BY_SEVERITY[finding.severity] for finding in counted)])
     limit = settings.watch.starting_limit_seconds
     if state.name == "starting" and _starting_for(now) > limit and code == OK:
-        text = f"starting for {_minutes(_starting_for(now))}, longer than {_minutes(limit)}"
+        text = f"starting for {minutes(_starting_for(now))}, longer than {minutes(limit)}"
         return Verdict(now, worst([code, WARNING]), _joined(text, state.why))
     return Verdict(now, code, _cut(_said(now)))
 
@@ -246,10 +247,6 @@ def _joined(title: str, detail: str) -> str:
 def _starting_for(now: ServerSnapshot) -> float:
     since = now.health.state.since
     return 0.0 if since is None else now.time - since
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _perfdata(verdict: Verdict, settings: Settings, *, several: bool) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from vllm_watch.config import Settings
 from vllm_watch.core.enginevalues import combined_values
-from vllm_watch.core.figures import short_time
+from vllm_watch.core.figures import age, short_time
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, METRICS
 from vllm_watch.reports.check import CRITICAL, WARNING, verdict_of, worst
 from vllm_watch.reports.snapshot import ServerSnapshot
@@ -137,7 +137,7 @@ def shown(name: str, value: str | float) -> str:
         return "".join(c if c.isprintable() else "?" for c in value)
     metric = METRIC_BY_NAME.get(name)
     if name == "age":
-        return _age(value)
+        return age(value)
     if name in _TIMES:
         return short_time(value)
     if metric is not None and metric.kind == "ratio":
@@ -209,13 +209,6 @@ def _times(now: ServerSnapshot, settings: Settings) -> dict[str, float]:
 
 def _engine(engines: list[int]) -> str | int:
     return engines[0] if len(engines) == 1 and engines[0] != ALL_ENGINES else "all"
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds:.0f}s"
 
 
 def _escaped(value: str) -> str:

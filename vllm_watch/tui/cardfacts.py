@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from vllm_watch.core.configuration import ServerConfiguration
-from vllm_watch.core.figures import clock, duration, percent
+from vllm_watch.core.figures import clock, duration, percent, rough_span
 from vllm_watch.core.naming import printable
 from vllm_watch.core.run import Run
 from vllm_watch.core.startup import phases_of, ready_after, ready_at
 from vllm_watch.core.store import Server
-from vllm_watch.health.calculators import span
 from vllm_watch.health.jobs import JobWatch
 from vllm_watch.health.slowdown import SlowDown, thousands
 from vllm_watch.tui.recordedfacts import gpu_facts, latency_facts
@@ -123,7 +122,7 @@ def _job(
             facts.append("no progress now" if progress.done else "none yet")
         else:
             at = clock(server.clock.ours(time) + progress.seconds_left, tz, seconds=False)
-            facts.append(f"about {span(progress.seconds_left)} left ({at})")
+            facts.append(f"about {rough_span(progress.seconds_left)} left ({at})")
     return tuple(facts)
 
 
