@@ -15,6 +15,11 @@ def median(values: Iterable[float]) -> float:
     ordered = sorted(values)
     if not ordered:
         raise ValueError("no median of nothing")
+    return middle_of(ordered)
+
+
+def middle_of(ordered: Sequence[float]) -> float:
+    """Return the median of one sorted value or more."""
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from vllm_watch.config import Settings
 from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import dataclass, replace
+from vllm_watch.core.percentiles import middle_of
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
 from vllm_watch.health.holds import AT_REST, Hold, Pace, eased, pressed
 from vllm_watch.health.plan import Values
@@ -21,13 +22,13 @@ from vllm_watch.health.slowdown import (
     FEWEST_LINES,
     MOST_BUSY,
     Busy,
+    LastMinutes,
     Minutes,
     SlowDown,
     bands,
     comparable,
     context_per_request,
     judged,
-    minutes_of,
 )
 from vllm_watch.health.throughputdrops import Change, NoRecovery, SuddenDrop, Usual
 
@@ -37,6 +38,8 @@ CADENCE_OF = 65
 """The cadence is found from the distances of so many newest lines …"""
 CADENCE_EACH = 8
 """… again at each eighth line, and at each of the first sixteen."""
+_NEARLY = 1e-6
+"""Sums of the same rates in another order never differ by such a share."""
 EXPECTED, FAULTY = "slows-as-expected", "slows-too-much"
 DROP, RECOVERY = "sudden-drop", "no-recovery"
 
@@ -90,10 +93,10 @@ class EngineTrend:
         """Whether all lines since then came at the cadence; then it need not be found again."""
         self.fed = 0
         """Samples judged so far."""
-        self.first: list[Busy] = []
         self.first_minutes: Minutes | None = None
-        self.last: deque[Busy] = deque()
-        """The last busy minutes."""
+        """The first busy minutes, None until they are complete; their samples, and their end."""
+        self.first_samples, self.first_end = 0, 0.0
+        self.last = LastMinutes()
         self.busy = 0
         """Busy samples so far."""
         self.worked = 0.0
@@ -117,8 +120,12 @@ class EngineTrend:
         """Return a copy that further samples do not change."""
         other = EngineTrend.__new__(EngineTrend)
         other.__dict__.update(self.__dict__)
-        other.spans, other.times, other.first = self.spans.copy(), self.times.copy(), self.first[:]
-        other.last, other.holds, other.worst = self.last.copy(), {**self.holds}, {**self.worst}
+        other.spans, other.times, other.last = (
+            self.spans.copy(),
+            self.times.copy(),
+            self.last.copy(),
+        )
+        other.holds, other.worst = {**self.holds}, {**self.worst}
         other.drop, other.recovery = self.drop.copy(), self.recovery.copy()
         return other
 
@@ -128,14 +135,16 @@ class EngineTrend:
         """Take the next sample."""
         sample = self._busy_sample(time, values)
         self.times.append(time)
-        self.drop.feed(sample, self.last)
+        drop, recovery = self.drop, self.recovery
+        drop.feed(sample, self.last.samples)
         full = self._take(sample) if sample is not None else False
         # Rates after a drop do not count as usual ones.
-        full = full and self.drop.active is None
-        self.recovery.feed(sample, lambda: self.last, full=full)
+        full = full and drop.active is None
+        recovery.feed(sample, self.last, full=full)
         self._step_slow(time, sample, values, facts)
-        self.step_change(DROP, time, self.drop.active)
-        self.step_change(RECOVERY, time, self.recovery.active)
+        if self.lasting or drop.active is not None or recovery.active is not None:
+            self.step_change(DROP, time, drop.active)
+            self.step_change(RECOVERY, time, recovery.active)
         self.fed += 1
 
     def needed(self, cadence: float) -> float:
@@ -161,19 +170,16 @@ class EngineTrend:
         self.busy += 1
         self.worked = sample.begun + sample.covers
         limit = self.worked - self.needed(self.cadence)
-        self.take_first(sample, limit)
         last = self.last
-        last.append(sample)
-        while len(last) > 1 and (last[1].begun <= limit or len(last) > MOST_BUSY):
-            last.popleft()
-        return last[0].begun <= limit
+        last.add(sample)
+        if self.first_minutes is None and (last.begun <= limit or len(last) >= MOST_BUSY):
+            self.found_first(last.means(), len(last), sample.time)
+        last.forget(limit)
+        return last.begun <= limit
 
-    def take_first(self, sample: Busy, limit: float) -> None:
-        """Add a busy sample to the first minutes, until they are complete."""
-        if self.first_minutes is None:
-            self.first.append(sample)
-            if self.first[0].begun <= limit or len(self.first) >= MOST_BUSY:
-                self.first_minutes = minutes_of(self.first)
+    def found_first(self, minutes: Minutes, samples: int, end: float) -> None:
+        """Note the first busy minutes, once they are complete: of so many samples, until `end`."""
+        self.first_minutes, self.first_samples, self.first_end = minutes, samples, end
 
     def _step_slow(self, time: float, sample: Busy | None, values: Values, facts: Values) -> None:
         """Begin and end the two trends of a slow run, as alerts do.
@@ -185,12 +191,11 @@ class EngineTrend:
         verdict, rate = None, None
         # None while the last minutes overlap with the first.
         if sample is not None and self.apart(self.busy - len(self.last)):
-            rate, running = 0.0, 0.0
-            for one in self.last:
-                rate += one.rate
-                running += one.running
-            rate /= running
-            verdict = self._verdict(rate, values, facts)
+            verdict = self._verdict(values, facts)
+            if verdict is not None or self.worst:
+                rate = self.last.means().per_request
+        if verdict is None and not self.worst:
+            return
         trend = self.settings.trend
         steady = self.worked >= trend.steady_after_minutes * 60 - self.cadence / 2
         for name, past in (
@@ -203,13 +208,15 @@ class EngineTrend:
 
     def apart(self, start: int) -> bool:
         """Return whether busy minutes from the `start`-th sample on come after the first ones."""
-        return self.first_minutes is not None and start >= len(self.first)
+        return self.first_minutes is not None and start >= self.first_samples
 
-    def _verdict(self, rate: float, values: Values, facts: Values) -> str | None:
+    def _verdict(self, values: Values, facts: Values) -> str | None:
         first = self.first_minutes
-        if first is None or first.per_request <= 0 or 1 - rate / first.per_request <= self.least:
+        if first is None or not self._may_be_slow(first, facts):
             return None
-        last = minutes_of(self.last)
+        last = self.last.means()
+        if 1 - last.per_request / first.per_request <= self.least:
+            return None
         slow = self._judged(last, values, facts)
         if slow.fall is None:
             return None
@@ -217,6 +224,16 @@ class EngineTrend:
         if slow.verdict == "faulty" and slow.band is not None:
             level = slow.band[1]
         return slow.verdict if slow.fall - self.noise(first.error, last.error) > level else None
+
+    def _may_be_slow(self, first: Minutes, facts: Values) -> bool:
+        """Return False if the sums of the last minutes show that they are not slow."""
+        if first.per_request <= 0 or "context_tokens" not in facts:
+            return False
+        tolerance = self.settings.trend.running_tolerance
+        if abs(middle_of(self.last.ran) - first.usual) > tolerance * first.usual:
+            return False
+        rate = self.last.rates / self.last.running
+        return 1 - rate / first.per_request > self.least - _NEARLY
 
     def noise(self, first: float, last: float) -> float:
         """Return the fall that chance alone can make, from the standard errors of two means."""
@@ -276,7 +293,7 @@ class EngineTrend:
         self._end(name, time, figures)
 
     def _note_worst(self, name: str, rate: float, values: Values, facts: Values) -> None:
-        first, last = self.first_minutes, minutes_of(self.last)
+        first, last = self.first_minutes, self.last.means()
         tolerance = self.settings.trend.running_tolerance
         if first and first.per_request > 0 and comparable(first, last, tolerance):
             self.note_worst(name, rate, last, values, facts)
@@ -334,7 +351,7 @@ def busy_sample(time: float, covers: float, values: Values, begun: float) -> Bus
         running,
         running + values.get("waiting", 0.0),
         values.get("prompt_tps", 0.0),
-        None if fill is None else fill / running,
+        math.nan if fill is None else fill / running,
         begun,
     )
 

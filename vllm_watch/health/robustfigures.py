@@ -41,8 +41,8 @@ def slope(values: Sequence[float]) -> float:
     Raises:
         statistics.StatisticsError: there are fewer than two values.
     """
-    numbered = enumerate(values)
-    return median((y - x) / (j - i) for (i, x), (j, y) in combinations(numbered, 2))
+    apart = range(1, len(values))
+    return median([(y - x) / n for n in apart for x, y in zip(values, values[n:], strict=False)])
 
 
 def rise(values: Sequence[float]) -> float:
@@ -76,12 +76,11 @@ def swing(values: Sequence[float]) -> float:
     direction does not swing.
     """
     known = [value for value in values if math.isfinite(value)]
-    middle = median(known) if len(known) >= FEWEST else 0.0
-    if middle <= 0:
+    if len(known) < FEWEST:
         return 0.0
     steps = [later - sooner for sooner, later in pairwise(known)]
-    turns = sum(one * other < 0 for one, other in pairwise(steps))
-    if turns < TURNING * (len(known) - 2):
+    turns = sum([one * other < 0 for one, other in pairwise(steps)])
+    if turns < TURNING * (len(known) - 2) or (middle := median(known)) <= 0:
         return 0.0
     trend = slope(known)
-    return NORMAL * median(abs(step - trend) for step in steps) / math.sqrt(2) / middle
+    return NORMAL * median([abs(step - trend) for step in steps]) / math.sqrt(2) / middle

@@ -6,7 +6,11 @@ Pure arithmetic on figures of one engine; `health/trends.py` feeds it with sampl
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
 
 from vllm_watch.config.sections import TrendSettings
 from vllm_watch.core.dataclass import dataclass
@@ -35,10 +39,90 @@ class Busy(NamedTuple):
     """Requests running or waiting."""
     prompt: float
     """Prompt throughput, tokens per second; 0 if the line has none."""
-    per_request_kv: float | None
-    """KV cache usage (0…1) ÷ requests running: grows with contexts."""
+    per_request_kv: float
+    """KV cache usage (0…1) ÷ requests running: grows with contexts; NaN if unknown."""
     begun: float = 0.0
     """Busy seconds of the run before it."""
+
+
+_WIDTH = len(Busy._fields)
+
+
+class LastMinutes:
+    """The last busy minutes of an engine, packed: what lies together is quick to reach.
+
+    With thousands of engines, most time is spent waiting for memory.
+    """
+
+    __slots__ = ("_before", "_packed", "_start", "ran", "rates", "running")
+
+    def __init__(self, packed: Iterable[float] = ()) -> None:
+        """Begin with samples, field after field."""
+        self._packed = array("d", packed)
+        self._start = self._before = 0
+        """Index of the first field of the oldest sample now, and before the newest came."""
+        self.ran = array("d", sorted(self._packed[3::_WIDTH]))
+        """The numbers running, sorted."""
+        self.running, self.rates = sum(self.ran), sum(self._packed[2::_WIDTH])
+        """Sums, nearly: exact ones are added in the order of time."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return (len(self._packed) - self._start) // _WIDTH
+
+    def copy(self) -> LastMinutes:
+        """Return a copy that further samples do not change."""
+        return LastMinutes(self.packed())
+
+    def add(self, sample: Busy) -> None:
+        """Add the next sample."""
+        if self._start > _WIDTH * MOST_BUSY or 2 * self._start > len(self._packed):
+            del self._packed[: self._start]
+            self._start = 0
+        self._before = self._start
+        self._packed.extend(sample)
+        insort(self.ran, sample.running)
+        self.rates += sample.rate
+        self.running += sample.running
+
+    def forget(self, limit: float) -> None:
+        """Forget the oldest samples, as long as the next one begins by `limit`."""
+        packed, start, end = self._packed, self._start, len(self._packed)
+        while end - start > _WIDTH and (
+            packed[start + 2 * _WIDTH - 1] <= limit or end - start > _WIDTH * MOST_BUSY
+        ):
+            rate, running = packed[start + 2], packed[start + 3]
+            self.rates -= rate
+            self.running -= running
+            del self.ran[bisect_left(self.ran, running)]
+            start += _WIDTH
+        self._start = start
+
+    @property
+    def begun(self) -> float:
+        """Busy seconds of the run before the oldest sample."""
+        return self._packed[self._start + _WIDTH - 1]
+
+    def packed(self) -> array[float]:
+        """Return the samples field after field, the oldest first."""
+        return self._packed[self._start :]
+
+    def samples(self) -> list[Busy]:
+        """Return the samples, the oldest first."""
+        return _unpacked(self._packed, self._start, len(self._packed))
+
+    def before(self) -> list[Busy]:
+        """Return the samples as they were before the newest one."""
+        return _unpacked(self._packed, self._before, len(self._packed) - _WIDTH)
+
+    def means(self) -> Minutes:
+        """Return their means."""
+        packed, start = self._packed, self._start
+        return means_of(packed[start + 2 :: _WIDTH], packed[start + 3 :: _WIDTH])
+
+
+def _unpacked(packed: array[float], start: int, stop: int) -> list[Busy]:
+    return [Busy(*packed[at : at + _WIDTH]) for at in range(start, stop, _WIDTH)]
 
 
 class Minutes(NamedTuple):
@@ -110,23 +194,27 @@ def context_per_request(
 
 
 def minutes_of(samples: Sequence[Busy]) -> Minutes:
-    """Return the means of busy samples, added in the same order as columns are.
+    """Return the means of busy samples.
 
     Raises:
         ZeroDivisionError: there are none.
     """
-    rate = running = squares = 0.0
-    for sample in samples:
-        rate += sample.rate
-        running += sample.running
-    count = len(samples)
+    return means_of([one.rate for one in samples], [one.running for one in samples])
+
+
+def means_of(rates: Sequence[float], ran: Sequence[float]) -> Minutes:
+    """Return the means of rates and numbers running, added in the same order as columns are.
+
+    Raises:
+        ZeroDivisionError: there are none.
+    """
+    # Not `sum`: since Python 3.12 it rounds in another way.
+    count, rate, running = len(rates), reduce(add, rates, 0.0), reduce(add, ran, 0.0)
     usual = rate / count
-    for sample in samples:
-        squares += (sample.rate - usual) * (sample.rate - usual)
+    squares = reduce(add, [(one - usual) * (one - usual) for one in rates], 0.0)
     error = math.sqrt(squares / (count - 1) / count) if count > 1 else 0.0
     share = error / usual if usual > 0 else 0.0
-    middle = median([sample.running for sample in samples])
-    return Minutes(rate / running, running / count, middle, share)
+    return Minutes(rate / running, running / count, median(ran), share)
 
 
 def comparable(first: Minutes, last: Minutes, tolerance: float) -> bool:

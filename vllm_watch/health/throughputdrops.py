@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from vllm_watch.config.sections import HealthSettings, TrendSettings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
-from vllm_watch.core.percentiles import median
+from vllm_watch.core.percentiles import median, middle_of
 from vllm_watch.health.robustfigures import FEWEST, spread
-from vllm_watch.health.slowdown import FEWEST_LINES, MOST_BUSY, Busy
+from vllm_watch.health.slowdown import FEWEST_LINES, MOST_BUSY, Busy, LastMinutes
 
 STEADY_SHARE = 0.75
 """Minutes are steady if this share of their samples has about their median number running."""
@@ -55,7 +55,7 @@ def usual(samples: Sequence[Busy]) -> Usual:
         statistics.StatisticsError: there are none.
     """
     rates = [sample.rate for sample in samples]
-    fills = [sample.per_request_kv for sample in samples if sample.per_request_kv is not None]
+    fills = [fill for sample in samples if (fill := sample.per_request_kv) == fill]
     return Usual(
         median(rates),
         spread(rates),
@@ -88,16 +88,18 @@ class SuddenDrop:
         self.active: Change | None = None
         """The present drop."""
 
-    def feed(self, sample: Busy | None, window: Sequence[Busy]) -> None:
-        """Take the next sample, None for an idle one, and the busy minutes before it."""
+    def feed(self, sample: Busy | None, before: Callable[[], Sequence[Busy]]) -> None:
+        """Take the next sample, None for an idle one; `before` returns the busy minutes before."""
         if sample is None:
             self._forget()
             return
         base = self.base
         if base is None:
-            share, self.highest = self._trend.sudden_drop_share, max(self.highest, sample.rate)
+            share = self._trend.sudden_drop_share
+            if sample.rate > self.highest:
+                self.highest = sample.rate
             # A median never exceeds the highest value, so most samples need no median.
-            if sample.rate >= share * self.highest or len(window) < FEWEST:
+            if sample.rate >= share * self.highest or len(window := before()) < FEWEST:
                 return
             if sample.rate >= share * max([one.rate for one in window]):
                 return
@@ -164,8 +166,10 @@ class NoRecovery:
     def __init__(self, health: HealthSettings, trend: TrendSettings) -> None:
         """Judge with these settings."""
         self._health, self._trend = health, trend
-        self.steady: tuple[Busy, ...] = ()
+        self.steady: Sequence[Busy] = ()
         """The newest steady minutes."""
+        self.learnt = False
+        """Whether they are the busy minutes up to the newest sample, and not in `steady` yet."""
         self.running: float | None = None
         """Their median number running."""
         self.pause: _Pause | None = None
@@ -173,26 +177,35 @@ class NoRecovery:
         self.active: Change | None = None
         """The present lack of recovery."""
 
-    def feed(
-        self, sample: Busy | None, window: Callable[[], Sequence[Busy]], *, full: bool
-    ) -> None:
+    def feed(self, sample: Busy | None, window: LastMinutes, *, full: bool) -> None:
         """Take the next sample, None for an idle one.
 
-        `window` returns the last busy minutes, this sample included; `full`: they are complete.
+        `window`: the last busy minutes, this sample included; `full`: they are complete.
         """
+        learnt, self.learnt = self.learnt, False
         if sample is None or (self.running and sample.running < self.running / 2):
+            if learnt:
+                self.steady = window.samples() if sample is None else window.before()
             self._pausing()
             return
         if self.pause is not None:
             self._returning(sample, self.pause)
         # While the load is back, the last minutes still include those of the pause.
         if full and not (self.pause is not None and self.pause.after):
-            self._learn(window())
+            self._learn(window.ran)
+        if learnt and not self.learnt:
+            self.steady = window.before()
+
+    def settle(self, window: LastMinutes) -> None:
+        """Keep the steady minutes, if they are those of `window`, before it is replaced."""
+        if self.learnt:
+            self.steady, self.learnt = window.samples(), False
 
     def copy(self) -> NoRecovery:
         """Return a copy that further samples do not change."""
         other = NoRecovery(self._health, self._trend)
         other.steady, other.running, other._clear = self.steady, self.running, self._clear
+        other.learnt = self.learnt
         other.active = self.active
         if self.pause is not None:
             other.pause = _Pause(self.pause.before, self.pause.after.copy())
@@ -241,21 +254,18 @@ class NoRecovery:
             and now.rate < before.rate - trend.outlier_deviations * before.noise
         )
 
-    def _learn(self, window: Sequence[Busy]) -> None:
+    def _learn(self, ran: Sequence[float]) -> None:
         """Remember steady minutes; steady minutes at another load end the comparison."""
-        tolerance = self._trend.running_tolerance
-        ran = sorted([sample.running for sample in window])
-        half = len(ran) // 2
-        running = ran[half] if len(ran) % 2 else (ran[half - 1] + ran[half]) / 2
+        tolerance, running = self._trend.running_tolerance, middle_of(ran)
         far = tolerance * running
         if max(ran[-1] - running, running - ran[0]) > far:
             last = bisect_right(ran, far, key=lambda one: one - running)
             near = last - bisect_left(ran, -far, key=lambda one: one - running)
-            if near < len(window) * STEADY_SHARE:
+            if near < len(ran) * STEADY_SHARE:
                 return
         if self.pause is not None:
             before = self.pause.before.running
             if abs(running - before) <= tolerance * before:
                 return
             self.pause = self.active = None
-        self.steady, self.running = tuple(window), running
+        self.steady, self.running, self.learnt = (), running, True

@@ -25,7 +25,15 @@ from vllm_watch.health.plan import Values
 from vllm_watch.health.robustfigures import FEWEST
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes
 from vllm_watch.health.signals import of_all
-from vllm_watch.health.slowdown import FEWEST_LINES, Busy, Minutes, bands, minutes_of
+from vllm_watch.health.slowdown import (
+    FEWEST_LINES,
+    MOST_BUSY,
+    Busy,
+    LastMinutes,
+    Minutes,
+    bands,
+    minutes_of,
+)
 from vllm_watch.health.throughputdrops import STEADY_SHARE
 from vllm_watch.health.trendwindows import (
     Load,
@@ -60,10 +68,12 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     start = starts(load, limit, known)
     full = load.begun[start] <= limit
     samples = load.samples()
-    for place, end in enumerate(limit.tolist(), known):
-        if trend.first_minutes is not None:
-            break
-        trend.take_first(samples[place], end)
+    if trend.first_minutes is None and len(at):
+        own = np.arange(known + 1, known + 1 + len(at))
+        ends = np.flatnonzero((load.begun[0] <= limit) | (own >= MOST_BUSY))
+        if len(ends):
+            some = samples.part(0, int(own[ends[0]]))
+            trend.found_first(minutes_of(some), len(some), some[-1].time)
     stop = np.arange(known + 1, known + len(at) + 1)
     windows = windows_of(trend, load, start, stop)
     block = _Block(trend, times, at, load, windows, samples)
@@ -75,8 +85,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
     trend.cadence, trend.fed, trend.paced = cadence[-1].item(), trend.fed + rows, False
     if len(at):
         trend.busy, trend.worked = trend.busy + len(at), worked[-1].item()
-        trend.last.clear()
-        trend.last.extend(samples.part(int(start[-1]), len(samples)))
+        trend.last = samples.minutes(int(start[-1]), len(samples))
 
 
 class _Block:
@@ -105,14 +114,18 @@ class _Block:
     def _window(self, place: int) -> list[Busy]:
         """Return the last busy minutes of a new sample, of the one before the block for −1."""
         if place < 0:
-            return list(self.trend.last)
+            return self.trend.last.samples()
         return self.samples.part(int(self.windows.start[place]), int(self.windows.stop[place]))
+
+    def _minutes(self, place: int) -> LastMinutes:
+        start, stop = self.windows.start[place], self.windows.stop[place]
+        return self.samples.minutes(int(start), int(stop))
 
     def drops(self) -> Bools:
         """Follow sudden drops; return at which rows there is one."""
         trend, at, windows = self.trend, self.at, self.windows
         drop, share = trend.drop, trend.settings.trend.sudden_drop_share
-        last = [one.rate for one in trend.last]
+        last = [one.rate for one in trend.last.samples()]
         highest = np.concatenate(([max(last, default=-np.inf)], windows.highest[:-1]))
         sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
         rates = self.load.rate[self.known :]
@@ -129,7 +142,7 @@ class _Block:
                     break
                 row = int(begins[place])
                 window = self._window(int(self.place[row]) - 1)
-            drop.feed(self._sample(row), window)
+            drop.feed(self._sample(row), window.copy)
             low[row] = drop.active is not None
             trend.step_change(DROP, self.times[row].item(), drop.active)
             row += 1
@@ -156,6 +169,7 @@ class _Block:
         """Follow throughput that stays low; `full`: busy minutes to learn from."""
         trend, row = self.trend, 0
         recovery = trend.recovery
+        recovery.settle(trend.last)
         usable = full & (self.windows.near >= STEADY_SHARE)
         stirring, of = self.at, None
         while row < len(self.times):
@@ -173,7 +187,9 @@ class _Block:
                 row = int(stirring[place])
             place = int(self.place[row])
             whole = place >= 0 and bool(usable[place])
-            recovery.feed(self._sample(row), lambda place=place: self._window(place), full=whole)  # type: ignore[misc]
+            window = self._minutes(place) if whole else trend.last
+            recovery.feed(self._sample(row), window, full=whole)
+            recovery.settle(window)
             trend.step_change(RECOVERY, self.times[row].item(), recovery.active)
             row += 1
 
@@ -229,7 +245,7 @@ class _Block:
             apart = expected
         else:
             start = trend.busy + windows.start - self.known
-            apart = (start >= len(trend.first)) & self._comparable(first)
+            apart = (start >= trend.first_samples) & self._comparable(first)
             columns = {name: column[self.at] for name, column in values.items()}
             expected, faulty = self._verdicts(columns, facts, apart)
         for name, past in ((EXPECTED, expected), (FAULTY, faulty & steady)):

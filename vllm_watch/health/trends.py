@@ -165,8 +165,7 @@ class Trends:
         if index is None:
             return trend.figures(None, {}, {})
         window = _window(trend, series, index)
-        ends = trend.first[-1].time if trend.first else 0.0
-        apart = window and trend.first_minutes is not None and window[0].time > ends
+        apart = window and trend.first_minutes and window[0].time > trend.first_end
         last = minutes_of(window) if apart else None
         values = series.row(index)
         return trend.figures(last, values, self._judgement.facts_at(series.times[index]))

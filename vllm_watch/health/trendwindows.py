@@ -16,7 +16,7 @@ from vllm_watch.health.enginetrend import (
 from vllm_watch.health.robustfigures import NORMAL
 from vllm_watch.health.roundcolumns import window_cadences
 from vllm_watch.health.signalcolumns import Floats, Indexes
-from vllm_watch.health.slowdown import MOST_BUSY, Busy
+from vllm_watch.health.slowdown import MOST_BUSY, Busy, LastMinutes
 
 _CELLS = 1 << 16
 """Samples × samples of their minutes processed at once: few enough for a processor's cache."""
@@ -57,10 +57,12 @@ class Samples:
     def part(self, start: int, stop: int) -> list[Busy]:
         """Return some in a row."""
         rows = zip(*(column[start:stop].tolist() for column in self._load), strict=True)
-        return [
-            Busy._make((*row[:-2], None if row[-2] != row[-2] else row[-2], row[-1]))
-            for row in rows
-        ]
+        return [Busy(*row) for row in rows]
+
+    def minutes(self, start: int, stop: int) -> LastMinutes:
+        """Return some in a row as the last busy minutes."""
+        columns = np.stack([column[start:stop] for column in self._load], axis=1)
+        return LastMinutes(columns.ravel().tolist())
 
 
 class Windows(NamedTuple):
@@ -118,8 +120,7 @@ def loaded(
         fill,
         worked[:-1],
     )
-    before = np.array([[np.nan if x is None else x for x in one] for one in trend.last], float)
-    before = before.reshape(len(trend.last), len(fresh)).T
+    before = np.array(trend.last.packed()).reshape(-1, len(fresh)).T
     return Load(*(np.concatenate(pair) for pair in zip(before, fresh, strict=True))), worked[1:]
 
 
