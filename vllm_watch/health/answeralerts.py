@@ -79,7 +79,7 @@ def _judged(traffic: Traffic, plan: Plan) -> list[AlertSpan]:
     watches = Watches(WHOLE_SERVER, plan.recorded[SCOPE], health)
     before = -math.inf
     for time, signals in answer_signals(traffic, health):
-        watches.step(max(time, before), signals, idle=False)
+        watches.step(max(time, before), signals.get, idle=False)
         before = max(time, before)
         _keep_figures(watches, before, signals)
     # If no further answers come, the alert ends when the last ones leave the window.

@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
 from vllm_watch.core.configuration import ConfigurationBuilder, ServerConfiguration
@@ -28,17 +27,19 @@ from vllm_watch.health.evaluators import count_rows, few_rows
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.recordedsignals import RecordedSignals
 from vllm_watch.health.restarts import MOST_ROWS, TOLD, EngineState, Marks, ServerState, columns_of
-from vllm_watch.health.rounds import Row
+from vllm_watch.health.rounds import Row, row_of
 from vllm_watch.health.spans import REST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 from vllm_watch.health.startupfacts import startup_facts
 from vllm_watch.health.stepalerts import StepAlerts
 
 if TYPE_CHECKING:
     from vllm_watch.health.findings import Finding
-    from vllm_watch.health.signalcolumns import Floats
 
-_OF_SERVERS = ("running", "waiting", "kv_cache_usage")
-"""The metrics that rules about all engines compare."""
+
+_Parts = Sequence[tuple[int, Series, int]]
+"""Engines, their samples, and the index of the first one to judge."""
+_Stepped = Mapping[int, list[Row]]
+"""The rows of engines that were judged one by one just now."""
 
 
 class Step(NamedTuple):
@@ -223,9 +224,8 @@ class Judgement:
                 row = max(one.thinned, one.span(changed, math.inf)[0])
                 if row < len(one):
                     news[engine] = min(row, news.get(engine, row))
-        for engine, row in news.items():
-            self._extend_engine(engine, series[engine], row)
-        self._extend_server(news, changed)
+        stepped = {e: self._extend_engine(e, series[e], row) for e, row in news.items()}
+        self._extend_server(news, changed, stepped)
         for engine in news:
             series[engine].unjudged = len(series[engine])
         return True
@@ -268,7 +268,7 @@ class Judgement:
             watches = self._recorded[scope, number] = Watches(
                 engine, self.plan.recorded[scope], health
             )
-        watches.step(time, signals, idle=False)
+        watches.step(time, signals.get, idle=False)
         self.revision += 1
         for at, span in enumerate(watches.spans):
             if span.fired == time and span.figures is None:
@@ -276,13 +276,14 @@ class Judgement:
 
     # --- one engine ---------------------------------------------------------------------------
 
-    def _extend_engine(self, engine: int, series: Series, row: int) -> None:
+    def _extend_engine(self, engine: int, series: Series, row: int) -> list[Row]:
+        """Judge an engine from a row on; return its rows if they were judged one by one."""
         marks = self._engines.get(engine)
         if marks is None:
             marks = self._engines[engine] = Marks(EngineState(engine, self.plan))
             self._engines = dict(sorted(self._engines.items()))
         offset = series.offset
-        if marks.oldest.row < series.folded:
+        if series.folded and marks.oldest.row < series.folded:
             marks.forget([state.row < series.folded for state in marks.states])
         if marks.state.row > row + offset:
             found = marks.back([state.row <= row + offset for state in marks.states])
@@ -293,21 +294,26 @@ class Judgement:
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late row
             self._forget_texts()
+        rows: list[Row] = []
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
             marks.put()
+            state = marks.state
             count_rows(stop - first)
             if stop - first <= few_rows():
                 for index in range(first, stop):
-                    marks.state.step(series.times[index], series.row(index), facts)
+                    time, values = series.times[index], series.row(index)
+                    rows.append(row_of(time, engine, values))
+                    state.step(time, values, facts)
             else:
-                times, values = columns_of(series, first, stop)
-                marks.state.advance(times, values, facts)
-            marks.count = marks.state.row
+                times, columns = columns_of(series, first, stop)
+                state.advance(times, columns, facts)
+            marks.count = state.row
+        return rows
 
     # --- all engines together -----------------------------------------------------------------
 
-    def _extend_server(self, news: dict[int, int], changed: float) -> None:
+    def _extend_server(self, news: dict[int, int], changed: float, stepped: _Stepped) -> None:
         marks, series = self._server, self.run.series
         absolute = {e: row + series[e].offset for e, row in news.items()}
         keys = [(series[e].times[row], e) for e, row in news.items()]
@@ -316,7 +322,7 @@ class Judgement:
         def gone(state: ServerState) -> bool:
             return any(one.folded > state.rows.get(e, 0) for e, one in series.items() if one.folded)
 
-        if gone(marks.oldest):
+        if any(one.folded for one in series.values()) and gone(marks.oldest):
             marks.forget([gone(state) for state in marks.states])
 
         def fits(state: ServerState) -> bool:
@@ -332,10 +338,10 @@ class Judgement:
                     marks.state.rows[engine] = place + one.offset
                 marks.forget([True])
         marks.put(len(series))
-        self._judge_server(marks.state)
+        self._judge_server(marks.state, stepped)
         marks.count = sum(marks.state.rows.values())
 
-    def _judge_server(self, state: ServerState) -> None:
+    def _judge_server(self, state: ServerState, stepped: _Stepped) -> None:
         """Judge all rows that a state has not seen, and the start-up facts between them."""
         series = self.run.series
         parts = []
@@ -345,7 +351,7 @@ class Judgement:
                 parts.append((engine, one, start))
         count = sum(len(one) - start for _, one, start in parts)
         if count <= few_rows() * max(1, len(parts) // 4):
-            self._step_server(state, parts)
+            self._step_server(state, parts, stepped)
         else:
             self._advance_server(state, parts)
         for engine, one, _ in parts:
@@ -363,31 +369,25 @@ class Judgement:
                 state.newest = max(state.newest, (step.time, TOLD))
         return self.steps[max(0, state.steps_taken - 1)].facts
 
-    def _step_server(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
+    def _step_server(self, state: ServerState, parts: _Parts, stepped: _Stepped) -> None:
         rows: list[Row] = []
         for engine, one, start in parts:
-            values = [one.values(name, start) for name in _OF_SERVERS]
-            rows += map(Row, one.times[start:], repeat(engine), *values)
+            known = stepped.get(engine, [])
+            if len(known) != len(one) - start:
+                places = range(start, len(one))
+                known = [row_of(one.times[at], engine, one.row(at)) for at in places]
+            rows += known
         rows.sort(key=itemgetter(0, 1))
         for row in rows:
-            facts = self._tell_server(state, row.time)
-            state.alerts.step(row, facts)
+            state.alerts.step(row, self._tell_server(state, row.time))
 
-    def _advance_server(self, state: ServerState, parts: Sequence[tuple[int, Series, int]]) -> None:
+    def _advance_server(self, state: ServerState, parts: _Parts) -> None:
         import numpy as np
 
-        from vllm_watch.health.roundcolumns import Rows, advance
+        from vllm_watch.health.roundcolumns import advance, rows_of
 
-        columns: list[list[Floats]] = []
-        for engine, one, start in parts:
-            times, values = columns_of(one, start, len(one))
-            unknown = np.full(len(times), np.nan)
-            known = [values.get(name, unknown) for name in _OF_SERVERS]
-            columns.append([times, np.full(len(times), float(engine)), *known])
-        joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
-        order = np.lexsort((joined[1], joined[0]))
-        times, engines, running, waiting, usage = (column[order] for column in joined)
-        rows = Rows(times, engines.astype(np.intp), running, waiting, usage)
+        rows = rows_of([(engine, *columns_of(one, at, len(one))) for engine, one, at in parts])
+        times = rows.times
         steps = self.steps[state.steps_taken :]
         ends = np.searchsorted(times, [step.time for step in steps], "left").tolist()
         for begin, end in zip([0, *ends], [*ends, len(times)], strict=True):

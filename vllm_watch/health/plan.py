@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from vllm_watch.config import AdviceSettings, HealthSettings, Settings
 from vllm_watch.core.dataclass import dataclass
 from vllm_watch.core.hints import NamedTuple
+from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.rules import FACTS, RECORDED_SCOPES, Rule, RuleBook, Test
 
-_BUSY = frozenset({"running", "work", "tokens", "generation_tps", "prompt_flow"})
-"""Most samples of a working server pass the tests "at least" and "above" of these signals."""
 Values = Mapping[str, float]
 """Signals of one sample by name; unknown ones are left out."""
+ValueOf = Callable[[str], "float | None"]
+"""Returns a signal of one sample by name, None if it is unknown."""
+
+
+class Guard(NamedTuple):
+    """A signal stays within these limits, or, if they are NaN, it stays unknown."""
+
+    signal: str
+    low: float
+    high: float
 
 
 class Bound(NamedTuple):
@@ -29,6 +40,17 @@ class Bound(NamedTuple):
         """Return whether a known value passes."""
         value = value * self.sign  # a new value: it may be a column
         return value > self.bound if self.strict else value >= self.bound
+
+
+@cache
+def guard(test: Bound, held: bool | None) -> Guard:
+    """Return between which values a test has the same result; None: its signal is unknown."""
+    if held is None:
+        return Guard(test.signal, math.nan, math.nan)
+    edge, above = test.sign * test.bound, held == (test.sign > 0)
+    if held == test.strict:  # a value equal to the bound has the other result
+        edge = math.nextafter(edge, math.inf if above else -math.inf)
+    return Guard(test.signal, edge, math.inf) if above else Guard(test.signal, -math.inf, edge)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,20 +72,15 @@ class PlannedRule:
     seconds: float
     """… if they are past the level in a row for so long."""
     raised_when: tuple[Bound, ...]
-    first: Bound | None
-    """The test of `when` that most samples fail; None if there are special cases."""
 
-    def past(self, signals: Values) -> bool:
+    def past(self, value_of: ValueOf) -> bool:
         """Return whether a sample is past the level; an unknown signal is not."""
-        for signal, sign, bound, strict in self.when:
-            value = signals.get(signal)
-            if value is None:
-                return False
-            value *= sign
-            if not (value > bound if strict else value >= bound):
+        for test in self.when:
+            value = value_of(test.signal)
+            if value is None or not test.holds(value):
                 return False
         return not self.unless or not all(
-            (value := signals.get(test.signal)) is not None and test.holds(value)
+            (value := value_of(test.signal)) is not None and test.holds(value)
             for test in self.unless
         )
 
@@ -75,37 +92,63 @@ class PlannedRule:
             for test in self.when
         )
 
-    def cleared(self, signals: Values) -> bool:
+    def cleared(self, value_of: ValueOf) -> bool:
         """Return whether a sample is back past the margin; an unknown signal is."""
         enough = self.rule.clear_any
         for test in self.clear:
-            value = signals.get(test.signal)
+            value = value_of(test.signal)
             if (value is None or test.holds(value)) == enough:
                 return enough
         return not enough
 
-    def unknown(self, signals: Values) -> bool:
+    def unknown(self, value_of: ValueOf) -> bool:
         """Return whether too few prompts flow to judge."""
         for test in self.flow:
-            value = signals.get(test.signal)
+            value = value_of(test.signal)
             if value is None or not test.holds(value):
                 return True
         return False
 
-    def raised(self, signals: Values) -> bool:
+    def raised(self, value_of: ValueOf) -> bool:
         """Return whether a sample makes it worse than the rule's severity."""
         return any(
-            (value := signals.get(test.signal)) is not None and test.holds(value)
+            (value := value_of(test.signal)) is not None and test.holds(value)
             for test in self.raised_when
         )
 
-    def judges(self, signals: Values) -> bool:
+    def judges(self, value_of: ValueOf) -> bool:
         """Return whether a sample counts: those before the end of a round of engines do not."""
-        if self.rule.each_round:
-            for test in self.when:
-                if test.signal not in signals:
-                    return False
-        return True
+        return None not in [value_of(test.signal) for test in self.when]
+
+    def rests_while(self, value_of: ValueOf) -> tuple[Guard, ...] | None:
+        """Return what keeps a sample from being past the level; None if it is past."""
+        for test in self.when:
+            value = value_of(test.signal)
+            if value is None:
+                return (guard(test, None),)
+            if not test.holds(value):
+                return (guard(test, False),)
+        if self.unless and not self.past(value_of):
+            return tuple(guard(test, True) for test in self.unless)
+        return None
+
+    def fires_while(self, value_of: ValueOf, *, is_raised: bool) -> tuple[Guard, ...] | None:
+        """Return what keeps an alert as it is; None if a sample changes it."""
+        if self.cleared(value_of) or self.unknown(value_of):
+            return None
+        kept = [guard(test, True) for test in self.flow]
+        if not is_raised:
+            if self.raised(value_of):
+                return None
+            known = [(test, value_of(test.signal)) for test in self.raised_when]
+            kept += [guard(test, None if value is None else False) for test, value in known]
+        for test in self.clear:
+            value = value_of(test.signal)
+            if value is not None and not test.holds(value):
+                kept.append(guard(test, False))
+                if not self.rule.clear_any:  # one test that fails is enough
+                    break
+        return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,32 +206,25 @@ def plan_of(rules: Iterable[Rule], settings: Settings) -> Plan:
 
 
 def _rule(number: int, rule: Rule, settings: Settings) -> PlannedRule:
-    when = tuple(_bound(test, settings) for test in rule.when)
+    when = tuple(sorted((_bound(test, settings) for test in rule.when), key=_effort))
     needed, of = (int(level_of(name, settings.health, settings.advice)) for name in rule.hold)
     return PlannedRule(
         number,
         rule,
         when,
         tuple(_bound(test, settings) for test in rule.unless),
-        tuple(_bound(test, settings) for test in rule.clear),
+        tuple(sorted((_bound(test, settings) for test in rule.clear), key=_effort)),
         tuple(test for test in when if test.signal == "prompt_flow"),
         needed,
         of,
         level_of(rule.seconds, settings.health, settings.advice),
         tuple(_bound(test, settings) for test in rule.raised_when),
-        None if rule.each_round else _rarest(when),
     )
 
 
-def _rarest(when: Sequence[Bound]) -> Bound | None:
-    """Return the test that is true least often, so that it is the first one to look at."""
-    telling = tuple(
-        test
-        for test in when
-        if test.signal not in FACTS and not (test.signal in _BUSY and test.sign > 0)
-    )
-    tests = telling or when
-    return tests[-1] if tests else None
+def _effort(test: Bound) -> int:
+    """Return the effort for the signal of a test: facts, then values of the line, then others."""
+    return 0 if test.signal in FACTS else 1 if test.signal in METRIC_BY_NAME else 2
 
 
 def _bound(test: Test, settings: Settings) -> Bound:

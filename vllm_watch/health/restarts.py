@@ -11,7 +11,7 @@ from vllm_watch.core.series import Series
 from vllm_watch.health.enginetrend import EngineTrend
 from vllm_watch.health.plan import Plan, Values
 from vllm_watch.health.rounds import ServerAlerts
-from vllm_watch.health.signals import Signals
+from vllm_watch.health.signals import Signals, work
 from vllm_watch.health.spans import Watches
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class EngineState:
 
     def step(self, time: float, values: Values, facts: Values) -> None:
         """Judge one row."""
-        derived = self.signals.feed(values, facts)
-        self.watches.step(time, derived, facts, idle=derived.get("work") == 0)
+        value_of = self.signals.take(values, facts).__getitem__
+        self.watches.step(time, value_of, facts, idle=work(values) == 0)
         self.trend.step(time, values, facts)
         self.row += 1
 

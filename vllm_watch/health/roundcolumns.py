@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,20 @@ class Rows(NamedTuple):
         """Return one of them."""
         time, engine, *values = (column[index].item() for column in self)
         return Row(time, engine, *(None if value != value else value for value in values))
+
+
+def rows_of(parts: Sequence[tuple[int, Floats, Mapping[str, Floats]]]) -> Rows:
+    """Return samples of some engines, given as times and values of each, in order."""
+    columns = []
+    for engine, times, values in parts:
+        unknown = np.full(len(times), np.nan)
+        names = ("running", "waiting", "kv_cache_usage")
+        known = (values.get(name, unknown) for name in names)
+        columns.append([times, np.full(len(times), float(engine)), *known])
+    joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
+    order = np.lexsort((joined[1], joined[0]))
+    times, engines, running, waiting, usage = (column[order] for column in joined)
+    return Rows(times, engines.astype(np.intp), running, waiting, usage)
 
 
 def advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
@@ -199,6 +213,7 @@ def _seen_capacity(
         state.capacities.extend(
             zip(times[len(before) :].tolist(), every[len(before) :].tolist(), strict=True)
         )
+        state.trim(rows.times[-1].item() - settings.seen_capacity_seconds)
     if not counted:
         return None
     engines = np.where(known < 0, int(whole), known)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import replace
@@ -16,7 +17,9 @@ from vllm_watch.core.hints import NamedTuple
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.core.percentiles import median
 from vllm_watch.core.series import DEFAULT_CADENCE, SILENCE_CADENCES, median_distance
+from vllm_watch.health.holds import AT_REST
 from vllm_watch.health.plan import Plan, Values
+from vllm_watch.health.signals import Signalled
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 
 CADENCE_OF = 17
@@ -38,6 +41,12 @@ class Row(NamedTuple):
     def busy(self) -> bool:
         """Whether requests run or wait, as far as known."""
         return bool((self.running or 0.0) + (self.waiting or 0.0))
+
+
+def row_of(time: float, engine: int, values: Values) -> Row:
+    """Return the values of a sample that are used here."""
+    get = values.get
+    return Row(time, engine, get("running"), get("waiting"), get("kv_cache_usage"))
 
 
 class Engine:
@@ -63,6 +72,12 @@ class Engine:
         if not alike:
             self.cadence = median_distance(times)
 
+    def trim(self, time: float) -> None:
+        """Forget capacities up to a moment, but not the newest one."""
+        seen = self.capacities
+        while len(seen) > 1 and seen[0][0] <= time:
+            seen.popleft()
+
     def copy(self) -> Engine:
         """Return a copy that further rows do not change."""
         other = Engine()
@@ -80,6 +95,7 @@ class Rounds:
         self.engines: dict[int, Engine] = {}
         self.flowing = 0.0
         """Requests running on all engines, by their newest lines."""
+        self._newest = Row(0.0, 0, None, None, None)
         self._oldest = -math.inf
         """No engine has written its newest line before this."""
 
@@ -90,13 +106,13 @@ class Rounds:
         other.engines = {number: engine.copy() for number, engine in self.engines.items()}
         return other
 
-    def feed(self, row: Row, facts: Values, *, capacity: bool) -> dict[str, float]:
-        """Return the signals of a server as of a sample of one engine.
+    def take(self, row: Row, facts: Values) -> Signalled[Rounds]:
+        """Take the next sample of an engine and return the signals of the server as of it.
 
         `imbalance`: the difference of running requests among the engines; more than 1 is too much.
-        `seen_share`: batch limit ÷ the capacity observed in the last minute, only if `capacity` is
-        set. `flowing`: requests running on all engines. `engines_missing`: engines of the start-up
-        that have written nothing.
+        `seen_share`: batch limit ÷ the capacity observed in the last minute. `flowing`: requests
+        running on all engines. `engines_missing`: engines of the start-up that have written
+        nothing.
         """
         engine = self.engines.get(row.engine)
         if engine is None:
@@ -104,23 +120,12 @@ class Rounds:
         before, engine.newest = engine.newest.running or 0.0, row
         engine.heard(row.time)
         if row.running and row.usage:
-            level = self.settings.advice.seen_capacity_kv
-            engine.capacities.append((row.time, level * row.running / row.usage))
-        signals = dict(facts)
-        imbalance = self._imbalance(row, engine)
-        if imbalance is not None:
-            signals["imbalance"] = imbalance
-        if capacity and "max_num_seqs" in facts:
-            seen, engines = self._seen_capacity(row.time)
-            if ALL_ENGINES in self.engines and self.engines[ALL_ENGINES].capacities:
-                engines = int(facts.get("data_parallel_size", 1.0))
-            if seen:  # the limit applies to each engine
-                signals["seen_share"] = facts["max_num_seqs"] * engines / seen
+            advice = self.settings.advice
+            engine.capacities.append((row.time, advice.seen_capacity_kv * row.running / row.usage))
+            engine.trim(row.time - advice.seen_capacity_seconds)
         self.flowing += (row.running or 0.0) - before
-        signals["flowing"] = self.flowing
-        if facts.get("data_parallel_size", 1.0) > 1 and ALL_ENGINES not in self.engines:
-            signals["engines_missing"] = facts["data_parallel_size"] - len(self.engines)
-        return signals
+        self._newest = row
+        return Signalled({"flowing": self.flowing}, facts, self, _DERIVED)
 
     def silent(self, time: float) -> list[tuple[int, float]]:
         """Return engines that had work but wrote nothing for longer than the limit; since when."""
@@ -136,6 +141,20 @@ class Rounds:
             and time - engine.newest.time > watch.stalled_cadences * engine.cadence
         ]
 
+    def _seen_share(self, signals: Signalled[Rounds]) -> float | None:
+        facts = signals.facts
+        if "max_num_seqs" not in facts:
+            return None
+        seen, engines = self._seen_capacity(self._newest.time)
+        if ALL_ENGINES in self.engines and self.engines[ALL_ENGINES].capacities:
+            engines = int(facts.get("data_parallel_size", 1.0))
+        # The limit applies to each engine.
+        return facts["max_num_seqs"] * engines / seen if seen else None
+
+    def _engines_missing(self, signals: Signalled[Rounds]) -> float | None:
+        size = signals.facts.get("data_parallel_size", 1.0)
+        return size - len(self.engines) if size > 1 and ALL_ENGINES not in self.engines else None
+
     def _seen_capacity(self, time: float) -> tuple[float, int]:
         """Return how many requests fill the cache, by the last minute, and of how many engines.
 
@@ -144,18 +163,20 @@ class Rounds:
         seconds = self.settings.advice.seen_capacity_seconds
         medians = []
         for number in sorted(self.engines):
-            seen = self.engines[number].capacities
-            while len(seen) > 1 and seen[0][0] <= time - seconds:
-                seen.popleft()
-            if seen:
+            self.engines[number].trim(time - seconds)
+            if seen := self.engines[number].capacities:
                 medians.append(median(capacity for _, capacity in seen))
         return sum(medians), len(medians)
 
-    def _imbalance(self, row: Row, engine: Engine) -> float | None:
-        """Return how uneven the round that ends with this line is, None within a round."""
+    def _imbalance(self, _: Signalled[Rounds]) -> float | None:
+        """Return how uneven the round that ends with the newest line is, None within a round."""
+        row = self._newest
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None
-        since, engines = row.time - SILENCE_CADENCES * engine.cadence, self.engines
+        since, engines = (
+            row.time - SILENCE_CADENCES * self.engines[row.engine].cadence,
+            self.engines,
+        )
         for number in reversed(engines):
             if number > row.engine and engines[number].newest.time >= since:
                 return None
@@ -165,6 +186,13 @@ class Rounds:
             if number != ALL_ENGINES and newest.time >= since and newest.running is not None:
                 ran.append(newest.running)
         return unbalanced(ran, self.settings)
+
+
+_DERIVED: dict[str, Callable[[Rounds, Signalled[Rounds]], float | None]] = {
+    "imbalance": Rounds._imbalance,
+    "seen_share": Rounds._seen_share,
+    "engines_missing": Rounds._engines_missing,
+}
 
 
 def unbalanced(ran: list[float], settings: Settings) -> float | None:
@@ -194,17 +222,11 @@ class ServerAlerts:
         """The engines that have an alert that goes on."""
         self.changes = 0
         """Grows with every change of `silences`."""
-        self._sized = plan.uses("seen_share")
-        self._asked: Values | None = None
-        self._asks = False
-        """Whether a rule that compares the observed capacity can fire with the facts in `_asked`.
-        """
 
     def copy(self) -> ServerAlerts:
         """Return a copy that further rows do not change."""
         other = ServerAlerts.__new__(ServerAlerts)
-        other.plan, other._sized = self.plan, self._sized
-        other._asked, other._asks = self._asked, self._asks
+        other.plan = self.plan
         other.rounds, other.watches = self.rounds.copy(), self.watches.copy()
         other.silences, other.changes = self.silences.copy(), self.changes
         other.silent = self.silent.copy()
@@ -212,28 +234,25 @@ class ServerAlerts:
 
     def tell(self, time: float, facts: Values) -> None:
         """Add the facts of a start-up line."""
-        self.watches.step(time, facts, facts, idle=False)
+        self.watches.step(time, facts.get, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:
         """Take the next sample of an engine."""
-        signals = self.rounds.feed(row, facts, capacity=self.needs_capacity(facts))
-        self.watches.step(row.time, signals, facts, idle=False)
+        value_of = self.rounds.take(row, facts).__getitem__
+        self.watches.step(row.time, value_of, facts, idle=False)
         if len(self.rounds.engines) > 1 and self.plan.silence is not None:
-            self.heard(row.engine, row.time)
-            if row.busy and row.running is not None:
+            if self.silent:
+                self.heard(row.engine, row.time)
+            if row.running is not None and row.busy:
                 for engine, since in self.rounds.silent(row.time):
                     if engine != row.engine:
                         self.fell_silent(engine, since, row.time)
 
     def needs_capacity(self, facts: Values) -> bool:
         """Return whether a rule needs the observed capacity, which is the most expensive signal."""
-        if facts is not self._asked:
-            self._asked, self._asks = facts, any(rule.possible(facts) for rule in self._sized)
-        if self._asks:
-            return True
-        holds = self.watches.holds
-        return bool(holds) and any(
-            (hold := holds.get(rule.number)) is not None and hold.firing for rule in self._sized
+        return any(
+            rule.possible(facts) or self.watches.holds.get(rule.number, AT_REST).firing
+            for rule in self.plan.uses("seen_share")
         )
 
     def fell_silent(self, engine: int, since: float, time: float) -> None:

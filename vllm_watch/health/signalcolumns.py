@@ -67,8 +67,7 @@ def _prompts(
     before, most = list(signals.prompts), signals.settings.prompt_flow_lines
     prompt = np.concatenate(([p for p, _ in before], values["prompt_tps"][known]))
     rate = np.concatenate(([g for _, g in before], np.nan_to_num(generated[known])))
-    signals.prompts.clear()
-    signals.prompts.extend(zip(prompt[-most:].tolist(), rate[-most:].tolist(), strict=True))
+    signals.prompts = tuple(zip(prompt[-most:].tolist(), rate[-most:].tolist(), strict=True))
     enough = (prompt > 0) & (prompt >= signals.settings.prompt_flow_share * (prompt + rate))
     flow, prompts, rates = np.zeros(len(known)), np.zeros(len(known)), np.zeros(len(known))
     for back in range(min(most, len(prompt)) - 1, -1, -1):  # oldest first, as in `signals.py`
@@ -105,7 +104,7 @@ def _rates(signals: Signals, values: Mapping[str, Floats], rows: int) -> dict[st
     if near_top.any():
         found["swing"] = _spread(_swings(signals, generated, near_top), known, rows)
     elif len(known):
-        signals.newest.clear()
+        signals.newest = ()
     return found
 
 
@@ -154,9 +153,8 @@ def _swings(signals: Signals, generated: Floats, near_top: Bools) -> Floats:
             at = np.flatnonzero(np.minimum(length, most) == size)
             at = at[at >= len(before)]
             found[at] = swings(every[at[:, None] + np.arange(1 - size, 1)])
-    signals.newest.clear()
     newest = min(int(length[-1]), most)
-    signals.newest.extend(every[len(every) - newest :].tolist())
+    signals.newest = tuple(every[len(every) - newest :].tolist())
     return found[len(before) :]
 
 
@@ -229,7 +227,7 @@ def _drafts(signals: Signals, values: Mapping[str, Floats], rows: int) -> Floats
     drafted = values.get("spec_drafted_tps", np.ones(rows))
     weights = np.where(np.isnan(drafted), 1.0, drafted)
     for place, row in enumerate(at.tolist()):
-        signals.drafted.append((shares[row].item(), weights[row].item()))
+        signals.draft(shares[row].item(), weights[row].item())
         accepted = signals.acceptance()
         found[place + 1] = np.nan if accepted is None else accepted
     newest = np.zeros(rows, np.intp)
@@ -264,6 +262,7 @@ def sweep(watches: Watches, times: Floats, table: Table, idle: Bools | None) -> 
     for rule in watches.rules:
         turns += _sweep_rule(watches, rule, seconds, table, idle)
     watches.row += len(times)
+    watches.unsettle()
     if turns:
         watches.take(turns, seconds)
 

@@ -1,17 +1,17 @@
 """Signals that rules compare: a sample's own values, and values derived from earlier samples.
 
-`Signals` takes one sample at a time; `signalcolumns.py` takes many at once and leaves the same
-state behind. A test compares both.
+`Signals` takes one sample at a time, and derives a signal when a rule asks for it;
+`signalcolumns.py` takes many at once and leaves the same state behind. A test compares both.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import insort
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from vllm_watch.config import HealthSettings
+from vllm_watch.core.hints import Generic, TypeVar
 from vllm_watch.core.metrics import ALL_ENGINES
 from vllm_watch.health.plan import Values
 from vllm_watch.health.robustfigures import swing
@@ -22,7 +22,38 @@ MOST_RATES = 2_048
 FEWEST_RATES = 3
 USUAL_LIMITS = frozenset({8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0})
 """Batch limits that vLLM chooses or users often set: if so many run, that may be the limit."""
+Source = TypeVar("Source")
 Before = tuple[float | None, float | None, float | None]
+
+
+class Signalled(dict[str, float], Generic[Source]):
+    """The values of a sample, to which derived signals are added when they are asked for.
+
+    `signals[name]` is None if a signal is unknown; `get` only finds what is there already.
+    """
+
+    __slots__ = ("facts", "source", "table")
+
+    def __init__(
+        self,
+        values: Values,
+        facts: Values,
+        source: Source,
+        table: Mapping[str, Callable[[Source, Signalled[Source]], float | None]],
+    ) -> None:
+        """Begin with `values`; others are `facts` of the start-up, or derived as `table` tells."""
+        dict.__init__(self, values)
+        self.facts, self.source, self.table = facts, source, table
+
+    def __missing__(self, name: str) -> float | None:
+        """Return a signal that is not among the values."""
+        derive = self.table.get(name)
+        if derive is None:
+            return self.facts.get(name)
+        value = derive(self.source, self)
+        if value is not None:
+            self[name] = value
+        return value
 
 
 class Signals:
@@ -32,27 +63,30 @@ class Signals:
         """Derive with `settings`."""
         self.settings = settings
         self.engine = engine
-        self.prompts: deque[tuple[float, float]] = deque(maxlen=settings.prompt_flow_lines)
+        self.prompts: tuple[tuple[float, float], ...] = ()
         """Prompt and generation throughput of the newest lines with prompt throughput."""
         self.rates: array[float] = array("d")
         """Rates per request of the run, sorted."""
-        self.newest: deque[float] = deque(maxlen=settings.swings_lines)
+        self.newest: tuple[float, ...] = ()
         """Generation throughput of the newest lines near the top of the cache."""
         self.before: Before = (None, None, None)
-        """`running`, `waiting` and `kv_cache_usage` of the line before."""
-        self.drafted: deque[tuple[float, float]] = deque(maxlen=settings.draft_lines)
+        """`running`, `waiting` and `kv_cache_usage` of the newest line …"""
+        self.earlier: Before = (None, None, None)
+        """… and of the one before it."""
+        self.middle: float | None = None
+        """Median rate per request before the newest line, None if that line has no rate."""
+        self.drafted: tuple[tuple[float, float], ...] = ()
         """Acceptance in the newest lines that have it, and their drafted tokens: the weights."""
 
     def copy(self) -> Signals:
         """Return a copy that further samples do not change."""
         other = Signals(self.settings, self.engine)
-        other.prompts, other.newest = self.prompts.copy(), self.newest.copy()
+        other.prompts, other.newest, other.drafted = self.prompts, self.newest, self.drafted
         other.rates, other.before = self.rates[:], self.before
-        other.drafted = self.drafted.copy()
         return other
 
-    def feed(self, values: Values, facts: Values) -> dict[str, float]:
-        """Return the signals of a sample; unknown ones are left out.
+    def take(self, values: Values, facts: Values) -> Signalled[Signals]:
+        """Take the next sample and return its signals.
 
         `work`: requests running or waiting. `prompt_flow`: how many of the most recent lines had
         prompts worth caching; `prompt_share`: prompt tokens ÷ all tokens in them. `rate_share`:
@@ -62,53 +96,66 @@ class Signals:
         `kv_step`, `draft_acceptance`, `not_filling`: see the functions below. All of `facts`, from
         the start-up, are included.
         """
-        signals = {**facts, **values}
-        running, waiting = values.get("running"), values.get("waiting")
-        if running is not None:
-            signals["work"] = running + (waiting or 0.0)
-            limit = of_all(facts, "max_num_seqs", self.engine)
-            if limit:
-                signals["running_share"] = running / limit
-        self._prompt_signals(signals, values)
-        if running and "generation_tps" in values:
-            self._rate_signals(signals, values["generation_tps"], running)
-        usage = values.get("kv_cache_usage")
-        self._line_signals(signals, values, (running, waiting, usage))
-        self._preempted(signals, values, (running, waiting, usage))
-        longest = facts.get("max_model_len")
-        if longest:
-            tokens = of_all(facts, "context_tokens", self.engine)
-            context = context_per_request(usage, tokens, running)
-            if context is not None:
-                signals["length_used"] = context / longest
-        return signals
+        get = values.get
+        prompts, generated, running = get("prompt_tps"), get("generation_tps"), get("running")
+        usage, self.middle = get("kv_cache_usage"), None
+        if prompts is not None:
+            lines = self.settings.prompt_flow_lines
+            self.prompts = (*self.prompts, (prompts, generated or 0.0))[-lines:]
+        if running and generated is not None:
+            self.middle = self.learn(generated / running)
+            if (usage or 0.0) < self.settings.swings_kv_cache:
+                self.newest = ()  # while the cache has room, swings do not matter
+            else:
+                self.newest = (*self.newest, generated)[-self.settings.swings_lines :]
+        if "spec_acceptance_rate" in values:
+            self.draft(values["spec_acceptance_rate"], values.get("spec_drafted_tps", 1.0))
+        self.earlier, self.before = self.before, (running, get("waiting"), usage)
+        return Signalled(values, facts, self, _DERIVED)
 
-    def _prompt_signals(self, signals: dict[str, float], values: Values) -> None:
-        if "prompt_tps" not in values:
-            return
-        self.prompts.append((values["prompt_tps"], values.get("generation_tps", 0.0)))
-        flow, prompts, generated = 0, 0.0, 0.0
+    def _running_share(self, signals: Signalled[Signals]) -> float | None:
+        running, limit = signals.get("running"), of_all(signals.facts, "max_num_seqs", self.engine)
+        return running / limit if running is not None and limit else None
+
+    def _prompt_flow(self, signals: Signalled[Signals]) -> float | None:
+        if "prompt_tps" not in signals:
+            return None
         share = self.settings.prompt_flow_share
-        for prompt, rate in self.prompts:
-            flow += prompt > 0 and prompt >= share * (prompt + rate)
-            prompts += prompt
-            generated += rate
-        signals["prompt_flow"] = float(flow)
-        if prompts + generated > 0:
-            signals["prompt_share"] = prompts / (prompts + generated)
+        return float(sum([p > 0 and p >= share * (p + rate) for p, rate in self.prompts]))
 
-    def _rate_signals(self, signals: dict[str, float], generated: float, running: float) -> None:
-        middle = self.learn(generated / running)
-        if middle is not None and middle > 0:
-            signals["rate_share"] = generated / running / middle
-            lacking = middle * running - generated
-            prompts = signals.get("prompt_tps", 0.0)
-            signals["prefill"] = prompts / lacking if lacking > 0 else 0.0
-        if signals.get("kv_cache_usage", 0.0) < self.settings.swings_kv_cache:
-            self.newest.clear()  # while the cache has room, swings do not matter
-        else:
-            self.newest.append(generated)
-            signals["swing"] = swing(self.newest)
+    def _prompt_share(self, signals: Signalled[Signals]) -> float | None:
+        prompts = generated = 0.0
+        if "prompt_tps" in signals:
+            for prompt, rate in self.prompts:
+                prompts += prompt
+                generated += rate
+        return prompts / (prompts + generated) if prompts + generated > 0 else None
+
+    def _rate_share(self, signals: Signalled[Signals]) -> float | None:
+        if self.middle is None or self.middle <= 0:
+            return None
+        return signals["generation_tps"] / signals["running"] / self.middle
+
+    def _prefill(self, signals: Signalled[Signals]) -> float | None:
+        if self.middle is None or self.middle <= 0:
+            return None
+        lacking = self.middle * signals["running"] - signals["generation_tps"]
+        return signals.get("prompt_tps", 0.0) / lacking if lacking > 0 else 0.0
+
+    def _swing(self, signals: Signalled[Signals]) -> float | None:
+        known = signals.get("running") and "generation_tps" in signals and self.newest
+        return swing(self.newest) if known else None
+
+    def _not_filling(self, signals: Signalled[Signals]) -> float | None:
+        moved = change(self.before[0], self.earlier[0])
+        share, low = self._running_share(signals), self.settings.far_below_share
+        return not_filling(self.before[0], moved, share, low)
+
+    def _length_used(self, signals: Signalled[Signals]) -> float | None:
+        longest, usage = signals.facts.get("max_model_len"), signals.get("kv_cache_usage")
+        tokens = of_all(signals.facts, "context_tokens", self.engine)
+        context = context_per_request(usage, tokens, signals.get("running"))
+        return context / longest if longest and context is not None else None
 
     def learn(self, rate: float) -> float | None:
         """Add a rate per request; return the run's median before it, None if it is the first."""
@@ -119,25 +166,9 @@ class Signals:
             self.rates = rates[::2]
         return middle
 
-    def _line_signals(self, signals: dict[str, float], values: Values, now: Before) -> None:
-        """Add the signals of a line and the few before it."""
-        if "spec_acceptance_rate" in values:
-            weight = values.get("spec_drafted_tps", 1.0)
-            self.drafted.append((values["spec_acceptance_rate"], weight))
-        share, low = signals.get("running_share"), self.settings.far_below_share
-        moved = change(now[0], self.before[0])
-        if (tokens := all_tokens(values)) is not None:
-            signals["tokens"] = tokens
-        if (prompts := prompts_per_token(values)) is not None:
-            signals["prompts_per_token"] = prompts
-        if moved is not None:
-            signals["running_step"] = moved
-        if (filled := change(now[2], self.before[2])) is not None:
-            signals["kv_step"] = filled
-        if (accepted := self.acceptance()) is not None:
-            signals["draft_acceptance"] = accepted
-        if (spare := not_filling(now[0], moved, share, low)) is not None:
-            signals["not_filling"] = spare
+    def draft(self, share: float, weight: float) -> None:
+        """Note the share of drafted tokens that a line says were accepted, and their number."""
+        self.drafted = (*self.drafted, (share, weight))[-self.settings.draft_lines :]
 
     def acceptance(self) -> float | None:
         """Return the acceptance over the newest lines that have it, None while they are few."""
@@ -145,27 +176,47 @@ class Signals:
             return None
         return accepted_share(self.drafted)
 
-    def _preempted(
-        self,
-        signals: dict[str, float],
-        values: Values,
-        now: Before,
-    ) -> None:
+    def _preempted(self, signals: Signalled[Signals]) -> float | None:
         """Return the requests preempted since the line before: printed, else inferred.
 
         Inferred if running falls and waiting rises by about as much near the top of the cache;
         unknown if this line or the one before lacks a value.
         """
-        before, self.before = self.before, now
-        if "preemptions" in values:
-            signals["preempted"] = values["preemptions"]
-        elif None not in now and None not in before:
-            (ran, waited, _), (running, waiting, usage) = before, now
-            fell, rose = ran - running, waiting - waited  # type: ignore[operator]
-            near_top = usage >= self.settings.preemption_kv_cache  # type: ignore[operator]
-            alike = abs(fell - rose) <= max(2.0, fell / 4)
-            put_back = near_top and fell > 0 and rose > 0 and alike
-            signals["preempted"] = fell if put_back else 0.0
+        if "preemptions" in signals:
+            return signals["preemptions"]
+        (ran, waited, used), (running, waiting, usage) = self.earlier, self.before
+        if ran is None or running is None or waited is None or waiting is None:
+            return None
+        if used is None or usage is None:
+            return None
+        fell, rose = ran - running, waiting - waited
+        put_back = usage >= self.settings.preemption_kv_cache and fell > 0 and rose > 0
+        return fell if put_back and abs(fell - rose) <= max(2.0, fell / 4) else 0.0
+
+
+def work(signals: Values) -> float | None:
+    """Return the requests running or waiting, None where it is unknown how many run."""
+    running = signals.get("running")
+    return None if running is None else running + signals.get("waiting", 0.0)
+
+
+_DERIVED: dict[str, Callable[[Signals, Signalled[Signals]], float | None]] = {
+    "work": lambda _, signals: work(signals),
+    "running_share": Signals._running_share,
+    "prompt_flow": Signals._prompt_flow,
+    "prompt_share": Signals._prompt_share,
+    "rate_share": Signals._rate_share,
+    "prefill": Signals._prefill,
+    "swing": Signals._swing,
+    "tokens": lambda _, signals: all_tokens(signals),
+    "prompts_per_token": lambda _, signals: prompts_per_token(signals),
+    "running_step": lambda before, _: change(before.before[0], before.earlier[0]),
+    "kv_step": lambda before, _: change(before.before[2], before.earlier[2]),
+    "draft_acceptance": lambda before, _: before.acceptance(),
+    "not_filling": Signals._not_filling,
+    "preempted": Signals._preempted,
+    "length_used": Signals._length_used,
+}
 
 
 def of_all(facts: Values, name: str, engine: int) -> float | None:

@@ -7,15 +7,16 @@ evaluators feed the verdicts into the same state machine (`holds.py`): one sampl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 
 from vllm_watch.config import HealthSettings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.hints import Literal
 from vllm_watch.health.holds import AT_REST, Hold, Pace, Turn, eased, pressed
-from vllm_watch.health.plan import PlannedRule, Values
-from vllm_watch.health.rules import Rule
+from vllm_watch.health.plan import Guard, PlannedRule, ValueOf, Values
+from vllm_watch.health.rules import FACTS, Rule
 
 Ending = Literal["cleared", "few prompts", "idle"]
 """Why an alert ended: back within its level, no longer judged, or no work."""
@@ -84,21 +85,30 @@ class AlertSpan:
         )
 
 
-_Group = tuple[str, float, float, list[tuple[float, bool, PlannedRule]]]
-"""A signal, a sign, the loosest bound of some rules, and the bound of each."""
+Guards = tuple[Guard, ...]
+_NO_LIMITS: Guards = ()
 
 
-def _groups(rules: Iterable[PlannedRule]) -> list[_Group]:
-    """Return rules by the signal of the test that most samples fail."""
-    groups: dict[tuple[str, float], list[tuple[float, bool, PlannedRule]]] = {}
-    for rule in rules:
-        if rule.first is not None:
-            signal, sign, bound, strict = rule.first
-            groups.setdefault((signal, sign), []).append((bound, strict, rule))
-    return [(*of, min(bound for bound, _, _ in tests), tests) for of, tests in groups.items()]
+@lru_cache(4_096)
+def _joined(guards: tuple[Guards | None, ...], *, by_facts: bool) -> Guards:
+    """Return the limits of each signal within which all hold; `by_facts`: facts are fixed."""
+    limits: dict[str, Guard] = {}
+    for signal, low, high in chain.from_iterable(filter(None, guards)):
+        if not (by_facts and signal in FACTS):
+            known = limits.get(signal)
+            if known is not None:
+                low, high = max(known.low, low), min(known.high, high)
+            limits[signal] = Guard(signal, low, high)
+    return tuple(limits.values())
 
 
-_number = attrgetter("number")
+def _hold(guards: Guards, value_of: ValueOf) -> bool:
+    """Return whether all signals are within their limits."""
+    for signal, low, high in guards:
+        value = value_of(signal)
+        if not (low != low if value is None else low <= value <= high):
+            return False
+    return True
 
 
 class Watches:
@@ -122,27 +132,30 @@ class Watches:
     def use(self, rules: Sequence[PlannedRule], health: HealthSettings) -> None:
         """Use another plan from here on."""
         self.rules = rules
+        self._of_rounds = [rule for rule in rules if rule.rule.each_round]
         self._facts: Values | None = None
-        self._watch(rules)
+        self.unsettle()
         self.paces = {
             rule.number: Pace(rule.needed, rule.of, health.clear_samples, rule.seconds)
             for rule in rules
         }
         self.flap_seconds = health.flap_seconds
 
-    def _watch(self, rules: Sequence[PlannedRule]) -> None:
-        """Look for those rules that can fire."""
-        self._tests = _groups(rules)
-        self._always = [rule for rule in rules if rule.first is None]
-        self._possible = {rule.number: rule for rule in rules}
+    def unsettle(self) -> None:
+        """Judge the next row by every rule, not only by those whose signals pass a limit."""
+        self._guards: tuple[Guards | None, ...] = (None,) * len(self.rules)
+        """What keeps each rule as it is, None if every row may change it …"""
+        self._is_open, self._limits = bool(self.rules), _NO_LIMITS
+        """… whether there is such a rule, and what keeps the others."""
 
     def copy(self) -> Watches:
         """Return a copy that further rows do not change."""
         other = Watches.__new__(Watches)
         other.engine, other.rules, other.paces = self.engine, self.rules, self.paces
         other.flap_seconds = self.flap_seconds
-        other._facts, other._tests, other._always = self._facts, self._tests, self._always
-        other._possible = self._possible
+        other._facts = self._facts
+        other._of_rounds, other._is_open = self._of_rounds, self._is_open
+        other._guards, other._limits = self._guards, self._limits
         other.spans, other.holds = self.spans.copy(), self.holds.copy()
         other.row, other.rounds, other.changes = self.row, self.rounds.copy(), self.changes
         return other
@@ -166,72 +179,83 @@ class Watches:
                 self.spans.append(span)
 
     def step(
-        self, time: float, signals: Values, facts: Values | None = None, *, idle: bool
+        self, time: float, value_of: ValueOf, facts: Values | None = None, *, idle: bool
     ) -> None:
-        """Judge one row.
+        """Judge one row by its signals.
 
-        `facts` are the signals from the start-up: rules that cannot fire with them are skipped.
-        None if no rule compares any.
+        Rules are looked at if a row can change them: for each other rule, `rests_while` or
+        `fires_while` told between which values it stays as it is. `facts` are the signals from the
+        start-up, None if no rule compares any.
         """
-        if facts is not None and facts is not self._facts:
+        if facts is not self._facts:
             self._facts = facts
-            firing = {number for number, hold in self.holds.items() if hold.firing}
-            self._watch([r for r in self.rules if r.possible(facts) or r.number in firing])
-        for rule in self._touched(signals, idle=idle):
-            row = self.row
-            if rule.rule.each_round:
-                if not rule.judges(signals):
-                    continue
-                row = self.rounds.get(rule.number, 0)
-                self.rounds[rule.number] = row + 1
-            self._step_rule(rule, row, time, signals, idle=idle)
+            self.unsettle()
+        round_ends = any(rule.judges(value_of) for rule in self._of_rounds)
+        if (
+            self._is_open
+            or round_ends
+            or (idle and self.holds)
+            or not _hold(self._limits, value_of)
+        ):
+            guards = tuple(
+                [
+                    self._step_rule(rule, time, value_of, idle=idle)
+                    if known is None
+                    or (round_ends and rule.rule.each_round)
+                    or (idle and rule.number in self.holds)
+                    or not _hold(known, value_of)
+                    else known
+                    for rule, known in zip(self.rules, self._guards, strict=True)
+                ]
+            )
+            if guards != self._guards:
+                self._guards, self._is_open = guards, None in guards
+                self._limits = _joined(guards, by_facts=facts is not None)
         self.row += 1
 
-    def _touched(self, signals: Values, *, idle: bool) -> Sequence[PlannedRule]:
-        """Return the rules that a row can change: one test is enough to skip most rules.
-
-        In the order of the rules, in which their alerts begin.
-        """
-        found = [*self._always]
-        if not idle:
-            value_of = signals.get
-            for signal, sign, loosest, tests in self._tests:
-                value = value_of(signal)
-                if value is None:
-                    continue
-                value *= sign
-                if value >= loosest:
-                    for bound, strict, rule in tests:
-                        if value > bound or (value == bound and not strict):
-                            found.append(rule)
-        for number, hold in self.holds.items():
-            if hold.firing and (fires := self._possible.get(number)) and fires not in found:
-                found.append(fires)
-        if len(found) > 1:
-            found.sort(key=_number)
-        return found
-
     def _step_rule(
-        self, rule: PlannedRule, row: int, time: float, signals: Values, *, idle: bool
-    ) -> None:
-        """Take a row to the hold of a rule."""
+        self, rule: PlannedRule, time: float, value_of: ValueOf, *, idle: bool
+    ) -> Guards | None:
+        """Take a row to a rule; return what keeps it as it is, None if any row may change it."""
+        row = self.row
+        if rule.rule.each_round:
+            if not rule.judges(value_of):
+                return ()
+            row = self.rounds.get(rule.number, 0)
+            self.rounds[rule.number] = row + 1
+        hold = self._take_row(rule, row, time, value_of, idle=idle)
+        if rule.rule.each_round:
+            return ()
+        if not hold.firing:
+            return rule.rests_while(value_of)
+        if hold.clear:
+            return None
+        at = self._newest(rule.rule) if rule.raised_when else None
+        is_raised = at is None or self.spans[at].raised is not None
+        return rule.fires_while(value_of, is_raised=is_raised)
+
+    def _take_row(
+        self, rule: PlannedRule, row: int, time: float, value_of: ValueOf, *, idle: bool
+    ) -> Hold:
+        """Take a row to the hold of a rule, and return it."""
         hold, pace = self.holds.get(rule.number, AT_REST), self.paces[rule.number]
         if hold.firing:
-            self._raise(rule, time, signals)
-            better = rule.cleared(signals)
-            cleared = better or rule.unknown(signals)
+            self._raise(rule, time, value_of)
+            better = rule.cleared(value_of)
+            cleared = better or rule.unknown(value_of)
             if not (cleared or idle or hold.clear):
-                return
+                return hold
             hold = eased(hold, pace, cleared=cleared, idle=idle)
             self._put(rule, hold)
             if not hold.firing:
                 ending: Ending = "cleared" if better else "few prompts"
                 self._end(rule, time, "idle" if idle else ending)
-        elif not idle and rule.past(signals):
+        elif not idle and rule.past(value_of):
             self.holds[rule.number] = hold = pressed(hold, pace, row, time)
             if hold.firing:
                 self._fire(rule, hold.since, time)
-                self._raise(rule, time, signals)
+                self._raise(rule, time, value_of)
+        return hold
 
     def _put(self, rule: PlannedRule, hold: Hold) -> None:
         if hold is AT_REST:
@@ -262,8 +286,8 @@ class Watches:
             span = self.spans[at]
             self.spans[at] = replace(span, until=max(time, span.fired), ending=ending)
 
-    def _raise(self, rule: PlannedRule, time: float, signals: Values) -> None:
-        if rule.raised_when and rule.raised(signals):
+    def _raise(self, rule: PlannedRule, time: float, value_of: ValueOf) -> None:
+        if rule.raised_when and rule.raised(value_of):
             self._mark(rule, time)
 
     def _mark(self, rule: PlannedRule, time: float) -> None:

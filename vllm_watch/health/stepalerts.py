@@ -140,7 +140,7 @@ class _EngineAlerts:
             times, rows = steps.times[first:last], steps.rows[first:last]
             signals = window_signals(times, rows, self._usual)
             if signals:
-                self.watches.step(self._end, signals, idle=False)
+                self.watches.step(self._end, signals.get, idle=False)
             for at, span in enumerate(self.watches.spans):
                 if span.fired == self._end and span.figures is None:
                     self.watches.spans[at] = replace(span, figures=signals)
