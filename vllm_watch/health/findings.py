@@ -43,12 +43,34 @@ def findings_at(
         found += [_before_the_end(finding, state) for finding in last_words]
     elif state.name not in ("stopped", "finished"):
         firing = case.alerts.firing(time)
-        found += _of_alerts(case, time, firing, worded=worded)
+        if not worded:
+            return _heads(case, time, firing, found, _unexplained(trends, firing))
+        found += _of_alerts(case, time, firing, worded=True)
         found += _unexplained(trends, firing)
     ranked = sorted(explained(case.book, sorted(found, key=rank)), key=rank)
     if not worded:
         return tuple(ranked)
     return tuple(one_per_flag(ranked, plain_remedies(case.book)))
+
+
+def _heads(
+    case: Case,
+    time: float,
+    firing: list[AlertSpan],
+    before: list[Finding],
+    trends: list[Finding],
+) -> tuple[Finding, ...]:
+    """Return alerts, what came `before` them, and trends, all without texts, in order.
+
+    They are cached until one of them changes.
+    """
+    raised = [span for span in firing if span.raised is not None and span.raised <= time]
+    key = (before, firing, trends, raised, len(case.run.engines))
+    if case.alerts.heads[0] != key:
+        found = before + _of_alerts(case, time, firing, worded=False) + trends
+        ranked = sorted(explained(case.book, sorted(found, key=rank)), key=rank)
+        case.alerts.heads = key, tuple(ranked)
+    return case.alerts.heads[1]
 
 
 def _of_alerts(case: Case, time: float, firing: list[AlertSpan], *, worded: bool) -> list[Finding]:

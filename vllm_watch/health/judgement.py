@@ -70,6 +70,8 @@ class Judgement:
         """Findings of trends at the moment they were certain (`trends.py`)."""
         self.alert_texts: dict[tuple[object, ...], tuple[str, str]] = {}
         """Texts of alerts at the moment they fired or ended (`alertfindings.py`)."""
+        self.heads: tuple[object, tuple[Finding, ...]] = (None, ())
+        """The newest findings without texts, and what they depend on (`findings.py`)."""
         self._lines_read = -1
         self._engines: dict[int, Marks[EngineState]] = {}
         self._server: Marks[ServerState] = Marks(ServerState(plan))
