@@ -24,6 +24,9 @@ WRITERS = {
     "config": (["config", "show"], 1),
     "completion": (["completion", "bash"], 1),
     "formats": (["formats"], 1),
+    "help": (["--help"], 1),
+    "help of a command": (["check", "--help"], 3),
+    "version": (["--version"], 1),
 }
 """Commands that write to stdout, with their code when that fails."""
 
@@ -122,3 +125,45 @@ def test_a_mistake_of_ours_is_not_called_one_of_the_user(monkeypatch: pytest.Mon
     monkeypatch.setattr("vllm_watch.reports.snapshot.look", fail)
     with pytest.raises(ValueError, match="a slip"):
         main(["status", str(LOG)])
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["summary", "a.log", "--jsno"], "--jsno; did you mean --json?; see vllm-watch summary"),
+        (["formats", "check", "a.log", "--foo"], "--foo; see vllm-watch formats check --help"),
+        (["a.log", "--speed", "3"], "--speed 3; see vllm-watch watch --help"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest_one_of_its_command(
+    words: list[str], hint: str, capsys: Output
+) -> None:
+    assert main(words) == 2
+    assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--recorded", "--iterations", "--times"])
+def test_an_export_without_rows_tells_why(option: str, tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.log").write_text(log.begun(time.time()))
+    assert main(["export", str(tmp_path / "a.log"), option, "-o", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"there is nothing for {option}: " in err
+
+
+def test_a_log_that_cannot_be_read_is_not_called_foreign(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.log").write_bytes(LOG.read_bytes())
+    opened = os.open
+
+    def refuse(path: str, *words: int, **how: int) -> int:
+        if str(path).endswith("a.log"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *words, **how)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert main(["summary", str(tmp_path / "a.log")]) == 1
+    err = capsys.readouterr().err
+    assert "permission denied" in err
+    assert "is it a vLLM log?" not in err

@@ -66,7 +66,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     listed = list(words)
     first = _first_word(listed)
     parser, commands = _bare()
-    if not listed or listed[0] in ("-h", "--help", "--version"):
+    if not listed:
+        listed = ["watch"]
+        first = 0
+    if listed[0] in ("-h", "--help", "--version"):
         for name, text in COMMANDS.items():
             commands.add_parser(name, help=text)
         return parser.parse_args(listed)

@@ -46,6 +46,12 @@ _OTHERS = {
     "--times": (lambda read, wanted: _times(read, wanted), TIME_FIELDS),
 }
 """Options for other rows than samples and events, each with its function and its columns."""
+_LACKS = {
+    "--recorded": "no recording is beside the log; `vllm-watch record` makes one",
+    "--iterations": "start vLLM with --enable-logging-iteration-details",
+    "--times": "the log has no samples",
+}
+"""Why there are no such rows."""
 _MOST_REACHES = 3
 """Most logs of which an error gives the time span."""
 
@@ -195,7 +201,7 @@ class _Counted:
                 yield json_line(item)
 
     def require(self, wanted: _Wanted, passing: _Passing) -> None:
-        """Refuse a span without rows.
+        """Refuse a span without rows; report that there are no rows of another kind.
 
         Raises:
             CommandError: there was no row; the message has the time span of the samples.
@@ -203,6 +209,8 @@ class _Counted:
         if wanted.span and not self.rows:
             what = "event" if wanted.events else "row" if wanted.other else "sample"
             raise CommandError(f"no {what} between --since and --until: {passing.reach()}")
+        if wanted.other is not None and not self.rows:
+            say(f"there is nothing for {wanted.other}: {_LACKS[wanted.other]}")
 
 
 def _write(file: BinaryIO, name: str, rows: _Counted, wanted: _Wanted) -> None:

@@ -65,6 +65,23 @@ class Parser(argparse.ArgumentParser):
             action.complete = COMPLETIONS[kind]  # type: ignore[attr-defined]
         return action
 
+    def parse_known_args(self, *words: Any, **how: Any) -> Any:
+        """Read its words, and refuse those that it does not know: the parser above knows less."""
+        found, rest = super().parse_known_args(*words, **how)
+        if rest:
+            import difflib
+
+            near = difflib.get_close_matches(rest[0], self._option_string_actions, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return found, rest
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help text; argparse would ignore a full disk."""
+        if file is not None:
+            file.write(message)
+            file.flush()
+
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
         raise CommandError(f"{message}; see {self.prog} --help")

@@ -48,7 +48,7 @@ def _tells(server: Server) -> bool:
     if not stamped and not any(run.moments or run.series for run in server.runs):
         if unpack := _unpacker(server.path):
             say(f"{server.source}: is compressed; unpack it first: {unpack} -k {server.source}")
-        elif server.lines or _has_bytes(server.path):
+        elif server.lines or (not server.trouble and _has_bytes(server.path)):
             lines = f"{server.lines:,} lines" if server.lines > 1 else "its only line"
             say(f"{server.source}: has no vLLM line in {lines}; is it a vLLM log?")
         elif not server.trouble:
