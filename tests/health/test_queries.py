@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.logs import log_of, read
@@ -147,6 +147,12 @@ LINES = st.tuples(
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=30), st.integers(1, 12), st.integers(0, 9))
+@example(
+    # A late line that is the newest of its engine changes the figures at an earlier moment.
+    [(0, 0.0, 3.0, 0.97, ""), (1, 0.0, 3.0, 0.97, ""), (0, 0.0, 3.0, 0.85, "late")],
+    5,
+    0,
+)
 def test_any_load_is_judged_the_same_whatever_is_asked_on_the_way(
     lines: list[Any], repeats: int, seed: int
 ) -> None:

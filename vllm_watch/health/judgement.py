@@ -295,7 +295,6 @@ class Judgement:
                 newest = marks.state.trend.times[-1]
                 marks.state.row = offset + bisect_right(series.times, newest, series.thinned)
                 marks.forget([True])  # its rows were counted without the late row
-            self._forget_texts()
         rows: list[Row] = []
         start = max(series.thinned, marks.state.row - offset)
         for first, stop, facts in self._pieces(series.times, start):
@@ -332,6 +331,7 @@ class Judgement:
             return state.newest <= key and all(rows)
 
         if not fits(marks.state):
+            self._forget_texts()
             self._beginnings += 1
             if not marks.back([fits(state) for state in marks.states]):
                 for engine, known in marks.state.alerts.rounds.engines.items():
