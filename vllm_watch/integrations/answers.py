@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from vllm_watch.core.enginevalues import combined_value
 from vllm_watch.core.hints import Any
@@ -19,14 +19,13 @@ from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME, Metric
 from vllm_watch.core.moments import parse_time, place_time
 from vllm_watch.core.run import Run
 from vllm_watch.core.states import OVER
-from vllm_watch.core.store import Server
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.excerpt import excerpt
 from vllm_watch.reports.following import FollowedServers
 from vllm_watch.reports.iterations import STEP_METRICS, iterations_of, step_points
 from vllm_watch.reports.snapshot import ServerSnapshot
 from vllm_watch.reports.summary import summary_of
-from vllm_watch.reports.summaryjson import finding_json, run_json
+from vllm_watch.reports.summaryjson import finding_json, iso, run_json
 from vllm_watch.reports.waiting import UP, error_lines
 
 MOST_SAMPLES = 500
@@ -133,10 +132,7 @@ class Answers:
             "unit": unit,
             "step_s": used,
             "coarser_than_asked": used != step,
-            "points": [
-                [datetime.fromtimestamp(time, server.clock.tz).isoformat(), round(value, 6)]
-                for time, value in points
-            ],
+            "points": [[iso(time, server.clock.tz), round(value, 6)] for time, value in points],
         }
 
     def errors(self, name: str) -> Json:
@@ -244,7 +240,7 @@ def _overview(now: ServerSnapshot) -> Json:
         "source": server.source,
         "model": server.known.model,
         "state": state.name,
-        "since": _iso(state.since, server),
+        "since": iso(state.since, server.clock.tz),
         "values": {name: round(value, 6) for name, value in now.values().items()},
         "seconds_since_last_sample": now.age,
         "worst_finding": worst.id if worst else None,
@@ -331,9 +327,3 @@ def _bounded(lines: list[str]) -> list[str]:
 
 def _short(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
-
-
-def _iso(time: float | None, server: Server) -> str | None:
-    if time is None or not math.isfinite(time):
-        return None
-    return datetime.fromtimestamp(time, server.clock.tz).isoformat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, tzinfo
@@ -39,7 +40,7 @@ def run_json(summary: RunSummary) -> Json:
         "port": summary.port,
         "version": summary.version,
         "state": summary.state.name,
-        "state_since": _iso(summary.state.since, summary.tz),
+        "state_since": iso(summary.state.since, summary.tz),
         "state_why": summary.state.why or None,
         "ready_after_s": summary.ready_after,
         "run": summary.run,
@@ -48,7 +49,7 @@ def run_json(summary: RunSummary) -> Json:
         "last": _moment(summary.last),
         "zone_assumed": summary.zone_assumed,
         "startup": [
-            {"phase": phase.name, "seconds": phase.seconds, "begin": _iso(phase.begin, summary.tz)}
+            {"phase": phase.name, "seconds": phase.seconds, "begin": iso(phase.begin, summary.tz)}
             for phase in summary.phases
         ],
         "config": shown_flags(summary.configuration),
@@ -85,15 +86,15 @@ def finding_json(finding: Finding, tz: tzinfo) -> Json:
         "detail": finding.detail,
         "remedy": finding.remedy,
         "guide": finding.guide,
-        "since": _iso(finding.since, tz),
-        "until": _iso(finding.until, tz),
+        "since": iso(finding.since, tz),
+        "until": iso(finding.until, tz),
         "engine": finding.engine,
         "metric": finding.metric,
         "flags": list(finding.flags),
         "formula": finding.formula or None,
         "expect": finding.expect or None,
         "costs": list(finding.costs),
-        "spans": [[_iso(since, tz), _iso(until, tz)] for since, until in finding.lasted],
+        "spans": [[iso(since, tz), iso(until, tz)] for since, until in finding.lasted],
         "explains": [finding_json(one, tz) for one in finding.explains],
     }
 
@@ -146,8 +147,8 @@ def _rounded(figures: IterationSummary | Cost | Figures | Spread | None) -> Json
 def _benchmark(span: BenchmarkSpan, tz: tzinfo) -> Json:
     return {
         "name": span.benchmark.name,
-        "begin": _iso(span.begin, tz),
-        "end": _iso(span.end, tz),
+        "begin": iso(span.begin, tz),
+        "end": iso(span.end, tz),
         "client": {name: round(value, _DIGITS) for name, value in span.benchmark.figures.items()},
         "log": {name: round(value, _DIGITS) for name, value in span.log.items()},
         "times": _times(span.times),
@@ -171,5 +172,8 @@ def _moment(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
-def _iso(time: float | None, tz: tzinfo) -> str | None:
-    return None if time is None else datetime.fromtimestamp(time, tz).isoformat()
+def iso(time: float | None, tz: tzinfo) -> str | None:
+    """Return a moment as ISO 8601 with the offset of a zone, None if it is unknown or never."""
+    if time is None or not math.isfinite(time):
+        return None
+    return datetime.fromtimestamp(time, tz).isoformat()
