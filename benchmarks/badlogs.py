@@ -22,13 +22,12 @@ def _filled(path: Path, size: int, piece: bytes) -> None:
 
 def almost_stats(path: Path, size: int) -> None:
     """Each line lacks another part of a stats line."""
-    chance = random.Random(1)
-    line = stats_line(0, 1, now=1_763_884_800.0).encode()
-    lines = []
-    for _ in range(4_000):
-        at = chance.randrange(len(line) - 8)
-        lines.append(line[:at] + b"?" + line[at + 1 + chance.randrange(6) :])
-    _filled(path, size, b"".join(lines))
+    chance, number = random.Random(1), 0
+    with path.open("wb") as file:
+        while file.tell() < size:
+            line = stats_line(0, number, now=1_763_884_800.0 + 10 * number).encode()
+            at, number = chance.randrange(len(line) - 8), number + 1
+            file.write(line[:at] + b"?" + line[at + 1 + chance.randrange(6) :])
 
 
 def endless(path: Path, size: int) -> None:

@@ -6,11 +6,13 @@ import random
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.badlogs import almost_stats
 from tests.logs import FIXTURES
 from tests.parsing.scanning import scanner
 from vllm_watch.core.records import (
@@ -25,6 +27,7 @@ from vllm_watch.core.records import (
 from vllm_watch.parsing import blocks, sieve, smallsieve
 from vllm_watch.parsing import scanner as scanning
 from vllm_watch.parsing.scan import Scan
+from vllm_watch.parsing.text import STATS_LIKE
 
 STATS = (
     b"%b Engine %03d: Avg prompt throughput: %d.%d tokens/s, Avg generation throughput: %d.0 "
@@ -336,6 +339,32 @@ def test_shapes_that_come_seldom_are_not_learnt() -> None:
     assert not one._known._shapes
     one.scan(b"".join(odd[:1] * 9))
     assert len(one._known._shapes) == 1
+
+
+@pytest.mark.usefixtures("eager")
+def test_damaged_stats_lines_are_counted_and_not_searched_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "server.log"
+    almost_stats(log, 24_000)
+    lines = _lines(log.read_bytes()) * 20
+    alone = [scanner().scan(line) for line in lines]
+    samples = [any(isinstance(item, Sample) for item in scan.items) for scan in alone]
+    unread = [STATS_LIKE in line and not read for line, read in zip(lines, samples, strict=True)]
+    assert 0.1 < sum(unread) / len(lines) < 0.4
+    sifted: list[bytes] = []
+
+    def sift(self: sieve.Sieve, block: bytes, own: Any = sieve.Sieve.sift) -> Any:
+        sifted.append(block)
+        return own(self, block)
+
+    monkeypatch.setattr(sieve.Sieve, "sift", sift)
+    large, small = scanner(), scanner()
+    for at in range(0, len(lines), 200):
+        scan = large.scan(b"".join(lines[at : at + 200]))
+        assert scan.stats_like == sum(unread[at : at + 200])
+    assert 0 < len(sifted) < 5  # then known and unknown lines alternate
+    assert sum(small.scan(line).stats_like for line in lines) == sum(unread)
 
 
 @pytest.mark.usefixtures("eager")

@@ -29,6 +29,9 @@ FIRST_LINES, MOST_LINES = 64, 4_096
 """Lines read together: few while some are unknown, since unknown lines teach new shapes."""
 MANY_BYTES = 4_096
 """From this size on, a text may be read as lines of one shape at once."""
+SHORT, MIXED = 8, 16
+"""If a text of unknown lines follows within so few lines on average, so many further blocks are
+read as small ones: searching a whole block at once costs half of searching it text by text."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
@@ -63,15 +66,20 @@ class LargeBlocks:
         self._tables = TableMaker()
         self._forms: Sequence[Usual] = ()
         self._size = FIRST_LINES
+        self._texts = 0
+        """Texts of unknown lines in the newest block."""
+        self._wait = 0
+        """Blocks that are not read here."""
         bytes(KEPT_MEMORY)
 
     def read(self, scan: Scan, block: bytes) -> bytes | None:
         """Read a block of whole lines (the last may lack its newline) into a scan.
 
         Returns the block without its usual lines, JSON lines made plain. If its lines are too short
-        for this, nothing is read and None is returned.
+        for this, or known and unknown lines alternate, nothing is read and None is returned.
         """
-        sifted = self._sieve.sift(block)
+        self._wait -= 1
+        sifted = None if self._wait >= 0 else self._sieve.sift(block)
         if sifted is None:
             return None
         self._forms = sifted.forms
@@ -81,7 +89,7 @@ class LargeBlocks:
             return rest
         lines = rest.split(b"\n")
         unended = lines.pop()
-        gaps, start = sifted.gaps, 0
+        gaps, start, self._texts = sifted.gaps, 0, 0
         while start < len(lines):
             stop = min(len(lines), start + self._size)
             self._read_piece(scan, lines[start:stop], gaps.part(start, stop))
@@ -90,6 +98,7 @@ class LargeBlocks:
         behind = gaps.part(len(lines), len(lines) + 1)
         if unended or len(behind.lines):
             self._in_full(scan, [unended], behind, ended=False)
+        self._wait = MIXED if self._texts * SHORT > sifted.lines else 0
         return rest
 
     def _read_alike(self, scan: Scan, text: bytes, gaps: Gaps) -> bool:
@@ -196,10 +205,10 @@ class LargeBlocks:
 
     def _put(self, scan: Scan, time: float, shape: Shape, row: tuple[bytes, ...]) -> None:
         """Add a companion line, or an unusual stats line."""
-        scan.stats_like += shape.stats_like
+        own = 0 if shape.companion else min(1, shape.stats_like)
+        scan.stats_like += shape.stats_like - own
         if not shape.companion:
             self._tables.add(time, (shape, row))
-            scan.stats_like -= 1
         elif not self._tables.amend(shape, row):
             scan.items += self._tables.take()
             values = {name: column[0] for name, column in shape.columns([row]).items()}
@@ -208,6 +217,7 @@ class LargeBlocks:
 
     def _in_full(self, scan: Scan, lines: list[bytes], gaps: Gaps, *, ended: bool = True) -> None:
         """Have unknown lines read one by one."""
+        self._texts += 1
         scan.items += self._tables.take()
         whole = self._scanner.within or any(TRACEBACK in line for line in lines)
         pieces: list[bytes] = []

@@ -102,7 +102,7 @@ class KnownLines:
         for line in lines:
             if len(line) > LONGEST or len(self._nothing) >= MOST:
                 continue
-            if PROTOCOL not in line and self._plain(line):
+            if PROTOCOL not in line and STATS_LIKE not in line and self._plain(line):
                 self._nothing.add(line.translate(ZEROS))
 
     def _is_usual(self, key: bytes) -> bool:

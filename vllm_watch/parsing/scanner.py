@@ -190,7 +190,7 @@ class Scanner:
         self._count_requests(walk, walk.line_start, stamp)
         engine, values = line.parts.engine or 0, line.parts.values
         walk.scan.items.append(Sample(time, engine, values, writer=line.writer))
-        walk.scan.stats_like -= 1
+        walk.scan.stats_like -= walk.block.find(STATS_LIKE, line.end, walk.line_end) >= 0
         walk.after = line.end
         return True
 
@@ -245,7 +245,8 @@ class Scanner:
             return end
         if time is None:
             return end
-        record = self._message(envelope, self._up_to_next(whole), time)
+        message = self._up_to_next(whole)
+        record = self._message(envelope, message, time)
         if record is not None or time != stamp:
             self._count_requests(walk, walk.line_start, stamp)
         if time != stamp and (record is None or isinstance(record, Amendment)):
@@ -253,11 +254,12 @@ class Scanner:
         if record is not None:
             walk.scan.put(record)
             if isinstance(record, Sample):
-                walk.scan.stats_like -= 1
+                walk.scan.stats_like -= STATS_LIKE in message
                 self._heads.learn(block, (walk.line_start, head, end), envelope)
-        elif STATS_LIKE in whole and self._formats.is_cut(envelope.file, whole):
-            walk.scan.damaged += 1
-            walk.scan.stats_like -= 1
+        elif STATS_LIKE in whole:  # counted each time: never known as a line without information
+            cut = self._formats.is_cut(envelope.file, whole)
+            walk.scan.damaged += cut
+            walk.scan.stats_like -= cut
         elif head == walk.line_start:
             line, body = (head, walk.line_end), (end, walk.line_end)
             self._dull.learn(block, line, body, envelope)
