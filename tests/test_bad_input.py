@@ -167,3 +167,7 @@ def test_a_log_that_cannot_be_read_is_not_called_foreign(
     err = capsys.readouterr().err
     assert "permission denied" in err
     assert "is it a vLLM log?" not in err
+    assert main(["wait", str(tmp_path / "a.log"), "--timeout", "0"]) == 124
+    err = capsys.readouterr().err
+    assert "permission denied" in err
+    assert "timed out after 0 s: a could not be read; see above" in err

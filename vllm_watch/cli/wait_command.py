@@ -220,4 +220,6 @@ def _unready(waiting: Waiting) -> str:
 
 
 def _still(standing: Standing) -> str:
+    if standing.server.trouble and not standing.server.lines:
+        return "could not be read; see above"
     return standing.words if standing.before else f"is still {standing.words}"
