@@ -10,7 +10,7 @@ import pytest
 
 from vllm_watch.core.news import LogFound
 from vllm_watch.core.store import Store
-from vllm_watch.tui.longlived import LongLived
+from vllm_watch.tui.longlived import GROWN, LongLived
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_what_was_left_out_and_became_garbage_is_found_in_the_end() -> None:
     store.apply(LogFound("a.log"))
     lasting.settle(store)
     assert gone() is not None  # a full collection would stop the screen
-    more = [[index] for index in range(gc.get_freeze_count() + 10)]
+    more = [[index] for index in range(GROWN * gc.get_freeze_count())]
     for name in ("b.log", "c.log"):
         store.apply(LogFound(name))
         lasting.settle(store)

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 
 from rich.console import RenderableType
 from textual import events, on, work
@@ -71,7 +72,7 @@ class VllmWatch(App[int]):
     """vllm-watch on a terminal."""
 
     TITLE = "vllm-watch"
-    CSS_PATH = "screens/dashboard.tcss"
+    CSS_PATH = Path(__file__).parent / "screens/dashboard.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
         bound("theme", "change_theme", "theme"),
