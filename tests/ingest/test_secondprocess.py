@@ -85,7 +85,7 @@ def helped(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filereader, "SHARED", 1)
         patch.setattr(secondprocess, "Ahead", Watched)
-        patch.setattr(secondprocess, "_is_idle", lambda: True)
+        patch.setattr(secondprocess, "_has_room", lambda: True)
         found = reading()
     return found, taken
 

@@ -184,15 +184,19 @@ def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ah
     locked.
     """
     with contextlib.suppress(OSError):
-        if first.offset == 0 and sys.platform == "linux" and _is_idle() and _is_single():
+        if first.offset == 0 and sys.platform == "linux" and _has_room() and _is_single():
             return Ahead(path, first, formats, clock)
     return None
 
 
-def _is_idle() -> bool:
-    """Return whether a second process would find a free processor: else both wait for it."""
+def _has_room() -> bool:
+    """Return whether a second process would get a fair part of a processor.
+
+    The load is that of the last minute, and counts our own earlier commands. With one other process
+    for each processor the result still comes no later than from one process.
+    """
     processors = len(os.sched_getaffinity(0))
-    return processors > 1 and os.getloadavg()[0] < processors + 0.5
+    return processors > 1 and os.getloadavg()[0] < 2 * processors
 
 
 def _is_single() -> bool:
