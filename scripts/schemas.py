@@ -13,7 +13,7 @@ from typing import Any
 from vllm_watch.core.metrics import METRIC_BY_NAME, METRICS, Metric
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
-NAMES = ("sample.json", "summary.json", "compare.json")
+NAMES = ("sample.json", "summary.json", "compare.json", "runs.json")
 """Schemas that list every metric."""
 
 

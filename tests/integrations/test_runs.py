@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.logs import log_of
 from vllm_watch.cli import main
 from vllm_watch.config import CompareSettings
 from vllm_watch.integrations.runrows import COLUMNS
-from vllm_watch.integrations.runtable import by_columns, ordered, standings
+from vllm_watch.integrations.runtable import STANDING, by_columns, ordered, standings
 
 Output = pytest.CaptureFixture[str]
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/runs.json").read_text())
 LOGS = [
     str(log_of(capture))
     for capture in ("h100_optimised", "h100_baseline_eager", "h100_long_context", "cpu_clean_stop")
@@ -28,6 +31,18 @@ def row(**values: Any) -> dict[str, Any]:
 def runs(capsys: Output, *words: str) -> str:
     assert main(["runs", *LOGS, *words]) == 0
     return capsys.readouterr().out
+
+
+def test_documents_have_the_fields_of_their_schema(capsys: Output) -> None:
+    checker = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
+    document = json.loads(runs(capsys, "--json", "--gpu-hourly", "3.89"))
+    checker.validate(document)
+    fields = {*SCHEMA["$defs"]["run"]["properties"]}
+    assert fields == {*COLUMNS, STANDING}
+    assert [{*each} for each in document["runs"]] == [fields] * len(LOGS)
+    checker.validate(json.loads(runs(capsys, "--json", "--by", "model,enforce_eager,port")))
+    del document["runs"][0]["gpus"]
+    assert not checker.is_valid(document)
 
 
 def test_only_about_equal_loads_stand_side_by_side() -> None:
