@@ -14,6 +14,7 @@ from pathlib import Path
 from scripts import fileschemas, schemas
 from vllm_watch.cli.arguments import build_parser
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
+from vllm_watch.core.metrics import METRIC_BY_NAME
 from vllm_watch.health.rules import Rule, StateRule, Test, builtin_rules
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -22,11 +23,13 @@ COMMANDS_TEXT = """\
 Every command has `--config`, `--tz`, `--no-color` and `--help`. Exit codes: 0 done, 1 failed,
 2 wrong use or nothing matched, 130 interrupted. `check` and `wait` have codes of their own."""
 SETTINGS_TEXT = """\
-`vllm-watch config init` writes a commented file. A later one of these has priority over an earlier
-one: default, file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
+`vllm-watch config init` writes a commented file. A value can come from four places; each has
+priority over those before it: default, file, environment (`VLLM_WATCH_SECTION_NAME`), option."""
 FINDINGS_TEXT = """\
-Names in `code` are [settings](settings.md). If the log does not have a value that a rule compares,
-the rule is unknown, never healthy. Values in {braces} are filled in from the log."""
+Names in `code` are [settings](settings.md). Other names are signals: metrics of the stats line, or
+values that are listed [below](#signals). If the log does not have a value that a rule compares, the
+rule is unknown, never healthy. Values in {braces} are filled in from the log. *Explains*: findings
+whose reason is this one; they are not shown beside it."""
 TRENDS_TEXT = """\
 ## Trends
 
@@ -45,9 +48,58 @@ APPEARS = {
     "`crash_loop_seconds` seconds",
     "slow-start": "a start-up takes longer than `starting_limit_seconds` seconds",
     "slow-started": "a start-up took longer than `starting_limit_seconds` seconds and is over",
-    "workers-hang": "vLLM logs that its workers do not answer",
+    "workers-hang": "vLLM logs that its workers do not answer; critical from "
+    "`hangs_critical` such lines in a row on, but a note during a start-up",
 }
 """Findings, and states that are no states of a server, whose tests are not data."""
+EXAMPLES = {
+    "http-errors": "for example *3 of 120 requests failed, 2 were refused*",
+    "slow-started": "the start is over",
+}
+"""What a title cannot say alone, by finding or state."""
+SIGNALS = {
+    "work": "requests running or waiting",
+    "tokens": "tokens of prompts and answers per second",
+    "prompts_per_token": "prompt tokens per generated token",
+    "prompt_flow": "how many of the newest `prompt_flow_lines` lines have enough prompt tokens",
+    "prompt_share": "share of prompt tokens among all tokens of these lines",
+    "running_share": "running ÷ `--max-num-seqs`",
+    "running_step, kv_step": "change of running, of kv_cache_usage, since the line before",
+    "rate_share": "tokens per second and running request ÷ the median of this in the run",
+    "prefill": "prompt tokens per second ÷ the generated tokens per second that are missing to "
+    "that median: from 1 on, reading prompts explains why few tokens are generated",
+    "swing": "how far throughput swings over the newest `swings_lines` lines ÷ their median",
+    "preempted": "requests put back into the queue since the line before: as vLLM counts them, or "
+    "running that fell while waiting rose by about as much",
+    "not_filling": "1 if fewer requests run than the server allows, although more could start: "
+    "running is below `far_below_share` of `--max-num-seqs`, or below it and does not change; "
+    "else 0",
+    "length_used": "tokens that a request holds on average ÷ `--max-model-len`",
+    "draft_acceptance": "accepted ÷ drafted tokens over the newest `draft_lines` lines with drafts",
+    "imbalance": "difference of running requests between engines ÷ the allowed difference "
+    "(`imbalance_floor`, `imbalance_share`)",
+    "flowing": "requests running on all engines",
+    "engines_missing": "engines of the data-parallel size without any stats line",
+    "over_capacity": "`--max-num-seqs` ÷ `Maximum concurrency` of the start-up lines",
+    "seen_share": "`--max-num-seqs` ÷ the requests that fit, as the last minute shows (*capacity "
+    "seen*, see [rules for advice](health.md#rules-for-advice)): up to 1, all allowed requests fit",
+    "kv_override": "blocks that fit into memory ÷ `--num-gpu-blocks-override`",
+    "http_failing": "share of answers with status 500 and above in the last `http_seconds` "
+    "seconds; 0 below `http_failed_least` of them",
+    "http_errors": "the larger of http_failing ÷ `http_failed` and the same with status 400 to 499",
+    "step_ratio": "time of a step without prompts ÷ the usual time at the same batch",
+    "budget_share": "share of steps that use 95 % or more of `--max-num-batched-tokens`",
+    "prefix_caching, eager, custom_allreduce_off, vision_language": "1 if so, by the start-up "
+    "lines or the model's name; else 0",
+    "tensor_parallel_size, max_model_len, max_num_batched_tokens": "numbers of the start-up lines",
+    "model_billions": "parameters in billions, by the model's name",
+    "ttft_of_target, itl_of_target, queue_of_target": "recorded latency ÷ its target in `[slo]`",
+    "recorded_only": "1 if the log has no stats lines, but there is a recording",
+    "counter_difference": "difference of log and counter over ten minutes ÷ the counter",
+    "utilization, memory_share, temperature_c": "of a GPU: utilisation, used memory (0 to 1), °C",
+    "throttled": "number of reasons (heat, power supply) for which a GPU's clock is lowered",
+}
+"""Every signal of a rule that is no metric."""
 SIGNS = {"at_least": "≥", "above": ">", "below": "<", "at_most": "≤"}
 HOLE = re.compile(r"\{([a-z_]+)\}")
 
@@ -82,21 +134,26 @@ def commands_page() -> Iterator[str]:
         if command.epilog:
             yield from ("```", command.epilog.partition(": ")[2], "```", "")
         yield from table(("argument", "what it does"), _arguments(command))
+        for action, part in _subparsers(command).items():
+            yield from (f"### {name} {action}", "", cell(part.description or ""), "")
+            yield from table(("argument", "what it does"), _arguments(part))
 
 
 def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     actions = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(next(actions).choices)
+    return {name: part for action in actions for name, part in action.choices.items()}
 
 
 def _arguments(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     for action in command._actions:
-        if action.dest in ("help", "config", "tz", "no_color") or action.help is None:
+        if action.dest in ("help", "config", "tz", "no_color"):
+            continue
+        if action.help in (None, argparse.SUPPRESS):
             continue
         names = ", ".join(action.option_strings) or str(action.metavar or action.dest)
         if action.option_strings and action.nargs != 0:
             names += f" {_value(action)}"
-        yield f"`{names}`", action.help.replace("%%", "%")
+        yield f"`{names}`", str(action.help).replace("%%", "%")
 
 
 def _value(action: argparse.Action) -> str:
@@ -136,12 +193,34 @@ def findings_page() -> Iterator[str]:
         yield from _rule(rule)
     for state in book.states.values():
         yield from _state(state)
-    yield TRENDS_TEXT
+    yield from (TRENDS_TEXT, "", *_signals())
+
+
+def _signals() -> Iterator[str]:
+    """Give the table of signals; a rule's signal that it lacks is a KeyError."""
+    told = {name: names for names in SIGNALS for name in names.split(", ")}
+    tests = [
+        test
+        for rule in builtin_rules().rules
+        for test in (*rule.when, *rule.unless, *rule.clear, *rule.raised_when)
+    ]
+    used = {told[test.signal] for test in tests if test.signal not in METRIC_BY_NAME}
+    yield from (
+        "## Signals",
+        "",
+        "What the conditions above compare, besides the metrics of the stats line.",
+        "",
+    )
+    yield from table(("signal", "what it is"), ((n, SIGNALS[n]) for n in SIGNALS if n in used))
 
 
 def _rule(rule: Rule) -> Iterator[str]:
-    yield from (f"## {rule.id}", "", f"**{_plain(rule.title)}** ({rule.severity})", "")
+    example = f", {EXAMPLES[rule.id]}" if rule.id in EXAMPLES else ""
+    yield from (f"## {rule.id}", "", f"**{_plain(rule.title)}** ({rule.severity}){example}", "")
     yield f"- appears when: {APPEARS.get(rule.id) or _tests(rule.when, ' and ') + _held(rule)}"
+    if rule.raised:
+        grade = {"warning": "a warning"}.get(rule.raised, rule.raised)
+        yield f"- becomes {grade} when: {_raised(rule)}"
     if rule.clear:
         yield f"- is over when: {_tests(rule.clear, ' or ' if rule.clear_any else ' and ')}"
     if rule.detail:
@@ -153,12 +232,25 @@ def _rule(rule: Rule) -> Iterator[str]:
 
 
 def _state(rule: StateRule) -> Iterator[str]:
-    yield from (f"## {rule.id}", "", f"**{_plain(rule.title)}** ({rule.severity})", "")
+    which = f" ({EXAMPLES[rule.state]})" if rule.state in EXAMPLES else ""
+    yield from (f"## {rule.id}{which}", "", f"**{_plain(rule.title)}** ({rule.severity})", "")
     known = APPEARS.get(rule.state)
     yield f"- appears when: {known or f'the [state](states.md) is `{rule.state}`'}"
     yield f"- says: {_plain(rule.detail)}"
     yield f"- advises: {_plain(rule.remedy)}"
+    if rule.hides:
+        yield f"- explains: {', '.join(rule.hides).replace('*', 'every other finding')}"
     yield from (f"- source: {rule.guide}", "")
+
+
+def _raised(rule: Rule) -> str:
+    """Return when a finding is more severe, and what it then says and advises."""
+    causes = [_tests(rule.raised_when, " or ")] if rule.raised_when else []
+    if rule.raised_with:
+        causes.append(f"{' or '.join(rule.raised_with)} appears, too")
+    title = f"; then **{_plain(rule.raised_title)}**" if rule.raised_title != rule.title else ""
+    advice = f"; advises: {_plain(rule.raised_remedy)}" if rule.raised_remedy != rule.remedy else ""
+    return f"{' or '.join(causes)}{title}{advice}"
 
 
 def _plain(text: str) -> str:
@@ -186,7 +278,8 @@ def _held(rule: Rule) -> str:
         parts.append(f"in {_number(needed)} samples in a row")
     elif needed != of:
         parts.append(f"in {_number(needed)} of {_number(of)} samples")
-    return f", {parts[0]}" if parts else ""
+    unless = f", unless {_tests(rule.unless, ' and ')}" if rule.unless else ""
+    return (f", {parts[0]}" if parts else "") + unless
 
 
 def _number(value: str | float) -> str:

@@ -192,10 +192,16 @@ def test_every_setting_is_documented_and_has_a_default_of_its_kind(key: str) -> 
     assert setting.key == key
     assert len(setting.documentation) > 20
     assert setting.documentation.endswith((".", "]", "all."))
+    assert all(f"`{word}`" in setting.documentation for word in setting.kind.choices)
     if setting.default is not None:
         assert setting.kind.accept(setting.default) == setting.default
     if key.endswith("_seconds"):
         assert "econds" in setting.documentation
+
+
+def test_the_values_of_a_setting_with_few_are_named() -> None:
+    told = known_settings()["alerts.notify"].documentation
+    assert told.endswith(" Values: `off`, `osc9`, `osc777`, `both`.")
 
 
 def test_names_in_the_environment_are_distinguished() -> None:

@@ -113,6 +113,25 @@ def test_a_page_that_the_program_makes_is_up_to_date(name: str) -> None:
     assert made == reference.page(name), "run `python -m scripts.reference`"
 
 
+def test_the_page_of_commands_has_those_within_a_command_and_no_hidden_options() -> None:
+    made = reference.page("commands.md")
+    assert "### formats check\n" in made
+    assert "`--installed-vllm PYTHON`" in made
+    assert "--while" not in made
+
+
+def test_the_page_of_findings_tells_when_a_finding_is_worse_or_does_not_appear() -> None:
+    made = reference.page("findings.md")
+    (binds,) = (part for part in made.split("\n## ") if part.startswith("kv-cache-binds\n"))
+    assert (
+        "- becomes critical when: kv-cache-critical appears, too; "
+        "then **KV cache full: {value}, {waiting} wait**\n"
+    ) in binds
+    assert "- appears when: over_capacity > 1, unless seen_share ≤ 1\n" in made
+    heads = [line for line in made.splitlines() if line.startswith("#")]
+    assert len(heads) == len(set(heads))
+
+
 @pytest.mark.parametrize("name", fileschemas.SCHEMAS)
 def test_the_schemas_of_our_files_are_those_of_the_loaders(name: str) -> None:
     told = (schemas.FOLDER / name).read_text(encoding="utf-8")

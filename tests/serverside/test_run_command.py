@@ -271,6 +271,14 @@ def test_the_two_dashes_forgotten(capsys: Output) -> None:
         "vllm-watch run [OPTIONS] -- vllm serve M --port 8001"
     )
     assert "no command after --" in refused(capsys, "--strict", "--")
+    early = refused(capsys, "vllm", "--strict", "--", "serve", "M")
+    assert early == "vllm-watch: vllm: the server's command comes after --"
+
+
+def test_help_shows_where_the_command_of_the_server_stands(capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert "run [OPTIONS] -- COMMAND [ARGUMENT ...]\n" in capsys.readouterr().out
 
 
 def test_a_command_that_is_not_there(capsys: Output, tmp_path: Path) -> None:

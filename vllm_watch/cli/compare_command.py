@@ -32,7 +32,7 @@ def declare(command: Parser) -> None:
     )
     add_price(command)
     add_forms(command)
-    add_marks(command)
+    add_marks(command, "benchmark whose figures to show beside the log's")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -133,7 +133,7 @@ def _command(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_marks(command: Parser) -> None:
+def add_marks(command: Parser, text: str = "benchmark to mark in charts") -> None:
     """Add the option that names results of benchmarks."""
     command.add_argument(
         "--mark",
@@ -141,7 +141,7 @@ def add_marks(command: Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="benchmark to mark in charts: a result of `vllm bench serve --save-result`, GuideLLM",
+        help=f"{text}: a result of `vllm bench serve --save-result` or of GuideLLM",
     )
 
 

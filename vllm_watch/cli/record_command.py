@@ -25,7 +25,8 @@ def declare(command: Parser) -> None:
     command.add_argument(
         "--metrics",
         metavar="URL",
-        help="the server's metrics page (default without --gpu: the port in the log's name)",
+        help="the server's metrics page (default: http://127.0.0.1 at the port in the log's name; "
+        "with --gpu: none)",
     )
     command.add_argument("--gpu", action="store_true", help="also record the node's GPUs (NVML)")
     command.add_argument("--while", dest="pid", type=int, help=argparse.SUPPRESS)

@@ -49,6 +49,10 @@ def declare(command: Parser) -> None:
         metavar="TIME",
         help="time the server has to stop before it is killed (30s)",
     )
+    command.add_argument(
+        "server", nargs="*", metavar="COMMAND", help="after -- : the command that starts the server"
+    )
+    command.usage = "%(prog)s [OPTIONS] -- COMMAND [ARGUMENT ...]"
 
 
 def read(words: list[str], parser: Parser) -> argparse.Namespace:
@@ -64,6 +68,8 @@ def read(words: list[str], parser: Parser) -> argparse.Namespace:
             f"-- is missing before the server's command: vllm-watch run [OPTIONS] -- {given}"
         )
     arguments = parser.parse_args(words[:at])
+    if arguments.server:
+        raise CommandError(f"{arguments.server[0]}: the server's command comes after --")
     arguments.server = words[at + 1 :] if at is not None else []
     return arguments
 

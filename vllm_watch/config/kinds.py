@@ -31,6 +31,8 @@ class Kind:
     """Converts a value of a TOML file or an option; raises ValueError if it cannot."""
     parse: Callable[[str], object]
     """Converts a text of the environment for `check`; raises ValueError if it cannot."""
+    choices: tuple[str, ...] = ()
+    """All values, if only some words are accepted."""
 
     def accept(self, value: object) -> object:
         """Check a typed value.
@@ -310,7 +312,7 @@ def choice(default: Any, words: tuple[str, ...]) -> Any:
         return str(word)
 
     known = " or ".join(repr(word) for word in words)
-    return _setting(default, Kind(known, check, str))
+    return _setting(default, Kind(known, check, str, words))
 
 
 def arguments() -> tuple[str, ...]:

@@ -64,10 +64,12 @@ class Setting:
 
     @property
     def documentation(self) -> str:
-        """Its documentation."""
+        """Its documentation, with all values if it has few."""
         section = SECTIONS[self.section]
         given = field_options(section)[self.name]["metadata"].get(DOCUMENTATION_KEY)
-        return given or _documentation()[section.__name__, self.name]
+        text: str = given or _documentation()[section.__name__, self.name]
+        values = ", ".join(f"`{word}`" for word in self.kind.choices)
+        return f"{text} Values: {values}." if values else text
 
 
 @cache

@@ -53,7 +53,7 @@ class WatchSettings:
     start_lost_after_hours: float = positive(24.0)
     """Hours of silence after which a start-up in a saved log counts as lost."""
     saved_after_seconds: float = positive(300.0)
-    """A log that does not grow is a saved one if its newest stamp is this many seconds old."""
+    """A log that does not grow is a saved one if its newest timestamp is this many seconds old."""
     stalled_cadences: float = positive(3.0)
     """Silence of so many times the usual distance between two stats lines is a stall."""
     stalled_floor_seconds: float = positive(30.0)
@@ -317,11 +317,12 @@ class AlertSettings:
     repeat_minutes: int = count(0, least=0)
     """Minutes after which an alert that still fires is sent again; 0: never."""
     settle_minutes: int = count(5, least=0)
-    """Minutes before an alert that is over and comes back is sent again."""
+    """An alert that comes back within so many minutes after its end is sent only when these minutes
+    have passed."""
     timeout_seconds: float = positive(10.0)
     """Seconds that a command or a post may take."""
     at_once: int = count(4)
-    """Most commands and posts at the same time."""
+    """Highest number of commands and posts that run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)

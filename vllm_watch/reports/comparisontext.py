@@ -149,8 +149,8 @@ def verdict(compared: Compared) -> str:
 def _heads(each: Comparison, confidence: float) -> tuple[str, ...]:
     """Return the heads of a comparison; with the guide's gains if the baseline is the default."""
     guide = ("guide",) if each.gains else ()
-    between = f"{confidence:.0%} between"
-    return ("while busy, mean", "baseline", "candidate", "ratio", between, "", *guide)
+    interval = f"{confidence:.0%} interval"
+    return ("while busy, mean", "baseline", "candidate", "ratio", interval, "", *guide)
 
 
 def _overview_heads(comparisons: Sequence[Comparison]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ FIELDS: Mapping[str, str] = {
     "port": "its port",
     "state": "busy, idle, starting, dead …",
     "phase": "phase of its start-up",
-    "finding": "its worst finding in a word: KV full, queueing",
+    "finding": "its worst finding in one or two words: KV full, queueing",
     "finding_title": "its worst finding with the number",
     "remedy": "what to change",
     "age": "how old the newest stats line of any server is: 4s, 12m",
