@@ -86,7 +86,7 @@ memory: $(DEV)  ## a fleet for simulated days: memory, and alerts against what h
 archive-data: $(DEV)  ## thousands of logs archived by processes and by Dask, one killed; ARGS="--logs 300"
 	@$(BIN)/python -m benchmarks.archive $(ARGS)
 
-test-real: $(DEV)  ## compare with a real vLLM on the CPU (3 GB once, 45 minutes); ARGS="--only light,idle"
+test-real: $(DEV)  ## compare with a real vLLM on the CPU (3 GB once, 30 to 45 minutes); ARGS="--only light,idle"
 	@$(BIN)/python -m scripts.realvllm $(ARGS)
 
 clean:  ## remove the environment, caches and built files

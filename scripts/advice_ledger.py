@@ -1,6 +1,6 @@
 """Every flag ever advised in a capture, and every finding: the tables of docs/judgement.md.
 
-A capture is replayed, and the content of the screen is recorded at each of its stamps. Whether
+A capture is replayed, and the content of the screen is recorded at each of its timestamps. Whether
 advice would have helped is worked out by hand from the rest of the same capture
 (fixtures/judgement/followed.toml); advice without such a result is reported, with exit code 1.
 """
@@ -23,11 +23,12 @@ PAGE = Path(__file__).parents[1] / "docs" / "judgement.md"
 FOLLOWED = JUDGEMENT / "followed.toml"
 HEAD = """# How well it judges
 
-Made by `python -m scripts.advice_ledger` from the captures of `fixtures/logs`, the composed logs
-and the labels of `fixtures/judgement`; a test compares it with them. *Stretches* are the times in
-which a person would report the finding. *Misses* are stretches that the program did not find from
-beginning to end, or not with the right severity and flags. *False alarms* are findings where a
-person would report none, or findings with advice that would make it worse.
+Made by `python -m scripts.advice_ledger` from the captures of `fixtures/logs`, logs composed
+from scenarios (`fixtures/judgement/scenarios`), and the labels of `fixtures/judgement`; a test
+compares it with them. *Stretches* are the times in which a person would report the finding.
+*Misses* are stretches that the program reported only in part or not at all, or with the wrong
+severity or flags. *False alarms* are findings where a person would report none, or findings whose
+advice would make the server worse.
 
 """
 TEXTS = """
@@ -43,8 +44,9 @@ MOMENTS = {
 ADVICE = """
 ## Advice, and its effect if followed
 
-Every flag line that was shown at any time of a capture. The outcome is worked out by hand from the
-rest of the same capture.
+Every flag line that was shown at any time of a capture. The screen is read at each timestamp of the
+log; the number says at how many of them the line was shown. The outcome is worked out by hand from
+the rest of the same capture.
 
 | capture | shown | finding | flag | calculation | if followed | outcome |
 |---|---|---|---|---|---|---|
@@ -61,7 +63,7 @@ class Advice:
     first: float
     last: float
     moments: int
-    """How many of the capture's stamps it was shown at."""
+    """How many of the capture's timestamps it was shown at."""
     formula: str
     engine: int | None
 
@@ -116,7 +118,7 @@ def page(judged: list[Judged]) -> tuple[str, list[Advice], set[tuple[str, str, s
         hand = worked_out.get(advice.key, {"why": "**not worked out**", "outcome": "?"})
         cells = [
             advice.capture,
-            f"{_clock(advice.first)} – {_clock(advice.last)}, {advice.moments} stamps",
+            f"{_clock(advice.first)} – {_clock(advice.last)}, {_log_times(advice.moments)}",
             f"`{advice.finding}`" + ("" if advice.engine is None else f" (engine {advice.engine})"),
             f"`{advice.flag}`",
             advice.formula,
@@ -192,6 +194,10 @@ def _text(one: Finding) -> str:
 
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+
+
+def _log_times(moments: int) -> str:
+    return f"at {moments} log time{'s' if moments != 1 else ''}"
 
 
 def _stamps(run: Run) -> list[float]:

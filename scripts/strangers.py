@@ -247,7 +247,7 @@ Logs were collected in three hunts. The faults found in the first one were fixed
 *now* shows only that they are fixed. The second hunt came after the fixes, with logs from the same
 and other sources: its *first* measures how well the program judges a log that it has never seen.
 The third hunt looked for requests that wait though there is room, and for endless answers, in logs
-with long queues. The five logs that it found only look like such cases (near misses).
+with long queues. It found five logs. They look like such cases, but are none (near misses).
 
 *Right*: state, reason and numbers agree with the operator, and the operator would give every alarm
 and all advice. *Partly*: state and reason are right, but there is one warning too many or too few,

@@ -37,12 +37,12 @@ def example(words: str) -> str:
 
 def test_a_part_of_the_stats_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metric = eval(example('Metric("lora_adapters"'), vars(metrics).copy())
-    wording, sample = example("LoRA adapters: {").split("\n\n")
+    part, sample = example("LoRA adapters: {").split("\n\n")
     built_in = {path.name: path for path in builtin_formats_folder().glob("*.toml")}
     name = "vllm_v1_stats.toml"
     before = built_in[name].read_text(encoding="utf-8")
     path = tmp_path / name
-    path.write_text(before.replace("parts = [\n", f"parts = [\n{wording}\n") + sample)
+    path.write_text(before.replace("parts = [\n", f"parts = [\n{part}\n") + sample)
     monkeypatch.setitem(metrics.METRIC_BY_NAME, metric.name, metric)
     monkeypatch.setattr(parts, "_NAMES", parts._NAMES | {metric.name})
     load_formats([*(built_in | {name: path}).values()])

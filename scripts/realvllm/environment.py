@@ -90,7 +90,7 @@ def prepare(folder: Path, say: Say) -> Environment:
     """Return the environment in a folder; missing parts are installed (3 GB, some minutes)."""
     made = Environment(folder.resolve())
     if made.version() is None:
-        say(f"installing vLLM {VLLM} for the processor into {folder} (3 GB, some minutes, once) …")
+        say(f"installing vLLM {VLLM} for the CPU into {folder} (3 GB, some minutes, once) …")
         _install(made)
     if not (made.model / "config.json").exists():
         say("making a tiny model …")
