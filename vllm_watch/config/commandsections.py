@@ -11,7 +11,7 @@ CheckCode = Literal["ok", "warning", "critical", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """[check]: the exit code of `check` for servers that are not working but have no error."""
+    """[check]: the exit code of `check` for servers that have stopped, ended or write no stats."""
 
     stopped: CheckCode = choice("critical", get_args(CheckCode))  # a field
     """A server that was stopped on purpose."""

@@ -57,10 +57,11 @@ class WatchSettings:
     stalled_cadences: float = positive(3.0)
     """Silence of so many times the usual distance between two stats lines is a stall."""
     stalled_floor_seconds: float = positive(30.0)
-    """Shorter silence, in seconds, is never a stall."""
+    """Silence of fewer seconds than this is never a stall."""
     full_hours: float = positive(24.0)
     """Hours of a log's own time whose samples a live screen keeps in full (at most 20,000 per
-    engine); older ones are thinned: minutes, tens of minutes, hours. docs/memory.md has bounds."""
+    engine); older ones are merged into means of a minute, then of ten minutes, then of an hour.
+    docs/memory.md has the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class HealthSettings:
     """KV cache usage (0 to 1) from which the queue only grows: critical (long-context
     guide)."""
     kv_clear_margin: float = ratio(0.05)
-    """An alert clears when KV cache usage is back inside its level by this much (0 to 1)."""
+    """An alert clears once KV cache usage is this far (0 to 1) on the healthy side of its level."""
     preemption_kv_cache: float = ratio(0.90)
     """KV cache usage (0 to 1) from which requests that fall back to waiting count as preempted."""
 
@@ -96,7 +97,7 @@ class HealthSettings:
     swings_level: float = ratio(0.15)
     """Swing (0 to 1, as a share of the median) from which on throughput is erratic."""
     flap_seconds: float = positive(60.0)
-    """Seconds within which an alert that comes back is the same alert; its returns are counted."""
+    """If an alert comes back within so many seconds, it is the same alert that fired again."""
 
     prefix_cache_low: float = ratio(0.20)
     """Prefix cache hit rate (0 to 1) below which caching saves little: warning (chunked prefill
@@ -104,7 +105,7 @@ class HealthSettings:
     prefix_cache_excellent: float = ratio(0.60)
     """Prefix cache hit rate (0 to 1) from which it is excellent (optimisation guide)."""
     prefix_clear_margin: float = ratio(0.05)
-    """The alert clears when the hit rate is above its level by this much (0 to 1)."""
+    """The alert clears once the hit rate is this far (0 to 1) above the level of the alert."""
     prompt_flow_lines: int = count(6)
     """How many of the newest stats lines are checked for prompts; without any, hits are unknown."""
     prompt_flow_needed: int = count(3)
@@ -122,7 +123,7 @@ class HealthSettings:
     hold_samples: int = count(3)
     """Samples in a row past a level before an alert fires."""
     clear_samples: int = count(2)
-    """Samples in a row back inside the margin before an alert clears."""
+    """Samples in a row on the healthy side of level and margin before an alert clears."""
     recent_of: int = count(4)
     """Number of most recent samples that some rules look at."""
     recent_needed: int = count(3)
@@ -131,10 +132,10 @@ class HealthSettings:
     near_zero_share: float = ratio(0.05)
     """Share (0 to 1) of the run's median rate per request below which throughput is near zero."""
     near_zero_lines: int = count(3)
-    """Stats lines near zero, with requests running, before it is critical."""
+    """Stats lines near zero, with requests running, before there is a critical alert."""
     nothing_lines: int = count(3)
-    """Stats lines in a row without a token, with requests running or waiting, before it is
-    critical. A long prefill causes one such line."""
+    """Stats lines in a row without a token, with requests running or waiting, before there is a
+    critical alert. A long prefill causes one such line."""
     far_below_share: float = ratio(0.50)
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
@@ -162,7 +163,7 @@ class HealthSettings:
     http_failed: float = ratio(0.02)
     """Share (0 to 1) of answers with status 500 and above from which there is a warning."""
     http_failed_critical: float = ratio(0.10)
-    """Share (0 to 1) of answers with status 500 and above from which it is critical."""
+    """Share (0 to 1) of answers with status 500 and above from which the alert is critical."""
     http_failed_least: int = count(5)
     """Fewest answers with status 500 and above for a warning."""
     http_refused: float = ratio(0.20)
@@ -178,14 +179,15 @@ class HealthSettings:
     imbalance_floor: int = count(4, least=0)
     """Difference in running requests that is always allowed between the engines of a server."""
     imbalance_share: float = ratio(0.50)
-    """Difference allowed as a share (0 to 1) of the engines' mean."""
+    """Difference in running requests that is allowed, as a share (0 to 1) of the engines' mean."""
     imbalance_samples: int = count(3)
     """Samples in a row with a larger difference before engines count as uneven."""
 
     gpu_in_use: float = ratio(0.10)
     """Share (0 to 1) of used memory from which a GPU counts as used by the server."""
     gpu_idle: float = ratio(0.50)
-    """Utilisation (0 to 1) below which a GPU idles: eight requests already show 95 %."""
+    """Utilisation (0 to 1) below which a GPU idles. Even a small load is far above: eight requests
+    showed 95 %."""
     gpu_memory_full: float = ratio(0.98)
     """Share (0 to 1) of a GPU's memory from which it is nearly full."""
     gpu_hot_celsius: float = positive(85.0)
@@ -193,7 +195,7 @@ class HealthSettings:
     counter_difference: float = ratio(0.03)
     """Share (0 to 1) by which log and counters may differ over ten minutes."""
     hangs_critical: int = count(3)
-    """Minutes without an answer from the workers before it is critical."""
+    """Minutes without an answer from the workers before the warning becomes critical."""
     crash_loop_deaths: int = count(3, least=2)
     """Deaths in a row with the same error that make a crash loop."""
     crash_loop_seconds: float = positive(900.0)
@@ -209,9 +211,9 @@ class AdviceSettings:
     kv_growth_seconds: float = positive(180.0)
     """Seconds over which that rise is measured."""
     seen_capacity_kv: float = ratio(0.80)
-    """KV cache usage (0 to 1) for which the capacity seen is computed: how many requests fit."""
+    """The observed capacity is how many requests would fill the KV cache to this usage (0 to 1)."""
     seen_capacity_seconds: float = positive(60.0)
-    """Seconds of newest samples; their median is the capacity seen."""
+    """Seconds of newest samples; the observed capacity is the median over them."""
     batch_target_kv: float = ratio(0.60)
     """KV cache usage (0 to 1) that an advised larger batch aims at (presets guide)."""
     capacity_share: float = ratio(0.90)
@@ -273,27 +275,28 @@ class TrendSettings:
     """[trend]: how far generation may slow down as contexts grow (long-context guide)."""
 
     fall_to_4k: float = ratio(0.10)
-    """Fall (0 to 1) expected at most with contexts under 4K tokens."""
+    """Largest normal fall (0 to 1) of the rate per request with contexts under 4K tokens."""
     fall_to_10k: float = ratio(0.20)
-    """Fall (0 to 1) expected at most with contexts of 4K to 10K tokens."""
+    """Largest normal fall (0 to 1) of the rate per request with contexts of 4K to 10K tokens."""
     fall_to_20k: float = ratio(0.40)
-    """Fall (0 to 1) expected at most with contexts of 10K to 20K tokens."""
+    """Largest normal fall (0 to 1) of the rate per request with contexts of 10K to 20K tokens."""
     fall_to_30k: float = ratio(0.60)
-    """Fall (0 to 1) expected at most with contexts of 20K to 30K tokens."""
+    """Largest normal fall (0 to 1) of the rate per request with contexts of 20K to 30K tokens."""
     fall_to_50k: float = ratio(0.80)
-    """Fall (0 to 1) expected at most with contexts of 30K to 50K tokens."""
+    """Largest normal fall (0 to 1) of the rate per request with contexts of 30K to 50K tokens."""
     busy_minutes: float = positive(3.0)
     """Busy minutes at the start and at the end of a run; their means are compared."""
     running_tolerance: float = ratio(0.20)
     """Share (0 to 1) by which running requests may differ between the start and the end."""
     noise_errors: float = positive(2.0)
-    """Standard errors by which a fall must exceed the expected one."""
+    """Standard errors by which a fall must exceed the largest normal one."""
     steady_after_minutes: float = positive(10.0)
     """Busy minutes after which a run counts as steady."""
     sudden_drop_share: float = ratio(0.25)
-    """Share (0 to 1) of the last minutes' median throughput below which it is a sudden fall."""
+    """Share (0 to 1) of the last minutes' median throughput below which throughput has dropped."""
     recovery_share: float = ratio(0.80)
-    """Share (0 to 1) of the throughput before a pause that must come back with the load."""
+    """After a pause, when as many requests run as before, throughput must reach this share (0 to 1)
+    of what it was."""
     outlier_deviations: float = positive(3.0)
     """Robust standard deviations from the median beyond which a value is not noise (Hampel)."""
 
@@ -311,7 +314,7 @@ class AlertSettings:
     webhook: str | None = optional_address()
     """Address that alerts are posted to as JSON; https, or http to this machine itself."""
     min_severity: Severity = choice("warning", get_args(Severity))  # a field
-    """The lowest severity that is sent."""
+    """The lowest severity of alerts that are sent."""
     resolved: bool = flag(default=True)
     """Also send when an alert is over (without the bell)."""
     repeat_minutes: int = count(0, least=0)
