@@ -84,5 +84,5 @@ def test_reasons_are_grouped_with_the_longest() -> None:
     told = [refusal_words(one, known) for one in refusals_of(run)]
     assert told == [
         "3 × prompt too long: the longest of 9,000 tokens, 4,096 are allowed",
-        "1 × the model curlew does not exist; served is northwind/Curlew-8B",
+        "1 × the model curlew does not exist; the server serves northwind/Curlew-8B",
     ]

@@ -174,7 +174,7 @@ def test_a_bad_rule_is_refused_with_file_rule_and_key(
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({}, "rule 'x': is there twice"),
+        ({}, "rule 'x': is defined twice"),
         ({"id": "y", "word": "y"}, "rule 'y': title 't' is also that of 'x'"),
         ({"id": "y", "title": "u"}, "word 'x' is also that of 'x', and neither hides the other"),
         ({"id": "y", "title": "u", "word": "z", "raised_word": "x"}, "word 'x' is also that of"),

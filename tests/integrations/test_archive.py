@@ -191,8 +191,8 @@ def test_a_full_disk_ends_it_in_one_line_and_keeps_what_is_there(
         patch.setattr(pq, "write_table", full)
         assert main(["archive", str(logs), "-o", str(target)]) == 1
     assert capsys.readouterr().err == (
-        f"vllm-watch: {target}: no space left on device; make room or choose another -o, "
-        "and call again: the logs archived so far stay\n"
+        f"vllm-watch: {target}: no space left on device; free some space or choose "
+        "another -o, then run it again: logs archived so far are kept\n"
     )
     assert rows_of(target) == kept
     assert "3 logs archived" in archived(capsys, logs, "-o", target)
@@ -215,7 +215,7 @@ def test_a_folder_that_cannot_be_made(logs: Path, tmp_path: Path, capsys: Output
     (tmp_path / "file").write_text("")
     assert main(["archive", str(logs), "-o", str(tmp_path / "file" / "archive")]) == 1
     assert capsys.readouterr().err.startswith(
-        f"vllm-watch: {tmp_path / 'file' / 'archive'}: not a directory; make room or choose"
+        f"vllm-watch: {tmp_path / 'file' / 'archive'}: not a directory; free some space or choose"
     )
 
 

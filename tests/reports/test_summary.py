@@ -212,7 +212,7 @@ def test_two_servers_that_write_to_one_file_at_once(tmp_path: Path) -> None:
     log.write_text("".join([*lines[: up + 1], other, *lines[up + 1 :]]))
     (summary,) = summarised(log)
     (warning,) = summary.warnings
-    assert "127.0.0.1:9101, http://127.0.0.1:9999 wrote to this file at once" in warning
+    assert "127.0.0.1:9101, http://127.0.0.1:9999 wrote to this file at the same time" in warning
 
 
 def test_stats_lines_behind_an_unknown_envelope_are_counted(tmp_path: Path, capsys: Output) -> None:
@@ -362,4 +362,4 @@ def test_a_refused_model_names_what_is_served_as_the_client_must_write_it(
     )
     assert main(["summary", str(log)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "the model Dunlin-9B does not exist; served is /models/Dunlin-9B" in told
+    assert "the model Dunlin-9B does not exist; the server serves /models/Dunlin-9B" in told

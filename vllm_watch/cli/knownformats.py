@@ -27,7 +27,7 @@ _SAID = {
     "stats": "stats lines",
     "companions": "companion lines",
     "access": "access lines",
-    "envelope_only": "messages that match no known format, behind a known log prefix",
+    "envelope_only": "messages that match no known format, after a known log prefix",
     "opaque": "prompts and answers, never parsed",
     "known": "known messages without figures or events",
     "continuations": "continuations of tracebacks and errors",

@@ -55,7 +55,7 @@ class Offline:
     def text(self) -> str:
         """The progress in words."""
         if self.prompts is None:
-            return "the workers have left"
+            return "the worker processes have ended"
         return f"{self.prompts:,} of {self.total:,} prompts processed"
 
 
@@ -70,7 +70,7 @@ class Evidence:
     stop_text: str = ""
     death: float | None = None
     reason: Reason = field(default_factory=lambda: Reason(""))
-    """The cause of death, if it died."""
+    """The cause of death, if the server died."""
     phase: str = ""
     offline: Offline | None = None
     """The progress, if it is a run without a server."""

@@ -52,7 +52,7 @@ def refusal_words(refusal: Refusal, configuration: ServerConfiguration) -> str:
     """Return one reason in words, with the accepted value."""
     if refusal.reason == "model":
         served = configuration.served_model
-        known = f"; served is {served}" if served else ""
+        known = f"; the server serves {served}" if served else ""
         return f"{refusal.count:,} × the model {refusal.asked} does not exist{known}"
     if refusal.reason == "length":
         most = f" of {refusal.longest:,} tokens" if refusal.longest else ""

@@ -50,7 +50,7 @@ def raise_batch(at: Situation) -> Advice | None:
         return Advice(
             "no larger batch yet: contexts still grow",
             formula=f"KV cache per running request rose by {growth:.0%} in {minutes}",
-            expect="growing contexts fill the cache; with a larger batch, sooner",
+            expect="growing contexts fill the cache, and a larger batch fills it sooner",
         )
     running, usage = now
     target = percent(advice.batch_target_kv)
@@ -73,12 +73,12 @@ def raise_batch(at: Situation) -> Advice | None:
         f"{running:.0f} running × {target} ÷ {usage * 100:.1f} % = {whole}"
         f" → {number}, the largest power of two",
         f"KV cache would go from {percent(usage)} to about "
-        f"{percent(usage * number / running)}, with {number} requests at once",
+        f"{percent(usage * number / running)}, with {number} requests in parallel",
     )
 
 
 def fewer_than_start(at: Situation) -> Advice | None:
-    """Advise if more requests are allowed at once than fit at full length.
+    """Advise if more requests are allowed in parallel than fit at full length.
 
     The capacity in the start-up lines gives no number: 90 % of it would be right only if all
     requests were of full length. The number comes from samples.
@@ -134,7 +134,8 @@ def batched_tokens(at: Situation) -> Advice | None:
     long = context is not None and context >= advice.long_context
     number = advice.batched_tokens_long if long else advice.batched_tokens_advised
     why = f"contexts of about {thousands(context)} tokens" if context is not None else "contexts"
-    why = f"{why}: {'long' if long else 'not long'} (long: {advice.long_context:,} and more)"
+    least = f"{advice.long_context:,}"
+    why += f": long ({least} or more)" if long else f": not long (under {least})"
     if given >= number:  # already that many: advise the larger number, whatever the contexts
         number, why = advice.batched_tokens_long, f"{given:,.0f} tokens a step are too few"
         if given >= number:
@@ -170,7 +171,8 @@ def prefix_caching(at: Situation) -> Advice | None:
     return Advice(
         f"{flag}, unless prompts have nothing in common",
         (flag,),
-        expect="shared prefixes are computed once; the hit rate shows how many do",
+        expect="shared prefixes are computed only once; the hit rate shows what share of prompts "
+        "they are",
     )
 
 

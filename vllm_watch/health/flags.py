@@ -15,7 +15,8 @@ DROP = "(drop)"
 """Replaces the value of a flag that should be removed: `--enforce-eager (drop)`."""
 
 _UP: Mapping[str, str] = {
-    "max-num-seqs": "each request gets slower when more run at once, and the KV cache fills more",
+    "max-num-seqs": "each request gets slower when more run in parallel, and the KV cache fills "
+    "more",
     "max-num-batched-tokens": "longer steps: more time between the tokens of running requests, "
     "and more memory for activations",
     "gpu-memory-utilization": "no room for anything else on the GPU; close to 1 it may run out of "
@@ -25,16 +26,16 @@ _UP: Mapping[str, str] = {
     "data-parallel-size": "each engine holds all weights, and has a KV cache of its own",
 }
 _DOWN: Mapping[str, str] = {
-    "max-num-seqs": "requests wait that would otherwise run at once",
+    "max-num-seqs": "some requests wait that would otherwise start immediately",
     "max-num-batched-tokens": "prompts take more steps: a longer time to the first token",
-    "gpu-memory-utilization": "a smaller KV cache: fewer requests at once",
+    "gpu-memory-utilization": "a smaller KV cache, so fewer requests fit",
     "max-model-len": "longer prompts are refused",
     "tensor-parallel-size": "each GPU holds more of the weights",
 }
 _ANY: Mapping[str, str] = {
-    "kv-cache-dtype": "some quality: vLLM's own test of April 2026 kept 94 to 99 % of the scores "
-    "(its blog, The State of FP8 KV-Cache); before its fixes long contexts lost far more on Hopper "
-    "(vLLM issue 23813). Compare answers first. Where memory is not the limit it may be slower",
+    "kv-cache-dtype": "some quality: vLLM's test (April 2026) kept 94 to 99 % of the scores; on "
+    "Hopper, versions without its fixes (vLLM issue 23813) lost far more in long contexts. Compare "
+    "answers first. It may also be slower if memory is not the limit",
     "enforce-eager": "the start-up takes longer, and the graphs take some memory",
     "num-gpu-blocks-override": "the KV cache takes the GPU memory that was left free",
 }

@@ -36,7 +36,7 @@ def drop_override(at: Situation) -> Advice | None:
         "drop --num-gpu-blocks-override",
         (f"--num-gpu-blocks-override {DROP}",),
         f"{fit:,.0f} blocks that fit ÷ {left:,.0f} allowed = {times:.1f}",
-        f"{times:.1f} times the KV cache, so {times:.1f} times as many requests at once",
+        f"{times:.1f} times the KV cache, so {times:.1f} times as many concurrent requests",
     )
 
 
@@ -181,7 +181,7 @@ def out_of_memory(at: Situation) -> Advice | None:
     return Advice(
         ", then ".join(flags[:2]),
         tuple(flags),
-        f"{halved}; if that is not enough, add the next flag; at last quantise",
+        f"{halved}; if that is not enough, add the next flag; as a last resort, quantise",
         "lower peak memory; each flag frees more",
         in_turn=True,
     )

@@ -53,7 +53,7 @@ FACTS = frozenset(
 )
 """Signals from the start-up (`startupfacts.py`); all others are metrics of the catalogue."""
 COMPARISONS = ("at_least", "above", "below", "at_most")
-"""Keys of a test, one of which has its level."""
+"""Keys of a test: exactly one of these has the level."""
 RECORDED_SCOPES = ("recorded", "gpu", "answers", "steps")
 """Scopes of rules that do not judge stats lines.
 
@@ -130,19 +130,19 @@ class Rule:
     over: str = ""
     """The text when the value is back within its level; may use the placeholders of a title."""
     settled: str = ""
-    """The remedy once it is over, if it differs."""
+    """The remedy once the alert is over, if it differs."""
     raised: Severity | None = None
-    """Its severity together with one of `raised_with`, or if a test of `raised_when` holds."""
+    """Its severity while one of `raised_with` fires too, or once a test of `raised_when` held."""
     raised_with: tuple[str, ...] = ()
     """Findings that raise its severity."""
     raised_when: tuple[Test, ...] = ()
     """Tests of a sample's values and of the start-up; each of them raises its severity."""
     raised_word: str = ""
-    """Its word after that."""
+    """The word with the raised severity."""
     raised_title: str = ""
-    """Its title after that."""
+    """The title with the raised severity."""
     raised_remedy: str = ""
-    """Its remedy after that."""
+    """The remedy with the raised severity."""
     seconds: str | float = 0.0
     """For how long its samples must be past the level in a row (a setting, or seconds)."""
 
@@ -252,7 +252,7 @@ def _check_distinct(path: str, rules: Sequence[Rule | StateRule]) -> None:
     for one, other in combinations(rules, 2):
         where = f"{path}: rule {other.id!r}"
         if (one.id, getattr(one, "state", "")) == (other.id, getattr(other, "state", "")):
-            raise RuleError(f"{where}: is there twice")
+            raise RuleError(f"{where}: is defined twice")
         if one.title == other.title:
             raise RuleError(f"{where}: title {other.title!r} is also that of {one.id!r}")
         words = {one.word, getattr(one, "raised_word", one.word)}

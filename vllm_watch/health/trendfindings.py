@@ -71,8 +71,8 @@ def change_finding(
             "dropped",
             "warning",
             f"Throughput fell suddenly: {before:,.0f} → {now:,.0f} tok/s",
-            f"{runs:.0f} run, {ran:.0f} ran before: the load is the same, "
-            "and no new prompts explain it",
+            f"{runs:.0f} requests run, {ran:.0f} ran before: the load is the same, "
+            "and the fall is not caused by new prompts",
             _LOOK,
             GUIDE,
             since,
@@ -84,11 +84,11 @@ def change_finding(
         )
     return Finding(
         name,
-        "unhealed",
+        "not back",
         "warning",
         f"Throughput did not come back: {now:,.0f} of {before:,.0f} tok/s",
-        f"{runs:.0f} run as before the pause ({ran:.0f}), and contexts are not longer; "
-        "perhaps memory leaks",
+        f"about as many requests run as before the pause ({ran:.0f} then, {runs:.0f} now), and "
+        "contexts are not longer; perhaps there is a memory leak",
         "restart the server, then compare its rate",
         GUIDE,
         since,

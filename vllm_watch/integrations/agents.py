@@ -34,13 +34,16 @@ TimeText = Annotated[
 Metric = Annotated[
     str,
     Field(
-        description="generation_tps, running, waiting, kv_cache_usage …; of iteration details "
-        "step_time_s, steps_per_second, tokens_per_step"
+        description="generation_tps, running, waiting, kv_cache_usage …; with iteration details "
+        "also step_time_s, steps_per_second, tokens_per_step"
     ),
 ]
 Step = Annotated[
     float | None,
-    Field(description="seconds between two points; means over them", allow_inf_nan=False),
+    Field(
+        description="seconds between two points; each point is the mean over this time",
+        allow_inf_nan=False,
+    ),
 ]
 Timeout = Annotated[float, Field(description="seconds, 600 at most", allow_inf_nan=False)]
 

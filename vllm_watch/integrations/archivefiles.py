@@ -38,7 +38,7 @@ def cannot_write(folder: Path, error: OSError) -> ArchiveError:
     """Return the message for an archive that cannot be written."""
     errno = _ERRNO.search(str(error))  # pyarrow adds its own words around the system's
     why = (os.strerror(int(errno.group(1))) if errno else error.strerror or str(error)).lower()
-    hint = "make room or choose another -o, and call again: the logs archived so far stay"
+    hint = "free some space or choose another -o, then run it again: logs archived so far are kept"
     return ArchiveError(f"{folder}: {why}; {hint}")
 
 

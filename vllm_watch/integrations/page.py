@@ -87,7 +87,7 @@ def _counters(servers: list[ServerSnapshot], totals: Totals) -> Iterator[Metric]
             yield family
     success = CounterMetricFamily(
         "vllm:request_success",
-        "Inference requests answered without an error, by the access lines.",
+        "Inference requests answered without an error, counted from the access lines.",
         labels=("server", "model_name", "finished_reason"),
     )
     answers = CounterMetricFamily(
@@ -110,7 +110,7 @@ def _steps(servers: list[ServerSnapshot], totals: Totals) -> Iterator[Metric]:
     """Yield the iteration details; a histogram has only its count and sum."""
     tokens = HistogramMetricFamily(
         "vllm:iteration_tokens_total",
-        "Tokens of a step, by the log's iteration details: count and sum.",
+        "Tokens per step, from the log's iteration details (count and sum).",
         labels=_ENGINE,
     )
     pace = GaugeMetricFamily(

@@ -31,8 +31,8 @@ def refuse_slow_patterns(where: str, table: object) -> None:
             slow = True
         if slow:
             raise FormatError(
-                f"{where}: pattern {pattern!r} has a repeat without end inside another: "
-                f"bound one of them, such as {{1,200}}"
+                f"{where}: pattern {pattern!r} has an unlimited repeat inside another one: "
+                "limit one of them, for example to {1,200}"
             )
 
 

@@ -12,7 +12,7 @@ from vllm_watch.reports.tabletext import printable, wrapped
 
 _ONE_API_SERVER = (
     "without it vLLM starts one API server for each engine and writes no stats lines; "
-    "its log never shows a count of 1"
+    "a log does not show whether the flag was already given as 1, so it is added in any case"
 )
 
 
@@ -38,7 +38,7 @@ def _block(start: NextStart, width: int) -> Iterator[str]:
         yield from _change(change, width, with_why=change.finding is not advised)
         advised = change.finding
     for finding in start.without_flag:
-        words = f"no flag fixes {finding.severity}: {finding.title}. Do: {finding.remedy}"
+        words = f"not fixed by a flag: {finding.title} ({finding.severity}). Do: {finding.remedy}"
         yield from _comment(words, width)
     if start.given is None:
         return
@@ -59,7 +59,7 @@ def line_notes(start: NextStart) -> Iterator[str]:
     if start.given.cut:
         yield "the log's line of arguments is very long and may be cut: check the flags"
     if start.given.model is None:
-        yield "the log does not name the model: add it behind `serve`"
+        yield "the log does not name the model: add it after `serve`"
     for name in start.given.flags:
         if start.given.flags[name] == HIDDEN:
             yield f"--{name.replace('_', '-')}: set {secret_variable(name)}; the log hides it"

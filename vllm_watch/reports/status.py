@@ -14,7 +14,7 @@ from vllm_watch.reports.snapshot import ServerSnapshot
 
 FIELDS: Mapping[str, str] = {
     "servers": "how many servers there are",
-    "server": "name of the server; with several servers, the worst one (as below)",
+    "server": "name of the server; if there are several, this and `its` below are the worst one's",
     "source": "its log",
     "model": "its model",
     "port": "its port",

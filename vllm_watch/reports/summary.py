@@ -116,7 +116,7 @@ class RunSummary:
     iterations: tuple[IterationSummary, ...] = ()
     """The steps of each engine, if the log has iteration details."""
     benchmarks: tuple[BenchmarkSpan, ...] = ()
-    """Benchmarks that ran against it (`--mark`)."""
+    """Benchmarks that ran against the server (`--mark`)."""
     earlier: tuple[RunSummary, ...] = ()
 
 
@@ -265,13 +265,13 @@ def _warnings(server: Server, run: Run) -> list[str]:
         found.append(f"different servers wrote to this file: {', '.join(names)}; give each its own")
     elif len(addresses) > 1:
         found.append(
-            f"servers at {', '.join(sorted(addresses))} wrote to this file at once: "
+            f"servers at {', '.join(sorted(addresses))} wrote to this file at the same time: "
             "their figures are mixed; give each its own file"
         )
     if run.doubled:
         found.append(
             f"{run.doubled} API servers write lines for one engine: each line counts only the "
-            "requests that went through its own"
+            "requests that went through the API server that wrote it"
         )
     if server.stats_like:
         found.append(

@@ -63,10 +63,10 @@ def _why_empty(server: Server, start: float, end: float) -> str:
     """Return the text of an empty chart: where the samples are, and the keys that lead there."""
     stamps = [time for run in server.runs for time in run.stamps()[-1:] if time < start]
     if stamps:
-        return f"the newest sample is {duration(end - max(stamps))} old: − or ← go there"
+        return f"the newest sample is {duration(end - max(stamps))} old: the keys − and ← show it"
     if not server.run_at(end).series:
         return "no stats line yet"
-    return "no samples in this window: → goes on"
+    return "no samples in this window: the key → shows a later one"
 
 
 def startup_zones(server: Server, start: float, end: float) -> tuple[Zone, ...]:
