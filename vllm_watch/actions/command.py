@@ -32,7 +32,7 @@ def run_command(
         alert: the content of the message.
         seconds: time limit; after it the program is killed with its children (all of its process
             group; one that leaves the group escapes).
-        cancel: kills it at once when set.
+        cancel: kills the program immediately when set.
 
     Returns:
         Why it failed, in one line; None if it did not.

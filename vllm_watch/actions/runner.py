@@ -42,7 +42,7 @@ class Runner:
         self._closed = False
 
     def tell(self, alert: Alert) -> None:
-        """Run the command and the post of an alert soon; returns at once."""
+        """Run the command and the post of an alert soon; returns immediately."""
         settings, cancel = self._settings, self._cancel
         seconds, address = settings.timeout_seconds, settings.webhook
         if settings.command:

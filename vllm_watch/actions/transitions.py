@@ -34,9 +34,9 @@ class _Alert:
 
     noted: Noted
     due: float
-    """The earliest time to report it."""
+    """The earliest time to report the alert."""
     reported_at: float | None = None
-    """When it was reported last; +∞ if it is never reported again, None if not yet."""
+    """When the alert was reported last; +∞ if never again, None if not yet."""
 
 
 class Transitions:

@@ -67,7 +67,7 @@ class AlertWatch:
     def _concerned(self, now: float, silenced: Set[Key]) -> list[str]:
         """Return the servers to look at, in the order in which they were found.
 
-        A server is left out while neither its health nor what is told of it can have changed.
+        A server is left out while neither its health nor its reported alerts can have changed.
         """
         store, (before, revision) = self._monitor.store, self._looked
         self._looked = now, store.revision

@@ -50,7 +50,7 @@ class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
         return self.do_open(partial(self._kept, secure), request)
 
     def cut(self) -> None:
-        """Close all of them from another thread: waiting ones fail at once."""
+        """Close all of them from another thread: waiting ones fail immediately."""
         for connection in self._connections:
             with suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)

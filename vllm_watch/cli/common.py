@@ -82,7 +82,7 @@ def ingest_of(
 ) -> Ingest:
     """Return the reader of `patterns`.
 
-    With `newest_first` the newest part of large logs is read at once and their past after it; with
+    With `newest_first` the newest part of large logs is read first and their past after it; with
     `ends` following stops when the pipe ends; with `rotated` it begins with the rotated files; with
     `poller` the server's metrics page is read as well.
     """

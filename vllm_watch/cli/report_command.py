@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     say_left_over(benchmarks, reading)
     from vllm_watch.reports.htmlreport import page_of
 
-    with text_aside(target) as file:  # before drawing: a missing folder is reported at once
+    with text_aside(target) as file:  # before drawing: a missing folder is reported immediately
         file.write(page_of(reading, shown_zone(settings, reading), formats()))
     return FAILED if reading.unreadable else DONE

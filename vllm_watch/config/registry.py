@@ -48,7 +48,7 @@ class Setting:
     name: str
     """Its key in that table."""
     kind: Kind
-    """The values it accepts."""
+    """The values that the setting accepts."""
     default: object
     """Its default; None if it is unset."""
 

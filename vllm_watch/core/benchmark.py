@@ -19,7 +19,7 @@ class Benchmark:
     end: float | datetime
     """When it ended: epoch seconds, or a time without a zone (the log's zone then applies)."""
     seconds: float
-    """How long it lasted."""
+    """How long the benchmark lasted."""
     figures: Mapping[str, float]
     """Measured values by our names, such as `ttft_mean_s` (`reports/benchmarks.py`)."""
 

@@ -19,7 +19,7 @@ class Death:
     time: float
     """When, epoch seconds."""
     was_up: bool
-    """Whether it had been ready before."""
+    """Whether the server had been ready before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class CrashLoop:
 
     @property
     def first(self) -> float:
-        """When the first of them happened."""
+        """When the first death happened."""
         return self.deaths[0].time
 
     @property
     def last(self) -> Death:
-        """The newest of them."""
+        """The newest death."""
         return self.deaths[-1]
 
     def over_at(self, state: ServerState, ready: float | None, now: float, window: float) -> float:

@@ -23,7 +23,7 @@ class Metric:
     name: str
     """Name in records and exports, for example `kv_cache_usage`."""
     label: str
-    """What a person calls it."""
+    """What a person calls the metric."""
     unit: str
     """Unit as shown on the screen; ratios are 0…1 inside and per cent only there."""
     kind: Kind

@@ -51,7 +51,7 @@ class Block:
     size: int = 0
     """Bytes read."""
     stats_like: int = 0
-    """Lines that look like stats lines but are behind no known envelope."""
+    """Lines that look like stats lines but have no known envelope."""
     damaged: int = 0
     """Stats lines that were cut off and gave no sample."""
 

@@ -74,7 +74,8 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
         alike = [one.figures for *_, one in candidates if best.cause and one.cause == best.cause]
         # Several workers report how much fits: the smallest counts.
         return replace(best, figures=min([best.figures, *alike], key=_numbers))
-    # An event comes before the lines around it. A traceback counts by its error, not its headline.
+    # An event is preferred to the plain lines around it. A traceback counts by its error, not by
+    # its headline.
     events = [line for line in lines if line.kind] or lines
     telling = next((line for line in events if "vague" not in line.fields), None)
     first = telling or next(iter(events), None)

@@ -257,6 +257,6 @@ def moved(item: Item, seconds: float) -> Item:
 Stage: TypeAlias = Literal["whole", "newest", "past"]
 """How much of a log has been read.
 
-The `newest` part of a large log is shown at once. Meanwhile the whole log is read from its
-beginning, as its `past`, which then replaces it.
+The `newest` part of a large log is shown immediately. Meanwhile the whole log is read from its
+beginning, as its `past`, which then replaces the newest part.
 """

@@ -266,8 +266,8 @@ class Run:
     def placed(self) -> Iterator[tuple[float | None, Moment]]:
         """Yield the events with the time at which they count.
 
-        Unstamped lines lie between stamped events that confirm them. Readiness counts at `Starting
-        vLLM server`, an end at the newest stamp read before it; live, they count at their arrival.
+        Unstamped lines get a time: readiness that of `Starting vLLM server`, if there is such a
+        line; others their arrival if followed live, else the newest stamp read before them.
         """
         up = next((m.event.time for m in self.moments if m.event.kind == "server_up"), None)
         for moment in self.moments:

@@ -1,35 +1,36 @@
-"""Counts runs: a restart appends to the same log, and its banner begins a new run."""
+"""Counts the runs in a log: a restarted server appends its lines, and its banner begins a run."""
 
 from __future__ import annotations
 
 from vllm_watch.core.records import Event, Item
 
 OPENING = frozenset({"version", "args"})
-"""Kinds of events that a server writes once, at the very start."""
+"""Kinds of events that a server writes once, at the very start: opening lines."""
 _AT_WORK = "at work"
-"""Kind of records that only a ready server writes."""
+"""Stands for records that only a ready server writes: stats lines and requests."""
 _READING_ARGUMENTS = frozenset({*OPENING, "model", "config", "eager"})
 """Kinds of events before the engine starts."""
-ANEW_SECONDS = 120.0
-"""A launcher that restarts in another process does so within this time."""
+REOPENED_SECONDS = 120.0
+"""A launcher that starts the server again in another process does so within this time."""
 
 
 class RunCounter:
-    """Counts the runs of one file as its records pass.
+    """Counts the runs of one file from its records, which it sees in their order.
 
-    A log's run begins where an opening line comes a second time, or after stats lines or requests
-    of a run whose own opening is not in the file; a twin has no banner, its runs are separated by
-    `Started server process`. Some platforms start the server in another process as soon as the
-    arguments are read: once, that is the same run.
+    A new run begins at an opening line if the same kind was seen before in the present run, or if
+    stats lines or requests were seen. A twin (the `.err` file beside a log) has no banner: there
+    `Started server process` separates runs. Some platforms start the server in another process as
+    soon as the arguments are read, and then write the opening lines again. The first such
+    repetition does not begin a new run.
     """
 
     def __init__(self, run: int = 0) -> None:
-        """Start before the first line of a run."""
+        """Start before the first line of run number `run`."""
         self.run = run
         self._seen: set[str] = set()
         self._opened: float | None = None
-        self._anew = False
-        """Whether this run has already restarted in another process."""
+        self._reopened = False
+        """Whether this run has already been started again in another process."""
 
     def feed(self, record: Item) -> int:
         """Return the run of a record; an opening line begins a new one."""
@@ -40,8 +41,9 @@ class RunCounter:
         opening = kind == "process_started" if record.twin else kind in OPENING
         if opening:
             if kind in self._seen or _AT_WORK in self._seen:
-                self._anew = not record.twin and not self._anew and self._only_opened(record)
-                self.run += not self._anew
+                again = not record.twin and not self._reopened and self._only_opened(record)
+                self._reopened = again
+                self.run += not again
                 self._seen.clear()
             if not self._seen:
                 self._opened = record.time
@@ -50,7 +52,10 @@ class RunCounter:
         return self.run
 
     def _only_opened(self, record: Event) -> bool:
-        """Return whether the run so far has only read its arguments and the model's."""
+        """Return whether the run has only read its arguments and the model's configuration.
+
+        `record` must come within `REOPENED_SECONDS` of the first opening line.
+        """
         if self._opened is None or record.time is None or "config" not in self._seen:
             return False
-        return self._seen <= _READING_ARGUMENTS and record.time - self._opened <= ANEW_SECONDS
+        return self._seen <= _READING_ARGUMENTS and record.time - self._opened <= REOPENED_SECONDS

@@ -54,7 +54,7 @@ class ServerState:
     figures: tuple[tuple[str, float], ...] = ()
     """Numbers in the cause of death, by the names of the format files."""
     vague: bool = False
-    """Whether the log says that it is over, but not why."""
+    """Whether the log says that the run is over, but not why."""
 
 
 def judge(

@@ -299,7 +299,7 @@ class Store:
             age(server.runs, keep)
 
     def _further(self, past: Past) -> bool:
-        """Note how much of a past is read; return whether it is another per cent."""
+        """Note how much of a log's past is read; return whether the whole per cent has changed."""
         shown = self.servers.get(past.source)
         before = None if shown is None else shown.past
         if shown is not None:

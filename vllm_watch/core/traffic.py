@@ -127,7 +127,10 @@ class Traffic:
         return stop - len(pairs)
 
     def _closed(self, index: int) -> float:
-        """Return where a stretch ends, an open one at the next or after a stats interval."""
+        """Return when a stretch ends.
+
+        An open one ends when the next one begins, at most one stats interval after its own begin.
+        """
         if not math.isnan(self.ends[index]):
             return self.ends[index]
         end = self.begins[index] + OPEN_SECONDS

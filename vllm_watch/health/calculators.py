@@ -51,9 +51,9 @@ class Field:
     or_zero: bool = False
     """True where 0 is an answer too."""
     asked: bool = False
-    """True if only the user knows it."""
+    """True if only the user knows the value."""
     optional: bool = False
-    """True if the answer does not need it."""
+    """True if the answer does not need the value."""
 
     @property
     def scale(self) -> float:
@@ -94,7 +94,7 @@ def batch_estimate(running: float, kv_cache_usage: float, target: float) -> int:
     Raises:
         ZeroDivisionError: the cache is empty.
     """
-    # Figures of a log have one decimal: the result is not cut because of binary rounding.
+    # Rounded first, so that a binary rounding error (299.9999…) does not lower the result by one.
     return max(1, math.floor(round(running * target / kv_cache_usage, 6)))
 
 
@@ -104,7 +104,7 @@ def power_of_two(number: int) -> int:
 
 
 def recommended_batch(whole: float, share: float) -> int:
-    """Return the `--max-num-seqs` for a capacity (long-context guide): 90 % of it, 33.96 → 30."""
+    """Return `--max-num-seqs` for the capacity `whole` (long-context guide): 90 %, 33.96 → 30."""
     return max(1, math.floor(round(whole * share, 6)))
 
 
@@ -113,15 +113,16 @@ def job_seconds(
 ) -> float:
     """Return how long a job takes, in seconds (long-context guide).
 
-    Batches = requests ÷ at once; time = batches × tokens ÷ rate, plus `overhead` (0…1) for prefill
-    and queueing. The guide's example, 908 rollouts × 32,000 tokens, 24 at once, 650 tok/s, comes
-    to 37.83 × 49.2 s = 1,863 s, and with 20 % to 2,235 s: 37 minutes and a quarter. So its 650
-    tok/s is the rate of *each* request; were it that of the server (as where the same guide falls
-    from 1,600 to 650 tok/s), the 29.1 million tokens would take 14.9 hours. `per_request` here is
-    the rate of each request, generation throughput ÷ running, so that live figures fit.
+    `at_once` requests run at the same time. Batches = requests ÷ `at_once`; time = batches × tokens
+    ÷ rate, plus `overhead` (0…1) for prefill and queueing. The guide's example, 908 rollouts ×
+    32,000 tokens, 24 in parallel, 650 tok/s, comes to 37.83 × 49.2 s = 1,863 s, and with 20 % to
+    2,235 s: 37 minutes and a quarter. The guide's result is right only if 650 tok/s is the rate of
+    *each* request. As the rate of the whole server (the guide uses 650 tok/s so elsewhere), the
+    29.1 million tokens would take 12.4 hours, 14.9 with the overhead. `per_request` is the rate of
+    each request: generation throughput ÷ running, which a log shows.
 
     Raises:
-        ZeroDivisionError: nothing at once, or no rate.
+        ZeroDivisionError: `at_once` or `per_request` is 0.
     """
     return requests / at_once * tokens / per_request * (1 + overhead)
 

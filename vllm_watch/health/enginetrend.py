@@ -1,6 +1,6 @@
 """Trends of one engine: samples in, spans with a trend out.
 
-`EngineTrend.step` takes one sample, `trendcolumns.py` many at once; a test compares both. The
+`EngineTrend.step` takes one sample, `trendcolumns.py` many together; a test compares both. The
 figures of a moment are computed on demand from the samples around it.
 """
 
@@ -54,27 +54,27 @@ class TrendSpan:
     id: str
     engine: int
     since: float
-    """First sample of it."""
+    """Epoch seconds of the first sample of the span."""
     fired: float
-    """The sample at which it was certain."""
+    """The sample at which the trend was certain."""
     until: float | None = None
-    """The sample at which it was over, None while it lasts."""
+    """The sample at which the trend was over, None while it lasts."""
     before: Usual | None = None
     """The usual figures before a change."""
     worst: Figures | None = None
-    """Once it is over: how slow it was at its worst, with the figures (of a change: the last)."""
+    """Once it is over: how slow the run was at its worst, with figures (of a change: the last)."""
 
     @property
     def severity(self) -> Severity:
-        """Its severity (expected is a note, faulty a warning)."""
+        """The severity: a note for `EXPECTED`, a warning for the other trends."""
         return "note" if self.id == EXPECTED else "warning"
 
     def firing_at(self, time: float) -> bool:
-        """Return whether it holds at `time`."""
+        """Return whether the trend holds at `time`."""
         return self.fired <= time and (self.until is None or time < self.until)
 
     def moved(self, seconds: float) -> TrendSpan:
-        """Return it with its times shifted."""
+        """Return the span with its times shifted."""
         until = None if self.until is None else self.until + seconds
         return replace(self, since=self.since + seconds, fired=self.fired + seconds, until=until)
 
@@ -90,7 +90,7 @@ class EngineTrend:
         self.times: deque[float] = deque(maxlen=CADENCE_OF - 1)
         self.cadence = DEFAULT_CADENCE
         self.paced = False
-        """Whether all lines since then came at the cadence; then it need not be found again."""
+        """Whether all lines since `cadence` was found came at it, so it need not be found again."""
         self.fed = 0
         """Samples judged so far."""
         self.first_minutes: Minutes | None = None
@@ -148,9 +148,10 @@ class EngineTrend:
         self.fed += 1
 
     def needed(self, cadence: float) -> float:
-        """Seconds of busy minutes, minus half a line: intervals are never exactly whole.
+        """Return the busy seconds that count as complete busy minutes.
 
-        A server that writes rarely needs at least `FEWEST_LINES`, however long they take.
+        They are half a cadence fewer than the setting, because lines never come at exact intervals.
+        A server that writes rarely needs at least `FEWEST_LINES` lines, however long they take.
         """
         return max(self.settings.trend.busy_minutes * 60, FEWEST_LINES * cadence) - cadence / 2
 
@@ -178,7 +179,7 @@ class EngineTrend:
         return last.begun <= limit
 
     def found_first(self, minutes: Minutes, samples: int, end: float) -> None:
-        """Note the first busy minutes, once they are complete: of so many samples, until `end`."""
+        """Note the first busy minutes; they have so many `samples` and are complete at `end`."""
         self.first_minutes, self.first_samples, self.first_end = minutes, samples, end
 
     def _step_slow(self, time: float, sample: Busy | None, values: Values, facts: Values) -> None:

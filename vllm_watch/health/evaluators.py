@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 FEW_ROWS = 24
-"""Up to so many rows, one by one is faster than columns …"""
+"""Up to so many rows, plain Python is faster than columns …"""
 FEW_WITHOUT = 1_500
-"""… and up to so many in all, it is faster than importing numpy first."""
+"""… and up to so many rows in all, plain Python is faster than importing numpy first."""
 
 
 class _Small:
@@ -17,7 +17,7 @@ class _Small:
 
 
 def count_rows(rows: int) -> None:
-    """Note that so many rows of an engine are to be judged at once."""
+    """Note that so many rows of an engine are to be judged together."""
     if rows > FEW_ROWS:
         _Small.rows += rows
 
@@ -25,7 +25,8 @@ def count_rows(rows: int) -> None:
 def few_rows() -> int:
     """Return the number of rows up to which columns are slower.
 
-    Importing numpy also pays after many small pieces, as when the logs of a fleet are opened.
+    The number falls once many small pieces have come, as when the logs of a fleet are opened: then
+    importing numpy pays.
     """
     there = "numpy" in sys.modules or _Small.rows > FEW_WITHOUT
     return FEW_ROWS if there else FEW_WITHOUT

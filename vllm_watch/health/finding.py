@@ -25,18 +25,18 @@ class Finding:
 
     id: str
     word: str
-    """One or two words for it."""
+    """One or two words for the finding."""
     severity: Severity
     title: str
     """The observation, with its number and unit."""
     detail: str
     remedy: str
     guide: str
-    """The guide it comes from."""
+    """The guide from which the limit comes."""
     since: float | None
     """Epoch seconds of the first evidence."""
     engine: int | None = None
-    """The engine it is about, None: the whole server."""
+    """The engine that the finding is about, None: the whole server."""
     until: float | None = None
     """When it ended, None if it has not."""
     metric: str | None = None

@@ -1,6 +1,6 @@
 """How long a rule must be true before it fires, and false before it is over: sample by sample.
 
-`walks.py` takes the verdicts on many samples at once.
+`walks.py` takes the verdicts on many samples together.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ class Pace(NamedTuple):
     of: int
     clear_samples: int
     seconds: float = 0.0
-    """For how long samples must be past the level in a row."""
+    """For how many seconds samples must be past the level without a break."""
 
 
 class Streak(NamedTuple):
     """Samples in a row that are past a level, without a longer pause between two of them."""
 
     row: int
-    """Time of the newest one."""
+    """Number of the newest sample."""
     begin: float
     newest: float
+    """Time of the newest sample."""
 
 
 class Hold(NamedTuple):
@@ -33,19 +34,19 @@ class Hold(NamedTuple):
     hits: tuple[tuple[int, float], ...] = ()
     """Rows past the level among the most recent ones, and their times."""
     clear: int = 0
-    """Rows in a row back past the margin, while it fires."""
+    """Rows in a row back past the margin, while the rule fires."""
     firing: bool = False
     streak: Streak | None = None
     """Rows past the level in a row, for rules that need a time."""
 
     @property
     def since(self) -> float:
-        """Time of its first row past the level; it does not go back if the clock does."""
+        """Time of the first row past the level; this does not change if the clock goes back."""
         times = [time for _, time in self.hits]
         return min(times if self.streak is None else [*times, self.streak.begin])
 
     def moved(self, seconds: float) -> Hold:
-        """Return it with its times shifted."""
+        """Return the hold with its times shifted."""
         streak = self.streak
         if streak is not None:
             streak = Streak(streak.row, streak.begin + seconds, streak.newest + seconds)

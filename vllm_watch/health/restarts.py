@@ -22,9 +22,9 @@ EACH_ROWS = 8
 RARE_ROWS = 64
 """… and rows between two of them while nothing comes late: then saving costs more than it gains."""
 MOST_ROWS = 4_096
-"""Rows judged at once, which limits the memory of columns."""
+"""Rows judged together, which limits the memory of columns."""
 TOLD = -9
-"""Sorts before all engines of the same moment."""
+"""Stands for start-up facts instead of an engine: sorts before all engines of the same moment."""
 
 Key = tuple[float, int]
 """Position of a row among all: its time, its engine."""
@@ -105,7 +105,7 @@ class ServerState:
     def anew(
         self, plan: Plan, every: Collection[Series], moved: float, told: Collection[float]
     ) -> ServerState:
-        """Return a state that judges all samples again; `told` are the times of start-up facts."""
+        """Return a state that judges all samples again; `told`: times of start-up facts."""
         other = ServerState(plan)
         if any(series.folded for series in every):
             edge = min(series.times[series.thinned] for series in every)

@@ -1,4 +1,7 @@
-"""Rounds of many samples at once, as columns: the same numbers as `rounds.py`, in numpy."""
+"""Signals over all engines of a server for many samples together: those of `rounds.py`, in numpy.
+
+A row is one sample of one engine; rows are in the order of time, of all engines together.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from vllm_watch.health.rounds import CADENCE_OF, MOST_SEEN, Engine, Rounds, Row,
 from vllm_watch.health.signalcolumns import Bools, Floats, Indexes, distinct, sweep
 
 _CELLS = 1 << 20
-"""Engines × rows processed at once, which limits memory."""
+"""Engines × rows processed together, which limits memory."""
 
 
 class Rows(NamedTuple):
-    """Samples of all engines in order; NaN is an absent value."""
+    """Samples of all engines in the order of time, as columns; NaN is an absent value."""
 
     times: Floats
     engines: Indexes
@@ -28,21 +31,21 @@ class Rows(NamedTuple):
 
     @property
     def busy(self) -> Bools:
-        """Which have requests running or waiting."""
+        """Which samples have requests running or waiting."""
         return np.asarray(np.nan_to_num(self.running) + np.nan_to_num(self.waiting) != 0)
 
     def part(self, start: int, stop: int) -> Rows:
-        """Return some of them."""
+        """Return the samples from `start` to `stop`."""
         return Rows._make(column[start:stop] for column in self)
 
     def row(self, index: int) -> Row:
-        """Return one of them."""
+        """Return the sample at `index`."""
         time, engine, *values = (column[index].item() for column in self)
         return Row(time, engine, *(None if value != value else value for value in values))
 
 
 def rows_of(parts: Sequence[tuple[int, Floats, Mapping[str, Floats]]]) -> Rows:
-    """Return samples of some engines, given as times and values of each, in order."""
+    """Return the samples of all engines in order; `parts`: number, times and values of each one."""
     columns = []
     for engine, times, values in parts:
         unknown = np.full(len(times), np.nan)
@@ -56,7 +59,7 @@ def rows_of(parts: Sequence[tuple[int, Floats, Mapping[str, Floats]]]) -> Rows:
 
 
 def advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
-    """Judge many rows: the same as `ServerAlerts.step` for each of them."""
+    """Judge many rows; the effect is that of `ServerAlerts.step` for each of them."""
     known = {*alerts.rounds.engines, *distinct(rows.engines)}
     step = max(1, _CELLS // max(1, len(known)))
     for start in range(0, len(rows.times), step):
@@ -96,7 +99,7 @@ def _advance(alerts: ServerAlerts, rows: Rows, facts: Values) -> None:
 
 
 def cadence_column(before: Sequence[float], times: Floats, size: int) -> Floats:
-    """Return the median distance of the newest `size` times at each of `times`."""
+    """Return at each of `times` the median distance of the newest `size` times up to it."""
     every = np.concatenate((np.asarray(before, float), times))
     found = np.empty(len(every))
     few = min(len(every), size - 1)
@@ -123,19 +126,22 @@ def window_cadences(times: Floats, size: int, step: int = 1) -> Floats:
 
 
 def _newest(at: Indexes, rows: int) -> Indexes:
-    """Return for each row the newest of the rows `at` up to it, −1 before the first."""
+    """Return for each of `rows` rows which of `at` is the newest up to it; −1 before the first."""
     counts = np.zeros(rows, np.intp)
     counts[at] = 1
     return np.cumsum(counts) - 1
 
 
 def _held(values: Floats, first: float, newest: Indexes) -> Floats:
-    """Return the newest value at each row, `first` if there is none yet."""
+    """Return for each row the newest of `values` up to it, `first` if there is none yet."""
     return np.concatenate(([first], values))[newest + 1]
 
 
 def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences: Floats) -> Floats:
-    """Return how uneven each round is, at the line of its highest engine; NaN elsewhere."""
+    """Return how uneven each round is; NaN at rows that do not end a round.
+
+    A round ends with the line of the engine that has the highest number.
+    """
     count = len(rows.times)
     since = rows.times - SILENCE_CADENCES * cadences
     top = np.full(count, -np.inf)
@@ -163,7 +169,7 @@ def _imbalance(rounds: Rounds, rows: Rows, places: dict[int, Indexes], cadences:
 
 
 def _heard(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
-    """Return how many engines have written up to each row, NaN if one line counts for all."""
+    """Return how many engines have written up to each row; NaN once a line is of all engines."""
     heard = np.zeros(len(rows.times))
     for engine, at in places.items():
         known = (_newest(at, len(rows.times)) >= 0) | (len(rounds.engines[engine].times) > 0)
@@ -172,7 +178,7 @@ def _heard(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
 
 
 def _flowing(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
-    """Return how many requests run on all engines at each row, by their newest lines."""
+    """Return how many requests run on all engines at each row: the sum over their newest lines."""
     flowing = np.zeros(len(rows.times))
     for engine, at in places.items():
         running = np.nan_to_num(rows.running[at])
@@ -186,9 +192,9 @@ def _flowing(rounds: Rounds, rows: Rows, places: dict[int, Indexes]) -> Floats:
 def _seen_capacity(
     rounds: Rounds, rows: Rows, places: dict[int, Indexes], facts: Values, *, counted: bool
 ) -> Floats | None:
-    """Return batch limit ÷ the capacity that the last minute shows, NaN before any.
+    """Return for each row the batch limit ÷ the capacity observed in the last minute.
 
-    None if no rule asks for it.
+    NaN at rows before the first observation; None if the capacity need not be `counted`.
     """
     settings = rounds.settings.advice
     total, known = np.zeros(len(rows.times)), np.zeros(len(rows.times))
@@ -208,7 +214,7 @@ def _seen_capacity(
             seen = stops > 0
             total[seen] += _window_medians(every, starts[seen], stops[seen])
             known += seen
-            if engine == ALL_ENGINES:  # the line covers all engines, whatever others wrote
+            if engine == ALL_ENGINES:  # the line is of all engines, so others need not be added
                 known[seen] = -np.inf
         state.capacities.extend(
             zip(times[len(before) :].tolist(), every[len(before) :].tolist(), strict=True)
@@ -222,7 +228,7 @@ def _seen_capacity(
 
 
 def _window_medians(values: Floats, starts: Indexes, stops: Indexes) -> Floats:
-    """Return the medians of windows that only move forward: each is computed once."""
+    """Return the median of each window; windows only move forward, equal ones are computed once."""
     if not len(starts):
         return np.zeros(0)
     starts = np.maximum(starts, 0)

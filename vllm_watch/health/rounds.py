@@ -1,8 +1,9 @@
 """Signals over all engines of a server: uneven rounds, observed capacity, silence.
 
-Rows are the samples of all engines in the order of their stamps; engines with the same stamp are in
-the order of their numbers. So the order does not depend on how a log was read. `Rounds` takes one
-row at a time, `roundcolumns.py` many at once.
+In a round each engine writes one stats line. Rows are the samples of all engines in the order of
+their stamps; samples with the same stamp are in the order of the engines' numbers. So the order
+does not depend on how a log was read. `Rounds` takes one row at a time, `roundcolumns.py` many
+together; both give the same signals.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from vllm_watch.health.signals import Signalled
 from vllm_watch.health.spans import MOST_SPANS, WHOLE_SERVER, AlertSpan, Watches
 
 CADENCE_OF = 17
-"""The cadence of an engine is found from so many newest lines."""
+"""The cadence of an engine (seconds between its lines) is found from so many newest lines."""
 MOST_SEEN = 64
 """The observed capacity is the median of at most so many samples of an engine."""
 
 
 class Row(NamedTuple):
-    """The values of one sample used here."""
+    """The values of one sample that the signals here need."""
 
     time: float
     engine: int
@@ -44,36 +45,37 @@ class Row(NamedTuple):
 
 
 def row_of(time: float, engine: int, values: Values) -> Row:
-    """Return the values of a sample that are used here."""
+    """Return a sample as a `Row`."""
     get = values.get
     return Row(time, engine, get("running"), get("waiting"), get("kv_cache_usage"))
 
 
 class Engine:
-    """The state of one engine."""
+    """What the signals need to know of one engine."""
 
     __slots__ = ("cadence", "capacities", "newest", "times")
 
     def __init__(self) -> None:
-        """Begin with an empty state."""
+        """Begin before the first line of the engine."""
         self.newest = Row(0.0, 0, None, None, None)
         self.times: deque[float] = deque(maxlen=CADENCE_OF)
         self.cadence = DEFAULT_CADENCE
         self.capacities: deque[tuple[float, float]] = deque(maxlen=MOST_SEEN)
-        """Time and capacity of the newest samples with running requests."""
+        """Time and observed capacity of the newest samples with running requests."""
 
     def heard(self, time: float) -> None:
-        """Add a line's time."""
+        """Note that the engine wrote a line at `time`; find its cadence."""
         times = self.times
         whole = len(times) == CADENCE_OF
-        # The number of each distance is unchanged: most lines come at the same distance.
+        # The oldest distance drops out and an equal one comes in, so the median stays. This is the
+        # usual case.
         alike = whole and times[1] - times[0] == time - times[-1]
         times.append(time)
         if not alike:
             self.cadence = median_distance(times)
 
     def trim(self, time: float) -> None:
-        """Forget capacities up to a moment, but not the newest one."""
+        """Forget capacities observed up to `time`, but not the newest one."""
         seen = self.capacities
         while len(seen) > 1 and seen[0][0] <= time:
             seen.popleft()
@@ -94,10 +96,10 @@ class Rounds:
         self.settings = settings
         self.engines: dict[int, Engine] = {}
         self.flowing = 0.0
-        """Requests running on all engines, by their newest lines."""
+        """Requests running on all engines: the sum over their newest lines."""
         self._newest = Row(0.0, 0, None, None, None)
         self._oldest = -math.inf
-        """No engine has written its newest line before this."""
+        """The newest line of each engine is at least as new as this."""
 
     def copy(self) -> Rounds:
         """Return a copy that further rows do not change."""
@@ -107,12 +109,12 @@ class Rounds:
         return other
 
     def take(self, row: Row, facts: Values) -> Signalled[Rounds]:
-        """Take the next sample of an engine and return the signals of the server as of it.
+        """Take the next sample of an engine and return the signals of the server at that moment.
 
-        `imbalance`: the difference of running requests among the engines; more than 1 is too much.
+        `imbalance`: largest difference of running requests ÷ the allowed one; above 1 is too much.
         `seen_share`: batch limit ÷ the capacity observed in the last minute. `flowing`: requests
-        running on all engines. `engines_missing`: engines of the start-up that have written
-        nothing.
+        running on all engines. `engines_missing`: how many engines of the data parallel size have
+        written nothing.
         """
         engine = self.engines.get(row.engine)
         if engine is None:
@@ -128,7 +130,7 @@ class Rounds:
         return Signalled({"flowing": self.flowing}, facts, self, _DERIVED)
 
     def silent(self, time: float) -> list[tuple[int, float]]:
-        """Return engines that had work but wrote nothing for longer than the limit; since when."""
+        """Return the engines that had work and are silent for too long; since when."""
         watch, floor = self.settings.watch, self.settings.watch.stalled_floor_seconds
         if time - self._oldest <= floor:
             return []
@@ -156,9 +158,10 @@ class Rounds:
         return size - len(self.engines) if size > 1 and ALL_ENGINES not in self.engines else None
 
     def _seen_capacity(self, time: float) -> tuple[float, int]:
-        """Return how many requests fill the cache, by the last minute, and of how many engines.
+        """Return how many requests would fill the KV caches, and how many engines have these.
 
-        It is the median of level × running ÷ KV usage, added up over the engines.
+        The number is a sum over the engines. For each engine it is the median of level × running ÷
+        KV usage over the last minute.
         """
         seconds = self.settings.advice.seen_capacity_seconds
         medians = []
@@ -169,7 +172,7 @@ class Rounds:
         return sum(medians), len(medians)
 
     def _imbalance(self, _: Signalled[Rounds]) -> float | None:
-        """Return how uneven the round that ends with the newest line is, None within a round."""
+        """Return how uneven the round is that the newest line ends, None if it ends no round."""
         row = self._newest
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None
@@ -196,7 +199,7 @@ _DERIVED: dict[str, Callable[[Rounds, Signalled[Rounds]], float | None]] = {
 
 
 def unbalanced(ran: list[float], settings: Settings) -> float | None:
-    """Return the difference of running requests ÷ the allowed one, None below two engines."""
+    """Return the largest difference of running requests ÷ the allowed one, None under two."""
     if len(ran) < 2:
         return None
     health = settings.health
@@ -219,7 +222,7 @@ class ServerAlerts:
         self.silences: list[AlertSpan] = []
         """Alerts about engines that wrote nothing while others were busy."""
         self.silent: set[int] = set()
-        """The engines that have an alert that goes on."""
+        """The engines with an alert that has not ended."""
         self.changes = 0
         """Grows with every change of `silences`."""
 
@@ -233,7 +236,7 @@ class ServerAlerts:
         return other
 
     def tell(self, time: float, facts: Values) -> None:
-        """Add the facts of a start-up line."""
+        """Judge the facts of a start-up line."""
         self.watches.step(time, facts.get, facts, idle=False)
 
     def step(self, row: Row, facts: Values) -> None:

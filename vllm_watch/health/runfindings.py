@@ -35,7 +35,7 @@ class _Group:
     id: str
     engine: int
     whole: bool
-    """It is about the start-up: a finding that explains it once explains it for the whole run."""
+    """True if the findings are about the start-up: an explanation then holds for the whole run."""
     intervals: list[Interval]
     spans: list[AlertSpan] = field(default_factory=list)
     """Of an alert."""
@@ -251,7 +251,8 @@ def _series(case: Case, span: AlertSpan) -> Series | None:
 def _worst_moment(case: Case, span: AlertSpan, time: float) -> float:
     """Return when the metric of an alert was at its worst.
 
-    The highest value if its rule has a lower bound for it, else the middle of its time.
+    If the rule of the alert fires above a level, this is the time of the highest value; if the rule
+    fires below a level, it is the middle of the alert.
     """
     reached = [at for at, _ in span.peaks if at <= _end(span, time)]
     series = _series(case, span)

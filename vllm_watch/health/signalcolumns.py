@@ -1,4 +1,4 @@
-"""The signals of many samples at once, as columns: the same numbers as `signals.py`, in numpy.
+"""The signals of many samples together, as columns: the same numbers as `signals.py`, in numpy.
 
 A missing value is NaN. A signal that is the same for all samples is a plain number.
 """

@@ -31,7 +31,7 @@ class Busy(NamedTuple):
 
     time: float
     covers: float
-    """Seconds that it covers."""
+    """Seconds that the sample covers."""
     rate: float
     """Generation throughput, tokens per second of the whole engine."""
     running: float
@@ -42,14 +42,14 @@ class Busy(NamedTuple):
     per_request_kv: float
     """KV cache usage (0…1) ÷ requests running: grows with contexts; NaN if unknown."""
     begun: float = 0.0
-    """Busy seconds of the run before it."""
+    """Busy seconds of the run before the sample."""
 
 
 _WIDTH = len(Busy._fields)
 
 
 class LastMinutes:
-    """The last busy minutes of an engine, packed: what lies together is quick to reach.
+    """The last busy minutes of an engine, in one array, because that is quick to reach.
 
     With thousands of engines, most time is spent waiting for memory.
     """
@@ -64,7 +64,7 @@ class LastMinutes:
         self.ran = array("d", sorted(self._packed[3::_WIDTH]))
         """The numbers running, sorted."""
         self.running, self.rates = sum(self.ran), sum(self._packed[2::_WIDTH])
-        """Sums, nearly: exact ones are added in the order of time."""
+        """Sums, not quite exact: exact ones are added in the order of time."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -86,7 +86,7 @@ class LastMinutes:
         self.running += sample.running
 
     def forget(self, limit: float) -> None:
-        """Forget the oldest samples, as long as the next one begins by `limit`."""
+        """Forget the oldest sample as long as the next sample begins by `limit` (busy seconds)."""
         packed, start, end = self._packed, self._start, len(self._packed)
         while end - start > _WIDTH and (
             packed[start + 2 * _WIDTH - 1] <= limit or end - start > _WIDTH * MOST_BUSY
@@ -116,7 +116,7 @@ class LastMinutes:
         return _unpacked(self._packed, self._before, len(self._packed) - _WIDTH)
 
     def means(self) -> Minutes:
-        """Return their means."""
+        """Return the means of the samples."""
         packed, start = self._packed, self._start
         return means_of(packed[start + 2 :: _WIDTH], packed[start + 3 :: _WIDTH])
 
@@ -135,7 +135,7 @@ class Minutes(NamedTuple):
     usual: float
     """Median number running; it differs from the mean if the load changed."""
     error: float = 0.0
-    """Standard error of the mean rate, as a share of it: the size of chance differences."""
+    """Standard error of the mean rate ÷ the mean rate: the size of chance differences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ def judged(
 
 
 def worst_of(found: Iterable[SlowDown]) -> SlowDown | None:
-    """Return the most important one: a fault, then the largest fall; None if there is none."""
+    """Return the most important slow-down: a fault, then the largest fall; None if none."""
     return max(found, key=lambda slow: (slow.verdict == "faulty", slow.fall or -1.0), default=None)
 
 

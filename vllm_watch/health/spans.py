@@ -1,4 +1,4 @@
-"""Alerts as spans of log time, for one sample or thousands at once.
+"""Alerts as spans of log time, for one sample or thousands together.
 
 A rule's verdict on a sample is: past its level, or back past its margin, or neither. Both
 evaluators feed the verdicts into the same state machine (`holds.py`): one sample at a time
@@ -39,39 +39,39 @@ class AlertSpan:
     fired: float
     """The sample at which the hold was complete."""
     until: float | None = None
-    """The sample at which it resolved, None while it fires."""
+    """The sample at which the alert was over, None while it fires."""
     ending: Ending = "cleared"
-    """Why it resolved, once it has."""
+    """Why the alert was over, once it is."""
     times: int = 1
-    """How often it has fired with only short pauses (flapping), this time included."""
+    """How often the alert has fired with only short pauses (flapping), this time included."""
     begun: float | None = None
     """`since` of the first such alert, None if this is the first."""
     returned: float | None = None
-    """When it fired again, as another span, after only a short pause; None if it did not."""
+    """When the alert fired again after only a short pause, as another span; None if never."""
     figures: Mapping[str, float] | None = None
-    """The values at which it fired, kept because its sample is thinned later."""
+    """The values at which the alert fired, kept because that sample is thinned later."""
     peaks: tuple[tuple[float, Mapping[str, float]], ...] = ()
-    """When its values got worse, and the values: kept where no sample has them."""
+    """When the alert's values got worse, and the values: kept where no sample has them."""
     ran: tuple[float, ...] = ()
     """And the running requests of each engine."""
     later: tuple[tuple[float, Mapping[str, float], tuple[float, ...]], ...] = ()
-    """The same for the moments at which it grew worse or ended, each after its time."""
+    """The same for the moments at which the alert grew worse or ended, each after its time."""
     raised: float | None = None
     """The first sample at which a test of the rule's `raised_when` held, None if there is none."""
 
     def firing_at(self, time: float) -> bool:
-        """Tell whether it fires at `time`."""
+        """Return whether the alert fires at `time`."""
         return self.fired <= time and (self.until is None or time < self.until)
 
     @property
     def remembered(self) -> bool:
-        """Whether the figures of all its moments are kept: it has ended."""
+        """Whether the figures of all moments of the alert are kept, because it has ended."""
         if self.figures is None or self.until is None:
             return False
         return self.until in (self.fired, *(at for at, _, _ in self.later))
 
     def moved(self, seconds: float) -> AlertSpan:
-        """Return it with its times shifted."""
+        """Return the alert with its times shifted."""
         return replace(
             self,
             since=self.since + seconds,
@@ -216,7 +216,7 @@ class Watches:
     def _step_rule(
         self, rule: PlannedRule, time: float, value_of: ValueOf, *, idle: bool
     ) -> Guards | None:
-        """Take a row to a rule; return what keeps it as it is, None if any row may change it."""
+        """Take a row to a rule; return what keeps the rule as is, None if any row may change it."""
         row = self.row
         if rule.rule.each_round:
             if not rule.judges(value_of):
@@ -272,7 +272,7 @@ class Watches:
         self.keep([span])
 
     def _returned(self, before: AlertSpan, span: AlertSpan) -> tuple[AlertSpan, AlertSpan]:
-        """Return an alert and the one before it, marked as flapping if it came back just now."""
+        """Return an alert and the alert before, marked as flapping if it came back just now."""
         if before.until is not None and span.since - before.until > self.flap_seconds:
             return before, span
         begun = before.since if before.begun is None else before.begun

@@ -13,18 +13,18 @@ from vllm_watch.health.monitor import Monitor
 
 NOTHING, STARTING, BUSY, IDLE, SILENT = "nothing", "starting", "busy", "idle", "silent"
 WARNING, CRITICAL, DEAD, OVER = "warning", "critical", "dead", "over"
-"""States of a server over time; `nothing` is before its log, `over` after it was stopped."""
+"""States of a server over time: `nothing` before its log begins, `over` after it was stopped."""
 _ENDS = {"dead": DEAD, "stopped": OVER, "finished": OVER, "ended": OVER}
 _WORST = {WARNING: 1, CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class StateStretch:
-    """A stretch of time in one state; in epoch seconds of the server's log."""
+    """A stretch of time in which a server is in one state; times are epoch seconds of its log."""
 
     begin: float
     end: float
-    """Infinite if it has not ended."""
+    """Infinite if the stretch has not ended."""
     state: str
 
 
@@ -36,16 +36,19 @@ def states_with_work(
     lines: Sequence[tuple[bool, bool, bool]],
     late: Collection[str] = (),
 ) -> list[str]:
-    """Return a server's state in each step of a window: an alert rather than work or idleness.
+    """Return a server's state in each step of a window of time.
+
+    If an alert fires while the server is up, the state is the severity of the alert instead of busy
+    or idle.
 
     Args:
-        monitor: has its alerts.
+        monitor: has the alerts of the server.
         server: the server.
         window: begin and end in epoch seconds of its log.
-        known: nothing after this is known.
-        lines: for each step, whether it has a stats line, whether one has work, and whether the
-            newest by then has none.
-        late: states that begin with the step after the one in which they began.
+        known: nothing after this moment is known.
+        lines: for each step: whether it has a stats line; whether one of its lines shows work;
+            whether the newest line up to its end shows none.
+        late: states that are shown only from the first step that lies completely in them.
     """
     lives = states_in_steps(
         state_stretches(monitor, server, known), window, len(lines), known, late
@@ -62,7 +65,7 @@ def states_with_work(
 
 
 def state_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[StateStretch]:
-    """Yield the runs up to a moment as stretches: starting, working, dead or over."""
+    """Yield stretches of the runs up to the moment `end`: starting, up (`BUSY`), dead or over."""
     for index, run in enumerate(server.runs):
         begin = run.first_stamp
         following = server.runs[index + 1].first_stamp if index + 1 < len(server.runs) else None
@@ -80,7 +83,7 @@ def state_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[St
 
 
 def alert_stretches(monitor: Monitor, server: Server, end: float) -> Iterator[StateStretch]:
-    """Yield the alerts up to a moment, the worst ones last; notes are left out."""
+    """Yield the alerts up to the moment `end`, the worst ones last; notes are left out."""
     spans = [
         StateStretch(span.since, math.inf if span.until is None else span.until, span.rule.severity)
         for span in monitor.spans(server)
@@ -101,10 +104,10 @@ def states_in_steps(
     known: float,
     late: Collection[str] = (),
 ) -> list[str]:
-    """Return for each step of a window the last of the stretches that touch it, empty if none does.
+    """Return for each of `steps` steps of a window the state of the last stretch that touches it.
 
-    Nothing is known after `known`. States in `late` begin with the step after the one in which they
-    began.
+    The state is empty if no stretch touches the step. Nothing is known after `known`. States in
+    `late` are shown only from the first step that lies completely in them.
     """
     start, end = window[0], min(known, window[1])
     width = (window[1] - start) / steps
@@ -121,7 +124,7 @@ def states_in_steps(
 
 
 def _end_of(monitor: Monitor, run: Run, time: float) -> StateStretch | None:
-    """Return how a run ended up to a moment, None while it lasts."""
+    """Return the stretch after the end of a run, None if the run lasts at the moment `time`."""
     state = monitor.state(run, time, live=False, saved=False)
     if state.name not in _ENDS or state.since is None:
         return None

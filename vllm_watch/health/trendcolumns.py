@@ -1,8 +1,11 @@
-"""The trends of many samples at once, as columns: the same spans as `enginetrend.py`, in numpy.
+"""Trends of many samples together: `advance` finds the spans that `EngineTrend.step` would find.
 
-The last busy minutes of each sample are a slice of the busy ones; sums over them are added in the
-order of time, as for single samples. Drops and recoveries are followed sample by sample, but only
-from where one may begin until it is over.
+A block is the new samples of one engine, in the order of time. A *row* is the index of a sample in
+the block, a *place* its index among the busy samples of the block (those with running requests).
+For each busy sample, its last busy minutes are a window: a slice of all busy samples. Sums over a
+window are added in the order of time, as for single samples, so that they are exactly the same.
+Sudden drops and missing recoveries are followed sample by sample, but only from a row at which one
+may begin until it is over.
 """
 
 from __future__ import annotations
@@ -48,11 +51,11 @@ from vllm_watch.health.trendwindows import (
 from vllm_watch.health.walks import walk
 
 _NEARLY = 0.999
-"""Share of a length of time: sums of the same parts in another order differ by less."""
+"""A sum of the same seconds in another order is never smaller than this share of the first."""
 
 
 def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], facts: Values) -> None:
-    """Take many samples: the same as `EngineTrend.step` for each of them."""
+    """Take many samples; the effect is that of `EngineTrend.step` for each of them."""
     rows, unknown = len(times), np.full(len(times), np.nan)
     cadence = cadences(trend, times)
     before = trend.times[-1] if trend.times else np.nan
@@ -89,7 +92,7 @@ def advance(trend: EngineTrend, times: Floats, values: Mapping[str, Floats], fac
 
 
 class _Block:
-    """Samples of one engine, examined for each trend."""
+    """A block of new samples of one engine, which is searched for each kind of trend."""
 
     def __init__(
         self,
@@ -100,7 +103,16 @@ class _Block:
         windows: Windows,
         samples: Samples,
     ) -> None:
-        """Look at samples at `times`; `at` are the busy ones, the newest of `load` (`samples`)."""
+        """Search a block.
+
+        Args:
+            trend: the state of the engine's trends before the block; it is changed.
+            times: when each sample of the block was written.
+            at: the rows of its busy samples.
+            load: busy samples as columns: those of the last minutes before the block, then its own.
+            windows: the last busy minutes of each busy sample of the block.
+            samples: the busy samples of `load`, one by one.
+        """
         self.trend, self.times, self.at = trend, times, at
         self.load, self.windows, self.samples = load, windows, samples
         self.known = len(samples) - len(at)
@@ -112,7 +124,7 @@ class _Block:
         return None if place < 0 else self.samples[self.known + place]
 
     def _window(self, place: int) -> list[Busy]:
-        """Return the last busy minutes of a new sample, of the one before the block for −1."""
+        """Return the last busy minutes at a place; at −1, those at the end of the last block."""
         if place < 0:
             return self.trend.last.samples()
         return self.samples.part(int(self.windows.start[place]), int(self.windows.stop[place]))
@@ -122,14 +134,14 @@ class _Block:
         return self.samples.minutes(int(start), int(stop))
 
     def drops(self) -> Bools:
-        """Follow sudden drops; return at which rows there is one."""
+        """Follow sudden drops; return for each row whether throughput is in a drop."""
         trend, at, windows = self.trend, self.at, self.windows
         drop, share = trend.drop, trend.settings.trend.sudden_drop_share
         last = [one.rate for one in trend.last.samples()]
         highest = np.concatenate(([max(last, default=-np.inf)], windows.highest[:-1]))
         sizes = np.concatenate(([len(last)], (windows.stop - windows.start)[:-1]))
         rates = self.load.rate[self.known :]
-        # A median never exceeds the highest value, so most samples need no median.
+        # A rate that is not low against the highest one needs no median: a median is never higher.
         some = (sizes[: len(at)] >= FEWEST) & (rates < share * highest[: len(at)])
         begins = at[self._low_ones(np.flatnonzero(some))]
         low, row = np.zeros(len(self.times), bool), 0
@@ -149,7 +161,7 @@ class _Block:
         return low
 
     def _low_ones(self, some: Indexes) -> Indexes:
-        """Return those busy samples that are low compared with the minutes before them."""
+        """Return those of the places `some` whose rate is low against the minutes before."""
         if not len(some):
             return some
         trend, load, place = self.trend.settings.trend, self.load, self.known + some
@@ -166,7 +178,11 @@ class _Block:
         )
 
     def recoveries(self, full: Bools) -> None:
-        """Follow throughput that stays low; `full`: busy minutes to learn from."""
+        """Follow throughput that stays low after a pause.
+
+        `full`: for each busy sample, whether its window is complete and outside of drops, so that
+        the usual throughput can be learnt from it.
+        """
         trend, row = self.trend, 0
         recovery = trend.recovery
         recovery.settle(trend.last)
@@ -194,10 +210,12 @@ class _Block:
             row += 1
 
     def _stirring(self, before: float, usable: Bools) -> Indexes:
-        """Return the rows that can change something while a pause is not compared.
+        """Return the rows that must be looked at one by one after a pause.
 
-        First, rows at which about as many requests run as `before`, if such rows follow each other
-        for busy minutes or up to the end. Second, rows from which another load counts as usual.
+        They are needed until the throughput before and after the pause is compared. First, rows at
+        which about as many requests run as `before` the pause, in groups that last for
+        `busy_minutes` or reach the end of the block. Second, rows at which a different load has
+        lasted long enough to be the usual one.
         """
         running, recovery = self.load.running[self.known :], self.trend.recovery
         trend = self.trend.settings.trend
@@ -214,7 +232,10 @@ class _Block:
         return np.asarray(self.at[(back | usable) & known])
 
     def _pause(self, row: int, usable: Bools) -> int:
-        """Learn what is usual from `row` on; return the row at which a pause begins, or the end."""
+        """Learn the usual throughput and load from `row` on, up to the next pause.
+
+        Return the row at which the pause begins, or the number of rows if none does.
+        """
         at, recovery, rows = self.at, self.trend.recovery, len(self.times)
         first = int(np.searchsorted(at, row))
         some, learnt = at[first:], usable[first:]
@@ -237,7 +258,7 @@ class _Block:
         return pause
 
     def slow(self, values: Mapping[str, Floats], facts: Values, steady: Bools) -> None:
-        """Begin and end the two trends of a slow run."""
+        """Begin and end the spans of `EXPECTED` and `FAULTY`; `steady`: the run is long enough."""
         trend, windows = self.trend, self.windows
         first = trend.first_minutes
         if first is None or not len(self.at):
@@ -252,7 +273,7 @@ class _Block:
             self._spans(name, past, apart, values, facts)
 
     def _comparable(self, first: Minutes) -> Bools:
-        """Return at which busy samples a fall can be computed: about as many ran as at first."""
+        """Return for which busy samples about as many requests ran as in the `first` minutes."""
         alike, windows = self.trend.settings.trend.running_tolerance, self.windows
         return (
             (np.abs(windows.running - first.running) <= alike * first.running)
@@ -263,7 +284,10 @@ class _Block:
     def _verdicts(
         self, values: Mapping[str, Floats], facts: Values, apart: Bools
     ) -> tuple[Bools, Bools]:
-        """Return which busy samples are slower as expected, and which more than that."""
+        """Return which busy samples are slower as expected, and which are slower than expected.
+
+        `apart`: the samples that can be compared with the first busy minutes.
+        """
         trend, windows, first = self.trend, self.windows, self.trend.first_minutes
         settings = trend.settings.trend
         none = np.zeros(len(self.at), bool)
@@ -323,7 +347,7 @@ class _Block:
         values: Mapping[str, Floats],
         facts: Values,
     ) -> None:
-        """Remember the figures of a slow run at its lowest rate per request among some rows."""
+        """Note a slow run's figures at its lowest rate per request in rows `start` to `stop`."""
         first, last = np.searchsorted(self.at, (start, stop)).tolist()
         rates = np.where(apart[first:last], self.windows.per_request[first:last], np.inf)
         if not len(rates) or not rates.min() < self.trend.worst[name][0]:

@@ -19,7 +19,7 @@ from vllm_watch.health.signalcolumns import Floats, Indexes
 from vllm_watch.health.slowdown import MOST_BUSY, Busy, LastMinutes
 
 _CELLS = 1 << 16
-"""Samples × samples of their minutes processed at once: few enough for a processor's cache."""
+"""Samples × samples of their minutes processed together: few enough for a processor's cache."""
 
 
 class Load(NamedTuple):
@@ -35,32 +35,32 @@ class Load(NamedTuple):
     begun: Floats
 
     def samples(self) -> Samples:
-        """Return them one by one."""
+        """Return the samples one by one."""
         return Samples(self)
 
 
 class Samples:
-    """Busy samples, each created when it is asked for: most are never needed alone."""
+    """Busy samples, created only when asked for, because most are never needed alone."""
 
     def __init__(self, load: Load) -> None:
-        """Create them from columns."""
+        """Create samples from the columns of `load`."""
         self._load = load
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return how many samples there are."""
         return len(self._load.time)
 
     def __getitem__(self, at: int) -> Busy:
-        """Return one."""
+        """Return the sample at index `at`."""
         return self.part(at, at + 1)[0]
 
     def part(self, start: int, stop: int) -> list[Busy]:
-        """Return some in a row."""
+        """Return the samples from `start` to `stop`."""
         rows = zip(*(column[start:stop].tolist() for column in self._load), strict=True)
         return [Busy(*row) for row in rows]
 
     def minutes(self, start: int, stop: int) -> LastMinutes:
-        """Return some in a row as the last busy minutes."""
+        """Return the samples from `start` to `stop` as the last busy minutes."""
         columns = np.stack([column[start:stop] for column in self._load], axis=1)
         return LastMinutes(columns.ravel().tolist())
 
@@ -69,8 +69,9 @@ class Windows(NamedTuple):
     """The last busy minutes of each new busy sample, as figures."""
 
     start: Indexes
-    """The index of their first sample, and the index after their last."""
+    """The index in `Load` of the first sample of the minutes."""
     stop: Indexes
+    """The index after their last sample."""
     highest: Floats
     """Highest throughput."""
     per_request: Floats
@@ -81,11 +82,11 @@ class Windows(NamedTuple):
     near: Floats
     """Share of samples near that median."""
     error: Floats
-    """Standard error of the mean rate, as a share of it."""
+    """Standard error of the mean rate ÷ the mean rate."""
 
 
 def cadences(trend: EngineTrend, times: Floats) -> Floats:
-    """Return the cadence as known at each row."""
+    """Return for each row the cadence that was known when the row came."""
     before, fed, rows = list(trend.times), trend.fed, len(times)
     every = np.concatenate((before, times))
     found, newest = np.empty(rows), np.zeros(rows, np.intp)
@@ -105,7 +106,7 @@ def cadences(trend: EngineTrend, times: Floats) -> Floats:
 def loaded(
     trend: EngineTrend, times: Floats, covers: Floats, values: Mapping[str, Floats]
 ) -> tuple[Load, Floats]:
-    """Return the busy samples, and the busy seconds of the run behind each new one."""
+    """Return the busy samples, and the busy seconds of the run up to the end of each new one."""
     zero = np.zeros(len(times))
     running = values.get("running", zero)
     fill = values["kv_cache_usage"] / running if "kv_cache_usage" in values else zero + np.nan
@@ -148,7 +149,7 @@ def windows_of(trend: EngineTrend, load: Load, start: Indexes, stop: Indexes) ->
 def _window_block(
     trend: EngineTrend, load: Load, start: Indexes, stop: Indexes
 ) -> tuple[Floats, ...]:
-    """Return the same for some samples in a row."""
+    """Return the figures of `Windows` for some samples in a row."""
     size = stop - start
     rate, running = (_ending(column, stop, int(size.max())) for column in (load.rate, load.running))
     out = None
@@ -177,7 +178,7 @@ def _window_block(
 
 
 def _ending(column: Floats, stop: Indexes, wide: int) -> Any:
-    """Return the last values of a column before each of `stop`, which are neighbours, as rows."""
+    """Return one row for each index in `stop` (consecutive): the `wide` values before the index."""
     first, last = int(stop[0]) - wide, int(stop[-1])
     values = np.concatenate((np.zeros(max(0, -first)), column[max(0, first) : last]))
     return np.lib.stride_tricks.sliding_window_view(values, wide)

@@ -1,4 +1,4 @@
-"""The verdicts on many samples at once: the same as `holds.py` does sample by sample.
+"""The verdicts on many samples together: the same as `holds.py` does sample by sample.
 
 Only samples that can change something are checked; numpy finds them.
 """
@@ -24,15 +24,15 @@ def walk(
     past: Indexes,
     ends: Callable[[], tuple[Bools, Bools]],
 ) -> tuple[Hold, list[Turn]]:
-    """Take the verdicts on many rows; return the hold then, and what changed.
+    """Take the verdicts on many rows; return the hold after the last row, and what changed.
 
     Args:
-        hold: before the first row.
-        pace: of the rule.
-        first_row: number of the first row.
-        times: of all rows.
+        hold: the hold before the first row.
+        pace: the pace of the rule.
+        first_row: the number of the first row.
+        times: the times of all rows.
         past: indexes of rows past the level, none of them idle.
-        ends: returns which rows are cleared, and which idle; called only if the rule fires at all.
+        ends: returns which rows are cleared, and which are idle; called only if the rule fires.
     """
     turns: list[Turn] = []
     at, ending = 0, None
@@ -115,7 +115,7 @@ class _Ending:
         over = idle[rows]
         over[before:] |= rows[before:] - rows[: max(0, len(rows) - before)] == before
         self._row: list[int] = rows[over].tolist()
-        """Rows at which it would be over."""
+        """Rows at which the rule would be over."""
 
     def after(self, hold: Hold, at: int) -> tuple[Hold, int]:
         """Return the hold of a rule that fires, and the next row: when it is over, or all."""
@@ -133,6 +133,6 @@ class _Ending:
         return hold._replace(clear=clear), self._size
 
     def _step(self, hold: Hold, at: int) -> tuple[Hold, int]:
-        """Return the same after one row."""
+        """Return the hold and the next row after only one row."""
         cleared, idle = bool(self._cleared[at]), bool(self._idle[at])
         return eased(hold, self._pace, cleared=cleared, idle=idle), at + 1

@@ -1,4 +1,4 @@
-"""Large logs: the newest part is shown at once, the rest is read in the background.
+"""Large logs: the newest part is shown immediately, the rest is read in the background.
 
 Such a log has two readers. One follows the newest part, which the screen shows. The other one reads
 the whole log from its beginning, slice by slice, into a server that is not shown. When it has

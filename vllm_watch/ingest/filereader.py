@@ -117,11 +117,11 @@ class FileReader:
         self._parts = {MAIN: self._new_part(run)}
         """The servers that write into this file, by the names before their lines."""
         self.caught_up = False
-        """Whether it has been read to its end once."""
+        """Whether the file has been read to its end once."""
         self._said = ""
-        """The trouble with it that was reported last."""
+        """The trouble with the file that was reported last."""
         self._progress = 0
-        """Bytes read of it."""
+        """Bytes read of the file."""
         self._helped = stage == "whole" and not twin and not options.live and self._is_shared()
         """Whether a second process may scan parts of it, if it is large."""
         self._ahead: Ahead | None = None
@@ -302,8 +302,8 @@ class FileReader:
 
     def _zone_news(self, source: str, part: Part, shift: float) -> Iterator[ZoneFound]:
         zone = part.zone
-        if zone != part.told:
-            part.told = zone
+        if zone != part.reported:
+            part.reported = zone
             yield ZoneFound(source, zone.tz, zone.assumed, shift)
 
     def _begins(

@@ -22,7 +22,7 @@ class ReadOptions:
     events: bool = True
     """Whether to watch folders for events."""
     newest_first: bool = False
-    """Show the newest part of large logs at once and then read their past (following only)."""
+    """Show the newest part of large logs immediately and then read their past (following only)."""
     newest_only: bool = False
     """Read only beginning and newest part of large logs (reading once): for a quick answer."""
     ends: bool = False

@@ -37,7 +37,7 @@ class Part:
         run: int = 0,
         large: bool = False,
     ) -> None:
-        """Start before the first line of a run, the log's first or another, of a `large` file."""
+        """Start before the first line of `run` (0: the log's first); `large`: the file is large."""
         self._formats = formats
         self._options = options
         self._twin = twin
@@ -52,7 +52,7 @@ class Part:
         """The newest lines before the first stamp."""
         self.name: str | None = None
         """Its name in the file, as reported last."""
-        self.told: Zone | None = None
+        self.reported: Zone | None = None
         """Its zone, as reported last."""
 
     @property
@@ -71,9 +71,9 @@ class Part:
         return self.scanner is not None and self.scanner.clock.newest is not None
 
     def undated(self, data: bytes) -> bytes:
-        """Return lines behind those that were read before a stamp gave year and zone.
+        """Return `data` with the newest earlier lines, which have no date yet, in front of it.
 
-        A line of another logger may have given the year.
+        One of these may be a line of another logger that gives the year.
         """
         data = self._undated + data
         self._undated = data[-_DATED_WITHIN:]

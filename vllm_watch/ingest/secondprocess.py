@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 SECTION = 8
-"""Blocks that the other process claims at once."""
+"""Blocks that the other process claims together."""
 LEAD = 2 * SECTION
 """Fewest blocks between the reader and a section when the section is claimed.
 
-A slow reader finds section behind section; a fast one comes near, and scans up to every second.
+A slow reader finds one section after the other; a fast reader comes near to the sections, and then
+scans up to every second section itself.
 """
 PIPE = 1 << 20
 """Bytes of results that may wait for the reader; with more, the other process waits."""

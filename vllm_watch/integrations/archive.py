@@ -52,7 +52,7 @@ class Archived:
     runs: int = 0
     samples: int = 0
     trouble: str = ""
-    """Why it was not archived, in one line."""
+    """Why the log was not archived, in one line."""
 
 
 def mark_of(source: str, files: Iterable[str]) -> LogMark:
@@ -79,7 +79,7 @@ def key_of(source: str) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock the archive: two writers at once would undo each other's work.
+    """Lock the archive: two writers at the same time would undo each other's work.
 
     Raises:
         ArchiveError: another one holds it, or it cannot be written.

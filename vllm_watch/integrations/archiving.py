@@ -30,7 +30,7 @@ from vllm_watch.sources.paths import LogSet
 
 Work = Callable[[LogSet], Archived]
 _MOST_HANDED_OUT = 4
-"""Logs given to a process at once."""
+"""Logs given to a process together."""
 _CONNECT_SECONDS = 10.0
 _formats: dict[tuple[str, ...], Formats] = {}
 """Compiled once in each process."""

@@ -68,9 +68,9 @@ class Content:
     count: int = 0
     """How many samples were read."""
     place: Place | None = None
-    """Where to continue when it has grown."""
+    """Where to continue when the log has grown."""
     trouble: str = ""
-    """Why it cannot be read."""
+    """Why the log cannot be read."""
 
 
 def whole(log: LogSet, formats: Formats, settings: Settings) -> Content:

@@ -66,8 +66,8 @@ def standings(rows: Sequence[Row], settings: CompareSettings) -> list[str]:
     """Return how each run compares with the best of its kind.
 
     Runs are comparable when they have the same model, enough busy samples, about as many requests
-    at once, and about as long ones (both within the factor `[compare] loads_differ`): throughput
-    follows load. They are compared by generation per GPU.
+    in parallel, and about as long requests (both within the factor `[compare] loads_differ`),
+    because throughput follows load. They are compared by generation per GPU.
     """
     verdicts = [""] * len(rows)
     able: dict[str, list[int]] = {}

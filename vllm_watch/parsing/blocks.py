@@ -1,4 +1,4 @@
-"""Reads large blocks into tables: usual lines at once, known shapes together, the rest in full.
+"""Reads large blocks into tables: usual lines and known shapes together, the rest in full.
 
 A block goes through three stages. The sieve removes the usual access lines. Of the remaining lines,
 those of a known shape (stats lines, lines without information) are read together. Unknown lines
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 FIRST_LINES, MOST_LINES = 64, 4_096
 """Lines read together: few while some are unknown, since unknown lines teach new shapes."""
 MANY_BYTES = 4_096
-"""From this size on, a text may be read as lines of one shape at once."""
+"""From this size on, a text may be read as lines of one shape together."""
 SHORT, MIXED = 8, 16
 """If a text of unknown lines follows within so few lines on average, so many further blocks are
-read as small ones: searching a whole block at once costs half of searching it text by text."""
+read as small ones: searching a whole block costs half of searching it text by text."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
-glibc gives freed memory of 128 KiB and more back to the system at once, so that the arrays of
-every block would be new pages: a quarter of the time. It raises that limit to the largest size
-that was freed. With another allocator this does nothing.
+glibc gives freed memory of 128 KiB and more back to the system immediately, so that the arrays of
+every block would be new pages, which takes a quarter of the time. glibc raises that limit to the
+largest size that was freed. With another allocator this does nothing.
 """
 
 

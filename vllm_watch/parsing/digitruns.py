@@ -1,4 +1,4 @@
-"""Reads the numbers of many lines of one shape at once, in numpy.
+"""Reads the numbers of many lines of one shape together, in numpy.
 
 The digits of a text are found by one comparison. If what remains without them is the same in each
 line, and each run of digits is where the first line has it, the lines differ in their numbers only.

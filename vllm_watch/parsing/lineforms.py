@@ -1,4 +1,4 @@
-"""Forms of usual access lines, compared with many lines at once by numpy."""
+"""Forms of usual access lines, compared with many lines together by numpy."""
 
 from __future__ import annotations
 

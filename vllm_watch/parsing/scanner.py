@@ -50,7 +50,7 @@ class Scanner:
     ) -> None:
         """Read with `formats`, resolve stamps with `clock`; `twin` marks a `.err` file.
 
-        `large`: the log is so long that reading large blocks pays at once.
+        `large`: the log is so long that reading large blocks pays from the start.
         """
         self._formats = formats
         self.clock = clock

@@ -104,14 +104,16 @@ def take_over(scanner: Scanner, scanned: Scanned) -> Scan | None:
     before, after, own = scanned.before, scanned.after, carried_of(scanner)
     error, newest = own.traceback.error, own.clock.newest
     if before.traceback.error == UNKNOWN_ERROR:
-        # Known here: it matters only if a line without envelope repeats the error.
+        # The error is known here. Reading without it was wrong only if a line without envelope
+        # repeats the error.
         text = shown(error.encode())
         if error and any(isinstance(i, Event) and i.text == text for i in scanned.scan.items):
             return None
         before = _with_error(before, error)
         if after.traceback.error == UNKNOWN_ERROR:
             after = _with_error(after, error)
-    if isinstance(scanner.clock.zone.tz, timezone):  # no hour occurs twice: the order is free
+    # In a zone without summer time, the time of a stamp does not depend on the stamps before it.
+    if isinstance(scanner.clock.zone.tz, timezone):
         before = before._replace(clock=before.clock._replace(newest=newest))
     if before != own:
         return None

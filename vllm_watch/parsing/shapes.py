@@ -34,7 +34,7 @@ class Numbers(dict[bytes, float]):
     _MOST = 50_000
 
     def __init__(self, exponent: bytes = b"") -> None:
-        """Read `12.5` with an exponent behind it: `e-2` makes per cent exact, unlike a division."""
+        """Read `12.5` followed by an exponent: `e-2` makes per cent exact, unlike a division."""
         super().__init__()
         self._exponent = exponent
 

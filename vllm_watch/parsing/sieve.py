@@ -1,4 +1,4 @@
-"""Removes the usual access lines of a block at once, so that only the other lines are read.
+"""Removes the usual access lines of a block together, so that only the other lines are read.
 
 In a busy server's log, 90 to 99 % of the lines are access lines that differ only in the client's
 address. numpy finds the ends of all lines and compares their beginnings and ends with those of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 MOST_FORMS = 12
-"""Most forms of lines known at once."""
+"""Most forms of lines known at the same time."""
 LEARNT_FROM = 64 * 1024
 """Bytes of a block's rest from which further forms are learnt."""
 SMALLEST = 4_096
@@ -81,7 +81,7 @@ class Usual(NamedTuple):
     answer: Answer
     """The content of each line."""
     example: bytes
-    """One of them, with its newline."""
+    """One line of this form, with its newline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class DullLines:
     def __init__(self, formats: Formats, silent: Callable[[bytes], bool]) -> None:
         """Remember lines that `formats` do not read.
 
-        `silent` returns whether a text has no line without an envelope that is read.
+        `silent` returns True if a text has nothing of the lines that are read without an envelope.
         """
         self._formats = formats
         self._silent = silent

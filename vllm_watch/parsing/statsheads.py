@@ -29,12 +29,12 @@ class StatsLine(NamedTuple):
     stamp: bytes
     parts: Parts
     writer: str
-    """The numbered API server that wrote it, empty where there is only one."""
+    """The numbered API server that wrote the line, empty if there is only one server."""
 
 
 class _Head(NamedTuple):
     stamp: int
-    """Where the stamp begins in it."""
+    """Where the stamp begins in the head."""
     writer: slice | None
     """Where the name of a numbered API server is."""
     forms: tuple[LineForm, ...]
@@ -49,9 +49,10 @@ class StatsHeads:
         self._heads: dict[bytes, _Head] = {}
 
     def learn(self, block: bytes, at: tuple[int, int, int], envelope: Envelope) -> None:
-        """Remember the head of a stats line: where its line begins, where its head, where it ends.
+        """Remember the head of a stats line.
 
-        It is not remembered if the two differ, because then the line holds more than one message.
+        `at`: where the line begins, where the head begins, where the head ends. Nothing is
+        remembered if the first two differ, because then the line holds more than one message.
         """
         start, head_start, end = at
         head = block[start:end]

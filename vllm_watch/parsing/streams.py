@@ -44,15 +44,15 @@ class Form(NamedTuple):
     """A prefix of many lines, the same except for a clock."""
 
     name: str
-    """The names in it."""
+    """The names in the prefix."""
     pattern: re.Pattern[bytes]
-    """Matches it before an ordinary line; its groups are kept."""
+    """Matches the prefix before an ordinary line; the groups are kept."""
     constant: bytes | None
-    """Its bytes, if they are always the same and none of them are kept."""
+    """The bytes of the prefix, if they are always the same and none are kept."""
     stays: bool
-    """Whether all of it is kept."""
+    """Whether the whole prefix is kept."""
     unlike: re.Pattern[bytes]
-    """Matches it before any other line."""
+    """Matches the prefix before any other line."""
 
 
 class Streams:
@@ -137,7 +137,7 @@ class Streams:
         return [(part, b"".join(found[part])) for part in sorted(found)] or [(MAIN, b"")]
 
     def _placed(self, name: str | None, line: bytes) -> Iterable[tuple[str, bytes]]:
-        """Return a line with its part, behind the lines that waited for it.
+        """Return a line with its part, after the lines that waited for it.
 
         The first lines of a name wait until it is known what it is: a server, another process of
         one, or a gateway that started before the server did.

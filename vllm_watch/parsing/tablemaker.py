@@ -156,7 +156,7 @@ class _Counts:
     """Requests of some stretches as columns."""
 
     def __init__(self, times: Sequence[float | None]) -> None:
-        """Begin without any."""
+        """Begin without requests."""
         self._times = array("d", [math.nan if time is None else time for time in times])
         self._served: dict[str, array[int]] = {}
         self._failing: dict[str, array[int]] = {}
@@ -174,7 +174,7 @@ class _Counts:
             self._failing[answer.route] = _sum(known, column)
 
     def table(self) -> RequestTable:
-        """Return them."""
+        """Return the requests as a table."""
         polls, other = self._others["polls"], self._others["other"]
         return RequestTable(self._times, self._served, polls, other, self._failing)
 

@@ -35,7 +35,7 @@ class TracebackState(NamedTuple):
     """What is known of the newest traceback."""
 
     lines: tuple[str, ...] | None
-    """Its lines so far, or those behind its error; None if it is complete."""
+    """Its lines so far, or the lines after its error; None if it is complete."""
     after: float | None
     """Epoch seconds of the newest stamp before it."""
     process: str

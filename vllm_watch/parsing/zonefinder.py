@@ -107,11 +107,11 @@ class OuterStamp(NamedTuple):
     """Two stamps of one line."""
 
     stamped: datetime
-    """The line's own stamp, read as UTC, in the year that brings it nearest to the other."""
+    """The line's own stamp, read as UTC, in the year that brings it nearest to `seen`."""
     seen: datetime
-    """The moment of the stamp before it, read as UTC if it has no zone."""
+    """The moment of the outer stamp before it, read as UTC if that one has no zone."""
     zoned: bool
-    """Whether it has a zone."""
+    """Whether the outer stamp has a zone."""
 
 
 def outer_stamp(piece: bytes) -> OuterStamp | None:

@@ -99,7 +99,7 @@ class AlertsAsTheyCome:
     """Reports each change once while a log grows.
 
     A change waits for the next line of its log or the next search of the files, as a sample does: a
-    companion line just behind it may still change the judgement.
+    companion line just after it may still change the judgement.
     """
 
     def __init__(self, monitor: Monitor) -> None:

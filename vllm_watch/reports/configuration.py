@@ -21,7 +21,7 @@ ALWAYS = (
 """Flags in every report, null if the log does not show them; other flags follow if known."""
 
 CAPACITY = ("kv_cache_tokens", "max_concurrency", "for_tokens", "kv_cache_gib")
-"""Capacity: KV cache in tokens, requests of `for_tokens` tokens at once, KV cache in GiB."""
+"""Capacity: KV cache in tokens, requests of `for_tokens` tokens in parallel, KV cache in GiB."""
 
 _IDENTITY = frozenset(
     {"version", "model", "model_tag", "served_model_name", "host", "port", "address"}

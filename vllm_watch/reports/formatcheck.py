@@ -81,7 +81,7 @@ class Shape:
     envelope: bool
     """Whether its envelope is known, so that only its message is not read."""
     stats_like: bool = False
-    """Whether it looks like a stats line."""
+    """Whether the line looks like a stats line."""
     count: int = 1
 
 

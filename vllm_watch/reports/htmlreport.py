@@ -58,7 +58,7 @@ class _Written:
     zone: tzinfo
     formats: Formats
     alone: bool
-    """Whether it is about one server only."""
+    """Whether the page is about one server only."""
 
     def evidence(self, server: Server, since: float) -> Sequence[LogLine]:
         """Return the lines of a log around a moment."""

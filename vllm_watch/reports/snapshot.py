@@ -35,7 +35,7 @@ class ServerSnapshot:
     fired: tuple[Finding, ...]
     """Findings that fired since the requested moment, worst first; else the present ones."""
     limit: int | None
-    """Most requests that run at once (`max_num_seqs`)."""
+    """Most requests that run in parallel (`max_num_seqs`)."""
     trouble: str = ""
     """Why it cannot be judged: its log cannot be read, or has no vLLM line."""
 

@@ -124,11 +124,11 @@ class FindingWords:
     finding: Finding
     """The first of them."""
     title: str
-    """With the engines it is about."""
+    """With the engines that the finding is about."""
     span: str
     """Beginning and end, and the count if it fired often."""
     explains: str = ""
-    """Titles of the findings that it explains."""
+    """Titles of the findings that this finding explains."""
 
 
 def findings_in_words(findings: Sequence[Finding], zone: tzinfo) -> list[FindingWords]:

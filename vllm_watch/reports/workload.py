@@ -63,7 +63,7 @@ def workload_warnings(baseline: Workload, candidate: Workload, factor: float) ->
 
 
 def _held_by_client(load: Workload) -> bool:
-    """Return whether the client, not the server, limited how many requests ran at once."""
+    """Return whether the client, not the server, limited how many requests ran in parallel."""
     if load.most_running is None or load.most_waiting is None or not load.most_running:
         return False
     full = load.max_num_seqs is not None and load.most_running >= load.max_num_seqs

@@ -22,7 +22,7 @@ class Preset:
 
     name: str
     sizes: str
-    """The sizes it is for, in words."""
+    """The sizes of models that the preset is for, in words."""
     below_billions: float | None
     """For models below so many billion parameters, None: no limit; 0: not chosen by size."""
     tensor_parallel: int
@@ -57,7 +57,7 @@ class Fitted:
     unused: int
     """GPUs that are not used."""
     note: str
-    """The reason if it does not fit, else empty."""
+    """The reason if the model does not fit, else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class PresetTable:
     """All of the file."""
 
     source: str
-    """The guide it comes from."""
+    """The guide from which the table comes."""
     default_gpus: int
     presets: tuple[Preset, ...]
     gains: tuple[Gain, ...]

@@ -104,7 +104,7 @@ class ServerProcess:
         _adopt_orphans()
         out, err = open_logs(log)
         self.fresh = not any(os.fstat(file).st_size for file in (out, err))
-        """Whether its logs begin with it."""
+        """Whether the logs were empty, so that they begin with this server."""
         try:
             self._process = subprocess.Popen(
                 [program, *words[1:]],

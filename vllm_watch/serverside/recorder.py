@@ -26,7 +26,7 @@ class PageSource(Protocol):
     """The source of a `/metrics` page's text."""
 
     def page(self) -> str:
-        """Return it, or raise `FetchError`."""
+        """Return the text of the page, or raise `FetchError`."""
 
 
 class GpuSource(Protocol):

@@ -24,7 +24,7 @@ class RecordError(Exception):
 
 
 class RecordFile:
-    """Appends rows to a recording; each line is written at once and completely."""
+    """Appends rows to a recording; each line is written immediately and completely."""
 
     def __init__(self, log: str) -> None:
         """Write the recording of `log`.

@@ -20,7 +20,7 @@ class Chunk:
     identity: tuple[int, int]
     """Device and inode of the file that it came from."""
     offset: int
-    """Where it begins in that file."""
+    """Where the piece begins in the file."""
     data: bytes
     """Whole lines; only the last chunk of a finished file may lack the newline."""
 

@@ -81,7 +81,7 @@ class Follower:
         """Follow `path`, from its beginning; it need not exist yet.
 
         A missing `companion` is not a problem. With `start` the file that is there now is read from
-        the first line behind that offset.
+        the first line after that offset.
         """
         self.path = path
         self.trouble: str | None = None

@@ -13,7 +13,10 @@ class GoneError(Exception):
 
 
 class OpenFile:
-    """A plain file that stays readable under any name, as long as it may stay open."""
+    """A plain file; the pool may close its descriptor, which is opened again when needed.
+
+    While the descriptor is open, the file can be read even if it was renamed or removed.
+    """
 
     def __init__(self, path: str, pool: DescriptorPool) -> None:
         """Open `path`.

@@ -84,8 +84,9 @@ def wakeups(
 
     `folders` is asked again after each poll, so that folders that appear are watched too. A folder
     that cannot be watched is left to the poll, the others keep their events. Between two polls the
-    files that `pace` calls hot are yielded. When events stop, they are yielded once more, so that a
-    record that waits for the line after it is released before the poll. Ends when `stop` is set.
+    files that `pace` calls hot are yielded. When events stop, the hot files are yielded once more,
+    because a record may be complete only after a second look and should not wait for the poll.
+    Ends when `stop` is set.
     """
     pace = pace or Pace(poll_seconds)
     unwatchable: dict[str, float] = {}
@@ -184,7 +185,10 @@ def _identities(folders: Collection[str]) -> dict[str, tuple[int, int] | None]:
 
 
 def _unwatchable(folders: set[str]) -> set[str]:
-    """Return the folders that cannot be watched, or half of them if only all together cannot."""
+    """Return the folders that cannot be watched.
+
+    If each one can be watched, but not all of them at the same time, return half of them.
+    """
     from watchfiles import watch
 
     done = threading.Event()

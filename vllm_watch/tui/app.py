@@ -274,7 +274,7 @@ class VllmWatch(App[int]):
     def _show(self) -> None:
         """Allow the first frame: every log was read once, or that takes too long."""
         if self._board.waits:
-            self._board.call_later(self._frame)  # behind its own start
+            self._board.call_later(self._frame)  # after its own start
 
     def _frame(self) -> None:
         """Draw the first frame."""

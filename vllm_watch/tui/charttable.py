@@ -57,15 +57,15 @@ class Chart:
         return self.title.partition("|")[0]
 
     def lines(self, asked: Asked) -> Lines:
-        """Return its lines."""
+        """Return the lines of the chart."""
         return tuple(line for source in self.sources for line in source.lines(asked))
 
     def since(self, server: Server) -> float:
-        """Return since when it has data of a server, in the log's own clock."""
+        """Return since when the chart has data of a server, in the log's own clock."""
         return min((source.since(server) for source in self.sources), default=math.inf)
 
     def spec(self, asked: Asked) -> ChartSpec:
-        """Return it as it is drawn."""
+        """Return the chart as it is drawn."""
         lines = self.lines(asked)
         kind = "lines" if self.kind == "area" and len(lines) > 1 else self.kind
         spec = ChartSpec(

@@ -37,10 +37,10 @@ class Side:
     """The monitor that has the run: that of the screen, or one that read a log for this."""
     source: str
     number: int
-    """Of the run."""
+    """Number of the run in its log."""
     name: str
     words: str
-    """When it was, and how long."""
+    """When the run was, and how long."""
 
 
 def sides(monitor: Monitor, tz: tzinfo) -> list[Side]:

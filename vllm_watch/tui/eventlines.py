@@ -140,11 +140,11 @@ def _alert_lines(monitor: Monitor, server: Server, until: float, limit: int) -> 
 
 
 class _Told(NamedTuple):
-    """Alerts and what is said about them."""
+    """Alerts and the lines about them."""
 
     spans: list[AlertSpan]
     newest: float
-    """When one of them changed last."""
+    """When one of these alerts changed last."""
     lines: list[EventLine]
 
 

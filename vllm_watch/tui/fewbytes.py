@@ -1,6 +1,6 @@
 """Drawings in few bytes: only cells that changed, and only changes of style.
 
-Textual names both colours of every piece of text and resets them behind it, and begins at the left
+Textual names both colours of every piece of text and resets them after it, and begins at the left
 edge of a widget whose right edge changed: three times as many bytes, which is noticed on a slow
 line.
 """
@@ -25,21 +25,21 @@ class _Pen(NamedTuple):
     """What a terminal draws with."""
 
     attributes: str = ""
-    """Codes of bold, underlined and the like, each with a `;` behind it."""
+    """Codes of bold, underlined and the like, each followed by a `;`."""
     ink: str = ""
     ground: str = ""
     """Codes of the colours, empty for the terminal's own colours."""
 
 
 class Brief(CompositorUpdate):
-    """The drawing of another one in fewer bytes."""
+    """The drawing of another update, in fewer bytes."""
 
     def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
         """Draw the same as `update`."""
         self._update = update
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it with Rich."""
+        """Draw the update with Rich."""
         return self._update.__rich_console__(console, options)
 
     def render_segments(self, console: Console) -> str:

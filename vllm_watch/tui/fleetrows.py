@@ -22,9 +22,9 @@ class KeptRow(NamedTuple):
     """A server's cached row, and the values to count."""
 
     stamp: object
-    """The input it was made from."""
+    """The input from which the row was made."""
     until: float
-    """Until when it is valid without news, in the log's clock."""
+    """Until when the row is valid without news, in the log's clock."""
     row: Row
     shape: str
     rate: float | None

@@ -32,7 +32,7 @@ class Problem:
 
     @property
     def silenced(self) -> bool:
-        """True while it is silenced."""
+        """True while the finding is silenced."""
         return self.noted.id in self.row.silenced
 
     @property

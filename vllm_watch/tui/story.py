@@ -21,15 +21,15 @@ class Story:
     """The start-up of a run up to a moment."""
 
     phases: tuple[tuple[str, float, bool], ...]
-    """Name, seconds, and whether it continues."""
+    """Of each phase: its name, its seconds, and whether it continues."""
     errors: tuple[str, ...]
     """Lines of its errors, the first one first."""
     begun: float | None
     """When its first line was written, in the log's own clock."""
     over: bool
-    """True if it will not continue."""
+    """True if the start-up will not continue."""
     ready: bool
-    """Whether it could serve by then."""
+    """Whether the server could answer requests by then."""
 
 
 def story_of(run: Run, time: float, tz: tzinfo, *, over: bool) -> Story | None:

@@ -57,7 +57,7 @@ def draw_curves(
 
 
 def _rasters(frame: Frame, runs: list[list[Run]]) -> list[Raster]:
-    """Return one raster per series, ending with the axis' row; all are drawn at once, stacked."""
+    """Return one raster per series, ending with the axis' row; all are drawn together, stacked."""
     layers, height = len(runs), frame.rows + 1
     xs: list[float] = []
     ys: list[float] = []

@@ -48,9 +48,9 @@ def write_notes(
 ) -> None:
     """Write the marks with their words, and the zones as brackets, into a separate row.
 
-    A word is directly behind its mark; at the right edge it is before it. A space separates it from
-    the next. The worst marks get their words first; a lesser one has its last word, or none, where
-    there is no more room.
+    A word stands directly after its mark, or before it at the right edge. A space separates a word
+    from the next mark. The worst marks get their words first; where room is short, a lesser mark
+    keeps only the last word of its text, or none.
     """
     free = [True] * columns
     placed = _placed(spec, columns)

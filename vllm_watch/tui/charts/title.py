@@ -211,7 +211,7 @@ def _title(
         if name:
             beside = marker in ("↑", "↓") and len(form.gap) == 1
             pieces.append((f" {name}" if marker and not beside else name, muted))
-        alone = behind and len(entries) == 1  # nothing behind it could move
+        alone = behind and len(entries) == 1  # nothing after it could move
         if value := entry.text("plain" if alone and form.values == "padded" else form.values):
             close = name or (entry.marker and not form.names)
             pieces.append((" " if close else form.gap, muted))

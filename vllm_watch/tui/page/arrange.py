@@ -26,11 +26,11 @@ class Part:
     title: str
     lines: Lines
     aside: str = ""
-    """The text at the right end of its rule, if there is room."""
+    """The text at the right end of the title's rule, if there is room."""
     key: str = ""
-    """The key that belongs to it."""
+    """The key that belongs to the part."""
     whole: bool = False
-    """Whether it takes the whole width even if others are in two columns."""
+    """Whether the part takes the whole width even if other parts are in two columns."""
 
 
 def arranged(parts: Sequence[Part], width: int, palette: Palette) -> list[Text]:

@@ -163,7 +163,7 @@ def _gain(
     row: tuple[str, ...], compared: Compared, width: int, palette: Palette, *, values: bool
 ) -> Text:
     """Return one quantity: both values, their ratio, its interval if there is room."""
-    label, before, after, ratio, interval, *_ = row  # behind them: the guide's figures
+    label, before, after, ratio, interval, *_ = row  # after them: the guide's figures
     role, glyph = _judged(compared)
     line = Text(end="")
     line.append(fitted(label, _name_cells(width)), style=palette["text"])

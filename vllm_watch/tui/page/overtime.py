@@ -141,7 +141,7 @@ def _strips(about: About, engines: Sequence[int], metric: str, cells: int) -> li
 
 
 def _shade(share: float) -> float:
-    """Return a share rounded to distinguishable steps: equal cells are drawn at once."""
+    """Return a share rounded to distinguishable steps: equal cells are drawn together."""
     return round(min(1.0, share) * SHADES) / SHADES
 
 

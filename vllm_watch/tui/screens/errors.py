@@ -33,7 +33,7 @@ class Hanging:
     """Lines of text; what does not fit into one goes on below its words, not below its time."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        """Show `lines`, which have their words behind `INDENT`."""
+        """Show `lines`, which have their words after `INDENT`."""
         self._lines = lines
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:

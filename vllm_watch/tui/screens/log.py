@@ -35,7 +35,7 @@ ROLES = {
 }
 """Kind of a log line to the role of its colour."""
 NARROW = 100
-"""Below this width the view begins behind the process name with which all lines begin."""
+"""Below this width the view begins after the process name with which all lines begin."""
 _PROCESS = lazy(r"\([^()]+ pid=\d+\) ")
 _STAMP = lazy(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b")
 
@@ -73,7 +73,7 @@ class LogLines(Widget, can_focus=True):
         self.go(at)
 
     def on_mount(self) -> None:
-        """Begin behind the names of processes where there is little room."""
+        """Begin after the names of processes where there is little room."""
         self._narrow = self.app.size.width < NARROW
 
     def _behind_process(self) -> int:

@@ -25,7 +25,7 @@ class Above(ModalScreen[ScreenResultType]):
             self.opened()
 
     def opened(self) -> None:
-        """Called once it is laid out."""
+        """Called once the screen is laid out."""
 
     def laid_out(self, *kinds: type[Widget]) -> bool:
         """Return whether it is shown with widgets of these kinds, and is not closing."""
@@ -55,8 +55,8 @@ class Palette(CommandPalette):
     def _action_command_list(self, action: str) -> None:
         """Pass an action on to the list, unless it moves by pages and nothing is laid out.
 
-        Between a letter and its matches, the list holds options without lines, and Textual would
-        fail.
+        After a letter is typed and before its matches are laid out, the list has options of no
+        height; moving by a page would then fail in Textual.
         """
         options = self.query_one(CommandList)
         if action.startswith("page_") and not options.scrollable_content_region.width:

@@ -47,7 +47,7 @@ class Page(Above[None]):
         self.call_after_refresh(self.follow)
 
     def on_resize(self) -> None:
-        """Arrange it again."""
+        """Arrange the page again."""
         self.call_after_refresh(self.follow)
 
     def follow(self) -> None:

@@ -66,7 +66,7 @@ class ChartPane(TimedPane):
         return draw_panel(spec, width, height, palette, view.tz, tops=tops).strips()
 
     def _tops(self, spec: ChartSpec, view: ScreenView, width: int) -> tuple[float, ...]:
-        """Return the ends of the scales: they grow at once and shrink late."""
+        """Return the ends of the scales: they grow immediately and shrink late."""
         if spec.kind == "lines":
             return ()
         whose = view.drawings.source, view.drawings.engine

@@ -30,7 +30,7 @@ class Column:
     right: bool = False
     """Numbers are aligned right."""
     legend: str = ""
-    """Behind the head, on the background of the band in the bars below it."""
+    """After the head, on the background of the band in the bars below it."""
 
 
 _LEAD = (

@@ -32,7 +32,7 @@ class DrawnLines(Widget):
 
     @property
     def text(self) -> str:
-        """What it shows, as plain text."""
+        """What the widget shows, as plain text."""
         return self._held.text
 
     def render_line(self, y: int) -> Strip:
@@ -73,7 +73,7 @@ class ScrolledLines(ScrollView, can_focus=True):
 
     @property
     def text(self) -> str:
-        """All of it, as plain text."""
+        """All lines, as plain text."""
         return self._held.text
 
     def render_line(self, y: int) -> Strip:

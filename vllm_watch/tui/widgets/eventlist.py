@@ -14,7 +14,7 @@ from vllm_watch.tui.wording import wrapped
 
 
 def span_lines(view: ScreenView, width: int, palette: dict[str, str]) -> list[Text]:
-    """Return the figures of the stretch that was marked, and a blank line behind them."""
+    """Return the figures of the stretch that was marked, and a blank line after them."""
     groups = (labelled(label, facts, width, palette) for label, facts in view.marked)
     lines = [line for group in groups for line in group]
     return [*lines, Text("")] if lines else []

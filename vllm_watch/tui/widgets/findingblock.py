@@ -68,9 +68,9 @@ class Block:
     rows: int = 0
     """Lines for the reason."""
     quotes: Sequence[str] = ()
-    """Lines of the log that show it."""
+    """Lines of the log that show the finding."""
     quoted: int = 0
-    """How many of them are shown."""
+    """How many of these lines are shown."""
     alone: Text | None = None
     """The head without the lines below it, if they say what it is about."""
 
@@ -299,7 +299,7 @@ def _lead(width: int) -> str:
 
 
 def _room(width: int) -> int:
-    """Return the cells for a text behind the lead; in a wide pane it does not touch the frame."""
+    """Return the cells for a text after the lead; in a wide pane it does not touch the frame."""
     return width - len(_lead(width)) - int(width >= WORDY)
 
 

@@ -203,7 +203,8 @@ class Findings(Framed):
     def action_silence(self) -> None:
         """Ask to silence the finding under the cursor, or to end its silence."""
         if self.chosen is not None:
-            self._chosen = _key(self.chosen)  # silenced, it moves to the end with the cursor
+            # Once silenced, the finding moves to the end of the list, and the cursor follows it.
+            self._chosen = _key(self.chosen)
             self.post_message(self.SilenceAsked(self.chosen))
 
     def on_mouse_scroll_down(self) -> None:

@@ -37,7 +37,7 @@ class Held:
 
     @property
     def text(self) -> str:
-        """All of them, as plain text."""
+        """All lines, as plain text."""
         return "\n".join(strip.text for strip in self.strips)
 
 

@@ -76,11 +76,11 @@ class Pane(Widget):
 
     @property
     def text(self) -> str:
-        """What it shows, as plain text."""
+        """What the pane shows, as plain text."""
         return self._held.text
 
     def render_line(self, y: int) -> Strip:
-        """Return one line as it was drawn."""
+        """Return one line as the pane drew it."""
         return self._held.line(y, self)
 
     def on_resize(self, _: events.Resize) -> None:

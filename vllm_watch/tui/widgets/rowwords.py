@@ -58,7 +58,7 @@ def append_end(
 _PHASE_CELLS = len("starting the HTTP server ")
 """Most cells before the bar of a start-up."""
 _PAST_CELLS = len(" 1 m 05 s")
-"""Cells behind it."""
+"""Most cells after the bar of a start-up."""
 _ENDED_CELLS = len("stopped 08:57:39")
 """Cells for the time of an end, the same in each row."""
 

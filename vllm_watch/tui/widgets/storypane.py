@@ -15,7 +15,7 @@ LEAST_SECONDS = 60.0
 _LABEL = 25
 """Cells before a bar."""
 _TIME = 12
-"""Cells behind it."""
+"""Cells after a bar."""
 
 
 SILENT = (
@@ -37,7 +37,7 @@ class StoryPane(Framed):
         return view.story, view.selected_row and view.selected_row.state
 
     def aside(self, view: ScreenView, palette: dict[str, str]) -> Text:
-        """Return how long it has taken so far."""
+        """Return how long the start-up has taken so far."""
         story, row = view.story, view.selected_row
         if story is None or row is None:
             return Text("")
