@@ -193,8 +193,8 @@ def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ah
 def _has_room() -> bool:
     """Return whether a second process would get a fair part of a processor.
 
-    The load is that of the last minute, and counts our own earlier commands. With one other process
-    for each processor the result still comes no later than from one process.
+    The load is that of the last minute, and counts our own earlier commands. Beside up to two other
+    processes for each processor two were seldom slower than one (`docs/decisions/0021-…`).
     """
     processors = len(os.sched_getaffinity(0))
     return processors > 1 and os.getloadavg()[0] < 2 * processors
