@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def parse_known_args(self, *words: Any, **how: Any) -> Any:
-        """Read its words, and refuse those that it does not know: the parser above knows less."""
+        """Read the words of this command; refuse unknown ones here, where its options are known."""
         found, rest = super().parse_known_args(*words, **how)
         if rest:
             import difflib
@@ -92,7 +92,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def everywhere(command: Parser, default: str | None) -> None:
-    """Add the common options; below a command, absent ones must not overwrite its own."""
+    """Add the common options; `SUPPRESS` keeps a value that was given before a subcommand."""
     command.add_argument(
         "--config", metavar="FILE", default=default, help="read this settings file"
     )

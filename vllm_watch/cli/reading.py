@@ -77,7 +77,7 @@ def _unpacker(path: str) -> str | None:
 
 
 def shown_zone(settings: Settings, reading: Reading) -> tzinfo:
-    """Return the zone of displayed times: as set, else this machine's when the logs end."""
+    """Return the zone of displayed times: as set, else this machine's offset at the logs' end."""
     if settings.time.display_tz:
         return parse_zone(settings.time.display_tz)
     stamps = [s.newest_stamp for s in reading.servers if s.newest_stamp is not None]

@@ -81,7 +81,10 @@ class HealthSettings:
     """KV cache usage (0 to 1) from which the queue only grows: critical (long-context
     guide)."""
     kv_clear_margin: float = ratio(0.05)
-    """An alert clears once KV cache usage is this far (0 to 1) on the healthy side of its level."""
+    """An alert clears once a share (0 to 1) is this far on the healthy side of its level.
+
+    Shares are KV cache usage, running requests of the most allowed, and prompts of all tokens.
+    """
     preemption_kv_cache: float = ratio(0.90)
     """KV cache usage (0 to 1) from which requests that fall back to waiting count as preempted."""
 
@@ -107,7 +110,7 @@ class HealthSettings:
     prefix_clear_margin: float = ratio(0.05)
     """The alert clears once the hit rate is this far (0 to 1) above the level of the alert."""
     prompt_flow_lines: int = count(6)
-    """How many of the newest stats lines are checked for prompts; without any, hits are unknown."""
+    """How many of the newest stats lines are checked for prompts; see `prompt_flow_needed`."""
     prompt_flow_needed: int = count(3)
     """How many of these newest lines must show prompts before the hit rate is judged."""
     prompt_flow_share: float = ratio(0.10)
@@ -140,7 +143,7 @@ class HealthSettings:
     """Share (0 to 1) of `max_num_seqs` below which running is far below it."""
 
     kv_override_factor: float = positive(2.0)
-    """Warn if `--num-gpu-blocks-override` makes the KV cache this many times too small."""
+    """Note a `--num-gpu-blocks-override` with which the KV cache is so many times too small."""
     waits_seconds: float = positive(180.0)
     """Seconds for which requests must wait despite free memory and slots before a warning."""
     runaway_seconds: float = positive(900.0)
@@ -156,7 +159,7 @@ class HealthSettings:
     draft_acceptance_none: float = ratio(0.05)
     """Share (0 to 1) of draft tokens accepted below which speculation only costs time: warning."""
     engines_missing_seconds: float = positive(60.0)
-    """An engine counts as missing if it writes nothing for so many seconds while others work."""
+    """An engine is missing if it has no stats line after others have worked for so many seconds."""
 
     http_seconds: float = positive(300.0)
     """Window in seconds over which answers with errors are counted."""
@@ -195,7 +198,7 @@ class HealthSettings:
     counter_difference: float = ratio(0.03)
     """Share (0 to 1) by which log and counters may differ over ten minutes."""
     hangs_critical: int = count(3)
-    """Minutes without an answer from the workers before the warning becomes critical."""
+    """Lines in a row that say that workers do not answer, from which the warning is critical."""
     crash_loop_deaths: int = count(3, least=2)
     """Deaths in a row with the same error that make a crash loop."""
     crash_loop_seconds: float = positive(900.0)
@@ -291,7 +294,7 @@ class TrendSettings:
     noise_errors: float = positive(2.0)
     """Standard errors by which a fall must exceed the largest normal one."""
     steady_after_minutes: float = positive(10.0)
-    """Busy minutes after which a run counts as steady."""
+    """Busy minutes before a fall is reported as too much: the first requests are faster."""
     sudden_drop_share: float = ratio(0.25)
     """Share (0 to 1) of the last minutes' median throughput below which throughput has dropped."""
     recovery_share: float = ratio(0.80)
@@ -333,7 +336,7 @@ class RequestTimesSettings:
     """[times]: mean times of requests, estimated from the stats lines (Little's law)."""
 
     least_answered: int = count(30)
-    """Fewest answered requests, besides those in flight, that an estimate needs."""
+    """Fewest finished requests (answered, minus those that still run) that an estimate needs."""
     least_lines: int = count(10, least=2)
     """Fewest stats lines, of all engines together, that an estimate needs."""
     window_minutes: float = positive(5.0)

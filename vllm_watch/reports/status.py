@@ -91,7 +91,7 @@ def filled(template: str, values: Mapping[str, str | float]) -> list[tuple[str, 
         parsed = _parsed(template)
     except ValueError as error:
         raise FieldError(
-            f"{template!r}: {error}; write fields as {{state}}, a brace as {{{{"
+            f"{template!r}: {error}; write fields as {{state}}, braces as {{{{ and }}}}"
         ) from None
     for literal, name, form in parsed:
         parts.append((literal, "" if name is None else _field(name, form or "", values)))

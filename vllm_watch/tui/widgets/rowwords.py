@@ -37,7 +37,7 @@ def append_end(
     drawer: CellDrawer,
     palette: dict[str, str],
 ) -> None:
-    """Append the cells of a server that has ended, up to the words: its end replaces rates."""
+    """Append the cells of a server that has ended, up to the words; its end replaces the rate."""
     style = palette["critical" if row.state.name == "dead" else "muted"]
     room = sum(column.width + 1 for column in columns if column.key in ("state", "gen"))
     for column in columns:
