@@ -323,7 +323,7 @@ class Judgement:
         def gone(state: ServerState) -> bool:
             return any(one.folded > state.rows.get(e, 0) for e, one in series.items() if one.folded)
 
-        if any(one.folded for one in series.values()) and gone(marks.oldest):
+        if gone(marks.oldest):
             marks.forget([gone(state) for state in marks.states])
 
         def fits(state: ServerState) -> bool:

@@ -176,10 +176,8 @@ class Rounds:
         row = self._newest
         if row.engine == ALL_ENGINES or len(self.engines) < 2:
             return None
-        since, engines = (
-            row.time - SILENCE_CADENCES * self.engines[row.engine].cadence,
-            self.engines,
-        )
+        engines = self.engines
+        since = row.time - SILENCE_CADENCES * engines[row.engine].cadence
         for number in reversed(engines):
             if number > row.engine and engines[number].newest.time >= since:
                 return None

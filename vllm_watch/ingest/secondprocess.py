@@ -193,8 +193,8 @@ def ahead_of(path: str, first: Chunk, formats: Formats, clock: StampClock) -> Ah
 def _has_room() -> bool:
     """Return whether a second process would get a fair part of a processor.
 
-    The load is that of the last minute, and counts our own earlier commands. Beside up to two other
-    processes for each processor two were seldom slower than one (`docs/decisions/0021-…`).
+    The load is that of the last minute, so it also counts our own earlier commands. How long two
+    processes take beside other busy ones: `docs/decisions/0021-sections-in-two-processes.md`.
     """
     processors = len(os.sched_getaffinity(0))
     return processors > 1 and os.getloadavg()[0] < 2 * processors
