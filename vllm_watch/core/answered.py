@@ -34,7 +34,7 @@ class Answered:
     """Requests of a run that were answered, and those that ended without an answer."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without requests."""
         self._answers = _Ends()
         self._aborts = _Ends()
 
@@ -54,7 +54,7 @@ class Answered:
     def over(self, start: float, end: float) -> tuple[int, float | None, int]:
         """Return the requests answered in (start, end], their mean seconds, and those aborted.
 
-        The mean is None without any; rounding to whole seconds averages out.
+        The mean is None without any; the errors of rounding to whole seconds cancel out.
         """
         count, seconds = self._answers.over(start, end)
         return count, seconds / count if count else None, self._aborts.over(start, end)[0]

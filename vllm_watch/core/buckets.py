@@ -49,7 +49,7 @@ class Keep:
 
     @property
     def slack(self) -> int:
-        """So many samples beyond the limit are thinned together, which is cheaper."""
+        """Samples collected beyond the limit before they are thinned together: that is cheaper."""
         return max(1, min(self.full_samples // 24, 360))
 
     @property
@@ -197,7 +197,7 @@ class Buckets:
             self._merge_tier(last, self._last_width, self._sizes[last])
 
     def _merge_tier(self, number: int, width: float, added: int) -> None:
-        """Merge the newest `added` buckets of a tier among them and with the one before them."""
+        """Merge the newest `added` buckets of a tier with each other and with the one before."""
         stop = sum(self._sizes[number:])
         start = max(stop - self._sizes[number], stop - added - 1)
         keys = groupby(range(start, stop), key=lambda index: self.begins[index] // width)

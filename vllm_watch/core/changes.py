@@ -1,4 +1,4 @@
-"""What is noted of servers as lines arrive: which have news or are due, how far they reach."""
+"""Which servers have changed, which must be checked now, and the time that all logs cover."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Changes:
 
 
 class Due:
-    """Until when each server need not be checked without news."""
+    """When each server must be checked even if nothing is written."""
 
     def __init__(self) -> None:
         """Start without servers."""
         self._until: dict[str, float] = {}
         self._order: list[tuple[float, str]] = []
-        """The soonest first; some are outdated."""
+        """A heap, the soonest first; entries that `_until` lacks are outdated."""
 
     def put(self, source: str, until: float) -> None:
-        """Note until when a server need not be checked, in our clock; ∞: until it has news."""
+        """Set when a server must be checked, in our clock; ∞: only if it has news."""
         self._until[source] = until
         if until < math.inf:
             heappush(self._order, (until, source))
@@ -73,7 +73,7 @@ class TimeSpan:
         """The cached span, None after the server at one of its ends has changed."""
 
     def note(self, server: Server) -> None:
-        """Note how far a server with news reaches."""
+        """Extend the span by the stamps of a server with news."""
         first, last = server.runs[0].first_stamp, server.newest_stamp
         if first is None or last is None:
             return

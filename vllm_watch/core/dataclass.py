@@ -165,7 +165,7 @@ def _first_constructor(cls: Any, given: Mapping[str, Any], *, frozen: bool) -> C
 def _filled(
     cls: Any, given: Mapping[str, Any], args: tuple[Any, ...], values: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Return the value of each field, None if the arguments do not suit."""
+    """Return the value of each field, None if the arguments do not fit the fields."""
     taken = dict(zip(cls.__match_args__, args, strict=False)) | values
     if len(taken) < len(args) + len(values) or not taken.keys() <= set(cls.__match_args__):
         return None
@@ -180,7 +180,7 @@ def _filled(
 
 
 def _default(given: Mapping[str, Any], name: str) -> Any:
-    """Return a field's default, made again if it has a factory."""
+    """Return a field's default; a factory makes a new one each time."""
     factory = _option(given, name, "default_factory", None)
     if factory:
         return factory()

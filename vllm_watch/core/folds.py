@@ -20,15 +20,15 @@ from vllm_watch.core.run import Run
 from vllm_watch.core.series import SILENCE_CADENCES, Series
 
 HELD_CADENCES = 6
-"""Age in cadences at which lines are folded: until then their round may be incomplete."""
+"""Samples are folded when they are this old, in cadences: until then other engines may be late."""
 MOST_WIDTHS = 3
-"""Most widths of steps that are kept for a line."""
+"""Most step widths for which a line is kept folded."""
 MOST_LINES = 48
 """Most lines of a run that are kept folded; when one more is needed, all are dropped."""
 
 Values = tuple[float | None, ...]
 Derive = Callable[[Sequence[float], Sequence[Sequence[float | None]], float], list[float | None]]
-"""Derives values from times, a column for each metric, and the longest distance without a gap."""
+"""Derives values from times, a column for each metric, and the longest distance that is no gap."""
 
 
 class Kind(NamedTuple):
@@ -143,7 +143,7 @@ class Folds:
             del self._widths[next(iter(self._widths))]
 
     def _extend(self) -> None:
-        """Fold all complete rounds: the next line is at least half a cadence later."""
+        """Fold complete rounds (a line of each engine): half a cadence lies before the next."""
         series = {engine: self._run.series[engine] for engine in self._engines}
         newest = max((one.times[-1] for one in series.values() if one.times), default=-math.inf)
         held = newest - HELD_CADENCES * self._cadence

@@ -22,7 +22,7 @@ class LogClock:
     skew: float = 0.0
     """Seconds by which it is behind ours, 0 if they agree."""
     film: float = 0.0
-    """Seconds by which its times differ from the stamps in its file: logs replayed together."""
+    """Seconds by which a replay of several logs shifts its times, so that all begin together."""
 
     def ours(self, time: float) -> float:
         """Return a time of the log in our clock."""
@@ -49,7 +49,7 @@ class LogClock:
         return stamp + self.film
 
     def seen(self, newest: float, arrived: float) -> LogClock:
-        """Return the clock with the skew shown by the arrival of its newest stamp, in our clock."""
-        behind = arrived - newest
-        skew = behind if abs(behind) > TOLERATED_SECONDS else 0.0
+        """Return the clock with its skew: its newest stamp came at `arrived` of our clock."""
+        late = arrived - newest
+        skew = late if abs(late) > TOLERATED_SECONDS else 0.0
         return self if skew == self.skew else replace(self, skew=skew)

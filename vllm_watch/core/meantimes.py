@@ -246,7 +246,7 @@ def _engine_columns(series: Series, since: float) -> _Columns:
 
 
 def _over(seconds: Sequence[float], values: list[float], silent: Sequence[int]) -> list[float]:
-    """Return the mean of each value and the one before it × seconds; `silent` ones have none."""
+    """Return seconds × the mean of a value and the one before; after a silence the value alone."""
     before = [0.0, *values]
     for at in silent:
         before[at] = values[at]
@@ -258,7 +258,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _difference(sums: tuple[float, ...], first: int, last: int) -> float:
-    """Return the sums of the entries `first` … `last` − 1."""
+    """Return the sum over the entries `first` … `last` − 1, from running sums."""
     if last <= first:
         return 0.0
     return sums[last - 1] - (sums[first - 1] if first else 0.0)

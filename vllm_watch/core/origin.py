@@ -22,7 +22,7 @@ class Origin:
     up: float | None = None
 
     def take(self, event: Event) -> bool:
-        """Note an event; return whether it has no other use."""
+        """Note an event; return True if it has no other use."""
         if event.kind == "server_up" and self.up is None:
             self.up = event.time
         elif event.kind == COUNTING and self.counts is None:

@@ -1,4 +1,4 @@
-"""Why a server died: the first exception of its engine, else the first error that says more.
+"""Why a server died: the first exception of its engine, else the first error with a reason.
 
 vLLM writes the same death several times over: a worker's traceback, the engine's, the API server's,
 and sentences without a reason (`EngineCore failed to start.`). Format files mark such sentences as
@@ -85,7 +85,7 @@ def reason_of(errors: Iterable[Moment]) -> Reason | None:
 def _candidates(lines: list[_Line]) -> Iterator[tuple[int, int, Reason]]:
     """Yield candidates for the cause, with rank (the lowest is best) and place.
 
-    An end from outside the job comes first, then engines and workers, then API servers.
+    An end from outside (batch system, kernel) comes first, then engines, workers, then API servers.
     """
     for process in dict.fromkeys(line.process for line in lines):
         own = [(index, line) for index, line in enumerate(lines) if line.process == process]

@@ -205,7 +205,7 @@ def _mixed_quantiles(latencies: list[Latency]) -> dict[str, float | None]:
         while wanted and wanted[0][0] <= level + jump * (1 + _ROUNDING):
             found[wanted.pop(0)[1]] = round(seconds, 6)
         level, density, at = level + jump, density + change, seconds
-    for _, part in wanted:  # the last one, apart from rounding errors
+    for _, part in wanted:  # left over only by rounding errors
         found[part] = round(at, 6)
     return {part: _within(value, part, latencies) for part, value in found.items()}
 

@@ -76,7 +76,7 @@ class Stretch(NamedTuple):
 
     begin: float
     checked_until: float
-    """How far this was computed."""
+    """Samples up to this time were looked at."""
     busy: bool
     revision: int
     """Revision of the series at that time."""
@@ -283,7 +283,7 @@ class Run:
                 yield self.newest_stamp if known is None else known, moment
 
     def arrive(self, time: float) -> None:
-        """Note that a line was written, with or without a stamp."""
+        """Note when a line arrived, with or without a stamp."""
         if self.newest_arrival is None or time > self.newest_arrival:
             self.newest_arrival = time
 

@@ -27,7 +27,7 @@ RATES = frozenset(m.name for m in METRICS if m.kind == "rate" and m.total == "su
 _CADENCE_OF = 64
 """Newest samples whose distances give the cadence; they are never thinned while a run lasts."""
 _STEADY = 8
-"""The stamp of this newest sample counts as now."""
+"""The stamp of the sample that is so many from the end counts as now: later ones may be stray."""
 
 
 class Series(Columns):
@@ -154,7 +154,7 @@ class Series(Columns):
     def written(self, index: int, now: float) -> float:
         """Return when the newest sample of the point at `index` was written, as known at `now`.
 
-        Lines arrived throughout a bucket, so within one the answer is `now`.
+        A bucket has lines from all of its time: if `now` is within it, the answer is `now`.
         """
         if self._buckets is None or index >= len(self._buckets):
             return self.times[index]
@@ -202,7 +202,7 @@ class Series(Columns):
         return self._cadence
 
     def _paced_as_before(self, count: int) -> bool:
-        """Return whether the distances that give the cadence are those of the last answer."""
+        """Return whether further samples leave the median distance as it was."""
         before, times = self._cadence_at, self.times
         if before == count:
             return True

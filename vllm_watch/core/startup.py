@@ -25,7 +25,7 @@ LAUNCHING = "launching"
 _ENGINE_STANDS = "starting the HTTP server"
 """The phase after the engine's start; the line that names it says that the engine is ready."""
 _LAUNCH_SECONDS = 10.0
-"""A phase this short is merged into the following phase that reports its own length."""
+"""A phase up to this short is merged into a following one that reports its own length."""
 
 
 class Phase(NamedTuple):

@@ -38,7 +38,7 @@ class StateRules:
     stalled_floor: float = 30.0
     ended_after: float = 300.0
     start_lost_after: float = 86_400.0
-    """Seconds of silence after which a start-up in a log that was silent when found is lost."""
+    """A start-up counts as lost after this silence, if the log was already silent when found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _written(run: Run, engine: int, index: int, now: float, *, live: bool) -> fl
 
 
 def _work(run: Run, engine: int, index: int) -> bool:
-    """Tell whether a sample has requests running or waiting."""
+    """Return whether a sample has requests running or waiting."""
     series = run.series[engine]
     return bool((series.value("running", index) or 0) + (series.value("waiting", index) or 0))
 

@@ -59,9 +59,9 @@ class Second:
     decode_steps: int = 0
     """Steps without prompts that generated tokens."""
     decode_requests: int = 0
-    """Total requests in those steps."""
+    """Requests in those steps, added up."""
     most_tokens: int = 0
-    """The largest of one step."""
+    """Most tokens in one step."""
     at_budget: int | None = None
     """Steps with at least `BUDGET_SHARE` of `max_num_batched_tokens`; None if that is unknown."""
     at_seqs: int | None = None
@@ -136,7 +136,7 @@ class Steps:
             del self.rows[:gone], self.times[:gone]
 
     def total(self) -> Second:
-        """Return all steps as one row; a limit counts from the time it is known."""
+        """Return all steps as one row; steps at a limit are counted once the limit is known."""
         return replace(self._total)
 
     def whole(self) -> list[tuple[float, Second]]:

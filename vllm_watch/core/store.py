@@ -214,13 +214,13 @@ class Store:
             self._complete(about.source)
         server = self._server(self._pasts if past else self.servers, about)
         server.revision = self.revision
-        self._tell(server, about)
+        self._take(server, about)
         if not past:
             self.changes.note(server)
             self._reach.note(server)
         return server
 
-    def _tell(self, server: Server, news: About) -> None:
+    def _take(self, server: Server, news: About) -> None:
         match news:
             case Block():
                 self._apply_block(server, news)
@@ -290,7 +290,7 @@ class Store:
                 server.add_answered(item)
 
     def _age(self, server: Server) -> None:
-        """Thin the earlier runs of a server now and then, like the newest run thins itself."""
+        """Thin the earlier runs of a server now and then, as the newest run thins itself."""
         newest, keep = server.run.newest_stamp, self._keep
         if keep is None or newest is None or len(server.runs) == 1:
             return

@@ -1,7 +1,7 @@
 """HTTP requests over time, although access lines have no stamp.
 
-They lie between two stamped lines; live, they end where they arrived. Unknown ends, such as that of
-the newest stretch in a saved log, are found from the stamps that follow.
+A stretch is the requests between two stamped lines; live, it ends when they arrived. Unknown ends,
+such as that of the newest stretch in a saved log, are found from the stamps that follow.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Traffic:
     def coarsen(self, stop: int | None = None) -> int:
         """Merge stretches before the one at `stop` (all) in pairs; return how many fewer there are.
 
-        What was answered stays exact; its rate is the mean over both and what lies between them.
+        Counts stay exact; the rate becomes the mean over both and the time between them.
         """
         stop = len(self) - len(self) % 2 if stop is None else stop
         pairs = [(at, at + 1) for at in range(0, stop, 2)]
