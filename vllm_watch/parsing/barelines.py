@@ -21,7 +21,7 @@ LONGEST_BAR = 1 << 20
 """Progress bars rewrite themselves in one line, which can grow long."""
 
 _OTHERS = (b".py:", b'{"', b"\r", b"\0")
-"""Text of lines that are read in other ways: an envelope, a JSON object, several in one."""
+"""Text of lines that are read elsewhere: envelopes, JSON objects, lines that were rewritten."""
 
 
 class BareLines:
@@ -44,7 +44,7 @@ class BareLines:
         self.traceback = TracebackReader(formats.unwrapper.strip, twin=twin)
 
     def silent(self, text: bytes) -> bool:
-        """Return whether a text has no literal, ignoring its digits."""
+        """Return whether a text contains no literal; digits are ignored."""
         plain = text.translate(None, DIGITS)
         return not any(gist in plain for gist in self._gists)
 
@@ -53,7 +53,7 @@ class BareLines:
         return not any(word in text for word in _OTHERS) and self.silent(text)
 
     def positions(self, block: bytes) -> list[int]:
-        """Return where each literal first is in each line, the last first."""
+        """Return the first position of each literal in each line, in descending order."""
         self._line = (0, 0)
         return self._literals.positions(block)
 
@@ -120,7 +120,7 @@ class BareLines:
     def _progress(self, block: bytes, start: int, position: int, end: int) -> list[Event] | None:
         """Return the newest state of the progress bar at `position`, None if there is none.
 
-        The first state of a line counts for all others.
+        The bar is read once for each line, at its first state.
         """
         for form in self._formats.bare_events:
             if form.kind == "progress" and block.startswith(form.contains, position):

@@ -30,8 +30,8 @@ FIRST_LINES, MOST_LINES = 64, 4_096
 MANY_BYTES = 4_096
 """From this size on, a text may be read as lines of one shape together."""
 SHORT, MIXED = 8, 16
-"""If a text of unknown lines follows within so few lines on average, so many further blocks are
-read as small ones: searching a whole block costs half of searching it text by text."""
+"""With unknown lines once in `SHORT` lines or more often, the next `MIXED` blocks are read as small
+ones: searching a whole block costs half of searching it text by text."""
 KEPT_MEMORY = 8 << 20
 """Bytes that are allocated once, and freed, before the first block is read.
 
@@ -67,9 +67,9 @@ class LargeBlocks:
         self._forms: Sequence[Usual] = ()
         self._size = FIRST_LINES
         self._texts = 0
-        """Texts of unknown lines in the newest block."""
+        """Groups of unknown lines in the newest block."""
         self._wait = 0
-        """Blocks that are not read here."""
+        """Further blocks that are not read here."""
         bytes(KEPT_MEMORY)
 
     def read(self, scan: Scan, block: bytes) -> bytes | None:
@@ -95,9 +95,9 @@ class LargeBlocks:
             self._read_piece(scan, lines[start:stop], gaps.part(start, stop))
             start = stop
         scan.items += self._tables.take()
-        behind = gaps.part(len(lines), len(lines) + 1)
-        if unended or len(behind.lines):
-            self._in_full(scan, [unended], behind, ended=False)
+        last = gaps.part(len(lines), len(lines) + 1)
+        if unended or len(last.lines):
+            self._in_full(scan, [unended], last, ended=False)
         self._wait = MIXED if self._texts * SHORT > sifted.lines else 0
         return rest
 

@@ -32,7 +32,7 @@ class EventForm:
     contains: bytes
     """A literal in every such message: the cheap test before the pattern."""
     gist: bytes
-    """The same without digits and dots, to search messages without their digits."""
+    """`contains` without digits and dots, to search messages without their digits."""
     pattern: re.Pattern[str]
     """Matched in the message (bare lines: in the line without its process prefix)."""
     bare: bool = False

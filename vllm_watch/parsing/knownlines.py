@@ -37,7 +37,7 @@ class KnownLines:
         self._plain = plain
         self._shapes: dict[bytes, list[Shape]] = {}
         self._times: dict[bytes, int] = {}
-        """How often lines of each unknown shape were read."""
+        """Unknown shapes, and how many lines of each were read."""
         self._nothing: set[bytes] = set()
         self._heads: dict[int, dict[bytes, int]] = {}
         """By length: beginnings of lines whose rest is not from the server itself."""
@@ -80,7 +80,7 @@ class KnownLines:
         if not self._is_usual(key) or not self._is_simple(place):
             return
         if any(shape.pattern.fullmatch(place.line) for shape in self._shapes.get(key, ())):
-            return  # lines of it follow each other
+            return  # its shape is known already
         found = self._formats.plan_of(envelope.file, body)
         if found is None:
             return

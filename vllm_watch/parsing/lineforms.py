@@ -21,11 +21,11 @@ WORD = 8
 _FIRST, _SPAN = ord("."), ord("f") - ord(".")
 """Bytes that an address may contain: no blank and no quote, so hardly ever a word."""
 View: TypeAlias = Callable[[int], Any]
-"""Returns the pieces of a block: one of a given size from each of its bytes."""
+"""Returns pieces of a block, all of one size: one begins at each of its bytes."""
 
 
 def view_of(block: bytes) -> View:
-    """Return the pieces of a block."""
+    """Return the view of a block."""
     return lambda size: np.ndarray((len(block) - size + 1,), f"V{size}", block, strides=(1,))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 LONG = 64 * 1024
-"""From this size in bytes on, only the beginning of a line is searched, where a literal counts."""
+"""Of longer lines (bytes) only the beginning is searched, where a literal counts."""
 
 
 class Literals:
@@ -28,7 +28,7 @@ class Literals:
         yield from self._anywhere
 
     def positions(self, block: bytes) -> list[int]:
-        """Return the first position of each literal in each line, the last first."""
+        """Return the first position of each literal in each line, in descending order."""
         found: set[int] = set()
         for literal in self._anywhere:
             if literal in block:

@@ -27,7 +27,7 @@ _NAMES = METRIC_BY_NAME.keys() | LINE_NAMES
 _MOST_PARTS = 64
 MOST_SHAPES = 512
 MOST_SPANS = 4_096
-"""Most bodies with zeros for digits remembered: numbers have one to five digits each."""
+"""Most bodies remembered, with zeros for their digits: a number has one to five digits."""
 _LONGEST_BODY = 4096
 LONGEST_ENGINE = 6
 _FINITE_DIGITS = 308
@@ -97,7 +97,7 @@ class PartsReader:
         self._separator = separator.encode()
         self._plans: dict[tuple[bytes, ...], Plan | None] = {}
         self._spans: dict[bytes, _Spans] = {}
-        """By bodies whose digits are zero."""
+        """By bodies with zeros for their digits."""
 
     def metrics_from(self, first: str) -> frozenset[str]:
         """Return the metrics of the part with `first` and of all parts after it.
@@ -145,7 +145,7 @@ class PartsReader:
         return _Spans(places[plan.engine], picks)
 
     def plan_of(self, body: bytes) -> Plan | None:
-        """Return the number positions for all bodies of this shape, None if it has no form."""
+        """Return where the numbers are in bodies of this shape, None if it has another format."""
         pieces = tuple(NUMBER.split(body)[::2])
         return self._plan_of(body, pieces) if len(body) <= _LONGEST_BODY else None
 
@@ -233,7 +233,7 @@ def _compile(template: str) -> Template:
         if name == "*":
             pattern += r"[A-Za-z0-9_]{1,40}"
         elif name in ("engine", "engines"):
-            pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `read` checks it: bodies share a plan
+            pattern += rf"(?P<{name}>\d+(?:\.\d+)?)"  # `_spans_of` refuses decimals
         elif name in _NAMES:
             pattern += rf"(?P<{name}>\d+(?:\.\d+)?|-?nan|-?inf)"
         else:

@@ -50,8 +50,8 @@ class Scan:
     def put(self, record: Record) -> None:
         """Add a record; a companion line goes into the stats line just before it.
 
-        An event may begin a run, and one without a stamp has the time of the lines before it: so
-        their stamps come before it.
+        An event may begin a run, and without a stamp it gets the time of the lines before it. So
+        their stamps are added first.
         """
         if isinstance(record, Event):
             self.end()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_ENVELOPES = 1_000
 """Messages of other processes that may run into a line; the rest of the line is skipped."""
 LARGE_BLOCK = 256 * 1024
-"""From this size in bytes on, a block may be read as a large one; a stats line counts as 1,000."""
+"""From this size in bytes on, a block may be read as a large one; a stats line adds 1,000."""
 SIFTED = 64 * 1024
 """From this size in bytes on, the usual access lines of a small block are removed first."""
 WORTH_IT = 2 << 20
@@ -70,7 +70,7 @@ class Scanner:
         """The newest stamp as written, and its zone."""
         self._opaque = False
         self.uncounted: dict[Answer, int] = {}
-        """Requests since the newest boundary, from texts that were read before."""
+        """Requests since the newest stamped line, from texts that were read before."""
 
     def scan(self, block: bytes, *, continued: bool = False) -> Scan:
         """Return the records of a block of whole lines (the last may lack its newline).
@@ -83,7 +83,7 @@ class Scanner:
         lacks = LARGE_BLOCK - len(block)
         worth = self._read > WORTH_IT or "numpy" in sys.modules
         pays = worth and (lacks <= 0 or 1_000 * block.count(STATS_LIKE) >= lacks)
-        scan.lines = whole is not block  # the rest of a line that is ignored
+        scan.lines = whole is not block  # counts the rest of an ignored line
         text = self._large_blocks().read(scan, block) if pays else None
         if text is None:
             removed: list[Removed] = []

@@ -41,7 +41,7 @@ MAIN_SHARE = 0.75
 CLOSELY = 16
 """After a block of mixed lines, so many further blocks are compared line by line."""
 FEWEST = 8
-"""A form is usual if so many lines of that piece have it."""
+"""A form is usual if so many lines of the piece it is learnt from have it."""
 WORTH_LEARNING = 4
 """Further forms are searched when more than one in this many bytes is left."""
 _ADDRESS = lazy(rb"[.-f]{1,%d}\Z" % IPV6)
@@ -51,7 +51,7 @@ class Gaps(NamedTuple):
     """Usual lines before the remaining lines, as columns."""
 
     lines: Ints
-    """Indexes of the remaining lines, from 0, in order; the end is the number of all."""
+    """Indexes of the remaining lines, in order; their number stands for the end of the block."""
     forms: Ints
     """The form of each, as an index of `Sifted.forms`."""
     sizes: Ints
@@ -101,7 +101,7 @@ class Sieve:
     """Removes usual access lines from blocks; learns from the rest which lines are usual."""
 
     def __init__(self, access: AccessCounter, plain: Callable[[bytes], bool]) -> None:
-        """Remove lines that `access` would count; `plain` returns whether a text has no others."""
+        """Remove lines that `access` would count; `plain`: a text has no other lines."""
         self._access = access
         self._plain = plain
         self._forms: list[Form] = []
@@ -109,7 +109,7 @@ class Sieve:
         self._main: int | None = None
         """The form that nearly all lines have."""
         self._closely = 0
-        """Blocks in which each line is compared by itself."""
+        """Further blocks in which each line is compared by itself."""
         self._vain = 0
         self._wait = 0
 

@@ -146,26 +146,26 @@ class Streams:
             self._waits = self._waits and not any(word in line for word in _LINE_OF_VLLM)
             # Without a server all are one part: what came before this line stays before it.
             before = [] if self._servers else [n for n in self._waiting if self._placed_by(n)]
-            return (*self._told(before), (MAIN, line))
+            return (*self._released(before), (MAIN, line))
         if name not in self._servers:
             self._learn(name, line)
         own = self._vllm[name]
         if self._servers and not own and name not in self._servers:
-            return self._told([name])  # its lines are dropped, also those that waited
+            return self._released([name])  # its lines are dropped, also those that waited
         self._waiting.setdefault(name, []).append(line)
         self._waiting_bytes += len(line)
         if self._waiting_bytes > _MOST_WAITING:
             self._waits = False
-            return self._told(self._waiting)
+            return self._released(self._waiting)
         known = name in self._servers or own > _MOST_LINES or not (self._waits or own)
-        return self._told([name]) if known else ()
+        return self._released([name]) if known else ()
 
     def _placed_by(self, name: str) -> bool:
         """Return whether a name has lines of vLLM, or cannot belong to a server."""
         return not self._waits or self._vllm[name] > 0
 
-    def _told(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
-        """Return the lines that waited, of some names; beside a server only those of vLLM."""
+    def _released(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
+        """Release the waiting lines of some names; if there is a server, only lines of vLLM."""
         chosen = {name: self._waiting.pop(name) for name in [*names] if name in self._waiting}
         self._waiting_bytes -= sum(len(line) for own in chosen.values() for line in own)
         return [
@@ -176,7 +176,7 @@ class Streams:
 
     def rest(self) -> list[tuple[str, bytes]]:
         """Return the lines that still wait at a log's end, with their parts."""
-        return self._logged_lines(self._told(self._waiting))
+        return self._logged_lines(self._released(self._waiting))
 
     def _learn(self, name: str, line: bytes) -> None:
         """Note whether a line of a name is from vLLM, and from a server."""

@@ -58,8 +58,7 @@ class TableMaker:
     ) -> None:
         """Add the requests that came before each of many lines.
 
-        `times` are those of the lines before them; requests of one form have the same one of
-        `answers`.
+        `times` has the time of the line before each; `answers` has the answer of each form.
         """
         if not len(gaps.lines):
             return

@@ -167,7 +167,7 @@ class StampClock:
         self.year, self._month, self._repeated, self.newest = state
 
     def skipped_to(self, stamp: bytes) -> ClockState:
-        """Return its likely state before a later stamp: at most one New Year is between."""
+        """Return its likely state before a later stamp, with at most one New Year between them."""
         month = int(stamp[0:2])
         return ClockState(self.year + (month < self._month), month, b"", self.newest)
 
@@ -259,7 +259,7 @@ class StampClock:
         return times
 
     def reached(self, time: float | None) -> None:
-        """Note the newest of some times."""
+        """Note a time, if it is the newest."""
         if time is not None and time > -math.inf and (self.newest is None or time > self.newest):
             self.newest = time
 

@@ -20,7 +20,7 @@ from vllm_watch.parsing.timestamps import (
 )
 
 STEADY_SECONDS = 15.0
-"""Two measured offsets must agree this well; those of a copy that arrives in bulk do not."""
+"""Two measured offsets agree if they differ by less; those of a log copied in bulk do not."""
 APART_SECONDS = 8.0
 """They must lie this far apart."""
 
@@ -98,7 +98,7 @@ _OUTER = lazy(
 )
 """A container's or JSON logger's stamp, perhaps with a zone, before vLLM's own on a line."""
 _OUTER_LENGTH = 48
-"""Bytes of such a stamp at most, with the blank after it, which may be the end of a line."""
+"""Most bytes of such a stamp, with the blank or the line end after it."""
 _LONGEST_PAIR = 512
 """Both stamps and the text between them have fewer bytes than this: a line may hold thousands."""
 
