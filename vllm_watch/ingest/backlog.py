@@ -48,7 +48,7 @@ class Backlog:
     """The pasts still to be read: the most recently written log first, companions last."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without logs."""
         self._pasts: list[_Past] = []
 
     def __contains__(self, path: str) -> bool:

@@ -119,7 +119,7 @@ class FileReader:
         self.caught_up = False
         """Whether the file has been read to its end once."""
         self._said = ""
-        """The trouble with the file that was reported last."""
+        """The trouble with the file, as reported last."""
         self._progress = 0
         """Bytes read of the file."""
         self._helped = stage == "whole" and not twin and not options.live and self._is_shared()

@@ -84,11 +84,11 @@ class Ingest:
         self._ranks: dict[FileReader, int] = {}
         """The places of the readers in the order in which their files were found."""
         self._streams: tuple[FileReader, ...] = ()
-        """The readers of what is not a file: it is looked at each time."""
+        """The readers of pipes and commands, which are looked at each time."""
         self._linked = False
         """Whether a file is a link: its target may change without notice."""
         self._strangers: set[str] = set()
-        """Files beside the logs that changed since the last poll; they belong to no log."""
+        """Files that changed since the last poll and belong to no log."""
 
     def _is_stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()
@@ -126,7 +126,7 @@ class Ingest:
             for changed in wakeups(self._folders, stop, seconds, events=options.events, pace=pace):
                 yield from self._look(changed, stop, pace)
                 if options.ends and self._ended():
-                    yield self._looked()  # release the lines held until the next look
+                    yield self._looked()  # lines held until a `Looked` are released
                     return
                 if self._backlog or stop.is_set():
                     break

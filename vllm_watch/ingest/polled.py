@@ -16,7 +16,7 @@ from vllm_watch.sources.wakeups import StopEvent
 
 
 class PolledIngest(Ingest):
-    """Follows logs; the page's rows belong to the first one, as if recorded beside it."""
+    """Follows logs; the page's rows count as recorded beside the first log."""
 
     def __init__(
         self, patterns: Sequence[str], formats: Formats, options: ReadOptions, poller: Poller

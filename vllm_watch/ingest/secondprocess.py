@@ -46,13 +46,13 @@ A slow reader finds one section after the other; a fast reader comes near to the
 scans up to every second section itself.
 """
 PIPE = 1 << 20
-"""Bytes of results that may wait for the reader; with more, the other process waits."""
+"""Bytes of results that may wait for the reader; then the other process waits."""
 BEFORE = 256 * 1024
 """Bytes before a section from which the state at its beginning is guessed."""
 MOST_VAIN = 2
-"""After so many sections in a row that could not be taken over the process ends."""
+"""The process ends after so many sections in a row that the reader could not use."""
 PATIENCE = 1.0, 10.0
-"""Seconds that the reader waits for a section: as many as since the last one, within these."""
+"""Limits of the seconds that the reader waits: as long as the last section took."""
 
 Section: TypeAlias = "dict[tuple[int, int], Scanned]"
 """What was read of a section: by offset and size of each chunk."""
@@ -78,7 +78,7 @@ class _Results(io.FileIO):
 
 
 class Board:
-    """What both processes see: the reader's block, and the blocks that the other one claimed."""
+    """Memory that both share: the reader's block, and the blocks that the other process claimed."""
 
     def __init__(self, blocks: int) -> None:
         """Begin with the reader at the first of some blocks, and nothing claimed."""

@@ -68,7 +68,7 @@ class Substitutes:
 
 
 def sample_values(row: EngineRow, before: EngineRow | None) -> dict[str, float]:
-    """Return an engine's stats line, made from its rows: rates over the interval since `before`.
+    """Return the values of a stats line, made from rows: rates over the interval since `before`.
 
     Prompt tokens are computed ones, as in the log: cached ones are not counted.
     """

@@ -14,7 +14,7 @@ FEWEST = 4
 
 
 class Holder(Protocol):
-    """The owner of one descriptor, which can be closed for a while."""
+    """The owner of one descriptor, who can close it for a while."""
 
     def suspend(self) -> None:
         """Close the descriptor; it is opened again when it is needed."""

@@ -18,9 +18,9 @@ from vllm_watch.sources.chunks import Chunk, LineCutter
 HEAD = 4096
 """Bytes of the beginning kept as a fingerprint."""
 TAIL = 64
-"""Bytes before the read position that must be unchanged; otherwise the file was begun again."""
+"""Bytes before the read position that must be unchanged; if not, the file was rewritten."""
 SAME = 256
-"""Two files whose first bytes, this many, are equal are one log: they contain stamps."""
+"""Two files are one log if so many of their first bytes are equal: those contain stamps."""
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -38,7 +38,7 @@ class Document:
         self.identity: Identity | None = identity
         """The file that it was last read from; None if that file holds other bytes now."""
         self.left: Identity | None = None
-        """The file that now holds other bytes."""
+        """The file that it was read from before, which now holds other bytes."""
         self.start = start
         self.was_log = False
         """It was read from the followed path, not only from a rotated file."""
@@ -72,7 +72,7 @@ class Document:
         return self._cutter.rest
 
     @property
-    def telling(self) -> bool:
+    def recognisable(self) -> bool:
         """Return whether its beginning alone is long enough to recognise a copy."""
         return len(self.head) >= SAME
 

@@ -75,12 +75,12 @@ class Documents:
             yield from one.finish()
 
     def finish(self) -> Iterator[Chunk]:
-        """Yield all half lines: nothing more is expected."""
+        """Yield all unfinished lines: nothing more is expected."""
         for one in self._all:
             yield from one.finish()
 
     def forget(self, present: set[Identity]) -> None:
-        """Drop documents whose files have been gone for long."""
+        """Drop the oldest documents whose files are gone, except `REMEMBERED` of them."""
         gone = [one for one in self._all if one.identity not in present]
         for one in gone[:-REMEMBERED]:
             self._all.remove(one)
@@ -155,10 +155,10 @@ class Documents:
 
 def _may_hold(entry: Entry, head: bytes, document: Document, standing: Standing) -> bool:
     """Return whether a file with a document's bytes is a second file of it."""
-    if document.telling:
+    if document.recognisable:
         return True
     first = standing(document)
     if entry.is_log:
-        # A copy was read before the log itself; the former log has no copy here.
+        # Yes if only a copy of the log was read before, no if the document was the log itself.
         return first is not None and not document.was_log
     return first is None or first.startswith(head)

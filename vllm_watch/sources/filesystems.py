@@ -10,7 +10,7 @@ from vllm_watch.core.patterns import lazy
 
 MOUNTS = "/proc/self/mountinfo"
 FRESH_SECONDS = 30.0
-"""For how long the table of mounts is trusted."""
+"""Seconds for which the table of mounts is trusted."""
 
 REOPENED = frozenset({"nfs", "nfs4"})
 """Types whose `stat` is answered from a cache; only opening a file asks the server."""

@@ -34,9 +34,9 @@ from vllm_watch.sources.openfile import GoneError, OpenFile
 from vllm_watch.sources.troubles import kind_trouble, open_trouble, read_trouble
 
 LINGER_SECONDS = 60.0
-"""How long an old file must be quiet before its writer counts as gone."""
+"""Seconds of quiet after which the writer of an old file counts as gone."""
 SETTLED_SECONDS = 2.0
-"""How long a file must be unchanged before one `stat` is enough to skip it."""
+"""Seconds a file must be unchanged before one `stat` is enough to skip it."""
 HELD = 4
 """Most old files held open."""
 

@@ -96,7 +96,7 @@ class Finder:
         Without patience, newer files do not wait for one that cannot be read.
         """
         self.problem: str | None = None
-        """Files skipped at this look: they could not be read and are no longer waited for."""
+        """Why files were skipped at this look: they cannot be read and are no longer waited for."""
         self.newest: str | None = None
         """The newest rotated file that may still be written to, at the last look."""
         self._log = log

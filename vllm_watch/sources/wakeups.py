@@ -23,7 +23,7 @@ DEBOUNCE_MS = 100
 FASTER = 4
 """Reads per poll of a file that has just grown without an event."""
 HOT_SECONDS = 5.0
-"""Seconds for which this lasts after a change that no event reported."""
+"""Seconds for which it is read so often, after a change that no event reported."""
 RETRY_SECONDS = 30.0
 """Seconds before a folder that could not be watched is tried again."""
 
