@@ -53,7 +53,7 @@ snapshots: $(DEV)  ## redraw the expected pictures of the screen: look at each b
 pictures: $(DEV)  ## redraw the pictures of the documentation from the real program
 	@$(BIN)/python -m scripts.pictures $(ARGS)
 
-reference: $(DEV)  ## write the generated pages of docs/reference
+reference: $(DEV)  ## write what is generated: docs/reference, the table of docs/formats.md, docs/schemas
 	@$(BIN)/python -m scripts.reference
 
 docs: $(DOCS)  ## build the documentation as a site into site/; a broken link is an error

@@ -1,4 +1,4 @@
-"""Make the pages of docs/reference from the program, and the metrics of docs/schemas.
+"""Make the pages of docs/reference, the table of docs/formats.md and parts of docs/schemas.
 
 `python -m scripts.reference` writes them. tests/test_references.py fails if a page is out of date.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from scripts import fileschemas, schemas
+from scripts import fileschemas, format_table, schemas
 from vllm_watch.cli.arguments import build_parser
 from vllm_watch.config.registry import SECTIONS, Setting, known_settings
 from vllm_watch.core.metrics import METRIC_BY_NAME
@@ -294,12 +294,19 @@ def page(name: str) -> str:
     return "\n".join(PAGES[name]()).rstrip() + "\n"
 
 
+def made() -> dict[Path, str]:
+    """Return every file that `python -m scripts.reference` writes, as it should be."""
+    return {
+        **{FOLDER / name: page(name) for name in PAGES},
+        format_table.PAGE: format_table.page(),
+        **{schemas.FOLDER / name: schemas.schema(name) for name in schemas.NAMES},
+        **{schemas.FOLDER / name: fileschemas.schema(name) for name in fileschemas.SCHEMAS},
+    }
+
+
 def main() -> int:
-    """Write the pages, the metrics of the schemas, and the schemas of our own files."""
-    made = {FOLDER / name: page(name) for name in PAGES}
-    made |= {schemas.FOLDER / name: schemas.schema(name) for name in schemas.NAMES}
-    made |= {schemas.FOLDER / name: fileschemas.schema(name) for name in fileschemas.SCHEMAS}
-    for path, text in made.items():
+    """Write the pages, the table of formats, and the schemas."""
+    for path, text in made().items():
         path.write_text(text, encoding="utf-8")
         print(path, file=sys.stderr)
     return 0
