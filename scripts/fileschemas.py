@@ -15,6 +15,7 @@ from vllm_watch.health.rules import (
     HOLDS,
     KNOWN_SIGNALS,
     LEVELS,
+    NEEDED,
     RULE_KEYS,
     SCOPES,
     SEVERITIES,
@@ -138,19 +139,18 @@ def rules_schema() -> Json:
         "recent": _table({"needed": hold, "of": hold}, ["needed", "of"]),
         "seconds": level,
     }
-    words = ("id", "word", "severity", "title", "detail", "remedy", "guide")
     rule = _table(
-        {key: own.get(key, TEXT) for key in sorted(RULE_KEYS)}, [*words, "metric", "when", "clear"]
+        {key: own.get(key, TEXT) for key in sorted(RULE_KEYS)}, [*NEEDED, "metric", "when", "clear"]
     )
     rule["anyOf"] = [{"required": ["hold"]}, {"required": ["recent"]}]
     state = _table(
         {
-            **dict.fromkeys((*words, "state"), TEXT),
+            **dict.fromkeys((*NEEDED, "state"), TEXT),
             **dict.fromkeys(("hides", "flags"), TEXTS),
             **dict.fromkeys(("remedies", "advices"), NAMED),
             "severity": severity,
         },
-        [*words, "state"],
+        [*NEEDED, "state"],
     )
     return {
         "title": "Rule file of vllm-watch",

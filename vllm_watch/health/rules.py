@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 
@@ -24,19 +24,10 @@ GLYPHS = {"note": "•", "warning": "▲", "critical": "✖"}
 
 DERIVED_SIGNALS = frozenset(
     {
-        *(
-            "work",
-            "prompt_flow",
-            "prompt_share",
-            "rate_share",
-            "prefill",
-            "running_share",
-            "preempted",
-        ),
-        *("swing", "length_used", "imbalance", "seen_share", "engines_missing"),
+        *("work", "prompt_flow", "prompt_share", "rate_share", "prefill", "running_share"),
+        *("preempted", "swing", "length_used", "imbalance", "seen_share", "engines_missing"),
         *("tokens", "prompts_per_token", "running_step", "kv_step", "draft_acceptance"),
-        *("not_filling", "flowing"),
-        *("http_errors", "http_failing", "http_refusing"),
+        *("not_filling", "flowing", "http_errors", "http_failing", "http_refusing"),
         *("step_ratio", "budget_share"),
     }
 )
@@ -190,15 +181,12 @@ class RuleBook:
         return self._hides.get(finding, ())
 
 
-RULE_KEYS = frozenset(
-    {
-        *("id", "word", "severity", "metric", "when", "clear", "hold", "recent", "title", "detail"),
-        *("remedy", "guide", "hides", "scope", "unless", "clear_any", "each_round", "advice"),
-        *("expect", "raised", "raised_with", "raised_when", "raised_word", "raised_title", "over"),
-        *("raised_remedy", "seconds", "settled"),
-    }
-)
+RULE_KEYS = frozenset({*Rule.__match_args__, "recent"})
 """Keys of a `[[rule]]`."""
+STATE_KEYS = frozenset(StateRule.__match_args__)
+"""Keys of a `[[state]]`."""
+NEEDED = ("id", "word", "severity", "title", "detail", "remedy", "guide")
+"""Keys that every rule and every state has."""
 
 
 @cache
@@ -275,8 +263,8 @@ def _table(path: str) -> dict[str, Any]:
 
 def _rule(path: str, entry: dict[str, Any]) -> Rule:
     where = f"{path}: rule {entry.get('id', '?')!r}"
-    _check_keys(where, entry)
     try:
+        values = _values(where, entry, RULE_KEYS, (*NEEDED, "metric", "when", "clear"))
         if entry["metric"] not in METRIC_BY_NAME:
             raise RuleError(f"{where}: metric {entry['metric']!r} is not in the catalogue")
         if entry.get("scope", "engine") not in SCOPES:
@@ -284,55 +272,50 @@ def _rule(path: str, entry: dict[str, Any]) -> Rule:
         for key in ("word", "raised_word"):
             if len(entry.get(key, "")) > LONGEST_WORD:
                 raise RuleError(f"{where}: {key} {entry[key]!r} has over {LONGEST_WORD} characters")
-        return Rule(
-            entry["id"],
-            entry["word"],
-            _severity(where, entry["severity"]),
-            entry["metric"],
-            tuple(_test(where, test) for test in entry["when"]),
-            tuple(_test(where, test) for test in entry["clear"]),
-            _hold_of(where, entry),
-            entry["title"],
-            entry["detail"],
-            entry["remedy"],
-            entry["guide"],
-            tuple(entry.get("hides", ())),
-            entry.get("scope", "engine"),
-            tuple(_test(where, test) for test in entry.get("unless", ())),
-            entry.get("clear_any", False),
-            entry.get("each_round", False),
-            entry.get("advice", ""),
-            entry.get("expect", ""),
-            entry.get("over", f"{entry['word']}: ended"),
-            entry.get("settled", ""),
-            _severity(where, entry["raised"]) if "raised" in entry else None,
-            tuple(entry.get("raised_with", ())),
-            tuple(_test(where, test) for test in entry.get("raised_when", ())),
-            entry.get("raised_word", entry["word"]),
-            entry.get("raised_title", entry["title"]),
-            entry.get("raised_remedy", entry["remedy"]),
-            _level(where, entry.get("seconds", 0.0)),
-        )
+        values["hold"] = _hold_of(where, values.pop("recent", None), entry)
+        values.setdefault("over", f"{entry['word']}: ended")
+        for key in ("word", "title", "remedy"):
+            values.setdefault(f"raised_{key}", entry[key])
+        return Rule(**values)
     except KeyError as error:
         raise RuleError(f"{where}: key {error} is missing") from error
     except (TypeError, AttributeError) as error:
         raise RuleError(f"{where}: has a value of the wrong kind: {error}") from error
 
 
-def _check_keys(where: str, entry: dict[str, Any]) -> None:
-    """Refuse unknown keys, and suggest the one that may be meant."""
-    unknown = sorted(entry.keys() - RULE_KEYS)
+def _state_rule(path: str, entry: dict[str, Any]) -> StateRule:
+    where = f"{path}: state {entry.get('id', '?')!r}"
+    try:
+        return StateRule(**_values(where, entry, STATE_KEYS, (*NEEDED, "state")))
+    except KeyError as error:
+        raise RuleError(f"{where}: key {error} is missing") from error
+
+
+def _values(
+    where: str, entry: dict[str, Any], known: Collection[str], needed: Iterable[str]
+) -> dict[str, Any]:
+    """Return the checked values of an entry; an unknown key is refused, with one that is meant.
+
+    Raises:
+        KeyError: a needed key is missing.
+    """
+    unknown = sorted(entry.keys() - known)
     if unknown:
         import difflib
 
-        near = difflib.get_close_matches(unknown[0], RULE_KEYS, 1)
+        near = difflib.get_close_matches(unknown[0], known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RuleError(f"{where}: key {unknown[0]!r} is unknown{hint}")
+    given = {key: entry[key] for key in needed} | entry
+    return {
+        key: _READ[key](where, value) if key in _READ else value for key, value in given.items()
+    }
 
 
-def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | float]:
+def _hold_of(
+    where: str, recent: dict[str, str] | None, entry: dict[str, Any]
+) -> tuple[str | float, str | float]:
     """Return how many of how many most recent samples a rule needs."""
-    recent = entry.get("recent")
     hold = (recent["needed"], recent["of"]) if recent else (entry["hold"], entry["hold"])
     if hold[0] == "at once":
         return AT_ONCE, AT_ONCE
@@ -342,32 +325,15 @@ def _hold_of(where: str, entry: dict[str, Any]) -> tuple[str | float, str | floa
     return hold
 
 
-def _state_rule(path: str, entry: dict[str, Any]) -> StateRule:
-    where = f"{path}: state {entry.get('id', '?')!r}"
-    try:
-        return StateRule(
-            entry["id"],
-            entry["word"],
-            entry["state"],
-            _severity(where, entry["severity"]),
-            entry["title"],
-            entry["detail"],
-            entry["remedy"],
-            entry["guide"],
-            tuple(entry.get("hides", ())),
-            dict(entry.get("remedies", {})),
-            dict(entry.get("advices", {})),
-            tuple(entry.get("flags", ())),
-        )
-    except KeyError as error:
-        raise RuleError(f"{where}: key {error} is missing") from error
-
-
 def _severity(where: str, text: str) -> Severity:
     for severity in SEVERITIES:
         if severity == text:
             return severity
     raise RuleError(f"{where}: severity {text!r} is not one of {', '.join(SEVERITIES)}")
+
+
+def _tests(where: str, entries: list[dict[str, Any]]) -> tuple[Test, ...]:
+    return tuple(_test(where, entry) for entry in entries)
 
 
 def _test(where: str, entry: dict[str, Any]) -> Test:
@@ -386,3 +352,12 @@ def _level(where: str, level: str | float) -> str | float:
     if isinstance(level, str) and level not in LEVELS:
         raise RuleError(f"{where}: level {level!r} is not a setting")
     return level
+
+
+_READ: Mapping[str, Callable[[str, Any], object]] = {
+    **dict.fromkeys(("severity", "raised"), _severity),
+    **dict.fromkeys(("when", "clear", "unless", "raised_when"), _tests),
+    **dict.fromkeys(("hides", "raised_with", "flags"), lambda _, texts: tuple(texts)),
+    "seconds": _level,
+}
+"""What checks and converts the value of a key; other values stay as they are."""
