@@ -16,7 +16,7 @@ from vllm_watch.reports.frames import Frame, Numbers, busy, run_frame
 from vllm_watch.reports.iterations import of_all_engines
 from vllm_watch.reports.startline import given_flags
 from vllm_watch.reports.summary import RunSummary
-from vllm_watch.reports.workload import Workload, workload_of, workload_warnings
+from vllm_watch.reports.workload import workload_warnings
 from vllm_watch.serverside.presets import Gain, preset_table
 
 Value = Callable[[RunSummary], float | None]
@@ -127,7 +127,6 @@ class Side:
     """Its samples with requests running: metrics, and `requests_per_second`."""
     busy_seconds: float
     """How long requests were running, by the stats lines."""
-    load: Workload
     default: bool = False
     """Whether none of the flags that presets change was given: the guide's baseline."""
 
@@ -171,7 +170,7 @@ def side_of(summary: RunSummary, run: Run) -> Side:
     ones = [1.0 if running > 0 else None for running in frame["running"].tolist()]
     seconds = integrated(frame.times.tolist(), ones, run.cadence)
     at_work = busy(frame.beside("requests_per_second", _requests_per_second(run, frame.times)))
-    return Side(summary, at_work, seconds, workload_of(summary), is_default(run))
+    return Side(summary, at_work, seconds, is_default(run))
 
 
 def is_default(run: Run) -> bool:
@@ -269,7 +268,7 @@ def _warnings(baseline: Side, candidate: Side, settings: CompareSettings) -> lis
     models = {side.summary.model for side in (baseline, candidate)} - {None}
     if len(models) > 1:
         found.append(f"different models: {baseline.summary.model} and {candidate.summary.model}")
-    return found + workload_warnings(baseline.load, candidate.load, settings.loads_differ)
+    return found + workload_warnings(baseline.summary, candidate.summary, settings.loads_differ)
 
 
 def _samples(count: int) -> str:

@@ -2,78 +2,70 @@
 
 from __future__ import annotations
 
-from vllm_watch.core.dataclass import dataclass
+from collections.abc import Callable
+
 from vllm_watch.reports.summary import RunSummary
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """The load that clients put on a run."""
-
-    running: float | None
-    """Mean of the running requests, over samples that have any."""
-    most_running: float | None
-    most_waiting: float | None
-    max_num_seqs: float | None
-    prompt_share: float | None
-    """Prompt tokens computed per generated token."""
-    generated_per_request: float | None
-    """Tokens generated per request answered well."""
-
-
-def workload_of(summary: RunSummary) -> Workload:
-    """Return the load of a run."""
-    whole = summary.all_engines
-    answered = sum(number for status, number in summary.served.items() if status < "400")
-    generated = whole.generated_tokens
-    return Workload(
-        whole.figure("running", "busy_mean"),
-        whole.figure("running", "max"),
-        whole.figure("waiting", "max"),
-        summary.configuration.max_num_seqs,
-        whole.prompt_tokens / generated if generated else None,
-        generated / answered if answered and generated else None,
-    )
-
-
-def workload_warnings(baseline: Workload, candidate: Workload, factor: float) -> list[str]:
+def workload_warnings(baseline: RunSummary, candidate: RunSummary, factor: float) -> list[str]:
     """Return why two loads are not comparable; `factor` is the largest allowed ratio."""
     found = []
-    if pair := _differing(baseline.running, candidate.running, factor):
+    if pair := _differing(_running, baseline, candidate, factor):
         found.append(
             f"concurrency differs: {pair[0]:.1f} and {pair[1]:.1f} requests ran at once "
             "on average; throughput depends on it, so see generation per request, too"
         )
-    if pair := _differing(baseline.prompt_share, candidate.prompt_share, factor):
+    if pair := _differing(_prompt_share, baseline, candidate, factor):
         found.append(
             f"the mix of prompts differs: {pair[0]:.2f} and {pair[1]:.2f} prompt tokens computed "
             "per generated token"
         )
-    if pair := _differing(baseline.generated_per_request, candidate.generated_per_request, factor):
+    if pair := _differing(_generated_per_request, baseline, candidate, factor):
         found.append(
             f"the answers differ in length: {pair[0]:,.0f} and {pair[1]:,.0f} tokens per request"
         )
-    for name, load in (("baseline", baseline), ("candidate", candidate)):
-        if _held_by_client(load):
+    for name, run in (("baseline", baseline), ("candidate", candidate)):
+        if (most := _most_of_client(run)) is not None:
             found.append(
                 f"nothing ever waited in the {name}: its client sent at most "
-                f"{load.most_running:.0f} requests at once, so its limit is unknown"
+                f"{most:.0f} requests at once, so its limit is unknown"
             )
     return found
 
 
-def _held_by_client(load: Workload) -> bool:
-    """Return whether the client, not the server, limited how many requests ran in parallel."""
-    if load.most_running is None or load.most_waiting is None or not load.most_running:
-        return False
-    full = load.max_num_seqs is not None and load.most_running >= load.max_num_seqs
-    return load.most_waiting == 0 and not full
+def _running(run: RunSummary) -> float | None:
+    """Return the mean of the running requests, over samples that have any."""
+    return run.all_engines.figure("running", "busy_mean")
+
+
+def _prompt_share(run: RunSummary) -> float | None:
+    """Return the prompt tokens computed per generated token."""
+    whole = run.all_engines
+    return whole.prompt_tokens / whole.generated_tokens if whole.generated_tokens else None
+
+
+def _generated_per_request(run: RunSummary) -> float | None:
+    """Return the tokens generated per request answered well."""
+    answered = sum(number for status, number in run.served.items() if status < "400")
+    generated = run.all_engines.generated_tokens
+    return generated / answered if answered and generated else None
+
+
+def _most_of_client(run: RunSummary) -> float | None:
+    """Return the most requests in parallel if the client, not the server, limited them."""
+    most, limit = run.all_engines.figure("running", "max"), run.configuration.max_num_seqs
+    full = limit is not None and most is not None and most >= limit
+    return most if most and not full and run.all_engines.figure("waiting", "max") == 0 else None
 
 
 def _differing(
-    before: float | None, after: float | None, factor: float
+    figure: Callable[[RunSummary], float | None],
+    baseline: RunSummary,
+    candidate: RunSummary,
+    factor: float,
 ) -> tuple[float, float] | None:
-    """Return both values if they differ by more than the factor."""
+    """Return a figure of both runs if they differ by more than the factor."""
+    before, after = figure(baseline), figure(candidate)
     if before is None or after is None:
         return None
     low, high = sorted((before, after))
