@@ -14,7 +14,7 @@ from tests.logs import FIXTURES, formats
 from vllm_watch.cli import main
 from vllm_watch.config import Settings
 from vllm_watch.core.news import bytes_of
-from vllm_watch.reports.snapshot import look
+from vllm_watch.reports.reading import read_saved
 
 Output = pytest.CaptureFixture[str]
 
@@ -170,7 +170,7 @@ def test_a_large_log_is_read_at_its_ends_only(now: float, tmp_path: Path, capsys
     path = log.write(tmp_path, text, modified=now - 3)
     assert status(capsys, path) == "Tiny-Qwen3:9101 busy 735 tok/s 3/0 KV 50%"
     sizes: list[int] = []
-    look(
+    read_saved(
         [str(path)],
         formats(),
         Settings(),

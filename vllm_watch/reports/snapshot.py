@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from vllm_watch.config import Settings
 from vllm_watch.core.dataclass import dataclass, replace
 from vllm_watch.core.enginevalues import Ratios, newest_sample, run_values
-from vllm_watch.core.news import News
 from vllm_watch.core.store import Server
+from vllm_watch.health.explaining import rank
 from vllm_watch.health.findings import Finding
 from vllm_watch.health.monitor import Health, Monitor
-from vllm_watch.health.rules import SEVERITIES
 from vllm_watch.parsing.formats import Formats
 from vllm_watch.reports.arrivals import nothing_more_expected, settle
 from vllm_watch.reports.reading import Reading, read_saved, tells
@@ -65,20 +63,14 @@ def look(
     *,
     since: Callable[[Server, float], float] | None = None,
     newest_only: bool = False,
-    passed: Callable[[News], None] | None = None,
-    wall: Callable[[], float] = time.time,
 ) -> Snapshot:
     """Read the logs of `patterns` and judge them by the present time.
 
-    With `newest_only` only the beginning and the newest part of large logs are read; `passed` sees
-    all news as they go by.
-
-    `since` returns from which time on findings count, for a server and the present time (both epoch
-    seconds in the log's clock).
+    With `newest_only` only the beginning and the newest part of large logs are read. `since`
+    returns from which time on findings count, for a server and the present time (both epoch seconds
+    in the log's clock).
     """
-    reading = read_saved(
-        patterns, formats, settings, passed=passed, newest_only=newest_only, wall=wall
-    )
+    reading = read_saved(patterns, formats, settings, newest_only=newest_only)
     files = {logs.source: (logs.source, *logs.twins) for logs in reading.found.logs}
     judged = [
         _judged(reading, server, files.get(server.path, ()), formats, since)
@@ -129,12 +121,7 @@ def _fired(
             found += reading.monitor.findings(
                 server, run, now=end, live=not over, saved=saved or over, since=since
             )
-    return worst_first(found)
-
-
-def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return findings with the worst first, among equals the newest."""
-    return tuple(sorted(findings, key=lambda f: (-SEVERITIES.index(f.severity), -(f.since or 0.0))))
+    return tuple(sorted(found, key=rank))
 
 
 def _trouble(server: Server) -> str:
