@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from vllm_watch.core.evidence import STATS_DISABLED, why_no_stats
 from vllm_watch.health.calculators import batch_estimate, power_of_two, recommended_batch
+from vllm_watch.health.deathadvice import FAILURE_ADVICE
 from vllm_watch.health.flags import DROP
 from vllm_watch.health.memoryadvice import (
     drop_override,
@@ -273,5 +274,6 @@ ADVICE: Mapping[str, Callable[[Situation], Advice | None]] = {
     "room": room,
     "less-gpu-memory": less_gpu_memory,
     "stats-lines": stats_lines,
+    **FAILURE_ADVICE,
 }
-"""Advice functions that rules can name."""
+"""Advice functions that rules and states can name."""

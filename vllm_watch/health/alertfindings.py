@@ -11,7 +11,7 @@ from vllm_watch.config.sections import Severity
 from vllm_watch.core.dataclass import replace
 from vllm_watch.core.enginevalues import engine_values, run_values
 from vllm_watch.core.figures import short_time
-from vllm_watch.core.hints import TYPE_CHECKING, TypeAlias
+from vllm_watch.core.hints import TypeAlias
 from vllm_watch.core.metrics import ALL_ENGINES, METRIC_BY_NAME
 from vllm_watch.core.refusals import refusal_words, refusals_of
 from vllm_watch.core.run import Run
@@ -21,9 +21,6 @@ from vllm_watch.health.recordedsignals import SHOWN
 from vllm_watch.health.rules import RECORDED_SCOPES, SEVERITIES, Rule
 from vllm_watch.health.slowdown import context_per_request, thousands
 from vllm_watch.health.spans import WHOLE_SERVER, AlertSpan
-
-if TYPE_CHECKING:
-    from vllm_watch.health.situation import Advice
 
 Rise: TypeAlias = "tuple[float, Severity, AlertSpan]"
 """When an alert became a warning or grew worse, how severe it was then, and by which alert."""
@@ -63,6 +60,7 @@ def alert_finding(
     words = Words(span_words(case, span, time))
     title = rule.raised_title if raised else rule.title
     flapping = f" ({span.times} times)" if counted and span.times > 1 else ""
+    advice = case.advice(rule.advice, span.engine, advised or time, {})
     finding = Finding(
         rule.id,
         word,
@@ -76,17 +74,7 @@ def alert_finding(
         metric=rule.metric,
         expect=rule.expect.format_map(words),
     )
-    return with_advice(finding, _advice(case, span, advised or time), case.facts)
-
-
-def _advice(case: Case, span: AlertSpan, time: float) -> Advice | None:
-    """Return the advice, None if the rule names none or the log lacks its input."""
-    if not span.rule.advice:
-        return None
-    from vllm_watch.health.advice import ADVICE
-
-    compute = ADVICE.get(span.rule.advice)
-    return compute(case.situation(span.engine, time)) if compute else None
+    return with_advice(finding, advice, case.facts)
 
 
 def is_raised(span: AlertSpan, time: float, beside: Iterable[AlertSpan]) -> bool:

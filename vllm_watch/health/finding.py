@@ -16,7 +16,7 @@ from vllm_watch.health.spans import WHOLE_SERVER
 if TYPE_CHECKING:
     from vllm_watch.core.crashloop import CrashLoop
     from vllm_watch.health.judgement import Judgement
-    from vllm_watch.health.situation import Situation
+    from vllm_watch.health.situation import Advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,25 @@ class Case:
     loop: CrashLoop | None = None
     """The crash loop that this run belongs to, if any."""
 
-    def situation(self, engine: int | None, time: float) -> Situation:
-        """Return the input of advice."""
-        from vllm_watch.health.situation import Situation  # imported only if something is wrong
+    def advice(
+        self, name: str, engine: int | None, time: float, cause_figures: Mapping[str, float]
+    ) -> Advice | None:
+        """Return what an advice function says at `time`; None for no name, or without its input."""
+        if not name:
+            return None
+        from vllm_watch.health.advice import ADVICE  # imported only if something is wrong
+        from vllm_watch.health.situation import Situation
 
+        compute = ADVICE.get(name)
         known = None if engine == WHOLE_SERVER else engine
-        return Situation(
-            self.run, known, time, self.settings, self.facts, self.over, until=self.until
+        situation = Situation(
+            self.run,
+            known,
+            time,
+            self.settings,
+            self.facts,
+            self.over,
+            self.until,
+            cause_figures,
         )
+        return compute(situation) if compute else None

@@ -26,7 +26,6 @@ from vllm_watch.health.rules import StateRule
 
 if TYPE_CHECKING:
     from vllm_watch.core.crashloop import CrashLoop
-    from vllm_watch.health.situation import Advice
 
 NO_STATS: Literal["no-stats"] = "no-stats"
 """The state of a server whose stats lines are switched off."""
@@ -195,7 +194,7 @@ def _of_rule(
         **{key: word or ("no reason given" if key == "why" else "") for key, word in words.items()},
     }
     asks = rule if rule.advices else case.book.states.get("dead", rule)
-    advice = _advice(case, asks.advices.get(state.cause, ""), time, state)
+    advice = case.advice(asks.advices.get(state.cause, ""), None, time, dict(state.figures))
     finding = Finding(
         rule.id,
         rule.word,
@@ -208,18 +207,6 @@ def _of_rule(
         flags=rule.flags,
     )
     return with_advice(finding, advice, case.facts)
-
-
-def _advice(case: Case, name: str, time: float, state: ServerState) -> Advice | None:
-    """Return the result of an advice function, None if there is no function or no result."""
-    if not name:
-        return None
-    from vllm_watch.health.advice import ADVICE
-    from vllm_watch.health.deathadvice import FAILURE_ADVICE
-
-    compute = {**ADVICE, **FAILURE_ADVICE}.get(name)
-    situation = replace(case.situation(None, time), cause_figures=dict(state.figures))
-    return compute(situation) if compute else None
 
 
 def _remedy(rule: StateRule, state: ServerState, otherwise: str) -> str:
