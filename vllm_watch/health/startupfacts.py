@@ -36,35 +36,28 @@ def startup_facts(
 ) -> dict[str, float]:
     """Return the known facts about a server as numbers; unknown ones are left out.
 
-    Args:
-        known: what the start-up lines said.
-        model: the model's name, which shows its size and whether it takes images.
-        batch_limit: `max_num_seqs` as the user gave it, used if the log does not have it.
+    The name of the `model` shows its size and whether it takes images. `batch_limit` is
+    `max_num_seqs` as the user gave it, used if the log does not have it.
     """
-    numbers = {name: getattr(known, name) for name in _NUMBERS}
-    facts = {name: float(value) for name, value in numbers.items() if value is not None}
-    if (held := context_tokens(known)) is not None:
-        facts["context_tokens"] = held
+    names = f"{model or ''} {known.model or ''}".lower()
+    device, dtype = known.device_config, known.kv_cache_dtype
+    told: dict[str, float | None] = {
+        **{name: getattr(known, name) for name in _NUMBERS},
+        "context_tokens": context_tokens(known),
+        "eager": known.enforce_eager,
+        "prefix_caching": known.enable_prefix_caching,
+        "kv_cache_fp8": None if dtype is None else "fp8" in dtype,
+        "cuda": None if device is None else device.startswith("cuda"),
+        "custom_allreduce_off": known.custom_allreduce is not None,
+        "latent_attention": _LATENT.search(names) is not None and "distill" not in names,
+        "vision_language": _VISION.search(model.lower()) is not None if model else None,
+        "model_billions": model_billions(model or ""),
+    }
+    facts = {name: float(value) for name, value in told.items() if value is not None}
     if batch_limit is not None:
         facts.setdefault("max_num_seqs", float(batch_limit))
-    if known.enforce_eager is not None:
-        facts["eager"] = float(known.enforce_eager)
-    if known.enable_prefix_caching is not None:
-        facts["prefix_caching"] = float(known.enable_prefix_caching)
     if facts.get("num_gpu_blocks") and facts.get("num_gpu_blocks_override"):
         facts["kv_override"] = facts["num_gpu_blocks"] / facts["num_gpu_blocks_override"]
-    if known.kv_cache_dtype is not None:
-        facts["kv_cache_fp8"] = float("fp8" in known.kv_cache_dtype)
-    if known.device_config is not None:
-        facts["cuda"] = float(known.device_config.startswith("cuda"))
-    facts["custom_allreduce_off"] = float(known.custom_allreduce is not None)
-    names = f"{model or ''} {known.model or ''}".lower()
-    facts["latent_attention"] = float(_LATENT.search(names) is not None and "distill" not in names)
-    if model:
-        facts["vision_language"] = float(_VISION.search(model.lower()) is not None)
-        billions = model_billions(model)
-        if billions is not None:
-            facts["model_billions"] = billions
     if "max_num_seqs" in facts and facts.get("max_concurrency", 0.0) > 0:
         # Both apply to each engine: every data-parallel rank has its own scheduler.
         facts["over_capacity"] = facts["max_num_seqs"] / facts["max_concurrency"]
