@@ -297,16 +297,12 @@ def inputs_of(
         "max_concurrency": known.max_concurrency,
         "engines": float(known.data_parallel_size or engines),
         "capacity_share": settings.advice.capacity_share,
-        "target_requests": _float(job.targets.requests),
+        "target_requests": job.targets.requests,
         "answered": float(done),
         "tokens_per_request": generated / done if done else None,
         "at_once": running or None,
         "per_request_tps": rate / running if rate and running else None,
         "job_overhead": settings.advice.job_overhead,
-        "target_tokens": _float(job.targets.tokens),
+        "target_tokens": job.targets.tokens,
         "generated": generated,
     }
-
-
-def _float(number: int | None) -> float | None:
-    return None if number is None else float(number)

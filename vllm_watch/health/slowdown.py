@@ -249,23 +249,20 @@ def judged(
         )
         return SlowDown("unknown", words, context=context)
     fall = 1 - last.per_request / first.per_request
-    figures = (fall, context, shared)
-    rates = (first.per_request, last.per_request)
+    band = None if context is None else band_at(context, settings)
+    verdict: Verdict = "unknown"
     if context is None:
         words = "context lengths unknown: the KV cache size is not in the log"
-        return SlowDown("unknown", words, *figures, None, *rates)
-    band = band_at(context, settings)
-    if band is None:
+    elif band is None:
         words = "no fall is documented for contexts beyond 50K tokens"
-        return SlowDown("unknown", words, *figures, None, *rates)
-    low, high = band
-    words = f"{low * 100:.0f}–{high * 100:.0f} % is normal at {thousands(context)} tokens"
-    if fall <= high:
-        return SlowDown("expected", words, *figures, band, *rates)
-    if shared:
+    elif shared and fall > band[1]:
         words = "shared prefixes: contexts may be longer than estimated"
-        return SlowDown("unknown", words, *figures, band, *rates)
-    return SlowDown("faulty", words, *figures, band, *rates)
+    else:
+        low, high = band
+        words = f"{low * 100:.0f}–{high * 100:.0f} % is normal at {thousands(context)} tokens"
+        verdict = "expected" if fall <= high else "faulty"
+    rates = (first.per_request, last.per_request)
+    return SlowDown(verdict, words, fall, context, shared, band, *rates)
 
 
 def worst_of(found: Iterable[SlowDown]) -> SlowDown | None:
